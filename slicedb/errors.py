@@ -1,0 +1,232 @@
+"""The one tree of errors.
+
+    SliceDBError                      catch this one for everything SliceDB raises on purpose
+    ├── DatabaseError                 the directory, its format, its versions
+    │   ├── DatabaseNotFoundError     (also FileNotFoundError)
+    │   ├── FormatError               written by a newer SliceDB
+    │   ├── UnknownTableError         (also KeyError)
+    │   ├── UnknownSampleError        (also KeyError)
+    │   └── ConflictError             another writer got there first, retries used up
+    ├── IngestError                   (also ValueError)
+    │   ├── SourceError               missing folder, empty folder, unreadable file
+    │   └── TooManyBrokenError        the share of broken images passed --max-broken
+    ├── MediaError                    one image that cannot be decoded; `.reason` is its status
+    ├── QueryError                    (also ValueError) carries line, column, text and token
+    │   ├── ParseError                the text is not SQL
+    │   ├── BindError                 an unknown column, table, model, slice or function
+    │   ├── SandboxError              the text tries to write, or to reach files or the network
+    │   └── QueryTimeoutError         the time given to the query is used up
+    ├── SliceError                    (also ValueError) a slice or its file is not right
+    │   └── UnknownSliceError         (also KeyError)
+    ├── ModelError                    (also ValueError) a model cannot be loaded or run
+    │   ├── UnknownModelError         (also KeyError)
+    │   └── ClassesError              class list and weights or data do not agree
+    ├── EmbeddingError                (also ValueError)
+    │   ├── UnknownEmbeddingError     (also KeyError)
+    │   └── FingerprintError          vectors of two different encoders would be mixed
+    ├── PredictionError               (also ValueError) predictions made elsewhere do not fit
+    └── CheckError                    (also ValueError) an expectation does not parse or apply
+
+A message is two sentences: the fact with the value, then the hint with the way out.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class SliceDBError(Exception):
+    """Base of every error SliceDB raises on purpose.
+
+    Args:
+        message: the fact, with the value and the place.
+        hint: the way out; printed after "Hint:".
+    """
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        self.message = message
+        self.hint = hint
+        super().__init__(message)
+
+    def __str__(self) -> str:
+        return f"{self.message} Hint: {self.hint}" if self.hint else self.message
+
+
+class DatabaseError(SliceDBError):
+    """The database directory, its format or its versions are at fault."""
+
+
+class DatabaseNotFoundError(DatabaseError, FileNotFoundError):
+    """There is no database at the path."""
+
+
+class FormatError(DatabaseError):
+    """The database was written in a format this SliceDB does not know."""
+
+
+class UnknownTableError(DatabaseError, KeyError):
+    """No table of that name."""
+
+
+class UnknownSampleError(DatabaseError, KeyError):
+    """No sample with that id."""
+
+
+class ConflictError(DatabaseError):
+    """Another writer changed the table and the retries are used up."""
+
+
+class IngestError(SliceDBError, ValueError):
+    """The source cannot be ingested."""
+
+
+class SourceError(IngestError):
+    """The folder or file to ingest is missing, empty or unreadable."""
+
+
+class TooManyBrokenError(IngestError):
+    """More images are broken than the caller allows."""
+
+
+class MediaError(SliceDBError, ValueError):
+    """One image cannot be decoded.
+
+    Args:
+        reason: the status its sample gets, for example "truncated".
+        message: what the decoder said.
+    """
+
+    def __init__(self, reason: str, message: str) -> None:
+        self.reason = reason
+        super().__init__(message)
+
+
+class QueryError(SliceDBError, ValueError):
+    """A query text cannot be run.
+
+    Args:
+        message: the fact.
+        hint: the way out.
+        text: the whole query text.
+        line: line of the token, from 1; 0 where there is no place to name.
+        column: column of the token, from 1.
+        token: the text of the token.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        hint: str = "",
+        *,
+        text: str = "",
+        line: int = 0,
+        column: int = 0,
+        token: str = "",
+    ) -> None:
+        self.text = text
+        self.line = line
+        self.column = column
+        self.token = token
+        super().__init__(message, hint)
+
+    @property
+    def marked(self) -> str:
+        """The line of the text with the token underlined, or an empty string."""
+        lines = self.text.splitlines()
+        if not 1 <= self.line <= len(lines):
+            return ""
+        width = max(1, len(self.token.splitlines()[0]) if self.token else 1)
+        return f"  {lines[self.line - 1]}\n  {' ' * (self.column - 1)}{'^' * width}"
+
+    def __str__(self) -> str:
+        if not self.line:
+            return super().__str__()
+        place = f"{self.message} (line {self.line}, column {self.column})"
+        hint = f" Hint: {self.hint}" if self.hint else ""
+        return f"{place}{hint}\n{self.marked}"
+
+
+class ParseError(QueryError):
+    """The text is not SQL."""
+
+
+class BindError(QueryError):
+    """The text names something that is not there."""
+
+
+class SandboxError(QueryError):
+    """The text tries to write, or to reach files or the network."""
+
+
+class QueryTimeoutError(QueryError):
+    """The query used up its time."""
+
+
+class SliceError(SliceDBError, ValueError):
+    """A slice, or the file it is written in, is not right."""
+
+
+class UnknownSliceError(SliceError, KeyError):
+    """No slice of that name."""
+
+
+class ModelError(SliceDBError, ValueError):
+    """A model cannot be loaded or run."""
+
+
+class UnknownModelError(ModelError, KeyError):
+    """No model of that name."""
+
+
+class ClassesError(ModelError):
+    """The class list does not agree with the weights or the data."""
+
+
+class EmbeddingError(SliceDBError, ValueError):
+    """Embeddings cannot be made or read."""
+
+
+class UnknownEmbeddingError(EmbeddingError, KeyError):
+    """No embedding of that name."""
+
+
+class FingerprintError(EmbeddingError):
+    """Vectors of two different encoders would be mixed."""
+
+
+class PredictionError(SliceDBError, ValueError):
+    """Predictions made elsewhere do not fit the dataset."""
+
+
+class CheckError(SliceDBError, ValueError):
+    """An expectation does not parse, or does not apply to this data."""
+
+
+def did_you_mean(name: str, choices: Iterable[str], what: str = "") -> str:
+    """Return the hint for an unknown name: the nearest choices, else the first few.
+
+    Args:
+        name: what the user wrote.
+        choices: what exists.
+        what: the plural noun of the choices, for the empty and the listing case.
+
+    >>> did_you_mean("lable", ["label", "split"])
+    "did you mean 'label'?"
+    >>> did_you_mean("x", ["label", "split"], "columns")
+    'columns: label, split.'
+    >>> did_you_mean("x", [], "models")
+    'there are no models yet.'
+    """
+    names = list(dict.fromkeys(choices))
+    what = what or "choices"
+    if not names:
+        return f"there are no {what} yet."
+    lower: dict[str, str] = {}
+    for choice in names:
+        lower.setdefault(choice.lower(), choice)
+    near = difflib.get_close_matches(name.lower(), list(lower), n=3, cutoff=0.6)
+    if near:
+        return f"did you mean {' or '.join(repr(lower[n]) for n in near)}?"
+    shown = ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
+    return f"{what}: {shown}."

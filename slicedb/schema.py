@@ -1,0 +1,214 @@
+"""Every table's columns and Arrow types, once.
+
+`id` is the stable name a user speaks of; `key` is a 63-bit hash of it and the join key of every
+table, since a join on string ids costs two to six times as much.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import pyarrow as pa
+
+FORMAT = 1
+"""The number of the database format this version writes, and the newest it reads."""
+
+SAMPLES = "samples"
+IMAGES = "images"
+SLICES = "slices"
+TESTS = "tests"
+RUNS = "runs"
+MODELS = "models"
+COMMITS = "commits"
+EMBEDDINGS = "embeddings__"
+PREDICTIONS = "predictions__"
+
+OK = "ok"
+"""The `status` of a sample whose image decodes."""
+
+_ID = pa.field("id", pa.string(), nullable=False)
+_KEY = pa.field("key", pa.int64(), nullable=False)
+_TIME = pa.timestamp("us")
+
+OBJECT = pa.struct(
+    [
+        pa.field("label", pa.string()),
+        pa.field("bbox", pa.list_(pa.float64())),
+        pa.field("score", pa.float64()),
+        pa.field("attributes", pa.string()),
+    ]
+)
+"""One detection or annotated box: bbox is [x, y, w, h] in pixels, attributes a JSON object."""
+
+SAMPLES_SCHEMA = pa.schema(
+    [
+        _ID,
+        _KEY,
+        pa.field("uri", pa.string()),
+        pa.field("sha256", pa.string()),
+        pa.field("phash", pa.int64()),
+        pa.field("width", pa.int64()),
+        pa.field("height", pa.int64()),
+        pa.field("format", pa.string()),
+        pa.field("bytes", pa.int64()),
+        pa.field("label", pa.string()),
+        pa.field("labels", pa.list_(pa.string())),
+        pa.field("objects", pa.list_(OBJECT)),
+        pa.field("mask_uri", pa.string()),
+        pa.field("caption", pa.string()),
+        pa.field("split", pa.string()),
+        pa.field("tags", pa.list_(pa.string())),
+        pa.field("status", pa.string()),
+        pa.field("error", pa.string()),
+        pa.field("ingested_at", _TIME),
+        pa.field("captured_at", _TIME),
+    ]
+)
+
+IMAGES_SCHEMA = pa.schema([_ID, _KEY, pa.field("image", pa.large_binary())])
+
+SLICES_SCHEMA = pa.schema(
+    [
+        _ID,  # name@version
+        pa.field("name", pa.string()),
+        pa.field("version", pa.int64()),
+        pa.field("kind", pa.string()),  # live | frozen
+        pa.field("text", pa.string()),
+        pa.field("description", pa.string()),
+        pa.field("expect", pa.list_(pa.string())),
+        pa.field("head", pa.string()),  # JSON: holdout, decide, suite, path, ...
+        pa.field("keys", pa.list_(pa.int64())),  # frozen membership, in order
+        pa.field("ids", pa.list_(pa.string())),  # the same, as users speak of it
+        pa.field("tables", pa.string()),  # JSON: table -> version it was frozen at
+        pa.field("dropped", pa.bool_()),
+        pa.field("created_at", _TIME),
+    ]
+)
+
+TESTS_SCHEMA = pa.schema(
+    [
+        _ID,  # run/number
+        pa.field("run", pa.string()),
+        pa.field("slice", pa.string()),
+        pa.field("check", pa.string()),
+        pa.field("model", pa.string()),
+        pa.field("baseline", pa.string()),
+        pa.field("verdict", pa.string()),
+        pa.field("value", pa.float64()),
+        pa.field("low", pa.float64()),
+        pa.field("high", pa.float64()),
+        pa.field("n", pa.int64()),
+        pa.field("left_out", pa.int64()),
+        pa.field("message", pa.string()),
+        pa.field("ran_at", _TIME),
+    ]
+)
+
+RUNS_SCHEMA = pa.schema(
+    [
+        _ID,
+        pa.field("kind", pa.string()),  # test | evaluate | predict | embed | ingest
+        pa.field("what", pa.string()),
+        pa.field("tables", pa.string()),  # JSON: table -> version
+        pa.field("fingerprints", pa.string()),  # JSON: model -> fingerprint
+        pa.field("queries", pa.string()),  # JSON: slice -> text
+        pa.field("software", pa.string()),  # JSON: package -> version
+        pa.field("summary", pa.string()),  # JSON
+        pa.field("ran_at", _TIME),
+    ]
+)
+
+MODELS_SCHEMA = pa.schema(
+    [
+        _ID,  # the model's name
+        pa.field("spec", pa.string()),
+        pa.field("weights", pa.string()),
+        pa.field("classes", pa.list_(pa.string())),
+        pa.field("fingerprint", pa.string()),
+        pa.field("preprocessing", pa.string()),  # JSON
+        pa.field("details", pa.string()),  # JSON: parameters, version, ...
+        pa.field("added_at", _TIME),
+    ]
+)
+
+COMMITS_SCHEMA = pa.schema(
+    [
+        _ID,
+        pa.field("parent", pa.string()),
+        pa.field("message", pa.string()),
+        pa.field("branch", pa.string()),
+        pa.field("tags", pa.list_(pa.string())),
+        pa.field("tables", pa.string()),  # JSON: table -> version
+        pa.field("created_at", _TIME),
+    ]
+)
+
+NULL_KEY = -1
+"""Never a key: keys are 63-bit and not negative."""
+
+
+def embeddings_schema(dim: int) -> pa.Schema:
+    """Return the schema of an embeddings table.
+
+    `content` is `content_of` the image's sha256, so that a changed image is embedded again.
+    """
+    return pa.schema(
+        [
+            _ID,
+            _KEY,
+            pa.field("content", pa.int64()),
+            pa.field("vector", pa.list_(pa.float32(), dim)),
+        ]
+    )
+
+
+def predictions_schema(n_classes: int | None) -> pa.Schema:
+    """Return the schema of a classifier's predictions table.
+
+    `content` and `fingerprint` say which image and which model a row was computed with; `label`
+    is the ground truth that `loss` and `correct` speak of; `error` says why a row is empty.
+
+    Args:
+        n_classes: width of `probabilities`; None when only the predicted class is known.
+    """
+    fields = [
+        _ID,
+        _KEY,
+        pa.field("prediction", pa.string()),
+        pa.field("confidence", pa.float32()),
+        pa.field("loss", pa.float32()),
+        pa.field("correct", pa.bool_()),
+        pa.field("margin", pa.float32()),
+        pa.field("entropy", pa.float32()),
+        pa.field("label", pa.string()),
+        pa.field("content", pa.int64()),
+        pa.field("fingerprint", pa.int64()),
+        pa.field("error", pa.string()),
+    ]
+    if n_classes is not None:
+        fields.append(pa.field("probabilities", pa.list_(pa.float32(), n_classes)))
+    return pa.schema(fields)
+
+
+def keys_of(ids: Iterable[str]) -> np.ndarray:
+    """Return the join key of each id: the first 63 bits of its BLAKE2b hash.
+
+    Every process computes the same key alone. A collision (expected once in three billion
+    samples) is refused at ingest.
+
+    Returns:
+        int64 (n,), not negative.
+
+    >>> keys_of(["a.jpg"]).tolist()
+    [9161438751103734724]
+    """
+    blake = hashlib.blake2b
+    joined = b"".join([blake(i.encode(), digest_size=8).digest() for i in ids])
+    return (np.frombuffer(joined, dtype=">u8") >> np.uint64(1)).astype(np.int64)
+
+
+def content_of(sha256: Sequence[str | None]) -> np.ndarray:
+    """Return int64 (n,): the first 60 bits of each hexadecimal digest, -1 where there is none."""
+    return np.array([int(s[:15], 16) if s else NULL_KEY for s in sha256], dtype=np.int64)
