@@ -1,0 +1,49 @@
+"""Intervals, paired tests, multiplicity and sample sizes; numpy and scipy only.
+
+Every function takes scalars or arrays that broadcast, works in float64, and gives NaN where the
+quantity is undefined (no samples, for example), never 0 and never a warning.
+
+Wilson intervals are for reports (they cover their level on average), Clopper-Pearson for
+guarantees (they cover at least their level), Tango's for the difference of two models on the same
+samples, the bootstrap for everything that has no formula.
+"""
+
+from __future__ import annotations
+
+from slicedb.stats.bootstrap import bootstrap
+from slicedb.stats.intervals import (
+    Interval,
+    clopper_pearson,
+    mean_interval,
+    proportion_p,
+    wilson,
+)
+from slicedb.stats.multiple import MaxT, benjamini_hochberg, holm, max_t
+from slicedb.stats.paired import (
+    mcnemar,
+    noninferiority_p,
+    paired_interval,
+    paired_mean_interval,
+    paired_score,
+)
+from slicedb.stats.size import n_for_paired, n_to_clear
+
+__all__ = [
+    "Interval",
+    "MaxT",
+    "benjamini_hochberg",
+    "bootstrap",
+    "clopper_pearson",
+    "holm",
+    "max_t",
+    "mcnemar",
+    "mean_interval",
+    "n_for_paired",
+    "n_to_clear",
+    "noninferiority_p",
+    "paired_interval",
+    "paired_mean_interval",
+    "paired_score",
+    "proportion_p",
+    "wilson",
+]
