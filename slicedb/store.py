@@ -17,8 +17,9 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 from urllib.parse import unquote, urlparse
 
 import numpy as np
@@ -37,7 +38,7 @@ from slicedb.errors import (
 )
 from slicedb.schema import FORMAT, IMAGES, SAMPLES, SAMPLES_SCHEMA
 
-Batches = pa.Table | pa.RecordBatch | Iterable[pa.RecordBatch]
+Batches: TypeAlias = pa.Table | pa.RecordBatch | Iterable[pa.RecordBatch]
 
 _FORMAT_KEY = "slicedb:format"
 _PRIMARY_KEY = {b"lance-schema:unenforced-primary-key": b"true"}
@@ -438,8 +439,11 @@ class Store:
         """Delete the rows of these ids; returns the version written."""
         for start in range(0, len(ids), 1000):
             quoted = ", ".join("'" + i.replace("'", "''") + "'" for i in ids[start : start + 1000])
-            self._commit(name, lambda q=quoted: self.dataset(name).delete(f"id IN ({q})"))
+            self._commit(name, partial(self._delete, name, f"id IN ({quoted})"))
         return self.version(name)
+
+    def _delete(self, name: str, where: str) -> None:
+        self.dataset(name).delete(where)
 
     def drop(self, name: str) -> None:
         """Delete a table and all its versions."""
@@ -473,7 +477,7 @@ class Store:
         elif isinstance(batches, pa.Table):
             table = batches
         else:
-            listed = list(batches)
+            listed: list[Any] = list(batches)
             table = pa.Table.from_batches(listed) if listed else self.schema(name).empty_table()
         schema = self.schema(name)
         fields = []
@@ -488,7 +492,7 @@ class Store:
             table = table.cast(pa.schema(fields, metadata=schema.metadata))
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
             raise DatabaseError(f"Rows do not fit table '{name}': {_short(error)}") from error
-        return table.to_reader
+        return lambda: table.to_reader()
 
     def _commit(self, name: str, write: Callable[[], _T]) -> _T:
         """Run a write, retry it on a commit conflict, and translate what Lance raises."""
@@ -574,14 +578,14 @@ class Store:
         """Remove versions older than that and not pinned; returns the bytes given back."""
         removed = 0
         for name in self.names():
-            stats = self._commit(
-                name,
-                lambda n=name: self.dataset(n).cleanup_old_versions(
-                    older_than=older_than, error_if_tagged_old_versions=False
-                ),
-            )
-            removed += int(stats.bytes_removed)
+            removed += self._commit(name, partial(self._cleanup, name, older_than))
         return removed
+
+    def _cleanup(self, name: str, older_than: timedelta) -> int:
+        stats = self.dataset(name).cleanup_old_versions(
+            older_than=older_than, error_if_tagged_old_versions=False
+        )
+        return int(stats.bytes_removed)
 
     def describe(self) -> list[dict[str, Any]]:
         """Return one row a table: rows, fragments, version, bytes on disk (local only)."""

@@ -1,0 +1,81 @@
+"""The command line: every verb of the library, by the same name."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+import slicedb
+from slicedb.errors import SliceDBError, did_you_mean
+
+EPILOG = """
+\b
+Examples:
+  slicedb demo                                   a tour on rendered pictures, one minute
+  slicedb ingest photos/ && slicedb embed        read and embed your own folder
+  slicedb "label = 'cat' AND matches('a cat asleep') LIMIT 20"
+  slicedb test queries/ --model v4 --baseline v3
+"""
+
+
+class Verbs(click.Group):
+    """The verbs in the order of the work; a text in place of a verb is a query."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        first = args[0]
+        if first not in self.commands and not first.startswith("-"):
+            if first.replace("-", "_").isidentifier():
+                hint = did_you_mean(first, self.commands, "verbs")
+                raise click.UsageError(f"No verb '{first}'. Hint: {hint}", ctx)
+            return super().resolve_command(ctx, ["query", *args])
+        return super().resolve_command(ctx, args)
+
+
+@click.group(
+    cls=Verbs,
+    epilog=EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.option("--db", metavar="PATH", envvar="SLICEDB_DB", help="Database directory or URI.")
+@click.version_option(slicedb.__version__, prog_name="slicedb")
+@click.pass_context
+def verbs(ctx: click.Context, db: str | None) -> None:
+    """Test-driven development for computer-vision datasets.
+
+    A slice is a named query; a query gives an ordered set of sample ids; a test is a slice, a
+    metric and a bound.
+    """
+    ctx.obj = {"db": db}
+
+
+def _register() -> None:
+    from slicedb.cli import ask, data, judge, models, surfaces
+
+    for module in (surfaces, data, ask, models, judge):
+        for command in module.COMMANDS:
+            verbs.add_command(command)
+
+
+_register()
+
+
+def main(args: list[str] | None = None) -> Any:
+    """Run the command line; an error of ours is one line on stderr and exit status 1."""
+    try:
+        return verbs.main(args=args, prog_name="slicedb", standalone_mode=True)
+    except SliceDBError as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        click.echo("Interrupted; what was written is kept, the same command resumes.", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(0)

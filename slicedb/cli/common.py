@@ -1,0 +1,54 @@
+"""What every command shares: the database option, the output options, opening."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from slicedb.cli.output import FORMATS
+
+if TYPE_CHECKING:
+    from slicedb.database import Database
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def db_option(function: _F) -> _F:
+    """Add `--db`; the value wins over the one before the verb."""
+    return click.option(
+        "--db",
+        "db",
+        metavar="PATH",
+        help="Database directory or URI.  [default: $SLICEDB_DB, else data.slicedb]",
+    )(function)
+
+
+def rows_options(function: _F) -> _F:
+    """Add `--format` and `--output` to a verb that returns rows."""
+    function = click.option("--output", "-o", metavar="FILE", help="Write to a file.")(function)
+    return click.option(
+        "--format",
+        "-f",
+        "form",
+        type=click.Choice(FORMATS),
+        default="table",
+        show_default=True,
+        help="How to print the rows.",
+    )(function)
+
+
+def open_db(db: str | None, *, create: bool = False) -> Database:
+    """Open the database a command works on."""
+    from slicedb.database import open
+
+    context = click.get_current_context(silent=True)
+    above = context.find_object(dict) if context else None
+    path = db or (above or {}).get("db") or "data.slicedb"
+    return open(path, create=create)
+
+
+def say(text: str) -> None:
+    """Print a remark to stderr, so that stdout carries only results."""
+    click.echo(text, err=True)

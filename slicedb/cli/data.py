@@ -1,0 +1,140 @@
+"""Verbs about data: ingest, embed, relabel, tag, delete, info."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from slicedb.cli.common import db_option, open_db, rows_options
+from slicedb.cli.output import rows, write
+
+
+@click.command()
+@click.argument("source", metavar="SOURCE")
+@db_option
+@click.option("--split", metavar="NAME", help="Split of every sample, e.g. test.")
+@click.option("--label", metavar="NAME", help="Label of every sample.")
+@click.option("--path-column", metavar="COLUMN", help="CSV/Parquet column with image paths.")
+@click.option("--image-column", metavar="COLUMN", help="Parquet column with encoded images.")
+@click.option("--label-column", metavar="COLUMN", help="Column with the ground truth.")
+@click.option("--id-column", metavar="COLUMN", help="Column with stable ids.")
+@click.option(
+    "--id-by", type=click.Choice(["path", "sha256"]), default="path", show_default=True,
+    help="What the id of a sample is.",
+)  # fmt: skip
+@click.option("--reference", is_flag=True, help="Keep only the paths, not the bytes.")
+@click.option(
+    "--max-broken", type=click.FloatRange(0, 1), metavar="SHARE",
+    help="Exit with status 1 when a larger share of the images is broken.",
+)  # fmt: skip
+@click.option("--delete-missing", is_flag=True, help="Remove samples whose file is gone.")
+@click.option("--threads", type=click.IntRange(1), metavar="N", help="Decoding threads.")
+def ingest(source: str, db: str | None, **options: Any) -> None:
+    """Read images and metadata: a folder, a CSV or a Parquet file.
+
+    Every image is decoded in full; broken ones are quarantined with their reason and stay
+    queryable by `status`. Run it again to pick up changes, or to go on after an interruption.
+
+    \b
+    Examples:
+      slicedb ingest photos/
+      slicedb ingest test.csv --label-column class --split test
+      slicedb "status <> 'ok'"
+    """
+    report = open_db(db, create=True).ingest(source, **options)
+    click.echo(str(report))
+
+
+@click.command()
+@click.argument("model", default="slicedb-tiny")
+@db_option
+@click.option("--pretrained", metavar="TAG|FILE", help="open_clip tag, or a local weights file.")
+@click.option("--name", default="default", show_default=True, help="Name of the embedding.")
+@click.option("--batch-size", type=click.IntRange(1), default=256, show_default=True)
+@click.option("--device", metavar="DEVICE", help="cpu, cuda, cuda:1, mps; default: the best.")
+@click.option("--replace", is_flag=True, help="Drop vectors of another encoder first.")
+def embed(db: str | None, **options: Any) -> None:
+    """Embed images with an open_clip model; only what is missing.
+
+    Without a model the bundled tiny CLIP runs. It knows a small world: the ten CIFAR classes and
+    the demo's rendered plates of food. For real photos name a real one.
+
+    \b
+    Examples:
+      slicedb embed
+      slicedb embed ViT-B-32 --pretrained laion2b_s34b_b79k
+      slicedb embed ViT-B-32 --pretrained weights.safetensors --name large
+    """
+    click.echo(str(open_db(db).embed(**options)))
+
+
+@click.command()
+@click.argument("on", metavar="QUERY|SLICE")
+@click.argument("label")
+@db_option
+def relabel(on: str, label: str, db: str | None) -> None:
+    """Set the ground truth of samples.
+
+    \b
+    Example:
+      slicedb relabel "id = 'test/cat/0412.jpg'" dog
+    """
+    click.echo(f"{open_db(db).relabel(on, label):,} relabelled")
+
+
+@click.command()
+@click.argument("on", metavar="QUERY|SLICE")
+@click.argument("tags", nargs=-1, required=True)
+@db_option
+@click.option("--remove", is_flag=True, help="Remove the tags instead.")
+def tag(on: str, tags: tuple[str, ...], db: str | None, remove: bool) -> None:
+    """Add tags to samples, or remove them.
+
+    \b
+    Example:
+      slicedb tag "food_v2.loss > 4" review
+    """
+    click.echo(f"{open_db(db).tag(on, *tags, remove=remove):,} changed")
+
+
+@click.command()
+@click.argument("on", metavar="QUERY|SLICE")
+@db_option
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def delete(on: str, db: str | None, yes: bool) -> None:
+    """Remove samples with their images, vectors and predictions.
+
+    \b
+    Example:
+      slicedb delete "status = 'empty'" --yes
+    """
+    database = open_db(db)
+    query = database.query(on) if on not in database.slices else database.slices.get(on).query()
+    if not yes:
+        click.confirm(f"Remove {query.count():,} samples?", abort=True, err=True)
+    click.echo(f"{database.delete(query):,} removed")
+
+
+@click.command()
+@db_option
+@rows_options
+def info(db: str | None, form: str, output: str | None) -> None:
+    """Show what is in the database.
+
+    \b
+    Example:
+      slicedb info
+    """
+    about = open_db(db).info()
+    if form == "table":
+        status = ", ".join(f"{n:,} {name}" for name, n in about["status"].items()) or "none"
+        click.echo(f"{about['path']} (format {about['format']})")
+        click.echo(f"samples: {about['samples']:,} ({status})")
+        for word in ("embeddings", "predictions", "slices"):
+            click.echo(f"{word}: {', '.join(about[word]) or 'none'}")
+        click.echo("")
+    write(rows(about["tables"]), form, output)
+
+
+COMMANDS = (ingest, embed, relabel, tag, delete, info)

@@ -1,0 +1,95 @@
+"""Verbs that judge: evaluate, confusion, test."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from slicedb.cli.common import db_option, open_db, rows_options
+from slicedb.cli.output import write
+
+
+@click.command()
+@click.argument("models", nargs=-1, required=True, metavar="MODEL...")
+@db_option
+@rows_options
+@click.option("--on", multiple=True, metavar="QUERY|SLICE", help="Slices; default: all of them.")
+@click.option("--metric", "metrics", multiple=True, metavar="NAME", help="Default: accuracy.")
+@click.option("--per-class", is_flag=True, help="One row a class as well.")
+@click.option("--no-predict", is_flag=True, help="Use what is predicted already.")
+def evaluate(
+    models: tuple[str, ...], db: str | None, form: str, output: str | None, on: tuple[str, ...],
+    metrics: tuple[str, ...], no_predict: bool, **options: Any,
+) -> None:  # fmt: skip
+    """Show the slice x model table, each value with its interval and its n.
+
+    \b
+    Examples:
+      slicedb evaluate food_v1 food_v2
+      slicedb evaluate food_v2 --on night --metric accuracy --metric f1 -f csv
+    """
+    options |= {"metrics": list(metrics)} if metrics else {}
+    found = open_db(db).evaluate(list(models), list(on) or None, predict=not no_predict, **options)
+    if form == "table" and output is None:
+        click.echo(str(found))
+    else:
+        write(found.to_arrow(), form, output)
+
+
+@click.command()
+@click.argument("model", metavar="MODEL")
+@db_option
+@rows_options
+@click.option("--on", metavar="QUERY|SLICE", help="Default: every sample.")
+def confusion(model: str, db: str | None, form: str, output: str | None, on: str | None) -> None:
+    """Show the confusion matrix: rows are the truth, columns the prediction.
+
+    \b
+    Example:
+      slicedb confusion food_v2 --on night
+    """
+    found = open_db(db).confusion(model, on)
+    if form == "table" and output is None:
+        click.echo(str(found))
+    else:
+        write(found.to_arrow(), form, output)
+
+
+@click.command()
+@click.argument("source", metavar="[DIR|FILE]", required=False)
+@db_option
+@click.option("--model", metavar="MODEL", help="The model under test.")
+@click.option("--baseline", metavar="MODEL", help="The model to compare with.")
+@click.option("--strict", is_flag=True, help="INCONCLUSIVE counts as failure.")
+@click.option("--junit", metavar="FILE", help="Write JUnit XML.")
+@click.option("--json", "json_file", metavar="FILE", help="Write JSON.")
+@click.option("--markdown", metavar="FILE", help="Write Markdown, for a pull request.")
+@click.option("--html", metavar="FILE", help="Write one self-contained page.")
+@click.option("--no-predict", is_flag=True, help="Use what is predicted already.")
+def test(
+    source: str | None, db: str | None, junit: str | None, json_file: str | None,
+    markdown: str | None, html: str | None, no_predict: bool, **options: Any,
+) -> None:  # fmt: skip
+    """Run the expectations of slices against a model.
+
+    Exit status 1 when one fails.
+
+    \b
+    Examples:
+      slicedb test queries/ --model food_v2 --baseline food_v1
+      slicedb test queries/ --model food_v2 --junit report.xml --strict
+    """
+    from pathlib import Path
+
+    report = open_db(db).test(source, predict=not no_predict, **options)
+    writers = {junit: "to_junit", json_file: "to_json", markdown: "to_markdown", html: "to_html"}
+    for file, method in writers.items():
+        if file is not None:
+            Path(file).write_text(getattr(report, method)(), encoding="utf-8")
+    click.echo(str(report))
+    sys.exit(report.exit_code)
+
+
+COMMANDS = (evaluate, confusion, test)

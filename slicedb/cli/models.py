@@ -1,0 +1,135 @@
+"""Verbs about models: model add/list/show/drop, predict, log-predictions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from slicedb.cli.common import db_option, open_db, rows_options, say
+from slicedb.cli.output import rows, write
+
+
+@click.group()
+def model() -> None:
+    """Register models: add, list, show, drop."""
+
+
+@model.command()
+@click.argument("name")
+@click.argument("spec", metavar="SPEC")
+@db_option
+@click.option(
+    "--weights", metavar="FILE|pretrained|random",
+    help="Weights file (.safetensors, .pt); 'pretrained' downloads the library's own.",
+)  # fmt: skip
+@click.option("--classes", metavar="A,B,C|FILE", help="Class names in the order of the output.")
+@click.option("--allow-pickle", is_flag=True, help="Load a pickled module; runs its code.")
+@click.option("--replace", is_flag=True, help="Give an existing name another model.")
+def add(name: str, spec: str, db: str | None, classes: str | None, **options: Any) -> None:
+    """Register a model under a name.
+
+    SPEC is `file.py:factory`, `torchvision:NAME`, `timm:NAME`, or an exported program.
+
+    \b
+    Examples:
+      slicedb model add food_v3 models/food.py:build --weights food_v3.safetensors
+      slicedb model add mobilenet torchvision:mobilenet_v2 --weights pretrained
+    """
+    added = open_db(db).models.add(name, spec, classes=_classes(classes), **options)
+    click.echo(str(added))
+
+
+def _classes(text: str | None) -> list[str] | None:
+    """Read a comma list, or one class a line from a file."""
+    from pathlib import Path
+
+    if text is None:
+        return None
+    if Path(text).is_file():
+        lines = Path(text).read_text(encoding="utf-8").splitlines()
+        return [line.strip() for line in lines if line.strip()]
+    return [part.strip() for part in text.split(",")]
+
+
+@model.command(name="list")
+@db_option
+@rows_options
+def list_(db: str | None, form: str, output: str | None) -> None:
+    """List the models.
+
+    \b
+    Example:
+      slicedb model list
+    """
+    found = open_db(db).models.list()
+    if not found:
+        say("There are no models yet. Hint: `slicedb model add NAME SPEC`.")
+        return
+    write(rows({"model": m.name, "spec": m.spec, "classes": len(m.classes),
+                "fingerprint": m.fingerprint[:12]} for m in found), form, output)  # fmt: skip
+
+
+@model.command()
+@click.argument("name")
+@db_option
+def show(name: str, db: str | None) -> None:
+    """Show a model: where it comes from, its classes, its fingerprint.
+
+    \b
+    Example:
+      slicedb model show food_v3
+    """
+    click.echo(str(open_db(db).models.show(name)))
+
+
+@model.command()
+@click.argument("name")
+@db_option
+def drop(name: str, db: str | None) -> None:
+    """Forget a model and its predictions.
+
+    \b
+    Example:
+      slicedb model drop food_v3
+    """
+    open_db(db).models.drop(name)
+    click.echo(f"{name}: dropped")
+
+
+@click.command()
+@click.argument("model", metavar="MODEL")
+@db_option
+@click.option("--on", multiple=True, metavar="QUERY|SLICE", help="What to predict; repeatable.")
+@click.option("--batch-size", type=click.IntRange(1), default=64, show_default=True)
+@click.option("--device", metavar="DEVICE", help="cpu, cuda, cuda:1, mps; default: the best.")
+def predict(model: str, db: str | None, on: tuple[str, ...], **options: Any) -> None:
+    """Predict what is missing or stale, in one batched pass.
+
+    \b
+    Examples:
+      slicedb predict food_v3
+      slicedb predict food_v3 --on indian_desserts --on night
+    """
+    click.echo(str(open_db(db).predict(model, list(on) or None, **options)))
+
+
+@click.command(name="log-predictions")
+@click.argument("model", metavar="MODEL")
+@click.argument("file", metavar="FILE")
+@db_option
+@click.option("--classes", metavar="A,B,C|FILE", help="Class names, where probabilities are given.")
+def log_predictions(model: str, file: str, db: str | None, classes: str | None) -> None:
+    """Store predictions made elsewhere: a CSV or Parquet file with an id column.
+
+    Columns: `id`, and `prediction` (with `confidence`), or `probabilities`, or one column a class.
+
+    \b
+    Example:
+      slicedb log-predictions food_v5 predictions.csv
+    """
+    report = open_db(db).log_predictions(model, file, classes=_classes(classes))
+    click.echo(str(report))
+
+
+COMMANDS = (model, predict, log_predictions)
