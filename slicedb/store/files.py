@@ -1,0 +1,83 @@
+"""Files beneath the tables: opening a file system, reading a picture, fsync, sizes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from pathlib import Path
+from urllib.parse import unquote, urlparse
+
+import pyarrow as pa
+import pyarrow.fs as pafs
+
+from slicedb.errors import DatabaseError
+
+
+def filesystem(text: str) -> tuple[pafs.FileSystem, str]:
+    """Return the file system and the path inside it."""
+    if "://" not in text:
+        return pafs.LocalFileSystem(), str(Path(text).expanduser().absolute())
+    try:
+        fs, root = pafs.FileSystem.from_uri(text)
+    except (OSError, pa.ArrowException, ValueError) as error:
+        raise DatabaseError(
+            f"Cannot open '{text}': {first_sentence(error)}", "use a path, or s3:// and gs:// URIs."
+        ) from error
+    return fs, root.rstrip("/")
+
+
+def read_uri(uri: str | None) -> bytes:
+    """Return the bytes behind a path or URI, empty when they cannot be read."""
+    if not uri:
+        return b""
+    path = unquote(urlparse(uri).path) if uri.startswith("file://") else uri
+    try:
+        if "://" in path:
+            fs, inside = pafs.FileSystem.from_uri(path)
+            with fs.open_input_stream(inside) as stream:
+                return bytes(stream.read())
+        return Path(path).read_bytes()
+    except (OSError, pa.ArrowException):
+        return b""
+
+
+def first_sentence(error: Exception) -> str:
+    """Return the first sentence of a Lance message, without the Rust source location."""
+    text = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return re.sub(r",? (at )?/[^ ]*\.rs:\d+(:\d+)?.*$", "", text)
+
+
+def sync_folder(folder: str, since: float) -> None:
+    """Ask the disk to keep every file under `folder` that changed after `since` (epoch seconds)."""
+    for inside, _, names in os.walk(folder):
+        paths = (os.path.join(inside, name) for name in names)
+        fresh = [path for path in paths if _modified(path) >= since]
+        for path in [*fresh, inside] if fresh else []:
+            _fsync(path)
+
+
+def _modified(path: str) -> float:
+    try:
+        return os.stat(path).st_mtime
+    except FileNotFoundError:
+        return -1.0
+
+
+def _fsync(path: str) -> None:
+    with contextlib.suppress(FileNotFoundError, PermissionError):
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def folder_bytes(path: str) -> int:
+    """Return the bytes on disk under a folder."""
+    return sum(
+        os.path.getsize(os.path.join(folder, file))
+        for folder, _, files in os.walk(path)
+        for file in files
+        if os.path.exists(os.path.join(folder, file))
+    )

@@ -1,0 +1,273 @@
+"""Reading: handles, versions, scans, rows by key, images."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.dataset as pads
+import pyarrow.fs as pafs
+
+from slicedb.errors import (
+    DatabaseError,
+    UnknownSampleError,
+    UnknownTableError,
+    did_you_mean,
+)
+from slicedb.schema import IMAGES, SAMPLES
+from slicedb.store.files import first_sentence, read_uri
+from slicedb.store.view import ArrowView
+
+_IMAGE_CHUNK = 256
+
+
+class Reader:
+    """What can be read of a database; `Store` adds opening and writing."""
+
+    def __init__(self, path: str, fs: pafs.FileSystem, root: str) -> None:
+        self.path = path
+        self._fs = fs
+        self._root = root
+        self._lock = threading.RLock()
+        self._handles: dict[str, Any] = {}
+        self._positions: dict[tuple[str, int], tuple[np.ndarray, np.ndarray]] = {}
+        self._synced = 0.0
+        self._dirty: set[str] = set()
+
+    # --- the database -------------------------------------------------------------------------
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the database lies on this machine's file system."""
+        return isinstance(self._fs, pafs.LocalFileSystem)
+
+    @property
+    def cache_dir(self) -> Path:
+        """A local folder for what can be computed again; it may be deleted at any time."""
+        if self.is_local:
+            cache = Path(self._root) / ".cache"
+        else:
+            digest = hashlib.sha256(self.path.encode()).hexdigest()[:16]
+            cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser()
+            cache = cache / "slicedb" / digest
+        cache.mkdir(parents=True, exist_ok=True)
+        return cache
+
+    def _entries(self) -> list[pafs.FileInfo]:
+        selector = pafs.FileSelector(self._root, allow_not_found=True)
+        return list(self._fs.get_file_info(selector))
+
+    def names(self) -> list[str]:
+        """Return the names of all tables, sorted."""
+        found = (Path(entry.path).name for entry in self._entries())
+        return sorted(name.removesuffix(".lance") for name in found if name.endswith(".lance"))
+
+    def has(self, name: str) -> bool:
+        """Return whether there is a table of that name."""
+        if name in self._handles:
+            return True
+        info = self._fs.get_file_info(f"{self._root}/{name}.lance/_versions")
+        return bool(info.type == pafs.FileType.Directory) or (
+            not self.is_local and name in self.names()
+        )
+
+    # --- reading ------------------------------------------------------------------------------
+
+    def _uri(self, name: str) -> str:
+        base = self._root if self.is_local else self.path.rstrip("/")
+        return f"{base}/{name}.lance"
+
+    def dataset(self, name: str, version: int | None = None) -> Any:
+        """Return the `lance.LanceDataset` at its latest, or at the given, version.
+
+        Raises:
+            UnknownTableError: there is no such table.
+            DatabaseError: there is no such version.
+        """
+        import lance
+
+        with self._lock:
+            handle = self._handles.get(name)
+            if handle is None:
+                if not self.has(name):
+                    raise UnknownTableError(
+                        f"No table '{name}' in '{self.path}'.",
+                        did_you_mean(name, self.names(), "tables"),
+                    )
+                handle = self._handles[name] = lance.dataset(self._uri(name))
+            else:
+                try:
+                    handle.checkout_latest()
+                except (OSError, ValueError) as error:
+                    del self._handles[name]
+                    raise UnknownTableError(
+                        f"Table '{name}' is gone: {first_sentence(error)}"
+                    ) from error
+            if version is None or version == handle.version:
+                # a handle of its own, so that no other thread moves it under a running scan
+                return handle.checkout_version(handle.version)
+            try:
+                return handle.checkout_version(version)
+            except (OSError, ValueError) as error:
+                raise DatabaseError(
+                    f"Table '{name}' has no version {version}: {first_sentence(error)}",
+                    "it may have been cleaned up; commits and frozen slices pin theirs.",
+                ) from error
+
+    def version(self, name: str) -> int:
+        """Return the latest version number of a table."""
+        return int(self.dataset(name).version)
+
+    def versions(self) -> dict[str, int]:
+        """Return the latest version of every table, by name."""
+        return {name: self.version(name) for name in self.names()}
+
+    def count(self, name: str, version: int | None = None) -> int:
+        """Return the number of rows."""
+        return int(self.dataset(name, version).count_rows())
+
+    def schema(self, name: str, version: int | None = None) -> pa.Schema:
+        """Return the Arrow schema, with its metadata."""
+        return self.dataset(name, version).schema
+
+    def metadata(self, name: str, version: int | None = None) -> dict[str, str]:
+        """Return the metadata stored with a table's schema."""
+        raw = self.schema(name, version).metadata or {}
+        return {key.decode(): value.decode() for key, value in raw.items()}
+
+    def scan(
+        self,
+        name: str,
+        columns: Sequence[str] | None = None,
+        *,
+        where: str | None = None,
+        version: int | None = None,
+        batch_size: int = 4096,
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield record batches in stored order.
+
+        Args:
+            name: the table.
+            columns: projection; None reads all.
+            where: a Lance filter. For keys and ids only: users' predicates are DuckDB's.
+            version: a version number; None is the latest.
+            batch_size: rows a batch, which bounds the memory.
+        """
+        dataset = self.dataset(name, version)
+        scanner = dataset.scanner(
+            columns=None if columns is None else list(columns),
+            filter=where,
+            batch_size=batch_size,
+            scan_in_order=True,
+        )
+        yield from scanner.to_batches()
+
+    def table(
+        self,
+        name: str,
+        columns: Sequence[str] | None = None,
+        *,
+        where: str | None = None,
+        version: int | None = None,
+    ) -> pa.Table:
+        """Return the rows as one Arrow table, in stored order."""
+        dataset = self.dataset(name, version)
+        wanted = None if columns is None else list(columns)
+        return dataset.scanner(columns=wanted, filter=where, scan_in_order=True).to_table()
+
+    def positions(self, name: str, keys: np.ndarray, version: int | None = None) -> np.ndarray:
+        """Return the row offset of each key in stored order, -1 where there is no such row.
+
+        Args:
+            name: the table.
+            keys: int64 (n,).
+            version: a version number; None is the latest.
+
+        Returns:
+            int64 (n,).
+        """
+        dataset = self.dataset(name, version)
+        slot = (name, int(dataset.version))
+        with self._lock:
+            found = self._positions.get(slot)
+        if found is None:
+            column = dataset.scanner(columns=["key"], scan_in_order=True).to_table()["key"]
+            stored = column.to_numpy()
+            order = np.argsort(stored, kind="stable")
+            found = (stored[order], order)
+            with self._lock:
+                for old in [s for s in self._positions if s[0] == name]:
+                    del self._positions[old]
+                self._positions[slot] = found
+        ordered, order = found
+        keys = np.asarray(keys, dtype=np.int64)
+        if not len(ordered):
+            return np.full(len(keys), -1, dtype=np.int64)
+        at = np.minimum(np.searchsorted(ordered, keys), len(ordered) - 1)
+        return np.where(ordered[at] == keys, order[at], -1)
+
+    def take(
+        self,
+        name: str,
+        keys: np.ndarray,
+        columns: Sequence[str] | None = None,
+        *,
+        version: int | None = None,
+    ) -> pa.Table:
+        """Return the rows of `keys`, in their order.
+
+        Raises:
+            UnknownSampleError: a key has no row.
+        """
+        dataset = self.dataset(name, version)
+        at = self.positions(name, keys, int(dataset.version))
+        if len(at) and at.min() < 0:
+            missing = np.asarray(keys)[at < 0]
+            raise UnknownSampleError(
+                f"{len(missing):,} of {len(at):,} keys have no row in '{name}', "
+                f"the first is {int(missing[0])}."
+            )
+        wanted = None if columns is None else list(columns)
+        if not len(at):
+            return dataset.scanner(columns=wanted, limit=0).to_table()
+        return dataset.take(at.tolist(), columns=wanted)
+
+    def read_images(
+        self, keys: np.ndarray, *, version: int | None = None
+    ) -> Iterator[tuple[int, bytes]]:
+        """Yield `(key, encoded bytes)` in the order of `keys`.
+
+        Bytes come from the `images` table, or from the sample's `uri` when it was ingested by
+        reference. A file that cannot be read yields empty bytes, which no decoder accepts, so
+        that one lost picture costs one row.
+
+        Args:
+            keys: int64 (n,). Stored order (`positions` sorted) reads fastest.
+            version: a version of `images`; None is the latest.
+        """
+        keys = np.asarray(keys, dtype=np.int64)
+        stored = self.has(IMAGES)
+        for start in range(0, len(keys), _IMAGE_CHUNK):
+            chunk = keys[start : start + _IMAGE_CHUNK]
+            at = self.positions(IMAGES, chunk, version) if stored else np.full(len(chunk), -1)
+            found: dict[int, bytes] = {}
+            inside = chunk[at >= 0]
+            if len(inside):
+                table = self.take(IMAGES, inside, ["image"], version=version)
+                found = dict(zip(inside.tolist(), table["image"].to_pylist()))
+            lost = [key for key in chunk.tolist() if found.get(key) is None]
+            if lost:
+                uris = self.take(SAMPLES, np.array(lost), ["uri"])["uri"].to_pylist()
+                found.update(zip(lost, map(read_uri, uris)))
+            for key in chunk.tolist():
+                yield key, found[key]
+
+    def arrow_dataset(self, name: str, version: int | None = None) -> pads.Dataset:
+        """Return a table as a `pyarrow.dataset.Dataset` that DuckDB can register."""
+        return ArrowView(self.dataset(name, version))

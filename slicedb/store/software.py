@@ -1,0 +1,17 @@
+"""The versions a result depends on."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+
+
+def software() -> str:
+    """Return the versions that a result depends on, as JSON."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {}
+    for package in ("slicedb", "pylance", "duckdb", "pyarrow", "numpy", "torch", "open_clip_torch"):
+        with contextlib.suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return json.dumps(found)

@@ -1,0 +1,356 @@
+"""Writing: appends, upserts, retries; and upkeep: compaction, fsync, pins, cleanup."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterable, Sequence
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeAlias, TypeVar
+
+import pyarrow as pa
+import pyarrow.fs as pafs
+
+from slicedb.errors import (
+    ConflictError,
+    DatabaseError,
+    DatabaseNotFoundError,
+    FormatError,
+    did_you_mean,
+)
+from slicedb.schema import FORMAT, SAMPLES, SAMPLES_SCHEMA
+from slicedb.store.files import filesystem, first_sentence, folder_bytes, sync_folder
+from slicedb.store.reading import Reader
+
+Batches: TypeAlias = pa.Table | pa.RecordBatch | Iterable[pa.RecordBatch]
+
+_FORMAT_KEY = "slicedb:format"
+_PRIMARY_KEY = {b"lance-schema:unenforced-primary-key": b"true"}
+_COMPACT_AT = 100
+_INDEX_AT = 20_000
+_RETRIES = 12
+_T = TypeVar("_T")
+
+
+class Store(Reader):
+    """The tables of one database.
+
+    Handles are opened on demand and safe to share between threads. Never fork after a read: Lance
+    does not survive it; use threads, or spawned workers that open their own store.
+    """
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str], *, create: bool = True) -> Store:
+        """Open a database, and create it when it is missing.
+
+        Args:
+            path: a directory, or an object-store URI such as `s3://bucket/food.slicedb`.
+            create: False refuses to create.
+
+        Raises:
+            DatabaseNotFoundError: there is none and `create` is False.
+            DatabaseError: the path is a file, or a folder with other things in it.
+            FormatError: it was written by a newer SliceDB.
+        """
+        text = os.fspath(path)
+        fs, root = filesystem(text)
+        store = cls(text if "://" in text else root, fs, root)
+        if store.has(SAMPLES):
+            store._check_format()
+        elif not create:
+            raise DatabaseNotFoundError(
+                f"No database at '{text}'.",
+                f"`slicedb --db {text} ingest FOLDER` makes one; `--db` or SLICEDB_DB names it.",
+            )
+        else:
+            store._initialise()
+        return store
+
+    def _initialise(self) -> None:
+        info = self._fs.get_file_info(self._root)
+        if info.type == pafs.FileType.File:
+            raise DatabaseError(f"'{self.path}' is a file.", "name a directory for the database.")
+        if info.type == pafs.FileType.Directory and any(
+            not Path(entry.path).name.startswith(".") for entry in self._entries()
+        ):
+            raise DatabaseError(
+                f"'{self.path}' is not a SliceDB database and not empty.",
+                "name a new directory, for example 'data.slicedb'.",
+            )
+        self._fs.create_dir(self._root, recursive=True)
+        self.create(SAMPLES, SAMPLES_SCHEMA.with_metadata({_FORMAT_KEY: str(FORMAT)}))
+
+    def _check_format(self) -> None:
+        found = self.metadata(SAMPLES).get(_FORMAT_KEY)
+        if found is None:
+            raise DatabaseError(
+                f"'{self.path}' has a table named samples but is not a SliceDB database.",
+                "name another directory.",
+            )
+        if int(found) > FORMAT:
+            raise FormatError(
+                f"'{self.path}' has format {found}; this SliceDB reads up to {FORMAT}.",
+                "upgrade with `pip install --upgrade slicedb`; nothing was changed.",
+            )
+
+    # --- writing ------------------------------------------------------------------------------
+
+    def create(self, name: str, schema: pa.Schema) -> None:
+        """Create an empty table; one that is there already is left as it is."""
+        import lance
+
+        declared = pa.schema(
+            [
+                field.with_nullable(False).with_metadata(_PRIMARY_KEY)
+                if field.name == "id"
+                else field
+                for field in schema
+            ],
+            metadata=schema.metadata,
+        )
+        try:
+            lance.write_dataset(
+                declared.empty_table(),
+                self._uri(name),
+                mode="create",
+                enable_stable_row_ids=True,
+                data_storage_version="2.2",
+            )
+        except OSError as error:
+            if "already exists" not in str(error):
+                raise DatabaseError(
+                    f"Cannot create table '{name}': {first_sentence(error)}"
+                ) from error
+        self._dirty.add(name)
+
+    def append(self, name: str, batches: Batches) -> int:
+        """Add rows whose ids are known to be new; returns the version written.
+
+        Columns that are left out become null.
+        """
+        import lance
+
+        reader = self._reader(name, batches)
+
+        def write() -> int:
+            written = lance.write_dataset(reader(), self._uri(name), mode="append")
+            return int(written.version)
+
+        version = self._commit(name, write)
+        self._tend(name)
+        return version
+
+    def upsert(
+        self,
+        name: str,
+        batches: Batches,
+        *,
+        insert: bool = True,
+        expected_version: int | None = None,
+    ) -> int:
+        """Update the rows whose `id` is there and insert the others; returns the version.
+
+        Args:
+            name: the table.
+            batches: rows with all columns, or with `id` and a subset when `insert` is False.
+            insert: False leaves out rows whose id is not there.
+            expected_version: the version the rows were computed from; a table that has moved
+                on since is refused instead of overwritten.
+
+        Raises:
+            ConflictError: the table moved on, or other writers kept winning.
+        """
+        reader = self._reader(name, batches)
+
+        def write() -> int:
+            dataset = self.dataset(name)
+            if expected_version is not None and dataset.version != expected_version:
+                raise ConflictError(
+                    f"Table '{name}' is at version {dataset.version}, these rows were computed "
+                    f"from version {expected_version}.",
+                    "read it again and repeat the change; nothing was written.",
+                )
+            merge = dataset.merge_insert("id").when_matched_update_all()
+            if insert:
+                merge = merge.when_not_matched_insert_all()
+            merge.execute(reader())
+            return self.version(name)
+
+        version = self._commit(name, write)
+        self._tend(name)
+        return version
+
+    def delete(self, name: str, ids: Sequence[str]) -> int:
+        """Delete the rows of these ids; returns the version written."""
+        for start in range(0, len(ids), 1000):
+            quoted = ", ".join("'" + i.replace("'", "''") + "'" for i in ids[start : start + 1000])
+            self._commit(name, partial(self._delete, name, f"id IN ({quoted})"))
+        return self.version(name)
+
+    def _delete(self, name: str, where: str) -> None:
+        self.dataset(name).delete(where)
+
+    def drop(self, name: str) -> None:
+        """Delete a table and all its versions."""
+        self.dataset(name)
+        with self._lock:
+            self._handles.pop(name, None)
+        if self.is_local:
+            shutil.rmtree(self._uri(name))
+        else:
+            self._fs.delete_dir(f"{self._root}/{name}.lance")
+
+    def add_columns(self, name: str, fields: Sequence[pa.Field]) -> None:
+        """Add columns, null in every row; those that are there already are left alone."""
+
+        def write() -> None:
+            dataset = self.dataset(name)
+            new = [field for field in fields if field.name not in dataset.schema.names]
+            if new:
+                dataset.add_columns(new)
+
+        self._commit(name, write)
+
+    def set_metadata(self, name: str, values: dict[str, str]) -> None:
+        """Store text with a table's schema; a version of its own."""
+        self._commit(name, lambda: self.dataset(name).update_schema_metadata(values))
+
+    def _reader(self, name: str, batches: Batches) -> Callable[[], pa.RecordBatchReader]:
+        """Return a function that gives the rows anew for every try."""
+        if isinstance(batches, pa.RecordBatch):
+            table = pa.Table.from_batches([batches])
+        elif isinstance(batches, pa.Table):
+            table = batches
+        else:
+            listed: list[Any] = list(batches)
+            table = pa.Table.from_batches(listed) if listed else self.schema(name).empty_table()
+        schema = self.schema(name)
+        fields = []
+        for column in table.schema:
+            if column.name not in schema.names:
+                raise DatabaseError(
+                    f"Table '{name}' has no column '{column.name}'.",
+                    did_you_mean(column.name, schema.names, "columns"),
+                )
+            fields.append(schema.field(column.name))
+        try:
+            table = table.cast(pa.schema(fields, metadata=schema.metadata))
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
+            raise DatabaseError(
+                f"Rows do not fit table '{name}': {first_sentence(error)}"
+            ) from error
+        return lambda: table.to_reader()
+
+    def _commit(self, name: str, write: Callable[[], _T]) -> _T:
+        """Run a write, retry it on a commit conflict, and translate what Lance raises."""
+        for attempt in range(_RETRIES):
+            try:
+                result = write()
+                self._dirty.add(name)
+                return result
+            except (OSError, ValueError, RuntimeError) as error:
+                if isinstance(error, DatabaseError):
+                    raise
+                if not _is_conflict(error):
+                    raise DatabaseError(
+                        f"Writing table '{name}' failed: {first_sentence(error)}",
+                        "check the free space and the permissions; what was committed is safe.",
+                    ) from error
+                last = error
+                time.sleep(min(0.02 * 2**attempt, 1.0) * (0.5 + os.urandom(1)[0] / 256))
+        raise ConflictError(
+            f"Table '{name}' was changed by another writer {_RETRIES} times in a row: "
+            f"{first_sentence(last)}",
+            "run the command again; nothing of this batch was written.",
+        ) from last
+
+    # --- upkeep -------------------------------------------------------------------------------
+
+    def _tend(self, name: str) -> None:
+        dataset = self.dataset(name)
+        if len(dataset.fragment_ids()) >= _COMPACT_AT:
+            with contextlib.suppress(ConflictError):
+                self.compact(name)
+
+    def compact(self, name: str) -> None:
+        """Merge small fragments, and bring the index on `id` up to date."""
+
+        def write() -> None:
+            dataset = self.dataset(name)
+            dataset.optimize.compact_files()
+            dataset = self.dataset(name)
+            if "id" not in dataset.schema.names or dataset.count_rows() < _INDEX_AT:
+                return
+            if any(index["fields"] == ["id"] for index in dataset.list_indices()):
+                dataset.optimize.optimize_indices()
+            else:
+                dataset.create_scalar_index("id", "BTREE")
+
+        self._commit(name, write)
+
+    def sync(self) -> None:
+        """Ask the disk to keep what was written since the last call (fsync)."""
+        if not self.is_local:
+            return
+        started = time.time()
+        for name in sorted(self._dirty):
+            sync_folder(self._uri(name), self._synced - 1)
+        self._dirty.clear()
+        self._synced = started
+
+    def pin(self, name: str, version: int, tag: str) -> None:
+        """Keep a version through every cleanup, under a tag (letters, digits, `_`, `-`, `.`)."""
+        tags = self.dataset(name).tags
+        if tag not in tags.list():
+            self._commit(name, lambda: tags.create(tag, version))
+
+    def unpin(self, name: str, tag: str) -> None:
+        """Let a pinned version go; a tag that is not there is left alone."""
+        tags = self.dataset(name).tags
+        if tag in tags.list():
+            tags.delete(tag)
+
+    def pins(self, name: str) -> dict[str, int]:
+        """Return the pinned versions of a table, by tag."""
+        return {t: int(about["version"]) for t, about in self.dataset(name).tags.list().items()}
+
+    def cleanup(self, older_than: timedelta = timedelta(days=14)) -> int:
+        """Remove versions older than that and not pinned; returns the bytes given back."""
+        removed = 0
+        for name in self.names():
+            removed += self._commit(name, partial(self._cleanup, name, older_than))
+        return removed
+
+    def _cleanup(self, name: str, older_than: timedelta) -> int:
+        stats = self.dataset(name).cleanup_old_versions(
+            older_than=older_than, error_if_tagged_old_versions=False
+        )
+        return int(stats.bytes_removed)
+
+    def describe(self) -> list[dict[str, Any]]:
+        """Return one row a table: rows, fragments, version, bytes on disk (local only)."""
+        rows = []
+        for name in self.names():
+            dataset = self.dataset(name)
+            rows.append(
+                {
+                    "table": name,
+                    "rows": dataset.count_rows(),
+                    "fragments": len(dataset.fragment_ids()),
+                    "version": int(dataset.version),
+                    "bytes": folder_bytes(self._uri(name)) if self.is_local else None,
+                }
+            )
+        return rows
+
+    def __repr__(self) -> str:
+        return f"Store({self.path!r})"
+
+
+def _is_conflict(error: Exception) -> bool:
+    text = str(error).lower()
+    return "conflict" in text or "concurrent" in text or "preempted" in text

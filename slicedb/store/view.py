@@ -1,0 +1,49 @@
+"""A Lance table as DuckDB can read it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.dataset as pads
+
+
+class ArrowView(pads.Dataset):
+    """A Lance dataset without the columns DuckDB cannot bind.
+
+    DuckDB refuses a dataset that has a half-precision column even when it is not asked for, and
+    some filters it pushes down raise in Lance; those are applied by pyarrow to what was read.
+    """
+
+    def __init__(self, dataset: Any) -> None:
+        self._dataset = dataset
+        self._schema = pa.schema([f for f in dataset.schema if _is_bindable(f.type)])
+
+    @property
+    def schema(self) -> pa.Schema:
+        return self._schema
+
+    def scanner(
+        self, columns: Any = None, filter: Any = None, batch_size: int = 65536, **_: Any
+    ) -> Any:
+        names = list(columns) if columns is not None else self._schema.names
+        try:
+            scanner = self._dataset.scanner(columns=names, filter=filter, batch_size=batch_size)
+            scanner.projected_schema  # noqa: B018  (planning happens here, and raises here)
+            return scanner
+        except (OSError, ValueError, NotImplementedError):
+            reader = self._dataset.scanner(batch_size=batch_size, columns=self._schema.names)
+            return pads.Scanner.from_batches(
+                reader.to_reader(), schema=self._schema, columns=names, filter=filter
+            )
+
+    def count_rows(self, filter: Any = None, **_: Any) -> int:
+        return int(self._dataset.count_rows(filter))
+
+
+def _is_bindable(kind: pa.DataType) -> bool:
+    if pa.types.is_float16(kind):
+        return False
+    if pa.types.is_nested(kind):
+        return all(_is_bindable(kind.field(i).type) for i in range(kind.num_fields))
+    return True
