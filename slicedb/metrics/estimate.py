@@ -1,0 +1,158 @@
+"""Values with what their intervals need, and the functions from sums to them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from slicedb.metrics.outcomes import Floats, Ints
+
+
+class Estimate(NamedTuple):
+    """Values of one metric, one element a slice."""
+
+    value: Floats
+    """float64 (s,), NaN where undefined."""
+    size: Floats
+    """float64 (s,): trials of a share (effective ones for averages), else samples."""
+    error: Floats
+    """float64 (s,): standard error; NaN where the size says it all."""
+
+
+class PerClass(NamedTuple):
+    """A ratio a class, and its derivatives by the three counts it is made of."""
+
+    value: Floats
+    """(s, c), NaN where undefined."""
+    by_hit: Floats
+    """d value / d true positives."""
+    by_actual: Floats
+    """d value / d samples of the class."""
+    by_predicted: Floats
+    """d value / d samples predicted as the class."""
+    trials: Floats
+    """Samples that decide the value."""
+
+
+def _divide(a: npt.ArrayLike, b: npt.ArrayLike) -> Floats:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(np.true_divide(a, b))
+
+
+def _counts(matrix: Ints) -> tuple[Floats, Floats, Floats]:
+    hit = np.diagonal(matrix, axis1=-2, axis2=-1).astype(float)
+    return hit, matrix.sum(axis=-1).astype(float), matrix.sum(axis=-2).astype(float)
+
+
+def recalls(matrix: Ints) -> PerClass:
+    """Return recall a class: the share of its samples that are found; NaN without samples."""
+    hit, actual, _ = _counts(matrix)
+    value = _divide(np.where(actual > 0, hit, np.nan), actual)
+    return PerClass(value, _divide(1, actual), -_divide(value, actual), 0 * actual, actual)
+
+
+def precisions(matrix: Ints) -> PerClass:
+    """Return precision a class: the share of its predictions that are right; NaN without any."""
+    hit, _, predicted = _counts(matrix)
+    value = _divide(np.where(predicted > 0, hit, np.nan), predicted)
+    return PerClass(
+        value, _divide(1, predicted), 0 * predicted, -_divide(value, predicted), predicted
+    )
+
+
+def f1s(matrix: Ints) -> PerClass:
+    """Return F1 a class: 2 hits / (actual + predicted); NaN where neither occurs."""
+    hit, actual, predicted = _counts(matrix)
+    both = actual + predicted
+    value = _divide(np.where(both > 0, 2 * hit, np.nan), both)
+    slope = -_divide(value, both)
+    return PerClass(value, _divide(2, both), slope, slope, both - hit)
+
+
+def accuracy(matrix: Ints) -> Estimate:
+    """Return the share of right predictions; micro precision, recall and F1 are the same."""
+    hit, actual, _ = _counts(matrix)
+    n = actual.sum(axis=-1)
+    return Estimate(
+        _divide(np.where(n > 0, hit.sum(axis=-1), np.nan), n), n, np.full_like(n, np.nan)
+    )
+
+
+def of_class(per_class: Callable[[Ints], PerClass], code: int) -> Callable[[Ints], Estimate]:
+    """Return the function that gives one class's ratio, with its own trials."""
+
+    def compute(matrix: Ints) -> Estimate:
+        ratio = per_class(matrix)
+        value, trials = ratio.value[..., code], ratio.trials[..., code]
+        return Estimate(value, trials, np.full_like(value, np.nan))
+
+    return compute
+
+
+def average(
+    per_class: Callable[[Ints], PerClass], weighted: bool = False
+) -> Callable[[Ints], Estimate]:
+    """Return the function that averages a ratio over the classes where it is defined.
+
+    The variance is the delta method's, sum over cells of count x gradient^2 (the ratios are
+    homogeneous of degree 0); from it the effective size value (1 - value) / variance of a share
+    (Korn & Graubard 1998), at most the size it would have were all classes alike.
+
+    Args:
+        per_class: the ratio.
+        weighted: weigh classes by their samples instead of alike.
+    """
+
+    def compute(matrix: Ints) -> Estimate:
+        ratio = per_class(matrix)
+        defined = ~np.isnan(ratio.value)
+        share = matrix.sum(axis=-1).astype(float) if weighted else np.ones_like(ratio.value)
+        total = np.where(defined, share, 0.0).sum(axis=-1, keepdims=True)
+        share = np.where(defined & (total > 0), _divide(share, total), 0.0)  # (s, c), sums to 1
+        some = share.sum(axis=-1) > 0
+        value = np.where(some, np.nansum(share * ratio.value, axis=-1), np.nan)
+        slope = [np.where(defined, share * part, 0.0) for part in ratio[1:4]]
+        by_actual = slope[1]
+        if weighted:
+            pull = _divide(ratio.value - value[..., None], total)
+            by_actual = by_actual + np.where(defined, pull, 0.0)
+        gradient = by_actual[..., :, None] + slope[2][..., None, :]
+        index = np.arange(matrix.shape[-1])
+        gradient[..., index, index] += slope[0]
+        variance = (matrix * gradient**2).sum(axis=(-2, -1))
+        most = _divide(1, np.where(share > 0, _divide(share**2, ratio.trials), 0.0).sum(axis=-1))
+        size = _divide(value * (1 - value), variance)
+        size = np.where(np.isnan(size), most, np.minimum(size, most))
+        return Estimate(value, size, np.full_like(value, np.nan))
+
+    return compute
+
+
+def share(sums: Floats) -> Estimate:
+    """Return the mean of a 0-or-1 statistic from its moments (s, 3)."""
+    n = sums[:, 0]
+    value = _divide(np.where(n > 0, sums[:, 1], np.nan), n)
+    return Estimate(value, n, np.full_like(value, np.nan))
+
+
+def mean(sums: Floats) -> Estimate:
+    """Return a mean and its standard error from moments (s, 3)."""
+    n, total, squares = sums.T
+    value = _divide(np.where(n > 0, total, np.nan), n)
+    variance = _divide(np.maximum(squares - total * value, 0.0), np.where(n > 1, n - 1, np.nan))
+    return Estimate(value, n, np.sqrt(_divide(variance, n)))
+
+
+def calibration(sums: Floats) -> Estimate:
+    """Return the expected calibration error from the sums of the calibration state.
+
+    sum over bins |sum of (correct - confidence)| / n (Naeini et al., AAAI 2015). Its standard
+    error treats the sign of each bin's gap as known; the estimate is biased upwards when small.
+    """
+    n, squares, gaps = sums[:, 0], sums[:, 1], sums[:, 2:]
+    value = _divide(np.where(n > 0, np.abs(gaps).sum(axis=1), np.nan), n)
+    variance = _divide(np.maximum(squares - n * value**2, 0.0), np.where(n > 1, n - 1, np.nan))
+    return Estimate(value, n, np.sqrt(_divide(variance, n)))

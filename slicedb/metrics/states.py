@@ -1,0 +1,101 @@
+"""Per-sample statistics: what a metric sums. Metrics with equal state share it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from slicedb.metrics.outcomes import Floats, Ints, Outcomes
+
+BINS = 15
+"""Confidence bins of equal width (Guo et al., ICML 2017)."""
+
+EPSILON = float(np.finfo(np.float64).eps)
+"""Probabilities are clipped to [EPSILON, 1] before the logarithm, as scikit-learn does."""
+
+
+@dataclass(frozen=True)
+class State:
+    """One kind of per-sample statistic.
+
+    `rows` gives codes (n,) that are counted, moments (n, d) that are summed, or, for metrics of
+    the order of the scores, nothing: those are computed from the members themselves.
+    """
+
+    name: str
+    kind: Literal["codes", "moments", "ranked"]
+    needs: tuple[str, ...]
+    rows: Callable[[Outcomes], Floats | Ints]
+
+
+def _confusion(outcomes: Outcomes) -> Ints:
+    return outcomes.label * len(outcomes.classes) + outcomes.prediction
+
+
+def moments(values: Floats) -> Floats:
+    """Return float64 (n, 3): 1, the value and its square."""
+    return np.stack([np.ones(len(values)), values, values**2], axis=1)
+
+
+def log_losses(outcomes: Outcomes) -> Floats:
+    """Return float64 (n,): minus the log of the label's probability, in nats."""
+    return np.asarray(-np.log(np.clip(outcomes.true_probability(), EPSILON, 1.0)))
+
+
+def brier_scores(outcomes: Outcomes) -> Floats:
+    """Return float64 (n,) in [0, 2]: squared distance to the one-hot label, summed over classes.
+
+    sum_c (p_c - y_c)^2 = sum_c p_c^2 - 2 p_label + 1 (Brier, Monthly Weather Review 1950).
+    """
+    assert outcomes.probabilities is not None
+    p = outcomes.probabilities.astype(float)
+    return (p**2).sum(axis=1) - 2 * outcomes.true_probability() + 1
+
+
+def in_top(k: int) -> Callable[[Outcomes], Floats]:
+    """Return the function that says whether the label is among the k most probable classes."""
+
+    def rows(outcomes: Outcomes) -> Floats:
+        assert outcomes.probabilities is not None
+        p = outcomes.true_probability()[:, None]
+        width = outcomes.probabilities.shape[1]
+        ahead = (outcomes.probabilities > p).sum(axis=1)
+        inside = (ahead < k) & (outcomes.label < width)
+        return moments(inside.astype(float))
+
+    return rows
+
+
+def confidence_bins(confidence: Floats) -> Ints:
+    """Return int64 (n,): the bin of each confidence; bin i holds (i / BINS, (i + 1) / BINS]."""
+    edges = np.linspace(0.0, 1.0, BINS + 1)
+    return np.clip(np.searchsorted(edges, confidence, side="left") - 1, 0, BINS - 1)
+
+
+def _calibration(outcomes: Outcomes) -> Floats:
+    """Return float64 (n, 2 + BINS): 1, the squared gap, and the gap in the column of its bin."""
+    assert outcomes.confidence is not None
+    gap = outcomes.correct - outcomes.confidence
+    rows = np.zeros((outcomes.n, 2 + BINS))
+    rows[:, 0], rows[:, 1] = 1.0, gap**2
+    rows[np.arange(outcomes.n), 2 + confidence_bins(outcomes.confidence)] = gap
+    return rows
+
+
+def _nothing(outcomes: Outcomes) -> Floats:
+    return np.empty((outcomes.n, 0))
+
+
+CONFUSION = State("confusion", "codes", ("label", "prediction"), _confusion)
+LOG_LOSS = State("log_loss", "moments", ("probabilities",), lambda o: moments(log_losses(o)))
+BRIER = State("brier", "moments", ("probabilities",), lambda o: moments(brier_scores(o)))
+CALIBRATION = State("calibration", "moments", ("confidence",), _calibration)
+RANKED = State("ranked", "ranked", ("probabilities",), _nothing)
+
+
+def top(k: int) -> State:
+    """Return the state of top-k accuracy."""
+    return State(f"top_{k}", "moments", ("probabilities",), in_top(k))
