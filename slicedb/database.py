@@ -18,6 +18,7 @@ from slicedb.slices import Slice, Slices
 from slicedb.store import Store
 
 if TYPE_CHECKING:
+    from slicedb.commits import Commit, Commits
     from slicedb.embedding import EmbedReport, Encoder
     from slicedb.evaluate import Confusion, Evaluation
     from slicedb.ingest import IngestReport
@@ -144,13 +145,17 @@ class Database:
             allow_files=True,
         )
 
-    def query(self, text: str = "", **options: Any) -> Query:
+    def query(self, text: str = "", *, at: str | None = None) -> Query:
         """Parse and bind a query; nothing is read until its rows are asked for.
+
+        Args:
+            text: a predicate or a SELECT.
+            at: a commit, tag or branch to ask instead of the present state.
 
         Raises:
             QueryError: with the line, the column and the token.
         """
-        return self.engine.query(text, **options)
+        return self.engine.query(text, at=self.commits.get(at).tables if at else None)
 
     def sql(self, text: str) -> pa.Table:
         """Answer any SELECT as an Arrow table."""
@@ -198,6 +203,19 @@ class Database:
         if on is None or isinstance(on, str):
             return self.query(on or "").ids()
         return on.ids()
+
+    # --- versions -----------------------------------------------------------------------------
+
+    @cached_property
+    def commits(self) -> Commits:
+        """The commits: `commit`, `history`, `branch`, `checkout`, `reset`, `diff`, `tag`."""
+        from slicedb.commits import Commits
+
+        return Commits(self.store)
+
+    def commit(self, message: str, *, tag: str | None = None) -> Commit:
+        """Record the version of every table under one id."""
+        return self.commits.commit(message, tag=tag)
 
     # --- models -------------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ from slicedb.cli.output import rows, write
 @click.option("--count", is_flag=True, help="Print the number of rows alone.")
 @click.option("--ids", is_flag=True, help="Print the ids alone, one a line.")
 @click.option("--columns", metavar="A,B", help="Columns to show, for a predicate.")
+@click.option("--at", metavar="COMMIT", help="Ask an earlier commit, tag or branch.")
 @click.option("--file", "file", type=click.File(), help="Read the text from a file; - is stdin.")
 def query(
     text: str,
@@ -28,6 +29,7 @@ def query(
     count: bool,
     ids: bool,
     columns: str | None,
+    at: str | None,
     file: Any,
 ) -> None:
     """Ask in SQL, by text and by nearest neighbours, in one statement.
@@ -42,7 +44,7 @@ def query(
       slicedb query "v3.correct AND NOT v4.correct" --explain
     """
     database = open_db(db)
-    asked = database.query(file.read() if file else text)
+    asked = database.query(file.read() if file else text, at=at)
     if explain:
         click.echo(str(asked.explain()))
     elif count:

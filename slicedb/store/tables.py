@@ -191,6 +191,17 @@ class Store(Reader):
             self._commit(name, partial(self._delete, name, f"id IN ({quoted})"))
         return self.version(name)
 
+    def restore(self, name: str, version: int | None) -> None:
+        """Make a table what it was at a version, as a new version; None empties it."""
+
+        def write() -> None:
+            if version is None:
+                self.dataset(name).delete("true")
+            else:
+                self.dataset(name, version).restore()
+
+        self._commit(name, write)
+
     def _delete(self, name: str, where: str) -> None:
         self.dataset(name).delete(where)
 
