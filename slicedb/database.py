@@ -19,6 +19,7 @@ from slicedb.store import Store
 
 if TYPE_CHECKING:
     from slicedb.commits import Commit, Commits
+    from slicedb.doctor import Finding
     from slicedb.embedding import EmbedReport, Encoder
     from slicedb.evaluate import Confusion, Evaluation
     from slicedb.ingest import IngestReport
@@ -382,6 +383,12 @@ class Database:
         return [self.slices.get(name) for name in names], suite.settings(path)
 
     # --- about --------------------------------------------------------------------------------
+
+    def doctor(self, *, mend: bool = False) -> list[Finding]:
+        """Look for fragmented tables, orphaned rows, duplicates and lost images."""
+        from slicedb.doctor import examine
+
+        return examine(self.store, mend=mend)
 
     def info(self) -> dict[str, Any]:
         """Return what is in the database: samples by status, tables, embeddings, models, slices."""

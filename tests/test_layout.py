@@ -15,7 +15,7 @@ ROOT = Path(slicedb.__file__).parent
 ROWS: tuple[frozenset[str], ...] = (
     frozenset({"errors", "schema", "media", "stats", "metrics"}),
     frozenset({"store", "models", "progress"}),
-    frozenset({"ingest", "embedding", "inference", "commits"}),
+    frozenset({"ingest", "embedding", "inference", "commits", "doctor"}),
     frozenset({"query", "slices", "predictions"}),
     frozenset({"evaluate", "suite", "cam", "behaviour", "curate", "report", "export"}),
     frozenset({"database", "training", "scale"}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import click
@@ -137,4 +138,31 @@ def info(db: str | None, form: str, output: str | None) -> None:
     write(rows(about["tables"]), form, output)
 
 
-COMMANDS = (ingest, embed, relabel, tag, delete, info)
+@click.command()
+@db_option
+@click.option("--mend", is_flag=True, help="Compact tables and delete orphaned rows.")
+@click.option("--cleanup", type=click.IntRange(0), metavar="DAYS",
+              help="Remove older versions that no commit or frozen slice keeps.")  # fmt: skip
+def doctor(db: str | None, mend: bool, cleanup: int | None) -> None:
+    """Look for fragmented tables, orphaned rows, duplicates and lost images.
+
+    \b
+    Examples:
+      slicedb doctor
+      slicedb doctor --mend --cleanup 30
+    """
+    from datetime import timedelta
+
+    database = open_db(db)
+    found = database.doctor(mend=mend)
+    for finding in found:
+        click.echo(str(finding))
+    if not found:
+        click.echo("All is well.")
+    if cleanup is not None:
+        freed = database.store.cleanup(timedelta(days=cleanup))
+        click.echo(f"{freed / 1e6:,.1f} MB of old versions removed")
+    sys.exit(1 if any(not finding.mended for finding in found) else 0)
+
+
+COMMANDS = (ingest, embed, relabel, tag, delete, info, doctor)

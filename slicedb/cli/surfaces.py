@@ -18,7 +18,7 @@ def demo(folder: str, scenes: int, seed: int) -> None:
     Example:
       slicedb demo
     """
-    from slicedb.demo import run
+    from slicedb.demo.tour import run
 
     run(folder, scenes=scenes, seed=seed)
 
