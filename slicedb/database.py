@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from slicedb.doctor import Finding
     from slicedb.embedding import EmbedReport, Encoder
     from slicedb.evaluate import Confusion, Evaluation
+    from slicedb.export import ExportReport
     from slicedb.ingest import IngestReport
     from slicedb.models import Model, Registry
     from slicedb.predictions import LogReport, PredictionLog, PredictReport
@@ -128,6 +129,14 @@ class Database:
         self.store.delete(schema.SAMPLES, ids)
         self.store.sync()
         return len(ids)
+
+    def export(
+        self, on: On, dest: str | os.PathLike[str], *, form: str | None = None
+    ) -> ExportReport:
+        """Write samples as a folder, CSV, Parquet or COCO; see `slicedb.export.export`."""
+        from slicedb.export import export
+
+        return export(self.store, self.keys(on), dest, form=form)
 
     # --- asking -------------------------------------------------------------------------------
 

@@ -165,4 +165,22 @@ def doctor(db: str | None, mend: bool, cleanup: int | None) -> None:
     sys.exit(1 if any(not finding.mended for finding in found) else 0)
 
 
-COMMANDS = (ingest, embed, relabel, tag, delete, info, doctor)
+@click.command()
+@click.argument("on", metavar="QUERY|SLICE")
+@click.argument("dest", metavar="DEST")
+@db_option
+@click.option("--format", "form", metavar="folder|csv|parquet|coco", help="Default: by the ending.")
+def export(on: str, dest: str, db: str | None, form: str | None) -> None:
+    """Write samples where other tools can read them.
+
+    DEST is a new folder, or a file ending in .csv, .parquet (with the images) or .json (COCO).
+
+    \b
+    Examples:
+      slicedb export night night/
+      slicedb export "food_v2.loss > 4" hard.parquet
+    """
+    click.echo(str(open_db(db).export(on, dest, form=form)))
+
+
+COMMANDS = (ingest, embed, export, relabel, tag, delete, info, doctor)

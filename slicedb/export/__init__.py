@@ -1,0 +1,70 @@
+"""Write a slice where other tools can read it: folder, CSV, Parquet, COCO.
+
+Adding a format is one function and one row in `FORMATS`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from slicedb.errors import SliceDBError, did_you_mean
+from slicedb.export.coco import write_coco
+from slicedb.export.folder import write_folder
+from slicedb.export.tables import write_csv, write_parquet
+
+if TYPE_CHECKING:
+    from slicedb.store import Store
+
+__all__ = ["FORMATS", "ExportReport", "export"]
+
+Writer = Callable[["Store", np.ndarray, Path], int]
+
+FORMATS: dict[str, Writer] = {
+    "folder": write_folder,
+    "csv": write_csv,
+    "parquet": write_parquet,
+    "coco": write_coco,
+}
+_BY_SUFFIX = {".csv": "csv", ".parquet": "parquet", ".json": "coco"}
+
+
+@dataclass(frozen=True)
+class ExportReport:
+    """What was written."""
+
+    n: int
+    form: str
+    dest: str
+
+    def __str__(self) -> str:
+        return f"{self.n:,} samples written to {self.dest} ({self.form})"
+
+
+def export(
+    store: Store, keys: np.ndarray, dest: str | os.PathLike[str], *, form: str | None = None
+) -> ExportReport:
+    """Write samples and their metadata.
+
+    Args:
+        store: the database.
+        keys: int64 (n,); the order is kept.
+        dest: a new folder, or a file ending in .csv, .parquet or .json (COCO).
+        form: one of `FORMATS`; None goes by the ending.
+
+    Raises:
+        SliceDBError: an unknown format, or a destination that exists already.
+    """
+    path = Path(dest)
+    form = form or _BY_SUFFIX.get(path.suffix.lower(), "folder")
+    if form not in FORMATS:
+        raise SliceDBError(f"No export format '{form}'.", did_you_mean(form, FORMATS, "formats"))
+    if path.exists() and (path.is_file() or any(path.iterdir())):
+        raise SliceDBError(f"'{path}' exists already.", "name a new file or folder.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return ExportReport(FORMATS[form](store, keys, path), form, str(path))

@@ -1,0 +1,71 @@
+"""An image folder: `dest/<split>/<class>/<name>`, with metadata.csv beside it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+from slicedb.export.tables import flatten, metadata
+
+if TYPE_CHECKING:
+    from slicedb.store import Store
+
+_SUFFIX = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp", "GIF": ".gif", "TIFF": ".tif",
+           "BMP": ".bmp"}  # fmt: skip
+
+
+def write_folder(store: Store, keys: np.ndarray, path: Path) -> int:
+    """Write the encoded bytes as they were ingested; metadata.csv has a `path` column.
+
+    The layout is what `slicedb ingest` reads back: `split/class/` where samples have both,
+    `class/` where they have a label alone.
+    """
+    from pyarrow import csv
+
+    path.mkdir(parents=True, exist_ok=True)
+    taken: set[str] = set()
+    writer = None
+    with (path / "metadata.csv").open("wb") as file:
+        for chunk, table in metadata(store, keys):
+            names = [_unique(name, taken) for name in _names(table)]
+            for name, (_, data) in zip(names, store.read_images(chunk), strict=True):
+                target = path / name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(data)
+            flat = flatten(table).add_column(0, "path", pa.array(names, pa.string()))
+            writer = writer or csv.CSVWriter(file, flat.schema)
+            writer.write(flat)
+        if writer is not None:
+            writer.close()
+    return len(keys)
+
+
+def _names(table: pa.Table) -> list[str]:
+    columns = (table[c].to_pylist() for c in ("id", "split", "label", "format"))
+    return [_name(*row) for row in zip(*columns, strict=True)]
+
+
+def _name(sample: str, split: str | None, label: str | None, form: str | None) -> str:
+    stem = PurePosixPath(sample).name or sample
+    if not PurePosixPath(stem).suffix:
+        stem += _SUFFIX.get((form or "").upper(), "")
+    parts = [part for part in (split, label) if part]
+    return "/".join(_safe(part) for part in [*parts, stem])
+
+
+def _safe(part: str) -> str:
+    cleaned = re.sub(r"[^\w.+ -]", "-", part).strip(". ")
+    return cleaned or "-"
+
+
+def _unique(name: str, taken: set[str]) -> str:
+    path, n, found = PurePosixPath(name), 1, name
+    while found.lower() in taken:
+        n += 1
+        found = str(path.with_name(f"{path.stem}-{n}{path.suffix}"))
+    taken.add(found.lower())
+    return found
