@@ -1,0 +1,272 @@
+"""Wordings for scenes: a caption is a text together with what it claims about the picture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from slicedb.demo.dishes import BY_NAME
+
+
+@dataclass(frozen=True)
+class Caption:
+    """A text and the attributes it states; a scene fits when it agrees with every one."""
+
+    text: str
+    claims: dict[str, Any]
+    """Column name to value: `{"dish": "doughnut", "light": "night"}`."""
+
+    def fits(self, scene: Mapping[str, Any]) -> bool:
+        """Say whether every claim is true of the scene."""
+        return all(scene[key] == value for key, value in self.claims.items())
+
+
+LABEL_WORDS: dict[str, tuple[str, ...]] = {
+    "Bread": ("bread", "a bread", "baked bread", "breads"),
+    "Dairy product": ("a dairy product", "dairy", "dairy products", "dairy food"),
+    "Dessert": ("a dessert", "desserts", "dessert", "sweets", "a sweet dessert"),
+    "Egg": ("egg", "eggs", "an egg dish", "an egg", "egg dishes"),
+    "Fried food": ("fried food", "deep fried food", "a fried snack", "fried foods"),
+    "Meat": ("meat", "a meat dish", "meat dishes"),
+    "Noodles/Pasta": ("noodles or pasta", "pasta", "noodles", "a pasta dish", "noodles/pasta"),
+    "Rice": ("rice", "a rice dish", "rice dishes"),
+    "Seafood": ("seafood", "a seafood dish", "seafood dishes"),
+    "Soup": ("soup", "a soup", "soups", "a bowl of soup"),
+    "Vegetable/Fruit": ("vegetables or fruit", "vegetable/fruit", "fruit or vegetables",
+                        "vegetables and fruit", "vegetables", "fruit"),
+}  # fmt: skip
+COUNTRIES: dict[str, str] = {
+    "American": "America",
+    "Chinese": "China",
+    "French": "France",
+    "German": "Germany",
+    "Greek": "Greece",
+    "Indian": "India",
+    "Italian": "Italy",
+    "Japanese": "Japan",
+    "Mexican": "Mexico",
+    "Spanish": "Spain",
+}
+TABLE_WORDS: dict[str, tuple[str, ...]] = {
+    "wooden": ("on a wooden table", "on a wooden table", "on a wood table", "on wood"),
+    "marble": ("on a marble table", "on a marble table", "on a marble tabletop", "on marble"),
+    "checkered": ("on a checkered tablecloth", "on a checkered cloth", "on a checkered table",
+                  "on a table with a checkered cloth"),
+    "steel": ("on a steel table", "on a steel table", "on a metal table", "on steel"),
+    "tiled": ("on a tiled table", "on a tiled table", "on blue tiles", "on tiles"),
+}  # fmt: skip
+LIGHT_WORDS: dict[str, tuple[str, ...]] = {
+    "day": ("in daylight", "during the day", "by day", "in the daytime"),
+    "evening": ("in the evening", "by candlelight", "in evening light", "in warm evening light"),
+    "night": ("at night", "at night", "by night", "in the dark at night"),
+}
+LIGHT_ALONE: dict[str, tuple[str, ...]] = {
+    "day": ("a photo taken by day", "daylight", "a table in daylight"),
+    "evening": ("a photo taken in the evening", "evening", "candlelight"),
+    "night": ("a photo taken at night", "night", "a dark photo", "a table at night"),
+}
+CUTLERY_WORDS: dict[str, tuple[str, ...]] = {
+    "none": ("without cutlery", "with no cutlery"),
+    "fork": ("with a fork", "with a fork on the table", "next to a fork", "and a fork"),
+    "spoon": ("with a spoon", "with a spoon on the table", "next to a spoon", "and a spoon"),
+    "knife": ("with a knife", "with a knife on the table", "next to a knife", "and a knife"),
+    "chopsticks": ("with chopsticks", "with chopsticks on the table", "next to chopsticks",
+                   "and chopsticks", "with a pair of chopsticks"),
+}  # fmt: skip
+EXTRA_WORDS: dict[str, tuple[str, ...]] = {
+    "water": ("with a glass of water", "next to a glass of water", "and a glass of water"),
+    "napkin": ("with a napkin", "next to a napkin", "and a paper napkin"),
+    "candle": ("with a candle", "next to a candle", "and a burning candle"),
+    "flowers": ("with flowers", "next to a flower", "and flowers on the table"),
+    "menu": ("with a restaurant menu", "next to a menu", "and a restaurant menu"),
+    "coffee": ("with a cup of coffee", "next to a cup of coffee", "and coffee"),
+}
+GENERIC: tuple[str, ...] = ("food", "a meal", "a dish", "some food", "something to eat")
+PREFIXES: tuple[str, ...] = (
+    "", "", "a photo of ", "a photo of ", "a picture of ", "an image of ", "a close-up of ",
+    "a photograph of ", "the photo of ", "a snapshot of ", "photos of ",
+)  # fmt: skip
+BLURRY: tuple[str, ...] = (
+    "a blurry photo of ",
+    "a blurry picture of ",
+    "an out of focus photo of ",
+    "a blurred image of ",
+)
+SHARP: tuple[str, ...] = ("a sharp photo of ", "a sharp picture of ", "a clear photo of ")
+BY_LIGHT: dict[str, str] = {"day": "a daytime photo of ", "evening": "an evening photo of ",
+                            "night": "a night photo of "}  # fmt: skip
+
+
+def plural_free(words: str) -> str:
+    """Drop a leading article: `a doughnut` becomes `doughnut`."""
+    for article in ("a ", "an ", "some "):
+        if words.startswith(article):
+            return words[len(article) :]
+    return words
+
+
+def _article(words: str) -> str:
+    return ("an " if words[0].lower() in "aeiou" else "a ") + words
+
+
+class _Chance:
+    """The choices a caption needs, from one generator."""
+
+    def __init__(self, rng: np.random.Generator) -> None:
+        self.rng = rng
+
+    def one(self, words: Sequence[str]) -> str:
+        return words[int(self.rng.integers(len(words)))]
+
+    def yes(self, share: float) -> bool:
+        return bool(self.rng.random() < share)
+
+
+def _subject(scene: Mapping[str, Any], pick: _Chance) -> Caption:
+    """Name the food: as a dish, a class, a cuisine, two of these, or plainly as food."""
+    dish, label, cuisine = scene["dish"], scene["label"], scene["cuisine"]
+    kind = pick.rng.random()
+    if kind < 0.46:
+        words, claims = pick.one(BY_NAME[dish].words), {"dish": dish}
+        if pick.yes(0.06):
+            words = f"{plural_free(words)} from {COUNTRIES[cuisine]}"
+            claims["cuisine"] = cuisine
+    elif kind < 0.62:
+        words, claims = pick.one(LABEL_WORDS[label]), {"label": label}
+    elif kind < 0.76:
+        noun = plural_free(pick.one(LABEL_WORDS[label]))
+        words = pick.one(
+            (
+                f"{noun} from {cuisine} cuisine",
+                f"{noun} from {COUNTRIES[cuisine]}",
+                f"{cuisine} {noun}",
+                _article(f"{cuisine} {noun}"),
+            )
+        )
+        claims = {"label": label, "cuisine": cuisine}
+    elif kind < 0.86:
+        words = pick.one(
+            (
+                f"{cuisine} food",
+                f"food from {cuisine} cuisine",
+                f"{cuisine} cuisine",
+                _article(f"{cuisine} dish"),
+                f"a dish from {COUNTRIES[cuisine]}",
+                f"food from {COUNTRIES[cuisine]}",
+            )
+        )
+        claims = {"cuisine": cuisine}
+    else:
+        words, claims = pick.one(GENERIC), {"kind": "food"}
+    vessel, colour = scene["vessel"], scene["vessel_color"]
+    if pick.yes(0.22) and vessel != "board":
+        words = f"a {vessel} of {plural_free(words)}"
+        claims["vessel"] = vessel
+    elif pick.yes(0.12):
+        on = "in" if vessel == "bowl" else "on"
+        words = f"{words} {on} a {colour} {vessel}" if vessel != "board" else f"{words} on a board"
+        claims.update({"vessel": vessel} if vessel == "board" else
+                      {"vessel": vessel, "vessel_color": colour})  # fmt: skip
+    return Caption(words, claims)
+
+
+def describe(scene: Mapping[str, Any], rng: np.random.Generator) -> Caption:
+    """Write one caption of a scene from a random subset of its attributes.
+
+    Args:
+        scene: what `scenes.render` returns beside the picture.
+        rng: chooses subset and wording.
+
+    Returns:
+        the caption; its claims are all true of the scene.
+    """
+    pick = _Chance(rng)
+    if pick.yes(0.1):
+        return _without_food(scene, pick)
+    subject = _subject(scene, pick)
+    claims = dict(subject.claims)
+    parts: list[str] = []
+    how_many = int(rng.choice(5, p=(0.2, 0.36, 0.28, 0.12, 0.04)))
+    facts = ["table_top", "light", "cutlery", "blurry", "extra"]
+    weights = np.array([0.3, 0.25, 0.25, 0.12, 0.08])
+    prefix = pick.one(PREFIXES)
+    for k in rng.choice(5, size=how_many, replace=False, p=weights).tolist():
+        fact = facts[k]
+        value = scene[fact]
+        if fact == "extra" and value == "none":
+            continue
+        if fact == "cutlery" and value == "none" and not pick.yes(0.3):
+            continue
+        if fact == "blurry":
+            if not value and not pick.yes(0.4):
+                continue
+            prefix = pick.one(BLURRY if value else SHARP)
+        elif fact == "light" and "blurry" not in claims and pick.yes(0.12):
+            prefix = BY_LIGHT[value]
+        else:
+            parts.append(pick.one(_PHRASES[fact][value]))
+        claims[fact] = value
+    return Caption(" ".join([prefix + subject.text, *parts]), claims)
+
+
+_PHRASES: dict[str, dict[str, tuple[str, ...]]] = {
+    "table_top": TABLE_WORDS,
+    "light": LIGHT_WORDS,
+    "cutlery": CUTLERY_WORDS,
+    "extra": EXTRA_WORDS,
+}
+
+
+def _without_food(scene: Mapping[str, Any], pick: _Chance) -> Caption:
+    """Speak of the table, the light or what lies beside the plate, and not of the food."""
+    table, light, cutlery, extra = (scene[k] for k in ("table_top", "light", "cutlery", "extra"))
+    options: list[Caption] = [
+        Caption(pick.one(TABLE_WORDS[table])[3:], {"table_top": table}),
+        Caption(
+            pick.one(LIGHT_ALONE[light]),
+            {"light": light},
+        ),
+    ]
+    if cutlery != "none":
+        noun = "chopsticks" if cutlery == "chopsticks" else f"a {cutlery}"
+        claims = {"cutlery": cutlery}
+        options += [
+            Caption(pick.one((noun, f"{noun} on the table", f"a photo of {noun}")), claims),
+            Caption(f"{noun} {pick.one(TABLE_WORDS[table])}", {**claims, "table_top": table}),
+            Caption(f"{noun} {pick.one(LIGHT_WORDS[light])}", {**claims, "light": light}),
+        ]
+    if extra != "none":
+        noun = pick.one(EXTRA_WORDS[extra]).split(" ", 1)[1].removeprefix("to ")
+        options += [
+            Caption(noun, {"extra": extra}),
+            Caption(f"a photo of {noun}", {"extra": extra}),
+        ]
+    if scene["blurry"]:
+        options.append(Caption(pick.one(("a blurry photo of a table", "a blurry photo of food")),
+                               {"blurry": True}))  # fmt: skip
+    return options[int(pick.rng.integers(len(options)))]
+
+
+def plain(scene: Mapping[str, Any], rng: np.random.Generator) -> Caption:
+    """Write the caption a scene is stored with: the dish and most of what else is seen."""
+    pick = _Chance(rng)
+    words = BY_NAME[scene["dish"]].words[0]
+    claims: dict[str, Any] = {"dish": scene["dish"]}
+    if pick.yes(0.4) and scene["vessel"] != "board":
+        words = f"a {scene['vessel']} of {plural_free(words)}"
+        claims["vessel"] = scene["vessel"]
+    if scene["blurry"]:
+        words = f"a blurry photo of {words}"
+        claims["blurry"] = True
+    parts = [words]
+    for fact in ("cutlery", "table_top", "light"):
+        value = scene[fact]
+        if (fact == "cutlery" and value == "none") or (fact == "light" and value == "day"):
+            continue
+        if pick.yes(0.8):
+            parts.append(_PHRASES[fact][value][0])
+            claims[fact] = value
+    return Caption(" ".join(parts), claims)
