@@ -52,7 +52,7 @@ def brier_scores(outcomes: Outcomes) -> Floats:
     """
     assert outcomes.probabilities is not None
     p = outcomes.probabilities.astype(float)
-    return (p**2).sum(axis=1) - 2 * outcomes.true_probability() + 1
+    return np.asarray((p**2).sum(axis=1) - 2 * outcomes.true_probability() + 1)
 
 
 def in_top(k: int) -> Callable[[Outcomes], Floats]:

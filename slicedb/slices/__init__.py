@@ -1,0 +1,29 @@
+"""Slices: named queries, in the database and as files.
+
+A live slice is asked again whenever it is used; a frozen one keeps the ids it had. Files in a
+folder of `.sql` files are a suite: `Slices.apply` registers them, `read_file` reads one.
+"""
+
+from __future__ import annotations
+
+from slicedb.slices.apply import Change
+from slicedb.slices.diff import Diff
+from slicedb.slices.expect import Check, parse_check
+from slicedb.slices.files import SliceFile, find_files, read_file, read_folder
+from slicedb.slices.registry import Slices
+from slicedb.slices.slice import Slice, SliceInfo, in_share
+
+__all__ = [
+    "Change",
+    "Check",
+    "Diff",
+    "Slice",
+    "SliceFile",
+    "SliceInfo",
+    "Slices",
+    "find_files",
+    "in_share",
+    "parse_check",
+    "read_file",
+    "read_folder",
+]

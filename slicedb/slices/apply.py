@@ -1,0 +1,148 @@
+"""Registering slice files: what is new, what changed, who comes and who goes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from slicedb.errors import QueryError, SliceDBError, SliceError
+from slicedb.slices.files import SliceFile
+from slicedb.slices.slice import Keys, Slice
+
+if TYPE_CHECKING:
+    from slicedb.slices.registry import Slices
+
+_IN_SLICE = re.compile(r"\bin_slice\s*\(\s*'((?:[^']|'')*)'", re.IGNORECASE)
+_NOT_CODE = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Change:
+    """What applying one file does."""
+
+    name: str
+    kind: Literal["new", "changed", "unchanged"]
+    added: int
+    """Members that come; all of them for a new slice."""
+    removed: int
+    """Members that go."""
+    count: int
+    """Members afterwards."""
+    path: str
+    slice: Slice
+    """The slice as it is afterwards; with `dry_run` as it would be."""
+
+    def __str__(self) -> str:
+        moves = (
+            f"+{self.added:,} -{self.removed:,}" if self.added or self.removed else "same members"
+        )
+        return f"{self.kind:9}  {self.name:32}  {self.count:>9,} samples  {moves}"
+
+
+def references(text: str) -> list[str]:
+    """Return the slices that a text names by `in_slice`, each once.
+
+    >>> references("in_slice('a') AND NOT in_slice('b') -- in_slice('c')")
+    ['a', 'b']
+    """
+    return list(dict.fromkeys(_IN_SLICE.findall(_NOT_CODE.sub(" ", text))))
+
+
+def apply_files(slices: Slices, files: Sequence[SliceFile], *, dry_run: bool) -> list[Change]:
+    """Check all files, then register those that are new or changed; see `Slices.apply`."""
+    texts = {file.name: file.text for file in files}
+    slices.check_loops(texts)
+    moved = _moved(slices, texts)
+    before = {
+        file.name: slices.get(file.name).keys()
+        for file in files
+        if file.name in slices and file.name in moved
+    }
+    with slices.files(texts):
+        after = {file.name: _members(slices, file) for file in files}
+    changes = [_change(slices, file, before, after[file.name]) for file in files]
+    if dry_run:
+        return changes
+    return [
+        change if change.kind == "unchanged" else _register(slices, file, change)
+        for file, change in zip(files, changes)
+    ]
+
+
+def _moved(slices: Slices, texts: dict[str, str]) -> set[str]:
+    """Return the slices whose text, or that of one they are made of, is not the registered one."""
+    moved = {n for n, text in texts.items() if n not in slices or slices.get(n).text != text}
+    while True:
+        more = {n for n, text in texts.items() if moved.intersection(references(text))} - moved
+        if not more:
+            return moved
+        moved |= more
+
+
+def _members(slices: Slices, file: SliceFile) -> Keys:
+    """Return the members of a file's query, an error in it located in the file."""
+    try:
+        return np.asarray(slices.validate(file.text).keys(), np.int64)
+    except QueryError as error:
+        line = error.line + file.first_line - 1 if error.line else 0
+        raise type(error)(
+            f"{file.path}: {error.message}",
+            error.hint,
+            text=file.source,
+            line=line,
+            column=error.column,
+            token=error.token,
+        ) from error
+    except SliceDBError as error:
+        raise SliceError(f"{file.path}: {error.message}", error.hint) from error
+
+
+def _change(slices: Slices, file: SliceFile, before: dict[str, Keys], after: Keys) -> Change:
+    wanted = _as_slice(file, after, slices)
+    if file.name not in slices:
+        return Change(file.name, "new", len(after), 0, len(after), file.path, wanted)
+    old = slices.get(file.name)
+    same = all(
+        getattr(old, part) == getattr(wanted, part)
+        for part in ("text", "description", "expect", "holdout", "decide", "suite")
+    )
+    if same and old.kind == "frozen":
+        return Change(file.name, "unchanged", 0, 0, old.count(), file.path, old)
+    was = before.get(file.name, after)
+    return Change(
+        file.name,
+        "unchanged" if same else "changed",
+        len(np.setdiff1d(after, was)),
+        len(np.setdiff1d(was, after)),
+        len(after),
+        file.path,
+        wanted,
+    )
+
+
+def _as_slice(file: SliceFile, keys: Keys, slices: Slices) -> Slice:
+    """Return the slice of a file with the members found, for runs that register nothing."""
+    text = file.text
+    return Slice(
+        file.name,
+        text,
+        description=file.description,
+        expect=tuple(str(check) for check in file.expect),
+        holdout=file.holdout,
+        decide=file.decide,
+        suite=file.suite,
+        path=file.path,
+        answer=lambda: slices.validate(text),
+        stored=lambda: (keys, slices.validate(text).ids()),
+    )
+
+
+def _register(slices: Slices, file: SliceFile, change: Change) -> Change:
+    added = slices.register(change.slice)
+    return Change(
+        file.name, change.kind, change.added, change.removed, change.count, file.path, added
+    )

@@ -1,0 +1,146 @@
+"""A slice as the database holds it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal, Protocol, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+Keys: TypeAlias = npt.NDArray[np.int64]
+"""int64 (n,): join keys, in the order of the slice."""
+
+Members: TypeAlias = tuple[Keys, list[str]]
+"""The keys and the ids of the same samples."""
+
+
+class Answer(Protocol):
+    """What a query text is answered with; see `slicedb.query.Query`."""
+
+    @property
+    def text(self) -> str: ...
+    @property
+    def is_rows(self) -> bool: ...
+    def count(self) -> int: ...
+    def ids(self) -> list[str]: ...
+    def keys(self) -> Keys: ...
+
+
+Ask = Callable[..., Any]
+"""Parses and binds a query text at once and gives an `Answer`."""
+
+
+@dataclass(frozen=True)
+class Slice:
+    """A named query, live or frozen."""
+
+    name: str
+    """Letters, digits, underscores."""
+    text: str
+    """The query; a frozen slice's is what it was frozen from."""
+    kind: Literal["live", "frozen"] = "live"
+    """Live: asked again at each use. Frozen: keeps its members."""
+    version: int = 1
+    """Counts up with each change, from 1."""
+    description: str = ""
+    """One sentence for people."""
+    expect: tuple[str, ...] = ()
+    """Expectations in their canonical form."""
+    holdout: float | None = None
+    """Share in (0, 1] that is never trained on; tests look at that share alone."""
+    decide: Literal["interval", "point"] = "interval"
+    """"point" compares values without asking for significance."""
+    suite: str = ""
+    """The folder it came from."""
+    path: str = ""
+    """The file it came from."""
+    tables: dict[str, int] = field(default_factory=dict)
+    """Version of each table a frozen slice was frozen at."""
+    created_at: datetime | None = None
+    """UTC."""
+    answer: Callable[[], Answer] | None = field(default=None, repr=False, compare=False)
+    """Asks for the members."""
+    stored: Callable[[], Members] | None = field(default=None, repr=False, compare=False)
+    """Gives the stored members of a frozen slice that are still in the database."""
+
+    def query(self) -> Any:
+        """Return the query over its members; nothing is read yet."""
+        assert self.answer is not None
+        return self.answer()
+
+    def keys(self) -> Keys:
+        """Return int64 (n,): the keys of its members, in order."""
+        return self.stored()[0] if self.stored is not None else self.query().keys()
+
+    def ids(self) -> list[str]:
+        """Return the ids of its members, in order."""
+        return self.stored()[1] if self.stored is not None else self.query().ids()
+
+    def count(self) -> int:
+        """Return the number of its members."""
+        return len(self.stored()[0]) if self.stored is not None else self.query().count()
+
+    def __len__(self) -> int:
+        return self.count()
+
+    def holdout_keys(self) -> Keys:
+        """Return the keys that tests look at: the holdout share, or all without one."""
+        keys = self.keys()
+        return keys if self.holdout is None else keys[in_share(keys, self.holdout)]
+
+    def training_keys(self) -> Keys:
+        """Return the keys that may be trained on: all but the holdout share."""
+        keys = self.keys()
+        return keys if self.holdout is None else keys[~in_share(keys, self.holdout)]
+
+
+@dataclass(frozen=True)
+class SliceInfo:
+    """What `slice show` prints."""
+
+    slice: Slice
+    count: int
+    """Members now."""
+    deleted: list[str]
+    """Ids a frozen slice had that are no longer in the database."""
+
+    def __str__(self) -> str:
+        s = self.slice
+        lines = [f"{s.name}  {s.kind}, version {s.version}, {self.count:,} samples"]
+        lines += [s.description] if s.description else []
+        lines += [f"from {s.path}"] if s.path else []
+        lines += ["", s.text]
+        lines += ["", *(f"expects {e}" for e in s.expect)] if s.expect else []
+        if s.holdout is not None:
+            lines += ["", f"{s.holdout:.0%} are held out from training"]
+        if s.tables:
+            at = ", ".join(f"{t} {v}" for t, v in sorted(s.tables.items()))
+            lines += ["", f"frozen at {at}"]
+        if self.deleted:
+            shown = ", ".join(self.deleted[:5]) + (" ..." if len(self.deleted) > 5 else "")
+            lines += [f"{len(self.deleted):,} samples were deleted since: {shown}"]
+        return "\n".join(lines)
+
+
+def in_share(keys: Keys, share: float) -> npt.NDArray[np.bool_]:
+    """Return bool (n,): whether each sample is in a stable share, whatever else is there.
+
+    The keys are hashes of the ids already; they are mixed once more so that the share has nothing
+    to do with any other use of the key (splitmix64's finaliser, Steele et al., OOPSLA 2014).
+
+    Args:
+        keys: int64 (n,), not negative.
+        share: in [0, 1].
+
+    >>> in_share(np.array([1, 2, 3]), 1.0).tolist()
+    [True, True, True]
+    """
+    x = keys.astype(np.uint64)
+    with np.errstate(over="ignore"):
+        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    x ^= x >> np.uint64(31)
+    return np.asarray((x >> np.uint64(11)) < np.uint64(share * 2**53))

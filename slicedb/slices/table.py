@@ -1,0 +1,168 @@
+"""The table of slices: one row a version, a tombstone for what is dropped."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from slicedb import schema
+from slicedb.slices.slice import Ask, Keys, Members, Slice
+from slicedb.store import Store
+
+_COLUMNS = [
+    *("name", "version", "kind", "text", "description", "expect", "head", "tables", "dropped"),
+    "created_at",
+]
+
+
+class SliceTable:
+    """Reads and writes the rows; knows nothing of files or queries but how to ask them."""
+
+    def __init__(self, store: Store, ask: Ask) -> None:
+        self.store = store
+        self.ask = ask
+        self._cached: tuple[int, list[tuple[Slice, bool]]] = (-1, [])
+
+    def latest(self) -> dict[str, Slice]:
+        """Return the newest version of every slice that is not dropped."""
+        newest = {s.name: (s, dropped) for s, dropped in self._rows()}
+        return {name: s for name, (s, dropped) in newest.items() if not dropped}
+
+    def versions(self, name: str) -> list[Slice]:
+        """Return every version of a slice, oldest first."""
+        return [s for s, dropped in self._rows() if s.name == name and not dropped]
+
+    def next_version(self, name: str) -> int:
+        """Return the number that the next version of a slice gets."""
+        return 1 + max((s.version for s, _ in self._rows() if s.name == name), default=0)
+
+    def write(
+        self,
+        s: Slice,
+        *,
+        kind: str = "live",
+        members: Members | None = None,
+        tables: Mapping[str, int] | None = None,
+        dropped: bool = False,
+    ) -> Slice:
+        """Add a version of a slice and return it; the version before gives up its pins."""
+        version = self.next_version(s.name)
+        keys, ids = members if members is not None else (None, None)
+        row = {
+            **as_row(s),
+            "id": f"{s.name}@{version}",
+            "version": version,
+            "kind": kind,
+            "keys": keys,
+            "ids": ids,
+            "tables": json.dumps(dict(tables)) if tables else None,
+            "dropped": dropped,
+            "created_at": datetime.now(UTC).replace(tzinfo=None),
+        }
+        self.store.create(schema.SLICES, schema.SLICES_SCHEMA)
+        rows = pa.Table.from_pylist([row], schema=schema.SLICES_SCHEMA)
+        self.store.upsert(schema.SLICES, rows)
+        return self.from_row(row)
+
+    def pin(self, name: str, version: int, tables: Mapping[str, int]) -> None:
+        """Keep versions of tables for a version of a slice."""
+        for table, at in tables.items():
+            self.store.pin(table, at, _tag(name, version))
+
+    def unpin(self, s: Slice) -> None:
+        """Let go of what a frozen version of a slice kept."""
+        for table in s.tables:
+            if self.store.has(table):
+                self.store.unpin(table, _tag(s.name, s.version))
+
+    def data_versions(self) -> dict[str, int]:
+        """Return the versions of the tables that membership can depend on."""
+        kinds = (schema.EMBEDDINGS, schema.PREDICTIONS)
+        return {
+            name: version
+            for name, version in self.store.versions().items()
+            if name in (schema.SAMPLES, schema.IMAGES) or name.startswith(kinds)
+        }
+
+    def members(self, s: Slice, present: bool = True) -> Members:
+        """Return the members of a slice in order; of a frozen one as stored.
+
+        Args:
+            s: the slice.
+            present: leave out what a frozen slice had and the database no longer has.
+        """
+        if s.kind == "live":
+            found = self.ask(s.text)
+            return found.keys(), found.ids()
+        row = self.store.table(schema.SLICES, ["keys", "ids"], where=f"id = '{s.name}@{s.version}'")
+        keys = np.asarray(row["keys"].combine_chunks().flatten(), np.int64)
+        ids: list[str] = row["ids"].combine_chunks().flatten().to_pylist()
+        if not present:
+            return keys, ids
+        here = self.present(keys)
+        return keys[here], [i for i, ok in zip(ids, here) if ok]
+
+    def present(self, keys: Keys) -> npt.NDArray[np.bool_]:
+        """Return bool (n,): whether each key is still among the samples."""
+        now = self.store.table(schema.SAMPLES, ["key"])["key"].to_numpy()
+        return np.asarray(np.isin(keys, now))
+
+    def from_row(self, row: Mapping[str, Any]) -> Slice:
+        """Return the slice of a row."""
+        head = json.loads(row["head"] or "{}")
+        text, name = row["text"], row["name"]
+        frozen = row["kind"] == "frozen"
+        question = f"in_slice('{name}@{row['version']}')" if frozen else text
+        s = Slice(
+            name,
+            text,
+            row["kind"],
+            row["version"],
+            row["description"] or "",
+            tuple(row["expect"] or ()),
+            head.get("holdout"),
+            head.get("decide", "interval"),
+            head.get("suite", ""),
+            head.get("path", ""),
+            json.loads(row["tables"] or "{}"),
+            row.get("created_at"),
+            answer=lambda: self.ask(question),
+            stored=(lambda: self.members(s)) if frozen else None,
+        )
+        return s
+
+    def _rows(self) -> list[tuple[Slice, bool]]:
+        """Return every version and whether it is a tombstone, oldest first; members unread."""
+        if not self.store.has(schema.SLICES):
+            return []
+        version = self.store.version(schema.SLICES)
+        if self._cached[0] != version:
+            rows = self.store.table(schema.SLICES, _COLUMNS, version=version).to_pylist()
+            rows.sort(key=lambda r: r["version"])
+            self._cached = (version, [(self.from_row(r), bool(r["dropped"])) for r in rows])
+        return self._cached[1]
+
+
+def as_row(s: Slice) -> dict[str, Any]:
+    """Return the columns of a slice that do not depend on the version written."""
+    head = {"holdout": s.holdout, "decide": s.decide, "suite": s.suite, "path": s.path}
+    return {
+        "name": s.name,
+        "version": s.version,
+        "kind": s.kind,
+        "text": s.text,
+        "description": s.description,
+        "expect": list[str](s.expect),
+        "head": json.dumps(head),
+        "tables": json.dumps(s.tables),
+    }
+
+
+def _tag(name: str, version: int) -> str:
+    return f"slice-{name}-{version}"
