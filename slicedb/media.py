@@ -120,6 +120,11 @@ def wrong_extension(name: str, format: str) -> str:
     return f"Named {extension}, but the bytes are {format}."
 
 
+def looks_like_image(head: bytes) -> bool:
+    """Return whether a file that begins with these bytes (32 are enough) claims a known format."""
+    return any(is_it(head) for is_it, _ in _LOOKS)
+
+
 def _inspect_jpeg(data: bytes, max_pixels: int) -> ImageInfo | None:
     """Return what the fast decoder says, or None to leave the verdict to Pillow.
 
@@ -223,17 +228,15 @@ def phash(gray: np.ndarray) -> np.ndarray:
     Returns:
         int64 (n,).
     """
-    n = len(gray)
-    rows = gray.astype(np.float32).reshape(n * _SIDE, _SIDE) @ _COSINES.T  # (n·32, 32) @ (32, 8)
-    rows = np.ascontiguousarray(rows.reshape(n, _SIDE, 8).transpose(0, 2, 1))  # (n, 8, 32)
-    low = np.round(rows.reshape(n * 8, _SIDE) @ _COSINES.T, 1).reshape(n, 64)  # (n·8, 32) @ (32, 8)
-    median = np.partition(low, (31, 32), axis=1)[:, 31:33].mean(axis=1, keepdims=True)
-    return np.packbits(low > median, axis=1).view(">i8").astype(np.int64).reshape(n)
+    flat = gray.reshape(len(gray), _SIDE * _SIDE).astype(np.float32)
+    low = np.round(flat @ _LOW, 1)  # (n, 1024) @ (1024, 64) -> (n, 64)
+    ordered = np.sort(low, axis=1)
+    median = (ordered[:, 31:32] + ordered[:, 32:33]) / 2
+    return np.packbits(low > median, axis=1).view(">i8").astype(np.int64).reshape(len(gray))
 
 
-_COSINES = np.cos(
-    np.pi / _SIDE * (np.arange(_SIDE, dtype=np.float64) + 0.5) * np.arange(8)[:, None]
-).astype(np.float32)  # (8, 32)
+_COSINES = np.cos(np.pi / _SIDE * (np.arange(_SIDE) + 0.5) * np.arange(8)[:, None])  # (8, 32)
+_LOW = np.einsum("ai,bj->ijab", _COSINES, _COSINES).reshape(_SIDE * _SIDE, 64).astype(np.float32)
 
 
 # --- Pillow, with its errors in our words and its warnings kept in -----------------------------

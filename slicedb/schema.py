@@ -64,6 +64,9 @@ SAMPLES_SCHEMA = pa.schema(
         pa.field("error", pa.string()),
         pa.field("ingested_at", _TIME),
         pa.field("captured_at", _TIME),
+        pa.field("source", pa.string()),  # the folder or file it was ingested from
+        pa.field("stamp", pa.int64()),  # fingerprint of its file's size and times; 0: unknown
+        pa.field("row_stamp", pa.int64()),  # fingerprint of what the source said of it
     ]
 )
 
