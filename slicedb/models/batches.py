@@ -1,0 +1,210 @@
+"""Batches: encoded images in, pixels in reused buffers out, decoded in parallel by threads."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from slicedb.errors import MediaError, ModelError
+from slicedb.media import decode
+from slicedb.models.preprocessing import Preprocessing
+
+Item = tuple[str, bytes]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A batch on its way to the model."""
+
+    ids: list[str]
+    images: Any
+    """uint8 tensor (n, h, w, 3), or float32 (n, 3, h, w) when the model has its own transform.
+    The memory is used again two batches later."""
+    errors: list[str | None]
+    """Why an image did not decode; its row of `images` is black."""
+
+
+def n_threads(threads: int | None = None) -> int:
+    """Return the number of decoding threads: as given, else the cores this process may use."""
+    if threads is not None:
+        return max(1, threads)
+    if hasattr(os, "sched_getaffinity"):
+        return max(1, len(os.sched_getaffinity(0)))
+    return os.cpu_count() or 1
+
+
+def batches(
+    items: Iterable[Item],
+    preprocessing: Preprocessing,
+    transform: Callable[[Any], Any] | None = None,
+    *,
+    size: int,
+    threads: int | None = None,
+    ahead: int = 0,
+    pin: bool = False,
+) -> Generator[Batch, None, None]:
+    """Decode items into batches.
+
+    Reading runs one batch ahead in a thread of its own. Decoding runs `ahead` batches ahead of
+    the consumer: on a GPU two, on a CPU none, because there decoder and model want the same
+    cores, and a matrix product that waits for a busy core costs more than it gains.
+
+    Args:
+        items: (id, encoded image).
+        preprocessing: what fills a row of the batch.
+        transform: from an RGB Pillow image to a tensor; replaces the preprocessing.
+        size: images a batch.
+        threads: decoding threads; None takes the cores.
+        ahead: batches decoded before they are asked for.
+        pin: page-locked memory, which a GPU copies from without waiting.
+
+    Raises:
+        ModelError: the transform fails, or gives tensors of different shapes.
+    """
+    workers = n_threads(threads)
+    decoding: deque[_Decoding] = deque()
+    source = iter(items)
+    with (
+        ThreadPoolExecutor(1, "slicedb-read") as reader,
+        ThreadPoolExecutor(workers, "slicedb-decode") as pool,
+    ):
+        buffers = itertools.cycle([_Buffer(size, preprocessing, pin) for _ in range(ahead + 3)])
+        coming: Future[list[Item]] | None = reader.submit(_read, source, size)
+        try:
+            while True:
+                while coming is not None and len(decoding) <= ahead:
+                    chunk = coming.result()
+                    coming = reader.submit(_read, source, size) if chunk else None
+                    if chunk:
+                        buffer = next(buffers)
+                        decoding.append(_Decoding(chunk, buffer, transform, pool, workers))
+                if not decoding:
+                    break
+                yield decoding.popleft().batch(pin)
+        finally:  # also when the consumer stops, or on Ctrl-C
+            pool.shutdown(wait=True, cancel_futures=True)
+            reader.shutdown(wait=True, cancel_futures=True)
+            close = getattr(source, "close", None)
+            if close is not None:
+                close()
+
+
+def _read(source: Iterator[Item], size: int) -> list[Item]:
+    return list(itertools.islice(source, size))
+
+
+class _Buffer:
+    """Memory for one batch of pixels; made at its first use."""
+
+    def __init__(self, size: int, preprocessing: Preprocessing, pin: bool) -> None:
+        self.preprocessing = preprocessing
+        self._shape = (size, *preprocessing.size, 3)
+        self._pin = pin
+        self._images: Any = None
+
+    @property
+    def images(self) -> Any:
+        if self._images is None:
+            import torch
+
+            self._images = torch.empty(self._shape, dtype=torch.uint8, pin_memory=self._pin)
+        return self._images
+
+
+class _Decoding:
+    """One batch being decoded by the pool."""
+
+    def __init__(
+        self,
+        chunk: list[Item],
+        buffer: _Buffer,
+        transform: Callable[[Any], Any] | None,
+        pool: ThreadPoolExecutor,
+        workers: int,
+    ) -> None:
+        self.chunk = chunk
+        self.buffer = buffer
+        self.transform = transform
+        self._images: Any = buffer.images if transform is None else None
+        step = -(-len(chunk) // (2 * workers))
+        self._parts: list[Future[Any]] = [
+            pool.submit(self._run, start, start + step) for start in range(0, len(chunk), step)
+        ]
+
+    def _run(self, start: int, stop: int) -> list[Any]:
+        part = self.chunk[start:stop]
+        if self.transform is not None:
+            return [_transformed(name, data, self.transform) for name, data in part]
+        rows = self._images.numpy()[start:stop]
+        fill = self.buffer.preprocessing.fill
+        return [_filled(data, row, fill) for (_, data), row in zip(part, rows)]
+
+    def batch(self, pin: bool) -> Batch:
+        """Wait for the pool and return the batch."""
+        done = [result for part in self._parts for result in part.result()]
+        ids = [name for name, _ in self.chunk]
+        if self.transform is None:
+            return Batch(ids, self._images[: len(ids)], done)
+        errors = [result if isinstance(result, str) else None for result in done]
+        return Batch(ids, _stack(done, ids, pin), errors)
+
+
+def _filled(data: bytes, row: np.ndarray, fill: Callable[[bytes, np.ndarray], None]) -> str | None:
+    try:
+        fill(data, row)
+    except MediaError as error:
+        row[:] = 0
+        return _reason(error)
+    return None
+
+
+def _transformed(name: str, data: bytes, transform: Callable[[Any], Any]) -> Any:
+    """Return the tensor, or the reason why the bytes do not decode."""
+    try:
+        image = decode(data)
+    except MediaError as error:
+        return _reason(error)
+    try:
+        tensor = transform(image)
+    except Exception as error:
+        raise ModelError(
+            f"The model's transform failed on sample '{name}' ({image.width}x{image.height}): "
+            f"{type(error).__name__}: {error}",
+            "a transform takes an RGB Pillow image and returns a float tensor (3, h, w).",
+        ) from error
+    if getattr(tensor, "ndim", 0) != 3:
+        got = getattr(tensor, "shape", type(tensor).__name__)
+        raise ModelError(
+            f"The model's transform returned {got} for sample '{name}'.",
+            "it returns a float tensor (3, h, w).",
+        )
+    return tensor
+
+
+def _stack(done: list[Any], ids: list[str], pin: bool) -> Any:
+    import torch
+
+    first = next((t for t in done if not isinstance(t, str)), None)
+    if first is None:
+        return torch.zeros((0, 3, 1, 1))
+    for name, tensor in zip(ids, done):
+        if not isinstance(tensor, str) and tensor.shape != first.shape:
+            raise ModelError(
+                f"The model's transform gives tensors of different shapes: "
+                f"{tuple(first.shape)} and, for sample '{name}', {tuple(tensor.shape)}.",
+                "end it with a crop to one size.",
+            )
+    blank = torch.zeros_like(first)
+    stacked = torch.stack([blank if isinstance(t, str) else t for t in done])
+    return stacked.pin_memory() if pin else stacked
+
+
+def _reason(error: MediaError) -> str:
+    return f"{error.reason}: {error.message}" if error.message else error.reason

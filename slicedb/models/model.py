@@ -1,0 +1,272 @@
+"""The contract a model fulfils, and the wrapper for any `torch.nn.Module`."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from slicedb.errors import ClassesError, ModelError
+from slicedb.models.fingerprint import code_text, combine, tensors_digest
+from slicedb.models.preprocessing import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    Interpolation,
+    Preprocessing,
+)
+
+_LIBRARIES = {"torch", "torchvision", "timm", "open_clip"}
+"""Their structure is in the module's `repr`; for classes of the user the source counts too."""
+
+
+class Model:
+    """Base of every classifier: state the facts, write `predict_batch`.
+
+    >>> class MeanColour(Model):
+    ...     classes = ("red", "green", "blue")
+    ...     input_size = 8
+    ...     mean, std = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
+    ...
+    ...     def predict_batch(self, images):
+    ...         return images.mean((2, 3))  # (n, 3, h, w) -> (n, 3)
+    >>> MeanColour().preprocessing.size
+    (8, 8)
+    """
+
+    name: str = ""
+    """What messages call the model."""
+    classes: tuple[str, ...] = ()
+    """Class names, in the order of the logits."""
+    input_size: int | tuple[int, int] = 224
+    """Pixels of the square input, or (height, width)."""
+    resize: int | None = None
+    """Length of the shorter side before the centre crop; None is the longer side of the input."""
+    mean: tuple[float, ...] = IMAGENET_MEAN
+    std: tuple[float, ...] = IMAGENET_STD
+    interpolation: Interpolation = "bilinear"
+    transform: Callable[[Any], Any] | None = None
+    """From an RGB Pillow image to a float tensor (3, h, w); replaces the preprocessing."""
+
+    def predict_batch(self, images: Any) -> Any:
+        """Return the logits of a batch.
+
+        Args:
+            images: float32 tensor (n, 3, h, w), normalised, on the model's device.
+
+        Returns:
+            Tensor (n, c), c = len(classes).
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no predict_batch")
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """What is done to an image when there is no `transform`."""
+        size = self.input_size
+        height, width = (size, size) if isinstance(size, int) else size
+        return Preprocessing(
+            size=(height, width),
+            resize=self.resize or max(height, width),
+            mean=_three(self.mean, "mean"),
+            std=_three(self.std, "std"),
+            interpolation=self.interpolation,
+        )
+
+    @contextlib.contextmanager
+    def session(self, device: Any) -> Iterator[None]:
+        """Prepare for inference on a device, and put everything back at the end."""
+        yield
+
+    @property
+    def device(self) -> Any:
+        """The device the weights lie on now; None where the model has no say in it."""
+        return None
+
+    def architecture(self) -> str:
+        """Return text that changes when the structure or the code of the model does."""
+        return code_text(type(self))
+
+    def weights_digest(self) -> str:
+        """Return the sha256 of everything the model holds: modules, tensors, settings."""
+        held: list[tuple[str, Any]] = []
+        for name, value in vars(self).items():
+            if name in ("name", "transform"):
+                continue
+            if hasattr(value, "state_dict"):
+                held += [(f"{name}.{key}", t) for key, t in value.state_dict().items()]
+            else:
+                held.append((name, code_text(value) if callable(value) else value))
+        return tensors_digest(held)
+
+    def preprocessing_text(self) -> str:
+        """Return the preprocessing as JSON, or the code of the transform in its place."""
+        if self.transform is not None:
+            return json.dumps({"transform": code_text(self.transform)})
+        return json.dumps(self.preprocessing.to_json())
+
+    def fingerprint(self) -> str:
+        """Return a hex digest of architecture, weights, preprocessing and class names.
+
+        Rows predicted under another fingerprint are stale.
+        """
+        return combine(
+            {
+                "architecture": self.architecture(),
+                "weights": self.weights_digest(),
+                "preprocessing": self.preprocessing_text(),
+                "classes": list(self.classes),
+            }
+        )
+
+    def n_parameters(self) -> int | None:
+        """Return the number of parameters, None where that is not known."""
+        return None
+
+    def check(self) -> None:
+        """Run one black image, and hold the class list against the width of the output.
+
+        Raises:
+            ClassesError: the two differ, or there are no or repeated class names.
+            ModelError: the model does not run, or returns something else than logits (n, c).
+        """
+        import numpy as np
+        import torch
+        from PIL import Image
+
+        _check_names(self)
+        height, width = self.preprocessing.size
+        if self.transform is not None:
+            image = self.transform(Image.fromarray(np.zeros((height, width, 3), np.uint8)))[None]
+        else:
+            image = self.preprocessing.normalise(torch.zeros((1, height, width, 3)))
+        with self.session(self.device or "cpu"), torch.inference_mode():
+            try:
+                logits = self.predict_batch(image.to(self.device or "cpu"))
+            except Exception as error:
+                raise ModelError(
+                    f"{self} does not run on an input of shape {tuple(image.shape)}: {error}",
+                    "check input_size, the transform and predict_batch.",
+                ) from error
+        check_width(self, logits, 1)
+
+    def __str__(self) -> str:
+        return f"Model '{self.name}'" if self.name else f"Model {type(self).__name__}"
+
+
+class TorchClassifier(Model):
+    """Wrap any `torch.nn.Module` that maps images (n, 3, h, w) to logits (n, c).
+
+    Args:
+        module: the network; training mode and device are put back after every use.
+        classes: class names in the order of the logits.
+        transform: from an RGB Pillow image to a float tensor (3, h, w); honoured exactly. None
+            resizes the shorter side to `resize`, crops the centre and normalises.
+        input_size: pixels of the square input, or (height, width).
+        mean: subtracted from the channels in [0, 1]; three numbers.
+        std: divides them after that; three numbers.
+        name: what messages call the model.
+        resize: length of the shorter side before the crop; None is the longer side of the input.
+        interpolation: filter of the resize.
+    """
+
+    def __init__(
+        self,
+        module: Any,
+        *,
+        classes: Sequence[str],
+        transform: Callable[[Any], Any] | None = None,
+        input_size: int | tuple[int, int] = 224,
+        mean: Sequence[float] = IMAGENET_MEAN,
+        std: Sequence[float] = IMAGENET_STD,
+        name: str | None = None,
+        resize: int | None = None,
+        interpolation: Interpolation = "bilinear",
+    ) -> None:
+        self.module = module
+        self.classes = tuple(classes)
+        self.transform = transform
+        self.input_size = input_size
+        self.mean, self.std = tuple(mean), tuple(std)
+        self.name = name or type(module).__name__
+        self.resize = resize
+        self.interpolation = interpolation
+
+    def predict_batch(self, images: Any) -> Any:
+        return self.module(images)
+
+    @property
+    def device(self) -> Any:
+        tensors: Any = getattr(self.module, "parameters", tuple)()
+        return next((tensor.device for tensor in tensors), None)
+
+    @contextlib.contextmanager
+    def session(self, device: Any) -> Iterator[None]:
+        import torch
+
+        before = self.device
+        training = [m for m in getattr(self.module, "modules", tuple)() if m.training]
+        exported = not hasattr(self.module, "train") or not training
+        try:
+            if not exported:
+                self.module.eval()
+            if hasattr(self.module, "to") and before is not None:
+                self.module.to(device=device, memory_format=torch.channels_last)
+            yield
+        finally:
+            for part in training:
+                part.training = True
+            if before is not None and before != self.device:
+                self.module.to(device=before)
+
+    def architecture(self) -> str:
+        parts = getattr(self.module, "modules", lambda: [self.module])()
+        own = {type(p) for p in parts if type(p).__module__.split(".")[0] not in _LIBRARIES}
+        return "\n".join([*sorted(map(code_text, own)), repr(self.module)])
+
+    def weights_digest(self) -> str:
+        return tensors_digest(self.module.state_dict())
+
+    def n_parameters(self) -> int | None:
+        return sum(int(tensor.numel()) for tensor in self.module.parameters())
+
+
+def check_width(model: Model, logits: Any, n: int) -> None:
+    """Hold an output against the contract: (n, c) with c the number of class names.
+
+    Raises:
+        ClassesError: the width is another one.
+        ModelError: it is no matrix with a row an image.
+    """
+    shape = tuple(getattr(logits, "shape", ()))
+    if len(shape) != 2 or shape[0] != n:
+        got = f"shape {shape}" if shape else f"a {type(logits).__name__}"
+        raise ModelError(
+            f"{model} returned {got} for {n} image{'s' * (n != 1)}.",
+            f"predict_batch returns logits of shape ({n}, {len(model.classes)}).",
+        )
+    if shape[1] != len(model.classes):
+        raise ClassesError(
+            f"{model} has {len(model.classes)} class names, its output has {shape[1]}.",
+            "give one name for each output, in the order of the logits.",
+        )
+
+
+def _check_names(model: Model) -> None:
+    names = list(model.classes)
+    if not names:
+        raise ClassesError(
+            f"{model} has no class names.", "give them in the order of the logits (classes=...)."
+        )
+    twice = sorted({str(n) for n in names if names.count(n) > 1})
+    if twice:
+        raise ClassesError(f"{model} has the class name {twice[0]!r} twice.", "names are unique.")
+    wrong = [n for n in names if not isinstance(n, str) or not n]
+    if wrong:
+        raise ClassesError(f"{model} has the class name {wrong[0]!r}.", "names are text.")
+
+
+def _three(values: Sequence[float], what: str) -> tuple[float, float, float]:
+    if len(values) != 3:
+        raise ModelError(f"{what} has {len(values)} values.", "images are RGB: give three.")
+    first, second, third = (float(value) for value in values)
+    return first, second, third

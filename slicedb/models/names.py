@@ -1,0 +1,82 @@
+"""Names of models: words that SQL takes as they are, `<model>.loss` in a query."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from slicedb import schema
+from slicedb.errors import ModelError
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+_LOOSE = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*\Z")
+_LONGEST = 100
+
+_WORDS = """
+all analyse analyze and anti any array as asc asof asymmetric between both case cast check
+collate column constraint create cross current_date current_time current_timestamp default
+deferrable desc describe distinct do else end except exists false fetch filter first for
+foreign from full glob grant group having in initially inner intersect into is isnull join
+lambda last lateral leading left like limit localtime localtimestamp natural not notnull
+null offset on only or order outer over partition pivot pivot_longer pivot_wider placing
+positional primary qualify references returning right row rows select semi session_user set
+show similar some summarize symmetric table tablesample then to trailing true try_cast union
+unique unpivot update user using variadic when where window with within
+"""
+RESERVED = frozenset(_WORDS.split())
+"""Words DuckDB or the parser reserves, lower case."""
+
+TABLES = frozenset(
+    {
+        schema.SAMPLES,
+        schema.IMAGES,
+        schema.SLICES,
+        schema.TESTS,
+        schema.RUNS,
+        schema.MODELS,
+        schema.COMMITS,
+        "information_schema",
+        "main",
+        "temp",
+        "system",
+        "pg_catalog",
+    }
+)
+
+
+def check_name(name: str, *, columns: Iterable[str] = (), loose: bool = False) -> None:
+    """Refuse a model's name that a query could not use, or would take for something else.
+
+    Args:
+        name: the name.
+        columns: columns of `samples`, which a model may not be called like.
+        loose: allow "-" too, as in "run7-epoch3"; such a name stands in quotes in SQL.
+
+    Raises:
+        ModelError: with what is wrong.
+
+    >>> check_name("food11_v3")
+    >>> check_name("order")
+    Traceback (most recent call last):
+    slicedb.errors.ModelError: 'order' is a word of SQL. Hint: try 'order_1'.
+    """
+    lower = name.lower()
+    taken = {column.lower() for column in (*schema.SAMPLES_SCHEMA.names, *columns)}
+    if not (_LOOSE if loose else _NAME).match(name):
+        proposal = re.sub(r"\W+", "_", name).strip("_") or "model"
+        proposal = proposal if not proposal[0].isdigit() else f"m_{proposal}"
+        raise ModelError(
+            f"{name!r} cannot stand in a query as a model's name.",
+            f"use letters, digits and '_': for example {proposal!r}.",
+        )
+    if len(name) > _LONGEST:
+        raise ModelError(f"A name of {len(name)} characters.", f"use at most {_LONGEST}.")
+    if lower in RESERVED:
+        raise ModelError(f"{name!r} is a word of SQL.", f"try '{name}_1'.")
+    if lower in TABLES:
+        raise ModelError(f"{name!r} is the name of a table.", f"try '{name}_1'.")
+    if lower in taken:
+        raise ModelError(
+            f"{name!r} is a column of samples, and '{name}.loss' would be read as a part of it.",
+            f"try '{name}_1'.",
+        )

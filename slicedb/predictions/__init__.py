@@ -1,0 +1,9 @@
+"""Predictions: one table a model, computed here or logged from elsewhere."""
+
+from __future__ import annotations
+
+from slicedb.predictions.compute import PredictReport, predict
+from slicedb.predictions.logged import LogReport, PredictionLog, log
+from slicedb.predictions.truth import refresh
+
+__all__ = ["LogReport", "PredictReport", "PredictionLog", "log", "predict", "refresh"]
