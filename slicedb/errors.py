@@ -86,7 +86,9 @@ class SourceError(IngestError):
 
 
 class TooManyBrokenError(IngestError):
-    """More images are broken than the caller allows."""
+    """More images are broken than the caller allows; `.report` is the `IngestReport`."""
+
+    report: object = None
 
 
 class MediaError(SliceDBError, ValueError):

@@ -1,0 +1,169 @@
+"""Read images and their metadata into a database: verified, hashed, recognised the next time.
+
+A reader is a function `(path, options) -> Source`; a new format is one file and one row in
+`READERS`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from slicedb import media
+from slicedb.errors import IngestError, SourceError
+from slicedb.ingest import folder, tabular
+from slicedb.ingest.report import IngestReport
+from slicedb.ingest.run import Settings, run
+from slicedb.ingest.source import IdBy, Options, Source
+from slicedb.schema import SAMPLES
+from slicedb.store import Store
+
+
+class Reader(NamedTuple):
+    """One format of source."""
+
+    name: str
+    """What a user calls it."""
+    reads: Callable[[Path], bool]
+    """Whether a path is of this format."""
+    open: Callable[[Path, Options], Source]
+    """Opens it."""
+
+
+def _ending(*suffixes: str) -> Callable[[Path], bool]:
+    return lambda path: path.suffix.lower() in suffixes
+
+
+READERS: tuple[Reader, ...] = (
+    Reader("a folder of images", Path.is_dir, folder.read),
+    Reader("a CSV or TSV file", _ending(".csv", ".tsv"), tabular.read_csv),
+    Reader("a Parquet file", _ending(".parquet", ".pq"), tabular.read_parquet),
+)
+"""The formats, in the order they are tried."""
+
+
+def ingest(
+    store: Store,
+    source: str | os.PathLike[str],
+    *,
+    split: str | None = None,
+    label: str | None = None,
+    prefix: str = "",
+    id_by: IdBy = "path",
+    path_column: str | None = None,
+    image_column: str | None = None,
+    label_column: str | None = None,
+    split_column: str | None = None,
+    caption_column: str | None = None,
+    id_column: str | None = None,
+    reference: bool = False,
+    replace: bool = False,
+    delete_missing: bool = False,
+    max_broken: float | None = None,
+    max_pixels: int = media.MAX_PIXELS,
+    threads: int | None = None,
+    progress: bool | None = None,
+) -> IngestReport:
+    """Read images and metadata from a folder, a CSV or a Parquet file.
+
+    Every image is decoded in full. A broken one is quarantined: its sample stays, with the reason
+    in `status` and the decoder's words in `error`. Run again, it recognises what it has; what was
+    changed in the database (a label, say) is only overwritten where the row of the CSV or Parquet
+    file is another than last time.
+
+    Args:
+        store: the database.
+        source: path of a folder, or of a .csv, .tsv or .parquet file.
+        split: split of every sample.
+        label: label of every sample.
+        prefix: put before every id, with a slash.
+        id_by: "path" names samples by where they lie below the root, which finds them again;
+            "sha256" by their content, which leaves out copies.
+        path_column: column of a table with the paths; relative ones start at the table's folder.
+        image_column: column of a Parquet file with encoded images.
+        label_column: column with the ground truth.
+        split_column: column with the split.
+        caption_column: column with the caption.
+        id_column: column with the ids, instead of the paths.
+        reference: keep only the paths, not the bytes.
+        replace: take this source's image where another source has one with the same id.
+        delete_missing: remove the samples that came from this source and are gone from it.
+        max_broken: share of broken images, in [0, 1], beyond which an error is raised at the end.
+        max_pixels: width × height beyond which an image is refused before it is decoded.
+        threads: that decode; None takes one a core.
+        progress: True draws a bar on stderr, False none, None where stderr is a terminal.
+
+    Raises:
+        SourceError: the source is missing, empty, unreadable or of an unknown format.
+        IngestError: a named column is not there, a type disagrees with the existing column, an id
+            stands twice or belongs to another image. Nothing is written then, but in the last
+            case.
+        TooManyBrokenError: the share passed `max_broken`; its `.report` says more, the data stays.
+    """
+    if id_by not in ("path", "sha256"):
+        raise IngestError(f"No id_by '{id_by}'.", "choose 'path' or 'sha256'.")
+    if max_broken is not None and not 0 <= max_broken <= 1:
+        raise IngestError(f"max_broken is {max_broken}.", "give a share between 0 and 1.")
+    named = {
+        "path": path_column,
+        "image": image_column,
+        "label": label_column,
+        "split": split_column,
+        "caption": caption_column,
+        "id": id_column,
+    }
+    options = Options(
+        split=split,
+        label=label,
+        prefix=prefix.strip("/"),
+        columns={role: column for role, column in named.items() if column is not None},
+        existing=store.schema(SAMPLES),
+    )
+    opened = open_source(source, options)
+    if reference and opened.carries_images:
+        raise IngestError(
+            f"'{source}' carries the images itself, so there is nothing to refer to.",
+            "leave out reference.",
+        )
+    return run(
+        store,
+        opened,
+        Settings(
+            by_content=id_by == "sha256",
+            prefix=options.prefix,
+            reference=reference,
+            replace=replace,
+            delete_missing=delete_missing,
+            max_broken=max_broken,
+            max_pixels=max_pixels,
+            threads=threads,
+            show=progress,
+        ),
+    )
+
+
+def open_source(source: str | os.PathLike[str], options: Options) -> Source:
+    """Open a source with the reader of its format.
+
+    Raises:
+        SourceError: it is missing, or of an unknown format.
+    """
+    path = Path(source).expanduser()
+    if not path.exists():
+        raise SourceError(f"No folder or file '{source}'.", _nearest(path))
+    for reader in READERS:
+        if reader.reads(path):
+            return reader.open(path, options)
+    known = ", ".join(reader.name for reader in READERS)
+    raise SourceError(f"'{source}' is of no format that can be ingested.", f"give {known}.")
+
+
+def _nearest(path: Path) -> str:
+    """Return a hint with the deepest folder of the path that exists."""
+    there = next((p for p in path.absolute().parents if p.exists()), None)
+    return f"'{there}' exists, '{path.name}' is not below it." if there else "check the path."
+
+
+__all__ = ["READERS", "IngestReport", "Reader", "ingest", "open_source"]

@@ -1,0 +1,282 @@
+"""From any table's columns to those of `samples`: roles, names, plain types.
+
+path, image, label, split, caption, id    found by name, or named by the caller
+label, split, caption, tags, ...          taken as what they are called
+width, sha256, status, ...                measured by SliceDB: kept as `width_`, with a note
+everything else                           kept, in a plain type
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from slicedb.errors import IngestError, did_you_mean
+from slicedb.ingest.source import Options
+from slicedb.schema import SAMPLES_SCHEMA
+
+GUESSES: dict[str, tuple[str, ...]] = {
+    "path": (
+        "path", "image_path", "img_path", "image_file", "file_path", "filepath", "file",
+        "filename", "file_name", "image_name", "fname", "relative_path", "uri", "image", "img",
+    ),
+    "image": ("image", "img", "image_bytes", "bytes", "jpeg", "jpg", "png", "content", "data"),
+    "label": (
+        "label", "class", "category", "target", "class_name", "label_name", "category_name",
+        "classname", "ground_truth",
+    ),
+    "split": ("split", "subset", "partition", "set"),
+    "caption": ("caption", "description", "alt_text"),
+    "id": ("id",),
+}  # fmt: skip
+"""Role -> the column names taken for it, in this order, whatever their case."""
+
+BROUGHT = frozenset(
+    {"label", "labels", "objects", "mask_uri", "caption", "split", "tags", "captured_at"}
+)
+"""Columns of `samples` that a source may fill."""
+
+MEASURED = frozenset(SAMPLES_SCHEMA.names) - BROUGHT - {"id"}
+"""Columns of `samples` that SliceDB fills; a source's column of that name gets a `_` behind."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One metadata column on its way into `samples`."""
+
+    source: str
+    """Its name in the source."""
+    name: str
+    """Its name in `samples`."""
+    type: pa.DataType
+    """Its plain type."""
+    names: tuple[str, ...] | None = None
+    """Class names, where the source stores their numbers."""
+
+    def convert(self, array: pa.Array) -> pa.Array:
+        """Return the array in the column's type.
+
+        Raises:
+            IngestError: a value does not fit.
+        """
+        try:
+            return _convert(array, self)
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError, TypeError) as error:
+            raise _disagree(self.source, array.type, self.type, str(error)) from error
+
+
+def roles(schema: pa.Schema, options: Options) -> dict[str, str]:
+    """Return which column plays which role, as the caller says or else by its name.
+
+    Raises:
+        IngestError: the caller names a column that is not there.
+    """
+    found: dict[str, str] = {}
+    for role, column in options.columns.items():
+        if column not in schema.names:
+            raise IngestError(f"No column '{column}'.", did_you_mean(column, schema.names))
+        found[role] = column
+    lower = {name.lower(): name for name in reversed(schema.names)}
+    for role, guesses in GUESSES.items():
+        free = [lower[g] for g in guesses if g in lower and lower[g] not in found.values()]
+        fits = [name for name in free if _fits(role, schema.field(name).type)]
+        if role not in found and fits:
+            found[role] = fits[0]
+    if "image" not in found:
+        pictures = [f.name for f in schema if is_image(f.type) and f.name not in found.values()]
+        if pictures:
+            found["image"] = pictures[0]
+    return found
+
+
+def _fits(role: str, kind: pa.DataType) -> bool:
+    if role == "image":
+        return is_image(kind)
+    if role == "path":
+        return _is_text(kind)
+    return not pa.types.is_nested(kind) and not is_image(kind)
+
+
+def is_image(kind: pa.DataType) -> bool:
+    """Return whether a type can hold encoded images: binary, or a struct with binary `bytes`."""
+    if pa.types.is_struct(kind):
+        return kind.get_field_index("bytes") >= 0 and is_image(kind.field("bytes").type)
+    return bool(
+        pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind)
+    )
+
+
+def plan(
+    schema: pa.Schema, found: dict[str, str], options: Options
+) -> tuple[list[Column], list[str]]:
+    """Return the metadata columns, and notes on those that were renamed or left out.
+
+    Args:
+        schema: of the source.
+        found: the columns that play a role.
+        options: with the types of the columns that exist already.
+
+    Raises:
+        IngestError: a column's type disagrees with the one it has in `samples`.
+    """
+    columns: list[Column] = []
+    notes: list[str] = []
+    roles_of = {column: role for role, column in found.items()}
+    taken = {"id", *(role for role in found if role in BROUGHT)}
+    for field in schema:
+        role = roles_of.get(field.name)
+        if role in ("path", "image", "id"):
+            continue
+        if is_image(field.type) or pa.types.is_fixed_size_binary(field.type):
+            notes.append(f"Column '{field.name}' was left out: it holds bytes.")
+            continue
+        name = role or _free_name(field.name, taken, options.existing.names)
+        if name.lower() != field.name.lower() and not role:
+            notes.append(f"Column '{field.name}' is kept as '{name}'.")
+        taken.add(name.lower())
+        kind = _kind(field, name, options.existing)
+        columns.append(Column(field.name, name, kind, _class_names(schema, field)))
+    return columns, notes
+
+
+def _free_name(name: str, taken: Iterable[str], existing: Iterable[str]) -> str:
+    """Return the name a metadata column gets in `samples`, whose names ignore case."""
+    name = name.strip().replace(".", "_") or "unnamed"
+    while name.lower() in MEASURED or name.lower() in taken:
+        name += "_"
+    return {other.lower(): other for other in (*BROUGHT, *existing)}.get(name.lower(), name)
+
+
+def _kind(field: pa.Field, name: str, existing: pa.Schema) -> pa.DataType:
+    """Return the type the column has, or will have, in `samples`."""
+    kind = plain(field.type)
+    at = {other.lower(): other for other in existing.names}.get(name.lower())
+    if at is None:
+        return pa.string() if pa.types.is_null(kind) else kind
+    there = existing.field(at).type
+    text_becomes = pa.types.is_list(there) or pa.types.is_timestamp(there)
+    if (
+        kind == there
+        or pa.types.is_null(kind)
+        or (pa.types.is_integer(kind) and pa.types.is_floating(there))
+        or (name in BROUGHT and there == pa.string() and not pa.types.is_nested(kind))
+        or (name in BROUGHT and text_becomes and pa.types.is_string(kind))
+        or (pa.types.is_nested(kind) and pa.types.is_nested(there) and name in BROUGHT)
+    ):
+        return there
+    raise _disagree(field.name, kind, there)
+
+
+def _disagree(column: str, kind: pa.DataType, there: pa.DataType, why: str = "") -> IngestError:
+    said = f": {why.splitlines()[0]}" if why else "."
+    return IngestError(
+        f"Column '{column}' is {kind} in the source but {there} in samples{said}",
+        "change its type or rename it in the source; nothing of this batch was written.",
+    )
+
+
+def plain(kind: pa.DataType) -> pa.DataType:
+    """Return the plain type that values of a type are kept in.
+
+    >>> plain(pa.int8()), plain(pa.float32()), plain(pa.date32())
+    (DataType(int64), DataType(double), TimestampType(timestamp[us]))
+    """
+    types = pa.types
+    for is_it, result in (
+        (types.is_null, pa.null()),
+        (types.is_boolean, pa.bool_()),
+        (types.is_integer, pa.int64()),
+        (types.is_floating, pa.float64()),
+        (types.is_decimal, pa.float64()),
+        (types.is_date, pa.timestamp("us")),
+        (types.is_timestamp, pa.timestamp("us")),
+        (types.is_duration, pa.int64()),
+    ):
+        if is_it(kind):
+            return result
+    if types.is_dictionary(kind):
+        return plain(kind.value_type)
+    if types.is_map(kind):
+        pair = [pa.field("key", plain(kind.key_type)), pa.field("value", plain(kind.item_type))]
+        return pa.list_(pa.struct(pair))
+    if types.is_struct(kind):
+        return pa.struct([pa.field(f.name, _inner(f.type)) for f in kind])
+    if types.is_nested(kind) and hasattr(kind, "value_type"):
+        return pa.list_(_inner(kind.value_type))
+    return pa.string()
+
+
+def _inner(kind: pa.DataType) -> pa.DataType:
+    """Return the plain type inside a list or a struct, where nothing may stay without a type."""
+    result = plain(kind)
+    return pa.string() if pa.types.is_null(result) else result
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    return bool(
+        pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    )
+
+
+def _convert(array: pa.Array, column: Column) -> pa.Array:
+    if pa.types.is_dictionary(array.type):
+        array = array.dictionary_decode()
+    if column.names is not None and pa.types.is_integer(array.type):
+        return _named(array, column.names)
+    if pa.types.is_duration(array.type):
+        return array.cast(pa.duration("us")).cast(pa.int64())
+    if pa.types.is_timestamp(array.type) and array.type.tz and column.type != pa.string():
+        array = array.cast(pa.timestamp("us", "UTC"), safe=False)
+        return array.cast(pa.timestamp("us"))
+    if _is_text(array.type) and pa.types.is_list(column.type):
+        return pa.array([_listed(text) for text in array.to_pylist()], column.type)
+    if pa.types.is_map(array.type):
+        pairs = [None if m is None else [{"key": k, "value": v} for k, v in m] for m in
+                 array.to_pylist()]  # fmt: skip
+        return pa.array(pairs, column.type)
+    try:
+        safe = not (pa.types.is_timestamp(column.type) or pa.types.is_floating(column.type))
+        return array.cast(column.type, safe=safe)
+    except pa.ArrowNotImplementedError:
+        return pa.array(array.to_pylist(), column.type)
+
+
+def _named(array: pa.Array, names: tuple[str, ...]) -> pa.Array:
+    """Return class names for their numbers; numbers without a name become null."""
+    valid = pc.and_(pc.greater_equal(array, 0), pc.less(array, len(names)))
+    return pa.array(names, pa.string()).take(pc.if_else(valid, array, None))
+
+
+def _listed(text: str | None) -> list[Any] | None:
+    """Read a list written as text: JSON, or words with `;`, `|` or `,` between."""
+    if text is None or not text.strip():
+        return None
+    if text.lstrip().startswith("["):
+        value = json.loads(text)
+        return [_attributes(v) if isinstance(v, dict) else v for v in value]
+    mark = next((m for m in ";|," if m in text), ";")
+    return [word.strip() for word in text.split(mark) if word.strip()]
+
+
+def _attributes(value: dict[str, Any]) -> dict[str, Any]:
+    extra = value.get("attributes")
+    return {**value, "attributes": json.dumps(extra)} if isinstance(extra, dict) else value
+
+
+def _class_names(schema: pa.Schema, field: pa.Field) -> tuple[str, ...] | None:
+    """Return the class names that Hugging Face stores beside a column of numbers."""
+    if not pa.types.is_integer(field.type):
+        return None
+    try:
+        about = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
+        names = about["info"]["features"][field.name]["names"]
+        return tuple(str(name) for name in names)
+    except (KeyError, TypeError, ValueError):
+        return None

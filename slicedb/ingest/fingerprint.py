@@ -1,0 +1,97 @@
+"""Numbers that say "as last time": of a file on disk, and of a row of metadata.
+
+Both are 63 bits and 0 means unknown, which equals nothing. They are kept in the samples' `stamp`
+and `row_stamp`.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from slicedb.schema import keys_of
+
+_RACY_NS = 2_000_000_000
+"""A file touched this shortly ago may be touched again within one tick of its clock."""
+
+
+def files(uris: Sequence[str | None]) -> tuple[np.ndarray, np.ndarray]:
+    """Return size and fingerprint of files, without reading them.
+
+    The fingerprint is of size, time of modification and time of change of the inode, which a
+    tool that sets the first time back cannot set. Files touched within the last two seconds get
+    none, so that they are read again next time.
+
+    Returns:
+        sizes: int64 (n,), bytes; -1 where there is no file.
+        stamps: int64 (n,); 0 is unknown.
+    """
+    rows = np.array([_stat(uri) for uri in uris], dtype=np.int64).reshape(len(uris), 3)
+    size, modified, changed = rows.T
+    stamps = _mix(_mix(_mix(size) ^ modified.view(np.uint64)) ^ changed.view(np.uint64))
+    settled = np.maximum(modified, changed) < time.time_ns() - _RACY_NS
+    return size, np.where(settled & (size >= 0), _positive(stamps), 0)
+
+
+def _stat(uri: str | None) -> tuple[int, int, int]:
+    try:
+        about = os.stat(uri or "")
+    except (OSError, ValueError):
+        return (-1, 0, 0)
+    return (about.st_size, about.st_mtime_ns, about.st_ctime_ns)
+
+
+def rows(columns: pa.Table | pa.RecordBatch) -> np.ndarray:
+    """Return the fingerprint of each row of metadata.
+
+    Nulls count for nothing, and the order of the columns neither, so that a new empty column
+    leaves every row as it was.
+
+    Returns:
+        int64 (n,); 0 where a row says nothing.
+    """
+    total = np.zeros(columns.num_rows, dtype=np.uint64)
+    for name in columns.schema.names:
+        array = columns.column(name)
+        array = array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+        salt = keys_of([name]).view(np.uint64)
+        valid = pc.is_valid(array).to_numpy(zero_copy_only=False)
+        total += np.where(valid, _mix(_values(array) ^ salt), np.uint64(0))
+    return _positive(total)
+
+
+def _values(array: pa.Array) -> np.ndarray:
+    """Return uint64 (n,): equal for equal values; anything where null."""
+    kind = array.type
+    if pa.types.is_boolean(kind) or pa.types.is_integer(kind):
+        filled = pc.fill_null(array.cast(pa.int64()), 0)
+        return np.asarray(filled.to_numpy(zero_copy_only=False)).view(np.uint64)
+    if pa.types.is_timestamp(kind):
+        return _values(array.cast(pa.int64()))
+    if pa.types.is_floating(kind):
+        filled = pc.fill_null(array.cast(pa.float64()), 0.0)
+        return np.asarray(filled.to_numpy(zero_copy_only=False)).view(np.uint64)
+    if not pa.types.is_string(kind):
+        array = pa.array([None if v is None else repr(v) for v in array.to_pylist()], pa.string())
+    coded = array.dictionary_encode()
+    words = keys_of(coded.dictionary.to_pylist()).view(np.uint64)
+    codes = pc.fill_null(coded.indices, 0).to_numpy(zero_copy_only=False)
+    return words[codes] if len(words) else np.zeros(len(array), dtype=np.uint64)
+
+
+def _mix(values: np.ndarray) -> np.ndarray:
+    """Spread 64 bits over 64 bits (SplitMix64: Steele, Lea, Flood 2014)."""
+    mixed = values.astype(np.uint64, copy=True)
+    mixed += np.uint64(0x9E3779B97F4A7C15)
+    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return np.asarray(mixed ^ (mixed >> np.uint64(31)))
+
+
+def _positive(values: np.ndarray) -> np.ndarray:
+    return (values >> np.uint64(1)).astype(np.int64)

@@ -1,0 +1,206 @@
+"""Folders of images: `class/img`, `split/class/img`, flat.
+
+The layout is read off the folders that hold images:
+
+    train/cat/1.jpg  val/dog/2.jpg    every top folder is a split name: split, and label below it
+    cat/1.jpg        dog/2.jpg        images all at one depth: the folder they lie in is the label
+    1.jpg            2.jpg            no label
+    a/1.jpg          b/c/2.jpg        images at several depths: no label is guessed
+
+Images in the root itself never have a label and do not disturb the others. Folders above all
+images (`images/train/...`) and names that mean nothing (`images/1.jpg`) are looked through.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from slicedb import media
+from slicedb.errors import SourceError
+from slicedb.ingest.source import Options, Source
+
+SPLITS = frozenset(
+    {"train", "training", "val", "valid", "validation", "dev", "test", "testing", "holdout"}
+)
+"""Folder names, in lower case, that are a split."""
+
+_MEANINGLESS = frozenset(
+    {"images", "image", "imgs", "img", "jpegimages", "photos", "pictures", "frames", "data"}
+)
+_SIDECARS = frozenset({
+    ".txt", ".csv", ".tsv", ".json", ".jsonl", ".xml", ".yaml", ".yml", ".toml", ".md", ".rst",
+    ".html", ".pdf", ".log", ".py", ".ipynb", ".sql", ".parquet", ".npy", ".npz", ".mat", ".h5",
+    ".hdf5", ".pkl", ".pt", ".pth", ".safetensors", ".onnx", ".db", ".sqlite", ".zip", ".tar",
+    ".gz", ".tgz", ".7z", ".rar", ".mp4", ".avi", ".mov", ".mkv", ".webm", ".wav", ".mp3",
+})  # fmt: skip
+_BATCH = 4096
+
+
+@dataclass(frozen=True)
+class _Folder:
+    """One folder and the images right in it."""
+
+    parts: tuple[str, ...]
+    names: list[str]
+
+
+def read(path: Path, options: Options) -> Source:
+    """Open a folder of images.
+
+    Raises:
+        SourceError: it cannot be read, or holds no image.
+    """
+    root = os.path.abspath(path)
+    skipped: Counter[str] = Counter()
+    folders = [folder for folder in _walk(root, skipped) if folder.names]
+    if not folders:
+        found = ", ".join(f"{n:,} {kind}" for kind, n in skipped.most_common(5)) or "nothing"
+        raise SourceError(
+            f"No images in '{path}'.",
+            f"it holds {found}; CSV and Parquet files are ingested by their own name.",
+        )
+    splits, labels, notes = _layout([folder.parts for folder in folders])
+    if options.split is not None:
+        splits = [options.split] * len(folders)
+    if options.label is not None:
+        labels = [options.label] * len(folders)
+    said = {"split": splits, "label": labels}
+    columns = {name: values for name, values in said.items() if any(values)}
+    return Source(
+        where=root,
+        fields=[pa.field(name, pa.string()) for name in columns],
+        batches=_batches(root, folders, columns, options),
+        total=sum(len(folder.names) for folder in folders),
+        wins=frozenset(name for name in ("split", "label") if getattr(options, name) is not None),
+        by_place=True,
+        skipped=dict(skipped),
+        notes=notes,
+    )
+
+
+def _walk(root: str, skipped: Counter[str]) -> Iterator[_Folder]:
+    """Yield every folder below the root, sorted; links to folders are followed once."""
+    pending: list[tuple[str, ...]] = [()]
+    seen: set[tuple[int, int]] = set()
+    while pending:
+        parts = pending.pop()
+        here = os.path.join(root, *parts)
+        try:
+            about = os.stat(here)
+            if (about.st_dev, about.st_ino) in seen:
+                continue
+            seen.add((about.st_dev, about.st_ino))
+            with os.scandir(here) as entries:
+                names, below = _sort_out(entries, skipped)
+        except OSError as error:
+            if not parts:
+                raise SourceError(
+                    f"Cannot read '{root}': {error.strerror}.", "check its permissions."
+                ) from error
+            skipped["unreadable folder"] += 1
+            continue
+        yield _Folder(parts, names)
+        pending += [(*parts, name) for name in reversed(below)]
+
+
+def _sort_out(
+    entries: Iterator[os.DirEntry[str]], skipped: Counter[str]
+) -> tuple[list[str], list[str]]:
+    """Return the names of the images and of the folders in one folder; count the rest."""
+    names, below = [], []
+    for entry in entries:
+        extension = os.path.splitext(entry.name)[1].lower()
+        if entry.name.startswith(".") or entry.name in ("__MACOSX", "Thumbs.db", "desktop.ini"):
+            skipped["hidden"] += 1
+        elif entry.is_dir():
+            if extension not in (".lance", ".slicedb"):
+                below.append(entry.name)
+        elif not entry.is_file() and not entry.is_symlink():
+            skipped["special file"] += 1
+        elif extension in media.EXTENSIONS or _looks_like_image(entry.path, extension):
+            names.append(entry.name)
+        else:
+            skipped[extension or "without extension"] += 1
+    return sorted(names), sorted(below)
+
+
+def _looks_like_image(path: str, extension: str) -> bool:
+    if extension in _SIDECARS:
+        return False
+    try:
+        with open(path, "rb") as file:
+            return media.looks_like_image(file.read(32))
+    except OSError:
+        return False
+
+
+def _layout(
+    folders: list[tuple[str, ...]],
+) -> tuple[list[str | None], list[str | None], list[str]]:
+    """Return split and label of each folder, and notes."""
+    inside = [parts for parts in folders if parts]
+    depth = _common_depth(inside)
+    has_splits = bool(inside) and all(
+        len(parts) > depth and parts[depth].lower() in SPLITS for parts in inside
+    )
+    start = depth + has_splits  # the first part that may be a label
+    depths = {len(parts) for parts in inside}
+    labels = [
+        parts[-1] if parts and len(depths) == 1 and len(parts) > start else None
+        for parts in folders
+    ]
+    if {label.lower() for label in labels if label} <= _MEANINGLESS:
+        labels = [None] * len(folders)
+    splits = [parts[depth] if parts and has_splits else None for parts in folders]
+    notes = []
+    if len(depths) > 1:
+        notes.append("Images lie at several depths, so no labels were taken from the folders.")
+    return splits, labels, notes
+
+
+def _common_depth(folders: list[tuple[str, ...]]) -> int:
+    """Return how many leading folders lie above all images and are neither split nor label."""
+    depth = 0
+    while folders and all(len(parts) > depth + 1 for parts in folders):
+        names = {parts[depth] for parts in folders}
+        if len(names) > 1 or names.pop().lower() in SPLITS:
+            break
+        depth += 1
+    return depth
+
+
+def _batches(
+    root: str,
+    folders: list[_Folder],
+    columns: dict[str, list[str | None]],
+    options: Options,
+) -> Iterator[pa.RecordBatch]:
+    rows: dict[str, list[str | None]] = {name: [] for name in ("id", "uri", *columns)}
+    for i, folder in enumerate(folders):
+        stem = "".join(f"{_text(part)}/" for part in folder.parts)
+        for start in range(0, len(folder.names), _BATCH):
+            names = [_text(name) for name in folder.names[start : start + _BATCH]]
+            rows["id"] += [options.id_of(stem + name) for name in names]
+            rows["uri"] += [f"{root}/{stem}{name}" for name in names]
+            for name, values in columns.items():
+                rows[name] += [values[i]] * len(names)
+            if len(rows["id"]) >= _BATCH:
+                yield _batch(rows)
+                rows = {name: [] for name in rows}
+    if rows["id"]:
+        yield _batch(rows)
+
+
+def _batch(rows: dict[str, list[str | None]]) -> pa.RecordBatch:
+    return pa.RecordBatch.from_pydict({n: pa.array(v, pa.string()) for n, v in rows.items()})
+
+
+def _text(name: str) -> str:
+    """Return a file name as valid Unicode; a name that is none ends up as unreadable."""
+    return name if name.isascii() else os.fsencode(name).decode("utf-8", "backslashreplace")

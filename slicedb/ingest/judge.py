@@ -1,0 +1,233 @@
+"""A verified piece, its rows sorted by what has to be written of them."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from slicedb.errors import IngestError
+from slicedb.ingest.known import Known, collision
+from slicedb.ingest.piece import Piece
+from slicedb.ingest.source import Source
+from slicedb.ingest.verify import Verified
+from slicedb.schema import SAMPLES_SCHEMA, keys_of
+
+
+@dataclass
+class Judged:
+    """A verified piece, its rows sorted by what has to be written of them."""
+
+    source: Source
+    known: Known
+    piece: Piece
+    found: Verified
+    at: dict[int, int]
+    """Row of the piece -> row of `found`."""
+    added: list[int]
+    replaced: list[int]
+    """Known samples whose bytes are others than last time."""
+    retold: list[int]
+    """Known samples of which the source says something else than last time."""
+    moved: list[int]
+    """Known samples whose file is the same, under another fingerprint or at another place."""
+    restored: list[int]
+    """Known samples whose bytes are missing from `images`."""
+    elsewhere: set[int]
+    """Rows of the piece whose file lies at another place than last time."""
+    duplicates: int = 0
+
+    @property
+    def changed(self) -> int:
+        """Number of known samples with other bytes or other metadata."""
+        return len({*self.replaced, *self.retold})
+
+    def images(self) -> pa.Table | None:
+        """Return the rows to write to `images`, or None."""
+        rows = [
+            i
+            for i in (*self.added, *self.replaced, *self.restored)
+            if self.found.data[self.at[i]] is not None
+        ]
+        if not rows:
+            return None
+        data = [self.found.data[self.at[i]] for i in rows]
+        return pa.table({**self._keyed(rows), "image": pa.array(data, pa.large_binary())})
+
+    def samples(self) -> Iterator[tuple[pa.Table, bool]]:
+        """Yield the tables to write to `samples`, each with whether its rows are new."""
+        said = [f.name for f in self.source.fields]
+        if self.added:
+            measured = self._measured(self.added)
+            columns = self._keyed(self.added) | self._file(self.added) | measured
+            columns |= self._said(self.added, said)
+            if "captured_at" in said:
+                columns["captured_at"] = pc.coalesce(
+                    columns["captured_at"], measured["captured_at"]
+                )
+            yield pa.table(columns), True
+        if self.replaced:
+            columns = self._keyed(self.replaced) | self._file(self.replaced)
+            columns |= {
+                name: values
+                for name, values in self._measured(self.replaced).items()
+                if name != "captured_at"
+            }
+            yield pa.table(columns), False
+        if self.retold:
+            wins = [name for name in said if name in self.source.wins]
+            columns = self._keyed(self.retold) | self._said(self.retold, wins)
+            yield pa.table(columns), False
+        if self.moved:
+            yield pa.table(self._keyed(self.moved) | self._file(self.moved)), False
+
+    def _keyed(self, rows: list[int]) -> dict[str, pa.Array]:
+        ids = [self.piece.ids[i] for i in rows]
+        return {"id": pa.array(ids, pa.string()), "key": pa.array(self.piece.keys[rows])}
+
+    def _file(self, rows: list[int]) -> dict[str, pa.Array]:
+        """Return where the images are; a sample stays with its source until its file moves."""
+        old = [i for i in rows if self.piece.rows[i] >= 0 and i not in self.elsewhere]
+        kept = dict(zip(old, self.known.sources(self.piece.rows[old]))) if old else {}
+        sources = [kept.get(i) or self.source.where for i in rows]
+        return {
+            "uri": pa.array([self.piece.uris[i] for i in rows], pa.string()),
+            "stamp": pa.array(self.piece.stamps[rows]),
+            "source": pa.array(sources, pa.string()),
+        }
+
+    def _measured(self, rows: list[int]) -> dict[str, pa.Array]:
+        now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
+        columns = self.found.columns([self.at[i] for i in rows])
+        kind = SAMPLES_SCHEMA.field("ingested_at").type
+        return {**columns, "ingested_at": pa.array([now] * len(rows), kind)}
+
+    def _said(self, rows: list[int], names: list[str]) -> dict[str, pa.Array]:
+        some = pa.array(rows, pa.int64())
+        columns = {name: self.piece.batch[name].take(some) for name in names}
+        return {**columns, "row_stamp": pa.array(self.piece.row_stamps[rows])}
+
+
+def judge(
+    piece: Piece,
+    source: Source,
+    known: Known,
+    new_keys: set[int],
+    *,
+    by_content: bool,
+    replace: bool,
+) -> Judged:
+    """Wait for the threads and sort the rows of a piece.
+
+    Args:
+        piece: started.
+        source: where it comes from.
+        known: what the database knew; its `seen` is kept up to date.
+        new_keys: the keys of the samples added so far in this ingest; kept up to date.
+        by_content: whether ids are hashes of the content.
+        replace: whether another source's sample may be overwritten.
+
+    Raises:
+        IngestError: two ids have one key, or an id belongs to another source's image.
+    """
+    found = piece.verified()
+    at = {int(i): n for n, i in enumerate(np.flatnonzero(piece.read))}
+    dropped = _name_by_content(piece, found, at, known, new_keys) if by_content else set()
+    result = Judged(source, known, piece, found, at, [], [], [], [], [], set(), len(dropped))
+    result.added += [i for i in np.flatnonzero(piece.rows < 0).tolist() if i not in dropped]
+    _count_keys(piece, result.added, new_keys)
+    old = np.array(
+        [i for i in np.flatnonzero(piece.rows >= 0).tolist() if i not in dropped], dtype=np.int64
+    )
+    known.seen[piece.rows[old]] = True
+    if len(old):
+        _sort_known(result, old)
+    if not replace:
+        for i in result.replaced:
+            _refuse_foreign(result, i)
+    return result
+
+
+def _sort_known(result: Judged, old: np.ndarray) -> None:
+    """Sort rows whose samples are there already.
+
+    Args:
+        result: to fill.
+        old: int64 (m,), rows of the piece.
+    """
+    piece, found, at, known = result.piece, result.found, result.at, result.known
+    rows = piece.rows[old]
+    uris = [piece.uris[i] for i in old.tolist()]
+    elsewhere = ~known.same_uri(rows, uris) & np.array([uri is not None for uri in uris])
+    stamped = (piece.stamps[old] != known.stamps[rows]) & (piece.stamps[old] != 0)
+    retold = (piece.row_stamps[old] != known.row_stamps[rows]) & (piece.row_stamps[old] != 0)
+    result.elsewhere.update(old[elsewhere].tolist())
+    result.retold += old[retold].tolist()
+    unread = ~piece.read[old]
+    result.moved += old[unread & (elsewhere | stamped)].tolist()
+    touched = elsewhere | stamped
+    for i, row, is_touched in zip(old[~unread].tolist(), rows[~unread], touched[~unread]):
+        still_lost = found.status[at[i]] == "unreadable" and known.unreadable[row]
+        if not found.same[at[i]] and not still_lost:
+            result.replaced.append(i)
+            continue
+        if is_touched:
+            result.moved.append(i)
+        if known.lacking[row]:
+            result.restored.append(i)
+
+
+def _count_keys(piece: Piece, rows: list[int], new_keys: set[int]) -> None:
+    """Refuse two new ids with one key."""
+    keys = set(piece.keys[rows].tolist())
+    if len(keys) < len(rows) or not new_keys.isdisjoint(keys):
+        ordered = sorted(rows, key=lambda i: (int(piece.keys[i]), piece.ids[i]))
+        pairs = [(i, j) for i, j in pairwise(ordered) if piece.keys[i] == piece.keys[j]]
+        one, other = pairs[0] if pairs else (ordered[0], ordered[0])
+        raise collision(piece.ids[one], piece.ids[other])
+    new_keys |= keys
+
+
+def _name_by_content(
+    piece: Piece, found: Verified, at: dict[int, int], known: Known, new_keys: set[int]
+) -> set[int]:
+    """Name the rows by the sha256 of their bytes; return those that are duplicates.
+
+    An image that cannot be read keeps its path for an id.
+    """
+    for i, n in at.items():
+        piece.ids[i] = found.sha256[n] or piece.ids[i]
+    unread = np.flatnonzero(~piece.read)
+    for i, name in zip(unread.tolist(), known.ids(piece.rows[unread]) if len(unread) else []):
+        piece.ids[i] = name
+    piece.keys = keys_of(piece.ids)
+    piece.rows = known.find(piece.ids, piece.keys)
+    dropped: set[int] = set()
+    here: set[int] = set()
+    for i, (row, key) in enumerate(zip(piece.rows.tolist(), piece.keys.tolist())):
+        if key in here or key in new_keys or (row >= 0 and known.seen[row]):
+            dropped.add(i)
+        elif row >= 0 and i in at:
+            found.same[at[i]] = found.status[at[i]] != "unreadable"
+        here.add(key)
+    return dropped
+
+
+def _refuse_foreign(result: Judged, i: int) -> None:
+    """Raise when another image, which still exists, has the id of one with other content."""
+    sample, uri, source = result.known.origin(int(result.piece.rows[i]))
+    mine = result.piece.uris[i]
+    other = uri or source
+    if other in (mine, result.source.where) or not other or not os.path.exists(other):
+        return
+    raise IngestError(
+        f"Id '{sample}' belongs to another image already, the one in '{other}'.",
+        "give this source a prefix, or pass replace=True to take its images instead; "
+        "what was ingested before this one stays.",
+    )

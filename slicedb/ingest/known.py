@@ -1,0 +1,152 @@
+"""What the database knows of the samples before an ingest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from slicedb.errors import IngestError
+from slicedb.ingest.source import Source
+from slicedb.schema import IMAGES, OK, SAMPLES, content_of, keys_of
+from slicedb.store import Store
+
+
+class Known:
+    """The samples that are there, found by id or by where they lie.
+
+    The arrays are parallel, (n,), in stored order.
+    """
+
+    def __init__(self, store: Store, *, with_images: bool) -> None:
+        """Read the samples' bookkeeping columns.
+
+        Args:
+            store: the database.
+            with_images: whether their bytes have to be in the `images` table.
+        """
+        names = ["id", "key", "uri", "sha256", "stamp", "row_stamp", "source", "status"]
+        table = store.table(SAMPLES, names)
+        self._ids = table["id"].combine_chunks()
+        self._uris = table["uri"].combine_chunks()
+        self._sha256 = table["sha256"]
+        self._source = table["source"].combine_chunks().dictionary_encode()
+        self._status = table["status"].combine_chunks().dictionary_encode()
+        self.keys = _numbers(table["key"])
+        self.stamps = _numbers(table["stamp"])
+        self.row_stamps = _numbers(table["row_stamp"])
+        self.unreadable = mask(pc.equal(table["status"], "unreadable"))
+        self.seen = np.zeros(len(self.keys), dtype=bool)
+        """Whether each was found in the source during this ingest."""
+        self.lacking = np.zeros(len(self.keys), dtype=bool)
+        """Whether the bytes of each have to be read again, since they are not in `images`."""
+        if with_images and len(self.keys):
+            self.lacking = (store.positions(IMAGES, self.keys) < 0) & ~self.unreadable
+        self._by_id = _Index(self.keys)
+        self._by_uri: _Index | None = None
+        self._content: np.ndarray | None = None
+
+    @property
+    def content(self) -> np.ndarray:
+        """int64 (n,): 60 bits of each sample's sha256; worked out when it is first asked for."""
+        if self._content is None:
+            self._content = content_of(self._sha256.to_pylist())
+        return self._content
+
+    def find(self, ids: Sequence[str], keys: np.ndarray) -> np.ndarray:
+        """Return the row of each id, int64 (n,); -1 where it is new.
+
+        Raises:
+            IngestError: another id has the same key.
+        """
+        rows = self._by_id.find(keys)
+        there = np.flatnonzero(rows >= 0)
+        if len(there):
+            old = self._ids.take(pa.array(rows[there]))
+            same = mask(pc.equal(old, pa.array(ids, pa.string()).take(pa.array(there))))
+            if not same.all():
+                at = int(np.flatnonzero(~same)[0])
+                raise collision(ids[int(there[at])], old[at].as_py())
+        return rows
+
+    def find_uris(self, uris: Sequence[str | None]) -> np.ndarray:
+        """Return the row of the sample that lay at each uri, int64 (n,); -1 where there is none."""
+        if self._by_uri is None:
+            self._by_uri = _Index(keys_of(uri or "" for uri in self._uris.to_pylist()))
+        rows = self._by_uri.find(keys_of(uri or "" for uri in uris))
+        if not len(self.keys):
+            return rows
+        return np.where(self.same_uri(np.maximum(rows, 0), uris), rows, -1)
+
+    def same_uri(self, rows: np.ndarray, uris: Sequence[str | None]) -> np.ndarray:
+        """Return whether each row has that uri, bool (n,); a null equals nothing."""
+        return mask(pc.equal(self._uris.take(pa.array(rows)), pa.array(uris, pa.string())))
+
+    def origin(self, row: int) -> tuple[str, str | None, str | None]:
+        """Return id, uri and source of a row."""
+        return self._ids[row].as_py(), self._uris[row].as_py(), self._source[row].as_py()
+
+    def sources(self, rows: np.ndarray) -> list[str | None]:
+        """Return where rows were ingested from."""
+        return list(self._source.take(pa.array(rows)).to_pylist())
+
+    def ids(self, rows: np.ndarray) -> list[str]:
+        """Return the ids of rows."""
+        return list(self._ids.take(pa.array(rows)).to_pylist())
+
+    def owned(self, source: Source, prefix: str, *, by_content: bool) -> np.ndarray:
+        """Return whether each sample came from a source, bool (n,).
+
+        A folder owns what lies below it under its own id, a table what it listed first.
+        """
+        if not source.by_place:
+            return mask(pc.equal(self._source.cast(pa.string()), source.where))
+        if by_content:
+            return mask(pc.starts_with(self._uris, f"{source.where}/"))
+        start = len(prefix) + 1 if prefix else 0
+        relative = pc.utf8_slice_codeunits(self._ids, start, None) if start else self._ids
+        place = pc.binary_join_element_wise(source.where, relative, "/")
+        inside = pc.starts_with(self._ids, f"{prefix}/" if prefix else "")
+        return mask(pc.and_(inside, pc.equal(self._uris, place)))
+
+    def broken(self, rows: np.ndarray) -> dict[str, int]:
+        """Return how many of the rows are quarantined, by reason."""
+        counts = self._status.take(pa.array(rows)).cast(pa.string()).value_counts()
+        found = {item["values"]: item["counts"] for item in counts.to_pylist()}
+        return {reason: n for reason, n in found.items() if reason is not None and reason != OK}
+
+
+class _Index:
+    """Row numbers by key."""
+
+    def __init__(self, keys: np.ndarray) -> None:
+        self._order = np.argsort(keys, kind="stable")
+        self._sorted = keys[self._order]
+
+    def find(self, keys: np.ndarray) -> np.ndarray:
+        if not len(self._sorted):
+            return np.full(len(keys), -1)
+        at = np.minimum(np.searchsorted(self._sorted, keys), len(self._sorted) - 1)
+        return np.where(self._sorted[at] == keys, self._order[at], -1)
+
+
+def collision(one: str, other: str) -> IngestError:
+    """Return the error for two ids with one key."""
+    return IngestError(
+        f"Ids '{one}' and '{other}' have the same key.",
+        "this happens once in three billion samples: rename one of the two.",
+    )
+
+
+def _numbers(column: pa.ChunkedArray) -> np.ndarray:
+    filled = pc.fill_null(column, 0).to_numpy()
+    return np.array(filled, dtype=np.int64)
+
+
+def mask(values: pa.Array | pa.ChunkedArray) -> np.ndarray:
+    """Return a boolean column as an array, null as False."""
+    filled = pc.fill_null(values, False)
+    chunk = filled.combine_chunks() if isinstance(filled, pa.ChunkedArray) else filled
+    return np.asarray(chunk.to_numpy(zero_copy_only=False), dtype=bool)

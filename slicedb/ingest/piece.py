@@ -1,0 +1,133 @@
+"""Some rows of a source on their way into the database: recognised, and given to the threads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from slicedb.ingest import fingerprint
+from slicedb.ingest.known import Known
+from slicedb.ingest.source import Source
+from slicedb.ingest.verify import Verified, verify
+from slicedb.schema import keys_of
+
+ROWS = 4096
+"""Rows that are written at once, at most."""
+
+BYTES = 64 << 20
+"""Encoded bytes that are held and written at once; one image may be larger."""
+
+_CHUNK = 64
+
+
+@dataclass
+class Piece:
+    """A bounded number of rows. All arrays are parallel, (n,)."""
+
+    batch: pa.RecordBatch
+    """id, uri, image where the source carries it, metadata."""
+    ids: list[str]
+    uris: list[str | None]
+    keys: np.ndarray
+    """int64: the join key of each id."""
+    rows: np.ndarray
+    """int64: the row of each in `Known`, -1 for new ones."""
+    stamps: np.ndarray
+    """int64: fingerprints of the files."""
+    row_stamps: np.ndarray
+    """int64: fingerprints of what the source says of each and insists on."""
+    read: np.ndarray
+    """bool: whether the image has to be read."""
+    tasks: list[Future[Verified]] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def start(self, pool: Executor, threads: int, known: Known, max_pixels: int) -> None:
+        """Hand the images that have to be read to the threads."""
+        at = np.flatnonzero(self.read)
+        chunk = max(1, min(_CHUNK, -(-len(at) // (4 * threads))))
+        expected = np.full(len(self), -1)
+        old = at[self.rows[at] >= 0]
+        if len(old):
+            expected[old] = known.content[self.rows[old]]
+        for start in range(0, len(at), chunk):
+            some = at[start : start + chunk].tolist()
+            images = [self._image(i) for i in some]
+            names = [self.uris[i] or self.ids[i] for i in some]
+            self.tasks.append(
+                pool.submit(verify, images, names, expected[some].tolist(), max_pixels)
+            )
+
+    def _image(self, i: int) -> bytes | str | None:
+        if "image" in self.batch.schema.names:
+            data = self.batch["image"][i].as_py()
+            if data is not None:
+                return bytes(data)
+        return self.uris[i]
+
+    def verified(self) -> Verified:
+        """Return what the threads found, in the order of the rows that were read."""
+        found = Verified()
+        for task in self.tasks:
+            found.extend(task.result())
+        self.tasks.clear()
+        return found
+
+
+def pieces(source: Source, known: Known, *, by_content: bool) -> Iterator[Piece]:
+    """Cut the source's batches into pieces and look their rows up."""
+    for batch in source.batches:
+        for start in range(0, batch.num_rows, ROWS):
+            yield from _recognise(batch.slice(start, ROWS), source, known, by_content)
+
+
+def _recognise(
+    batch: pa.RecordBatch, source: Source, known: Known, by_content: bool
+) -> Iterator[Piece]:
+    ids, uris = batch["id"].to_pylist(), batch["uri"].to_pylist()
+    sizes, stamps = _files(batch, uris)
+    keys = keys_of(ids)
+    rows = known.find_uris(uris) if by_content else known.find(ids, keys)
+    insists = [name for name in batch.schema.names if name in source.wins]
+    row_stamps = fingerprint.rows(batch.select(insists))
+    there = rows >= 0
+    same = there & (stamps != 0)
+    if len(known.keys):
+        same &= (known.stamps[rows] == stamps) & ~known.lacking[rows]
+    for cut in _cuts(np.where(same, 0, sizes)):
+        yield Piece(
+            batch.slice(cut.start, cut.stop - cut.start),
+            ids[cut],
+            uris[cut],
+            keys[cut],
+            rows[cut],
+            stamps[cut],
+            row_stamps[cut],
+            ~same[cut],
+        )
+
+
+def _files(batch: pa.RecordBatch, uris: Sequence[str | None]) -> tuple[np.ndarray, np.ndarray]:
+    """Return size and fingerprint of each row's image."""
+    if "image" not in batch.schema.names:
+        return fingerprint.files(uris)
+    lengths = pc.fill_null(pc.binary_length(batch["image"]), 0).to_numpy(zero_copy_only=False)
+    sizes, stamps = fingerprint.files(uris)
+    return np.maximum(sizes, lengths.astype(np.int64)), stamps
+
+
+def _cuts(sizes: np.ndarray) -> Iterator[slice]:
+    """Yield slices whose sizes sum to at most `BYTES`, a single larger row aside."""
+    total = np.cumsum(np.maximum(sizes, 0))
+    start = 0
+    while start < len(sizes):
+        before = total[start - 1] if start else 0
+        stop = max(start + 1, int(np.searchsorted(total, before + BYTES, side="right")))
+        yield slice(start, stop)
+        start = stop

@@ -1,0 +1,74 @@
+"""What an ingest did."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class IngestReport:
+    """The outcome of one ingest; `str(report)` is the summary a user reads.
+
+    Every image of the source is one of added, changed, unchanged or duplicates.
+    """
+
+    source: str
+    """Absolute path of what was ingested."""
+    added: int = 0
+    """Samples that are new."""
+    changed: int = 0
+    """Samples whose image or whose row in the source is another than last time."""
+    unchanged: int = 0
+    """Samples recognised as they were."""
+    missing: int = 0
+    """Samples that came from this source and are no longer in it."""
+    deleted: int = 0
+    """Missing samples that were removed, on request."""
+    duplicates: int = 0
+    """Images left out because another one has the same content; only when ids are hashes."""
+    quarantined: int = 0
+    """Images of the source that are broken, those known from earlier runs included."""
+    reasons: dict[str, int] = field(default_factory=dict)
+    """Quarantined images by reason, the most frequent first."""
+    skipped: dict[str, int] = field(default_factory=dict)
+    """Files passed over, by kind."""
+    notes: tuple[str, ...] = ()
+    """What the user should know, a sentence each."""
+    seconds: float = 0.0
+    """Wall time."""
+
+    @property
+    def total(self) -> int:
+        """Images in the source."""
+        return self.added + self.changed + self.unchanged + self.duplicates
+
+    @property
+    def broken_share(self) -> float:
+        """Quarantined images as a share of all, in [0, 1]; 0 when there are none."""
+        return self.quarantined / self.total if self.total else 0.0
+
+    def __str__(self) -> str:
+        rate = self.total / self.seconds if self.seconds else 0.0
+        lines = [
+            f"{self.total:,} images in {self.seconds:.1f} s ({rate:,.0f}/s): {self.added:,} added, "
+            f"{self.changed:,} changed, {self.unchanged:,} unchanged, {self.missing:,} missing."
+        ]
+        if self.duplicates:
+            lines.append(f"{self.duplicates:,} left out: the same content under another name.")
+        if self.deleted:
+            lines.append(f"{self.deleted:,} missing samples removed.")
+        if self.quarantined:
+            lines.append(
+                f"{self.quarantined:,} quarantined: {_counts(self.reasons)}. "
+                "To see them: status <> 'ok'"
+            )
+        if self.skipped:
+            lines.append(f"Passed over: {_counts(self.skipped)}.")
+        return "\n".join([*lines, *(f"Note: {note}" for note in self.notes)])
+
+
+def _counts(counts: dict[str, int]) -> str:
+    ordered = sorted(counts.items(), key=lambda item: -item[1])
+    shown = [f"{n:,} {kind}" for kind, n in ordered[:8]]
+    rest = sum(n for _, n in ordered[8:])
+    return ", ".join([*shown, f"{rest:,} others"] if rest else shown)

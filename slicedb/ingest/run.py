@@ -1,0 +1,186 @@
+"""The ingest itself: recognise, verify in threads, write behind.
+
+While one piece is verified by the threads, the piece before it is written by another thread and
+the next one is looked up. A piece is written image first, sample last, so that a sample never
+lacks its image, and an interrupted ingest goes on where the last whole piece ended.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter, deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from slicedb import media, progress
+from slicedb.errors import TooManyBrokenError
+from slicedb.ingest.judge import Judged, judge
+from slicedb.ingest.known import Known
+from slicedb.ingest.piece import Piece, pieces
+from slicedb.ingest.report import IngestReport
+from slicedb.ingest.source import Source
+from slicedb.schema import IMAGES, IMAGES_SCHEMA, OK, SAMPLES
+from slicedb.store import Store
+
+_AHEAD = 2
+"""Pieces that are verified while the oldest of them is waited for."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to ingest; see `slicedb.ingest.ingest`."""
+
+    by_content: bool = False
+    prefix: str = ""
+    reference: bool = False
+    replace: bool = False
+    delete_missing: bool = False
+    max_broken: float | None = None
+    max_pixels: int = media.MAX_PIXELS
+    threads: int | None = None
+    show: bool | None = None
+
+
+@dataclass
+class _Tally:
+    """What was counted so far."""
+
+    added: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    duplicates: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
+
+    def count(self, judged: Judged, known: Known) -> None:
+        """Count one piece."""
+        self.added += len(judged.added)
+        self.changed += judged.changed
+        self.duplicates += judged.duplicates
+        total = len(judged.piece) - judged.duplicates
+        self.unchanged += total - len(judged.added) - judged.changed
+        fresh = {*judged.added, *judged.replaced}
+        self.reasons.update(
+            judged.found.status[judged.at[i]]
+            for i in fresh
+            if judged.found.status[judged.at[i]] != OK
+        )
+        rows = judged.piece.rows
+        kept = [i for i in np.flatnonzero(rows >= 0).tolist() if i not in fresh]
+        if kept:
+            self.reasons.update(known.broken(rows[kept]))
+
+
+def run(store: Store, source: Source, settings: Settings) -> IngestReport:
+    """Ingest an opened source.
+
+    Raises:
+        IngestError: an id is taken by another image.
+        TooManyBrokenError: the share of broken images is too high; the data stays.
+    """
+    started = time.perf_counter()
+    if not settings.reference:
+        store.create(IMAGES, IMAGES_SCHEMA)
+    store.add_columns(SAMPLES, source.fields)
+    known = Known(store, with_images=not settings.reference)
+    tally = _Tally()
+    threads = settings.threads or _cores()
+    with (
+        progress.bar(source.total, "ingest", settings.show) as bar,
+        ThreadPoolExecutor(threads, "slicedb-verify") as pool,
+        ThreadPoolExecutor(1, "slicedb-write") as writer,
+    ):
+        written: Future[None] | None = None
+        try:
+            new_keys: set[int] = set()
+            for piece in _verifying(source, known, pool, threads, settings):
+                judged = judge(
+                    piece, source, known, new_keys,
+                    by_content=settings.by_content, replace=settings.replace,
+                )  # fmt: skip
+                if written is not None:
+                    written.result()
+                written = writer.submit(_write, store, judged, settings.reference)
+                tally.count(judged, known)
+                bar.advance(len(piece))
+            if written is not None:
+                written.result()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+    missing, deleted = _missing(store, source, known, settings)
+    store.sync()
+    report = IngestReport(
+        source=source.where,
+        added=tally.added,
+        changed=tally.changed,
+        unchanged=tally.unchanged,
+        missing=missing,
+        deleted=deleted,
+        duplicates=tally.duplicates,
+        quarantined=tally.reasons.total(),
+        reasons=dict(tally.reasons.most_common()),
+        skipped=source.skipped,
+        notes=tuple(source.notes),
+        seconds=time.perf_counter() - started,
+    )
+    _refuse_broken(report, settings.max_broken)
+    return report
+
+
+def _cores() -> int:
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on every system
+        return os.cpu_count() or 1
+
+
+def _verifying(
+    source: Source, known: Known, pool: ThreadPoolExecutor, threads: int, settings: Settings
+) -> Iterator[Piece]:
+    """Yield the pieces in order, with the next ones already in the hands of the threads."""
+    ahead: deque[Piece] = deque()
+    for piece in pieces(source, known, by_content=settings.by_content):
+        piece.start(pool, threads, known, settings.max_pixels)
+        ahead.append(piece)
+        if len(ahead) > _AHEAD:
+            yield ahead.popleft()
+    yield from ahead
+
+
+def _write(store: Store, judged: Judged, reference: bool) -> None:
+    images = None if reference else judged.images()
+    if images is not None:
+        store.upsert(IMAGES, images)
+    for table, is_new in judged.samples():
+        store.upsert(SAMPLES, table, insert=is_new)
+
+
+def _missing(store: Store, source: Source, known: Known, settings: Settings) -> tuple[int, int]:
+    """Return how many samples are gone from their source, and how many of them were removed."""
+    if not len(known.keys) or known.seen.all():
+        return 0, 0
+    owned = known.owned(source, settings.prefix, by_content=settings.by_content)
+    gone = np.flatnonzero(owned & ~known.seen)
+    if not settings.delete_missing or not len(gone):
+        return len(gone), 0
+    ids = known.ids(gone)
+    store.delete(SAMPLES, ids)
+    if store.has(IMAGES):
+        store.delete(IMAGES, ids)
+    return len(gone), len(gone)
+
+
+def _refuse_broken(report: IngestReport, max_broken: float | None) -> None:
+    if max_broken is None or report.broken_share <= max_broken:
+        return
+    error = TooManyBrokenError(
+        f"{report.quarantined:,} of {report.total:,} images are broken "
+        f"({report.broken_share:.1%}), more than the {max_broken:.1%} allowed.",
+        "the samples are in the database, the broken ones quarantined: status <> 'ok' lists them.",
+    )
+    error.report = report
+    raise error

@@ -1,0 +1,62 @@
+"""What a reader gives: a source, and the options that shape it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+import pyarrow as pa
+
+IdBy: TypeAlias = Literal["path", "sha256"]
+"""What a sample's id is made of: where the image lies, or what its bytes are."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the caller says about a source."""
+
+    split: str | None = None
+    """Split of every sample; it wins over what the source says."""
+    label: str | None = None
+    """Label of every sample; it wins over what the source says."""
+    prefix: str = ""
+    """Put before every id, so that two sources with the same file names can live together."""
+    columns: dict[str, str] = field(default_factory=dict)
+    """Role (path, image, label, split, caption, id) -> column of the table that plays it."""
+    existing: pa.Schema = field(default_factory=lambda: pa.schema([]))
+    """The schema of `samples`, whose types the metadata has to fit."""
+
+    def id_of(self, path: str) -> str:
+        """Return the id of the sample at a path relative to the root."""
+        return f"{self.prefix}/{path}" if self.prefix else path
+
+
+@dataclass
+class Source:
+    """An opened source: nothing of its images is read yet.
+
+    A reader is a function `(path, options) -> Source`. Its batches have `id` (string, not null),
+    `uri` (string: an absolute path, or null), for sources that carry the bytes `image` (binary),
+    and the metadata columns of `fields`, all of plain types.
+    """
+
+    where: str
+    """Absolute path of the folder or file, kept in the samples' `source`."""
+    fields: list[pa.Field]
+    """The metadata columns of the batches, by the names and types they have in `samples`."""
+    batches: Iterable[pa.RecordBatch]
+    """Rows, in batches of any size; read once."""
+    total: int
+    """Number of rows."""
+    wins: frozenset[str] = frozenset()
+    """Metadata columns that are written again when the source says something else than last
+    time. The others are for new samples only: what the user changes in the database stays."""
+    by_place: bool = False
+    """Whether the source is what lies below `where`, and not a list of its own."""
+    carries_images: bool = False
+    """Whether the batches have the encoded images in them."""
+    skipped: dict[str, int] = field(default_factory=dict)
+    """What was passed over, by kind."""
+    notes: list[str] = field(default_factory=list)
+    """What the user should know, a sentence each."""
