@@ -1,0 +1,170 @@
+"""Encoder: images and texts to unit vectors of one space."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from slicedb.embedding.prompts import wordings
+from slicedb.errors import EmbeddingError
+from slicedb.models import Model, Preprocessing
+
+_TEXTS = 256
+
+
+class Encoder(Model):
+    """An open_clip model that embeds images and texts.
+
+    Made by `load_encoder`. Vectors are float32 and of unit length, so that their dot product is
+    the cosine.
+
+    Args:
+        clip: the open_clip module, on `device`.
+        tokenizer: from texts to tokens (n, context).
+        name: architecture, and the tag or file of the weights.
+        fingerprint: everything a vector depends on, JSON-ready; see `slicedb.embedding.loading`.
+        preprocessing: what is done to an image; `transform` replaces it.
+        templates: wordings of the prompt ensemble.
+        background: phrases a text is contrasted against.
+        device: where texts and single images are encoded.
+        note: what a user should know of the model.
+    """
+
+    def __init__(
+        self,
+        clip: Any,
+        tokenizer: Callable[[list[str]], Any],
+        *,
+        name: str,
+        fingerprint: dict[str, Any],
+        preprocessing: Preprocessing,
+        transform: Callable[[Any], Any] | None,
+        templates: Sequence[str],
+        background: Sequence[str],
+        device: Any,
+        note: str = "",
+    ) -> None:
+        self.name = name
+        self.fingerprint: dict[str, Any] = fingerprint  # type: ignore[assignment]
+        self.transform = transform
+        self.templates = tuple(templates)
+        self.background = list(background)
+        self.note = note
+        self._clip, self._tokenizer, self._device = clip, tokenizer, device
+        self._preprocessing = preprocessing
+
+    @property
+    def dim(self) -> int:
+        """Length of a vector."""
+        return int(self.fingerprint["dim"])
+
+    @property
+    def logit_scale(self) -> float:
+        """What the model multiplies a cosine with before its softmax (1 / temperature)."""
+        return float(self.fingerprint["logit_scale"])
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        return self._preprocessing
+
+    @property
+    def device(self) -> Any:
+        return self._device
+
+    @contextlib.contextmanager
+    def session(self, device: Any) -> Iterator[None]:
+        """Run on a device for a while."""
+        before = self._device
+        self._clip.to(device)
+        self._device = device
+        try:
+            yield
+        finally:
+            self._clip.to(before)
+            self._device = before
+
+    def predict_batch(self, images: Any) -> Any:
+        """Return unit vectors (n, d) of preprocessed images (n, 3, h, w)."""
+        return _unit(self._clip.encode_image(images).float())
+
+    def encode_images(self, images: Sequence[Any]) -> np.ndarray:
+        """Return the vectors of pictures.
+
+        Args:
+            images: RGB Pillow images, or uint8 arrays (h, w, 3).
+
+        Returns:
+            float32 (n, d), unit length; (0, d) for no images.
+        """
+        import torch
+
+        vectors = [np.zeros((0, self.dim), dtype=np.float32)]
+        for start in range(0, len(images), _TEXTS):
+            batch = self._batch(images[start : start + _TEXTS]).to(self._device)
+            with torch.inference_mode():
+                vectors.append(self.predict_batch(batch).cpu().numpy())
+        return np.concatenate(vectors)
+
+    def _batch(self, images: Sequence[Any]) -> Any:
+        import torch
+
+        if self.transform is not None:
+            return torch.stack([self.transform(_picture(image)) for image in images])
+        pixels = np.empty((len(images), *self._preprocessing.size, 3), dtype=np.uint8)
+        for image, row in zip(images, pixels):
+            self._preprocessing.fit(np.asarray(_picture(image)), row)
+        return self._preprocessing.normalise(torch.from_numpy(pixels))
+
+    def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
+        """Return the vectors of texts as they are, float32 (n, d), unit length; no templates."""
+        import torch
+
+        vectors = [np.zeros((0, self.dim), dtype=np.float32)]
+        for start in range(0, len(texts), _TEXTS):
+            tokens = self._tokenizer(list(texts[start : start + _TEXTS])).to(self._device)
+            with torch.inference_mode():
+                encoded = _unit(self._clip.encode_text(tokens).float())
+            vectors.append(encoded.cpu().numpy())
+        return np.concatenate(vectors)
+
+    def encode_prompt(self, text: str, templates: Sequence[str] | None = None) -> np.ndarray:
+        """Return the vector of an idea: the mean over several wordings, of unit length.
+
+        Args:
+            text: for example "a frog", or "a photo of a frog".
+            templates: wordings with one `{}`; None takes the model's own dozen.
+
+        Returns:
+            float32 (d,).
+
+        Raises:
+            EmbeddingError: the text is empty, or a template has no `{}`.
+        """
+        if not text.strip():
+            raise EmbeddingError("The text to encode is empty.", "write what the images show.")
+        chosen = self.templates if templates is None else tuple(templates)
+        wrong = [template for template in chosen if "{}" not in template]
+        if wrong or not chosen:
+            raise EmbeddingError(
+                f"The template {wrong[0]!r} has no {{}}." if wrong else "There are no templates.",
+                'write "a photo of {}."',
+            )
+        mean = self.encode_texts(wordings(text, chosen)).mean(axis=0)
+        return np.asarray(mean / np.linalg.norm(mean), dtype=np.float32)
+
+    def __str__(self) -> str:
+        return f"Encoder {self.name}"
+
+
+def _picture(image: Any) -> Image.Image:
+    if isinstance(image, Image.Image):
+        return image if image.mode == "RGB" else image.convert("RGB")
+    return Image.fromarray(np.asarray(image))
+
+
+def _unit(vectors: Any) -> Any:
+    return vectors / vectors.norm(dim=-1, keepdim=True).clamp_min(1e-12)

@@ -1,0 +1,251 @@
+"""The tables of vectors: embed what is missing, and open the encoder that made them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from slicedb.embedding.encoder import Encoder
+from slicedb.embedding.loading import TINY, fingerprint_json, load_encoder
+from slicedb.errors import EmbeddingError, FingerprintError, UnknownEmbeddingError, did_you_mean
+from slicedb.models.runner import Outputs, run
+from slicedb.models.work import Writer, failures, images_of, missing, samples_of
+from slicedb.progress import bar
+from slicedb.schema import EMBEDDINGS, embeddings_schema
+from slicedb.store import Store
+
+FINGERPRINT = "slicedb:fingerprint"
+COMPARED = ("architecture", "weights", "quick_gelu", "preprocessing", "precision")
+"""What two encoders have to agree on for their vectors to be one kind. A GPU's bfloat16 autocast
+and the version of open_clip are noted, not compared: they move a cosine by about 0.001."""
+
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*\Z")
+
+
+@dataclass(frozen=True)
+class EmbedReport:
+    """What an embedding run did."""
+
+    name: str
+    """Of the embedding."""
+    model: str
+    """The encoder that ran."""
+    embedded: int
+    unchanged: int
+    """Samples whose vector was there already."""
+    failed: int
+    """Samples whose image did not decode; tried again next time."""
+    quarantined: int
+    """Samples whose status is not ok; they are never embedded."""
+    seconds: float
+    note: str = ""
+    """What a user should know of the encoder."""
+    examples: tuple[str, ...] = ()
+    """The first failures: id and reason."""
+
+    def __str__(self) -> str:
+        rate = self.embedded / self.seconds if self.seconds > 0 else 0.0
+        text = f"{self.name} ({self.model}): {self.embedded:,} embedded"
+        text += f", {self.unchanged:,} unchanged"
+        if self.quarantined:
+            text += f", {self.quarantined:,} quarantined left out"
+        text += f" ({self.seconds:.1f} s"
+        text += f", {rate:,.0f} images/s)" if self.embedded else ")"
+        text += failures(self.failed, self.examples)
+        return text + (f"\n  {self.note}" if self.note else "")
+
+
+def embed(
+    store: Store,
+    *,
+    model: str = TINY,
+    pretrained: str | None = None,
+    name: str = "default",
+    batch_size: int | None = None,
+    device: Any = None,
+    keys: np.ndarray | None = None,
+    replace: bool = False,
+    threads: int | None = None,
+    progress: bool | None = None,
+    encoder: Encoder | None = None,
+) -> EmbedReport:
+    """Embed the samples that have no vector for their present image.
+
+    Written as it goes, so that an interrupted run goes on where it stopped.
+
+    Args:
+        store: the database.
+        model: see `load_encoder`.
+        pretrained: see `load_encoder`.
+        name: of the embedding; its table is `embeddings__<name>`.
+        batch_size: images a batch; None suits the device.
+        device: a torch device or its name; None takes a GPU when there is one.
+        keys: int64 (n,): which samples; None is all.
+        replace: throw away the vectors of another encoder under this name.
+        threads: decoding threads; None takes the cores.
+        progress: see `slicedb.progress.bar`.
+        encoder: one that is open already, in place of `model` and `pretrained`.
+
+    Raises:
+        EmbeddingError: the encoder cannot be opened.
+        FingerprintError: the vectors under this name are another encoder's.
+    """
+    started = time.perf_counter()
+    if not _NAME.match(name):
+        raise EmbeddingError(
+            f"{name!r} is no name for an embedding.", "use letters, digits, '_' and '-'."
+        )
+    chosen = encoder or load_encoder(model, pretrained, device=device)
+    table = EMBEDDINGS + name
+    _prepare(store, table, chosen, replace)
+    samples, quarantined = samples_of(store, keys)
+    todo, fresh = missing(samples, store.table(table, ["key", "content"]))
+    rows = samples.take(pa.array(todo))
+    writer = Writer(store, table, rows, fresh, _finish, 4 * chosen.dim)
+    with bar(len(todo), f"embed {name}", progress) as shown:
+        outputs = run(
+            chosen, images_of(store, rows), batch_size=batch_size, device=device, threads=threads
+        )
+        try:
+            with contextlib.closing(outputs):
+                for output in outputs:
+                    writer.add(_record_batch(output, chosen.dim))
+                    shown.advance(len(output.ids))
+        finally:  # also on Ctrl-C: what was computed is kept
+            writer.flush()
+    return EmbedReport(
+        name=name,
+        model=chosen.name,
+        embedded=len(todo) - writer.failed,
+        unchanged=len(samples) - len(todo),
+        failed=writer.failed,
+        quarantined=quarantined,
+        seconds=time.perf_counter() - started,
+        note=chosen.note,
+        examples=tuple(writer.examples),
+    )
+
+
+def _record_batch(outputs: Outputs, dim: int) -> pa.RecordBatch:
+    values = outputs.values
+    if not values.shape[1]:
+        values = np.full((len(outputs.ids), dim), np.nan, dtype=np.float32)
+    lost = ~np.isfinite(values).all(axis=1)
+    errors = [
+        error or ("the vector is not finite" if bad else None)
+        for error, bad in zip(outputs.errors, lost.tolist())
+    ]
+    flat = pa.array(np.ascontiguousarray(values).reshape(-1), pa.float32())
+    return pa.RecordBatch.from_pydict(
+        {
+            "id": pa.array(outputs.ids, pa.string()),
+            "vector": pa.FixedSizeListArray.from_arrays(flat, dim, mask=pa.array(lost)),
+            "error": pa.array(errors, pa.string()),
+        }
+    )
+
+
+def _finish(said: pa.Table, about: pa.Table) -> pa.Table:
+    return pa.table(
+        {
+            "vector": said["vector"],
+            "id": said["id"],
+            "key": about["key"],
+            "content": about["content"],
+        }
+    )
+
+
+def _prepare(store: Store, table: str, encoder: Encoder, replace: bool) -> None:
+    """Make the table ready for the encoder's vectors, or refuse to mix."""
+    text = fingerprint_json(encoder.fingerprint)
+    schema = embeddings_schema(encoder.dim).with_metadata({FINGERPRINT: text})
+    if not store.has(table):
+        store.create(table, schema)
+        return
+    before = json.loads(store.metadata(table).get(FINGERPRINT, "{}"))
+    differences = differing(before, encoder.fingerprint)
+    if not differences:
+        return
+    if not replace:
+        name = table.removeprefix(EMBEDDINGS)
+        raise FingerprintError(
+            f"The embedding '{name}' was made by {_title(before)}, not by {encoder.name}: "
+            f"{', '.join(differences)} differ.",
+            "give the new one a name of its own (name=, --name), or throw the old vectors away "
+            "(replace=True, --replace).",
+        )
+    if before.get("dim") == encoder.dim:
+        store.restore(table, None)
+        store.set_metadata(table, {FINGERPRINT: text})
+    elif store.pins(table):
+        raise FingerprintError(
+            f"The vectors of '{table}' have {before.get('dim')} numbers, the new ones "
+            f"{encoder.dim}, and a commit keeps the old ones.",
+            "give the new one a name of its own (name=, --name).",
+        )
+    else:
+        store.drop(table)
+        store.create(table, schema)
+
+
+def differing(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """Return what two fingerprints do not agree on; empty when their vectors may be mixed."""
+    return [part for part in COMPARED if before.get(part) != now.get(part)]
+
+
+def _title(fingerprint: dict[str, Any]) -> str:
+    parts = [fingerprint.get("model"), fingerprint.get("pretrained")]
+    return ", ".join(str(part) for part in parts if part) or "an unknown encoder"
+
+
+def encoder_of(store: Store, name: str = "default", *, device: Any = None) -> Encoder:
+    """Open the encoder that made an embedding.
+
+    Args:
+        store: the database.
+        name: of the embedding.
+        device: a torch device or its name; None takes a GPU when there is one.
+
+    Raises:
+        UnknownEmbeddingError: no embedding of that name.
+        EmbeddingError: its weights are not to be had.
+        FingerprintError: they are not what they were.
+    """
+    table = EMBEDDINGS + name
+    if not store.has(table):
+        made = [t.removeprefix(EMBEDDINGS) for t in _tables(store)]
+        hint = did_you_mean(name, made, "embeddings") if made else "run `slicedb embed` first."
+        raise UnknownEmbeddingError(f"No embedding '{name}'.", hint)
+    before = json.loads(store.metadata(table).get(FINGERPRINT, "{}"))
+    if "model" not in before:
+        raise EmbeddingError(
+            f"The embedding '{name}' does not say which encoder made it.", "embed again."
+        )
+    encoder = _opened(before["model"], before.get("pretrained"), str(device or ""))
+    differences = differing(before, encoder.fingerprint)
+    if differences:
+        raise FingerprintError(
+            f"The embedding '{name}' was made by {_title(before)}, whose "
+            f"{', '.join(differences)} changed since.",
+            "restore those weights, or embed again with replace=True (--replace).",
+        )
+    return encoder
+
+
+def _tables(store: Store) -> Iterator[str]:
+    return (name for name in store.names() if name.startswith(EMBEDDINGS))
+
+
+@lru_cache(maxsize=2)
+def _opened(model: str, pretrained: str | None, device: str) -> Encoder:
+    return load_encoder(model, pretrained, device=device or None)

@@ -1,0 +1,166 @@
+"""What is left to do for a model, and the way its rows are written: the same for predictions and
+embeddings."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from slicedb.schema import IMAGES, OK, SAMPLES, content_of
+
+_ROWS = 4096
+_BYTES = 64 << 20
+_SECONDS = 10.0
+
+
+class Store(Protocol):
+    """What is needed of the store."""
+
+    def has(self, name: str) -> bool: ...
+    def version(self, name: str) -> int: ...
+    def table(self, name: str, columns: Sequence[str] | None = None) -> Any: ...
+    def positions(self, name: str, keys: np.ndarray) -> np.ndarray: ...
+    def read_images(self, keys: np.ndarray) -> Iterator[tuple[int, bytes]]: ...
+    def append(self, name: str, batches: Any) -> int: ...
+    def upsert(self, name: str, batches: Any) -> int: ...
+
+
+def samples_of(store: Store, keys: np.ndarray | None) -> tuple[pa.Table, int]:
+    """Return the samples asked for whose status is ok, in the order their images are stored.
+
+    Args:
+        store: the database.
+        keys: int64 (n,), repeated ones count once; None is every sample.
+
+    Returns:
+        A table of id, key, label, content; and the number of samples whose status is not ok.
+    """
+    table = store.table(SAMPLES, ["id", "key", "label", "sha256", "status"])
+    if keys is not None:
+        asked = np.isin(table["key"].to_numpy(), np.asarray(keys, dtype=np.int64))
+        table = table.filter(pa.array(asked))
+    good = table.filter(pc.fill_null(pc.equal(table["status"], OK), False))
+    content = pa.array(content_of(good["sha256"].to_pylist()), pa.int64())
+    good = good.select(["id", "key", "label"]).append_column("content", content)
+    if store.has(IMAGES) and len(good):
+        at = store.positions(IMAGES, good["key"].to_numpy())
+        if (np.diff(at) < 0).any():
+            good = good.take(pa.array(np.argsort(at, kind="stable")))
+    return good.combine_chunks(), len(table) - len(good)
+
+
+def missing(samples: pa.Table, done: pa.Table) -> tuple[np.ndarray, np.ndarray]:
+    """Return the positions of samples without a row for their present image.
+
+    Args:
+        samples: key and content of what is wanted.
+        done: key and content of the rows that are there; with a column `error`, rows that hold
+            one are to be done again.
+
+    Returns:
+        int64 (m,) positions in `samples`, and bool (m,): whether there is no row at all yet.
+    """
+    wanted, keys = samples["key"].to_numpy(), done["key"].to_numpy()
+    if not len(keys):
+        return np.arange(len(wanted)), np.ones(len(wanted), dtype=bool)
+    order = np.argsort(keys)
+    at = order[np.minimum(np.searchsorted(keys, wanted, sorter=order), len(keys) - 1)]
+    there = keys[at] == wanted
+    good = there & (done["content"].to_numpy()[at] == samples["content"].to_numpy())
+    if "error" in done.column_names:
+        good &= pc.is_null(done["error"]).to_numpy()[at]
+    todo = np.flatnonzero(~good)
+    return todo, ~there[todo]
+
+
+def images_of(store: Store, rows: pa.Table) -> Iterator[tuple[str, bytes]]:
+    """Yield (id, encoded image) of each row, in order."""
+    ids = rows["id"].to_pylist()
+    for name, (_, data) in zip(ids, store.read_images(rows["key"].to_numpy())):
+        yield name, data
+
+
+class Writer:
+    """Collects what a model says and writes it in chunks, so that nothing done is lost.
+
+    Args:
+        store: the database.
+        table: the name of the table.
+        rows: the samples being done, in the order they come.
+        fresh: bool (n,): which of them have no row yet.
+        finish: from the model's rows and the samples' rows to rows of the table; rows with a
+            null in its first column are left out.
+        row_bytes: bytes of a row, which bounds the memory of a chunk.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        table: str,
+        rows: pa.Table,
+        fresh: np.ndarray,
+        finish: Callable[[pa.Table, pa.Table], pa.Table],
+        row_bytes: int,
+    ) -> None:
+        self.failed = 0
+        self.examples: list[str] = []
+        self._store, self._table = store, table
+        self._rows, self._fresh, self._finish = rows, fresh, finish
+        self._written = 0
+        self._held: list[pa.RecordBatch] = []
+        self._n = 0
+        self._version = store.version(table)
+        self._last = time.monotonic()
+        self._most = max(1, min(_ROWS, _BYTES // max(1, row_bytes)))
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Take a batch with `id`, `error` and what the model said."""
+        self._held.append(batch)
+        self._n += len(batch)
+        if self._n >= self._most or time.monotonic() - self._last > _SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what was collected."""
+        if not self._held:
+            return
+        said = pa.Table.from_batches(self._held).combine_chunks()
+        self._count_errors(said)
+        about = self._rows.slice(self._written, len(said))
+        fresh = self._fresh[self._written : self._written + len(said)]
+        self._write(self._finish(said, about), fresh)
+        self._written += len(said)
+        self._held, self._n = [], 0
+        self._last = time.monotonic()
+
+    def _count_errors(self, said: pa.Table) -> None:
+        self.failed += len(said) - said["error"].null_count
+        if said["error"].null_count < len(said) and len(self.examples) < 3:
+            bad = said.filter(pc.is_valid(said["error"])).slice(0, 3)
+            pairs = zip(bad["id"].to_pylist(), bad["error"].to_pylist())
+            self.examples += [f"{name}: {error}" for name, error in pairs]
+
+    def _write(self, table: pa.Table, fresh: np.ndarray) -> None:
+        """Append rows that are new; update the stale, and all once another writer was here."""
+        alone = self._store.version(self._table) == self._version
+        new = fresh if alone else np.zeros(len(fresh), dtype=bool)
+        keep = np.asarray(pc.is_valid(table.column(0)))
+        for mask, put in (
+            (new & keep, self._store.append),
+            (~new & keep, self._store.upsert),
+        ):
+            if mask.any():
+                self._version = put(self._table, table.filter(pa.array(mask)))
+
+
+def failures(failed: int, examples: Sequence[str]) -> str:
+    """Return the lines of a report about failed rows; empty when none failed."""
+    if not failed:
+        return ""
+    shown = "".join(f"\n    {example}" for example in examples[:3])
+    return f"\n  {failed:,} failed and are tried again next time:{shown}"
