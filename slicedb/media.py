@@ -16,8 +16,7 @@ import os
 import threading
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import simplejpeg
@@ -64,8 +63,7 @@ _REDUCIBLE = frozenset({"L", "LA", "RGB", "RGBA", "CMYK", "YCbCr"})
 _SIDE = 32
 
 
-@dataclass(frozen=True, slots=True)
-class ImageInfo:
+class ImageInfo(NamedTuple):
     """What a full decode says of one image."""
 
     width: int
@@ -135,8 +133,11 @@ def _inspect_jpeg(data: bytes, max_pixels: int) -> ImageInfo | None:
         if space in ("CMYK", "YCCK"):
             return None
         _check_size(width, height, max_pixels)
-        with _one_large(width * height):
-            gray = _shrink(simplejpeg.decode_jpeg(data, "GRAY").reshape(height, width))
+        if width * height > _LARGE:
+            with _large_lock:
+                gray = _shrink(simplejpeg.decode_jpeg(data, "GRAY")[..., 0])
+        else:
+            gray = _shrink(simplejpeg.decode_jpeg(data, "GRAY")[..., 0])
     except MediaError:
         raise
     except ValueError as error:
@@ -228,15 +229,17 @@ def phash(gray: np.ndarray) -> np.ndarray:
     Returns:
         int64 (n,).
     """
-    flat = gray.reshape(len(gray), _SIDE * _SIDE).astype(np.float32)
-    low = np.round(flat @ _LOW, 1)  # (n, 1024) @ (1024, 64) -> (n, 64)
+    # a small product an image: a large one would wake BLAS's own threads, which fight with ours
+    low = _COSINES @ gray.astype(np.float32) @ _COSINES.T  # (8, 32) @ (n, 32, 32) @ (32, 8)
+    low = np.round(low, 1).reshape(len(gray), 64)
     ordered = np.sort(low, axis=1)
     median = (ordered[:, 31:32] + ordered[:, 32:33]) / 2
     return np.packbits(low > median, axis=1).view(">i8").astype(np.int64).reshape(len(gray))
 
 
-_COSINES = np.cos(np.pi / _SIDE * (np.arange(_SIDE) + 0.5) * np.arange(8)[:, None])  # (8, 32)
-_LOW = np.einsum("ai,bj->ijab", _COSINES, _COSINES).reshape(_SIDE * _SIDE, 64).astype(np.float32)
+_COSINES = np.cos(
+    np.pi / _SIDE * (np.arange(_SIDE) + 0.5) * np.arange(8)[:, None], dtype=np.float32
+)  # (8, 32)
 
 
 # --- Pillow, with its errors in our words and its warnings kept in -----------------------------

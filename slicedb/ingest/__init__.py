@@ -14,8 +14,8 @@ from typing import NamedTuple
 from slicedb import media
 from slicedb.errors import IngestError, SourceError
 from slicedb.ingest import folder, tabular
+from slicedb.ingest.pipeline import Settings, run
 from slicedb.ingest.report import IngestReport
-from slicedb.ingest.run import Settings, run
 from slicedb.ingest.source import IdBy, Options, Source
 from slicedb.schema import SAMPLES
 from slicedb.store import Store
@@ -151,11 +151,16 @@ def open_source(source: str | os.PathLike[str], options: Options) -> Source:
         SourceError: it is missing, or of an unknown format.
     """
     path = Path(source).expanduser()
-    if not path.exists():
-        raise SourceError(f"No folder or file '{source}'.", _nearest(path))
-    for reader in READERS:
-        if reader.reads(path):
-            return reader.open(path, options)
+    try:
+        if not path.exists():
+            raise SourceError(f"No folder or file '{source}'.", _nearest(path))
+        for reader in READERS:
+            if reader.reads(path):
+                return reader.open(path, options)
+    except PermissionError as error:
+        raise SourceError(
+            f"Cannot read '{source}': {error.strerror}.", "check its permissions."
+        ) from error
     known = ", ".join(reader.name for reader in READERS)
     raise SourceError(f"'{source}' is of no format that can be ingested.", f"give {known}.")
 

@@ -81,7 +81,7 @@ def roles(schema: pa.Schema, options: Options) -> dict[str, str]:
         if column not in schema.names:
             raise IngestError(f"No column '{column}'.", did_you_mean(column, schema.names))
         found[role] = column
-    lower = {name.lower(): name for name in reversed(schema.names)}
+    lower = {name.strip().lower(): name for name in reversed(schema.names)}
     for role, guesses in GUESSES.items():
         free = [lower[g] for g in guesses if g in lower and lower[g] not in found.values()]
         fits = [name for name in free if _fits(role, schema.field(name).type)]

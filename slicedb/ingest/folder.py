@@ -23,7 +23,7 @@ import pyarrow as pa
 
 from slicedb import media
 from slicedb.errors import SourceError
-from slicedb.ingest.source import Options, Source
+from slicedb.ingest.source import ROWS, Options, Source
 
 SPLITS = frozenset(
     {"train", "training", "val", "valid", "validation", "dev", "test", "testing", "holdout"}
@@ -39,7 +39,6 @@ _SIDECARS = frozenset({
     ".hdf5", ".pkl", ".pt", ".pth", ".safetensors", ".onnx", ".db", ".sqlite", ".zip", ".tar",
     ".gz", ".tgz", ".7z", ".rar", ".mp4", ".avi", ".mov", ".mkv", ".webm", ".wav", ".mp3",
 })  # fmt: skip
-_BATCH = 4096
 
 
 @dataclass(frozen=True)
@@ -184,13 +183,16 @@ def _batches(
     rows: dict[str, list[str | None]] = {name: [] for name in ("id", "uri", *columns)}
     for i, folder in enumerate(folders):
         stem = "".join(f"{_text(part)}/" for part in folder.parts)
-        for start in range(0, len(folder.names), _BATCH):
-            names = [_text(name) for name in folder.names[start : start + _BATCH]]
+        start = 0
+        while start < len(folder.names):
+            room = ROWS - len(rows["id"])
+            names = [_text(name) for name in folder.names[start : start + room]]
             rows["id"] += [options.id_of(stem + name) for name in names]
             rows["uri"] += [f"{root}/{stem}{name}" for name in names]
             for name, values in columns.items():
                 rows[name] += [values[i]] * len(names)
-            if len(rows["id"]) >= _BATCH:
+            start += room
+            if len(rows["id"]) == ROWS:
                 yield _batch(rows)
                 rows = {name: [] for name in rows}
     if rows["id"]:

@@ -12,15 +12,9 @@ import pyarrow.compute as pc
 
 from slicedb.ingest import fingerprint
 from slicedb.ingest.known import Known
-from slicedb.ingest.source import Source
+from slicedb.ingest.source import BYTES, ROWS, Source
 from slicedb.ingest.verify import Verified, verify
 from slicedb.schema import keys_of
-
-ROWS = 4096
-"""Rows that are written at once, at most."""
-
-BYTES = 64 << 20
-"""Encoded bytes that are held and written at once; one image may be larger."""
 
 _CHUNK = 64
 

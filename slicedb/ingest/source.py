@@ -12,6 +12,13 @@ IdBy: TypeAlias = Literal["path", "sha256"]
 """What a sample's id is made of: where the image lies, or what its bytes are."""
 
 
+ROWS = 8192
+"""Rows that are verified and written at once, at most."""
+
+BYTES = 64 << 20
+"""Encoded bytes that are held and written at once; a single image may be larger."""
+
+
 @dataclass(frozen=True)
 class Options:
     """What the caller says about a source."""

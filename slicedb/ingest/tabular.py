@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import posixpath
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +19,8 @@ import pyarrow.compute as pc
 
 from slicedb.errors import IngestError, SourceError
 from slicedb.ingest import columns as cols
-from slicedb.ingest.source import Options, Source
+from slicedb.ingest.source import BYTES, ROWS, Options, Source
 
-_BATCH = 1024
 _TEXT = ("path", "id", "label", "split", "caption")
 
 
@@ -47,7 +47,7 @@ def read_csv(path: Path, options: Options) -> Source:
         _Table(
             table.schema,
             table.num_rows,
-            lambda names: table.select(names or table.schema.names).to_batches(_BATCH),
+            lambda names: table.select(names or table.schema.names).to_batches(ROWS),
         ),
         options,
     )
@@ -66,12 +66,14 @@ def read_parquet(path: Path, options: Options) -> Source:
         file = pq.ParquetFile(path)
     except (OSError, pa.ArrowException) as error:
         raise _unreadable(path, error) from error
+    average = 1 + path.stat().st_size // max(1, file.metadata.num_rows)  # bytes a row
+    rows = max(1, min(ROWS, BYTES // average))
     return _source(
         path,
         _Table(
             file.schema_arrow,
             file.metadata.num_rows,
-            lambda names: file.iter_batches(_BATCH, columns=names),
+            lambda names: file.iter_batches(rows, columns=names),
         ),
         options,
     )
@@ -86,10 +88,8 @@ def _load_csv(path: Path, options: Options) -> pa.Table:
     """Read the whole file; columns that play a text role, or are text already, stay text."""
     import pyarrow.csv as pacsv
 
-    parse = pacsv.ParseOptions(
-        delimiter="\t" if path.suffix.lower() == ".tsv" else ",", newlines_in_values=True
-    )
     try:
+        parse = pacsv.ParseOptions(delimiter=_delimiter(path), newlines_in_values=True)
         with pacsv.open_csv(path, parse_options=parse) as head:
             names = head.schema.names
         text = pa.schema([pa.field(name, pa.string()) for name in names])
@@ -97,12 +97,10 @@ def _load_csv(path: Path, options: Options) -> pa.Table:
         types = {name: _known_type(name, options) for name in names}
         types |= {found[role]: pa.string() for role in _TEXT if role in found}
         convert = pacsv.ConvertOptions(
-            column_types={name: kind for name, kind in types.items() if kind is not None},
-            strings_can_be_null=True,
-            null_values=["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None"],
+            column_types={name: kind for name, kind in types.items() if kind is not None}
         )
         table = pacsv.read_csv(path, parse_options=parse, convert_options=convert)
-    except pa.ArrowInvalid as error:
+    except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
         if "Empty CSV" in str(error):
             raise SourceError(f"'{path}' is empty.", "it needs a header and rows.") from error
         if "conversion error" in str(error):
@@ -111,9 +109,20 @@ def _load_csv(path: Path, options: Options) -> pa.Table:
                 "correct the value or rename the column; nothing was written.",
             ) from error
         raise _unreadable(path, error) from error
-    except (OSError, pa.ArrowException) as error:
-        raise _unreadable(path, error) from error
-    return table
+    return pa.table([_empty_to_null(column) for column in table.columns], names)
+
+
+def _delimiter(path: Path) -> str:
+    """Return what stands between the names of the header most often."""
+    with open(path, encoding="utf-8-sig") as file:
+        header = file.readline()
+    return max(",\t;|", key=header.count)
+
+
+def _empty_to_null(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    if not pa.types.is_string(column.type):
+        return column
+    return pc.if_else(pc.equal(column, ""), pa.scalar(None, pa.string()), column)
 
 
 def _known_type(name: str, options: Options) -> pa.DataType | None:
@@ -127,6 +136,9 @@ def _known_type(name: str, options: Options) -> pa.DataType | None:
 def _source(path: Path, table: _Table, options: Options) -> Source:
     if not table.total:
         raise SourceError(f"'{path}' has no rows.", "it needs one row an image.")
+    twice = [name for name, n in Counter(table.schema.names).items() if n > 1]
+    if twice:
+        raise IngestError(f"'{path}' has two columns '{twice[0]}'.", "rename one of them.")
     found = cols.roles(table.schema, options)
     if "path" not in found and "image" not in found:
         raise IngestError(
