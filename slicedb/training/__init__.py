@@ -1,0 +1,31 @@
+"""Slices in training code: datasets, loaders, samplers, and predictions logged each epoch.
+
+    dataset = to_torch(db.store, db.slices.get("night"), transform=transform)
+    for images, labels, ids in dataset.loader(batch_size=256, seed=7):
+        ...
+
+Threads decode; worker processes are spawned or come from a fork server, never forked, since Lance
+does not survive a fork.
+"""
+
+from slicedb.training.dataset import SliceDataset, to_torch
+from slicedb.training.epochs import EpochLog, EpochLogger, epoch_name, epochs_of
+from slicedb.training.forgetting import forgetting
+from slicedb.training.lightning import lightning_callback
+from slicedb.training.loader import Loader
+from slicedb.training.sampling import WeightedSampler, class_balanced, slice_weighted
+
+__all__ = [
+    "EpochLog",
+    "EpochLogger",
+    "Loader",
+    "SliceDataset",
+    "WeightedSampler",
+    "class_balanced",
+    "epoch_name",
+    "epochs_of",
+    "forgetting",
+    "lightning_callback",
+    "slice_weighted",
+    "to_torch",
+]
