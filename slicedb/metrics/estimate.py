@@ -114,7 +114,7 @@ def average(
         share = np.where(defined & (total > 0), _divide(share, total), 0.0)  # (s, c), sums to 1
         some = share.sum(axis=-1) > 0
         value = np.where(some, np.nansum(share * ratio.value, axis=-1), np.nan)
-        slope = [np.where(defined, share * part, 0.0) for part in ratio[1:4]]
+        slope = [share * np.where(defined, part, 0.0) for part in ratio[1:4]]
         by_actual = slope[1]
         if weighted:
             pull = _divide(ratio.value - value[..., None], total)

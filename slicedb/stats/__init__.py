@@ -10,7 +10,7 @@ samples, the bootstrap for everything that has no formula.
 
 from __future__ import annotations
 
-from slicedb.stats.bootstrap import bootstrap
+from slicedb.stats.bootstrap import bootstrap, bootstrap_draws
 from slicedb.stats.intervals import (
     Interval,
     clopper_pearson,
@@ -33,6 +33,7 @@ __all__ = [
     "MaxT",
     "benjamini_hochberg",
     "bootstrap",
+    "bootstrap_draws",
     "clopper_pearson",
     "holm",
     "max_t",

@@ -54,7 +54,7 @@ def bootstrap(
         return Interval(np.float64(np.nan), np.float64(np.nan))  # type: ignore[arg-type]
     codes = None if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
     units = n if codes is None else int(codes.max()) + 1
-    draws = _draws(statistic, units, codes, replicates, seed)
+    draws = bootstrap_draws(statistic, n, groups=groups, replicates=replicates, seed=seed)
     draws = draws[~np.isnan(draws)]
     if draws.size == 0:
         return Interval(np.float64(np.nan), np.float64(np.nan))  # type: ignore[arg-type]
@@ -65,9 +65,25 @@ def bootstrap(
     return Interval(np.float64(low), np.float64(high))  # type: ignore[arg-type]
 
 
-def _draws(
-    statistic: Statistic, units: int, codes: npt.NDArray[np.int64] | None, count: int, seed: int
+def bootstrap_draws(
+    statistic: Statistic,
+    n: int,
+    *,
+    groups: npt.ArrayLike | None = None,
+    replicates: int = 1000,
+    seed: int = 0,
 ) -> Floats:
+    """Return the statistic of each resample, float64 (replicates,), NaN where undefined.
+
+    Args:
+        statistic: weights float64 (b, n) -> values (b,).
+        n: number of samples, at least 1.
+        groups: (n,) group of each sample; whole groups are drawn.
+        replicates: number of resamples.
+        seed: of numpy's default generator.
+    """
+    codes = None if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
+    units, count = n if codes is None else int(codes.max()) + 1, replicates
     rng = np.random.default_rng(seed)
     block = max(1, _CELLS // max(units, 1 if codes is None else codes.size))
     values = []

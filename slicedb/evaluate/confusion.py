@@ -1,0 +1,129 @@
+"""The confusion matrix of a model over a slice."""
+
+from __future__ import annotations
+
+import html
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from slicedb import metrics, stats
+from slicedb.evaluate.judged import Keys, load, universe
+from slicedb.metrics import Membership
+from slicedb.store import Store
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, eq=False)
+class Confusion:
+    """Counts of (label, prediction); rows are the truth."""
+
+    model: str
+    classes: tuple[str, ...]
+    matrix: npt.NDArray[np.int64]
+    """int64 (c, c): [i, j] counts the samples of class i that are predicted as class j."""
+    left_out: int
+    """Members without a label or without a prediction."""
+
+    @property
+    def n(self) -> int:
+        """Samples counted."""
+        return int(self.matrix.sum())
+
+    def accuracy_per_class(self, confidence: float = 0.95) -> pa.Table:
+        """Return label, value, low, high (Wilson), n; NaN for a class without samples."""
+        hit, n = np.diagonal(self.matrix), self.matrix.sum(axis=1)
+        low, high = stats.wilson(hit, n, confidence)
+        value = np.divide(hit, n, out=np.full(len(n), np.nan), where=n > 0)
+        return pa.table(
+            {"label": list(self.classes), "value": value, "low": low, "high": high, "n": n}
+        )
+
+    def pairs(self, most: int | None = None) -> list[tuple[str, str, int]]:
+        """Return (label, prediction, n) of the confused pairs, most frequent first."""
+        off = self.matrix - np.diag(np.diagonal(self.matrix))
+        order = np.argsort(-off, axis=None, kind="stable")
+        order = order[: np.count_nonzero(off)][:most]
+        rows, columns = np.unravel_index(order, off.shape)
+        return [(self.classes[i], self.classes[j], int(off[i, j])) for i, j in zip(rows, columns)]
+
+    def query(self, label: str, prediction: str) -> str:
+        """Return the query text of the samples in one cell."""
+        quoted = [name.replace("'", "''") for name in (label, prediction)]
+        return f"label = '{quoted[0]}' AND {self.model}.prediction = '{quoted[1]}'"
+
+    def to_arrow(self) -> pa.Table:
+        """Return label, prediction, n: a row a cell that is not empty."""
+        i, j = np.nonzero(self.matrix)
+        names = np.array(self.classes, dtype=object)
+        return pa.table(
+            {
+                "label": pa.array(names[i], pa.string()),
+                "prediction": pa.array(names[j], pa.string()),
+                "n": self.matrix[i, j],
+            }
+        )
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return the square matrix as a data frame, labels down and predictions across."""
+        import pandas as pd
+
+        return pd.DataFrame(self.matrix, index=list(self.classes), columns=list(self.classes))
+
+    def __str__(self) -> str:
+        head = ["label \\ predicted", *self.classes, "n", "accuracy"]
+        per_class = self.accuracy_per_class().to_pylist()
+        lines = [
+            [
+                name,
+                *(f"{x:,}" if x else "." for x in row),
+                f"{about['n']:,}",
+                _share(about["value"]),
+            ]
+            for name, row, about in zip(self.classes, self.matrix, per_class)
+        ]
+        widths = [max(len(row[k]) for row in [head, *lines]) for k in range(len(head))]
+        text = "\n".join(
+            "  ".join(
+                cell.rjust(w) if k else cell.ljust(w)
+                for k, (cell, w) in enumerate(zip(row, widths))
+            )
+            for row in [head, *lines]
+        )
+        return f"{text}\n{self.n:,} samples, {self.left_out:,} left out"
+
+    def _repr_html_(self) -> str:
+        head = "".join(f"<th>{html.escape(name)}</th>" for name in ("", *self.classes))
+        body = ""
+        for name, row in zip(self.classes, self.matrix):
+            cells = "".join(f"<td>{x or ''}</td>" for x in row)
+            body += f"<tr><th>{html.escape(name)}</th>{cells}</tr>"
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def confusion(store: Store, model: str, keys: Keys) -> Confusion:
+    """Count labels against predictions over a slice.
+
+    Args:
+        store: where labels and predictions are.
+        model: one with predictions.
+        keys: int64 (n,), the slice.
+
+    Raises:
+        UnknownModelError: the model has no predictions.
+    """
+    judged = load(store, model)
+    rows = universe(store).rows(np.asarray(keys, np.int64))
+    members: Membership = judged.members([rows])
+    counts = metrics.update(metrics.find("accuracy"), judged.outcomes, members)[0]
+    left_out = len(np.unique(keys)) - int(members.sizes[0])
+    return Confusion(model, judged.outcomes.classes, np.asarray(counts, np.int64), left_out)
+
+
+def _share(value: float) -> str:
+    return "-" if np.isnan(value) else f"{value:.3f}"

@@ -1,0 +1,183 @@
+"""Labels and predictions, read once and lined up by key."""
+
+from __future__ import annotations
+
+import json
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from slicedb import schema
+from slicedb.errors import UnknownModelError, did_you_mean
+from slicedb.metrics import Membership, Outcomes
+from slicedb.store import Store
+
+Keys = npt.NDArray[np.int64]
+
+_T = TypeVar("_T")
+_KEPT = 12
+"""Tables kept in memory a store, newest first."""
+
+_cache: WeakKeyDictionary[Store, OrderedDict[tuple[Any, ...], Any]] = WeakKeyDictionary()
+
+
+@dataclass(frozen=True, eq=False)
+class Universe:
+    """Every sample of the database, by ascending key."""
+
+    keys: Keys
+    """int64 (n,), ascending."""
+    labels: tuple[str, ...]
+    """Distinct labels, sorted."""
+    code: Keys
+    """int64 (n,): index into `labels`, -1 without a label."""
+
+    def rows(self, keys: Keys) -> Keys:
+        """Return int64 (m,), ascending and distinct: the rows of keys; unknown ones drop out."""
+        if not len(self.keys) or not len(keys):
+            return np.empty(0, np.int64)
+        at = np.searchsorted(self.keys, keys)
+        at[at == len(self.keys)] = 0
+        chosen = np.zeros(len(self.keys), bool)
+        chosen[at[self.keys[at] == keys]] = True
+        return np.flatnonzero(chosen)
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """What one model said about the samples that have a label, by ascending key."""
+
+    model: str
+    outcomes: Outcomes
+    """One row a sample that has both a label and a prediction."""
+    keys: Keys
+    """int64 (n,), ascending: the samples of `outcomes`."""
+    row_of: Keys
+    """int64 (universe,): row of each sample in `outcomes`, -1 where it has none."""
+    fingerprint: str
+    """Of the model; "" where it is not known."""
+
+    def members(self, rows: Sequence[Keys]) -> Membership:
+        """Return the membership of slices given as rows of the universe."""
+        found = [self.row_of[r] for r in rows]
+        return Membership([f[f >= 0] for f in found], self.outcomes.n)
+
+
+def universe(store: Store) -> Universe:
+    """Read the samples' keys and labels, or return them from memory if nothing changed."""
+    return _cached(store, (schema.SAMPLES,), lambda: _read_universe(store))
+
+
+def load(store: Store, model: str) -> Judged:
+    """Read a model's predictions beside the current labels, from memory if nothing changed.
+
+    Raises:
+        UnknownModelError: no predictions of that model.
+    """
+    table = schema.PREDICTIONS + model
+    if not store.has(table):
+        names = [t for t in store.names() if t.startswith(schema.PREDICTIONS)]
+        known = [t.removeprefix(schema.PREDICTIONS) for t in names]
+        hint = did_you_mean(model, known, "predictions")
+        raise UnknownModelError(f"No predictions of a model '{model}'.", hint)
+    return _cached(store, (schema.SAMPLES, table), lambda: _read_judged(store, model, table))
+
+
+def _cached(store: Store, tables: tuple[str, ...], read: Callable[[], _T]) -> _T:
+    slot = tuple((name, store.version(name)) for name in tables)
+    kept = _cache.setdefault(store, OrderedDict())
+    if slot not in kept:
+        kept[slot] = read()
+        while len(kept) > _KEPT:
+            kept.popitem(last=False)
+    kept.move_to_end(slot)
+    found: _T = kept[slot]
+    return found
+
+
+def _read_universe(store: Store) -> Universe:
+    table = store.table(schema.SAMPLES, ["key", "label"])
+    labels, code = _codes(table["label"])
+    keys, order = _ascending(table["key"].to_numpy())
+    return Universe(keys, labels, code[order])
+
+
+def _read_judged(store: Store, model: str, name: str) -> Judged:
+    every = universe(store)
+    there = set(store.schema(name).names)
+    wanted = [c for c in ("key", "prediction", "confidence", "probabilities") if c in there]
+    table = store.table(name, wanted)
+    if table["prediction"].null_count:
+        table = table.filter(pc.is_valid(table["prediction"]))
+    keys, order = _ascending(table["key"].to_numpy())
+    row_of, rows = _line_up(every, keys)
+    order = order[rows]
+    names, predicted = _codes(table["prediction"])
+    about = store.metadata(name)
+    classes = tuple(json.loads(about.get("slicedb:classes") or "[]")) or names
+    label, prediction = every.code[row_of >= 0], predicted[order]
+    used = {every.labels[c] for c in np.unique(label)} | {names[c] for c in np.unique(prediction)}
+    classes += tuple(sorted(used - set(classes)))
+    outcomes = Outcomes(
+        classes,
+        _recode(every.labels, classes)[label],
+        _recode(names, classes)[prediction],
+        _column(table, "confidence", order),
+        _matrix(table, order),
+    )
+    fingerprint = about.get("slicedb:fingerprint", "")
+    return Judged(model, outcomes, keys[rows], row_of, fingerprint)
+
+
+def _line_up(every: Universe, keys: Keys) -> tuple[Keys, Keys]:
+    """Return (row_of over the universe, rows of `keys` that have a label), both ascending."""
+    if len(keys) == len(every.keys) and np.array_equal(keys, every.keys):
+        at = np.arange(len(keys))  # the usual case: everything is predicted
+    else:
+        at = np.searchsorted(keys, every.keys)
+        at[at == len(keys)] = 0
+        at = np.where(keys[at] == every.keys, at, -1) if len(keys) else np.full_like(at, -1)
+    judged = (at >= 0) & (every.code >= 0)
+    row_of = np.where(judged, np.cumsum(judged) - 1, -1)
+    return row_of, at[judged]
+
+
+def _ascending(keys: Keys) -> tuple[Keys, Keys]:
+    order = np.argsort(keys, kind="stable")
+    return keys[order], order
+
+
+def _codes(column: pa.ChunkedArray) -> tuple[tuple[str, ...], Keys]:
+    """Return the distinct strings, sorted, and int64 codes, -1 for null."""
+    encoded = column.combine_chunks().dictionary_encode()
+    names = encoded.dictionary.to_pylist()
+    code = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False).astype(np.int64)
+    rank = np.argsort(np.argsort(np.array(names, dtype=object))) if names else np.empty(0, int)
+    return tuple(sorted(names)), np.append(rank, -1)[code]
+
+
+def _recode(names: Sequence[str], classes: Sequence[str]) -> Keys:
+    at = {name: i for i, name in enumerate(classes)}
+    return np.array([at.get(name, -1) for name in names], np.int64)
+
+
+def _column(table: pa.Table, name: str, order: Keys) -> npt.NDArray[np.float64] | None:
+    if name not in table.column_names or table[name].null_count:
+        return None
+    return np.asarray(table[name].to_numpy(), np.float64)[order]
+
+
+def _matrix(table: pa.Table, order: Keys) -> npt.NDArray[np.floating] | None:
+    """Return (n, c) probabilities, or None where some row has none."""
+    if "probabilities" not in table.column_names or table["probabilities"].null_count:
+        return None
+    column = table["probabilities"].combine_chunks()
+    width = column.type.list_size
+    return np.asarray(column.flatten().to_numpy(zero_copy_only=False).reshape(-1, width)[order])

@@ -1,0 +1,260 @@
+"""The slice x model x metric table."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from slicedb import metrics as m
+from slicedb.evaluate.judged import Judged, Keys, load, universe
+from slicedb.metrics import Estimate, Membership, Metric
+from slicedb.store import Store
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_SCHEMA = pa.schema(
+    [
+        ("slice", pa.string()),
+        ("model", pa.string()),
+        ("metric", pa.string()),
+        ("of", pa.string()),
+        ("value", pa.float64()),
+        ("low", pa.float64()),
+        ("high", pa.float64()),
+        ("n", pa.int64()),
+        ("left_out", pa.int64()),
+        ("reason", pa.string()),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Values with their intervals, one row a slice, model, metric and class."""
+
+    table: pa.Table
+    """slice, model, metric, of (class or null), value, low, high, n, left_out, reason."""
+    confidence: float
+    """Of the intervals, two-sided."""
+
+    def to_arrow(self) -> pa.Table:
+        """Return the rows as an Arrow table."""
+        return self.table
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return the rows as a pandas data frame."""
+        return self.table.to_pandas()
+
+    def value(
+        self, slice: str, model: str, metric: str = "accuracy", of: str | None = None
+    ) -> float:
+        """Return one value, NaN where it is undefined.
+
+        Raises:
+            KeyError: no such row.
+        """
+        for row in self.table.to_pylist():
+            if (row["slice"], row["model"], row["metric"], row["of"]) == (slice, model, metric, of):
+                return float(row["value"])
+        raise KeyError((slice, model, metric, of))
+
+    def grid(self) -> tuple[list[str], list[list[str]]]:
+        """Return header and cells: a row a slice and metric, a column a model."""
+        models = list(dict.fromkeys(self.table["model"].to_pylist()))
+        cells: dict[tuple[str, str], dict[str, dict[str, Any]]] = {}
+        for row in self.table.to_pylist():
+            metric = row["metric"] if row["of"] is None else f"{row['metric']} of {row['of']}"
+            cells.setdefault((row["slice"], metric), {})[row["model"]] = row
+        lines = []
+        for (name, metric), found in cells.items():
+            n, out = (
+                _span(r["n"] for r in found.values()),
+                _span(r["left_out"] for r in found.values()),
+            )
+            lines.append([name, metric, n, out, *(_cell(found.get(model)) for model in models)])
+        return ["slice", "metric", "n", "left out", *models], lines
+
+    def __str__(self) -> str:
+        header, lines = self.grid()
+        widths = [max(len(row[i]) for row in [header, *lines]) for i in range(len(header))]
+        rows = [header, ["-" * w for w in widths], *lines]
+        text = "\n".join(
+            "  ".join(
+                cell.rjust(w) if 2 <= i <= 3 else cell.ljust(w)
+                for i, (cell, w) in enumerate(zip(row, widths))
+            ).rstrip()
+            for row in rows
+        )
+        return f"{text}\nin brackets: the {self.confidence:.0%} interval"
+
+    def _repr_html_(self) -> str:
+        header, lines = self.grid()
+
+        def row(cells: Iterable[str], tag: str) -> str:
+            inside = "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells)
+            return f"<tr>{inside}</tr>"
+
+        body = "".join(row(line, "td") for line in lines)
+        return f"<table><thead>{row(header, 'th')}</thead><tbody>{body}</tbody></table>"
+
+
+def evaluate(
+    store: Store,
+    models: str | Sequence[str],
+    members: Mapping[str, Keys],
+    *,
+    metrics: Sequence[str] = ("accuracy",),
+    per_class: bool = False,
+    confidence: float = 0.95,
+) -> Evaluation:
+    """Evaluate models on slices, all slices of a model in one pass.
+
+    Args:
+        store: where labels and predictions are.
+        models: names of models with predictions.
+        members: slice -> int64 keys; a sample counts once, however often it is named.
+        metrics: names, see `slicedb.metrics`.
+        per_class: add a row a class for metrics that are defined for one class.
+        confidence: of the two-sided intervals (Wilson for shares).
+
+    Returns:
+        Rows in the order slice, model, metric, class. `left_out` counts the members without a
+        label or without a prediction; a value that is undefined is NaN and has a `reason`.
+
+    Raises:
+        UnknownModelError: a model has no predictions.
+        CheckError: there is no such metric.
+    """
+    names = [models] if isinstance(models, str) else list(models)
+    wanted = [m.find(name) for name in metrics]
+    every = universe(store)
+    rows = [every.rows(np.asarray(keys, np.int64)) for keys in members.values()]
+    sizes = np.array([len(np.unique(k)) if len(r) != len(k) else len(k)
+                      for r, k in zip(rows, members.values())], np.int64)  # fmt: skip
+    judged = [load(store, name) for name in names]
+    blocks = [_one_model(j, rows, sizes, wanted, per_class, confidence) for j in judged]
+    table = _order(pa.concat_tables(blocks), list(members), names) if blocks else None
+    return Evaluation(table if table is not None else _SCHEMA.empty_table(), confidence)
+
+
+def estimates(judged: Judged, members: Membership, wanted: Sequence[Metric]) -> dict[str, Estimate]:
+    """Return the estimates of several metrics by name; metrics of equal state share its sums.
+
+    A metric whose columns the predictions lack gives NaN.
+    """
+    found: dict[str, Estimate] = {}
+    sums: dict[str, Any] = {}
+    outcomes = judged.outcomes
+    width = len(outcomes.classes) ** 2
+    for metric in wanted:
+        if not set(metric.needs) <= outcomes.columns:
+            nan = np.full(len(members), np.nan)
+            found[metric.name] = Estimate(nan, np.zeros(len(members)), nan)
+        elif metric.state.kind == "ranked":
+            found[metric.name] = m.compute_ranked(metric, outcomes, members)
+        elif metric.state.kind == "codes" and len(members) * width > 50_000_000:
+            parts = [m.compute(metric, m.update(metric, outcomes, part))
+                     for _, part in members.blocks(width)]  # fmt: skip
+            found[metric.name] = Estimate(*(np.concatenate(c) for c in zip(*parts)))
+        else:
+            if metric.state.name not in sums:
+                sums[metric.state.name] = m.update(metric, outcomes, members)
+            found[metric.name] = m.compute(metric, sums[metric.state.name])
+    return found
+
+
+def _one_model(
+    judged: Judged,
+    rows: Sequence[Keys],
+    sizes: npt.NDArray[np.int64],
+    wanted: Sequence[Metric],
+    per_class: bool,
+    confidence: float,
+) -> pa.Table:
+    members = judged.members(rows)
+    classes = judged.outcomes.classes
+    asked: list[tuple[Metric, str | None]] = []
+    for metric in wanted:
+        asked.append((metric, None))
+        if per_class and (metric.per_class is not None or metric.by_class):
+            asked += [(m.for_class(metric, code), name) for code, name in enumerate(classes)]
+    found = estimates(judged, members, [metric for metric, of in asked if of is None])
+    parts = []
+    for metric, of in asked:
+        known = set(metric.needs) <= judged.outcomes.columns
+        estimate = (
+            found[metric.name] if of is None or not known else _again(judged, members, metric)
+        )
+        missing = "" if known else f"the predictions have no {metric.needs[0]}"
+        parts.append(_rows(judged.model, metric, of, estimate, members, sizes, confidence, missing))
+    return pa.concat_tables(parts)
+
+
+def _again(judged: Judged, members: Membership, metric: Metric) -> Estimate:
+    return estimates(judged, members, [metric])[metric.name]
+
+
+def _rows(
+    model: str,
+    metric: Metric,
+    of: str | None,
+    found: Estimate,
+    members: Membership,
+    sizes: npt.NDArray[np.int64],
+    confidence: float,
+    missing: str,
+) -> pa.Table:
+    low, high = m.interval(metric, found, confidence)
+    s = len(members)
+    reasons: list[str | None] = [None] * s
+    for i in np.flatnonzero(np.isnan(found.value)):
+        empty = "no sample has both a label and a prediction"
+        reasons[i] = missing or (empty if members.sizes[i] == 0 else metric.undefined)
+    columns = {
+        "slice": pa.array(np.arange(s)),  # replaced by its name when all models are together
+        "model": pa.DictionaryArray.from_arrays(np.zeros(s, np.int32), [model]).cast(pa.string()),
+        "metric": pa.DictionaryArray.from_arrays(np.zeros(s, np.int32), [metric.name]).cast(
+            pa.string()
+        ),
+        "of": pa.array([of] * s, pa.string()),
+        "value": found.value,
+        "low": low,
+        "high": high,
+        "n": members.sizes,
+        "left_out": sizes - members.sizes,
+        "reason": pa.array(reasons, pa.string()),
+    }
+    return pa.table(columns)
+
+
+def _order(table: pa.Table, slices: Sequence[str], models: Sequence[str]) -> pa.Table:
+    """Put rows of one slice together and its name in place of its number."""
+    number = table["slice"].to_numpy()
+    order = np.argsort(number, kind="stable")  # within a slice: models, metrics, classes as asked
+    table = table.take(order)
+    names = pa.DictionaryArray.from_arrays(number[order].astype(np.int32), list(slices) or [""])
+    return table.set_column(0, "slice", names.cast(pa.string())).cast(_SCHEMA)
+
+
+def _span(values: Iterable[int]) -> str:
+    found = sorted(set(values))
+    return f"{found[0]:,}" if len(found) == 1 else f"{found[0]:,}-{found[-1]:,}"
+
+
+def _cell(row: Mapping[str, Any] | None) -> str:
+    if row is None:
+        return ""
+    if np.isnan(row["value"]):
+        return f"undefined: {row['reason']}"
+    if row["metric"] == "count":
+        return f"{row['value']:,.0f}"
+    if np.isnan(row["low"]):
+        return f"{row['value']:.3f}"
+    return f"{row['value']:.3f} [{row['low']:.3f}, {row['high']:.3f}]"

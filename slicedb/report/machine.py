@@ -1,0 +1,84 @@
+"""Reports for machines: JSON and JUnit XML."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict
+from typing import Any
+from xml.etree import ElementTree as xml
+
+
+def to_json(run: Any) -> str:
+    """Return the whole run as JSON; what is undefined is null."""
+    whole = {
+        "run": run.run,
+        "ran_at": run.ran_at,
+        "ok": run.ok,
+        "model": run.model,
+        "baseline": run.baseline,
+        "confidence": run.confidence,
+        "correction": run.correction,
+        "strict": run.strict,
+        "seconds": round(run.seconds, 3),
+        "counts": {v: run.count(v) for v in ("PASS", "FAIL", "INCONCLUSIVE")},
+        "results": [asdict(r) for r in run.results],
+        "facts": {k: v for k, v in run.facts.items() if k in ("tables", "fingerprints", "queries")},
+        "software": json.loads(run.facts.get("software") or "{}"),
+    }
+    return json.dumps(_plain(whole), indent=2, ensure_ascii=False) + "\n"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def to_junit(run: Any) -> str:
+    """Return JUnit XML: a test suite a folder, a test case an expectation.
+
+    INCONCLUSIVE is `skipped`, or a failure in a strict run.
+    """
+    root = xml.Element("testsuites", name="slicedb", tests=str(len(run.results)))
+    root.set("failures", str(sum(run.is_failure(r) for r in run.results)))
+    root.set("time", f"{run.seconds:.3f}")
+    groups: dict[str, list[Any]] = {}
+    for r in run.results:
+        groups.setdefault(r.suite or "queries", []).append(r)
+    for name, results in groups.items():
+        failures = sum(run.is_failure(r) for r in results)
+        skipped = sum(r.verdict == "INCONCLUSIVE" for r in results) if not run.strict else 0
+        suite = xml.SubElement(root, "testsuite", name=name, tests=str(len(results)))
+        suite.set("failures", str(failures))
+        suite.set("skipped", str(skipped))
+        suite.set("errors", "0")
+        suite.set("timestamp", run.ran_at)
+        for r in results:
+            _case(suite, r, run)
+    xml.indent(root)
+    return '<?xml version="1.0" encoding="UTF-8"?>\n' + xml.tostring(root, "unicode") + "\n"
+
+
+def _case(suite: xml.Element, r: Any, run: Any) -> None:
+    case = xml.SubElement(suite, "testcase", classname=_clean(r.slice), name=_clean(r.check))
+    case.set("time", "0")
+    if r.path:
+        case.set("file", _clean(r.path))
+    text = f"{r.verdict}: {r.message}"
+    if run.is_failure(r):
+        failure = xml.SubElement(case, "failure", message=_clean(text), type=r.verdict)
+        failure.text = _clean("\n".join([text, "worst samples:", *r.worst_ids]))
+    elif r.verdict == "INCONCLUSIVE":
+        xml.SubElement(case, "skipped", message=_clean(text))
+    else:
+        xml.SubElement(case, "system-out").text = _clean(text)
+
+
+def _clean(text: str) -> str:
+    """Return the text without characters that XML 1.0 cannot hold."""
+    return "".join(
+        c for c in text if c in "\t\n\r" or (ord(c) >= 0x20 and ord(c) not in range(0xD800, 0xE000))
+    )

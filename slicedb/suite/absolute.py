@@ -1,0 +1,81 @@
+"""Trials against a plain bound."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from slicedb import metrics as m
+from slicedb import stats
+from slicedb.evaluate.judged import Judged, Keys
+from slicedb.evaluate.table import estimates
+from slicedb.metrics import Estimate, Metric
+from slicedb.suite.trial import Trial
+
+
+def judge(
+    trials: Sequence[Trial],
+    metric: Metric,
+    judged: Judged,
+    rows: Sequence[Keys],
+    sizes: Sequence[int],
+    confidence: float,
+) -> None:
+    """Fill in trials of one metric (of one class), all slices at once.
+
+    Args:
+        trials: to be filled in.
+        metric: the metric, already bound to its class.
+        judged: the model's outcomes.
+        rows: per trial, the rows of the universe.
+        sizes: per trial, the members of the slice.
+        confidence: of each bound alone.
+    """
+    members = judged.members(rows)
+    found = estimates(judged, members, [metric])[metric.name]
+    low, high = m.interval(metric, found, confidence, sides=1, guarantee=True)
+    known = set(metric.needs) <= judged.outcomes.columns
+    for i, trial in enumerate(trials):
+        one = Estimate(*(column[i : i + 1] for column in found))
+        trial.value, trial.low, trial.high = float(found.value[i]), float(low[i]), float(high[i])
+        trial.n = int(members.sizes[i])
+        trial.left_out = int(sizes[i]) - trial.n
+        trial.rises = metric.rises
+        trial.rows = rows[i]
+        trial.approximate = metric.interval == "mean"
+        if trial.check.of is not None and metric.interval == "share":
+            trial.n = int(found.size[i])  # the trials of a class: its labels, or its predictions
+        if np.isnan(trial.value):
+            trial.reason = _reason(metric, known, int(members.sizes[i]))
+            continue
+        side = "less" if trial.wants_high else "greater"
+        trial.p = float(m.p_value(metric, one, trial.bound, side)[0])  # type: ignore[arg-type]
+        trial.needs = _needed(metric, one, trial, confidence)
+
+
+def _reason(metric: Metric, known: bool, n: int) -> str:
+    if not known:
+        return f"the predictions have no {metric.needs[0]}"
+    return metric.undefined if n else "no sample has both a label and a prediction"
+
+
+def _needed(metric: Metric, one: Estimate, trial: Trial, confidence: float):  # type: ignore[no-untyped-def]
+    """Return the function that gives the samples that would settle a trial."""
+    size, value, bound = float(one.size[0]), trial.value, trial.bound
+    per_trial = trial.n / size if size else 1.0  # samples an effective trial stands for
+
+    def by_share() -> int | None:
+        def clears(k: int) -> bool:
+            low, high = stats.clopper_pearson(value * k, k, confidence, sides=1)
+            return bool(low > bound or high < bound)
+
+        found = None if value == bound else stats.n_to_clear(clears, max(1, int(size)))
+        return None if found is None else int(np.ceil(found * per_trial))
+
+    def by_mean() -> int | None:
+        half = (trial.high - trial.low) / 2
+        gap = abs(value - bound)
+        return int(np.ceil(trial.n * (half / gap) ** 2)) if gap > 0 and trial.n else None
+
+    return by_share if metric.interval == "share" else by_mean

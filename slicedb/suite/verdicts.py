@@ -1,0 +1,188 @@
+"""From evidence to verdicts: all tests of the suite counted, each told in one sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from slicedb import metrics, schema, stats
+from slicedb.evaluate.judged import Judged, Keys
+from slicedb.metrics import Membership
+from slicedb.slices import Check, Slice
+from slicedb.store import Store
+from slicedb.suite.records import Result, Verdict
+from slicedb.suite.trial import Trial
+
+WORST = 5
+"""Worst samples told a result."""
+
+_FLIPS = 10_000
+
+
+def correct(
+    trials: Sequence[Trial],
+    rows: Sequence[Keys],
+    checked: Sequence[tuple[Slice, list[Check]]],
+    judged: Judged,
+    correction: str,
+    minimum: int,
+) -> None:
+    """Set the adjusted p of every trial that gates.
+
+    Comparisons of right and wrong with one baseline and no margin go to max-T, the others to
+    Holm; each family gets its share of the error rate (Bonferroni over the families).
+
+    Args:
+        trials: with their p.
+        rows: universe rows of each slice.
+        checked: the slices, for `decide`.
+        judged: the model under test.
+        correction: see `slicedb.suite.settings.CORRECTIONS`.
+        minimum: samples below which a slice does not gate.
+    """
+    gates = [
+        t
+        for t in trials
+        if t.counted
+        and not np.isnan(t.p)
+        and not t.is_too_small(minimum)
+        and checked[t.slice][0].decide == "interval"
+    ]
+    families: dict[str, list[Trial]] = {}
+    for t in gates:
+        exact = t.gains is not None and t.check.margin == 0
+        together = exact and correction in ("auto", "max-t")
+        families.setdefault(f"max-t {t.baseline}" if together else "", []).append(t)
+    for name, family in families.items():
+        found = _max_t(family) if name else _by_p([t.p for t in family], correction)
+        for t, p in zip(family, found):
+            t.p_adjusted = float(min(1.0, p * len(gates) / len(family)))
+
+
+def _by_p(p: Sequence[float], correction: str) -> np.ndarray:
+    if correction == "none":
+        return np.asarray(p)
+    method = stats.benjamini_hochberg if correction == "benjamini-hochberg" else stats.holm
+    return method(p)
+
+
+def _max_t(family: Sequence[Trial]) -> np.ndarray:
+    """Return step-down max-T p-values over comparisons with one baseline."""
+    if len(family) == 1:
+        return np.array([family[0].p])  # exact, without random flips
+    union = np.unique(np.concatenate([t.rows for t in family]))
+    positions = [np.searchsorted(union, t.rows) for t in family]
+    d = np.zeros(len(union))
+    for t, at in zip(family, positions):
+        assert t.gains is not None
+        d[at] = t.gains
+    p = stats.max_t(d, Membership(positions, len(union)).sparse(), replicates=_FLIPS).p
+    return np.where(np.isnan(p), 1.0, p)
+
+
+def decide(
+    store: Store,
+    trials: Sequence[Trial],
+    checked: Sequence[tuple[Slice, list[Check]]],
+    judged: dict[str, Judged],
+    model: str,
+    confidence: float,
+    minimum: int,
+) -> list[Result]:
+    """Return the results in the order of the trials."""
+    results = []
+    for t in trials:
+        s = checked[t.slice][0]
+        verdict = t.verdict(1 - confidence, s.decide, minimum)
+        needed = None
+        if verdict == "INCONCLUSIVE" and t.needs is not None:
+            needed = t.needs()
+            needed = needed if needed is None else max(needed, t.least(minimum))
+        keys = _worst(t, judged, model) if t.counted else np.empty(0, np.int64)
+        results.append(
+            Result(
+                s.name,
+                str(t.check),
+                model,
+                verdict,
+                t.value,
+                t.low,
+                t.high,
+                t.n,
+                t.left_out,
+                needed,
+                t.baseline,
+                t.p,
+                t.p_adjusted,
+                message(t, verdict, needed, s.decide, confidence, minimum),
+                tuple(_ids(store, keys)),
+                s.suite,
+                s.path,
+            )
+        )
+    return results
+
+
+def message(
+    t: Trial, verdict: Verdict, needed: int | None, decide: str, confidence: float, minimum: int
+) -> str:
+    """Return one sentence that says what was found and what it means."""
+    if np.isnan(t.value):
+        return f"undefined: {t.reason}"
+    if not t.counted:
+        return f"{t.value:,.0f}" if t.check.metric == "count" else f"{t.value:.4f}"
+    value = _signed(t.value) if t.check.baseline else f"{t.value:.4f}"
+    found = f"{value} [{t.low:.4f}, {t.high:.4f}], n = {t.n:,}"
+    if t.check.baseline and t.left_out:
+        found += f" ({t.left_out:,} not seen by both models left out)"
+    elif t.left_out:
+        found += f" ({t.left_out:,} without label or prediction left out)"
+    if decide == "point":
+        return f"{found}; decided by the value alone"
+    if verdict == "FAIL":
+        return f"{found}; p = {t.p_adjusted:.2g} with all tests counted"
+    if verdict == "PASS":
+        return found
+    if t.is_too_small(minimum):
+        return f"{found}; below {t.least(minimum)} samples a slice reports but does not gate"
+    if needed is None:
+        return f"{found}; no number of samples settles it at {confidence:.0%}, leave a margin"
+    if needed <= t.n:
+        return f"{found}; significant alone, not with all tests of the suite counted"
+    return f"{found}; about {needed:,} samples would settle it"
+
+
+def _signed(x: float) -> str:
+    return f"{x:+.4f}"
+
+
+def _worst(t: Trial, judged: dict[str, Judged], model: str) -> Keys:
+    """Return the keys of wrong samples, highest loss first; regressions before others."""
+    one = judged[model]
+    rows = one.row_of[t.rows]
+    rows = rows[rows >= 0]
+    outcomes = one.outcomes.take(rows)
+    wrong = ~outcomes.correct
+    if t.check.of is not None and t.check.of in outcomes.classes:
+        code = outcomes.classes.index(t.check.of)
+        wrong &= (outcomes.label == code) | (outcomes.prediction == code)
+    if outcomes.probabilities is not None:
+        loss = metrics.states.log_losses(outcomes)
+    else:
+        loss = outcomes.confidence if outcomes.confidence is not None else np.zeros(len(rows))
+    if t.baseline in judged:
+        other = judged[t.baseline]
+        seen = other.row_of[t.rows[one.row_of[t.rows] >= 0]]
+        had_it = (seen >= 0) & other.outcomes.correct[seen]
+        loss = loss + 1e6 * had_it
+    candidates = np.flatnonzero(wrong)
+    order = candidates[np.argsort(-loss[candidates], kind="stable")][:WORST]
+    return one.keys[rows[order]]
+
+
+def _ids(store: Store, keys: Keys) -> list[str]:
+    if not len(keys):
+        return []
+    found: list[str] = store.take(schema.SAMPLES, keys, ["id"])["id"].to_pylist()
+    return found

@@ -1,0 +1,307 @@
+"""Suites: verdicts, multiplicity, baselines, settings, and what is written down."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fakes_judge import FakeAsk, add_predictions, add_samples
+
+from slicedb import stats, suite
+from slicedb.errors import CheckError, SliceError, UnknownModelError
+from slicedb.slices import Slice, Slices
+from slicedb.store import Store
+from slicedb.suite import Report
+
+N = 400
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """400 cats and dogs; `good` has 90 % right, `bad` the first 60 %, `same` what good has."""
+    store = Store.open(str(tmp_path_factory.mktemp("suite") / "s.slicedb"))
+    ids = [f"{i:03}.jpg" for i in range(N)]
+    labels = ["cat" if i % 2 else "dog" for i in range(N)]
+    add_samples(store, ids, labels)
+    add_samples(store, ["nolabel.jpg"], [None], split="train")
+
+    def wrong_from(first: int) -> list[str]:
+        flip = {"cat": "dog", "dog": "cat"}
+        return [flip[label] if i >= first else label for i, label in enumerate(labels)]
+
+    add_predictions(store, "good", [*ids, "nolabel.jpg"], [*wrong_from(360), "cat"])
+    add_predictions(store, "bad", ids, wrong_from(240))
+    add_predictions(store, "same", ids, wrong_from(360))
+    add_predictions(store, "half", ids[:200], wrong_from(190)[:200])
+    return store
+
+
+@pytest.fixture(scope="module")
+def slices(store: Store) -> Slices:
+    return FakeAsk(store).slices
+
+
+def slice_of(slices: Slices, name: str, text: str, *expect: str, **options: object) -> Slice:
+    return slices.add(name, text, expect=expect, replace=True, **options)  # type: ignore[arg-type]
+
+
+def run(store: Store, chosen: Slice | Sequence[Slice], **options: object) -> Report:
+    several = [chosen] if isinstance(chosen, Slice) else chosen
+    options = {"model": "good", "write": False, **options}
+    return suite.run(store, several, **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("expect", "verdict"),
+    [
+        ("accuracy >= 85%", "PASS"),
+        ("accuracy >= 0.9", "INCONCLUSIVE"),
+        ("accuracy >= 0.89", "INCONCLUSIVE"),
+        ("accuracy >= 0.95", "FAIL"),
+        ("accuracy < 0.95", "PASS"),
+        ("accuracy <= 0.5", "FAIL"),
+        ("accuracy of cat >= 0.85", "PASS"),
+        ("recall of cat >= 0.99", "FAIL"),
+        ("precision of dog >= 0.8", "PASS"),
+        ("balanced_accuracy >= 0.8", "PASS"),
+        ("f1 >= 0.99", "FAIL"),
+        ("log_loss <= 5", "PASS"),
+        ("log_loss <= 0.001", "FAIL"),
+        ("brier <= 2", "PASS"),
+        ("ece <= 0.5", "PASS"),
+        ("auroc of cat >= 0.7", "PASS"),
+        ("average_precision >= 0.99", "FAIL"),
+        ("top_2 >= 0.995", "INCONCLUSIVE"),
+        ("count >= 400", "PASS"),
+        ("count < 400", "FAIL"),
+        ("share of test >= 0.99", "PASS"),
+        ("share of train >= 0.5", "PASS"),
+    ],
+)
+def test_verdicts_against_a_bound(store: Store, slices: Slices, expect: str, verdict: str) -> None:
+    result = run(store, slice_of(slices, "all", "true", expect)).results[0]
+    assert result.verdict == verdict, result
+
+
+def test_bounds_are_one_sided_clopper_pearson(store: Store, slices: Slices) -> None:
+    result = run(store, slice_of(slices, "all", "label IS NOT NULL", "accuracy >= 0.85")).results[0]
+    assert (result.value, result.n, result.left_out) == (0.9, 400, 0)
+    expected = stats.clopper_pearson(360, 400, 0.95, sides=1)
+    assert (result.low, result.high) == pytest.approx(tuple(expected))
+
+
+def test_inconclusive_says_how_many_samples_settle_it(store: Store, slices: Slices) -> None:
+    result = run(store, slice_of(slices, "all", "true", "accuracy >= 0.89")).results[0]
+    assert result.verdict == "INCONCLUSIVE" and result.needed is not None
+    n = result.needed
+    assert stats.clopper_pearson(0.9 * n, n, 0.95, sides=1).low > 0.89
+    assert stats.clopper_pearson(0.9 * (n - 40), n - 40, 0.95, sides=1).low < 0.89
+    assert f"about {n:,} samples would settle it" in result.message
+
+
+def test_a_bound_equal_to_the_value_is_never_settled(store: Store, slices: Slices) -> None:
+    result = run(store, slice_of(slices, "all", "true", "accuracy >= 0.9")).results[0]
+    assert result.needed is None and "leave a margin" in result.message
+
+
+def test_decide_point_compares_the_value_alone(store: Store, slices: Slices) -> None:
+    chosen = slice_of(slices, "all", "true", "accuracy >= 0.9", "accuracy > 0.9", decide="point")
+    assert [r.verdict for r in run(store, chosen).results] == ["PASS", "FAIL"]
+
+
+def test_samples_without_a_label_are_left_out_and_said_so(store: Store, slices: Slices) -> None:
+    result = run(store, slice_of(slices, "all", "true", "accuracy >= 0.85")).results[0]
+    assert (result.n, result.left_out) == (400, 1) and "1 without label" in result.message
+
+
+def test_small_slices_report_but_do_not_gate(store: Store, slices: Slices) -> None:
+    few = slice_of(slices, "few", "id >= '391' AND id < '400'", "accuracy >= 0.9", "count >= 9")
+    result, count = run(store, few).results
+    assert (result.verdict, result.value, result.n) == ("INCONCLUSIVE", 0.0, 9)
+    assert "does not gate" in result.message and result.needed == 10
+    assert count.verdict == "PASS"
+    assert run(store, few, minimum=5).results[0].verdict == "FAIL"
+
+
+def test_an_empty_slice_is_undefined_not_zero(store: Store, slices: Slices) -> None:
+    empty = slice_of(slices, "none", "false", "accuracy >= 0.5", "count >= 1", "f1 of cat > 0.5")
+    result, count, f1 = run(store, empty).results
+    assert np.isnan(result.value) and result.verdict == f1.verdict == "INCONCLUSIVE"
+    assert "no sample has both a label and a prediction" in result.message
+    assert (count.verdict, count.value) == ("FAIL", 0.0)
+
+
+def test_per_class_is_one_result_a_class(store: Store, slices: Slices) -> None:
+    results = run(store, slice_of(slices, "all", "true", "accuracy per class >= 0.8")).results
+    assert [r.check for r in results] == [
+        "accuracy of bird >= 0.8", "accuracy of cat >= 0.8", "accuracy of dog >= 0.8",
+    ]  # fmt: skip
+    assert [r.verdict for r in results] == ["INCONCLUSIVE", "PASS", "PASS"]
+    assert "no sample has the label" in results[0].message
+
+
+def test_the_worst_samples_come_first(store: Store, slices: Slices) -> None:
+    result = run(store, slice_of(slices, "all", "true", "accuracy >= 0.95")).results[0]
+    assert len(result.worst_ids) == 5 and all(i >= "360.jpg" for i in result.worst_ids)
+
+
+# --- baselines ------------------------------------------------------------------------------------
+
+
+def test_a_worse_model_fails_against_its_baseline(store: Store, slices: Slices) -> None:
+    chosen = slice_of(slices, "all", "true", "accuracy no worse than baseline by 0.02")
+    result = run(store, chosen, model="bad", baseline="good").results[0]
+    assert result.verdict == "FAIL" and result.value == pytest.approx(-0.3)
+    assert (result.low, result.high) == pytest.approx(
+        tuple(stats.paired_interval(0, 120, 400, 0.95, sides=1))
+    )
+    assert all("240.jpg" <= i < "360.jpg" for i in result.worst_ids)  # those the baseline had
+
+
+@pytest.mark.parametrize(
+    ("margin", "verdict"), [("by 0.02", "PASS"), ("by 0.001", "INCONCLUSIVE"), ("", "INCONCLUSIVE")]
+)
+def test_the_same_model_passes_with_a_margin(
+    store: Store, slices: Slices, margin: str, verdict: str
+) -> None:
+    chosen = slice_of(slices, "all", "true", f"accuracy no worse than baseline {margin}")
+    result = run(store, chosen, model="same", baseline="good").results[0]
+    assert (result.verdict, result.value) == (verdict, 0.0)
+    assert result.baseline == "good" and "than good" in result.check
+
+
+@pytest.mark.parametrize(
+    "metric",
+    ["accuracy of cat", "balanced_accuracy", "f1", "precision of dog", "log_loss", "brier", "ece",
+     "auroc", "top_1"],
+)  # fmt: skip
+def test_every_metric_compares_with_a_baseline(store: Store, slices: Slices, metric: str) -> None:
+    chosen = slice_of(slices, "all", "true", f"{metric} no worse than good by 0.05")
+    assert run(store, chosen, model="bad").results[0].verdict == "FAIL"
+    chosen = slice_of(slices, "all", "true", f"{metric} no worse than bad by 0.05")
+    assert run(store, chosen, model="good").results[0].verdict == "PASS"
+
+
+def test_a_baseline_that_saw_other_samples_counts_the_common_ones(
+    store: Store, slices: Slices
+) -> None:
+    chosen = slice_of(slices, "all", "true", "accuracy no worse than half by 0.1")
+    result = run(store, chosen).results[0]
+    assert (result.verdict, result.n, result.left_out) == ("PASS", 200, 201)
+    assert "201 not seen by both models left out" in result.message
+
+
+def test_without_a_baseline_the_comparison_is_inconclusive(store: Store, slices: Slices) -> None:
+    chosen = slice_of(slices, "all", "true", "accuracy no worse than baseline")
+    report = run(store, chosen)
+    assert report.results[0].verdict == "INCONCLUSIVE" and report.ok
+    assert "no baseline was named" in report.results[0].message
+    assert run(store, chosen, strict=True).exit_code == 1
+
+
+# --- the suite ------------------------------------------------------------------------------------
+
+
+def test_fail_is_counted_over_the_suite(store: Store, slices: Slices) -> None:
+    border = slice_of(slices, "s", "label IS NOT NULL", "accuracy >= 0.926")
+    assert run(store, border).results[0].verdict == "FAIL"
+    many = [slice_of(slices, f"s{i}", "label IS NOT NULL", "accuracy >= 0.926") for i in range(20)]
+    results = run(store, many).results
+    assert {r.verdict for r in results} == {"INCONCLUSIVE"}
+    assert "not with all tests" in results[0].message
+    assert {r.verdict for r in run(store, many, correction="none").results} == {"FAIL"}
+
+
+def test_max_t_keeps_power_for_slices_that_overlap(store: Store, slices: Slices) -> None:
+    text = "id >= '352' AND id < '362' OR id < '100'"  # 8 regressions, 2 wrong in both
+    many = [slice_of(slices, f"t{i}", text, "accuracy no worse than good") for i in range(20)]
+    verdicts = {
+        c: {r.verdict for r in run(store, many, model="bad", correction=c).results}
+        for c in ("auto", "max-t", "holm")
+    }
+    assert verdicts == {"auto": {"FAIL"}, "max-t": {"FAIL"}, "holm": {"INCONCLUSIVE"}}
+
+
+def test_exit_codes(store: Store, slices: Slices) -> None:
+    fail = slice_of(slices, "a", "true", "accuracy >= 0.99")
+    unsure = slice_of(slices, "b", "true", "accuracy >= 0.89")
+    assert (run(store, fail).ok, run(store, fail).exit_code) == (False, 1)
+    assert (run(store, unsure).exit_code, run(store, unsure, strict=True).exit_code) == (0, 1)
+
+
+def test_missing_predictions_are_filled_in_one_call_a_model(store: Store, slices: Slices) -> None:
+    calls: list[tuple[str, int]] = []
+    chosen = [
+        slice_of(slices, "a", "label = 'cat'", "accuracy no worse than baseline"),
+        slice_of(slices, "b", "label IS NOT NULL", "accuracy > 0.1"),
+    ]
+    run(store, chosen, baseline="bad", predict=lambda name, keys: calls.append((name, len(keys))))
+    assert calls == [("good", 400), ("bad", 400)]
+
+
+def test_the_holdout_alone_is_judged(store: Store, slices: Slices) -> None:
+    chosen = slice_of(slices, "a", "true", "accuracy >= 0.1", "count >= 400", holdout="25%")
+    accuracy, count = run(store, chosen).results
+    assert 60 < accuracy.n < 140 and count.value == 401
+
+
+@pytest.mark.parametrize(
+    ("expect", "model", "message"),
+    [
+        ("accuracy of catt >= 0.5", "good", "no class 'catt'.*'cat'"),
+        ("share of tset >= 0.5", "good", "split 'tset'.*'test'"),
+        ("accuracy >= 0.5", "goood", "'goood'.*'good'"),
+        ("accuracy no worse than bda", "good", "'bda'.*'bad'"),
+    ],
+)
+def test_what_does_not_exist_comes_with_a_hint(
+    store: Store, slices: Slices, expect: str, model: str, message: str
+) -> None:
+    chosen = slice_of(slices, "a", "true", expect)
+    with pytest.raises((CheckError, UnknownModelError), match=message):
+        run(store, chosen, model=model)
+
+
+def test_a_run_is_written_down(store: Store, slices: Slices) -> None:
+    chosen = slice_of(slices, "a", "true", "accuracy >= 0.85", "f1 of bird >= 0.5")
+    report = run(store, chosen, write=True)
+    row = next(r for r in store.table("runs").to_pylist() if r["id"] == report.run)
+    assert json.loads(row["queries"]) == {"a": "true"}
+    assert json.loads(row["tables"])["samples"] == store.version("samples")
+    assert json.loads(row["fingerprints"]) == {"good": "f" * 8}
+    assert "slicedb" in json.loads(row["software"]) and json.loads(row["summary"])["pass"] == 1
+    tests = [r for r in store.table("tests").to_pylist() if r["run"] == report.run]
+    assert [(t["check"], t["verdict"]) for t in tests] == [
+        ("accuracy >= 0.85", "PASS"), ("f1 of bird >= 0.5", "INCONCLUSIVE"),
+    ]  # fmt: skip
+
+
+# --- suite.toml -----------------------------------------------------------------------------------
+
+
+def test_settings_come_from_suite_toml(tmp_path: Path) -> None:
+    assert suite.settings(tmp_path) == {}
+    (tmp_path / "suite.toml").write_text('model = "m"\nconfidence = 0.9\nminimum = 30\n')
+    (tmp_path / "a.sql").write_text("true")
+    expected = {"model": "m", "confidence": 0.9, "minimum": 30}
+    assert suite.settings(tmp_path) == suite.settings(tmp_path / "a.sql") == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("confidense = 0.9", "unknown setting 'confidense'.*'confidence'"),
+        ("confidence = 95", "confidence is 95"),
+        ("correction = 'hollm'", "correction is 'hollm'.*'holm'"),
+        ("model = 3", "model is 3"),
+        ("model", "not TOML"),
+    ],
+)
+def test_settings_that_are_not_right_name_the_file(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "suite.toml").write_text(text)
+    with pytest.raises(SliceError, match=message) as raised:
+        suite.settings(tmp_path)
+    assert "suite.toml" in str(raised.value)
