@@ -1,0 +1,10 @@
+"""The query language: parse, bind, plan, run. The only door to DuckDB."""
+
+from __future__ import annotations
+
+from slicedb.query.engine import Engine
+from slicedb.query.explain import Explanation
+from slicedb.query.query import Query
+from slicedb.query.words import functions
+
+__all__ = ["Engine", "Explanation", "Query", "functions"]

@@ -1,0 +1,38 @@
+"""The bank of background phrases that `matches` weighs a text against."""
+
+from __future__ import annotations
+
+DEFAULT: tuple[str, ...] = (
+    "a photo",
+    "a picture of something",
+    "an object",
+    "an animal",
+    "a person",
+    "people",
+    "a plant",
+    "a building",
+    "a vehicle",
+    "food",
+    "a landscape",
+    "the sky",
+    "water",
+    "a street",
+    "a room",
+    "a tool",
+    "furniture",
+    "clothing",
+    "a machine",
+    "an electronic device",
+    "a toy",
+    "a drawing",
+    "text on a page",
+    "a texture",
+    "a pattern",
+    "a dark picture",
+    "a bright picture",
+    "a blurred picture",
+)
+"""Phrases for a CLIP that knows the general world; an encoder may bring its own."""
+
+NEAR = 0.9
+"""Background phrases at least this close to the text (cosine) say the same and are left out."""

@@ -1,0 +1,275 @@
+"""Bind the functions SliceDB adds: each becomes plain SQL over the samples relation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from slicedb.errors import BindError, SandboxError, did_you_mean
+from slicedb.query.catalog import quote
+from slicedb.query.parse import Node
+from slicedb.query.scope import Bound, Edit, Part, Relation, Scope, SubQuery, Target, Term
+from slicedb.query.words import BY_NAME
+
+if TYPE_CHECKING:
+    from slicedb.query.bind import Binder
+
+SliceOf: TypeAlias = Callable[["Binder", str, Node], "Bound | str"]
+"""Gives the bound text of a live slice, or the registered table of a frozen one."""
+
+_NO_EMBEDDING = "`slicedb embed` makes them."
+
+
+class Call:
+    """One call of a function of ours, its arguments sorted into positional and named."""
+
+    def __init__(self, binder: Binder, node: Node, scope: Scope) -> None:
+        self.binder = binder
+        self.node = node
+        self.scope = scope
+        self.word = BY_NAME[str(node["function_name"]).lower()]
+        self.positional: list[Node] = []
+        self.named: dict[str, Node] = {}
+        for argument in node["arguments"]:
+            name, value = str(argument["name"]).lower(), argument["expression"]
+            if not name:
+                self.positional.append(value)
+            elif name in self.word.named:
+                self.named[name] = value
+            else:
+                hint = did_you_mean(name, self.word.named, "options")
+                message = f"{self.word.name} has no option '{name}'."
+                raise binder.error(BindError, message, hint, value)
+        if not self.word.least <= len(self.positional) <= self.word.most:
+            raise self.error(f"{self.word.name} is given {len(self.positional)} arguments.")
+
+    def error(self, message: str, at: Node | None = None, hint: str = "") -> BindError:
+        """Return an error that points at the call, or at one argument."""
+        hint = hint or f"{self.word.signature}."
+        error: BindError = self.binder.error(BindError, message, hint, at or self.node)
+        return error
+
+    def text(self, value: Node) -> str:
+        """Return an argument that must be a text, written out."""
+        if value["class"] != "CONSTANT" or value["literal"]["kind"] != "STRING":
+            hint = "text goes in single quotes."
+            raise self.error(f"{self.word.name} needs a text written out here.", value, hint)
+        text = str(value["literal"]["text"])
+        if not text.strip():
+            raise self.error(f"{self.word.name} is given an empty text.", value)
+        return text
+
+    def number(self, value: Node) -> float:
+        """Return an argument that must be a number, written out."""
+        try:
+            if value["class"] == "CONSTANT" and value["literal"]["kind"] in ("INTEGER", "NUMERIC"):
+                return float(value["literal"]["text"])
+        except ValueError:
+            pass
+        raise self.error(f"{self.word.name} needs a number written out here.", value)
+
+    def span(self, value: Node) -> tuple[int, int]:
+        """Return the place of an argument; what stands there is bound too."""
+        self.binder.walk(value, self.scope)
+        start = int(value["query_location"])
+        return start, start + int(value["query_location_length"])
+
+    def replace(self, *parts: Part) -> None:
+        """Write these parts instead of the call."""
+        start = int(self.node["query_location"])
+        end = start + int(self.node["query_location_length"])
+        self.binder.bound.edits.append(Edit(start, end, parts))
+
+    def anchor(self) -> Relation:
+        """Return the samples relation the call speaks of."""
+        return self.binder.anchor(self.node, self.scope)
+
+
+def bind(binder: Binder, node: Node, scope: Scope) -> None:
+    """Bind one call.
+
+    Raises:
+        BindError: its arguments do not fit.
+        SandboxError: it reads a file where that is not allowed.
+    """
+    call = Call(binder, node, scope)
+    _BINDERS[call.word.name](call)
+
+
+def _embedding(call: Call) -> str:
+    found = call.binder.catalog.embeddings
+    asked = call.named.get("using")
+    if asked is not None:
+        name = call.text(asked)
+        if name.lower() not in found:
+            hint = did_you_mean(name, found.values(), "embeddings") if found else _NO_EMBEDDING
+            raise call.error(f"No embedding '{name}'.", asked, hint)
+    elif not found:
+        raise call.error(f"{call.word.name} needs embeddings, there are none.", None, _NO_EMBEDDING)
+    elif "default" in found:
+        name = "default"
+    elif len(found) == 1:
+        name = next(iter(found))
+    else:
+        hint = f"name one with using => '{sorted(found.values())[0]}'."
+        raise call.error("There are several embeddings and none is named 'default'.", None, hint)
+    call.binder.catalog.embedding(name)
+    return found[name.lower()]
+
+
+def _target(call: Call, value: Node) -> Target:
+    if value["class"] != "FUNCTION":
+        return Target("text", call.text(value), value["query_location"], call.binder.source)
+    name = str(value["function_name"]).lower()
+    if name not in ("image", "sample"):
+        raise call.error("A target is a text, image('file') or sample('id').", value)
+    inner = Call(call.binder, value, call.scope)
+    argument = inner.positional[0]
+    text = inner.text(argument)
+    if name == "image":
+        _check_file(call, text, argument)
+        return Target("image", text, argument["query_location"], call.binder.source)
+    return Target("sample", text, argument["query_location"], call.binder.source)
+
+
+def _check_file(call: Call, path: str, argument: Node) -> None:
+    if not call.binder.pool.files or call.binder.source.context:
+        raise call.binder.error(
+            SandboxError,
+            "image() cannot read files here.",
+            "ask from Python or the command line, or use sample('id').",
+            argument,
+        )
+    if not Path(path).is_file():
+        raise call.error(f"No image file '{path}'.", argument, "the path is from where you are.")
+
+
+def _term(call: Call, kind: Any, targets: list[Target], k: int = 0) -> str:
+    """Note a term of meaning and return its column."""
+    anchor = call.anchor()
+    term = Term(kind, tuple(targets), _embedding(call), k)
+    pool = call.binder.pool
+    call.binder.bound.meanings[int(call.node["query_location"])] = term
+    slot = pool.terms.setdefault(term, f"~t{len(pool.terms)}")
+    if slot not in anchor.slots:
+        anchor.slots.append(slot)
+    return f"{quote(anchor.alias)}.{quote(slot)}"
+
+
+def _similarity(call: Call) -> None:
+    targets = [_target(call, value) for value in call.positional]
+    call.replace(_term(call, "similarity", targets))
+
+
+def _matches(call: Call) -> None:
+    text = call.text(call.positional[0])
+    at = call.positional[0]["query_location"]
+    minimum = 0.5
+    if len(call.positional) > 1:
+        minimum = call.number(call.positional[1])
+        if not 0 <= minimum <= 1:
+            raise call.error(f"The minimum {minimum:g} is not in [0, 1].", call.positional[1])
+    column = _term(call, "matches", [Target("text", text, at, call.binder.source)])
+    call.replace(f"({column} >= {minimum!r}::FLOAT)")
+
+
+def _nearest(call: Call) -> None:
+    target = _target(call, call.positional[0])
+    k = call.number(call.positional[1])
+    if k < 1 or k != int(k):
+        raise call.error(f"k is {k:g}, it must be a whole number from 1.", call.positional[1])
+    call.replace(f"({_term(call, 'nearest', [target], int(k))} > 0.5)")
+
+
+def _in_slice(call: Call) -> None:
+    name = call.text(call.positional[0])
+    anchor = call.anchor()
+    found = call.binder.slice_of(call.binder, name, call.positional[0])
+    alias = quote(anchor.alias)
+    if isinstance(found, str):
+        call.replace(f'({alias}."key" IN (SELECT "key" FROM {quote(found)}))')
+        return
+    call.binder.bound.parts.append(found)
+    column = "key" if found.narrows else "id"
+    head = f'({alias}."{column}" IN (SELECT "{column}" FROM (\n'
+    call.replace(head, SubQuery(found), "\n)))")
+
+
+def _has_tag(call: Call) -> None:
+    anchor = call.anchor()
+    anchor.columns.add("tags")
+    span = call.span(call.positional[0])
+    call.replace(f"coalesce(list_contains({quote(anchor.alias)}.tags, ", span, "), false)")
+
+
+def _in_split(call: Call) -> None:
+    anchor = call.anchor()
+    anchor.columns.add("split")
+    span = call.span(call.positional[0])
+    call.replace(f"coalesce({quote(anchor.alias)}.split = (", span, "), false)")
+
+
+_LIMITS = {
+    "min_area": ("({o}.bbox[3] * {o}.bbox[4])", ">="),
+    "max_area": ("({o}.bbox[3] * {o}.bbox[4])", "<="),
+    "min_score": ("{o}.score", ">="),
+    "max_score": ("{o}.score", "<="),
+    "min_ratio": ("({o}.bbox[3] / {o}.bbox[4])", ">="),
+    "max_ratio": ("({o}.bbox[3] / {o}.bbox[4])", "<="),
+}
+
+
+def _objects_column(call: Call, anchor: Relation) -> str:
+    from slicedb.query.scope import ModelColumn
+
+    asked = call.named.pop("model", None)
+    if asked is None:
+        anchor.columns.add("objects")
+        return f"{quote(anchor.alias)}.objects"
+    name = call.text(asked)
+    models = call.binder.catalog.models
+    if name.lower() not in models:
+        raise call.error(
+            f"No model '{name}'.", asked, did_you_mean(name, models.values(), "models")
+        )
+    info = call.binder.catalog.model(name)
+    if "objects" not in info.types:
+        raise call.error(f"The model '{name}' has no objects.", asked, "only detectors have them.")
+    extra = ModelColumn(models[name.lower()], "objects")
+    anchor.extras[extra] = info
+    return f"{quote(anchor.alias)}.{quote(extra.shown)}"
+
+
+def _objects(call: Call) -> tuple[Part, ...]:
+    """Return the SQL of the list of objects that fit."""
+    anchor = call.anchor()
+    column = _objects_column(call, anchor)
+    variable = '"~o"'
+    parts: list[Part] = [f"list_filter({column}, lambda {variable}: true"]
+    for value in call.positional:
+        parts += [f" AND {variable}.label = (", call.span(value), ")"]
+    for name, value in call.named.items():
+        left, operator = _LIMITS[name]
+        parts += [f" AND {left.format(o=variable)} {operator} (", call.span(value), ")"]
+    return (*parts, ")")
+
+
+def _has_object(call: Call) -> None:
+    call.replace("(len(", *_objects(call), ") > 0)")
+
+
+def _count_objects(call: Call) -> None:
+    call.replace("len(", *_objects(call), ")")
+
+
+_BINDERS: dict[str, Callable[[Call], None]] = {
+    "similarity": _similarity,
+    "matches": _matches,
+    "nearest": _nearest,
+    "in_slice": _in_slice,
+    "has_tag": _has_tag,
+    "in_split": _in_split,
+    "has_object": _has_object,
+    "count_objects": _count_objects,
+}

@@ -1,0 +1,240 @@
+"""The engine: one sandboxed in-memory DuckDB over one database."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from slicedb.errors import BindError, SliceDBError, UnknownSliceError
+from slicedb.query.bind import Binder
+from slicedb.query.catalog import Catalog, TableInfo, duckdb_types
+from slicedb.query.meaning import Meaning
+from slicedb.query.order import add_order
+from slicedb.query.parse import Node, parse
+from slicedb.query.plan import Plan
+from slicedb.query.run import Runner, run_sql
+from slicedb.query.scope import ROW, Bound, Frame, Pool, Relation
+from slicedb.query.tables import HotTables
+from slicedb.query.vectors import Vectors
+from slicedb.query.write import Writer
+
+if TYPE_CHECKING:
+    from slicedb.embedding import Encoder
+    from slicedb.query.query import Query
+    from slicedb.store import Store
+
+_PLANS = 512
+
+
+@cache
+def duckdb_functions() -> dict[str, bool]:
+    """Return the names of DuckDB's functions, with whether they aggregate."""
+    import duckdb
+
+    connection = duckdb.connect(":memory:")
+    rows = connection.execute(
+        "SELECT function_name, bool_or(function_type = 'aggregate') FROM duckdb_functions() "
+        "WHERE function_type IN ('scalar', 'aggregate', 'macro', 'window') GROUP BY 1"
+    ).fetchall()
+    connection.close()
+    more = {"unnest": False, "row_number": False, "coalesce": False, "grouping": False}
+    return {str(name).lower(): bool(flag) for name, flag in rows} | more
+
+
+def connect(store: Store, memory_limit: str | None) -> Any:
+    """Open DuckDB with no way to files, to the network or to its own settings."""
+    import duckdb
+
+    config: dict[str, Any] = {
+        "enable_external_access": "false",
+        "python_enable_replacements": "false",
+        "threads": str(os.cpu_count() or 1),
+        "temp_directory": str(store.cache_dir / "duckdb"),
+        "autoinstall_known_extensions": "false",
+        "autoload_known_extensions": "false",
+        "errors_as_json": "true",
+    }
+    if memory_limit:
+        config["memory_limit"] = memory_limit
+    connection = duckdb.connect(":memory:", config=config)
+    connection.execute("CREATE SCHEMA hot")
+    connection.execute("SET lock_configuration = true")
+    return connection
+
+
+class Engine:
+    """Parses, binds and runs queries over one database.
+
+    Args:
+        store: the database.
+        slice_named: gives a slice's query text (live) or its keys (frozen).
+        encoder: gives the encoder an embedding was made with.
+        timeout: seconds one run may take; None is no limit.
+        memory_limit: DuckDB's limit, for example "4GB".
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        slice_named: Callable[[str], str | np.ndarray],
+        encoder: Callable[[str], Encoder],
+        timeout: float | None = None,
+        memory_limit: str | None = None,
+    ) -> None:
+        self.store = store
+        self.timeout = timeout
+        self._slice_named = slice_named
+        self._connection = connect(store, memory_limit)
+        self._infos: dict[tuple[str, int], TableInfo] = {}
+        self._types: dict[tuple[str, int], dict[str, str]] = {}
+        self._plans: dict[tuple[Any, ...], Plan] = {}
+        self._lock = threading.RLock()
+        self.tables = HotTables(store, self._connection)
+        self.vectors = Vectors(store)
+        self.meaning = Meaning(self.vectors, encoder)
+
+    def query(
+        self, text: str | Query, *, at: dict[str, int] | None = None, files: bool = False
+    ) -> Query:
+        """Return a query, parsed and bound; no row is read.
+
+        Args:
+            text: a predicate over samples or a SELECT; a query is taken as its text.
+            at: versions of tables to ask; the others are asked at their latest.
+            files: whether image('file') may read files.
+
+        Raises:
+            ParseError, BindError, SandboxError: as `slicedb.errors` says, with the place.
+        """
+        from slicedb.query.query import Query
+
+        if isinstance(text, Query):
+            files, at, text = files or text.files, at if at is not None else text.at, text.text
+        found = Query(self, text, at=at, files=files)
+        found.plan()
+        return found
+
+    def sql(self, text: str, *, at: dict[str, int] | None = None, files: bool = False) -> pa.Table:
+        """Run any query and return its result."""
+        return self.query(text, at=at, files=files).to_arrow()
+
+    def plan(self, text: str, at: dict[str, int] | None = None, files: bool = False) -> Plan:
+        """Return the plan of a text; plans are kept while tables and slices stay as they are."""
+        slot = (text, tuple(sorted((at or {}).items())), files)
+        with self._lock:
+            found = self._plans.get(slot)
+            if found is not None and self._is_current(found, at):
+                return found
+            catalog = Catalog(self.store, at, self._infos)
+            pool = Pool(catalog, files=files)
+            bound = self._bind(text, pool, ())
+            plan = Plan(text, bound, pool, self._columns(bound, pool))
+            if len(self._plans) >= _PLANS:
+                del self._plans[next(iter(self._plans))]
+            self._plans[slot] = plan
+            return plan
+
+    def run(self, plan: Plan) -> Runner:
+        """Return what runs a plan."""
+        return Runner(self, plan)
+
+    def known(self, plan: Plan, keys: np.ndarray) -> np.ndarray:
+        """Return those keys, in their order, that are samples the plan may see."""
+        catalog = plan.pool.catalog
+        name = self.tables.samples(catalog.samples)
+        stored = self.tables.keys(name)
+        if not plan.bound.unfiltered:
+            stored = stored[self.tables.visible(name)]
+        return keys[np.isin(keys, stored)]
+
+    def cursor(self) -> Any:
+        """Return a DuckDB cursor of its own, for one thread."""
+        return self._connection.cursor()
+
+    def _is_current(self, plan: Plan, at: dict[str, int] | None) -> bool:
+        fresh = Catalog(self.store, at, self._infos)
+        if not fresh.is_current(plan.pool.catalog.versions):
+            return False
+        for name, before in plan.pool.slices.items():
+            try:
+                now = self._slice_named(name)
+            except SliceDBError:
+                return False
+            if isinstance(now, str) != isinstance(before, str):
+                return False
+            if not (now == before if isinstance(now, str) else np.array_equal(now, before)):
+                return False
+        return True
+
+    # --- binding ------------------------------------------------------------------------------
+
+    def _bind(self, text: str, pool: Pool, inside: tuple[str, ...]) -> Bound:
+        context = f"In slice '{inside[-1]}'" if inside else ""
+        parsed = parse(text, self.cursor(), context)
+
+        def slice_of(binder: Binder, name: str, at: Node) -> Bound | str:
+            return self._slice(binder, name, at, pool, inside)
+
+        bound = Binder(parsed, pool, duckdb_functions(), slice_of).bind()
+        add_order(bound)
+        return bound
+
+    def _slice(
+        self, binder: Binder, name: str, at: Node, pool: Pool, inside: tuple[str, ...]
+    ) -> Bound | str:
+        if name in inside:
+            way = " -> ".join([*inside[inside.index(name) :], name])
+            message = f"The slice '{name}' includes itself ({way})."
+            raise binder.error(BindError, message, "take one of them out.", at)
+        try:
+            found = self._slice_named(name)
+        except UnknownSliceError as error:
+            message = f"No slice '{name}'."
+            raise binder.error(BindError, message, error.hint, at) from error
+        pool.slices[name] = found
+        if not isinstance(found, str):
+            table = f"slice:{name}"
+            pool.frozen[table] = np.asarray(found, dtype=np.int64)
+            return table
+        bound = self._bind(found, pool, (*inside, name))
+        if not bound.narrows:
+            columns = [column.lower() for column, _ in self._columns(bound, pool)]
+            if "id" not in columns:
+                message = f"The slice '{name}' gives no id."
+                raise binder.error(BindError, message, "its query must select id.", at)
+        return bound
+
+    def types_of(self, relation: Relation) -> dict[str, str]:
+        """Return the DuckDB type of every column a relation can show."""
+        assert relation.table is not None
+        types = dict(self._table_types(relation.table))
+        for extra, info in relation.extras.items():
+            kind = self._table_types(info)[extra.column]
+            types[extra.shown] = kind[: kind.rindex("[")] if extra.index else kind
+        return types | dict.fromkeys(relation.slots, "FLOAT") | {ROW: "BIGINT"}
+
+    def _table_types(self, info: TableInfo) -> dict[str, str]:
+        slot = (info.name, info.version)
+        if slot not in self._types:
+            self._types[slot] = duckdb_types(self.cursor(), info.types)
+        return self._types[slot]
+
+    def _columns(self, bound: Bound, pool: Pool) -> list[tuple[str, str]]:
+        """Bind in DuckDB over typed and empty relations; returns the result's columns."""
+        frame = Frame("bare", ordered=bound.top is not None)
+        written = Writer(frame, self.types_of).write(bound)
+        cursor = self.cursor()
+        empty = pa.table({"key": pa.array([], pa.int64())})
+        for table in pool.frozen:
+            cursor.register(table, empty)
+        # execute() gives the place of an error, sql() of the same text does not
+        head = "DESCRIBE SELECT * FROM (\n"
+        with run_sql(cursor.execute, head, written, "\n)", bound, self.timeout, cursor) as answer:
+            return [(str(row[0]), str(row[1])) for row in answer.fetchall()]

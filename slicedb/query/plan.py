@@ -1,0 +1,148 @@
+"""The plan of a bound text: what may be left out before rows are scored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from slicedb.query.parse import NOWHERE, Node
+from slicedb.query.scope import Bound, Pool, Term
+
+
+@dataclass(frozen=True)
+class TopK:
+    """`ORDER BY similarity(...) DESC LIMIT k`: only the best k, and ties, need to be seen."""
+
+    term: Term
+    k: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A text, bound; nothing has been read."""
+
+    text: str
+    bound: Bound
+    pool: Pool
+    columns: list[tuple[str, str]]
+    """Name and DuckDB type of each column of the result."""
+
+    @property
+    def is_rows(self) -> bool:
+        """Whether the result is samples: it shows their id."""
+        return any(name.lower() == "id" for name, _ in self.columns)
+
+    @cached_property
+    def hidden(self) -> set[str]:
+        """Columns of the result that users do not see: those of `*` that are ours."""
+        listed = self.bound.tree.get("select_list", [])
+        star = any(e["class"] == "STAR" for e in listed)
+        named = {n for e in listed if e["class"] == "COLUMN_REF" for n in e["column_names"][-1:]}
+        own = {"key"} if star and "key" not in named else set()
+        return own | {name for name, _ in self.columns if name.startswith("~")}
+
+    @property
+    def terms(self) -> dict[Term, str]:
+        """Terms of meaning, to their columns of scores."""
+        return self.pool.terms
+
+    @cached_property
+    def prunes(self) -> bool:
+        """Whether rows may be left out before scoring: all terms speak of the outermost FROM."""
+        top = self.bound.top
+        if top is None or not self.terms:
+            return False
+        return all(r is top or not r.slots for r in self.bound.everywhere())
+
+    @cached_property
+    def conditions(self) -> list[tuple[int, int]]:
+        """Places of the parts of WHERE, joined by AND, that speak of no meaning."""
+        return [span for node in self._conjuncts if (span := self._plain(node)) is not None]
+
+    @cached_property
+    def _conjuncts(self) -> list[Node]:
+        where = self.bound.tree.get("where_clause")
+        if where is None:
+            return []
+        return list(where["children"]) if where["type"] == "CONJUNCTION_AND" else [where]
+
+    def _plain(self, node: Node) -> tuple[int, int] | None:
+        start = node.get("query_location", NOWHERE)
+        if start == NOWHERE:
+            return None
+        end = start + node["query_location_length"]
+        inside = [t.text for t in self.bound.source.tokens if start <= t.start < end]
+        depth = 0
+        for token in inside:
+            depth += (token in (b"(", b"[", b"{")) - (token in (b")", b"]", b"}"))
+            if depth < 0:
+                return None
+        meant = any(start <= place < end for place in self.bound.meanings)
+        return None if meant or depth or not inside else (start, end)
+
+    @cached_property
+    def top_k(self) -> TopK | None:
+        """The best k that are enough, or None."""
+        tree = self.bound.tree
+        if not self.prunes or len(self.conditions) < len(self._conjuncts) or tree["qualify"]:
+            return None
+        modifiers = {m["type"]: m for m in tree["modifiers"]}
+        order, limit = modifiers.get("ORDER_MODIFIER"), modifiers.get("LIMIT_MODIFIER")
+        if not order or not limit or _has_window(tree["select_list"]):
+            return None
+        first = order["orders"][0]
+        term = self._ordering(first["expression"])
+        if term is None or term.kind != "similarity" or first["type"] != "DESCENDING":
+            return None
+        if first["null_order"] == "NULLS_FIRST" or limit["limit_type"] != "ROW_COUNT":
+            return None
+        sizes = [_integer(limit["limit"]), _integer(limit["offset"]) if limit["offset"] else 0]
+        if None in sizes:
+            return None
+        return TopK(term, sum(size or 0 for size in sizes))
+
+    def _ordering(self, expression: Node) -> Term | None:
+        """Return the term an ORDER BY entry is, itself or by the name it has in the SELECT."""
+        if expression["class"] == "COLUMN_REF" and len(expression["column_names"]) == 1:
+            alias = expression["column_names"][0].lower()
+            listed = [e for e in self.bound.tree["select_list"] if e["alias"].lower() == alias]
+            expression = listed[0] if len(listed) == 1 else expression
+        if expression["class"] != "FUNCTION":
+            return None
+        return self.bound.meanings.get(expression["query_location"])
+
+    @cached_property
+    def score_slot(self) -> str | None:
+        """The column of scores the samples are shown with: what orders them, else the first."""
+        top = self.bound.top
+        if top is None or not top.slots:
+            return None
+        for modifier in self.bound.tree["modifiers"]:
+            for order in modifier.get("orders", [])[:1]:
+                term = self._ordering(order["expression"])
+                if term is not None:
+                    return self.terms[term]
+        kinds = {slot: term.kind for term, slot in self.terms.items()}
+        return min(top.slots, key=lambda s: (kinds[s] != "similarity", top.slots.index(s)))
+
+    @property
+    def is_ordered(self) -> bool:
+        """Whether the text has an ORDER BY or LIMIT."""
+        return any(
+            "ORDER" in m["type"] or "LIMIT" in m["type"] for m in self.bound.tree["modifiers"]
+        )
+
+
+def _integer(node: Node | None) -> int | None:
+    if node is None or node["class"] != "CONSTANT" or node["literal"]["kind"] != "INTEGER":
+        return None
+    return int(node["literal"]["text"])
+
+
+def _has_window(value: Any) -> bool:
+    if isinstance(value, list):
+        return any(map(_has_window, value))
+    if not isinstance(value, dict):
+        return False
+    return value.get("class") == "WINDOW" or any(map(_has_window, value.values()))

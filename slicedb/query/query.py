@@ -1,0 +1,250 @@
+"""A lazy query: a text over a database, run by the verb that asks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+from slicedb.errors import QueryError
+from slicedb.query.plan import Plan
+from slicedb.query.text import read
+from slicedb.schema import SAMPLES, keys_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from PIL.Image import Image
+
+    from slicedb.query.engine import Engine
+    from slicedb.query.explain import Explanation
+
+_LATE = 20_000
+"""Rows up to which the columns of `*` are taken by key instead of loaded for all samples."""
+
+
+class Query:
+    """An ordered set of samples, or a table of figures, described by a text.
+
+    Nothing is read until a verb asks, and each verb asks the database as it is then.
+    `repr` gives the text; a notebook shows the pictures.
+    """
+
+    def __init__(
+        self, engine: Engine, text: str, *, at: dict[str, int] | None = None, files: bool = False
+    ) -> None:
+        self._engine = engine
+        self.text = text
+        self.at = at
+        self.files = files
+
+    def plan(self) -> Plan:
+        """Return the plan, bound to the schema as it is now."""
+        return self._engine.plan(self.text, self.at, self.files)
+
+    @property
+    def is_rows(self) -> bool:
+        """Whether the result is samples (it shows `id`), so that it can be a slice."""
+        return self.plan().is_rows
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of the columns of the result."""
+        plan = self.plan()
+        return [name for name, _ in plan.columns if name not in plan.hidden]
+
+    # --- samples ------------------------------------------------------------------------------
+
+    def count(self) -> int:
+        """Return the number of samples."""
+        plan = self._rows("count")
+        if plan.bound.top is None:
+            return len(self.keys())
+        runner = self._engine.run(plan)
+        return int(runner.fetch("count(*) AS n", narrow=True, ordered=False)["n"][0].as_py())
+
+    def keys(self) -> np.ndarray:
+        """Return int64 (n,): the keys of the samples, in order, each once."""
+        plan = self._rows("keys")
+        if plan.bound.narrows:
+            found = self._engine.run(plan).fetch('"key"', narrow=True)["key"].to_numpy()
+            return np.asarray(found, dtype=np.int64)
+        ids = self._engine.run(plan).fetch(_id(plan))["id"].drop_null()
+        listed = list(dict.fromkeys(str(value) for value in ids.to_pylist()))
+        return self._engine.known(plan, keys_of(listed))
+
+    def ids(self) -> list[str]:
+        """Return the ids of the samples, in order, each once."""
+        plan = self._rows("ids")
+        if plan.bound.narrows:
+            return list(self._engine.run(plan).fetch('"id"', narrow=True)["id"].to_pylist())
+        ids = self._engine.run(plan).fetch(_id(plan))["id"].drop_null()
+        listed = list(dict.fromkeys(str(value) for value in ids.to_pylist()))
+        keys = keys_of(listed)
+        known = np.isin(keys, self._engine.known(plan, keys))
+        return [name for name, keep in zip(listed, known) if keep]
+
+    def scores(self) -> np.ndarray | None:
+        """Return float32 (n,) in the order of `ids`: what similarity orders by, or the first term.
+
+        None when the text has no term of meaning, or is a SELECT that lists its columns.
+        """
+        plan = self._rows("scores")
+        if not plan.bound.narrows or plan.score_slot is None:
+            return None
+        column = self._engine.run(plan).fetch(f'"{plan.score_slot}" AS s', narrow=True)["s"]
+        return np.asarray(column.to_numpy(), dtype=np.float32)
+
+    def images(self, n: int | None = None) -> list[Image]:
+        """Return the pictures of the first `n` samples, or of all of them, decoded."""
+        from slicedb import media
+
+        keys = (self if n is None else self.limit(n)).keys()
+        return [media.decode(data) for _, data in self._engine.store.read_images(keys)]
+
+    def _rows(self, verb: str) -> Plan:
+        plan = self.plan()
+        if not plan.is_rows:
+            raise QueryError(
+                f"{verb}() needs samples, and this query gives {', '.join(self.columns)}.",
+                "select id, or read the result with to_arrow().",
+                text=self.text,
+            )
+        return plan
+
+    # --- tables -------------------------------------------------------------------------------
+
+    def to_arrow(self, columns: list[str] | None = None) -> pa.Table:
+        """Return the result as an Arrow table.
+
+        Args:
+            columns: the columns of the result to keep; None keeps all.
+        """
+        plan = self.plan()
+        table = self._late(plan) if plan.bound.narrows else None
+        if table is None:
+            table = self._engine.run(plan).fetch()
+        shown = [n for n in table.column_names if n not in plan.hidden and not n.startswith("~")]
+        if columns is not None:
+            missing = [c for c in columns if c not in shown]
+            if missing:
+                from slicedb.errors import BindError, did_you_mean
+
+                hint = did_you_mean(missing[0], shown, "columns")
+                raise BindError(f"No column '{missing[0]}' in the result.", hint, text=self.text)
+            shown = columns
+        return table.select(shown)
+
+    def _late(self, plan: Plan) -> pa.Table | None:
+        """Return the result with the columns of `*` taken by key, or None when that costs more."""
+        found = self._engine.run(plan).fetch(narrow=True)
+        names = [name for name, _ in plan.columns if name not in plan.hidden]
+        assert plan.bound.top is not None and plan.bound.top.table is not None
+        stored = plan.bound.top.table
+        rest = [n for n in names if n not in found.column_names]
+        if len(found) > _LATE or any(n not in stored.types for n in rest):
+            return None
+        taken = (
+            self._engine.store.take(SAMPLES, found["key"].to_numpy(), rest, version=stored.version)
+            if rest
+            else None
+        )
+        fields = {n: found[n] if taken is None or n not in rest else taken[n] for n in names}
+        return pa.table(fields)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return the result as a pandas frame."""
+        return self.to_arrow().to_pandas()
+
+    def explain(self, run: bool = True) -> Explanation:
+        """Return the plan: tables and columns read, terms, and what each step took.
+
+        Args:
+            run: False binds only, and shows no figures.
+        """
+        from slicedb.query.explain import explain
+
+        return explain(self._engine, self.plan(), run)
+
+    # --- algebra ------------------------------------------------------------------------------
+
+    def _with(self, text: str, other: Query | None = None) -> Query:
+        files = self.files or (other is not None and other.files)
+        return self._engine.query(text, at=self.at, files=files)
+
+    def limit(self, n: int) -> Query:
+        """Return the first `n` of this query."""
+        if n < 0:
+            raise QueryError(f"limit({n}) is negative.", text=self.text)
+        plan = self.plan()
+        if not any("LIMIT" in m["type"] for m in plan.bound.tree["modifiers"]):
+            return self._with(f"{_bare(self.text)}\nLIMIT {n}")
+        return self._with(f"SELECT * FROM (\n{_whole(self)}\n) LIMIT {n}")
+
+    def where(self, text: str) -> Query:
+        """Return the samples of this query that a further predicate holds for."""
+        return self & self._engine.query(text, at=self.at, files=self.files)
+
+    def __and__(self, other: Query | str) -> Query:
+        other = self._other(other)
+        return self._with(f"{_predicate(self)} AND {_predicate(other)}", other)
+
+    def __or__(self, other: Query | str) -> Query:
+        other = self._other(other)
+        return self._with(f"{_predicate(self)} OR {_predicate(other)}", other)
+
+    def __invert__(self) -> Query:
+        return self._with(f"{_predicate(self)} IS NOT TRUE")
+
+    def _other(self, other: Query | str) -> Query:
+        return other if isinstance(other, Query) else self._engine.query(other, at=self.at)
+
+    # --- showing ------------------------------------------------------------------------------
+
+    def __len__(self) -> int:
+        return self.count()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.ids())
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __repr__(self) -> str:
+        return self.text or "SELECT * FROM samples"
+
+    def _repr_html_(self) -> str:
+        from slicedb.query.notebook import html
+
+        return html(self)
+
+
+def _id(plan: Plan) -> str:
+    name = next(name for name, _ in plan.columns if name.lower() == "id")
+    return f'"{name}" AS id'
+
+
+def _bare(text: str) -> str:
+    """Return the text without a last semicolon."""
+    return re.sub(r";\s*$", "", text)
+
+
+def _whole(query: Query) -> str:
+    """Return the text as a whole SELECT."""
+    source = read(query.text)
+    if not source.is_predicate:
+        return _bare(query.text)
+    return source.sql.decode()
+
+
+def _predicate(query: Query) -> str:
+    """Return the text as a predicate: itself in parentheses, or membership in its rows."""
+    plan = query.plan()
+    source = plan.bound.source
+    if source.is_predicate and not plan.is_ordered and not plan.bound.tree["qualify"]:
+        return f"({_bare(query.text)}\n)" if source.tokens[4:] else "(true)"
+    query._rows("&, | and ~")
+    column = "key" if plan.bound.narrows else "id"
+    return f"(samples.{column} IN (SELECT {column} FROM (\n{_whole(query)}\n)))"

@@ -1,0 +1,202 @@
+"""Exact similarity: a half-precision matrix of embeddings, memory-mapped, by (table, version).
+
+A score is the half-precision product of two unit vectors. It depends on the row and the target
+alone, never on which other rows are scored with it, so that a cut gives the same members
+whichever way a query is run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from slicedb.query.catalog import TableInfo
+
+if TYPE_CHECKING:
+    from slicedb.store import Store
+
+_SMALL = 4_000_000
+"""Numbers in a matrix below which NumPy does the product and torch is not imported."""
+_CHUNK = 131_072
+"""Rows scored between two looks at the clock."""
+
+
+class Matrix:
+    """The unit vectors of one embeddings table at one version.
+
+    Args:
+        keys: int64 (n,).
+        vectors: float16 (n, d), unit length; NaN where a vector is missing.
+    """
+
+    def __init__(self, keys: np.ndarray, vectors: np.ndarray) -> None:
+        self.keys = keys
+        self.vectors = vectors
+        self._order: np.ndarray | None = None
+        self._wide: np.ndarray | None = None
+        self._places: tuple[np.ndarray, np.ndarray] | None = None
+
+    @property
+    def dim(self) -> int:
+        """Width of a vector."""
+        return int(self.vectors.shape[1])
+
+    def places(self, keys: np.ndarray) -> np.ndarray:
+        """Return int64 (m,): the row of each key, -1 where it has none. The last is cached."""
+        last = self._places
+        if last is not None and last[0] is keys:
+            return last[1]
+        found = self._find(keys)
+        if len(keys) == len(self.keys):
+            self._places = (keys, found)
+        return found
+
+    def _find(self, keys: np.ndarray) -> np.ndarray:
+        if not len(self.keys):
+            return np.full(len(keys), -1, dtype=np.int64)
+        if len(keys) == len(self.keys) and np.array_equal(keys, self.keys):
+            return np.arange(len(keys))
+        if self._order is None:
+            self._order = np.argsort(self.keys, kind="stable")
+        ordered = self.keys[self._order]
+        at = np.minimum(np.searchsorted(ordered, keys), len(ordered) - 1)
+        found: np.ndarray = np.where(ordered[at] == keys, self._order[at], -1)
+        return found
+
+    def scores(
+        self,
+        targets: np.ndarray,
+        rows: np.ndarray | None = None,
+        check: Callable[[], None] = lambda: None,
+    ) -> np.ndarray:
+        """Return the cosine of each row with each target.
+
+        Args:
+            targets: float32 (t, d), unit length.
+            rows: int64 (m,) places of rows; None scores all.
+            check: called between chunks; raises to stop.
+
+        Returns:
+            float32 (t, m), NaN where a vector is missing.
+        """
+        if self.vectors.size <= _SMALL:
+            return self._small(targets, rows)
+        import torch
+
+        queries = torch.from_numpy(np.ascontiguousarray(targets, dtype=np.float32)).half()
+        n = len(self.vectors) if rows is None else len(rows)
+        out = torch.empty((len(targets), n), dtype=torch.float32)
+        for start in range(0, n, _CHUNK):
+            check()
+            part = slice(start, min(start + _CHUNK, n))
+            block = self.vectors[part] if rows is None else self.vectors[rows[part]]
+            half = torch.from_numpy(block)  # (m, d)
+            for number, query in enumerate(queries):
+                out[number, part] = half @ query  # (m, d) @ (d,) -> (m,)
+        scores: np.ndarray = out.numpy()
+        return scores
+
+    def _small(self, targets: np.ndarray, rows: np.ndarray | None) -> np.ndarray:
+        if self._wide is None:
+            self._wide = np.asarray(self.vectors, dtype=np.float32)
+        rounded = np.asarray(targets).astype(np.float16).astype(np.float32)
+        found = np.stack([self._wide @ target for target in rounded])  # (t, n)
+        found = found.astype(np.float16).astype(np.float32)
+        return found if rows is None else found[:, rows]
+
+
+class Vectors:
+    """The matrices of one database, memory-mapped from its cache directory."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._open: dict[tuple[str, int], Matrix] = {}
+        self._lock = threading.Lock()
+
+    def matrix(self, info: TableInfo) -> Matrix:
+        """Return the matrix of an embeddings table, and build its file when it is missing."""
+        slot = (info.name, info.version)
+        with self._lock:
+            if slot not in self._open:
+                for old in [s for s in self._open if s[0] == info.name][:-1]:
+                    del self._open[old]
+                self._open[slot] = self._load(info)
+            return self._open[slot]
+
+    def _load(self, info: TableInfo) -> Matrix:
+        try:
+            folder = self._store.cache_dir / "vectors" / f"{info.name}@{info.version}"
+            if not (folder / "vectors.npy").is_file():
+                self._build(info, folder)
+            # copy-on-write, since torch wants memory it could write to
+            vectors = np.load(folder / "vectors.npy", mmap_mode="c")
+            return Matrix(np.load(folder / "keys.npy"), vectors)
+        except OSError:
+            keys, vectors = self._empty(info, None)
+            self._fill(info, keys, vectors)
+            return Matrix(keys, vectors)
+
+    def _empty(self, info: TableInfo, folder: Path | None) -> tuple[np.ndarray, np.ndarray]:
+        shape = (self._store.count(info.name, info.version), info.types["vector"].list_size)
+        if folder is None or not shape[0]:
+            return np.empty(shape[0], np.int64), np.empty(shape, np.float16)
+        path = str(folder / "vectors.npy")
+        file: Any = np.lib.format.open_memmap(path, mode="w+", dtype=np.float16, shape=shape)
+        return np.empty(shape[0], np.int64), file
+
+    def _build(self, info: TableInfo, folder: Path) -> None:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(prefix=".new-", dir=folder.parent))
+        try:
+            keys, vectors = self._empty(info, scratch)
+            self._fill(info, keys, vectors)
+            if isinstance(vectors, np.memmap):
+                vectors.flush()
+            else:
+                np.save(scratch / "vectors.npy", vectors)
+            np.save(scratch / "keys.npy", keys)
+            # another process may have built the same one first
+            with contextlib.suppress(OSError):
+                os.rename(scratch, folder)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+        self._remove_old(info, folder)
+
+    def _fill(self, info: TableInfo, keys: np.ndarray, vectors: np.ndarray) -> None:
+        done = 0
+        batches = self._store.scan(
+            info.name, ["key", "vector"], version=info.version, batch_size=16_384
+        )
+        for batch in batches:
+            part = slice(done, done + batch.num_rows)
+            keys[part] = batch["key"].to_numpy(zero_copy_only=False)
+            vectors[part] = unit_rows(batch["vector"])
+            done += batch.num_rows
+
+    def _remove_old(self, info: TableInfo, keep: Path) -> None:
+        for other in keep.parent.glob(f"{info.name}@*"):
+            version = other.name.rsplit("@", 1)[1]
+            if version.isdigit() and int(version) < info.version - 1:
+                shutil.rmtree(other, ignore_errors=True)
+
+
+def unit_rows(column: pa.Array) -> np.ndarray:
+    """Return float16 (n, d): unit vectors, NaN where a vector is null or has no length."""
+    size = column.type.list_size
+    flat = column.values.slice(column.offset * size, len(column) * size)
+    rows = flat.to_numpy(zero_copy_only=False).reshape(len(column), size).astype(np.float32)
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        rows = np.where(lengths > 0, rows / lengths, np.nan)
+    if column.null_count:
+        rows[~column.is_valid().to_numpy(zero_copy_only=False)] = np.nan
+    return rows.astype(np.float16)

@@ -1,0 +1,196 @@
+"""The functions SliceDB adds to DuckDB's, and the ones it takes away.
+
+One table of rows; the binder, the reference and `slicedb functions` read it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+ANY = 1_000_000
+
+
+@dataclass(frozen=True)
+class Word:
+    """One function of the query language."""
+
+    name: str
+    signature: str
+    returns: str
+    help: str
+    example: str
+    least: int = 1
+    """Fewest positional arguments."""
+    most: int = 1
+    """Most positional arguments."""
+    named: tuple[str, ...] = ()
+    """Names of the arguments written `name => value`."""
+
+
+WORDS: tuple[Word, ...] = (
+    Word(
+        "similarity",
+        "similarity(target, ... [, using => 'name'])",
+        "FLOAT",
+        "Cosine in [-1, 1] between the sample's embedding and the target; several targets are "
+        "averaged. A target is a text, image('file') or sample('id'). NULL where a sample has no "
+        "embedding.",
+        "SELECT * FROM samples ORDER BY similarity('a red square') DESC LIMIT 2",
+        most=ANY,
+        named=("using",),
+    ),
+    Word(
+        "matches",
+        "matches('text' [, minimum] [, using => 'name'])",
+        "BOOLEAN",
+        "Whether the text describes the sample better than a bank of background phrases do: its "
+        "share of the softmax over text and background is at least `minimum` (default 0.5). "
+        "Depends on the sample alone. NULL where a sample has no embedding.",
+        "matches('red') AND split = 'test'",
+        most=2,
+        named=("using",),
+    ),
+    Word(
+        "nearest",
+        "nearest(target, k [, using => 'name'])",
+        "BOOLEAN",
+        "Whether the sample is one of the k nearest to the target, exactly, among all samples "
+        "with status 'ok' and an embedding, whatever the rest of the query says.",
+        "nearest(sample('a1.png'), 3)",
+        least=2,
+        most=2,
+        named=("using",),
+    ),
+    Word(
+        "image",
+        "image('file')",
+        "target",
+        "An image file as the target of similarity or nearest. Allowed where the caller lets a "
+        "query read files: not in slices, not on the web page.",
+        "ORDER BY similarity(image('red.png')) DESC LIMIT 1",
+    ),
+    Word(
+        "sample",
+        "sample('id')",
+        "target",
+        "A sample of the database as the target of similarity or nearest.",
+        "similarity(sample('a1.png')) > 0.9",
+    ),
+    Word(
+        "in_slice",
+        "in_slice('name')",
+        "BOOLEAN",
+        "Whether the sample is in the slice. A live slice is run as part of the query, a frozen "
+        "one is its stored ids.",
+        "in_slice('reds') AND NOT m1.correct",
+    ),
+    Word(
+        "has_tag",
+        "has_tag('tag')",
+        "BOOLEAN",
+        "Whether the sample carries the tag; false where it has no tags.",
+        "has_tag('night')",
+    ),
+    Word(
+        "in_split",
+        "in_split('split')",
+        "BOOLEAN",
+        "Whether the sample is in the split; false where it has none.",
+        "in_split('test')",
+    ),
+    Word(
+        "has_object",
+        "has_object(['label'] [, min_area =>] [, max_area =>] [, min_score =>] [, max_score =>] "
+        "[, min_ratio =>] [, max_ratio =>] [, model => 'name'])",
+        "BOOLEAN",
+        "Whether the sample holds such an object: area in square pixels, ratio of width to height. "
+        "Reads `objects` of the sample, or of the model. NULL where `objects` is NULL.",
+        "has_object('car', min_area => 400)",
+        least=0,
+        named=(
+            "min_area",
+            "max_area",
+            "min_score",
+            "max_score",
+            "min_ratio",
+            "max_ratio",
+            "model",
+        ),
+    ),
+    Word(
+        "count_objects",
+        "count_objects(['label'] [, the options of has_object])",
+        "BIGINT",
+        "How many such objects the sample holds. NULL where `objects` is NULL.",
+        "count_objects('car') > 1",
+        least=0,
+        named=(
+            "min_area",
+            "max_area",
+            "min_score",
+            "max_score",
+            "min_ratio",
+            "max_ratio",
+            "model",
+        ),
+    ),
+)
+
+BY_NAME = {word.name: word for word in WORDS}
+
+TARGETS = frozenset({"image", "sample"})
+"""Words that stand only inside similarity and nearest."""
+
+FORBIDDEN = frozenset(
+    {
+        "getenv",
+        "getvariable",
+        "current_setting",
+        "set_config",
+        "nextval",
+        "currval",
+        "write_log",
+        "sleep_ms",
+        "pg_sleep",
+        "parse_duckdb_log_message",
+        "current_query",
+        "query",
+        "query_table",
+        "getconfig",
+        "read_text",
+        "read_blob",
+        "glob",
+        "current_connection_id",
+        "current_query_id",
+        "current_transaction_id",
+        "txid_current",
+        "in_search_path",
+        "current_schemas",
+        "current_database",
+        "current_catalog",
+    }
+)
+"""DuckDB functions that tell of, or change, things outside the data."""
+
+TABLE_FUNCTIONS = frozenset(
+    {"range", "generate_series", "unnest", "json_each", "json_tree", "repeat", "repeat_row"}
+)
+"""The table functions a query may call; every other one reads files or internals."""
+
+
+def functions() -> list[dict[str, str]]:
+    """Return one row a function: name, signature, returns, help, example.
+
+    >>> [row["name"] for row in functions()][:2]
+    ['similarity', 'matches']
+    """
+    return [
+        {
+            "name": word.name,
+            "signature": word.signature,
+            "returns": word.returns,
+            "help": word.help,
+            "example": word.example,
+        }
+        for word in WORDS
+    ]
