@@ -205,9 +205,8 @@ class TorchClassifier(Model):
 
         before = self.device
         training = [m for m in getattr(self.module, "modules", tuple)() if m.training]
-        exported = not hasattr(self.module, "train") or not training
         try:
-            if not exported:
+            if training:
                 self.module.eval()
             if hasattr(self.module, "to") and before is not None:
                 self.module.to(device=device, memory_format=torch.channels_last)

@@ -149,7 +149,7 @@ def read_program(path: Path) -> tuple[Any, tuple[int, int] | None]:
             return _onnx(path)
         if path.suffix == ".pt2":
             program = torch.export.load(path)
-            return program.module(), None
+            return Exported(program), _input_size(program)
         return torch.jit.load(str(path), map_location="cpu"), None
     except ModelError:
         raise
@@ -172,6 +172,38 @@ def _onnx(path: Path) -> tuple[Any, tuple[int, int] | None]:
     height, width = session.get_inputs()[0].shape[2:4]
     fixed = isinstance(height, int) and isinstance(width, int)
     return OnnxModule(session, path), (height, width) if fixed else None
+
+
+def _input_size(program: Any) -> tuple[int, int] | None:
+    """Return the (height, width) of the images a program was exported with."""
+    try:
+        height, width = program.example_inputs[0][0].shape[-2:]
+        return int(height), int(width)
+    except (AttributeError, IndexError, TypeError, ValueError):
+        return None
+
+
+class Exported:
+    """A `torch.export` program with the interface of a module; it knows no training mode."""
+
+    def __init__(self, program: Any) -> None:
+        self._program = program
+        self._module = program.module()
+
+    def __call__(self, images: Any) -> Any:
+        return self._module(images.contiguous())
+
+    def to(self, device: Any, memory_format: Any = None) -> None:
+        self._module.to(device)
+
+    def state_dict(self) -> dict[str, Any]:
+        return dict(self._program.state_dict)
+
+    def parameters(self) -> list[Any]:
+        return list(self._module.parameters())
+
+    def __repr__(self) -> str:
+        return f"Exported({self._program.graph_module.code})"
 
 
 class OnnxModule:

@@ -19,7 +19,7 @@ from slicedb.predictions.checks import Checker, Part
 from slicedb.predictions.files import parts_of, read
 from slicedb.predictions.tables import FINGERPRINT, LOGGED, classes_of, create, table_of
 from slicedb.predictions.truth import truth_of
-from slicedb.schema import SAMPLES, content_of, keys_of
+from slicedb.schema import SAMPLES, content_of, keys_of, predictions_schema
 from slicedb.store import Store
 
 
@@ -168,7 +168,13 @@ class PredictionLog:
         self._checker.classes = before
 
     def _store_rows(self) -> None:
-        table = pa.concat_tables([self._columns(part) for part in self._parts])
+        if len({part.probabilities is None for part in self._parts}) == 2:
+            raise PredictionError(
+                "Some batches were logged with probabilities and some without.",
+                "give all of them the same.",
+            )
+        tables = [self._columns(part) for part in self._parts]
+        table = pa.concat_tables(tables, promote_options="permissive")
         name = table_of(self.model)
         made = not self._store.has(name)
         if not made and self._replace:
@@ -176,7 +182,8 @@ class PredictionLog:
             made = True
         if made:
             width = table.schema.field("probabilities").type.list_size if _wide(table) else None
-            extra = [table.schema.field(n) for n in self._parts[0].columns]
+            own = predictions_schema(1).names
+            extra = [field for field in table.schema if field.name not in own]
             create(self._store, self.model, self.classes, LOGGED, width=width, extra=extra)
         elif _wide(table) != ("probabilities" in self._store.schema(name).names):
             raise PredictionError(
@@ -204,7 +211,9 @@ class PredictionLog:
         else:
             columns = {
                 "prediction": pa.array(part.prediction, pa.string()),
-                "confidence": pa.array(part.confidence, pa.float32(), from_pandas=True),
+                "confidence": pa.nulls(n, pa.float32())
+                if part.confidence is None
+                else pa.array(part.confidence, pa.float32()),
                 "margin": pa.nulls(n, pa.float32()),
                 "entropy": pa.nulls(n, pa.float32()),
             }
