@@ -12,7 +12,7 @@ from fakes_judge import FakeAsk, add_predictions, add_samples
 
 from slicedb import stats, suite
 from slicedb.errors import CheckError, SliceError, UnknownModelError
-from slicedb.slices import Slice, Slices
+from slicedb.slices import Slice
 from slicedb.store import Store
 from slicedb.suite import Report
 
@@ -40,12 +40,12 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 
 @pytest.fixture(scope="module")
-def slices(store: Store) -> Slices:
-    return FakeAsk(store).slices
+def slices(store: Store) -> FakeAsk:
+    return FakeAsk(store)
 
 
-def slice_of(slices: Slices, name: str, text: str, *expect: str, **options: object) -> Slice:
-    return slices.add(name, text, expect=expect, replace=True, **options)  # type: ignore[arg-type]
+def slice_of(ask: FakeAsk, name: str, text: str, *expect: str, **options: object) -> Slice:
+    return Slice(name, text, expect=expect, answer=lambda: ask(text), **options)  # type: ignore[arg-type]
 
 
 def run(store: Store, chosen: Slice | Sequence[Slice], **options: object) -> Report:
@@ -81,19 +81,19 @@ def run(store: Store, chosen: Slice | Sequence[Slice], **options: object) -> Rep
         ("share of train >= 0.5", "PASS"),
     ],
 )
-def test_verdicts_against_a_bound(store: Store, slices: Slices, expect: str, verdict: str) -> None:
+def test_verdicts_against_a_bound(store: Store, slices: FakeAsk, expect: str, verdict: str) -> None:
     result = run(store, slice_of(slices, "all", "true", expect)).results[0]
     assert result.verdict == verdict, result
 
 
-def test_bounds_are_one_sided_clopper_pearson(store: Store, slices: Slices) -> None:
+def test_bounds_are_one_sided_clopper_pearson(store: Store, slices: FakeAsk) -> None:
     result = run(store, slice_of(slices, "all", "label IS NOT NULL", "accuracy >= 0.85")).results[0]
     assert (result.value, result.n, result.left_out) == (0.9, 400, 0)
     expected = stats.clopper_pearson(360, 400, 0.95, sides=1)
     assert (result.low, result.high) == pytest.approx(tuple(expected))
 
 
-def test_inconclusive_says_how_many_samples_settle_it(store: Store, slices: Slices) -> None:
+def test_inconclusive_says_how_many_samples_settle_it(store: Store, slices: FakeAsk) -> None:
     result = run(store, slice_of(slices, "all", "true", "accuracy >= 0.89")).results[0]
     assert result.verdict == "INCONCLUSIVE" and result.needed is not None
     n = result.needed
@@ -102,22 +102,22 @@ def test_inconclusive_says_how_many_samples_settle_it(store: Store, slices: Slic
     assert f"about {n:,} samples would settle it" in result.message
 
 
-def test_a_bound_equal_to_the_value_is_never_settled(store: Store, slices: Slices) -> None:
+def test_a_bound_equal_to_the_value_is_never_settled(store: Store, slices: FakeAsk) -> None:
     result = run(store, slice_of(slices, "all", "true", "accuracy >= 0.9")).results[0]
     assert result.needed is None and "leave a margin" in result.message
 
 
-def test_decide_point_compares_the_value_alone(store: Store, slices: Slices) -> None:
+def test_decide_point_compares_the_value_alone(store: Store, slices: FakeAsk) -> None:
     chosen = slice_of(slices, "all", "true", "accuracy >= 0.9", "accuracy > 0.9", decide="point")
     assert [r.verdict for r in run(store, chosen).results] == ["PASS", "FAIL"]
 
 
-def test_samples_without_a_label_are_left_out_and_said_so(store: Store, slices: Slices) -> None:
+def test_samples_without_a_label_are_left_out_and_said_so(store: Store, slices: FakeAsk) -> None:
     result = run(store, slice_of(slices, "all", "true", "accuracy >= 0.85")).results[0]
     assert (result.n, result.left_out) == (400, 1) and "1 without label" in result.message
 
 
-def test_small_slices_report_but_do_not_gate(store: Store, slices: Slices) -> None:
+def test_small_slices_report_but_do_not_gate(store: Store, slices: FakeAsk) -> None:
     few = slice_of(slices, "few", "id >= '391' AND id < '400'", "accuracy >= 0.9", "count >= 9")
     result, count = run(store, few).results
     assert (result.verdict, result.value, result.n) == ("INCONCLUSIVE", 0.0, 9)
@@ -126,7 +126,7 @@ def test_small_slices_report_but_do_not_gate(store: Store, slices: Slices) -> No
     assert run(store, few, minimum=5).results[0].verdict == "FAIL"
 
 
-def test_an_empty_slice_is_undefined_not_zero(store: Store, slices: Slices) -> None:
+def test_an_empty_slice_is_undefined_not_zero(store: Store, slices: FakeAsk) -> None:
     empty = slice_of(slices, "none", "false", "accuracy >= 0.5", "count >= 1", "f1 of cat > 0.5")
     result, count, f1 = run(store, empty).results
     assert np.isnan(result.value) and result.verdict == f1.verdict == "INCONCLUSIVE"
@@ -134,7 +134,7 @@ def test_an_empty_slice_is_undefined_not_zero(store: Store, slices: Slices) -> N
     assert (count.verdict, count.value) == ("FAIL", 0.0)
 
 
-def test_per_class_is_one_result_a_class(store: Store, slices: Slices) -> None:
+def test_per_class_is_one_result_a_class(store: Store, slices: FakeAsk) -> None:
     results = run(store, slice_of(slices, "all", "true", "accuracy per class >= 0.8")).results
     assert [r.check for r in results] == [
         "accuracy of bird >= 0.8", "accuracy of cat >= 0.8", "accuracy of dog >= 0.8",
@@ -143,7 +143,7 @@ def test_per_class_is_one_result_a_class(store: Store, slices: Slices) -> None:
     assert "no sample has the label" in results[0].message
 
 
-def test_the_worst_samples_come_first(store: Store, slices: Slices) -> None:
+def test_the_worst_samples_come_first(store: Store, slices: FakeAsk) -> None:
     result = run(store, slice_of(slices, "all", "true", "accuracy >= 0.95")).results[0]
     assert len(result.worst_ids) == 5 and all(i >= "360.jpg" for i in result.worst_ids)
 
@@ -151,7 +151,7 @@ def test_the_worst_samples_come_first(store: Store, slices: Slices) -> None:
 # --- baselines ------------------------------------------------------------------------------------
 
 
-def test_a_worse_model_fails_against_its_baseline(store: Store, slices: Slices) -> None:
+def test_a_worse_model_fails_against_its_baseline(store: Store, slices: FakeAsk) -> None:
     chosen = slice_of(slices, "all", "true", "accuracy no worse than baseline by 0.02")
     result = run(store, chosen, model="bad", baseline="good").results[0]
     assert result.verdict == "FAIL" and result.value == pytest.approx(-0.3)
@@ -165,7 +165,7 @@ def test_a_worse_model_fails_against_its_baseline(store: Store, slices: Slices) 
     ("margin", "verdict"), [("by 0.02", "PASS"), ("by 0.001", "INCONCLUSIVE"), ("", "INCONCLUSIVE")]
 )
 def test_the_same_model_passes_with_a_margin(
-    store: Store, slices: Slices, margin: str, verdict: str
+    store: Store, slices: FakeAsk, margin: str, verdict: str
 ) -> None:
     chosen = slice_of(slices, "all", "true", f"accuracy no worse than baseline {margin}")
     result = run(store, chosen, model="same", baseline="good").results[0]
@@ -178,7 +178,7 @@ def test_the_same_model_passes_with_a_margin(
     ["accuracy of cat", "balanced_accuracy", "f1", "precision of dog", "log_loss", "brier", "ece",
      "auroc", "top_1"],
 )  # fmt: skip
-def test_every_metric_compares_with_a_baseline(store: Store, slices: Slices, metric: str) -> None:
+def test_every_metric_compares_with_a_baseline(store: Store, slices: FakeAsk, metric: str) -> None:
     chosen = slice_of(slices, "all", "true", f"{metric} no worse than good by 0.05")
     assert run(store, chosen, model="bad").results[0].verdict == "FAIL"
     chosen = slice_of(slices, "all", "true", f"{metric} no worse than bad by 0.05")
@@ -186,7 +186,7 @@ def test_every_metric_compares_with_a_baseline(store: Store, slices: Slices, met
 
 
 def test_a_baseline_that_saw_other_samples_counts_the_common_ones(
-    store: Store, slices: Slices
+    store: Store, slices: FakeAsk
 ) -> None:
     chosen = slice_of(slices, "all", "true", "accuracy no worse than half by 0.1")
     result = run(store, chosen).results[0]
@@ -194,7 +194,7 @@ def test_a_baseline_that_saw_other_samples_counts_the_common_ones(
     assert "201 not seen by both models left out" in result.message
 
 
-def test_without_a_baseline_the_comparison_is_inconclusive(store: Store, slices: Slices) -> None:
+def test_without_a_baseline_the_comparison_is_inconclusive(store: Store, slices: FakeAsk) -> None:
     chosen = slice_of(slices, "all", "true", "accuracy no worse than baseline")
     report = run(store, chosen)
     assert report.results[0].verdict == "INCONCLUSIVE" and report.ok
@@ -205,7 +205,7 @@ def test_without_a_baseline_the_comparison_is_inconclusive(store: Store, slices:
 # --- the suite ------------------------------------------------------------------------------------
 
 
-def test_fail_is_counted_over_the_suite(store: Store, slices: Slices) -> None:
+def test_fail_is_counted_over_the_suite(store: Store, slices: FakeAsk) -> None:
     border = slice_of(slices, "s", "label IS NOT NULL", "accuracy >= 0.926")
     assert run(store, border).results[0].verdict == "FAIL"
     many = [slice_of(slices, f"s{i}", "label IS NOT NULL", "accuracy >= 0.926") for i in range(20)]
@@ -215,7 +215,7 @@ def test_fail_is_counted_over_the_suite(store: Store, slices: Slices) -> None:
     assert {r.verdict for r in run(store, many, correction="none").results} == {"FAIL"}
 
 
-def test_max_t_keeps_power_for_slices_that_overlap(store: Store, slices: Slices) -> None:
+def test_max_t_keeps_power_for_slices_that_overlap(store: Store, slices: FakeAsk) -> None:
     text = "id >= '352' AND id < '362' OR id < '100'"  # 8 regressions, 2 wrong in both
     many = [slice_of(slices, f"t{i}", text, "accuracy no worse than good") for i in range(20)]
     verdicts = {
@@ -225,14 +225,14 @@ def test_max_t_keeps_power_for_slices_that_overlap(store: Store, slices: Slices)
     assert verdicts == {"auto": {"FAIL"}, "max-t": {"FAIL"}, "holm": {"INCONCLUSIVE"}}
 
 
-def test_exit_codes(store: Store, slices: Slices) -> None:
+def test_exit_codes(store: Store, slices: FakeAsk) -> None:
     fail = slice_of(slices, "a", "true", "accuracy >= 0.99")
     unsure = slice_of(slices, "b", "true", "accuracy >= 0.89")
     assert (run(store, fail).ok, run(store, fail).exit_code) == (False, 1)
     assert (run(store, unsure).exit_code, run(store, unsure, strict=True).exit_code) == (0, 1)
 
 
-def test_missing_predictions_are_filled_in_one_call_a_model(store: Store, slices: Slices) -> None:
+def test_missing_predictions_are_filled_in_one_call_a_model(store: Store, slices: FakeAsk) -> None:
     calls: list[tuple[str, int]] = []
     chosen = [
         slice_of(slices, "a", "label = 'cat'", "accuracy no worse than baseline"),
@@ -242,8 +242,8 @@ def test_missing_predictions_are_filled_in_one_call_a_model(store: Store, slices
     assert calls == [("good", 400), ("bad", 400)]
 
 
-def test_the_holdout_alone_is_judged(store: Store, slices: Slices) -> None:
-    chosen = slice_of(slices, "a", "true", "accuracy >= 0.1", "count >= 400", holdout="25%")
+def test_the_holdout_alone_is_judged(store: Store, slices: FakeAsk) -> None:
+    chosen = slice_of(slices, "a", "true", "accuracy >= 0.1", "count >= 400", holdout=0.25)
     accuracy, count = run(store, chosen).results
     assert 60 < accuracy.n < 140 and count.value == 401
 
@@ -258,14 +258,14 @@ def test_the_holdout_alone_is_judged(store: Store, slices: Slices) -> None:
     ],
 )
 def test_what_does_not_exist_comes_with_a_hint(
-    store: Store, slices: Slices, expect: str, model: str, message: str
+    store: Store, slices: FakeAsk, expect: str, model: str, message: str
 ) -> None:
     chosen = slice_of(slices, "a", "true", expect)
     with pytest.raises((CheckError, UnknownModelError), match=message):
         run(store, chosen, model=model)
 
 
-def test_a_run_is_written_down(store: Store, slices: Slices) -> None:
+def test_a_run_is_written_down(store: Store, slices: FakeAsk) -> None:
     chosen = slice_of(slices, "a", "true", "accuracy >= 0.85", "f1 of bird >= 0.5")
     report = run(store, chosen, write=True)
     row = next(r for r in store.table("runs").to_pylist() if r["id"] == report.run)

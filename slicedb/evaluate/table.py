@@ -162,7 +162,7 @@ def estimates(judged: Judged, members: Membership, wanted: Sequence[Metric]) -> 
         elif metric.state.kind == "codes" and len(members) * width > 50_000_000:
             parts = [m.compute(metric, m.update(metric, outcomes, part))
                      for _, part in members.blocks(width)]  # fmt: skip
-            found[metric.name] = Estimate(*(np.concatenate(c) for c in zip(*parts)))
+            found[metric.name] = Estimate.join(parts)
         else:
             if metric.state.name not in sums:
                 sums[metric.state.name] = m.update(metric, outcomes, members)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -20,6 +20,21 @@ class Estimate(NamedTuple):
     """float64 (s,): trials of a share (effective ones for averages), else samples."""
     error: Floats
     """float64 (s,): standard error; NaN where the size says it all."""
+    floor: Floats | None = None
+    """float64 (s,): what the lower bound starts from, where `value` is biased upwards."""
+
+    def at(self, i: int) -> Estimate:
+        """Return the estimate of one slice, arrays of shape (1,)."""
+        value, size, error, floor = self
+        one = slice(i, i + 1)
+        return Estimate(value[one], size[one], error[one], None if floor is None else floor[one])
+
+    @classmethod
+    def join(cls, parts: Sequence[Estimate]) -> Estimate:
+        """Return the estimates of several groups of slices, one after the other."""
+        value, size, error = (np.concatenate([p[k] for p in parts]) for k in range(3))
+        floors = [p.floor for p in parts if p.floor is not None]
+        return cls(value, size, error, np.concatenate(floors) if floors else None)
 
 
 class PerClass(NamedTuple):
@@ -149,10 +164,15 @@ def mean(sums: Floats) -> Estimate:
 def calibration(sums: Floats) -> Estimate:
     """Return the expected calibration error from the sums of the calibration state.
 
-    sum over bins |sum of (correct - confidence)| / n (Naeini et al., AAAI 2015). Its standard
-    error treats the sign of each bin's gap as known; the estimate is biased upwards when small.
+    sum over bins |sum of (correct - confidence)| / n (Naeini et al., AAAI 2015). That is biased
+    upwards: in a bin without any gap, chance still makes one. So the lower bound starts from a
+    cross-fitted value, in which one half of the samples says the sign of a bin's gap and the
+    other half its size: at most the true error on average. The upper bound starts from the value.
     """
-    n, squares, gaps = sums[:, 0], sums[:, 1], sums[:, 2:]
-    value = _divide(np.where(n > 0, np.abs(gaps).sum(axis=1), np.nan), n)
-    variance = _divide(np.maximum(squares - n * value**2, 0.0), np.where(n > 1, n - 1, np.nan))
-    return Estimate(value, n, np.sqrt(_divide(variance, n)))
+    n, squares = sums[:, 0], sums[:, 1]
+    first, second = np.split(sums[:, 2:], 2, axis=1)
+    value = _divide(np.where(n > 0, np.abs(first + second).sum(axis=1), np.nan), n)
+    crossed = (np.sign(first) * second + np.sign(second) * first).sum(axis=1)
+    floor = _divide(np.where(n > 0, crossed, np.nan), n)
+    error = np.sqrt(_divide(squares, np.where(n > 1, n * (n - 1), np.nan)))
+    return Estimate(value, n, error, floor)

@@ -76,12 +76,17 @@ def confidence_bins(confidence: Floats) -> Ints:
 
 
 def _calibration(outcomes: Outcomes) -> Floats:
-    """Return float64 (n, 2 + BINS): 1, the squared gap, and the gap in the column of its bin."""
+    """Return float64 (n, 2 + 2 BINS): 1, the squared gap, the gap in the column of half and bin.
+
+    The half is a bit of the confidence's hash, so that it does not depend on the other samples.
+    """
     assert outcomes.confidence is not None
     gap = outcomes.correct - outcomes.confidence
-    rows = np.zeros((outcomes.n, 2 + BINS))
+    rows = np.zeros((outcomes.n, 2 + 2 * BINS))
     rows[:, 0], rows[:, 1] = 1.0, gap**2
-    rows[np.arange(outcomes.n), 2 + confidence_bins(outcomes.confidence)] = gap
+    bits = outcomes.confidence.astype(np.float64).view(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    half = (bits >> np.uint64(63)).astype(np.int64)
+    rows[np.arange(outcomes.n), 2 + half * BINS + confidence_bins(outcomes.confidence)] = gap
     return rows
 
 

@@ -174,7 +174,7 @@ def compute_ranked(metric: Metric, outcomes: Outcomes, members: Membership) -> E
     parts = [metric.compute(metric.name, outcomes.take(rows)) for rows in members.positions]
     if not parts:
         return Estimate(np.empty(0), np.empty(0), np.empty(0))
-    return Estimate(*(np.concatenate(column) for column in zip(*parts)))
+    return Estimate.join(parts)
 
 
 def interval(
@@ -204,7 +204,8 @@ def interval(
 
     tail = stats.intervals.tail(confidence, sides)
     half = -stdtrit(np.maximum(found.size - 1, 1), tail) * found.error
-    return stats.Interval(found.value - half, found.value + half)
+    start = found.value if found.floor is None else found.floor
+    return stats.Interval(start - half, found.value + half)
 
 
 def p_value(
@@ -226,7 +227,8 @@ def p_value(
         return stats.proportion_p(_successes(found), size, bound, alternative)
     from scipy.special import stdtr
 
-    gap = found.value - bound
+    start = found.value if found.floor is None or alternative == "less" else found.floor
+    gap = start - bound
     with np.errstate(divide="ignore", invalid="ignore"):
         t = np.where((gap == 0) & (found.error == 0), 0.0, gap / found.error)
     df = np.maximum(found.size - 1, 1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -37,7 +37,7 @@ def judge(
     low, high = m.interval(metric, found, confidence, sides=1, guarantee=True)
     known = set(metric.needs) <= judged.outcomes.columns
     for i, trial in enumerate(trials):
-        one = Estimate(*(column[i : i + 1] for column in found))
+        one = found.at(i)
         trial.value, trial.low, trial.high = float(found.value[i]), float(low[i]), float(high[i])
         trial.n = int(members.sizes[i])
         trial.left_out = int(sizes[i]) - trial.n
@@ -60,7 +60,9 @@ def _reason(metric: Metric, known: bool, n: int) -> str:
     return metric.undefined if n else "no sample has both a label and a prediction"
 
 
-def _needed(metric: Metric, one: Estimate, trial: Trial, confidence: float):  # type: ignore[no-untyped-def]
+def _needed(
+    metric: Metric, one: Estimate, trial: Trial, confidence: float
+) -> Callable[[], int | None]:
     """Return the function that gives the samples that would settle a trial."""
     size, value, bound = float(one.size[0]), trial.value, trial.bound
     per_trial = trial.n / size if size else 1.0  # samples an effective trial stands for
@@ -74,7 +76,7 @@ def _needed(metric: Metric, one: Estimate, trial: Trial, confidence: float):  # 
         return None if found is None else int(np.ceil(found * per_trial))
 
     def by_mean() -> int | None:
-        half = (trial.high - trial.low) / 2
+        half = trial.high - value
         gap = abs(value - bound)
         return int(np.ceil(trial.n * (half / gap) ** 2)) if gap > 0 and trial.n else None
 

@@ -121,11 +121,13 @@ def _by_counts(trial: Trial, d: Floats, confidence: float) -> None:
     else:
         trial.p = float(stats.noninferiority_p(better, worse, n, margin, "less"))
 
+    z = stats.intervals.quantile(confidence, 1)
+
     def needs() -> int | None:
         def clears(k: int) -> bool:
-            scale = k / n
-            found = stats.paired_interval(better * scale, worse * scale, k, confidence, sides=1)
-            return bool(found.low > -margin or found.high < -margin)
+            scale = k / n  # a bound clears the margin where the score statistic there passes z
+            score = stats.paired_score(better * scale, worse * scale, k, -margin)
+            return bool(abs(score) > z)
 
         return None if trial.value == -margin else stats.n_to_clear(clears, n)
 

@@ -1,0 +1,291 @@
+"""Every metric against scikit-learn, a textbook value, or a few lines of numpy."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import sparse
+from sklearn import metrics as sk
+
+from slicedb import metrics as m
+from slicedb import stats
+from slicedb.errors import CheckError
+from slicedb.metrics import Estimate, Membership, Outcomes, states
+from slicedb.metrics.ranked import auroc, average_precision
+
+
+def draw(n: int, c: int, seed: int, skill: float = 2.0, kinds: int | None = None) -> Outcomes:
+    """Return n random outcomes of c classes; labels are of the first `kinds` classes alone."""
+    rng = np.random.default_rng(seed)
+    label = rng.integers(0, kinds or c, n)
+    logits = rng.normal(size=(n, c))
+    logits[np.arange(n), label] += skill
+    p = np.exp(logits)
+    p /= p.sum(axis=1, keepdims=True)
+    names = tuple(f"class{i}" for i in range(c))
+    return Outcomes(names, label, p.argmax(axis=1), p.max(axis=1), p)
+
+
+CASES = {
+    "random": draw(300, 5, 0),
+    "two classes": draw(80, 2, 1),
+    "one class": draw(60, 4, 2, kinds=1),
+    "all wrong": draw(50, 3, 3, skill=-50.0),
+    "all right": draw(50, 3, 4, skill=50.0),
+    "one sample": draw(1, 3, 5),
+    "class never seen": draw(200, 6, 6, kinds=4),
+}
+
+
+def value(name: str, outcomes: Outcomes, of: int | None = None) -> float:
+    metric = m.find(name)
+    if of is not None:
+        metric = m.for_class(metric, of)
+    members = Membership([np.arange(outcomes.n)], outcomes.n)
+    if metric.state.kind == "ranked":
+        return float(m.compute_ranked(metric, outcomes, members).value[0])
+    return float(m.compute(metric, m.update(metric, outcomes, members)).value[0])
+
+
+def prf(part: str, average: str) -> Callable[[Outcomes], float]:
+    score = {"precision": sk.precision_score, "recall": sk.recall_score, "f1": sk.f1_score}[part]
+    return lambda o: score(o.label, o.prediction, average=average, zero_division=np.nan)
+
+
+def one_hot(o: Outcomes) -> np.ndarray:
+    return np.eye(len(o.classes))[o.label]
+
+
+def ece(o: Outcomes) -> float:
+    total, edges = 0.0, np.linspace(0, 1, 16)
+    for low, high in itertools.pairwise(edges):
+        inside = (o.confidence > low) & (o.confidence <= high)  # type: ignore[operator]
+        if inside.any():
+            gap = o.correct[inside].mean() - o.confidence[inside].mean()  # type: ignore[index]
+            total += inside.mean() * abs(gap)
+    return total
+
+
+REFERENCES: dict[str, Callable[[Outcomes], float]] = {
+    "accuracy": lambda o: sk.accuracy_score(o.label, o.prediction),
+    "balanced_accuracy": lambda o: np.mean(
+        [np.mean(o.prediction[o.label == c] == c) for c in np.unique(o.label)]
+    ),
+    **{
+        f"{part}{suffix}": prf(part, average)
+        for part in ("precision", "recall", "f1")
+        for suffix, average in (("", "macro"), ("_micro", "micro"), ("_weighted", "weighted"))
+    },
+    "log_loss": lambda o: sk.log_loss(o.label, o.probabilities, labels=range(len(o.classes))),
+    "brier": lambda o: np.mean(((o.probabilities - one_hot(o)) ** 2).sum(axis=1)),
+    "ece": ece,
+    "top_1": lambda o: sk.accuracy_score(o.label, o.prediction),
+    "top_2": lambda o: np.mean(
+        [y in np.argsort(-p)[:2] for y, p in zip(o.label, o.probabilities)]  # type: ignore[arg-type]
+    ),
+    "count": lambda o: o.n,
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("name", REFERENCES)
+@pytest.mark.filterwarnings("ignore")
+def test_metric_equals_its_reference(name: str, case: str) -> None:
+    outcomes = CASES[case]
+    expected = REFERENCES[name](outcomes)
+    assert value(name, outcomes) == pytest.approx(expected, abs=1e-9, nan_ok=True)
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("part", ["precision", "recall", "f1"])
+@pytest.mark.filterwarnings("ignore")
+def test_per_class_equals_scikit_learn(part: str, case: str) -> None:
+    o = CASES[case]
+    score = {"precision": sk.precision_score, "recall": sk.recall_score, "f1": sk.f1_score}[part]
+    codes = list(range(len(o.classes)))
+    expected = score(o.label, o.prediction, average=None, labels=codes, zero_division=np.nan)
+    found = [value(part, o, c) for c in codes]
+    np.testing.assert_allclose(found, expected, atol=1e-9)
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(
+    ("name", "score"),
+    [("auroc", sk.roc_auc_score), ("average_precision", sk.average_precision_score)],
+)
+def test_areas_equal_scikit_learn(name: str, score: Any, case: str) -> None:
+    o = CASES[case]
+    defined = []
+    for c in range(len(o.classes)):
+        positive = o.label == c
+        found = value(name, o, c)
+        if positive.any() and (name == "average_precision" or not positive.all()):
+            expected = score(positive, o.scores(c))
+            assert found == pytest.approx(expected, abs=1e-9)
+            defined.append(expected)
+        else:
+            assert np.isnan(found)
+    mean = np.mean(defined) if defined else np.nan
+    assert value(name, o) == pytest.approx(mean, abs=1e-9, nan_ok=True)
+
+
+def test_areas_with_tied_scores_equal_scikit_learn() -> None:
+    rng = np.random.default_rng(0)
+    score, positive = rng.integers(0, 6, 200) / 5, rng.random(200) < 0.3
+    assert auroc(score, positive).value == pytest.approx(  # type: ignore[union-attr]
+        sk.roc_auc_score(positive, score), abs=1e-9
+    )
+    assert average_precision(score, positive).value == pytest.approx(  # type: ignore[union-attr]
+        sk.average_precision_score(positive, score), abs=1e-9
+    )
+
+
+def test_auroc_influence_is_delongs_variance() -> None:
+    rng = np.random.default_rng(1)
+    score, positive = rng.normal(size=60), rng.random(60) < 0.4
+    x, y = score[positive], score[~positive]
+    wins = (x[:, None] > y).astype(float)
+    expected = wins.mean(1).var(ddof=1) / len(x) + wins.mean(0).var(ddof=1) / len(y)
+    curve = auroc(score, positive)
+    assert curve is not None and (curve.influence**2).sum() == pytest.approx(expected, abs=1e-12)
+
+
+# --- undefined ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", [n for n in (*m.METRICS, "top_2") if n != "count"])
+def test_an_empty_slice_is_nan_not_zero(name: str) -> None:
+    outcomes = CASES["random"]
+    metric, members = m.find(name), Membership([np.empty(0, np.int64)], outcomes.n)
+    if metric.state.kind == "ranked":
+        found = m.compute_ranked(metric, outcomes, members)
+    else:
+        found = m.compute(metric, m.update(metric, outcomes, members))
+    assert np.isnan(found.value).all() and metric.undefined
+    assert np.isnan(m.interval(metric, found)).all()
+    assert np.isnan(m.p_value(metric, found, 0.5, "less")).all()
+
+
+def test_a_label_the_model_does_not_know_is_wrong_but_counted() -> None:
+    o = Outcomes.of(["a", "new"], ["a", "a"], [[0.9, 0.1], [0.9, 0.1]], classes=["a", "b"])
+    assert o.classes == ("a", "b", "new") and value("accuracy", o) == 0.5
+    assert value("top_2", o) == 0.5
+    assert value("log_loss", o) == pytest.approx((-np.log(0.9) - np.log(2.0**-52)) / 2)
+    assert value("brier", o) == pytest.approx((0.02 + 0.82 + 1.0) / 2)
+
+
+def test_unknown_metrics_and_classless_ones() -> None:
+    with pytest.raises(CheckError, match="did you mean 'accuracy'"):
+        m.find("acuracy")
+    with pytest.raises(CheckError, match="not defined for one class"):
+        m.for_class(m.find("brier"), 0)
+    assert m.find("top_5_accuracy").name == "top_5" and m.find("roc_auc").name == "auroc"
+
+
+# --- sums -----------------------------------------------------------------------------------------
+
+NAMES = [n for n, row in m.METRICS.items() if row.state.kind != "ranked"] + ["top_2"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@given(seed=st.integers(0, 2**32 - 1), cut=st.integers(0, 60))
+def test_merged_updates_equal_one_update(name: str, seed: int, cut: int) -> None:
+    whole = draw(60, 3, seed)
+    metric = m.find(name)
+
+    def sums(rows: np.ndarray) -> np.ndarray:
+        part = whole.take(rows)
+        return m.update(metric, part, Membership([np.arange(part.n)], part.n))
+
+    every = sums(np.arange(60))
+    np.testing.assert_allclose(sums(np.arange(cut)) + sums(np.arange(cut, 60)), every, atol=1e-9)
+
+
+@pytest.mark.parametrize("share", [0.01, 0.5])
+def test_products_over_slices_equal_a_loop(share: float) -> None:
+    rng = np.random.default_rng(0)
+    n = 500
+    positions = [np.flatnonzero(rng.random(n) < share) for _ in range(40)] + [np.empty(0, np.int64)]
+    members = Membership(positions, n)
+    x, codes = rng.normal(size=(n, 3)), rng.integers(0, 7, n)
+    np.testing.assert_allclose(members.sum(x), [x[p].sum(axis=0) for p in positions], atol=1e-9)
+    expected = [np.bincount(codes[p], minlength=7) for p in positions]
+    np.testing.assert_array_equal(members.count(codes, 7), expected)
+    assert (members.sparse() != sparse.csr_matrix(members.sparse())).nnz == 0
+    pieces = [part.count(codes, 7) for _, part in members.blocks(4_000_000)]
+    np.testing.assert_array_equal(np.concatenate(pieces), expected)
+
+
+# --- intervals ------------------------------------------------------------------------------------
+
+
+def test_shares_have_wilson_intervals_and_clopper_pearson_guarantees() -> None:
+    o = CASES["random"]
+    metric = m.find("accuracy")
+    found = m.compute(metric, m.update(metric, o, Membership([np.arange(o.n)], o.n)))
+    k = int(o.correct.sum())
+    np.testing.assert_allclose(m.interval(metric, found), stats.wilson([k], o.n), atol=1e-9)
+    expected = stats.clopper_pearson([k], o.n, 0.9, sides=1)
+    found_bounds = m.interval(metric, found, 0.9, sides=1, guarantee=True)
+    np.testing.assert_allclose(found_bounds, expected, atol=1e-9)
+    assert m.p_value(metric, found, 0.8, "less") == stats.proportion_p([k], o.n, 0.8, "less")
+
+
+def test_means_have_students_interval() -> None:
+    o = CASES["random"]
+    metric = m.find("log_loss")
+    found = m.compute(metric, m.update(metric, o, Membership([np.arange(o.n)], o.n)))
+    x = states.log_losses(o)
+    expected = stats.mean_interval([x.sum()], [(x**2).sum()], o.n)
+    np.testing.assert_allclose(m.interval(metric, found), expected, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "name", ["balanced_accuracy", "precision", "precision_weighted", "f1", "f1_weighted"]
+)
+def test_the_delta_methods_variance_equals_numerical_derivatives(name: str) -> None:
+    o = CASES["random"]
+    metric = m.find(name)
+    matrix = m.update(metric, o, Membership([np.arange(o.n)], o.n)).astype(float)
+    base, step, variance = m.compute(metric, matrix), 1e-5, 0.0
+    for cell in np.ndindex(5, 5):
+        up, down = matrix.copy(), matrix.copy()
+        up[(0, *cell)] += step
+        down[(0, *cell)] -= step
+        slope = (m.compute(metric, up).value - m.compute(metric, down).value)[0] / (2 * step)
+        variance += matrix[(0, *cell)] * slope**2
+    v = base.value[0]
+    expected = v * (1 - v) / variance
+    assert base.size[0] <= expected * (1 + 1e-5)
+    assert base.size[0] >= (0.9 if "f1" not in name else 1 - 1e-5) * expected  # capped, if at all
+
+
+@pytest.mark.parametrize("name", ["balanced_accuracy", "f1", "f1_weighted", "auroc", "ece"])
+def test_intervals_cover_the_truth_about_as_often_as_they_say(name: str) -> None:
+    metric = m.find(name)
+    population = draw(200_000, 4, 99, skill=1.0)
+    truth = value(name, population)
+    rng = np.random.default_rng(3)
+    positions = [rng.integers(0, population.n, 300) for _ in range(300)]
+    if metric.state.kind == "ranked":
+        found = m.compute_ranked(metric, population, Membership(positions, population.n))
+    else:
+        rows = np.concatenate(positions)
+        part = population.take(rows)
+        members = Membership([np.arange(300) + 300 * i for i in range(300)], part.n)
+        found = m.compute(metric, m.update(metric, part, members))
+    low, high = m.interval(metric, found)
+    covered = float(((low <= truth) & (truth <= high)).mean())
+    assert covered >= 0.91, covered
+
+
+def test_exact_metrics_have_no_width() -> None:
+    found = Estimate(np.array([3.0]), np.array([3.0]), np.array([np.nan]))
+    assert m.interval(m.find("count"), found) == (3.0, 3.0)
+    assert m.p_value(m.find("count"), found, 4, "less") == 0.0
