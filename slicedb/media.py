@@ -15,6 +15,7 @@ import io
 import os
 import threading
 import warnings
+import zlib
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -292,8 +293,8 @@ def _opened(data: bytes, max_pixels: int) -> Iterator[Image.Image]:
                 _check_size(image.width, image.height, max_pixels)
                 with _one_large(image.width * image.height):
                     image.load()
-                    if image.format == "PNG" and b"IEND" not in data[-65536:]:
-                        raise OSError("image file is truncated")
+                    if image.format == "PNG":
+                        _check_png(data)
                     yield image
         except MediaError:
             raise
@@ -303,6 +304,30 @@ def _opened(data: bytes, max_pixels: int) -> Iterator[Image.Image]:
             reason = _reason(data, str(error))
             said = "No known image format." if reason == "not_an_image" else str(error)
             raise MediaError(reason, said.split("<_io")[0].strip()) from error
+
+
+def _check_png(data: bytes) -> None:
+    """Compare the checksums that Pillow leaves out: of the pixels, and whether the end is there."""
+    at, kind = 8, b""
+    while kind != b"IEND":
+        size = int.from_bytes(data[at : at + 4], "big")
+        kind, end = data[at + 4 : at + 8], at + 8 + size
+        if end + 4 > len(data):
+            raise MediaError("truncated", "The last chunk is cut off.")
+        is_critical = kind[:1].isupper()
+        if is_critical and zlib.crc32(data[at + 4 : end]) != int.from_bytes(
+            data[end : end + 4], "big"
+        ):
+            raise MediaError("corrupt", f"The checksum of chunk {kind.decode('latin1')} is wrong.")
+        at = end + 4
+
+
+def _is_cut_tiff(data: bytes) -> bool:
+    with contextlib.suppress(Exception), Image.open(io.BytesIO(data), formats=["TIFF"]) as image:
+        tags: Any = getattr(image, "tag_v2", {})
+        ends = [start + size for start, size in zip(tags[273], tags[279])]
+        return bool(max(ends) > len(data))
+    return True  # not even the directory is there
 
 
 def _reason(data: bytes, message: str) -> str:
@@ -323,7 +348,7 @@ _LOOKS: tuple[tuple[Callable[[bytes], bool], Callable[[bytes], bool]], ...] = (
     (lambda d: d[:8] == b"\x89PNG\r\n\x1a\n", lambda d: b"IEND" not in d),
     (lambda d: d[:4] == b"RIFF" and d[8:12] == b"WEBP", lambda d: _le(d, 4) + 8 > len(d)),
     (lambda d: d[:6] in (b"GIF87a", b"GIF89a"), lambda d: d[-1:] != b";"),
-    (lambda d: d[:4] in (b"II*\0", b"MM\0*"), lambda d: False),
+    (lambda d: d[:4] in (b"II*\0", b"MM\0*"), _is_cut_tiff),
     (lambda d: d[:2] == b"BM" and _le(d, 14) in _BMP_HEADERS, lambda d: _le(d, 2) > len(d)),
 )
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import posixpath
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from slicedb.errors import IngestError, SourceError
 from slicedb.ingest import columns as cols
 from slicedb.ingest.source import BYTES, ROWS, Options, Source
 
+_BAD_VALUE = re.compile(r"In CSV column #(\d+): .*conversion error to (.+?): (invalid value '.*')")
 _TEXT = ("path", "id", "label", "split", "caption")
 
 
@@ -88,6 +90,7 @@ def _load_csv(path: Path, options: Options) -> pa.Table:
     """Read the whole file; columns that play a text role, or are text already, stay text."""
     import pyarrow.csv as pacsv
 
+    names: list[str] = []
     try:
         parse = pacsv.ParseOptions(delimiter=_delimiter(path), newlines_in_values=True)
         with pacsv.open_csv(path, parse_options=parse) as head:
@@ -103,9 +106,10 @@ def _load_csv(path: Path, options: Options) -> pa.Table:
     except (OSError, UnicodeDecodeError, pa.ArrowException) as error:
         if "Empty CSV" in str(error):
             raise SourceError(f"'{path}' is empty.", "it needs a header and rows.") from error
-        if "conversion error" in str(error):
+        if bad := _BAD_VALUE.search(str(error)):
             raise IngestError(
-                f"'{path}' does not fit the columns that exist: {str(error).splitlines()[0]}",
+                f"Column '{names[int(bad[1])]}' of '{path}' is text, but {bad[2]} in samples: "
+                f"{bad[3]}.",
                 "correct the value or rename the column; nothing was written.",
             ) from error
         raise _unreadable(path, error) from error
