@@ -12,13 +12,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
+from fakes_models import COLOURS, SURE, MeanColour, colours, png
 from torch import nn
 
 from slicedb.errors import ClassesError, ModelError
 from slicedb.inference import predict, scores_of, softmax
 from slicedb.models import TorchClassifier
 from slicedb.models.batches import n_threads
-from fakes_models import COLOURS, SURE, MeanColour, colours, png
 
 
 def table(*args: Any, **options: Any) -> pa.Table:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from fakes_models import MeanColour, coloured_store
 from PIL import Image
 from torch import nn
 
@@ -20,7 +21,6 @@ from slicedb.models.names import check_name
 from slicedb.models.weights import load_weights
 from slicedb.schema import PREDICTIONS
 from slicedb.store import Store
-from fakes_models import MeanColour, coloured_store
 
 FACTORY = """
 import torch
@@ -228,7 +228,7 @@ def test_timm_brings_its_preprocessing() -> None:
 
 
 def test_nothing_is_downloaded_unless_asked_for() -> None:
-    with pytest.raises(ModelError, match="No weights given for 'resnet18'.*'pretrained'"):
+    with pytest.raises(ModelError, match=r"No weights given for 'resnet18'.*'pretrained'"):
         load("torchvision:resnet18")
     with pytest.raises(ModelError, match="No weights given for 'resnet18'"):
         load("timm:resnet18")
@@ -275,7 +275,7 @@ def test_weights_of_another_width_name_both_numbers(tmp_path: Path) -> None:
 def test_weights_that_do_not_fit_say_how(tmp_path: Path) -> None:
     path = tmp_path / "w.pt"
     torch.save({"0.weight": torch.zeros(3, 3), "odd": torch.zeros(1)}, path)
-    with pytest.raises(ModelError, match="1 of another shape .* missing .* 1 unknown"):
+    with pytest.raises(ModelError, match=r"1 of another shape .* missing .* 1 unknown"):
         load_weights(small(), str(path))
     with pytest.raises(ModelError, match="No weights file"):
         load_weights(small(), str(tmp_path / "none.pt"))
@@ -288,7 +288,7 @@ def test_pickled_modules_need_a_word_of_trust(tmp_path: Path, factory: Path) -> 
     path = tmp_path / "whole.pt"
     module = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(3, 3))
     torch.save(module, path)
-    with pytest.raises(ModelError, match="holds Python objects besides tensors.*allow_pickle"):
+    with pytest.raises(ModelError, match=r"holds Python objects besides tensors.*allow_pickle"):
         load(f"{factory}:build", weights=path)
     loaded: Any = load(f"{factory}:build", weights=path, allow_pickle=True)
     assert torch.equal(loaded.module[2].weight, module[2].weight)
@@ -347,7 +347,7 @@ def test_registry_loads_from_the_spec_again(store: Store, factory: Path, monkeyp
 def test_registry_notices_changed_code(store: Store, factory: Path) -> None:
     Registry(store).add("food_v1", f"{factory}:build")
     factory.write_text(FACTORY.replace("input_size=8", "input_size=9"))
-    with pytest.raises(ModelError, match="is not what was registered.*replace=True"):
+    with pytest.raises(ModelError, match=r"is not what was registered.*replace=True"):
         Registry(store).get("food_v1")
 
 

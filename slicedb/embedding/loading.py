@@ -195,7 +195,7 @@ def _source(pretrained: str | None) -> str | None:
 
 def _preprocessing(config: dict[str, Any]) -> tuple[Preprocessing, Any]:
     """Return our preprocessing, and open_clip's own transform where ours has no such mode."""
-    import open_clip
+    from open_clip.transform import PreprocessCfg, image_transform_v2
 
     size = config["size"]
     height, width = (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
@@ -210,7 +210,7 @@ def _preprocessing(config: dict[str, Any]) -> tuple[Preprocessing, Any]:
     )
     if squash or (mode == "shortest" and height == width):
         return ours, None
-    return ours, open_clip.image_transform_v2(open_clip.PreprocessCfg(**config), is_train=False)
+    return ours, image_transform_v2(PreprocessCfg(**config), is_train=False)
 
 
 def _fingerprint(
