@@ -10,6 +10,7 @@ from slicedb.errors import BindError, SandboxError, did_you_mean
 from slicedb.query.catalog import quote
 from slicedb.query.parse import Node
 from slicedb.query.scope import Bound, Edit, Part, Relation, Scope, SubQuery, Target, Term
+from slicedb.query.text import Token
 from slicedb.query.words import BY_NAME
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ class Call:
         self.node = node
         self.scope = scope
         self.word = BY_NAME[str(node["function_name"]).lower()]
+        self.start = int(node["query_location"])
+        self.end, self.spans = _spans(binder.source.tokens, self.start)
         self.positional: list[Node] = []
         self.named: dict[str, Node] = {}
         for argument in node["arguments"]:
@@ -72,18 +75,37 @@ class Call:
     def span(self, value: Node) -> tuple[int, int]:
         """Return the place of an argument; what stands there is bound too."""
         self.binder.walk(value, self.scope)
-        start = int(value["query_location"])
-        return start, start + int(value["query_location_length"])
+        number = next(
+            n for n, a in enumerate(self.node["arguments"]) if a["expression"] is value
+        )
+        return self.spans[number]
 
     def replace(self, *parts: Part) -> None:
         """Write these parts instead of the call."""
-        start = int(self.node["query_location"])
-        end = start + int(self.node["query_location_length"])
-        self.binder.bound.edits.append(Edit(start, end, parts))
+        self.binder.bound.edits.append(Edit(self.start, self.end, parts))
 
     def anchor(self) -> Relation:
         """Return the samples relation the call speaks of."""
         return self.binder.anchor(self.node, self.scope)
+
+
+def _spans(tokens: tuple[Token, ...], start: int) -> tuple[int, list[tuple[int, int]]]:
+    """Return where a call ends, and the place of each of its arguments."""
+    first = next(n for n, token in enumerate(tokens) if token.start >= start)
+    opened = next(n for n in range(first, len(tokens)) if tokens[n].text == b"(")
+    depth, spans, begin = 0, [], opened + 1
+    for number in range(opened, len(tokens)):
+        text = tokens[number].text
+        depth += (text in (b"(", b"[", b"{")) - (text in (b")", b"]", b"}"))
+        if (depth == 1 and text == b",") or depth == 0:
+            if tokens[begin + 1].text in (b"=>", b":=") and begin + 2 < number:
+                begin += 2
+            if begin < number:
+                spans.append((tokens[begin].start, tokens[number - 1].end))
+            begin = number + 1
+        if depth == 0:
+            return tokens[number].end, spans
+    raise AssertionError("DuckDB parsed a call that does not end")
 
 
 def bind(binder: Binder, node: Node, scope: Scope) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from slicedb.errors import BindError, SliceDBError, UnknownSliceError
+from slicedb.query import conditions
 from slicedb.query.bind import Binder
 from slicedb.query.catalog import Catalog, TableInfo, duckdb_types
 from slicedb.query.meaning import Meaning
@@ -77,6 +79,7 @@ class Engine:
         encoder: gives the encoder an embedding was made with.
         timeout: seconds one run may take; None is no limit.
         memory_limit: DuckDB's limit, for example "4GB".
+        allow_files: whether image('file') may read files, where a call does not say.
     """
 
     def __init__(
@@ -87,8 +90,10 @@ class Engine:
         encoder: Callable[[str], Encoder],
         timeout: float | None = None,
         memory_limit: str | None = None,
+        allow_files: bool = False,
     ) -> None:
         self.store = store
+        self.allow_files = allow_files
         self.timeout = timeout
         self._slice_named = slice_named
         self._connection = connect(store, memory_limit)
@@ -101,14 +106,14 @@ class Engine:
         self.meaning = Meaning(self.vectors, encoder)
 
     def query(
-        self, text: str | Query, *, at: dict[str, int] | None = None, files: bool = False
+        self, text: str | Query, *, at: dict[str, int] | None = None, files: bool | None = None
     ) -> Query:
         """Return a query, parsed and bound; no row is read.
 
         Args:
             text: a predicate over samples or a SELECT; a query is taken as its text.
             at: versions of tables to ask; the others are asked at their latest.
-            files: whether image('file') may read files.
+            files: whether image('file') may read files; None asks `allow_files`.
 
         Raises:
             ParseError, BindError, SandboxError: as `slicedb.errors` says, with the place.
@@ -117,6 +122,7 @@ class Engine:
 
         if isinstance(text, Query):
             files, at, text = files or text.files, at if at is not None else text.at, text.text
+        files = self.allow_files if files is None else files
         found = Query(self, text, at=at, files=files)
         found.plan()
         return found
@@ -135,7 +141,7 @@ class Engine:
             catalog = Catalog(self.store, at, self._infos)
             pool = Pool(catalog, files=files)
             bound = self._bind(text, pool, ())
-            plan = Plan(text, bound, pool, self._columns(bound, pool))
+            plan = self._prune(Plan(text, bound, pool, self._columns(bound, pool)))
             if len(self._plans) >= _PLANS:
                 del self._plans[next(iter(self._plans))]
             self._plans[slot] = plan
@@ -172,6 +178,14 @@ class Engine:
             if not (now == before if isinstance(now, str) else np.array_equal(now, before)):
                 return False
         return True
+
+    def _prune(self, plan: Plan) -> Plan:
+        if not plan.prunes:
+            return plan
+        spans = conditions.split(plan.bound, self.cursor())
+        plain = conditions.plain(plan.bound, spans or [])
+        more = spans is None or len(plain) < len(spans)
+        return replace(plan, conditions=plain, filtered_by_meaning=more)
 
     # --- binding ------------------------------------------------------------------------------
 

@@ -118,7 +118,9 @@ class Names:
         aliases = [r.alias for s in scope.chain() for r in s.relations]
         choices = [*self.catalog.models.values(), *aliases]
         columns = [c for s in scope.chain() for r in s.relations if r.table for c in r.table.types]
-        hint = did_you_mean(name, choices + columns, "models and tables")
+        hint = did_you_mean(name, choices + columns)
+        if not hint.startswith("did"):
+            hint = did_you_mean(name, choices, "models and tables")
         if not self.catalog.models:
             hint = "there are no predictions yet; `slicedb predict MODEL` makes them."
         raise self.error(BindError, f"No model or table '{name}'.", hint, ref)

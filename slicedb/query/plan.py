@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from slicedb.query.parse import NOWHERE, Node
+from slicedb.query.parse import Node
 from slicedb.query.scope import Bound, Pool, Term
 
 
@@ -27,6 +27,10 @@ class Plan:
     pool: Pool
     columns: list[tuple[str, str]]
     """Name and DuckDB type of each column of the result."""
+    conditions: tuple[tuple[int, int], ...] = ()
+    """Places of the parts of WHERE, joined by AND, that speak of no meaning."""
+    filtered_by_meaning: bool = False
+    """Whether WHERE has other parts than those."""
 
     @property
     def is_rows(self) -> bool:
@@ -56,36 +60,10 @@ class Plan:
         return all(r is top or not r.slots for r in self.bound.everywhere())
 
     @cached_property
-    def conditions(self) -> list[tuple[int, int]]:
-        """Places of the parts of WHERE, joined by AND, that speak of no meaning."""
-        return [span for node in self._conjuncts if (span := self._plain(node)) is not None]
-
-    @cached_property
-    def _conjuncts(self) -> list[Node]:
-        where = self.bound.tree.get("where_clause")
-        if where is None:
-            return []
-        return list(where["children"]) if where["type"] == "CONJUNCTION_AND" else [where]
-
-    def _plain(self, node: Node) -> tuple[int, int] | None:
-        start = node.get("query_location", NOWHERE)
-        if start == NOWHERE:
-            return None
-        end = start + node["query_location_length"]
-        inside = [t.text for t in self.bound.source.tokens if start <= t.start < end]
-        depth = 0
-        for token in inside:
-            depth += (token in (b"(", b"[", b"{")) - (token in (b")", b"]", b"}"))
-            if depth < 0:
-                return None
-        meant = any(start <= place < end for place in self.bound.meanings)
-        return None if meant or depth or not inside else (start, end)
-
-    @cached_property
     def top_k(self) -> TopK | None:
         """The best k that are enough, or None."""
         tree = self.bound.tree
-        if not self.prunes or len(self.conditions) < len(self._conjuncts) or tree["qualify"]:
+        if not self.prunes or self.filtered_by_meaning or tree["qualify"]:
             return None
         modifiers = {m["type"]: m for m in tree["modifiers"]}
         order, limit = modifiers.get("ORDER_MODIFIER"), modifiers.get("LIMIT_MODIFIER")

@@ -138,7 +138,7 @@ class Runner:
         plan, bound = self._plan, self._plan.bound
         if not plan.prunes or not plan.conditions:
             return None
-        writer = Writer(replace(frame, scored=False), self._engine.types_of)
+        writer = Writer(replace(frame, scored=False, ordered=False), self._engine.types_of)
         written = writer.candidates(bound, plan.conditions)
         started = time.perf_counter()
         with run_sql(cursor.sql, "", written, "", bound, self._clock.left, cursor) as answer:
@@ -146,7 +146,7 @@ class Runner:
         self._note("find candidates by the SQL part", len(rows), started)
         if len(rows) > _SELECTIVE * total and plan.top_k is None:
             return None
-        rows.sort()
+        rows = np.sort(rows)
         return rows
 
     def _cut(

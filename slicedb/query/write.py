@@ -58,7 +58,7 @@ class Writer:
         self._span(bound, 0, len(bound.source.sql), self.frame)
         return self.written
 
-    def candidates(self, bound: Bound, conditions: list[tuple[int, int]]) -> Written:
+    def candidates(self, bound: Bound, conditions: tuple[tuple[int, int], ...]) -> Written:
         """Return SQL for the row numbers of `bound.top` where all conditions hold."""
         assert bound.top is not None
         alias = quote(bound.top.alias)

@@ -1,0 +1,160 @@
+-- case: an unknown column
+-- error: BindError 1:1 'lable'
+-- hint: did you mean 'label'
+lable = 'red'
+-- case: an unknown column on the third line
+-- error: BindError 3:7 'lable'
+-- hint: did you mean 'label'
+label = 'größe'
+  AND split = 'x'
+  AND lable = 'red'
+-- case: an unknown column of samples
+-- error: BindError 1:9 'lable'
+-- hint: did you mean 'label'
+samples.lable = 'red'
+-- case: an unknown column in a select
+-- error: BindError 1:8 'lable'
+SELECT lable FROM samples
+-- case: an unknown column of a model
+-- error: BindError 1:4 'los'
+-- hint: did you mean 'loss'
+m1.los > 1
+-- case: an unknown model
+-- error: BindError 1:1 'm3.loss'
+-- hint: m1, m2
+m3.loss > 1
+-- case: an unknown class
+-- error: BindError 1:18 ''rad''
+-- hint: did you mean 'red'
+m1.probabilities['rad'] > 0.5
+-- case: an unknown table
+-- error: BindError 1:15 'sample'
+-- hint: did you mean 'samples'
+SELECT * FROM sample
+-- case: an unknown function
+-- error: BindError 1:1 'similarty'
+-- hint: did you mean 'similarity'
+similarty('red') > 0.5
+-- case: an unknown slice
+-- error: BindError 1:10 ''redz''
+-- hint: did you mean 'reds'
+in_slice('redz')
+-- case: a slice that includes itself
+-- error: BindError
+-- hint: loop_a -> loop_b -> loop_a
+in_slice('loop_a')
+-- case: an error inside a slice says which
+-- error: BindError 1:1 'lable'
+-- hint: In slice 'broken'
+label = 'x' OR in_slice('broken')
+-- case: a slice without ids
+-- error: BindError 1:10 ''counted''
+in_slice('counted')
+-- case: an unknown embedding
+-- error: BindError 1:28 ''defalt''
+-- hint: did you mean 'default'
+similarity('red', using => 'defalt') > 0.5
+-- case: an unknown option
+-- error: BindError 1:31 '5'
+-- hint: did you mean 'min_area'
+has_object('car', min_aria => 5)
+-- case: no argument
+-- error: BindError 1:1 'similarity()'
+similarity() > 0.5
+-- case: too many arguments
+-- error: BindError 1:1 'matches('a', 0.5, 1)'
+matches('a', 0.5, 1)
+-- case: a minimum out of range
+-- error: BindError 1:16 '1.5'
+matches('red', 1.5)
+-- case: a k that is no number
+-- error: BindError 1:18 ''k''
+nearest('green', 'k')
+-- case: a k of zero
+-- error: BindError 1:18 '0'
+nearest('green', 0)
+-- case: half a neighbour
+-- error: BindError 1:18 '2.5'
+nearest('green', 2.5)
+-- case: an empty text
+-- error: BindError 1:12 '' ''
+similarity(' ') > 0
+-- case: a column as the target
+-- error: BindError 1:12 'label'
+similarity(label) > 0
+-- case: a target outside
+-- error: BindError 1:1 'sample('a1')'
+sample('a1') > 0
+-- case: an unknown sample
+-- error: BindError 1:19 ''zz''
+similarity(sample('zz')) > 0
+-- case: a sample without an embedding
+-- error: BindError 1:19 ''d1''
+similarity(sample('d1')) > 0
+-- case: a file where none may be read
+-- error: SandboxError 1:18 ''x.png''
+similarity(image('x.png')) > 0
+-- case: a file inside a slice
+-- error: SandboxError
+-- hint: In slice 'reading'
+in_slice('reading')
+-- case: meaning without samples
+-- error: BindError 1:31 'similarity('red')'
+-- hint: FROM samples
+SELECT count(*) FROM m1 WHERE similarity('red') > 0
+-- case: a model through a CTE
+-- error: BindError 1:61 'm1.loss'
+WITH t AS (SELECT label FROM samples) SELECT * FROM t WHERE m1.loss > 1
+-- case: two samples relations and no alias
+-- error: BindError 1:67 'm1.loss'
+SELECT a.id FROM samples a JOIN samples b USING (label) WHERE 1 < m1.loss
+-- case: text in double quotes
+-- error: BindError 1:9 '"red"'
+-- hint: single quotes
+label = "red"
+-- case: comparing a text with a number
+-- error: BindError 1:1 'label'
+label > 5
+-- case: an operator that is not there
+-- error: BindError
+label + 1 = 2
+-- case: a predicate that does not parse
+-- error: ParseError 1:9 '='
+label = = AND
+-- case: parentheses left open
+-- error: ParseError
+(label = 'red'
+-- case: a string left open
+-- error: ParseError 1:9 ''red'
+label = 'red
+-- case: a comment left open
+-- error: ParseError 1:15
+label = 'red' /* why
+-- case: a select that does not parse
+-- error: ParseError 1:8 'FROM'
+SELECT FROM samples
+-- case: group by in a predicate
+-- error: ParseError
+-- hint: begin the whole query with SELECT
+label = 'red' GROUP BY label
+-- case: union in a predicate
+-- error: ParseError
+label = 'red' UNION SELECT * FROM samples
+-- case: a parameter
+-- error: ParseError
+label = ?
+-- case: a named parameter
+-- error: ParseError
+label = $name
+-- case: a number that does not fit
+-- error: QueryError
+width = 'abc'::INT
+-- case: an aggregate in where
+-- error: BindError
+count(*) > 3
+-- case: columns of an unknown alias
+-- error: BindError 1:8 'x.label'
+SELECT x.label FROM samples s
+-- case: at in a query
+-- error: BindError 1:15
+SELECT * FROM samples AT (VERSION => 1)

@@ -1,0 +1,90 @@
+-- case: ordered by similarity
+-- ids: a1, a2, a3
+ORDER BY similarity('red') DESC LIMIT 3
+-- case: a threshold on similarity
+-- ids: a1, a2, a3
+similarity('red') > 0.7
+-- case: least similar first
+-- ids: a1, a2
+label = 'red' ORDER BY similarity('green') LIMIT 2
+-- case: no embedding is last
+-- ids: c3, d1
+id IN ('c3', 'd1') ORDER BY similarity('red') DESC
+-- case: similarity and SQL
+-- ids: a3, a2
+split = 'test' AND label = 'red' ORDER BY similarity('green') DESC
+-- case: several targets are averaged
+-- ids: a3, a2
+ORDER BY similarity('red', 'green') DESC LIMIT 2
+-- case: a sample as the target
+-- ids: c1, b3
+ORDER BY similarity(sample('c1')) DESC LIMIT 2
+-- case: a text and a sample averaged
+-- ids: a3
+ORDER BY similarity('red', sample('b1')) DESC LIMIT 1
+-- case: the embedding by name
+-- ids: a1
+similarity('red', using => 'default') > 0.99
+-- case: using in quotes works as well
+-- ids: a1
+similarity('red', "using" => 'DEFAULT') > 0.99
+-- case: using in capitals and with another arrow
+-- ids: a1
+similarity('red', USING := 'default') > 0.99
+-- case: two meanings and a model
+-- ids: a2
+similarity('red') > 0.5 AND similarity('green') > 0.2 AND NOT m2.correct
+-- case: or and not over meaning
+-- ids: a1, c3
+(similarity('red') > 0.99 OR similarity('dull') > 0.99) AND NOT similarity('green') > 0.5
+-- case: no embedding is neither similar nor not
+-- ids: d1
+similarity('red') IS NULL
+-- case: matches
+-- ids: a1, a2
+matches('red')
+-- case: not matches leaves out what has no embedding
+-- ids: a3, b1, b2, b3, c1, c2, c3
+NOT matches('red')
+-- case: matches with a minimum
+-- ids: a1, a2, a3
+matches('red', 0.4)
+-- case: matches in a select list
+-- rows: [[2]]
+SELECT count(*) FILTER (matches('red')) FROM samples
+-- case: nearest
+-- ids: b1, b2
+nearest('green', 2)
+-- case: nearest a sample, itself included
+-- ids: b3, c1
+nearest(sample('c1'), 2)
+-- case: nearest does not depend on the rest
+-- ids:
+nearest('green', 2) AND label = 'red'
+-- case: nearest of more than there are
+-- ids: a1, a2, a3, b1, b2, b3, c1, c2, c3
+nearest('green', 1000)
+-- case: similarity as a column
+-- ids: a1, a2
+SELECT *, similarity('red') AS s FROM samples ORDER BY s DESC LIMIT 2
+-- case: similarity in an aggregate
+-- rows: [["red", 1.0]]
+SELECT label, max(similarity('red')) FROM samples GROUP BY label ORDER BY 2 DESC NULLS LAST LIMIT 1
+-- case: similarity in an arithmetic order
+-- ids: a3, a2
+ORDER BY similarity('red') + similarity('green') DESC LIMIT 2
+-- case: a window over similarity sees every row
+-- rows: [[10]]
+SELECT max(n) FROM (SELECT count(*) OVER () AS n, similarity('red') AS s FROM samples ORDER BY s DESC LIMIT 2)
+-- case: similarity through a nested select
+-- ids: a1
+SELECT id FROM (SELECT id, similarity('red') AS s FROM samples) WHERE s > 0.99
+-- case: the order is by the second key within ties of meaning
+-- ids: b3, c2, c1
+similarity('blue') > 0.5 ORDER BY round(similarity('blue')), label DESC, id DESC LIMIT 3
+-- case: a limit past the scored rows keeps the rest
+-- ids: c3, b1
+label = 'blue' AND id = 'c3' OR id = 'b1' ORDER BY similarity('dull') DESC LIMIT 5
+-- case: status and meaning
+-- ids: a1, a2, a3
+label = 'red' AND status = 'ok' AND similarity('red') > 0
