@@ -50,8 +50,10 @@ def run(
 
     root = Path(folder)
     step = _Steps(echo)
-    step(f"render {scenes:,} plates of food")
-    table = write(root / "pictures", scenes, seed)
+    table = root / "pictures" / "metadata.csv"
+    if not table.exists():
+        step(f"render {scenes:,} plates of food")
+        write(root / "pictures", scenes, seed)
     step("ingest: decode every picture in full, hash it, store it")
     db = slicedb.open(root / "data.slicedb")
     echo(f"  {db.ingest(table)}")

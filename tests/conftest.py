@@ -1,0 +1,61 @@
+"""What the tests of the whole share: a small database of rendered scenes, and where real data is."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+SCENES = 120
+
+FACTORY = '''
+import torch
+from slicedb.models import TorchClassifier
+
+NAMES = {names!r}
+
+
+class Warmth(torch.nn.Module):
+    """Guesses the class from the mean colour: deterministic, quick and mostly wrong."""
+
+    def forward(self, images):
+        mean = images.mean(dim=(2, 3))
+        return torch.stack([mean[:, i % 3] * (i + 1) for i in range(len(NAMES))], dim=1)
+
+
+def build():
+    return TorchClassifier(Warmth(), classes=NAMES, input_size=32)
+'''
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real images, or a skip."""
+    folder = Path(__file__).parents[2] / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("../shared/data is not there")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def _scenes_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with pictures/, data.slicedb (embedded) and model.py."""
+    import slicedb
+    from slicedb.demo.scenes import CLASSES, write
+
+    root = tmp_path_factory.mktemp("scenes")
+    table = write(root / "pictures", SCENES, 0)
+    db = slicedb.open(root / "data.slicedb")
+    db.ingest(table)
+    db.embed()
+    (root / "model.py").write_text(FACTORY.format(names=list(CLASSES)))
+    return root
+
+
+@pytest.fixture
+def scenes(_scenes_once: Path, tmp_path: Path) -> Path:
+    """A private copy of the small database of scenes."""
+    copy = tmp_path / "scenes"
+    shutil.copytree(_scenes_once, copy)
+    return copy

@@ -1,0 +1,196 @@
+"""The command line, through the real entry point."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from slicedb.cli import main, verbs
+
+
+@pytest.fixture
+def here(scenes: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory is a folder with a database; `slicedb` finds it by its name."""
+    monkeypatch.chdir(scenes)
+    monkeypatch.delenv("SLICEDB_DB", raising=False)
+    return scenes
+
+
+class Said:
+    """What a command printed, and its exit status."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str], line: list[str]) -> None:
+        try:
+            self.code = main(line) or 0
+        except SystemExit as stop:
+            self.code = stop.code or 0
+        self.out, self.err = capsys.readouterr()
+
+
+@pytest.fixture
+def say(capsys: pytest.CaptureFixture[str]):
+    return lambda *line: Said(capsys, list(line))
+
+
+def test_every_command_has_help_with_an_example(say) -> None:
+    for name, command in verbs.commands.items():
+        parts = getattr(command, "commands", None) or {"": command}
+        for inner in parts:
+            said = say(name, *([inner] if inner else []), "--help")
+            assert said.code == 0
+            assert "Example" in said.out, f"slicedb {name} {inner}"
+
+
+def test_an_unknown_verb_is_a_usage_error_with_a_hint(say) -> None:
+    said = say("ingst")
+    assert said.code == 2
+    assert "No verb 'ingst'. Hint: did you mean 'ingest'?" in said.err
+
+
+def test_a_missing_database_is_refused_by_verbs_that_read(say, tmp_path: Path) -> None:
+    said = say("--db", str(tmp_path / "none"), "info")
+    assert (said.code, said.out) == (1, "")
+    assert said.err.startswith("Error: No database at")
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_text_in_place_of_a_verb_is_a_query(here: Path, say) -> None:
+    said = say("light = 'night' LIMIT 3", "--ids")
+    assert said.code == 0
+    assert len(said.out.splitlines()) == 3
+
+
+@pytest.mark.parametrize("form", ["csv", "json", "jsonl", "parquet"])
+def test_rows_leave_in_every_format(here: Path, say, form: str) -> None:
+    out = here / f"out.{form}"
+    text = "SELECT label, count(*) AS n FROM samples GROUP BY ALL ORDER BY n DESC, label LIMIT 2"
+    assert say("query", text, "-f", form, "-o", str(out)).code == 0
+    if form == "parquet":
+        import pyarrow.parquet as pq
+
+        rows = pq.read_table(out).to_pylist()
+    elif form == "csv":
+        rows = list(csv.DictReader(io.StringIO(out.read_text())))
+    elif form == "json":
+        rows = json.loads(out.read_text())
+    else:
+        rows = [json.loads(line) for line in out.read_text().splitlines()]
+    assert [row["label"] for row in rows][0] == "Dessert"
+    assert len(rows) == 2
+
+
+def test_query_counts_explains_and_points_at_errors(here: Path, say) -> None:
+    assert say("query", "label = 'Dessert'", "--count").out.strip().isdigit()
+    assert "samples" in say("query", "label = 'Dessert'", "--explain").out
+    said = say("query", "lable = 'Dessert'")
+    assert said.code == 1
+    assert "No column 'lable'" in said.err
+    assert "did you mean 'label'" in said.err
+    assert "  lable = 'Dessert'\n  ^^^^^" in said.err
+
+
+def test_the_sandbox_holds_on_the_command_line(here: Path, say) -> None:
+    for text in (
+        "DROP TABLE samples",
+        "SELECT * FROM read_csv('/etc/passwd')",
+        "COPY samples TO 'x.csv'",
+    ):
+        said = say("query", text)
+        assert said.code == 1, text
+        assert said.err.startswith("Error: ")
+    assert not (here / "x.csv").exists()
+
+
+def test_the_whole_path_from_model_to_verdict(here: Path, say) -> None:
+    assert say("model", "add", "warm", "model.py:build").code == 0
+    assert "warm" in say("model", "list").out
+    assert say("slice", "add", "night", "light = 'night'", "--expect", "accuracy >= 0.9").code == 0
+    assert say("slice", "add", "night", "light = 'day'").code == 1
+    assert "night" in say("slice", "list").out
+    assert say("predict", "warm", "--on", "night").code == 0
+    again = say("predict", "warm", "--on", "night")
+    assert "0 predicted" in again.out
+    table = say("evaluate", "warm", "-f", "csv")
+    rows = list(csv.DictReader(io.StringIO(table.out)))
+    assert {row["slice"] for row in rows} == {"all", "night"}
+    assert say("confusion", "warm").code == 0
+    said = say("test", "--model", "warm", "--junit", "report.xml")
+    assert said.code == 1
+    assert "FAIL" in said.out
+    assert "<testsuite" in (here / "report.xml").read_text()
+
+
+def test_slices_freeze_diff_and_drop(here: Path, say) -> None:
+    assert say("slice", "add", "dim", "light <> 'day'").code == 0
+    assert "frozen" in say("slice", "freeze", "dim").out
+    assert say("slice", "show", "dim").code == 0
+    assert say("slice", "diff", "dim").code == 0
+    assert "live" in say("slice", "thaw", "dim").out
+    assert say("slice", "drop", "dim").code == 0
+    said = say("slice", "show", "dmi")
+    assert (said.code, said.err.startswith("Error: No slice 'dmi'.")) == (1, True)
+
+
+def test_apply_reads_a_folder_of_slices(here: Path, say) -> None:
+    folder = here / "queries"
+    folder.mkdir()
+    (folder / "wooden.sql").write_text("table_top = 'wooden'")
+    assert "wooden" in say("apply", "queries", "--dry-run").out
+    assert "no slices yet" in say("slice", "list").err
+    assert "wooden" in say("apply", "queries").out
+    assert "wooden" in say("slice", "list").out
+
+
+def test_relabel_tag_delete_and_export(here: Path, say) -> None:
+    first = say("query", "LIMIT 1", "--ids").out.strip()
+    this = f"id = '{first}'"
+    assert say("relabel", this, "Soup").out == "1 relabelled\n"
+    assert say("tag", this, "review").out == "1 changed\n"
+    assert say("query", "has_tag('review') AND label = 'Soup'", "--count").out == "1\n"
+    assert say("export", "has_tag('review')", "out.csv").code == 0
+    assert first in (here / "out.csv").read_text()
+    assert say("delete", this, "--yes").out == "1 removed\n"
+    assert say("query", this, "--count").out == "0\n"
+
+
+def test_versions(here: Path, say) -> None:
+    assert "no commits yet" in say("history").err
+    assert say("commit", "first", "--tag", "v1").code == 0
+    assert say("delete", "light = 'night'", "--yes").code == 0
+    assert " removed" in say("diff").out
+    assert say("query", "light = 'night'", "--count").out == "0\n"
+    assert int(say("query", "light = 'night'", "--count", "--at", "v1").out) > 10
+    assert say("commit", "no nights").code == 0
+    assert say("checkout", "v1").code == 0
+    assert int(say("query", "light = 'night'", "--count").out) > 10
+
+
+def test_info_and_doctor(here: Path, say) -> None:
+    said = say("info")
+    assert "samples: 120 (120 ok)" in said.out
+    assert "embeddings: default" in said.out
+    assert say("doctor").out == "All is well.\n"
+
+
+def test_ingest_of_a_missing_and_an_empty_folder(here: Path, say) -> None:
+    assert "nowhere" in say("ingest", "nowhere").err
+    (here / "empty").mkdir()
+    said = say("ingest", "empty")
+    assert said.code == 1
+    assert said.err.startswith("Error: ")
+
+
+def test_predictions_made_elsewhere(here: Path, say) -> None:
+    ids = say("query", "LIMIT 2", "--ids").out.split()
+    rows = "".join(f"{i},Soup,0.9\n" for i in ids)
+    (here / "made.csv").write_text("id,prediction,confidence\n" + rows)
+    assert say("log-predictions", "made", "made.csv").code == 0
+    assert say("query", "made.prediction = 'Soup'", "--count").out == "2\n"
+    (here / "wrong.csv").write_text("id,prediction\nnobody,Soup\n")
+    said = say("log-predictions", "other", "wrong.csv")
+    assert said.code == 1
+    assert "nobody" in said.err
