@@ -25,7 +25,7 @@ from slicedb.errors import CheckError, did_you_mean
 
 Family: TypeAlias = Literal["noise", "blur", "weather", "digital", "geometry"]
 
-_CPU_PIXELS = 4 * 224 * 224
+_CPU_PIXELS = 224 * 224
 """Pixels a thread works on at a time: more fall out of the caches."""
 _GPU_PIXELS = 64 * 224 * 224
 
@@ -185,6 +185,7 @@ def _pool(_process: int, threads: int) -> ThreadPoolExecutor:
     ready = threading.Barrier(threads + 1)
 
     def alone() -> None:
+        torch.get_num_threads()  # sets this thread up, which would undo the next line later
         torch.set_num_threads(1)
         ready.wait()
 

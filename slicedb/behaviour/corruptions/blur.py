@@ -67,18 +67,20 @@ def glass_blur(
     n, h, w, _ = x.shape
     sigma, reach = length(sigma, x), max(1, round(length(reach, x)))
     soft = finish(blur(rows(x), max(sigma, 0.3)), x)
-    packed = torch.zeros((n, h * w, 4), dtype=torch.uint8, device=x.device)
-    packed[..., :3] = soft.reshape(n, h * w, 3)
+    packed = torch.zeros((n, h, w, 4), dtype=torch.uint8, device=x.device)
+    packed[..., :3] = soft
     pixels = packed.view(torch.int32)[..., 0]  # one number a pixel
-    ys = torch.arange(h, device=x.device, dtype=torch.int32)[:, None]
-    xs = torch.arange(w, device=x.device, dtype=torch.int32)[None]
+    wide = w + 2 * reach
+    ys = torch.arange(h, device=x.device, dtype=torch.int32)[:, None] * wide
+    here = ys + torch.arange(w, device=x.device, dtype=torch.int32)
     for _ in range(times):
-        drawn = bits(streams, h, w).to(x.device).view(torch.uint8).to(torch.int32)
-        moves = drawn.mul_(2 * reach + 1).bitwise_right_shift_(8).sub_(reach)
-        down = moves[..., 0::2].add_(ys).clamp_(0, h - 1)
-        across = moves[..., 1::2].add_(xs).clamp_(0, w - 1)
-        where = down.mul_(w).add_(across).reshape(n, h * w)
-        pixels = torch.stack([pixels[k].index_select(0, where[k]) for k in range(n)])
+        drawn = bits(streams, h, w).to(x.device).view(torch.uint8).to(torch.int16)
+        moves = drawn.mul_(2 * reach + 1).bitwise_right_shift_(8)  # 0 to 2 reach
+        where = moves[..., 0::2].to(torch.int32).mul_(wide).add_(moves[..., 1::2]).add_(here)
+        padded = pad(pixels, reach, 1)
+        pixels = torch.stack(
+            [padded[k].view(-1).index_select(0, where[k].view(-1)).view(h, w) for k in range(n)]
+        )
     mixed = pixels[..., None].view(torch.uint8)[..., :3].reshape(x.shape)
     return finish(blur(rows(mixed), max(sigma, 0.3)), x)
 

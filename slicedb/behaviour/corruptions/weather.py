@@ -55,7 +55,7 @@ def snow(
     noise = normal(streams, spread * 255, max(1, round(h / zoom)), max(1, round(w / zoom)))
     plane = resize(noise.to(x.device).to(torch.float32).add_(mean * 255), h, w)
     plane.clamp_(0, 255)
-    plane.mul_(plane >= threshold * 255)
+    torch.nn.functional.threshold_(plane, threshold * 255, 0.0)
     angles = (uniform(streams, 1)[:, 0] + 0.5) * (np.pi / 2)  # 45 to 135 degrees: downwards
     reach = max(1, round(length(2 * radius, x)))
     flakes = trail(plane, max(length(sigma, x), 0.5), reach, angles, step=1)
@@ -189,7 +189,8 @@ def brightness(x: torch.Tensor, streams: Sequence[Stream], more: float) -> torch
     old = everywhere.to(torch.float32)
     new = (old + more * 255).clamp_(max=255)
     colour = flat.to(torch.float32).mul_(new).div_(old.clamp(min=1))
-    colour.add_(new.mul_(old == 0))  # black has no hue: it becomes gray
+    black = (1 - old).clamp_(min=0)  # has no hue and becomes gray
+    colour.add_(new.mul_(black))
     return finish(colour, x)
 
 
