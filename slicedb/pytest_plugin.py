@@ -1,1 +1,180 @@
-"""The pytest plug-in: collects slice files as tests."""
+"""The pytest plug-in: slice files are test files, expectations are tests.
+
+    pytest queries/ --slicedb-db food.slicedb --slicedb-model v4 --slicedb-baseline v3
+
+Nothing is collected unless a database is named, on the command line or in the ini file, so other
+projects' `.sql` files are left alone. The expectations of a folder are judged together, once.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from slicedb.slices import SliceFile
+    from slicedb.suite import Report, Result
+
+_OPTIONS = {
+    "db": "the database that slice files are tested on",
+    "model": "the model under test",
+    "baseline": "the model that 'baseline' stands for in expectations",
+}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options, each also an ini setting."""
+    group = parser.getgroup("slicedb", "slices of a vision dataset as tests")
+    for name, text in _OPTIONS.items():
+        group.addoption(f"--slicedb-{name}", default=None, metavar=name.upper(), help=text)
+        parser.addini(f"slicedb_{name}", text, default="")
+    strict = "INCONCLUSIVE fails instead of being skipped"
+    group.addoption("--slicedb-strict", action="store_true", default=None, help=strict)
+    parser.addini("slicedb_strict", strict, type="bool", default=False)
+
+
+def _option(config: pytest.Config, name: str) -> Any:
+    given = config.getoption(f"--slicedb-{name}", None)
+    return given if given is not None else config.getini(f"slicedb_{name}") or None
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    """Say which database and models the slice files are tested on."""
+    if not _option(config, "db"):
+        return None
+    facts = [f"{name} {value}" for name in _OPTIONS if (value := _option(config, name))]
+    return f"slicedb: {', '.join(facts)}"
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> QueryFile | None:
+    """Collect `.sql` files that have expectations, when a database is named."""
+    if file_path.suffix != ".sql" or not _option(parent.config, "db"):
+        return None
+    if "expect" not in file_path.read_text(encoding="utf-8", errors="replace"):
+        return None
+    return QueryFile.from_parent(parent, path=file_path)
+
+
+class QueryFile(pytest.File):
+    """A slice file."""
+
+    def collect(self) -> Iterator[Expectation]:
+        """Yield a test an expectation."""
+        from slicedb.slices import read_file
+
+        file = read_file(self.path)
+        judge = _judge(self.config)
+        for check in file.expect:
+            judge.files[self.path] = file
+            yield Expectation.from_parent(self, name=str(check), slice_name=file.name)
+
+    def repr_failure(  # type: ignore[override]
+        self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None
+    ) -> Any:
+        """Show errors of ours as their message."""
+        return _message(excinfo) or super().repr_failure(excinfo)
+
+
+class Expectation(pytest.Item):
+    """One expectation of a slice."""
+
+    def __init__(self, *, slice_name: str, **options: Any) -> None:
+        super().__init__(**options)
+        self.slice_name = slice_name
+
+    def runtest(self) -> None:
+        """Fail, or skip when nothing can be said yet."""
+        report = _judge(self.config).report(self.path)
+        found = [
+            r for r in report.results if r.slice == self.slice_name and r.expectation == self.name
+        ]
+        failed = [r for r in found if report.is_failure(r)]
+        if failed:
+            raise ExpectationFailed(failed)
+        unsure = [r for r in found if r.verdict == "INCONCLUSIVE"]
+        if unsure:
+            pytest.skip("; ".join(_sentence(r) for r in unsure))
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
+        """Show verdict, value, interval, n and the worst samples."""
+        return _message(excinfo) or super().repr_failure(excinfo, style)
+
+    def reportinfo(self) -> tuple[os.PathLike[str], int | None, str]:
+        """Return the file and the title."""
+        return self.path, None, f"{self.slice_name}: {self.name}"
+
+
+class ExpectationFailed(AssertionError):
+    """An expectation does not hold."""
+
+    def __init__(self, results: Iterable[Result]) -> None:
+        lines = []
+        for r in results:
+            lines.append(f"{r.slice}: {_sentence(r)}")
+            if r.worst_ids:
+                lines += ["worst samples:", *(f"  {i}" for i in r.worst_ids)]
+        super().__init__("\n".join(lines))
+
+
+class Judge:
+    """Runs each top folder of collected files once, at the first test that asks."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.config = config
+        self.files: dict[Path, SliceFile] = {}
+        self._reports: dict[Path, Report | Exception] = {}
+        self._database: Any = None
+
+    def report(self, path: Path) -> Report:
+        """Return the run of the folder that a file belongs to."""
+        folders = {p.parent for p in self.files}
+        top = min((f for f in folders if f in path.parents), key=lambda f: len(f.parts))
+        if top not in self._reports:
+            try:
+                self._reports[top] = self._run(top)
+            except Exception as error:
+                self._reports[top] = error
+        found = self._reports[top]
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    def _run(self, folder: Path) -> Report:
+        import slicedb
+        from slicedb import suite
+
+        if self._database is None:
+            where = _option(self.config, "db")
+            if "://" not in where:
+                where = self.config.invocation_params.dir / where
+            self._database = slicedb.open(where, create=False)
+        names = [file.name for path, file in self.files.items() if folder in path.parents]
+        given = {name: _option(self.config, name) for name in ("model", "baseline", "strict")}
+        settings = suite.settings(folder) | {k: v for k, v in given.items() if v}
+        self._database.slices.apply(folder)
+        report: Report = self._database.test(names, **settings)
+        return report
+
+
+_JUDGE = pytest.StashKey[Judge]()
+
+
+def _judge(config: pytest.Config) -> Judge:
+    if _JUDGE not in config.stash:
+        config.stash[_JUDGE] = Judge(config)
+    return config.stash[_JUDGE]
+
+
+def _sentence(r: Result) -> str:
+    return f"{r.check}: {r.verdict}: {r.message}"
+
+
+def _message(excinfo: pytest.ExceptionInfo[BaseException]) -> str | None:
+    from slicedb.errors import SliceDBError
+
+    known = (ExpectationFailed, SliceDBError)
+    return str(excinfo.value) if isinstance(excinfo.value, known) else None

@@ -40,6 +40,8 @@ class Result:
     suite: str = ""
     path: str = ""
     """The slice's file."""
+    expectation: str = ""
+    """What the file says, before classes and the baseline are filled in."""
 
     @property
     def title(self) -> str:

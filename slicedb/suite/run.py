@@ -67,9 +67,7 @@ def run(
     """
     check_settings(confidence, correction)
     started, began = time.perf_counter(), datetime.now(UTC)
-    checked = [
-        (s, [_with_baseline(parse_check(text), baseline) for text in s.expect]) for s in slices
-    ]
+    checked = [(s, [parse_check(text) for text in s.expect]) for s in slices]
     keys = [s.holdout_keys() for s, _ in checked]
     models = _models(model, baseline, (c for _, checks in checked for c in checks))
     if predict is not None:
@@ -78,10 +76,10 @@ def run(
             predict(name, union)
     judged = {name: evaluate.load(store, name) for name in models}
     trials = [
-        Trial(i, each, baseline=each.baseline)
+        Trial(i, each, str(check), baseline=each.baseline)
         for i, (_, checks) in enumerate(checked)
         for check in checks
-        for each in _expand(check, judged[model])
+        for each in _expand(_with_baseline(check, baseline), judged[model])
     ]
     rows = [evaluate.universe(store).rows(k) for k in keys]
     sizes = [len(k) for k in keys]

@@ -21,6 +21,8 @@ class Trial:
     slice: int
     """Index of the slice in the run."""
     check: Check
+    expectation: str = ""
+    """What the file says, before classes and the baseline are filled in."""
     value: float = NAN
     """The metric, or model - baseline."""
     low: float = NAN

@@ -119,6 +119,7 @@ def decide(
                 tuple(_ids(store, keys)),
                 s.suite,
                 s.path,
+                t.expectation,
             )
         )
     return results
