@@ -27,13 +27,10 @@ from slicedb.models.preprocessing import Preprocessing
 from slicedb.schema import IMAGES, OK, SAMPLES
 from slicedb.store import Store
 from slicedb.training.columns import Numbers, column_of
+from slicedb.training.pixels import Decoder, check_shape, decode_rows
 
 if TYPE_CHECKING:
     from slicedb.training.loader import Loader
-
-Decoder: TypeAlias = "Callable[[bytes, int | None], np.ndarray]"
-"""Takes the encoded image and the pixels of the shorter side that are enough (None: all), gives
-uint8 (h, w, 3); raises MediaError. `slicedb.media.decode_rgb` is one."""
 
 Batch: TypeAlias = tuple[Any, ...]
 """(images, a value a column, ids): images (b, 3, h, w), `label` int64 (b,), ids a list of text."""
@@ -68,7 +65,7 @@ class Decoded:
     indices: np.ndarray
     """int64 (k,): the samples that did decode."""
     images: Any
-    """uint8 array (k, h, w, 3), or the list of what the transform returned."""
+    """uint8 array (k, h, w, 3), or a list: of what the transform returned, or pixels at `size`."""
     failures: list[Failure]
 
 
@@ -270,28 +267,23 @@ class SliceDataset(Dataset):
         return out
 
     def decode(self, indices: np.ndarray, blobs: Sequence[bytes]) -> Decoded:
-        """Decode and transform a part of a batch; what fails is left out and told."""
-        good: list[int] = []
-        failures: list[Failure] = []
-        listed: list[Any] = []
-        pixels: np.ndarray | None = None
-        for i, data in zip(indices.tolist(), blobs):
-            try:
-                image = self._image(i, data)
-            except MediaError as error:
-                failures.append(self._failure(i, error))
-                continue
-            if self.transform is not None:
-                listed.append(image)
-            else:
-                if pixels is None:
-                    pixels = np.empty((len(blobs), *image.shape), dtype=np.uint8)
-                elif image.shape != pixels.shape[1:]:
-                    raise _shapes(pixels.shape[1:], image.shape)
-                pixels[len(good)] = image
-            good.append(i)
-        images = listed if pixels is None else pixels[: len(good)]
-        return Decoded(np.array(good, dtype=np.int64), images, failures)
+        """Decode and transform a part of a batch; what fails is left out and told.
+
+        Raises:
+            SliceDBError: the images differ in size, or the transform fails.
+        """
+        images: Any = []
+        failures: dict[int, MediaError] = {}
+        if self.transform is None and self._fit is None:
+            images = decode_rows(blobs, self.decoder, failures.__setitem__)
+        else:
+            for at, (i, data) in enumerate(zip(indices.tolist(), blobs)):
+                try:
+                    images.append(self._image(i, data))
+                except MediaError as error:
+                    failures[at] = error
+        told = [self._failure(int(indices[at]), error) for at, error in failures.items()]
+        return Decoded(np.delete(indices, list(failures)), images, told)
 
     def assemble(self, parts: Sequence[Decoded], *, pin: bool = False) -> Batch:
         """Return the batch of its decoded parts."""
@@ -306,9 +298,10 @@ class SliceDataset(Dataset):
     def _stack(self, parts: Sequence[Decoded]) -> Any:
         if not parts or self.transform is not None:
             return _collated([image for part in parts for image in part.images])
+        if self._fit is not None:
+            return self._tensor(np.stack([image for part in parts for image in part.images]))
         for part in parts:
-            if part.images.shape[1:] != parts[0].images.shape[1:]:
-                raise _shapes(parts[0].images.shape[1:], part.images.shape[1:])
+            check_shape(parts[0].images.shape[1:], part.images.shape[1:])
         one = parts[0].images if len(parts) == 1 else np.concatenate([p.images for p in parts])
         return self._tensor(one)
 
@@ -319,21 +312,25 @@ class SliceDataset(Dataset):
 
     def _image(self, index: int, data: bytes) -> Any:
         if self.transform is not None:
-            least = None if self.size is None else int(np.max(self.size))
-            image = Image.fromarray(self.decoder(data, least))
-            try:
-                return self.transform(image)
-            except Exception as error:
-                raise SliceDBError(
-                    f"The transform failed on sample '{self._ids[index].as_py()}' "
-                    f"({image.width}x{image.height}): {type(error).__name__}: {error}",
-                    "a transform takes an RGB Pillow image.",
-                ) from error
+            return self._transformed(index, data)
         if self._fit is None:
             return self.decoder(data, None)
         out = np.empty((*self._fit.size, 3), dtype=np.uint8)
         self._fit.fit(self.decoder(data, _DRAFT * max(self._fit.size)), out)
         return out
+
+    def _transformed(self, index: int, data: bytes) -> Any:
+        assert self.transform is not None
+        least = None if self.size is None else int(np.max(self.size))
+        image = Image.fromarray(self.decoder(data, least))
+        try:
+            return self.transform(image)
+        except Exception as error:
+            raise SliceDBError(
+                f"The transform failed on sample '{self._ids[index].as_py()}' "
+                f"({image.width}x{image.height}): {type(error).__name__}: {error}",
+                "a transform takes an RGB Pillow image.",
+            ) from error
 
     def _failure(self, index: int, error: MediaError) -> Failure:
         return Failure(self._ids[index].as_py(), error.reason, error.message)
@@ -447,13 +444,6 @@ def _collated(images: list[Any]) -> Any:
             f"What the transform returns does not make a batch: {str(error).splitlines()[0]}",
             "return tensors of one shape: end the transform with a crop and a conversion.",
         ) from error
-
-
-def _shapes(one: tuple[int, ...], other: tuple[int, ...]) -> SliceDBError:
-    return SliceDBError(
-        f"Images of {one[1]}x{one[0]} and of {other[1]}x{other[0]} pixels do not make one batch.",
-        "pass size=224, or a transform that ends with a crop.",
-    )
 
 
 def _pinned(value: Any) -> Any:

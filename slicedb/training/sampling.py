@@ -59,7 +59,7 @@ class WeightedSampler(torch.utils.data.Sampler):
         if self.replacement:
             edges = np.cumsum(self.weights)
             drawn = np.searchsorted(edges, random.random(self.n) * edges[-1], side="right")
-            return np.minimum(drawn, int(np.flatnonzero(self.weights)[-1]))
+            return np.asarray(np.minimum(drawn, int(np.flatnonzero(self.weights)[-1])))
         with np.errstate(divide="ignore"):
             waits = random.exponential(size=len(self.weights)) / self.weights
         return np.asarray(np.argsort(waits, kind="stable")[: self.n])
