@@ -1,4 +1,4 @@
-"""What the tests of the whole share: a small database of rendered scenes, and where real data is."""
+"""What all tests share: a small database of rendered scenes, and where real data is."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ def test_rows_leave_in_every_format(here: Path, say, form: str) -> None:
         rows = json.loads(out.read_text())
     else:
         rows = [json.loads(line) for line in out.read_text().splitlines()]
-    assert [row["label"] for row in rows][0] == "Dessert"
+    assert rows[0]["label"] == "Dessert"
     assert len(rows) == 2
 
 
