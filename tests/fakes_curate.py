@@ -68,6 +68,7 @@ def add_model(
     name = schema.PREDICTIONS + model
     made = schema.predictions_schema(len(classes))
     store.create(name, made.with_metadata({"slicedb:classes": json.dumps(list(classes))}))
+    true = np.maximum(true, np.finfo(np.float32).tiny)
     loss = pa.array(-np.log(true).astype(np.float32), mask=np.isnan(true))
     store.append(
         name,

@@ -166,11 +166,11 @@ def test_bad_input_is_a_clear_error(store: Store, tmp_path: Path) -> None:
         errors(store, "food_v2", np.empty(0, np.int64))
     with pytest.raises(SliceError, match="None of the 1 samples has a label"):
         errors(store, "food_v2", keys_of(["0007"]))
-    with pytest.raises(BindError, match="No column 'wether'.*did you mean 'weather'"):
+    with pytest.raises(BindError, match=r"No column 'wether'.*did you mean 'weather'"):
         errors(store, "food_v2", by=["wether"])
     with pytest.raises(SliceError, match=r"'id' has 399 values"):
         errors(store, "food_v2", by=["id"])
-    with pytest.raises(CheckError, match="unsure is 0.9 and sure 0.5"):
+    with pytest.raises(CheckError, match=r"unsure is 0.9 and sure 0.5"):
         errors(store, "food_v2", sure=0.5, unsure=0.9)
     with pytest.raises(CheckError, match="not a predicate"):
         errors(store, "food_v2", scope="label = 'Rice' LIMIT 10")

@@ -157,6 +157,8 @@ def fit_temperature(logits: npt.ArrayLike, labels: npt.ArrayLike) -> Temperature
     beta = 1.0
     for _ in range(100):
         slope, bend, _ = _derivatives(z, y, beta)
+        if slope == 0.0:
+            break
         low, high = (beta, high) if slope < 0 else (low, beta)
         tried = beta - slope / bend if bend > 0 else np.inf
         if not low < tried < high:
@@ -166,7 +168,7 @@ def fit_temperature(logits: npt.ArrayLike, labels: npt.ArrayLike) -> Temperature
         beta = tried
     _, bend, squares = _derivatives(z, y, beta)
     error = (squares / len(y)) ** 0.5 / (bend * beta) if bend > 1e-300 else np.inf
-    spread = float(np.exp(min(1.959964 * error, 700.0)))
+    spread = float(np.exp(1.959964 * error)) if error < 100 else float("inf")
     return Temperature(1 / beta, 1 / beta / spread, 1 / beta * spread, len(y))
 
 
