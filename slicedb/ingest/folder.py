@@ -114,16 +114,21 @@ def _sort_out(
     """Return the names of the images and of the folders in one folder; count the rest."""
     names, below = [], []
     for entry in entries:
-        extension = os.path.splitext(entry.name)[1].lower()
-        if entry.name.startswith(".") or entry.name in ("__MACOSX", "Thumbs.db", "desktop.ini"):
+        name = entry.name
+        at = name.rfind(".")
+        extension = name[at:].lower() if at > 0 else ""
+        if extension in media.EXTENSIONS and name[0] != "." and not entry.is_dir():
+            if entry.is_file() or entry.is_symlink():
+                names.append(name)
+            else:
+                skipped["special file"] += 1
+        elif name[0] == "." or name in ("__MACOSX", "Thumbs.db", "desktop.ini"):
             skipped["hidden"] += 1
         elif entry.is_dir():
             if extension not in (".lance", ".slicedb"):
-                below.append(entry.name)
-        elif not entry.is_file() and not entry.is_symlink():
-            skipped["special file"] += 1
-        elif extension in media.EXTENSIONS or _looks_like_image(entry.path, extension):
-            names.append(entry.name)
+                below.append(name)
+        elif entry.is_file() and _looks_like_image(entry.path, extension):
+            names.append(name)
         else:
             skipped[extension or "without extension"] += 1
     return sorted(names), sorted(below)
@@ -183,12 +188,13 @@ def _batches(
     rows: dict[str, list[str | None]] = {name: [] for name in ("id", "uri", *columns)}
     for i, folder in enumerate(folders):
         stem = "".join(f"{_text(part)}/" for part in folder.parts)
+        start_of_id, start_of_uri = options.id_of(stem), f"{root}/{stem}"
         start = 0
         while start < len(folder.names):
             room = ROWS - len(rows["id"])
             names = [_text(name) for name in folder.names[start : start + room]]
-            rows["id"] += [options.id_of(stem + name) for name in names]
-            rows["uri"] += [f"{root}/{stem}{name}" for name in names]
+            rows["id"] += [start_of_id + name for name in names]
+            rows["uri"] += [start_of_uri + name for name in names]
             for name, values in columns.items():
                 rows[name] += [values[i]] * len(names)
             start += room

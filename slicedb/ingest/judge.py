@@ -48,6 +48,11 @@ class Judged:
         """Number of known samples with other bytes or other metadata."""
         return len({*self.replaced, *self.retold})
 
+    @property
+    def writes(self) -> bool:
+        """Whether anything has to be written."""
+        return bool(self.added or self.replaced or self.retold or self.moved or self.restored)
+
     def images(self) -> pa.Table | None:
         """Return the rows to write to `images`, or None."""
         rows = [
@@ -142,9 +147,9 @@ def judge(
     result = Judged(source, known, piece, found, at, [], [], [], [], [], set(), len(dropped))
     result.added += [i for i in np.flatnonzero(piece.rows < 0).tolist() if i not in dropped]
     _count_keys(piece, result.added, new_keys)
-    old = np.array(
-        [i for i in np.flatnonzero(piece.rows >= 0).tolist() if i not in dropped], dtype=np.int64
-    )
+    old = np.flatnonzero(piece.rows >= 0)
+    if dropped:
+        old = old[~np.isin(old, list(dropped))]
     known.seen[piece.rows[old]] = True
     if len(old):
         _sort_known(result, old)

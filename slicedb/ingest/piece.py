@@ -84,14 +84,14 @@ def pieces(source: Source, known: Known, *, by_content: bool) -> Iterator[Piece]
 def _recognise(
     batch: pa.RecordBatch, source: Source, known: Known, by_content: bool
 ) -> Iterator[Piece]:
-    ids, uris = batch["id"].to_pylist(), batch["uri"].to_pylist()
-    sizes, stamps = _files(batch, uris)
+    uris = batch["uri"].to_pylist()
+    ids = batch["id"].to_pylist()
     keys = keys_of(ids)
     rows = known.find_uris(uris) if by_content else known.find(ids, keys)
     insists = [name for name in batch.schema.names if name in source.wins]
     row_stamps = fingerprint.rows(batch.select(insists))
-    there = rows >= 0
-    same = there & (stamps != 0)
+    sizes, stamps = _files(batch, uris)
+    same = (rows >= 0) & (stamps != 0)
     if len(known.keys):
         same &= (known.stamps[rows] == stamps) & ~known.lacking[rows]
     for cut in _cuts(np.where(same, 0, sizes)):
@@ -109,10 +109,10 @@ def _recognise(
 
 def _files(batch: pa.RecordBatch, uris: Sequence[str | None]) -> tuple[np.ndarray, np.ndarray]:
     """Return size and fingerprint of each row's image."""
-    if "image" not in batch.schema.names:
-        return fingerprint.files(uris)
-    lengths = pc.fill_null(pc.binary_length(batch["image"]), 0).to_numpy(zero_copy_only=False)
     sizes, stamps = fingerprint.files(uris)
+    if "image" not in batch.schema.names:
+        return sizes, stamps
+    lengths = pc.fill_null(pc.binary_length(batch["image"]), 0).to_numpy(zero_copy_only=False)
     return np.maximum(sizes, lengths.astype(np.int64)), stamps
 
 

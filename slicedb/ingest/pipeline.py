@@ -53,6 +53,7 @@ class _Tally:
     changed: int = 0
     unchanged: int = 0
     duplicates: int = 0
+    written: bool = False
     reasons: Counter[str] = field(default_factory=Counter)
 
     def count(self, judged: Judged, known: Known) -> None:
@@ -62,16 +63,15 @@ class _Tally:
         self.duplicates += judged.duplicates
         total = len(judged.piece) - judged.duplicates
         self.unchanged += total - len(judged.added) - judged.changed
+        self.written |= judged.writes
         fresh = {*judged.added, *judged.replaced}
-        self.reasons.update(
-            judged.found.status[judged.at[i]]
-            for i in fresh
-            if judged.found.status[judged.at[i]] != OK
-        )
+        found = (judged.found.status[judged.at[i]] for i in fresh)
+        self.reasons.update(status for status in found if status != OK)
         rows = judged.piece.rows
-        kept = [i for i in np.flatnonzero(rows >= 0).tolist() if i not in fresh]
-        if kept:
-            self.reasons.update(known.broken(rows[kept]))
+        kept = np.flatnonzero(rows >= 0)
+        if fresh:
+            kept = kept[~np.isin(kept, list(fresh))]
+        self.reasons.update(known.broken(rows[kept]))
 
 
 def run(store: Store, source: Source, settings: Settings) -> IngestReport:
@@ -82,9 +82,7 @@ def run(store: Store, source: Source, settings: Settings) -> IngestReport:
         TooManyBrokenError: the share of broken images is too high; the data stays.
     """
     started = time.perf_counter()
-    if not settings.reference:
-        store.create(IMAGES, IMAGES_SCHEMA)
-    store.add_columns(SAMPLES, source.fields)
+    _prepare(store, source, settings)
     known = Known(store, with_images=not settings.reference)
     tally = _Tally()
     threads = settings.threads or _cores()
@@ -112,7 +110,8 @@ def run(store: Store, source: Source, settings: Settings) -> IngestReport:
             pool.shutdown(cancel_futures=True)
             raise
     missing, deleted = _missing(store, source, known, settings)
-    store.sync()
+    if tally.written or deleted:
+        store.sync()
     report = IngestReport(
         source=source.where,
         added=tally.added,
@@ -129,6 +128,16 @@ def run(store: Store, source: Source, settings: Settings) -> IngestReport:
     )
     _refuse_broken(report, settings.max_broken)
     return report
+
+
+def _prepare(store: Store, source: Source, settings: Settings) -> None:
+    """Make the table and the columns that are not there yet."""
+    if not settings.reference and not store.has(IMAGES):
+        store.create(IMAGES, IMAGES_SCHEMA)
+    there = store.schema(SAMPLES).names
+    new = [field for field in source.fields if field.name not in there]
+    if new:
+        store.add_columns(SAMPLES, new)
 
 
 def _cores() -> int:
