@@ -102,6 +102,8 @@ def _add(
             status = "wrong_extension" if error else OK
     except MediaError as problem:
         status, error = problem.reason, problem.message
+    except MemoryError:
+        status, error = "too_large", "There is not enough memory to decode it."
     found.data.append(data)
     found.sha256.append(digest)
     found.phash.append(None if info is None else 0)

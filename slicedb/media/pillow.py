@@ -1,0 +1,101 @@
+"""Pillow, with its errors in our words and its warnings kept in."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import io
+import threading
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+from PIL import Image
+
+from slicedb.errors import MediaError
+from slicedb.media.formats import OPENERS, check_png, reason_of
+from slicedb.media.pixels import tags_of
+
+LARGE = 1 << 24
+"""Pixels beyond which images are decoded one at a time, whatever the number of threads."""
+
+_EXIF_WITHIN = 1 << 17
+
+
+class _Quiet:
+    """Keep Pillow's warnings in while any thread is inside; `warnings` alone is not for threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._saved: Any = None
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._inside += 1
+            if self._inside == 1:
+                self._saved = warnings.catch_warnings()
+                self._saved.__enter__()
+                warnings.filterwarnings("ignore", module=r"PIL(\.|$)")
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                self._saved.__exit__()
+
+
+quiet = _Quiet()
+large_lock = threading.Lock()
+
+
+def one_large(pixels: int) -> contextlib.AbstractContextManager[Any]:
+    """Return what to hold while an image of so many pixels is decoded."""
+    return large_lock if pixels > LARGE else contextlib.nullcontext()
+
+
+def check_size(width: int, height: int, max_pixels: int) -> None:
+    """Refuse an image by its header.
+
+    Raises:
+        MediaError: too_large.
+    """
+    if width * height > max_pixels:
+        raise MediaError(
+            "too_large", f"{width} × {height} pixels are more than the {max_pixels:,} allowed."
+        )
+
+
+@contextlib.contextmanager
+def opened(data: bytes, max_pixels: int) -> Iterator[Image.Image]:
+    """Open and load the first frame, size checked before; translate whatever Pillow raises."""
+    with quiet:
+        try:
+            with Image.open(io.BytesIO(data), formats=OPENERS) as image:
+                check_size(image.width, image.height, max_pixels)
+                with one_large(image.width * image.height):
+                    image.load()
+                    if image.format == "PNG":
+                        check_png(data)
+                    yield image
+        except MediaError:
+            raise
+        except Image.DecompressionBombError as error:
+            raise MediaError("too_large", str(error)) from error
+        except Exception as error:  # Pillow raises nearly anything on broken bytes
+            reason = reason_of(data, str(error))
+            said = "No known image format." if reason == "not_an_image" else str(error)
+            raise MediaError(reason, said.split("<_io")[0].strip()) from error
+
+
+def exif_of(data: bytes) -> tuple[int, dt.datetime | None]:
+    """Return orientation (1 to 8) and time taken of a JPEG."""
+    if data.find(b"Exif\0\0", 0, _EXIF_WITHIN) < 0:
+        return 1, None
+    with (
+        quiet,
+        contextlib.suppress(Exception),
+        Image.open(io.BytesIO(data), formats=["JPEG"]) as image,
+    ):
+        return tags_of(image)
+    return 1, None
