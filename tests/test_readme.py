@@ -1,4 +1,4 @@
-"""The README does what it says: every cell of its tables runs, in order, on a folder of pictures."""
+"""The README does what it says: every cell of its tables runs, in order, on real pictures."""
 
 from __future__ import annotations
 
