@@ -75,9 +75,7 @@ class Call:
     def span(self, value: Node) -> tuple[int, int]:
         """Return the place of an argument; what stands there is bound too."""
         self.binder.walk(value, self.scope)
-        number = next(
-            n for n, a in enumerate(self.node["arguments"]) if a["expression"] is value
-        )
+        number = next(n for n, a in enumerate(self.node["arguments"]) if a["expression"] is value)
         return self.spans[number]
 
     def replace(self, *parts: Part) -> None:
@@ -214,6 +212,7 @@ def _in_slice(call: Call) -> None:
         return
     call.binder.bound.parts.append(found)
     column = "key" if found.narrows else "id"
+    anchor.columns.add(column)
     head = f'({alias}."{column}" IN (SELECT "{column}" FROM (\n'
     call.replace(head, SubQuery(found), "\n)))")
 

@@ -96,4 +96,3 @@ def _placeless(node: Any) -> Any:
     if isinstance(node, dict):
         return {name: _placeless(item) for name, item in node.items() if name not in _PLACES}
     return node
-

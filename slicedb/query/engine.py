@@ -25,6 +25,7 @@ from slicedb.query.scope import ROW, Bound, Frame, Pool, Relation
 from slicedb.query.tables import HotTables
 from slicedb.query.vectors import Vectors
 from slicedb.query.write import Writer
+from slicedb.schema import SAMPLES
 
 if TYPE_CHECKING:
     from slicedb.embedding import Encoder
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from slicedb.store import Store
 
 _PLANS = 512
+LATE = 20_000
+"""Rows up to which columns are taken by key instead of loaded for all samples."""
 
 
 @cache
@@ -151,14 +154,21 @@ class Engine:
         """Return what runs a plan."""
         return Runner(self, plan)
 
-    def known(self, plan: Plan, keys: np.ndarray) -> np.ndarray:
-        """Return those keys, in their order, that are samples the plan may see."""
-        catalog = plan.pool.catalog
-        name = self.tables.samples(catalog.samples)
+    def is_known(self, plan: Plan, keys: np.ndarray) -> np.ndarray:
+        """Return bool (n,): which keys are samples that the plan may see."""
+        name = self.tables.samples(plan.pool.catalog.samples)
         stored = self.tables.keys(name)
         if not plan.bound.unfiltered:
             stored = stored[self.tables.visible(name)]
-        return keys[np.isin(keys, stored)]
+        return np.isin(keys, stored)
+
+    def ids(self, plan: Plan, keys: pa.ChunkedArray, rows: pa.ChunkedArray) -> pa.ChunkedArray:
+        """Return the ids of samples, by their keys when they are few, else by their rows."""
+        info = plan.pool.catalog.samples
+        if len(keys) <= LATE:
+            taken = self.store.take(SAMPLES, keys.to_numpy(), ["id"], version=info.version)
+            return taken["id"]
+        return self.tables.ids(self.tables.samples(info), info.version).take(rows)
 
     def cursor(self) -> Any:
         """Return a DuckDB cursor of its own, for one thread."""

@@ -36,7 +36,7 @@ def explain(engine: Engine, plan: Plan, run: bool) -> Explanation:
     if run:
         started = time.perf_counter()
         runner = engine.run(plan)
-        runner.fetch(narrow=True)
+        runner.rows() if plan.bound.narrows else runner.fetch()
         total = time.perf_counter() - started
         lines += ["steps", *(_step(step) for step in runner.steps)]
         lines += [f"  {'total':<52}{'':>12} {total * 1000:9.1f} ms"]

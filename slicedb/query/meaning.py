@@ -92,37 +92,22 @@ class Meaning:
         places = matrix.places(keys)
         wanted = places if rows is None else places[rows]
         everything = rows is None or any(term.kind == "nearest" for term in terms)
-        if everything:
-            table = _aligned(matrix.scores(targets, None, check), wanted)
+        raw = matrix.scores(targets, None, check) if everything else None
+        if raw is not None:
+            table = _aligned(raw, wanted)
         else:
             has = wanted >= 0
             table = np.full((len(terms), len(wanted)), np.nan, dtype=np.float32)
             table[:, has] = matrix.scores(targets, wanted[has], check)
         found: dict[Term, np.ndarray] = {}
-        for term, target, values in zip(terms, targets, table):
+        for number, (term, target, values) in enumerate(zip(terms, targets, table)):
             if term.kind == "matches":
                 values = self._probability(term, info, matrix, target, values, wanted, check)
-            elif term.kind == "nearest":
-                values = self._nearest(term, matrix, target, places, rows, visible, check)
+            elif term.kind == "nearest" and raw is not None:
+                values = _nearest(_aligned(raw[number][None], places)[0], term.k, visible)
+                values = values if rows is None else values[rows]
             found[term] = values
         return found
-
-    def _nearest(
-        self,
-        term: Term,
-        matrix: Matrix,
-        target: np.ndarray,
-        places: np.ndarray,
-        rows: np.ndarray | None,
-        visible: np.ndarray,
-        check: Check,
-    ) -> np.ndarray:
-        scores = _aligned(matrix.scores(target[None], None, check), places)[0]
-        counted = np.flatnonzero(visible & ~np.isnan(scores))
-        order = best(scores[counted], term.k)
-        chosen = np.where(np.isnan(scores), np.nan, np.float32(0)).astype(np.float32)
-        chosen[counted[order]] = 1
-        return chosen if rows is None else chosen[rows]
 
     def _direction(self, term: Term, info: TableInfo, matrix: Matrix) -> np.ndarray:
         """Return float32 (d,): the mean of the targets, unit length."""
@@ -236,20 +221,41 @@ def best(scores: np.ndarray, k: int) -> np.ndarray:
     """Return the places of the k largest, largest first, ties in their order.
 
     Args:
-        scores: float32 (n,), without NaN.
-        k: how many; fewer come back when there are fewer.
+        scores: float32 (n,); NaN is never among them.
+        k: how many, from 1; fewer come back when there are fewer.
 
-    >>> best(np.array([1.0, 3.0, 3.0, 2.0]), 3).tolist()
-    [1, 2, 3]
+    >>> best(np.array([1.0, 3.0, 3.0, np.nan, 2.0]), 3).tolist()
+    [1, 2, 4]
     """
-    if k < len(scores):
-        cut = np.partition(scores, len(scores) - k)[len(scores) - k]
-        above = np.flatnonzero(scores > cut)
-        level = np.flatnonzero(scores == cut)[: k - len(above)]
-        at = np.concatenate([above, level])
-    else:
-        at = np.arange(len(scores))
-    return at[np.lexsort((at, -scores[at]))]
+    at = at_least_best(scores, k)
+    return at[np.lexsort((at, -scores[at]))][:k]
+
+
+def at_least_best(scores: np.ndarray, k: int) -> np.ndarray:
+    """Return the places, rising, of all scores not below the k-th largest.
+
+    The k-th largest of the maxima of blocks is a floor under it, which leaves few to sort.
+    """
+    n, block = len(scores), 512
+    floor = -np.inf
+    if n >= 4 * k * block:
+        whole = n - n % block
+        maxima = np.fmax.reduce(scores[:whole].reshape(-1, block), axis=1)
+        maxima = maxima[~np.isnan(maxima)]
+        if len(maxima) > k:
+            floor = np.partition(maxima, len(maxima) - k)[len(maxima) - k]
+    at = np.flatnonzero(scores >= floor)  # never NaN
+    if k < len(at):
+        few = scores[at]
+        at = at[few >= np.partition(few, len(few) - k)[len(few) - k]]
+    return at
+
+
+def _nearest(scores: np.ndarray, k: int, visible: np.ndarray) -> np.ndarray:
+    """Return float32 (n,): 1 for the k best of the visible, 0 for others, NaN where NaN."""
+    chosen = np.where(np.isnan(scores), np.nan, np.float32(0)).astype(np.float32)
+    chosen[best(np.where(visible, scores, np.nan), k)] = 1
+    return chosen
 
 
 def _aligned(table: np.ndarray, places: np.ndarray) -> np.ndarray:

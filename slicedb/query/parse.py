@@ -122,8 +122,9 @@ def _syntax_error(source: Source, answer: Node) -> QueryError:
     if "Only SELECT" in message:
         return source.error(SandboxError, "Only SELECT is allowed here.", _ONE_SELECT, at=0)
     at = int(answer["position"]) if str(answer.get("position", "")).isdigit() else None
-    if at is not None:
-        at = min(at, max(len(source.sql) - 1, 0))
+    if at is None:
+        at = start if source.tokens else 0
+    at = min(at, max(len(source.sql) - 1, 0))
     if source.is_predicate:
         hint = "this text is read as a predicate over samples; a whole query begins with SELECT."
     else:

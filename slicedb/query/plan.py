@@ -16,6 +16,8 @@ class TopK:
 
     term: Term
     k: int
+    alone: bool
+    """Whether nothing else orders or is shown, so that the scores are the whole answer."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,9 @@ class Plan:
         sizes = [_integer(limit["limit"]), _integer(limit["offset"]) if limit["offset"] else 0]
         if None in sizes:
             return None
-        return TopK(term, sum(size or 0 for size in sizes))
+        stars = [e["class"] for e in tree["select_list"]] == ["STAR"] and self.bound.narrows
+        alone = stars and len(order["orders"]) == 1 and not sizes[1]
+        return TopK(term, sum(size or 0 for size in sizes), alone)
 
     def _ordering(self, expression: Node) -> Term | None:
         """Return the term an ORDER BY entry is, itself or by the name it has in the SELECT."""

@@ -10,7 +10,9 @@ import numpy as np
 import pyarrow as pa
 
 from slicedb.errors import QueryError
+from slicedb.query.catalog import quote
 from slicedb.query.plan import Plan
+from slicedb.query.scope import ROW
 from slicedb.query.text import read
 from slicedb.schema import SAMPLES, keys_of
 
@@ -20,9 +22,6 @@ if TYPE_CHECKING:
 
     from slicedb.query.engine import Engine
     from slicedb.query.explain import Explanation
-
-_LATE = 20_000
-"""Rows up to which the columns of `*` are taken by key instead of loaded for all samples."""
 
 
 class Query:
@@ -62,29 +61,31 @@ class Query:
         plan = self._rows("count")
         if plan.bound.top is None:
             return len(self.keys())
-        runner = self._engine.run(plan)
-        return int(runner.fetch("count(*) AS n", narrow=True, ordered=False)["n"][0].as_py())
+        return self._engine.run(plan).count()
 
     def keys(self) -> np.ndarray:
         """Return int64 (n,): the keys of the samples, in order, each once."""
         plan = self._rows("keys")
         if plan.bound.narrows:
-            found = self._engine.run(plan).fetch('"key"', narrow=True)["key"].to_numpy()
-            return np.asarray(found, dtype=np.int64)
-        ids = self._engine.run(plan).fetch(_id(plan))["id"].drop_null()
-        listed = list(dict.fromkeys(str(value) for value in ids.to_pylist()))
-        return self._engine.known(plan, keys_of(listed))
+            return np.asarray(self._engine.run(plan).rows()["key"].to_numpy(), dtype=np.int64)
+        return self._listed(plan)[1]
 
     def ids(self) -> list[str]:
         """Return the ids of the samples, in order, each once."""
         plan = self._rows("ids")
-        if plan.bound.narrows:
-            return list(self._engine.run(plan).fetch('"id"', narrow=True)["id"].to_pylist())
-        ids = self._engine.run(plan).fetch(_id(plan))["id"].drop_null()
-        listed = list(dict.fromkeys(str(value) for value in ids.to_pylist()))
+        if not plan.bound.narrows:
+            return self._listed(plan)[0]
+        found = self._engine.run(plan).rows()
+        return list(self._engine.ids(plan, found["key"], found[ROW]).to_pylist())
+
+    def _listed(self, plan: Plan) -> tuple[list[str], np.ndarray]:
+        """Return ids and keys of a result that lists `id`: known samples, each once."""
+        name = next(name for name, _ in plan.columns if name.lower() == "id")
+        ids = self._engine.run(plan).fetch(f"{quote(name)} AS id")["id"].drop_null()
+        listed = list(dict.fromkeys(map(str, ids.to_pylist())))
         keys = keys_of(listed)
-        known = np.isin(keys, self._engine.known(plan, keys))
-        return [name for name, keep in zip(listed, known) if keep]
+        known = self._engine.is_known(plan, keys)
+        return [name for name, keep in zip(listed, known) if keep], keys[known]
 
     def scores(self) -> np.ndarray | None:
         """Return float32 (n,) in the order of `ids`: what similarity orders by, or the first term.
@@ -94,7 +95,7 @@ class Query:
         plan = self._rows("scores")
         if not plan.bound.narrows or plan.score_slot is None:
             return None
-        column = self._engine.run(plan).fetch(f'"{plan.score_slot}" AS s', narrow=True)["s"]
+        column = self._engine.run(plan).rows()[plan.score_slot]
         return np.asarray(column.to_numpy(), dtype=np.float32)
 
     def images(self, n: int | None = None) -> list[Image]:
@@ -139,12 +140,14 @@ class Query:
 
     def _late(self, plan: Plan) -> pa.Table | None:
         """Return the result with the columns of `*` taken by key, or None when that costs more."""
-        found = self._engine.run(plan).fetch(narrow=True)
+        from slicedb.query.engine import LATE
+
+        found = self._engine.run(plan).rows()
         names = [name for name, _ in plan.columns if name not in plan.hidden]
         assert plan.bound.top is not None and plan.bound.top.table is not None
         stored = plan.bound.top.table
         rest = [n for n in names if n not in found.column_names]
-        if len(found) > _LATE or any(n not in stored.types for n in rest):
+        if len(found) > LATE or any(n not in stored.types for n in rest):
             return None
         taken = (
             self._engine.store.take(SAMPLES, found["key"].to_numpy(), rest, version=stored.version)
@@ -219,11 +222,6 @@ class Query:
         from slicedb.query.notebook import html
 
         return html(self)
-
-
-def _id(plan: Plan) -> str:
-    name = next(name for name, _ in plan.columns if name.lower() == "id")
-    return f'"{name}" AS id'
 
 
 def _bare(text: str) -> str:

@@ -15,9 +15,9 @@ import numpy as np
 import pyarrow as pa
 
 from slicedb.errors import BindError, ParseError, QueryError, QueryTimeoutError, did_you_mean
-from slicedb.query.meaning import best, register
+from slicedb.query.meaning import at_least_best, register
 from slicedb.query.plan import Plan
-from slicedb.query.scope import Bound, Frame
+from slicedb.query.scope import ROW, Bound, Frame
 from slicedb.query.write import Writer, Written
 
 if TYPE_CHECKING:
@@ -69,18 +69,29 @@ class Runner:
         self._engine = engine
         self._plan = plan
         self._clock = Clock(engine.timeout)
+        self._best: pa.Table | None = None
         self.steps: list[Step] = []
 
-    def fetch(self, select: str = "*", *, narrow: bool = False, ordered: bool = True) -> pa.Table:
-        """Return `SELECT <select> FROM (the query)`.
+    def rows(self) -> pa.Table:
+        """Return key, row number, scores and listed columns of the samples, in order.
 
-        Args:
-            select: what of the result.
-            narrow: take id, key, row number and scores where the text says `*`.
-            ordered: break ties by stored order.
+        For a plan that narrows: it shows `*` of the samples, whose columns are taken by key.
         """
+        return self._run("*", narrow=True, ordered=True)
+
+    def fetch(self, select: str = "*") -> pa.Table:
+        """Return `SELECT <select> FROM (the query)`."""
+        return self._run(select, narrow=False, ordered=True)
+
+    def count(self) -> int:
+        """Return the number of rows."""
+        table = self._run("count(*) AS n", narrow=True, ordered=False)
+        return int(table["n"][0].as_py())
+
+    def _run(self, select: str, *, narrow: bool, ordered: bool) -> pa.Table:
         plan, bound = self._plan, self._plan.bound
-        frame = Frame("hot", narrow and bound.narrows, ordered and bound.top is not None)
+        narrow = narrow and bound.narrows
+        frame = Frame("hot", narrow, ordered and bound.top is not None)
         self._load(frame)
         cursor = self._engine.cursor()
         try:
@@ -88,6 +99,8 @@ class Runner:
                 cursor.register(name, pa.table({"key": keys}))
             if plan.terms:
                 frame = self._score(frame, cursor)
+                if self._best is not None and narrow and select == "*":
+                    return self._best
             written = Writer(frame, self._engine.types_of).write(bound)
             started = time.perf_counter()
             head = f"SELECT {select} FROM (\n"
@@ -126,8 +139,10 @@ class Runner:
         how = "score all samples" if rows is None else "score the candidates"
         self._note(f"{how}, {len(plan.terms)} terms in one pass", scored, started)
         rows = self._cut(values, rows, visible)
-        name = f"scores:{next(_numbers)}"
         columns = {slot: values[term] for term, slot in plan.terms.items()}
+        if rows is not None and plan.top_k is not None and plan.top_k.alone:
+            self._best = self._answer(columns, rows, keys)
+        name = f"scores:{next(_numbers)}"
         if rows is not None:
             columns["~at"] = rows
         cursor.register(name, register(columns))
@@ -142,12 +157,25 @@ class Runner:
         written = writer.candidates(bound, plan.conditions)
         started = time.perf_counter()
         with run_sql(cursor.sql, "", written, "", bound, self._clock.left, cursor) as answer:
-            rows: np.ndarray = np.array(answer.to_arrow_table()["row"])
+            rows: np.ndarray = answer.to_arrow_table()["row"].to_numpy()
         self._note("find candidates by the SQL part", len(rows), started)
         if len(rows) > _SELECTIVE * total and plan.top_k is None:
             return None
-        rows = np.sort(rows)
-        return rows
+        ordered: np.ndarray = np.sort(rows)
+        return ordered
+
+    def _answer(
+        self, columns: dict[str, np.ndarray], rows: np.ndarray, keys: np.ndarray
+    ) -> pa.Table | None:
+        """Return the best k rows as the result, when there are k of them."""
+        top_k = self._plan.top_k
+        assert top_k is not None
+        scores = columns[self._plan.terms[top_k.term]]
+        order = np.lexsort((rows, -scores))[: top_k.k]
+        if len(order) < top_k.k or np.isnan(scores).any():
+            return None
+        picked = {"key": keys[rows[order]], ROW: rows[order]}
+        return register(picked | {slot: values[order] for slot, values in columns.items()})
 
     def _cut(
         self, values: dict[Any, np.ndarray], rows: np.ndarray | None, visible: np.ndarray
@@ -160,11 +188,9 @@ class Runner:
         scores = values[top_k.term]
         if rows is None and not top.unfiltered:
             scores = np.where(visible, scores, np.nan)
-        known = np.flatnonzero(~np.isnan(scores))
-        if len(known) <= top_k.k:
-            return rows
-        lowest = scores[known[best(scores[known], max(top_k.k, 1))[-1]]]
-        kept = known[scores[known] >= lowest]
+        kept = at_least_best(scores, max(top_k.k, 1))
+        if len(kept) < max(top_k.k, 1):
+            return rows  # samples without an embedding come last, and some are wanted
         for term in values:
             values[term] = values[term][kept]
         self._note(f"keep the best {top_k.k:,} and ties", len(kept), started)

@@ -93,7 +93,7 @@ class Relation:
         """Return the stored columns to read, in the table's order."""
         assert self.table is not None
         whole = self.all_columns or (self.star and not narrow)
-        keep = {"id", "key"} | self.columns
+        keep = {"key"} | self.columns
         return [name for name in self.table.types if whole or name in keep]
 
 
@@ -125,7 +125,7 @@ class Frame:
     schema: Literal["bare", "hot"] = "bare"
     """bare: typed and empty relations, to bind without reading; hot: the loaded tables."""
     narrow: bool = False
-    """Write `*` of the outermost SELECT as id, key and row number."""
+    """Write `*` of the outermost SELECT as key, row number and scores."""
     ordered: bool = False
     """Break ties, and order what has no order, by stored order."""
     scores: str = ""

@@ -74,7 +74,7 @@ class Stars(Names):
         if narrows:
             assert self.bound.top is not None
             alias = quote(self.bound.top.alias)
-            listed = f'{before}{alias}."id", {alias}."key", {alias}."{ROW}"'
+            listed = f'{before}{alias}."key", {alias}."{ROW}"'
             top = self.bound.top
 
             def scores(_: Frame) -> str:

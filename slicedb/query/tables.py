@@ -36,6 +36,7 @@ class Loaded:
     rows: int = 0
     keys: np.ndarray | None = None
     visible: np.ndarray | None = None
+    ids: pa.ChunkedArray | None = None
     used: float = 0.0
 
 
@@ -152,6 +153,14 @@ class HotTables:
                 state.keys = self._column(name, "key").astype(np.int64)
             return state.keys
 
+    def ids(self, name: str, version: int) -> pa.ChunkedArray:
+        """Return the ids of a loaded samples table, in its order."""
+        with self._lock:
+            state = self._loaded[name]
+            if state.ids is None:
+                state.ids = self._store.table(SAMPLES, ["id"], version=version)["id"]
+            return state.ids
+
     def visible(self, name: str) -> np.ndarray:
         """Return bool (n,): which samples have status 'ok'."""
         with self._lock:
@@ -174,7 +183,7 @@ class HotTables:
         """Return the name of the samples table with its keys and statuses loaded."""
         assert info.name == SAMPLES
         with self._lock:
-            self._ensure(info, ["id", "key", "status"], {})
+            self._ensure(info, ["key", "status"], {})
         return hot_name(Relation("samples", SAMPLES, info))
 
 

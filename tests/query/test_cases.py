@@ -1,10 +1,10 @@
 """Every case of `cases/*.sql`: a title, a text, and the ids, rows or error it gives.
 
-    -- case: a title
-    -- ids: a1, a2             ordered; `ids*` compares as a set
-    -- rows: [[...], ...]      JSON, the values of an aggregate
-    -- error: BindError 1:7 'lable' hint words
-    the text
+-- case: a title
+-- ids: a1, a2             ordered; `ids*` compares as a set
+-- rows: [[...], ...]      JSON, the values of an aggregate
+-- error: BindError 1:7 'lable' hint words
+the text
 """
 
 from __future__ import annotations

@@ -131,7 +131,8 @@ label = 'red
 -- error: ParseError 1:15
 label = 'red' /* why
 -- case: a select that does not parse
--- error: ParseError 1:8 'FROM'
+-- error: ParseError 1:1 'SELECT'
+-- hint: without selection list
 SELECT FROM samples
 -- case: group by in a predicate
 -- error: ParseError
