@@ -260,7 +260,8 @@ def test_cheapest_share_to_ask_is_chows_rule() -> None:
     rng = np.random.default_rng(8)
     doubt = rng.random(20_000) / 2  # the chance of a mistake, calibrated
     wrong = (rng.random(20_000) < doubt) * 1.0
-    found, curve = best_coverage(doubt, wrong, 0.2)
+    solved = best_coverage(doubt, wrong, 0.2)
+    found, curve = solved.threshold, solved.curve
     assert -found.value == pytest.approx(0.2, abs=0.05)
     assert -found.high <= 0.2 <= -found.low
     tried = [np.where(doubt <= t, wrong, 0.2).mean() for t in [-1.0, *np.unique(doubt)[::200]]]

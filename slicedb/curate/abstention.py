@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from slicedb.curate.thresholds import Curve, Threshold, best_threshold, sweep
+from slicedb.curate.thresholds import Solution, solve, sweep
 from slicedb.errors import SliceError
 
 Floats = npt.NDArray[np.float64]
@@ -75,7 +75,7 @@ def best_coverage(
     folds: int = 10,
     confidence: float = 0.95,
     seed: int = 0,
-) -> tuple[Threshold, Curve]:
+) -> Solution:
     """Return the cheapest doubt to answer up to, when asking costs `ask`.
 
     With calibrated probabilities and the expected cost as doubt it is `ask` itself (Chow, IEEE
@@ -88,5 +88,4 @@ def best_coverage(
     if not (price >= 0).all():
         raise SliceError("The cost of asking is negative or NaN.", "give a number from 0 up.")
     score = -np.asarray(doubt, np.float64)
-    found = best_threshold(score, cost, price, folds=folds, confidence=confidence, seed=seed)
-    return found, sweep(score, cost, price)
+    return solve(score, cost, price, folds=folds, confidence=confidence, seed=seed)

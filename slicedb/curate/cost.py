@@ -19,11 +19,10 @@ from slicedb.curate.reading import Predicted, floats, memberships, read
 from slicedb.curate.thresholds import (
     CrossFit,
     Curve,
+    Solution,
     Threshold,
-    best_threshold,
-    cross_fit,
     mean_cost,
-    sweep,
+    solve,
 )
 from slicedb.errors import CheckError, ClassesError, SliceError, did_you_mean
 
@@ -269,8 +268,9 @@ def cost(
         policies.append(_Policy("cheapest, calibrated", case.cost(decisions)))
     threshold, curve, query = None, None, ""
     if positive is not None:
-        threshold, curve, fitted = _threshold(case)
-        policies.append(_Policy("threshold", fitted.cost, fitted.choice_error))
+        solved = _threshold(case)
+        threshold, curve = solved.threshold, solved.curve
+        policies.append(_fitted("threshold", solved.held_out))
         query = _decided_yes(model, positive, threshold.value)
     answered = case.cost(decisions)
     person = _human(store, case, human, by_column, positive)
@@ -278,11 +278,11 @@ def cost(
     if ask is not None:
         price = _price(found, ask)
         price = price + (0.0 if person is None or not isinstance(human, str) else person.cost)
-        answer_up_to, _ = best_coverage(
+        asking = best_coverage(
             doubt, answered, price, folds=folds, confidence=confidence, seed=seed
         )
-        split = cross_fit(-doubt, answered, price, folds=folds, seed=seed)
-        policies.append(_Policy("cheapest, or ask", split.cost, split.choice_error, 1 - split.yes))
+        answer_up_to = asking.threshold
+        policies.append(_fitted("cheapest, or ask", asking.held_out, 1 - asking.held_out.yes))
         policies.append(_Policy("ask always", price, asked=np.ones(found.n)))
     if person is not None:
         policies.append(person)
@@ -378,18 +378,24 @@ def _constant(case: _Case) -> _Policy:
     return _Policy(f"always {case.names[best]}", case.cost(np.full(n, best)))
 
 
-def _threshold(case: _Case) -> tuple[Threshold, Curve, CrossFit]:
+def _fitted(name: str, held_out: CrossFit, asked: Floats | None = None) -> _Policy:
+    return _Policy(name, held_out.cost, held_out.choice_error, asked)
+
+
+def _threshold(case: _Case) -> Solution:
     rows = np.zeros(case.found.n, np.int64)
-    yes, no = case.cost(rows + 1), case.cost(rows)
     outcomes = case.found.outcomes
     assert outcomes.probabilities is not None
     code = case.found.classes.index(case.names[1])
-    score = outcomes.probabilities[:, code].astype(np.float64)  # as stored: what a query sees
-    best = best_threshold(
-        score, yes, no, folds=case.folds, confidence=case.confidence, seed=case.seed
+    score = outcomes.probabilities[:, code]  # as stored: what a query sees
+    return solve(
+        score,
+        case.cost(rows + 1),
+        case.cost(rows),
+        folds=case.folds,
+        confidence=case.confidence,
+        seed=case.seed,
     )
-    fitted = cross_fit(score, yes, no, folds=case.folds, seed=case.seed)
-    return best, sweep(score, yes, no), fitted
 
 
 def _decided_yes(model: str, positive: str, value: float) -> str:

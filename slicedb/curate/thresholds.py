@@ -119,6 +119,15 @@ class CrossFit:
     """Standard error of the mean cost that comes from choosing the threshold, not the samples."""
 
 
+@dataclass(frozen=True, eq=False)
+class Solution:
+    """The cheapest threshold, and what it was found with."""
+
+    threshold: Threshold
+    curve: Curve
+    held_out: CrossFit
+
+
 def sweep(score: npt.ArrayLike, yes: npt.ArrayLike, no: npt.ArrayLike) -> Curve:
     """Return the cost at every cut point, by one sort.
 
@@ -170,13 +179,26 @@ def best_threshold(
     >>> found.low < 0.2 < found.high  # 1 / (1 + 4)
     True
     """
+    return solve(score, yes, no, folds=folds, confidence=confidence, seed=seed).threshold
+
+
+def solve(
+    score: npt.ArrayLike,
+    yes: npt.ArrayLike,
+    no: npt.ArrayLike,
+    *,
+    folds: int = 10,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> Solution:
+    """Return `best_threshold`, `sweep` and `cross_fit` of the same costs."""
     s, y, n = _arrays(score, yes, no)
     curve = sweep(s, y, n)
     bounds = threshold_interval(s, y, n, confidence=confidence)
     fitted = cross_fit(s, y, n, folds=folds, seed=seed)
     mean, low, high = mean_cost(fitted.cost, confidence, fitted.choice_error)
     value = readable(curve, curve.best)
-    return Threshold(
+    best = Threshold(
         value,
         min(float(bounds.low), value),
         max(float(bounds.high), value),
@@ -186,6 +208,7 @@ def best_threshold(
         high,
         len(s),
     )
+    return Solution(best, curve, fitted)
 
 
 def cross_fit(
