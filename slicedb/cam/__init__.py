@@ -1,0 +1,26 @@
+"""What a model looked at: grad-cam maps, computed, drawn, and stored so that queries can ask."""
+
+from __future__ import annotations
+
+from slicedb.cam.gradcam import METHODS, Cams, GradCam
+from slicedb.cam.maps import BORDER, border, enlarge, mass_in, overlay, points_at
+from slicedb.cam.table import CAMS, CamReport, cam, cams_schema, grid_of, maps_of, read
+
+__all__ = [
+    "BORDER",
+    "CAMS",
+    "METHODS",
+    "CamReport",
+    "Cams",
+    "GradCam",
+    "border",
+    "cam",
+    "cams_schema",
+    "enlarge",
+    "grid_of",
+    "maps_of",
+    "mass_in",
+    "overlay",
+    "points_at",
+    "read",
+]

@@ -1,0 +1,264 @@
+"""Where to look: the last map of features that still has a place in the picture.
+
+    CNN            the output of the last block before pooling                      (n, c, h, w)
+    Swin and such  the same, channels last                                          (n, h, w, c)
+    ViT            the norm in front of the last attention, reshaped to its patches (n, t, d)
+
+One black picture is run through the network, and what its modules give is written down in order.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+import torch
+
+from slicedb.errors import ModelError, did_you_mean
+
+Layout: TypeAlias = Literal["channels first", "channels last", "tokens"]
+
+_MOST_PREFIX = 16
+"""Class and register tokens in front of the patches, at most."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A module and how its output lies over the picture."""
+
+    name: str
+    """Its path in the network, as in `named_modules`."""
+    module: Any
+    layout: Layout
+    grid: tuple[int, int]
+    """Rows and columns of the map."""
+    prefix: int = 0
+    """Tokens in front of the patches."""
+
+    def to_maps(self, output: torch.Tensor) -> torch.Tensor:
+        """Return an output of the module as (n, c, rows, columns)."""
+        if self.layout == "channels first":
+            return output
+        if self.layout == "channels last":
+            return output.permute(0, 3, 1, 2)
+        patches = output[:, self.prefix :].reshape(len(output), *self.grid, -1)
+        return patches.permute(0, 3, 1, 2)
+
+
+@dataclass(frozen=True)
+class _Event:
+    name: str
+    module: Any
+    shape: tuple[int, ...]
+    output: int
+    """Identity of the tensor, so that a block and the module it ends with are seen as one."""
+    inside: bool
+    """Within an attention module."""
+
+
+@dataclass
+class _Record:
+    """What happened in a forward pass, in order."""
+
+    events: list[_Event] = field(default_factory=list)
+    attention: list[int] = field(default_factory=list)
+    """How many events there were when each attention began."""
+    kept: list[Any] = field(default_factory=list)
+    """Outputs, kept so that no identity is used twice."""
+    depth: int = 0
+
+
+def find(
+    modules: dict[str, Any], forward: Callable[[Any], Any], images: torch.Tensor, name: str
+) -> Layer:
+    """Return the layer to explain a network by.
+
+    Args:
+        modules: by name, as `named_modules` gives them.
+        forward: runs the network.
+        images: float32 (1, 3, h, w).
+        name: what messages call the model.
+
+    Raises:
+        ModelError: no convolution and no attention with a map over the picture.
+    """
+    record = _run(modules, forward, images)
+    calls = Counter(event.name for event in record.events)
+    size = (images.shape[2], images.shape[3])
+    found = _last_map(record, calls, size) or _last_tokens(record, calls, size)
+    if found is None:
+        raise ModelError(
+            f"{name} has no convolution or attention layer whose output is a map of the picture.",
+            "grad-cam needs one; name a layer with layer='...' if it was overlooked.",
+        )
+    return found
+
+
+def named(
+    modules: dict[str, Any],
+    forward: Callable[[Any], Any],
+    images: torch.Tensor,
+    name: str,
+    layer: str | torch.nn.Module,
+) -> Layer:
+    """Return the layer the user names, with its layout.
+
+    Raises:
+        ModelError: it is not there, or its output has no place in the picture.
+    """
+    chosen = (
+        layer
+        if isinstance(layer, str)
+        else next((path for path, module in modules.items() if module is layer), "?")
+    )
+    if chosen not in modules:
+        raise ModelError(
+            f"{name} has no layer '{chosen}'.", did_you_mean(chosen, filter(None, modules))
+        )
+    record = _run(modules, forward, images)
+    size = (images.shape[2], images.shape[3])
+    for i, event in enumerate(record.events):
+        if event.name == chosen:
+            made = _as_map(event, size) or _as_tokens(event, record.events[:i], size)
+            if made is not None:
+                return made
+    raise ModelError(
+        f"The output of layer '{chosen}' of {name} is no map of the picture.",
+        "name a layer before the pooling.",
+    )
+
+
+def _run(modules: dict[str, Any], forward: Callable[[Any], Any], images: torch.Tensor) -> _Record:
+    record = _Record()
+    handles = []
+    for path, module in modules.items():
+        attends = _is_attention(module)
+        handles.append(module.register_forward_pre_hook(_before(record, attends)))
+        handles.append(module.register_forward_hook(_after(record, path, attends)))
+    try:
+        with torch.no_grad(), no_fast_path():
+            forward(images)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return record
+
+
+def _before(record: _Record, attends: bool) -> Callable[..., None]:
+    def hook(_module: Any, _inputs: Any) -> None:
+        if attends:
+            if not record.depth:
+                record.attention.append(len(record.events))
+            record.depth += 1
+
+    return hook
+
+
+def _after(record: _Record, path: str, attends: bool) -> Callable[..., None]:
+    def hook(module: Any, _inputs: Any, output: Any) -> None:
+        record.depth -= attends
+        if isinstance(output, torch.Tensor):
+            record.kept.append(output)
+            shape = tuple(output.shape)
+            inside = record.depth > 0 or attends
+            record.events.append(_Event(path, module, shape, id(output), inside))
+
+    return hook
+
+
+@contextlib.contextmanager
+def no_fast_path() -> Iterator[None]:
+    """Keep torch's fused encoder away, which calls none of its modules."""
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)
+
+
+def _kind(module: Any) -> str:
+    return type(module).__name__.lower()
+
+
+def _is_attention(module: Any) -> bool:
+    kind = _kind(module)
+    return "attention" in kind or kind.endswith("attn")
+
+
+def _keeps_nothing(module: Any) -> bool:
+    """Return whether a module only pools or passes on."""
+    kind = _kind(module)
+    return "pool" in kind or "dropout" in kind or kind in ("identity", "flatten")
+
+
+def _last_map(record: _Record, calls: Counter[str], size: tuple[int, int]) -> Layer | None:
+    """Return the last map of the whole picture, unless attention over tokens comes after it."""
+    pooled = {e.output for e in record.events if _keeps_nothing(e.module)}
+    pooled -= {e.output for e in record.events if _made_here(e)}
+    began = record.attention[-1] if record.attention else -1
+    for i in range(len(record.events) - 1, -1, -1):
+        event = record.events[i]
+        if event.inside or event.output in pooled or calls[event.name] > 1:
+            continue
+        made = _as_map(event, size)
+        if made is not None:
+            return made if i >= began else None
+    return None
+
+
+def _made_here(event: _Event) -> bool:
+    """Return whether a tensor is some module's own work, before others pass it on."""
+    return not _keeps_nothing(event.module) and not list(event.module.children())
+
+
+def _as_map(event: _Event, size: tuple[int, int]) -> Layer | None:
+    if len(event.shape) != 4 or event.shape[0] != 1:
+        return None
+    first, last = event.shape[2:], event.shape[1:3]
+    if _fits(first, size):
+        return Layer(event.name, event.module, "channels first", (first[0], first[1]))
+    if _fits(last, size):
+        return Layer(event.name, event.module, "channels last", (last[0], last[1]))
+    return None
+
+
+def _fits(grid: tuple[int, ...], size: tuple[int, int]) -> bool:
+    """Return whether rows and columns can be a map of a picture: smaller, and of its shape."""
+    high, wide = grid
+    if high < 2 or wide < 2 or high > size[0] or wide > size[1]:
+        return False
+    return abs(high * size[1] - wide * size[0]) <= max(size)  # up to a row or column of rounding
+
+
+def _last_tokens(record: _Record, calls: Counter[str], size: tuple[int, int]) -> Layer | None:
+    """Return the norm in front of the last attention over the tokens of the whole picture."""
+    for began in reversed(record.attention):
+        for i in range(began - 1, -1, -1):
+            event = record.events[i]
+            if event.inside or calls[event.name] > 1 or "norm" not in _kind(event.module):
+                continue
+            made = _as_tokens(event, record.events[:i], size)
+            if made is not None:
+                return made
+    return None
+
+
+def _as_tokens(event: _Event, earlier: list[_Event], size: tuple[int, int]) -> Layer | None:
+    if len(event.shape) != 3 or event.shape[0] != 1:
+        return None
+    count = event.shape[1]
+    grids = [made.grid for e in earlier if not e.inside and (made := _as_map(e, size))]
+    for grid in reversed(grids):  # the convolution that cut the picture into patches
+        prefix = count - grid[0] * grid[1]
+        if 0 <= prefix <= _MOST_PREFIX:
+            return Layer(event.name, event.module, "tokens", grid, prefix)
+    for prefix in range(_MOST_PREFIX + 1):
+        for high in range(2, count - prefix + 1):
+            wide, rest = divmod(count - prefix, high)
+            if not rest and high * size[1] == wide * size[0] and wide > 1:
+                return Layer(event.name, event.module, "tokens", (high, wide), prefix)
+    return None
