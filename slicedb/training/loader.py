@@ -77,7 +77,7 @@ class Loader:
         self.shuffle = shuffle
         self.seed = seed
         self.num_workers = num_workers
-        self.sampler = sampler
+        self._sampler = sampler  # Lightning takes what has a `sampler` for a torch DataLoader
         self.drop_last = drop_last
         self.pin_memory = torch.cuda.is_available() if pin_memory is None else pin_memory
         self.workers = workers
@@ -96,7 +96,7 @@ class Loader:
 
     def __len__(self) -> int:
         """Return the number of batches of an epoch."""
-        n: int = len(self.dataset if self.sampler is None else self.sampler)  # type: ignore[arg-type]
+        n: int = len(self.dataset if self._sampler is None else self._sampler)  # type: ignore[arg-type]
         return n // self.batch_size if self.drop_last else -(-n // self.batch_size)
 
     def __iter__(self) -> Iterator[Batch]:
@@ -108,11 +108,11 @@ class Loader:
 
     def order(self, epoch: int) -> np.ndarray:
         """Return int64 (n,): the indices of an epoch, in order."""
-        if self.sampler is not None:
-            set_epoch = getattr(self.sampler, "set_epoch", None)
+        if self._sampler is not None:
+            set_epoch = getattr(self._sampler, "set_epoch", None)
             if set_epoch is not None:
                 set_epoch(epoch)
-            order = np.fromiter(self.sampler, dtype=np.int64)
+            order = np.fromiter(self._sampler, dtype=np.int64)
             if len(order) and not 0 <= order.min() <= order.max() < len(self.dataset):
                 raise ValueError(
                     f"The sampler gives indices from {order.min()} to {order.max()} for a slice "

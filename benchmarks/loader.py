@@ -1,0 +1,165 @@
+"""Loading a slice for training against its limits and its neighbour, in one run on one machine.
+
+    python benchmarks/loader.py --data ../shared/data --rows 10000
+
+Unpacks `cifar10-train.parquet` of the data folder as an image folder, ingests it and the photos
+beside it, and measures shuffled epochs over all of either, with 0 and 2 workers, by turns:
+
+    limit        decode the same bytes from a list in RAM, in the same order, with the same
+                 decoder and as many threads (0 workers: this one), and drop the pixels
+    first epoch  a new dataset and loader: reads the database, decodes, makes batches
+    later epoch  the second epoch of that loader
+    folder       torchvision's ImageFolder and PIL, torch's DataLoader with as many processes
+
+Each ratio is the median of those of the rounds, since neighbouring runs meet the same machine; the
+best ratio is of the fastest runs of both. CPU is the seconds of processor time of one's own
+process. First batch is from the call of `iter` on, the loader new. Worker processes of torch are
+started anew each epoch, as is its default; their start is timed apart, and taken off.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader
+from torchvision.datasets import ImageFolder
+from torchvision.transforms import v2
+
+from slicedb.ingest import ingest
+from slicedb.media import decode_rgb
+from slicedb.schema import SAMPLES
+from slicedb.store import Store
+from slicedb.training import to_torch
+
+WORKERS = (0, 2)
+Timed = tuple[float, float]
+
+
+def timed(work: Callable[[], Any]) -> Timed:
+    """Return (wall, processor) seconds."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    work()
+    return time.perf_counter() - wall, time.process_time() - cpu
+
+
+def exhaust(batches: Iterable[Any]) -> None:
+    """Use up an iterable."""
+    for _ in batches:
+        pass
+
+
+def decode_all(blobs: list[bytes], workers: int) -> None:
+    """Decode from RAM and keep nothing."""
+    if not workers:
+        for data in blobs:
+            decode_rgb(data)
+        return
+
+    def part(start: int) -> None:
+        for data in blobs[start : start + 64]:
+            decode_rgb(data)
+
+    with ThreadPoolExecutor(workers) as pool:
+        exhaust(pool.map(part, range(0, len(blobs), 64)))
+
+
+def folder_epoch(loader: DataLoader) -> Timed:
+    """Return (wall, processor) seconds of an epoch, the start of the workers left out."""
+    running = iter(loader)
+    next(running)
+    wall, cpu = timed(lambda: exhaust(running))
+    share = (len(loader.dataset) - loader.batch_size) / len(loader.dataset)  # type: ignore[arg-type]
+    return wall / max(share, 1e-9), cpu / max(share, 1e-9)
+
+
+def measure(name: str, store: Store, keys: np.ndarray, folder: Path, options: Any) -> None:
+    """Print one row a number of workers."""
+    size = None if name == "cifar" else 224
+    dataset = to_torch(store, keys, columns=(), size=size)
+    blobs = dataset.read(dataset.loader(seed=1).order(0))
+    batch_size = min(256, len(keys) // 4)
+    resize = [] if size is None else [v2.Resize(size), v2.CenterCrop(size)]
+    tensor = v2.Compose([*resize, v2.PILToTensor()])
+    images = ImageFolder(str(folder), transform=tensor)
+    runs: dict[tuple[str, int], list[Timed]] = defaultdict(list)
+    for number in range(options.repeat):
+        for workers in WORKERS:
+            loader = to_torch(store, keys, columns=(), size=size).loader(
+                batch_size, seed=1, num_workers=workers
+            )
+            runs["first batch", workers].append(timed(lambda: next(iter(loader))))  # noqa: B023
+            loader = to_torch(store, keys, columns=(), size=size).loader(
+                batch_size, seed=1, num_workers=workers
+            )
+            steps: list[tuple[str, Callable[[], Any]]] = [
+                ("limit", lambda: decode_all(blobs, workers)),  # noqa: B023
+                ("first epoch", lambda: exhaust(loader)),  # noqa: B023
+                ("later epoch", lambda: exhaust(loader)),  # noqa: B023
+                ("limit", lambda: decode_all(blobs, workers)),  # noqa: B023
+            ]
+            for step, work in steps:
+                runs[step, workers].append(timed(work))
+            if number < options.folder_repeat:
+                other = DataLoader(images, batch_size, shuffle=True, num_workers=workers)
+                runs["folder", workers].append(folder_epoch(other))
+    for workers in WORKERS:
+        report(name, workers, {step: times for (step, w), times in runs.items() if w == workers})
+
+
+def report(name: str, workers: int, runs: dict[str, list[Timed]]) -> None:
+    """Print the ratios of one number of workers."""
+    limit = [(a[0] + b[0]) / 2 for a, b in zip(runs["limit"][::2], runs["limit"][1::2])]
+    cpu = [(a[1] + b[1]) / 2 for a, b in zip(runs["limit"][::2], runs["limit"][1::2])]
+    for step in ("first epoch", "later epoch"):
+        wall = statistics.median(a / b[0] for a, b in zip(limit, runs[step]))
+        used = statistics.median(a / b[1] for a, b in zip(cpu, runs[step]))
+        best = min(t[0] for t in runs["limit"]) / min(t[0] for t in runs[step])
+        epoch = statistics.median(t[0] for t in runs[step])
+        faster = statistics.median(t[0] for t in runs["folder"]) / epoch
+        print(
+            f"{name:6} {workers} workers  {step}: {epoch:6.2f} s, of the limit {wall:.2f} "
+            f"(best {best:.2f}, CPU {used:.2f}), ImageFolder takes {faster:.1f} times as long",
+            flush=True,
+        )
+    first = statistics.median(t[0] for t in runs["first batch"])
+    print(f"{name:6} {workers} workers  first batch after {first:.2f} s", flush=True)
+
+
+def main() -> None:
+    """Unpack, ingest, measure."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--rows", type=int, default=10_000)
+    parser.add_argument("--repeat", type=int, default=7, help="rounds")
+    parser.add_argument("--folder-repeat", type=int, default=2, help="rounds with ImageFolder")
+    parser.add_argument("--scratch", type=Path, default=None)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=options.scratch) as scratch:
+        folder, photos = Path(scratch) / "cifar", Path(scratch) / "photos"
+        unpack = [sys.executable, str(options.data / "unpack.py"), str(folder), str(options.rows)]
+        subprocess.run(unpack, check=True, stdout=subprocess.DEVNULL)
+        photos.mkdir()
+        (photos / "all").symlink_to((options.data / "photos").resolve())
+        print(f"torch {torch.__version__}, {torch.get_num_threads()} threads", flush=True)
+        for name, source in (("cifar", folder), ("photos", photos / "all")):
+            store = Store.open(Path(scratch) / f"{name}.slicedb")
+            ingest(store, source, progress=False)
+            rows = store.table(SAMPLES, ["key"], where="status = 'ok'")
+            measure(name, store, rows["key"].to_numpy(), source.parent if name == "photos"
+                    else source, options)  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
