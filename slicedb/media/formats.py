@@ -90,6 +90,15 @@ def _is_cut_tiff(data: bytes) -> bool:
 
 
 def reason_of(data: bytes, message: str) -> str:
+    """Return the status of bytes that do not decode.
+
+    Args:
+        data: the encoded image.
+        message: what the decoder said.
+
+    Returns:
+        not_an_image, truncated or corrupt.
+    """
     looks = next((cut for is_it, cut in _LOOKS if is_it(data)), None)
     if looks is None:
         return "not_an_image"
