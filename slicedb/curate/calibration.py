@@ -22,8 +22,8 @@ Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 COLDEST, HOTTEST = 0.01, 100.0
-"""Temperatures are searched between these; perfect separation ends at the one, noise at the
-other."""
+"""Temperatures are searched between these; perfect separation drives it down, noise up to the
+last."""
 
 _BLOCK = 65_536
 _TINY = float(np.finfo(np.float32).tiny)
@@ -157,15 +157,11 @@ def fit_temperature(logits: npt.ArrayLike, labels: npt.ArrayLike) -> Temperature
     beta = 1.0
     for _ in range(100):
         slope, bend, _ = _derivatives(z, y, beta)
-        if slope == 0.0:
+        if abs(slope) <= 1e-10 * bend * beta or high <= low * (1 + 1e-9):
             break
         low, high = (beta, high) if slope < 0 else (low, beta)
         tried = beta - slope / bend if bend > 0 else np.inf
-        if not low < tried < high:
-            tried = (low * high) ** 0.5
-        if abs(tried - beta) <= 1e-12 * beta:
-            break
-        beta = tried
+        beta = tried if low < tried < high else (low * high) ** 0.5
     _, bend, squares = _derivatives(z, y, beta)
     error = (squares / len(y)) ** 0.5 / (bend * beta) if bend > 1e-300 else np.inf
     spread = float(np.exp(1.959964 * error)) if error < 100 else float("inf")

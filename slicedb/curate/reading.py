@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -72,7 +73,14 @@ class Predicted:
 
     def at(self, keys: Ints) -> Ints:
         """Return the row numbers of those keys that have a row, each once, ascending."""
-        return np.flatnonzero(np.isin(self.keys, keys))
+        ordered, order = self._by_key
+        place = np.minimum(np.searchsorted(ordered, keys), self.n - 1)
+        return np.unique(order[place[ordered[place] == keys]])
+
+    @cached_property
+    def _by_key(self) -> tuple[Ints, Ints]:
+        order = np.argsort(self.keys, kind="stable")
+        return self.keys[order], order
 
 
 def read(
