@@ -129,14 +129,14 @@ def _subject(scene: Mapping[str, Any], pick: _Chance) -> Caption:
     """Name the food: as a dish, a class, a cuisine, two of these, or plainly as food."""
     dish, label, cuisine = scene["dish"], scene["label"], scene["cuisine"]
     kind = pick.rng.random()
-    if kind < 0.46:
+    if kind < 0.42:
         words, claims = pick.one(BY_NAME[dish].words), {"dish": dish}
         if pick.yes(0.06):
             words = f"{plural_free(words)} from {COUNTRIES[cuisine]}"
             claims["cuisine"] = cuisine
-    elif kind < 0.62:
+    elif kind < 0.55:
         words, claims = pick.one(LABEL_WORDS[label]), {"label": label}
-    elif kind < 0.76:
+    elif kind < 0.68:
         noun = plural_free(pick.one(LABEL_WORDS[label]))
         words = pick.one(
             (
@@ -147,7 +147,7 @@ def _subject(scene: Mapping[str, Any], pick: _Chance) -> Caption:
             )
         )
         claims = {"label": label, "cuisine": cuisine}
-    elif kind < 0.86:
+    elif kind < 0.76:
         words = pick.one(
             (
                 f"{cuisine} food",
@@ -184,14 +184,14 @@ def describe(scene: Mapping[str, Any], rng: np.random.Generator) -> Caption:
         the caption; its claims are all true of the scene.
     """
     pick = _Chance(rng)
-    if pick.yes(0.1):
+    if pick.yes(0.14):
         return _without_food(scene, pick)
     subject = _subject(scene, pick)
     claims = dict(subject.claims)
     parts: list[str] = []
     how_many = int(rng.choice(5, p=(0.2, 0.36, 0.28, 0.12, 0.04)))
     facts = ["table_top", "light", "cutlery", "blurry", "extra"]
-    weights = np.array([0.3, 0.25, 0.25, 0.12, 0.08])
+    weights = np.array([0.26, 0.22, 0.3, 0.1, 0.12])
     prefix = pick.one(PREFIXES)
     for k in rng.choice(5, size=how_many, replace=False, p=weights).tolist():
         fact = facts[k]

@@ -17,7 +17,7 @@ from torch import nn
 if TYPE_CHECKING:
     from PIL import Image
 
-INPUT_SIZE = 64
+INPUT_SIZE = 48
 MEAN = (0.5, 0.5, 0.5)
 STD = (0.25, 0.25, 0.25)
 CLASSES: tuple[str, ...] = (
@@ -42,7 +42,7 @@ class FoodNet(nn.Module):
 
     def __init__(self, n_classes: int = len(CLASSES)) -> None:
         super().__init__()
-        widths = ((3, 24, 2), (24, 48, 2), (48, 64, 1), (64, 96, 2), (96, 128, 2))
+        widths = ((3, 16, 2), (16, 32, 2), (32, 64, 1), (64, 96, 2), (96, 128, 2))
         layers: list[nn.Module] = []
         for n_in, n_out, stride in widths:
             layers += [
@@ -55,13 +55,13 @@ class FoodNet(nn.Module):
         self.classifier = nn.Linear(widths[-1][1], n_classes)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Map images, float32 (n, 3, 64, 64), to logits, float32 (n, classes)."""
+        """Map images, float32 (n, 3, 48, 48), to logits, float32 (n, classes)."""
         logits: torch.Tensor = self.classifier(self.pool(self.features(images)).flatten(1))
         return logits
 
 
 def transform(image: Image.Image) -> torch.Tensor:
-    """Resize to a square of INPUT_SIZE and normalise: float32 (3, 64, 64)."""
+    """Resize to a square of INPUT_SIZE and normalise: float32 (3, 48, 48)."""
     from PIL import Image as pillow
 
     small = image.convert("RGB").resize((INPUT_SIZE, INPUT_SIZE), pillow.Resampling.BILINEAR)

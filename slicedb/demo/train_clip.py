@@ -249,8 +249,7 @@ def train(args: argparse.Namespace) -> None:
     model = CLIP(**config, output_dict=False)
     model.visual.to(memory_format=torch.channels_last)
     print(f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters", flush=True)
-    if args.start:
-        open_clip.load_checkpoint(model, args.start)
+    torch.nn.init.constant_(model.logit_scale, math.log(20))
     visual = torch.compile(model.visual) if args.compile else model.visual
     decayed = [p for p in model.parameters() if p.ndim > 1]
     others = [p for p in model.parameters() if p.ndim <= 1]
@@ -274,11 +273,12 @@ def train(args: argparse.Namespace) -> None:
         for group in optimizer.param_groups:
             group["lr"] = rate
         p, s = photo_queue.take(args.photo_batch), scene_queue.take(args.scene_batch)
-        which = rng.integers(0, args.captions, len(s))
+        told = s[: args.scene_captions]
+        which = rng.integers(0, args.captions, len(told))
         c = rng.integers(0, len(photo_tokens), args.photo_captions)
         f = rng.integers(0, len(filler_tokens), args.fillers)
-        tokens = torch.cat([scene_tokens[s, which], photo_tokens[c], filler_tokens[f]]).long()
-        claimed = np.concatenate([scene_claims[s, which], photo_claims[c], filler_claims])
+        tokens = torch.cat([scene_tokens[told, which], photo_tokens[c], filler_tokens[f]]).long()
+        claimed = np.concatenate([scene_claims[told, which], photo_claims[c], filler_claims])
         match = matches(claimed, np.concatenate([photo_facts[p], scene_facts[s]]))
         batch = np.concatenate([_moved(photos[p], rng, 8), _moved(plates[s], rng, 5)])
         with torch.autocast("cpu", torch.bfloat16, enabled=args.bf16):
@@ -331,19 +331,19 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--cifar", required=True, help="Parquet with label and image")
     parser.add_argument("--out", required=True, help="folder to write the three files to")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--scenes", type=int, default=30_000)
+    parser.add_argument("--scenes", type=int, default=20_000)
     parser.add_argument("--captions", type=int, default=8, help="wordings kept a scene")
-    parser.add_argument("--steps", type=int, default=4000)
+    parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--warmup", type=int, default=150)
-    parser.add_argument("--photo-batch", type=int, default=224)
+    parser.add_argument("--photo-batch", type=int, default=192)
     parser.add_argument("--scene-batch", type=int, default=160)
-    parser.add_argument("--photo-captions", type=int, default=40)
-    parser.add_argument("--fillers", type=int, default=24, help="captions true of nothing")
+    parser.add_argument("--scene-captions", type=int, default=112)
+    parser.add_argument("--photo-captions", type=int, default=24)
+    parser.add_argument("--fillers", type=int, default=12, help="captions true of nothing")
     parser.add_argument("--lr", type=float, default=2e-3)
     parser.add_argument("--decay", type=float, default=0.05)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--report", type=int, default=250)
-    parser.add_argument("--start", help="weights to start from")
     parser.add_argument("--bf16", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--compile", action=argparse.BooleanOptionalAction, default=True)
     train(parser.parse_args(argv))
