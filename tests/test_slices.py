@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fakes_judge import add_samples, small_store, write
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slicedb import metrics
@@ -366,6 +366,7 @@ def _checks(draw: st.DrawFn) -> Check:
     return Check(metric, op, draw(_share), of, per_class)
 
 
+@settings(deadline=None)
 @given(_checks())
 def test_format_and_parse_are_inverse(check: Check) -> None:
     assert parse_check(str(check)) == check

@@ -6,6 +6,7 @@ import json
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -39,14 +40,27 @@ class Universe:
     code: Keys
     """int64 (n,): index into `labels`, -1 without a label."""
 
+    @cached_property
+    def _buckets(self) -> tuple[int, Keys, Keys]:
+        """Shift, first row a bucket, and the keys with a sentinel.
+
+        Keys are hashes, so their leading bits alone say almost where they stand.
+        """
+        shift = 63 - min(40, len(self.keys).bit_length() + 1)
+        edges = np.arange(2 ** (63 - shift), dtype=np.int64) << shift
+        sentinel = np.append(self.keys, np.iinfo(np.int64).max)
+        return shift, np.searchsorted(self.keys, edges), sentinel
+
     def rows(self, keys: Keys) -> Keys:
         """Return int64 (m,), ascending and distinct: the rows of keys; unknown ones drop out."""
-        if not len(self.keys) or not len(keys):
-            return np.empty(0, np.int64)
-        at = np.searchsorted(self.keys, keys)
-        at[at == len(self.keys)] = 0
-        chosen = np.zeros(len(self.keys), bool)
-        chosen[at[self.keys[at] == keys]] = True
+        shift, first, known = self._buckets
+        at = first[keys >> shift]
+        behind = np.flatnonzero(known[at] < keys)
+        while len(behind):
+            at[behind] += 1
+            behind = behind[known[at[behind]] < keys[behind]]
+        chosen = np.zeros(len(known), bool)
+        chosen[at[known[at] == keys]] = True
         return np.flatnonzero(chosen)
 
 
@@ -66,6 +80,8 @@ class Judged:
 
     def members(self, rows: Sequence[Keys]) -> Membership:
         """Return the membership of slices given as rows of the universe."""
+        if self.outcomes.n == len(self.row_of):  # every sample has both, rows are the same
+            return Membership(rows, self.outcomes.n)
         found = [self.row_of[r] for r in rows]
         return Membership([f[f >= 0] for f in found], self.outcomes.n)
 

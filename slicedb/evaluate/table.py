@@ -139,7 +139,11 @@ def evaluate(
     sizes = np.array([len(np.unique(k)) if len(r) != len(k) else len(k)
                       for r, k in zip(rows, members.values())], np.int64)  # fmt: skip
     judged = [load(store, name) for name in names]
-    blocks = [_one_model(j, rows, sizes, wanted, per_class, confidence) for j in judged]
+    blocks = []
+    for i, j in enumerate(judged):  # models that saw the same samples share the matrix
+        if i == 0 or not np.array_equal(j.row_of, judged[i - 1].row_of):
+            belongs = j.members(rows)
+        blocks.append(_one_model(j, belongs, sizes, wanted, per_class, confidence))
     table = _order(pa.concat_tables(blocks), list(members), names) if blocks else None
     return Evaluation(table if table is not None else _SCHEMA.empty_table(), confidence)
 
@@ -172,13 +176,12 @@ def estimates(judged: Judged, members: Membership, wanted: Sequence[Metric]) -> 
 
 def _one_model(
     judged: Judged,
-    rows: Sequence[Keys],
+    members: Membership,
     sizes: npt.NDArray[np.int64],
     wanted: Sequence[Metric],
     per_class: bool,
     confidence: float,
 ) -> pa.Table:
-    members = judged.members(rows)
     classes = judged.outcomes.classes
     asked: list[tuple[Metric, str | None]] = []
     for metric in wanted:

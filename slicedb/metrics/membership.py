@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-
-_DENSE = 0.04
-"""Share of members above which a dense product beats a sparse one (measured)."""
 
 _CELLS = 8_000_000
 """Cells of a block held at once: 64 MB."""
@@ -32,39 +30,27 @@ class Membership:
     def __len__(self) -> int:
         return len(self.positions)
 
-    def sparse(self) -> Any:
-        """Return the matrix as scipy CSR, float64 (s, n)."""
-        return self._csr(0, len(self))
-
-    def _csr(self, start: int, stop: int) -> Any:
+    @cached_property
+    def matrix(self) -> Any:
+        """The matrix as scipy CSR, float64 (s, n)."""
         from scipy import sparse
 
-        chosen = self.positions[start:stop]
-        columns = np.concatenate(chosen) if chosen else np.empty(0, np.int64)
-        ends = np.concatenate([[0], np.cumsum(self.sizes[start:stop])])
-        return sparse.csr_matrix(
-            (np.ones(len(columns)), columns, ends), shape=(len(chosen), self.n)
-        )
+        columns = np.concatenate(self.positions) if self.positions else np.empty(0, np.int64)
+        ends = np.concatenate([[0], np.cumsum(self.sizes)])
+        shape = (len(self), self.n)
+        return sparse.csr_matrix((np.ones(len(columns)), columns, ends), shape=shape)
 
-    def sum(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    def sum(self, values: Any) -> npt.NDArray[np.float64]:
         """Sum columns over each slice.
 
         Args:
-            values: float64 (n, d).
+            values: float64 (n, d), an array or a scipy sparse matrix.
 
         Returns:
             float64 (s, d), 0 for an empty slice.
         """
-        filled = self.sizes.sum() / max(1, len(self) * self.n)
-        if filled <= _DENSE:
-            return np.asarray(self.sparse() @ values)
-        result = np.empty((len(self), values.shape[1]))
-        for start, stop in self._blocks(self.n):
-            block = np.zeros((stop - start, self.n))
-            for row, rows in zip(block, self.positions[start:stop]):
-                row[rows] = 1.0
-            result[start:stop] = block @ values  # (b, n) @ (n, d) -> (b, d)
-        return result
+        sums = self.matrix @ values  # (s, n) @ (n, d) -> (s, d)
+        return sums if isinstance(sums, np.ndarray) else np.asarray(sums.toarray())
 
     def count(self, codes: npt.NDArray[np.int64], width: int) -> npt.NDArray[np.int64]:
         """Count codes over each slice.
@@ -84,10 +70,6 @@ class Membership:
 
     def blocks(self, width: int) -> Iterator[tuple[int, Membership]]:
         """Yield (first slice, membership of a few slices) with about 64 MB of (s, width)."""
-        for start, stop in self._blocks(width):
-            yield start, Membership(self.positions[start:stop], self.n)
-
-    def _blocks(self, width: int) -> Iterator[tuple[int, int]]:
         step = max(1, _CELLS // max(width, 1))
         for start in range(0, len(self), step):
-            yield start, min(len(self), start + step)
+            yield start, Membership(self.positions[start : start + step], self.n)

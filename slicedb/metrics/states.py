@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -21,14 +21,15 @@ EPSILON = float(np.finfo(np.float64).eps)
 class State:
     """One kind of per-sample statistic.
 
-    `rows` gives codes (n,) that are counted, moments (n, d) that are summed, or, for metrics of
-    the order of the scores, nothing: those are computed from the members themselves.
+    `rows` gives codes (n,) that are counted, moments (n, d) that are summed (dense or scipy
+    sparse), or, for metrics of the order of the scores, nothing: those are computed from the
+    members themselves.
     """
 
     name: str
     kind: Literal["codes", "moments", "ranked"]
     needs: tuple[str, ...]
-    rows: Callable[[Outcomes], Floats | Ints]
+    rows: Callable[[Outcomes], Any]
 
 
 def _confusion(outcomes: Outcomes) -> Ints:
@@ -75,19 +76,23 @@ def confidence_bins(confidence: Floats) -> Ints:
     return np.clip(np.searchsorted(edges, confidence, side="left") - 1, 0, BINS - 1)
 
 
-def _calibration(outcomes: Outcomes) -> Floats:
-    """Return float64 (n, 2 + 2 BINS): 1, the squared gap, the gap in the column of half and bin.
+def _calibration(outcomes: Outcomes) -> Any:
+    """Return sparse (n, 2 + 2 BINS): 1, the squared gap, the gap in the column of half and bin.
 
     The half is a bit of the confidence's hash, so that it does not depend on the other samples.
     """
+    from scipy import sparse
+
     assert outcomes.confidence is not None
-    gap = outcomes.correct - outcomes.confidence
-    rows = np.zeros((outcomes.n, 2 + 2 * BINS))
-    rows[:, 0], rows[:, 1] = 1.0, gap**2
+    n, gap = outcomes.n, outcomes.correct - outcomes.confidence
     bits = outcomes.confidence.astype(np.float64).view(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
     half = (bits >> np.uint64(63)).astype(np.int64)
-    rows[np.arange(outcomes.n), 2 + half * BINS + confidence_bins(outcomes.confidence)] = gap
-    return rows
+    column = np.zeros((n, 3), np.int64)
+    column[:, 1], column[:, 2] = 1, 2 + half * BINS + confidence_bins(outcomes.confidence)
+    values = np.stack([np.ones(n), gap**2, gap], axis=1)
+    return sparse.csr_matrix(
+        (values.ravel(), column.ravel(), np.arange(0, 3 * n + 1, 3)), shape=(n, 2 + 2 * BINS)
+    )
 
 
 def _nothing(outcomes: Outcomes) -> Floats:

@@ -161,7 +161,7 @@ def update(metric: Metric, outcomes: Outcomes, members: Membership) -> Floats | 
     if metric.state.kind == "codes":
         c = len(outcomes.classes)
         return members.count(rows.astype(np.int64), c * c).reshape(len(members), c, c)
-    return members.sum(rows.astype(float))
+    return members.sum(rows)
 
 
 def compute(metric: Metric, sums: Floats | Ints) -> Estimate:

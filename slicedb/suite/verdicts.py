@@ -77,7 +77,7 @@ def _max_t(family: Sequence[Trial]) -> np.ndarray:
     for t, at in zip(family, positions):
         assert t.gains is not None
         d[at] = t.gains
-    p = stats.max_t(d, Membership(positions, len(union)).sparse(), replicates=_FLIPS).p
+    p = stats.max_t(d, Membership(positions, len(union)).matrix, replicates=_FLIPS).p
     return np.where(np.isnan(p), 1.0, p)
 
 

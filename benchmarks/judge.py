@@ -1,0 +1,243 @@
+"""Judge the judge: false alarms, power, and the time that evaluation takes.
+
+    python benchmarks/judge.py [--only null|speed|confusion] [--suites 1000] --dir SCRATCH
+
+null       20 overlapping slices and two models that are exchangeable a sample: the share of suites
+           that show any FAIL, and with a drop of 5 points planted in one slice of 1,000 images,
+           the share in which that slice FAILs; beside it the rule "candidate >= baseline".
+speed      50,000 rows x 1,000 slices x 6 metrics x 5 models with intervals, beside a loop over
+           scikit-learn (timed on some slices and scaled up).
+confusion  1,000,000 predictions x 20 slices: confusion matrices and accuracy a class, beside
+           hand-written SQL over native DuckDB tables.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from slicedb import schema
+from slicedb.evaluate import Judged, confusion, evaluate
+from slicedb.metrics import Outcomes, find
+from slicedb.slices import Check, Slice
+from slicedb.store import Store
+from slicedb.suite import paired, verdicts
+from slicedb.suite.trial import Trial
+
+CLASSES = [f"class_{i}" for i in range(10)]
+METRICS = ["accuracy", "balanced_accuracy", "f1", "log_loss", "brier", "ece"]
+
+
+# --- null -----------------------------------------------------------------------------------------
+
+
+def judged(model: str, right: np.ndarray) -> Judged:
+    """Return a model that is right where told, over a universe of its own."""
+    n = len(right)
+    outcomes = Outcomes(("a", "b"), np.zeros(n, np.int64), np.where(right, 0, 1))
+    return Judged(model, outcomes, np.arange(n), np.arange(n), "")
+
+
+def verdict_of(
+    candidate: np.ndarray, baseline: np.ndarray, rows: list[np.ndarray], correction: str
+) -> list[str]:
+    """Return the verdict of "accuracy no worse than baseline" a slice."""
+    new, old = judged("new", candidate), judged("old", baseline)
+    check = Check("accuracy", baseline="old")
+    trials = [Trial(i, check, baseline="old") for i in range(len(rows))]
+    sizes = [len(r) for r in rows]
+    paired.judge(trials, find("accuracy"), paired.Pair(new, old), rows, sizes, 0.95)
+    checked = [(Slice(f"s{i}", "true"), [check]) for i in range(len(rows))]
+    verdicts.correct(trials, rows, checked, new, correction, 10)
+    return [t.verdict(0.05, "interval", 10) for t in trials]
+
+
+def null(suites: int, difficulty: tuple[float, float]) -> None:
+    """Count false alarms and misses."""
+    n = 8_000
+    counts = {rule: [0, 0, 0] for rule in ("auto (max-T)", "holm", "candidate >= baseline")}
+    for seed in range(suites):
+        rng = np.random.default_rng(seed)
+        chance = rng.beta(*difficulty, n)  # of being right, a sample; 0.87 on average
+        old, new = rng.random(n) < chance, rng.random(n) < chance
+        rows = [np.arange(1000)]
+        rows += [np.flatnonzero(rng.random(n) < rng.uniform(0.03, 0.5)) for _ in range(19)]
+        dropped = new.copy()
+        right = np.flatnonzero(new[:1000])
+        dropped[rng.permutation(right)[:50]] = False
+        for rule, correction in (("auto (max-T)", "auto"), ("holm", "holm")):
+            counts[rule][0] += "FAIL" in verdict_of(new, old, rows, correction)
+            counts[rule][1] += verdict_of(dropped, old, rows, correction)[0] == "FAIL"
+        naive = counts["candidate >= baseline"]
+        naive[0] += any(new[r].mean() < old[r].mean() for r in rows)
+        naive[1] += dropped[:1000].mean() < old[:1000].mean()
+        naive[2] += new[:1000].mean() < old[:1000].mean()
+    print(f"{suites:,} suites of 20 overlapping slices, {n:,} images, disagreement "
+          f"{np.mean(old != new):.3f}")  # fmt: skip
+    print(f"{'rule':24} any FAIL, nothing changed   5 points lost in 1,000 images: FAIL")
+    for rule, (false, found, _) in counts.items():
+        print(f"{rule:24} {false / suites:26.1%}   {found / suites:36.1%}")
+    one = counts["candidate >= baseline"][2] / suites
+    print(f"candidate >= baseline on one slice of 1,000 images: {one:.1%} when nothing changed")
+
+
+# --- speed ----------------------------------------------------------------------------------------
+
+
+def build(path: Path, n: int, models: int) -> tuple[Store, np.ndarray]:
+    """Return a database of n samples and models' predictions, and the keys; built once."""
+    ids = [f"{i:07}.jpg" for i in range(n)]
+    keys = schema.keys_of(ids)
+    if path.exists():
+        return Store.open(str(path)), keys
+    rng = np.random.default_rng(0)
+    partial = path.with_suffix(".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    store = Store.open(str(partial))
+    label = rng.integers(0, len(CLASSES), n)
+    names = np.array(CLASSES)
+    store.append(
+        schema.SAMPLES,
+        pa.table({"id": ids, "key": keys, "label": names[label], "status": ["ok"] * n}),
+    )
+    for k in range(models):
+        logits = rng.normal(size=(n, len(CLASSES)))
+        logits[np.arange(n), label] += 1.5 + 0.1 * k
+        p = np.exp(logits)
+        p = (p / p.sum(axis=1, keepdims=True)).astype(np.float32)
+        about = {"slicedb:classes": json.dumps(CLASSES)}
+        table = f"{schema.PREDICTIONS}m{k}"
+        store.create(table, schema.predictions_schema(len(CLASSES)).with_metadata(about))
+        store.append(
+            table,
+            pa.table(
+                {
+                    "id": ids,
+                    "key": keys,
+                    "prediction": names[p.argmax(axis=1)],
+                    "confidence": p.max(axis=1),
+                    "probabilities": pa.FixedSizeListArray.from_arrays(
+                        pa.array(p.ravel()), len(CLASSES)
+                    ),
+                }
+            ),
+        )
+    partial.rename(path)
+    return Store.open(str(path)), keys
+
+
+def median(call: Callable[[], object], times: int = 5) -> float:
+    """Return the median seconds of some calls."""
+    taken = []
+    for _ in range(times):
+        start = time.perf_counter()
+        call()
+        taken.append(time.perf_counter() - start)
+    return statistics.median(taken)
+
+
+def speed(folder: Path) -> None:
+    """Time the big table."""
+    from sklearn import metrics as sk
+
+    store, keys = build(folder / "judge-50k.slicedb", 50_000, 5)
+    rng = np.random.default_rng(1)
+    sizes = np.exp(rng.uniform(np.log(50), np.log(25_000), 1000)).astype(int)
+    chosen = [rng.permutation(50_000)[:size] for size in sizes]
+    members = {f"s{i}": keys[rows] for i, rows in enumerate(chosen)}
+    models = [f"m{k}" for k in range(5)]
+    start, cpu = time.perf_counter(), time.process_time()
+    table = evaluate(store, models, members, metrics=METRICS).to_arrow()
+    first, cpu = time.perf_counter() - start, time.process_time() - cpu
+    warm = median(lambda: evaluate(store, models, members, metrics=METRICS), 3)
+    print(f"50,000 rows x 1,000 slices ({sizes.sum():,} memberships) x 6 metrics x 5 models")
+    print(f"{table.num_rows:,} rows with intervals: {first:.2f} s ({cpu:.2f} s of CPU), "
+          f"again {warm:.2f} s")  # fmt: skip
+    read = store.table(f"{schema.PREDICTIONS}m0", ["prediction", "probabilities"])
+    labels = np.array(store.table(schema.SAMPLES, ["label"])["label"].to_pylist())
+    guess = np.array(read["prediction"].to_pylist())
+    p = read["probabilities"].combine_chunks().flatten().to_numpy().reshape(-1, 10).astype(float)
+    some = range(0, 1000, 50)
+    start = time.perf_counter()
+    for i in some:
+        y, g, q = labels[chosen[i]], guess[chosen[i]], p[chosen[i]]
+        sk.accuracy_score(y, g)
+        sk.balanced_accuracy_score(y, g)
+        sk.f1_score(y, g, average="macro")
+        sk.log_loss(y, q / q.sum(axis=1, keepdims=True), labels=CLASSES)
+        ((q - (y[:, None] == np.array(CLASSES))) ** 2).sum(axis=1).mean()
+        np.histogram(q.max(axis=1), 15, weights=(y == g) - q.max(axis=1))
+    loop = (time.perf_counter() - start) * 5 * 1000 / len(some)
+    print(f"scikit-learn loop without intervals: {loop:.0f} s (from {len(some)} slices of a model)")
+
+
+# --- confusion ------------------------------------------------------------------------------------
+
+
+def confusions(folder: Path) -> None:
+    """Time confusion matrices beside DuckDB."""
+    import duckdb
+
+    n = 1_000_000
+    store, keys = build(folder / "judge-1m.slicedb", n, 1)
+    rng = np.random.default_rng(2)
+    chosen = [keys[np.flatnonzero(rng.random(n) < rng.uniform(0.02, 0.5))] for _ in range(20)]
+    con = duckdb.connect()
+    samples = store.table(schema.SAMPLES, ["key", "label"])
+    said = store.table(f"{schema.PREDICTIONS}m0", ["key", "prediction"])
+    belongs = pa.table(
+        {"slice": np.repeat(np.arange(20), [len(c) for c in chosen]), "key": np.concatenate(chosen)}
+    )
+    for name, table in (("samples", samples), ("said", said), ("belongs", belongs)):
+        con.register("arrow", table)
+        con.sql(f"CREATE TABLE {name} AS FROM arrow")
+        con.unregister("arrow")
+    sql = """SELECT slice, label, prediction, count(*) AS n FROM belongs JOIN samples USING (key)
+             JOIN said USING (key) GROUP BY ALL"""
+    rows = con.sql(sql).fetchall()
+
+    def ours() -> list[np.ndarray]:
+        found = [confusion(store, "m0", c) for c in chosen]
+        for one in found:
+            one.accuracy_per_class()
+        return [one.matrix for one in found]
+
+    start = time.perf_counter()
+    matrices = ours()
+    first = time.perf_counter() - start
+    code = {name: i for i, name in enumerate(CLASSES)}
+    assert all(matrices[s][code[a], code[b]] == k for s, a, b, k in rows)
+    mine, theirs = median(ours), median(lambda: con.sql(sql).fetchall())
+    print(f"1,000,000 predictions x 20 slices ({belongs.num_rows:,} memberships): "
+          f"{mine:.3f} s ({first:.2f} s with reading), DuckDB native tables {theirs:.3f} s, "
+          f"ratio {mine / theirs:.2f}")  # fmt: skip
+
+
+def main() -> None:
+    """Run the parts asked for."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", choices=["null", "speed", "confusion"])
+    parser.add_argument("--suites", type=int, default=1000)
+    parser.add_argument("--dir", type=Path, default=Path("judge-scratch"))
+    options = parser.parse_args()
+    if options.only in (None, "null"):
+        for difficulty in ((0.35, 0.054), (4, 0.6)):  # disagreement about 0.067 and 0.18
+            null(options.suites, difficulty)
+    if options.only != "null":
+        options.dir.mkdir(parents=True, exist_ok=True)
+    if options.only in (None, "speed"):
+        speed(options.dir)
+    if options.only in (None, "confusion"):
+        confusions(options.dir)
+
+
+if __name__ == "__main__":
+    main()
