@@ -1,0 +1,270 @@
+"""Prediction against its parts and against a plain loader, in one run.
+
+    python benchmarks/predict.py --data ../shared/data
+    python benchmarks/predict.py --data ../shared/data --device cuda
+
+Prints a Markdown table, medians over interleaved rounds:
+
+- `bare decode` and `bare model`: each alone, at its best batching, on all cores; their sum is what
+  a sequential program could reach on a CPU.
+- `slicedb`: `inference.predict` from encoded bytes to record batches.
+- `loader`: `ImageFolder` + `DataLoader` + the same network, 0 and 2 workers.
+- `database`: `predictions.predict` into a fresh database; then 20 overlapping slices, then 1 % of
+  new samples.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from torch import nn
+
+from slicedb import inference, predictions
+from slicedb.models import Model, TorchClassifier, load
+from slicedb.models.batches import n_threads
+from slicedb.models.runner import default_batch_size
+from slicedb.schema import IMAGES, IMAGES_SCHEMA, SAMPLES, keys_of
+from slicedb.store import Store
+
+Items = list[tuple[str, bytes]]
+
+
+def photos(data: Path, n: int) -> Items:
+    """Return the photos, repeated up to n of them."""
+    files = sorted((data / "photos").glob("*.JPEG"))
+    bytes_of = [file.read_bytes() for file in files]
+    return [(f"n{i % len(files):03d}/{i}.jpg", bytes_of[i % len(files)]) for i in range(n)]
+
+
+def cifar(data: Path, n: int) -> Items:
+    """Return n CIFAR images, every class its share."""
+    table = pq.read_table(data / "cifar10-train.parquet", columns=["path", "image"])
+    table = table.take(list(range(0, len(table), len(table) // n))[:n])
+    return list(zip(table["path"].to_pylist(), table["image"].to_pylist()))
+
+
+def small() -> Model:
+    """Return a small network for 32 x 32 pixels (about 80,000 parameters)."""
+    torch.manual_seed(0)
+
+    def block(inside: int, outside: int) -> nn.Module:
+        parts = (nn.Conv2d(inside, outside, 3, 2, 1), nn.BatchNorm2d(outside), nn.ReLU())
+        return nn.Sequential(*parts)
+
+    net = nn.Sequential(
+        block(3, 24), block(24, 48), block(48, 96), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+        nn.Linear(96, 10),
+    )  # fmt: skip
+    return TorchClassifier(net, classes=list("abcdefghij"), input_size=32, name="small")
+
+
+def bare_decode(model: Model, items: Items) -> None:
+    """Decode and resize with a thread a core, in chunks."""
+    fill, size = model.preprocessing.fill, model.preprocessing.size
+    out = np.empty((64, *size, 3), dtype=np.uint8)
+
+    def chunk(start: int) -> None:
+        for row, (_, data) in enumerate(items[start : start + 32]):
+            fill(data, out[row % 64])
+
+    with ThreadPoolExecutor(n_threads()) as pool:
+        list(pool.map(chunk, range(0, len(items), 32)))
+
+
+def bare_model(model: Model, items: Items, device: torch.device, size: int) -> None:
+    """Run the network on tensors that are there already."""
+    net: Any = model.module.eval().to(device, memory_format=torch.channels_last)  # type: ignore[attr-defined]
+    height, width = model.preprocessing.size
+    batch = torch.rand(size, 3, height, width, device=device)
+    batch = batch.contiguous(memory_format=torch.channels_last)
+    cuda = device.type == "cuda"
+    with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=cuda):
+        for start in range(0, len(items), size):
+            net(batch[: min(size, len(items) - start)])
+    if cuda:
+        torch.cuda.synchronize()
+
+
+def ours(model: Model, items: Items, device: torch.device) -> None:
+    """Predict from bytes to record batches."""
+    assert sum(len(b) for b in inference.predict(model, items, device=device)) == len(items)
+
+
+def loader(model: Model, folder: Path, device: torch.device, workers: int, size: int) -> None:
+    """Predict with ImageFolder and DataLoader, as the torchvision examples do."""
+    from torchvision import datasets
+    from torchvision import transforms as t
+
+    settings = model.preprocessing
+    steps = [t.Resize(settings.resize), t.CenterCrop(settings.size), t.ToTensor()]
+    chain = t.Compose([*steps, t.Normalize(settings.mean, settings.std)])
+    images = datasets.ImageFolder(str(folder), transform=chain)
+    net: Any = model.module.eval().to(device)  # type: ignore[attr-defined]
+    batches = torch.utils.data.DataLoader(
+        images,
+        batch_size=size,
+        num_workers=workers,
+        pin_memory=device.type == "cuda",
+        multiprocessing_context="forkserver" if workers else None,
+    )
+    with torch.inference_mode():
+        for pictures, _ in batches:
+            net(pictures.to(device)).softmax(1).cpu()
+
+
+def write_folder(items: Items, folder: Path) -> None:
+    """Write items as class/file."""
+    for name, data in items:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+
+
+def timed(run: Callable[[], None]) -> float:
+    """Return the seconds one call takes."""
+    started = time.perf_counter()
+    run()
+    return time.perf_counter() - started
+
+
+def compare(
+    title: str,
+    model: Model,
+    items: Items,
+    device: torch.device,
+    rounds: int,
+    size: int,
+    workers: list[int],
+) -> dict[str, float]:
+    """Time all of them, interleaved, and print a line each."""
+    with tempfile.TemporaryDirectory() as folder:
+        write_folder(items, Path(folder))
+        runs: dict[str, Callable[[], None]] = {
+            "bare decode": lambda: bare_decode(model, items),
+            "bare model": lambda: bare_model(model, items, device, size),
+            "slicedb": lambda: ours(model, items, device),
+        }
+        for n in workers:
+            runs[f"loader, {n} workers"] = lambda n=n: loader(model, Path(folder), device, n, 64)  # type: ignore[misc]
+        seconds: dict[str, list[float]] = {name: [] for name in runs}
+        for number in range(rounds + 1):
+            for name, run in runs.items():
+                spent = timed(run)
+                print(f"{title}, round {number}: {name} {spent:.2f} s", file=sys.stderr)
+                if number:  # the first round warms up
+                    seconds[name].append(spent)
+    medians = {name: statistics.median(values) for name, values in seconds.items()}
+    sums = [a + b for a, b in zip(seconds["bare decode"], seconds["bare model"])]
+    reference = statistics.median(sums) if device.type == "cpu" else medians["bare model"]
+    label = "bare decode + bare model" if device.type == "cpu" else "bare model"
+    print(f"\n{title}: {len(items):,} images, {device}, medians of {rounds} rounds\n")
+    print(f"| run | seconds | images/s | / {label} |\n| --- | --- | --- | --- |")
+    for name, value in [*medians.items(), (f"({label})", reference)]:
+        print(f"| {name} | {value:.2f} | {len(items) / value:,.0f} | {value / reference:.2f} |")
+    return medians
+
+
+def fill(store: Store, items: Items) -> np.ndarray:
+    """Add samples and their images; returns the keys."""
+    ids = [name for name, _ in items]
+    keys = keys_of(ids)
+    digests = [hashlib.sha256(data + name.encode()).hexdigest() for name, data in items]
+    labels = [name.split("/")[0] for name in ids]
+    columns = {"id": ids, "key": keys, "sha256": digests, "label": labels}
+    store.append(SAMPLES, pa.table({**columns, "status": ["ok"] * len(ids)}))
+    store.create(IMAGES, IMAGES_SCHEMA)
+    encoded = pa.array([data for _, data in items], pa.large_binary())
+    store.append(IMAGES, pa.table({"id": ids, "key": keys, "image": encoded}))
+    return keys
+
+
+def database(model: Model, items: Items, device: torch.device, plain: float) -> None:
+    """Time whole database runs: all of it, again, overlapping slices, 1 % more."""
+    new = len(items) // 100
+    rng = np.random.default_rng(0)
+    with tempfile.TemporaryDirectory() as folder:
+        store = Store.open(Path(folder) / "bench.slicedb")
+        keys = fill(store, items[new:])
+        half = keys[: len(keys) // 2]
+        slices = [rng.choice(half, len(half) // 2, replace=False) for _ in range(20)]
+        union = len(np.unique(np.concatenate(slices)))
+
+        def run(name: str, wanted: np.ndarray | None, expected: int) -> float:
+            spent = timed(
+                lambda: reports.append(
+                    predictions.predict(store, name, model, wanted, device=device, progress=False)
+                )
+            )
+            assert reports[-1].predicted == expected, reports[-1]
+            return spent
+
+        reports: list[Any] = []
+        run("warm", keys[:64], 64)
+        everything = run("m", None, len(keys))
+        again = run("m", None, 0)
+        fill(store, items[:new])
+        more = run("m", None, new)
+        sliced = run("s", np.concatenate(slices), union)
+    print("\n| database | seconds | |\n| --- | --- | --- |")
+    print(f"| predict all | {everything:.2f} | {everything / plain:.2f} of inference alone |")
+    print(f"| predict again | {again:.2f} | 0 images |")
+    share = new / len(items)
+    print(
+        f"| 1 % new | {more:.2f} | {more / everything:.1%} of all, for {share:.1%} of the images |"
+    )
+    rows = sum(map(len, slices))
+    print(
+        f"| 20 overlapping slices, {rows:,} rows | {sliced:.2f} | {union:,} images: "
+        f"{sliced / everything:.2f} of all, for {union / len(keys):.2f} of the images |"
+    )
+
+
+def best_size(model: Model, device: torch.device, items: Items) -> int:
+    """Return the batch at which the bare network is fastest."""
+    usual = default_batch_size(model.preprocessing.size, device)
+    sizes, few = (usual // 2, usual, usual * 2), items[: min(len(items), 4 * usual)]
+    bare_model(model, few, device, usual)
+    seconds = {s: timed(lambda s=s: bare_model(model, few, device, s)) for s in sizes}
+    return min(seconds, key=lambda s: seconds[s])
+
+
+def main() -> None:
+    """Run both comparisons."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--photos", type=int, default=500)
+    parser.add_argument("--cifar", type=int, default=10_000)
+    parser.add_argument("--only", choices=("photos", "cifar"), help="one of the two comparisons")
+    parser.add_argument("--workers", type=int, nargs="*", default=[0, 2], help="of the loader")
+    options = parser.parse_args()
+    device = torch.device(options.device)
+    cases = (
+        ("MobileNetV2 at 224, photos", load("torchvision:mobilenet_v2", weights="random"),
+         photos(options.data, options.photos)),
+        ("Small network at 32, CIFAR", small(), cifar(options.data, options.cifar)),
+    )  # fmt: skip
+    for title, model, items in cases:
+        if options.only and options.only not in title.lower():
+            continue
+        size = best_size(model, device, items)
+        medians = compare(title, model, items, device, options.rounds, size, options.workers)
+        database(model, items, device, medians["slicedb"])
+
+
+if __name__ == "__main__":
+    main()
