@@ -16,6 +16,8 @@ _STATEMENTS = {b"select", b"with", b"from"}
 _TRAILERS = {b"order", b"limit", b"offset", b"qualify"}
 _NAMED_USING = re.compile(rb"using\s*(?:=>|:=)", re.IGNORECASE)
 _WORD = re.compile(rb"[A-Za-z_0-9$\x80-\xff]+")
+_DEEPEST = 300
+"""Brackets in brackets; DuckDB's parser takes time with the square of it."""
 _Error = TypeVar("_Error", bound=QueryError)
 
 
@@ -116,6 +118,8 @@ def read(text: str, context: str = "") -> Source:
     if b"\0" in body:
         raise ParseError("The text holds a NUL character.", text=text.replace("\0", " "))
     tokens = _tokens(body)
+    if _depth(tokens) > _DEEPEST:
+        raise ParseError(f"The query nests brackets more than {_DEEPEST} deep.", text=text)
     if tokens and tokens[-1].text == b";":
         body = body[: tokens[-1].start] + b" " + body[tokens[-1].end :]
         tokens = tokens[:-1]
@@ -129,6 +133,14 @@ def read(text: str, context: str = "") -> Source:
             shifts += [(length - 1 - len(token.text), token.start), (length, done)]
     sql = b"".join([*pieces, body[done:]])
     return Source(text, sql, bool(prefix), tuple(_tokens(sql)), tuple(shifts), context)
+
+
+def _depth(tokens: list[Token]) -> int:
+    depth = deepest = 0
+    for token in tokens:
+        depth += (token.text in (b"(", b"[", b"{")) - (token.text in (b")", b"]", b"}"))
+        deepest = max(deepest, depth)
+    return deepest
 
 
 def _prefix(tokens: list[Token]) -> bytes:

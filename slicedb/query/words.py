@@ -35,7 +35,7 @@ WORDS: tuple[Word, ...] = (
         "Cosine in [-1, 1] between the sample's embedding and the target; several targets are "
         "averaged. A target is a text, image('file') or sample('id'). NULL where a sample has no "
         "embedding.",
-        "SELECT * FROM samples ORDER BY similarity('a red square') DESC LIMIT 2",
+        "ORDER BY similarity('a red square') DESC LIMIT 2",
         most=ANY,
         named=("using",),
     ),
@@ -56,7 +56,7 @@ WORDS: tuple[Word, ...] = (
         "BOOLEAN",
         "Whether the sample is one of the k nearest to the target, exactly, among all samples "
         "with status 'ok' and an embedding, whatever the rest of the query says.",
-        "nearest(sample('a1.png'), 3)",
+        "nearest(sample('a1'), 3)",
         least=2,
         most=2,
         named=("using",),
@@ -74,7 +74,7 @@ WORDS: tuple[Word, ...] = (
         "sample('id')",
         "target",
         "A sample of the database as the target of similarity or nearest.",
-        "similarity(sample('a1.png')) > 0.9",
+        "similarity(sample('a1')) > 0.9",
     ),
     Word(
         "in_slice",

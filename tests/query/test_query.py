@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import string
 import threading
@@ -258,17 +259,17 @@ def test_every_error_is_ours_and_nothing_changes(store: Any, engine: Engine) -> 
     ],
 )
 def test_odd_texts_raise_our_errors(engine: Engine, text: str) -> None:
+    started = time.process_time()
     with pytest.raises(SliceDBError):
         engine.query(text).to_arrow()
+    assert time.process_time() - started < 2
 
 
 @settings(max_examples=150, deadline=None)
 @given(text=st.text(max_size=40))
 def test_any_text_raises_our_errors_only(engine: Engine, text: str) -> None:
-    try:
+    with contextlib.suppress(SliceDBError):
         engine.query(text).to_arrow()
-    except SliceDBError:
-        pass
 
 
 @settings(max_examples=100, deadline=None)
