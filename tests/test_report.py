@@ -1,0 +1,114 @@
+"""Reports of a run, in every form, with hostile names."""
+
+from __future__ import annotations
+
+import json
+from html.parser import HTMLParser
+from typing import Any
+from xml.etree import ElementTree as xml
+
+import numpy as np
+import pytest
+
+from slicedb.suite import Report, Result
+
+NAN = float("nan")
+
+
+def a_report(**options: Any) -> Report:
+    results = (
+        Result("night", "accuracy >= 0.8", "v4", "FAIL", 0.61, 0.55, 0.67, 240, 2, None, None,
+               1e-6, 3e-6, "0.61 <b>", ("a|b.jpg", "<c>.jpg"), "food", "food/night.sql"),
+        Result("day", "accuracy no worse than v3 by 0.02", "v4", "INCONCLUSIVE", -0.004, -0.02,
+               0.01, 500, 0, 900, "v3", 0.4, 0.8, "about 900 samples would settle it"),
+        Result("a & b", "count >= 30", "v4", "PASS", 31.0, 31.0, 31.0, 31),
+        Result("none", "accuracy >= 0.5", "v4", "INCONCLUSIVE", NAN, NAN, NAN, 0,
+               message="undefined: \x00 no sample"),
+    )  # fmt: skip
+    facts = {
+        "tables": {"samples": 7}, "fingerprints": {"v4": "ff"}, "queries": {"night": "x < '<'"},
+        "software": '{"slicedb": "0"}', "classes": ["<cat>", "dog"], "confusion": [[5, 1], [0, 9]],
+        "calibration": [[0, 0.0, 0.0], [15, 13.5, 14.0]],
+        "grid": {"slices": ["night", "none"], "models": ["v4"],
+                 "cells": [[[0.61, 0.5, 0.7, 240], [NAN, NAN, NAN, 0]]]},
+    }  # fmt: skip
+    return Report(results, "v4", "v3", run="r1", ran_at="2026-01-01T00:00:00", facts=facts,
+                  **options)  # fmt: skip
+
+
+class Tags(HTMLParser):
+    """Checks that tags close and collects what is loaded from elsewhere."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.seen: list[str] = []
+        self.outside: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.append(tag)
+        self.outside += [v for k, v in attrs if k in ("src", "href") and v]
+        if tag not in ("meta", "rect", "line", "br"):
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_text_shows_the_failure_and_the_headline() -> None:
+    text = str(a_report())
+    assert "worst: a|b.jpg, <c>.jpg" in text and "about 900 samples" in text
+    assert text.splitlines()[-1] == "v4 against v3: 1 FAIL, 2 INCONCLUSIVE, 1 PASS"
+    assert "-0.004" in text and "undefined" in text
+
+
+def test_json_is_whole_and_has_no_nan() -> None:
+    found = json.loads(a_report().to_json(), parse_constant=pytest.fail)
+    assert found["ok"] is False and found["counts"]["FAIL"] == 1
+    assert found["results"][3]["value"] is None and found["results"][1]["needed"] == 900
+    assert found["facts"]["tables"] == {"samples": 7} and found["software"] == {"slicedb": "0"}
+
+
+def test_markdown_puts_failures_first_and_escapes() -> None:
+    lines = a_report().to_markdown().splitlines()
+    assert lines[0].startswith("### ❌ v4 against v3")
+    assert lines[4].startswith("| ❌ FAIL | night |") and lines[-1].startswith("Bounds each hold")
+    rows = [line for line in lines if line.startswith("|")]
+    assert {line.count(" | ") for line in rows[2:]} == {5}
+    assert "0.61 &lt;b>" in "\n".join(lines)
+
+
+@pytest.mark.parametrize(("strict", "failures", "skipped"), [(False, 1, 2), (True, 3, 0)])
+def test_junit_is_xml_with_a_case_an_expectation(strict: bool, failures: int, skipped: int) -> None:
+    root = xml.fromstring(a_report(strict=strict).to_junit().split("\n", 1)[1])
+    assert root.get("tests") == "4" and root.get("failures") == str(failures)
+    assert [s.get("name") for s in root] == ["food", "queries"]
+    assert len(root.findall(".//failure")) == failures
+    assert len(root.findall(".//skipped")) == skipped
+    case = root.find(".//testcase")
+    assert case is not None and case.get("classname") == "night"
+    failure = root.find(".//failure")
+    assert failure is not None and "a|b.jpg" in (failure.text or "")
+
+
+def test_the_page_is_whole_and_loads_nothing_from_elsewhere() -> None:
+    page = a_report().to_html()
+    tags = Tags()
+    tags.feed(page)
+    assert tags.open == [] and tags.outside == [] and "http" not in page
+    assert {"svg", "circle", "table", "button", "style", "script"} <= set(tags.seen)
+    assert "&lt;c&gt;.jpg" in page and "<c>.jpg" not in page and "&lt;cat&gt;" in page
+
+
+def test_a_run_without_results_is_told_too() -> None:
+    empty = Report((), "v4")
+    assert empty.ok and empty.exit_code == 0 and "no expectations" in str(empty)
+    for form in ("to_json", "to_markdown", "to_junit", "to_html", "_repr_html_"):
+        assert "v4" in getattr(empty, form)() or form == "to_junit"
+
+
+def test_the_notebook_table_escapes() -> None:
+    assert "&amp; b" in a_report()._repr_html_() and np.isnan(a_report().results[3].value)
