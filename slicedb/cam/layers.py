@@ -10,6 +10,7 @@ One black picture is run through the network, and what its modules give is writt
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -219,19 +220,23 @@ def _as_map(event: _Event, size: tuple[int, int]) -> Layer | None:
     if len(event.shape) != 4 or event.shape[0] != 1:
         return None
     first, last = event.shape[2:], event.shape[1:3]
-    if _fits(first, size):
-        return Layer(event.name, event.module, "channels first", (first[0], first[1]))
-    if _fits(last, size):
-        return Layer(event.name, event.module, "channels last", (last[0], last[1]))
-    return None
+    channels_last = _misfit(last, size) < _misfit(first, size)
+    high, wide = last if channels_last else first
+    if _misfit((high, wide), size) > max(size):
+        return None
+    layout: Layout = "channels last" if channels_last else "channels first"
+    return Layer(event.name, event.module, layout, (high, wide))
 
 
-def _fits(grid: tuple[int, ...], size: tuple[int, int]) -> bool:
-    """Return whether rows and columns can be a map of a picture: smaller, and of its shape."""
+def _misfit(grid: tuple[int, ...], size: tuple[int, int]) -> int:
+    """Return how far rows and columns are from the proportions of the picture.
+
+    Up to the longer side of the picture it is a row or a column of rounding.
+    """
     high, wide = grid
     if high < 2 or wide < 2 or high > size[0] or wide > size[1]:
-        return False
-    return abs(high * size[1] - wide * size[0]) <= max(size)  # up to a row or column of rounding
+        return sys.maxsize
+    return abs(high * size[1] - wide * size[0])
 
 
 def _last_tokens(record: _Record, calls: Counter[str], size: tuple[int, int]) -> Layer | None:
