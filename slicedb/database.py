@@ -19,6 +19,7 @@ from slicedb.store import Store
 
 if TYPE_CHECKING:
     from slicedb.commits import Commit, Commits
+    from slicedb.curate import Calibration, CostReport, Mistakes
     from slicedb.doctor import Finding
     from slicedb.embedding import EmbedReport, Encoder
     from slicedb.evaluate import Confusion, Evaluation
@@ -338,6 +339,61 @@ class Database:
         from slicedb.evaluate import confusion
 
         return confusion(self.store, model, self.keys(on))
+
+    def errors(self, model: str, on: On = None, *, tag: bool = False, **options: Any) -> Mistakes:
+        """Review a model's mistakes; every finding is a query that can be named as a slice.
+
+        Args:
+            model: whose predictions.
+            on: the samples to review; a slice's name or a predicate becomes part of the queries.
+            tag: tag the samples of each finding with its name.
+            **options: sure, unsure, n, by, slices; see `slicedb.curate.errors`.
+        """
+        from slicedb import curate
+
+        names = options.pop("slices", [s.name for s in self.slices.list()])
+        found = curate.errors(
+            self.store,
+            model,
+            None if on is None else self.keys(on),
+            scope=self._scope(on),
+            slices={name: self.keys(name) for name in names},
+            **options,
+        )
+        for finding in found.findings if tag else ():
+            if len(finding.keys):
+                self.tag(finding.keys, finding.name)
+        return found
+
+    def _scope(self, on: On) -> str:
+        if isinstance(on, Slice):
+            return f"in_slice('{on.name}')"
+        if isinstance(on, str):
+            return f"in_slice('{on}')" if on in self.slices else on
+        return on.text if isinstance(on, Query) else ""
+
+    def cost(
+        self, model: str, on: On = None, *, slices: Sequence[str] = (), **options: Any
+    ) -> CostReport:
+        """Say what a model's mistakes cost, and which threshold is cheapest.
+
+        Args:
+            model: whose predictions and probabilities.
+            on: the samples to judge.
+            slices: names judged one by one beside the whole.
+            **options: matrix, column, positive, ask, human; see `slicedb.curate.cost`.
+        """
+        from slicedb import curate
+
+        keys = None if on is None else self.keys(on)
+        members = {name: self.keys(name) for name in slices}
+        return curate.cost(self.store, model, keys, slices=members, **options)
+
+    def calibration(self, model: str, on: On = None, **options: Any) -> Calibration:
+        """Show calibration before and after temperature scaling, on rows not fitted on."""
+        from slicedb import curate
+
+        return curate.calibrate(self.store, model, None if on is None else self.keys(on), **options)
 
     def test(
         self,

@@ -194,3 +194,21 @@ def test_predictions_made_elsewhere(here: Path, say) -> None:
     said = say("log-predictions", "other", "wrong.csv")
     assert said.code == 1
     assert "nobody" in said.err
+
+
+def test_mistakes_costs_and_calibration(here: Path, say) -> None:
+    say("model", "add", "warm", "model.py:build")
+    say("predict", "warm")
+    said = say("errors", "warm", "--by", "cuisine", "--tag")
+    assert said.code == 0, said.err
+    assert "NOT warm.correct" in said.out
+    assert say("cost", "warm", "--ask", "0.4").code == 0
+    curve = say(
+        "cost", "warm", "--positive", "Dessert", "--false-negative", "9", "--curve", "c.csv"
+    )
+    assert curve.code == 0, curve.err
+    assert (here / "c.csv").read_text().startswith("threshold")
+    assert "temperature" in say("calibration", "warm").out
+    (here / "costs.csv").write_text("truth,Soup\nSoup,0\n")
+    said = say("cost", "warm", "--matrix", "costs.csv")
+    assert (said.code, said.err.startswith("Error: ")) == (1, True)

@@ -56,9 +56,9 @@ def verbs(ctx: click.Context, db: str | None) -> None:
 
 
 def _register() -> None:
-    from slicedb.cli import ask, data, judge, models, surfaces, versions
+    from slicedb.cli import ask, curate, data, judge, models, surfaces, versions
 
-    for module in (surfaces, data, ask, models, judge, versions):
+    for module in (surfaces, data, ask, models, judge, curate, versions):
         for command in module.COMMANDS:
             verbs.add_command(command)
 
