@@ -231,7 +231,7 @@ def _without_food(scene: Mapping[str, Any], pick: _Chance) -> Caption:
         ),
     ]
     if cutlery != "none":
-        noun = "chopsticks" if cutlery == "chopsticks" else f"a {cutlery}"
+        noun = _tool(cutlery)
         claims = {"cutlery": cutlery}
         options += [
             Caption(pick.one((noun, f"{noun} on the table", f"a photo of {noun}")), claims),
@@ -239,7 +239,7 @@ def _without_food(scene: Mapping[str, Any], pick: _Chance) -> Caption:
             Caption(f"{noun} {pick.one(LIGHT_WORDS[light])}", {**claims, "light": light}),
         ]
     if extra != "none":
-        noun = pick.one(EXTRA_WORDS[extra]).split(" ", 1)[1].removeprefix("to ")
+        noun = _noun(pick.one(EXTRA_WORDS[extra]))
         options += [
             Caption(noun, {"extra": extra}),
             Caption(f"a photo of {noun}", {"extra": extra}),
@@ -248,6 +248,54 @@ def _without_food(scene: Mapping[str, Any], pick: _Chance) -> Caption:
         options.append(Caption(pick.one(("a blurry photo of a table", "a blurry photo of food")),
                                {"blurry": True}))  # fmt: skip
     return options[int(pick.rng.integers(len(options)))]
+
+
+def prompts() -> dict[str, dict[Any, tuple[str, ...]]]:
+    """Return, for each attribute that can be told apart in a picture, wordings of every value.
+
+    Within an attribute exactly one value is true of a scene, except that a scene may have no
+    `extra` at all.
+    """
+    tools = {
+        tool: tuple(f"food {words}" for words in CUTLERY_WORDS[tool])
+        + (() if tool == "none" else (_tool(tool), f"{_tool(tool)} on the table"))
+        for tool in CUTLERY_WORDS
+    }
+    return {
+        "label": {
+            label: (*words, f"a photo of {words[0]}") for label, words in LABEL_WORDS.items()
+        },
+        "cuisine": {
+            name: (f"{name} food", f"food from {name} cuisine", f"{name} cuisine")
+            for name in COUNTRIES
+        },
+        "table_top": {
+            table: tuple(f"food {w}" for w in words) + (words[0][3:],)
+            for table, words in TABLE_WORDS.items()
+        },
+        "light": {
+            light: tuple(f"food {w}" for w in LIGHT_WORDS[light]) + words
+            for light, words in LIGHT_ALONE.items()
+        },
+        "cutlery": tools,
+        "blurry": {
+            True: tuple(f"{words}food" for words in BLURRY) + ("a blurry photo",),
+            False: tuple(f"{words}food" for words in SHARP),
+        },
+        "extra": {
+            extra: tuple(f"food {w}" for w in words) + (_noun(words[0]), _noun(words[1]))
+            for extra, words in EXTRA_WORDS.items()
+        },
+    }
+
+
+def _tool(cutlery: str) -> str:
+    return "chopsticks" if cutlery == "chopsticks" else f"a {cutlery}"
+
+
+def _noun(words: str) -> str:
+    """Return what stands there: `next to a menu` becomes `a menu`."""
+    return words.split(" ", 1)[1].removeprefix("to ")
 
 
 def plain(scene: Mapping[str, Any], rng: np.random.Generator) -> Caption:

@@ -8,7 +8,9 @@ held out and never trained on; scenes for training have seeds from TRAIN_SEED on
 (from 0) and the benchmark (from 2,000,000) see scenes the model never saw.
 
 The loss is contrastive in both directions with several positives (SupCon, Khosla et al. 2020): a
-caption carries its claims, so which pictures of the batch it is true of is known exactly.
+caption carries its claims, so which pictures of the batch it is true of is known exactly. Beside
+it, every attribute is classified by prompts ("food with a fork", "food with a spoon", ...), which
+makes small things on the table count as much as large ones.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import argparse
 import gzip
 import json
 import math
+import shutil
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -30,6 +33,7 @@ import numpy as np
 from PIL import Image
 
 from slicedb.demo import scenes
+from slicedb.demo.captions import prompts
 from slicedb.demo.words import KINDS, NOTHING, OBJECTS, PLURAL_TEMPLATES, TEMPLATES
 
 if TYPE_CHECKING:
@@ -226,10 +230,13 @@ def train(args: argparse.Namespace) -> None:
     texts = [c.text for group in of_scenes for c in group]
     photo_texts = [text for text, _ in of_photos]
     fillers = [t.format(noun) for noun in NOTHING for t in TEMPLATES[:6]]
-    merges = learn_merges([*texts, *photo_texts * 3, *fillers * 3], N_MERGES)
-    lines = ["#version: slicedb-tiny", *(" ".join(pair) for pair in merges)]
-    with gzip.GzipFile(out / "merges.txt.gz", "wb", mtime=0) as file:
-        file.write("\n".join(lines).encode())
+    if args.start:
+        shutil.copy(Path(args.start) / "merges.txt.gz", out / "merges.txt.gz")
+    else:
+        merges = learn_merges([*texts, *photo_texts * 3, *fillers * 3], N_MERGES)
+        lines = ["#version: slicedb-tiny", *(" ".join(pair) for pair in merges)]
+        with gzip.GzipFile(out / "merges.txt.gz", "wb", mtime=0) as file:
+            file.write("\n".join(lines).encode())
     tokens_of = tokenizer(out)
     config = json.loads(json.dumps(CONFIG))
     config["text_cfg"]["vocab_size"] = tokens_of.vocab_size
@@ -241,6 +248,19 @@ def train(args: argparse.Namespace) -> None:
     photo_tokens = tokens_of(photo_texts).to(torch.int16)
     photo_claims = np.array([codes.row(c) for _, c in of_photos], dtype=np.int16)
     filler_tokens = tokens_of(fillers).to(torch.int16)
+    asked_of: dict[str, dict[Any, tuple[str, ...]]] = prompts()
+    asked_of["object"] = {name: _photo_prompts(name) for name in OBJECTS}
+    spoken = [
+        tokens_of(list(words)).to(torch.int16)
+        for values in asked_of.values()
+        for words in values.values()
+    ]
+    asked_claims = np.array(
+        [codes.row({key: value}) for key, values in asked_of.items() for value in values],
+        dtype=np.int16,
+    )
+    ends = np.cumsum([0, *(len(values) for values in asked_of.values())])
+    groups_of = [torch.arange(int(a), int(b)) for a, b in pairwise(ends)]
     filler_claims = np.full((args.fillers, len(ATTRIBUTES)), -1, dtype=np.int16)
     filler_claims[:, 0] = 30_000  # a kind of thing that no picture shows
     print(f"data ready in {time.perf_counter() - clock:.0f} s: {len(plates)} scenes, "
@@ -250,6 +270,8 @@ def train(args: argparse.Namespace) -> None:
     model.visual.to(memory_format=torch.channels_last)
     print(f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters", flush=True)
     torch.nn.init.constant_(model.logit_scale, math.log(20))
+    if args.start:
+        open_clip.load_checkpoint(model, str(Path(args.start) / f"{NAME}.safetensors"))
     visual = torch.compile(model.visual) if args.compile else model.visual
     decayed = [p for p in model.parameters() if p.ndim > 1]
     others = [p for p in model.parameters() if p.ndim <= 1]
@@ -277,8 +299,13 @@ def train(args: argparse.Namespace) -> None:
         which = rng.integers(0, args.captions, len(told))
         c = rng.integers(0, len(photo_tokens), args.photo_captions)
         f = rng.integers(0, len(filler_tokens), args.fillers)
-        tokens = torch.cat([scene_tokens[told, which], photo_tokens[c], filler_tokens[f]]).long()
-        claimed = np.concatenate([scene_claims[told, which], photo_claims[c], filler_claims])
+        asked = [spoken[k][int(rng.integers(len(spoken[k])))] for k in range(len(spoken))]
+        tokens = torch.cat(
+            [scene_tokens[told, which], photo_tokens[c], filler_tokens[f], torch.stack(asked)]
+        ).long()
+        claimed = np.concatenate(
+            [scene_claims[told, which], photo_claims[c], filler_claims, asked_claims]
+        )
         match = matches(claimed, np.concatenate([photo_facts[p], scene_facts[s]]))
         batch = np.concatenate([_moved(photos[p], rng, 8), _moved(plates[s], rng, 5)])
         with torch.autocast("cpu", torch.bfloat16, enabled=args.bf16):
@@ -287,7 +314,14 @@ def train(args: argparse.Namespace) -> None:
         seen = torch.nn.functional.normalize(seen.float(), dim=1)
         read = torch.nn.functional.normalize(read.float(), dim=1)
         scale = model.logit_scale.clamp(max=math.log(60)).exp()
-        loss = loss_of(seen, read, scale, torch.from_numpy(match).float())
+        positives = torch.from_numpy(match).float()
+        loss = loss_of(seen, read, scale, positives)
+        first = len(tokens) - len(asked)
+        for group in groups_of:
+            columns = first + group
+            loss = loss + args.prompt_weight / len(groups_of) * told_apart(
+                scale * seen @ read[columns].T, positives[:, columns]
+            )
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 2.0)
@@ -312,6 +346,24 @@ def train(args: argparse.Namespace) -> None:
             save_file(state, out / f"{NAME}.safetensors")
 
 
+def told_apart(logits: torch.Tensor, match: torch.Tensor) -> torch.Tensor:
+    """Classify each picture among the values of one attribute; pictures without one are left out.
+
+    Args:
+        logits: float32 (n, values).
+        match: float32 (n, values), at most a single 1 in a row.
+    """
+    import torch.nn.functional as F
+
+    known = match.sum(dim=1) > 0
+    return F.cross_entropy(logits[known], match[known].argmax(dim=1))
+
+
+def _photo_prompts(name: str) -> tuple[str, ...]:
+    words = OBJECTS[name][0][0]
+    return tuple(template.format(words) for template in TEMPLATES[:9])
+
+
 class _Queue:
     """Endless passes over the same numbers, shuffled anew each time."""
 
@@ -330,6 +382,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--cifar", required=True, help="Parquet with label and image")
     parser.add_argument("--out", required=True, help="folder to write the three files to")
+    parser.add_argument("--start", help="folder of an earlier --out to go on from")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--scenes", type=int, default=20_000)
     parser.add_argument("--captions", type=int, default=8, help="wordings kept a scene")
@@ -337,9 +390,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--warmup", type=int, default=150)
     parser.add_argument("--photo-batch", type=int, default=192)
     parser.add_argument("--scene-batch", type=int, default=160)
-    parser.add_argument("--scene-captions", type=int, default=112)
-    parser.add_argument("--photo-captions", type=int, default=24)
-    parser.add_argument("--fillers", type=int, default=12, help="captions true of nothing")
+    parser.add_argument("--scene-captions", type=int, default=80)
+    parser.add_argument("--prompt-weight", type=float, default=1.0)
+    parser.add_argument("--photo-captions", type=int, default=14)
+    parser.add_argument("--fillers", type=int, default=10, help="captions true of nothing")
     parser.add_argument("--lr", type=float, default=2e-3)
     parser.add_argument("--decay", type=float, default=0.05)
     parser.add_argument("--threads", type=int, default=2)
