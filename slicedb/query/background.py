@@ -34,5 +34,5 @@ DEFAULT: tuple[str, ...] = (
 )
 """Phrases for a CLIP that knows the general world; an encoder may bring its own."""
 
-NEAR = 0.9
+NEAR = 0.85
 """Background phrases at least this close to the text (cosine) say the same and are left out."""

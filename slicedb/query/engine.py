@@ -83,6 +83,7 @@ class Engine:
         timeout: seconds one run may take; None is no limit.
         memory_limit: DuckDB's limit, for example "4GB".
         allow_files: whether image('file') may read files, where a call does not say.
+        to_torch: makes a torch dataset of keys; `Query.to_torch` calls it.
     """
 
     def __init__(
@@ -94,8 +95,10 @@ class Engine:
         timeout: float | None = None,
         memory_limit: str | None = None,
         allow_files: bool = False,
+        to_torch: Callable[..., Any] | None = None,
     ) -> None:
         self.store = store
+        self.to_torch = to_torch
         self.allow_files = allow_files
         self.timeout = timeout
         self._slice_named = slice_named

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -104,6 +104,17 @@ class Query:
 
         keys = (self if n is None else self.limit(n)).keys()
         return [media.decode(data) for _, data in self._engine.store.read_images(keys)]
+
+    def to_torch(self, keys: np.ndarray | None = None, **options: Any) -> Any:
+        """Return the samples as a torch dataset, in order; see `slicedb.training.to_torch`.
+
+        Args:
+            keys: int64 (n,): take these in place of all samples.
+            **options: transform, columns, classes, size, dtype.
+        """
+        if self._engine.to_torch is None:
+            raise QueryError("This engine has no training code.", "open it with slicedb.open().")
+        return self._engine.to_torch(self.keys() if keys is None else keys, **options)
 
     def _rows(self, verb: str) -> Plan:
         plan = self.plan()
