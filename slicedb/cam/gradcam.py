@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from slicedb.cam.layers import Layer, find, named, no_fast_path
+from slicedb.cam.maps import enlarge
 from slicedb.errors import ModelError, did_you_mean
 
 METHODS = ("gradcam", "gradcam++", "xgradcam", "hirescam", "layercam", "eigencam")
@@ -29,10 +30,16 @@ class Cams:
 
     maps: np.ndarray
     """float32 (n, rows, columns) in [0, 1]: the largest value of each is 1, or all are 0."""
+    strength: np.ndarray
+    """float32 (n,): the largest value before it was scaled to 1."""
     targets: np.ndarray
     """int64 (n,): the class each map speaks of."""
     logits: np.ndarray
     """float32 (n, c)."""
+
+    def enlarge(self, size: tuple[int, int]) -> np.ndarray:
+        """Return the maps as the `grad-cam` package gives them: float32 (n, height, width)."""
+        return enlarge(self.maps * self.strength[:, None, None], size)
 
 
 class GradCam:
@@ -114,8 +121,11 @@ class GradCam:
         finally:
             handle.remove()
         maps = weigh(self.layer.to_maps(seen[0].detach()), self.layer.to_maps(gradient))
+        strength = maps.amax((1, 2))
+        scaled = maps / strength.clamp(min=torch.finfo(torch.float32).tiny)[:, None, None]
         return Cams(
-            maps=maps.cpu().numpy(),
+            maps=scaled.cpu().numpy(),
+            strength=strength.cpu().numpy(),
             targets=chosen.cpu().numpy(),
             logits=logits.detach().float().cpu().numpy(),
         )
@@ -177,7 +187,7 @@ class _Callable(torch.nn.Module):  # type: ignore[misc,unused-ignore]
 
 
 def weigh(activations: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
-    """Return the positive part of the weighted sum of channels, its largest value 1.
+    """Return the positive part of the sum of channels, each weighed by its mean gradient.
 
     Args:
         activations: (n, c, rows, columns).
@@ -187,8 +197,7 @@ def weigh(activations: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
         float32 (n, rows, columns).
     """
     weights = gradient.float().mean((2, 3))
-    maps = torch.einsum("nc,nchw->nhw", weights, activations.float()).clamp_(min=0)
-    return maps / maps.amax((1, 2), keepdim=True).clamp(min=torch.finfo(torch.float32).tiny)
+    return torch.einsum("nc,nchw->nhw", weights, activations.float()).clamp_(min=0)
 
 
 def _targets(
