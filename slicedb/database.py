@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from slicedb.predictions import LogReport, PredictionLog, PredictReport
     from slicedb.slices import Change
     from slicedb.suite import Report
+    from slicedb.training import SliceDataset
 
 On: TypeAlias = "str | Query | Slice | np.ndarray | None"
 """What a verb works on: the name of a slice, a query text, a Query, a Slice, int64 keys, or None
@@ -154,7 +155,13 @@ class Database:
             slice_named=lambda name: self.slices.text_or_keys(name),
             encoder=self.encoder,
             allow_files=True,
+            to_torch=self._to_torch,
         )
+
+    def _to_torch(self, keys: np.ndarray, **options: Any) -> SliceDataset:
+        from slicedb.training import to_torch
+
+        return to_torch(self.store, keys, **options)
 
     def query(self, text: str = "", *, at: str | None = None) -> Query:
         """Parse and bind a query; nothing is read until its rows are asked for.

@@ -18,7 +18,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("ingest", "embedding", "inference", "commits", "doctor"),
     ("query", "slices", "predictions"),
     ("evaluate", "report", "suite", "cam", "behaviour", "curate", "export"),
-    ("database", "training", "scale"),
+    ("training", "scale", "database"),
     ("demo", "web", "cli", "pytest_plugin"),
 )
 """A module imports from the rows above its own, and from its left in the row."""

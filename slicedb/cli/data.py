@@ -52,7 +52,7 @@ def ingest(source: str, db: str | None, **options: Any) -> None:
 @db_option
 @click.option("--pretrained", metavar="TAG|FILE", help="open_clip tag, or a local weights file.")
 @click.option("--name", default="default", show_default=True, help="Name of the embedding.")
-@click.option("--batch-size", type=click.IntRange(1), default=256, show_default=True)
+@click.option("--batch-size", type=click.IntRange(1), help="Default: fits the device.")
 @click.option("--device", metavar="DEVICE", help="cpu, cuda, cuda:1, mps; default: the best.")
 @click.option("--replace", is_flag=True, help="Drop vectors of another encoder first.")
 def embed(db: str | None, **options: Any) -> None:

@@ -101,7 +101,8 @@ def drop(name: str, db: str | None) -> None:
 @click.argument("model", metavar="MODEL")
 @db_option
 @click.option("--on", multiple=True, metavar="QUERY|SLICE", help="What to predict; repeatable.")
-@click.option("--batch-size", type=click.IntRange(1), default=64, show_default=True)
+@click.option("--batch-size", type=click.IntRange(1), help="Default: fits the device.")
+@click.option("--threads", type=click.IntRange(1), help="Decoding threads.")
 @click.option("--device", metavar="DEVICE", help="cpu, cuda, cuda:1, mps; default: the best.")
 def predict(model: str, db: str | None, on: tuple[str, ...], **options: Any) -> None:
     """Predict what is missing or stale, in one batched pass.

@@ -96,6 +96,14 @@ class Slice:
         keys = self.keys()
         return keys if self.holdout is None else keys[~in_share(keys, self.holdout)]
 
+    def to_torch(self, **options: Any) -> Any:
+        """Return the samples that may be trained on as a torch dataset.
+
+        `s.to_torch(transform=tf).loader(batch_size=256, shuffle=True)` is a loader; see
+        `slicedb.training.to_torch` for the options.
+        """
+        return self.query().to_torch(self.training_keys(), **options)
+
 
 @dataclass(frozen=True)
 class SliceInfo:
