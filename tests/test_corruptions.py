@@ -80,19 +80,21 @@ def test_the_key_decides_what_is_random(kind: str) -> None:
     assert (a != b).any() == random
 
 
+STEADY = {"gaussian_noise", "shot_noise", "impulse_noise", "defocus_blur", "zoom_blur",
+          "brightness", "contrast"}  # fmt: skip
+"""Kinds whose every severity is worse than the one before on any picture."""
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_damage_grows_with_severity(kind: str) -> None:
     images = pictures(2, 224, 224)
     keys = np.arange(2)
     made = [corrupt(images, kind, severity, keys=keys) for severity in SEVERITIES]
     damage = [float(np.abs(m.astype(int) - images).mean()) for m in made]
-    assert damage[4] > damage[0] > 0.2
-    if kind not in (
-        "snow",
-        "elastic_transform",
-        "glass_blur",
-        "frost",
-    ):  # not monotone as published
+    assert min(damage) > 0.2
+    if kind != "elastic_transform":  # its first two severities move corners, the others do not
+        assert damage[4] > damage[0]
+    if kind in STEADY:
         assert damage == sorted(damage)
 
 
