@@ -171,18 +171,22 @@ def rendered(n: int, see: Callable[..., np.ndarray], read: Callable[..., np.ndar
 
     found: dict[str, list[float]] = {}
     enough: list[float] = []
+    pairs: list[float] = []
     for family, (text, want) in queries():
         answers = right(want)
         if not answers.any():
             continue
         value = precision(vectors @ read([text])[0], answers, min(50, int(answers.sum())))
         found.setdefault(family, []).append(value)
+        if len(want) == 2:
+            pairs.append(value)
         if answers.sum() >= 50 and len(want) == 2:
             enough.append(value)
     for family, values in found.items():
         print(f"  {family:22} {np.mean(values):.3f}  worst {min(values):.2f}  ({len(values)})")
     print(f"  mean precision@50, two attributes, 50 answers or more: {np.mean(enough):.4f} "
           f"({len(enough)} queries)")  # fmt: skip
+    print(f"  the same over all {len(pairs)} two-attribute queries: {np.mean(pairs):.4f}")
     for text, want in PROMPTS:
         answers = right(want)
         k = min(50, int(answers.sum()))
