@@ -223,6 +223,7 @@ def source(
         fields=[pa.field(name, pa.string()) for name in names],
         batches=_batches(templates, compositions, split),
         total=len(compositions),
+        carries_images=True,
     )
 
 
