@@ -194,7 +194,9 @@ def sql_benchmark(folder: Path, rows: int, repeats: int) -> None:
         duck.execute(f"CREATE TABLE {name} AS FROM '{folder}/{name}-{rows}.parquet'")
     native = {"s": "(SELECT * FROM samples WHERE status = 'ok')", "a": "a", "b": "b"}
     print(f"\n{rows:,} rows, medians of {repeats}, ms")
-    print(f"{'query':<42} {'slicedb':>8} {'parquet':>8} {'native':>8} {'/parquet':>9} {'/native':>8}")
+    print(
+        f"{'query':<42} {'slicedb':>8} {'parquet':>8} {'native':>8} {'/parquet':>9} {'/native':>8}"
+    )
     for name, (ours, theirs) in QUERIES.items():
         query = engine.query(ours)
         _check(query, duck, theirs.format(**parquet))
@@ -269,8 +271,10 @@ def vector_benchmark(folder: Path, rows: int, repeats: int) -> None:
     info = engine.plan("similarity('x') > 0").pool.catalog.embedding("default")
     started = time.perf_counter()
     matrix = engine.vectors.matrix(info)
-    print(f"\nmatrix built or mapped in {time.perf_counter() - started:.1f} s: float16 "
-          f"{matrix.vectors.shape}, memory-mapped")
+    print(
+        f"\nmatrix built or mapped in {time.perf_counter() - started:.1f} s: float16 "
+        f"{matrix.vectors.shape}, memory-mapped"
+    )
     array = torch.from_numpy(matrix.vectors)
     targets = np.stack([FixedEncoder().encode_prompt(t) for t in ("x", "xx", "xxx")])
     halves = torch.from_numpy(targets).half()
@@ -298,7 +302,9 @@ def vector_benchmark(folder: Path, rows: int, repeats: int) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--dir", type=Path, required=True, help="where the data is built")
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--repeats", type=int, default=9)

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from slicedb import schema
-from slicedb.errors import SliceDBError, UnknownEmbeddingError, did_you_mean
+from slicedb.errors import SliceDBError
 from slicedb.query import Engine, Query
 from slicedb.slices import Slice, Slices
 from slicedb.store import Store
@@ -55,7 +55,6 @@ class Database:
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        self._encoders: dict[tuple[str, int], Encoder] = {}
 
     @property
     def path(self) -> str:
@@ -73,6 +72,8 @@ class Database:
 
         report = ingest(self.store, source, **options)
         self._labels_changed()
+        if options.get("delete_missing"):
+            self.doctor(mend=True)  # vectors and predictions of what was removed
         return report
 
     def embed(
@@ -144,8 +145,8 @@ class Database:
 
     @cached_property
     def slices(self) -> Slices:
-        """The registry of slices."""
-        return Slices(self.store, self.query)
+        """The registry of slices; their texts may not name local files."""
+        return Slices(self.store, lambda text: self.engine.query(text, files=False))
 
     @cached_property
     def engine(self) -> Engine:
@@ -180,23 +181,10 @@ class Database:
         return self.engine.sql(text)
 
     def encoder(self, name: str = "default") -> Encoder:
-        """Return the encoder that made an embedding, opened once."""
+        """Return the encoder that made an embedding; opened once a process."""
         from slicedb.embedding import encoder_of
 
-        table = schema.EMBEDDINGS + name
-        if not self.store.has(table):
-            made = [
-                t.removeprefix(schema.EMBEDDINGS)
-                for t in self.store.names()
-                if t.startswith(schema.EMBEDDINGS)
-            ]
-            hint = did_you_mean(name, made, "embeddings") if made else "run `slicedb embed` first."
-            raise UnknownEmbeddingError(f"No embedding '{name}'.", hint)
-        metadata = self.store.metadata(table)
-        slot = (name, hash(metadata.get("slicedb:fingerprint", "")))
-        if slot not in self._encoders:
-            self._encoders[slot] = encoder_of(self.store, name)
-        return self._encoders[slot]
+        return encoder_of(self.store, name)
 
     def apply(self, folder: str | os.PathLike[str], *, dry_run: bool = False) -> list[Change]:
         """Register the slice files of a folder; `dry_run` only says what would change."""

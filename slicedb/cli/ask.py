@@ -69,11 +69,9 @@ def functions(form: str, output: str | None) -> None:
     Example:
       slicedb functions
     """
-    from dataclasses import asdict
-
     from slicedb.query import functions as listed
 
-    write(rows(asdict(function) for function in listed()), form, output)
+    write(rows(listed()), form, output)
 
 
 @click.group(name="slice")

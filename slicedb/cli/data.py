@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
@@ -19,6 +20,11 @@ from slicedb.cli.output import rows, write
 @click.option("--path-column", metavar="COLUMN", help="CSV/Parquet column with image paths.")
 @click.option("--image-column", metavar="COLUMN", help="Parquet column with encoded images.")
 @click.option("--label-column", metavar="COLUMN", help="Column with the ground truth.")
+@click.option("--split-column", metavar="COLUMN", help="Column with the split.")
+@click.option("--caption-column", metavar="COLUMN", help="Column with the caption.")
+@click.option("--prefix", metavar="TEXT", help="Put before every id, to keep two sources apart.")
+@click.option("--replace", is_flag=True, help="Let this source take ids of another one over.")
+@click.option("--max-pixels", type=click.IntRange(1), metavar="N", help="Larger ones are broken.")
 @click.option("--id-column", metavar="COLUMN", help="Column with stable ids.")
 @click.option(
     "--id-by", type=click.Choice(["path", "sha256"]), default="path", show_default=True,
@@ -43,8 +49,16 @@ def ingest(source: str, db: str | None, **options: Any) -> None:
       slicedb ingest test.csv --label-column class --split test
       slicedb "status <> 'ok'"
     """
-    report = open_db(db, create=True).ingest(source, **options)
-    click.echo(str(report))
+    from slicedb.errors import SourceError, TooManyBrokenError
+
+    if not Path(source).exists():
+        raise SourceError(f"No folder or file '{source}'.", "check the path; nothing was made.")
+    chosen = {name: value for name, value in options.items() if value is not None}
+    try:
+        click.echo(str(open_db(db, create=True).ingest(source, **chosen)))
+    except TooManyBrokenError as error:
+        click.echo(str(error.report))
+        raise
 
 
 @click.command()

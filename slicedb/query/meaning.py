@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from slicedb.errors import BindError, MediaError, QueryError
-from slicedb.query.background import DEFAULT, NEAR
+from slicedb.query.background import DEFAULT, NEAR, ODDS
 from slicedb.query.catalog import Catalog, TableInfo
 from slicedb.query.scope import Target, Term
 from slicedb.query.vectors import Matrix, Vectors
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from slicedb.embedding import Encoder
 
 Check = Callable[[], None]
+
+_TOGETHER = 16  # background phrases scored in one pass over the vectors
 
 
 @dataclass(frozen=True)
@@ -167,7 +169,12 @@ class Meaning:
         places: np.ndarray,
         check: Check,
     ) -> np.ndarray:
-        """Return float32 (m,): the share of the text in the softmax over it and the background."""
+        """Return float32 (m,): how likely the text is against an average background phrase.
+
+        `1 / (1 + ODDS x mean(exp(scale x background)) / exp(scale x text))`. The mean, and not the
+        sum, keeps the cut where it is when the bank grows; a picture shows several of its phrases
+        (a soup, at night, on wood), so a text must stand out from the whole bank, not beat it.
+        """
         encoder = self._encoder(term.embedding)
         bank = self._bank(term.embedding, encoder, info)
         kept = np.flatnonzero(bank.vectors @ target < NEAR)
@@ -176,7 +183,7 @@ class Meaning:
             return np.where(np.isnan(cosines), np.nan, np.float32(1)).astype(np.float32)
         against = _aligned(self._against(bank, info, matrix, scale, kept, check)[None], places)[0]
         with np.errstate(over="ignore", invalid="ignore"):
-            share = 1 / (1 + np.exp(against - scale * cosines))
+            share = 1 / (1 + ODDS * np.exp(against - scale * cosines))
         return np.asarray(share, dtype=np.float32)
 
     def _bank(self, embedding: str, encoder: Encoder, info: TableInfo) -> Bank:
@@ -197,7 +204,7 @@ class Meaning:
         kept: np.ndarray,
         check: Check,
     ) -> np.ndarray:
-        """Return float32 (n,): log of the sum of exp(scale x cosine) over the phrases kept.
+        """Return float32 (n,): log of the mean of exp(scale x cosine) over the phrases kept.
 
         It depends on the database and the phrases alone, so it is computed once for each set of
         phrases kept (nearly always all of them) and each version of the embeddings.
@@ -207,9 +214,11 @@ class Meaning:
             found = self._background.get(slot)
         if found is None:
             found = np.full(len(matrix.keys), -np.inf, dtype=np.float32)
-            for number in kept:
-                cosines = matrix.scores(bank.vectors[number][None], None, check)[0]
-                found = np.logaddexp(found, scale * cosines)
+            for start in range(0, len(kept), _TOGETHER):
+                some = bank.vectors[kept[start : start + _TOGETHER]]
+                for cosines in matrix.scores(some, None, check):
+                    found = np.logaddexp(found, scale * cosines)
+            found -= np.float32(np.log(len(kept)))
             with self._lock:
                 while len(self._background) >= 8:
                     del self._background[next(iter(self._background))]

@@ -43,8 +43,8 @@ WORDS: tuple[Word, ...] = (
         "matches",
         "matches('text' [, minimum] [, using => 'name'])",
         "BOOLEAN",
-        "Whether the text describes the sample better than a bank of background phrases do: its "
-        "share of the softmax over text and background is at least `minimum` (default 0.5). "
+        "Whether the text stands out from a bank of background phrases: p = 1 / (1 + 5 x the mean "
+        "likelihood of the bank / that of the text) is at least `minimum` (default 0.5). "
         "Depends on the sample alone. NULL where a sample has no embedding.",
         "matches('red') AND split = 'test'",
         most=2,

@@ -15,6 +15,7 @@ from slicedb.stats.intervals import Floats, Interval, Sides, mean_interval, quan
 
 Alternative: TypeAlias = Literal["two-sided", "less", "greater"]
 
+_NOTHING = 1e-12  # a difference below rounding is none
 _HALVINGS = 60
 """Bisection steps: 2 / 2**60 is below the spacing of float64 near 1."""
 
@@ -66,6 +67,7 @@ def paired_score(
         np.asarray(n, float),
         np.asarray(difference, float),
     )
+    d = np.where(np.abs(d) < _NOTHING, 0.0, d)
     with np.errstate(divide="ignore", invalid="ignore"):
         # q: the share that only B has right, by maximum likelihood under the hypothesis
         linear = -b - c + (2 * m - b + c) * d

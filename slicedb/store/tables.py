@@ -22,7 +22,7 @@ from slicedb.errors import (
     FormatError,
     did_you_mean,
 )
-from slicedb.schema import FORMAT, SAMPLES, SAMPLES_SCHEMA
+from slicedb.schema import FORMAT, IMAGES, SAMPLES, SAMPLES_SCHEMA
 from slicedb.store.files import filesystem, first_sentence, folder_bytes, sync_folder
 from slicedb.store.reading import Reader
 
@@ -33,6 +33,8 @@ _PRIMARY_KEY = {b"lance-schema:unenforced-primary-key": b"true"}
 _COMPACT_AT = 100
 _INDEX_AT = 20_000
 _RETRIES = 12
+_ROWS_TOGETHER = 1 << 20
+_IMAGES_TOGETHER = 1 << 15  # a merged fragment of pixels is never rewritten by the next merge
 _T = TypeVar("_T")
 
 
@@ -292,7 +294,9 @@ class Store(Reader):
 
         def write() -> None:
             dataset = self.dataset(name)
-            dataset.optimize.compact_files()
+            dataset.optimize.compact_files(
+                target_rows_per_fragment=_IMAGES_TOGETHER if name == IMAGES else _ROWS_TOGETHER
+            )
             dataset = self.dataset(name)
             if "id" not in dataset.schema.names or dataset.count_rows() < _INDEX_AT:
                 return

@@ -189,7 +189,7 @@ def _pool(_process: int, threads: int) -> ThreadPoolExecutor:
         torch.set_num_threads(1)
         ready.wait()
 
-    pool = ThreadPoolExecutor(threads, "slicedb-corrupt", initializer=alone)
+    pool = ThreadPoolExecutor(threads, "corruptions", initializer=alone)
     for _ in range(threads):
         pool.submit(lambda: None)
     ready.wait()

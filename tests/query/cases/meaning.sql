@@ -48,7 +48,7 @@ matches('red')
 NOT matches('red')
 -- case: matches with a minimum
 -- ids: a1, a2, a3
-matches('red', 0.4)
+matches('red', 0.2)
 -- case: matches in a select list
 -- rows: [[2]]
 SELECT count(*) FILTER (matches('red')) FROM samples
