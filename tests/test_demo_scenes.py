@@ -133,7 +133,7 @@ def clip(some: list[tuple[Any, scenes.Scene]]) -> Any:
         ("a photo of ramen", "dish", "ramen"),
         ("food at night", "light", "night"),
         ("a meal on a marble table", "table_top", "marble"),
-        ("a fork on the table", "cutlery", "fork"),
+        ("food with chopsticks", "cutlery", "chopsticks"),
         ("Indian food", "cuisine", "Indian"),
     ],
 )

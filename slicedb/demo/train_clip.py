@@ -12,14 +12,15 @@ caption carries its claims, so which pictures of the batch it is true of is know
 it, every attribute is classified by prompts ("food with a fork", "food with a spoon", ...), which
 makes small things on the table count as much as large ones.
 
-The bundled weights come of two runs with these data: 2,000 steps at 2e-3 before the prompts were
-added (then with 112 scene captions, 24 photo captions and 12 fillers a step), then, from there,
+The bundled weights come of three runs with these data: 2,000 steps at 2e-3 before the prompts were
+added (then with 112 scene captions, 24 photo captions and 12 fillers a step), then twice more with
+`--start` at the one before and `--scenes 14000`:
 
-    python -m slicedb.demo.train_clip --cifar ... --start FIRST --out ... --scenes 14000 \\
-        --steps 1300 --lr 1.5e-3 --warmup 60 --seed 1
+    --steps 1300 --lr 1.5e-3 --warmup 60 --seed 1
+    --steps 700 --lr 1.2e-3 --warmup 40 --seed 2 --prompt-weight 2
 
-The defaults do the same amount of work in one run. Equal seeds and an equal number of threads give
-equal data, captions and batches; weights differ in the last digits between machines.
+The defaults do about the same amount of work in one run. Equal seeds give equal data, captions and
+batches; weights differ in the last digits with the machine and the number of threads.
 """
 
 from __future__ import annotations
@@ -395,7 +396,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--scenes", type=int, default=20_000)
     parser.add_argument("--captions", type=int, default=8, help="wordings kept a scene")
-    parser.add_argument("--steps", type=int, default=3300)
+    parser.add_argument("--steps", type=int, default=4000)
     parser.add_argument("--warmup", type=int, default=150)
     parser.add_argument("--photo-batch", type=int, default=192)
     parser.add_argument("--scene-batch", type=int, default=160)
