@@ -18,6 +18,7 @@ from slicedb.slices import Slice, Slices
 from slicedb.store import Store
 
 if TYPE_CHECKING:
+    from slicedb.cam import CamReport
     from slicedb.commits import Commit, Commits
     from slicedb.curate import Calibration, CostReport, Mistakes
     from slicedb.doctor import Finding
@@ -86,6 +87,17 @@ class Database:
         self.store.sync()
         return report
 
+    def compose(self, folder: str | os.PathLike[str], **options: Any) -> IngestReport:
+        """Compose test pictures from templates: every foreground, background and extra.
+
+        See `slicedb.behaviour.templates.compose` for the options.
+        """
+        from slicedb.behaviour.templates import compose
+
+        report = compose(self.store, folder, **options)
+        self._labels_changed()
+        return report
+
     def relabel(self, on: On, label: str | None) -> int:
         """Set the ground truth of samples; returns how many changed.
 
@@ -127,7 +139,7 @@ class Database:
         for name in self.store.names():
             if name == schema.SAMPLES:
                 continue
-            if name == schema.IMAGES or name.startswith((schema.EMBEDDINGS, schema.PREDICTIONS)):
+            if name == schema.IMAGES or name.startswith(schema.PER_SAMPLE):
                 self.store.delete(name, ids)
         self.store.delete(schema.SAMPLES, ids)
         self.store.sync()
@@ -255,6 +267,17 @@ class Database:
 
         loaded = source if source is not None else self.models.get(model)
         report = predict(self.store, model, loaded, self._union(on), **options)
+        self.store.sync()
+        return report
+
+    def cam(self, model: str, on: On = None, **options: Any) -> CamReport:
+        """Store what a model looked at (grad-cam) in `cams__<model>`; only what is missing.
+
+        See `slicedb.cam.cam` for the options.
+        """
+        from slicedb.cam import cam
+
+        report = cam(self.store, model, self.models.get(model), self._union(on), **options)
         self.store.sync()
         return report
 

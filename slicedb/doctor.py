@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from slicedb.schema import EMBEDDINGS, IMAGES, OK, PREDICTIONS, SAMPLES
+from slicedb.schema import IMAGES, OK, PER_SAMPLE, SAMPLES
 
 if TYPE_CHECKING:
     from slicedb.store import Store
@@ -47,7 +47,7 @@ def examine(store: Store, *, mend: bool = False) -> list[Finding]:
     found: list[Finding] = []
     for name in store.names():
         found += _fragments(store, name, mend)
-        if name == IMAGES or name.startswith((EMBEDDINGS, PREDICTIONS)):
+        if name == IMAGES or name.startswith(PER_SAMPLE):
             found += _orphans(store, name, samples, mend)
         if "key" in store.schema(name).names:
             found += _duplicates(name, _column(store, name, "key"))

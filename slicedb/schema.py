@@ -24,6 +24,9 @@ MODELS = "models"
 COMMITS = "commits"
 EMBEDDINGS = "embeddings__"
 PREDICTIONS = "predictions__"
+CAMS = "cams__"
+PER_SAMPLE = (EMBEDDINGS, PREDICTIONS, CAMS)
+"""Starts of the names of tables with one row a sample, computed from it."""
 
 OK = "ok"
 """The `status` of a sample whose image decodes."""

@@ -212,3 +212,18 @@ def test_mistakes_costs_and_calibration(here: Path, say) -> None:
     (here / "costs.csv").write_text("truth,Soup\nSoup,0\n")
     said = say("cost", "warm", "--matrix", "costs.csv")
     assert (said.code, said.err.startswith("Error: ")) == (1, True)
+
+
+def test_templates_are_composed_and_a_net_without_layers_has_no_cam(here: Path, say) -> None:
+    from PIL import Image
+
+    for folder, mode in (("foregrounds/Soup", "RGBA"), ("backgrounds", "RGB")):
+        (here / "templates" / folder).mkdir(parents=True)
+        Image.new(mode, (64, 64)).save(here / "templates" / folder / "one.png")
+    said = say("compose", "templates")
+    assert (said.code, "1 added" in said.out) == (0, True), said.err
+    assert say("query", "template IS NOT NULL", "--count").out == "1\n"
+    assert say("compose", "nowhere").code == 1
+    say("model", "add", "warm", "model.py:build")
+    said = say("cam", "warm", "--on", "LIMIT 3")
+    assert (said.code, said.err.startswith("Error: ")) == (1, True)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from slicedb.cam.gradcam import METHODS, Cams, GradCam
 from slicedb.cam.maps import BORDER, border, enlarge, mass_in, overlay, points_at
-from slicedb.cam.table import CAMS, CamReport, cam, cams_schema, grid_of, maps_of, read
+from slicedb.cam.table import CamReport, cam, cams_schema, grid_of, maps_of, read
 
 __all__ = [
     "BORDER",
-    "CAMS",
     "METHODS",
     "CamReport",
     "Cams",

@@ -14,14 +14,12 @@ import pyarrow as pa
 from slicedb.cam.maps import border
 from slicedb.errors import CheckError, UnknownTableError, did_you_mean
 from slicedb.progress import Bar
-from slicedb.schema import SAMPLES, content_of
+from slicedb.schema import CAMS, SAMPLES, content_of
 
 if TYPE_CHECKING:
     from slicedb.cam.gradcam import GradCam
     from slicedb.store import Store
 
-CAMS = "cams__"
-"""The prefix of the tables."""
 
 _WRITE = 1024
 """Rows between two writes: what an interrupted run loses at most."""

@@ -62,6 +62,26 @@ def ingest(source: str, db: str | None, **options: Any) -> None:
 
 
 @click.command()
+@click.argument("folder", metavar="FOLDER")
+@db_option
+@click.option("--split", metavar="NAME", help="Split of every composition.")
+def compose(folder: str, db: str | None, split: str | None) -> None:
+    """Compose test pictures: every foreground x background x extra of a template folder.
+
+    Each is a sample whose columns `foreground`, `background` and `extra` say what it is made of.
+
+    \b
+    Example:
+      slicedb compose templates/ --split behaviour
+    """
+    if not Path(folder).is_dir():
+        from slicedb.errors import SourceError
+
+        raise SourceError(f"No folder '{folder}'.", "check the path; nothing was made.")
+    click.echo(str(open_db(db, create=True).compose(folder, split=split)))
+
+
+@click.command()
 @click.argument("model", default="slicedb-tiny")
 @db_option
 @click.option("--pretrained", metavar="TAG|FILE", help="open_clip tag, or a local weights file.")
@@ -197,4 +217,4 @@ def export(on: str, dest: str, db: str | None, form: str | None) -> None:
     click.echo(str(open_db(db).export(on, dest, form=form)))
 
 
-COMMANDS = (ingest, embed, export, relabel, tag, delete, info, doctor)
+COMMANDS = (ingest, compose, embed, export, relabel, tag, delete, info, doctor)

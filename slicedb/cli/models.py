@@ -133,4 +133,20 @@ def log_predictions(model: str, file: str, db: str | None, classes: str | None) 
     click.echo(str(report))
 
 
-COMMANDS = (model, predict, log_predictions)
+@click.command()
+@click.argument("model", metavar="MODEL")
+@db_option
+@click.option("--on", metavar="QUERY|SLICE", help="Default: every sample.")
+@click.option("--target", default="prediction", show_default=True, metavar="prediction|label|CLASS")
+@click.option("--layer", metavar="NAME", help="Default: found by itself.")
+def cam(model: str, db: str | None, on: str | None, **options: Any) -> None:
+    """Store what a model looked at (grad-cam), for queries and reports.
+
+    \b
+    Example:
+      slicedb cam food_v3 --on "food_v3.confidence > 0.9 AND NOT food_v3.correct"
+    """
+    click.echo(str(open_db(db).cam(model, on, **options)))
+
+
+COMMANDS = (model, predict, log_predictions, cam)

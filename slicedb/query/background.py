@@ -40,6 +40,6 @@ NEAR = 0.9
 ODDS = 5.0
 """How many times as likely as an average background phrase a text is at p = 0.5.
 
-Chosen with the bundled tiny CLIP on 2,500 held-out CIFAR photos and 1,500 unseen scenes, over 24
-texts; `benchmarks/tiny_clip.py` prints precision and recall of `matches` on others.
+Chosen with interim weights of the bundled tiny CLIP on 2,500 held-out CIFAR photos and 1,500 unseen
+scenes, over 24 texts; `benchmarks/matches.py` prints precision and recall on other scenes.
 """
