@@ -163,6 +163,12 @@ class Judge:
 _JUDGE = pytest.StashKey[Judge]()
 
 
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Let go of the database while Python still can; DuckDB reports what is left at its exit."""
+    if _JUDGE in config.stash:
+        del config.stash[_JUDGE]
+
+
 def _judge(config: pytest.Config) -> Judge:
     if _JUDGE not in config.stash:
         config.stash[_JUDGE] = Judge(config)
