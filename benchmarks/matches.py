@@ -2,8 +2,9 @@
 
     python benchmarks/matches.py --cifar ../shared/data/cifar10-train.parquet
 
-The database holds every 20th row of CIFAR-10's training set (held out when the model was trained)
-and 2,000 scenes nothing was trained or tuned on; each text is asked as a user would ask it.
+The database holds every 20th row of CIFAR-10's training set from the tenth on (held out when the
+model was trained, and not among the rows that the cut was chosen on) and 2,000 scenes nothing was
+trained or tuned on. About half of the texts are among those the cut was chosen with.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ def main() -> None:
         root = Path(folder)
         db = slicedb.open(root / "data.slicedb")
         rows = pq.read_table(options.cifar)
-        rows = rows.take(pa.array(range(0, len(rows), 20)))
+        rows = rows.take(pa.array(range(10, len(rows), 20)))
         pq.write_table(rows, root / "photos.parquet")
         db.ingest(root / "photos.parquet")
         db.ingest(write(root / "scenes", 2000, SEED))
