@@ -1,0 +1,119 @@
+"""The verbs that change the data: ingest, embed, compose, relabel, tag, delete; and export."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from slicedb import schema
+from slicedb.database.asking import Asking, On
+
+if TYPE_CHECKING:
+    from slicedb.doctor import Finding
+    from slicedb.embedding import EmbedReport
+    from slicedb.export import ExportReport
+    from slicedb.ingest import IngestReport
+
+
+class DataVerbs(Asking):
+    """Verbs over samples, images and embeddings."""
+
+    def ingest(self, source: str | os.PathLike[str], **options: Any) -> IngestReport:
+        """Read images and their metadata; see `slicedb.ingest.ingest` for the options."""
+        from slicedb.ingest import ingest
+
+        report = ingest(self.store, source, **options)
+        self._labels_changed()
+        if options.get("delete_missing"):
+            self.doctor(mend=True)  # vectors and predictions of what was removed
+        return report
+
+    def embed(
+        self, model: str = "slicedb-tiny", pretrained: str | None = None, **options: Any
+    ) -> EmbedReport:
+        """Embed what is not embedded yet; see `slicedb.embedding.embed` for the options."""
+        from slicedb.embedding import embed
+
+        report = embed(self.store, model=model, pretrained=pretrained, **options)
+        self.store.sync()
+        return report
+
+    def compose(self, folder: str | os.PathLike[str], **options: Any) -> IngestReport:
+        """Compose test pictures from templates: every foreground, background and extra.
+
+        See `slicedb.behaviour.templates.compose` for the options.
+        """
+        from slicedb.behaviour.templates import compose
+
+        report = compose(self.store, folder, **options)
+        self._labels_changed()
+        return report
+
+    def relabel(self, on: On, label: str | None) -> int:
+        """Set the ground truth of samples; returns how many changed.
+
+        Loss and correctness of every model are derived again from the stored probabilities.
+        """
+        ids = self._ids(on)
+        rows = self.store.take(schema.SAMPLES, schema.keys_of(ids), ["id", "label"])
+        changed = [i for i, old in zip(ids, rows["label"].to_pylist()) if old != label]
+        if changed:
+            table = pa.table({"id": changed, "label": pa.array([label] * len(changed), "string")})
+            self.store.upsert(schema.SAMPLES, table, insert=False)
+            self._labels_changed()
+            self.store.sync()
+        return len(changed)
+
+    def tag(self, on: On, *tags: str, remove: bool = False) -> int:
+        """Add tags to samples, or remove them; returns how many samples changed."""
+        ids = self._ids(on)
+        rows = self.store.take(schema.SAMPLES, schema.keys_of(ids), ["id", "tags"])
+        changed: dict[str, list[str]] = {}
+        for sample, old in zip(ids, rows["tags"].to_pylist()):
+            before = old or []
+            new = [t for t in dict.fromkeys([*before, *tags]) if not (remove and t in tags)]
+            if new != before:
+                changed[sample] = new
+        if changed:
+            kinds = pa.list_(pa.string())
+            table = pa.table({"id": list(changed), "tags": pa.array(changed.values(), kinds)})
+            self.store.upsert(schema.SAMPLES, table, insert=False)
+            self.store.sync()
+        return len(changed)
+
+    def delete(self, on: On) -> int:
+        """Remove samples with their images, vectors and predictions; returns how many.
+
+        Commits and frozen slices keep the versions they pinned.
+        """
+        ids = self._ids(on)
+        for name in self.store.names():
+            if name == schema.SAMPLES:
+                continue
+            if name == schema.IMAGES or name.startswith(schema.PER_SAMPLE):
+                self.store.delete(name, ids)
+        self.store.delete(schema.SAMPLES, ids)
+        self.store.sync()
+        return len(ids)
+
+    def export(
+        self, on: On, dest: str | os.PathLike[str], *, form: str | None = None
+    ) -> ExportReport:
+        """Write samples as a folder, CSV, Parquet or COCO; see `slicedb.export.export`."""
+        from slicedb.export import export
+
+        return export(self.store, self.keys(on), dest, form=form)
+
+    def _labels_changed(self) -> None:
+        if any(name.startswith(schema.PREDICTIONS) for name in self.store.names()):
+            from slicedb.predictions import refresh
+
+            refresh(self.store)
+
+    def doctor(self, *, mend: bool = False) -> list[Finding]:
+        """Look for fragmented tables, orphaned rows, duplicates and lost images."""
+        from slicedb.doctor import examine
+
+        return examine(self.store, mend=mend)

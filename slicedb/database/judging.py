@@ -1,0 +1,182 @@
+"""The verbs that judge: evaluate, confusion, test, errors, cost, calibration."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from slicedb.database.asking import On
+from slicedb.database.modelling import ModelVerbs
+from slicedb.errors import SliceDBError
+from slicedb.query import Query
+from slicedb.slices import Slice
+
+if TYPE_CHECKING:
+    from slicedb.curate import Calibration, CostReport, Mistakes
+    from slicedb.evaluate import Confusion, Evaluation
+    from slicedb.suite import Report
+
+
+class JudgeVerbs(ModelVerbs):
+    """Verbs that evaluate models over slices."""
+
+    def evaluate(
+        self,
+        models: str | Sequence[str],
+        slices: Sequence[str | Slice | Query] | None = None,
+        *,
+        predict: bool = True,
+        **options: Any,
+    ) -> Evaluation:
+        """Return the slice x model table of metrics with intervals.
+
+        Args:
+            models: one name or several.
+            slices: names, texts or queries; None is every registered slice, after "all".
+            predict: predict missing rows of registered models first.
+            **options: see `slicedb.evaluate.evaluate`.
+        """
+        from slicedb.evaluate import evaluate
+
+        names = [models] if isinstance(models, str) else list(models)
+        members = self._members(slices)
+        if predict:
+            self._fill(names, members.values())
+        return evaluate(self.store, names, members, **options)
+
+    def _members(self, slices: Sequence[str | Slice | Query] | None) -> dict[str, np.ndarray]:
+        if slices is None:
+            chosen: list[Any] = [s.name for s in self.slices.list()]
+            return {"all": self.keys(), **{name: self.keys(name) for name in chosen}}
+        return {_title(part): self.keys(part) for part in slices}
+
+    def _fill(self, models: Iterable[str], keys: Iterable[np.ndarray]) -> None:
+        """Predict what registered models lack; models whose results were logged are left alone."""
+        parts = list(keys)
+        union = np.unique(np.concatenate(parts)) if parts else np.empty(0, np.int64)
+        for name in models:
+            if self.models.can_load(name):
+                self.predict(name, union)
+
+    def confusion(self, model: str, on: On = None) -> Confusion:
+        """Return the confusion matrix of a model over a slice."""
+        from slicedb.evaluate import confusion
+
+        return confusion(self.store, model, self.keys(on))
+
+    def errors(self, model: str, on: On = None, *, tag: bool = False, **options: Any) -> Mistakes:
+        """Review a model's mistakes; every finding is a query that can be named as a slice.
+
+        Args:
+            model: whose predictions.
+            on: the samples to review; a slice's name or a predicate becomes part of the queries.
+            tag: tag the samples of each finding with its name.
+            **options: sure, unsure, n, by, slices; see `slicedb.curate.errors`.
+        """
+        from slicedb import curate
+
+        names = options.pop("slices", [s.name for s in self.slices.list()])
+        found = curate.errors(
+            self.store,
+            model,
+            None if on is None else self.keys(on),
+            scope=self._scope(on),
+            slices={name: self.keys(name) for name in names},
+            **options,
+        )
+        for finding in found.findings if tag else ():
+            if len(finding.keys):
+                self.tag(finding.keys, finding.name)
+        return found
+
+    def _scope(self, on: On) -> str:
+        if isinstance(on, Slice):
+            return f"in_slice('{on.name}')"
+        if isinstance(on, str):
+            return f"in_slice('{on}')" if on in self.slices else on
+        return on.text if isinstance(on, Query) else ""
+
+    def cost(
+        self, model: str, on: On = None, *, slices: Sequence[str] = (), **options: Any
+    ) -> CostReport:
+        """Say what a model's mistakes cost, and which threshold is cheapest.
+
+        Args:
+            model: whose predictions and probabilities.
+            on: the samples to judge.
+            slices: names judged one by one beside the whole.
+            **options: matrix, column, positive, ask, human; see `slicedb.curate.cost`.
+        """
+        from slicedb import curate
+
+        keys = None if on is None else self.keys(on)
+        members = {name: self.keys(name) for name in slices}
+        return curate.cost(self.store, model, keys, slices=members, **options)
+
+    def calibration(self, model: str, on: On = None, **options: Any) -> Calibration:
+        """Show calibration before and after temperature scaling, on rows not fitted on."""
+        from slicedb import curate
+
+        return curate.calibrate(self.store, model, None if on is None else self.keys(on), **options)
+
+    def test(
+        self,
+        source: str | os.PathLike[str] | Sequence[str | Slice] | None = None,
+        *,
+        model: str | None = None,
+        baseline: str | None = None,
+        predict: bool = True,
+        **options: Any,
+    ) -> Report:
+        """Run the expectations of slices against a model.
+
+        Args:
+            source: a folder or a file of slices (applied first), names of slices, or None for
+                every registered slice that has expectations.
+            model: the model under test; `suite.toml` may name it.
+            baseline: the model to compare with.
+            predict: predict missing rows of registered models first.
+            **options: confidence, correction, strict; see `slicedb.suite.run`.
+        """
+        from slicedb import suite
+
+        chosen, settings = self._suite(source)
+        settings = {**settings, **{k: v for k, v in options.items() if v is not None}}
+        model = model or settings.pop("model", None)
+        baseline = baseline or settings.pop("baseline", None)
+        settings = {k: v for k, v in settings.items() if k not in ("model", "baseline")}
+        if model is None:
+            raise SliceDBError(
+                "No model to test.", "pass model=, or --model, or name it in suite.toml."
+            )
+        return suite.run(
+            self.store,
+            chosen,
+            model=model,
+            baseline=baseline,
+            predict=(lambda name, keys: self._fill([name], [keys])) if predict else None,
+            **settings,
+        )
+
+    def _suite(
+        self, source: str | os.PathLike[str] | Sequence[str | Slice] | None
+    ) -> tuple[list[Slice], dict[str, Any]]:
+        from slicedb import suite
+
+        if source is None:
+            return [s for s in self.slices.list() if s.expect], {}
+        if isinstance(source, (list, tuple)):
+            return [s if isinstance(s, Slice) else self.slices.get(s) for s in source], {}
+        path = Path(os.fspath(source))  # type: ignore[arg-type]
+        names = [change.name for change in self.slices.apply(path)]
+        return [self.slices.get(name) for name in names], suite.settings(path)
+
+
+def _title(part: str | Slice | Query) -> str:
+    if isinstance(part, Slice):
+        return part.name
+    return part if isinstance(part, str) else part.text
