@@ -198,6 +198,29 @@ def predictions_schema(n_classes: int | None) -> pa.Schema:
     return pa.schema(fields)
 
 
+def detections_schema() -> pa.Schema:
+    """Return the schema of a detector's predictions table.
+
+    `tp`, `fp` and `fn` count boxes after matching with the ground truth, `iou` is the mean overlap
+    of the matched ones; they, and `loss`, are null where the sample's `objects` are.
+    """
+    return pa.schema(
+        [
+            _ID,
+            _KEY,
+            pa.field("objects", pa.list_(OBJECT)),
+            pa.field("tp", pa.int64()),
+            pa.field("fp", pa.int64()),
+            pa.field("fn", pa.int64()),
+            pa.field("iou", pa.float32()),
+            pa.field("loss", pa.float32()),
+            pa.field("content", pa.int64()),
+            pa.field("fingerprint", pa.int64()),
+            pa.field("error", pa.string()),
+        ]
+    )
+
+
 def keys_of(ids: Iterable[str]) -> np.ndarray:
     """Return the join key of each id: the first 63 bits of its BLAKE2b hash.
 
