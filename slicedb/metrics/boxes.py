@@ -151,7 +151,8 @@ def iou(a: Floats, b: Floats, crowd: Bools | None = None) -> Floats:
     union = area + b[..., 2] * b[..., 3] - shared
     whole = union if crowd is None else np.where(crowd, area, union)
     empty = whole <= 0
-    return np.asarray(np.where(empty, 0.0, shared / np.where(empty, 1.0, whole)))
+    share = np.where(empty, 0.0, shared / np.where(empty, 1.0, whole))
+    return np.asarray(np.minimum(share, 1.0))  # rounding of `left + width` may pass 1
 
 
 def iou_matrix(a: Floats, b: Floats, crowd: Bools | None = None) -> Floats:
