@@ -12,182 +12,33 @@ caption carries its claims, so which pictures of the batch it is true of is know
 it, every attribute is classified by prompts ("food with a fork", "food with a spoon", ...), which
 makes small things on the table count as much as large ones.
 
-The bundled weights come of three runs with these data: 2,000 steps at 2e-3 before the prompts were
-added (then with 112 scene captions, 24 photo captions and 12 fillers a step), then twice more with
-`--start` at the one before and `--scenes 14000`:
-
-    --steps 1300 --lr 1.5e-3 --warmup 60 --seed 1
-    --steps 700 --lr 1.2e-3 --warmup 40 --seed 2 --prompt-weight 2
-
-The defaults do about the same amount of work in one run. Equal seeds give equal data, captions and
-batches; weights differ in the last digits with the machine and the number of threads.
+The bundled weights are one run of the defaults. Equal seeds give equal data, captions and batches;
+weights differ in the last digits with the machine and the number of threads.
 """
 
 from __future__ import annotations
 
 import argparse
-import gzip
 import json
 import math
 import shutil
 import time
-from collections import Counter
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from io import BytesIO
-from itertools import pairwise
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-from PIL import Image
+import torch
 
-from slicedb.demo import scenes
-from slicedb.demo.captions import prompts
-from slicedb.demo.words import KINDS, NOTHING, OBJECTS, PLURAL_TEMPLATES, TEMPLATES
-
-if TYPE_CHECKING:
-    import torch
+from slicedb.demo.clip_corpus import CONTEXT, SIZE, Batch, Corpus, Mix, tokenizer
+from slicedb.demo.words import OBJECTS
 
 NAME = "slicedb-tiny"
-SIZE = 64
-CONTEXT = 32
-TRAIN_SEED = 1_000_000
-N_MERGES = 1200
 CONFIG: dict[str, Any] = {
     "embed_dim": 128,
     "vision_cfg": {"image_size": SIZE, "layers": [1, 2, 2, 1], "width": 16, "patch_size": None},
     "text_cfg": {"context_length": CONTEXT, "vocab_size": 0, "width": 128, "heads": 4, "layers": 2},
 }
-ATTRIBUTES = ("kind", "label", "dish", "cuisine", "table_top", "light", "blurry", "cutlery",
-              "vessel", "vessel_color", "extra", "object")  # fmt: skip
-
-
-def learn_merges(texts: Iterable[str], n: int) -> list[tuple[str, str]]:
-    """Learn byte-pair merges (Sennrich et al. 2016) from lower-case words.
-
-    Args:
-        texts: the corpus; words are runs of letters.
-        n: at most so many merges; fewer when every word is one token.
-    """
-    counts = Counter(word for text in texts for word in text.lower().replace("/", " ").split())
-    words = {(*word[:-1], word[-1] + "</w>"): c for word, c in counts.items() if word.isalpha()}
-    merges: list[tuple[str, str]] = []
-    while len(merges) < n:
-        pairs: Counter[tuple[str, str]] = Counter()
-        for word, count in words.items():
-            for pair in pairwise(word):
-                pairs[pair] += count
-        if not pairs:
-            break
-        best = min(pairs, key=lambda pair: (-pairs[pair], pair))
-        merges.append(best)
-        words = {_merged(word, best): count for word, count in words.items()}
-    return merges
-
-
-def _merged(word: tuple[str, ...], pair: tuple[str, str]) -> tuple[str, ...]:
-    out: list[str] = []
-    for part in word:
-        if out and (out[-1], part) == pair:
-            out[-1] += part
-        else:
-            out.append(part)
-    return tuple(out)
-
-
-class Codes:
-    """Attribute values as small numbers, -1 where nothing is said."""
-
-    def __init__(self) -> None:
-        self.numbers: dict[tuple[str, Any], int] = {}
-
-    def row(self, values: dict[str, Any]) -> list[int]:
-        """Return int codes in the order of ATTRIBUTES."""
-        return [
-            self.numbers.setdefault((key, values[key]), len(self.numbers)) if key in values else -1
-            for key in ATTRIBUTES
-        ]
-
-
-def photo_caption(name: str, rng: np.random.Generator) -> tuple[str, dict[str, Any]]:
-    """Word a CIFAR class: singular or plural, a synonym, now and then only its kind."""
-    if rng.random() < 0.12:
-        kind = KINDS[name]
-        words = (kind, f"a photo of {'an' if kind[0] in 'aeiou' else 'a'} {kind}", f"{kind}s")
-        return words[int(rng.integers(3))], {"kind": kind}
-    singulars, plurals = OBJECTS[name]
-    k = int(rng.integers(len(singulars))) if rng.random() < 0.4 else 0
-    if rng.random() < 0.15:
-        template = PLURAL_TEMPLATES[int(rng.integers(len(PLURAL_TEMPLATES)))]
-        return template.format(plurals[k]), {"object": name}
-    template = TEMPLATES[int(rng.integers(len(TEMPLATES)))]
-    text = template.format(singulars[k])
-    if singulars[k][0] in "aeiou":
-        text = text.replace(f" a {singulars[k]}", f" an {singulars[k]}")
-        text = "an " + text[2:] if text.startswith(f"a {singulars[k]}") else text
-    return text, {"object": name}
-
-
-def load_photos(path: str) -> tuple[np.ndarray, list[str]]:
-    """Decode CIFAR rows: uint8 (n, SIZE, SIZE, 3), and their labels."""
-    import pyarrow.parquet as pq
-
-    table = pq.read_table(path, columns=["label", "image"])
-    images = np.empty((len(table), SIZE, SIZE, 3), dtype=np.uint8)
-    for k, data in enumerate(table["image"].to_pylist()):
-        image = Image.open(BytesIO(data)).convert("RGB")
-        images[k] = np.asarray(image.resize((SIZE, SIZE), Image.Resampling.BICUBIC))
-    return images, table["label"].to_pylist()
-
-
-def _render(span: tuple[int, int, int]) -> tuple[np.ndarray, list[scenes.Scene]]:
-    first, n, size = span
-    images, facts = np.empty((n, size, size, 3), dtype=np.uint8), []
-    for k, (image, scene) in enumerate(scenes.scenes(n, first)):
-        images[k] = np.asarray(image.resize((size, size), Image.Resampling.BICUBIC))
-        facts.append(scene)
-    return images, facts
-
-
-def load_scenes(
-    n: int, seed: int, size: int = SIZE, workers: int = 2
-) -> tuple[np.ndarray, list[scenes.Scene]]:
-    """Render n scenes: uint8 (n, size, size, 3), and what is in them."""
-    spans = [(seed + k, min(500, n - k), size) for k in range(0, n, 500)]
-    with ProcessPoolExecutor(workers) as pool:
-        parts = list(pool.map(_render, spans))
-    return np.concatenate([part[0] for part in parts]), [s for part in parts for s in part[1]]
-
-
-def tokenizer(folder: Path) -> Any:
-    """Return open_clip's tokenizer over our own merges."""
-    from open_clip.tokenizer import SimpleTokenizer
-
-    return SimpleTokenizer(bpe_path=str(folder / "merges.txt.gz"), context_length=CONTEXT)
-
-
-def _moved(images: np.ndarray, rng: np.random.Generator, room: int) -> np.ndarray:
-    """Shift each picture by up to `room` pixels (edges repeat) and mirror half of them."""
-    padded = np.pad(images, ((0, 0), (room, room), (room, room), (0, 0)), mode="reflect")
-    out = np.empty_like(images)
-    shifts = rng.integers(0, 2 * room + 1, (len(images), 2)).tolist()
-    flips = (rng.random(len(images)) < 0.5).tolist()
-    for k, ((y, x), flip) in enumerate(zip(shifts, flips)):
-        view = padded[k, y : y + SIZE, x : x + SIZE]
-        out[k] = view[:, ::-1] if flip else view
-    return out
-
-
-def matches(claims: np.ndarray, facts: np.ndarray) -> np.ndarray:
-    """Say which captions are true of which pictures: bool (pictures, captions).
-
-    Args:
-        claims: int16 (captions, attributes), -1 where nothing is claimed.
-        facts: int16 (pictures, attributes), -1 where nothing is known.
-    """
-    same = claims[None, :, :] == facts[:, None, :]
-    return np.asarray((same | (claims[None, :, :] < 0)).all(axis=2))
 
 
 def loss_of(
@@ -213,149 +64,6 @@ def loss_of(
     return (losses[0] + losses[1]) / 2
 
 
-def train(args: argparse.Namespace) -> None:
-    """Train and write the three files."""
-    import open_clip
-    import torch
-    from open_clip.model import CLIP
-    from safetensors.torch import save_file
-
-    torch.manual_seed(args.seed)
-    torch.set_num_threads(args.threads)
-    rng = np.random.default_rng(args.seed)
-    out = Path(args.out)
-    out.mkdir(parents=True, exist_ok=True)
-    clock = time.perf_counter()
-
-    photos, labels = load_photos(args.cifar)
-    held = np.arange(len(photos)) % 10 == 0
-    plates, facts = load_scenes(args.scenes, TRAIN_SEED, workers=args.threads)
-    codes = Codes()
-    scene_facts = np.array([codes.row(dict(scene)) for scene in facts], dtype=np.int16)
-    photo_facts = np.array(
-        [codes.row({"kind": KINDS[label], "object": label}) for label in labels], dtype=np.int16
-    )
-    of_scenes = [scenes.captions(scene, rng, args.captions) for scene in facts]
-    of_photos = [photo_caption(name, rng) for name in OBJECTS for _ in range(300)]
-    texts = [c.text for group in of_scenes for c in group]
-    photo_texts = [text for text, _ in of_photos]
-    fillers = [t.format(noun) for noun in NOTHING for t in TEMPLATES[:6]]
-    if args.start:
-        shutil.copy(Path(args.start) / "merges.txt.gz", out / "merges.txt.gz")
-    else:
-        merges = learn_merges([*texts, *photo_texts * 3, *fillers * 3], N_MERGES)
-        lines = ["#version: slicedb-tiny", *(" ".join(pair) for pair in merges)]
-        with gzip.GzipFile(out / "merges.txt.gz", "wb", mtime=0) as file:
-            file.write("\n".join(lines).encode())
-    tokens_of = tokenizer(out)
-    config = json.loads(json.dumps(CONFIG))
-    config["text_cfg"]["vocab_size"] = tokens_of.vocab_size
-    (out / f"{NAME}.json").write_text(json.dumps(config, indent=2) + "\n")
-
-    scene_tokens = tokens_of(texts).to(torch.int16).reshape(len(facts), args.captions, CONTEXT)
-    claims = [[codes.row(c.claims) for c in group] for group in of_scenes]
-    scene_claims = np.array(claims, dtype=np.int16)  # (scenes, captions, attributes)
-    photo_tokens = tokens_of(photo_texts).to(torch.int16)
-    photo_claims = np.array([codes.row(c) for _, c in of_photos], dtype=np.int16)
-    filler_tokens = tokens_of(fillers).to(torch.int16)
-    asked_of: dict[str, dict[Any, tuple[str, ...]]] = prompts()
-    asked_of["object"] = {name: _photo_prompts(name) for name in OBJECTS}
-    spoken = [
-        tokens_of(list(words)).to(torch.int16)
-        for values in asked_of.values()
-        for words in values.values()
-    ]
-    asked_claims = np.array(
-        [codes.row({key: value}) for key, values in asked_of.items() for value in values],
-        dtype=np.int16,
-    )
-    ends = np.cumsum([0, *(len(values) for values in asked_of.values())])
-    groups_of = [torch.arange(int(a), int(b)) for a, b in pairwise(ends)]
-    filler_claims = np.full((args.fillers, len(ATTRIBUTES)), -1, dtype=np.int16)
-    filler_claims[:, 0] = 30_000  # a kind of thing that no picture shows
-    print(f"data ready in {time.perf_counter() - clock:.0f} s: {len(plates)} scenes, "
-          f"{int((~held).sum())} photos, {tokens_of.vocab_size} tokens", flush=True)  # fmt: skip
-
-    model = CLIP(**config, output_dict=False)
-    model.visual.to(memory_format=torch.channels_last)
-    print(f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters", flush=True)
-    torch.nn.init.constant_(model.logit_scale, math.log(20))
-    if args.start:
-        open_clip.load_checkpoint(model, str(Path(args.start) / f"{NAME}.safetensors"))
-    visual = torch.compile(model.visual) if args.compile else model.visual
-    decayed = [p for p in model.parameters() if p.ndim > 1]
-    others = [p for p in model.parameters() if p.ndim <= 1]
-    groups = [
-        {"params": decayed, "weight_decay": args.decay},
-        {"params": others, "weight_decay": 0},
-    ]
-    optimizer = torch.optim.AdamW(groups, lr=args.lr, betas=(0.9, 0.98))
-    mean = torch.tensor(open_clip.OPENAI_DATASET_MEAN).view(1, 3, 1, 1) * 255
-    std = torch.tensor(open_clip.OPENAI_DATASET_STD).view(1, 3, 1, 1) * 255
-
-    def prepared(batch: np.ndarray) -> torch.Tensor:
-        return (torch.from_numpy(batch).permute(0, 3, 1, 2).float() - mean) / std  # NHWC in memory
-
-    of_training = np.flatnonzero(~held)
-    photo_queue, scene_queue = _Queue(of_training, rng), _Queue(np.arange(len(plates)), rng)
-    started, running = time.perf_counter(), 0.0
-    for step in range(args.steps):
-        warm = min(1.0, (step + 1) / args.warmup)
-        rate = args.lr * warm * 0.5 * (1 + math.cos(math.pi * step / args.steps))
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        p, s = photo_queue.take(args.photo_batch), scene_queue.take(args.scene_batch)
-        told = s[: args.scene_captions]
-        which = rng.integers(0, args.captions, len(told))
-        c = rng.integers(0, len(photo_tokens), args.photo_captions)
-        f = rng.integers(0, len(filler_tokens), args.fillers)
-        asked = [spoken[k][int(rng.integers(len(spoken[k])))] for k in range(len(spoken))]
-        tokens = torch.cat(
-            [scene_tokens[told, which], photo_tokens[c], filler_tokens[f], torch.stack(asked)]
-        ).long()
-        claimed = np.concatenate(
-            [scene_claims[told, which], photo_claims[c], filler_claims, asked_claims]
-        )
-        match = matches(claimed, np.concatenate([photo_facts[p], scene_facts[s]]))
-        batch = np.concatenate([_moved(photos[p], rng, 8), _moved(plates[s], rng, 5)])
-        with torch.autocast("cpu", torch.bfloat16, enabled=args.bf16):
-            seen = visual(prepared(batch))
-            read = model.encode_text(tokens)
-        seen = torch.nn.functional.normalize(seen.float(), dim=1)
-        read = torch.nn.functional.normalize(read.float(), dim=1)
-        scale = model.logit_scale.clamp(max=math.log(60)).exp()
-        positives = torch.from_numpy(match).float()
-        loss = loss_of(seen, read, scale, positives)
-        first = len(tokens) - len(asked)
-        for group in groups_of:
-            columns = first + group
-            loss = loss + args.prompt_weight / len(groups_of) * told_apart(
-                scale * seen @ read[columns].T, positives[:, columns]
-            )
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 2.0)
-        optimizer.step()
-        running = loss.item() if step == 0 else 0.98 * running + 0.02 * loss.item()
-        if (step + 1) % args.report == 0 or step + 1 == args.steps:
-            model.eval()
-            with torch.no_grad():
-                few = np.flatnonzero(held)[::5]
-                names = tokens_of([f"a photo of a {name}" for name in OBJECTS])
-                vectors = model.encode_image(prepared(photos[few]), normalize=True)
-                guess = (vectors @ model.encode_text(names, normalize=True).T).argmax(1).tolist()
-            right = np.mean([list(OBJECTS)[g] == labels[k] for g, k in zip(guess, few)])
-            model.train()
-            spent = time.perf_counter() - started
-            print(f"step {step + 1}/{args.steps} loss {running:.3f} scale {scale.item():.1f} "
-                  f"held-out top-1 {right:.3f} {spent:.0f} s", flush=True)  # fmt: skip
-            state = {
-                key: (value.half() if value.is_floating_point() else value).contiguous()
-                for key, value in model.state_dict().items()
-            }
-            save_file(state, out / f"{NAME}.safetensors")
-
-
 def told_apart(logits: torch.Tensor, match: torch.Tensor) -> torch.Tensor:
     """Classify each picture among the values of one attribute; pictures without one are left out.
 
@@ -369,22 +77,127 @@ def told_apart(logits: torch.Tensor, match: torch.Tensor) -> torch.Tensor:
     return F.cross_entropy(logits[known], match[known].argmax(dim=1))
 
 
-def _photo_prompts(name: str) -> tuple[str, ...]:
-    words = OBJECTS[name][0][0]
-    return tuple(template.format(words) for template in TEMPLATES[:9])
+def open_corpus(args: argparse.Namespace, out: Path) -> tuple[Corpus, Any]:
+    """Load the data, and write `merges.txt.gz`; returns the tokenizer too."""
+    clock = time.perf_counter()
+    rng = np.random.default_rng(args.seed)
+    corpus = Corpus(args.cifar, args.scenes, args.captions, rng, args.threads)
+    if args.start:
+        shutil.copy(Path(args.start) / "merges.txt.gz", out / "merges.txt.gz")
+    else:
+        corpus.wordings.write_merges(out / "merges.txt.gz")
+    tokens_of = tokenizer(out)
+    corpus.wordings.tokenize(tokens_of)
+    print(f"data ready in {time.perf_counter() - clock:.0f} s: {len(corpus.plates)} scenes, "
+          f"{int((~corpus.held).sum())} photos, {tokens_of.vocab_size} tokens",
+          flush=True)  # fmt: skip
+    return corpus, tokens_of
 
 
-class _Queue:
-    """Endless passes over the same numbers, shuffled anew each time."""
+class Training:
+    """The model, its optimizer, and one step.
 
-    def __init__(self, numbers: np.ndarray, rng: np.random.Generator) -> None:
-        self.numbers, self.rng, self.left = numbers, rng, np.empty(0, dtype=np.int64)
+    Args:
+        args: the command line.
+        config: open_clip's model config.
+    """
 
-    def take(self, n: int) -> np.ndarray:
-        while len(self.left) < n:
-            self.left = np.concatenate([self.left, self.rng.permutation(self.numbers)])
-        taken, self.left = self.left[:n], self.left[n:]
-        return taken
+    def __init__(self, args: argparse.Namespace, config: dict[str, Any]) -> None:
+        import open_clip
+        from open_clip.model import CLIP
+
+        self.args = args
+        self.model = CLIP(**config, output_dict=False)
+        self.model.visual.to(memory_format=torch.channels_last)
+        torch.nn.init.constant_(self.model.logit_scale, math.log(20))
+        if args.start:
+            open_clip.load_checkpoint(self.model, str(Path(args.start) / f"{NAME}.safetensors"))
+        self._visual = torch.compile(self.model.visual) if args.compile else self.model.visual
+        parameters = list(self.model.parameters())
+        print(f"{sum(p.numel() for p in parameters) / 1e6:.2f} M parameters", flush=True)
+        groups = [
+            {"params": [p for p in parameters if p.ndim > 1], "weight_decay": args.decay},
+            {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0},
+        ]
+        self.optimizer = torch.optim.AdamW(groups, lr=args.lr, betas=(0.9, 0.98))
+        self._mean = torch.tensor(open_clip.OPENAI_DATASET_MEAN).view(1, 3, 1, 1) * 255
+        self._std = torch.tensor(open_clip.OPENAI_DATASET_STD).view(1, 3, 1, 1) * 255
+
+    def prepared(self, batch: np.ndarray) -> torch.Tensor:
+        """Normalize pictures: uint8 (n, h, w, 3) -> float32 (n, 3, h, w), channels last."""
+        pixels = torch.from_numpy(batch).permute(0, 3, 1, 2).float()
+        return (pixels - self._mean) / self._std
+
+    def step(self, number: int, batch: Batch) -> float:
+        """Take one step down the slope; returns the loss."""
+        args = self.args
+        warm = min(1.0, (number + 1) / args.warmup)
+        rate = args.lr * warm * 0.5 * (1 + math.cos(math.pi * number / args.steps))
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        with torch.autocast("cpu", torch.bfloat16, enabled=args.bf16):
+            seen = self._visual(self.prepared(batch.pictures))
+            read = self.model.encode_text(batch.tokens)
+        seen = torch.nn.functional.normalize(seen.float(), dim=1)
+        read = torch.nn.functional.normalize(read.float(), dim=1)
+        scale = self.model.logit_scale.clamp(max=math.log(60)).exp()
+        match = torch.from_numpy(batch.match).float()
+        loss = loss_of(seen, read, scale, match)
+        for columns in batch.prompts:
+            loss = loss + args.prompt_weight / len(batch.prompts) * told_apart(
+                scale * seen @ read[columns].T, match[:, columns]
+            )
+        self.optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 2.0)
+        self.optimizer.step()
+        return float(loss.item())
+
+    def top1(self, corpus: Corpus, tokens_of: Any) -> float:
+        """Return the zero-shot accuracy over every fifth held-out photo."""
+        self.model.eval()
+        with torch.no_grad():
+            few = np.flatnonzero(corpus.held)[::5]
+            names = tokens_of([f"a photo of a {name}" for name in OBJECTS])
+            vectors = self.model.encode_image(self.prepared(corpus.photos[few]), normalize=True)
+            guess = (vectors @ self.model.encode_text(names, normalize=True).T).argmax(1).tolist()
+        self.model.train()
+        return float(np.mean([list(OBJECTS)[g] == corpus.labels[k] for g, k in zip(guess, few)]))
+
+    def save(self, file: Path) -> None:
+        """Write the weights in half precision."""
+        from safetensors.torch import save_file
+
+        state = {
+            key: (value.half() if value.is_floating_point() else value).contiguous()
+            for key, value in self.model.state_dict().items()
+        }
+        save_file(state, file)
+
+
+def train(args: argparse.Namespace) -> None:
+    """Train and write the three files."""
+    torch.manual_seed(args.seed)
+    torch.set_num_threads(args.threads)
+    out = Path(args.out)
+    out.mkdir(parents=True, exist_ok=True)
+    corpus, tokens_of = open_corpus(args, out)
+    config = json.loads(json.dumps(CONFIG))
+    config["text_cfg"]["vocab_size"] = tokens_of.vocab_size
+    (out / f"{NAME}.json").write_text(json.dumps(config, indent=2) + "\n")
+    training = Training(args, config)
+    mix = Mix(args.photo_batch, args.scene_batch, args.scene_captions, args.photo_captions,
+              args.fillers)  # fmt: skip
+    started, running = time.perf_counter(), 0.0
+    for number in range(args.steps):
+        loss = training.step(number, corpus.batch(mix))
+        running = loss if number == 0 else 0.98 * running + 0.02 * loss
+        if (number + 1) % args.report == 0 or number + 1 == args.steps:
+            right = training.top1(corpus, tokens_of)
+            spent = time.perf_counter() - started
+            print(f"step {number + 1}/{args.steps} loss {running:.3f} "
+                  f"held-out top-1 {right:.3f} {spent:.0f} s", flush=True)  # fmt: skip
+            training.save(out / f"{NAME}.safetensors")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -396,7 +209,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--scenes", type=int, default=20_000)
     parser.add_argument("--captions", type=int, default=8, help="wordings kept a scene")
-    parser.add_argument("--steps", type=int, default=4000)
+    parser.add_argument("--steps", type=int, default=5000)
     parser.add_argument("--warmup", type=int, default=150)
     parser.add_argument("--photo-batch", type=int, default=192)
     parser.add_argument("--scene-batch", type=int, default=160)
