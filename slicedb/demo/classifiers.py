@@ -14,25 +14,14 @@ import numpy as np
 import torch
 from torch import nn
 
+from slicedb.demo.dishes import CLASSES
+
 if TYPE_CHECKING:
     from PIL import Image
 
 INPUT_SIZE = 48
 MEAN = (0.5, 0.5, 0.5)
 STD = (0.25, 0.25, 0.25)
-CLASSES: tuple[str, ...] = (
-    "Bread",
-    "Dairy product",
-    "Dessert",
-    "Egg",
-    "Fried food",
-    "Meat",
-    "Noodles/Pasta",
-    "Rice",
-    "Seafood",
-    "Soup",
-    "Vegetable/Fruit",
-)
 NAMES: tuple[str, ...] = ("food_v1", "food_v2")
 _WEIGHTS = Path(__file__).parent / "weights"
 

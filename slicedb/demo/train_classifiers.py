@@ -20,7 +20,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from slicedb.demo.classifiers import CLASSES, INPUT_SIZE, MEAN, NAMES, STD, FoodNet
+from slicedb.demo.classifiers import INPUT_SIZE, MEAN, NAMES, STD, FoodNet
+from slicedb.demo.dishes import CLASSES
 from slicedb.demo.scenes import Scene, attributes, render
 
 TRAIN_SEED, CHECK_SEED = 3_000_000, 4_000_000
