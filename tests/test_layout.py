@@ -17,7 +17,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("store", "models", "progress"),
     ("ingest", "embedding", "inference", "commits", "doctor"),
     ("query", "slices", "predictions"),
-    ("evaluate", "report", "suite", "cam", "behaviour", "curate", "export"),
+    ("evaluate", "cam", "behaviour", "report", "suite", "curate", "export"),
     ("training", "scale", "database"),
     ("demo", "web", "cli", "pytest_plugin"),
 )

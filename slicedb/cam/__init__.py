@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from slicedb.cam.gradcam import METHODS, Cams, GradCam
 from slicedb.cam.maps import BORDER, border, enlarge, mass_in, overlay, points_at
+from slicedb.cam.overlays import StoredCams, overlay_of, overlays
 from slicedb.cam.table import CamReport, cam, cams_schema, grid_of, maps_of, read
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "CamReport",
     "Cams",
     "GradCam",
+    "StoredCams",
     "border",
     "cam",
     "cams_schema",
@@ -20,6 +22,8 @@ __all__ = [
     "maps_of",
     "mass_in",
     "overlay",
+    "overlay_of",
+    "overlays",
     "points_at",
     "read",
 ]

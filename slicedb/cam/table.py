@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import html
 import json
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -40,6 +41,12 @@ class CamReport:
     grid: tuple[int, int]
     """Rows and columns of the maps."""
     seconds: float
+    pictures: Callable[[], str] | None = field(default=None, repr=False, compare=False)
+    """Gives the HTML of the first overlays, for a notebook."""
+
+    def _repr_html_(self) -> str:
+        shown = self.pictures() if self.pictures is not None else ""
+        return f"<p>{html.escape(str(self))}</p>{shown}"
 
     def __str__(self) -> str:
         rate = self.computed / self.seconds if self.seconds else 0.0
@@ -164,10 +171,15 @@ def read(store: Store, model_name: str, keys: np.ndarray) -> pa.Table:
     """
     table = CAMS + model_name
     if not store.has(table):
-        made = [t.removeprefix(CAMS) for t in store.names() if t.startswith(CAMS)]
-        hint = did_you_mean(model_name, made) if made else "run `slicedb cam MODEL` first."
-        raise UnknownTableError(f"No maps of model '{model_name}'.", hint)
+        raise no_maps(store, model_name)
     return store.take(table, keys)
+
+
+def no_maps(store: Store, model_name: str) -> UnknownTableError:
+    """Return the error of a model without maps."""
+    made = [t.removeprefix(CAMS) for t in store.names() if t.startswith(CAMS)]
+    hint = did_you_mean(model_name, made) if made else "run `slicedb cam MODEL` first."
+    return UnknownTableError(f"No maps of model '{model_name}'.", hint)
 
 
 def maps_of(table: pa.Table, grid: tuple[int, int]) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from slicedb.database.asking import On
 from slicedb.database.data import DataVerbs
 
 if TYPE_CHECKING:
-    from slicedb.cam import CamReport
+    from slicedb.cam import CamReport, StoredCams
     from slicedb.models import Model, Registry
     from slicedb.predictions import LogReport, PredictionLog, PredictReport
 
@@ -61,10 +62,19 @@ class ModelVerbs(DataVerbs):
         See `slicedb.cam.cam` for the options.
         """
         from slicedb.cam import cam
+        from slicedb.cam.overlays import cards
 
-        report = cam(self.store, model, self.models.get(model), self._union(on), **options)
+        keys = self._union(on)
+        report = cam(self.store, model, self.models.get(model), keys, **options)
         self.store.sync()
-        return report
+        return replace(report, pictures=lambda: cards(self.store, model, keys))
+
+    @cached_property
+    def cams(self) -> StoredCams:
+        """The stored maps: `db.cams.overlay('a.jpg', 'food_v3')` is a picture."""
+        from slicedb.cam import StoredCams
+
+        return StoredCams(self.store)
 
     def _union(self, on: On | Iterable[Any]) -> np.ndarray:
         if isinstance(on, (list, tuple, set)):

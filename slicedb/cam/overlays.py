@@ -1,0 +1,179 @@
+"""Pictures of what a model looked at: stored maps laid over the samples they speak of."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+from PIL import Image
+
+from slicedb import media
+from slicedb.cam.maps import overlay
+from slicedb.cam.table import grid_of, maps_of, no_maps
+from slicedb.errors import CheckError, MediaError, UnknownSampleError, did_you_mean
+from slicedb.schema import CAMS, SAMPLES, keys_of
+
+if TYPE_CHECKING:
+    from slicedb.store import Store
+
+SHOWN = 12
+"""Overlays a notebook shows."""
+
+_SIDE = 128
+
+
+def overlays(
+    store: Store,
+    model: str,
+    keys: np.ndarray,
+    *,
+    side: int | None = None,
+    strength: float = 0.5,
+) -> list[Image.Image | None]:
+    """Return the pictures of samples with the model's stored maps laid over them.
+
+    Args:
+        store: the database.
+        model: whose maps, as `slicedb cam MODEL` stored them.
+        keys: int64 (n,).
+        side: pixels of the longer side at most; None keeps the size of the picture.
+        strength: of the colours, in [0, 1].
+
+    Returns:
+        One RGB picture a key, in order; None where there is no map or no picture.
+
+    Raises:
+        UnknownTableError: nothing was computed for this model.
+    """
+    table = CAMS + model
+    if not store.has(table):
+        raise no_maps(store, model)
+    keys = np.asarray(keys, np.int64)
+    made: list[Image.Image | None] = [None] * len(keys)
+    at = np.flatnonzero(store.positions(table, keys) >= 0)
+    rows = store.take(table, keys[at], ["map", "shown"])
+    maps = maps_of(rows, grid_of(store, model))
+    there, shown = np.asarray(rows["map"].combine_chunks().is_valid()), rows["shown"].to_pylist()
+    for k, (_, data) in enumerate(store.read_images(keys[at])):
+        if there[k]:
+            made[int(at[k])] = _laid(data, maps[k], shown[k], side, strength)
+    return made
+
+
+def overlay_of(
+    store: Store, model: str, key: int, *, side: int | None = None, strength: float = 0.5
+) -> Image.Image | None:
+    """Return one sample's picture with the model's stored map laid over it, or None.
+
+    Arguments as for `overlays`.
+    """
+    return overlays(store, model, np.array([key], np.int64), side=side, strength=strength)[0]
+
+
+def data_uri(picture: Image.Image) -> str:
+    """Return a picture as a JPEG that a page carries within itself."""
+    out = io.BytesIO()
+    picture.save(out, "JPEG", quality=85)
+    return "data:image/jpeg;base64," + base64.b64encode(out.getvalue()).decode()
+
+
+def cards(store: Store, model: str, keys: np.ndarray, *, side: int = _SIDE) -> str:
+    """Return HTML with the overlays of the first samples and what each map explains."""
+    keys = np.asarray(keys, np.int64)[:SHOWN]
+    if not len(keys) or not store.has(CAMS + model):
+        return ""
+    ids = store.take(SAMPLES, keys, ["id"])["id"].to_pylist()
+    pictures = overlays(store, model, keys, side=side)
+    parts = [
+        f"<div style='width:{side}px;font-size:11px'>{image_tag(picture, name)}<br>"
+        f"{html.escape(name)}</div>"
+        for name, picture in zip(ids, pictures)
+    ]
+    return f"<div style='display:flex;flex-wrap:wrap;gap:8px'>{''.join(parts)}</div>"
+
+
+def image_tag(picture: Image.Image | None, name: str) -> str:
+    """Return an `<img>` of a picture, or a box that says there is none."""
+    if picture is None:
+        return "<div>no map</div>"
+    title = html.escape(name, quote=True)
+    return f"<img alt='{title}' title='{title}' src='{data_uri(picture)}'>"
+
+
+class StoredCams:
+    """The maps a database holds: `db.cams`.
+
+    Args:
+        store: the database.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def models(self) -> list[str]:
+        """Return the models with stored maps, sorted."""
+        return [n.removeprefix(CAMS) for n in self._store.names() if n.startswith(CAMS)]
+
+    def overlay(
+        self, sample: str, model: str | None = None, *, side: int | None = None
+    ) -> Image.Image:
+        """Return a sample's picture with what the model looked at, from blue to red.
+
+        Args:
+            sample: its id.
+            model: whose map; may be left out when one model has maps.
+            side: pixels of the longer side at most; None keeps the size of the picture.
+
+        Raises:
+            UnknownTableError: the model has no maps.
+            UnknownSampleError: no map of that sample, or its picture does not decode.
+        """
+        found = self.overlays([sample], model, side=side)[0]
+        if found is None:
+            raise UnknownSampleError(
+                f"No map of '{sample}'.", f"`slicedb cam {self._one(model)}` makes what is missing."
+            )
+        return found
+
+    def overlays(
+        self, samples: Sequence[str], model: str | None = None, *, side: int | None = None
+    ) -> list[Image.Image | None]:
+        """Return one picture a sample, None where there is no map; see `overlay`."""
+        return overlays(self._store, self._one(model), keys_of(samples), side=side)
+
+    def table(self, model: str | None = None) -> pa.Table:
+        """Return every stored row of a model: id, target, map, border, shown, error."""
+        name = self._one(model)
+        if not self._store.has(CAMS + name):
+            raise no_maps(self._store, name)
+        return self._store.table(CAMS + name)
+
+    def _one(self, model: str | None) -> str:
+        if model is not None:
+            return model
+        found = self.models()
+        if len(found) != 1:
+            fact = f"{len(found)} models have maps." if found else "No model has maps."
+            hint = did_you_mean("", found, "models") if found else "run `slicedb cam MODEL` first."
+            raise CheckError(fact, hint)
+        return found[0]
+
+
+def _laid(
+    data: bytes, heat: np.ndarray, shown: list[float] | None, side: int | None, strength: float
+) -> Image.Image | None:
+    try:
+        picture = media.decode(data)
+    except MediaError:
+        return None
+    scale = 1.0 if side is None else min(1.0, side / max(picture.size))
+    if scale < 1:
+        size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
+        picture = picture.resize(size)
+    box = None if shown is None else [edge * scale for edge in shown]
+    return overlay(picture, heat, shown=box, strength=strength)
