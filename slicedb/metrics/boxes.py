@@ -60,11 +60,17 @@ class Boxes:
             codes: label to its code; labels that are not there yet are added.
         """
         flat = Flat.of(objects)
-        coded = flat.label.dictionary_encode()
+        label = cls.coded(flat.label, codes)
+        return cls(flat.image, flat.xywh, label, flat.score, is_crowd(flat.attributes))
+
+    @staticmethod
+    def coded(labels: pa.Array, codes: dict[str | None, int]) -> Ints:
+        """Return int64 (n,): the code of each label; new ones are added to `codes`."""
+        coded = labels.dictionary_encode()
         names = coded.dictionary.to_pylist()
         table = np.array([codes.setdefault(n, len(codes)) for n in [*names, None]], np.int64)
-        label = table[pc.fill_null(coded.indices, len(names)).to_numpy(zero_copy_only=False)]
-        return cls(flat.image, flat.xywh, label, flat.score, is_crowd(flat.attributes))
+        at = pc.fill_null(coded.indices, len(names)).to_numpy(zero_copy_only=False)
+        return np.asarray(table[at])
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,10 +10,10 @@ from __future__ import annotations
 from typing import Any
 
 from slicedb.errors import BindError, SandboxError, did_you_mean
-from slicedb.query import calls
+from slicedb.query import boxes, calls, objects
 from slicedb.query.catalog import quote
 from slicedb.query.parse import Node, Parsed
-from slicedb.query.scope import Bound, Edit, Part, Pool, Relation, Scope
+from slicedb.query.scope import Bound, Edit, Matching, Part, Pool, Relation, Scope
 from slicedb.query.stars import Stars
 from slicedb.query.words import BY_NAME, FORBIDDEN, TABLE_FUNCTIONS, TARGETS
 from slicedb.schema import SAMPLES
@@ -120,6 +120,10 @@ class Binder(Stars):
             return
         if len(path) == 1 and name.lower() == SAMPLES:
             relation = Relation("samples", alias, self.catalog.samples)
+        elif len(path) == 1 and name.lower() == boxes.TRUTH:
+            relation = boxes.truth(self.catalog, alias)
+        elif len(path) == 2 and boxes.is_word(name) and path[0].lower() in self.catalog.models:
+            relation = self._boxes(path[0], name, alias, ref)
         elif len(path) == 1 and name.lower() in self.catalog.models:
             model = self.catalog.models[name.lower()]
             relation = Relation("model", alias, self.catalog.model(name), model)
@@ -129,17 +133,29 @@ class Binder(Stars):
         relation.unfiltered = self.bound.unfiltered
         scope.relations.append(relation)
         self.bound.relations.append(relation)
-        token = self.source.token_at(ref["query_location"])
-        assert token is not None
+        number = self.source.number_at(ref["query_location"])
+        first, last = (self.source.tokens[n] for n in (number, number + 2 * len(path) - 2))
         named: tuple[Part, ...] = () if ref["alias"] else (f" AS {quote(alias)}",)
-        self.bound.edits.append(Edit(token.start, token.end, (relation, *named)))
+        self.bound.edits.append(Edit(first.start, last.end, (relation, *named)))
+
+    def _boxes(
+        self, model: str, name: str, alias: str, node: Node, matching: Matching | None = None
+    ) -> Relation:
+        """Return a relation of a detector's boxes."""
+        if not boxes.has_boxes(self.catalog, model):
+            message = f"The model '{model}' has no {name.lower()}."
+            raise self.error(BindError, message, "only detectors have them.", node)
+        make = boxes.matches if name.lower() == boxes.MATCHES else boxes.found
+        return make(self.catalog, model, alias, matching)
 
     def _no_table(self, path: list[str], ref: Node, scope: Scope) -> BindError | SandboxError:
         name = ".".join(path)
         if any(sign in path[0] for sign in _FILE_SIGNS):
             message = f"A query cannot read the file '{name}'."
             return self.error(SandboxError, message, "`slicedb ingest` brings data in.", ref)
-        choices = [SAMPLES, *self.catalog.models.values(), *scope.ctes]
+        choices = [SAMPLES, boxes.TRUTH, *self.catalog.models.values(), *scope.ctes]
+        if path[0].lower() in self.catalog.models:
+            choices = [f"{path[0]}.{word}" for word in boxes.WORDS]
         return self.error(
             BindError, f"No table '{name}'.", did_you_mean(name, choices, "tables"), ref
         )
@@ -147,12 +163,32 @@ class Binder(Stars):
     def _table_function(self, ref: Node, scope: Scope) -> None:
         function = ref["function"]
         name = str(function["function_name"]).lower()
+        if function["schema"].lower() in self.catalog.models and boxes.is_word(name):
+            self._matched(ref, scope)
+            return
         if name not in TABLE_FUNCTIONS:
             message = f"The table function '{name}' is not allowed in a query."
             raise self.error(SandboxError, message, "", ref)
         for argument in function["arguments"]:
             self.walk(argument["expression"], scope)
         scope.relations.append(Relation("other", ref["alias"] or name))
+
+    def _matched(self, ref: Node, scope: Scope) -> None:
+        """Bind `model.matches(iou => 0.75)` or `model.objects(...)` in a FROM."""
+        function = ref["function"]
+        model, name = function["schema"], function["function_name"].lower()
+        overlap, same = objects.rule(self, ref)
+        alias = ref["alias"] or name
+        matching = boxes.matching_of(self.catalog, model, overlap, same)
+        relation = self._boxes(model, name, alias, ref, matching)
+        relation.all_columns = bool(ref["column_name_alias"])
+        relation.unfiltered = self.bound.unfiltered
+        scope.relations.append(relation)
+        self.bound.relations.append(relation)
+        start = int(ref["query_location"])
+        end = calls.end_of(self.source.tokens, start)
+        named: tuple[Part, ...] = () if ref["alias"] else (f" AS {quote(alias)}",)
+        self.bound.edits.append(Edit(start, end, (relation, *named)))
 
     def _find_top(self, node: Node, scope: Scope) -> None:
         """Note the samples relation whose rows are, one by one, the rows of the result."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from slicedb.errors import BindError, SandboxError, did_you_mean
+from slicedb.query import objects
 from slicedb.query.catalog import quote
 from slicedb.query.parse import Node
 from slicedb.query.scope import Bound, Edit, Part, Relation, Scope, SubQuery, Target, Term
@@ -72,6 +73,15 @@ class Call:
             pass
         raise self.error(f"{self.word.name} needs a number written out here.", value)
 
+    def flag(self, name: str, default: bool) -> bool:
+        """Return an option that must be true or false, written out."""
+        value = self.named.get(name)
+        if value is None:
+            return default
+        if value["class"] == "CONSTANT" and value["literal"]["kind"] == "BOOLEAN":
+            return str(value["literal"]["text"]).lower() == "true"
+        raise self.error(f"{name} is true or false.", value)
+
     def span(self, value: Node) -> tuple[int, int]:
         """Return the place of an argument; what stands there is bound too."""
         self.binder.walk(value, self.scope)
@@ -96,7 +106,7 @@ def _spans(tokens: tuple[Token, ...], start: int) -> tuple[int, list[tuple[int, 
         text = tokens[number].text
         depth += (text in (b"(", b"[", b"{")) - (text in (b")", b"]", b"}"))
         if (depth == 1 and text == b",") or depth == 0:
-            if tokens[begin + 1].text in (b"=>", b":=") and begin + 2 < number:
+            if begin + 2 < number and tokens[begin + 1].text in (b"=>", b":="):
                 begin += 2
             if begin < number:
                 spans.append((tokens[begin].start, tokens[number - 1].end))
@@ -104,6 +114,11 @@ def _spans(tokens: tuple[Token, ...], start: int) -> tuple[int, list[tuple[int, 
         if depth == 0:
             return tokens[number].end, spans
     raise AssertionError("DuckDB parsed a call that does not end")
+
+
+def end_of(tokens: tuple[Token, ...], start: int) -> int:
+    """Return where the call that starts there ends."""
+    return _spans(tokens, start)[0]
 
 
 def bind(binder: Binder, node: Node, scope: Scope) -> None:
@@ -172,9 +187,9 @@ def _term(call: Call, kind: Any, targets: list[Target], k: int = 0) -> str:
     pool = call.binder.pool
     call.binder.bound.meanings[int(call.node["query_location"])] = term
     slot = pool.terms.setdefault(term, f"~t{len(pool.terms)}")
-    if slot not in anchor.slots:
-        anchor.slots.append(slot)
-    return f"{quote(anchor.alias)}.{quote(slot)}"
+    if slot not in anchor.sample.slots:
+        anchor.sample.slots.append(slot)
+    return anchor.of_sample(slot)
 
 
 def _similarity(call: Call) -> None:
@@ -212,76 +227,25 @@ def _in_slice(call: Call) -> None:
         return
     call.binder.bound.parts.append(found)
     column = "key" if found.narrows else "id"
-    anchor.columns.add(column)
+    anchor.columns.add(column)  # boxes have their sample's key and id too
     head = f'({alias}."{column}" IN (SELECT "{column}" FROM (\n'
     call.replace(head, SubQuery(found), "\n)))")
 
 
 def _has_tag(call: Call) -> None:
     anchor = call.anchor()
-    anchor.columns.add("tags")
+    anchor.sample.columns.add("tags")
+    tags = anchor.of_sample("tags", "samples.tags")
     span = call.span(call.positional[0])
-    call.replace(f"coalesce(list_contains({quote(anchor.alias)}.tags, ", span, "), false)")
+    call.replace(f"coalesce(list_contains({tags}, ", span, "), false)")
 
 
 def _in_split(call: Call) -> None:
     anchor = call.anchor()
-    anchor.columns.add("split")
+    anchor.sample.columns.add("split")
+    split = anchor.of_sample("split", "samples.split")
     span = call.span(call.positional[0])
-    call.replace(f"coalesce({quote(anchor.alias)}.split = (", span, "), false)")
-
-
-_LIMITS = {
-    "min_area": ("({o}.bbox[3] * {o}.bbox[4])", ">="),
-    "max_area": ("({o}.bbox[3] * {o}.bbox[4])", "<="),
-    "min_score": ("{o}.score", ">="),
-    "max_score": ("{o}.score", "<="),
-    "min_ratio": ("({o}.bbox[3] / {o}.bbox[4])", ">="),
-    "max_ratio": ("({o}.bbox[3] / {o}.bbox[4])", "<="),
-}
-
-
-def _objects_column(call: Call, anchor: Relation) -> str:
-    from slicedb.query.scope import ModelColumn
-
-    asked = call.named.pop("model", None)
-    if asked is None:
-        anchor.columns.add("objects")
-        return f"{quote(anchor.alias)}.objects"
-    name = call.text(asked)
-    models = call.binder.catalog.models
-    if name.lower() not in models:
-        raise call.error(
-            f"No model '{name}'.", asked, did_you_mean(name, models.values(), "models")
-        )
-    info = call.binder.catalog.model(name)
-    if "objects" not in info.types:
-        raise call.error(f"The model '{name}' has no objects.", asked, "only detectors have them.")
-    extra = ModelColumn(models[name.lower()], "objects")
-    anchor.extras[extra] = info
-    return f"{quote(anchor.alias)}.{quote(extra.shown)}"
-
-
-def _objects(call: Call) -> tuple[Part, ...]:
-    """Return the SQL of the list of objects that fit."""
-    anchor = call.anchor()
-    column = _objects_column(call, anchor)
-    variable = '"~o"'
-    parts: list[Part] = [f"list_filter({column}, lambda {variable}: true"]
-    for value in call.positional:
-        parts += [f" AND {variable}.label = (", call.span(value), ")"]
-    for name, value in call.named.items():
-        left, operator = _LIMITS[name]
-        parts += [f" AND {left.format(o=variable)} {operator} (", call.span(value), ")"]
-    return (*parts, ")")
-
-
-def _has_object(call: Call) -> None:
-    call.replace("(len(", *_objects(call), ") > 0)")
-
-
-def _count_objects(call: Call) -> None:
-    call.replace("len(", *_objects(call), ")")
+    call.replace(f"coalesce({split} = (", span, "), false)")
 
 
 _BINDERS: dict[str, Callable[[Call], None]] = {
@@ -291,6 +255,5 @@ _BINDERS: dict[str, Callable[[Call], None]] = {
     "in_slice": _in_slice,
     "has_tag": _has_tag,
     "in_split": _in_split,
-    "has_object": _has_object,
-    "count_objects": _count_objects,
+    **objects.BINDERS,
 }

@@ -15,6 +15,7 @@ import pyarrow as pa
 from slicedb.errors import BindError, SliceDBError, UnknownSliceError
 from slicedb.query import conditions
 from slicedb.query.bind import Binder
+from slicedb.query.boxes import MATCHED
 from slicedb.query.catalog import Catalog, TableInfo, duckdb_types
 from slicedb.query.meaning import Meaning
 from slicedb.query.order import add_order
@@ -245,6 +246,12 @@ class Engine:
         for extra, info in relation.extras.items():
             kind = self._table_types(info)[extra.column]
             types[extra.shown] = kind[: kind.rindex("[")] if extra.index else kind
+        types |= {count.slot: count.kind for count in relation.counts.values()}
+        types |= {n: MATCHED[column] for n, (_, column) in relation.matched.items()}
+        if relation.owner is not None and relation.borrowed:
+            lent = self.types_of(relation.owner)
+            types |= {shown: lent[column] for shown, column in relation.borrowed.items()}
+        types |= dict.fromkeys(relation.inner, "BIGINT")
         return types | dict.fromkeys(relation.slots, "FLOAT") | {ROW: "BIGINT"}
 
     def _table_types(self, info: TableInfo) -> dict[str, str]:

@@ -47,7 +47,7 @@ def _reads(relation: Relation, plan: Plan) -> str:
     assert relation.table is not None
     narrow = relation is not plan.bound.top or plan.bound.narrows
     columns = [name for name in relation.wanted(narrow) if name not in ("id", "key")]
-    columns += [extra.shown for extra in relation.extras]
+    columns += [extra.shown for extra in relation.extras] + list(relation.matched)
     seen = "" if relation.unfiltered or relation.kind != "samples" else " where status is ok"
     late = "; the rest of * by key" if relation.star else ""
     shown = ", ".join(columns) or "id"

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TypeVar
 
 from slicedb.errors import BindError, QueryError, did_you_mean
+from slicedb.query.boxes import MATCHED, has_boxes, matched, matching_of
+from slicedb.query.boxes import found as boxes_of
 from slicedb.query.catalog import quote
 from slicedb.query.parse import NOWHERE, Node, Parsed
 from slicedb.query.scope import Bound, Edit, ModelColumn, Pool, Relation, Scope
@@ -68,12 +70,71 @@ class Names:
         named = next(
             (r for s in scope.chain() for r in s.relations if r.alias.lower() == first), None
         )
-        if named is not None:
+        if named is None and len(names) > 2 and (path := self._by_path(names, scope)):
+            self._of_path(path, ref)
+        elif named is not None:
             self._column_of(named, ref, scope)
         elif first in self.catalog.models:
-            self._model_column(ref, names[0], names[1], self.anchor(ref, scope), names[2:])
+            anchor = self._spoken_of(ref, names, scope)
+            self._model_column(ref, names[0], names[1], anchor, names[2:])
+        elif first == SAMPLES and (boxes := self._boxes_in_sight(scope)):
+            self._sample_column(ref, names[1:], boxes)
         elif not self.relations_with(first, scope) and not self._opaque(scope):
             self._unknown_name(ref, scope)
+
+    def _by_path(self, names: list[str], scope: Scope) -> Relation | None:
+        """Return the relation in sight that `model.objects` or `model.matches` names."""
+        wanted = [names[0].lower(), names[1].lower()]
+        return next(
+            (
+                r
+                for s in scope.chain()
+                for r in s.relations
+                if r.kind == "boxes" and r.model and [r.model.lower(), r.path.lower()] == wanted
+            ),
+            None,
+        )
+
+    def _of_path(self, relation: Relation, ref: Node) -> None:
+        """Bind `model.objects.column` of a relation that stands in FROM."""
+        names: list[str] = ref["column_names"]
+        assert relation.table is not None
+        column = relation.table.column(names[2])
+        if column is None:
+            self._no_column(names[2], relation, ref)
+            return
+        relation.columns.add(column)
+        self._edit_column(ref, f"{quote(relation.alias)}.{quote(column)}", names[3:])
+
+    def _edit_column(self, ref: Node, text: str, fields: list[str], end: int = 0) -> None:
+        text += "".join(f".{quote(name)}" for name in fields)
+        start = ref["query_location"]
+        self.bound.edits.append(Edit(start, end or start + ref["query_location_length"], (text,)))
+
+    def _boxes_in_sight(self, scope: Scope) -> Relation | None:
+        """Return the nearest relation of boxes, whose samples can be named too."""
+        found = (r for s in scope.chain() for r in s.relations if r.kind == "boxes")
+        return next(found, None)
+
+    def _sample_column(self, ref: Node, names: list[str], boxes: Relation) -> None:
+        """Bind `samples.column` where the FROM has boxes and no samples."""
+        column = self.catalog.samples.column(names[0])
+        if column is not None:
+            boxes.sample.columns.add(column)
+            self._edit_column(ref, boxes.of_sample(column, f"{SAMPLES}.{column}"), names[1:])
+        elif len(names) > 1 and names[0].lower() in self.catalog.models:
+            self._model_column(ref, names[0], names[1], boxes, names[2:], of_sample=True)
+        else:
+            self._no_column(names[0], boxes.sample, ref)
+
+    def _spoken_of(self, ref: Node, names: list[str], scope: Scope) -> Relation:
+        """Return the relation that `model.column` speaks of: boxes where it tells of boxes."""
+        if names[1].lower() in MATCHED and has_boxes(self.catalog, names[0]):
+            for inner in scope.chain():
+                found = [r for r in inner.relations if r.boxes == "truth"]
+                if len(found) == 1:
+                    return found[0]
+        return self.anchor(ref, scope)
 
     def _whole_row(self, name: str, scope: Scope) -> None:
         for inner in scope.chain():
@@ -91,7 +152,7 @@ class Names:
         if column := relation.table.column(names[1]):
             relation.columns.add(column)
         elif (
-            relation.kind == "samples"
+            relation.kind in ("samples", "boxes")
             and len(names) > 2
             and (names[1].lower() in self.catalog.models)
         ):
@@ -101,7 +162,9 @@ class Names:
 
     def _no_column(self, name: str, relation: Relation, ref: Node) -> None:
         assert relation.table is not None
-        owner = relation.model or SAMPLES
+        owner = relation.path or relation.model or SAMPLES
+        if relation.path and relation.model:
+            owner = f"{relation.model}.{relation.path}"
         hint = did_you_mean(name, relation.table.types, "columns")
         at = self._last_token(ref, name)
         raise self.source.error(BindError, f"No column '{name}' in {owner}.", hint, at=at)
@@ -136,8 +199,12 @@ class Names:
                     "name one, as in a.model.column, or join the model's table yourself.",
                     node,
                 )
-            if found:
-                return found[0]
+            boxes = [r for r in inner.relations if r.kind == "boxes"]
+            if not found and len(boxes) > 1:
+                message = f"'{self._text(node)}' could speak of {len(boxes)} relations of boxes."
+                raise self.error(BindError, message, "JOIN samples USING (key).", node)
+            if found or boxes:
+                return (found or boxes)[0]
         raise self.error(
             BindError,
             f"'{self._text(node)}' needs the samples table, which is not in this FROM.",
@@ -159,19 +226,22 @@ class Names:
         fields: list[str],
         index: int = 0,
         end: int = 0,
+        of_sample: bool = False,
     ) -> None:
         info = self.catalog.model(model)
+        if anchor.boxes == "truth" and column.lower() in MATCHED and not of_sample:
+            matching = matching_of(self.catalog, model)
+            found = boxes_of(self.catalog, model, "f", matching)
+            self._edit_column(ref, matched(anchor, matching, column.lower(), found), fields, end)
+            return
         real = info.column(column)
         if real is None:
             hint = did_you_mean(column, info.types, "columns")
             at = self._last_token(ref, column)
             raise self.source.error(BindError, f"No column '{column}' in {model}.", hint, at=at)
         extra = ModelColumn(self.catalog.models[model.lower()], real, index)
-        anchor.extras[extra] = info
-        text = f"{quote(anchor.alias)}.{quote(extra.shown)}"
-        text += "".join(f".{quote(name)}" for name in fields)
-        start = ref["query_location"]
-        self.bound.edits.append(Edit(start, end or start + ref["query_location_length"], (text,)))
+        anchor.sample.extras[extra] = info
+        self._edit_column(ref, anchor.of_sample(extra.shown), fields, end)
 
     def class_of(self, node: Node, scope: Scope) -> bool:
         """Bind `model.probabilities['class']`; returns whether it was that."""
@@ -197,7 +267,8 @@ class Names:
             return True
         if names[-2].lower() not in self.catalog.models:
             return False
-        anchor = named if named and named.kind == "samples" else self.anchor(node, scope)
+        has_samples = named is not None and named.kind in ("samples", "boxes")
+        anchor = named if named and has_samples else self.anchor(node, scope)
         info = self.catalog.model(names[-2])
         index = self._class_index(names[-2], info.classes, key)
         end = node["query_location"] + node["query_location_length"]

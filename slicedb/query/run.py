@@ -271,6 +271,9 @@ def _column_hint(name: str, about: dict[str, Any], bound: Bound) -> str:
     if any(name == part for table in tables for part in [table.name]):
         return "name a column of it."
     names = [column for table in tables for column in table.types]
+    owners = [r.owner.table for r in bound.everywhere() if r.owner and r.owner.table]
+    if any(table.column(name) for table in owners):
+        return f"write samples.{name} for the sample's column."
     more = str(about.get("candidates", "")).split(",")
     choices = [*names, *(c.strip() for c in more if c.strip() and "~" not in c)]
     quoted = f'"{name}"' in bound.source.text

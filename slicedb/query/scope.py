@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from slicedb.query.catalog import Catalog, TableInfo
+from slicedb.query.catalog import Catalog, TableInfo, quote
 from slicedb.query.parse import Node
 from slicedb.query.text import Source
 
@@ -62,11 +62,41 @@ class ModelColumn:
         return f"{self.model}.{self.column}" + (f"[{self.index}]" if self.index else "")
 
 
+@dataclass(frozen=True)
+class Matching:
+    """How a detector's boxes are matched with the ground truth."""
+
+    model: str
+    version: int
+    """Of its predictions."""
+    iou: float = 0.5
+    """The smallest overlap of a match."""
+    same_label: bool = True
+    """Whether a match needs the same label."""
+
+
+@dataclass(eq=False)
+class Count:
+    """A figure of each sample's boxes, as a column beside the samples.
+
+    It is null where one of the lists it is made of is, and 0 where `sql` has no row.
+    """
+
+    slot: str
+    """Name of the column."""
+    boxes: tuple[Relation, ...]
+    """The tables of boxes whose lists have to be there."""
+    sql: tuple[str | Relation, ...] = ()
+    """SELECT of `~at` (row of the sample) and `v`; empty: the number of boxes of the first."""
+    kind: str = "BIGINT"
+    """DuckDB type of the column."""
+
+
 @dataclass(eq=False)
 class Relation:
     """One entry of a FROM."""
 
-    kind: Literal["samples", "model", "other"]
+    kind: Literal["samples", "model", "boxes", "other"]
     alias: str
     """As written, or the table's name."""
     table: TableInfo | None = None
@@ -83,11 +113,56 @@ class Relation:
     """Whether it shows its hidden row number."""
     unfiltered: bool = False
     """Whether it shows quarantined samples too: the text mentions `status`."""
+    counts: dict[str, Count] = field(default_factory=dict)
+    """What is counted to the column it is counted in; for samples."""
+    boxes: Literal["", "truth", "found", "matches"] = ""
+    """Which boxes the rows are; for boxes."""
+    path: str = ""
+    """Its name, without the model's; for boxes."""
+    predictions: str = ""
+    """Name of the table that the boxes of a model are stored in."""
+    matching: Matching | None = None
+    """How a model's own columns `tp`, `iou`, ... are matched; for boxes."""
+    matched: dict[str, tuple[Matching, str]] = field(default_factory=dict)
+    """Shown name to what a matching says of a ground-truth box."""
+    inner: list[str] = field(default_factory=list)
+    """Stored columns of boxes that only our own SQL reads."""
+    owner: Relation | None = None
+    """The samples that the boxes are in."""
+    borrowed: dict[str, str] = field(default_factory=dict)
+    """Shown name to the name of a column of `owner`."""
+    sides: tuple[Relation, ...] = ()
+    """Ground truth and predicted boxes that `matches` puts together."""
 
     @property
     def hidden(self) -> list[str]:
         """Columns it carries that `*` does not show."""
-        return [ROW] * self.row + [extra.shown for extra in self.extras] + self.slots
+        own = [ROW] * self.row + [extra.shown for extra in self.extras] + self.slots
+        own += [count.slot for count in self.counts.values()]
+        return own + self.inner + list(self.matched) + list(self.borrowed)
+
+    @property
+    def sample(self) -> Relation:
+        """The relation that carries what is known of the sample: itself, or the boxes' owner."""
+        return self.owner or self
+
+    def of_sample(self, column: str, shown: str = "") -> str:
+        """Return the SQL of a column that `sample` carries, as it is called here."""
+        shown = shown or column
+        if self.owner is None:
+            return f"{quote(self.alias)}.{quote(column)}"
+        self.borrowed[shown] = column
+        return f"{quote(self.alias)}.{quote(shown)}"
+
+    def family(self) -> list[Relation]:
+        """Return this relation and the ones it is written with."""
+        found = [self]
+        for count in self.counts.values():
+            found += [r for box in count.boxes for r in box.family()]
+            found += [r for part in count.sql if isinstance(part, Relation) for r in part.family()]
+        if self.owner is not None and self.borrowed:
+            found += self.owner.family()
+        return found
 
     def wanted(self, narrow: bool) -> list[str]:
         """Return the stored columns to read, in the table's order."""
@@ -170,7 +245,8 @@ class Bound:
 
     def everywhere(self) -> list[Relation]:
         """Return the relations of this text and of the slices inside it."""
-        return self.relations + [r for part in self.parts for r in part.everywhere()]
+        mine = dict.fromkeys(r for relation in self.relations for r in relation.family())
+        return list(mine) + [r for part in self.parts for r in part.everywhere()]
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +17,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from slicedb.query.catalog import TableInfo, bindable, quote
+from slicedb.query.hotboxes import HotBoxes
+from slicedb.query.relations import hot_column, hot_name, hot_number
 from slicedb.query.scope import ModelColumn, Relation
-from slicedb.query.write import hot_column, hot_name
 from slicedb.schema import OK, SAMPLES
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 _KEEP = 4
 """Versions of one table kept loaded."""
+_BATCH = 16_384
+"""Rows whose nested lists are held at once."""
 
 
 @dataclass
@@ -53,6 +56,7 @@ class HotTables:
         self._connection = connection
         self._loaded: dict[str, Loaded] = {}
         self._lock = threading.RLock()
+        self._boxes = HotBoxes(self)
 
     def ensure(self, relations: Iterable[Relation], narrow: Callable[[Relation], bool]) -> int:
         """Load the columns that relations need and that are not here yet.
@@ -63,12 +67,23 @@ class HotTables:
         with self._lock:
             loaded = 0
             for relation in relations:
-                if relation.table is not None:
+                if relation.kind == "boxes":
+                    loaded += self._boxes.ensure(relation)
+                elif relation.table is not None:
                     columns = relation.wanted(narrow(relation))
                     if relation.kind == "samples":
                         columns = [*columns, "status"]
                     loaded += self._ensure(relation.table, columns, relation.extras)
+                    loaded += self._count(relation)
             return loaded
+
+    def _count(self, relation: Relation) -> int:
+        """Lay the numbers of boxes that a samples relation needs beside the samples."""
+        boxes = {hot_number(hot_name(b)): b for c in relation.counts.values() for b in c.boxes}
+        name = hot_name(relation)
+        new = {n: b for n, b in boxes.items() if n not in self.columns(name)}
+        self.add(name, {n: self._boxes.number(b) for n, b in new.items()})
+        return len(new)
 
     def _ensure(
         self, info: TableInfo, columns: list[str], extras: dict[ModelColumn, TableInfo]
@@ -88,15 +103,18 @@ class HotTables:
         if new:
             table = self._store.table(info.name, new, version=info.version)
             fields |= {c: _plain(table[c]) for c in new}
-        self._add(name, state, fields)
+        self.add(name, fields)
         if beside:
-            self._add(name, state, self._beside(name, beside))
-        self._forget(info.name)
+            self.add(name, self._beside(name, beside))
+        self.forget(info.name)
         return len(new) + len(beside)
 
-    def _add(self, name: str, state: Loaded, fields: dict[str, Any]) -> None:
+    def add(self, name: str, fields: dict[str, Any]) -> None:
+        """Lay columns beside the ones a loaded table has."""
         if not fields:
             return
+        state = self._loaded.setdefault(name, Loaded())
+        state.used = time.monotonic()
         cursor = self._connection.cursor()
         cursor.register("~new", pa.table(fields))
         target = f"hot.{quote(name)}"
@@ -134,12 +152,43 @@ class HotTables:
                 fields[stored] = values if at is None else values.take(at)
         return fields
 
-    def _forget(self, table: str) -> None:
+    def forget(self, table: str) -> None:
         """Drop the versions of a table that were used longest ago."""
-        mine = [n for n in self._loaded if n.rsplit("@", 1)[0] == table]
+        mine = [n for n in self._loaded if n.startswith(f"{table}@")]
         for name in sorted(mine, key=lambda n: self._loaded[n].used)[:-_KEEP]:
             del self._loaded[name]
             self._connection.execute(f"DROP TABLE IF EXISTS hot.{quote(name)}")
+
+    def has(self, name: str) -> bool:
+        """Return whether a table is loaded."""
+        return name in self._loaded
+
+    def touch(self, name: str) -> bool:
+        """Return whether a table is loaded, and note that it is used."""
+        if name not in self._loaded:
+            return False
+        self._loaded[name].used = time.monotonic()
+        return True
+
+    def columns(self, name: str) -> set[str]:
+        """Return the names of the columns of a loaded table."""
+        return self._loaded[name].columns
+
+    def read(self, table: str, columns: list[str], version: int) -> pa.Table:
+        """Return columns of a stored table, in stored order."""
+        return self._store.table(table, columns, version=version)
+
+    def scan(self, table: str, columns: list[str], version: int) -> Iterator[pa.RecordBatch]:
+        """Yield batches of a stored table, in stored order."""
+        return self._store.scan(table, columns, version=version, batch_size=_BATCH)
+
+    def fetch(self, text: str) -> pa.Table:
+        """Return the result of SQL over loaded tables, in their order."""
+        cursor = self._connection.cursor()
+        try:
+            return cursor.sql(text).to_arrow_table()
+        finally:
+            cursor.close()
 
     def rows(self, name: str) -> int:
         """Return the number of rows of a loaded table."""

@@ -70,6 +70,10 @@ class Source:
         at = bisect.bisect_right([t.start for t in self.tokens], offset) - 1
         return self.tokens[at] if at >= 0 and offset < self.tokens[at].end else None
 
+    def number_at(self, offset: int) -> int:
+        """Return the number of the token that starts at an offset."""
+        return bisect.bisect_left([t.start for t in self.tokens], offset)
+
     def error(
         self,
         kind: type[_Error],

@@ -27,6 +27,13 @@ class Word:
     """Names of the arguments written `name => value`."""
 
 
+BOX_OPTIONS = (
+    "min_area", "max_area", "min_share", "max_share", "min_ratio", "max_ratio", "min_width",
+    "max_width", "min_height", "max_height", "min_score", "max_score", "inside", "attributes",
+    "found_by", "missed_by", "iou", "confidence", "model",
+)  # fmt: skip
+OVERLAP_OPTIONS = ("label", "same_label", "min_score")
+
 WORDS: tuple[Word, ...] = (
     Word(
         "similarity",
@@ -100,39 +107,48 @@ WORDS: tuple[Word, ...] = (
     ),
     Word(
         "has_object",
-        "has_object(['label'] [, min_area =>] [, max_area =>] [, min_score =>] [, max_score =>] "
-        "[, min_ratio =>] [, max_ratio =>] [, model => 'name'])",
+        "has_object(['label'] [, min_area =>] [, max_share =>] [, inside =>] [, attributes =>] "
+        "[, found_by =>] [, missed_by =>] [, model => 'name'] ...)",
         "BOOLEAN",
-        "Whether the sample holds such an object: area in square pixels, ratio of width to height. "
-        "Reads `objects` of the sample, or of the model. NULL where `objects` is NULL.",
+        "Whether the sample holds such a box. Options: min_ and max_ of area (square pixels), "
+        "share (of the image), ratio (width to height), width, height (pixels) and score; inside "
+        "[x, y, w, h] in shares of the image; attributes {key: value}; found_by, missed_by a "
+        "detector at iou (0.5) and confidence; model for its boxes in place of the ground truth. "
+        "NULL where the list of boxes is NULL.",
         "has_object('car', min_area => 400)",
         least=0,
-        named=(
-            "min_area",
-            "max_area",
-            "min_score",
-            "max_score",
-            "min_ratio",
-            "max_ratio",
-            "model",
-        ),
+        named=BOX_OPTIONS,
     ),
     Word(
         "count_objects",
         "count_objects(['label'] [, the options of has_object])",
         "BIGINT",
-        "How many such objects the sample holds. NULL where `objects` is NULL.",
+        "How many such boxes the sample holds. NULL where the list of boxes is NULL.",
         "count_objects('car') > 1",
         least=0,
-        named=(
-            "min_area",
-            "max_area",
-            "min_score",
-            "max_score",
-            "min_ratio",
-            "max_ratio",
-            "model",
-        ),
+        named=BOX_OPTIONS,
+    ),
+    Word(
+        "any_iou",
+        "any_iou(model [, other] [, min_iou => 0.5] [, label =>] [, same_label => true] "
+        "[, min_score =>])",
+        "BOOLEAN",
+        "Whether a box of the model and a box of the other one (default: `objects`, the ground "
+        "truth) overlap by at least min_iou. A model with itself: two of its boxes. NULL where a "
+        "list of boxes is NULL.",
+        "NOT any_iou(d1, d2)",
+        most=2,
+        named=("min_iou", *OVERLAP_OPTIONS),
+    ),
+    Word(
+        "best_iou",
+        "best_iou(model [, other] [, label =>] [, same_label => true] [, min_score =>])",
+        "DOUBLE",
+        "The largest overlap in [0, 1] of a box of the model with one of the other (default: the "
+        "ground truth). NULL where a list of boxes is NULL.",
+        "best_iou(d1) < 0.7",
+        most=2,
+        named=OVERLAP_OPTIONS,
     ),
 )
 

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from slicedb.query.catalog import quote
+from slicedb.query.relations import hot_relation
 from slicedb.query.scope import ROW, Bound, Edit, Frame, Relation, SubQuery
 from slicedb.query.text import Source
-from slicedb.schema import OK
 
 TypesOf = Callable[[Relation], dict[str, str]]
 """Gives the DuckDB type of every column a relation can show."""
@@ -126,36 +126,3 @@ class Writer:
         names = relation.wanted(frame.narrow) + relation.hidden
         shown = ", ".join(f"NULL::{types[name]} AS {quote(name)}" for name in names)
         return f"(SELECT {shown} LIMIT 0)"
-
-
-def hot_name(relation: Relation) -> str:
-    """Return the name of the loaded table behind a relation."""
-    assert relation.table is not None
-    return f"{relation.table.name}@{relation.table.version}"
-
-
-def hot_column(version: int, shown: str) -> str:
-    """Return the name of a model's column in the loaded samples table."""
-    return f"{shown}@{version}"
-
-
-def hot_relation(relation: Relation, frame: Frame) -> str:
-    """Return a relation over the loaded tables."""
-    assert relation.table is not None
-    shown = [f"s.{quote(name)}" for name in relation.wanted(frame.narrow)]
-    if relation.row:
-        shown.append(f's.rowid AS "{ROW}"')
-    for extra, info in relation.extras.items():
-        stored = hot_column(info.version, extra.shown)
-        shown.append(f"s.{quote(stored)} AS {quote(extra.shown)}")
-    slots = relation.slots if frame.scored else []
-    shown += [f"t.{quote(slot)}" for slot in slots]
-    source = f"hot.{quote(hot_name(relation))} AS s"
-    if relation is frame.pruned:
-        source += f' JOIN {quote(frame.scores)} AS t ON s.rowid = t."~at"'
-    elif slots:
-        source += f" POSITIONAL JOIN {quote(frame.scores)} AS t"
-    where = ""
-    if relation.kind == "samples" and not relation.unfiltered:
-        where = f" WHERE (s.status IS NULL OR s.status = '{OK}')"
-    return f"(SELECT {', '.join(shown)} FROM {source}{where})"

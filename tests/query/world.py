@@ -16,6 +16,7 @@ from slicedb.schema import (
     EMBEDDINGS,
     PREDICTIONS,
     SAMPLES,
+    detections_schema,
     embeddings_schema,
     keys_of,
     predictions_schema,
@@ -45,6 +46,29 @@ OBJECTS = {
     "b1": [],
     "c1": [("car", [0, 0, 30, 30], None), ("person", [0, 0, 5, 20], None)],
 }
+ATTRIBUTES = {
+    "a2": [{"pose": "Left", "truncated": 0}],
+    "c1": [{"pose": "Rear", "truncated": 1}, {"pose": "Left", "crowded": True}],
+}
+DETECTIONS = {
+    "d1": {
+        "a1": [
+            ("car", [0, 0, 10, 9], 0.9),
+            ("car", [6, 5, 40, 20], 0.8),
+            ("car", [0, 0, 9, 9], 0.3),
+        ],
+        "a2": [("person", [1, 1, 10, 24], 0.7)],
+        "a3": [("person", [1, 1, 9, 9], 0.5)],
+        "b1": [("car", [0, 0, 5, 5], 0.6)],
+        "c1": [],
+    },
+    "d2": {
+        "a1": [("car", [0, 0, 10, 10], 0.95)],
+        "a2": [("dog", [1, 1, 10, 30], 0.6)],
+        "c1": [("car", [0, 0, 30, 20], 0.5), ("person", [0, 0, 5, 20], 0.9)],
+    },
+}
+"""Boxes of two detectors; d2 has not seen b1, neither has seen b2 and those after it but c1."""
 WEATHER = {"a1": "sunny", "a2": "rainy", "b1": "sunny", "c1": "foggy"}
 BROKEN = "e1"
 """A quarantined sample: status 'truncated'."""
@@ -101,7 +125,10 @@ def build(path: Path) -> Store:
                 "captured_at": datetime(2024, 1, 1 + number),
                 "objects": None
                 if objects is None
-                else [{"label": w, "bbox": b, "score": s} for w, b, s in objects],
+                else [
+                    {"label": w, "bbox": b, "score": s, "attributes": a}
+                    for (w, b, s), a in zip(objects, _attributes(name, len(objects)))
+                ],
             }
         )
     schema = pa.schema([f for f in store.schema(SAMPLES) if f.name in rows[0] or f.name == "key"])
@@ -112,7 +139,28 @@ def build(path: Path) -> Store:
     _embed(store)
     _predict(store, "m1", 4)
     _predict(store, "m2", 5)
+    for model in DETECTIONS:
+        _detect(store, model)
     return store
+
+
+def _attributes(name: str, n: int) -> list[str | None]:
+    return [json.dumps(a) for a in ATTRIBUTES.get(name, [])] or [None] * n
+
+
+def _detect(store: Store, model: str) -> None:
+    """Write a detector's boxes; what it found and missed is left to the queries."""
+    rows = [
+        {
+            "id": name,
+            "key": int(keys_of([name])[0]),
+            "objects": [{"label": w, "bbox": b, "score": s} for w, b, s in boxes],
+            "fp": len(boxes),
+        }
+        for name, boxes in DETECTIONS[model].items()
+    ]
+    store.create(PREDICTIONS + model, detections_schema())
+    store.append(PREDICTIONS + model, pa.Table.from_pylist(rows, schema=detections_schema()))
 
 
 def _embed(store: Store) -> None:
