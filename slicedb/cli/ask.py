@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from slicedb.cli.common import db_option, open_db, rows_options, say
+from slicedb.cli.common import at_option, db_option, open_db, rows_options, say
 from slicedb.cli.output import rows, write
 
 
@@ -18,7 +18,7 @@ from slicedb.cli.output import rows, write
 @click.option("--count", is_flag=True, help="Print the number of rows alone.")
 @click.option("--ids", is_flag=True, help="Print the ids alone, one a line.")
 @click.option("--columns", metavar="A,B", help="Columns to show, for a predicate.")
-@click.option("--at", metavar="COMMIT", help="Ask an earlier commit, tag or branch.")
+@at_option
 @click.option("--file", "file", type=click.File(), help="Read the text from a file; - is stdin.")
 def query(
     text: str,

@@ -39,6 +39,13 @@ def rows_options(function: _F) -> _F:
     )(function)
 
 
+def at_option(function: _F) -> _F:
+    """Add `--at` to a verb that can ask an earlier commit."""
+    return click.option("--at", metavar="COMMIT", help="Ask an earlier commit, tag or branch.")(
+        function
+    )
+
+
 def open_db(db: str | None, *, create: bool = False) -> Database:
     """Open the database a command works on."""
     from slicedb.database import open

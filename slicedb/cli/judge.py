@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from slicedb.cli.common import db_option, open_db, rows_options
+from slicedb.cli.common import at_option, db_option, open_db, rows_options
 from slicedb.cli.output import write
 
 
@@ -19,6 +19,7 @@ from slicedb.cli.output import write
 @click.option("--metric", "metrics", multiple=True, metavar="NAME", help="Default: accuracy.")
 @click.option("--per-class", is_flag=True, help="One row a class as well.")
 @click.option("--no-predict", is_flag=True, help="Use what is predicted already.")
+@at_option
 def evaluate(
     models: tuple[str, ...], db: str | None, form: str, output: str | None, on: tuple[str, ...],
     metrics: tuple[str, ...], no_predict: bool, **options: Any,
@@ -29,6 +30,7 @@ def evaluate(
     Examples:
       slicedb evaluate food_v1 food_v2
       slicedb evaluate food_v2 --on night --metric accuracy --metric f1 -f csv
+      slicedb evaluate food_v2 --at release-3
     """
     options |= {"metrics": list(metrics)} if metrics else {}
     found = open_db(db).evaluate(list(models), list(on) or None, predict=not no_predict, **options)
@@ -43,14 +45,17 @@ def evaluate(
 @db_option
 @rows_options
 @click.option("--on", metavar="QUERY|SLICE", help="Default: every sample.")
-def confusion(model: str, db: str | None, form: str, output: str | None, on: str | None) -> None:
+@at_option
+def confusion(
+    model: str, db: str | None, form: str, output: str | None, on: str | None, at: str | None
+) -> None:
     """Show the confusion matrix: rows are the truth, columns the prediction.
 
     \b
     Example:
       slicedb confusion food_v2 --on night
     """
-    found = open_db(db).confusion(model, on)
+    found = open_db(db).confusion(model, on, at=at)
     if form == "table" and output is None:
         click.echo(str(found))
     else:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections import OrderedDict
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 
 from slicedb import schema
-from slicedb.query import Engine, Query
+from slicedb.errors import QueryError
+from slicedb.query import Engine, Query, split_at
 from slicedb.slices import Slice, Slices
-from slicedb.store import Store
+from slicedb.store import Past, Store
 
 if TYPE_CHECKING:
     from slicedb.commits import Commit, Commits
@@ -24,12 +26,16 @@ On: TypeAlias = "str | Query | Slice | np.ndarray | None"
 """What a verb works on: the name of a slice, a query text, a Query, a Slice, int64 keys, or None
 for every sample that is ok."""
 
+_MOMENTS = 3
+"""Commits kept open, each with its loaded columns."""
+
 
 class Asking:
     """Queries, slices and versions over one store."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
+        self._moments: OrderedDict[str, Self] = OrderedDict()
 
     @property
     def path(self) -> str:
@@ -37,7 +43,30 @@ class Asking:
         return self.store.path
 
     def __repr__(self) -> str:
-        return f"slicedb.open({self.path!r})"
+        at = f".at({self.store.title!r})" if self.store.title else ""
+        return f"slicedb.open({self.path!r}){at}"
+
+    def at(self, commit: str) -> Self:
+        """Return the database as it was at a commit: every verb that reads works on it.
+
+        A query, a slice's definition and members, predictions and embeddings are those of then;
+        what was made later is not there. Nothing can be written.
+
+        Args:
+            commit: an id or the start of one, a tag, or a branch.
+
+        Raises:
+            DatabaseError: there is no such commit.
+        """
+        found = self.commits.get(commit)
+        title = commit if commit in found.tags else found.id
+        slot = f"{found.id} {title}"
+        if slot not in self._moments:
+            self._moments[slot] = type(self)(Past(self.store, found.tables, title))
+            while len(self._moments) > _MOMENTS:
+                self._moments.popitem(last=False)
+        self._moments.move_to_end(slot)
+        return self._moments[slot]
 
     @cached_property
     def slices(self) -> Slices:
@@ -64,17 +93,27 @@ class Asking:
         """Parse and bind a query; nothing is read until its rows are asked for.
 
         Args:
-            text: a predicate or a SELECT.
+            text: a predicate or a SELECT. `AT 'commit'` at its end is the same as `at`.
             at: a commit, tag or branch to ask instead of the present state.
 
         Raises:
             QueryError: with the line, the column and the token.
+            DatabaseError: there is no such commit.
         """
-        return self.engine.query(text, at=self.commits.get(at).tables if at else None)
+        return self._asked(text, at)
 
-    def sql(self, text: str) -> pa.Table:
-        """Answer any SELECT as an Arrow table."""
-        return self.engine.sql(text)
+    def sql(self, text: str, *, at: str | None = None) -> pa.Table:
+        """Answer any SELECT as an Arrow table, of a commit if one is named."""
+        return self._asked(text, at, files=False).to_arrow()
+
+    def _asked(self, text: str, at: str | None, files: bool | None = None) -> Query:
+        asked, written = split_at(text)
+        if at and written and self.commits.get(at).id != self.commits.get(written).id:
+            raise QueryError(
+                f"The text asks AT '{written}', and at= is '{at}'.", "name one.", text=text
+            )
+        commit = written or at
+        return (self.at(commit) if commit else self).engine.query(asked, files=files)
 
     def encoder(self, name: str = "default") -> Encoder:
         """Return the encoder that made an embedding; opened once a process."""

@@ -30,6 +30,7 @@ class JudgeVerbs(ModelVerbs):
         slices: Sequence[str | Slice | Query] | None = None,
         *,
         predict: bool = True,
+        at: str | None = None,
         **options: Any,
     ) -> Evaluation:
         """Return the slice x model table of metrics with intervals.
@@ -38,10 +39,14 @@ class JudgeVerbs(ModelVerbs):
             models: one name or several.
             slices: names, texts or queries; None is every registered slice, after "all".
             predict: predict missing rows of registered models first.
+            at: a commit, tag or branch: its samples, labels, slices and predictions, of which
+                none are added.
             **options: see `slicedb.evaluate.evaluate`.
         """
         from slicedb.evaluate import evaluate
 
+        if at is not None:
+            return self.at(at).evaluate(models, slices, predict=False, **options)
         names = [models] if isinstance(models, str) else list(models)
         members = self._members(slices)
         if predict:
@@ -62,10 +67,12 @@ class JudgeVerbs(ModelVerbs):
             if self.models.can_load(name):
                 self.predict(name, union)
 
-    def confusion(self, model: str, on: On = None) -> Confusion:
-        """Return the confusion matrix of a model over a slice."""
+    def confusion(self, model: str, on: On = None, *, at: str | None = None) -> Confusion:
+        """Return the confusion matrix of a model over a slice, of a commit if one is named."""
         from slicedb.evaluate import confusion
 
+        if at is not None:
+            return self.at(at).confusion(model, on)
         return confusion(self.store, model, self.keys(on))
 
     def errors(self, model: str, on: On = None, *, tag: bool = False, **options: Any) -> Mistakes:

@@ -14,6 +14,8 @@ from slicedb.errors import EmbeddingError
 from slicedb.models import Model, Preprocessing
 
 _TEXTS = 256
+_IDEAS = 10_000
+"""Prompts whose vectors are kept."""
 
 
 class Encoder(Model):
@@ -56,6 +58,7 @@ class Encoder(Model):
         self.note = note
         self._clip, self._tokenizer, self._device = clip, tokenizer, device
         self._preprocessing = preprocessing
+        self._ideas: dict[tuple[str, tuple[str, ...]], np.ndarray] = {}
 
     @property
     def dim(self) -> int:
@@ -153,8 +156,13 @@ class Encoder(Model):
                 f"The template {wrong[0]!r} has no {{}}." if wrong else "There are no templates.",
                 'write "a photo of {}."',
             )
-        mean = self.encode_texts(wordings(text, chosen)).mean(axis=0)
-        return np.asarray(mean / np.linalg.norm(mean), dtype=np.float32)
+        slot = (text, chosen)
+        if slot not in self._ideas:  # kept here, so that every version of a table shares it
+            if len(self._ideas) >= _IDEAS:
+                self._ideas.clear()
+            mean = self.encode_texts(wordings(text, chosen)).mean(axis=0)
+            self._ideas[slot] = np.asarray(mean / np.linalg.norm(mean), dtype=np.float32)
+        return self._ideas[slot].copy()
 
     def __str__(self) -> str:
         return f"Encoder {self.name}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from slicedb.query.engine import Engine
 from slicedb.query.explain import Explanation
 from slicedb.query.query import Query
+from slicedb.query.text import split_at
 from slicedb.query.words import functions
 
-__all__ = ["Engine", "Explanation", "Query", "functions"]
+__all__ = ["Engine", "Explanation", "Query", "functions", "split_at"]

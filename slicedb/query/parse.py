@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from slicedb.errors import ParseError, QueryError, SandboxError
-from slicedb.query.text import Source, read
+from slicedb.query.text import Source, read, split_at
 
 Node: TypeAlias = dict[str, Any]
 
@@ -112,6 +112,10 @@ def _first_line(error: Exception) -> str:
 
 def _syntax_error(source: Source, answer: Node) -> QueryError:
     message = str(answer.get("error_message", "the text does not parse"))
+    if split_at(source.text)[1] is not None:
+        last = source.tokens[-2] if source.tokens[-1].text != b";" else source.tokens[-3]
+        hint = "a slice asks the present; ask with at= or --at, or freeze it."
+        raise source.error(ParseError, "AT cannot stand here.", hint, at=last.start)
     if any(token.text == b";" for token in source.tokens):
         return _more_than_one(source)
     first = source.tokens[_first(source)].word.decode(errors="replace") if source.tokens else ""

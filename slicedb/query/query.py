@@ -227,7 +227,9 @@ class Query:
         return True
 
     def __repr__(self) -> str:
-        return self.text or "SELECT * FROM samples"
+        shown = self.text or "SELECT * FROM samples"
+        title = self._engine.store.title
+        return f"{shown.rstrip()} AT '{title}'" if title else shown
 
     def _repr_html_(self) -> str:
         from slicedb.query.notebook import html

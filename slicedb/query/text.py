@@ -16,6 +16,7 @@ _STATEMENTS = {b"select", b"with", b"from"}
 _TRAILERS = {b"order", b"limit", b"offset", b"qualify"}
 _NAMED_USING = re.compile(rb"using\s*(?:=>|:=)", re.IGNORECASE)
 _WORD = re.compile(rb"[A-Za-z_0-9$\x80-\xff]+")
+_AT = re.compile(r"\bat\s*'", re.IGNORECASE)
 _DEEPEST = 300
 """Brackets in brackets; DuckDB's parser takes time with the square of it."""
 _Error = TypeVar("_Error", bound=QueryError)
@@ -137,6 +138,27 @@ def read(text: str, context: str = "") -> Source:
             shifts += [(length - 1 - len(token.text), token.start), (length, done)]
     sql = b"".join([*pieces, body[done:]])
     return Source(text, sql, bool(prefix), tuple(_tokens(sql)), tuple(shifts), context)
+
+
+def split_at(text: str) -> tuple[str, str | None]:
+    """Return a text without its last words `AT 'commit'`, and the commit.
+
+    >>> split_at("label = 'cat' LIMIT 3 AT 'clean'")
+    ("label = 'cat' LIMIT 3 ", 'clean')
+    >>> split_at("note = 'at night'")
+    ("note = 'at night'", None)
+    """
+    if not _AT.search(text) or "\0" in text:
+        return text, None
+    try:
+        body = text.encode()
+    except UnicodeEncodeError:
+        return text, None
+    tokens = [token for token in _tokens(body) if token.text != b";"]
+    if len(tokens) < 2 or tokens[-2].word != b"at" or not tokens[-1].text.startswith(b"'"):
+        return text, None
+    name = tokens[-1].text[1:-1].replace(b"''", b"'").decode()
+    return body[: tokens[-2].start].decode(), name
 
 
 def _depth(tokens: list[Token]) -> int:

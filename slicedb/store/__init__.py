@@ -5,7 +5,8 @@ which is also what LanceDB lists and opens. Every write goes through here, so th
 stable row ids, a declared primary key on `id`, and the same answer to a commit conflict.
 """
 
+from slicedb.store.past import Past
 from slicedb.store.software import software
 from slicedb.store.tables import Batches, Store
 
-__all__ = ["Batches", "Store", "software"]
+__all__ = ["Batches", "Past", "Store", "software"]

@@ -32,6 +32,7 @@ class Reader:
 
     def __init__(self, path: str, fs: pafs.FileSystem, root: str) -> None:
         self.path = path
+        self.title = ""  # the commit it is a view of, "" for the present
         self._fs = fs
         self._root = root
         self._lock = threading.RLock()

@@ -1,0 +1,95 @@
+"""A database as it was: the same readers, every table at one version, nothing written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn, TypeVar
+
+import pyarrow as pa
+
+from slicedb.errors import DatabaseError, UnknownTableError, did_you_mean
+from slicedb.store.tables import Store
+
+_T = TypeVar("_T")
+
+
+class Past(Store):
+    """All tables at the versions of one moment.
+
+    A table that has no version then was not there then, whatever was made later; so every answer
+    is that of a copy of the directory made at that moment.
+
+    Args:
+        store: the database of today.
+        tables: version of each table.
+        title: what errors and `repr` call the moment, for example "clean".
+    """
+
+    def __init__(self, store: Store, tables: Mapping[str, int], title: str) -> None:
+        super().__init__(store.path, store._fs, store._root)
+        self.title = title
+        self._present = store
+        self._tables = dict(tables)
+        self._opened: dict[tuple[str, int], Any] = {}
+
+    def names(self) -> list[str]:
+        """Return the names of the tables there were, sorted."""
+        return sorted(self._tables)
+
+    def has(self, name: str) -> bool:
+        """Return whether there was a table of that name."""
+        return name in self._tables
+
+    def dataset(self, name: str, version: int | None = None) -> Any:
+        """Return the `lance.LanceDataset` at its version of then, or at the one given.
+
+        Raises:
+            UnknownTableError: there was no such table.
+            DatabaseError: that version is gone.
+        """
+        if name not in self._tables:
+            hint = did_you_mean(name, self._tables, "tables")
+            raise UnknownTableError(f"No table '{name}' at '{self.title}'.", hint)
+        slot = (name, version or self._tables[name])
+        with self._lock:
+            if slot not in self._opened:
+                self._opened[slot] = self._present.dataset(*slot)
+            return self._opened[slot]
+
+    def version(self, name: str) -> int:
+        """Return the version number of a table then."""
+        return self._tables[name] if name in self._tables else int(self.dataset(name).version)
+
+    def versions(self) -> dict[str, int]:
+        """Return the version of every table then, by name."""
+        return dict(self._tables)
+
+    # --- nothing is written -------------------------------------------------------------------
+
+    def create(self, name: str, schema: pa.Schema) -> None:
+        """Leave a table that is there as it is; refuse to make another."""
+        if name not in self._tables:
+            self._refuse()
+
+    def drop(self, name: str) -> None:
+        """Refuse."""
+        self._refuse()
+
+    def unpin(self, name: str, tag: str) -> None:
+        """Refuse."""
+        self._refuse()
+
+    def sync(self) -> None:
+        """Do nothing: nothing was written."""
+
+    def _commit(self, name: str, write: Callable[[], _T]) -> _T:
+        self._refuse()
+
+    def _refuse(self) -> NoReturn:
+        raise DatabaseError(
+            f"This is the database as it was at '{self.title}', which cannot be changed.",
+            f"`slicedb checkout {self.title}` goes back there, or start a branch.",
+        )
+
+    def __repr__(self) -> str:
+        return f"Store({self.path!r}).at({self.title!r})"
