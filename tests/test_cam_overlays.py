@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 
+import numpy as np
 import pytest
 from fakes_models import fill, png
 from test_cam import plain
@@ -11,6 +13,7 @@ from test_cam import plain
 import slicedb
 from slicedb.cam import cam, overlay_of, overlays
 from slicedb.errors import CheckError, UnknownSampleError, UnknownTableError
+from slicedb.media import decode
 from slicedb.models import TorchClassifier
 from slicedb.schema import keys_of
 
@@ -50,3 +53,12 @@ def test_the_handle_gives_overlays_by_id_and_the_report_shows_them(
         db.cams.overlay("bad", "m")
     with pytest.raises(UnknownTableError, match="No maps of model 'mm'"):
         db.cams.overlay("0", "mm")
+
+
+def test_a_query_that_names_maps_shows_them(db: slicedb.Database) -> None:
+    db.cam("m", on="id <> '2'")
+    html = db.query("cam_border(m) >= 0")._repr_html_()
+    assert html.count("<img alt=") == 2
+    shown = html.split("base64,")[1].split("'")[0]
+    colours = np.asarray(decode(base64.b64decode(shown)), int).reshape(-1, 3)
+    assert np.ptp(colours[:, 0]) > 40  # the picture itself is of one colour

@@ -82,12 +82,18 @@ class Asking:
             encoder=self.encoder,
             allow_files=True,
             to_torch=self._to_torch,
+            overlays=self._overlays,
         )
 
     def _to_torch(self, keys: np.ndarray, **options: Any) -> SliceDataset:
         from slicedb.training import to_torch
 
         return to_torch(self.store, keys, **options)
+
+    def _overlays(self, model: str, keys: np.ndarray, side: int) -> list[Any]:
+        from slicedb.cam import overlays
+
+        return list(overlays(self.store, model, keys, side=side))
 
     def query(self, text: str = "", *, at: str | None = None) -> Query:
         """Parse and bind a query; nothing is read until its rows are asked for.

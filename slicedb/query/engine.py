@@ -85,6 +85,7 @@ class Engine:
         memory_limit: DuckDB's limit, for example "4GB".
         allow_files: whether image('file') may read files, where a call does not say.
         to_torch: makes a torch dataset of keys; `Query.to_torch` calls it.
+        overlays: gives the pictures of keys with a model's maps laid over them, for a notebook.
     """
 
     def __init__(
@@ -97,9 +98,11 @@ class Engine:
         memory_limit: str | None = None,
         allow_files: bool = False,
         to_torch: Callable[..., Any] | None = None,
+        overlays: Callable[..., Any] | None = None,
     ) -> None:
         self.store = store
         self.to_torch = to_torch
+        self.overlays = overlays
         self.allow_files = allow_files
         self.timeout = timeout
         self._slice_named = slice_named

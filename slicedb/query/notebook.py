@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import base64
 import html as escape
+import io
 from typing import TYPE_CHECKING, Any
 
 from slicedb.errors import SliceDBError
-from slicedb.schema import PREDICTIONS, SAMPLES
+from slicedb.schema import CAMS, PREDICTIONS, SAMPLES
 
 if TYPE_CHECKING:
     from slicedb.query.query import Query
@@ -37,7 +38,10 @@ def _cards(query: Query, found: Query, keys: Any) -> list[tuple[bytes, list[str]
     plan = query.plan()
     samples = store.take(SAMPLES, keys, ["id", "label"]).to_pylist()
     scores = found.scores()
-    models = sorted({e.model for r in plan.bound.everywhere() for e in r.extras})
+    named = {e.model for r in plan.bound.everywhere() for e in r.extras}
+    models = sorted(name for name in named if not name.startswith(CAMS))
+    looked = sorted(name.removeprefix(CAMS) for name in named if name.startswith(CAMS))
+    overlays = _overlays(query, looked, keys)
     cards = []
     for number, (_, data) in enumerate(store.read_images(keys)):
         row = samples[number]
@@ -49,8 +53,21 @@ def _cards(query: Query, found: Query, keys: Any) -> list[tuple[bytes, list[str]
             picture = media.thumbnail(data, _SIDE)
         except SliceDBError:
             picture = b""
-        cards.append((picture, lines))
+        cards.append((overlays.get(number, picture), lines))
     return cards
+
+
+def _overlays(query: Query, models: list[str], keys: Any) -> dict[int, bytes]:
+    """Return, as JPEG, the pictures with the first model's maps where the text names maps."""
+    if not models or query._engine.overlays is None:
+        return {}
+    found = {}
+    for number, picture in enumerate(query._engine.overlays(models[0], keys, _SIDE)):
+        if picture is not None:
+            out = io.BytesIO()
+            picture.save(out, "JPEG", quality=85)
+            found[number] = out.getvalue()
+    return found
 
 
 def _prediction(query: Query, model: str, key: int) -> str:

@@ -150,6 +150,38 @@ WORDS: tuple[Word, ...] = (
         most=2,
         named=OVERLAP_OPTIONS,
     ),
+    Word(
+        "cam_border",
+        "cam_border([model] [, width => share of each side])",
+        "FLOAT",
+        "Share in [0, 1] of what the model looked at (its stored grad-cam map) that lies in the "
+        "border of what it saw; the width is 1/7 where none is given. NULL without a map.",
+        "cam_border(m1, width => 0.25) > 0.5",
+        least=0,
+        named=("width", "model"),
+    ),
+    Word(
+        "cam_mass_in",
+        "cam_mass_in(x, y, w, h | ['label'] [, model => 'name'])",
+        "FLOAT",
+        "Share in [0, 1] of the map that lies in a box, in pixels of the picture, or in the "
+        "sample's annotated boxes (of a label). NULL without a map or a box.",
+        "cam_mass_in('car') < 0.2",
+        least=0,
+        most=4,
+        named=("model",),
+    ),
+    Word(
+        "cam_points_at",
+        "cam_points_at(x, y, w, h | ['label'] [, model => 'name'])",
+        "BOOLEAN",
+        "Whether the strongest cell of the map overlaps the box, or an annotated one (of a label): "
+        "the pointing game. NULL without a map or a box.",
+        "NOT cam_points_at('car')",
+        least=0,
+        most=4,
+        named=("model",),
+    ),
 )
 
 BY_NAME = {word.name: word for word in WORDS}

@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from slicedb.cam import cams_schema
 from slicedb.errors import UnknownSliceError, did_you_mean
 from slicedb.query import Engine
 from slicedb.schema import (
+    CAMS,
     EMBEDDINGS,
     PREDICTIONS,
     SAMPLES,
@@ -70,6 +72,15 @@ DETECTIONS = {
 }
 """Boxes of two detectors; d2 has not seen b1, neither has seen b2 and those after it but c1."""
 WEATHER = {"a1": "sunny", "a2": "rainy", "b1": "sunny", "c1": "foggy"}
+MAPS = {
+    "a1": [1.0, 0.0, 0.0, 1.0],
+    "a2": [0.2, 1.0, 0.0, 0.0],
+    "b1": [0.0, 0.0, 0.0, 1.0],
+    "b2": [0.0, 0.0, 0.0, 0.0],
+    "c1": [1.0, 1.0, 1.0, 1.0],
+}
+SHOWN = {"a2": [0.0, 0.0, 20.0, 20.0], "c1": [30.0, 0.0, 70.0, 20.0]}
+"""What a map covers; of the others it is the whole picture, 10 x its row by 20 pixels."""
 BROKEN = "e1"
 """A quarantined sample: status 'truncated'."""
 
@@ -141,7 +152,19 @@ def build(path: Path) -> Store:
     _predict(store, "m2", 5)
     for model in DETECTIONS:
         _detect(store, model)
+    _look(store)
     return store
+
+
+def _look(store: Store) -> None:
+    """Store what m1 looked at, as maps of 2 x 2 cells; the others have none, b2's is all zero."""
+    name, metadata = CAMS + "m1", {"slicedb:grid": "[2, 2]"}
+    schema = cams_schema(4).with_metadata(metadata)
+    rows = [
+        {"id": i, "key": int(keys_of([i])[0]), "map": MAPS[i], "shown": SHOWN.get(i)} for i in MAPS
+    ]
+    store.create(name, schema)
+    store.append(name, pa.Table.from_pylist(rows[::-1], schema=schema))
 
 
 def _attributes(name: str, n: int) -> list[str | None]:
