@@ -109,8 +109,8 @@ def _boxes(call: Call) -> list[Part]:
     if not call.positional:
         return [f'list_transform({objects}, lambda "~b": "~b".bbox)']
     label = call.span(call.positional[0])
-    chosen = [f'list_filter({objects}, lambda "~b": "~b".label = (', label, "))"]
-    return ["list_transform(", *chosen, ', lambda "~b": "~b".bbox)']
+    head = f'list_transform(list_filter({objects}, lambda "~b": "~b".label = ('
+    return [head, label, ')), lambda "~b": "~b".bbox)']
 
 
 def _shown(call: Call, info: TableInfo) -> str:
