@@ -7,6 +7,7 @@ table, since a join on string ids costs two to six times as much.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -72,6 +73,9 @@ SAMPLES_SCHEMA = pa.schema(
         pa.field("row_stamp", pa.int64()),  # fingerprint of what the source said of it
     ]
 )
+
+SEARCHED = "slicedb:search"
+"""Where the metadata of `samples` names the columns that are searched beside the caption."""
 
 IMAGES_SCHEMA = pa.schema([_ID, _KEY, pa.field("image", pa.large_binary())])
 
@@ -241,3 +245,12 @@ def keys_of(ids: Iterable[str]) -> np.ndarray:
 def content_of(sha256: Sequence[str | None]) -> np.ndarray:
     """Return int64 (n,): the first 60 bits of each hexadecimal digest, -1 where there is none."""
     return np.array([int(s[:15], 16) if s else NULL_KEY for s in sha256], dtype=np.int64)
+
+
+def searchable(metadata: dict[str, str]) -> tuple[str, ...]:
+    """Return the columns of `samples` that full text reads: the caption, and those marked.
+
+    >>> searchable({"slicedb:search": '["notes"]'})
+    ('caption', 'notes')
+    """
+    return ("caption", *json.loads(metadata.get(SEARCHED, "[]")))

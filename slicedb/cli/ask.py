@@ -19,6 +19,8 @@ from slicedb.cli.output import rows, write
 @click.option("--ids", is_flag=True, help="Print the ids alone, one a line.")
 @click.option("--columns", metavar="A,B", help="Columns to show, for a predicate.")
 @at_option
+@click.option("--approximate", is_flag=True,
+              help="Let ORDER BY similarity(...) DESC LIMIT k use the index.")  # fmt: skip
 @click.option("--file", "file", type=click.File(), help="Read the text from a file; - is stdin.")
 def query(
     text: str,
@@ -30,6 +32,7 @@ def query(
     ids: bool,
     columns: str | None,
     at: str | None,
+    approximate: bool,
     file: Any,
 ) -> None:
     """Ask in SQL, by text and by nearest neighbours, in one statement.
@@ -44,7 +47,7 @@ def query(
       slicedb query "v3.correct AND NOT v4.correct" --explain
     """
     database = open_db(db)
-    asked = database.query(file.read() if file else text, at=at)
+    asked = database.query(file.read() if file else text, at=at, approximate=approximate)
     if explain:
         click.echo(str(asked.explain()))
     elif count:

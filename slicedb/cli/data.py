@@ -105,6 +105,33 @@ def embed(db: str | None, **options: Any) -> None:
 
 
 @click.command()
+@db_option
+@click.option("--embedding", metavar="NAME", help="Build the approximate index of an embedding.")
+@click.option("--recall", type=click.FloatRange(0, 1, min_open=True), default=0.95,
+              show_default=True, help="Share of the 100 nearest it should find.")  # fmt: skip
+@click.option("--text", metavar="COLUMN", multiple=True,
+              help="Search this column beside the caption; may be repeated.")  # fmt: skip
+def index(db: str | None, embedding: str | None, recall: float, text: tuple[str, ...]) -> None:
+    """Build an index ahead: full text for search, or an approximate one for similarity.
+
+    search('words') works without, and builds its index when first asked. The approximate index
+    is used only by `query --approximate`, for ORDER BY similarity(...) DESC LIMIT k; its recall
+    is measured against the exact scan, printed, stored, and checked by `doctor`.
+
+    \b
+    Examples:
+      slicedb index
+      slicedb index --text notes --text title
+      slicedb index --embedding default --recall 0.98
+    """
+    database = open_db(db)
+    if text or embedding is None:
+        click.echo(str(database.index(text=text or None)))
+    if embedding is not None:
+        click.echo(str(database.index(embedding, recall=recall)))
+
+
+@click.command()
 @click.argument("on", metavar="QUERY|SLICE")
 @click.argument("label")
 @db_option
@@ -217,4 +244,4 @@ def export(on: str, dest: str, db: str | None, form: str | None) -> None:
     click.echo(str(open_db(db).export(on, dest, form=form)))
 
 
-COMMANDS = (ingest, compose, embed, export, relabel, tag, delete, info, doctor)
+COMMANDS = (ingest, compose, embed, index, export, relabel, tag, delete, info, doctor)

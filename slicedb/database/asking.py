@@ -95,31 +95,36 @@ class Asking:
 
         return list(overlays(self.store, model, keys, side=side))
 
-    def query(self, text: str = "", *, at: str | None = None) -> Query:
+    def query(self, text: str = "", *, at: str | None = None, approximate: bool = False) -> Query:
         """Parse and bind a query; nothing is read until its rows are asked for.
 
         Args:
             text: a predicate or a SELECT. `AT 'commit'` at its end is the same as `at`.
             at: a commit, tag or branch to ask instead of the present state.
+            approximate: whether `ORDER BY similarity(...) DESC LIMIT k` without conditions may
+                take its rows from the index that `index(embedding)` built; all else is exact.
 
         Raises:
             QueryError: with the line, the column and the token.
             DatabaseError: there is no such commit.
         """
-        return self._asked(text, at)
+        return self._asked(text, at, approximate=approximate)
 
     def sql(self, text: str, *, at: str | None = None) -> pa.Table:
         """Answer any SELECT as an Arrow table, of a commit if one is named."""
         return self._asked(text, at, files=False).to_arrow()
 
-    def _asked(self, text: str, at: str | None, files: bool | None = None) -> Query:
+    def _asked(
+        self, text: str, at: str | None, files: bool | None = None, approximate: bool = False
+    ) -> Query:
         asked, written = split_at(text)
         if at and written and self.commits.get(at).id != self.commits.get(written).id:
             raise QueryError(
                 f"The text asks AT '{written}', and at= is '{at}'.", "name one.", text=text
             )
         commit = written or at
-        return (self.at(commit) if commit else self).engine.query(asked, files=files)
+        engine = (self.at(commit) if commit else self).engine
+        return engine.query(asked, files=files, approximate=approximate)
 
     def encoder(self, name: str = "default") -> Encoder:
         """Return the encoder that made an embedding; opened once a process."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from slicedb.embedding import EmbedReport
     from slicedb.export import ExportReport
     from slicedb.ingest import IngestReport
+    from slicedb.query.nearby import IndexReport
+    from slicedb.query.search import TextReport
 
 
 class DataVerbs(Asking):
@@ -28,6 +31,7 @@ class DataVerbs(Asking):
         self._labels_changed()
         if options.get("delete_missing"):
             self.doctor(mend=True)  # vectors and predictions of what was removed
+        self._texts_changed()
         return report
 
     def embed(
@@ -37,8 +41,43 @@ class DataVerbs(Asking):
         from slicedb.embedding import embed
 
         report = embed(self.store, model=model, pretrained=pretrained, **options)
+        if report.embedded:
+            self.engine.nearby.extend(report.name, replaced=bool(options.get("replace")))
         self.store.sync()
         return report
+
+    def index(
+        self,
+        embedding: str | None = None,
+        *,
+        text: Sequence[str] | None = None,
+        recall: float = 0.95,
+    ) -> IndexReport | TextReport:
+        """Build an index ahead: an approximate one of an embedding, else that of `search`.
+
+        `search` finds its texts without this; it takes the time at the first search instead. The
+        approximate index is asked by `query(..., approximate=True)` alone.
+
+        Args:
+            embedding: the embedding to index; None indexes texts.
+            text: the text columns that `search` reads beside the caption, from now on; None
+                leaves them as they are.
+            recall: the share of the 100 nearest that a query of the approximate index should find.
+
+        Raises:
+            DatabaseError: there is no such text column.
+            EmbeddingError: there is no such embedding, or it is too small for an index.
+        """
+        from slicedb.query.search import TextSearch, mark
+
+        if embedding is not None:
+            found: IndexReport | TextReport = self.engine.nearby.build(embedding, recall)
+        else:
+            if text is not None:
+                mark(self.store, text)
+            found = TextSearch(self.store).ensure()
+        self.store.sync()
+        return found
 
     def compose(self, folder: str | os.PathLike[str], **options: Any) -> IngestReport:
         """Compose test pictures from templates: every foreground, background and extra.
@@ -49,6 +88,7 @@ class DataVerbs(Asking):
 
         report = compose(self.store, folder, **options)
         self._labels_changed()
+        self._texts_changed()
         return report
 
     def relabel(self, on: On, label: str | None) -> int:
@@ -95,6 +135,7 @@ class DataVerbs(Asking):
             if name == schema.IMAGES or name.startswith(schema.PER_SAMPLE):
                 self.store.delete(name, ids)
         self.store.delete(schema.SAMPLES, ids)
+        self._texts_changed()
         self.store.sync()
         return len(ids)
 
@@ -112,8 +153,31 @@ class DataVerbs(Asking):
 
             refresh(self.store)
 
+    def _texts_changed(self) -> None:
+        from slicedb.query.search import TextSearch
+
+        TextSearch(self.store).refresh()
+
     def doctor(self, *, mend: bool = False) -> list[Finding]:
-        """Look for fragmented tables, orphaned rows, duplicates and lost images."""
+        """Look for fragmented tables, orphaned rows, duplicates, lost images and poor indexes."""
         from slicedb.doctor import examine
 
-        return examine(self.store, mend=mend)
+        return examine(self.store, mend=mend) + self._poor_indexes(mend)
+
+    def _poor_indexes(self, mend: bool) -> list[Finding]:
+        """Measure every approximate index against a scan."""
+        from slicedb.doctor import Finding
+
+        found = []
+        for name in self.store.names():
+            embedding = name.removeprefix(schema.EMBEDDINGS)
+            measured = self.engine.nearby.check(embedding) if embedding != name else None
+            if measured is None or not measured.is_poor:
+                continue
+            if mend:
+                self.engine.nearby.build(embedding, measured.wanted)
+            n = round(100 * (1 - measured.recall))
+            problem = f"% of the {measured.k} nearest missed by the index"
+            advice = f"`slicedb index --embedding {embedding}` builds it anew"
+            found.append(Finding(name, problem, n, advice, mended=mend))
+        return found

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from slicedb.errors import BindError, SandboxError, did_you_mean
-from slicedb.query import cams, objects
+from slicedb.query import cams, objects, textcalls
 from slicedb.query.catalog import quote
 from slicedb.query.parse import Node
 from slicedb.query.scope import Bound, Edit, Part, Relation, Scope, SubQuery, Target, Term
@@ -252,6 +252,8 @@ _BINDERS: dict[str, Callable[[Call], None]] = {
     "similarity": _similarity,
     "matches": _matches,
     "nearest": _nearest,
+    "search": textcalls.search,
+    "fuse": textcalls.fuse,
     "in_slice": _in_slice,
     "has_tag": _has_tag,
     "in_split": _in_split,

@@ -18,11 +18,13 @@ from slicedb.query.bind import Binder
 from slicedb.query.boxes import MATCHED
 from slicedb.query.catalog import Catalog, TableInfo, duckdb_types
 from slicedb.query.meaning import Meaning
+from slicedb.query.nearby import Nearby
 from slicedb.query.order import add_order
 from slicedb.query.parse import Node, parse
 from slicedb.query.plan import Plan
 from slicedb.query.run import Runner, run_sql
 from slicedb.query.scope import ROW, Bound, Frame, Pool, Relation
+from slicedb.query.search import TextSearch
 from slicedb.query.tables import HotTables
 from slicedb.query.vectors import Vectors
 from slicedb.query.write import Writer
@@ -114,9 +116,16 @@ class Engine:
         self.tables = HotTables(store, self._connection)
         self.vectors = Vectors(store)
         self.meaning = Meaning(self.vectors, encoder)
+        self.search = TextSearch(store)
+        self.nearby = Nearby(store, self.vectors, encoder)
 
     def query(
-        self, text: str | Query, *, at: dict[str, int] | None = None, files: bool | None = None
+        self,
+        text: str | Query,
+        *,
+        at: dict[str, int] | None = None,
+        files: bool | None = None,
+        approximate: bool = False,
     ) -> Query:
         """Return a query, parsed and bound; no row is read.
 
@@ -124,6 +133,8 @@ class Engine:
             text: a predicate over samples or a SELECT; a query is taken as its text.
             at: versions of tables to ask; the others are asked at their latest.
             files: whether image('file') may read files; None asks `allow_files`.
+            approximate: whether `ORDER BY similarity(...) DESC LIMIT k` may take its rows from an
+                approximate index, where there is one; nothing else ever does.
 
         Raises:
             ParseError, BindError, SandboxError: as `slicedb.errors` says, with the place.
@@ -133,7 +144,7 @@ class Engine:
         if isinstance(text, Query):
             files, at, text = files or text.files, at if at is not None else text.at, text.text
         files = self.allow_files if files is None else files
-        found = Query(self, text, at=at, files=files)
+        found = Query(self, text, at=at, files=files, approximate=approximate)
         found.plan()
         return found
 
@@ -141,9 +152,15 @@ class Engine:
         """Run any query and return its result."""
         return self.query(text, at=at, files=files).to_arrow()
 
-    def plan(self, text: str, at: dict[str, int] | None = None, files: bool = False) -> Plan:
+    def plan(
+        self,
+        text: str,
+        at: dict[str, int] | None = None,
+        files: bool = False,
+        approximate: bool = False,
+    ) -> Plan:
         """Return the plan of a text; plans are kept while tables and slices stay as they are."""
-        slot = (text, tuple(sorted((at or {}).items())), files)
+        slot = (text, tuple(sorted((at or {}).items())), files, approximate)
         with self._lock:
             found = self._plans.get(slot)
             if found is not None and self._is_current(found, at):
@@ -151,7 +168,8 @@ class Engine:
             catalog = Catalog(self.store, at, self._infos)
             pool = Pool(catalog, files=files)
             bound = self._bind(text, pool, ())
-            plan = self._prune(Plan(text, bound, pool, self._columns(bound, pool)))
+            columns = self._columns(bound, pool)
+            plan = self._prune(Plan(text, bound, pool, columns, approximate=approximate))
             if len(self._plans) >= _PLANS:
                 del self._plans[next(iter(self._plans))]
             self._plans[slot] = plan

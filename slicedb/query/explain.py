@@ -32,7 +32,7 @@ def explain(engine: Engine, plan: Plan, run: bool) -> Explanation:
             lines.append(f"  {name} ({kind})")
     if plan.terms:
         lines += ["meaning", *(f"  {term}  on {term.embedding}" for term in plan.terms)]
-        lines += [f"  {_strategy(plan)}"]
+        lines += [f"  {_strategy(engine, plan)}"]
     if run:
         started = time.perf_counter()
         runner = engine.run(plan)
@@ -54,13 +54,32 @@ def _reads(relation: Relation, plan: Plan) -> str:
     return f"{relation.table.name} @ {relation.table.version}{seen}: {shown}{late}"
 
 
-def _strategy(plan: Plan) -> str:
+def _strategy(engine: Engine, plan: Plan) -> str:
+    if plan.approximate:
+        said = _index(engine, plan)
+        if said:
+            return said
     if plan.top_k is not None:
         first = "the SQL part first, then " if plan.conditions else ""
         return f"{first}the best {plan.top_k.k:,} of {plan.top_k.term}, exact"
     if plan.prunes and plan.conditions:
         return "the SQL part first; scores for its rows alone when it leaves few, exact"
     return "scores for all samples in one pass, exact"
+
+
+def _index(engine: Engine, plan: Plan) -> str:
+    term = plan.indexed
+    if term is None:
+        return "exact: an index names the best k alone, without conditions"
+    info = plan.pool.catalog.embedding(term.embedding)
+    about = engine.nearby.about(info.name, info.version)
+    if about is None:
+        return "exact: there is no index of this version; `slicedb index --embedding` builds it"
+    return (
+        f"about the best {plan.top_k.k:,} by an index, recall@{about.k} {about.recall:.3f}"
+        if (plan.top_k)
+        else ""
+    )
 
 
 def _step(step: Step) -> str:

@@ -111,6 +111,11 @@ class Meaning:
             found[term] = values
         return found
 
+    def direction(self, term: Term, catalog: Catalog) -> np.ndarray:
+        """Return float32 (d,), unit length: what a term of similarity multiplies vectors with."""
+        info = catalog.embedding(term.embedding)
+        return self._direction(term, info, self._vectors.matrix(info))
+
     def _direction(self, term: Term, info: TableInfo, matrix: Matrix) -> np.ndarray:
         """Return float32 (d,): the mean of the targets, unit length."""
         parts = [self._target(term.embedding, target, info, matrix) for target in term.targets]

@@ -7,14 +7,18 @@ from functools import cached_property
 from typing import Any
 
 from slicedb.query.parse import Node
-from slicedb.query.scope import Bound, Pool, Term
+from slicedb.query.scope import Bound, Pool, Search, Term
+from slicedb.query.words import WINDOWED
+
+_RANKED = ("similarity", "search")
+"""Kinds of terms whose best k can be found without the others."""
 
 
 @dataclass(frozen=True)
 class TopK:
     """`ORDER BY similarity(...) DESC LIMIT k`: only the best k, and ties, need to be seen."""
 
-    term: Term
+    term: Term | Search
     k: int
     alone: bool
     """Whether nothing else orders or is shown, so that the scores are the whole answer."""
@@ -33,6 +37,8 @@ class Plan:
     """Places of the parts of WHERE, joined by AND, that speak of no meaning."""
     filtered_by_meaning: bool = False
     """Whether WHERE has other parts than those."""
+    approximate: bool = False
+    """Whether the best k may come from an approximate index."""
 
     @property
     def is_rows(self) -> bool:
@@ -49,8 +55,8 @@ class Plan:
         return own | {name for name, _ in self.columns if name.startswith("~")}
 
     @property
-    def terms(self) -> dict[Term, str]:
-        """Terms of meaning, to their columns of scores."""
+    def terms(self) -> dict[Term | Search, str]:
+        """Terms of meaning and of full text, to their columns of scores."""
         return self.pool.terms
 
     @cached_property
@@ -69,11 +75,11 @@ class Plan:
             return None
         modifiers = {m["type"]: m for m in tree["modifiers"]}
         order, limit = modifiers.get("ORDER_MODIFIER"), modifiers.get("LIMIT_MODIFIER")
-        if not order or not limit or _has_window(tree["select_list"]):
+        if not order or not limit or _has_window([tree["select_list"], tree["modifiers"]]):
             return None
         first = order["orders"][0]
         term = self._ordering(first["expression"])
-        if term is None or term.kind != "similarity" or first["type"] != "DESCENDING":
+        if term is None or term.kind not in _RANKED or first["type"] != "DESCENDING":
             return None
         if first["null_order"] == "NULLS_FIRST" or limit["limit_type"] != "ROW_COUNT":
             return None
@@ -84,7 +90,19 @@ class Plan:
         alone = stars and len(order["orders"]) == 1 and not sizes[1]
         return TopK(term, sum(size or 0 for size in sizes), alone)
 
-    def _ordering(self, expression: Node) -> Term | None:
+    @property
+    def indexed(self) -> Term | None:
+        """The term whose best k an approximate index may name, or None.
+
+        Within a filter an index finds a third to a half of what is right, so it is asked only where
+        nothing but the order chooses.
+        """
+        found = self.top_k
+        if not self.approximate or found is None or self.conditions:
+            return None
+        return found.term if isinstance(found.term, Term) else None
+
+    def _ordering(self, expression: Node) -> Term | Search | None:
         """Return the term an ORDER BY entry is, itself or by the name it has in the SELECT."""
         if expression["class"] == "COLUMN_REF" and len(expression["column_names"]) == 1:
             alias = expression["column_names"][0].lower()
@@ -127,4 +145,6 @@ def _has_window(value: Any) -> bool:
         return any(map(_has_window, value))
     if not isinstance(value, dict):
         return False
+    if value.get("class") == "FUNCTION" and value["function_name"].lower() in WINDOWED:
+        return True
     return value.get("class") == "WINDOW" or any(map(_has_window, value.values()))

@@ -32,16 +32,23 @@ class Query:
     """
 
     def __init__(
-        self, engine: Engine, text: str, *, at: dict[str, int] | None = None, files: bool = False
+        self,
+        engine: Engine,
+        text: str,
+        *,
+        at: dict[str, int] | None = None,
+        files: bool = False,
+        approximate: bool = False,
     ) -> None:
         self._engine = engine
         self.text = text
         self.at = at
         self.files = files
+        self.approximate = approximate
 
     def plan(self) -> Plan:
         """Return the plan, bound to the schema as it is now."""
-        return self._engine.plan(self.text, self.at, self.files)
+        return self._engine.plan(self.text, self.at, self.files, self.approximate)
 
     @property
     def is_rows(self) -> bool:
@@ -185,6 +192,7 @@ class Query:
     # --- algebra ------------------------------------------------------------------------------
 
     def _with(self, text: str, other: Query | None = None) -> Query:
+        """Return a query made of this one; it is exact, since it decides who is in it."""
         files = self.files or (other is not None and other.files)
         return self._engine.query(text, at=self.at, files=files)
 

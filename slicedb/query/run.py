@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +18,7 @@ import pyarrow as pa
 from slicedb.errors import BindError, ParseError, QueryError, QueryTimeoutError, did_you_mean
 from slicedb.query.meaning import at_least_best, register
 from slicedb.query.plan import Plan
-from slicedb.query.scope import ROW, Bound, Frame
+from slicedb.query.scope import ROW, Bound, Frame, Search, Term
 from slicedb.query.write import Writer, Written
 
 if TYPE_CHECKING:
@@ -132,9 +133,14 @@ class Runner:
         rows = self._candidates(frame, cursor, total)
         started = time.perf_counter()
         keys, visible = engine.tables.keys(samples), engine.tables.visible(samples)
-        values = engine.meaning.score(
-            list(plan.terms), plan.pool.catalog, keys, rows, visible, self._clock.check
-        )
+        check, catalog = self._clock.check, plan.pool.catalog
+        meanings = [term for term in plan.terms if isinstance(term, Term)]
+        searches = [term for term in plan.terms if isinstance(term, Search)]
+        places = partial(engine.tables.places, samples)
+        values: dict[Any, np.ndarray] = {
+            **engine.meaning.score(meanings, catalog, keys, rows, visible, check),
+            **engine.search.score(searches, catalog.samples, places, total, rows, check),
+        }
         scored = total if rows is None else len(rows)
         how = "score all samples" if rows is None else "score the candidates"
         self._note(f"{how}, {len(plan.terms)} terms in one pass", scored, started)
@@ -151,6 +157,8 @@ class Runner:
     def _candidates(self, frame: Frame, cursor: Any, total: int) -> np.ndarray | None:
         """Return the rows the SQL part leaves when they are few, else None."""
         plan, bound = self._plan, self._plan.bound
+        if plan.indexed is not None:
+            return self._indexed(plan.indexed)
         if not plan.prunes or not plan.conditions:
             return None
         writer = Writer(replace(frame, scored=False, ordered=False), self._engine.types_of)
@@ -163,6 +171,24 @@ class Runner:
             return None
         ordered: np.ndarray = np.sort(rows)
         return ordered
+
+    def _indexed(self, term: Term) -> np.ndarray | None:
+        """Return the rows an approximate index names, None where it has too few of them."""
+        plan, engine = self._plan, self._engine
+        assert plan.top_k is not None and plan.bound.top is not None
+        info = plan.pool.catalog.embedding(term.embedding)
+        samples = engine.tables.samples(plan.pool.catalog.samples)
+        started = time.perf_counter()
+        target = engine.meaning.direction(term, plan.pool.catalog)
+        found = engine.nearby.candidates(info.name, info.version, target, plan.top_k.k)
+        if found is None:
+            return None
+        rows = engine.tables.places(samples, found)
+        rows = np.sort(rows[rows >= 0])
+        if not plan.bound.top.unfiltered:
+            rows = rows[engine.tables.visible(samples)[rows]]
+        self._note("ask the approximate index", len(rows), started)
+        return rows if len(rows) >= plan.top_k.k else None
 
     def _answer(
         self, columns: dict[str, np.ndarray], rows: np.ndarray, keys: np.ndarray
@@ -251,7 +277,7 @@ def _translate(error: Exception, offset: int, written: Written, bound: Bound) ->
     about: dict[str, Any] = {}
     with contextlib.suppress(ValueError):
         about = json.loads(text[text.index("{") :])
-    message = str(about.get("exception_message") or text).strip().split("\n")[0].rstrip(".")
+    message = str(about.get("exception_message") or text).strip().split("\n")[0].rstrip(".!")
     kind = str(about.get("exception_type") or type(error).__name__)
     position = str(about.get("position", ""))
     place = written.locate(int(position) - offset) if position.isdigit() else None
@@ -261,6 +287,8 @@ def _translate(error: Exception, offset: int, written: Written, bound: Bound) ->
         name = str(about.get("name", ""))
         message = f"No column '{name}'"
         hint = _column_hint(name, about, bound)
+    elif "cannot contain window functions" in message:
+        hint = "they, and fuse, rank the rows that WHERE leaves: use them in ORDER BY or QUALIFY."
     elif "Interrupt" in kind:
         return QueryTimeoutError("The query was interrupted.")
     return source.error(_KINDS.get(kind, QueryError), f"{message}.", hint, at=at)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import ClassVar, Literal, TypeAlias
 
 import numpy as np
 
@@ -43,6 +43,24 @@ class Term:
             repr(t.value) if t.kind == "text" else f"{t.kind}({t.value!r})" for t in self.targets
         )
         return f"{self.kind}({shown}{f', {self.k}' if self.k else ''})"
+
+
+@dataclass(frozen=True)
+class Search:
+    """One term of full text; its values are BM25, null where no word is found."""
+
+    words: str
+    columns: tuple[str, ...]
+
+    kind: ClassVar = "search"
+
+    @property
+    def embedding(self) -> str:
+        """What it is computed on, for the plan that `explain` shows."""
+        return ", ".join(self.columns)
+
+    def __str__(self) -> str:
+        return f"search({self.words!r})"
 
 
 @dataclass(frozen=True)
@@ -238,8 +256,8 @@ class Bound:
     """Whether the text mentions `status`, and so sees quarantined samples too."""
     narrows: bool = False
     """Whether the outermost SELECT shows `*` of `top`, so that it can be run narrow."""
-    meanings: dict[int, Term] = field(default_factory=dict)
-    """Place of each call of similarity, matches or nearest to its term."""
+    meanings: dict[int, Term | Search] = field(default_factory=dict)
+    """Place of each call of similarity, matches, nearest or search to its term."""
     parts: list[Bound] = field(default_factory=list)
     """The live slices inside."""
 
@@ -261,7 +279,7 @@ class Pool:
     """What a text and the slices inside it share."""
 
     catalog: Catalog
-    terms: dict[Term, str] = field(default_factory=dict)
+    terms: dict[Term | Search, str] = field(default_factory=dict)
     """Term to the name of its column of scores."""
     frozen: dict[str, np.ndarray] = field(default_factory=dict)
     """Registered table to the keys of a frozen slice."""

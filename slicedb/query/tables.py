@@ -38,6 +38,8 @@ class Loaded:
     columns: set[str] = field(default_factory=set)
     rows: int = 0
     keys: np.ndarray | None = None
+    order: np.ndarray | None = None
+    """The rows in the order of their keys."""
     visible: np.ndarray | None = None
     ids: pa.ChunkedArray | None = None
     used: float = 0.0
@@ -201,6 +203,20 @@ class HotTables:
             if state.keys is None:
                 state.keys = self._column(name, "key").astype(np.int64)
             return state.keys
+
+    def places(self, name: str, keys: np.ndarray) -> np.ndarray:
+        """Return int64 (m,): the row of each key in a loaded samples table, -1 where none is."""
+        stored = self.keys(name)
+        with self._lock:
+            state = self._loaded[name]
+            if state.order is None:
+                state.order = np.argsort(stored, kind="stable")
+            order = state.order
+        if not len(order):
+            return np.full(len(keys), -1, dtype=np.int64)
+        at = np.minimum(np.searchsorted(stored, keys, sorter=order), len(order) - 1)
+        found: np.ndarray = np.where(stored[order[at]] == keys, order[at], -1)
+        return found
 
     def ids(self, name: str, version: int) -> pa.ChunkedArray:
         """Return the ids of a loaded samples table, in its order."""

@@ -14,7 +14,9 @@ UNFILTERED = b"SELECT * FROM samples "
 
 _STATEMENTS = {b"select", b"with", b"from"}
 _TRAILERS = {b"order", b"limit", b"offset", b"qualify"}
-_NAMED_USING = re.compile(rb"using\s*(?:=>|:=)", re.IGNORECASE)
+_KEYWORDS = (b"using", b"column")
+"""Names of options that SQL keeps for itself; before `=>` they get quotes."""
+_NAMED = re.compile(rb"\w+\s*(?:=>|:=)")
 _WORD = re.compile(rb"[A-Za-z_0-9$\x80-\xff]+")
 _AT = re.compile(r"\bat\s*'", re.IGNORECASE)
 _DEEPEST = 300
@@ -47,7 +49,7 @@ class Source:
     text: str
     """What the user wrote."""
     sql: bytes
-    """What is parsed: a predicate gets its SELECT, `using =>` its quotes."""
+    """What is parsed: a predicate gets its SELECT, `using =>` and `column =>` their quotes."""
     is_predicate: bool
     """Whether the text is a predicate over samples and not a whole SELECT."""
     tokens: tuple[Token, ...]
@@ -131,7 +133,7 @@ def read(text: str, context: str = "") -> Source:
     prefix = _prefix(tokens)
     pieces, shifts, done = [prefix], [(len(prefix), 0)], 0
     for token in tokens:
-        if token.word == b"using" and _NAMED_USING.match(body, token.start):
+        if token.word in _KEYWORDS and _NAMED.match(body, token.start):
             pieces += [body[done : token.start], b'"', body[token.start : token.end], b'"']
             done = token.end
             length = sum(map(len, pieces))

@@ -145,6 +145,26 @@ class Vectors:
             self._fill(info, keys, vectors)
             return Matrix(keys, vectors)
 
+    def adopt(self, name: str, before: int, after: int) -> None:
+        """Take the matrix of one version for the next: what was added holds no vectors.
+
+        Args:
+            name: the embeddings table.
+            before: a version.
+            after: the version after it; any other is left alone, since it may hold others' writes.
+        """
+        if after != before + 1:
+            return
+        with self._lock:
+            matrix = self._open.get((name, before))
+            if matrix is not None:
+                self._open[name, after] = matrix
+        home = self._store.cache_dir / "vectors"
+        with contextlib.suppress(OSError):
+            shutil.copytree(
+                home / f"{name}@{before}", home / f"{name}@{after}", copy_function=os.link
+            )
+
     def _empty(self, info: TableInfo, folder: Path | None) -> tuple[np.ndarray, np.ndarray]:
         shape = (self._store.count(info.name, info.version), info.types["vector"].list_size)
         if folder is None or not shape[0]:

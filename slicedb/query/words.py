@@ -69,6 +69,28 @@ WORDS: tuple[Word, ...] = (
         named=("using",),
     ),
     Word(
+        "search",
+        "search('words' [, column => 'name'])",
+        "FLOAT",
+        "How well the sample's texts fit the words: BM25, higher is better, NULL where none of the "
+        "words is found. Words are stemmed and folded to ASCII, stop words are left out; words in "
+        "double quotes are a phrase. Reads the caption and the columns marked with `slicedb index "
+        "--text`, or one column.",
+        "search('red pictures') IS NOT NULL",
+        named=("column",),
+    ),
+    Word(
+        "fuse",
+        "fuse(score, score, ... [, k => 60])",
+        "DOUBLE",
+        "Several scores as one, whatever their scales: the sum of 1 / (k + rank) over them, each "
+        "rank from the highest (reciprocal rank fusion). A NULL score adds nothing. A window "
+        "function: it stands in SELECT, ORDER BY and QUALIFY.",
+        "ORDER BY fuse(similarity('red'), search('a red picture')) DESC LIMIT 3",
+        most=ANY,
+        named=("k",),
+    ),
+    Word(
         "image",
         "image('file')",
         "target",
@@ -188,6 +210,9 @@ BY_NAME = {word.name: word for word in WORDS}
 
 TARGETS = frozenset({"image", "sample"})
 """Words that stand only inside similarity and nearest."""
+
+WINDOWED = frozenset({"fuse"})
+"""Words that rank the rows of the result, and so need to see them all."""
 
 FORBIDDEN = frozenset(
     {

@@ -8,5 +8,6 @@ stable row ids, a declared primary key on `id`, and the same answer to a commit 
 from slicedb.store.past import Past
 from slicedb.store.software import software
 from slicedb.store.tables import Batches, Store
+from slicedb.store.textindex import TextIndex
 
-__all__ = ["Batches", "Past", "Store", "software"]
+__all__ = ["Batches", "Past", "Store", "TextIndex", "software"]

@@ -300,7 +300,7 @@ class Store(Reader):
             dataset = self.dataset(name)
             if "id" not in dataset.schema.names or dataset.count_rows() < _INDEX_AT:
                 return
-            if any(index["fields"] == ["id"] for index in dataset.list_indices()):
+            if any(index.field_names == ["id"] for index in dataset.describe_indices()):
                 dataset.optimize.optimize_indices()
             else:
                 dataset.create_scalar_index("id", "BTREE")
