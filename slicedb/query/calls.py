@@ -10,7 +10,7 @@ from slicedb.errors import BindError, SandboxError, did_you_mean
 from slicedb.query import cams, objects, textcalls
 from slicedb.query.catalog import quote
 from slicedb.query.parse import Node
-from slicedb.query.scope import Bound, Edit, Part, Relation, Scope, SubQuery, Target, Term
+from slicedb.query.scope import Bound, Edit, Part, Relation, Scope, Search, SubQuery, Target, Term
 from slicedb.query.text import Token
 from slicedb.query.words import BY_NAME
 
@@ -95,6 +95,15 @@ class Call:
     def anchor(self) -> Relation:
         """Return the samples relation the call speaks of."""
         return self.binder.anchor(self.node, self.scope)
+
+    def scores(self, term: Term | Search) -> str:
+        """Note a term and return its column of scores."""
+        anchor, pool = self.anchor(), self.binder.pool
+        self.binder.bound.meanings[int(self.node["query_location"])] = term
+        slot = pool.terms.setdefault(term, f"~t{len(pool.terms)}")
+        if slot not in anchor.sample.slots:
+            anchor.sample.slots.append(slot)
+        return anchor.of_sample(slot)
 
 
 def _spans(tokens: tuple[Token, ...], start: int) -> tuple[int, list[tuple[int, int]]]:
@@ -182,14 +191,7 @@ def _check_file(call: Call, path: str, argument: Node) -> None:
 
 def _term(call: Call, kind: Any, targets: list[Target], k: int = 0) -> str:
     """Note a term of meaning and return its column."""
-    anchor = call.anchor()
-    term = Term(kind, tuple(targets), _embedding(call), k)
-    pool = call.binder.pool
-    call.binder.bound.meanings[int(call.node["query_location"])] = term
-    slot = pool.terms.setdefault(term, f"~t{len(pool.terms)}")
-    if slot not in anchor.sample.slots:
-        anchor.sample.slots.append(slot)
-    return anchor.of_sample(slot)
+    return call.scores(Term(kind, tuple(targets), _embedding(call), k))
 
 
 def _similarity(call: Call) -> None:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from slicedb.errors import did_you_mean
-from slicedb.query.catalog import quote
 from slicedb.query.scope import Part, Search
 from slicedb.schema import searchable
 
@@ -21,13 +20,7 @@ def search(call: Call) -> None:
     if words.count('"') % 2:
         hint = "a phrase stands between two, as in search('\"red car\"')."
         raise call.error("A double quote is left open.", call.positional[0], hint)
-    anchor, pool = call.anchor(), call.binder.pool
-    term = Search(words, _columns(call))
-    call.binder.bound.meanings[int(call.node["query_location"])] = term
-    slot = pool.terms.setdefault(term, f"~t{len(pool.terms)}")
-    if slot not in anchor.slots:
-        anchor.slots.append(slot)
-    call.replace(f"{quote(anchor.alias)}.{quote(slot)}")
+    call.replace(call.scores(Search(words, _columns(call))))
 
 
 def _columns(call: Call) -> tuple[str, ...]:

@@ -84,5 +84,8 @@ def _check_error(engine: Any, case: Case) -> None:
     assert case.wants.get("hint", "") in str(error)
 
 
-def test_there_are_many_cases() -> None:
-    assert len(read_cases()) >= 100
+def test_there_are_many_cases_right_and_wrong() -> None:
+    wants = [case.values[0].wants for case in read_cases()]
+    assert len(wants) >= 200
+    assert sum("error" in want for want in wants) >= 80
+    assert sum("error" not in want for want in wants) >= 120

@@ -159,3 +159,23 @@ SELECT x.label FROM samples s
 -- case: at in a query
 -- error: BindError 1:15
 SELECT * FROM samples AT (VERSION => 1)
+-- case: a search of a column that is not there
+-- error: BindError 1:25 ''wether''
+-- hint: did you mean 'weather'
+search('red', column => 'wether') IS NOT NULL
+-- case: a search of numbers
+-- error: BindError 1:25 ''lux''
+-- hint: text columns:
+search('red', column => 'lux') IS NOT NULL
+-- case: a phrase left open
+-- error: BindError 1:8 ''"red car''
+-- hint: a phrase stands between two
+search('"red car') IS NOT NULL
+-- case: fused scores in a filter
+-- error: BindError
+-- hint: ORDER BY or QUALIFY
+fuse(similarity('red')) > 0.01
+-- case: a fuse with a negative k
+-- error: BindError 1:39
+-- hint: fuse(score
+ORDER BY fuse(similarity('red'), k => -1)

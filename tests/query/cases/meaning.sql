@@ -88,3 +88,36 @@ label = 'blue' AND id = 'c3' OR id = 'b1' ORDER BY similarity('dull') DESC LIMIT
 -- case: status and meaning
 -- ids: a1, a2, a3
 label = 'red' AND status = 'ok' AND similarity('red') > 0
+-- case: a search is a hit where it is not null
+-- ids: b1, b2, b3
+search('green') IS NOT NULL
+-- case: a search joined with SQL and a model
+-- ids: a3
+search('red') > 0 AND NOT m1.correct
+-- case: a search of one column
+-- ids: a1, b1
+search('sunny', column => 'weather') IS NOT NULL
+-- case: the column of a search in capitals and with another arrow
+-- ids: a1, b1
+search('Sunny', COLUMN := 'WEATHER') IS NOT NULL
+-- case: a phrase
+-- ids: c1, c2, c3
+search('"blue picture"') IS NOT NULL
+-- case: a phrase the other way round
+-- ids:
+search('"picture blue"') IS NOT NULL
+-- case: ordered by a search, hits first
+-- ids: c1, c2, c3, a1
+ORDER BY search('blue picture') DESC LIMIT 4
+-- case: a search of the samples that boxes lie in
+-- rows: [["blue", 2], ["red", 3]]
+SELECT samples.label, count(*) FROM objects WHERE search('red blue') IS NOT NULL GROUP BY ALL ORDER BY ALL
+-- case: scores fused by rank
+-- ids: b1, b2
+ORDER BY fuse(similarity('green'), search('green')) DESC LIMIT 2
+-- case: a search inside a slice and outside
+-- ids: a3
+in_slice('wrong_reds') AND search('red') > 0
+-- case: a search scaled and weighted
+-- ids: a1, a2
+SELECT *, similarity('red') + 0.1 * search('red') AS s FROM samples ORDER BY s DESC NULLS LAST LIMIT 2
