@@ -4,7 +4,8 @@
 
 null       20 overlapping slices and two models that are exchangeable a sample: the share of suites
            that show any FAIL, and with a drop of 5 points planted in one slice of 1,000 images,
-           the share in which that slice FAILs; beside it the rule "candidate >= baseline".
+           the share in which that slice FAILs; beside it the rule "candidate >= baseline" and
+           the limit, one slice alone.
 speed      50,000 rows x 1,000 slices x 6 metrics x 5 models with intervals, beside a loop over
            scikit-learn (timed on some slices and scaled up).
 confusion  1,000,000 predictions x 20 slices: confusion matrices and accuracy a class, beside
@@ -25,7 +26,7 @@ import numpy as np
 import pyarrow as pa
 
 from slicedb import schema
-from slicedb.evaluate import Judged, confusion, evaluate
+from slicedb.evaluate import Judged, Pair, confusion, evaluate
 from slicedb.metrics import Outcomes, find
 from slicedb.slices import Check, Slice
 from slicedb.store import Store
@@ -47,24 +48,35 @@ def judged(model: str, right: np.ndarray) -> Judged:
 
 
 def verdict_of(
-    candidate: np.ndarray, baseline: np.ndarray, rows: list[np.ndarray], correction: str
+    candidate: np.ndarray,
+    baseline: np.ndarray,
+    rows: list[np.ndarray],
+    correction: str,
+    detect: float | None = None,
 ) -> list[str]:
     """Return the verdict of "accuracy no worse than baseline" a slice."""
     new, old = judged("new", candidate), judged("old", baseline)
     check = Check("accuracy", baseline="old")
     trials = [Trial(i, check, baseline="old") for i in range(len(rows))]
     sizes = [len(r) for r in rows]
-    paired.judge(trials, find("accuracy"), paired.Pair(new, old), rows, sizes, 0.95)
+    paired.judge(trials, find("accuracy"), Pair(new, old), rows, sizes, 0.95, [None] * len(rows))
     checked = [(Slice(f"s{i}", "true"), [check]) for i in range(len(rows))]
-    verdicts.correct(trials, rows, checked, new, correction, 10)
+    verdicts.correct(trials, checked, correction, 10, detect)
     return [t.verdict(0.05, "interval", 10) for t in trials]
 
 
-def null(suites: int, difficulty: tuple[float, float]) -> None:
+RULES: dict[str, tuple[str, float | None]] = {
+    "auto (max-T)": ("auto", None),
+    "max-T, detect = 0.05": ("auto", 0.05),
+    "holm": ("holm", None),
+}
+
+
+def null(suites: int, difficulty: tuple[float, float], seeds: int) -> None:
     """Count false alarms and misses."""
     n = 8_000
-    counts = {rule: [0, 0, 0] for rule in ("auto (max-T)", "holm", "candidate >= baseline")}
-    for seed in range(suites):
+    counts = {rule: [0, 0, 0] for rule in (*RULES, "candidate >= baseline", "one slice alone")}
+    for seed in range(seeds, seeds + suites):
         rng = np.random.default_rng(seed)
         chance = rng.beta(*difficulty, n)  # of being right, a sample; 0.87 on average
         old, new = rng.random(n) < chance, rng.random(n) < chance
@@ -73,18 +85,22 @@ def null(suites: int, difficulty: tuple[float, float]) -> None:
         dropped = new.copy()
         right = np.flatnonzero(new[:1000])
         dropped[rng.permutation(right)[:50]] = False
-        for rule, correction in (("auto (max-T)", "auto"), ("holm", "holm")):
-            counts[rule][0] += "FAIL" in verdict_of(new, old, rows, correction)
-            counts[rule][1] += verdict_of(dropped, old, rows, correction)[0] == "FAIL"
+        for rule, (correction, detect) in RULES.items():
+            counts[rule][0] += "FAIL" in verdict_of(new, old, rows, correction, detect)
+            counts[rule][1] += verdict_of(dropped, old, rows, correction, detect)[0] == "FAIL"
+        alone = counts["one slice alone"]
+        alone[0] += verdict_of(new, old, rows[:1], "none")[0] == "FAIL"
+        alone[1] += verdict_of(dropped, old, rows[:1], "none")[0] == "FAIL"
         naive = counts["candidate >= baseline"]
         naive[0] += any(new[r].mean() < old[r].mean() for r in rows)
         naive[1] += dropped[:1000].mean() < old[:1000].mean()
         naive[2] += new[:1000].mean() < old[:1000].mean()
     print(f"{suites:,} suites of 20 overlapping slices, {n:,} images, disagreement "
-          f"{np.mean(old != new):.3f}")  # fmt: skip
+          f"{np.mean(old != new):.3f}, seeds from {seeds:,}")  # fmt: skip
     print(f"{'rule':24} any FAIL, nothing changed   5 points lost in 1,000 images: FAIL")
     for rule, (false, found, _) in counts.items():
         print(f"{rule:24} {false / suites:26.1%}   {found / suites:36.1%}")
+    print("one slice alone: exact McNemar at 5 % without the other 19, the limit of any suite")
     one = counts["candidate >= baseline"][2] / suites
     print(f"candidate >= baseline on one slice of 1,000 images: {one:.1%} when nothing changed")
 
@@ -136,12 +152,18 @@ def build(path: Path, n: int, models: int) -> tuple[Store, np.ndarray]:
 
 def median(call: Callable[[], object], times: int = 5) -> float:
     """Return the median seconds of some calls."""
-    taken = []
+    return both(call, times)[0]
+
+
+def both(call: Callable[[], object], times: int = 5) -> tuple[float, float]:
+    """Return the median seconds of some calls, and those of CPU (all threads)."""
+    taken, cpu = [], []
     for _ in range(times):
-        start = time.perf_counter()
+        start, busy = time.perf_counter(), time.process_time()
         call()
         taken.append(time.perf_counter() - start)
-    return statistics.median(taken)
+        cpu.append(time.process_time() - busy)
+    return statistics.median(taken), statistics.median(cpu)
 
 
 def speed(folder: Path) -> None:
@@ -215,10 +237,13 @@ def confusions(folder: Path) -> None:
     first = time.perf_counter() - start
     code = {name: i for i, name in enumerate(CLASSES)}
     assert all(matrices[s][code[a], code[b]] == k for s, a, b, k in rows)
-    mine, theirs = median(ours), median(lambda: con.sql(sql).fetchall())
+    pairs = [(both(ours, 1), both(lambda: con.sql(sql).fetchall(), 1)) for _ in range(9)]
+    mine, theirs = (np.median([p[k] for p in pairs], axis=0) for k in (0, 1))
+    ratio, busy = np.median([np.divide(*p) for p in pairs], axis=0)
     print(f"1,000,000 predictions x 20 slices ({belongs.num_rows:,} memberships): "
-          f"{mine:.3f} s ({first:.2f} s with reading), DuckDB native tables {theirs:.3f} s, "
-          f"ratio {mine / theirs:.2f}")  # fmt: skip
+          f"{mine[0]:.3f} s ({mine[1]:.3f} of CPU; {first:.2f} s with reading), DuckDB native "
+          f"tables {theirs[0]:.3f} s ({theirs[1]:.3f} of CPU), ratio {ratio:.2f}, of CPU "
+          f"{busy:.2f} (medians of 9 turns)")  # fmt: skip
 
 
 def main() -> None:
@@ -226,11 +251,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", choices=["null", "speed", "confusion"])
     parser.add_argument("--suites", type=int, default=1000)
+    parser.add_argument("--seeds", type=int, default=1_000_000, help="the first of them")
     parser.add_argument("--dir", type=Path, default=Path("judge-scratch"))
     options = parser.parse_args()
     if options.only in (None, "null"):
         for difficulty in ((0.35, 0.054), (4, 0.6)):  # disagreement about 0.067 and 0.18
-            null(options.suites, difficulty)
+            null(options.suites, difficulty, options.seeds)
     if options.only != "null":
         options.dir.mkdir(parents=True, exist_ok=True)
     if options.only in (None, "speed"):

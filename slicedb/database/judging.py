@@ -17,7 +17,7 @@ from slicedb.slices import Slice
 
 if TYPE_CHECKING:
     from slicedb.curate import Calibration, CostReport, Mistakes
-    from slicedb.evaluate import Confusion, Evaluation
+    from slicedb.evaluate import Comparison, Confusion, Evaluation, Power
     from slicedb.suite import Report
 
 
@@ -52,6 +52,65 @@ class JudgeVerbs(ModelVerbs):
         if predict:
             self._fill(names, members.values())
         return evaluate(self.store, names, members, **options)
+
+    def compare(
+        self,
+        a: str,
+        b: str,
+        slices: Sequence[str | Slice | Query] | None = None,
+        *,
+        predict: bool = True,
+        at: str | None = None,
+        **options: Any,
+    ) -> Comparison:
+        """Compare two models slice by slice: wins, losses, ties, difference, p, flipped samples.
+
+        >>> db.compare("v3", "v4", slices=["night"]).query("night", "lost")  # doctest: +SKIP
+        "in_slice('night') AND v4.correct AND NOT v3.correct"
+
+        Args:
+            a: a model; differences are its accuracy minus that of `b`.
+            b: another one.
+            slices: names, texts or queries; None is every registered slice, after "all".
+            predict: predict missing rows of registered models first.
+            at: a commit, tag or branch to ask instead of the present state.
+            **options: confidence, correction, group; see `slicedb.evaluate.compare`.
+        """
+        from slicedb.evaluate import compare
+
+        if at is not None:
+            return self.at(at).compare(a, b, slices, predict=False, **options)
+        members = self._members(slices)
+        if predict:
+            self._fill([a, b], members.values())
+        scopes = {_title(part): self._predicate(part) for part in slices or ()}
+        scopes |= {"all": ""} if slices is None else {}
+        return compare(self.store, a, b, members, scopes=scopes, **options)
+
+    def power(
+        self,
+        a: str,
+        b: str,
+        slices: Sequence[str | Slice | Query] | None = None,
+        **options: Any,
+    ) -> Power:
+        """Say how many images it takes to see a drop of one model against another.
+
+        Args:
+            a: a model with predictions.
+            b: the model it is compared with.
+            slices: names, texts or queries; None is every registered slice, after "all".
+            **options: drop, power, confidence; see `slicedb.evaluate.power`.
+        """
+        from slicedb.evaluate import power
+
+        return power(self.store, a, b, self._members(slices), **options)
+
+    def _predicate(self, part: str | Slice | Query) -> str:
+        """Return a predicate of the members of a slice, a text or a query."""
+        if isinstance(part, Slice) or (isinstance(part, str) and part in self.slices):
+            return f"in_slice('{_title(part)}')"
+        return (self.query(part) if isinstance(part, str) else part).predicate()
 
     def _members(self, slices: Sequence[str | Slice | Query] | None) -> dict[str, np.ndarray]:
         if slices is None:

@@ -10,9 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from slicedb import metrics, stats
+from slicedb import stats
 from slicedb.evaluate.judged import Keys, load, universe
-from slicedb.metrics import Membership
 from slicedb.store import Store
 
 if TYPE_CHECKING:
@@ -117,12 +116,19 @@ def confusion(store: Store, model: str, keys: Keys) -> Confusion:
     Raises:
         UnknownModelError: the model has no predictions.
     """
-    judged = load(store, model)
-    rows = universe(store).rows(np.asarray(keys, np.int64))
-    members: Membership = judged.members([rows])
-    counts = metrics.update(metrics.find("accuracy"), judged.outcomes, members)[0]
-    left_out = len(np.unique(keys)) - int(members.sizes[0])
-    return Confusion(model, judged.outcomes.classes, np.asarray(counts, np.int64), left_out)
+    judged, every = load(store, model), universe(store)
+    asked = np.asarray(keys, np.int64)
+    rows = every.places.find(asked)
+    chosen = np.zeros(len(every.keys) + 1, bool)
+    chosen[rows] = True
+    unknown = len(np.unique(asked[rows == len(every.keys)])) if chosen[-1] else 0
+    distinct = int(np.count_nonzero(chosen[:-1]))
+    if distinct + unknown < len(asked):
+        rows = np.flatnonzero(chosen)  # a sample counts once, however often it is named
+    c = len(judged.outcomes.classes)
+    counts = np.bincount(judged.codes.take(rows), minlength=c * c + 1)[:-1]
+    left_out = distinct + unknown - int(counts.sum())
+    return Confusion(model, judged.outcomes.classes, counts.reshape(c, c), left_out)
 
 
 def _share(value: float) -> str:

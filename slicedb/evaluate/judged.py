@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 
 from slicedb import schema
 from slicedb.errors import UnknownModelError, did_you_mean
+from slicedb.evaluate.places import Places
 from slicedb.metrics import Membership, Outcomes
 from slicedb.store import Store
 
@@ -41,27 +42,15 @@ class Universe:
     """int64 (n,): index into `labels`, -1 without a label."""
 
     @cached_property
-    def _buckets(self) -> tuple[int, Keys, Keys]:
-        """Shift, first row a bucket, and the keys with a sentinel.
-
-        Keys are hashes, so their leading bits alone say almost where they stand.
-        """
-        shift = 63 - min(40, len(self.keys).bit_length() + 1)
-        edges = np.arange(2 ** (63 - shift), dtype=np.int64) << shift
-        sentinel = np.append(self.keys, np.iinfo(np.int64).max)
-        return shift, np.searchsorted(self.keys, edges), sentinel
+    def places(self) -> Places:
+        """Where each key stands."""
+        return Places(self.keys)
 
     def rows(self, keys: Keys) -> Keys:
         """Return int64 (m,), ascending and distinct: the rows of keys; unknown ones drop out."""
-        shift, first, known = self._buckets
-        at = first[keys >> shift]
-        behind = np.flatnonzero(known[at] < keys)
-        while len(behind):
-            at[behind] += 1
-            behind = behind[known[at[behind]] < keys[behind]]
-        chosen = np.zeros(len(known), bool)
-        chosen[at[known[at] == keys]] = True
-        return np.flatnonzero(chosen)
+        chosen = np.zeros(len(self.keys) + 1, bool)
+        chosen[self.places.find(keys)] = True
+        return np.flatnonzero(chosen[:-1])
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +67,19 @@ class Judged:
     fingerprint: str
     """Of the model; "" where it is not known."""
 
+    @cached_property
+    def rows(self) -> Keys:
+        """int64 (n,): the row of the universe of each row of `outcomes`."""
+        return np.flatnonzero(self.row_of >= 0)
+
+    @cached_property
+    def codes(self) -> npt.NDArray[np.int32]:
+        """int32 (universe + 1,): label x classes + prediction, the last code where not judged."""
+        c = len(self.outcomes.classes)
+        codes = np.append(self.outcomes.label * c + self.outcomes.prediction, c * c)
+        found: npt.NDArray[np.int32] = codes[np.append(self.row_of, -1)].astype(np.int32)
+        return found
+
     def members(self, rows: Sequence[Keys]) -> Membership:
         """Return the membership of slices given as rows of the universe."""
         if self.outcomes.n == len(self.row_of):  # every sample has both, rows are the same
@@ -88,7 +90,7 @@ class Judged:
 
 def universe(store: Store) -> Universe:
     """Read the samples' keys and labels, or return them from memory if nothing changed."""
-    return _cached(store, (schema.SAMPLES,), lambda: _read_universe(store))
+    return cached(store, (schema.SAMPLES,), "universe", lambda: _read_universe(store))
 
 
 def load(store: Store, model: str) -> Judged:
@@ -103,11 +105,21 @@ def load(store: Store, model: str) -> Judged:
         known = [t.removeprefix(schema.PREDICTIONS) for t in names]
         hint = did_you_mean(model, known, "predictions")
         raise UnknownModelError(f"No predictions of a model '{model}'.", hint)
-    return _cached(store, (schema.SAMPLES, table), lambda: _read_judged(store, model, table))
+    return cached(
+        store, (schema.SAMPLES, table), "judged", lambda: _read_judged(store, model, table)
+    )
 
 
-def _cached(store: Store, tables: tuple[str, ...], read: Callable[[], _T]) -> _T:
-    slot = tuple((name, store.version(name)) for name in tables)
+def cached(store: Store, tables: tuple[str, ...], what: str, read: Callable[[], _T]) -> _T:
+    """Return what `read` gives, from memory while the tables have not changed.
+
+    Args:
+        store: the database.
+        tables: what it is read from.
+        what: tells apart what is kept of the same tables.
+        read: reads it.
+    """
+    slot = (what, *((name, store.version(name)) for name in tables))
     kept = _cache.setdefault(store, OrderedDict())
     if slot not in kept:
         kept[slot] = read()

@@ -5,19 +5,24 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from slicedb import metrics as m
+from slicedb import stats
+from slicedb.evaluate.groups import groups_of, resampled
 from slicedb.evaluate.judged import Judged, Keys, load, universe
 from slicedb.metrics import Estimate, Membership, Metric
 from slicedb.store import Store
 
 if TYPE_CHECKING:
     import pandas as pd
+
+Bootstrap: TypeAlias = Literal["percentile", "bca"]
+"""How bounds come from resamples; see `slicedb.stats.bootstrap`."""
 
 _SCHEMA = pa.schema(
     [
@@ -113,6 +118,8 @@ def evaluate(
     metrics: Sequence[str] = ("accuracy",),
     per_class: bool = False,
     confidence: float = 0.95,
+    group: str | None = None,
+    bootstrap: Bootstrap | None = None,
 ) -> Evaluation:
     """Evaluate models on slices, all slices of a model in one pass.
 
@@ -123,6 +130,9 @@ def evaluate(
         metrics: names, see `slicedb.metrics`.
         per_class: add a row a class for metrics that are defined for one class.
         confidence: of the two-sided intervals (Wilson for shares).
+        group: a column of samples whose groups are independent where samples are not (the video
+            a frame is of, say); intervals then come from the bootstrap of whole groups.
+        bootstrap: "percentile" or "bca" in place of the formulas; "percentile" with `group`.
 
     Returns:
         Rows in the order slice, model, metric, class. `left_out` counts the members without a
@@ -139,11 +149,14 @@ def evaluate(
     sizes = np.array([len(np.unique(k)) if len(r) != len(k) else len(k)
                       for r, k in zip(rows, members.values())], np.int64)  # fmt: skip
     judged = [load(store, name) for name in names]
+    how = None
+    if group is not None or bootstrap is not None:
+        how = _Resampling(groups_of(store, group) if group else None, bootstrap or "percentile")
     blocks = []
     for i, j in enumerate(judged):  # models that saw the same samples share the matrix
         if i == 0 or not np.array_equal(j.row_of, judged[i - 1].row_of):
             belongs = j.members(rows)
-        blocks.append(_one_model(j, belongs, sizes, wanted, per_class, confidence))
+        blocks.append(_one_model(j, belongs, sizes, wanted, per_class, confidence, how))
     table = _order(pa.concat_tables(blocks), list(members), names) if blocks else None
     return Evaluation(table if table is not None else _SCHEMA.empty_table(), confidence)
 
@@ -181,6 +194,7 @@ def _one_model(
     wanted: Sequence[Metric],
     per_class: bool,
     confidence: float,
+    how: _Resampling | None,
 ) -> pa.Table:
     classes = judged.outcomes.classes
     asked: list[tuple[Metric, str | None]] = []
@@ -196,8 +210,34 @@ def _one_model(
             found[metric.name] if of is None or not known else _again(judged, members, metric)
         )
         missing = "" if known else f"the predictions have no {metric.needs[0]}"
-        parts.append(_rows(judged.model, metric, of, estimate, members, sizes, confidence, missing))
+        bounds = m.interval(metric, estimate, confidence)
+        if how is not None and known and metric.interval != "exact":
+            bounds = how.interval(judged, members, metric, confidence)
+        parts.append(_rows(judged.model, metric, of, estimate, members, sizes, bounds, missing))
     return pa.concat_tables(parts)
+
+
+@dataclass(frozen=True, eq=False)
+class _Resampling:
+    """Bounds by the bootstrap."""
+
+    groups: Keys | None
+    """Group of each row of the universe."""
+    method: Bootstrap
+
+    def interval(
+        self, judged: Judged, members: Membership, metric: Metric, confidence: float
+    ) -> stats.Interval:
+        """Return the bounds of every slice."""
+        bounds = []
+        for rows in members.positions:
+            codes = None if self.groups is None else self.groups[judged.rows[rows]]
+            statistic, units = resampled(metric, judged.outcomes.take(rows), codes)
+            bounds.append(
+                stats.bootstrap(statistic, units, confidence=confidence, method=self.method)
+            )
+        low, high = np.array(bounds, float).reshape(-1, 2).T
+        return stats.Interval(low, high)
 
 
 def _again(judged: Judged, members: Membership, metric: Metric) -> Estimate:
@@ -211,10 +251,10 @@ def _rows(
     found: Estimate,
     members: Membership,
     sizes: npt.NDArray[np.int64],
-    confidence: float,
+    bounds: stats.Interval,
     missing: str,
 ) -> pa.Table:
-    low, high = m.interval(metric, found, confidence)
+    low, high = bounds
     s = len(members)
     reasons: list[str | None] = [None] * s
     for i in np.flatnonzero(np.isnan(found.value)):

@@ -55,6 +55,10 @@ class Query:
         """Whether the result is samples (it shows `id`), so that it can be a slice."""
         return self.plan().is_rows
 
+    def predicate(self) -> str:
+        """Return a predicate over samples that holds for the members, whatever the text is."""
+        return _predicate(self)
+
     @property
     def columns(self) -> list[str]:
         """Names of the columns of the result."""

@@ -108,7 +108,7 @@ def _change(slices: Slices, file: SliceFile, before: dict[str, Keys], after: Key
     old = slices.get(file.name)
     same = all(
         getattr(old, part) == getattr(wanted, part)
-        for part in ("text", "description", "expect", "holdout", "decide", "suite")
+        for part in ("text", "description", "expect", "holdout", "decide", "group", "suite")
     )
     if same and old.kind == "frozen":
         return Change(file.name, "unchanged", 0, 0, old.count(), file.path, old)
@@ -134,6 +134,7 @@ def _as_slice(file: SliceFile, keys: Keys, slices: Slices) -> Slice:
         expect=tuple(str(check) for check in file.expect),
         holdout=file.holdout,
         decide=file.decide,
+        group=file.group,
         suite=file.suite,
         path=file.path,
         answer=lambda: slices.validate(text),

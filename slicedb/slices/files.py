@@ -12,7 +12,7 @@ from typing import Any, Literal
 from slicedb.errors import CheckError, SliceError, did_you_mean
 from slicedb.slices.expect import Check, parse_check
 
-HEAD_KEYS = ("slice", "description", "expect", "holdout", "decide")
+HEAD_KEYS = ("slice", "description", "expect", "holdout", "decide", "group")
 """What a head may say."""
 
 Decide = Literal["interval", "point"]
@@ -38,6 +38,8 @@ class SliceFile:
     """Share in (0, 1] that is kept out of training; tests look at that share alone."""
     decide: Decide = "interval"
     """"point" compares values without asking for significance."""
+    group: str = ""
+    """A column of samples whose groups are independent where samples are not."""
     path: str = ""
     """Where it was read from."""
     suite: str = ""
@@ -218,6 +220,7 @@ def _facts(values: dict[str, Any], lines: dict[str, list[int]], place: Path) -> 
         ),
         "holdout": holdout,
         "decide": decide,
+        "group": str(values.get("group") or "").strip(),
     }
 
 

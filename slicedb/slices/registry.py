@@ -102,6 +102,7 @@ class Slices:
         description: str = "",
         holdout: str | float | None = None,
         decide: Literal["interval", "point"] | None = None,
+        group: str = "",
         suite: str = "",
         path: str = "",
         replace: bool = False,
@@ -115,6 +116,7 @@ class Slices:
             description: one sentence for people.
             holdout: share never trained on, 0.2 or "20%".
             decide: "point" compares values without asking for significance.
+            group: a column of samples whose groups are independent where samples are not.
             suite: the folder it belongs to.
             path: the file it came from.
             replace: False refuses a name that is taken.
@@ -131,6 +133,7 @@ class Slices:
             expect=tuple(str(parse_check(str(e))) for e in expect),
             holdout=None if holdout is None else parse_share(holdout),
             decide=decide or "interval",
+            group=group,
             suite=suite,
             path=path,
         )

@@ -53,6 +53,8 @@ class Slice:
     """Share in (0, 1] that is never trained on; tests look at that share alone."""
     decide: Literal["interval", "point"] = "interval"
     """"point" compares values without asking for significance."""
+    group: str = ""
+    """A column of samples whose groups are independent where samples are not."""
     suite: str = ""
     """The folder it came from."""
     path: str = ""

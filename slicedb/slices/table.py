@@ -128,6 +128,7 @@ class SliceTable:
             tuple(row["expect"] or ()),
             head.get("holdout"),
             head.get("decide", "interval"),
+            head.get("group", ""),
             head.get("suite", ""),
             head.get("path", ""),
             json.loads(row["tables"] or "{}"),
@@ -151,7 +152,8 @@ class SliceTable:
 
 def as_row(s: Slice) -> dict[str, Any]:
     """Return the columns of a slice that do not depend on the version written."""
-    head = {"holdout": s.holdout, "decide": s.decide, "suite": s.suite, "path": s.path}
+    names = ("holdout", "decide", "group", "suite", "path")
+    head = {name: getattr(s, name) for name in names}
     return {
         "name": s.name,
         "version": s.version,

@@ -21,12 +21,14 @@ from slicedb.stats.intervals import (
 from slicedb.stats.multiple import MaxT, benjamini_hochberg, holm, max_t
 from slicedb.stats.paired import (
     mcnemar,
+    newcombe,
     noninferiority_p,
     paired_interval,
     paired_mean_interval,
     paired_score,
 )
-from slicedb.stats.size import n_for_paired, n_to_clear
+from slicedb.stats.size import drop_for_paired, n_for_paired, n_to_clear
+from slicedb.stats.weights import detection_weights
 
 __all__ = [
     "Interval",
@@ -35,12 +37,15 @@ __all__ = [
     "bootstrap",
     "bootstrap_draws",
     "clopper_pearson",
+    "detection_weights",
+    "drop_for_paired",
     "holm",
     "max_t",
     "mcnemar",
     "mean_interval",
     "n_for_paired",
     "n_to_clear",
+    "newcombe",
     "noninferiority_p",
     "paired_interval",
     "paired_mean_interval",

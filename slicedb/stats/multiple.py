@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from slicedb.stats.intervals import Floats
+from slicedb.stats.intervals import Floats, Sides
 
 _CELLS = 4_000_000
 
@@ -62,6 +63,9 @@ def max_t(
     differences: npt.ArrayLike,
     members: Any,
     *,
+    groups: npt.ArrayLike | None = None,
+    sides: Sides = 1,
+    weights: npt.ArrayLike | None = None,
     replicates: int = 10_000,
     enough: int | None = 400,
     seed: int = 0,
@@ -76,6 +80,11 @@ def max_t(
         differences: float (n,), candidate minus baseline a sample, higher is better (right - right
             gives -1, 0, 1); rows of 0 are skipped.
         members: (s, n) membership, boolean array or scipy sparse matrix.
+        groups: (n,) group of each sample; whole groups are flipped, for samples that are not
+            independent (frames of one video).
+        sides: 1 seeks slices that got worse, 2 slices that differ.
+        weights: float (s,), positive: a slice's share of the error rate, fixed before the signs
+            are seen (Genovese, Roeder & Wasserman, Biometrika 2006); None is the same for all.
         replicates: number of random flips; p is at least 1 / (replicates + 1).
         enough: stop once every slice has met so many flips as extreme as itself: its p is known
             to a twentieth then (Besag & Clifford, Biometrika 1991). None makes all flips.
@@ -94,23 +103,53 @@ def max_t(
     d = np.asarray(differences, float)
     rows = np.flatnonzero(d)
     weighted = sparse.csr_matrix(members, dtype=float)[:, rows] @ sparse.diags(d[rows])
+    if groups is not None:
+        weighted = weighted @ _indicator(np.asarray(groups)[rows])  # (s, n) @ (n, g) -> (s, g)
     scale = np.sqrt(np.asarray(weighted.multiply(weighted).sum(axis=1)).ravel())
     total = np.asarray(weighted.sum(axis=1)).ravel()
     statistic = np.where(scale > 0, total / np.where(scale > 0, scale, 1.0), np.nan)
     tested = np.flatnonzero(scale > 0)
-    order = tested[np.argsort(statistic[tested], kind="stable")]  # the worst first
     p = np.full(len(statistic), np.nan)
-    if len(order):
+    if len(tested):
+        share = None if weights is None else np.asarray(weights, float)[tested]
+        scored = _score(sides, share)
+        score = scored(statistic[tested, None])[:, 0]
+        order = np.argsort(score, kind="stable")  # the worst first
         # sorted from worst to best, in units of each slice's own scale
-        product = sparse.diags(1 / scale[order]) @ weighted[order]
+        product = sparse.diags(1 / scale[tested[order]]) @ weighted[tested[order]]
         limit = replicates if enough is None else enough
-        counts, made = _count_more_extreme(product, statistic[order], replicates, limit, seed)
-        p[order] = np.maximum.accumulate((counts + 1) / (made + 1))
+        again = _score(sides, None if share is None else share[order])
+        counts, made = _count_more_extreme(product, score[order], again, replicates, limit, seed)
+        p[tested[order]] = np.maximum.accumulate((counts + 1) / (made + 1))
     return MaxT(statistic, p)
 
 
+def _indicator(groups: npt.NDArray[Any]) -> Any:
+    """Return the sparse matrix (n, g) that sums rows by group."""
+    from scipy import sparse
+
+    code = np.unique(groups, return_inverse=True)[1]
+    n = len(code)
+    return sparse.csr_matrix((np.ones(n), code, np.arange(n + 1)), shape=(n, int(code.max()) + 1))
+
+
+def _score(sides: Sides, weights: Floats | None) -> Callable[[Floats], Floats]:
+    """Return the function from statistics (s, b) to scores, the lower the worse."""
+    if weights is None:
+        return (lambda t: t) if sides == 1 else (lambda t: -np.abs(t))
+    from scipy.special import log_ndtr
+
+    shift = np.log(weights)[:, None]
+    return lambda t: log_ndtr(t if sides == 1 else -np.abs(t)) - shift
+
+
 def _count_more_extreme(
-    product: Any, observed: Floats, replicates: int, enough: int, seed: int
+    product: Any,
+    observed: Floats,
+    scored: Callable[[Floats], Floats],
+    replicates: int,
+    enough: int,
+    seed: int,
 ) -> tuple[npt.NDArray[np.int64], int]:
     """Count the flips whose minimum over this slice and the better ones is as low as observed.
 
@@ -123,7 +162,7 @@ def _count_more_extreme(
     while made < replicates and counts.min() < enough:
         b = min(block, replicates - made)
         signs = rng.integers(0, 2, (width, b), dtype=np.int8) * 2.0 - 1.0
-        flipped = product @ signs  # (s, width) @ (width, b) -> (s, b)
+        flipped = scored(product @ signs)  # (s, width) @ (width, b) -> (s, b)
         lowest = np.minimum.accumulate(flipped[::-1], axis=0)[::-1]
         counts += (lowest <= observed[:, None] + 1e-9).sum(axis=1)
         made += b

@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from slicedb.stats.intervals import Floats, Interval, Sides, mean_interval, quantile
+from slicedb.stats.intervals import Floats, Interval, Sides, mean_interval, quantile, wilson
 
 Alternative: TypeAlias = Literal["two-sided", "less", "greater"]
 
@@ -113,6 +113,55 @@ def paired_interval(
         estimate = (b - c) / m
     low = _solve(b, c, m, -np.ones_like(m), estimate, z)
     high = _solve(b, c, m, estimate, np.ones_like(m), -z)
+    defined = m > 0
+    return Interval(np.where(defined, low, np.nan)[()], np.where(defined, high, np.nan)[()])
+
+
+def newcombe(
+    only_a: npt.ArrayLike,
+    only_b: npt.ArrayLike,
+    both: npt.ArrayLike,
+    n: npt.ArrayLike,
+    confidence: float = 0.95,
+    *,
+    sides: Sides = 2,
+) -> Interval:
+    """Return Newcombe's hybrid interval of accuracy(A) - accuracy(B), without iteration.
+
+    Method 10 of Newcombe (Statistics in Medicine 1998): the Wilson intervals of both shares,
+    joined by their correlation. `paired_interval` covers better with few discordant samples.
+
+    Args:
+        only_a: counts that A alone has right.
+        only_b: counts that B alone has right.
+        both: counts that both have right.
+        n: samples both models saw; NaN where 0.
+        confidence: coverage wanted on average.
+        sides: 1 makes each bound alone hold at `confidence`.
+
+    Returns:
+        low and high in [-1, 1].
+
+    >>> low, high = newcombe(12, 2, 36, 50)
+    >>> print(f"{low:.4f} {high:.4f}")
+    0.0569 0.3404
+    """
+    b, c, a, m = np.broadcast_arrays(*(np.asarray(x, float) for x in (only_a, only_b, both, n)))
+    d = m - a - b - c
+    first, second = (
+        wilson(a + b, m, confidence, sides=sides),
+        wilson(a + c, m, confidence, sides=sides),
+    )
+    with np.errstate(divide="ignore", invalid="ignore"):
+        p, q = (a + b) / m, (a + c) / m
+        marginals = (a + b) * (c + d) * (a + c) * (b + d)
+        gap = a * d - b * c
+        gap = np.where(gap > 0, np.maximum(gap - m / 2, 0.0), gap)  # continuity, as he gives it
+        phi = np.where(marginals > 0, gap / np.sqrt(marginals), 0.0)
+        down, up = p - first.low, second.high - q
+        low = p - q - np.sqrt(np.maximum(down**2 - 2 * phi * down * up + up**2, 0.0))
+        up, down = first.high - p, q - second.low
+        high = p - q + np.sqrt(np.maximum(up**2 - 2 * phi * up * down + down**2, 0.0))
     defined = m > 0
     return Interval(np.where(defined, low, np.nan)[()], np.where(defined, high, np.nan)[()])
 

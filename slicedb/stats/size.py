@@ -43,6 +43,43 @@ def n_for_paired(
     return math.ceil((spread / drop) ** 2)
 
 
+def drop_for_paired(
+    disagreement: float,
+    n: int,
+    confidence: float = 0.95,
+    power: float = 0.8,
+    *,
+    sides: Sides = 1,
+) -> float:
+    """Return the smallest drop that n images find, the inverse of `n_for_paired`.
+
+    Args:
+        disagreement: share of the images on which exactly one of the two is right, in (0, 1].
+        n: images.
+        confidence: one minus the share of false alarms.
+        power: share of true drops of this size that are found.
+        sides: 1 asks for drops only.
+
+    Returns:
+        The drop in (0, disagreement]; NaN where even the largest one is not found.
+
+    >>> print(f"{drop_for_paired(0.064, 988):.4f}")
+    0.0200
+    """
+    if n < 1 or not 0 < disagreement <= 1:
+        return math.nan
+    if n_for_paired(disagreement, disagreement, confidence, power, sides=sides) > n:
+        return math.nan
+    low, high = 0.0, disagreement
+    for _ in range(60):
+        middle = (low + high) / 2
+        found = middle > 0 and (
+            n_for_paired(disagreement, middle, confidence, power, sides=sides) <= n
+        )
+        low, high = (low, middle) if found else (middle, high)
+    return high
+
+
 def n_to_clear(clears: Callable[[int], bool], start: int) -> int | None:
     """Return about the smallest n from `start` on at which `clears(n)` holds.
 

@@ -8,9 +8,12 @@ import numpy as np
 
 from slicedb import metrics as m
 from slicedb import stats
+from slicedb.evaluate.groups import resampled
 from slicedb.evaluate.judged import Judged, Keys
 from slicedb.evaluate.table import estimates
 from slicedb.metrics import Estimate, Metric
+from slicedb.suite.resampled import RANKED_REPLICATES, REPLICATES
+from slicedb.suite.resampled import judge as judge_resampled
 from slicedb.suite.trial import Trial
 
 
@@ -21,6 +24,7 @@ def judge(
     rows: Sequence[Keys],
     sizes: Sequence[int],
     confidence: float,
+    groups: Sequence[Keys | None],
 ) -> None:
     """Fill in trials of one metric (of one class), all slices at once.
 
@@ -31,6 +35,7 @@ def judge(
         rows: per trial, the rows of the universe.
         sizes: per trial, the members of the slice.
         confidence: of each bound alone.
+        groups: per trial, the group of each row of the universe; None: samples are independent.
     """
     members = judged.members(rows)
     found = estimates(judged, members, [metric])[metric.name]
@@ -52,6 +57,20 @@ def judge(
         side = "less" if trial.wants_high else "greater"
         trial.p = float(m.p_value(metric, one, trial.bound, side)[0])  # type: ignore[arg-type]
         trial.needs = _needed(metric, one, trial, confidence)
+        group = groups[i]
+        if group is not None:
+            positions = members.positions[i]
+            trial.groups = group[judged.rows[positions]]
+            statistic, units = resampled(metric, judged.outcomes.take(positions), trial.groups)
+            judge_resampled(
+                trial,
+                statistic,
+                units,
+                confidence,
+                replicates=RANKED_REPLICATES if metric.state.kind == "ranked" else REPLICATES,
+                undefined=metric.undefined,
+                share=metric.interval == "share",
+            )
 
 
 def _reason(metric: Metric, known: bool, n: int) -> str:

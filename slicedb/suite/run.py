@@ -42,6 +42,8 @@ def run(
     correction: Correction = "auto",
     strict: bool = False,
     minimum: int = MINIMUM,
+    group: str | None = None,
+    detect: float | None = None,
     write: bool = True,
 ) -> Report:
     """Judge the expectations of slices.
@@ -58,6 +60,12 @@ def run(
             baseline (its slices overlap) and Holm elsewhere.
         strict: INCONCLUSIVE counts as failure.
         minimum: samples below which a slice reports but does not gate.
+        group: a column of samples (the video a frame is of, say) whose groups are independent
+            where samples are not: intervals resample whole groups, signs flip together. A
+            slice's own `group` goes first.
+        detect: the drop in accuracy that must not be missed: max-T spends the error rate on the
+            slices in which it is decided (`slicedb.stats.detection_weights`); None treats all
+            slices alike.
         write: store the run in `runs` and `tests`.
 
     Raises:
@@ -65,7 +73,7 @@ def run(
         CheckError: an expectation does not parse or names a class that does not exist.
         SliceError: a setting is not right.
     """
-    check_settings(confidence, correction)
+    check_settings(confidence, correction, detect=detect)
     started, began = time.perf_counter(), datetime.now(UTC)
     checked = [(s, [parse_check(text) for text in s.expect]) for s in slices]
     keys = [s.holdout_keys() for s, _ in checked]
@@ -84,8 +92,9 @@ def run(
     rows = [evaluate.universe(store).rows(k) for k in keys]
     sizes = [len(k) for k in keys]
     _judge_sizes(store, [t for t in trials if t.check.metric in ("count", "share")], checked)
-    _judge_values(trials, judged, model, rows, sizes, confidence)
-    verdicts.correct(trials, rows, checked, judged[model], correction, minimum)
+    groups = [_groups(store, s.group or group) for s, _ in checked]
+    _judge_values(trials, judged, model, rows, sizes, groups, confidence)
+    verdicts.correct(trials, checked, correction, minimum, detect, 1 - confidence)
     results = verdicts.decide(store, trials, checked, judged, model, confidence, minimum)
     report = Report(
         tuple(results),
@@ -103,6 +112,10 @@ def run(
     if write:
         record(store, report)
     return report
+
+
+def _groups(store: Store, column: str | None) -> Keys | None:
+    return None if column is None else evaluate.groups_of(store, column)
 
 
 def _with_baseline(check: Check, baseline: str | None) -> Check:
@@ -162,17 +175,19 @@ def _judge_values(
     model: str,
     rows: Sequence[Keys],
     sizes: Sequence[int],
+    groups: Sequence[Keys | None],
     confidence: float,
 ) -> None:
     """Judge the trials that share a metric, a class and a baseline together."""
-    groups: dict[tuple[str, str | None, str | None], list[Trial]] = defaultdict(list)
+    alike: dict[tuple[str, str | None, str | None], list[Trial]] = defaultdict(list)
     for trial in trials:
         if trial.counted:
-            groups[trial.check.metric, trial.check.of, trial.check.baseline].append(trial)
-    pairs: dict[str, paired.Pair] = {}
-    for (name, of, against), group in groups.items():
+            alike[trial.check.metric, trial.check.of, trial.check.baseline].append(trial)
+    pairs: dict[str, evaluate.Pair] = {}
+    for (name, of, against), group in alike.items():
         metric = m.find(name)
         group_rows, group_sizes = [rows[t.slice] for t in group], [sizes[t.slice] for t in group]
+        units = [groups[t.slice] for t in group]
         if against == BASELINE:
             for trial in group:
                 trial.reason = "no baseline was named"
@@ -181,11 +196,11 @@ def _judge_values(
         if against is None:
             if of is not None:
                 metric = m.for_class(metric, judged[model].outcomes.classes.index(of))
-            absolute.judge(group, metric, judged[model], group_rows, group_sizes, confidence)
+            absolute.judge(group, metric, judged[model], group_rows, group_sizes, confidence, units)
             continue
         if against not in pairs:
-            pairs[against] = paired.Pair(judged[model], judged[against])
-        paired.judge(group, metric, pairs[against], group_rows, group_sizes, confidence)
+            pairs[against] = evaluate.Pair(judged[model], judged[against])
+        paired.judge(group, metric, pairs[against], group_rows, group_sizes, confidence, units)
 
 
 def _facts(

@@ -21,6 +21,8 @@ _KINDS: dict[str, type | tuple[type, ...]] = {
     "correction": str,
     "strict": bool,
     "minimum": int,
+    "group": str,
+    "detect": (int, float),
 }
 
 
@@ -31,8 +33,9 @@ def settings(path: str | os.PathLike[str]) -> dict[str, Any]:
         path: a folder of slice files, or one of them.
 
     Returns:
-        Any of model, baseline (names), confidence (0 to 1), correction, strict (bool) and
-        minimum (samples below which a slice reports but does not gate).
+        Any of model, baseline (names), confidence (0 to 1), correction, strict (bool), minimum
+        (samples below which a slice reports but does not gate), group (a column of samples) and
+        detect (the drop in accuracy that must not be missed); see `slicedb.suite.run`.
 
     Raises:
         SliceError: the file is not TOML, or has an unknown key or a wrong value.
@@ -52,15 +55,24 @@ def settings(path: str | os.PathLike[str]) -> dict[str, Any]:
         kind = _KINDS[key]
         if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
             raise SliceError(f"{file}: {key} is {value!r}.", "see the README's suite.toml.")
-    check_settings(found.get("confidence", 0.95), found.get("correction", "auto"), str(file))
+    check_settings(
+        found.get("confidence", 0.95),
+        found.get("correction", "auto"),
+        str(file),
+        detect=found.get("detect"),
+    )
     return found
 
 
-def check_settings(confidence: float, correction: str, place: str = "") -> None:
-    """Raise SliceError for a confidence or a correction that does not exist."""
+def check_settings(
+    confidence: float, correction: str, place: str = "", *, detect: float | None = None
+) -> None:
+    """Raise SliceError for a confidence, a correction or a drop that does not exist."""
     where = f"{place}: " if place else ""
     if not 0.5 < confidence < 1:
         raise SliceError(f"{where}confidence is {confidence}.", "a number such as 0.95.")
     if correction not in CORRECTIONS:
         hint = did_you_mean(correction, CORRECTIONS, "corrections")
         raise SliceError(f"{where}correction is {correction!r}.", hint)
+    if detect is not None and not 0 < detect < 1:
+        raise SliceError(f"{where}detect is {detect}.", "a drop in accuracy such as 0.05.")

@@ -46,6 +46,10 @@ class Trial:
     """Whether higher is better; for plain bounds the comparison says it."""
     gains: npt.NDArray[np.float64] | None = None
     """-1, 0 or 1 a row of `rows`: the model right alone is 1; None for other comparisons."""
+    units: int | None = None
+    """Groups that its samples fall into, where those are what is independent."""
+    groups: npt.NDArray[np.int64] | None = None
+    """Group of each of `rows`."""
     rows: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     """Rows of the universe that count, ascending."""
 
@@ -98,7 +102,8 @@ class Trial:
 
     def is_too_small(self, minimum: int) -> bool:
         """Return whether the slice reports but does not gate."""
-        return self.counted and self.n < self.least(minimum)
+        units = self.n if self.units is None else min(self.n, self.units)
+        return self.counted and units < self.least(minimum)
 
     def least(self, minimum: int) -> int:
         """Return the samples from which on it gates."""

@@ -22,11 +22,11 @@ _FLIPS = 10_000
 
 def correct(
     trials: Sequence[Trial],
-    rows: Sequence[Keys],
     checked: Sequence[tuple[Slice, list[Check]]],
-    judged: Judged,
     correction: str,
     minimum: int,
+    detect: float | None = None,
+    alpha: float = 0.05,
 ) -> None:
     """Set the adjusted p of every trial that gates.
 
@@ -35,11 +35,11 @@ def correct(
 
     Args:
         trials: with their p.
-        rows: universe rows of each slice.
         checked: the slices, for `decide`.
-        judged: the model under test.
         correction: see `slicedb.suite.settings.CORRECTIONS`.
         minimum: samples below which a slice does not gate.
+        detect: the drop that max-T spends the error rate on; None treats slices alike.
+        alpha: the error rate.
     """
     gates = [
         t
@@ -53,11 +53,16 @@ def correct(
     for t in gates:
         exact = t.gains is not None and t.check.margin == 0
         together = exact and correction in ("auto", "max-t")
-        families.setdefault(f"max-t {t.baseline}" if together else "", []).append(t)
+        kind = "samples" if t.groups is None else "groups"
+        families.setdefault(f"max-t {kind} {t.baseline}" if together else "", []).append(t)
     for name, family in families.items():
-        found = _max_t(family) if name else _by_p([t.p for t in family], correction)
+        part = len(family) / len(gates)
+        if name:
+            found = _max_t(family, detect, alpha * part)
+        else:
+            found = _by_p([t.p for t in family], correction)
         for t, p in zip(family, found):
-            t.p_adjusted = float(min(1.0, p * len(gates) / len(family)))
+            t.p_adjusted = float(min(1.0, p / part))
 
 
 def _by_p(p: Sequence[float], correction: str) -> np.ndarray:
@@ -67,17 +72,29 @@ def _by_p(p: Sequence[float], correction: str) -> np.ndarray:
     return method(p)
 
 
-def _max_t(family: Sequence[Trial]) -> np.ndarray:
+def _max_t(family: Sequence[Trial], detect: float | None, alpha: float) -> np.ndarray:
     """Return step-down max-T p-values over comparisons with one baseline."""
-    if len(family) == 1:
+    if len(family) == 1 and family[0].groups is None:
         return np.array([family[0].p])  # exact, without random flips
     union = np.unique(np.concatenate([t.rows for t in family]))
     positions = [np.searchsorted(union, t.rows) for t in family]
-    d = np.zeros(len(union))
+    d, groups = np.zeros(len(union)), np.arange(len(union))
     for t, at in zip(family, positions):
         assert t.gains is not None
         d[at] = t.gains
-    p = stats.max_t(d, Membership(positions, len(union)).matrix, replicates=_FLIPS).p
+        if t.groups is not None:
+            groups[at] = t.groups
+    weights = None
+    if detect is not None:
+        discordant = [int(np.count_nonzero(t.gains)) for t in family if t.gains is not None]
+        weights = stats.detection_weights([t.n for t in family], discordant, detect, alpha)
+    p = stats.max_t(
+        d,
+        Membership(positions, len(union)).matrix,
+        groups=None if family[0].groups is None else groups,
+        weights=weights,
+        replicates=_FLIPS,
+    ).p
     return np.where(np.isnan(p), 1.0, p)
 
 
@@ -135,6 +152,8 @@ def message(
         return f"{t.value:,.0f}" if t.check.metric == "count" else f"{t.value:.4f}"
     value = _signed(t.value) if t.check.baseline else f"{t.value:.4f}"
     found = f"{value} [{t.low:.4f}, {t.high:.4f}], n = {t.n:,}"
+    if t.groups is not None:
+        found += f" in {t.units:,} groups"
     if t.check.baseline and t.left_out:
         found += f" ({t.left_out:,} not seen by both models left out)"
     elif t.left_out:
@@ -146,12 +165,16 @@ def message(
     if verdict == "PASS":
         return found
     if t.is_too_small(minimum):
-        return f"{found}; below {t.least(minimum)} samples a slice reports but does not gate"
+        return f"{found}; below {t.least(minimum)} {_units(t)} a slice reports but does not gate"
     if needed is None:
         return f"{found}; no number of samples settles it at {confidence:.0%}, leave a margin"
     if needed <= t.n:
         return f"{found}; significant alone, not with all tests of the suite counted"
     return f"{found}; about {needed:,} samples would settle it"
+
+
+def _units(t: Trial) -> str:
+    return "samples" if t.groups is None else "groups"
 
 
 def _signed(x: float) -> str:
