@@ -1,4 +1,4 @@
-"""Metrics of classifiers: per-sample statistics once, then sums, then values.
+"""Metrics: per-sample statistics once, then sums, then values.
 
 `update` turns outcomes and a membership into sums, one row a slice; sums of two parts merge by
 addition; `compute` turns sums into estimates, all slices at once. A metric is a row of a table:
@@ -16,34 +16,47 @@ Undefined is NaN, with the reason in the metric's row, never 0.
 
 from __future__ import annotations
 
+from slicedb.metrics.detections import Detections
 from slicedb.metrics.estimate import Estimate
 from slicedb.metrics.membership import Membership
-from slicedb.metrics.outcomes import Outcomes
+from slicedb.metrics.metric import Metric
+from slicedb.metrics.multilabel import LabelSets
+from slicedb.metrics.outcomes import Outcomes, Said
+from slicedb.metrics.regression import Numbers
 from slicedb.metrics.table import (
     METRICS,
-    Metric,
     compute,
     compute_ranked,
     find,
     for_class,
     interval,
+    missing,
     names,
     p_value,
+    primary,
+    suit,
     update,
 )
 
 __all__ = [
     "METRICS",
+    "Detections",
     "Estimate",
+    "LabelSets",
     "Membership",
     "Metric",
+    "Numbers",
     "Outcomes",
+    "Said",
     "compute",
     "compute_ranked",
     "find",
     "for_class",
     "interval",
+    "missing",
     "names",
     "p_value",
+    "primary",
+    "suit",
     "update",
 ]

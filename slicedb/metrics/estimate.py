@@ -22,19 +22,27 @@ class Estimate(NamedTuple):
     """float64 (s,): standard error; NaN where the size says it all."""
     floor: Floats | None = None
     """float64 (s,): what the lower bound starts from, where `value` is biased upwards."""
+    draws: Floats | None = None
+    """float64 (s, replicates): the value of resamples, NaN where undefined."""
 
     def at(self, i: int) -> Estimate:
         """Return the estimate of one slice, arrays of shape (1,)."""
-        value, size, error, floor = self
         one = slice(i, i + 1)
-        return Estimate(value[one], size[one], error[one], None if floor is None else floor[one])
+        return Estimate(*(None if part is None else part[one] for part in self))  # type: ignore[arg-type]
 
     @classmethod
     def join(cls, parts: Sequence[Estimate]) -> Estimate:
         """Return the estimates of several groups of slices, one after the other."""
         value, size, error = (np.concatenate([p[k] for p in parts]) for k in range(3))
         floors = [p.floor for p in parts if p.floor is not None]
-        return cls(value, size, error, np.concatenate(floors) if floors else None)
+        draws = [p.draws for p in parts if p.draws is not None]
+        return cls(
+            value,
+            size,
+            error,
+            np.concatenate(floors) if floors else None,
+            np.concatenate(draws) if draws else None,
+        )
 
 
 class PerClass(NamedTuple):

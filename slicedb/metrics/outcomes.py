@@ -1,15 +1,48 @@
-"""What a classifier said about labelled samples, in columns."""
+"""What models said about samples whose truth is known, in columns; here for classifiers."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+
+EPSILON = float(np.finfo(np.float64).eps)
+"""Probabilities are clipped to [EPSILON, 1] before the logarithm, as scikit-learn does."""
+
+
+class Said(Protocol):
+    """Truth and prediction of samples, whatever the task."""
+
+    task: ClassVar[str]
+
+    @property
+    def classes(self) -> tuple[str, ...]: ...
+    @property
+    def n(self) -> int: ...
+    @property
+    def columns(self) -> frozenset[str]: ...
+    @property
+    def correct(self) -> npt.NDArray[np.bool_]: ...
+    def losses(self) -> Floats: ...
+    def take(self, rows: Ints) -> Said: ...
+    def with_classes(self, classes: tuple[str, ...]) -> Said: ...
+
+
+class Ranked(Protocol):
+    """Scores a class."""
+
+    @property
+    def n(self) -> int: ...
+    @property
+    def present(self) -> list[int]: ...
+    def scores(self, code: int) -> Floats: ...
+    def positive(self, code: int) -> npt.NDArray[np.bool_]: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +59,8 @@ class Outcomes:
     """float64 (n,) in [0, 1]: of the predicted class."""
     probabilities: npt.NDArray[np.floating] | None = None
     """(n, c), c <= len(classes): of the model's own classes; rows sum to 1."""
+
+    task: ClassVar[str] = "classification"
 
     @property
     def n(self) -> int:
@@ -60,6 +95,24 @@ class Outcomes:
             return np.zeros(self.n)
         return self.probabilities[:, code].astype(float)
 
+    @property
+    def present(self) -> list[int]:
+        """Codes of the classes that some sample has."""
+        return [int(c) for c in np.unique(self.label)]
+
+    def positive(self, code: int) -> npt.NDArray[np.bool_]:
+        """Return bool (n,): the label is the class."""
+        return np.asarray(self.label == code)
+
+    def losses(self) -> Floats:
+        """Return float64 (n,): minus the log of the label's probability, in nats.
+
+        Without probabilities the confidence, so that a sure mistake is worse than an unsure one.
+        """
+        if self.probabilities is not None:
+            return np.asarray(-np.log(np.clip(self.true_probability(), EPSILON, 1.0)))
+        return np.zeros(self.n) if self.confidence is None else self.confidence
+
     def take(self, rows: Ints) -> Outcomes:
         """Return the outcomes of some rows, in the order given."""
         return Outcomes(
@@ -69,6 +122,19 @@ class Outcomes:
             None if self.confidence is None else self.confidence[rows],
             None if self.probabilities is None else self.probabilities[rows],
         )
+
+    def with_classes(self, classes: tuple[str, ...]) -> Outcomes:
+        """Return the same with codes into `classes`, followed by names it does not have."""
+        if self.classes == classes:
+            return self
+        union = classes + tuple(c for c in self.classes if c not in classes)
+        code = np.array([union.index(c) for c in self.classes], np.int64)
+        p = self.probabilities
+        if p is not None:
+            wide = np.zeros((self.n, len(union)))
+            wide[:, code[: p.shape[1]]] = p
+            p = wide
+        return Outcomes(union, code[self.label], code[self.prediction], self.confidence, p)
 
     @classmethod
     def of(

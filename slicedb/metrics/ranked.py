@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from slicedb.metrics.estimate import Estimate
-from slicedb.metrics.outcomes import Floats, Outcomes
+from slicedb.metrics.outcomes import Floats, Ranked
 
 
 class Curve(NamedTuple):
@@ -78,7 +78,7 @@ CURVES: dict[str, Callable[[Floats, npt.NDArray[np.bool_]], Curve | None]] = {
 }
 
 
-def area(name: str, outcomes: Outcomes, of: int | None = None) -> Estimate:
+def area(name: str, outcomes: Ranked, of: int | None = None) -> Estimate:
     """Return the area under one class's curve, or its mean over the classes where it is defined.
 
     Args:
@@ -89,8 +89,8 @@ def area(name: str, outcomes: Outcomes, of: int | None = None) -> Estimate:
     Returns:
         Arrays of shape (1,).
     """
-    codes = np.unique(outcomes.label).tolist() if of is None else [of]
-    curves = [CURVES[name](outcomes.scores(c), outcomes.label == c) for c in codes]
+    codes = outcomes.present if of is None else [of]
+    curves = [CURVES[name](outcomes.scores(c), outcomes.positive(c)) for c in codes]
     known = [c for c in curves if c is not None]
     if not known:
         return Estimate(np.array([np.nan]), np.array([0.0]), np.array([np.nan]))

@@ -8,13 +8,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from slicedb.metrics.outcomes import Floats, Ints, Outcomes
+from slicedb.metrics.outcomes import EPSILON, Floats, Ints, Outcomes
 
 BINS = 15
 """Confidence bins of equal width (Guo et al., ICML 2017)."""
-
-EPSILON = float(np.finfo(np.float64).eps)
-"""Probabilities are clipped to [EPSILON, 1] before the logarithm, as scikit-learn does."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +26,7 @@ class State:
     name: str
     kind: Literal["codes", "moments", "ranked"]
     needs: tuple[str, ...]
-    rows: Callable[[Outcomes], Any]
+    rows: Callable[[Any], Any]
 
 
 def _confusion(outcomes: Outcomes) -> Ints:

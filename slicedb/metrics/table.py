@@ -1,48 +1,27 @@
-"""The table of metrics, and what is done with a row of it."""
+"""The table of metrics, and what is done with a row of it.
+
+The rows here are for classifiers; `multilabel`, `detected` and `regression` have those of the
+other tasks. A name such as `recall` means the row that suits what the model does.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
-from typing import Literal
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any, Literal
 
 import numpy as np
 
 from slicedb import stats
 from slicedb.errors import CheckError, did_you_mean
+from slicedb.metrics import detected, multilabel, regression, states
 from slicedb.metrics import estimate as e
-from slicedb.metrics import states
-from slicedb.metrics.estimate import Estimate, PerClass
+from slicedb.metrics.estimate import Estimate
 from slicedb.metrics.membership import Membership
-from slicedb.metrics.outcomes import Floats, Ints, Outcomes
+from slicedb.metrics.metric import Metric
+from slicedb.metrics.outcomes import Floats, Ints, Said
 from slicedb.metrics.ranked import area
-
-
-@dataclass(frozen=True)
-class Metric:
-    """One metric."""
-
-    name: str
-    state: states.State
-    """The per-sample statistics it is computed from."""
-    compute: Callable[..., Estimate]
-    """Sums of all slices -> estimates; for ranked metrics, outcomes of one slice -> estimate."""
-    interval: Literal["share", "mean", "exact"]
-    """How its interval is made: of a share in [0, 1], of a mean, or none."""
-    undefined: str
-    """Why it is NaN where it is."""
-    rises: bool = True
-    """Whether higher is better."""
-    per_class: Callable[[Ints], PerClass] | None = None
-    """The same for one class, from the confusion matrix."""
-    by_class: bool = False
-    """Whether `of <class>` makes sense."""
-
-    @property
-    def needs(self) -> tuple[str, ...]:
-        """Columns of the outcomes it reads."""
-        return self.state.needs
 
 
 def _count(matrix: Ints) -> Estimate:
@@ -70,8 +49,8 @@ _ROWS = (
     Metric("f1", _C, e.average(e.f1s), "share", _NEITHER, per_class=e.f1s),
     Metric("f1_micro", _C, e.accuracy, "share", _EMPTY),
     Metric("f1_weighted", _C, e.average(e.f1s, weighted=True), "share", _NEITHER),
-    Metric("log_loss", states.LOG_LOSS, e.mean, "mean", _EMPTY, rises=False),
-    Metric("brier", states.BRIER, e.mean, "mean", _EMPTY, rises=False),
+    Metric("log_loss", states.LOG_LOSS, e.mean, "mean", _EMPTY, rises=False, is_mean=True),
+    Metric("brier", states.BRIER, e.mean, "mean", _EMPTY, rises=False, is_mean=True),
     Metric("ece", states.CALIBRATION, e.calibration, "mean", _EMPTY, rises=False),
     Metric("auroc", states.RANKED, area, "share", _ONE_KIND, by_class=True),
     Metric("average_precision", states.RANKED, area, "share", _NO_LABEL, by_class=True),
@@ -101,19 +80,34 @@ ALIASES = {
 _TOP = re.compile(r"top[_-]?([1-9]\d*)(?:_accuracy)?")
 
 
-def names() -> list[str]:
-    """Return the names of all metrics, `top_5` standing for every k."""
-    return [*METRICS, "top_5"]
+_OTHERS: dict[str, Any] = {t.TASK: t for t in (multilabel, detected, regression)}
+"""The tasks besides classification, by their name."""
+
+
+def names(task: str | None = None) -> list[str]:
+    """Return the names of all metrics, or of one task's; `top_5` stands for every k."""
+    if task in _OTHERS:
+        return list(_OTHERS[task].names())
+    own = [*METRICS, "top_5"]
+    others = [name for other in _OTHERS.values() for name in other.names()]
+    return own if task is not None else list(dict.fromkeys([*own, *others]))
+
+
+def primary(task: str) -> str:
+    """Return the metric that is shown where nobody asks for one."""
+    return str(_OTHERS[task].PRIMARY) if task in _OTHERS else "accuracy"
 
 
 def find(name: str) -> Metric:
-    """Return the metric of a name or alias, `top_<k>` for any k included.
+    """Return the metric of a name or alias; `top_<k>`, `ap<IoU>` and `recall@<IoU>` for any.
+
+    Where several tasks have a metric of that name, `suit` picks the one of the model.
 
     Raises:
         CheckError: there is no such metric.
 
-    >>> find("top-5").name
-    'top_5'
+    >>> find("top-5").name, find("mAP@0.5").name
+    ('top_5', 'ap50')
     """
     word = ALIASES.get(name, name)
     if word in METRICS:
@@ -121,7 +115,34 @@ def find(name: str) -> Metric:
     if match := _TOP.fullmatch(word):
         k = int(match[1])
         return Metric(f"top_{k}", states.top(k), e.share, "share", _EMPTY)
+    for other in _OTHERS.values():
+        found: Metric | None = other.find(word)
+        if found is not None:
+            return found
     raise CheckError(f"There is no metric {name!r}.", did_you_mean(name, names(), "metrics"))
+
+
+def suit(metric: Metric, task: str) -> Metric:
+    """Return the metric of that name for a task; itself where the task has none (see `missing`).
+
+    >>> suit(find("recall"), "detection").undefined
+    'no box is annotated'
+    """
+    if metric.task == task:
+        return metric
+    if task in _OTHERS:
+        found = _OTHERS[task].find(metric.name)
+    else:
+        found = METRICS.get(metric.name)
+    return metric if found is None else replace(found, name=metric.name)
+
+
+def missing(metric: Metric, outcomes: Said) -> str:
+    """Return why outcomes do not have what a metric reads; empty when they have."""
+    if metric.task != outcomes.task:
+        return f"{metric.name} is for {metric.task}, the model does {outcomes.task}"
+    lacking = [name for name in metric.needs if name not in outcomes.columns]
+    return f"the predictions have no {lacking[0]}" if lacking else ""
 
 
 def for_class(metric: Metric, code: int, classes: Iterable[str] = ()) -> Metric:
@@ -138,15 +159,21 @@ def for_class(metric: Metric, code: int, classes: Iterable[str] = ()) -> Metric:
     if metric.per_class is not None:
         reason = _NO_LABEL if metric.per_class is e.recalls else metric.undefined
         return replace(metric, compute=e.of_class(metric.per_class, code), undefined=reason)
+    if metric.bind is not None:
+        return replace(metric.bind(code), name=metric.name)
     if metric.by_class:
-        return replace(metric, compute=lambda name, outcomes: area(name, outcomes, code))
-    able = [m.name for m in _ROWS if m.per_class or m.by_class]
-    raise CheckError(
-        f"{metric.name} is not defined for one class.", f"per class: {', '.join(able)}."
-    )
+        compute = metric.compute
+        return replace(metric, compute=lambda name, outcomes: compute(name, outcomes, code))
+    raise CheckError(f"{metric.name} is not defined for one class.", f"per class: {per_class()}.")
 
 
-def update(metric: Metric, outcomes: Outcomes, members: Membership) -> Floats | Ints:
+def per_class() -> str:
+    """Return the names of the metrics that are defined for one class, for messages."""
+    able = [m.name for m in map(find, names()) if m.per_class or m.by_class]
+    return ", ".join(able)
+
+
+def update(metric: Metric, outcomes: Any, members: Membership) -> Floats | Ints:
     """Return the sums of a metric's state, one row a slice; two parts merge by addition.
 
     Args:
@@ -169,7 +196,7 @@ def compute(metric: Metric, sums: Floats | Ints) -> Estimate:
     return metric.compute(sums)
 
 
-def compute_ranked(metric: Metric, outcomes: Outcomes, members: Membership) -> Estimate:
+def compute_ranked(metric: Metric, outcomes: Any, members: Membership) -> Estimate:
     """Return the estimates of a ranked metric, slice by slice."""
     parts = [metric.compute(metric.name, outcomes.take(rows)) for rows in members.positions]
     if not parts:
@@ -196,6 +223,8 @@ def interval(
     """
     if metric.interval == "exact":
         return stats.Interval(found.value, found.value)
+    if metric.interval == "draws":
+        return _quantiles(found, stats.intervals.tail(confidence, sides))
     if metric.interval == "share":
         method = stats.clopper_pearson if guarantee else stats.wilson
         size = np.where(np.isnan(found.value), 0.0, found.size)
@@ -222,6 +251,12 @@ def p_value(
     if metric.interval == "exact":
         beyond = found.value < bound if alternative == "less" else found.value > bound
         return np.where(np.isnan(found.value), np.nan, np.where(beyond, 0.0, 1.0))
+    if metric.interval == "draws":
+        assert found.draws is not None
+        known = np.sum(~np.isnan(found.draws), axis=1)
+        beyond = found.draws >= bound if alternative == "less" else found.draws <= bound
+        p = (beyond.sum(axis=1) + 1) / (known + 1)
+        return np.where(np.isnan(found.value), np.nan, p)
     if metric.interval == "share":
         size = np.where(np.isnan(found.value), 0.0, found.size)
         return stats.proportion_p(_successes(found), size, bound, alternative)
@@ -233,6 +268,15 @@ def p_value(
         t = np.where((gap == 0) & (found.error == 0), 0.0, gap / found.error)
     df = np.maximum(found.size - 1, 1)
     return np.asarray(stdtr(df, t) if alternative == "less" else stdtr(df, -t))
+
+
+def _quantiles(found: Estimate, tail: float) -> stats.Interval:
+    """Return the percentile interval of the draws that are defined."""
+    edges = np.full((2, len(found.value)), np.nan)
+    if found.draws is not None:
+        known = ~np.isnan(found.draws).all(axis=1)
+        edges[:, known] = np.nanquantile(found.draws[known], [tail, 1 - tail], axis=1)
+    return stats.Interval(edges[0], edges[1])
 
 
 def _successes(found: Estimate) -> Floats:

@@ -1,0 +1,205 @@
+"""Metrics of models that give a sample any number of labels.
+
+Averages over classes leave out those where the metric is undefined; `_micro` counts all
+decisions together, `_weighted` weighs classes by their samples.
+
+>>> truth, predicted = np.array([[[1, 1], [0, 1]], [[1, 0], [0, 1]]], bool)
+>>> seen = LabelSets(("cat", "dog"), truth, predicted)
+>>> metric = find("f1_micro")
+>>> round(metric.compute(metric.name, seen).value.item(), 3) if metric else None
+0.8
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import ClassVar, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from slicedb.metrics import ratios
+from slicedb.metrics.estimate import Estimate, mean, share
+from slicedb.metrics.metric import Metric, Weighted
+from slicedb.metrics.outcomes import EPSILON, Floats, Ints
+from slicedb.metrics.ranked import area
+from slicedb.metrics.states import State, moments
+
+Bools = npt.NDArray[np.bool_]
+Average = Literal["macro", "micro", "weighted"]
+
+TASK = "multilabel"
+PRIMARY = "f1"
+
+_EMPTY = "no sample has both labels and a prediction"
+_NO_LABEL = "no sample has the label"
+_NEVER = "the class is never predicted"
+_NEITHER = "the class is neither a label nor predicted"
+_ONE_KIND = "positives and negatives are both needed"
+
+
+@dataclass(frozen=True, eq=False)
+class LabelSets:
+    """Samples with a set of labels and a predicted one, one row each."""
+
+    classes: tuple[str, ...]
+    """Names; the model's classes first, then labels it does not know."""
+    truth: Bools
+    """bool (n, c): the label is one of the sample's."""
+    predicted: Bools
+    """bool (n, c)."""
+    probabilities: npt.NDArray[np.floating] | None = None
+    """(n, c') in [0, 1], c' <= c: of the model's own classes, each by itself."""
+
+    task: ClassVar[str] = TASK
+
+    @property
+    def n(self) -> int:
+        """Number of rows."""
+        return len(self.truth)
+
+    @property
+    def columns(self) -> frozenset[str]:
+        """What is known of each row."""
+        return frozenset(
+            {"labels"} | ({"probabilities"} if self.probabilities is not None else set())
+        )
+
+    @property
+    def correct(self) -> Bools:
+        """bool (n,): the whole set is right."""
+        return np.asarray((self.truth == self.predicted).all(axis=1))
+
+    @property
+    def present(self) -> list[int]:
+        """Codes of the classes that some sample has."""
+        return [int(c) for c in np.flatnonzero(self.truth.any(axis=0))]
+
+    def scores(self, code: int) -> Floats:
+        """Return float64 (n,): the probability of one class, 0 for a class the model lacks."""
+        if self.probabilities is None or code >= self.probabilities.shape[1]:
+            return np.zeros(self.n)
+        return self.probabilities[:, code].astype(float)
+
+    def positive(self, code: int) -> Bools:
+        """Return bool (n,): the sample has the label."""
+        return np.asarray(self.truth[:, code])
+
+    def losses(self) -> Floats:
+        """Return float64 (n,): cross entropy of each label by itself in nats, mean over classes.
+
+        Without probabilities the share of wrong decisions.
+        """
+        if self.probabilities is None:
+            return np.asarray((self.truth != self.predicted).mean(axis=1))
+        p = np.zeros(self.truth.shape)
+        p[:, : self.probabilities.shape[1]] = self.probabilities
+        right = np.where(self.truth, p, 1 - p)
+        return np.asarray(-np.log(np.clip(right, EPSILON, 1.0)).mean(axis=1))
+
+    def take(self, rows: Ints) -> LabelSets:
+        """Return some rows, in the order given."""
+        p = None if self.probabilities is None else self.probabilities[rows]
+        return LabelSets(self.classes, self.truth[rows], self.predicted[rows], p)
+
+    def with_classes(self, classes: tuple[str, ...]) -> LabelSets:
+        """Return the same with columns in the order of `classes`, and then names they lack."""
+        if classes == self.classes:
+            return self
+        union = classes + tuple(c for c in self.classes if c not in classes)
+        at = [union.index(c) for c in self.classes]
+        wide = [np.zeros((self.n, len(union)), bool) for _ in range(2)]
+        wide[0][:, at], wide[1][:, at] = self.truth, self.predicted
+        p = self.probabilities
+        if p is not None:
+            scores = np.zeros((self.n, len(union)))
+            scores[:, at[: p.shape[1]]] = p
+            p = scores
+        return LabelSets(union, wide[0], wide[1], p)
+
+
+def _sums(o: LabelSets) -> Floats:
+    """Return float64 (n, 3 c): true positives, labels and predictions of each class."""
+    return np.concatenate([o.truth & o.predicted, o.truth, o.predicted], axis=1).astype(float)
+
+
+def _averaged(part: str, how: Average, of: int | None) -> Callable[[Floats], Floats]:
+    """Return the function from sums (b, 3 c) to values (b,)."""
+
+    def value(sums: Floats) -> Floats:
+        hit, actual, predicted = np.split(sums, 3, axis=1)  # (b, c)
+        if of is not None:
+            hit, actual, predicted = (x[:, of : of + 1] for x in (hit, actual, predicted))
+        weight = actual if how == "weighted" else np.ones_like(hit)
+        if how == "micro":
+            hit, actual, predicted = (
+                x.sum(axis=1, keepdims=True) for x in (hit, actual, predicted)
+            )
+            weight = np.ones_like(hit)
+        below = {"precision": predicted, "recall": actual, "f1": (actual + predicted) / 2}[part]
+        known = below > 0
+        ratio = np.divide(hit, below, out=np.zeros_like(hit), where=known)
+        weight = np.where(known, weight, 0.0)
+        total = weight.sum(axis=1)
+        found = (weight * ratio).sum(axis=1) / np.where(total > 0, total, np.nan)
+        return np.asarray(found)
+
+    return value
+
+
+def _set_metric(part: str, how: Average, of: int | None = None) -> Metric:
+    name = part if how == "macro" else f"{part}_{how}"
+    value = _averaged(part, how, of)
+
+    def weighted(outcomes: LabelSets) -> Weighted:
+        rows = _sums(outcomes)
+        return lambda weights: value(np.asarray(weights) @ rows)
+
+    return Metric(
+        name,
+        State(f"sets {name}", "ranked", ("labels",), _sums),
+        lambda _, outcomes: ratios.drawn(weighted(outcomes), outcomes.n),
+        "draws",
+        {"precision": _NEVER, "recall": _NO_LABEL, "f1": _NEITHER}[part],
+        by_class=how == "macro",
+        task=TASK,
+        bind=partial(_set_metric, part, how),
+        weighted=weighted,
+    )
+
+
+def _count(sums: Floats) -> Estimate:
+    n = sums[:, 0]
+    return Estimate(n, n, np.full_like(n, np.nan))
+
+
+_EXACT = State("exact", "moments", ("labels",), lambda o: moments(o.correct.astype(float)))
+_HAMMING = State(
+    "hamming", "moments", ("labels",), lambda o: moments((o.truth != o.predicted).mean(axis=1))
+)
+_ENTROPY = State("entropy", "moments", ("probabilities",), lambda o: moments(o.losses()))
+_RANKED = State("label ranks", "ranked", ("probabilities",), _sums)
+
+_ROWS = (
+    Metric("count", _EXACT, _count, "exact", _EMPTY, task=TASK),
+    Metric("accuracy", _EXACT, share, "share", _EMPTY, task=TASK),
+    Metric("hamming_loss", _HAMMING, mean, "mean", _EMPTY, rises=False, task=TASK, is_mean=True),
+    *(_set_metric(part, how) for part in ("precision", "recall", "f1")
+      for how in ("macro", "micro", "weighted")),  # type: ignore[arg-type]
+    Metric("log_loss", _ENTROPY, mean, "mean", _EMPTY, rises=False, task=TASK, is_mean=True),
+    Metric("auroc", _RANKED, area, "share", _ONE_KIND, by_class=True, task=TASK),
+    Metric("average_precision", _RANKED, area, "share", _NO_LABEL, by_class=True, task=TASK),
+)  # fmt: skip
+_KNOWN = {m.name: m for m in _ROWS}
+
+
+def names() -> list[str]:
+    """Return the names."""
+    return [m.name for m in _ROWS if m.name != "count"]
+
+
+def find(word: str) -> Metric | None:
+    """Return the metric of a name, None when there is none."""
+    return _KNOWN.get({"subset_accuracy": "accuracy", "loss": "log_loss"}.get(word, word))

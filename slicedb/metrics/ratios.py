@@ -1,0 +1,93 @@
+"""Ratios of sums whose parts come in clusters (boxes of an image), and estimates from resamples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from slicedb import stats
+from slicedb.metrics.estimate import Estimate
+from slicedb.metrics.outcomes import Floats
+
+REPLICATES = 1000
+"""Resamples an interval rests on."""
+
+
+def parts(above: npt.ArrayLike, below: npt.ArrayLike) -> Floats:
+    """Return float64 (n, 7) to be summed: what the ratio of two columns and its error need."""
+    a, b = np.asarray(above, float), np.asarray(below, float)
+    return np.stack([np.ones(len(a)), a, b, a * a, a * b, b * b, b > 0], axis=1)
+
+
+def _ratio(sums: Floats) -> tuple[Floats, Floats]:
+    """Return the ratio and its variance by linearisation (Cochran 1977, 6.4)."""
+    n, a, b, aa, ab, bb, _ = sums.T
+    with np.errstate(divide="ignore", invalid="ignore"):
+        value = np.where(b > 0, a, np.nan) / b
+        spread = np.maximum(aa - 2 * value * ab + value**2 * bb, 0.0)
+        return value, np.where(n > 1, spread / b**2 * n / (n - 1), np.nan)
+
+
+def share(sums: Floats) -> Estimate:
+    """Return a share of boxes from sums (s, 7) over images.
+
+    Boxes of one image are not independent, so the trials are the effective ones, value
+    (1 - value) / variance (Korn & Graubard 1998), at most the boxes; where all are right or all
+    wrong, the images that have any.
+    """
+    value, variance = _ratio(sums)
+    boxes, images = sums[:, 2], sums[:, 6]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        size = np.minimum(value * (1 - value) / variance, boxes)
+    size = np.where((variance > 0) & (size > 0), size, np.minimum(boxes, images))
+    return Estimate(value, size, np.full_like(value, np.nan))
+
+
+def mean(sums: Floats) -> Estimate:
+    """Return a mean over boxes from sums (s, 7) over images, with its standard error."""
+    value, variance = _ratio(sums)
+    return Estimate(value, sums[:, 6], np.sqrt(variance))
+
+
+def recentred(draws: Floats, value: float, bias: float) -> Floats:
+    """Return draws moved by the bias they show, theirs and `bias` times that of the value.
+
+    Where the bias shrinks like 1/n the value's is as large as the resamples' (`bias` 1). That of
+    average precision grows with the noise itself, because precision is the best at a recall or
+    a higher one: the value carries c s, a resample of it c sqrt(2) s, so the difference seen is
+    sqrt(2) - 1 of what the value carries, and `bias` 1 / (sqrt(2) - 1) = 1 + sqrt(2).
+
+    Args:
+        draws: float64 (b,), NaN where undefined.
+        value: the statistic of the sample itself.
+        bias: 0 leaves the draws alone.
+    """
+    if not bias or np.isnan(draws).all():
+        return draws
+    return np.asarray(draws - (1 + bias) * (np.nanmean(draws) - value))
+
+
+def drawn(statistic: Callable[[Floats], Floats], n: int, bias: float = 0.0) -> Estimate:
+    """Return the estimate of one slice of n samples, with resamples of whole samples.
+
+    Args:
+        statistic: weights (b, n) -> values (b,) in [0, 1].
+        n: samples.
+        bias: see `recentred`.
+
+    Returns:
+        Arrays of shape (1,), draws (1, REPLICATES).
+    """
+    if n == 0:
+        nan = np.array([np.nan])
+        return Estimate(nan, np.zeros(1), nan, draws=np.full((1, REPLICATES), np.nan))
+    value = np.asarray(statistic(np.ones((1, n))), float)
+    if np.isnan(value[0]):
+        draws = np.full(REPLICATES, np.nan)
+    else:
+        draws = stats.bootstrap_draws(statistic, n, replicates=REPLICATES)
+        draws = np.clip(recentred(draws, float(value[0]), bias), 0.0, 1.0)
+    error = np.array([np.nanstd(draws, ddof=1)]) if not np.isnan(draws).all() else value * np.nan
+    return Estimate(value, np.array([float(n)]), error, draws=draws[None])
