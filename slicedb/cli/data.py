@@ -15,6 +15,13 @@ from slicedb.cli.output import rows, write
 @click.command()
 @click.argument("source", metavar="SOURCE")
 @db_option
+@click.option(
+    "--as",
+    "form",
+    metavar="FORMAT",
+    help="voc, coco, yolo, folder, csv or parquet; by default it is recognised.",
+)
+@click.option("--images", metavar="DIR", help="Folder that a COCO file's names of images start at.")
 @click.option("--split", metavar="NAME", help="Split of every sample, e.g. test.")
 @click.option("--label", metavar="NAME", help="Label of every sample.")
 @click.option("--path-column", metavar="COLUMN", help="CSV/Parquet column with image paths.")
@@ -38,7 +45,7 @@ from slicedb.cli.output import rows, write
 @click.option("--delete-missing", is_flag=True, help="Remove samples whose file is gone.")
 @click.option("--threads", type=click.IntRange(1), metavar="N", help="Decoding threads.")
 def ingest(source: str, db: str | None, **options: Any) -> None:
-    """Read images and metadata: a folder, a CSV or a Parquet file.
+    """Read images and metadata: a folder, CSV or Parquet, Pascal VOC, COCO or YOLO.
 
     Every image is decoded in full; broken ones are quarantined with their reason and stay
     queryable by `status`. Run it again to pick up changes, or to go on after an interruption.
@@ -47,6 +54,8 @@ def ingest(source: str, db: str | None, **options: Any) -> None:
     Examples:
       slicedb ingest photos/
       slicedb ingest test.csv --label-column class --split test
+      slicedb ingest VOCdevkit/
+      slicedb ingest instances.json --images photos/
       slicedb "status <> 'ok'"
     """
     from slicedb.errors import SourceError, TooManyBrokenError
@@ -230,16 +239,20 @@ def doctor(db: str | None, mend: bool, cleanup: int | None) -> None:
 @click.argument("on", metavar="QUERY|SLICE")
 @click.argument("dest", metavar="DEST")
 @db_option
-@click.option("--format", "form", metavar="folder|csv|parquet|coco", help="Default: by the ending.")
+@click.option(
+    "--format", "form", metavar="folder|csv|parquet|coco|voc|yolo", help="Default: by the ending."
+)
 def export(on: str, dest: str, db: str | None, form: str | None) -> None:
     """Write samples where other tools can read them.
 
     DEST is a new folder, or a file ending in .csv, .parquet (with the images) or .json (COCO).
+    Boxes go to COCO, VOC and YOLO.
 
     \b
     Examples:
       slicedb export night night/
       slicedb export "food_v2.loss > 4" hard.parquet
+      slicedb export night night/ --format yolo
     """
     click.echo(str(open_db(db).export(on, dest, form=form)))
 

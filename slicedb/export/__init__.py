@@ -1,4 +1,4 @@
-"""Write a slice where other tools can read it: folder, CSV, Parquet, COCO.
+"""Write a slice where other tools can read it: folder, CSV, Parquet, COCO, VOC, YOLO.
 
 Adding a format is one function and one row in `FORMATS`.
 """
@@ -17,6 +17,8 @@ from slicedb.errors import SliceDBError, did_you_mean
 from slicedb.export.coco import write_coco
 from slicedb.export.folder import write_folder
 from slicedb.export.tables import write_csv, write_parquet
+from slicedb.export.voc import write_voc
+from slicedb.export.yolo import write_yolo
 
 if TYPE_CHECKING:
     from slicedb.store import Store
@@ -30,6 +32,8 @@ FORMATS: dict[str, Writer] = {
     "csv": write_csv,
     "parquet": write_parquet,
     "coco": write_coco,
+    "voc": write_voc,
+    "yolo": write_yolo,
 }
 _BY_SUFFIX = {".csv": "csv", ".parquet": "parquet", ".json": "coco"}
 

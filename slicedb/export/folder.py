@@ -44,15 +44,58 @@ def write_folder(store: Store, keys: np.ndarray, path: Path) -> int:
     return len(keys)
 
 
+def write_images(
+    store: Store,
+    keys: np.ndarray,
+    names: list[str],
+    folder: Path,
+    taken: set[str],
+    *,
+    by_stem: bool = False,
+) -> list[str]:
+    """Write the encoded bytes of some samples below a folder.
+
+    Args:
+        store: the database.
+        keys: int64 (n,).
+        names: relative paths wanted; parts are cleaned, and numbered where they are taken.
+        folder: where to.
+        taken: the paths taken so far, in lower case; kept up to date.
+        by_stem: whether names have to differ without their extension.
+
+    Returns:
+        The relative paths they got.
+    """
+    written = []
+    for name, (_, data) in zip(names, store.read_images(keys), strict=True):
+        cleaned = "/".join(_safe(part) for part in PurePosixPath(name).parts if part != "/")
+        if by_stem:
+            path = PurePosixPath(cleaned)
+            stem = _unique(str(path.with_suffix("")), taken)
+            cleaned = stem + path.suffix
+        else:
+            cleaned = _unique(cleaned, taken)
+        target = folder / cleaned
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(data)
+        written.append(cleaned)
+    return written
+
+
 def _names(table: pa.Table) -> list[str]:
     columns = (table[c].to_pylist() for c in ("id", "split", "label", "format"))
     return [_name(*row) for row in zip(*columns, strict=True)]
 
 
+def file_name(sample: str, form: str | None) -> str:
+    """Return an id as the name of a file, with an ending that says its format."""
+    if PurePosixPath(sample).suffix:
+        return sample
+    return sample + _SUFFIX.get((form or "").upper(), "")
+
+
 def _name(sample: str, split: str | None, label: str | None, form: str | None) -> str:
-    stem = PurePosixPath(sample).name or sample
-    if not PurePosixPath(stem).suffix:
-        stem += _SUFFIX.get((form or "").upper(), "")
+    stem = file_name(PurePosixPath(sample).name or sample, form)
     parts = [part for part in (split, label) if part]
     return "/".join(_safe(part) for part in [*parts, stem])
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from slicedb import media
-from slicedb.errors import IngestError, SourceError
-from slicedb.ingest import folder, tabular
+from slicedb.errors import IngestError, SourceError, did_you_mean
+from slicedb.ingest import coco, folder, tabular, voc, yolo
 from slicedb.ingest.pipeline import Settings, run
 from slicedb.ingest.report import IngestReport
 from slicedb.ingest.source import IdBy, Options, Source
@@ -24,6 +24,8 @@ from slicedb.store import Store
 class Reader(NamedTuple):
     """One format of source."""
 
+    form: str
+    """The word a user picks it by."""
     name: str
     """What a user calls it."""
     reads: Callable[[Path], bool]
@@ -37,9 +39,12 @@ def _ending(*suffixes: str) -> Callable[[Path], bool]:
 
 
 READERS: tuple[Reader, ...] = (
-    Reader("a folder of images", Path.is_dir, folder.read),
-    Reader("a CSV or TSV file", _ending(".csv", ".tsv"), tabular.read_csv),
-    Reader("a Parquet file", _ending(".parquet", ".pq"), tabular.read_parquet),
+    Reader("voc", "a folder of Pascal VOC annotations", voc.reads, voc.read),
+    Reader("coco", "COCO annotations", coco.reads, coco.read),
+    Reader("yolo", "a YOLO data set", yolo.reads, yolo.read),
+    Reader("folder", "a folder of images", Path.is_dir, folder.read),
+    Reader("csv", "a CSV or TSV file", _ending(".csv", ".tsv"), tabular.read_csv),
+    Reader("parquet", "a Parquet file", _ending(".parquet", ".pq"), tabular.read_parquet),
 )
 """The formats, in the order they are tried."""
 
@@ -48,6 +53,8 @@ def ingest(
     store: Store,
     source: str | os.PathLike[str],
     *,
+    form: str | None = None,
+    images: str | os.PathLike[str] | None = None,
     split: str | None = None,
     label: str | None = None,
     prefix: str = "",
@@ -66,7 +73,7 @@ def ingest(
     threads: int | None = None,
     progress: bool | None = None,
 ) -> IngestReport:
-    """Read images and metadata from a folder, a CSV or a Parquet file.
+    """Read images and metadata: a folder, CSV or Parquet, Pascal VOC, COCO or YOLO.
 
     Every image is decoded in full. A broken one is quarantined: its sample stays, with the reason
     in `status` and the decoder's words in `error`. Run again, it recognises what it has; what was
@@ -75,7 +82,9 @@ def ingest(
 
     Args:
         store: the database.
-        source: path of a folder, or of a .csv, .tsv or .parquet file.
+        source: path of a folder, or of a .csv, .tsv, .parquet, .json (COCO) or .yaml (YOLO) file.
+        form: "voc", "coco", "yolo", "folder", "csv" or "parquet"; None recognises it.
+        images: folder that a COCO file's names start at; None looks beside the file.
         split: split of every sample.
         label: label of every sample.
         prefix: put before every id, with a slash.
@@ -119,9 +128,10 @@ def ingest(
         label=label,
         prefix=prefix.strip("/"),
         columns={role: column for role, column in named.items() if column is not None},
+        images=None if images is None else os.fspath(images),
         existing=store.schema(SAMPLES),
     )
-    opened = open_source(source, options)
+    opened = open_source(source, options, form)
     if reference and opened.carries_images:
         raise IngestError(
             f"'{source}' carries the images itself, so there is nothing to refer to.",
@@ -144,18 +154,24 @@ def ingest(
     )
 
 
-def open_source(source: str | os.PathLike[str], options: Options) -> Source:
+def open_source(
+    source: str | os.PathLike[str], options: Options, form: str | None = None
+) -> Source:
     """Open a source with the reader of its format.
 
     Raises:
         SourceError: it is missing, or of an unknown format.
+        IngestError: `form` is none of the formats.
     """
+    forms = [reader.form for reader in READERS]
+    if form is not None and form not in forms:
+        raise IngestError(f"No format '{form}'.", did_you_mean(form, forms, "formats"))
     path = Path(source).expanduser()
     try:
         if not path.exists():
             raise SourceError(f"No folder or file '{source}'.", _nearest(path))
         for reader in READERS:
-            if reader.reads(path):
+            if reader.form == form or (form is None and reader.reads(path)):
                 return reader.open(path, options)
     except PermissionError as error:
         raise SourceError(

@@ -31,6 +31,8 @@ class Options:
     """Put before every id, so that two sources with the same file names can live together."""
     columns: dict[str, str] = field(default_factory=dict)
     """Role (path, image, label, split, caption, id) -> column of the table that plays it."""
+    images: str | None = None
+    """Folder that an annotation file's names of images start at; None looks for it."""
     existing: pa.Schema = field(default_factory=lambda: pa.schema([]))
     """The schema of `samples`, whose types the metadata has to fit."""
 

@@ -26,7 +26,7 @@ from slicedb.media.formats import (
     looks_like_image,
     wrong_extension,
 )
-from slicedb.media.pillow import LARGE, check_size, exif_of, large_lock, opened
+from slicedb.media.pillow import LARGE, check_size, exif_of, large_lock, opened, size_of
 from slicedb.media.pixels import SIDE, gray_of, rgb_of, shrink, tags_of, turn
 
 __all__ = [
@@ -40,6 +40,7 @@ __all__ = [
     "looks_like_image",
     "phash",
     "sha256",
+    "size_of",
     "thumbnail",
     "wrong_extension",
 ]

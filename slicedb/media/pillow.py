@@ -99,3 +99,18 @@ def exif_of(data: bytes) -> tuple[int, dt.datetime | None]:
     ):
         return tags_of(image)
     return 1, None
+
+
+def size_of(path: str) -> tuple[int, int] | None:
+    """Return width and height of an image file as displayed, from its head alone.
+
+    Returns:
+        None where it is no image that can be read.
+    """
+    try:
+        with quiet, Image.open(path) as image:
+            orientation, _ = tags_of(image)
+            width, height = image.size
+            return (width, height) if orientation < 5 else (height, width)
+    except Exception:  # what is wrong with it is found out when it is verified
+        return None

@@ -1,0 +1,66 @@
+"""Pascal VOC: Annotations/*.xml, JPEGImages/ and ImageSets/Main/."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree
+
+import numpy as np
+
+from slicedb.export.folder import file_name, write_images
+from slicedb.export.tables import metadata
+
+if TYPE_CHECKING:
+    from slicedb.store import Store
+
+_COLUMNS = ["id", "width", "height", "split", "objects", "format"]
+
+
+def write_voc(store: Store, keys: np.ndarray, path: Path) -> int:
+    """Write an XML file an image; `slicedb ingest` reads them back.
+
+    A sample whose objects are NULL gets none. Attributes become elements of the object.
+    """
+    taken: set[str] = set()
+    sets: dict[str, list[str]] = defaultdict(list)
+    (path / "Annotations").mkdir(parents=True)
+    for chunk, table in metadata(store, keys):
+        rows = table.select(_COLUMNS).to_pylist()
+        flat = [file_name(row["id"], row["format"]).replace("/", "_") for row in rows]
+        names = write_images(store, chunk, flat, path / "JPEGImages", taken, by_stem=True)
+        for name, row in zip(names, rows, strict=True):
+            stem = Path(name).stem
+            if row["split"]:
+                sets[row["split"]].append(stem)
+            if row["objects"] is not None:
+                tree = ElementTree.ElementTree(_annotation(name, row))
+                ElementTree.indent(tree, "\t")
+                tree.write(path / "Annotations" / f"{stem}.xml", encoding="utf-8")
+    for split, stems in sets.items():
+        file = path / "ImageSets" / "Main" / f"{split.replace('/', '_')}.txt"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("".join(f"{stem}\n" for stem in stems), encoding="utf-8")
+    return len(keys)
+
+
+def _annotation(name: str, row: dict[str, Any]) -> ElementTree.Element:
+    root = ElementTree.Element("annotation")
+    ElementTree.SubElement(root, "filename").text = name
+    size = ElementTree.SubElement(root, "size")
+    for side in ("width", "height"):
+        ElementTree.SubElement(size, side).text = str(row[side] or 0)
+    for found in row["objects"]:
+        item = ElementTree.SubElement(root, "object")
+        ElementTree.SubElement(item, "name").text = str(found["label"])
+        for key, value in (json.loads(found["attributes"] or "{}")).items():
+            if key.isidentifier() and key not in ("name", "bndbox"):
+                said = int(value) if isinstance(value, bool) else value
+                ElementTree.SubElement(item, key).text = str(said)
+        x, y, w, h = found["bbox"]
+        corners = ElementTree.SubElement(item, "bndbox")
+        for corner, number in zip(("xmin", "ymin", "xmax", "ymax"), (x, y, x + w, y + h)):
+            ElementTree.SubElement(corners, corner).text = f"{number:.12g}"
+    return root

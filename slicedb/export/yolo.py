@@ -1,0 +1,53 @@
+"""YOLO: images/, labels/ and data.yaml."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from slicedb.export.folder import file_name, write_images
+from slicedb.export.tables import metadata
+
+if TYPE_CHECKING:
+    from slicedb.store import Store
+
+_COLUMNS = ["id", "width", "height", "split", "objects", "format"]
+
+
+def write_yolo(store: Store, keys: np.ndarray, path: Path) -> int:
+    """Write a text file an image, lines of `class cx cy w h` in shares of it.
+
+    A sample whose objects are NULL, or whose size is unknown, gets none. Attributes and scores
+    have no place in the format.
+    """
+    taken: set[str] = set()
+    names: dict[str, int] = {}
+    splits: dict[str, None] = {}
+    for chunk, table in metadata(store, keys):
+        rows = table.select(_COLUMNS).to_pylist()
+        flat = [file_name(row["id"], row["format"]).replace("/", "_") for row in rows]
+        wanted = [f"{row['split'] or 'all'}/{name}" for row, name in zip(rows, flat)]
+        written = write_images(store, chunk, wanted, path / "images", taken, by_stem=True)
+        for name, row in zip(written, rows, strict=True):
+            splits[name.split("/")[0]] = None
+            if row["objects"] is None or not row["width"] or not row["height"]:
+                continue
+            file = (path / "labels" / name).with_suffix(".txt")
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text("".join(_line(found, row, names) for found in row["objects"]))
+    lines = [f"{split}: images/{split}" for split in splits]
+    lines += ["names:", *(f"  {i}: {json.dumps(n)}" for n, i in names.items())]
+    path.mkdir(parents=True, exist_ok=True)
+    (path / "data.yaml").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return len(keys)
+
+
+def _line(found: dict[str, Any], row: dict[str, Any], names: dict[str, int]) -> str:
+    x, y, w, h = found["bbox"]
+    wide, high = row["width"], row["height"]
+    code = names.setdefault(str(found["label"]), len(names))
+    shares = ((x + w / 2) / wide, (y + h / 2) / high, w / wide, h / high)
+    return f"{code} " + " ".join(f"{share:.8f}" for share in shares) + "\n"

@@ -1,0 +1,232 @@
+"""What readers of boxes share: rows of images with their boxes, checked and counted."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from slicedb import media
+from slicedb.errors import IngestError, SourceError
+from slicedb.ingest.folder import SPLITS
+from slicedb.ingest.source import ROWS, Options, Source
+from slicedb.schema import OBJECT
+
+BOXES = pa.list_(OBJECT)
+_SHOWN = 3
+"""Broken files that an error names."""
+
+
+@dataclass
+class Annotated:
+    """Collects annotated images; a bounded number of them as Python objects."""
+
+    where: Path
+    """The folder or file ingested."""
+    options: Options
+    notes: list[str] = field(default_factory=list)
+    labels: Counter[str] = field(default_factory=Counter)
+    """How many boxes have which label."""
+    empty: int = 0
+    """Boxes without area."""
+    outside: int = 0
+    """Boxes that reach beyond their image."""
+    broken: list[str] = field(default_factory=list)
+    """What is wrong with annotation files, a sentence each."""
+    _rows: list[dict[str, Any]] = field(default_factory=list)
+    _tables: list[pa.Table] = field(default_factory=list)
+    _seen: set[str] = field(default_factory=set)
+
+    def add(
+        self,
+        name: str,
+        uri: str,
+        boxes: list[dict[str, Any]] | None,
+        *,
+        size: tuple[float, float] | None = None,
+        split: str | None = None,
+        caption: str | None = None,
+    ) -> None:
+        """Add one image.
+
+        Args:
+            name: where it lies, relative to the root.
+            uri: its absolute path.
+            boxes: as `OBJECT`; None where nobody has looked.
+            size: width and height the annotation speaks of; None asks the file.
+            split: its split.
+            caption: its caption.
+
+        Raises:
+            IngestError: the image is there already.
+        """
+        if name in self._seen:
+            raise IngestError(
+                f"Image '{name}' is annotated twice in '{self.where}'.",
+                "remove one of the annotations; nothing was written.",
+            )
+        self._seen.add(name)
+        if boxes:
+            self._check(boxes, size or size_of(uri))
+        row = {"id": self.options.id_of(name), "uri": uri, "objects": boxes}
+        self._rows.append({**row, "split": split, "caption": caption})
+        if len(self._rows) >= ROWS:
+            self._flush()
+
+    def _check(self, boxes: list[dict[str, Any]], size: tuple[float, float] | None) -> None:
+        for box in boxes:
+            x, y, w, h = box["bbox"]
+            self.labels[box["label"]] += 1
+            self.empty += w <= 0 or h <= 0
+            if size is not None:
+                slack = 1e-6 * max(size)  # what is written with six digits is not outside
+                low = min(x, y) < -slack
+                self.outside += low or x + w > size[0] + slack or y + h > size[1] + slack
+
+    def _flush(self) -> None:
+        schema = pa.schema(
+            [
+                pa.field("id", pa.string()),
+                pa.field("uri", pa.string()),
+                pa.field("objects", BOXES),
+                pa.field("split", pa.string()),
+                pa.field("caption", pa.string()),
+            ]
+        )
+        self._tables.append(pa.Table.from_pylist(self._rows, schema=schema))
+        self._rows = []
+
+    def refuse_broken(self) -> None:
+        """Raise when annotation files are broken, before anything is written."""
+        if self.broken:
+            more = len(self.broken) - _SHOWN
+            shown = " ".join(self.broken[:_SHOWN]) + (f" And {more:,} more." if more > 0 else "")
+            raise SourceError(shown, "correct or remove them; nothing was written.")
+
+    def source(self, extra: pa.Table | None = None) -> Source:
+        """Return the source.
+
+        Args:
+            extra: metadata columns, a row an image, in the order they were added.
+
+        Raises:
+            SourceError: annotation files are broken, or there is no image.
+        """
+        self.refuse_broken()
+        self._flush()
+        table = pa.concat_tables(self._tables)
+        if not table.num_rows:
+            raise SourceError(f"No annotated images in '{self.where}'.", "check the folder.")
+        for name in ("split", "caption"):
+            if table[name].null_count == table.num_rows:
+                table = table.drop_columns(name)
+        for name in extra.column_names if extra is not None else []:
+            assert extra is not None
+            table = table.drop_columns(name) if name in table.column_names else table
+            table = table.append_column(extra.schema.field(name), extra[name])
+        for name in ("split", "label"):
+            if (value := getattr(self.options, name)) is not None:
+                table = table.drop_columns(name) if name in table.column_names else table
+                values = pa.array([value] * table.num_rows, pa.string())
+                table = table.append_column(name, values)
+        fields = [f for f in table.schema if f.name not in ("id", "uri")]
+        return Source(
+            where=os.path.abspath(self.where),
+            fields=fields,
+            batches=table.combine_chunks().to_batches(ROWS),
+            total=table.num_rows,
+            wins=frozenset(f.name for f in fields),
+            by_place=self.where.is_dir(),
+            notes=[*self._summary(), *self.notes],
+        )
+
+    def _summary(self) -> Iterator[str]:
+        count = self.labels.total()
+        shown = ", ".join(f"{n:,} {label}" for label, n in self.labels.most_common(8))
+        more = f" and {len(self.labels) - 8} labels more" if len(self.labels) > 8 else ""
+        if count:
+            yield f"{count:,} boxes: {shown}{more}."
+        if self.empty:
+            yield (
+                f"{self.empty:,} boxes have no area; they are kept. "
+                "To see them: FROM objects WHERE area <= 0"
+            )
+        if self.outside:
+            yield (
+                f"{self.outside:,} boxes reach beyond their image; they are kept as they are. "
+                "To see them: FROM objects WHERE least(x, y) < 0 OR x + w > samples.width "
+                "OR y + h > samples.height"
+            )
+
+
+def box(label: str, x: float, y: float, w: float, h: float, **rest: Any) -> dict[str, Any]:
+    """Return one box as `OBJECT` has it.
+
+    Args:
+        label: its label.
+        x: left, pixels; y, w and h likewise.
+        **rest: `score`, and `attributes` as JSON.
+    """
+    return {"label": label, "bbox": [x, y, w, h], "score": None, "attributes": None, **rest}
+
+
+def size_of(path: str) -> tuple[float, float] | None:
+    """Return width and height of an image as displayed, None where it cannot be read."""
+    return media.size_of(path)
+
+
+def images_in(folder: Path) -> dict[str, str]:
+    """Return the images right in a folder: name without extension to name."""
+    if not folder.is_dir():
+        return {}
+    with os.scandir(folder) as entries:
+        names = sorted(e.name for e in entries if e.is_file())
+    found = (n for n in names if os.path.splitext(n)[1].lower() in media.EXTENSIONS)
+    return {os.path.splitext(n)[0]: n for n in found}
+
+
+def names_in(folder: Path, *endings: str) -> list[str]:
+    """Return the names in a folder that end so, sorted; none where it cannot be read."""
+    try:
+        return sorted(name for name in os.listdir(folder) if name.lower().endswith(endings))
+    except OSError:
+        return []
+
+
+def folders_below(path: Path, depth: int = 3) -> Iterator[Path]:
+    """Yield a folder and those below it, to a depth, sorted; hidden ones left out."""
+    yield path
+    if depth:
+        try:
+            with os.scandir(path) as entries:
+                inner = sorted(e.path for e in entries if e.is_dir() and e.name[0] != ".")
+        except OSError:
+            return
+        for name in inner:
+            yield from folders_below(Path(name), depth - 1)
+
+
+def split_in(parts: Iterable[str]) -> str | None:
+    """Return the last part that is the name of a split."""
+    return next((p for p in reversed(list(parts)) if p.lower() in SPLITS), None)
+
+
+def scalar(text: str) -> int | float | str:
+    """Return a text as the number it is, or as it is.
+
+    >>> scalar("1"), scalar("0.5"), scalar("Left"), scalar("007")
+    (1, 0.5, 'Left', '007')
+    """
+    for kind in (int, float):
+        try:
+            value = kind(text)
+        except ValueError:
+            continue
+        if value == value and str(value) == text:
+            return value
+    return text

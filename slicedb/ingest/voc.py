@@ -1,0 +1,223 @@
+"""Pascal VOC: an XML file an image (http://host.robots.ox.ac.uk/pascal/VOC/voc2012/htmldoc).
+
+    Annotations/1.xml   JPEGImages/1.jpg   ImageSets/Main/train.txt     the devkit's layout
+    train/1.xml         train/1.jpg                                     files beside each other
+
+The box is [xmin, ymin, xmax - xmin, ymax - ymin], so that the numbers of the file come back; what
+else an object says (pose, truncated, difficult, occluded, ...) is kept as its attributes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+from slicedb.errors import SourceError
+from slicedb.ingest.annotated import (
+    Annotated,
+    box,
+    folders_below,
+    images_in,
+    names_in,
+    scalar,
+    split_in,
+)
+from slicedb.ingest.folder import SPLITS
+from slicedb.ingest.source import Options, Source
+
+_IMAGES = ("jpegimages", "images", "imgs", "img")
+_CORNERS = ("xmin", "ymin", "xmax", "ymax")
+_SETS = (*sorted(SPLITS), "trainval")
+
+
+class _BrokenError(Exception):
+    """What is wrong with an annotation, with the number of its object."""
+
+    def __init__(self, what: str, number: int = 0) -> None:
+        super().__init__(what)
+        self.number = number
+
+
+def reads(path: Path) -> bool:
+    """Return whether a folder holds VOC annotations."""
+    return path.is_dir() and any(_is_annotation(file) for file in _first_files(path))
+
+
+def _first_files(path: Path) -> Iterator[Path]:
+    """Yield one XML file of each folder that may hold annotations."""
+    for folder in folders_below(path):
+        names = names_in(folder, ".xml")
+        if names and _image_folder(folder) is not None:
+            yield folder / names[0]
+
+
+def _is_annotation(file: Path) -> bool:
+    if file.parent.name.lower() == "annotations":
+        return True
+    try:
+        with open(file, "rb") as opened:
+            return b"<annotation" in opened.read(400)
+    except OSError:
+        return False
+
+
+def _image_folder(folder: Path) -> Path | None:
+    """Return where the images of a folder of annotations are."""
+    if folder.name.lower() != "annotations":
+        return folder if images_in(folder) else None
+    beside = (folder.parent / name for name in names_in(folder.parent, *_IMAGES))
+    return next((b for b in beside if b.name.lower() in _IMAGES and b.is_dir()), None)
+
+
+def read(path: Path, options: Options) -> Source:
+    """Open a folder of VOC annotations.
+
+    An image without an annotation has NULL for its boxes; one whose file is missing is quarantined.
+
+    Raises:
+        SourceError: there are no annotations, or some are broken.
+    """
+    found = Annotated(path, options)
+    folders = [f.parent for f in _first_files(path) if _is_annotation(f)]
+    if not folders:
+        raise SourceError(
+            f"No VOC annotations in '{path}'.",
+            "it needs XML files in Annotations/ with JPEGImages/ beside it, or beside the images.",
+        )
+    parts = 0
+    for folder in folders:
+        parts += _read_folder(path, folder, found)
+    if parts:
+        found.notes.append(f"{parts:,} parts of objects (head, hand, ...) were left out.")
+    return found.source()
+
+
+def _read_folder(root: Path, folder: Path, found: Annotated) -> int:
+    """Add the images of one folder of annotations; returns how many parts were left out."""
+    images = _image_folder(folder)
+    assert images is not None
+    names, splits = images_in(images), _splits(folder.parent, found)
+    place = images.relative_to(root)
+    parts = 0
+    for file in names_in(folder, ".xml"):
+        try:
+            tree = _parse(folder / file)
+            boxes, inner = _boxes(tree)
+        except _BrokenError as broken:
+            found.broken.append(_sentence(folder / file, broken))
+            continue
+        parts += inner
+        stem = os.path.splitext(file)[0]
+        name = names.pop(stem, None) or _named(tree, images, names) or f"{stem}.jpg"
+        split = splits.get(stem) or split_in(place.parts)
+        uri = str((images / name).absolute())
+        found.add((place / name).as_posix(), uri, boxes, size=_size(tree), split=split)
+    for stem, name in names.items():  # nobody has annotated these
+        split = splits.get(stem) or split_in(place.parts)
+        found.add((place / name).as_posix(), str((images / name).absolute()), None, split=split)
+    if names:
+        found.notes.append(f"{len(names):,} images have no annotation: their objects are NULL.")
+    return parts
+
+
+def _named(tree: ElementTree.Element, images: Path, names: dict[str, str]) -> str | None:
+    """Return the image that the annotation itself names, when it is there."""
+    said = os.path.basename((tree.findtext("filename") or "").strip().replace("\\", "/"))
+    if not said or not (images / said).is_file():
+        return None
+    names.pop(os.path.splitext(said)[0], None)
+    return said
+
+
+def _parse(file: Path) -> ElementTree.Element:
+    try:
+        return ElementTree.parse(file).getroot()
+    except ElementTree.ParseError as error:
+        raise _BrokenError(f"{error}") from error
+    except (OSError, ValueError) as error:
+        raise _BrokenError(str(getattr(error, "strerror", None) or error)) from error
+
+
+def _boxes(tree: ElementTree.Element) -> tuple[list[dict[str, Any]], int]:
+    """Return the boxes of an annotation, and how many parts its objects have."""
+    boxes, parts = [], 0
+    for number, item in enumerate(tree.findall("object"), 1):
+        label = (item.findtext("name") or "").strip()
+        if not label:
+            raise _BrokenError("an object has no name", number)
+        corners = [_number(item, corner, number) for corner in _CORNERS]
+        x, y = corners[:2]
+        attributes = _attributes(item)
+        said = json.dumps(attributes, ensure_ascii=False) if attributes else None
+        boxes.append(box(label, x, y, corners[2] - x, corners[3] - y, attributes=said))
+        parts += len(item.findall("part"))
+    return boxes, parts
+
+
+def _number(item: ElementTree.Element, corner: str, number: int) -> float:
+    text = item.findtext(f"bndbox/{corner}")
+    try:
+        value = float(text or "")
+    except ValueError:
+        value = float("nan")
+    if not abs(value) < float("inf"):
+        what = f"has no {corner}" if not (text or "").strip() else f"has '{text}' for its {corner}"
+        raise _BrokenError(f"an object {what}", number)
+    return value
+
+
+def _attributes(item: ElementTree.Element) -> dict[str, int | float | str]:
+    """Return what an object says besides its name and box."""
+    found = {
+        child.tag: scalar(text)
+        for child in item
+        if child.tag not in ("name", "bndbox")
+        and not len(child)
+        and (text := (child.text or "").strip())
+    }
+    for pair in item.findall("attributes/attribute"):  # as CVAT writes them
+        name, value = pair.findtext("name"), pair.findtext("value")
+        if name and value is not None:
+            found[name.strip()] = scalar(value.strip())
+    return found
+
+
+def _size(tree: ElementTree.Element) -> tuple[float, float] | None:
+    """Return the size an annotation speaks of; None where it says none."""
+    try:
+        width, height = (float(tree.findtext(f"size/{s}") or 0) for s in ("width", "height"))
+    except ValueError:
+        return None
+    return (width, height) if width > 0 and height > 0 else None
+
+
+def _sentence(file: Path, broken: _BrokenError) -> str:
+    """Return what is wrong, with the file and the line."""
+    if not broken.number:
+        return f"'{file}' is broken: {broken}."
+    text = file.read_text(encoding="utf-8", errors="replace")
+    places = [match.start() for match in re.finditer(r"<object[\s>]", text)]
+    at = places[broken.number - 1] if broken.number <= len(places) else 0
+    return f"'{file}', line {text.count(chr(10), 0, at) + 1}: {broken}."
+
+
+def _splits(home: Path, found: Annotated) -> dict[str, str]:
+    """Return the split of each image named in ImageSets/Main; one of two is the narrower."""
+    splits: dict[str, str] = {}
+    twice = 0
+    for name in _SETS:
+        file = home / "ImageSets" / "Main" / f"{name}.txt"
+        if not file.is_file():
+            continue
+        for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
+            stem = line.split()[0] if line.split() else ""
+            if stem and splits.setdefault(stem, name) != name:
+                twice += name != "trainval"
+    if twice:
+        found.notes.append(f"{twice:,} images are in two splits; the first by name was taken.")
+    return splits
