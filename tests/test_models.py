@@ -16,8 +16,9 @@ from PIL import Image
 from torch import nn
 
 from slicedb.errors import ClassesError, ModelError, UnknownModelError
-from slicedb.models import Model, Preprocessing, Registry, TorchClassifier, load
+from slicedb.models import Model, Preprocessing, Registry, TorchClassifier, load, resizing
 from slicedb.models.names import check_name
+from slicedb.models.resizing import Interpolation
 from slicedb.models.weights import load_weights
 from slicedb.schema import PREDICTIONS
 from slicedb.store import Store
@@ -120,6 +121,31 @@ def test_large_jpeg_is_decoded_smaller_and_stays_within_two_levels_on_average() 
     data = photo(4000, 3000)
     difference = (ours(data, Preprocessing(resize=256)) - reference(data, 224, 256)).abs()
     assert difference.mean() <= 2 * LEVEL
+
+
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+@pytest.mark.parametrize(("height", "width"), [(375, 500), (500, 333), (60, 47), (224, 900)])
+def test_both_ways_to_resize_agree_within_one_level(
+    monkeypatch: pytest.MonkeyPatch, interpolation: Interpolation, height: int, width: int
+) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    pixels.flags.writeable = False  # as Pillow's own arrays are
+    found = []
+    for has_kernel in (True, False):
+        monkeypatch.setattr(resizing, "_has_kernel", lambda has=has_kernel: has)
+        out = np.empty((224, 224, 3), dtype=np.uint8)
+        Preprocessing(resize=256, interpolation=interpolation).fit(pixels, out)
+        found.append(out.astype(int))
+    assert np.abs(found[0] - found[1]).max() <= 1
+
+
+def test_a_narrow_strip_is_resized_without_the_memory_for_all_of_it() -> None:
+    pixels = np.zeros((2, 40_000, 3), dtype=np.uint8)
+    pixels[:, 20_000:] = 200  # resized whole it would have 224 x 4,480,000 pixels
+    out = np.empty((224, 224, 3), dtype=np.uint8)
+    Preprocessing(resize=224).fit(pixels, out)
+    assert out[:, :56].max() == 0  # a pixel became 112 wide
+    assert out[:, 168:].min() == 200
 
 
 def test_preprocessing_refuses_a_crop_larger_than_the_resize() -> None:

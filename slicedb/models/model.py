@@ -12,9 +12,9 @@ from slicedb.models.fingerprint import code_text, combine, tensors_digest
 from slicedb.models.preprocessing import (
     IMAGENET_MEAN,
     IMAGENET_STD,
-    Interpolation,
     Preprocessing,
 )
+from slicedb.models.resizing import Interpolation
 
 _LIBRARIES = {"torch", "torchvision", "timm", "open_clip"}
 """Their structure is in the module's `repr`; for classes of the user the source counts too."""

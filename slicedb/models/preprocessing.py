@@ -4,26 +4,17 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import simplejpeg
-from PIL import Image
 
 from slicedb.media import decode_rgb
-
-Interpolation = Literal["nearest", "bilinear", "bicubic", "box", "lanczos"]
+from slicedb.models.resizing import FILTERS, Interpolation, resize_crop
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
-_FILTERS = {
-    "nearest": Image.Resampling.NEAREST,
-    "bilinear": Image.Resampling.BILINEAR,
-    "bicubic": Image.Resampling.BICUBIC,
-    "box": Image.Resampling.BOX,
-    "lanczos": Image.Resampling.LANCZOS,
-}
 _GAP = 3
 """A large JPEG is decoded at a fraction of its size that leaves its shorter side this many times
 the resized one; Pillow calls a gap of 3 "almost the same" as the full resize."""
@@ -36,10 +27,9 @@ class Preprocessing:
     """Resize the shorter side, crop the centre, scale to [0, 1], normalise.
 
     This is torchvision's `Resize(resize)`, `CenterCrop(size)`, `ToTensor()`,
-    `Normalize(mean, std)` on a Pillow image. Crop and resize are one step, so each pixel is
-    computed once. Pixels agree with torchvision's within 2 of 255 levels; JPEGs whose shorter
-    side is 6 times `resize` or more are decoded at a fraction of their size, and agree within 2
-    levels on average (the tests hold both).
+    `Normalize(mean, std)` on a Pillow image. Pixels agree with torchvision's within 2 of 255
+    levels; JPEGs whose shorter side is 6 times `resize` or more are decoded at a fraction of their
+    size, and agree within 2 levels on average (the tests hold both).
     """
 
     size: tuple[int, int] = (224, 224)
@@ -55,8 +45,8 @@ class Preprocessing:
     def __post_init__(self) -> None:
         if self.resize is not None and self.resize < max(self.size):
             raise ValueError(f"resize {self.resize} is smaller than the crop {self.size}")
-        if self.interpolation not in _FILTERS:
-            raise ValueError(f"interpolation {self.interpolation!r} is none of {list(_FILTERS)}")
+        if self.interpolation not in FILTERS:
+            raise ValueError(f"interpolation {self.interpolation!r} is none of {list(FILTERS)}")
 
     def fill(self, data: bytes, out: np.ndarray) -> None:
         """Decode one image into a row of a batch.
@@ -89,28 +79,21 @@ class Preprocessing:
         if (height, width) == self.size and self.resize in (None, min(self.size)):
             out[:] = pixels
             return
-        box = self.box(width, height)
-        if whole is not None:
-            tall, wide = whole if (whole[0] > whole[1]) == (height > width) else whole[::-1]
-            x, y = width / wide, height / tall
-            left, top, right, bottom = self.box(wide, tall)
-            box = (left * x, top * y, min(right * x, width), min(bottom * y, height))
-        image = Image.fromarray(pixels).resize(
-            (self.size[1], self.size[0]), _FILTERS[self.interpolation], box=box
-        )
-        out[:] = np.asarray(image)
+        tall, wide = whole or (height, width)
+        if (tall > wide) != (height > width):  # `whole` is as stored, `pixels` as displayed
+            tall, wide = wide, tall
+        resized, corner = self._place(tall, wide)
+        resize_crop(pixels, out, resized=resized, corner=corner, interpolation=self.interpolation)
 
-    def box(self, width: int, height: int) -> tuple[float, float, float, float]:
-        """Return the (left, top, right, bottom) of the original that the input shows, pixels."""
+    def _place(self, height: int, width: int) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Return (height, width) after the resize, and (top, left) of the crop in it, pixels."""
         if self.resize is None:
-            return (0.0, 0.0, float(width), float(height))
+            return self.size, (0, 0)
         short, long = sorted((width, height))
         grown = self.resize * long // short  # as torchvision rounds it
-        new_width, new_height = (grown, self.resize) if width >= height else (self.resize, grown)
-        left = round((new_width - self.size[1]) / 2.0)
-        top = round((new_height - self.size[0]) / 2.0)
-        x, y = width / new_width, height / new_height
-        return (left * x, top * y, (left + self.size[1]) * x, (top + self.size[0]) * y)
+        tall, wide = (self.resize, grown) if width >= height else (grown, self.resize)
+        top, left = round((tall - self.size[0]) / 2.0), round((wide - self.size[1]) / 2.0)
+        return (tall, wide), (top, left)
 
     def normalise(self, images: Any) -> Any:
         """Turn pixels into the network's input on the device they lie on.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
@@ -27,7 +26,15 @@ from slicedb.models.preprocessing import Preprocessing
 from slicedb.schema import IMAGES, OK, SAMPLES
 from slicedb.store import Store
 from slicedb.training.columns import Numbers, column_of
-from slicedb.training.pixels import Decoder, check_shape, decode_rows
+from slicedb.training.decoded import Decoded, Failure
+from slicedb.training.pixels import (
+    Decoder,
+    check_shape,
+    decode_rows,
+    fit_into,
+    fit_rows,
+    joined,
+)
 
 if TYPE_CHECKING:
     from slicedb.training.loader import Loader
@@ -35,38 +42,8 @@ if TYPE_CHECKING:
 Batch: TypeAlias = tuple[Any, ...]
 """(images, a value a column, ids): images (b, 3, h, w), `label` int64 (b,), ids a list of text."""
 
-_DRAFT = 3
 _UNKNOWN_BYTES = 1 << 17
 _KEEP_BYTES = 256 << 20
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A sample whose image does not decode."""
-
-    id: str
-    reason: str
-    """The status such a sample would get, for example "truncated"."""
-    message: str
-
-    def error(self) -> MediaError:
-        """Return the error that names the sample."""
-        return MediaError(
-            self.reason,
-            f"Sample '{self.id}' does not decode ({self.reason}): {self.message} "
-            "Hint: loader(on_error='skip') leaves such samples out and counts them.",
-        )
-
-
-@dataclass(frozen=True)
-class Decoded:
-    """A part of a batch, decoded."""
-
-    indices: np.ndarray
-    """int64 (k,): the samples that did decode."""
-    images: Any
-    """uint8 array (k, h, w, 3), or a list: of what the transform returned, or pixels at `size`."""
-    failures: list[Failure]
 
 
 class SliceDataset(Dataset):
@@ -266,15 +243,31 @@ class SliceDataset(Dataset):
             out[at] = data or b""
         return out
 
-    def decode(self, indices: np.ndarray, blobs: Sequence[bytes]) -> Decoded:
+    def room(self, n: int) -> np.ndarray | None:
+        """Return memory for n decoded images, uint8 (n, h, w, 3); None where no size is known."""
+        if self.transform is not None or self._fit is None:
+            return None
+        return np.empty((n, *self._fit.size, 3), dtype=np.uint8)
+
+    def decode(
+        self, indices: np.ndarray, blobs: Sequence[bytes], room: np.ndarray | None = None
+    ) -> Decoded:
         """Decode and transform a part of a batch; what fails is left out and told.
+
+        Args:
+            indices: int64 (b,).
+            blobs: their encoded images.
+            room: their part of what `room` gave, which saves a copy.
 
         Raises:
             SliceDBError: the images differ in size, or the transform fails.
         """
         images: Any = []
         failures: dict[int, MediaError] = {}
-        if self.transform is None and self._fit is None:
+        room = self.room(len(blobs)) if room is None else room
+        if room is not None and self._fit is not None:
+            images = fit_rows(blobs, self._fit, self.decoder, failures.__setitem__, room)
+        elif self.transform is None:
             images = decode_rows(blobs, self.decoder, failures.__setitem__)
         else:
             for at, (i, data) in enumerate(zip(indices.tolist(), blobs)):
@@ -298,12 +291,9 @@ class SliceDataset(Dataset):
     def _stack(self, parts: Sequence[Decoded]) -> Any:
         if not parts or self.transform is not None:
             return _collated([image for part in parts for image in part.images])
-        if self._fit is not None:
-            return self._tensor(np.stack([image for part in parts for image in part.images]))
         for part in parts:
             check_shape(parts[0].images.shape[1:], part.images.shape[1:])
-        one = parts[0].images if len(parts) == 1 else np.concatenate([p.images for p in parts])
-        return self._tensor(one)
+        return self._tensor(joined([part.images for part in parts]))
 
     def _tensor(self, pixels: np.ndarray) -> Any:
         """Return (..., 3, h, w), channels last in memory, of uint8 (..., h, w, 3)."""
@@ -316,7 +306,7 @@ class SliceDataset(Dataset):
         if self._fit is None:
             return self.decoder(data, None)
         out = np.empty((*self._fit.size, 3), dtype=np.uint8)
-        self._fit.fit(self.decoder(data, _DRAFT * max(self._fit.size)), out)
+        fit_into(data, out, self._fit, self.decoder)
         return out
 
     def _transformed(self, index: int, data: bytes) -> Any:

@@ -14,7 +14,8 @@ import numpy as np
 import torch
 
 from slicedb.errors import SliceDBError
-from slicedb.training.dataset import Batch, Decoded, Failure, SliceDataset
+from slicedb.training.dataset import Batch, SliceDataset
+from slicedb.training.decoded import Decoded, Failure
 
 Workers: TypeAlias = Literal["thread", "spawn", "forkserver"]
 
@@ -277,8 +278,14 @@ def _decoding(
     if pool is None:
         return lambda: [dataset.decode(indices, blobs)]
     step = -(-len(indices) // (_PARTS * n))
+    room = dataset.room(len(indices))
     parts: list[Future[Decoded]] = [
-        pool.submit(dataset.decode, indices[a : a + step], blobs[a : a + step])
+        pool.submit(
+            dataset.decode,
+            indices[a : a + step],
+            blobs[a : a + step],
+            None if room is None else room[a : a + step],
+        )
         for a in range(0, len(indices), step)
     ]
     return lambda: [part.result() for part in parts]

@@ -1,4 +1,4 @@
-"""Decoding a batch of pictures of one size straight into its memory."""
+"""Decoding a batch of pictures straight into its memory, at their size or at one asked for."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ import simplejpeg
 
 from slicedb.errors import MediaError, SliceDBError
 from slicedb.media import decode_rgb
+from slicedb.models.preprocessing import Preprocessing
 
 Decoder: TypeAlias = "Callable[[bytes, int | None], np.ndarray]"
 """Takes the encoded image and the pixels of the shorter side that are enough (None: all), gives
 uint8 (h, w, 3); raises MediaError. `slicedb.media.decode_rgb` is one."""
 
+_DRAFT = 3
 _SMALL = 1 << 16  # bytes
 _JPEG = b"\xff\xd8\xff"
 _FOUR = b"\0\x14\x08"
@@ -54,6 +56,53 @@ def decode_rows(
         else:
             k += 1
     return out[:k]
+
+
+def fit_rows(
+    blobs: Sequence[bytes],
+    fit: Preprocessing,
+    decoder: Decoder,
+    failed: Callable[[int, MediaError], None],
+    out: np.ndarray,
+) -> np.ndarray:
+    """Decode pictures of any size and resize them into `out`.
+
+    Args:
+        blobs: the encoded images.
+        fit: resizes and crops.
+        decoder: see `Decoder`.
+        failed: is told the position and the error of each one that does not decode.
+        out: uint8 (b, h, w, 3) of `fit.size`, written from the first row on.
+
+    Returns:
+        uint8 (k, h, w, 3): the rows written, those that decode, in order.
+    """
+    k = 0
+    for at, data in enumerate(blobs):
+        try:
+            fit_into(data, out[k], fit, decoder)
+        except MediaError as error:
+            failed(at, error)
+        else:
+            k += 1
+    return out[:k]
+
+
+def fit_into(data: bytes, row: np.ndarray, fit: Preprocessing, decoder: Decoder) -> None:
+    """Decode and resize into uint8 (h, w, 3)."""
+    if decoder is decode_rgb:
+        fit.fill(data, row)
+    else:
+        fit.fit(decoder(data, _DRAFT * max(fit.size)), row)
+
+
+def joined(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """Return parts (k, h, w, 3) of one shape in one array; parts that fill one are not copied."""
+    base = parts[0].base if len(parts) > 1 else None
+    together = base is not None and all(part.base is base for part in parts)
+    if base is not None and together and sum(map(len, parts)) == len(base):
+        return base
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def _into(data: bytes, row: np.ndarray, decoder: Callable[[bytes, int | None], np.ndarray]) -> None:
