@@ -26,8 +26,11 @@ COMMITS = "commits"
 EMBEDDINGS = "embeddings__"
 PREDICTIONS = "predictions__"
 CAMS = "cams__"
+SPOILT = "spoilt__"
 PER_SAMPLE = (EMBEDDINGS, PREDICTIONS, CAMS)
 """Starts of the names of tables with one row a sample, computed from it."""
+PER_MODEL = (PREDICTIONS, CAMS, SPOILT)
+"""Starts of the names of tables that belong to a model."""
 
 OK = "ok"
 """The `status` of a sample whose image decodes."""
@@ -200,6 +203,28 @@ def predictions_schema(n_classes: int | None) -> pa.Schema:
     if n_classes is not None:
         fields.append(pa.field("probabilities", pa.list_(pa.float32(), n_classes)))
     return pa.schema(fields)
+
+
+def spoilt_schema() -> pa.Schema:
+    """Return the schema of what a model says of corrupted pictures.
+
+    One row a sample and corruption: `id` is the sample's with the corruption behind it, `sample`
+    its key; `content` and `fingerprint` say what a row was computed with.
+    """
+    return pa.schema(
+        [
+            _ID,
+            _KEY,
+            pa.field("sample", pa.int64()),
+            pa.field("kind", pa.string()),
+            pa.field("severity", pa.int64()),
+            pa.field("prediction", pa.string()),
+            pa.field("confidence", pa.float32()),
+            pa.field("content", pa.int64()),
+            pa.field("fingerprint", pa.int64()),
+            pa.field("error", pa.string()),
+        ]
+    )
 
 
 def detections_schema() -> pa.Schema:

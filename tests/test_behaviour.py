@@ -123,10 +123,11 @@ def grid(predict: object, foregrounds: int = 9) -> pa.Table:
 def test_a_model_that_looks_at_the_fork_fails() -> None:
     rows = grid(lambda r: "c0" if "fork" in r["extra"] else r["label"])
     rate = invariance(rows, "extra")
-    assert (rate.value, rate.n) == (pytest.approx(1 / 3), 27)
-    assert rate.verdict(0.8) == "FAIL"
+    assert (rate.value, rate.n, rate.groups) == (pytest.approx(1 / 3), 27, 9)
+    assert rate.verdict(0.7) == "FAIL"
     assert "1+0+fork" in rate.broken[0]
-    assert invariance(rows, "background").verdict(0.8) == "PASS"
+    assert rate.pairs[0] == ("1+0+none", "c1", "1+0+fork", "c0")
+    assert invariance(rows, "background").verdict(0.7) == "PASS"
 
 
 def test_a_model_that_does_not_passes_in_95_of_100_seeds() -> None:
@@ -135,22 +136,44 @@ def test_a_model_that_does_not_passes_in_95_of_100_seeds() -> None:
         rng = np.random.default_rng(seed)
         said = {f: f"c{rng.integers(3)}" for f in range(9)}  # wrong as often as not, but steady
         rows = grid(lambda r, said=said: said[int(r["foreground"].split("/")[1])])
-        passed += invariance(rows, "extra").verdict(0.8) == "PASS"
+        passed += invariance(rows, "extra").verdict(0.7) == "PASS"
     assert passed >= 95
+
+
+def test_sets_of_one_foreground_are_no_independent_evidence() -> None:
+    """A food that is unsteady is so on every table: the true rate is 0.6, the bound 0.6 holds."""
+    wrong = 0
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        unsteady = rng.random(9) < 0.4
+        said = [f"c{f % 3}" for f in range(9)]
+        rows = grid(
+            lambda r, u=unsteady, s=said: (
+                "c9" if r["extra"] == "fork" and u[int(r["foreground"].split("/")[1])]
+                else s[int(r["foreground"].split("/")[1])]
+            )
+        )  # fmt: skip
+        rate = invariance(rows, "extra")
+        wrong += not rate.low <= 0.6 <= rate.high
+    assert wrong <= 200 * 0.1  # two bounds of 95 % each
 
 
 def test_direction_wants_another_prediction_for_another_class() -> None:
     right = direction(grid(lambda r: r["label"]))
-    assert (right.value, right.n, right.verdict(0.8)) == (1.0, 27, "PASS")
+    assert (right.value, right.n, right.groups) == (1.0, 27, 4)
+    assert right.low == pytest.approx(0.05 ** (1 / 4))
+    assert right.verdict(0.4) == "PASS"
     blind = direction(grid(lambda r: r["background"]))
     assert (blind.value, blind.verdict(0.8)) == (0.0, "FAIL")
     assert len(blind.broken) == 27
+    assert blind.pairs[0] == ("0+0+none", "0", "1+0+none", "0")
 
 
 def test_accuracy_and_missing_predictions() -> None:
     rows = grid(lambda r: None if r["extra"] == "spoon" else r["label"], foregrounds=3)
     rate = accuracy(rows)
-    assert (rate.value, rate.n, rate.left_out) == (1.0, 27, 9)
+    assert (rate.value, rate.n, rate.left_out, rate.groups) == (1.0, 27, 9, 3)
+    assert rate.low == pytest.approx(0.05 ** (1 / 3))
     assert invariance(rows, "extra").n == 0
     assert invariance(rows, "extra").verdict(0.8) == "INCONCLUSIVE"
     assert accuracy(grid(lambda r: None)).n == 0

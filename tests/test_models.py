@@ -434,3 +434,18 @@ def test_user_model_states_facts_as_class_attributes() -> None:
     assert Wide().preprocessing.size == (4, 8)
     with pytest.raises(ModelError, match="Wide has no predict_batch"):
         Wide().check()
+
+
+def test_a_plain_model_from_a_file_is_itself_when_it_is_loaded_again(tmp_path: Path) -> None:
+    file = tmp_path / "plain.py"
+    file.write_text(
+        "from slicedb.models import Model\n"
+        "class Corner(Model):\n"
+        "    classes = ('red', 'green', 'blue')\n"
+        "    input_size = 8\n"
+        "    def predict_batch(self, images):\n"
+        "        return images[:, :, 0, 0]\n"
+    )
+    store = Store.open(tmp_path / "d.slicedb")
+    added = Registry(store).add("corner", f"{file}:Corner")
+    assert Registry(store).get("corner").fingerprint() == added.fingerprint

@@ -1,8 +1,8 @@
 """What a model should not mind, and what it should: rates over compositions, with intervals.
 
-A rate is a share of units that hold, so that its interval speaks of independent things: for
-invariance a unit is the set of pictures that differ in nothing but the named parts, for direction
-a pair of foregrounds of different classes.
+A rate is a share of units that hold: for invariance a unit is the set of pictures that differ in
+nothing but the named parts, for direction a pair of foregrounds of different classes. Units that
+share a foreground are not independent, and intervals know it.
 """
 
 from __future__ import annotations
@@ -19,17 +19,11 @@ import pyarrow as pa
 from slicedb.behaviour.templates import LINEAGE
 from slicedb.errors import CheckError, did_you_mean
 from slicedb.schema import PREDICTIONS, SAMPLES
+from slicedb.slices.behaviours import SURROUNDINGS
 from slicedb.stats import clopper_pearson
 
 if TYPE_CHECKING:
     from slicedb.store import Store
-
-BEHAVIOURS: dict[str, tuple[str, ...]] = {
-    "background": ("background",),
-    "extra": ("extra",),
-    "surroundings": ("background", "extra"),
-}
-"""Name of an invariance -> the columns that may change without changing the prediction."""
 
 
 @dataclass(frozen=True)
@@ -38,16 +32,23 @@ class Rate:
 
     name: str
     value: float
-    """Share of the units that hold; NaN when there are none."""
+    """Share of the units that hold, each group counting once; NaN when there are none."""
     low: float
-    """Bounds of the exact interval (Clopper-Pearson), one-sided each."""
+    """Bounds of the exact interval (Clopper-Pearson over the groups), one-sided each."""
     high: float
     n: int
-    """Units."""
+    """Units: sets of compositions, pairs of foregrounds, or samples."""
     left_out: int
     """Units without a prediction for every picture."""
+    groups: int = 0
+    """Independent groups behind the units: foregrounds, or samples."""
+    samples: int = 0
+    """Pictures behind the units."""
     broken: list[list[str]] = field(default_factory=list)
     """The ids of the units that do not hold."""
+    pairs: list[tuple[str, str, str, str]] = field(default_factory=list)
+    """Of each broken unit: an id and its prediction, another id and its other prediction (for
+    `direction`, the same one)."""
 
     def verdict(self, bound: float) -> str:
         """Return PASS when the interval clears a lower bound, FAIL when it lies below it."""
@@ -59,7 +60,22 @@ class Rate:
 
     def __str__(self) -> str:
         left = f", {self.left_out} left out" if self.left_out else ""
-        return f"{self.name} {self.value:.3f} [{self.low:.3f}, {self.high:.3f}] n={self.n}{left}"
+        return (
+            f"{self.name} {self.value:.3f} [{self.low:.3f}, {self.high:.3f}] n={self.n} "
+            f"in {self.groups} groups{left}"
+        )
+
+
+@dataclass(frozen=True)
+class _Unit:
+    """What holds or does not, as one."""
+
+    ids: list[str]
+    holds: float
+    """1, 0, or a share."""
+    group: Any
+    pair: tuple[str, str, str, str] | None = None
+    """Where it breaks."""
 
 
 def composed(store: Store, model: str, keys: np.ndarray | None = None) -> pa.Table:
@@ -91,11 +107,15 @@ def composed(store: Store, model: str, keys: np.ndarray | None = None) -> pa.Tab
 
 
 def accuracy(rows: pa.Table, confidence: float = 0.95) -> Rate:
-    """Return the share of compositions whose prediction is their label."""
-    units = [([r["id"]], r["prediction"] and r["prediction"] == r["label"]) for r in _rows(rows)]
-    left_out = sum(prediction is None for _, prediction in units)
-    known = [(ids, bool(right)) for ids, right in units if right is not None]
-    return _rate("accuracy", known, left_out, confidence)
+    """Return the share of compositions whose prediction is their label; foregrounds are groups."""
+    found = _rows(rows)
+    known = [r for r in found if r["prediction"] is not None and r["label"] is not None]
+    units = [
+        _Unit([r["id"]], r["prediction"] == r["label"], (r.get("template"), r["foreground"]),
+              (r["id"], r["prediction"], r["id"], r["label"]))
+        for r in known
+    ]  # fmt: skip
+    return _rate("accuracy", units, len(found) - len(known), confidence)
 
 
 def invariance(
@@ -103,9 +123,13 @@ def invariance(
 ) -> Rate:
     """Return how often the prediction stays while the surroundings change.
 
+    A unit is the set of pictures that differ in nothing but the named parts. Sets of one
+    foreground are not independent (a food that is easy is easy on every table), so the interval
+    is that of as many independent trials as there are foregrounds.
+
     Args:
         rows: id, foreground, background, extra, prediction; one row a composition.
-        to: a name of `BEHAVIOURS`, or the columns that may change.
+        to: a name of `SURROUNDINGS`, or the columns that may change.
         confidence: of each bound alone.
 
     Raises:
@@ -115,13 +139,13 @@ def invariance(
     ...     "foreground": ["f", "f", "g", "g"], "background": ["1", "2", "1", "2"],
     ...     "extra": ["none"] * 4, "prediction": ["x", "x", "x", "y"]})
     >>> r = invariance(rows, "background")
-    >>> r.value, r.n, r.broken
-    (0.5, 2, [['c', 'd']])
+    >>> r.value, r.n, r.groups, r.broken
+    (0.5, 2, 2, [['c', 'd']])
     """
     if isinstance(to, str):
-        if to not in BEHAVIOURS:
-            raise CheckError(f"No behaviour '{to}'.", did_you_mean(to, BEHAVIOURS, "behaviours"))
-        to = BEHAVIOURS[to]
+        if to not in SURROUNDINGS:
+            raise CheckError(f"No behaviour '{to}'.", did_you_mean(to, SURROUNDINGS, "behaviours"))
+        to = SURROUNDINGS[to]
     for column in to:
         if column not in rows.column_names:
             raise CheckError(f"No column '{column}'.", did_you_mean(column, rows.column_names))
@@ -131,11 +155,17 @@ def invariance(
         sets[tuple(row.get(name) for name in same)].append(row)
     units, left_out = [], 0
     for members in sets.values():
-        said = {m["prediction"] for m in members}
+        said = [m["prediction"] for m in members]
         if None in said or len(members) < 2:
             left_out += 1
-        else:
-            units.append(([m["id"] for m in members], len(said) == 1))
+            continue
+        first = members[0]
+        other = next((m for m in members if m["prediction"] != first["prediction"]), None)
+        pair = None
+        if other is not None:
+            pair = (first["id"], said[0], other["id"], other["prediction"])
+        group = (first.get("template"), first["foreground"])
+        units.append(_Unit([m["id"] for m in members], other is None, group, pair))
     return _rate(f"invariance({', '.join(to)})", units, left_out, confidence)
 
 
@@ -143,28 +173,34 @@ def direction(rows: pa.Table, confidence: float = 0.95) -> Rate:
     """Return how often another class in front of the same surroundings changes the prediction.
 
     A unit is a pair of foregrounds of different classes; it counts with the share of surroundings
-    in which the two predictions differ, and as broken when that is below one half.
+    in which the two predictions differ, and as broken when that is below one half. Pairs share
+    foregrounds: the interval is that of half as many independent trials as there are foregrounds
+    (a mean over all pairs is at least as sure as one over disjoint pairs: Hoeffding, "Probability
+    Inequalities for Sums of Bounded Random Variables", JASA 1963, section 5).
     """
     scenes: dict[tuple[Any, ...], list[dict[str, Any]]] = defaultdict(list)
     for row in _rows(rows):
         scenes[(row.get("template"), row["background"], row["extra"])].append(row)
-    pairs: dict[tuple[str, str], list[tuple[list[str], bool | None]]] = defaultdict(list)
+    pairs: dict[tuple[str, str], list[tuple[dict[str, Any], dict[str, Any]]]] = defaultdict(list)
     for members in scenes.values():
         for a, b in itertools.combinations(members, 2):
             if a["label"] != b["label"]:
-                unknown = a["prediction"] is None or b["prediction"] is None
-                differs = None if unknown else a["prediction"] != b["prediction"]
-                pairs[(a["foreground"], b["foreground"])].append(([a["id"], b["id"]], differs))
-    shares, broken, left_out = [], [], 0
-    for seen in pairs.values():
-        known = [(ids, differs) for ids, differs in seen if differs is not None]
-        if len(known) < len(seen):
+                pairs[(a["foreground"], b["foreground"])].append((a, b))
+    units, left_out, foregrounds = [], 0, set()
+    for names, seen in pairs.items():
+        if any(r["prediction"] is None for pair in seen for r in pair):
             left_out += 1
             continue
-        shares.append(float(np.mean([differs for _, differs in known])))
-        if shares[-1] < 0.5:
-            broken.append(next(ids for ids, differs in known if not differs))
-    return _rate_of("direction", sum(shares), len(shares), left_out, broken, confidence)
+        foregrounds |= set(names)
+        alike = [(a, b) for a, b in seen if a["prediction"] == b["prediction"]]
+        share = 1 - len(alike) / len(seen)
+        pair = None
+        if share < 0.5:
+            a, b = alike[0]
+            pair = (a["id"], a["prediction"], b["id"], b["prediction"])
+        ids = list(dict.fromkeys(r["id"] for both in seen for r in both))
+        units.append(_Unit(ids, share, names, pair))
+    return _rate("direction(foreground)", units, left_out, confidence, len(foregrounds) // 2)
 
 
 def agreement(
@@ -175,7 +211,11 @@ def agreement(
     confidence: float = 0.95,
 ) -> Rate:
     """Return how often two predictions of the same sample are equal (flips, crops, corruptions)."""
-    units = [([i], a == b) for i, a, b in zip(ids, before, after) if None not in (a, b)]
+    units = [
+        _Unit([i], a == b, i, (i, a, i, b))
+        for i, a, b in zip(ids, before, after)
+        if a is not None and b is not None
+    ]
     return _rate(name, units, len(ids) - len(units), confidence)
 
 
@@ -184,15 +224,31 @@ def _rows(table: pa.Table) -> list[dict[str, Any]]:
     return rows
 
 
-def _rate(name: str, units: list[tuple[list[str], bool]], left_out: int, confidence: float) -> Rate:
-    held = sum(holds for _, holds in units)
-    broken = [ids for ids, holds in units if not holds]
-    return _rate_of(name, held, len(units), left_out, broken, confidence)
-
-
-def _rate_of(
-    name: str, held: float, n: int, left_out: int, broken: list[list[str]], confidence: float
+def _rate(
+    name: str, units: list[_Unit], left_out: int, confidence: float, trials: int | None = None
 ) -> Rate:
-    low, high = clopper_pearson(held, n, confidence, sides=1)
-    value = held / n if n else float("nan")
-    return Rate(name, value, float(low), float(high), n, left_out, broken)
+    """Return the rate of units; each group is one trial, or there are so many of them."""
+    by_group: dict[Any, list[float]] = defaultdict(list)
+    for unit in units:
+        by_group[unit.group].append(float(unit.holds))
+    means = [sum(shares) / len(shares) for shares in by_group.values()]
+    value = sum(means) / len(means) if means else float("nan")
+    n = len(means) if trials is None else max(trials, 1 if means else 0)
+    low, high = clopper_pearson(value * n if n else 0.0, n, confidence, sides=1)
+    broken = [unit for unit in units if unit.holds < 0.5]
+    return Rate(
+        name,
+        value,
+        float(low),
+        float(high),
+        len(units),
+        left_out,
+        n,
+        len({i for unit in units for i in unit.ids}),
+        [
+            unit.ids if trials is None else [unit.pair[0], unit.pair[2]]
+            for unit in broken
+            if unit.pair
+        ],
+        [unit.pair for unit in broken if unit.pair],
+    )

@@ -56,9 +56,9 @@ def verbs(ctx: click.Context, db: str | None) -> None:
 
 
 def _register() -> None:
-    from slicedb.cli import ask, curate, data, judge, models, slices, surfaces, versions
+    from slicedb.cli import ask, behave, curate, data, judge, models, slices, surfaces, versions
 
-    for module in (surfaces, data, ask, slices, models, judge, curate, versions):
+    for module in (surfaces, data, ask, slices, models, judge, behave, curate, versions):
         for command in module.COMMANDS:
             verbs.add_command(command)
 

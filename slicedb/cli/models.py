@@ -36,11 +36,11 @@ def add(name: str, spec: str, db: str | None, classes: str | None, **options: An
       slicedb model add food_v3 models/food.py:build --weights food_v3.safetensors
       slicedb model add mobilenet torchvision:mobilenet_v2 --weights pretrained
     """
-    added = open_db(db).models.add(name, spec, classes=_classes(classes), **options)
+    added = open_db(db).models.add(name, spec, classes=names_of(classes), **options)
     click.echo(str(added))
 
 
-def _classes(text: str | None) -> list[str] | None:
+def names_of(text: str | None) -> list[str] | None:
     """Read a comma list, or one class a line from a file."""
     from pathlib import Path
 
@@ -129,7 +129,7 @@ def log_predictions(model: str, file: str, db: str | None, classes: str | None) 
     Example:
       slicedb log-predictions food_v5 predictions.csv
     """
-    report = open_db(db).log_predictions(model, file, classes=_classes(classes))
+    report = open_db(db).log_predictions(model, file, classes=names_of(classes))
     click.echo(str(report))
 
 

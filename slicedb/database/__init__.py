@@ -8,7 +8,7 @@ from typing import Any
 
 from slicedb import schema
 from slicedb.database.asking import On
-from slicedb.database.judging import JudgeVerbs
+from slicedb.database.behaving import BehaveVerbs
 from slicedb.store import Store
 
 __all__ = ["Database", "On", "open"]
@@ -28,7 +28,7 @@ def open(path: str | os.PathLike[str] = "data.slicedb", *, create: bool = True) 
     return Database(Store.open(path, create=create))
 
 
-class Database(JudgeVerbs):
+class Database(BehaveVerbs):
     """Images, labels, embeddings and every model's predictions, and the slices over them."""
 
     def info(self) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from slicedb.slices import Slice
 if TYPE_CHECKING:
     from slicedb.curate import Calibration, CostReport, Mistakes
     from slicedb.evaluate import Comparison, Confusion, Evaluation, Power
+    from slicedb.slices.behaviours import Change
     from slicedb.suite import Report
 
 
@@ -225,8 +226,17 @@ class JudgeVerbs(ModelVerbs):
             model=model,
             baseline=baseline,
             predict=(lambda name, keys: self._fill([name], [keys])) if predict else None,
+            behave=self._spoil if predict else None,
             **settings,
         )
+
+    def _spoil(self, model: str, keys: np.ndarray, what: Sequence[Change], **options: Any) -> None:
+        """Predict corrupted pictures that are missing; logged models are left alone."""
+        if self.models.can_load(model):
+            from slicedb.behaviour.spoilt import spoil
+
+            spoil(self.store, model, self.models.get(model), keys, what, **options)
+            self.store.sync()
 
     def _suite(
         self, source: str | os.PathLike[str] | Sequence[str | Slice] | None

@@ -90,7 +90,7 @@ class Model:
         """Return the sha256 of everything the model holds: modules, tensors, settings."""
         held: list[tuple[str, Any]] = []
         for name, value in vars(self).items():
-            if name in ("name", "transform"):
+            if name in ("name", "transform", "classes"):
                 continue
             if hasattr(value, "state_dict"):
                 held += [(f"{name}.{key}", t) for key, t in value.state_dict().items()]

@@ -16,7 +16,7 @@ from slicedb.errors import ModelError, UnknownModelError, did_you_mean
 from slicedb.models.loading import PRETRAINED, RANDOM, load, resolve
 from slicedb.models.model import Model
 from slicedb.models.names import check_name
-from slicedb.schema import MODELS, MODELS_SCHEMA, PREDICTIONS, SAMPLES
+from slicedb.schema import MODELS, MODELS_SCHEMA, PER_MODEL, SAMPLES
 
 
 class Tables(Protocol):
@@ -180,7 +180,7 @@ class Registry:
         return rows[name]
 
     def drop(self, name: str) -> None:
-        """Forget a model and its predictions.
+        """Forget a model, its predictions and whatever else was computed with it.
 
         Raises:
             UnknownModelError: no model of that name.
@@ -188,8 +188,9 @@ class Registry:
         self.show(name)
         self._store.delete(MODELS, [name])
         self._loaded.pop(name, None)
-        if self._store.has(PREDICTIONS + name):
-            self._store.drop(PREDICTIONS + name)
+        for start in PER_MODEL:
+            if self._store.has(start + name):
+                self._store.drop(start + name)
 
     def __contains__(self, name: object) -> bool:
         return name in self._rows()

@@ -4,6 +4,10 @@
 <metric> [of <class> | per class] no worse than <model | baseline> [by <margin>]
 count <op> <number>
 share of <split> <op> <number>
+invariance(<behaviour>) <op> <number>
+direction(foreground) <op> <number>
+accuracy under <corruption> [at <severity>] <op> <number>
+accuracy over compositions <op> <number>
 """
 
 from __future__ import annotations
@@ -14,6 +18,14 @@ from typing import Literal, NoReturn
 
 from slicedb import metrics
 from slicedb.errors import CheckError, did_you_mean
+from slicedb.slices.behaviours import (
+    COMPOSITIONS,
+    CORRUPTIONS,
+    DIRECTIONS,
+    SURROUNDINGS,
+    Change,
+    change,
+)
 
 Op = Literal[">=", ">", "<=", "<"]
 
@@ -21,9 +33,14 @@ BASELINE = "baseline"
 """The word that stands for the baseline named when the suite is run."""
 
 _WORDS = ("count", "share")
+
+BEHAVIOURS = ("invariance", "direction")
+"""Rates of what a model should not, or should, mind."""
 _METRIC = re.compile(r"[A-Za-z][\w-]*")
 _PER_CLASS = re.compile(r"\s+per\s+class\b")
 _OF = re.compile(r"\s+of\s+(?:'([^']+)'|\"([^\"]+)\"|(.+?))(?=\s*(?:[<>=!≥≤]|\sno\s+worse\b)|\s*$)")
+_CHANGE = re.compile(r"\s*\(\s*([\w-]*)(?:\s+at\s+(\d+))?\s*\)")
+_UNDER = re.compile(r"\s+(?:under|over)\s+([\w-]+)(?:\s+at\s+(\d+))?")
 _OP = re.compile(r"\s*(>=|<=|>|<|≥|≤|==|=|!=)")
 _WORSE = re.compile(r"\s+no\s+worse\s+than\b")
 _MODEL = re.compile(r"\s+(?:'([^']+)'|\"([^\"]+)\"|(\S+))")
@@ -54,9 +71,17 @@ class Check:
     """The model compared with (`BASELINE` stands for the suite's); None for a plain bound."""
     margin: float = 0.0
     """How much worse than the baseline is tolerated, not negative."""
+    change: Change | None = None
+    """What is changed about the pictures; None judges them as they are."""
 
     def __str__(self) -> str:
         words = [self.metric]
+        if self.change is not None:
+            inside = self.metric in BEHAVIOURS
+            between = "over" if self.change.is_composed else "under"
+            words = [
+                f"{self.metric}({self.change})" if inside else f"accuracy {between} {self.change}"
+            ]
         if self.of is not None:
             words += ["of", _quoted(self.of)]
         if self.per_class:
@@ -89,6 +114,8 @@ class _Parser:
 
     def check(self) -> Check:
         metric = self._metric()
+        if metric in BEHAVIOURS or (metric == "accuracy" and _UNDER.match(self.text, self.at)):
+            return self._end(self._behaviour(metric))
         of = self._of()
         per_class = of is None and self._take(_PER_CLASS) is not None
         self._check_of(metric, of, per_class)
@@ -96,6 +123,9 @@ class _Parser:
             check = self._worse(metric, of, per_class)
         else:
             check = self._bound(metric, of, per_class)
+        return self._end(check)
+
+    def _end(self, check: Check) -> Check:
         if self.at < len(self.text):
             self._fail("the expectation goes on after its end", "one expectation a line.")
         return check
@@ -105,14 +135,36 @@ class _Parser:
         if found is None:
             self._fail("an expectation begins with a metric", "such as `accuracy >= 0.9`.")
         name = found[0]
-        if name in _WORDS:
+        if name in _WORDS or name in BEHAVIOURS:
             return name
         try:
             return metrics.find(name).name
         except CheckError:
             self.at = 0
-            choices = [*_WORDS, *metrics.names()]
+            choices = [*_WORDS, *BEHAVIOURS, *metrics.names()]
             self._fail(f"there is no metric {name!r}", did_you_mean(name, choices, "metrics"))
+
+    def _behaviour(self, metric: str) -> Check:
+        """Parse what follows invariance, direction or accuracy: what is changed, the bound."""
+        start = self.at
+        found = self._take(_CHANGE if metric in BEHAVIOURS else _UNDER)
+        able = {"invariance": (*SURROUNDINGS, *CORRUPTIONS), "direction": DIRECTIONS}
+        choices = able.get(metric, (*CORRUPTIONS, COMPOSITIONS))
+        if found is None or not found[1]:
+            self._fail(f"{metric} of what", f"write `{metric}({choices[0]}) >= 0.8`.")
+        try:
+            what = change(found[1], None if found[2] is None else int(found[2]))
+        except CheckError as error:
+            self.at = start
+            fact = error.message[0].lower() + error.message[1:].rstrip(".")
+            self._fail(fact, did_you_mean(found[1], choices, "choices") if found[2] is None
+                       else error.hint)  # fmt: skip
+        if what.name not in choices:
+            self.at = start
+            hint = did_you_mean(found[1], choices, "choices")
+            self._fail(f"{metric} does not speak of '{what.name}'", hint)
+        bound = self._bound("accuracy", None, False)
+        return Check(metric, bound.op, bound.bound, change=what)
 
     def _of(self) -> str | None:
         found = self._take(_OF)

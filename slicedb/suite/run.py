@@ -19,7 +19,7 @@ from slicedb.evaluate.judged import Judged, Keys
 from slicedb.slices import Check, Slice, parse_check
 from slicedb.slices.expect import BASELINE
 from slicedb.store import Store
-from slicedb.suite import absolute, paired, verdicts
+from slicedb.suite import absolute, behaviour, paired, verdicts
 from slicedb.suite.record import record
 from slicedb.suite.records import Report
 from slicedb.suite.settings import check_settings
@@ -38,6 +38,7 @@ def run(
     model: str,
     baseline: str | None = None,
     predict: Callable[[str, Keys], object] | None = None,
+    behave: behaviour.Behave | None = None,
     confidence: float = 0.95,
     correction: Correction = "auto",
     strict: bool = False,
@@ -54,6 +55,7 @@ def run(
         model: the model under test.
         baseline: what "baseline" stands for in expectations.
         predict: called once a model with the union of the keys, to fill in what is missing.
+        behave: the same for corrupted pictures, where expectations speak of them.
         confidence: of each one-sided bound; 1 - confidence bounds the chance that a suite in
             which every expectation holds shows any FAIL.
         correction: how many tests are counted; "auto" is max-T for the comparisons with one
@@ -82,6 +84,8 @@ def run(
         union = np.unique(np.concatenate(keys)) if keys else np.empty(0, np.int64)
         for name in models:
             predict(name, union)
+    if behave is not None:
+        behaviour.fill(behave, model, [checks for _, checks in checked], keys)
     judged = {name: evaluate.load(store, name) for name in models}
     trials = [
         Trial(i, each, str(check), baseline=each.baseline)
@@ -94,6 +98,8 @@ def run(
     _judge_sizes(store, [t for t in trials if t.check.metric in ("count", "share")], checked)
     groups = [_groups(store, s.group or group) for s, _ in checked]
     _judge_values(trials, judged, model, rows, sizes, groups, confidence)
+    changed = [t for t in trials if t.check.change is not None]
+    behaviour.judge(store, changed, keys, model, confidence)
     verdicts.correct(trials, checked, correction, minimum, detect, 1 - confidence)
     results = verdicts.decide(store, trials, checked, judged, model, confidence, minimum)
     report = Report(
@@ -181,7 +187,7 @@ def _judge_values(
     """Judge the trials that share a metric, a class and a baseline together."""
     alike: dict[tuple[str, str | None, str | None], list[Trial]] = defaultdict(list)
     for trial in trials:
-        if trial.counted:
+        if trial.counted and trial.check.change is None:
             alike[trial.check.metric, trial.check.of, trial.check.baseline].append(trial)
     pairs: dict[str, evaluate.Pair] = {}
     for (name, of, against), group in alike.items():

@@ -52,6 +52,12 @@ class Trial:
     """Group of each of `rows`."""
     rows: npt.NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     """Rows of the universe that count, ascending."""
+    basis: str = ""
+    """What a rate of behaviour is a share of."""
+    evidence: str = ""
+    """What it breaks on, by name."""
+    worst: tuple[str, ...] = ()
+    """Ids it breaks on."""
 
     @property
     def bound(self) -> float:

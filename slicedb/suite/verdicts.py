@@ -116,7 +116,8 @@ def decide(
         if verdict == "INCONCLUSIVE" and t.needs is not None:
             needed = t.needs()
             needed = needed if needed is None else max(needed, t.least(minimum))
-        keys = _worst(t, judged, model) if t.counted else np.empty(0, np.int64)
+        plain = t.counted and t.check.change is None
+        keys = _worst(t, judged, model) if plain else np.empty(0, np.int64)
         results.append(
             Result(
                 s.name,
@@ -132,8 +133,8 @@ def decide(
                 t.baseline,
                 t.p,
                 t.p_adjusted,
-                message(t, verdict, needed, s.decide, confidence, minimum),
-                tuple(_ids(store, keys)),
+                _told(t, message(t, verdict, needed, s.decide, confidence, minimum)),
+                t.worst or tuple(_ids(store, keys)),
                 s.suite,
                 s.path,
                 t.expectation,
@@ -152,6 +153,8 @@ def message(
         return f"{t.value:,.0f}" if t.check.metric == "count" else f"{t.value:.4f}"
     value = _signed(t.value) if t.check.baseline else f"{t.value:.4f}"
     found = f"{value} [{t.low:.4f}, {t.high:.4f}], n = {t.n:,}"
+    if t.basis:
+        found += f", {t.basis}"
     if t.groups is not None:
         found += f" in {t.units:,} groups"
     if t.check.baseline and t.left_out:
@@ -171,6 +174,10 @@ def message(
     if needed <= t.n:
         return f"{found}; significant alone, not with all tests of the suite counted"
     return f"{found}; about {needed:,} samples would settle it"
+
+
+def _told(t: Trial, found: str) -> str:
+    return f"{found}; {t.evidence}" if t.evidence else found
 
 
 def _units(t: Trial) -> str:

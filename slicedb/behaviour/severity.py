@@ -1,0 +1,175 @@
+"""Accuracy against the severity of a corruption, slice by slice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from slicedb.behaviour.corruptions import KINDS, SEVERITIES
+from slicedb.behaviour.spoilt import spoilt
+from slicedb.slices.behaviours import FLIPS, Change, change
+from slicedb.stats import wilson
+
+if TYPE_CHECKING:
+    from slicedb.store import Store
+
+CLEAN = "clean"
+"""The kind of the pictures as they are; severity 0."""
+
+_BARS = "▁▂▃▄▅▆▇█"
+
+
+@dataclass(frozen=True)
+class SeverityTable:
+    """Accuracy of one model over slices, kinds and severities."""
+
+    model: str
+    table: pa.Table
+    """slice, kind, severity, n, accuracy, low, high (Wilson), same (share of predictions that the
+    corruption leaves as they were), same_low, same_high."""
+    left_out: int
+    """Sample and corruption pairs without a label or a prediction."""
+
+    def to_arrow(self) -> pa.Table:
+        """Return one row a slice, kind and severity."""
+        return self.table
+
+    def value(self, slice: str, kind: str, severity: int) -> float:
+        """Return the accuracy of one cell.
+
+        Raises:
+            KeyError: there is no such row.
+        """
+        for row in self.table.to_pylist():
+            if (row["slice"], row["kind"], row["severity"]) == (slice, kind, severity):
+                return float(row["accuracy"])
+        raise KeyError((slice, kind, severity))
+
+    def __str__(self) -> str:
+        rows = self.table.to_pylist()
+        lines = []
+        for name in dict.fromkeys(row["slice"] for row in rows):
+            mine = [row for row in rows if row["slice"] == name]
+            clean = next(row for row in mine if row["kind"] == CLEAN)
+            kinds = dict.fromkeys(row["kind"] for row in mine if row["kind"] != CLEAN)
+            severities = sorted({row["severity"] for row in mine} - {0})
+            lines.append(
+                f"{self.model} on {name}: accuracy {clean['accuracy']:.3f} "
+                f"[{clean['low']:.3f} to {clean['high']:.3f}] as they are, n = {clean['n']:,}"
+            )
+            head = "".join(f"{severity:>7}" for severity in severities)
+            lines.append(f"  {'severity':<20}{head}   0 to worst, interval of the worst")
+            lines += [
+                _line(kind, clean, [row for row in mine if row["kind"] == kind], severities)
+                for kind in kinds
+            ]
+            lines.append("")
+        if self.left_out:
+            lines.append(f"{self.left_out:,} left out: no label or no prediction")
+        return "\n".join(lines).rstrip()
+
+
+def _line(
+    kind: str, clean: dict[str, Any], rows: list[dict[str, Any]], severities: Sequence[int]
+) -> str:
+    by_severity = {row["severity"]: row for row in rows}
+    cells = "".join(
+        f"{by_severity[s]['accuracy']:7.3f}" if s in by_severity else " " * 7 for s in severities
+    )
+    drawn = "".join(_bar(row["accuracy"]) for row in [clean, *rows])
+    worst = rows[-1]
+    return f"  {kind:<20}{cells}   {drawn:<7} {worst['low']:.3f} to {worst['high']:.3f}"
+
+
+def _bar(share: float) -> str:
+    return " " if np.isnan(share) else _BARS[min(7, int(share * 8))]
+
+
+def changes(
+    kinds: Iterable[str] | None = None, severities: Iterable[int] | None = None
+) -> list[Change]:
+    """Return corruptions at severities; all 15 kinds at all five where nothing is said.
+
+    Raises:
+        CheckError: an unknown kind or severity.
+
+    >>> [str(c) for c in changes(["fog", "flip"], [1, 5])]
+    ['fog at 1', 'fog at 5', 'flip_horizontal']
+    """
+    steps = list(severities or SEVERITIES)
+    found: list[Change] = []
+    for kind in kinds or KINDS:
+        name = change(kind).name
+        found += [change(kind)] if name in FLIPS else [change(kind, step) for step in steps]
+    return list(dict.fromkeys(found))
+
+
+def severity(
+    store: Store,
+    model: str,
+    slices: Mapping[str, np.ndarray],
+    what: Sequence[Change],
+    confidence: float = 0.95,
+) -> SeverityTable:
+    """Return the table of what is predicted; `spoil` predicts.
+
+    Args:
+        store: the database.
+        model: name of the model.
+        slices: name to keys, int64.
+        what: corruptions with their severities.
+        confidence: of the two-sided intervals.
+    """
+    union = np.unique(np.concatenate(list(slices.values()))) if slices else np.empty(0, np.int64)
+    members = {name: np.searchsorted(union, np.unique(keys)) for name, keys in slices.items()}
+    rows, left_out = [], 0
+    for one in (None, *what):
+        said = spoilt(store, model, union, one)
+        known = _true(pc.and_(pc.is_valid(said["label"]), pc.is_valid(said["after"])))
+        right = _true(pc.equal(said["label"], said["after"]))
+        paired = _true(pc.and_(pc.is_valid(said["before"]), pc.is_valid(said["after"])))
+        same = _true(pc.equal(said["before"], said["after"]))
+        left_out += int((~known).sum())
+        for name, at in members.items():
+            cell: dict[str, Any] = {"slice": name, "kind": one.name if one else CLEAN}
+            cell |= {"severity": one.severity if one else 0, "n": int(known[at].sum())}
+            cell |= _share("", right[at], known[at], confidence)
+            cell |= _share("same", same[at], paired[at], confidence)
+            rows.append(cell)
+    order = {name: i for i, name in enumerate(slices)}
+    rows.sort(key=lambda row: order[row["slice"]])
+    return SeverityTable(model, pa.Table.from_pylist(rows, _SCHEMA), left_out)
+
+
+def _true(column: pa.ChunkedArray) -> np.ndarray:
+    found: np.ndarray = pc.fill_null(column, False).to_numpy().astype(bool)
+    return found
+
+
+def _share(name: str, hit: np.ndarray, of: np.ndarray, confidence: float) -> dict[str, float]:
+    k, n = int((hit & of).sum()), int(of.sum())
+    low, high = wilson(k, n, confidence)
+    value = k / n if n else float("nan")
+    before = f"{name}_" if name else ""
+    return {name or "accuracy": value, f"{before}low": float(low), f"{before}high": float(high)}
+
+
+_SCHEMA = pa.schema(
+    [
+        ("slice", pa.string()),
+        ("kind", pa.string()),
+        ("severity", pa.int64()),
+        ("n", pa.int64()),
+        ("accuracy", pa.float64()),
+        ("low", pa.float64()),
+        ("high", pa.float64()),
+        ("same", pa.float64()),
+        ("same_low", pa.float64()),
+        ("same_high", pa.float64()),
+    ]
+)
