@@ -214,6 +214,7 @@ def _of_truth(
     scores = np.full(len(found), np.nan) if found.score is None else found.score
     return {
         "state": pa.array(state.astype(np.int8), mask=~seen[truth.image]),
+        "found": pa.array(state == 1, mask=~seen[truth.image] | (state == 2)),
         "iou": pa.array(matched.iou).take(at),
         "score": _nullable(scores).take(at),
         "detection": pa.array(index, pa.int64()).take(at),
@@ -229,6 +230,7 @@ def _of_found(
     partner = pa.array(matched.truth, mask=matched.truth < 0)
     return {
         "state": pa.array(state, mask=~looked[found.image]),
+        "tp": pa.array(state == 1, mask=~looked[found.image] | matched.ignored),
         "iou": _nullable(matched.iou),
         "object": pa.array(places, pa.int64()).take(partner),
     }

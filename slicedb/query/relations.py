@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from slicedb.query.boxes import DERIVED, MATCHED
+from slicedb.query.boxes import DERIVED
 from slicedb.query.catalog import literal, quote
 from slicedb.query.scope import ROW, Count, Frame, Matching, Relation
 from slicedb.schema import OK
@@ -77,7 +77,7 @@ def _boxes(relation: Relation, frame: Frame) -> str:
     shown = [_column(relation, name) for name in relation.wanted(frame.narrow)]
     shown += [f's."{name}"' for name in relation.inner]
     for name, (matching, column) in relation.matched.items():
-        shown.append(f"{_matched(matching, column)} AS {quote(name)}")
+        shown.append(f"s.{quote(hot_match(matching, column))} AS {quote(name)}")
     borrowed = _borrowed(relation, frame)
     shown += [f"p.{quote(column)} AS {quote(name)}" for name, column in borrowed.items()]
     source = f"hot.{quote(hot_name(relation))} AS s"
@@ -99,23 +99,8 @@ def _column(relation: Relation, name: str) -> str:
         return f"{DERIVED[name]} AS {quote(name)}"
     if relation.boxes == "found" and name in ("tp", "iou", "object"):
         assert relation.matching is not None
-        return f"{_own(relation.matching, name)} AS {quote(name)}"
+        return f"s.{quote(hot_match(relation.matching, name))} AS {quote(name)}"
     return f"s.{quote(name)}"
-
-
-def _own(matching: Matching, name: str) -> str:
-    """Return what a matching says of a predicted box."""
-    if name == "tp":
-        return _state(matching, "CASE {} WHEN 1 THEN true WHEN 0 THEN false END")
-    return f"s.{quote(hot_match(matching, name))}"
-
-
-def _matched(matching: Matching, column: str) -> str:
-    """Return what a matching says of a ground-truth box."""
-    assert column in MATCHED or column == "state"
-    if column == "found":
-        return _state(matching, "CASE {} WHEN 1 THEN true WHEN 0 THEN false END")
-    return f"s.{quote(hot_match(matching, column))}"
 
 
 def _state(matching: Matching, template: str) -> str:
