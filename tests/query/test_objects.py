@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from world import engine_of
 
+from slicedb.errors import SliceDBError
 from slicedb.query import Engine
 from slicedb.schema import PREDICTIONS, SAMPLES, detections_schema, keys_of
 from slicedb.store import Store
@@ -253,6 +254,42 @@ def test_star_shows_no_columns_of_ours(engine: Engine) -> None:
 def test_explain_names_the_boxes(engine: Engine) -> None:
     shown = str(engine.query("has_object('car', missed_by => 'd1')").explain())
     assert "objects @" in shown and "d1.found" in shown and "d1.objects@" in shown
+
+
+FROMS = ["objects", "d1.objects", "d2.matches(iou => 0.3) m", "samples", "objects AS samples", "m1"]
+TERMS = [
+    "d1.found", "NOT d2.found", "samples.weather = 'sunny'", "has_object(label)", "any_iou(d1, d2)",
+    "best_iou(d2) < 0.5", "matches('red')", "in_slice('held')", "has_tag('night')", "m1.loss > 1",
+    "label = 'car'", "tp", "outcome = 'fp'", "d1.objects.label = 'car'", "samples.m1.loss > 0.2",
+    "status = 'ok'", "has_object(found_by => d1, missed_by => 'd2', iou => 0.7)",
+    "EXISTS (SELECT 1 FROM objects q WHERE q.key = samples.key)", "d1.objects[1].score > 0.5",
+]  # fmt: skip
+SHAPES = [
+    "SELECT * FROM {0} WHERE {1}", "{1}", "SELECT label, count(*) FROM {0} WHERE {1} GROUP BY ALL",
+    "WITH t AS (FROM {0}) SELECT * FROM t WHERE {1}", "SELECT * EXCLUDE (id) FROM {0} WHERE {1}",
+    "SELECT count(*) FROM {0} o JOIN samples USING (key) WHERE {1}",
+]  # fmt: skip
+
+
+@settings(max_examples=120, deadline=None)
+@given(
+    shape=st.sampled_from(SHAPES),
+    source=st.sampled_from(FROMS),
+    terms=st.lists(st.sampled_from(TERMS), min_size=1, max_size=3),
+    word=st.sampled_from([" AND ", " OR "]),
+)
+def test_any_mix_of_boxes_is_answered_or_refused_in_our_words(
+    engine: Engine, shape: str, source: str, terms: list[str], word: str
+) -> None:
+    try:
+        query = engine.query(shape.format(source, word.join(terms)))
+        table = query.to_arrow()
+    except SliceDBError as error:
+        assert "~" not in str(error)
+        return
+    assert not [name for name in table.column_names if name.startswith("~")]
+    if query.is_rows:
+        assert len(set(query.ids())) == query.count()
 
 
 def test_no_boxes_anywhere(tmp_path: Path) -> None:
