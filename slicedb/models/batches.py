@@ -96,6 +96,45 @@ def batches(
                 close()
 
 
+def pictures(
+    items: Iterable[Item],
+    read: Callable[[str, bytes], Any],
+    *,
+    size: int,
+    threads: int | None = None,
+    ahead: int = 0,
+) -> Generator[tuple[list[str], list[Any]], None, None]:
+    """Read items in batches that are lists, for images of different sizes.
+
+    Args:
+        items: (id, encoded image).
+        read: from one of them to anything; run by threads.
+        size: images a batch.
+        threads: decoding threads; None takes the cores.
+        ahead: batches read before they are asked for.
+
+    Yields:
+        The ids of a batch, and what `read` returned for each.
+    """
+    waiting: deque[tuple[list[str], list[Future[Any]]]] = deque()
+    source = iter(items)
+    with ThreadPoolExecutor(n_threads(threads), "slicedb-decode") as pool:
+        try:
+            while True:
+                while len(waiting) <= ahead and (chunk := _read(source, size)):
+                    futures = [pool.submit(read, name, data) for name, data in chunk]
+                    waiting.append(([name for name, _ in chunk], futures))
+                if not waiting:
+                    break
+                ids, futures = waiting.popleft()
+                yield ids, [future.result() for future in futures]
+        finally:  # also when the consumer stops, or on Ctrl-C
+            pool.shutdown(wait=True, cancel_futures=True)
+            close = getattr(source, "close", None)
+            if close is not None:
+                close()
+
+
 def _read(source: Iterator[Item], size: int) -> list[Item]:
     return list(itertools.islice(source, size))
 

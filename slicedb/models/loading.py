@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from slicedb.errors import ClassesError, ModelError, UnknownModelError, did_you_mean
+from slicedb.models.detector import TorchDetector
 from slicedb.models.model import Model, TorchClassifier
 from slicedb.models.weights import first_line, load_weights, read_program
 
@@ -34,7 +35,8 @@ def load(
 
     Args:
         spec: `torchvision:NAME`, `timm:NAME`, `path/to/file.py:factory` (a function that returns
-            a `Model` or a `torch.nn.Module`), or a program that holds its own structure:
+            a `Model` or a `torch.nn.Module`; one with `task = "detection"` becomes a
+            `TorchDetector`), or a program that holds its own structure:
             TorchScript (`.pt`, `.ts`), `torch.export` (`.pt2`) or ONNX.
         weights: a `.safetensors` file or a checkpoint of tensors (`.pt`, `.pth`, `.bin`).
             "pretrained" asks for a download from the library's own place, "random" for the same
@@ -73,9 +75,14 @@ def _from_torchvision(
     from torchvision import models
 
     known = models.list_models(module=models)
+    detectors = models.list_models(module=models.detection)
+    if name in detectors:
+        return _torchvision_detector(name, weights, classes, allow_pickle)
     if name not in known:
+        known += detectors
         raise UnknownModelError(
-            f"torchvision has no classifier '{name}'.", did_you_mean(name, known, "models")
+            f"torchvision has no classifier or detector '{name}'.",
+            did_you_mean(name, known, "models"),
         )
     default = models.get_model_weights(name).DEFAULT
     own = list(default.meta["categories"])
@@ -96,6 +103,25 @@ def _from_torchvision(
         interpolation=crop.interpolation.value,
         name=name,
     )
+
+
+def _torchvision_detector(
+    name: str, weights: str | None, classes: Sequence[str] | None, allow_pickle: bool
+) -> Model:
+    """Return a detection model; its label 0 is the background, which has no name here."""
+    from torchvision import models
+
+    default = models.get_model_weights(name).DEFAULT
+    own = _distinct(list(default.meta["categories"])[1:])
+    build = _builder(
+        lambda n: models.get_model(name, weights=None, weights_backbone=None, num_classes=n + 1)
+    )
+    if weights == PRETRAINED:
+        module = _download(lambda: models.get_model(name, weights=default), name)
+    else:
+        module = build(len(_names(classes, own, weights, name)))
+        _fill(module, weights, classes, allow_pickle, f"torchvision:{name}")
+    return TorchDetector(module, classes=_pretrained_names(classes, own, weights), name=name)
 
 
 def _from_timm(
@@ -281,11 +307,26 @@ def _as_model(made: Any, spec: str, classes: Sequence[str] | None) -> Model:
     if names is None:
         raise ClassesError(
             f"'{spec}' returned a module without class names.",
-            "give classes=..., or return TorchClassifier(module, classes=...).",
+            "give classes=..., or return TorchClassifier or TorchDetector(module, classes=...).",
         )
+    if _is_detector(made):
+        kept = ("transform", "confidence", "first_label", "longest", "min_score", "most")
+        return TorchDetector(made, classes=names, **_facts(made, kept))
     facts = ("transform", "input_size", "mean", "std", "resize", "interpolation")
-    given = {f: getattr(made, f) for f in facts if hasattr(made, f)}
-    return TorchClassifier(made, classes=names, **given)
+    return TorchClassifier(made, classes=names, **_facts(made, facts))
+
+
+def _is_detector(module: Any) -> bool:
+    """Return whether a module says so itself, or is one of torchvision's."""
+    of = {base.__module__ for base in type(module).__mro__}
+    said: str = getattr(module, "task", "")
+    return said == "detection" or any(m.startswith("torchvision.models.detection") for m in of)
+
+
+def _facts(module: Any, names: Sequence[str]) -> dict[str, Any]:
+    """Return the attributes of those names that a module has; torchvision's `transform` is none."""
+    held = {name: getattr(module, name) for name in names if hasattr(module, name)}
+    return {k: v for k, v in held.items() if k != "transform" or not hasattr(v, "parameters")}
 
 
 def _from_program(spec: str, weights: str | None, classes: Sequence[str] | None) -> Model:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from slicedb.errors import ClassesError, ModelError
+from slicedb.metrics.detections import CONFIDENCE
 from slicedb.models.fingerprint import code_text, combine, tensors_digest
 from slicedb.models.preprocessing import (
     IMAGENET_MEAN,
@@ -21,7 +22,7 @@ _LIBRARIES = {"torch", "torchvision", "timm", "open_clip"}
 
 
 class Model:
-    """Base of every classifier: state the facts, write `predict_batch`.
+    """Base of every model, and of classifiers as it is: state the facts, write `predict_batch`.
 
     >>> class MeanColour(Model):
     ...     classes = ("red", "green", "blue")
@@ -34,6 +35,12 @@ class Model:
     (8, 8)
     """
 
+    task: str = "classification"
+    """What it does: classification, detection or regression."""
+    confidence: float = CONFIDENCE
+    """Score from which on a detector's box counts in tp, fp and fn."""
+    target: str = "label"
+    """Column of samples that a regression predicts."""
     name: str = ""
     """What messages call the model."""
     classes: tuple[str, ...] = ()
@@ -48,6 +55,9 @@ class Model:
     transform: Callable[[Any], Any] | None = None
     """From an RGB Pillow image to a float tensor (3, h, w); replaces the preprocessing."""
 
+    _beside: tuple[str, ...] = ("name", "transform", "classes")
+    """Attributes that are no part of `weights_digest`."""
+
     def predict_batch(self, images: Any) -> Any:
         """Return the logits of a batch.
 
@@ -58,6 +68,11 @@ class Model:
             Tensor (n, c), c = len(classes).
         """
         raise NotImplementedError(f"{type(self).__name__} has no predict_batch")
+
+    @property
+    def n_outputs(self) -> int:
+        """Numbers that `predict_batch` gives an image."""
+        return 1 if self.task == "regression" else len(self.classes)
 
     @property
     def preprocessing(self) -> Preprocessing:
@@ -90,7 +105,7 @@ class Model:
         """Return the sha256 of everything the model holds: modules, tensors, settings."""
         held: list[tuple[str, Any]] = []
         for name, value in vars(self).items():
-            if name in ("name", "transform", "classes"):
+            if name in self._beside:
                 continue
             if hasattr(value, "state_dict"):
                 held += [(f"{name}.{key}", t) for key, t in value.state_dict().items()]
@@ -133,7 +148,8 @@ class Model:
         import torch
         from PIL import Image
 
-        _check_names(self)
+        if self.task == "classification":
+            check_names(self)
         height, width = self.preprocessing.size
         if self.transform is not None:
             image = self.transform(Image.fromarray(np.zeros((height, width, 3), np.uint8)))[None]
@@ -153,7 +169,52 @@ class Model:
         return f"Model '{self.name}'" if self.name else f"Model {type(self).__name__}"
 
 
-class TorchClassifier(Model):
+class TorchModel(Model):
+    """What wrappers of a `torch.nn.Module` share: device, mode, fingerprint."""
+
+    module: Any
+
+    @staticmethod
+    def _layout(torch: Any) -> Any:
+        """Return the memory format of the weights."""
+        return torch.channels_last
+
+    @property
+    def device(self) -> Any:
+        tensors: Any = getattr(self.module, "parameters", tuple)()
+        return next((tensor.device for tensor in tensors), None)
+
+    @contextlib.contextmanager
+    def session(self, device: Any) -> Iterator[None]:
+        import torch
+
+        before = self.device
+        training = [m for m in getattr(self.module, "modules", tuple)() if m.training]
+        try:
+            if training:
+                self.module.eval()
+            if hasattr(self.module, "to") and before is not None:
+                self.module.to(device=device, memory_format=self._layout(torch))
+            yield
+        finally:
+            for part in training:
+                part.training = True
+            if before is not None and before != self.device:
+                self.module.to(device=before)
+
+    def architecture(self) -> str:
+        parts = getattr(self.module, "modules", lambda: [self.module])()
+        own = {type(p) for p in parts if type(p).__module__.split(".")[0] not in _LIBRARIES}
+        return "\n".join([*sorted(map(code_text, own)), repr(self.module)])
+
+    def weights_digest(self) -> str:
+        return tensors_digest(self.module.state_dict())
+
+    def n_parameters(self) -> int | None:
+        return sum(int(tensor.numel()) for tensor in self.module.parameters())
+
+
+class TorchClassifier(TorchModel):
     """Wrap any `torch.nn.Module` that maps images (n, 3, h, w) to logits (n, c).
 
     Args:
@@ -194,43 +255,9 @@ class TorchClassifier(Model):
     def predict_batch(self, images: Any) -> Any:
         return self.module(images)
 
-    @property
-    def device(self) -> Any:
-        tensors: Any = getattr(self.module, "parameters", tuple)()
-        return next((tensor.device for tensor in tensors), None)
-
-    @contextlib.contextmanager
-    def session(self, device: Any) -> Iterator[None]:
-        import torch
-
-        before = self.device
-        training = [m for m in getattr(self.module, "modules", tuple)() if m.training]
-        try:
-            if training:
-                self.module.eval()
-            if hasattr(self.module, "to") and before is not None:
-                self.module.to(device=device, memory_format=torch.channels_last)
-            yield
-        finally:
-            for part in training:
-                part.training = True
-            if before is not None and before != self.device:
-                self.module.to(device=before)
-
-    def architecture(self) -> str:
-        parts = getattr(self.module, "modules", lambda: [self.module])()
-        own = {type(p) for p in parts if type(p).__module__.split(".")[0] not in _LIBRARIES}
-        return "\n".join([*sorted(map(code_text, own)), repr(self.module)])
-
-    def weights_digest(self) -> str:
-        return tensors_digest(self.module.state_dict())
-
-    def n_parameters(self) -> int | None:
-        return sum(int(tensor.numel()) for tensor in self.module.parameters())
-
 
 def check_width(model: Model, logits: Any, n: int) -> None:
-    """Hold an output against the contract: (n, c) with c the number of class names.
+    """Hold an output against the contract: (n, c), c the number of class names or 1.
 
     Raises:
         ClassesError: the width is another one.
@@ -241,16 +268,23 @@ def check_width(model: Model, logits: Any, n: int) -> None:
         got = f"shape {shape}" if shape else f"a {type(logits).__name__}"
         raise ModelError(
             f"{model} returned {got} for {n} image{'s' * (n != 1)}.",
-            f"predict_batch returns logits of shape ({n}, {len(model.classes)}).",
+            f"predict_batch returns a tensor of shape ({n}, {model.n_outputs}).",
         )
-    if shape[1] != len(model.classes):
+    if shape[1] != model.n_outputs:
+        if model.task == "regression":
+            raise ModelError(f"{model} gives {shape[1]} numbers an image.", "one is asked for.")
         raise ClassesError(
             f"{model} has {len(model.classes)} class names, its output has {shape[1]}.",
             "give one name for each output, in the order of the logits.",
         )
 
 
-def _check_names(model: Model) -> None:
+def check_names(model: Model) -> None:
+    """Hold the class names of a model against what tables and queries need.
+
+    Raises:
+        ClassesError: there are none, one comes twice, or one is no text.
+    """
     names = list(model.classes)
     if not names:
         raise ClassesError(

@@ -98,7 +98,7 @@ def run(
     )
     flight: deque[tuple[Batch, _Fetched]] = deque()
     with contextlib.closing(feed), model.session(chosen):
-        device_side = _DeviceSide(model, chosen, size)
+        device_side = DeviceSide(model, chosen, size)
         for batch in feed:
             with torch.inference_mode():
                 flight.append((batch, _Fetched(device_side(batch.images), gpu)))
@@ -139,7 +139,7 @@ class _Fetched:
         return np.asarray(self._host.numpy())
 
 
-class _DeviceSide:
+class DeviceSide:
     """Copy, normalise, run; halve the batch and try again when memory runs out."""
 
     def __init__(self, model: Model, device: Any, size: int) -> None:
@@ -150,9 +150,7 @@ class _DeviceSide:
     def __call__(self, images: Any) -> Any:
         import torch
 
-        if not len(images):
-            return torch.zeros((0, 0))
-        parts = []
+        parts: list[Any] = []
         at = 0
         while at < len(images):
             part = images[at : at + self._most]
@@ -176,7 +174,17 @@ class _DeviceSide:
             self._most = max(1, len(part) // 2)
             if self._device.type == "cuda":  # outside the handler, which keeps tensors alive
                 torch.cuda.empty_cache()
+        return self._join(parts)
+
+    def _join(self, parts: list[Any]) -> Any:
+        import torch
+
+        if not parts:
+            return torch.zeros((0, 0))
         return torch.cat(parts) if len(parts) != 1 else parts[0]
+
+    def _shape(self, part: Any) -> str:
+        return f"a batch of shape {tuple(part.shape)}"
 
     def _forward(self, images: Any) -> Any:
         import torch
@@ -198,7 +206,7 @@ class _DeviceSide:
 
     def _failed(self, part: Any, error: Exception) -> ModelError:
         return ModelError(
-            f"{self._model} failed on a batch of shape {tuple(part.shape)} on {self._device}: "
+            f"{self._model} failed on {self._shape(part)} on {self._device}: "
             f"{type(error).__name__}: {_first_line(error)}",
             "check predict_batch, input_size and the device.",
         )

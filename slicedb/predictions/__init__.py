@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from slicedb.predictions.compute import PredictReport, predict
 from slicedb.predictions.logged import LogReport, PredictionLog, log
-from slicedb.predictions.truth import refresh
+from slicedb.predictions.refresh import refresh
 
 __all__ = ["LogReport", "PredictReport", "PredictionLog", "log", "predict", "refresh"]

@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from slicedb.errors import PredictionError, did_you_mean
 from slicedb.inference import softmax
+from slicedb.predictions import boxes
 
 _SUM = 0.01
 _SHOWN = 3
@@ -27,6 +29,23 @@ class Part:
     """float32 (n, c)."""
     columns: dict[str, Any] = field(default_factory=dict)
     """What else the user logs."""
+    objects: pa.Array | None = None
+    """Detections, a list a sample."""
+    value: np.ndarray | None = None
+    """float64 (n,): predicted numbers."""
+    labels: pa.Array | None = None
+    """list<string> (n,): predicted sets of labels."""
+    several: bool = False
+    """Whether probabilities are of labels that do not exclude one another."""
+
+    @property
+    def task(self) -> str:
+        """What kind of predictions these are."""
+        if self.objects is not None:
+            return "detection"
+        if self.value is not None:
+            return "regression"
+        return "multilabel" if self.several or self.labels is not None else "classification"
 
     @staticmethod
     def of(
@@ -46,7 +65,9 @@ class Part:
             raise PredictionError("Both logits and probabilities are given.", "give one of them.")
         if logits is None and probabilities is None and prediction is None:
             raise PredictionError(
-                "Nothing is predicted.", "give logits=, probabilities= or prediction=."
+                "Nothing is predicted.",
+                "give logits=, probabilities= or prediction=; objects= for boxes, value= for a "
+                "number, labels= for several labels.",
             )
         matrix = None
         if logits is not None:
@@ -63,6 +84,44 @@ class Part:
             columns=columns,
         )
 
+    @staticmethod
+    def of_numbers(ids: list[str], value: Any, columns: dict[str, Any]) -> Part:
+        """The same for predictions of a number a sample."""
+        if hasattr(value, "detach"):
+            value = value.detach().cpu().double().numpy()
+        try:
+            numbers = np.asarray(value, dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise PredictionError(f"value holds something that is no number: {error}") from error
+        if numbers.ndim == 2 and numbers.shape[1] == 1:
+            numbers = numbers[:, 0]
+        if numbers.ndim != 1:
+            raise PredictionError(f"value has shape {numbers.shape}.", "give one number a sample.")
+        return Part(ids, value=numbers, columns=columns)
+
+    @staticmethod
+    def of_sets(
+        ids: list[str], logits: Any, probabilities: Any, labels: Any, columns: dict[str, Any]
+    ) -> Part:
+        """The same for predictions of any number of labels a sample.
+
+        Raises:
+            PredictionError: nothing is predicted, or two things are.
+        """
+        if logits is not None and probabilities is not None:
+            raise PredictionError("Both logits and probabilities are given.", "give one of them.")
+        matrix = None
+        if logits is not None:
+            matrix = _matrix(logits, "logits", ids).astype(np.float64)
+            _finite(matrix, "logits", ids)
+            matrix = (0.5 + 0.5 * np.tanh(matrix / 2)).astype(np.float32)  # the sigmoid
+        elif probabilities is not None:
+            matrix = _matrix(probabilities, "probabilities", ids)
+        if matrix is None and labels is None:
+            raise PredictionError("Nothing is predicted.", "give probabilities= or labels=.")
+        sets = None if labels is None else _sets(labels)
+        return Part(ids, probabilities=matrix, labels=sets, columns=columns, several=True)
+
 
 class Checker:
     """Holds predictions against the samples and the classes.
@@ -74,7 +133,7 @@ class Checker:
     """
 
     def __init__(
-        self, ids: pa.ChunkedArray, labels: pa.ChunkedArray, classes: Sequence[str] | None
+        self, ids: pa.ChunkedArray, labels: pa.Array, classes: Sequence[str] | None
     ) -> None:
         self._ids = set(ids.to_pylist())
         self._seen: set[str] = set()
@@ -105,12 +164,40 @@ class Checker:
             known = set(self.classes)
             prediction = [self._class(v, i, part.ids, known) for i, v in enumerate(prediction)]
         if part.probabilities is not None:
-            self._check_probabilities(part.probabilities, part.ids)
+            self._check_probabilities(part.probabilities, part.ids, part.several)
             if prediction is not None:
                 self._check_agreement(prediction, part)
         elif part.confidence is not None:
             _unit(part.confidence, "confidence", part.ids)
+        if part.objects is not None:
+            self._check_length(part.objects, part.ids, "objects")
+            boxes.check(part.objects, part.ids, self.classes, self.place)
+        if part.value is not None:
+            self._check_length(part.value, part.ids, "value")
+            _finite(part.value[:, None], "values", part.ids)
+        if part.labels is not None:
+            self._check_length(part.labels, part.ids, "labels")
+            self._check_sets(part.labels, part.ids)
         return replace(part, prediction=prediction)
+
+    def _check_length(self, values: Any, ids: list[str], what: str) -> None:
+        if len(values) != len(ids):
+            raise PredictionError(
+                f"{len(ids)} ids, but {len(values)} values of {what} in {self.place}."
+            )
+
+    def _check_sets(self, labels: pa.Array, ids: list[str]) -> None:
+        flat = pc.list_flatten(labels)
+        known = pc.is_in(flat, value_set=pa.array(self.classes, pa.string()))
+        bad = np.flatnonzero(~np.asarray(known))
+        if len(bad):
+            row = int(pc.list_parent_indices(labels)[int(bad[0])].as_py())
+            name = flat[int(bad[0])].as_py()
+            raise PredictionError(
+                f"Label {name!r} of sample '{ids[row]}' (row {row + 1} of {self.place}) is no "
+                "class.",
+                did_you_mean(str(name), self.classes, "classes") + " Declare others: classes=.",
+            )
 
     def _check_ids(self, ids: list[str]) -> None:
         if not ids:
@@ -165,7 +252,7 @@ class Checker:
             did_you_mean(str(value), self.classes, "classes") + " Declare others with classes=.",
         )
 
-    def _check_probabilities(self, matrix: np.ndarray, ids: list[str]) -> None:
+    def _check_probabilities(self, matrix: np.ndarray, ids: list[str], several: bool) -> None:
         if not self.classes:
             raise PredictionError(
                 "There are probabilities, and nobody said of which classes.", "give classes=."
@@ -178,6 +265,8 @@ class Checker:
                 "give classes= in the order of the probabilities.",
             )
         _unit(matrix, "probability", ids)
+        if several:
+            return
         sums = matrix.sum(axis=1)
         off = np.flatnonzero(np.abs(sums - 1) > _SUM)
         if len(off):
@@ -197,6 +286,17 @@ class Checker:
                     f"'{name}', its probabilities say '{best}'.",
                     "check the order of classes=, or leave one of the two away.",
                 )
+
+
+def _sets(labels: Any) -> pa.Array:
+    try:
+        if isinstance(labels, pa.ChunkedArray):
+            labels = labels.combine_chunks()
+        rows = labels if isinstance(labels, pa.Array) else [list(row) for row in labels]
+        kind = pa.list_(pa.string())
+        return rows.cast(kind) if isinstance(rows, pa.Array) else pa.array(rows, kind)
+    except (pa.ArrowException, TypeError) as error:
+        raise PredictionError(f"labels cannot be read: {error}", "a list of names each.") from error
 
 
 def _listed(values: Any) -> list[Any]:

@@ -13,14 +13,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from slicedb import inference
+from slicedb.errors import PredictionError, did_you_mean
 from slicedb.models.model import Model
 from slicedb.models.names import check_name
 from slicedb.models.work import Writer, failures, images_of, missing, samples_of
+from slicedb.predictions.about import About
+from slicedb.predictions.refresh import refresh
 from slicedb.predictions.tables import prepare, table_of
-from slicedb.predictions.truth import matrix_of, refresh, truth_of
+from slicedb.predictions.tasks import TASKS, text_of
 from slicedb.progress import bar
-from slicedb.schema import content_of
+from slicedb.schema import SAMPLES, content_of
 from slicedb.store import Store
+
+_BOXES = 20
+"""Boxes an image that the memory of a chunk is reckoned with."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +43,8 @@ class PredictReport:
     quarantined: int
     """Samples asked for whose status is not ok; they are never predicted."""
     outside: int
-    """Samples whose label is none of the model's classes: never correct, and without a loss."""
+    """Of a classifier: samples whose label is none of the model's classes, never correct, and
+    without a loss."""
     seconds: float
     examples: tuple[str, ...] = ()
     """The first failures: id and reason."""
@@ -94,12 +101,14 @@ def predict(
     check_name(model_name, loose=True)
     model.check()
     samples, quarantined = samples_of(store, keys)
-    prepare(store, model_name, model)
+    about = prepare(store, model_name, model)
+    _check_target(store, about)
     refresh(store, model_name)
     table = table_of(model_name)
     todo, fresh = missing(samples, store.table(table, ["key", "content", "error"]))
     rows = samples.take(pa.array(todo))
-    writer = Writer(store, table, rows, fresh, _finish(model), 4 * len(model.classes))
+    row_bytes = 64 * _BOXES if about.task == "detection" else 4 * len(model.classes)
+    writer = Writer(store, table, rows, fresh, _finish(store, about), row_bytes)
     with bar(len(todo), f"predict {model_name}", progress) as shown:
         batches = inference.predict(
             model,
@@ -121,29 +130,39 @@ def predict(
         unchanged=len(samples) - len(todo),
         failed=writer.failed,
         quarantined=quarantined,
-        outside=_outside(samples, model),
+        outside=_outside(samples, model) if about.task == "classification" else 0,
         seconds=time.perf_counter() - started,
         examples=tuple(writer.examples),
     )
 
 
-def _finish(model: Model) -> Callable[[pa.Table, pa.Table], pa.Table]:
+def _finish(store: Store, about: About) -> Callable[[pa.Table, pa.Table], pa.Table]:
     """Return the step from what the model says to rows of its table."""
-    fingerprint = int(content_of([model.fingerprint()])[0])
+    fingerprint = int(content_of([about.fingerprint])[0])
+    task = TASKS[about.task]
+    column = task.truth(about)
 
-    def finish(said: pa.Table, about: pa.Table) -> pa.Table:
-        truth = truth_of(
-            about["label"].combine_chunks(),
-            said["prediction"].combine_chunks(),
-            matrix_of(said["probabilities"]),
-            model.classes,
-        )
+    def finish(said: pa.Table, rows: pa.Table) -> pa.Table:
+        if column in rows.column_names:
+            truth = rows[column]
+        else:  # objects and the like are read a chunk at a time
+            truth = store.take(SAMPLES, rows["key"].to_numpy(), [column])[column]
         columns = {name: said[name] for name in said.schema.names}
-        columns |= {"key": about["key"], "content": about["content"], **truth}
+        columns |= {"key": rows["key"], "content": rows["content"]}
+        columns |= task.derive(said, text_of(truth), about)
         columns["fingerprint"] = pa.array(np.full(len(said), fingerprint))
         return pa.table(columns)
 
     return finish
+
+
+def _check_target(store: Store, about: About) -> None:
+    names = store.schema(SAMPLES).names
+    if about.task == "regression" and about.target not in names:
+        raise PredictionError(
+            f"No column '{about.target}' in samples to predict.",
+            did_you_mean(about.target, names, "columns"),
+        )
 
 
 def _outside(samples: pa.Table, model: Model) -> int:

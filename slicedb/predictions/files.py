@@ -12,10 +12,11 @@ import numpy as np
 import pyarrow as pa
 
 from slicedb.errors import PredictionError, did_you_mean
+from slicedb.predictions import boxes
 from slicedb.predictions.checks import Part
 
 _OWN = {"id", "key", "margin", "entropy", "loss", "correct", "label", "content", "fingerprint",
-        "error"}  # fmt: skip
+        "error", "tp", "fp", "fn", "iou", "truth", "target", "residual", "abs_error"}  # fmt: skip
 """Columns that are derived here; in a file they are not read."""
 _LISTS = ("probabilities", "logits")
 
@@ -68,8 +69,14 @@ def _read_file(path: Path) -> pa.Table:
     )
 
 
-def parts_of(table: pa.Table, classes: Sequence[str], place: str) -> Part:
-    """Find ids, predictions and probabilities among the columns of a table.
+def parts_of(table: pa.Table, classes: Sequence[str], place: str, *, several: bool = False) -> Part:
+    """Find ids and what is predicted among the columns of a table.
+
+    Args:
+        table: a row a sample, or a row a box.
+        classes: names that may be columns of probabilities.
+        place: what errors call the source.
+        several: probabilities are of labels that do not exclude one another.
 
     Raises:
         PredictionError: there is no id, or nothing predicted.
@@ -80,6 +87,15 @@ def parts_of(table: pa.Table, classes: Sequence[str], place: str) -> Part:
             f"{place} has no column 'id'; it has {', '.join(names[:8])}.",
             did_you_mean("id", names, "columns"),
         )
+    plain = not {"prediction", "probabilities", "logits"} & set(names)
+    if "objects" not in names and plain and boxes.is_long(names):
+        table, names = boxes.grouped(table, place), ["id", "objects"]
+    if "objects" in names and plain:
+        objects = boxes.column_of(table["objects"], place)
+        return Part(table["id"].to_pylist(), objects=objects, columns=_rest(table, {"objects"}))
+    if "value" in names and plain:
+        value = _doubles(table["value"], "value", place)
+        return Part(table["id"].to_pylist(), value=value, columns=_rest(table, {"value"}))
     lists = {name: _lists(table[name], name, place) for name in _LISTS if name in names}
     spread = [name for name in classes if name in names]
     if not lists and spread:
@@ -93,7 +109,12 @@ def parts_of(table: pa.Table, classes: Sequence[str], place: str) -> Part:
         lists["probabilities"] = np.stack(
             [_floats(table[name], name, place) for name in classes], axis=1
         )
-    used = {*_OWN, *_LISTS, *spread, "prediction", "confidence"}
+    used = {*_LISTS, *spread, "prediction", "confidence"}
+    if several or ("labels" in names and plain):
+        sets = table["labels"] if "labels" in names else None
+        rest = _rest(table, {*used, "labels"})
+        found = lists.get("logits"), lists.get("probabilities")
+        return Part.of_sets(table["id"].to_pylist(), *found, sets, rest)
     prediction = _predictions(table["prediction"]) if "prediction" in names else None
     confidence = None
     if "confidence" in names and not lists:
@@ -104,8 +125,13 @@ def parts_of(table: pa.Table, classes: Sequence[str], place: str) -> Part:
         lists.get("probabilities"),
         prediction,
         confidence,
-        {name: table[name] for name in names if name not in used},
+        _rest(table, used),
     )
+
+
+def _rest(table: pa.Table, used: set[str]) -> dict[str, Any]:
+    """Return the columns that are the user's own."""
+    return {name: table[name] for name in table.column_names if name not in used | _OWN}
 
 
 def _predictions(column: pa.ChunkedArray) -> list[Any]:
@@ -113,6 +139,14 @@ def _predictions(column: pa.ChunkedArray) -> list[Any]:
         column = column.cast(pa.string())
     values: list[Any] = column.to_pylist()
     return values
+
+
+def _doubles(column: pa.ChunkedArray, name: str, place: str) -> np.ndarray:
+    try:
+        numbers = column.cast(pa.float64())
+    except pa.ArrowException as error:
+        raise PredictionError(f"Column '{name}' of {place} is not numeric: {error}") from error
+    return np.asarray(numbers.to_numpy(), dtype=np.float64)
 
 
 def _floats(column: pa.ChunkedArray, name: str, place: str) -> np.ndarray:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pyarrow as pa
 
 from slicedb.errors import ClassesError, PredictionError
 from slicedb.models.model import Model
-from slicedb.schema import PREDICTIONS, predictions_schema
+from slicedb.predictions.about import LOGGED, About
+from slicedb.predictions.tasks import TASKS
+from slicedb.schema import PREDICTIONS
 from slicedb.store import Store
-
-CLASSES = "slicedb:classes"
-FINGERPRINT = "slicedb:fingerprint"
-LOGGED = "logged"
-"""Stands in place of a fingerprint where the predictions were made elsewhere."""
 
 
 def table_of(model: str) -> str:
@@ -31,15 +28,13 @@ def models_of(store: Store) -> list[str]:
 
 def classes_of(store: Store, model: str) -> list[str]:
     """Return the class names that a model's probabilities are in the order of."""
-    classes: list[str] = json.loads(store.metadata(table_of(model)).get(CLASSES, "[]"))
-    return classes
+    return list(About.read(store, model).classes)
 
 
 def create(
     store: Store,
     model: str,
-    classes: Sequence[str],
-    fingerprint: str,
+    about: About,
     *,
     width: int | None,
     extra: Sequence[pa.Field] = (),
@@ -49,20 +44,18 @@ def create(
     Args:
         store: the database.
         model: its name.
-        classes: class names, kept in the table's metadata.
-        fingerprint: of the model, or `LOGGED`.
+        about: kept in the table's metadata.
         width: of `probabilities`; None leaves that column out.
         extra: columns of the user.
     """
-    schema = predictions_schema(width)
+    schema = TASKS[about.task].schema(width)
     for field in extra:
         schema = schema.append(field)
-    metadata = {CLASSES: json.dumps(list(classes)), FINGERPRINT: fingerprint}
-    store.create(table_of(model), schema.with_metadata(metadata))
+    store.create(table_of(model), schema.with_metadata(about.metadata()))
 
 
-def prepare(store: Store, name: str, model: Model) -> None:
-    """Make the table ready for a model's rows.
+def prepare(store: Store, name: str, model: Model) -> About:
+    """Make the table ready for a model's rows, and return what it says of itself.
 
     A table speaks of one model: when weights, code, preprocessing or classes changed, its rows
     are deleted (earlier versions of the table keep them).
@@ -71,27 +64,34 @@ def prepare(store: Store, name: str, model: Model) -> None:
         PredictionError: the table holds predictions made elsewhere.
         ClassesError: it has another number of classes, and a commit keeps a version of it.
     """
-    table, now = table_of(name), model.fingerprint()
+    table = table_of(name)
+    now = About(model.task, tuple(model.classes), model.fingerprint(), model.confidence)
+    now = replace(now, target=model.target)
     if not store.has(table):
-        create(store, name, model.classes, now, width=len(model.classes))
-        return
-    before = store.metadata(table)
-    if before.get(FINGERPRINT) == now:
-        return
-    if before.get(FINGERPRINT) == LOGGED:
+        create(store, name, now, width=len(model.classes))
+        return now
+    before = About.read(store, name)
+    if before.fingerprint == LOGGED:
         raise PredictionError(
             f"The predictions of '{name}' were logged from elsewhere.",
             "predict under another name, so that the two are not mixed.",
         )
-    if len(classes_of(store, name)) == len(model.classes):
+    if before == now:
+        return now
+    same_columns = before.task == now.task and len(before.classes) == len(now.classes)
+    if before.fingerprint == now.fingerprint and before.task == now.task:
+        store.set_metadata(table, now.metadata())  # what counts changed, not what was said
+        return now
+    if same_columns:
         store.restore(table, None)
-        store.set_metadata(table, {CLASSES: json.dumps(list(model.classes)), FINGERPRINT: now})
-        return
+        store.set_metadata(table, now.metadata())
+        return now
     if store.pins(table):
         raise ClassesError(
-            f"'{name}' predicted {len(classes_of(store, name))} classes, now it has "
+            f"'{name}' predicted {len(before.classes)} classes, now it has "
             f"{len(model.classes)}; a commit keeps the earlier rows.",
             "predict under another name.",
         )
     store.drop(table)
-    create(store, name, model.classes, now, width=len(model.classes))
+    create(store, name, now, width=len(model.classes))
+    return now

@@ -8,12 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from slicedb.predictions.tables import classes_of, models_of, table_of
-from slicedb.schema import SAMPLES
-from slicedb.store import Store
-
 _TINY = np.finfo(np.float32).tiny
-_CHUNK = 20_000
 
 
 def truth_of(
@@ -63,56 +58,8 @@ def matrix_of(column: pa.ChunkedArray | pa.Array) -> np.ndarray:
     return matrix
 
 
-def refresh(store: Store, model: str | None = None) -> int:
-    """Derive `loss` and `correct` again where a label changed, from the stored probabilities.
-
-    Args:
-        store: the database.
-        model: one model; None refreshes all.
-
-    Returns:
-        The number of prediction rows that changed.
-    """
-    models = models_of(store) if model is None else [model]
-    models = [name for name in models if store.has(table_of(name))]
-    if not models:
-        return 0
-    samples = store.table(SAMPLES, ["key", "label"])
-    keys = samples["key"].to_numpy()
-    order = np.argsort(keys)
-    labels = samples["label"].combine_chunks()
-    return sum(_refresh(store, name, keys[order], labels.take(pa.array(order))) for name in models)
-
-
-def _refresh(store: Store, model: str, keys: np.ndarray, labels: pa.Array) -> int:
-    name = table_of(model)
-    rows = store.table(name, ["key", "label"])
-    mine = rows["key"].to_numpy()
-    if not len(mine) or not len(keys):
-        return 0
-    at = np.minimum(np.searchsorted(keys, mine), len(keys) - 1)
-    there = keys[at] == mine
-    now = labels.take(pa.array(at, mask=~there))
-    changed = np.flatnonzero(there & differs(rows["label"], now))
-    classes = classes_of(store, model)
-    stored = store.schema(name)
-    for start in range(0, len(changed), _CHUNK):
-        part = changed[start : start + _CHUNK]
-        has = "probabilities" in stored.names
-        columns = ["id", "prediction", *(["probabilities"] if has else [])]
-        old = store.take(name, mine[part], columns)
-        truth = truth_of(
-            now.take(pa.array(part)),
-            old["prediction"].combine_chunks(),
-            matrix_of(old["probabilities"]) if has else None,
-            classes,
-        )
-        store.upsert(name, pa.table({"id": old["id"], **truth}), insert=False)
-    return len(changed)
-
-
 def differs(old: pa.Array | pa.ChunkedArray, new: pa.Array) -> np.ndarray:
-    """Return bool (n,): where two string columns differ, null being a value of its own."""
+    """Return bool (n,): where two columns differ, null being a value of its own."""
     one_null = pc.xor(pc.is_null(old), pc.is_null(new))
     unequal = pc.fill_null(pc.not_equal(old, new), False)
     return np.asarray(pc.or_(one_null, unequal))

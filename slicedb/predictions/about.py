@@ -1,0 +1,59 @@
+"""What a table of predictions says of itself in its metadata."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from slicedb.metrics.detections import CONFIDENCE
+from slicedb.schema import PREDICTIONS
+from slicedb.store import Store
+
+CLASSES = "slicedb:classes"
+FINGERPRINT = "slicedb:fingerprint"
+TASK = "slicedb:task"
+SURE = "slicedb:confidence"
+TARGET = "slicedb:target"
+
+LOGGED = "logged"
+"""Stands in place of a fingerprint where the predictions were made elsewhere."""
+
+LABEL = "label"
+"""The column that a number is compared with, where nobody names another one."""
+
+
+@dataclass(frozen=True)
+class About:
+    """What is true of all rows of a table of predictions."""
+
+    task: str = "classification"
+    """classification, multilabel, detection or regression."""
+    classes: tuple[str, ...] = ()
+    fingerprint: str = ""
+    """Of the model; `LOGGED` where the predictions were made elsewhere."""
+    confidence: float = CONFIDENCE
+    """Score from which on a box, or a label of several, counts."""
+    target: str = LABEL
+    """The column of samples with the number to predict."""
+
+    @classmethod
+    def read(cls, store: Store, model: str) -> About:
+        """Return what a model's table says."""
+        held = store.metadata(PREDICTIONS + model)
+        return cls(
+            held.get(TASK, "classification"),
+            tuple(json.loads(held.get(CLASSES) or "[]")),
+            held.get(FINGERPRINT, ""),
+            float(held.get(SURE, CONFIDENCE)),
+            held.get(TARGET, LABEL),
+        )
+
+    def metadata(self) -> dict[str, str]:
+        """Return it as text by name."""
+        return {
+            TASK: self.task,
+            CLASSES: json.dumps(list(self.classes)),
+            FINGERPRINT: self.fingerprint,
+            SURE: repr(self.confidence),
+            TARGET: self.target,
+        }
