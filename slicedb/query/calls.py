@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
-from slicedb.errors import BindError, SandboxError, did_you_mean
-from slicedb.query import cams, objects, textcalls
+from slicedb.errors import BindError, did_you_mean
+from slicedb.query import cams, meaningcalls, objects, textcalls
 from slicedb.query.catalog import quote
 from slicedb.query.parse import Node
-from slicedb.query.scope import Bound, Edit, Part, Relation, Scope, Search, SubQuery, Target, Term
+from slicedb.query.scope import Bound, Edit, Part, Relation, Scope, Search, SubQuery, Term
 from slicedb.query.text import Token
 from slicedb.query.words import BY_NAME
 
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
 
 SliceOf: TypeAlias = Callable[["Binder", str, Node], "Bound | str"]
 """Gives the bound text of a live slice, or the registered table of a frozen one."""
-
-_NO_EMBEDDING = "`slicedb embed` makes them."
 
 
 class Call:
@@ -141,84 +138,6 @@ def bind(binder: Binder, node: Node, scope: Scope) -> None:
     _BINDERS[call.word.name](call)
 
 
-def _embedding(call: Call) -> str:
-    found = call.binder.catalog.embeddings
-    asked = call.named.get("using")
-    if asked is not None:
-        name = call.text(asked)
-        if name.lower() not in found:
-            hint = did_you_mean(name, found.values(), "embeddings") if found else _NO_EMBEDDING
-            raise call.error(f"No embedding '{name}'.", asked, hint)
-    elif not found:
-        raise call.error(f"{call.word.name} needs embeddings, there are none.", None, _NO_EMBEDDING)
-    elif "default" in found:
-        name = "default"
-    elif len(found) == 1:
-        name = next(iter(found))
-    else:
-        hint = f"name one with using => '{sorted(found.values())[0]}'."
-        raise call.error("There are several embeddings and none is named 'default'.", None, hint)
-    call.binder.catalog.embedding(name)
-    return found[name.lower()]
-
-
-def _target(call: Call, value: Node) -> Target:
-    if value["class"] != "FUNCTION":
-        return Target("text", call.text(value), value["query_location"], call.binder.source)
-    name = str(value["function_name"]).lower()
-    if name not in ("image", "sample"):
-        raise call.error("A target is a text, image('file') or sample('id').", value)
-    inner = Call(call.binder, value, call.scope)
-    argument = inner.positional[0]
-    text = inner.text(argument)
-    if name == "image":
-        _check_file(call, text, argument)
-        return Target("image", text, argument["query_location"], call.binder.source)
-    return Target("sample", text, argument["query_location"], call.binder.source)
-
-
-def _check_file(call: Call, path: str, argument: Node) -> None:
-    if not call.binder.pool.files or call.binder.source.context:
-        raise call.binder.error(
-            SandboxError,
-            "image() cannot read files here.",
-            "ask from Python or the command line, or use sample('id').",
-            argument,
-        )
-    if not Path(path).is_file():
-        raise call.error(f"No image file '{path}'.", argument, "the path is from where you are.")
-
-
-def _term(call: Call, kind: Any, targets: list[Target], k: int = 0) -> str:
-    """Note a term of meaning and return its column."""
-    return call.scores(Term(kind, tuple(targets), _embedding(call), k))
-
-
-def _similarity(call: Call) -> None:
-    targets = [_target(call, value) for value in call.positional]
-    call.replace(_term(call, "similarity", targets))
-
-
-def _matches(call: Call) -> None:
-    text = call.text(call.positional[0])
-    at = call.positional[0]["query_location"]
-    minimum = 0.5
-    if len(call.positional) > 1:
-        minimum = call.number(call.positional[1])
-        if not 0 <= minimum <= 1:
-            raise call.error(f"The minimum {minimum:g} is not in [0, 1].", call.positional[1])
-    column = _term(call, "matches", [Target("text", text, at, call.binder.source)])
-    call.replace(f"({column} >= {minimum!r}::FLOAT)")
-
-
-def _nearest(call: Call) -> None:
-    target = _target(call, call.positional[0])
-    k = call.number(call.positional[1])
-    if k < 1 or k != int(k):
-        raise call.error(f"k is {k:g}, it must be a whole number from 1.", call.positional[1])
-    call.replace(f"({_term(call, 'nearest', [target], int(k))} > 0.5)")
-
-
 def _in_slice(call: Call) -> None:
     name = call.text(call.positional[0])
     anchor = call.anchor()
@@ -251,9 +170,7 @@ def _in_split(call: Call) -> None:
 
 
 _BINDERS: dict[str, Callable[[Call], None]] = {
-    "similarity": _similarity,
-    "matches": _matches,
-    "nearest": _nearest,
+    **meaningcalls.BINDERS,
     "search": textcalls.search,
     "fuse": textcalls.fuse,
     "in_slice": _in_slice,

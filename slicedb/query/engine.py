@@ -23,7 +23,7 @@ from slicedb.query.order import add_order
 from slicedb.query.parse import Node, parse
 from slicedb.query.plan import Plan
 from slicedb.query.run import Runner, run_sql
-from slicedb.query.scope import ROW, Bound, Frame, Pool, Relation
+from slicedb.query.scope import ROW, Bound, CalibrationNamed, Frame, Pool, Relation
 from slicedb.query.search import TextSearch
 from slicedb.query.tables import HotTables
 from slicedb.query.vectors import Vectors
@@ -83,6 +83,7 @@ class Engine:
         store: the database.
         slice_named: gives a slice's query text (live) or its keys (frozen).
         encoder: gives the encoder an embedding was made with.
+        calibration_named: gives what a slice was calibrated to.
         timeout: seconds one run may take; None is no limit.
         memory_limit: DuckDB's limit, for example "4GB".
         allow_files: whether image('file') may read files, where a call does not say.
@@ -96,6 +97,7 @@ class Engine:
         *,
         slice_named: Callable[[str], str | np.ndarray],
         encoder: Callable[[str], Encoder],
+        calibration_named: CalibrationNamed | None = None,
         timeout: float | None = None,
         memory_limit: str | None = None,
         allow_files: bool = False,
@@ -108,6 +110,7 @@ class Engine:
         self.allow_files = allow_files
         self.timeout = timeout
         self._slice_named = slice_named
+        self._calibration_named = calibration_named
         self._connection = connect(store, memory_limit)
         self._infos: dict[tuple[str, int], TableInfo] = {}
         self._types: dict[tuple[str, int], dict[str, str]] = {}
@@ -166,7 +169,7 @@ class Engine:
             if found is not None and self._is_current(found, at):
                 return found
             catalog = Catalog(self.store, at, self._infos)
-            pool = Pool(catalog, files=files)
+            pool = Pool(catalog, files=files, calibration_named=self._calibration_named)
             bound = self._bind(text, pool, ())
             columns = self._columns(bound, pool)
             plan = self._prune(Plan(text, bound, pool, columns, approximate=approximate))
@@ -203,6 +206,8 @@ class Engine:
         fresh = Catalog(self.store, at, self._infos)
         if not fresh.is_current(plan.pool.catalog.versions):
             return False
+        if plan.pool.calibrations and not self._has_calibrations(plan.pool):
+            return False
         for name, before in plan.pool.slices.items():
             try:
                 now = self._slice_named(name)
@@ -213,6 +218,14 @@ class Engine:
             if not (now == before if isinstance(now, str) else np.array_equal(now, before)):
                 return False
         return True
+
+    def _has_calibrations(self, pool: Pool) -> bool:
+        """Return whether slices are calibrated as they were when a text was bound."""
+        fresh = Pool(pool.catalog, calibration_named=self._calibration_named)
+        try:
+            return all(fresh.calibration(n) == then for n, then in pool.calibrations.items())
+        except SliceDBError:
+            return False
 
     def _prune(self, plan: Plan) -> Plan:
         if not plan.prunes:

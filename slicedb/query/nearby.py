@@ -17,7 +17,7 @@ import numpy as np
 from slicedb.errors import EmbeddingError, SliceDBError, UnknownEmbeddingError, did_you_mean
 from slicedb.query.background import DEFAULT
 from slicedb.query.catalog import Catalog
-from slicedb.query.meaning import best
+from slicedb.query.scored import best
 from slicedb.schema import EMBEDDINGS
 from slicedb.store import vectorindex as lance_index
 

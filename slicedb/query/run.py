@@ -16,9 +16,9 @@ import numpy as np
 import pyarrow as pa
 
 from slicedb.errors import BindError, ParseError, QueryError, QueryTimeoutError, did_you_mean
-from slicedb.query.meaning import at_least_best, register
 from slicedb.query.plan import Plan
 from slicedb.query.scope import ROW, Bound, Frame, Search, Term
+from slicedb.query.scored import at_least_best, register
 from slicedb.query.write import Writer, Written
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ from typing import ClassVar, Literal, TypeAlias
 
 import numpy as np
 
+from slicedb.errors import SliceError
 from slicedb.query.catalog import Catalog, TableInfo, quote
 from slicedb.query.parse import Node
 from slicedb.query.text import Source
@@ -22,27 +23,62 @@ class Target:
 
     kind: Literal["text", "image", "sample"]
     value: str
+    weight: float = 1.0
+    """How much it counts; negative: to be unlike it."""
     at: int = field(default=0, compare=False)
     source: Source | None = field(default=None, compare=False)
+
+    def __str__(self) -> str:
+        shown = repr(self.value) if self.kind == "text" else f"{self.kind}({self.value!r})"
+        if self.weight == 1:
+            return shown
+        if self.weight == -1:
+            return f"without({shown})"
+        return f"weighted({shown}, {self.weight:g})"
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """What labels said of a text: a direction beside it, and a cut."""
+
+    shown: str
+    """The targets it was made for, as `Term.shown` gives them."""
+    embedding: str
+    fingerprint: str
+    """Of the encoder and the phrases it holds for; see `slicedb.query.contrast`."""
+    cut: float
+    """The least score of a match, as float32 holds it."""
+    slope: float = 1.0
+    """How much the log-odds of the text count."""
+    direction: bytes = b""
+    """float32 (d,): added as a product with the sample's unit vector; empty adds nothing."""
+
+
+CalibrationNamed: TypeAlias = Callable[[str], Calibrated]
+"""Gives the calibration of a slice; raises SliceError where there is none."""
 
 
 @dataclass(frozen=True)
 class Term:
     """One term of meaning; its values are one column of scores.
 
-    `similarity` gives cosines, `matches` the probability of the text, `nearest` true or false.
+    `similarity` gives cosines, `matches` the probability of the text, `nearest` true or false,
+    `calibrated` log-odds as labels corrected them.
     """
 
-    kind: Literal["similarity", "matches", "nearest"]
+    kind: Literal["similarity", "matches", "nearest", "calibrated"]
     targets: tuple[Target, ...]
     embedding: str
     k: int = 0
+    calibrated: Calibrated | None = None
+
+    @property
+    def shown(self) -> str:
+        """The targets, as a query writes them."""
+        return ", ".join(map(str, self.targets))
 
     def __str__(self) -> str:
-        shown = ", ".join(
-            repr(t.value) if t.kind == "text" else f"{t.kind}({t.value!r})" for t in self.targets
-        )
-        return f"{self.kind}({shown}{f', {self.k}' if self.k else ''})"
+        return f"{self.kind}({self.shown}{f', {self.k}' if self.k else ''})"
 
 
 @dataclass(frozen=True)
@@ -287,3 +323,18 @@ class Pool:
     """Name to what it was when this was bound."""
     files: bool = False
     """Whether image('file') may read files."""
+    calibrations: dict[str, Calibrated] = field(default_factory=dict)
+    """Slice to the calibration it had when this was bound."""
+    calibration_named: CalibrationNamed | None = None
+    """Gives the calibration of a slice."""
+
+    def calibration(self, name: str) -> Calibrated:
+        """Return the calibration of a slice, and note that the text depends on it.
+
+        Raises:
+            SliceError: there is none.
+        """
+        if self.calibration_named is None:
+            raise SliceError(f"No slice '{name}' is known here.")
+        self.calibrations[name] = self.calibration_named(name)
+        return self.calibrations[name]

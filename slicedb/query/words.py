@@ -40,32 +40,35 @@ WORDS: tuple[Word, ...] = (
         "similarity(target, ... [, using => 'name'])",
         "FLOAT",
         "Cosine in [-1, 1] between the sample's embedding and the target; several targets are "
-        "averaged. A target is a text, image('file') or sample('id'). NULL where a sample has no "
-        "embedding.",
+        "averaged. A target is a text, image('file') or sample('id'), itself or inside weighted "
+        "and without. NULL where a sample has no embedding.",
         "ORDER BY similarity('a red square') DESC LIMIT 2",
         most=ANY,
         named=("using",),
     ),
     Word(
         "matches",
-        "matches('text' [, minimum] [, using => 'name'])",
+        "matches('text', ... [, minimum] [, using => 'name'] [, calibrated => 'slice'])",
         "BOOLEAN",
         "Whether the text stands out from a bank of background phrases: p = 1 / (1 + 5 x the mean "
-        "likelihood of the bank / that of the text) is at least `minimum` (default 0.5). "
-        "Depends on the sample alone. NULL where a sample has no embedding.",
-        "matches('red') AND split = 'test'",
-        most=2,
-        named=("using",),
+        "likelihood of the bank / that of the text) is at least `minimum` (default 0.5). Several "
+        "texts are averaged; one inside without joins what the text must stand out from. Depends "
+        "on the sample alone. `calibrated` takes the direction and the cut that labels gave a "
+        "slice. NULL where a sample has no embedding.",
+        "matches('red', without('dull')) AND split = 'test'",
+        most=ANY,
+        named=("using", "calibrated"),
     ),
     Word(
         "nearest",
-        "nearest(target, k [, using => 'name'])",
+        "nearest(target, ..., k [, using => 'name'])",
         "BOOLEAN",
         "Whether the sample is one of the k nearest to the target, exactly, among all samples "
-        "with status 'ok' and an embedding, whatever the rest of the query says.",
+        "with status 'ok' and an embedding, whatever the rest of the query says. Several targets "
+        "are averaged.",
         "nearest(sample('a1'), 3)",
         least=2,
-        most=2,
+        most=ANY,
         named=("using",),
     ),
     Word(
@@ -104,6 +107,23 @@ WORDS: tuple[Word, ...] = (
         "target",
         "A sample of the database as the target of similarity or nearest.",
         "similarity(sample('a1')) > 0.9",
+    ),
+    Word(
+        "weighted",
+        "weighted(target, weight)",
+        "target",
+        "A target that counts `weight` times in the average of similarity, matches or nearest; a "
+        "negative weight is to be unlike it.",
+        "ORDER BY similarity('red', weighted('green', 0.5)) DESC LIMIT 3",
+        least=2,
+        most=2,
+    ),
+    Word(
+        "without",
+        "without(target)",
+        "target",
+        "A target to be unlike: weighted(target, -1).",
+        "ORDER BY similarity('red', without('green')) DESC LIMIT 2",
     ),
     Word(
         "in_slice",
@@ -208,7 +228,7 @@ WORDS: tuple[Word, ...] = (
 
 BY_NAME = {word.name: word for word in WORDS}
 
-TARGETS = frozenset({"image", "sample"})
+TARGETS = frozenset({"image", "sample", "weighted", "without"})
 """Words that stand only inside similarity and nearest."""
 
 WINDOWED = frozenset({"fuse"})

@@ -11,8 +11,10 @@ import numpy as np
 import pyarrow as pa
 
 from slicedb.cam import cams_schema
-from slicedb.errors import UnknownSliceError, did_you_mean
+from slicedb.errors import SliceError, UnknownSliceError, did_you_mean
 from slicedb.query import Engine
+from slicedb.query.catalog import Catalog
+from slicedb.query.scope import Calibrated
 from slicedb.schema import (
     CAMS,
     EMBEDDINGS,
@@ -251,7 +253,30 @@ def slice_named(name: str) -> Any:
     return SLICES[name]
 
 
+CALIBRATIONS: dict[str, dict[str, Any]] = {
+    "reddest": {"cut": 15.0},
+    "red_or_greenish": {"cut": 15.0, "direction": np.float32([0, 10, 0, 0]).tobytes()},
+    "shy_red": {"cut": 7.5, "slope": 0.5},
+}
+"""The log-odds of 'red' are 18.4 for a1, 12.1 for a2 and -0.5 for a3."""
+
+
 def engine_of(store: Store, **options: Any) -> Engine:
     """Return an engine over the world."""
     encoder: Any = FakeEncoder()
-    return Engine(store, slice_named=slice_named, encoder=lambda _: encoder, **options)
+
+    def calibration_named(name: str) -> Calibrated:
+        if name not in CALIBRATIONS:
+            slice_named(name)
+            raise SliceError(f"Slice '{name}' is not calibrated.")
+        fingerprint = engine.meaning.fingerprint("default", Catalog(store))
+        return Calibrated("'red'", "default", fingerprint, **CALIBRATIONS[name])
+
+    engine = Engine(
+        store,
+        slice_named=slice_named,
+        encoder=lambda _: encoder,
+        calibration_named=calibration_named,
+        **options,
+    )
+    return engine

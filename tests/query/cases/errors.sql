@@ -62,7 +62,8 @@ has_object('car', min_aria => 5)
 -- error: BindError 1:1 'similarity()'
 similarity() > 0.5
 -- case: too many arguments
--- error: BindError 1:1 'matches('a', 0.5, 1)'
+-- error: BindError 1:14 '0.5'
+-- hint: needs a text
 matches('a', 0.5, 1)
 -- case: a minimum out of range
 -- error: BindError 1:16 '1.5'
@@ -179,3 +180,55 @@ fuse(similarity('red')) > 0.01
 -- error: BindError 1:39
 -- hint: fuse(score
 ORDER BY fuse(similarity('red'), k => -1)
+-- case: weighted outside a term
+-- error: BindError 1:1 'weighted('red', 2)'
+-- hint: stands inside
+weighted('red', 2) > 0
+-- case: a weight of nothing
+-- error: BindError 1:28 '0'
+-- hint: does nothing
+similarity(weighted('red', 0)) > 0.5
+-- case: a weight that is no number
+-- error: BindError 1:28 ''a''
+-- hint: needs a number
+similarity(weighted('red', 'a')) > 0.5
+-- case: a weight inside a weight
+-- error: BindError
+-- hint: weight stands inside a weight
+similarity('red', without(weighted('green', 2))) > 0.5
+-- case: a target of another kind
+-- error: BindError 1:12 'lower('red')'
+-- hint: A target is
+similarity(lower('red')) > 0.5
+-- case: targets that cancel out
+-- error: BindError 1:12 ''red''
+-- hint: cancel out
+similarity('red', without('red')) > 0.5
+-- case: matches told only what to be unlike
+-- error: BindError
+-- hint: only told what to be unlike
+matches(without('red'))
+-- case: nearest told only what to be unlike
+-- error: BindError
+-- hint: only told what to be unlike
+nearest(without('red'), 2)
+-- case: a sample in matches
+-- error: BindError 1:9 'sample('a1')'
+-- hint: is no target of matches
+matches(sample('a1'))
+-- case: calibrated by a slice that is not there
+-- error: BindError 1:30 ''nope''
+-- hint: No slice 'nope'
+matches('red', calibrated => 'nope')
+-- case: calibrated by a slice that is not calibrated
+-- error: BindError 1:30 ''reds''
+-- hint: is not calibrated
+matches('red', calibrated => 'reds')
+-- case: a calibrated cut and a minimum
+-- error: BindError 1:35 ''reddest''
+-- hint: brings its own cut
+matches('red', 0.7, calibrated => 'reddest')
+-- case: calibrated for another text
+-- error: BindError 1:32 ''reddest''
+-- hint: calibrated for another text
+matches('green', calibrated => 'reddest')

@@ -121,3 +121,54 @@ in_slice('wrong_reds') AND search('red') > 0
 -- case: a search scaled and weighted
 -- ids: a1, a2
 SELECT *, similarity('red') + 0.1 * search('red') AS s FROM samples ORDER BY s DESC NULLS LAST LIMIT 2
+-- case: a target to be unlike
+-- ids: a1, a2, a3
+ORDER BY similarity('red', without('green')) DESC LIMIT 3
+-- case: the cosine with a target to be unlike
+-- rows: [[0.707, 0.4473, 0.0]]
+SELECT * FROM (SELECT similarity('red', without('green')) AS s, id FROM samples WHERE id IN ('a1', 'a2', 'a3')) PIVOT (max(s) FOR id IN ('a1', 'a2', 'a3'))
+-- case: a target that counts half
+-- ids: a2, a3, a1
+ORDER BY similarity('red', weighted('green', 0.5)) DESC LIMIT 3
+-- case: a negative weight is without
+-- rows: [[0]]
+SELECT count(*) FROM samples WHERE similarity('red', without('blue')) <> similarity('red', weighted('blue', -1))
+-- case: a text, a sample and a weight mixed
+-- ids: c2
+ORDER BY similarity(weighted(sample('c1'), 2), without('green'), 'dull') DESC LIMIT 1
+-- case: without alone is the farthest
+-- ids: b1
+ORDER BY similarity(without('red'), 'green') DESC LIMIT 1
+-- case: matches several texts averaged
+-- ids: a3
+matches('red', 'green')
+-- case: matches without a text that says nearly the same
+-- ids: a1
+matches('red', without('red green'), 0.8)
+-- case: matches against a text that counts four times
+-- ids: a1
+matches('red', weighted('red green', -4))
+-- case: nearest to two targets
+-- ids: a3
+nearest('red', 'green', 1)
+-- case: nearest without
+-- ids: a1, a2
+nearest('red', without('green'), 2)
+-- case: or, not, sql, two models and five meanings
+-- ids: a3, b2, c2
+(similarity('red', without('green')) > -0.1 OR nearest('green', 'blue', 2) OR matches('blue', 0.2)) AND NOT (matches('red') OR similarity(sample('b3')) > 0.99) AND NOT m1.correct AND m2.confidence > 0.1
+-- case: calibrated to a cut of its own
+-- ids: a1
+matches('red', calibrated => 'reddest')
+-- case: calibrated to a direction beside the text
+-- ids: a1, a2
+matches('red', calibrated => 'red_or_greenish')
+-- case: calibrated to a flatter scale
+-- ids: a1
+matches('red', calibrated => 'shy_red')
+-- case: not calibrated leaves out what has no embedding
+-- ids: a2, a3
+label = 'red' AND NOT matches('red', calibrated => 'reddest')
+-- case: calibrated and not, in one text
+-- ids: a2
+matches('red') AND NOT matches('red', calibrated => 'reddest')
