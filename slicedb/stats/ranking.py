@@ -1,0 +1,185 @@
+"""A ranking of which a few are labelled: where to look next, and how many positives lie where.
+
+The ranking is cut into strata that grow geometrically from its top, so that a rare class and a
+common one are both looked at where they begin to thin out. Labels are drawn at random inside a
+stratum, more where the number of positives is least certain (Neyman 1934), a part everywhere. The
+posterior over the number of positives is a weight for each curve of `slicedb.stats.curves`: the
+labels of a stratum are binomial about the curve. A weight on too few curves is flattened (the
+coarsened posterior of Miller & Dunson, JASA 2019), so that many labels never speak more surely
+than the curves can.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from slicedb.stats.curves import N_CURVES, by_rank, by_score
+
+Array = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+FIRST = 8
+"""Samples in the first stratum."""
+GROWTH = 1.4
+"""How many times as long as what lies above it a stratum's end is."""
+PIECES = 4
+"""Places in a stratum where a cut may lie."""
+EVERYWHERE = 0.25
+"""Share of the labels that goes to all strata alike."""
+BY_SCORE = 0.25
+"""Prior chance that the score is a log-odds but for its scale; else only its order counts."""
+LEAST = 25.0
+"""Effective number of curves under which the posterior is flattened."""
+
+
+@dataclass(frozen=True, eq=False)
+class Ranking:
+    """Samples in the order of their scores."""
+
+    log_odds: Array
+    """float64 (n,), falling: how much the score speaks for a positive."""
+
+    @cached_property
+    def edges(self) -> Ints:
+        """Rising ranks at which strata end, from 0 to n: (k + 1,)."""
+        n = len(self.log_odds)
+        found = [0, min(FIRST, n)]
+        while found[-1] < n:
+            found.append(min(n, int(np.ceil(found[-1] * GROWTH))))
+        if len(found) > 3 and found[-1] - found[-2] < (found[-2] - found[-3]) / 2:
+            del found[-2]
+        return self._past_ties(np.array(found))
+
+    @cached_property
+    def cuts(self) -> Ints:
+        """Ranks at which a cut may lie, from 0 to n, those of the strata included: (j + 1,)."""
+        pairs = zip(self.edges[:-1], self.edges[1:])
+        parts = [np.linspace(a, b, min(PIECES, b - a) + 1) for a, b in pairs]
+        return self._past_ties(np.unique(np.round(np.concatenate(parts)).astype(np.int64)))
+
+    def _past_ties(self, ranks: Ints) -> Ints:
+        """Move ranks behind the samples that share the score before them."""
+        last = self.log_odds[np.maximum(ranks - 1, 0)]
+        moved = np.searchsorted(-self.log_odds, -last, side="right")
+        return np.unique(np.where(ranks == 0, 0, moved)).astype(np.int64)
+
+    def strata(self, ranks: npt.ArrayLike) -> Ints:
+        """Return the stratum of each rank."""
+        return np.searchsorted(self.edges, np.asarray(ranks), side="right") - 1
+
+    @cached_property
+    def _curves(self) -> tuple[Array, Array]:
+        """Return the share of positives by stratum (curves, k), and the log prior (curves,)."""
+        n = len(self.log_odds)
+        ranked = by_rank(self.edges / n)
+        scored = self._by_score()
+        starts, sizes = self.cuts[:-1], np.diff(self.cuts)
+        firsts = np.searchsorted(starts, self.edges[:-1])
+        total = np.add.reduceat(scored * sizes, firsts, axis=1) / np.diff(self.edges)
+        each = np.log([(1 - BY_SCORE) / len(ranked), BY_SCORE / len(total)])
+        prior = np.repeat(each, [len(ranked), len(total)])
+        return np.concatenate([ranked, total]), prior
+
+    def _by_score(self) -> Array:
+        starts, sizes = self.cuts[:-1], np.diff(self.cuts)
+        return by_score(np.add.reduceat(self.log_odds, starts) / sizes)
+
+    @cached_property
+    def _logs(self) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        share = self._curves[0]
+        return np.log(share).astype(np.float32), np.log1p(-share).astype(np.float32)
+
+    def weights(self, yes: npt.ArrayLike, asked: npt.ArrayLike) -> Array:
+        """Return the posterior weight of each curve, (curves,), which sum to 1.
+
+        Args:
+            yes: positives among the labels of each stratum, (k,).
+            asked: labels of each stratum, (k,).
+        """
+        y, n = np.asarray(yes, np.float32), np.asarray(asked, np.float32)
+        said, silent = self._logs
+        logs = self._curves[1] + said @ y + silent @ (n - y)  # (curves, k) @ (k,) -> (curves,)
+        return _flattened(logs - logs.max())
+
+    def allocate(
+        self, yes: npt.ArrayLike, asked: npt.ArrayLike, count: int, rng: np.random.Generator
+    ) -> Ints:
+        """Return how many samples of each stratum to label next, (k,); `count` in all, or all left.
+
+        Args:
+            yes: positives among the labels of each stratum so far, (k,).
+            asked: labels of each stratum so far, (k,); none makes all strata alike.
+            count: labels wanted.
+            rng: decides where fractions of a label go.
+        """
+        sizes, asked = np.diff(self.edges), np.asarray(asked, np.int64)
+        room, share = sizes - asked, np.full(len(sizes), 1 / len(sizes))
+        if asked.sum():
+            mean = self.weights(yes, asked) @ self._curves[0]
+            spread = sizes * np.sqrt(mean * (1 - mean))
+            share = (1 - EVERYWHERE) * spread / spread.sum() + EVERYWHERE * share
+        ends = np.concatenate([[0.0], np.cumsum(share) / share.sum() * count]) + rng.random()
+        wanted = np.minimum(np.diff(np.floor(ends)).astype(np.int64), room)
+        for _ in range(count - int(wanted.sum())):
+            left = np.where(room > wanted, share / (asked + wanted + 1), -1.0)
+            if left.max() < 0:
+                break
+            wanted[int(left.argmax())] += 1
+        return np.asarray(wanted)
+
+    def draws(
+        self,
+        ranks: npt.ArrayLike,
+        labels: npt.ArrayLike,
+        rng: np.random.Generator,
+        size: int = 2000,
+    ) -> Ints:
+        """Draw, from the posterior, how many positives lie above each cut.
+
+        Args:
+            ranks: of the labelled samples, (m,).
+            labels: bool (m,).
+            rng: makes the draws.
+            size: number of draws.
+
+        Returns:
+            int64 (size, j + 1), rising along a row from 0; the last column is all positives.
+        """
+        at, y = np.asarray(ranks, np.int64), np.asarray(labels, bool)
+        k, strata = len(self.edges) - 1, self.strata(at)
+        asked = np.bincount(strata, minlength=k)
+        weights = self.weights(np.bincount(strata, weights=y, minlength=k), asked)
+        picked = rng.choice(len(weights), size, p=weights)
+        ranked, scored = picked[picked < N_CURVES], picked[picked >= N_CURVES] - N_CURVES
+        share = by_rank(self.cuts / len(self.log_odds), ranked)
+        if len(scored):
+            share = np.concatenate([share, self._by_score()[scored]])
+        piece = np.searchsorted(self.cuts, at, side="right") - 1
+        known = np.bincount(piece, minlength=len(self.cuts) - 1)
+        left = np.diff(self.cuts) - known
+        found = rng.binomial(left, share) + np.bincount(piece, weights=y, minlength=len(left))
+        return np.pad(np.cumsum(found, axis=1), ((0, 0), (1, 0))).astype(np.int64)
+
+
+def _flattened(logs: Array) -> Array:
+    """Return weights of log weights, to a power in (0, 1] that leaves enough of them."""
+
+    def powered(power: float) -> Array:
+        raised = np.exp(power * logs)
+        return np.asarray(raised / raised.sum())
+
+    weights = powered(1.0)
+    if 1 / float((weights**2).sum()) >= LEAST:
+        return weights
+    low, high = 0.0, 1.0
+    for _ in range(12):
+        middle = (low + high) / 2
+        if 1 / float((powered(middle) ** 2).sum()) >= LEAST:
+            low = middle
+        else:
+            high = middle
+    return powered(low)
