@@ -88,7 +88,7 @@ def measure(name: str, store: Store, keys: np.ndarray, folder: Path, options: An
     """Print one row a number of workers."""
     size = None if name == "cifar" else 224
     dataset = to_torch(store, keys, columns=(), size=size)
-    blobs = dataset.read(dataset.loader(seed=1).order(0))
+    blobs = [bytes(b) for b in dataset.read(dataset.loader(seed=1).order(0))]
     batch_size = min(256, len(keys) // 4)
     resize = [] if size is None else [v2.Resize(size), v2.CenterCrop(size)]
     tensor = v2.Compose([*resize, v2.PILToTensor()])

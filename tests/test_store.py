@@ -107,6 +107,16 @@ def test_take_keeps_the_order_of_the_keys_and_names_a_missing_one(store: Store) 
         store.take("samples", keys_of(["003", "005"]), ["id"])
 
 
+def test_take_of_neighbours_reads_the_same_rows_after_a_delete(store: Store) -> None:
+    names = list("abcdefgh")
+    store.append("samples", rows(names))
+    store.delete("samples", ["c"])
+    for wanted in ("abd", "defg", "h", "ab", "ea"):  # the first four lie side by side
+        assert store.take("samples", keys_of(list(wanted)), ["id"])["id"].to_pylist() == list(
+            wanted
+        )
+
+
 def test_old_versions_stay_readable_and_pins_survive_cleanup(store: Store) -> None:
     store.append("samples", rows(["a"]))
     pinned = store.version("samples")

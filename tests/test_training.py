@@ -50,6 +50,8 @@ from slicedb.training import (
 )
 from slicedb.training.forgetting import count_events
 from slicedb.training.loader import _Remote, _windows
+from slicedb.training.memory import Memory
+from slicedb.training.pixels import views_of
 
 LABELS = ["cat", "dog", "owl"]
 
@@ -433,6 +435,48 @@ def test_a_large_slice_is_read_in_windows_that_grow_and_not_kept(
     assert [len(w) for w in windows][:3] == [1, 2, 4] and max(map(len, windows)) <= 7
     assert ids_of(loader) == ids_of(to_torch(store, keys).loader(batch_size=4, seed=1))
     assert dataset._kept is None
+
+
+def test_large_images_are_read_in_small_windows(store: Store, keys: np.ndarray) -> None:
+    dataset = to_torch(store, keys)
+    loader = dataset.loader(batch_size=10, shuffle=False)
+    plan = loader._plan(loader.order(0))
+    assert [len(window) for window in _windows(dataset, plan)] == [6]
+    dataset.sizes = np.full(60, 400 << 10)  # 4 MB a batch, 24 MB in all
+    assert [len(window) for window in _windows(dataset, plan)] == [1, 2, 2, 1]
+
+
+def test_memory_is_used_again_only_when_nothing_of_a_batch_is_left() -> None:
+    memory = Memory()
+    first = memory.array((4, 2, 2, 3))
+    address, kept = first.ctypes.data, torch.from_numpy(first[1:3]).movedim(-1, 1)[0, 0]
+    del first
+    other = memory.array((4, 2, 2, 3))
+    assert other.ctypes.data != address
+    del kept
+    assert memory.array((3, 2, 2, 3)).ctypes.data == address
+
+
+def test_batches_that_are_kept_keep_their_pixels(store: Store, keys: np.ndarray) -> None:
+    for workers in (0, 2):
+        loader = to_torch(store, keys).loader(batch_size=7, seed=3, num_workers=workers)
+        for images, _, ids in list(loader) + list(loader):
+            assert images[:, 0, 0, 0].tolist() == [level(name) for name in ids]
+
+
+def test_batches_may_differ_in_the_size_of_their_pictures(tmp_path: Path) -> None:
+    images = {f"{i}.jpg": encoded((9, 9, 9), (16 + 8 * (i // 4),) * 2) for i in range(8)}
+    store = fill(Store.open(tmp_path / "a.slicedb"), images, label=["x"] * 8)
+    loader = to_torch(store, keys_of(list(images))).loader(4, shuffle=False)
+    for _ in range(2):
+        shapes = [tuple(batch[0].shape) for batch in loader]
+        assert shapes == [(4, 3, 16, 16), (4, 3, 24, 24)]
+
+
+def test_views_of_a_column_are_its_values() -> None:
+    for kind in (pa.binary(), pa.large_binary()):
+        column = pa.chunked_array([[b"no", b"abc", None, b"", b"d"], [b"ef"], [None]], kind)
+        assert [bytes(v) for v in views_of(column[1:])] == [b"abc", b"", b"", b"d", b"ef", b""]
 
 
 # --- processes ---------------------------------------------------------------------------------

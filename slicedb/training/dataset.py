@@ -28,12 +28,14 @@ from slicedb.store import Store
 from slicedb.training.columns import Numbers, column_of
 from slicedb.training.decoded import Decoded, Failure
 from slicedb.training.pixels import (
+    Blob,
     Decoder,
     check_shape,
     decode_rows,
     fit_into,
     fit_rows,
     joined,
+    views_of,
 )
 
 if TYPE_CHECKING:
@@ -80,7 +82,8 @@ class SliceDataset(Dataset):
         self._fit = None if size is None else _preprocessing(size)
         self._store: Store | None = store
         self._path, self._pid = store.path, os.getpid()
-        self._kept: list[bytes | None] | None = None
+        self._kept: list[Blob | None] | None = None
+        self._shape: tuple[int, int, int] | None = None
         self._read_samples(store, classes)
         self._locate_images(store)
 
@@ -197,9 +200,9 @@ class SliceDataset(Dataset):
         values = [column.items(chosen) for column in self._columns]
         return list(zip(decoded, *values, self._ids_of(chosen)))
 
-    def _items(self, indices: np.ndarray, blobs: list[bytes]) -> list[Any]:
+    def _items(self, indices: np.ndarray, blobs: list[Blob]) -> list[Any]:
         images = []
-        for i, data in zip(indices.tolist(), blobs):
+        for i, data in zip(indices.tolist(), map(bytes, blobs)):
             try:
                 image = self._image(i, data)
             except MediaError as error:
@@ -209,8 +212,10 @@ class SliceDataset(Dataset):
 
     # --- batches, for ours --------------------------------------------------------------------
 
-    def read(self, indices: np.ndarray) -> list[bytes]:
+    def read(self, indices: np.ndarray) -> list[Blob]:
         """Return the encoded images of samples, int64 (b,), each read once and in stored order.
+
+        They are views of what was read, of which `bytes` makes a copy.
 
         A slice of up to 256 MB of encoded images is kept in memory once it was read.
 
@@ -229,48 +234,52 @@ class SliceDataset(Dataset):
                 kept[i] = data
         return [kept[i] or b"" for i in indices.tolist()]
 
-    def _fetch(self, store: Store, indices: np.ndarray) -> list[bytes]:
+    def _fetch(self, store: Store, indices: np.ndarray) -> list[Blob]:
         rows = self._rows[indices]
         order = np.argsort(rows, kind="stable")
         keys = self.keys[indices[order]]
         n_files = int((rows < 0).sum())
-        found = [data for _, data in store.read_images(keys[:n_files], version=self._version)]
+        files = store.read_images(keys[:n_files], version=self._version)
+        found: list[Blob] = [data for _, data in files]
         if n_files < len(keys):
             table = store.take(IMAGES, keys[n_files:], ["image"], version=self._version)
-            found += table["image"].to_pylist()
-        out = [b""] * len(order)
+            found += views_of(table["image"])
+        out: list[Blob] = [b""] * len(order)
         for at, data in zip(order.tolist(), found):
-            out[at] = data or b""
+            out[at] = data
         return out
 
-    def room(self, n: int) -> np.ndarray | None:
-        """Return memory for n decoded images, uint8 (n, h, w, 3); None where no size is known."""
-        if self.transform is not None or self._fit is None:
+    @property
+    def shape(self) -> tuple[int, int, int] | None:
+        """Height, width and 3 of the pictures of a batch, as far as that is known before."""
+        if self.transform is not None:
             return None
-        return np.empty((n, *self._fit.size, 3), dtype=np.uint8)
+        return self._shape if self._fit is None else (*self._fit.size, 3)
 
     def decode(
-        self, indices: np.ndarray, blobs: Sequence[bytes], room: np.ndarray | None = None
+        self, indices: np.ndarray, blobs: Sequence[Blob], room: np.ndarray | None = None
     ) -> Decoded:
         """Decode and transform a part of a batch; what fails is left out and told.
 
         Args:
             indices: int64 (b,).
             blobs: their encoded images.
-            room: their part of what `room` gave, which saves a copy.
+            room: uint8 (b, *shape) to decode into; None makes some.
 
         Raises:
             SliceDBError: the images differ in size, or the transform fails.
         """
         images: Any = []
         failures: dict[int, MediaError] = {}
-        room = self.room(len(blobs)) if room is None else room
-        if room is not None and self._fit is not None:
+        if self.transform is None and self._fit is not None:
+            if room is None:
+                room = np.empty((len(blobs), *self._fit.size, 3), dtype=np.uint8)
             images = fit_rows(blobs, self._fit, self.decoder, failures.__setitem__, room)
         elif self.transform is None:
-            images = decode_rows(blobs, self.decoder, failures.__setitem__)
+            images = decode_rows(blobs, self.decoder, failures.__setitem__, room)
+            self._shape = images.shape[1:] if len(images) else self._shape
         else:
-            for at, (i, data) in enumerate(zip(indices.tolist(), blobs)):
+            for at, (i, data) in enumerate(zip(indices.tolist(), map(bytes, blobs))):
                 try:
                     images.append(self._image(i, data))
                 except MediaError as error:
@@ -437,4 +446,5 @@ def _collated(images: list[Any]) -> Any:
 
 
 def _pinned(value: Any) -> Any:
-    return value.pin_memory() if isinstance(value, torch.Tensor) else value
+    fresh = isinstance(value, torch.Tensor) and not value.is_pinned()
+    return value.pin_memory() if fresh else value

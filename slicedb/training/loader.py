@@ -16,10 +16,17 @@ import torch
 from slicedb.errors import SliceDBError
 from slicedb.training.dataset import Batch, SliceDataset
 from slicedb.training.decoded import Decoded, Failure
+from slicedb.training.memory import Memory
+from slicedb.training.pixels import Blob
 
 Workers: TypeAlias = Literal["thread", "spawn", "forkserver"]
 
 _WINDOW_BYTES = 32 << 20
+"""Encoded images read together where they are small: a row among many costs Lance far less."""
+_LARGE_WINDOW_BYTES = 8 << 20
+"""The same where they are large: beyond it, memory fresh from the system costs more than rows."""
+_LARGE = 16 << 10
+"""Bytes an image, on average, from which images are large."""
 _PARTS = 2
 
 
@@ -86,6 +93,8 @@ class Loader:
         self.prefetch = prefetch
         self.skipped: dict[str, str] = {}
         """Why each sample was left out, by id (on_error="skip")."""
+        self.memory = Memory(pin=self.pin_memory)
+        """Where threads decode to, used again once a batch is let go."""
         self._next = _Position(0, 0)
         self._current: _Position | None = None
         self._processes: _Processes | None = None
@@ -257,7 +266,7 @@ def _threaded(loader: Loader, plan: list[np.ndarray]) -> Any:
     try:
         ahead: deque[Callable[[], list[Decoded]]] = deque()
         for indices, blobs in _read_ahead(dataset, plan, reader):
-            ahead.append(_decoding(dataset, indices, blobs, pool, n))
+            ahead.append(_decoding(loader, indices, blobs, pool))
             if len(ahead) > (n and loader.prefetch):
                 yield _finish(loader, ahead.popleft())
         while ahead:
@@ -269,16 +278,14 @@ def _threaded(loader: Loader, plan: list[np.ndarray]) -> Any:
 
 
 def _decoding(
-    dataset: SliceDataset,
-    indices: np.ndarray,
-    blobs: list[bytes],
-    pool: ThreadPoolExecutor | None,
-    n: int,
+    loader: Loader, indices: np.ndarray, blobs: list[Blob], pool: ThreadPoolExecutor | None
 ) -> Callable[[], list[Decoded]]:
+    dataset = loader.dataset
+    shape = dataset.shape
+    room = None if shape is None else loader.memory.array((len(indices), *shape))
     if pool is None:
-        return lambda: [dataset.decode(indices, blobs)]
-    step = -(-len(indices) // (_PARTS * n))
-    room = dataset.room(len(indices))
+        return lambda: [dataset.decode(indices, blobs, room)]
+    step = -(-len(indices) // (_PARTS * loader.num_workers))
     parts: list[Future[Decoded]] = [
         pool.submit(
             dataset.decode,
@@ -301,7 +308,7 @@ def _finish(loader: Loader, decoded: Callable[[], list[Decoded]]) -> Result:
 
 def _read_ahead(
     dataset: SliceDataset, plan: list[np.ndarray], reader: ThreadPoolExecutor
-) -> Iterator[tuple[np.ndarray, list[bytes]]]:
+) -> Iterator[tuple[np.ndarray, list[Blob]]]:
     """Yield (indices, encoded images) of each batch; the next window is read meanwhile."""
     windows = _windows(dataset, plan)
     coming = [reader.submit(dataset.read, np.concatenate(w)) for w in windows[:1]]
@@ -321,12 +328,14 @@ def _windows(dataset: SliceDataset, plan: list[np.ndarray]) -> list[list[np.ndar
     One window where all fits; else one batch, for a quick start, then twice as many each time.
     """
     sizes = [int(dataset.sizes[indices].sum()) for indices in plan]
-    if sum(sizes) <= _WINDOW_BYTES and dataset.stored:
+    large = sum(sizes) > _LARGE * sum(map(len, plan))
+    room = min(_WINDOW_BYTES, _LARGE_WINDOW_BYTES) if large else _WINDOW_BYTES
+    if sum(sizes) <= room and dataset.stored:
         return [plan] if plan else []
     windows: list[list[np.ndarray]] = []
     most, used = 0, 0
     for indices, size in zip(plan, sizes):
-        if not windows or len(windows[-1]) >= most or used + size > _WINDOW_BYTES:
+        if not windows or len(windows[-1]) >= most or used + size > room:
             windows.append([])
             most, used = max(1, 2 * most), 0
         windows[-1].append(indices)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import TypeAlias
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import simplejpeg
 
 from slicedb.errors import MediaError, SliceDBError
@@ -16,6 +19,9 @@ Decoder: TypeAlias = "Callable[[bytes, int | None], np.ndarray]"
 """Takes the encoded image and the pixels of the shorter side that are enough (None: all), gives
 uint8 (h, w, 3); raises MediaError. `slicedb.media.decode_rgb` is one."""
 
+Blob: TypeAlias = "bytes | memoryview"
+"""An encoded image, or a view of it in what was read."""
+
 _DRAFT = 3
 _SMALL = 1 << 16  # bytes
 _JPEG = b"\xff\xd8\xff"
@@ -23,10 +29,29 @@ _FOUR = b"\0\x14\x08"
 """Length and depth of the frame header of a JPEG with four components (CMYK)."""
 
 
+def views_of(column: pa.ChunkedArray) -> list[Blob]:
+    """Return a view of each value of a binary column, b"" of a null; nothing is copied."""
+    found: list[Blob] = []
+    for chunk in column.chunks:
+        _, ends, values = chunk.buffers()
+        if values is None:
+            found += [b""] * len(chunk)
+            continue
+        width = np.int64 if pa.types.is_large_binary(chunk.type) else np.int32
+        at = np.frombuffer(ends, width)[chunk.offset : chunk.offset + len(chunk) + 1].tolist()
+        whole = memoryview(values)
+        views: list[Blob] = [whole[start:stop] for start, stop in pairwise(at)]
+        for null in np.flatnonzero(pc.is_null(chunk)) if chunk.null_count else ():
+            views[null] = b""
+        found += views
+    return found
+
+
 def decode_rows(
-    blobs: Sequence[bytes],
+    blobs: Sequence[Blob],
     decoder: Decoder,
     failed: Callable[[int, MediaError], None],
+    room: np.ndarray | None = None,
 ) -> np.ndarray:
     """Decode pictures of one size.
 
@@ -34,6 +59,7 @@ def decode_rows(
         blobs: the encoded images.
         decoder: see `Decoder`.
         failed: is told the position and the error of each one that does not decode.
+        room: uint8 (b, h, w, 3), used when the pictures are of that size.
 
     Returns:
         uint8 (k, h, w, 3): those that decode, in order; (0, 0, 0, 3) when none does.
@@ -43,13 +69,15 @@ def decode_rows(
     """
     out = np.empty((0, 0, 0, 3), dtype=np.uint8)
     k = 0
-    for at, data in enumerate(blobs):
+    for at, data in enumerate(map(bytes, blobs)):
         try:
             if k:
                 _into(data, out[k], decoder)
             else:
                 first = decoder(data, None)
-                out = np.empty((len(blobs) - at, *first.shape), dtype=np.uint8)
+                if room is None or room.shape[1:] != first.shape:
+                    room = np.empty((len(blobs) - at, *first.shape), dtype=np.uint8)
+                out = room
                 out[0] = first
         except MediaError as error:
             failed(at, error)
@@ -59,7 +87,7 @@ def decode_rows(
 
 
 def fit_rows(
-    blobs: Sequence[bytes],
+    blobs: Sequence[Blob],
     fit: Preprocessing,
     decoder: Decoder,
     failed: Callable[[int, MediaError], None],
@@ -78,7 +106,7 @@ def fit_rows(
         uint8 (k, h, w, 3): the rows written, those that decode, in order.
     """
     k = 0
-    for at, data in enumerate(blobs):
+    for at, data in enumerate(map(bytes, blobs)):
         try:
             fit_into(data, out[k], fit, decoder)
         except MediaError as error:
