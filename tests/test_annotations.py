@@ -117,6 +117,38 @@ def test_a_second_ingest_sees_what_was_annotated_anew(voc: Path, tmp_path: Path)
     assert boxes(db)["VOC2007/JPEGImages/c.png"] == [("cat", [0, 0, 4, 4])]
 
 
+def test_an_annotation_that_is_gone_leaves_null(voc: Path, tmp_path: Path) -> None:
+    (voc / "VOC2007" / "ImageSets" / "Main" / "trainval.txt").unlink()
+    voc_file(voc / "VOC2007" / "Annotations" / "d.xml", voc_object("cat", 0, 0, 4, 4))
+    settle(voc)
+    db = slicedb.open(tmp_path / "data.slicedb")
+    db.ingest(voc)
+    assert boxes(db)["VOC2007/JPEGImages/d.png"] == [("cat", [0, 0, 4, 4])]
+    (voc / "VOC2007" / "Annotations" / "d.xml").unlink()
+    assert db.ingest(voc).changed == 1
+    assert boxes(db)["VOC2007/JPEGImages/d.png"] is None
+    assert db.ingest(voc).changed == 0
+
+
+def test_the_command_line_names_the_format(voc: Path, coco: Path, tmp_path: Path) -> None:
+    from click.testing import CliRunner
+
+    from slicedb.cli import verbs
+
+    def run(*words: object) -> str:
+        done = CliRunner().invoke(verbs, [str(word) for word in words])
+        assert done.exit_code == 0, done.output
+        return done.output
+
+    db = tmp_path / "data.slicedb"
+    assert "4 boxes: 3 car, 1 dog." in run("ingest", voc, "--as", "voc", "--db", db)
+    file = coco / "annotations" / "instances_val2017.json"
+    shown = run("ingest", file, "--images", coco / "val2017", "--prefix", "coco", "--db", db)
+    assert "3 boxes: 2 car, 1 dog." in shown and "1 quarantined" in shown
+    run("export", "has_object('dog')", tmp_path / "dogs", "--format", "yolo", "--db", db)
+    assert len(list((tmp_path / "dogs").rglob("*.png"))) == 2
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [

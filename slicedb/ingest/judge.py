@@ -171,7 +171,9 @@ def _sort_known(result: Judged, old: np.ndarray) -> None:
     uris = [piece.uris[i] for i in old.tolist()]
     elsewhere = ~known.same_uri(rows, uris) & np.array([uri is not None for uri in uris])
     stamped = (piece.stamps[old] != known.stamps[rows]) & (piece.stamps[old] != 0)
-    retold = (piece.row_stamps[old] != known.row_stamps[rows]) & (piece.row_stamps[old] != 0)
+    retold = piece.row_stamps[old] != known.row_stamps[rows]
+    if not result.source.wins:  # 0 is that it says nothing, and not that it says so no more
+        retold &= piece.row_stamps[old] != 0
     result.elsewhere.update(old[elsewhere].tolist())
     result.retold += old[retold].tolist()
     unread = ~piece.read[old]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,8 @@ from slicedb.schema import OK, SAMPLES
 if TYPE_CHECKING:
     from slicedb.query.tables import HotTables
 
+_KEEP = 16
+"""Matchings of one table of boxes kept loaded."""
 _LATE = ("id", "attributes")
 """Columns that are loaded when a text names them."""
 
@@ -32,6 +35,8 @@ class HotBoxes:
     def __init__(self, tables: HotTables) -> None:
         self._tables = tables
         self._numbers: dict[str, np.ndarray] = {}
+        self._used: dict[tuple[str, Matching], float] = {}
+        """Loaded table and matching to when a query last asked for it."""
 
     def ensure(self, relation: Relation) -> int:
         """Load what a relation of boxes needs and what is not here yet.
@@ -95,7 +100,7 @@ class HotBoxes:
             )
         whole = pa.concat_tables(batches)
         self._tables.add(name, {c: whole[c] for c in whole.column_names})
-        self._tables.forget(name.rsplit("@", 1)[0])
+        self._tables.forget(f"{relation.model}.objects" if relation.model else "objects")
         self._numbers[name] = numbers
         self._numbers = {n: v for n, v in self._numbers.items() if self._tables.has(n)}
         return len(whole.column_names)
@@ -157,6 +162,7 @@ class HotBoxes:
     def _match(self, matching: Matching, truth: Relation, found: Relation) -> int:
         """Match one model's boxes with the ground truth; both sides get its columns."""
         state, both = hot_match(matching, "state"), (hot_name(truth), hot_name(found))
+        self._used |= dict.fromkeys(((name, matching) for name in both), time.monotonic())
         if all(state in self._tables.columns(name) for name in both):
             return 0
         codes: dict[str | None, int] = {}
@@ -168,6 +174,18 @@ class HotBoxes:
         return self._add(
             truth, matching, _of_truth(matched, theirs, seen, mine, labels, index)
         ) + self._add(found, matching, _of_found(matched, looked, mine, places))
+
+    def trim(self, since: float) -> None:
+        """Drop the matchings that were asked for longest ago, and not since a moment."""
+        self._used = {k: used for k, used in self._used.items() if self._tables.has(k[0])}
+        for table in {name for name, _ in self._used}:
+            mine = sorted((used, m) for (n, m), used in self._used.items() if n == table)
+            for used, matching in mine[:-_KEEP]:
+                if used < since:
+                    del self._used[table, matching]
+                    start = hot_match(matching, "")
+                    columns = [c for c in self._tables.columns(table) if c.startswith(start)]
+                    self._tables.drop(table, columns)
 
     def _add(self, relation: Relation, matching: Matching, columns: dict[str, pa.Array]) -> int:
         name = hot_name(relation)

@@ -116,7 +116,7 @@ class ModelColumn:
         return f"{self.model}.{self.column}" + (f"[{self.index}]" if self.index else "")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, order=True)
 class Matching:
     """How a detector's boxes are matched with the ground truth."""
 

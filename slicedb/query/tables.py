@@ -67,7 +67,7 @@ class HotTables:
             The number of columns loaded.
         """
         with self._lock:
-            loaded = 0
+            loaded, started = 0, time.monotonic()
             for relation in relations:
                 if relation.kind == "boxes":
                     loaded += self._boxes.ensure(relation)
@@ -77,6 +77,7 @@ class HotTables:
                         columns = [*columns, "status"]
                     loaded += self._ensure(relation.table, columns, relation.extras)
                     loaded += self._count(relation)
+            self._boxes.trim(started)
             return loaded
 
     def _count(self, relation: Relation) -> int:
@@ -153,6 +154,12 @@ class HotTables:
                     values = _element(values, extra.index - 1)
                 fields[stored] = values if at is None else values.take(at)
         return fields
+
+    def drop(self, name: str, columns: list[str]) -> None:
+        """Drop columns of a loaded table."""
+        for column in columns:
+            self._connection.execute(f"ALTER TABLE hot.{quote(name)} DROP COLUMN {quote(column)}")
+        self._loaded[name].columns -= set(columns)
 
     def forget(self, table: str) -> None:
         """Drop the versions of a table that were used longest ago."""

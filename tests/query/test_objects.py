@@ -241,6 +241,28 @@ def test_boxes_follow_a_new_version(tmp_path: Path) -> None:
     assert engine.query("has_object('horse')", at=before).ids() == []
 
 
+def test_old_matchings_and_versions_are_let_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("slicedb.query.hotboxes._KEEP", 2)
+    street = Street(tmp_path / "long.slicedb")
+    engine = street.engine
+    counts = {}
+    for least in (0.3, 0.4, 0.5, 0.6, 0.7, 0.3, 0.5):
+        text = f"SELECT count(*) AS n FROM det.matches(iou => {least}) WHERE outcome = 'tp'"
+        counts.setdefault(least, set()).add(engine.sql(text)["n"][0].as_py())
+    assert all(len(found) == 1 for found in counts.values())
+    assert sorted(counts[n].copy().pop() for n in counts)[0] < counts[0.3].copy().pop()
+    truth = next(n for n in engine.tables._loaded if n.startswith("objects@"))
+    states = [c for c in engine.tables.columns(truth) if c.endswith(".state")]
+    assert len(states) == 2
+    for _ in range(6):
+        change = pa.table({"id": ["s00"], "fp": [1]})
+        street.store.upsert(PREDICTIONS + "det", change, insert=False)
+        engine.sql("SELECT count(*) FROM det.objects WHERE tp")
+    assert sum(n.startswith("det.objects@") for n in engine.tables._loaded) == 4
+
+
 def test_star_shows_no_columns_of_ours(engine: Engine) -> None:
     found = engine.query("has_object('car') AND any_iou(d1, d2)").to_arrow()
     assert not [name for name in found.column_names if "~" in name or "." in name]
