@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from slicedb.errors import DatabaseError, did_you_mean
-from slicedb.schema import COMMITS, COMMITS_SCHEMA, RUNS, SAMPLES, TESTS
+from slicedb.schema import COMMITS, COMMITS_SCHEMA, RUNS, SAMPLES, SLICES, TESTS
 
 if TYPE_CHECKING:
     from slicedb.store import Store
@@ -50,6 +50,24 @@ class Commit:
 
 
 @dataclass(frozen=True)
+class SliceMove:
+    """How the members of one slice moved between two states."""
+
+    name: str
+    added: int
+    removed: int
+    count: int | None
+    """Members afterwards, None where there is no such slice or its text does not bind."""
+    note: str = ""
+    """new, dropped, redefined or broken."""
+
+    def __str__(self) -> str:
+        count = "" if self.count is None else f", {self.count:,} now"
+        note = f" ({self.note})" if self.note else ""
+        return f"slice {self.name}: +{self.added:,} -{self.removed:,}{count}{note}"
+
+
+@dataclass(frozen=True)
 class Difference:
     """What changed in `samples` between two states; each is a list of ids, sorted."""
 
@@ -60,6 +78,8 @@ class Difference:
     """The image itself has other bytes."""
     tables: dict[str, tuple[int | None, int | None]]
     """Tables whose version differs: before and after; None where there was none."""
+    slices: tuple[SliceMove, ...] = ()
+    """The slices whose members or definitions moved; see `Database.diff`."""
 
     def __str__(self) -> str:
         lines = [
@@ -72,7 +92,7 @@ class Difference:
             lines += [f"{sign} {i}" for i in ids[:20]]
             if len(ids) > 20:
                 lines.append(f"{sign} ... {len(ids) - 20:,} more")
-        return "\n".join(lines)
+        return "\n".join([*lines, *map(str, self.slices)])
 
 
 class Commits:
@@ -108,6 +128,8 @@ class Commits:
             raise DatabaseError(
                 f"'{name}' is the start of {len(found)} commits.", "give more digits."
             )
+        if name == "HEAD" and head["commit"] is not None:
+            return self.get(head["commit"])
         names = [*head["branches"], *(t for c in every for t in c.tags), *(c.id for c in every)]
         raise DatabaseError(f"No commit '{name}'.", did_you_mean(name, names, "commits"))
 
@@ -160,10 +182,26 @@ class Commits:
         )
         for name, version in versions.items():
             self._store.pin(name, version, f"commit-{commit.id}")
+        for name, version in self._of_frozen():
+            self._store.pin(name, version, f"commit-{commit.id}-{version}")
         self._store.sync()
         self._store.append(COMMITS, _to_row(commit))
         self._move(head | {"commit": commit.id, "clean": versions}, commit.id)
         return commit
+
+    def _of_frozen(self) -> set[tuple[str, int]]:
+        """Return the versions of tables that frozen slices rest on; a commit keeps them too."""
+        if not self._store.has(SLICES):
+            return set()
+        columns = ["name", "version", "kind", "tables", "dropped"]
+        rows = self._store.table(SLICES, columns).sort_by("version").to_pylist()
+        newest = {row["name"]: row for row in rows}
+        return {
+            (name, version)
+            for row in newest.values()
+            if row["kind"] == "frozen" and not row["dropped"]
+            for name, version in json.loads(row["tables"] or "{}").items()
+        }
 
     def tag(self, commit: str, name: str) -> Commit:
         """Give a commit a further name."""
@@ -172,6 +210,58 @@ class Commits:
         named = Commit(**{**found.__dict__, "tags": (*found.tags, name)})
         self._store.upsert(COMMITS, _to_row(named))
         return named
+
+    def untag(self, name: str) -> Commit:
+        """Take a tag from its commit."""
+        found = self.get(name)
+        if name not in found.tags:
+            raise DatabaseError(f"No tag '{name}'.", "`slicedb history` lists the tags.")
+        bare = Commit(**{**found.__dict__, "tags": tuple(t for t in found.tags if t != name)})
+        self._store.upsert(COMMITS, _to_row(bare))
+        return bare
+
+    def drop(self, name: str) -> Commit:
+        """Forget a commit and let go of the versions it keeps; `cleanup` then removes them.
+
+        Commits made after it are told to come after the one before it.
+
+        Raises:
+            DatabaseError: there is none, or a branch stands at it.
+        """
+        found = self.get(name)
+        head = self._head()
+        standing = [b for b, commit in head["branches"].items() if commit == found.id]
+        if standing or head["commit"] == found.id:
+            where = ", ".join(standing) or head["branch"]
+            raise DatabaseError(
+                f"Branch {where} stands at commit {found.id}.",
+                "reset or commit on it first; the newest commit of a branch stays.",
+            )
+        children = [c for c in self.history() if c.parent == found.id]
+        for child in children:
+            moved = Commit(**{**child.__dict__, "parent": found.parent})
+            self._store.upsert(COMMITS, _to_row(moved))
+        self._store.delete(COMMITS, [found.id])
+        for table in self._store.names():
+            for tag in self._store.pins(table):
+                if tag == f"commit-{found.id}" or tag.startswith(f"commit-{found.id}-"):
+                    self._store.unpin(table, tag)
+        self._store.sync()
+        return found
+
+    def drop_branch(self, name: str) -> None:
+        """Forget a branch; its commits stay.
+
+        Raises:
+            DatabaseError: there is none, or it is the current one.
+        """
+        head = self._head()
+        if name == head["branch"]:
+            raise DatabaseError(f"'{name}' is the current branch.", "check out another first.")
+        if name not in head["branches"]:
+            hint = did_you_mean(name, head["branches"], "branches")
+            raise DatabaseError(f"No branch '{name}'.", hint)
+        self._save(head | {"branches": {k: v for k, v in head["branches"].items() if k != name}})
 
     def branch(self, name: str) -> None:
         """Start a branch at the last commit and go on there; the tables stay as they are."""
@@ -245,21 +335,23 @@ class Commits:
         new = self.get(after).tables if after else self._versions()
         names = sorted({*old, *new})
         moved = {n: (old.get(n), new.get(n)) for n in names if old.get(n) != new.get(n)}
-        return Difference(**self._samples(old.get(SAMPLES), new.get(SAMPLES)), tables=moved)
+        lists = self._samples(old.get(SAMPLES), new.get(SAMPLES))
+        return Difference(*lists, tables=moved)
 
-    def _samples(self, old: int | None, new: int | None) -> dict[str, list[str]]:
+    def _samples(self, old: int | None, new: int | None) -> tuple[list[str], ...]:
+        """Return the ids added, removed, relabelled and changed."""
         columns = ["key", "id", "label", "sha256"]
         a = self._store.table(SAMPLES, columns, version=old).sort_by("key")
         b = self._store.table(SAMPLES, columns, version=new).sort_by("key")
         ka, kb = a["key"].to_numpy(), b["key"].to_numpy()
         _, ia, ib = np.intersect1d(ka, kb, assume_unique=True, return_indices=True)
         both_a, both_b = a.take(ia), b.take(ib)
-        return {
-            "added": _ids(b.filter(pa.array(~np.isin(kb, ka)))),
-            "removed": _ids(a.filter(pa.array(~np.isin(ka, kb)))),
-            "relabelled": _ids(both_b.filter(_differ(both_a["label"], both_b["label"]))),
-            "changed": _ids(both_b.filter(_differ(both_a["sha256"], both_b["sha256"]))),
-        }
+        return (
+            _ids(b.filter(pa.array(~np.isin(kb, ka)))),
+            _ids(a.filter(pa.array(~np.isin(ka, kb)))),
+            _ids(both_b.filter(_differ(both_a["label"], both_b["label"]))),
+            _ids(both_b.filter(_differ(both_a["sha256"], both_b["sha256"]))),
+        )
 
 
 def _ids(table: pa.Table) -> list[str]:

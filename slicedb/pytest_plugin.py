@@ -143,6 +143,10 @@ class Judge:
             raise found
         return found
 
+    def warnings(self) -> list[str]:
+        """Return the warnings of the runs so far."""
+        return [w for r in self._reports.values() for w in getattr(r, "warnings", ())]
+
     def _run(self, folder: Path) -> Report:
         import slicedb
         from slicedb import suite
@@ -161,6 +165,14 @@ class Judge:
 
 
 _JUDGE = pytest.StashKey[Judge]()
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Say what to know before the verdicts are believed."""
+    if _JUDGE not in config.stash:
+        return
+    for line in config.stash[_JUDGE].warnings():
+        terminalreporter.write_line(f"slicedb warning: {line}", yellow=True)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

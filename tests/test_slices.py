@@ -143,8 +143,8 @@ def test_diff_of_a_frozen_slice_says_why(database: tuple[Store, Slices]) -> None
     store.delete("samples", ["cat/1.jpg"])
     add_samples(store, ["cat/9.jpg", "cat/0.jpg", "dog/0.jpg"], ["cat", "dog", "cat"])
     found = slices.diff("cats")
-    assert dict(found.added) == {"cat/9.jpg": "new sample", "dog/0.jpg": "label dog -> cat"}
-    assert dict(found.removed) == {"cat/1.jpg": "deleted", "cat/0.jpg": "label cat -> dog"}
+    assert dict(found.added) == {"cat/9.jpg": "new image", "dog/0.jpg": "relabelled: dog -> cat"}
+    assert dict(found.removed) == {"cat/1.jpg": "deleted", "cat/0.jpg": "relabelled: cat -> dog"}
     assert found.kept == 2 and "+2 -2, 2 kept" in str(found)
 
 

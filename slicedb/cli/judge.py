@@ -37,6 +37,8 @@ def evaluate(
     """
     options |= {"metrics": list(metrics)} if metrics else {}
     found = open_db(db).evaluate(list(models), list(on) or None, predict=not no_predict, **options)
+    for warning in found.warnings:
+        say(f"warning: {warning}")
     if form == "table" and output is None:
         click.echo(str(found))
     else:
@@ -164,6 +166,8 @@ def test(
     for file, method in writers.items():
         if file is not None:
             Path(file).write_text(getattr(report, method)(), encoding="utf-8")
+    for warning in report.warnings:
+        say(f"warning: {warning}")
     click.echo(str(report))
     sys.exit(report.exit_code)
 

@@ -1,18 +1,27 @@
-"""Verbs of slices: slice add/list/show/freeze/thaw/diff/drop, apply."""
+"""Verbs of slices: slice add/list/show/history/freeze/thaw/diff/overlap/coverage/breakdown/drop."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from slicedb.cli.common import db_option, open_db, rows_options, say
+from slicedb.cli.common import at_option, db_option, open_db, rows_options, say
 from slicedb.cli.output import rows, write
+
+if TYPE_CHECKING:
+    from slicedb.slices import Slices
+
+
+def _slices(db: str | None, at: str | None = None) -> Slices:
+    """Return the slices, of a commit if one is named."""
+    database = open_db(db)
+    return (database.at(at) if at else database).slices
 
 
 @click.group(name="slice")
 def slices() -> None:
-    """Name queries: add, list, show, freeze, thaw, diff, drop."""
+    """Name queries: add, list, show, freeze, diff, and see how they overlap."""
 
 
 @slices.command()
@@ -21,6 +30,8 @@ def slices() -> None:
 @db_option
 @click.option("--expect", multiple=True, metavar="CHECK", help="For example 'accuracy >= 0.6'.")
 @click.option("--description", default="", help="What the slice is for.")
+@click.option("--holdout", metavar="SHARE", help="Never trained on, for example 20%.")
+@click.option("--group", default="", metavar="COLUMN", help="Groups that stay together in it.")
 @click.option("--replace", is_flag=True, help="Give an existing slice a new definition.")
 def add(name: str, text: str, db: str | None, **options: Any) -> None:
     """Name a query.
@@ -29,44 +40,81 @@ def add(name: str, text: str, db: str | None, **options: Any) -> None:
     Example:
       slicedb slice add night_errors "light = 'night' AND NOT food_v2.correct"
       slicedb slice add desserts "label = 'Dessert'" --expect "accuracy >= 0.8"
+      slicedb slice add dark_desserts "in_slice('desserts') AND NOT in_slice('day')"
+      slicedb slice add scans "true" --holdout 20% --group patient
     """
-    added = open_db(db).slices.add(name, text, **options)
+    added = _slices(db).add(name, text, **options)
     click.echo(f"{added.name}: {added.count():,} samples")
 
 
 @slices.command(name="list")
 @db_option
 @rows_options
-def list_(db: str | None, form: str, output: str | None) -> None:
-    """List the slices with their counts.
+@at_option
+@click.option("--splits", is_flag=True, help="Count the members in each split, too.")
+def list_(db: str | None, form: str, output: str | None, at: str | None, splits: bool) -> None:
+    """List the slices with their counts and states.
+
+    A state is live, frozen, stale (frozen, and its query now finds others) or broken (a model, an
+    embedding or a column it names is gone).
 
     \b
-    Example:
+    Examples:
       slicedb slice list
+      slicedb slice list --splits --at release-3
     """
-    found = open_db(db).slices.list()
-    table = [
-        {"slice": s.name, "kind": s.kind, "version": s.version, "count": s.count(),
-         "expect": "; ".join(s.expect), "description": s.description, "text": s.text}
-        for s in found
+    registry = _slices(db, at)
+    table: list[dict[str, Any]] = [
+        {"slice": s.name, "kind": s.kind, "version": s.version, "count": count,
+         "state": str(state), "expect": "; ".join(s.expect), "description": s.description,
+         "text": s.text}
+        for s, state, count in registry.states()
     ]  # fmt: skip
     if not table:
         say("There are no slices yet. Hint: `slicedb slice add NAME QUERY`.")
         return
+    if splits:
+        whole = [row["slice"] for row in table if row["count"] is not None]
+        found = {r.pop("slice"): r for r in registry.breakdown(whole).to_arrow().to_pylist()}
+        empty: dict[str, Any] = dict.fromkeys(next(iter(found.values()), {}))
+        table = [
+            {"slice": row["slice"], "state": row["state"], **found.get(row["slice"], empty)}
+            for row in table
+        ]
     write(rows(table), form, output)
 
 
 @slices.command()
 @click.argument("name")
 @db_option
-def show(name: str, db: str | None) -> None:
-    """Show a slice: its text, expectations, versions and count.
+@click.option("--version", type=int, metavar="K", help="An earlier version; also NAME@K.")
+@at_option
+def show(name: str, db: str | None, version: int | None, at: str | None) -> None:
+    """Show a slice: its text, state, expectations, versions, looks and count.
+
+    \b
+    Examples:
+      slicedb slice show indian_desserts
+      slicedb slice show indian_desserts --version 2
+    """
+    click.echo(str(_slices(db, at).show(name, version)))
+
+
+@slices.command()
+@click.argument("name")
+@db_option
+@rows_options
+def history(name: str, db: str | None, form: str, output: str | None) -> None:
+    """List the versions of a slice, the oldest first.
 
     \b
     Example:
-      slicedb slice show indian_desserts
+      slicedb slice history indian_desserts
     """
-    click.echo(str(open_db(db).slices.show(name)))
+    found = _slices(db).history(name)
+    write(rows({"slice": f"{s.name}@{s.version}", "created_at": s.created_at, "kind": s.kind,
+                "expect": "; ".join(s.expect), "text": s.text} for s in found),
+          form, output)  # fmt: skip
 
 
 @slices.command()
@@ -79,7 +127,7 @@ def freeze(name: str, db: str | None) -> None:
     Example:
       slicedb slice freeze indian_desserts
     """
-    frozen = open_db(db).slices.freeze(name)
+    frozen = _slices(db).freeze(name)
     click.echo(f"{frozen.name}: frozen at {frozen.count():,} samples")
 
 
@@ -93,7 +141,7 @@ def thaw(name: str, db: str | None) -> None:
     Example:
       slicedb slice thaw indian_desserts
     """
-    live = open_db(db).slices.thaw(name)
+    live = _slices(db).thaw(name)
     click.echo(f"{live.name}: live, {live.count():,} samples")
 
 
@@ -101,15 +149,98 @@ def thaw(name: str, db: str | None) -> None:
 @click.argument("a")
 @click.argument("b", required=False)
 @db_option
-def diff(a: str, b: str | None, db: str | None) -> None:
-    """Show what entered and left: two slices, or a frozen slice against its query now.
+@rows_options
+@click.option("--from", "before", metavar="COMMIT", help="The commit A is taken at.")
+@click.option("--to", "after", metavar="COMMIT", help="The commit B is taken at; now: today.")
+def diff(
+    a: str, b: str | None, db: str | None, form: str, output: str | None, **moments: str | None
+) -> None:
+    """Show what entered and left, each sample with the reason.
+
+    Two slices or versions; a frozen slice against its query now; a live one against its version
+    before; or one slice at two commits.
 
     \b
     Examples:
       slicedb slice diff indian_desserts
-      slicedb slice diff night night_strict
+      slicedb slice diff night@1 night@3
+      slicedb slice diff night night_strict -f csv
+      slicedb slice diff night --from clean --to now
     """
-    click.echo(str(open_db(db).slices.diff(a, b)))
+    found = _slices(db).diff(a, b, **moments)
+    if form == "table" and output is None:
+        click.echo(str(found))
+    else:
+        write(found.to_arrow(), form, output)
+
+
+@slices.command()
+@click.argument("names", nargs=-1, metavar="[SLICE...]")
+@db_option
+@rows_options
+@at_option
+@click.option("--matrix", type=click.Choice(["jaccard", "containment", "shared"]),
+              help="The whole matrix instead of the pairs.")  # fmt: skip
+def overlap(
+    names: tuple[str, ...], db: str | None, form: str, output: str | None, at: str | None,
+    matrix: Any,
+) -> None:  # fmt: skip
+    """Show how slices overlap: shared samples, Jaccard index, and how much lies in the other.
+
+    \b
+    Examples:
+      slicedb slice overlap
+      slicedb slice overlap night dark rain --matrix containment
+    """
+    found = _slices(db, at).overlap(list(names) or None)
+    if matrix is None and form == "table" and output is None:
+        click.echo(str(found))
+    else:
+        write(found.to_arrow(matrix) if matrix else found.pairs(), form, output)
+
+
+@slices.command()
+@click.argument("model")
+@click.argument("names", nargs=-1, metavar="[SLICE...]")
+@db_option
+@rows_options
+@at_option
+def coverage(
+    model: str, names: tuple[str, ...], db: str | None, form: str, output: str | None,
+    at: str | None,
+) -> None:  # fmt: skip
+    """Show which share of a model's errors lies in no slice, and in each.
+
+    \b
+    Example:
+      slicedb slice coverage food_v2
+    """
+    found = _slices(db, at).coverage(model, list(names) or None)
+    if form == "table" and output is None:
+        click.echo(str(found))
+    else:
+        write(found.to_arrow(), form, output)
+
+
+@slices.command()
+@click.argument("names", nargs=-1, metavar="[SLICE...]")
+@db_option
+@rows_options
+@at_option
+def breakdown(
+    names: tuple[str, ...], db: str | None, form: str, output: str | None, at: str | None
+) -> None:
+    """Show how many members of each slice are in train, validation and test.
+
+    \b
+    Example:
+      slicedb slice breakdown
+    """
+    found = _slices(db, at).breakdown(list(names) or None)
+    if form == "table" and output is None:
+        click.echo(str(found))
+    else:
+        write(found.to_arrow(), form, output)
 
 
 @slices.command()
@@ -122,7 +253,7 @@ def drop(name: str, db: str | None) -> None:
     Example:
       slicedb slice drop night
     """
-    open_db(db).slices.drop(name)
+    _slices(db).drop(name)
     click.echo(f"{name}: dropped")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
@@ -17,7 +18,7 @@ from slicedb.slices import Slice, Slices
 from slicedb.store import Past, Store
 
 if TYPE_CHECKING:
-    from slicedb.commits import Commit, Commits
+    from slicedb.commits import Commit, Commits, Difference
     from slicedb.embedding import Encoder
     from slicedb.slices import Change
     from slicedb.training import SliceDataset
@@ -71,7 +72,11 @@ class Asking:
     @cached_property
     def slices(self) -> Slices:
         """The registry of slices; their texts may not name local files."""
-        return Slices(self.store, lambda text: self.engine.query(text, files=False))
+        return Slices(
+            self.store,
+            lambda text: self.engine.query(text, files=False),
+            past=lambda commit: self.at(commit).slices,
+        )
 
     @cached_property
     def engine(self) -> Engine:
@@ -162,6 +167,20 @@ class Asking:
         from slicedb.commits import Commits
 
         return Commits(self.store)
+
+    def diff(self, before: str | None = None, after: str | None = None) -> Difference:
+        """Compare two commits: samples added, removed and relabelled, and the slices' members.
+
+        Args:
+            before: a commit; None is the last one.
+            after: a commit; None is the present state.
+        """
+        from slicedb.database.moves import moves
+
+        found = self.commits.diff(before, after)
+        old = self.at(before if before is not None else "HEAD")
+        new = self.at(after) if after is not None else self
+        return replace(found, slices=moves(old.slices, new.slices))
 
     def commit(self, message: str, *, tag: str | None = None) -> Commit:
         """Record the version of every table under one id."""

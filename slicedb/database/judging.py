@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from slicedb import schema
 from slicedb.database.asking import On
 from slicedb.database.modelling import ModelVerbs
 from slicedb.errors import SliceDBError
@@ -52,7 +54,30 @@ class JudgeVerbs(ModelVerbs):
         members = self._members(slices)
         if predict:
             self._fill(names, members.values())
-        return evaluate(self.store, names, members, **options)
+        found = evaluate(self.store, names, members, **options)
+        return replace(found, warnings=self._looked(names, slices, members))
+
+    def _looked(
+        self,
+        models: Sequence[str],
+        slices: Sequence[str | Slice | Query] | None,
+        members: Mapping[str, np.ndarray],
+    ) -> tuple[str, ...]:
+        """Write down a look at slices with a holdout; returns what to warn of."""
+        from slicedb.slices import looks
+
+        every = {s.name: s for s in self.slices.list()}
+        parts = list(every) if slices is None else slices
+        chosen = [every[p] if isinstance(p, str) else p for p in parts
+                  if isinstance(p, Slice) or (isinstance(p, str) and p in every)]  # fmt: skip
+        looked = looks.guarded(chosen)
+        if not looked or self.store.title:
+            return ()
+        tables = [schema.PREDICTIONS + name for name in models]
+        prints = [self.store.metadata(t).get("slicedb:fingerprint", "") for t in tables]
+        looks.record(self.store, dict(zip(models, prints)), looked)
+        sizes = {name: len(members[name]) for name in looked}
+        return looks.warnings(self.store, looked, sizes)
 
     def compare(
         self,

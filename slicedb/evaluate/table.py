@@ -48,6 +48,8 @@ class Evaluation:
     """slice, model, metric, of (class or null), value, low, high, n, left_out, reason."""
     confidence: float
     """Of the intervals, two-sided."""
+    warnings: tuple[str, ...] = ()
+    """What to know before the values are believed, such as many looks at a held-out slice."""
 
     def to_arrow(self) -> pa.Table:
         """Return the rows as an Arrow table."""
@@ -97,7 +99,8 @@ class Evaluation:
             ).rstrip()
             for row in rows
         )
-        return f"{text}\nin brackets: the {self.confidence:.0%} interval"
+        note = f"in brackets: the {self.confidence:.0%} interval"
+        return "\n".join([text, note, *(f"warning: {w}" for w in self.warnings)])
 
     def _repr_html_(self) -> str:
         header, lines = self.grid()

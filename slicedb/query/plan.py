@@ -25,6 +25,17 @@ class TopK:
 
 
 @dataclass(frozen=True)
+class Reads:
+    """What the samples of a query depend on."""
+
+    columns: frozenset[str]
+    """Columns of samples."""
+    models: dict[str, frozenset[str]]
+    """Model to columns of its predictions."""
+    embeddings: frozenset[str]
+
+
+@dataclass(frozen=True)
 class Plan:
     """A text, bound; nothing has been read."""
 
@@ -53,6 +64,34 @@ class Plan:
         named = {n for e in listed if e["class"] == "COLUMN_REF" for n in e["column_names"][-1:]}
         own = {"key"} if star and "key" not in named else set()
         return own | {name for name, _ in self.columns if name.startswith("~")}
+
+    @property
+    def reads(self) -> Reads:
+        """What the samples depend on; what is only shown by `*` does not count."""
+        columns: set[str] = set()
+        models: dict[str, set[str]] = {}
+        relations = self.bound.everywhere()
+        counted = [b for r in relations for count in r.counts.values() for b in count.boxes]
+        for relation in (*relations, *counted, *(s for r in relations for s in r.sides)):
+            if relation.kind == "boxes":
+                found = models.setdefault(relation.model, set()) if relation.model else columns
+                found.add("objects")
+                continue
+            if relation.table is None:
+                continue
+            named = set(relation.table.types) if relation.all_columns else relation.columns
+            if relation.kind == "model":
+                models.setdefault(relation.model, set()).update(named)
+                continue
+            columns |= named
+            for extra in relation.extras:
+                models.setdefault(extra.model, set()).add(extra.column)
+        columns.update(c for term in self.terms if isinstance(term, Search) for c in term.columns)
+        return Reads(
+            frozenset(columns),
+            {name: frozenset(named) for name, named in models.items()},
+            frozenset(term.embedding for term in self.terms if isinstance(term, Term)),
+        )
 
     @property
     def terms(self) -> dict[Term | Search, str]:

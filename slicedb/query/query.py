@@ -221,11 +221,16 @@ class Query:
         other = self._other(other)
         return self._with(f"{_predicate(self)} OR {_predicate(other)}", other)
 
+    def __sub__(self, other: Query | str) -> Query:
+        return self & ~self._other(other)
+
     def __invert__(self) -> Query:
         return self._with(f"{_predicate(self)} IS NOT TRUE")
 
-    def _other(self, other: Query | str) -> Query:
-        return other if isinstance(other, Query) else self._engine.query(other, at=self.at)
+    def _other(self, other: Any) -> Query:
+        """Return the other side: a query, a text, or a slice by its name."""
+        found = other.reference() if hasattr(other, "reference") else other
+        return found if isinstance(found, Query) else self._engine.query(found, at=self.at)
 
     # --- showing ------------------------------------------------------------------------------
 

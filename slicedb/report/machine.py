@@ -21,6 +21,7 @@ def to_json(run: Any) -> str:
         "correction": run.correction,
         "strict": run.strict,
         "seconds": round(run.seconds, 3),
+        "warnings": list(run.warnings),
         "counts": {v: run.count(v) for v in ("PASS", "FAIL", "INCONCLUSIVE")},
         "results": [asdict(r) for r in run.results],
         "facts": {k: v for k, v in run.facts.items() if k in ("tables", "fingerprints", "queries")},

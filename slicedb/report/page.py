@@ -12,7 +12,7 @@ from slicedb.report.tables import cells, headline
 
 def to_html(run: Any) -> str:
     """Return one page that opens offline: inline styles, SVG and a few lines of JavaScript."""
-    parts = (_verdicts, _heat_map, _confusion, _reliability, _facts)
+    parts = (_warnings, _verdicts, _heat_map, _confusion, _reliability, _facts)
     body = "\n".join(part(run) for part in parts)
     title = html.escape(headline(run))
     state = "ok" if run.ok else "bad"
@@ -24,6 +24,11 @@ def to_html(run: Any) -> str:
         f"correction {html.escape(run.correction)}, run {html.escape(run.run)}</p></header>\n"
         f"<main>{body}</main><script>{_SCRIPT}</script></body></html>\n"
     )
+
+
+def _warnings(run: Any) -> str:
+    lines = "".join(f"<p><b>Warning:</b> {html.escape(w)}</p>" for w in run.warnings)
+    return f"<section id='warnings'>{lines}</section>" if lines else ""
 
 
 def _verdicts(run: Any) -> str:

@@ -40,7 +40,7 @@ def to_text(run: Any) -> str:
         if run.is_failure(r) and r.worst_ids:
             lines.append(f"  {' ' * widths[0]}worst: {', '.join(r.worst_ids)}")
     note = f"in brackets: bounds that each hold at {run.confidence:.0%}"
-    return "\n".join([*lines, note, headline(run)])
+    return "\n".join([*lines, note, *(f"warning: {w}" for w in run.warnings), headline(run)])
 
 
 def _line(row: Iterable[str], widths: list[int]) -> str:
@@ -63,6 +63,7 @@ def to_markdown(run: Any) -> str:
             continue
         lines += ["", f"<details><summary>{html.escape(r.title)}</summary>", "", _escape(r.message)]
         lines += [f"- `{i}`" for i in r.worst_ids] + ["", "</details>"]
+    lines += [line for w in run.warnings for line in ("", f"> ⚠️ {_escape(w)}")]
     bounds = f"Bounds each hold at {run.confidence:.0%}; run `{run.run}`."
     return "\n".join([*lines, "", bounds, ""])
 

@@ -11,7 +11,7 @@ from slicedb.slices.diff import Diff
 from slicedb.slices.expect import Check, parse_check
 from slicedb.slices.files import SliceFile, find_files, read_file, read_folder
 from slicedb.slices.registry import Slices
-from slicedb.slices.slice import Slice, SliceInfo, in_share
+from slicedb.slices.slice import Slice, SliceInfo, State, in_share
 
 __all__ = [
     "Change",
@@ -21,6 +21,7 @@ __all__ = [
     "SliceFile",
     "SliceInfo",
     "Slices",
+    "State",
     "find_files",
     "in_share",
     "parse_check",

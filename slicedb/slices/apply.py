@@ -86,6 +86,7 @@ def _moved(slices: Slices, texts: dict[str, str]) -> set[str]:
 def _members(slices: Slices, file: SliceFile) -> Keys:
     """Return the members of a file's query, an error in it located in the file."""
     try:
+        slices.check_group(file.group)
         return np.asarray(slices.validate(file.text).keys(), np.int64)
     except QueryError as error:
         line = error.line + file.first_line - 1 if error.line else 0

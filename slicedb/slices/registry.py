@@ -3,21 +3,34 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import Any, Literal, TypeAlias
+from uuid import uuid4
 
-from slicedb.errors import SliceError, UnknownSliceError, did_you_mean
+import numpy as np
+import pyarrow as pa
+
+from slicedb.errors import BindError, QueryError, SliceError, UnknownSliceError, did_you_mean
+from slicedb.schema import SAMPLES
+from slicedb.slices import looks
 from slicedb.slices.apply import Change, apply_files, references
-from slicedb.slices.diff import Diff, diff
+from slicedb.slices.breakdown import Breakdown, breakdown
+from slicedb.slices.compare import Compared, compare
+from slicedb.slices.coverage import Coverage, coverage
+from slicedb.slices.diff import Diff
 from slicedb.slices.expect import parse_check
 from slicedb.slices.files import check_name, parse_share, read_folder
-from slicedb.slices.slice import Ask, Keys, Slice, SliceInfo
-from slicedb.slices.table import SliceTable, as_row
+from slicedb.slices.overlap import Overlap, overlap
+from slicedb.slices.slice import Ask, Keys, Slice, SliceInfo, State
+from slicedb.slices.state import state_of
+from slicedb.slices.table import SliceTable
 from slicedb.store import Store
 
 _Slices: TypeAlias = list[Slice]  # inside the class `list` is a verb
 _Changes: TypeAlias = list[Change]
+_States: TypeAlias = list[tuple[Slice, State, int | None]]
 
 
 class Slices:
@@ -26,12 +39,14 @@ class Slices:
     Args:
         store: where they are kept.
         ask: parses and binds a query text at once, and gives its `Answer`.
+        past: gives the slices of a commit; what compares moments needs it.
     """
 
-    def __init__(self, store: Store, ask: Ask) -> None:
+    def __init__(self, store: Store, ask: Ask, past: Callable[[str], Slices] | None = None) -> None:
         self._table = SliceTable(store, ask)
         self._ask = ask
-        self._files: dict[str, str] = {}  # texts that stand before the registered ones
+        self._past = past
+        self._files: dict[str, str | Keys] = {}  # what stands before the registered ones
 
     # --- reading ------------------------------------------------------------------------------
 
@@ -59,7 +74,7 @@ class Slices:
         if version:
             versions = {f"{bare}@{s.version}": s for s in self._table.versions(bare)}
             if name in versions:
-                return versions[name]
+                return replace(versions[name], numbered=True)
             raise UnknownSliceError(f"No slice '{name}'.", did_you_mean(name, versions, "versions"))
         found = self._table.latest()
         if bare not in found:
@@ -71,14 +86,33 @@ class Slices:
         """Return every version of a slice, oldest first."""
         return self._table.versions(self.get(name).name)
 
-    def show(self, name: str) -> SliceInfo:
-        """Return a slice with its count, and what a frozen one lost to deletion."""
-        s = self.get(name)
-        if s.kind == "live":
-            return SliceInfo(s, s.count(), [])
-        keys, ids = self._table.members(s, present=False)
-        here = self._table.present(keys)
-        return SliceInfo(s, int(here.sum()), [i for i, ok in zip(ids, here) if not ok])
+    def show(self, name: str, version: int | None = None) -> SliceInfo:
+        """Return a slice with its state, count, versions, and what a frozen one lost to deletion.
+
+        Args:
+            name: a slice, or `name@version`.
+            version: the version; the same as `name@version`.
+        """
+        s = self.get(name if version is None else f"{name}@{version}")
+        state, count = state_of(self._table, s)
+        deleted: list[str] = []  # type: ignore[valid-type]
+        if s.kind == "frozen":
+            keys, ids = self._table.members(s, present=False)
+            here = self._table.present(keys)
+            deleted = [i for i, ok in zip(ids, here) if not ok]
+        looked = looks.of(self._table.store, s)
+        return SliceInfo(
+            s,
+            count,
+            deleted,
+            state,
+            tuple(self._table.versions(s.name)),
+            str(looked) if looked is not None else "",
+        )
+
+    def states(self) -> _States:
+        """Return every slice with its state and its count, None where its text does not bind."""
+        return [(s, *state_of(self._table, s)) for s in self.list()]
 
     def text_or_keys(self, name: str) -> str | Keys:
         """Return the text of a live slice, or the int64 keys of a frozen one.
@@ -140,8 +174,20 @@ class Slices:
         if name in self and not replace:
             raise SliceError(f"There is a slice '{name}' already.", "pass replace=True.")
         self.check_loops({name: wanted.text})
+        self.check_group(group)
         self.validate(wanted.text)
         return self.register(wanted)
+
+    def check_group(self, group: str) -> None:
+        """Raise SliceError when there is no such column of samples, or it holds lists."""
+        if not group:
+            return
+        columns = self._table.store.schema(SAMPLES)
+        if group not in columns.names:
+            hint = did_you_mean(group, columns.names, "columns")
+            raise SliceError(f"No column '{group}' in samples to group by.", hint)
+        if pa.types.is_nested(columns.field(group).type):
+            raise SliceError(f"The column '{group}' holds lists.", "group by a plain column.")
 
     def freeze(self, name: str) -> Slice:
         """Keep the members a slice has now, whatever is ingested or cleaned up later.
@@ -153,15 +199,16 @@ class Slices:
         versions = self._table.data_versions()
         found = self._ask(s.text)
         members = found.keys(), found.ids()
-        self._table.pin(s.name, self._table.next_version(s.name), versions)
-        frozen = self._table.write(s, kind="frozen", members=members, tables=versions)
+        fresh = replace(s, token=uuid4().hex[:8], version=self._table.next_version(s.name))
+        self._table.pin(fresh, versions)
+        frozen = self._table.write(fresh, kind="frozen", members=members, tables=versions)
         self._table.unpin(s)
         return frozen
 
     def thaw(self, name: str) -> Slice:
         """Make a frozen slice live again: its text is asked anew at each use."""
         s = self.get(name)
-        return s if s.kind == "live" else self.register(s)
+        return s if s.kind == "live" else self.register(replace(s, token=""))
 
     def drop(self, name: str) -> None:
         """Drop a slice; its versions stay readable as `name@version`.
@@ -179,28 +226,86 @@ class Slices:
         self._table.write(s, dropped=True)
         self._table.unpin(s)
 
-    def diff(self, a: str, b: str | None = None) -> Diff:
-        """Return the samples that came and went between two slices or versions.
+    def diff(
+        self, a: str, b: str | None = None, *, before: str | None = None, after: str | None = None
+    ) -> Diff:
+        """Return the samples that came and went between two slices, versions or commits, and why.
 
         Args:
             a: a slice, or `name@version`.
-            b: the later one. Without it: the members `a` was frozen with against what its text
-                finds now, or, for a live slice, its version before against the newest.
+            b: the later one. Without it and without commits: the members `a` was frozen with
+                against what its text finds now, or, for a live slice, its version before against
+                the newest.
+            before: the commit that `a` is taken at; None or "now" is the present. A slice that
+                was not defined then is asked as it is defined now.
+            after: the commit that the later one is taken at.
 
         Raises:
             SliceError: a live slice that never changed has nothing to be compared with.
+            DatabaseError: there is no such commit.
         """
-        old = self.get(a)
-        if b is not None:
-            new = self.get(b)
-        elif old.kind == "frozen":
-            new = self._table.from_row({**as_row(old), "kind": "live", "tables": None})
-        else:
-            before = [s for s in self._table.versions(old.name) if s.version < old.version]
-            if not before:
-                raise SliceError(f"Slice '{a}' has one version.", "name a second slice.")
-            old, new = before[-1], old
-        return diff(self._table.store, old, new, self._table.members)
+        asked = Compared(a, b, _moment(before), _moment(after))
+        return compare(self._table, asked, lambda commit: self.past(commit)._table, self._anew)
+
+    def _anew(self, table: SliceTable, definitions: Mapping[str, str | Keys]) -> Keys:
+        """Return the members of definitions over the data of a registry."""
+        owner = self if table is self._table else self.past(table.store.title)
+        nested = {name: part for name, part in definitions.items() if name}
+        own = definitions[""]
+        if isinstance(own, np.ndarray):
+            return own
+        with owner.files(nested):
+            return np.asarray(owner._ask(own).keys(), np.int64)
+
+    def past(self, commit: str) -> Slices:
+        """Return the slices of a commit: their definitions and members of then.
+
+        Raises:
+            DatabaseError: there is no such commit, or this registry knows of none.
+        """
+        if self._past is None:
+            raise SliceError("These slices know of no commits.", "open them with slicedb.open().")
+        return self._past(commit)
+
+    def overlap(self, names: Sequence[str] | None = None) -> Overlap:
+        """Return how slices overlap: shared samples, Jaccard index and containment of all pairs.
+
+        Args:
+            names: slices; None takes all.
+        """
+        return overlap(self._table.store, self._members(names))
+
+    def coverage(self, model: str, names: Sequence[str] | None = None) -> Coverage:
+        """Return the share of a model's errors that lie in no slice, and in each.
+
+        Args:
+            model: a classifier with predictions.
+            names: slices; None takes all.
+        """
+        return coverage(self._table.store, model, self._members(names))
+
+    def breakdown(self, names: Sequence[str] | None = None) -> Breakdown:
+        """Return how many members of each slice are in train, validation, test and other splits.
+
+        Args:
+            names: slices; None takes all.
+        """
+        members = self._members(names)
+        held: list[int | None] = []  # type: ignore[valid-type]
+        for name, keys in members.items():
+            s = self.get(name)
+            held.append(None if s.holdout is None else int(s.held_out(keys).sum()))
+        return breakdown(self._table.store, members, held)
+
+    def _members(self, names: Sequence[str] | None) -> dict[str, Keys]:
+        """Return the members of slices; of all, those whose text does not bind are left out."""
+        if names is not None:
+            return {name: self.get(name).keys() for name in names}
+        found = {}
+        for s in self.list():
+            with suppress(QueryError):
+                found[s.name] = s.keys()
+        return found
 
     def apply(self, path: str | os.PathLike[str], *, dry_run: bool = False) -> _Changes:
         """Register the slice files of a folder, or one file; all of them, or none.
@@ -228,7 +333,7 @@ class Slices:
     # --- for the modules of this package --------------------------------------------------------
 
     @contextmanager
-    def files(self, texts: Mapping[str, str]) -> Iterator[None]:
+    def files(self, texts: Mapping[str, str | Keys]) -> Iterator[None]:
         """Let texts stand before the registered slices while the block runs."""
         before = self._files
         self._files = {**before, **texts}
@@ -243,7 +348,12 @@ class Slices:
         Raises:
             SliceError: it gives groups or counts.
         """
-        found = self._ask(text)
+        try:
+            found = self._ask(text)
+        except BindError as error:
+            if error.token in self:
+                error.hint = f"in_slice('{error.token}') is the slice of that name."
+            raise
         if not found.is_rows:
             raise SliceError(
                 "The query gives groups, not samples.", "a slice's rows keep the column id."
@@ -263,6 +373,10 @@ class Slices:
         known = {s.name: s.text for s in self.list() if s.kind == "live"} | dict(texts)
         for name in texts:
             _follow(name, known, ())
+
+
+def _moment(commit: str | None) -> str | None:
+    return None if commit in (None, "now") else commit
 
 
 def _follow(name: str, texts: Mapping[str, str], path: tuple[str, ...]) -> None:

@@ -63,10 +63,44 @@ class Slice:
     """Version of each table a frozen slice was frozen at."""
     created_at: datetime | None = None
     """UTC."""
+    token: str = ""
+    """Part of the names of a frozen slice's pins, so that two branches never share one."""
+    numbered: bool = False
+    """Whether it was asked for as `name@version`."""
     answer: Callable[[], Answer] | None = field(default=None, repr=False, compare=False)
     """Asks for the members."""
     stored: Callable[[], Members] | None = field(default=None, repr=False, compare=False)
     """Gives the stored members of a frozen slice that are still in the database."""
+    units: Callable[[Keys], Keys] | None = field(default=None, repr=False, compare=False)
+    """Gives what the holdout share is drawn of: a hash of the group of each key."""
+    ask: Ask | None = field(default=None, repr=False, compare=False)
+    """Answers a text over the database it is a slice of."""
+
+    @property
+    def title(self) -> str:
+        """Its name; `name@version` where it was asked for so."""
+        return f"{self.name}@{self.version}" if self.numbered else self.name
+
+    def reference(self) -> Any:
+        """Return the query `in_slice('name')`, which follows the slice when it is redefined."""
+        assert self.ask is not None
+        return self.ask(f"in_slice('{self.title}')")
+
+    def __and__(self, other: Any) -> Any:
+        """Return the query of the samples that are in both: `a & b`, `a & "label = 'cat'"`."""
+        return self.reference() & other
+
+    def __or__(self, other: Any) -> Any:
+        """Return the query of the samples that are in either."""
+        return self.reference() | other
+
+    def __sub__(self, other: Any) -> Any:
+        """Return the query of the samples that are in this one alone: `a - b` is `a & ~b`."""
+        return self.reference() - other
+
+    def __invert__(self) -> Any:
+        """Return the query of the samples that are not in it."""
+        return ~self.reference()
 
     def query(self) -> Any:
         """Return the query over its members; nothing is read yet."""
@@ -91,12 +125,18 @@ class Slice:
     def holdout_keys(self) -> Keys:
         """Return the keys that tests look at: the holdout share, or all without one."""
         keys = self.keys()
-        return keys if self.holdout is None else keys[in_share(keys, self.holdout)]
+        return keys if self.holdout is None else keys[self.held_out(keys)]
 
     def training_keys(self) -> Keys:
         """Return the keys that may be trained on: all but the holdout share."""
         keys = self.keys()
-        return keys if self.holdout is None else keys[~in_share(keys, self.holdout)]
+        return keys if self.holdout is None else keys[~self.held_out(keys)]
+
+    def held_out(self, keys: Keys) -> npt.NDArray[np.bool_]:
+        """Return bool (n,): which members the holdout share takes; adding data moves none."""
+        assert self.holdout is not None
+        units = self.units(keys) if self.group and self.units is not None else keys
+        return in_share(units, self.holdout)
 
     def to_torch(self, **options: Any) -> Any:
         """Return the samples that may be trained on as a torch dataset.
@@ -108,31 +148,63 @@ class Slice:
 
 
 @dataclass(frozen=True)
+class State:
+    """How a slice stands to the database as it is."""
+
+    kind: Literal["live", "frozen", "stale", "broken"]
+    """stale: frozen, and its query finds other samples now. broken: its text does not bind: a
+    model, an embedding, a column or a slice it names is gone."""
+    note: str = ""
+    """What a stale slice's query would add and remove, or what a broken one lacks."""
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.note}" if self.note else self.kind
+
+
+@dataclass(frozen=True)
 class SliceInfo:
     """What `slice show` prints."""
 
     slice: Slice
-    count: int
-    """Members now."""
+    count: int | None
+    """Members now; None where its text does not bind."""
     deleted: list[str]
     """Ids a frozen slice had that are no longer in the database."""
+    state: State = State("live")
+    versions: tuple[Slice, ...] = ()
+    """Every version, oldest first."""
+    looks: str = ""
+    """How often models were judged on it, for example "12 looks (v3 8, v4 4)"."""
 
     def __str__(self) -> str:
         s = self.slice
-        lines = [f"{s.name}  {s.kind}, version {s.version}, {self.count:,} samples"]
+        count = "unknown" if self.count is None else f"{self.count:,}"
+        lines = [f"{s.name}  {s.kind}, version {s.version}, {count} samples"]
+        lines += [str(self.state)] if self.state.kind in ("stale", "broken") else []
         lines += [s.description] if s.description else []
         lines += [f"from {s.path}"] if s.path else []
         lines += ["", s.text]
         lines += ["", *(f"expects {e}" for e in s.expect)] if s.expect else []
         if s.holdout is not None:
-            lines += ["", f"{s.holdout:.0%} are held out from training"]
+            of = f" of the groups of {s.group}" if s.group else ""
+            lines += ["", f"{s.holdout:.0%}{of} are held out from training"]
+        lines += [self.looks] if self.looks else []
         if s.tables:
             at = ", ".join(f"{t} {v}" for t, v in sorted(s.tables.items()))
             lines += ["", f"frozen at {at}"]
         if self.deleted:
             shown = ", ".join(self.deleted[:5]) + (" ..." if len(self.deleted) > 5 else "")
             lines += [f"{len(self.deleted):,} samples were deleted since: {shown}"]
+        if len(self.versions) > 1:
+            lines += ["", *(_version_line(v, v.version == s.version) for v in self.versions)]
         return "\n".join(lines)
+
+
+def _version_line(s: Slice, shown: bool) -> str:
+    when = f"{s.created_at:%Y-%m-%d %H:%M}" if s.created_at else ""
+    text = " ".join(s.text.split())
+    cut = text if len(text) <= 60 else text[:59] + "…"
+    return f"{'*' if shown else ' '} {s.name}@{s.version}  {when}  {s.kind:6}  {cut}"
 
 
 def in_share(keys: Keys, share: float) -> npt.NDArray[np.bool_]:

@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from slicedb import schema
+from slicedb.errors import QueryError
 from slicedb.slices.slice import Ask, Keys, Members, Slice
 from slicedb.store import Store
 
@@ -29,9 +31,14 @@ class SliceTable:
         self.ask = ask
         self._cached: tuple[int, list[tuple[Slice, bool]]] = (-1, [])
 
-    def latest(self) -> dict[str, Slice]:
-        """Return the newest version of every slice that is not dropped."""
-        newest = {s.name: (s, dropped) for s, dropped in self._rows()}
+    def latest(self, until: datetime | None = None) -> dict[str, Slice]:
+        """Return the newest version of every slice that is not dropped, or was not until then."""
+        rows = [
+            (s, dropped)
+            for s, dropped in self._rows()
+            if until is None or s.created_at is None or s.created_at <= until
+        ]
+        newest = {s.name: (s, dropped) for s, dropped in rows}
         return {name: s for name, (s, dropped) in newest.items() if not dropped}
 
     def versions(self, name: str) -> list[Slice]:
@@ -70,16 +77,16 @@ class SliceTable:
         self.store.upsert(schema.SLICES, rows)
         return self.from_row(row)
 
-    def pin(self, name: str, version: int, tables: Mapping[str, int]) -> None:
+    def pin(self, s: Slice, tables: Mapping[str, int]) -> None:
         """Keep versions of tables for a version of a slice."""
         for table, at in tables.items():
-            self.store.pin(table, at, _tag(name, version))
+            self.store.pin(table, at, tag_of(s))
 
     def unpin(self, s: Slice) -> None:
         """Let go of what a frozen version of a slice kept."""
         for table in s.tables:
             if self.store.has(table):
-                self.store.unpin(table, _tag(s.name, s.version))
+                self.store.unpin(table, tag_of(s))
 
     def data_versions(self) -> dict[str, int]:
         """Return the versions of the tables that membership can depend on."""
@@ -113,6 +120,35 @@ class SliceTable:
         now = self.store.table(schema.SAMPLES, ["key"])["key"].to_numpy()
         return np.asarray(np.isin(keys, now))
 
+    def units(self, group: str, keys: Keys) -> Keys:
+        """Return int64 (n,): a hash of the group of each sample, of the sample where it has none.
+
+        It depends on the group's value alone, so that a group stays together and adding data
+        moves none.
+        """
+        column = self.store.table(schema.SAMPLES, [group])[group].combine_chunks()
+        at = self.store.positions(schema.SAMPLES, keys)
+        coded = column.dictionary_encode().take(pa.array(at, mask=at < 0))
+        names = coded.dictionary.cast(pa.string()).to_pylist()
+        hashes = np.append(schema.keys_of("" if n is None else n for n in names), 0)
+        code = pc.fill_null(coded.indices, len(names)).to_numpy(zero_copy_only=False)
+        alone = code == len(names)
+        return np.where(alone, keys, hashes[code])
+
+    def _asked(self, title: str, question: str) -> Any:
+        """Answer a slice's text; an error in it names the slice."""
+        try:
+            return self.ask(question)
+        except QueryError as error:
+            raise type(error)(
+                f"In slice '{title}': {error.message}",
+                error.hint,
+                text=error.text,
+                line=error.line,
+                column=error.column,
+                token=error.token,
+            ) from error
+
     def from_row(self, row: Mapping[str, Any]) -> Slice:
         """Return the slice of a row."""
         head = json.loads(row["head"] or "{}")
@@ -133,8 +169,11 @@ class SliceTable:
             head.get("path", ""),
             json.loads(row["tables"] or "{}"),
             row.get("created_at"),
-            answer=lambda: self.ask(question),
+            token=head.get("token", ""),
+            answer=lambda: self._asked(name, question),
             stored=(lambda: self.members(s)) if frozen else None,
+            units=lambda keys: self.units(head["group"], keys),
+            ask=self.ask,
         )
         return s
 
@@ -152,7 +191,7 @@ class SliceTable:
 
 def as_row(s: Slice) -> dict[str, Any]:
     """Return the columns of a slice that do not depend on the version written."""
-    names = ("holdout", "decide", "group", "suite", "path")
+    names = ("holdout", "decide", "group", "suite", "path", "token")
     head = {name: getattr(s, name) for name in names}
     return {
         "name": s.name,
@@ -166,5 +205,6 @@ def as_row(s: Slice) -> dict[str, Any]:
     }
 
 
-def _tag(name: str, version: int) -> str:
-    return f"slice-{name}-{version}"
+def tag_of(s: Slice) -> str:
+    """Return the tag that pins the tables of a frozen slice."""
+    return f"slice-{s.name}-{s.version}" + (f"-{s.token}" if s.token else "")

@@ -21,6 +21,8 @@ def record(store: Store, report: Report) -> None:
         "confidence": report.confidence,
         "correction": report.correction,
         "strict": report.strict,
+        "looks": report.facts["looks"],
+        "models": list(report.facts["fingerprints"]),
         "ok": report.ok,
         **{v.lower(): report.count(v) for v in ("PASS", "FAIL", "INCONCLUSIVE")},  # type: ignore[arg-type]
     }

@@ -66,6 +66,8 @@ class Report:
     seconds: float = 0.0
     facts: dict[str, Any] = field(default_factory=dict, repr=False)
     """Tables, fingerprints, queries, software; confusion and calibration for the page."""
+    warnings: tuple[str, ...] = ()
+    """What to know before the verdicts are believed, such as many looks at a held-out slice."""
 
     def count(self, verdict: Verdict) -> int:
         """Return how many results have a verdict."""

@@ -18,6 +18,7 @@ from slicedb.errors import CheckError, did_you_mean
 from slicedb.evaluate.judged import Judged, Keys
 from slicedb.slices import Check, Slice, parse_check
 from slicedb.slices.expect import BASELINE
+from slicedb.slices.looks import LIMIT, guarded, warnings
 from slicedb.store import Store
 from slicedb.suite import absolute, behaviour, paired, verdicts
 from slicedb.suite.record import record
@@ -45,6 +46,7 @@ def run(
     minimum: int = MINIMUM,
     group: str | None = None,
     detect: float | None = None,
+    looks: int | None = LIMIT,
     write: bool = True,
 ) -> Report:
     """Judge the expectations of slices.
@@ -68,6 +70,7 @@ def run(
         detect: the drop in accuracy that must not be missed: max-T spends the error rate on the
             slices in which it is decided (`slicedb.stats.detection_weights`); None treats all
             slices alike.
+        looks: runs over a slice with a holdout after which they are warned of; 0 never warns.
         write: store the run in `runs` and `tests`.
 
     Raises:
@@ -115,9 +118,11 @@ def run(
         _facts(store, checked, models, judged, rows),
     )
     report = replace(report, seconds=time.perf_counter() - started)
-    if write:
-        record(store, report)
-    return report
+    if not write:
+        return report
+    record(store, report)
+    sizes_of = {s.name: n for (s, _), n in zip(checked, sizes)}
+    return replace(report, warnings=warnings(store, report.facts["looks"], sizes_of, looks))
 
 
 def _groups(store: Store, column: str | None) -> Keys | None:
@@ -226,6 +231,7 @@ def _facts(
         "tables": store.versions(),
         "fingerprints": {name: judged[name].fingerprint for name in models},
         "queries": {s.name: s.text for s, _ in checked},
+        "looks": guarded([s for s, _ in checked]),
         "software": software(),
         "classes": list(first.outcomes.classes),
         "confusion": m.update(m.find("accuracy"), first.outcomes, every)[0].tolist(),

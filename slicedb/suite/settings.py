@@ -23,6 +23,7 @@ _KINDS: dict[str, type | tuple[type, ...]] = {
     "minimum": int,
     "group": str,
     "detect": (int, float),
+    "looks": int,
 }
 
 
@@ -34,8 +35,9 @@ def settings(path: str | os.PathLike[str]) -> dict[str, Any]:
 
     Returns:
         Any of model, baseline (names), confidence (0 to 1), correction, strict (bool), minimum
-        (samples below which a slice reports but does not gate), group (a column of samples) and
-        detect (the drop in accuracy that must not be missed); see `slicedb.suite.run`.
+        (samples below which a slice reports but does not gate), group (a column of samples),
+        detect (the drop in accuracy that must not be missed) and looks (runs over a held-out
+        slice after which they are warned of; 0 never warns); see `slicedb.suite.run`.
 
     Raises:
         SliceError: the file is not TOML, or has an unknown key or a wrong value.

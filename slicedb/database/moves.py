@@ -1,0 +1,46 @@
+"""How the members of all slices moved between two states of the database."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from slicedb.commits import SliceMove
+from slicedb.errors import QueryError
+from slicedb.slices import Slice, Slices
+
+
+def moves(old: Slices, new: Slices) -> tuple[SliceMove, ...]:
+    """Return the slices whose members or definitions are not the same, by name."""
+    before, after = ({s.name: s for s in slices} for slices in (old, new))
+    found = []
+    for name in sorted({*before, *after}):
+        was, now = before.get(name), after.get(name)
+        a, b = _keys(was), _keys(now)
+        come = 0 if b is None else len(b) - int(np.isin(b, _or_none(a)).sum())
+        gone = 0 if a is None else len(a) - int(np.isin(a, _or_none(b)).sum())
+        note = _note(was, now, a, b)
+        if come or gone or note:
+            found.append(SliceMove(name, come, gone, None if b is None else len(b), note))
+    return tuple(found)
+
+
+def _keys(s: Slice | None) -> np.ndarray | None:
+    """Return the members, None where there are none to be told."""
+    try:
+        return None if s is None else s.keys()
+    except QueryError:
+        return None
+
+
+def _or_none(keys: np.ndarray | None) -> np.ndarray:
+    return np.empty(0, np.int64) if keys is None else keys
+
+
+def _note(was: Slice | None, now: Slice | None, a: np.ndarray | None, b: np.ndarray | None) -> str:
+    if was is None or now is None:
+        return "new" if was is None else "dropped"
+    if a is not None and b is None:
+        return "broken"
+    if was.kind != now.kind:
+        return {"frozen": "frozen", "live": "thawed"}[now.kind]
+    return "" if was.text.strip() == now.text.strip() else "redefined"

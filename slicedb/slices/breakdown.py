@@ -1,0 +1,85 @@
+"""Slices over the splits: how much of each lies in train, validation and test."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from slicedb.schema import SAMPLES
+from slicedb.slices.overlap import membership
+from slicedb.slices.slice import Keys
+
+if TYPE_CHECKING:
+    from slicedb.store import Store
+
+NO_SPLIT = "(none)"
+"""What samples without a split are counted under."""
+
+_ORDER = ("train", "training", "val", "valid", "validation", "dev", "test", "testing")
+
+
+@dataclass(frozen=True, eq=False)
+class Breakdown:
+    """The members of slices by split."""
+
+    splits: tuple[str, ...]
+    """train, validation and test first, then the others, then `NO_SPLIT`."""
+    table: pa.Table
+    """slice, count, held_out (null without a holdout), and a column of counts a split."""
+
+    def to_arrow(self) -> pa.Table:
+        """Return the counts."""
+        return self.table
+
+    def __str__(self) -> str:
+        from slicedb.slices.show import aligned
+
+        rows = []
+        for row in self.table.to_pylist():
+            n = row["count"]
+            cells = [f"{row[s]:,} ({row[s] / n:.0%})" if n else "0" for s in self.splits]
+            held = "" if row["held_out"] is None else f"{row['held_out']:,}"
+            rows.append([row["slice"], f"{n:,}", held, *cells])
+        return aligned(["slice", "count", "held out", *self.splits], rows)
+
+
+def breakdown(
+    store: Store, members: Mapping[str, Keys], held_out: Sequence[int | None]
+) -> Breakdown:
+    """Return how many members of each slice are in each split.
+
+    Args:
+        store: the database.
+        members: slice -> int64 keys.
+        held_out: members in the holdout share of each slice, None without one.
+    """
+    column = store.table(SAMPLES, ["split"])["split"].combine_chunks().dictionary_encode()
+    found = [str(name) for name in column.dictionary.to_pylist()]
+    rank = {name: k for k, name in enumerate(_ORDER)}
+    order = sorted(range(len(found)), key=lambda k: (rank.get(found[k], len(rank)), found[k]))
+    place = np.empty(len(found) + 1, np.int64)
+    place[order] = np.arange(len(found))
+    place[-1] = len(found)
+    codes = pc.fill_null(column.indices, len(found)).to_numpy(zero_copy_only=False)
+    belongs = membership(store, members)
+    counts = belongs.count(place[codes], len(found) + 1)  # (s, splits)
+    splits = [*(found[k] for k in order), NO_SPLIT]
+    if not counts[:, -1].any():
+        splits = splits[:-1]
+    columns = {name: counts[:, k] for k, name in enumerate(splits)}
+    return Breakdown(
+        tuple(splits),
+        pa.table(
+            {
+                "slice": pa.array(list(members), pa.string()),
+                "count": belongs.sizes,
+                "held_out": pa.array(list(held_out), pa.int64()),
+                **columns,
+            }
+        ),
+    )

@@ -1,0 +1,136 @@
+"""Which of a model's errors the slices know: coverage, and what lies in no slice."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from slicedb.errors import ModelError, UnknownModelError, did_you_mean
+from slicedb.query.catalog import literal
+from slicedb.schema import PREDICTIONS, SAMPLES
+from slicedb.slices.overlap import membership
+from slicedb.slices.slice import Keys
+
+if TYPE_CHECKING:
+    from slicedb.store import Store
+
+
+@dataclass(frozen=True, eq=False)
+class Coverage:
+    """The errors of a model, by slice."""
+
+    model: str
+    judged: int
+    """Samples with a label and a prediction."""
+    errors: int
+    """Those of them that are wrong."""
+    uncovered: int
+    """Errors that lie in no slice."""
+    table: pa.Table
+    """slice, n (judged members), errors, error_rate, share (of all errors), only (errors that lie
+    in no other slice), lift (its error rate over that of all); by falling errors."""
+    query: str
+    """Finds the errors that lie in no slice."""
+
+    @property
+    def share(self) -> float:
+        """Share of the errors that lie in some slice; NaN without errors."""
+        return 1 - self.uncovered / self.errors if self.errors else float("nan")
+
+    def to_arrow(self) -> pa.Table:
+        """Return the rows of the slices."""
+        return self.table
+
+    def __str__(self) -> str:
+        from slicedb.slices.show import aligned
+
+        if not self.errors:
+            return f"{self.model} has no errors on {self.judged:,} samples"
+        rows = [
+            [r["slice"], f"{r['n']:,}", f"{r['errors']:,}", f"{r['error_rate']:.3f}",
+             f"{r['share']:.1%}", f"{r['only']:,}", f"{r['lift']:.2f}"]
+            for r in self.table.to_pylist()
+        ]  # fmt: skip
+        head = ["slice", "n", "errors", "error rate", "of all errors", "in it alone", "lift"]
+        return "\n".join(
+            [
+                f"{self.model}: {self.errors:,} errors on {self.judged:,} samples, "
+                f"{self.uncovered:,} ({self.uncovered / self.errors:.1%}) in no slice",
+                aligned(head, rows),
+                f"those in no slice: {self.query}",
+            ]
+        )
+
+
+def coverage(store: Store, model: str, members: Mapping[str, Keys]) -> Coverage:
+    """Return how many of a model's errors lie in which slice.
+
+    Args:
+        store: the database.
+        model: a classifier with predictions.
+        members: slice -> int64 keys.
+
+    Raises:
+        UnknownModelError: the model has no predictions.
+        ModelError: its predictions are not right or wrong as a whole (a detector's).
+    """
+    judged, wrong = _errors(store, model)
+    belongs = membership(store, members)
+    sums = belongs.sum(np.stack([judged, wrong], axis=1).astype(np.float64))  # (s, n)@(n, 2)
+    times = np.zeros(belongs.n, np.int32)
+    for rows in belongs.positions:
+        times[rows] += 1
+    alone = wrong & (times == 1)
+    only = belongs.sum(alone.astype(np.float64)[:, None])[:, 0]
+    n, errors = sums[:, 0], sums[:, 1]
+    total, rate = int(wrong.sum()), wrong.sum() / max(judged.sum(), 1)
+    order = np.argsort(-errors, kind="stable")
+    with np.errstate(invalid="ignore", divide="ignore"):
+        table = pa.table(
+            {
+                "slice": pa.array(list(members), pa.string()),
+                "n": n.astype(np.int64),
+                "errors": errors.astype(np.int64),
+                "error_rate": errors / n,
+                "share": errors / total,
+                "only": only.astype(np.int64),
+                "lift": errors / n / rate,
+            }
+        ).take(pa.array(order))
+    names = "".join(f" AND NOT in_slice({literal(name)})" for name in members)
+    found = int((wrong & (times == 0)).sum())
+    return Coverage(
+        model, int(judged.sum()), total, found, table, f"NOT {_quoted(model)}.correct{names}"
+    )
+
+
+def _errors(store: Store, model: str) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Return bool (n,) over the samples in stored order: judged, and wrong."""
+    name = PREDICTIONS + model
+    if not store.has(name):
+        names = [t.removeprefix(PREDICTIONS) for t in store.names() if t.startswith(PREDICTIONS)]
+        hint = did_you_mean(model, names, "predictions")
+        raise UnknownModelError(f"No predictions of a model '{model}'.", hint)
+    if "correct" not in store.schema(name).names:
+        raise ModelError(
+            f"The predictions of '{model}' are not right or wrong as a whole.",
+            "coverage is for classifiers.",
+        )
+    table = store.table(name, ["key", "correct"])
+    at = store.positions(SAMPLES, table["key"].to_numpy())
+    known = np.asarray(pc.is_valid(table["correct"])) & (at >= 0)
+    right = np.asarray(pc.fill_null(table["correct"], True))
+    judged, wrong = np.zeros((2, store.count(SAMPLES)), bool)
+    judged[at[known]] = True
+    wrong[at[known & ~right]] = True
+    return judged, wrong
+
+
+def _quoted(model: str) -> str:
+    return model if model.isidentifier() else f'"{model}"'
