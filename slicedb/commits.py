@@ -182,26 +182,13 @@ class Commits:
         )
         for name, version in versions.items():
             self._store.pin(name, version, f"commit-{commit.id}")
-        for name, version in self._of_frozen():
-            self._store.pin(name, version, f"commit-{commit.id}-{version}")
+        for _, tables in frozen_slices(self._store):
+            for name, version in tables.items():
+                self._store.pin(name, version, f"commit-{commit.id}-{version}")
         self._store.sync()
         self._store.append(COMMITS, _to_row(commit))
         self._move(head | {"commit": commit.id, "clean": versions}, commit.id)
         return commit
-
-    def _of_frozen(self) -> set[tuple[str, int]]:
-        """Return the versions of tables that frozen slices rest on; a commit keeps them too."""
-        if not self._store.has(SLICES):
-            return set()
-        columns = ["name", "version", "kind", "tables", "dropped"]
-        rows = self._store.table(SLICES, columns).sort_by("version").to_pylist()
-        newest = {row["name"]: row for row in rows}
-        return {
-            (name, version)
-            for row in newest.values()
-            if row["kind"] == "frozen" and not row["dropped"]
-            for name, version in json.loads(row["tables"] or "{}").items()
-        }
 
     def tag(self, commit: str, name: str) -> Commit:
         """Give a commit a further name."""
@@ -304,6 +291,9 @@ class Commits:
     def _restore(self, target: Commit) -> None:
         for name in self._versions():
             self._store.restore(name, target.tables.get(name))
+        for tag, tables in frozen_slices(self._store):
+            for name, version in tables.items():
+                self._store.pin(name, version, tag)
         self._store.sync()
 
     def _check_new(self, name: str) -> None:
@@ -335,23 +325,51 @@ class Commits:
         new = self.get(after).tables if after else self._versions()
         names = sorted({*old, *new})
         moved = {n: (old.get(n), new.get(n)) for n in names if old.get(n) != new.get(n)}
-        lists = self._samples(old.get(SAMPLES), new.get(SAMPLES))
-        return Difference(*lists, tables=moved)
+        return self._samples(old.get(SAMPLES), new.get(SAMPLES), moved)
 
-    def _samples(self, old: int | None, new: int | None) -> tuple[list[str], ...]:
-        """Return the ids added, removed, relabelled and changed."""
+    def _samples(
+        self, old: int | None, new: int | None, tables: dict[str, tuple[int | None, int | None]]
+    ) -> Difference:
         columns = ["key", "id", "label", "sha256"]
         a = self._store.table(SAMPLES, columns, version=old).sort_by("key")
         b = self._store.table(SAMPLES, columns, version=new).sort_by("key")
         ka, kb = a["key"].to_numpy(), b["key"].to_numpy()
         _, ia, ib = np.intersect1d(ka, kb, assume_unique=True, return_indices=True)
         both_a, both_b = a.take(ia), b.take(ib)
-        return (
-            _ids(b.filter(pa.array(~np.isin(kb, ka)))),
-            _ids(a.filter(pa.array(~np.isin(ka, kb)))),
-            _ids(both_b.filter(_differ(both_a["label"], both_b["label"]))),
-            _ids(both_b.filter(_differ(both_a["sha256"], both_b["sha256"]))),
+        return Difference(
+            added=_ids(b.filter(pa.array(~np.isin(kb, ka)))),
+            removed=_ids(a.filter(pa.array(~np.isin(ka, kb)))),
+            relabelled=_ids(both_b.filter(_differ(both_a["label"], both_b["label"]))),
+            changed=_ids(both_b.filter(_differ(both_a["sha256"], both_b["sha256"]))),
+            tables=tables,
         )
+
+
+def frozen_slices(store: Store, version: int | None = None) -> list[tuple[str, dict[str, int]]]:
+    """Return the pin's tag and the tables of every frozen slice.
+
+    Args:
+        store: the database.
+        version: of the table of slices; None is the latest.
+    """
+    if not store.has(SLICES):
+        return []
+    columns = ["name", "version", "kind", "tables", "dropped", "head"]
+    rows = store.table(SLICES, columns, version=version).sort_by("version").to_pylist()
+    newest = {row["name"]: row for row in rows}
+    return [
+        (
+            slice_tag(row["name"], row["version"], json.loads(row["head"] or "{}").get("token")),
+            json.loads(row["tables"] or "{}"),
+        )
+        for row in newest.values()
+        if row["kind"] == "frozen" and not row["dropped"]
+    ]
+
+
+def slice_tag(name: str, version: int, token: str | None) -> str:
+    """Return the tag that pins the tables a version of a slice was frozen at."""
+    return f"slice-{name}-{version}" + (f"-{token}" if token else "")
 
 
 def _ids(table: pa.Table) -> list[str]:

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from slicedb.schema import IMAGES, OK, PER_SAMPLE, SAMPLES
+from slicedb.commits import Commits, frozen_slices
+from slicedb.errors import DatabaseError
+from slicedb.schema import IMAGES, OK, PER_SAMPLE, SAMPLES, SLICES
 
 if TYPE_CHECKING:
     from slicedb.store import Store
 
 _MANY_FRAGMENTS = 20
+_MANY_DELETED = 0.2
+"""Share of deleted rows in what is stored from which a table is written anew."""
+_SETTLED = timedelta(hours=1)
+"""Age from which a pin that nothing asks for is no commit being made."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +30,8 @@ class Finding:
 
     table: str
     problem: str
-    """fragments, orphans, duplicates or lost."""
+    """fragments, deleted rows, stray files, orphans, duplicates, lost images, lost versions,
+    missing pins, stray pins or stale caches."""
     n: int
     advice: str
     mended: bool = False
@@ -37,8 +46,10 @@ def examine(store: Store, *, mend: bool = False) -> list[Finding]:
 
     Args:
         store: the database.
-        mend: compact what is fragmented and delete rows that belong to no sample. What cannot be
-            mended without losing something is only reported.
+        mend: compact what is fragmented, delete rows that belong to no sample, renew pins that
+            are missing, remove those of commits and slices that are gone, and throw away caches
+            of versions that are gone. What cannot be mended without losing something is only
+            reported.
 
     Returns:
         the findings; empty when all is well.
@@ -46,12 +57,15 @@ def examine(store: Store, *, mend: bool = False) -> list[Finding]:
     samples = _column(store, SAMPLES, "key")
     found: list[Finding] = []
     for name in store.names():
-        found += _fragments(store, name, mend)
+        found += _fragments(store, name, mend) or _deleted(store, name, mend)
+        found += _stray_files(store, name, mend)
         if name == IMAGES or name.startswith(PER_SAMPLE):
             found += _orphans(store, name, samples, mend)
         if "key" in store.schema(name).names:
             found += _duplicates(name, _column(store, name, "key"))
-    return found + _lost(store)
+    found += _lost(store)
+    found += _pins(store, mend)
+    return found + _caches(store, mend)
 
 
 def _column(store: Store, name: str, column: str) -> np.ndarray:
@@ -63,6 +77,15 @@ def _fragments(store: Store, name: str, mend: bool) -> list[Finding]:
     if n < _MANY_FRAGMENTS:
         return []
     return [_finding(name, "fragments", n, mend, lambda: store.compact(name))]
+
+
+def _deleted(store: Store, name: str, mend: bool) -> list[Finding]:
+    fragments = store.dataset(name).get_fragments()
+    stored = sum(fragment.physical_rows for fragment in fragments)
+    deleted = stored - store.count(name)
+    if deleted < 1000 or deleted < _MANY_DELETED * stored:
+        return []
+    return [_finding(name, "deleted rows", deleted, mend, lambda: store.compact(name))]
 
 
 def _orphans(store: Store, name: str, samples: np.ndarray, mend: bool) -> list[Finding]:
@@ -96,6 +119,94 @@ def _lost(store: Store) -> list[Finding]:
     lost = sum(not _exists(uri) for uri in uris)
     advice = "bring the files back, or ingest without --reference"
     return [Finding(SAMPLES, "lost images", lost, advice)] if lost else []
+
+
+def _stray_files(store: Store, name: str, mend: bool) -> list[Finding]:
+    """Find data files that no version names and no writer can still be at: older than a week."""
+    n = store.stray_files(name)
+    if not n:
+        return []
+    return [_finding(name, "stray files", n, mend, lambda: store.stray_files(name, remove=True))]
+
+
+def _pins(store: Store, mend: bool) -> list[Finding]:
+    """Find pins that are missing, versions that are gone, and pins that nothing asks for."""
+    wanted = dict(_wanted(store))
+    found = []
+    for name in store.names():
+        pins = store.pins(name)
+        there = {int(version["version"]) for version in store.dataset(name).versions()}
+        mine = {tag: version for (table, tag), version in wanted.items() if table == name}
+        lost = {tag for tag, version in mine.items() if version not in there}
+        if lost:
+            advice = "commits or frozen slices name them; nothing can bring them back"
+            found.append(Finding(name, "lost versions", len(lost), advice))
+        missing = {tag: v for tag, v in mine.items() if tag not in pins and tag not in lost}
+        if missing:
+
+            def renew(name: str = name, missing: dict[str, int] = missing) -> None:
+                for tag, version in missing.items():
+                    store.pin(name, version, tag)
+
+            found.append(_finding(name, "missing pins", len(missing), mend, renew))
+        stray = [tag for tag in store.pins(name, older_than=_SETTLED) if _is_stray(tag, mine)]
+        if stray:
+
+            def remove(name: str = name, stray: list[str] = stray) -> None:
+                for tag in stray:
+                    store.unpin(name, tag)
+
+            found.append(_finding(name, "stray pins", len(stray), mend, remove))
+    return found
+
+
+def _is_stray(tag: str, wanted: dict[str, int]) -> bool:
+    return tag.startswith(("commit-", "slice-")) and tag not in wanted
+
+
+def _wanted(store: Store) -> Iterator[tuple[tuple[str, str], int]]:
+    """Yield (table, tag), version of every pin that a commit or a frozen slice asks for."""
+    yield from _of_slices(store, None, "")
+    for commit in Commits(store).history():
+        for name, version in commit.tables.items():
+            yield (name, f"commit-{commit.id}"), version
+        yield from _of_slices(store, commit.tables.get(SLICES, 0), f"commit-{commit.id}")
+
+
+def _of_slices(store: Store, at: int | None, commit: str) -> Iterator[tuple[tuple[str, str], int]]:
+    """Yield the pins of the frozen slices of the present, or those a commit holds for its own."""
+    if at == 0:
+        return
+    try:
+        found = frozen_slices(store, at)
+    except DatabaseError:  # told as a lost version
+        return
+    for tag, tables in found:
+        for name, version in tables.items():
+            yield (name, f"{commit}-{version}" if commit else tag), version
+
+
+def _caches(store: Store, mend: bool) -> list[Finding]:
+    """Find vectors kept for versions that are gone; they are made anew where they are needed."""
+    folder = store.cache_dir / "vectors"
+    stale = []
+    for path in sorted(folder.glob("*@*")) if folder.is_dir() else ():
+        name, _, version = path.name.rpartition("@")
+        if not store.has(name) or not _has_version(store, name, version):
+            stale.append(path)
+    if not stale:
+        return []
+
+    def remove() -> None:
+        for path in stale:
+            shutil.rmtree(path, ignore_errors=True)
+
+    return [_finding(".cache", "stale caches", len(stale), mend, remove)]
+
+
+def _has_version(store: Store, name: str, version: str) -> bool:
+    known = {str(found["version"]) for found in store.dataset(name).versions()}
+    return version in known
 
 
 def _exists(uri: str | None) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from slicedb.cli.common import db_option, open_db, rows_options
+from slicedb.cli.common import db_option, open_db, rows_options, say
 from slicedb.cli.output import rows, write
 
 
@@ -210,28 +210,32 @@ def info(db: str | None, form: str, output: str | None) -> None:
 
 @click.command()
 @db_option
-@click.option("--mend", is_flag=True, help="Compact tables and delete orphaned rows.")
+@rows_options
+@click.option("--mend", is_flag=True, help="Mend what can be mended without losing anything.")
 @click.option("--cleanup", type=click.IntRange(0), metavar="DAYS",
               help="Remove older versions that no commit or frozen slice keeps.")  # fmt: skip
-def doctor(db: str | None, mend: bool, cleanup: int | None) -> None:
-    """Look for fragmented tables, orphaned rows, duplicates and lost images.
+def doctor(db: str | None, form: str, output: str | None, mend: bool, cleanup: int | None) -> None:
+    """Show fragments, sizes and versions of every table, and what is wrong with them.
+
+    Fragmented tables, orphaned rows and files, stray or missing pins and stale caches are mended
+    with --mend; duplicates, lost images and lost versions are only told. Exit status 1 while
+    something is wrong.
 
     \b
     Examples:
       slicedb doctor
       slicedb doctor --mend --cleanup 30
     """
-    from datetime import timedelta
-
     database = open_db(db)
     found = database.doctor(mend=mend)
-    for finding in found:
-        click.echo(str(finding))
-    if not found:
-        click.echo("All is well.")
     if cleanup is not None:
-        freed = database.store.cleanup(timedelta(days=cleanup))
-        click.echo(f"{freed / 1e6:,.1f} MB of old versions removed")
+        freed = database.cleanup(cleanup)
+        say(f"{freed / 1e6:,.1f} MB of old versions removed")
+    write(rows(database.store.describe()), form, output)
+    for finding in found:
+        click.echo(str(finding), err=form != "table")
+    if not found:
+        click.echo("All is well.", err=form != "table")
     sys.exit(1 if any(not finding.mended for finding in found) else 0)
 
 

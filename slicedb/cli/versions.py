@@ -1,4 +1,4 @@
-"""Verbs about versions: commit, history, diff, branch, checkout, reset."""
+"""Verbs about versions: commit, history, diff, branch, checkout, reset, versions."""
 
 from __future__ import annotations
 
@@ -46,30 +46,38 @@ def history(db: str | None, form: str, output: str | None) -> None:
 @click.argument("after", required=False)
 @db_option
 def diff(before: str | None, after: str | None, db: str | None) -> None:
-    """Show samples added, removed and relabelled between two commits.
+    """Show samples added, removed and relabelled between two commits, and slices that moved.
 
-    Without arguments: the last commit against the present state.
+    Without arguments: the last commit against the present state. `slicedb slice diff NAME --from
+    COMMIT` tells the samples of one slice, each with its reason.
 
     \b
     Examples:
       slicedb diff
       slicedb diff release-2 release-3
     """
-    click.echo(str(open_db(db).commits.diff(before, after)))
+    click.echo(str(open_db(db).diff(before, after)))
 
 
 @click.command()
 @click.argument("name", required=False)
 @db_option
-def branch(name: str | None, db: str | None) -> None:
+@click.option("--drop", "drop_it", is_flag=True, help="Forget the branch; its commits stay.")
+def branch(name: str | None, db: str | None, drop_it: bool) -> None:
     """Start a branch at the last commit; without a name, list the branches.
 
     \b
-    Example:
+    Examples:
       slicedb branch relabel-desserts
+      slicedb branch relabel-desserts --drop
     """
     commits = open_db(db).commits
-    if name is None:
+    if drop_it:
+        if name is None:
+            raise click.UsageError("--drop needs the name of a branch.")
+        commits.drop_branch(name)
+        click.echo(f"dropped branch {name}")
+    elif name is None:
         for each in commits.branches():
             click.echo(f"{'*' if each == commits.branch_name else ' '} {each}")
     else:
@@ -108,4 +116,86 @@ def reset(name: str, db: str | None, yes: bool) -> None:
     click.echo(str(database.commits.reset(name)))
 
 
-COMMANDS = (commit, history, diff, branch, checkout, reset)
+@click.group()
+def versions() -> None:
+    """What is kept: versions of tables, tags, commits to forget, old versions to drop."""
+
+
+@versions.command(name="list")
+@db_option
+@rows_options
+def list_(db: str | None, form: str, output: str | None) -> None:
+    """List the tables with their versions, how many are kept, and their bytes.
+
+    \b
+    Example:
+      slicedb versions list
+    """
+    write(rows(open_db(db).store.describe()), form, output)
+
+
+@versions.command()
+@click.argument("commit")
+@click.argument("name")
+@db_option
+def tag(commit: str, name: str, db: str | None) -> None:
+    """Give a commit a further name.
+
+    \b
+    Example:
+      slicedb versions tag 3f9a2c release-3
+    """
+    click.echo(str(open_db(db).commits.tag(commit, name)))
+
+
+@versions.command()
+@click.argument("name")
+@db_option
+def untag(name: str, db: str | None) -> None:
+    """Take a tag from its commit.
+
+    \b
+    Example:
+      slicedb versions untag release-3
+    """
+    click.echo(str(open_db(db).commits.untag(name)))
+
+
+@versions.command()
+@click.argument("commits", nargs=-1, required=True, metavar="COMMIT...")
+@db_option
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def drop(commits: tuple[str, ...], db: str | None, yes: bool) -> None:
+    """Forget commits and let go of the versions they keep; `versions cleanup` then removes them.
+
+    \b
+    Example:
+      slicedb versions drop before-relabelling --yes
+    """
+    known = open_db(db).commits
+    found = [known.get(name) for name in commits]
+    if not yes:
+        click.confirm(f"Forget {len(found)} commits for good?", abort=True, err=True)
+    for commit in found:
+        click.echo(f"dropped {known.drop(commit.id)}")
+
+
+@versions.command()
+@db_option
+@click.option("--older-than", "days", type=click.FloatRange(0), default=14, show_default=True,
+              metavar="DAYS", help="Age of the versions to remove.")  # fmt: skip
+@click.option("--dry-run", is_flag=True, help="Only say how much there is.")
+def cleanup(db: str | None, days: float, dry_run: bool) -> None:
+    """Remove old versions that no commit and no frozen slice keeps.
+
+    \b
+    Examples:
+      slicedb versions cleanup --dry-run
+      slicedb versions cleanup --older-than 30
+    """
+    freed = open_db(db).cleanup(days, dry_run=dry_run)
+    word = "could be removed" if dry_run else "removed"
+    click.echo(f"{freed / 1e6:,.1f} MB of old versions {word}")
+
+
+COMMANDS = (commit, history, diff, branch, checkout, reset, versions)

@@ -158,8 +158,25 @@ class DataVerbs(Asking):
 
         TextSearch(self.store).refresh()
 
+    def cleanup(self, days: float = 14, *, dry_run: bool = False) -> int:
+        """Remove versions older than that which no commit and no frozen slice keeps.
+
+        Args:
+            days: an age; the newest version of each table always stays.
+            dry_run: only say how much there is.
+
+        Returns:
+            The bytes given back.
+        """
+        from datetime import timedelta
+
+        return self.store.cleanup(timedelta(days=days), dry_run=dry_run)
+
     def doctor(self, *, mend: bool = False) -> list[Finding]:
-        """Look for fragmented tables, orphaned rows, duplicates, lost images and poor indexes."""
+        """Look for what is fragmented, orphaned, doubled, lost or left over, and poor indexes.
+
+        See `slicedb.doctor.examine`.
+        """
         from slicedb.doctor import examine
 
         return examine(self.store, mend=mend) + self._poor_indexes(mend)

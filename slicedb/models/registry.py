@@ -36,6 +36,8 @@ class Tables(Protocol):
     def upsert(self, name: str, batches: Any) -> int: ...
     def delete(self, name: str, ids: Sequence[str]) -> int: ...
     def drop(self, name: str) -> None: ...
+    def pins(self, name: str) -> dict[str, int]: ...
+    def restore(self, name: str, version: int | None) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -182,15 +184,20 @@ class Registry:
     def drop(self, name: str) -> None:
         """Forget a model, its predictions and whatever else was computed with it.
 
+        Predictions that a commit or a frozen slice keeps are emptied instead, so that going back
+        brings them again.
+
         Raises:
             UnknownModelError: no model of that name.
         """
         self.show(name)
         self._store.delete(MODELS, [name])
         self._loaded.pop(name, None)
-        for start in PER_MODEL:
-            if self._store.has(start + name):
-                self._store.drop(start + name)
+        for table in (start + name for start in PER_MODEL):
+            if self._store.has(table) and self._store.pins(table):
+                self._store.restore(table, None)
+            elif self._store.has(table):
+                self._store.drop(table)
 
     def __contains__(self, name: object) -> bool:
         return name in self._rows()

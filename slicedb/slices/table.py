@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from slicedb import schema
+from slicedb.commits import slice_tag
 from slicedb.errors import QueryError
 from slicedb.slices.slice import Ask, Keys, Members, Slice
 from slicedb.store import Store
@@ -80,13 +81,13 @@ class SliceTable:
     def pin(self, s: Slice, tables: Mapping[str, int]) -> None:
         """Keep versions of tables for a version of a slice."""
         for table, at in tables.items():
-            self.store.pin(table, at, tag_of(s))
+            self.store.pin(table, at, slice_tag(s.name, s.version, s.token))
 
     def unpin(self, s: Slice) -> None:
         """Let go of what a frozen version of a slice kept."""
         for table in s.tables:
             if self.store.has(table):
-                self.store.unpin(table, tag_of(s))
+                self.store.unpin(table, slice_tag(s.name, s.version, s.token))
 
     def data_versions(self) -> dict[str, int]:
         """Return the versions of the tables that membership can depend on."""
@@ -203,8 +204,3 @@ def as_row(s: Slice) -> dict[str, Any]:
         "head": json.dumps(head),
         "tables": json.dumps(s.tables),
     }
-
-
-def tag_of(s: Slice) -> str:
-    """Return the tag that pins the tables of a frozen slice."""
-    return f"slice-{s.name}-{s.version}" + (f"-{s.token}" if s.token else "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from typing import Any, NoReturn, TypeVar
 
 import pyarrow as pa
@@ -74,6 +75,10 @@ class Past(Store):
     def drop(self, name: str) -> None:
         """Refuse."""
         self._refuse()
+
+    def pins(self, name: str, older_than: timedelta | None = None) -> dict[str, int]:
+        """Return the version the table is at, as if it were pinned: nothing may drop it."""
+        return {self.title: self.version(name)}
 
     def unpin(self, name: str, tag: str) -> None:
         """Refuse."""

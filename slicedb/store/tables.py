@@ -7,7 +7,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterable, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
@@ -208,8 +208,18 @@ class Store(Reader):
         self.dataset(name).delete(where)
 
     def drop(self, name: str) -> None:
-        """Delete a table and all its versions."""
-        self.dataset(name)
+        """Delete a table and all its versions.
+
+        Raises:
+            DatabaseError: commits or frozen slices keep versions of it.
+        """
+        kept = sorted(self.pins(name))
+        if kept:
+            shown = ", ".join(kept[:3]) + (" ..." if len(kept) > 3 else "")
+            raise DatabaseError(
+                f"Table '{name}' is kept by {len(kept)} commits or frozen slices: {shown}.",
+                "use another name, or let go of them (`slicedb versions drop`, `slice thaw`).",
+            )
         with self._lock:
             self._handles.pop(name, None)
         if self.is_local:
@@ -329,35 +339,78 @@ class Store(Reader):
         if tag in tags.list():
             tags.delete(tag)
 
-    def pins(self, name: str) -> dict[str, int]:
-        """Return the pinned versions of a table, by tag."""
-        return {t: int(about["version"]) for t, about in self.dataset(name).tags.list().items()}
+    def pins(self, name: str, older_than: timedelta | None = None) -> dict[str, int]:
+        """Return the pinned versions of a table, by tag; only those made so long ago, if given."""
+        before = None if older_than is None else datetime.now(UTC) - older_than
+        return {
+            tag: int(about["version"])
+            for tag, about in self.dataset(name).tags.list().items()
+            if before is None or about["created_at"] is None or about["created_at"] < before
+        }
 
-    def cleanup(self, older_than: timedelta = timedelta(days=14)) -> int:
-        """Remove versions older than that and not pinned; returns the bytes given back."""
+    def cleanup(self, older_than: timedelta = timedelta(days=14), *, dry_run: bool = False) -> int:
+        """Remove versions older than that and not pinned; returns the bytes given back.
+
+        Args:
+            older_than: an age; the newest version always stays.
+            dry_run: only say how many bytes there are to give back.
+        """
         removed = 0
         for name in self.names():
-            removed += self._commit(name, partial(self._cleanup, name, older_than))
+            removed += self._commit(name, partial(self._cleanup, name, older_than, dry_run))
         return removed
 
-    def _cleanup(self, name: str, older_than: timedelta) -> int:
-        stats = self.dataset(name).cleanup_old_versions(
+    def _cleanup(self, name: str, older_than: timedelta, dry_run: bool) -> int:
+        dataset = self.dataset(name)
+        if dry_run:
+            found = dataset.explain_cleanup_old_versions(
+                older_than=older_than, error_if_tagged_old_versions=False
+            )
+            return int(found.stats.bytes_removed)
+        stats = dataset.cleanup_old_versions(
             older_than=older_than, error_if_tagged_old_versions=False
         )
         return int(stats.bytes_removed)
 
+    def stray_files(self, name: str, *, remove: bool = False) -> int:
+        """Return how many files of a table no version names; those of the last week are left.
+
+        A writer that was killed leaves them behind.
+        """
+        dataset = self.dataset(name)
+        age = timedelta(days=36_500)  # older than any version, so that none goes
+        found = dataset.explain_cleanup_old_versions(
+            older_than=age, error_if_tagged_old_versions=False
+        )
+        n = int(found.stats.data_files_removed + found.stats.deletion_files_removed)
+        if n and remove:
+            dataset.cleanup_old_versions(older_than=age, error_if_tagged_old_versions=False)
+        return n
+
     def describe(self) -> list[dict[str, Any]]:
-        """Return one row a table: rows, fragments, version, bytes on disk (local only)."""
+        """Return one row a table: rows, fragments, deleted rows, version, versions, bytes.
+
+        `kept` counts versions that commits and frozen slices pin; `now` is what the newest
+        version needs of the `bytes` on disk (both null on object stores).
+        """
         rows = []
         for name in self.names():
             dataset = self.dataset(name)
+            fragments = dataset.get_fragments()
+            stored = sum(f.physical_rows for f in fragments)
+            files = (file.file_size_bytes or 0 for f in fragments for file in f.data_files())
+            count = dataset.count_rows()
             rows.append(
                 {
                     "table": name,
-                    "rows": dataset.count_rows(),
-                    "fragments": len(dataset.fragment_ids()),
+                    "rows": count,
+                    "fragments": len(fragments),
+                    "deleted": stored - count,
                     "version": int(dataset.version),
+                    "versions": len(dataset.versions()),
+                    "kept": len(set(self.pins(name).values())),
                     "bytes": folder_bytes(self._uri(name)) if self.is_local else None,
+                    "now": sum(files) if self.is_local else None,
                 }
             )
         return rows
