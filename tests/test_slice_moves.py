@@ -156,6 +156,19 @@ def test_two_slices_differ_by_definition(db: Database) -> None:
 # --- states --------------------------------------------------------------------------------------
 
 
+def test_a_slice_of_a_model_that_a_commit_alone_keeps_is_broken(db: Database) -> None:
+    ids = db.query().ids()
+    add_predictions(db.store, "m", ids, ["cat"] * 12)
+    db.slices.add("of_model", "m.prediction = 'cat'")
+    frozen = db.slices.freeze("of_model")
+    assert sorted(frozen.tables) == ["predictions__m", "samples"]
+    db.commit("with m", tag="with_m")
+    db.store.restore("predictions__m", None)  # what `model drop` does to a table that is kept
+    ((_, state, count),) = db.slices.states()
+    assert (state.kind, count) == ("broken", 12) and "The model 'm' has no rows" in state.note
+    assert db.query("m.prediction = 'cat'", at="with_m").count() == 12
+
+
 def test_stale_and_broken_slices_are_marked(db: Database) -> None:
     add_predictions(db.store, "m", db.query().ids(), ["cat"] * 12)
     db.slices.add("kept", "label = 'cat'")

@@ -9,6 +9,7 @@ from typing import Any
 from slicedb.query.parse import Node
 from slicedb.query.scope import Bound, Pool, Search, Term
 from slicedb.query.words import WINDOWED
+from slicedb.schema import EMBEDDINGS, PREDICTIONS
 
 _RANKED = ("similarity", "search")
 """Kinds of terms whose best k can be found without the others."""
@@ -33,6 +34,12 @@ class Reads:
     models: dict[str, frozenset[str]]
     """Model to columns of its predictions."""
     embeddings: frozenset[str]
+
+    @property
+    def tables(self) -> frozenset[str]:
+        """Tables beside samples that are read."""
+        models = {PREDICTIONS + name for name in self.models}
+        return frozenset(models | {EMBEDDINGS + name for name in self.embeddings})
 
 
 @dataclass(frozen=True)

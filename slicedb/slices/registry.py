@@ -196,8 +196,8 @@ class Slices:
         today.
         """
         s = self.get(name)
-        versions = self._table.data_versions()
         found = self._ask(s.text)
+        versions = self._table.data_versions(found)
         members = found.keys(), found.ids()
         fresh = replace(s, token=uuid4().hex[:8], version=self._table.next_version(s.name))
         self._table.pin(fresh, versions)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from slicedb.errors import SliceDBError
+from slicedb.schema import EMBEDDINGS
 from slicedb.slices.slice import Slice, State
 from slicedb.slices.table import SliceTable
 
@@ -18,6 +21,9 @@ def state_of(table: SliceTable, s: Slice) -> tuple[State, int | None]:
     kept = s.count() if s.kind == "frozen" else None
     try:
         answer = table.ask(s.text)
+        empty = _empty(table, answer)
+        if empty:
+            return State("broken", empty), kept
         if kept is None:
             return State("live"), int(answer.count())
         now = answer.keys()
@@ -29,3 +35,13 @@ def state_of(table: SliceTable, s: Slice) -> tuple[State, int | None]:
     if come or gone:
         return State("stale", f"its query now finds +{come:,} -{gone:,}"), kept
     return State("frozen"), kept
+
+
+def _empty(table: SliceTable, answer: Any) -> str:
+    """Say which model or embedding that the answer reads has no rows, "" where none is empty."""
+    reads = answer.plan().reads if hasattr(answer, "plan") else None
+    for name in sorted(reads.tables) if reads is not None else ():
+        if table.store.has(name) and not table.store.count(name):
+            kind = "embedding" if name.startswith(EMBEDDINGS) else "model"
+            return f"The {kind} '{name.partition('__')[2]}' has no rows: dropped or replaced."
+    return ""

@@ -89,13 +89,15 @@ class SliceTable:
             if self.store.has(table):
                 self.store.unpin(table, slice_tag(s.name, s.version, s.token))
 
-    def data_versions(self) -> dict[str, int]:
-        """Return the versions of the tables that membership can depend on."""
+    def data_versions(self, found: Any) -> dict[str, int]:
+        """Return the versions of samples and images, and of the tables an answer depends on."""
         kinds = (schema.EMBEDDINGS, schema.PREDICTIONS)
+        reads = found.plan().reads if hasattr(found, "plan") else None
         return {
             name: version
             for name, version in self.store.versions().items()
-            if name in (schema.SAMPLES, schema.IMAGES) or name.startswith(kinds)
+            if name in (schema.SAMPLES, schema.IMAGES)
+            or (name.startswith(kinds) and (reads is None or name in reads.tables))
         }
 
     def members(self, s: Slice, present: bool = True) -> Members:
