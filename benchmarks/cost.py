@@ -4,9 +4,10 @@
 
 Scores are calibrated and drawn from known laws, so that the cost of every threshold is known to
 five digits. Per law and costs: the mean and the 95th percentile of what the chosen threshold costs
-above the Bayes cost, and the mean for the decisions of least expected cost after temperature
-scaling (rule); the optimism of the curve's minimum, the bias of the held-out cost, the coverage of
-its interval (with the choice's own error left out, in brackets) and of the threshold's.
+above the Bayes cost, the mean for the smoothed threshold (steady) and for the decisions of least
+expected cost after temperature scaling (rule); the optimism of the curve's minimum, the bias of the
+held-out cost, the coverage of its interval (with the choice's own error left out, in brackets) and
+of the threshold's.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ GRID = 200_000
 
 def thresholds(n: int, runs: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
-    head = "law      fp:fn   Bayes   excess %  (95th)  rule %  optimism %  bias %"
+    head = "law      fp:fn   Bayes   excess %  (95th) steady %  rule %  optimism %  bias %"
     head += "   covers  (plain)  threshold"
     print(f"n = {n:,}, {runs} runs\n{head}")
     for name, law in LAWS.items():
@@ -51,12 +52,15 @@ def thresholds(n: int, runs: int, seed: int) -> None:
                 found = best_threshold(p, yes, no)
                 real = _at(q, below + above, found.value)
                 _, low, high = mean_cost(cross_fit(p, yes, no).cost)
-                logits = np.stack([np.zeros(n), np.log(p / (1 - p))], axis=1)
+                inside = np.clip(p, 1e-12, 1 - 1e-12)
+                logits = np.stack([np.zeros(n), np.log(inside / (1 - inside))], axis=1)
                 scale = fit_temperature(logits, sick).value
                 rule = 1 / (1 + (fn / fp) ** scale)  # logit(p) / scale = log(fp / fn)
+                steady = found.value if np.isnan(found.steady) else found.steady
                 rows.append(
                     (
                         real / bayes - 1,
+                        _at(q, below + above, steady) / bayes - 1,
                         _at(q, below + above, rule) / bayes - 1,
                         1 - found.cost / real,
                         found.cost_held_out / real - 1,
@@ -69,9 +73,9 @@ def thresholds(n: int, runs: int, seed: int) -> None:
             mean = x.mean(axis=0)
             print(
                 f"{name:8} {fp:g}:{fn:<4g} {bayes:7.4f} {100 * mean[0]:9.2f} "
-                f"{100 * np.quantile(x[:, 0], 0.95):8.2f} {100 * mean[1]:7.2f} "
-                f"{100 * mean[2]:11.2f} {100 * mean[3]:7.2f} "
-                f"{mean[4]:8.3f} {mean[5]:8.3f} {mean[6]:9.3f}",
+                f"{100 * np.quantile(x[:, 0], 0.95):8.2f} {100 * mean[1]:8.2f} "
+                f"{100 * mean[2]:7.2f} {100 * mean[3]:11.2f} {100 * mean[4]:7.2f} "
+                f"{mean[5]:8.3f} {mean[6]:8.3f} {mean[7]:9.3f}",
                 flush=True,
             )
 

@@ -24,6 +24,7 @@ from slicedb.curate import (
     expected_cost,
     risk_coverage,
     sweep,
+    thresholds,
 )
 from slicedb.curate.thresholds import fold_of, mean_cost, readable
 from slicedb.errors import (
@@ -228,6 +229,35 @@ def test_threshold_costs_within_1_percent_of_bayes_at_5000() -> None:
     excess, inside, found_it = simulate(5000, 1.0, 5.0, 60, seed=5)
     assert 0 <= excess < 0.01
     assert inside >= 0.88 and found_it >= 0.88  # the slow test holds the level
+
+
+def test_the_smoothed_threshold_costs_less_than_the_exact_optimum() -> None:
+    """Uniform calibrated scores: the cost of t is (1 - t)^2 / 2 + 5 t^2 / 2, least at 1 / 6."""
+    rng, costs = np.random.default_rng(8), []
+    for _ in range(60):
+        p = rng.random(5000)
+        sick = rng.random(5000) < p
+        found = best_threshold(p, ~sick * 1.0, sick * 5.0)
+        costs.append([(1 - t) ** 2 / 2 + 5 * t**2 / 2 for t in (found.value, found.steady)])
+    excess = np.mean(costs, axis=0) / (5 / 12) - 1
+    assert excess[1] < 0.5 * excess[0] and excess[1] < 0.003
+    assert np.isnan(best_threshold([0.1, 0.2, 0.3], [1, 0, 1], [0, 1, 0]).steady)
+
+
+def test_the_error_of_the_choice_follows_from_brownian_motion() -> None:
+    """W(t) - t^2 on a grid: the mean of W at its argmax is 4 E[Z^2], E|Z| and E[Z^2] as stated."""
+    rng, dt, half = np.random.default_rng(9), 0.004, 625
+    t = np.arange(-half, half + 1) * dt
+    steps = rng.normal(0, dt**0.5, (6000, 2 * half))
+    right = np.cumsum(steps[:, :half], axis=1)
+    left = np.cumsum(steps[:, half:], axis=1)[:, ::-1]
+    w = np.hstack([left, np.zeros((6000, 1)), right])
+    at = np.argmax(w - t**2, axis=1)
+    distance, square = np.abs(t[at]).mean(), (t[at] ** 2).mean()
+    assert distance == pytest.approx(thresholds._MEAN_DISTANCE, rel=0.05)
+    assert square == pytest.approx(thresholds._MEAN_SQUARE, rel=0.08)
+    assert w[np.arange(6000), at].mean() == pytest.approx(4 * thresholds._MEAN_SQUARE, rel=0.06)
+    assert pytest.approx(0.609, abs=0.001) == thresholds._CHOICE
 
 
 @pytest.mark.slow

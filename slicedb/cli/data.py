@@ -74,20 +74,30 @@ def ingest(source: str, db: str | None, **options: Any) -> None:
 @click.argument("folder", metavar="FOLDER")
 @db_option
 @click.option("--split", metavar="NAME", help="Split of every composition.")
-def compose(folder: str, db: str | None, split: str | None) -> None:
+@click.option("--labels", metavar="A,B,C|FILE", help="Names of class folders that are numbers.")
+@click.option(
+    "--extra", "extras", multiple=True, metavar="NAME", help="Only with these; or 'none'."
+)
+@click.option("--background", "backgrounds", multiple=True, metavar="NAME", help="Only on these.")
+def compose(folder: str, db: str | None, labels: str | None, **options: Any) -> None:
     """Compose test pictures: every foreground x background x extra of a template folder.
 
     Each is a sample whose columns `foreground`, `background` and `extra` say what it is made of.
 
     \b
-    Example:
+    Examples:
       slicedb compose templates/ --split behaviour
+      slicedb compose templates/ --labels classes.txt --extra none --extra fork
     """
+    from slicedb.cli.models import names_of
+
     if not Path(folder).is_dir():
         from slicedb.errors import SourceError
 
         raise SourceError(f"No folder '{folder}'.", "check the path; nothing was made.")
-    click.echo(str(open_db(db, create=True).compose(folder, split=split)))
+    chosen = {name: value or None for name, value in options.items()}
+    database = open_db(db, create=True)
+    click.echo(str(database.compose(folder, labels=names_of(labels), **chosen)))
 
 
 @click.command()
