@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from slicedb.models.model import TorchModel
-from slicedb.models.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Interpolation
+from slicedb.models.preprocessing import IMAGENET_MEAN, IMAGENET_STD
+from slicedb.models.resizing import Interpolation
 
 
 class TorchRegressor(TorchModel):
