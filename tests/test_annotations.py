@@ -10,11 +10,17 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 import slicedb
 from slicedb.database import Database
 from slicedb.errors import IngestError, SourceError
+from slicedb.export import voc as voc_writer
+from slicedb.export import yolo as yolo_writer
+from slicedb.ingest import voc as voc_reader
+from slicedb.ingest import yolo as yolo_reader
 
 W, H = 40, 20
 
@@ -115,6 +121,13 @@ def test_a_second_ingest_sees_what_was_annotated_anew(voc: Path, tmp_path: Path)
     third = db.ingest(voc)
     assert (third.added, third.changed, third.unchanged) == (0, 1, 4)
     assert boxes(db)["VOC2007/JPEGImages/c.png"] == [("cat", [0, 0, 4, 4])]
+
+
+def test_images_elsewhere_are_counted(voc: Path, tmp_path: Path) -> None:
+    picture(voc / "VOC2007" / "SegmentationClass" / "a.png")
+    report = slicedb.open(tmp_path / "data.slicedb").ingest(voc)
+    assert "Passed over: 1 images elsewhere in the folder." in str(report)
+    assert report.added == 5
 
 
 def test_an_annotation_that_is_gone_leaves_null(voc: Path, tmp_path: Path) -> None:
@@ -371,6 +384,31 @@ def test_yolo_names_may_be_a_list_of_lines_or_broken(yolo: Path, tmp_path: Path)
 
 
 # --- and back -------------------------------------------------------------------------------------
+
+
+pixels = st.floats(-10, 4000, width=32)
+lengths = st.floats(0, 4000, width=32)
+words = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), min_size=1)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    name=words.filter(lambda w: w.strip() == w),
+    corner=st.tuples(pixels, pixels, lengths, lengths),
+    value=st.one_of(st.integers(-9, 9), st.sampled_from(["Left", "Rear view", "0.25", "007"])),
+)
+def test_a_box_written_and_read_is_the_same(name: str, corner: Any, value: Any) -> None:
+    said = json.dumps({"pose": value})
+    found = {"label": name, "bbox": list(corner), "attributes": said}
+    row = {"width": 4000, "height": 3000, "objects": [found]}
+    text = ElementTree.tostring(voc_writer._annotation("x.jpg", row))
+    [again], _ = voc_reader._boxes(ElementTree.fromstring(text))
+    assert again["label"] == name
+    assert again["bbox"] == pytest.approx(corner, abs=1e-6)
+    assert json.loads(again["attributes"])["pose"] in (value, float("0.25"))
+    line = yolo_writer._line(found, row, {})
+    back = yolo_reader._box(line.split(), {0: name}, (4000, 3000))
+    assert back["label"] == name and back["bbox"] == pytest.approx(corner, abs=1e-3)
 
 
 @pytest.mark.parametrize("form", ["coco", "voc", "yolo"])

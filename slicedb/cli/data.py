@@ -50,6 +50,10 @@ def ingest(source: str, db: str | None, **options: Any) -> None:
     Every image is decoded in full; broken ones are quarantined with their reason and stay
     queryable by `status`. Run it again to pick up changes, or to go on after an interruption.
 
+    Boxes are recognised: Pascal VOC (Annotations/ beside JPEGImages/, ImageSets/Main for splits),
+    COCO (instances and captions JSON) and YOLO (data.yaml). A broken annotation file is named with
+    its line and nothing is written; an image that is missing is quarantined.
+
     \b
     Examples:
       slicedb ingest photos/

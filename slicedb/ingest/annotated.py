@@ -142,8 +142,21 @@ class Annotated:
             total=table.num_rows,
             wins=frozenset(f.name for f in fields),
             by_place=self.where.is_dir(),
+            skipped=self._elsewhere(),
             notes=[*self._summary(), *self.notes],
         )
+
+    def _elsewhere(self) -> dict[str, int]:
+        """Count the images of the folder that no annotation and no list speaks of."""
+        if not self.where.is_dir():
+            return {}
+        places = (
+            (folder.relative_to(self.where) / name).as_posix()
+            for folder in folders_below(self.where)
+            for name in images_in(folder).values()
+        )
+        n = sum(place not in self._seen for place in places)
+        return {"images elsewhere in the folder": n} if n else {}
 
     def _summary(self) -> Iterator[str]:
         count = self.labels.total()

@@ -14,6 +14,7 @@ from slicedb.errors import BindError, did_you_mean
 from slicedb.query import boxes
 from slicedb.query.catalog import literal, quote
 from slicedb.query.parse import Node
+from slicedb.query.relations import hot_name
 from slicedb.query.scope import Count, Matching, Part, Relation
 from slicedb.query.words import BY_NAME
 
@@ -100,7 +101,7 @@ def _count(call: Call) -> list[Part]:
         found.boxes.inner = ["~at"]
         sql = (head, *found.source, f" WHERE true{raw} GROUP BY ALL")
     rules = "".join(f" {m.model} {m.iou:g}" for m, _ in found.boxes.matched.values())
-    key = f"{hot(found.boxes)} {raw}{rules}"
+    key = f"{hot_name(found.boxes)} {raw}{rules}"
     return [_beside(anchor, key, (found.boxes, *found.known), sql)]
 
 
@@ -125,7 +126,7 @@ def _written(call: Call, part: Part) -> Part:
 
 
 def _subquery(call: Call, anchor: Relation, found: _Condition) -> list[Part]:
-    known = [_beside(anchor, f"{hot(r)} ", (r,), ()) for r in (found.boxes, *found.known)]
+    known = [_beside(anchor, f"{hot_name(r)} ", (r,), ()) for r in (found.boxes, *found.known)]
     there = " AND ".join(f"{column} IS NOT NULL" for column in known)
     anchor.columns.add("key")
     call.binder.bound.relations.append(found.boxes)
@@ -327,7 +328,7 @@ def _overlap(call: Call) -> str:
     on = 'a."~at" = b."~at"'
     if call.flag("same_label", True):
         on += " AND a.label = b.label"
-    if hot(sides[0]) == hot(sides[1]):
+    if hot_name(sides[0]) == hot_name(sides[1]):
         on += ' AND a."index" < b."index"'
     where = "true"
     if "label" in call.named:
@@ -350,14 +351,8 @@ def _overlap(call: Call) -> str:
         other,
         f" AS b ON {on} WHERE {where}) WHERE i > 0 GROUP BY ALL",
     )
-    key = f"iou {hot(one)} {hot(other)} {on} {where}"
+    key = f"iou {hot_name(one)} {hot_name(other)} {on} {where}"
     return _beside(anchor, key, (one, other), sql, "DOUBLE")
-
-
-def hot(relation: Relation) -> str:
-    """Return the name of the table a relation is made of."""
-    assert relation.table is not None
-    return f"{relation.table.name}@{relation.table.version}"
 
 
 def _side(call: Call, value: Node) -> Relation:
