@@ -231,8 +231,9 @@ def detections_schema() -> pa.Schema:
     """Return the schema of a detector's predictions table.
 
     `tp`, `fp` and `fn` count boxes after matching with the ground truth, `iou` is the mean overlap
-    of the matched ones (null when none is); they, and `loss`, are null where the sample's
-    `objects` are. `truth` is a digest of the ground truth that they speak of.
+    of the matched ones (null when none is), and `correct` says that nothing is missed and nothing
+    too many; they, and `loss`, are null where the sample's `objects` are. `truth` is a digest of
+    the ground truth that they speak of.
     """
     return pa.schema(
         [
@@ -244,6 +245,7 @@ def detections_schema() -> pa.Schema:
             pa.field("fn", pa.int64()),
             pa.field("iou", pa.float32()),
             pa.field("loss", pa.float32()),
+            pa.field("correct", pa.bool_()),
             pa.field("truth", pa.int64()),
             pa.field("content", pa.int64()),
             pa.field("fingerprint", pa.int64()),

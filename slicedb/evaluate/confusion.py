@@ -11,11 +11,17 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from slicedb import stats
-from slicedb.evaluate.judged import Keys, load, universe
+from slicedb.errors import CheckError
+from slicedb.evaluate.judged import Judged, Keys, load, universe
+from slicedb.metrics import boxes
 from slicedb.store import Store
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+NOTHING = "(nothing)"
+"""The last class of a detector's confusion: boxes where nothing is, and what was missed."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +34,8 @@ class Confusion:
     """int64 (c, c): [i, j] counts the samples of class i that are predicted as class j."""
     left_out: int
     """Members without a label or without a prediction."""
+    unit: str = "samples"
+    """What is counted; `boxes` of a detector."""
 
     @property
     def n(self) -> int:
@@ -52,7 +60,16 @@ class Confusion:
         return [(self.classes[i], self.classes[j], int(off[i, j])) for i, j in zip(rows, columns)]
 
     def query(self, label: str, prediction: str) -> str:
-        """Return the query text of the samples in one cell."""
+        """Return the query text of the samples in one cell.
+
+        Raises:
+            CheckError: the cells count boxes.
+        """
+        if self.unit != "samples":
+            raise CheckError(
+                "The cells count boxes, not samples.",
+                f"ask for {self.model}.fp > 0, {self.model}.fn > 0 and the like.",
+            )
         quoted = [name.replace("'", "''") for name in (label, prediction)]
         return f"label = '{quoted[0]}' AND {self.model}.prediction = '{quoted[1]}'"
 
@@ -94,7 +111,8 @@ class Confusion:
             )
             for row in [head, *lines]
         )
-        return f"{text}\n{self.n:,} samples, {self.left_out:,} left out"
+        left = f"{self.left_out:,}{'' if self.unit == 'samples' else ' samples'} left out"
+        return f"{text}\n{self.n:,} {self.unit}, {left}"
 
     def _repr_html_(self) -> str:
         head = "".join(f"<th>{html.escape(name)}</th>" for name in ("", *self.classes))
@@ -106,7 +124,7 @@ class Confusion:
 
 
 def confusion(store: Store, model: str, keys: Keys) -> Confusion:
-    """Count labels against predictions over a slice.
+    """Count labels against predictions over a slice; of a detector, boxes against boxes.
 
     Args:
         store: where labels and predictions are.
@@ -115,8 +133,16 @@ def confusion(store: Store, model: str, keys: Keys) -> Confusion:
 
     Raises:
         UnknownModelError: the model has no predictions.
+        CheckError: it predicts numbers, or several labels a sample.
     """
     judged, every = load(store, model), universe(store)
+    if judged.outcomes.task == "detection":
+        return _of_boxes(judged, every.rows(np.asarray(keys, np.int64)), len(np.unique(keys)))
+    if judged.outcomes.task != "classification":
+        raise CheckError(
+            f"{model} does {judged.outcomes.task}: a sample has no one predicted class.",
+            "confusion is for classifiers and detectors.",
+        )
     asked = np.asarray(keys, np.int64)
     rows = every.places.find(asked)
     chosen = np.zeros(len(every.keys) + 1, bool)
@@ -129,6 +155,28 @@ def confusion(store: Store, model: str, keys: Keys) -> Confusion:
     counts = np.bincount(judged.codes.take(rows), minlength=c * c + 1)[:-1]
     left_out = distinct + unknown - int(counts.sum())
     return Confusion(model, judged.outcomes.classes, counts.reshape(c, c), left_out)
+
+
+def _of_boxes(judged: Judged, rows: Keys, asked: int) -> Confusion:
+    """Return boxes against boxes, matched whatever their labels, at an IoU of 0.5.
+
+    The last row counts boxes where nothing is, the last column what was missed; boxes below the
+    model's confidence and crowds are left aside.
+    """
+    members = judged.members([rows])
+    seen = judged.outcomes.take(members.positions[0])
+    sure = np.flatnonzero(seen.found.score >= seen.confidence)
+    found = boxes.rows_of(seen.found, sure)
+    matched = boxes.match(boxes.overlaps(found, seen.truth, same_label=False), found, seen.truth)
+    crowd = seen.truth.crowd if seen.truth.crowd is not None else np.zeros(len(seen.truth), bool)
+    c = len(seen.classes) + 1
+    hit = matched.truth >= 0
+    label = np.where(hit, np.append(seen.truth.label, c - 1)[matched.truth], c - 1)
+    codes = (label * c + found.label)[~matched.ignored]
+    missed = seen.truth.label[(matched.found < 0) & ~crowd] * c + c - 1
+    counts = np.bincount(np.concatenate([codes, missed]), minlength=c * c)
+    names = (*seen.classes, NOTHING)
+    return Confusion(judged.model, names, counts.reshape(c, c), asked - seen.n, "boxes")
 
 
 def _share(value: float) -> str:

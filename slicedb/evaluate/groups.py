@@ -11,7 +11,7 @@ import numpy.typing as npt
 from slicedb import schema
 from slicedb.errors import CheckError, did_you_mean
 from slicedb.evaluate.judged import Keys, cached, universe
-from slicedb.metrics import Metric, Outcomes
+from slicedb.metrics import Metric
 from slicedb.store import Store
 
 Floats = npt.NDArray[np.float64]
@@ -52,7 +52,7 @@ def _read(store: Store, column: str) -> Keys:
 
 
 def resampled(
-    metric: Metric, outcomes: Outcomes, groups: npt.ArrayLike | None = None
+    metric: Metric, outcomes: Any, groups: npt.ArrayLike | None = None
 ) -> tuple[Callable[[Floats], Floats], int]:
     """Return a metric as a function of weights, and the number of weights.
 
@@ -67,11 +67,14 @@ def resampled(
     n = outcomes.n
     code = np.arange(n) if groups is None else np.unique(groups, return_inverse=True)[1]
     size = int(code.max()) + 1 if n else 0
+    if metric.weighted is not None:
+        weighted = metric.weighted(outcomes)
+        return lambda weights: weighted(np.asarray(weights)[:, code]), size
     kinds = {"ranked": _ranked, "moments": _moments, "codes": _counts}
     return kinds[metric.state.kind](metric, outcomes, code, size), size
 
 
-def _ranked(metric: Metric, outcomes: Outcomes, code: Keys, size: int) -> Any:
+def _ranked(metric: Metric, outcomes: Any, code: Keys, size: int) -> Any:
     def values(weights: Floats) -> Floats:
         picked = (np.repeat(np.arange(outcomes.n), w.astype(int)) for w in weights[:, code])
         found = [metric.compute(metric.name, outcomes.take(rows)).value[0] for rows in picked]
@@ -80,7 +83,7 @@ def _ranked(metric: Metric, outcomes: Outcomes, code: Keys, size: int) -> Any:
     return values
 
 
-def _moments(metric: Metric, outcomes: Outcomes, code: Keys, size: int) -> Any:
+def _moments(metric: Metric, outcomes: Any, code: Keys, size: int) -> Any:
     sums = _by_group(code, size) @ metric.state.rows(outcomes)  # (g, n) @ (n, d) -> (g, d)
 
     def values(weights: Floats) -> Floats:
@@ -89,7 +92,7 @@ def _moments(metric: Metric, outcomes: Outcomes, code: Keys, size: int) -> Any:
     return values
 
 
-def _counts(metric: Metric, outcomes: Outcomes, code: Keys, size: int) -> Any:
+def _counts(metric: Metric, outcomes: Any, code: Keys, size: int) -> Any:
     from scipy import sparse
 
     c = len(outcomes.classes)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,7 +17,9 @@ import pyarrow.compute as pc
 from slicedb import schema
 from slicedb.errors import UnknownModelError, did_you_mean
 from slicedb.evaluate.places import Places
-from slicedb.metrics import Membership, Outcomes
+from slicedb.metrics import Detections, LabelSets, Membership, Numbers, Outcomes
+from slicedb.predictions.about import About
+from slicedb.predictions.tasks import TASKS, label_sets, number_of, text_of
 from slicedb.store import Store
 
 Keys = npt.NDArray[np.int64]
@@ -55,11 +56,12 @@ class Universe:
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """What one model said about the samples that have a label, by ascending key."""
+    """What one model said about the samples whose truth is known, by ascending key."""
 
     model: str
-    outcomes: Outcomes
-    """One row a sample that has both a label and a prediction."""
+    outcomes: Any
+    """One row a sample that has both: `Outcomes` of a classifier, `Detections`, `Numbers` or
+    `LabelSets`, as `outcomes.task` says."""
     keys: Keys
     """int64 (n,), ascending: the samples of `outcomes`."""
     row_of: Keys
@@ -74,7 +76,10 @@ class Judged:
 
     @cached_property
     def codes(self) -> npt.NDArray[np.int32]:
-        """int32 (universe + 1,): label x classes + prediction, the last code where not judged."""
+        """Of a classifier, int32 (universe + 1,): label x classes + prediction.
+
+        The last code stands where it is not judged.
+        """
         c = len(self.outcomes.classes)
         codes = np.append(self.outcomes.label * c + self.outcomes.prediction, c * c)
         found: npt.NDArray[np.int32] = codes[np.append(self.row_of, -1)].astype(np.int32)
@@ -138,41 +143,92 @@ def _read_universe(store: Store) -> Universe:
 
 
 def _read_judged(store: Store, model: str, name: str) -> Judged:
-    every = universe(store)
+    about = About.read(store, model)
+    wanted, read = _READERS[about.task]
     there = set(store.schema(name).names)
-    wanted = [c for c in ("key", "prediction", "confidence", "probabilities") if c in there]
-    table = store.table(name, wanted)
-    if table["prediction"].null_count:
-        table = table.filter(pc.is_valid(table["prediction"]))
+    table = store.table(name, ["key", *(c for c in wanted if c in there)])
+    if table[wanted[0]].null_count:
+        table = table.filter(pc.is_valid(table[wanted[0]]))
     keys, order = _ascending(table["key"].to_numpy())
-    row_of, rows = _line_up(every, keys)
-    order = order[rows]
+    truth = None if about.task == "classification" else _truth(store, about)
+    every = universe(store)
+    known = every.code >= 0 if truth is None else np.asarray(pc.is_valid(truth))
+    row_of, rows = _line_up(every, keys, known)
+    said = table if truth is None else table.take(pa.array(order[rows]))
+    outcomes = read(said, order[rows], every, np.flatnonzero(row_of >= 0), truth, about)
+    return Judged(model, outcomes, keys[rows], row_of, about.fingerprint)
+
+
+def _truth(store: Store, about: About) -> pa.Array:
+    """Return the ground truth of a task that is not in `label`, by ascending key."""
+    column = TASKS[about.task].truth(about)
+
+    def read() -> pa.Array:
+        table = store.table(schema.SAMPLES, ["key", column])
+        _, order = _ascending(table["key"].to_numpy())
+        values = text_of(table[column]).take(pa.array(order))
+        return number_of(values) if about.task == "regression" else values
+
+    return cached(store, (schema.SAMPLES,), f"truth {about.task} {column}", read)
+
+
+def _class(
+    table: pa.Table, order: Keys, every: Universe, rows: Keys, truth: Any, about: About
+) -> Outcomes:
     names, predicted = _codes(table["prediction"])
-    about = store.metadata(name)
-    classes = tuple(json.loads(about.get("slicedb:classes") or "[]")) or names
-    label, prediction = every.code[row_of >= 0], predicted[order]
+    classes = about.classes or names
+    label, prediction = every.code[rows], predicted[order]
     used = {every.labels[c] for c in np.unique(label)} | {names[c] for c in np.unique(prediction)}
     classes += tuple(sorted(used - set(classes)))
-    outcomes = Outcomes(
+    return Outcomes(
         classes,
         _recode(every.labels, classes)[label],
         _recode(names, classes)[prediction],
         _column(table, "confidence", order),
         _matrix(table, order),
     )
-    fingerprint = about.get("slicedb:fingerprint", "")
-    return Judged(model, outcomes, keys[rows], row_of, fingerprint)
 
 
-def _line_up(every: Universe, keys: Keys) -> tuple[Keys, Keys]:
-    """Return (row_of over the universe, rows of `keys` that have a label), both ascending."""
+def _boxes(
+    table: pa.Table, order: Keys, every: Universe, rows: Keys, truth: pa.Array, about: About
+) -> Detections:
+    found, there = text_of(table["objects"]), truth.take(pa.array(rows))
+    return Detections.of(found, there, about.classes, about.confidence)
+
+
+def _number(
+    table: pa.Table, order: Keys, every: Universe, rows: Keys, truth: pa.Array, about: About
+) -> Numbers:
+    target = truth.take(pa.array(rows)).to_numpy(zero_copy_only=False)
+    return Numbers(np.asarray(target, float), np.asarray(table["value"].to_numpy(), float))
+
+
+def _labels(
+    table: pa.Table, order: Keys, every: Universe, rows: Keys, truth: pa.Array, about: About
+) -> LabelSets:
+    p = _matrix(table, np.arange(len(table)))
+    return label_sets(text_of(table["labels"]), truth.take(pa.array(rows)), about.classes, p)
+
+
+_READERS: dict[str, tuple[tuple[str, ...], Callable[..., Any]]] = {
+    "classification": (("prediction", "confidence", "probabilities"), _class),
+    "detection": (("objects",), _boxes),
+    "regression": (("value",), _number),
+    "multilabel": (("labels", "probabilities"), _labels),
+}
+"""Columns that are read of each task, without the first of which a row says nothing, and what
+makes outcomes of them."""
+
+
+def _line_up(every: Universe, keys: Keys, known: npt.NDArray[np.bool_]) -> tuple[Keys, Keys]:
+    """Return (row_of over the universe, rows of `keys` whose truth is known), both ascending."""
     if len(keys) == len(every.keys) and np.array_equal(keys, every.keys):
         at = np.arange(len(keys))  # the usual case: everything is predicted
     else:
         at = np.searchsorted(keys, every.keys)
         at[at == len(keys)] = 0
         at = np.where(keys[at] == every.keys, at, -1) if len(keys) else np.full_like(at, -1)
-    judged = (at >= 0) & (every.code >= 0)
+    judged = (at >= 0) & known
     row_of = np.where(judged, np.cumsum(judged) - 1, -1)
     return row_of, at[judged]
 

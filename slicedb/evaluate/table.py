@@ -15,7 +15,7 @@ from slicedb import metrics as m
 from slicedb import stats
 from slicedb.evaluate.groups import groups_of, resampled
 from slicedb.evaluate.judged import Judged, Keys, load, universe
-from slicedb.metrics import Estimate, Membership, Metric
+from slicedb.metrics import Estimate, Membership, Metric, ratios
 from slicedb.store import Store
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def evaluate(
     models: str | Sequence[str],
     members: Mapping[str, Keys],
     *,
-    metrics: Sequence[str] = ("accuracy",),
+    metrics: Sequence[str] | None = None,
     per_class: bool = False,
     confidence: float = 0.95,
     group: str | None = None,
@@ -130,7 +130,8 @@ def evaluate(
         store: where labels and predictions are.
         models: names of models with predictions.
         members: slice -> int64 keys; a sample counts once, however often it is named.
-        metrics: names, see `slicedb.metrics`.
+        metrics: names, see `slicedb.metrics`; None is accuracy for classifiers, mAP for
+            detectors, the mean absolute error for numbers, F1 for sets of labels.
         per_class: add a row a class for metrics that are defined for one class.
         confidence: of the two-sided intervals (Wilson for shares).
         group: a column of samples whose groups are independent where samples are not (the video
@@ -146,7 +147,7 @@ def evaluate(
         CheckError: there is no such metric.
     """
     names = [models] if isinstance(models, str) else list(models)
-    wanted = [m.find(name) for name in metrics]
+    asked = None if metrics is None else [m.find(name) for name in metrics]
     every = universe(store)
     rows = [every.rows(np.asarray(keys, np.int64)) for keys in members.values()]
     sizes = np.array([len(np.unique(k)) if len(r) != len(k) else len(k)
@@ -159,6 +160,9 @@ def evaluate(
     for i, j in enumerate(judged):  # models that saw the same samples share the matrix
         if i == 0 or not np.array_equal(j.row_of, judged[i - 1].row_of):
             belongs = j.members(rows)
+        task = j.outcomes.task
+        wanted = [m.find(m.primary(task))] if asked is None else asked
+        wanted = [m.suit(metric, task) for metric in wanted]
         blocks.append(_one_model(j, belongs, sizes, wanted, per_class, confidence, how))
     table = _order(pa.concat_tables(blocks), list(members), names) if blocks else None
     return Evaluation(table if table is not None else _SCHEMA.empty_table(), confidence)
@@ -174,7 +178,7 @@ def estimates(judged: Judged, members: Membership, wanted: Sequence[Metric]) -> 
     outcomes = judged.outcomes
     width = len(outcomes.classes) ** 2
     for metric in wanted:
-        if not set(metric.needs) <= outcomes.columns:
+        if m.missing(metric, outcomes):
             nan = np.full(len(members), np.nan)
             found[metric.name] = Estimate(nan, np.zeros(len(members)), nan)
         elif metric.state.kind == "ranked":
@@ -208,15 +212,14 @@ def _one_model(
     found = estimates(judged, members, [metric for metric, of in asked if of is None])
     parts = []
     for metric, of in asked:
-        known = set(metric.needs) <= judged.outcomes.columns
-        estimate = (
-            found[metric.name] if of is None or not known else _again(judged, members, metric)
-        )
-        missing = "" if known else f"the predictions have no {metric.needs[0]}"
+        missing = m.missing(metric, judged.outcomes)
+        estimate = found[metric.name] if of is None or missing else _again(judged, members, metric)
         bounds = m.interval(metric, estimate, confidence)
-        if how is not None and known and metric.interval != "exact":
+        if how is not None and not missing and metric.interval != "exact":
             bounds = how.interval(judged, members, metric, confidence)
-        parts.append(_rows(judged.model, metric, of, estimate, members, sizes, bounds, missing))
+        empty = missing or m.empty(judged.outcomes.task)
+        why = [empty if missing or n == 0 else metric.undefined for n in members.sizes]
+        parts.append(_rows(judged.model, metric, of, estimate, members, sizes, bounds, why))
     return pa.concat_tables(parts)
 
 
@@ -232,15 +235,25 @@ class _Resampling:
         self, judged: Judged, members: Membership, metric: Metric, confidence: float
     ) -> stats.Interval:
         """Return the bounds of every slice."""
-        bounds = []
+        bounds: list[tuple[Any, Any]] = []
         for rows in members.positions:
             codes = None if self.groups is None else self.groups[judged.rows[rows]]
             statistic, units = resampled(metric, judged.outcomes.take(rows), codes)
+            if metric.bias and self.method == "percentile" and units:
+                bounds.append(_moved(metric, statistic, units, confidence))
+                continue
             bounds.append(
                 stats.bootstrap(statistic, units, confidence=confidence, method=self.method)
             )
         low, high = np.array(bounds, float).reshape(-1, 2).T
         return stats.Interval(low, high)
+
+
+def _moved(metric: Metric, statistic: Any, units: int, confidence: float) -> tuple[float, float]:
+    """Return percentile bounds, moved by the bias that the resamples show."""
+    found = ratios.drawn(statistic, units, metric.bias)
+    low, high = m.interval(metric, found, confidence)
+    return float(low[0]), float(high[0])
 
 
 def _again(judged: Judged, members: Membership, metric: Metric) -> Estimate:
@@ -255,14 +268,14 @@ def _rows(
     members: Membership,
     sizes: npt.NDArray[np.int64],
     bounds: stats.Interval,
-    missing: str,
+    why: Sequence[str],
 ) -> pa.Table:
+    """Return a row a slice; `why` says for each why its value is undefined, where it is."""
     low, high = bounds
     s = len(members)
     reasons: list[str | None] = [None] * s
-    for i in np.flatnonzero(np.isnan(found.value)):
-        empty = "no sample has both a label and a prediction"
-        reasons[i] = missing or (empty if members.sizes[i] == 0 else metric.undefined)
+    for i in np.flatnonzero(np.isnan(found.value)).tolist():
+        reasons[i] = why[i]
     columns = {
         "slice": pa.array(np.arange(s)),  # replaced by its name when all models are together
         "model": pa.DictionaryArray.from_arrays(np.zeros(s, np.int32), [model]).cast(pa.string()),

@@ -73,6 +73,17 @@ class Boxes:
         return np.asarray(table[at])
 
 
+def rows_of(boxes: Boxes, rows: Ints) -> Boxes:
+    """Return some boxes, in the order given."""
+    return Boxes(
+        boxes.image[rows],
+        boxes.xywh[rows],
+        boxes.label[rows],
+        None if boxes.score is None else boxes.score[rows],
+        None if boxes.crowd is None else boxes.crowd[rows],
+    )
+
+
 @dataclass(frozen=True, eq=False)
 class Flat:
     """A column of lists of objects as columns of objects."""

@@ -27,7 +27,7 @@ _NO_TRUTH = "no box is annotated"
 _NOTHING = "no box is predicted from that confidence on"
 _NEITHER = "no box is annotated or predicted"
 _NO_MATCH = "no predicted box is matched"
-_EMPTY = "no sample has both objects and detections"
+EMPTY = "no sample has both objects and detections"
 
 _AP = re.compile(r"m?ap@?(0?\.\d+|\d\d)")
 _SHARE = r"0?\.\d+|[01](?:\.0*)?"
@@ -152,5 +152,5 @@ def _count(sums: Floats) -> Estimate:
 
 
 _LOSSES = State("loss", "moments", ("boxes",), lambda o: moments(o.losses()))
-_LOSS = Metric("loss", _LOSSES, mean, "mean", _EMPTY, rises=False, task=TASK, is_mean=True)
-_COUNT = Metric("count", _LOSSES, _count, "exact", _EMPTY, task=TASK)
+_LOSS = Metric("loss", _LOSSES, mean, "mean", EMPTY, rises=False, task=TASK, is_mean=True)
+_COUNT = Metric("count", _LOSSES, _count, "exact", EMPTY, task=TASK)

@@ -19,7 +19,7 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from slicedb.metrics.boxes import Bools, Boxes, Flat, Floats, Ints, Pairs, match, overlaps
+from slicedb.metrics.boxes import Bools, Boxes, Flat, Floats, Ints, Pairs, match, overlaps, rows_of
 
 IOU = 0.5
 """Overlap from which on a box counts as found, where nobody says otherwise."""
@@ -115,7 +115,7 @@ class Detections:
             codes[NAMELESS] = nameless
         boxes = replace(boxes, score=np.where(np.isnan(boxes.score), 1.0, boxes.score), crowd=None)
         kept = np.flatnonzero(_places(boxes) < MOST)
-        return cls(tuple(map(str, codes)), len(found), _rows(boxes, kept), there, confidence)
+        return cls(tuple(map(str, codes)), len(found), rows_of(boxes, kept), there, confidence)
 
     def take(self, rows: Ints) -> Detections:
         """Return some images, in the order given; nothing is matched again."""
@@ -124,8 +124,8 @@ class Detections:
         return Detections(
             self.classes,
             len(rows),
-            replace(_rows(self.found, found), image=image),
-            replace(_rows(self.truth, truth), image=true_image),
+            replace(rows_of(self.found, found), image=image),
+            replace(rows_of(self.truth, truth), image=true_image),
             self.confidence,
             self._root or self,
             found if self._found_rows is None else self._found_rows[found],
@@ -230,6 +230,11 @@ class Detections:
         found = self.counts()
         return np.asarray((found.fp == 0) & (found.fn == 0))
 
+    def wrong(self, code: int | None = None) -> Bools:
+        """Return bool (n,): some box is missed or should not be there, of one class or of any."""
+        found = self.counts(of=code)
+        return np.asarray((found.fp > 0) | (found.fn > 0))
+
     def positives(self, area: str = "all") -> Ints:
         """Return int64 (n, classes): boxes of ground truth that count."""
         positive = self.hits(area=area).positive
@@ -259,16 +264,6 @@ def _places(boxes: Boxes) -> Ints:
     counts = np.diff(np.append(start, len(order)))
     place[order] = np.arange(len(order)) - np.repeat(start, counts)
     return place
-
-
-def _rows(boxes: Boxes, rows: Ints) -> Boxes:
-    return Boxes(
-        boxes.image[rows],
-        boxes.xywh[rows],
-        boxes.label[rows],
-        None if boxes.score is None else boxes.score[rows],
-        None if boxes.crowd is None else boxes.crowd[rows],
-    )
 
 
 def _gather(image: Ints, n: int, rows: Ints) -> tuple[Ints, Ints]:

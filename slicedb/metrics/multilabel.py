@@ -33,7 +33,7 @@ Average = Literal["macro", "micro", "weighted"]
 TASK = "multilabel"
 PRIMARY = "f1"
 
-_EMPTY = "no sample has both labels and a prediction"
+EMPTY = "no sample has both labels and a prediction"
 _NO_LABEL = "no sample has the label"
 _NEVER = "the class is never predicted"
 _NEITHER = "the class is neither a label nor predicted"
@@ -71,6 +71,12 @@ class LabelSets:
     def correct(self) -> Bools:
         """bool (n,): the whole set is right."""
         return np.asarray((self.truth == self.predicted).all(axis=1))
+
+    def wrong(self, code: int | None = None) -> Bools:
+        """Return bool (n,): some decision is wrong, or that on one class."""
+        if code is None:
+            return ~self.correct
+        return np.asarray(self.truth[:, code] != self.predicted[:, code])
 
     @property
     def present(self) -> list[int]:
@@ -183,12 +189,12 @@ _ENTROPY = State("entropy", "moments", ("probabilities",), lambda o: moments(o.l
 _RANKED = State("label ranks", "ranked", ("probabilities",), _sums)
 
 _ROWS = (
-    Metric("count", _EXACT, _count, "exact", _EMPTY, task=TASK),
-    Metric("accuracy", _EXACT, share, "share", _EMPTY, task=TASK),
-    Metric("hamming_loss", _HAMMING, mean, "mean", _EMPTY, rises=False, task=TASK, is_mean=True),
+    Metric("count", _EXACT, _count, "exact", EMPTY, task=TASK),
+    Metric("accuracy", _EXACT, share, "share", EMPTY, task=TASK, is_mean=True),
+    Metric("hamming_loss", _HAMMING, mean, "mean", EMPTY, rises=False, task=TASK, is_mean=True),
     *(_set_metric(part, how) for part in ("precision", "recall", "f1")
       for how in ("macro", "micro", "weighted")),  # type: ignore[arg-type]
-    Metric("log_loss", _ENTROPY, mean, "mean", _EMPTY, rises=False, task=TASK, is_mean=True),
+    Metric("log_loss", _ENTROPY, mean, "mean", EMPTY, rises=False, task=TASK, is_mean=True),
     Metric("auroc", _RANKED, area, "share", _ONE_KIND, by_class=True, task=TASK),
     Metric("average_precision", _RANKED, area, "share", _NO_LABEL, by_class=True, task=TASK),
 )  # fmt: skip
@@ -202,4 +208,4 @@ def names() -> list[str]:
 
 def find(word: str) -> Metric | None:
     """Return the metric of a name, None when there is none."""
-    return _KNOWN.get({"subset_accuracy": "accuracy", "loss": "log_loss"}.get(word, word))
+    return _KNOWN.get({"subset_accuracy": "accuracy"}.get(word, word))

@@ -29,6 +29,7 @@ class Said(Protocol):
     def columns(self) -> frozenset[str]: ...
     @property
     def correct(self) -> npt.NDArray[np.bool_]: ...
+    def wrong(self, code: int | None = None) -> npt.NDArray[np.bool_]: ...
     def losses(self) -> Floats: ...
     def take(self, rows: Ints) -> Said: ...
     def with_classes(self, classes: tuple[str, ...]) -> Said: ...
@@ -103,6 +104,13 @@ class Outcomes:
     def positive(self, code: int) -> npt.NDArray[np.bool_]:
         """Return bool (n,): the label is the class."""
         return np.asarray(self.label == code)
+
+    def wrong(self, code: int | None = None) -> npt.NDArray[np.bool_]:
+        """Return bool (n,): the prediction is not the label, one of them being a class if given."""
+        wrong = self.label != self.prediction
+        if code is not None:
+            wrong &= (self.label == code) | (self.prediction == code)
+        return np.asarray(wrong)
 
     def losses(self) -> Floats:
         """Return float64 (n,): minus the log of the label's probability, in nats.

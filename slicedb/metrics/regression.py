@@ -21,7 +21,7 @@ from slicedb.metrics.states import State, moments
 TASK = "regression"
 PRIMARY = "mae"
 
-_EMPTY = "no sample has both a target and a prediction"
+EMPTY = "no sample has both a target and a prediction"
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +51,10 @@ class Numbers:
     def correct(self) -> npt.NDArray[np.bool_]:
         """bool (n,): the value is the target."""
         return np.asarray(self.residual == 0)
+
+    def wrong(self, code: int | None = None) -> npt.NDArray[np.bool_]:
+        """Return bool (n,): the value is not the target."""
+        return ~self.correct
 
     def losses(self) -> Floats:
         """Return float64 (n,): squared residuals."""
@@ -85,11 +89,11 @@ _SQUARED = State("squared_error", "moments", _N, lambda o: moments(o.residual**2
 _SIGNED = State("residual", "moments", _N, lambda o: moments(o.residual))
 
 _ROWS = (
-    Metric("count", _ABSOLUTE, _count, "exact", _EMPTY, task=TASK),
-    Metric("mae", _ABSOLUTE, mean, "mean", _EMPTY, rises=False, task=TASK, is_mean=True),
-    Metric("rmse", _SQUARED, _rmse, "mean", _EMPTY, rises=False, task=TASK),
-    Metric("mse", _SQUARED, mean, "mean", _EMPTY, rises=False, task=TASK, is_mean=True),
-    Metric("bias", _SIGNED, mean, "mean", _EMPTY, rises=False, task=TASK, is_mean=True),
+    Metric("count", _ABSOLUTE, _count, "exact", EMPTY, task=TASK),
+    Metric("mae", _ABSOLUTE, mean, "mean", EMPTY, rises=False, task=TASK, is_mean=True),
+    Metric("rmse", _SQUARED, _rmse, "mean", EMPTY, rises=False, task=TASK),
+    Metric("mse", _SQUARED, mean, "mean", EMPTY, rises=False, task=TASK, is_mean=True),
+    Metric("bias", _SIGNED, mean, "mean", EMPTY, rises=False, task=TASK, is_mean=True),
 )
 _KNOWN = {m.name: m for m in _ROWS}
 
@@ -101,4 +105,4 @@ def names() -> list[str]:
 
 def find(word: str) -> Metric | None:
     """Return the metric of a name, None when there is none."""
-    return _KNOWN.get({"mean_absolute_error": "mae", "loss": "mse"}.get(word, word))
+    return _KNOWN.get({"mean_absolute_error": "mae"}.get(word, word))

@@ -114,7 +114,7 @@ def find(name: str) -> Metric:
         return METRICS[word]
     if match := _TOP.fullmatch(word):
         k = int(match[1])
-        return Metric(f"top_{k}", states.top(k), e.share, "share", _EMPTY)
+        return Metric(f"top_{k}", states.top(k), e.share, "share", _EMPTY, is_mean=True)
     for other in _OTHERS.values():
         found: Metric | None = other.find(word)
         if found is not None:
@@ -135,6 +135,11 @@ def suit(metric: Metric, task: str) -> Metric:
     else:
         found = METRICS.get(metric.name)
     return metric if found is None else replace(found, name=metric.name)
+
+
+def empty(task: str) -> str:
+    """Return why a slice has no values at all."""
+    return str(_OTHERS[task].EMPTY) if task in _OTHERS else _EMPTY
 
 
 def missing(metric: Metric, outcomes: Said) -> str:

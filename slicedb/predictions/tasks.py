@@ -80,6 +80,7 @@ def _boxes(said: pa.Table, truth: pa.Array, about: About) -> Columns:
         "fn": pa.array(fn, pa.int64(), mask=unknown),
         "iou": pa.array(iou.astype(np.float32), mask=unknown | (matched == 0)),
         "loss": pa.array(seen.losses().astype(np.float32), mask=unknown),
+        "correct": pa.array((fp == 0) & (fn == 0), mask=unknown),
         "truth": digest_of_objects(truth, about.confidence),
     }
 

@@ -61,12 +61,14 @@ def _heat_map(run: Any) -> str:
     if not grid.get("slices"):
         return ""
     head = "".join(f"<th>{html.escape(name)}</th>" for name in grid["models"])
+    metric = grid.get("metric", "accuracy")
+    title = "Accuracy" if metric == "accuracy" else html.escape(metric)
     rows = []
     for i, name in enumerate(grid["slices"]):
         tiles = "".join(_tile(column[i]) for column in grid["cells"])
         rows.append(f"<tr><th>{html.escape(name)}</th>{tiles}</tr>")
     return (
-        "<section><h2>Accuracy by slice and model</h2><table class='heat'>"
+        f"<section><h2>{title} by slice and model</h2><table class='heat'>"
         f"<thead><tr><th></th>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></section>"
     )
 
@@ -81,7 +83,8 @@ def _tile(cell: Sequence[float]) -> str:
 
 def _shade(value: float) -> str:
     """Return the style of a tile: red at 0, green at 1."""
-    return f"background:hsl({120 * value**2:.0f} 55% 50% / .45)"
+    share = min(max(value, 0.0), 1.0)
+    return f"background:hsl({120 * share**2:.0f} 55% 50% / .45)"
 
 
 def _confusion(run: Any) -> str:

@@ -1,6 +1,6 @@
 """Expectations as users write them: `accuracy of Dessert >= 85%`.
 
-<metric> [of <class> | per class] <op> <number>
+<metric> [at iou <x> [and confidence <y>]] [of <class> | per class] <op> <number>
 <metric> [of <class> | per class] no worse than <model | baseline> [by <margin>]
 count <op> <number>
 share of <split> <op> <number>
@@ -36,7 +36,9 @@ _WORDS = ("count", "share")
 
 BEHAVIOURS = ("invariance", "direction")
 """Rates of what a model should not, or should, mind."""
-_METRIC = re.compile(r"[A-Za-z][\w-]*")
+_METRIC = re.compile(r"[A-Za-z][\w-]*(?:@[\d.]+)?(?::[\d.]+)?")
+_IOU = re.compile(r"\s+at\s+iou\s+([\d.]+)", re.IGNORECASE)
+_SURE = re.compile(r"(?:\s+at|\s+and|\s*,)\s+confidence\s+([\d.]+)", re.IGNORECASE)
 _PER_CLASS = re.compile(r"\s+per\s+class\b")
 _OF = re.compile(r"\s+of\s+(?:'([^']+)'|\"([^\"]+)\"|(.+?))(?=\s*(?:[<>=!≥≤]|\sno\s+worse\b)|\s*$)")
 _CHANGE = re.compile(r"\s*\(\s*([\w-]*)(?:\s+at\s+(\d+))?\s*\)")
@@ -137,6 +139,10 @@ class _Parser:
         name = found[0]
         if name in _WORDS or name in BEHAVIOURS:
             return name
+        if iou := self._take(_IOU):
+            name += f"@{iou[1]}"
+        if sure := self._take(_SURE):
+            name += f":{sure[1]}"
         try:
             return metrics.find(name).name
         except CheckError:
@@ -178,8 +184,7 @@ class _Parser:
         if (of is not None or per_class) and metric not in _WORDS:
             row = metrics.find(metric)
             if row.per_class is None and not row.by_class:
-                able = [m for m in metrics.METRICS.values() if m.per_class or m.by_class]
-                hint = f"these are: {', '.join(m.name for m in able)}."
+                hint = f"these are: {metrics.per_class()}."
                 self._fail(f"{metric} is not defined for one class", hint)
 
     def _worse(self, metric: str, of: str | None, per_class: bool) -> Check:
@@ -205,9 +210,7 @@ class _Parser:
             self.at = start + len(found[0]) - len(found[1])
             self._fail(f"{op!r} is no comparison of an expectation", "use >=, >, <= or <.")
         bound = self._value()
-        shares = metric == "share" or (
-            metric != "count" and metrics.find(metric).interval == "share"
-        )
+        shares = metric == "share" or (metric != "count" and metrics.find(metric).is_share)
         if shares and not 0 <= bound <= 1:
             hint = f"write {bound:g}% or {bound / 100:g}." if bound <= 100 else ""
             self._fail(f"{metric} lies between 0 and 1, the bound is {bound:g}", hint)

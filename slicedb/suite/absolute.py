@@ -12,8 +12,8 @@ from slicedb.evaluate.groups import resampled
 from slicedb.evaluate.judged import Judged, Keys
 from slicedb.evaluate.table import estimates
 from slicedb.metrics import Estimate, Metric
-from slicedb.suite.resampled import RANKED_REPLICATES, REPLICATES
 from slicedb.suite.resampled import judge as judge_resampled
+from slicedb.suite.resampled import replicates_of
 from slicedb.suite.trial import Trial
 
 
@@ -40,7 +40,8 @@ def judge(
     members = judged.members(rows)
     found = estimates(judged, members, [metric])[metric.name]
     low, high = m.interval(metric, found, confidence, sides=1, guarantee=True)
-    known = set(metric.needs) <= judged.outcomes.columns
+    missing = m.missing(metric, judged.outcomes)
+    empty = missing or m.empty(judged.outcomes.task)
     for i, trial in enumerate(trials):
         one = found.at(i)
         trial.value, trial.low, trial.high = float(found.value[i]), float(low[i]), float(high[i])
@@ -48,11 +49,11 @@ def judge(
         trial.left_out = int(sizes[i]) - trial.n
         trial.rises = metric.rises
         trial.rows = rows[i]
-        trial.approximate = metric.interval == "mean"
+        trial.approximate = metric.interval in ("mean", "draws")
         if trial.check.of is not None and metric.interval == "share":
             trial.n = int(found.size[i])  # the trials of a class: its labels, or its predictions
         if np.isnan(trial.value):
-            trial.reason = _reason(metric, known, int(members.sizes[i]))
+            trial.reason = empty if missing or not members.sizes[i] else metric.undefined
             continue
         side = "less" if trial.wants_high else "greater"
         trial.p = float(m.p_value(metric, one, trial.bound, side)[0])  # type: ignore[arg-type]
@@ -67,16 +68,11 @@ def judge(
                 statistic,
                 units,
                 confidence,
-                replicates=RANKED_REPLICATES if metric.state.kind == "ranked" else REPLICATES,
+                replicates=replicates_of(metric),
                 undefined=metric.undefined,
                 share=metric.interval == "share",
+                bias=metric.bias,
             )
-
-
-def _reason(metric: Metric, known: bool, n: int) -> str:
-    if not known:
-        return f"the predictions have no {metric.needs[0]}"
-    return metric.undefined if n else "no sample has both a label and a prediction"
 
 
 def _needed(

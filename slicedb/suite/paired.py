@@ -13,7 +13,7 @@ from slicedb.evaluate.groups import resampled
 from slicedb.evaluate.judged import Keys
 from slicedb.evaluate.pair import Pair
 from slicedb.metrics import Metric
-from slicedb.suite.resampled import RANKED_REPLICATES, REPLICATES, scaled
+from slicedb.suite.resampled import REPLICATES, replicates_of, scaled
 from slicedb.suite.resampled import judge as judge_resampled
 from slicedb.suite.trial import Trial
 
@@ -44,7 +44,7 @@ def judge(
     code = pair.a.classes.index(of) if of is not None else None
     members = pair.members(rows)
     d = pair.differences(metric, of)
-    known = set(metric.needs) <= pair.a.columns & pair.b.columns
+    missing = pair.missing(metric)
     every = zip(trials, members.positions, rows, sizes, groups)
     for trial, positions, universe_rows, size, group in every:
         trial.rises = metric.rises
@@ -54,12 +54,8 @@ def judge(
         if code is not None:
             trial.left_out = 0  # other classes are not left out, they are not asked for
         trial.rows = pair.rows[positions] if len(positions) else universe_rows[:0]
-        if not known or not len(positions):
-            trial.reason = (
-                f"the predictions have no {metric.needs[0]}"
-                if not known
-                else "no sample was seen by both models"
-            )
+        if missing or not len(positions):
+            trial.reason = missing or "no sample was seen by both models"
         elif d is None or group is not None:
             trial.groups = None if group is None else group[trial.rows]
             _by_bootstrap(trial, metric, pair, positions, d, code, confidence)
@@ -137,15 +133,15 @@ def _by_bootstrap(
         def statistic(weights: Floats) -> Floats:
             return np.asarray(sides[0][0](weights) - sides[1][0](weights))
 
-    ranked = metric.state.kind == "ranked" and d is None
     judge_resampled(
         trial,
         statistic,
         units,
         confidence,
-        replicates=RANKED_REPLICATES if ranked else REPLICATES,
+        replicates=replicates_of(metric) if d is None else REPLICATES,
         undefined=metric.undefined,
         share=False,
+        bias=metric.bias if d is None else 0.0,
     )
 
 

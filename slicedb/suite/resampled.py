@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from slicedb import stats
+from slicedb.metrics import Metric, ratios
 from slicedb.suite.trial import Trial
 
 Floats = npt.NDArray[np.float64]
@@ -19,6 +20,13 @@ RANKED_REPLICATES = 500
 """Resamples of a statistic of the order of the scores."""
 
 
+def replicates_of(metric: Metric) -> int:
+    """Return how many resamples a metric is given."""
+    if metric.state.kind != "ranked":
+        return REPLICATES
+    return RANKED_REPLICATES if metric.weighted is None else ratios.REPLICATES
+
+
 def judge(
     trial: Trial,
     statistic: Callable[[Floats], Floats],
@@ -28,6 +36,7 @@ def judge(
     replicates: int,
     undefined: str,
     share: bool,
+    bias: float = 0.0,
 ) -> None:
     """Fill in a trial from percentile bounds (Efron & Tibshirani 1993).
 
@@ -40,6 +49,7 @@ def judge(
         undefined: why the value is NaN where it is.
         share: whether the value is a share of [0, 1]; where no resample differs (all are right)
             its bounds are those of as many independent samples as there are units.
+        bias: see `slicedb.metrics.ratios.recentred`.
     """
     trial.approximate, trial.units = True, units
     value = float(statistic(np.ones((1, units)))[0]) if units else float("nan")
@@ -48,7 +58,7 @@ def judge(
         trial.reason = undefined
         return
     draws = stats.bootstrap_draws(statistic, units, replicates=replicates)
-    draws = draws[~np.isnan(draws)]
+    draws = ratios.recentred(draws[~np.isnan(draws)], value, bias)
     low, high = (float(x) for x in np.quantile(draws, [1 - confidence, confidence]))
     if share and low == high:
         exact = stats.clopper_pearson(value * units, units, confidence, sides=1)

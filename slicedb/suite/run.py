@@ -196,7 +196,7 @@ def _judge_values(
             alike[trial.check.metric, trial.check.of, trial.check.baseline].append(trial)
     pairs: dict[str, evaluate.Pair] = {}
     for (name, of, against), group in alike.items():
-        metric = m.find(name)
+        metric = m.suit(m.find(name), judged[model].outcomes.task)
         group_rows, group_sizes = [rows[t.slice] for t in group], [sizes[t.slice] for t in group]
         units = [groups[t.slice] for t in group]
         if against == BASELINE:
@@ -234,16 +234,23 @@ def _facts(
         "looks": guarded([s for s, _ in checked]),
         "software": software(),
         "classes": list(first.outcomes.classes),
-        "confusion": m.update(m.find("accuracy"), first.outcomes, every)[0].tolist(),
+        "confusion": _confusion(first, every),
         "calibration": _calibration(first, every),
         "grid": _grid(checked, models, judged, rows),
     }
 
 
+def _confusion(judged: Judged, every: m.Membership) -> list[list[int]]:
+    if judged.outcomes.task != "classification":
+        return []
+    counts: list[list[int]] = m.update(m.find("accuracy"), judged.outcomes, every)[0].tolist()
+    return counts
+
+
 def _calibration(judged: Judged, every: m.Membership) -> list[list[float]]:
     """Return (n, sum of confidence, n right) a bin of confidence."""
     outcomes = judged.outcomes
-    if outcomes.confidence is None:
+    if outcomes.task != "classification" or outcomes.confidence is None:
         return []
     at = every.positions[0]
     confidence, right = outcomes.confidence[at], outcomes.correct[at].astype(float)
@@ -259,7 +266,16 @@ def _grid(
     judged: dict[str, Judged],
     rows: Sequence[Keys],
 ) -> dict[str, Any]:
-    """Return accuracy of every slice and model with its Wilson interval."""
+    """Return accuracy of every slice and model with its Wilson interval.
+
+    Of other tasks the metric that is shown where nobody asks for one; a model of another task
+    than the first has none of it.
+    """
+    names = [s.name for s, _ in checked]
+    task = judged[models[0]].outcomes.task
+    found: dict[str, Any] = {"slices": names, "models": list(models), "metric": m.primary(task)}
+    if task != "classification":
+        return {**found, "cells": [_column(judged[name], task, rows) for name in models]}
     cells = []
     for name in models:
         members = judged[name].members(rows)
@@ -269,4 +285,13 @@ def _grid(
         low, high = stats.wilson(hit, n)
         value = np.divide(hit, n, out=np.full(len(n), np.nan), where=n > 0)
         cells.append(np.stack([value, low, high, n], axis=1).tolist())
-    return {"slices": [s.name for s, _ in checked], "models": list(models), "cells": cells}
+    return {**found, "cells": cells}
+
+
+def _column(judged: Judged, task: str, rows: Sequence[Keys]) -> list[list[float]]:
+    """Return value, low, high, n of a task's own metric, a row a slice."""
+    metric, members = m.suit(m.find(m.primary(task)), task), judged.members(rows)
+    found = evaluate.table.estimates(judged, members, [metric])[metric.name]
+    low, high = m.interval(metric, found)
+    cells: list[list[float]] = np.stack([found.value, low, high, members.sizes], axis=1).tolist()
+    return cells

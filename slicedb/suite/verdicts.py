@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from slicedb import metrics, schema, stats
+from slicedb import schema, stats
 from slicedb.evaluate.judged import Judged, Keys
 from slicedb.metrics import Membership
 from slicedb.slices import Check, Slice
@@ -194,14 +194,9 @@ def _worst(t: Trial, judged: dict[str, Judged], model: str) -> Keys:
     rows = one.row_of[t.rows]
     rows = rows[rows >= 0]
     outcomes = one.outcomes.take(rows)
-    wrong = ~outcomes.correct
-    if t.check.of is not None and t.check.of in outcomes.classes:
-        code = outcomes.classes.index(t.check.of)
-        wrong &= (outcomes.label == code) | (outcomes.prediction == code)
-    if outcomes.probabilities is not None:
-        loss = metrics.states.log_losses(outcomes)
-    else:
-        loss = outcomes.confidence if outcomes.confidence is not None else np.zeros(len(rows))
+    known = t.check.of is not None and t.check.of in outcomes.classes
+    wrong = outcomes.wrong(outcomes.classes.index(t.check.of) if known else None)
+    loss = outcomes.losses()
     if t.baseline in judged:
         other = judged[t.baseline]
         seen = other.row_of[t.rows[one.row_of[t.rows] >= 0]]
