@@ -16,7 +16,7 @@ from slicedb.cli.output import write
 @db_option
 @rows_options
 @click.option("--on", multiple=True, metavar="QUERY|SLICE", help="Slices; default: all of them.")
-@click.option("--metric", "metrics", multiple=True, metavar="NAME", help="Default: accuracy.")
+@click.option("--metric", "metrics", multiple=True, metavar="NAME", help="Default: by the task.")
 @click.option("--per-class", is_flag=True, help="One row a class as well.")
 @click.option("--group", metavar="COLUMN", help="Bounds resample whole groups of this column.")
 @click.option("--bootstrap", type=click.Choice(["percentile", "bca"]), help="In place of formulas.")

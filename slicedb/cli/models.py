@@ -29,12 +29,14 @@ def model() -> None:
 def add(name: str, spec: str, db: str | None, classes: str | None, **options: Any) -> None:
     """Register a model under a name.
 
-    SPEC is `file.py:factory`, `torchvision:NAME`, `timm:NAME`, or an exported program.
+    SPEC is `file.py:factory`, `torchvision:NAME` (classifiers and detectors), `timm:NAME`, or an
+    exported program.
 
     \b
     Examples:
       slicedb model add food_v3 models/food.py:build --weights food_v3.safetensors
       slicedb model add mobilenet torchvision:mobilenet_v2 --weights pretrained
+      slicedb model add cells torchvision:fasterrcnn_resnet50_fpn --weights c.pt --classes a,b
     """
     added = open_db(db).models.add(name, spec, classes=names_of(classes), **options)
     click.echo(str(added))
@@ -120,16 +122,27 @@ def predict(model: str, db: str | None, on: tuple[str, ...], **options: Any) -> 
 @click.argument("file", metavar="FILE")
 @db_option
 @click.option("--classes", metavar="A,B,C|FILE", help="Class names, where probabilities are given.")
-def log_predictions(model: str, file: str, db: str | None, classes: str | None) -> None:
+@click.option("--annotations", metavar="FILE", help="COCO's annotations, for its results (.json).")
+@click.option("--target", metavar="COLUMN", help="The column of samples that `value` predicts.")
+@click.option("--multilabel", is_flag=True, help="A sample may have several labels.")
+@click.option("--confidence", type=click.FloatRange(0, 1), help="Score from which on a box counts.")
+@click.option("--replace", is_flag=True, help="Forget what was logged under this name before.")
+def log_predictions(
+    model: str, file: str, db: str | None, classes: str | None, **options: Any
+) -> None:
     """Store predictions made elsewhere: a CSV or Parquet file with an id column.
 
-    Columns: `id`, and `prediction` (with `confidence`), or `probabilities`, or one column a class.
+    Columns of a classifier: `id`, and `prediction` (with `confidence`), or `probabilities`, or one
+    column a class. Of a detector: a list `objects`, or a row a box with `label`, `x, y, w, h`
+    and `score`; or COCO's results as JSON. Of a model that predicts a number: `value`.
 
     \b
-    Example:
+    Examples:
       slicedb log-predictions food_v5 predictions.csv
+      slicedb log-predictions cells_v2 results.json --annotations instances_val.json
+      slicedb log-predictions age_v1 ages.csv --target age
     """
-    report = open_db(db).log_predictions(model, file, classes=names_of(classes))
+    report = open_db(db).log_predictions(model, file, classes=names_of(classes), **options)
     click.echo(str(report))
 
 

@@ -92,8 +92,9 @@ class ModelVerbs(DataVerbs):
     ) -> LogReport | PredictionLog:
         """Store predictions made elsewhere.
 
-        With `data` (a table, a CSV or a Parquet file) they are stored at once; without, a context
-        manager is returned whose `add(ids, logits=...)` collects them.
+        With `data` (a table, a CSV, Parquet or COCO results file) they are stored at once; without,
+        a context manager is returned whose `add(ids, logits=...)`, `add(ids, detections=...)` or
+        `add(ids, value=...)` collects them. See `slicedb.predictions.log` for the options.
         """
         from slicedb.predictions import PredictionLog, log
 

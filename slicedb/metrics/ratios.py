@@ -22,8 +22,11 @@ def parts(above: npt.ArrayLike, below: npt.ArrayLike) -> Floats:
 
 
 def _ratio(sums: Floats) -> tuple[Floats, Floats]:
-    """Return the ratio and its variance by linearisation (Cochran 1977, 6.4)."""
-    n, a, b, aa, ab, bb, _ = sums.T
+    """Return the ratio and its variance by linearisation (Cochran 1977, 6.4).
+
+    Only the images count that have any boxes; of one alone the variance is not known.
+    """
+    _, a, b, aa, ab, bb, n = sums.T
     with np.errstate(divide="ignore", invalid="ignore"):
         value = np.where(b > 0, a, np.nan) / b
         spread = np.maximum(aa - 2 * value * ab + value**2 * bb, 0.0)
