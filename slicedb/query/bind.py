@@ -10,12 +10,12 @@ from __future__ import annotations
 from typing import Any
 
 from slicedb.errors import BindError, SandboxError, did_you_mean
-from slicedb.query import boxes, calls, objects
+from slicedb.query import boxes, calls, guards, objects
 from slicedb.query.catalog import quote
 from slicedb.query.parse import Node, Parsed
 from slicedb.query.scope import Bound, Edit, Matching, Part, Pool, Relation, Scope
 from slicedb.query.stars import Stars
-from slicedb.query.words import BY_NAME, FORBIDDEN, TABLE_FUNCTIONS, TARGETS
+from slicedb.query.words import BY_NAME, TABLE_FUNCTIONS, TARGETS, is_forbidden
 from slicedb.schema import SAMPLES
 
 _FILE_SIGNS = ("/", "\\", ".", ":", "*")
@@ -281,12 +281,23 @@ class Binder(Stars):
 
     def _check_function(self, node: Node) -> None:
         name = str(node["function_name"]).lower()
-        if name in FORBIDDEN:
+        if is_forbidden(name):
             raise self.error(SandboxError, f"The function '{name}' is not allowed.", "", node)
+        if node.get("schema") or node.get("catalog"):
+            hint = f"write {name}(...) alone."
+            raise self.error(SandboxError, "A function is named without a schema.", hint, node)
         if name not in self.known and not node.get("is_operator"):
             choices = [*BY_NAME, *self.known]
             hint = did_you_mean(name, choices, "functions")
             raise self.error(BindError, f"No function '{name}'.", hint, node, len(name.encode()))
+
+    def _check_pattern(self, name: str, node: Node) -> None:
+        """Refuse patterns that make much out of little; those of columns cannot be read."""
+        first = node["arguments"][0]["expression"] if node["arguments"] else {}
+        literal = first.get("literal", {}) if first.get("class") == "CONSTANT" else {}
+        if literal.get("kind") != "STRING" or guards.is_wide(str(literal["text"])):
+            hint = "write it out, with widths up to 999."
+            raise self.error(SandboxError, f"The pattern of {name} may be too wide.", hint, node)
 
     def _function(self, node: Node, scope: Scope) -> None:
         name = str(node["function_name"]).lower()
@@ -297,6 +308,12 @@ class Binder(Stars):
             calls.bind(self, node, scope)
             return
         self._check_function(node)
+        if name in guards.PATTERNED:
+            self._check_pattern(name, node)
+        if name in guards.GUARDED and any(s.parameters for s in scope.chain()):
+            message = f"{name} cannot stand inside a lambda."
+            hint = "it would multiply what one row costs; make the list outside."
+            raise self.error(SandboxError, message, hint, node)
         for item in (node["arguments"], node.get("filter"), node.get("order_bys")):
             self.walk(item, scope)
 

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from slicedb.errors import BindError, SliceDBError, UnknownSliceError
-from slicedb.query import conditions
+from slicedb.query import conditions, guards
 from slicedb.query.bind import Binder
 from slicedb.query.boxes import MATCHED
 from slicedb.query.catalog import Catalog, TableInfo, duckdb_types
@@ -72,6 +72,7 @@ def connect(store: Store, memory_limit: str | None) -> Any:
         config["memory_limit"] = memory_limit
     connection = duckdb.connect(":memory:", config=config)
     connection.execute("CREATE SCHEMA hot")
+    guards.install(connection)
     connection.execute("SET lock_configuration = true")
     return connection
 

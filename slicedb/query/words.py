@@ -5,6 +5,7 @@ One table of rows; the binder, the reference and `slicedb functions` read it.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 ANY = 1_000_000
@@ -261,9 +262,38 @@ FORBIDDEN = frozenset(
         "current_schemas",
         "current_database",
         "current_catalog",
+        "setseed",
+        "setval",
+        "stats",
+        "json_serialize_plan",
+        "combine",
+        "finalize",
+        "to_aggregate_state",
+        "variant_bytes_to_variant",
+        "variant_to_parquet_variant",
+        "index_key",
+        "get_block_size",
+        "obj_description",
+        "shobj_description",
+        "col_description",
+        "map_to_pg_oid",
+        "map_type_id_to_pg_oid",
     }
 )
-"""DuckDB functions that tell of, or change, things outside the data."""
+"""DuckDB functions that tell of, or change, things outside the data, or read raw bytes."""
+
+_SERVER = re.compile(r"pg_(?!typeof|size_pretty).*|inet_.*|has_\w+_privilege")
+"""Functions that speak of servers and catalogues."""
+
+
+def is_forbidden(name: str) -> bool:
+    """Return whether a query may not call DuckDB's function of that name, in lower case.
+
+    >>> is_forbidden("getenv"), is_forbidden("pg_get_viewdef"), is_forbidden("lower")
+    (True, True, False)
+    """
+    return name in FORBIDDEN or _SERVER.fullmatch(name) is not None
+
 
 TABLE_FUNCTIONS = frozenset(
     {"range", "generate_series", "unnest", "json_each", "json_tree", "repeat", "repeat_row"}

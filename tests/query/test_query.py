@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import random
-import string
 import threading
 import time
 from pathlib import Path
@@ -224,27 +222,6 @@ def test_a_notebook_shows_escaped_text(engine: Engine, store: Any) -> None:
     assert "label red" in shown and "m1: green 0.95" in shown and "3 samples" in shown
     table = engine.query("SELECT '<i>' AS x, count(*) n FROM samples")._repr_html_()
     assert "&lt;i&gt;" in table and "<i>" not in table
-
-
-def test_every_error_is_ours_and_nothing_changes(store: Any, engine: Engine) -> None:
-    words = """label = 'red' AND OR NOT ( ) , SELECT FROM samples WHERE m1.loss m1 . * LIMIT 3
-    ORDER BY similarity matches nearest in_slice has_tag 'reds' "x" 0.5 -1 NULL :: INT [ ] { } =>
-    using ; -- /* */ $$ ? $a @ ü 😀 count GROUP HAVING UNION WITH AS t UNNEST tags objects lambda x
-    : || CASE WHEN THEN END IN BETWEEN EXISTS OVER PARTITION COLUMNS EXCLUDE read_csv COPY TO
-    PIVOT VALUES DISTINCT ALL LATERAL ASOF JOIN USING key id status 1e400 0x1F E'\\x' '"""
-    pieces = [*words.split(), "\n", "\t", *string.punctuation]
-    rng = random.Random(0)
-    versions = store.versions()
-    for _ in range(1500):
-        text = " ".join(rng.choices(pieces, k=rng.randint(1, 12)))
-        started = time.monotonic()
-        try:
-            query = engine.query(text)
-            query.to_arrow()
-        except SliceDBError:
-            pass
-        assert time.monotonic() - started < 2, text
-    assert store.versions() == versions
 
 
 @pytest.mark.parametrize(

@@ -103,3 +103,91 @@ write_log('x') IS NULL
 -- case: a variable of Python
 -- error: BindError
 SELECT * FROM engine
+-- case: a huge text out of a small one
+-- error: QueryError
+-- hint: repeat would take or make more than 1,000,000
+SELECT repeat('x', 2000000000)
+-- case: a huge text beside a column
+-- error: QueryError
+-- hint: repeat would take or make more than 1,000,000
+SELECT repeat(label, 2000000000) FROM samples
+-- case: a huge list
+-- error: QueryError
+-- hint: range would take or make more than 1,000,000
+SELECT len(range(1000000000))
+-- case: a huge list of times
+-- error: QueryError
+-- hint: generate_series would take or make
+SELECT len(generate_series(TIMESTAMP '0001-01-01', TIMESTAMP '9999-01-01', INTERVAL 1 SECOND))
+-- case: a wide pattern
+-- error: SandboxError 1:8
+-- hint: widths up to 999
+SELECT format('{:2000000000d}', 1)
+-- case: a pattern that cannot be read
+-- error: SandboxError
+SELECT printf(label, 1) FROM samples
+-- case: a list inside a lambda
+-- error: SandboxError
+-- hint: cannot stand inside a lambda
+list_transform(tags, lambda t: range(1000000)) IS NULL
+-- case: the guarded functions go on as they were
+-- rows: [["ababab", [1, 1], "..x", "y--", [0, 1, 2], [10, 7, 4, 1], [], [1, 2, 3], [1, null], "2.50 of red"]]
+SELECT 'ab'.repeat(3), repeat([1], 2), lpad('x', 3, '.'), rpad('y', 3, '-'), range(3), range(10, 0, -3), range(5, 2), generate_series(1, 3), list_resize([1], 2), format('{:.2f} of {}', 2.5, 'red')
+-- case: days as a list
+-- rows: [[3]]
+SELECT len(range(DATE '2024-01-01', DATE '2024-01-04', INTERVAL 1 DAY))
+-- case: a function by its schema
+-- error: SandboxError
+-- hint: without a schema
+SELECT main.lower('X')
+-- case: a guarded function by its schema
+-- error: SandboxError
+SELECT system.main.repeat('x', 2000000000)
+-- case: another plan
+-- error: SandboxError
+SELECT json_serialize_plan('SELECT * FROM hot.samples')
+-- case: the state of the random numbers
+-- error: SandboxError
+SELECT setseed(0.5)
+-- case: raw bytes for a state
+-- error: SandboxError
+SELECT finalize('x'::BLOB)
+-- case: the catalogue of the server
+-- error: SandboxError
+SELECT pg_get_viewdef(1)
+-- case: privileges
+-- error: SandboxError
+SELECT has_table_privilege('samples', 'x')
+-- case: secrets
+-- error: SandboxError
+SELECT * FROM duckdb_secrets()
+-- case: a serialized query
+-- error: SandboxError
+SELECT * FROM json_execute_serialized_sql(json_serialize_sql('SELECT 1'))
+-- case: the environment in a window
+-- error: SandboxError
+SELECT sum(lux) OVER (ORDER BY getenv('HOME')) FROM samples
+-- case: the environment in a filter of an aggregate
+-- error: SandboxError
+SELECT count(*) FILTER (getenv('HOME') <> '') FROM samples
+-- case: the environment in a limit
+-- error: SandboxError
+SELECT id FROM samples LIMIT (SELECT length(getenv('HOME')))
+-- case: the environment as a method
+-- error: SandboxError
+SELECT 'HOME'.getenv()
+-- case: the environment in an argument of a table function
+-- error: SandboxError
+SELECT * FROM range(length(getenv('HOME')))
+-- case: the environment in the place of a column
+-- error: SandboxError
+SELECT * REPLACE (getenv('HOME') AS id) FROM samples
+-- case: a file in a join
+-- error: SandboxError
+SELECT * FROM samples POSITIONAL JOIN 'x.csv'
+-- case: a file in a CTE
+-- error: SandboxError
+WITH t AS (FROM 'x.parquet') FROM samples
+-- case: writing inside a CTE
+-- error: BindError
+WITH t AS (INSERT INTO samples VALUES (1) RETURNING *) FROM t
