@@ -229,7 +229,12 @@ class Names:
         of_sample: bool = False,
     ) -> None:
         info = self.catalog.model(model)
-        if anchor.boxes == "truth" and column.lower() in MATCHED and not of_sample:
+        if (
+            anchor.boxes == "truth"
+            and column.lower() in MATCHED
+            and not of_sample
+            and has_boxes(self.catalog, model)
+        ):
             matching = matching_of(self.catalog, model)
             found = boxes_of(self.catalog, model, "f", matching)
             self._edit_column(ref, matched(anchor, matching, column.lower(), found), fields, end)

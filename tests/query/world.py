@@ -73,6 +73,8 @@ DETECTIONS = {
     },
 }
 """Boxes of two detectors; d2 has not seen b1, neither has seen b2 and those after it but c1."""
+PHASHES = {"a1": 0x0F0F, "a2": 0x0F0E, "a3": 0x0F0E, "b3": 0x1234567, "c1": 0x1234567}
+"""a1, of the training split, is all but a2 and a3, of the test split; c1 of the one is b3."""
 WEATHER = {"a1": "sunny", "a2": "rainy", "b1": "sunny", "c1": "foggy"}
 MAPS = {
     "a1": [1.0, 0.0, 0.0, 1.0],
@@ -131,6 +133,7 @@ def build(path: Path) -> Store:
                 "label": label,
                 "split": split,
                 "tags": TAGS.get(name),
+                "phash": PHASHES.get(name),
                 "weather": WEATHER.get(name),
                 "lux": float(number),
                 "caption": f"a {label} picture",

@@ -124,3 +124,6 @@ SELECT count(*) FROM range(3)
 -- case: a lateral join
 -- rows: [["a1", "night"], ["a2", "night"], ["a2", "rain"]]
 SELECT s.id AS sample, t FROM samples s, unnest(s.tags) u(t) WHERE s.label = 'red' ORDER BY ALL
+-- case: a classifier's column beside boxes
+-- rows: [["blue"], ["red"]]
+SELECT DISTINCT m2.prediction FROM objects ORDER BY 1

@@ -191,3 +191,6 @@ WITH t AS (FROM 'x.parquet') FROM samples
 -- case: writing inside a CTE
 -- error: BindError
 WITH t AS (INSERT INTO samples VALUES (1) RETURNING *) FROM t
+-- case: a writing statement after WITH
+-- error: SandboxError 1:1
+WITH t AS (SELECT 1) DELETE FROM samples

@@ -1,0 +1,101 @@
+"""The cookbook and the catalogue of errors say what the language does, and leave nothing out."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pages import QUERIES, cases, cookbook, error_of, errors
+
+import slicedb
+from slicedb.query import Engine
+
+SOURCE = Path(slicedb.__file__).parent / "query"
+
+WITHOUT_A_TEXT = {
+    "is not valid Unicode": "no page can show it",
+    "holds a NUL character": "no page can show it",
+    "nests brackets more than": "too long to show",
+    "nested too deeply": "too long to show",
+    "used up its time": "depends on the clock",
+    "was interrupted": "somebody stops it",
+    "No image file": "reads a file",
+    "cannot be read": "reads a file",
+    "needs embeddings, there are none": "another world",
+    "none is named 'default'": "another world",
+    "needs maps, there are none": "another world",
+    "Several models have maps": "another world",
+    "the stored vectors have": "another encoder",
+    "an index needs": "a verb, not a text",
+    "is not in (0, 1]": "a verb, not a text",
+    "No text column": "a verb, not a text",
+    "has no training code": "a verb, not a text",
+    "needs samples, and this query": "a verb, not a text",
+    "is negative": "a verb, not a text",
+    "in the result": "a verb, not a text",
+    "a call that does not end": "cannot happen",
+}
+"""Messages that no text in a small world provokes, and why."""
+
+
+def test_the_cookbook_is_that_of_the_cases() -> None:
+    recipes = [case for case in cases() if case.file == "cookbook"]
+    assert len(recipes) >= 30
+    assert all(case.wants.get("ids") or case.wants.get("rows") for case in recipes)
+    assert (QUERIES / "COOKBOOK.md").read_text() == cookbook(), "run python tests/query/pages.py"
+
+
+def test_the_catalogue_of_errors_is_what_is_raised(engine: Engine) -> None:
+    page = (QUERIES / "ERRORS.md").read_text()
+    assert page == errors(engine), "run python tests/query/pages.py"
+
+
+def templates() -> Iterator[str]:
+    """Yield a regular expression for every message of an error in the code of the language."""
+    for file in sorted(SOURCE.glob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "message":
+                yield from _patterns(node.value)
+            elif isinstance(node, ast.Call) and _is_error(node.func):
+                yield from _patterns(next(iter(_messages(node)), None))
+
+
+def _is_error(function: ast.expr) -> bool:
+    name = ast.unparse(function).rsplit(".", 1)[-1]
+    return name == "error" or name.endswith("Error")
+
+
+def _messages(call: ast.Call) -> Iterator[ast.expr]:
+    for argument in call.args[:2]:
+        if not ast.unparse(argument).endswith("Error"):
+            yield argument
+
+
+def _patterns(value: ast.expr | None) -> Iterator[str]:
+    if isinstance(value, ast.Constant) and isinstance(value.value, str) and " " in value.value:
+        yield re.escape(value.value)
+    elif isinstance(value, ast.JoinedStr):
+        parts = (v.value if isinstance(v, ast.Constant) else None for v in value.values)
+        found = "".join(".*" if part is None else re.escape(str(part)) for part in parts)
+        if len(found.replace(".*", "").strip(" .\\'")) > 3:
+            yield found
+
+
+def test_every_error_of_the_language_is_in_the_catalogue(engine: Any) -> None:
+    said = "\n".join(error_of(engine, c).message for c in cases() if "error" in c.wants)
+    missing = [
+        pattern
+        for pattern in dict.fromkeys(templates())
+        if not re.search(pattern, said)
+        and not any(known in pattern.replace("\\", "") for known in WITHOUT_A_TEXT)
+    ]
+    assert missing == []
+
+
+@pytest.mark.parametrize("known", WITHOUT_A_TEXT)
+def test_what_has_no_text_is_still_in_the_code(known: str) -> None:
+    assert any(known in pattern.replace("\\", "") for pattern in templates())
