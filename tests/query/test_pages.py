@@ -30,6 +30,8 @@ WITHOUT_A_TEXT = {
     "needs maps, there are none": "another world",
     "Several models have maps": "another world",
     "the stored vectors have": "another encoder",
+    "was made with another encoder": "another encoder",
+    "is known here": "another engine",
     "an index needs": "a verb, not a text",
     "is not in (0, 1]": "a verb, not a text",
     "No text column": "a verb, not a text",

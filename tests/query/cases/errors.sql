@@ -232,10 +232,6 @@ matches('red', 0.7, calibrated => 'reddest')
 -- error: BindError 1:32 ''reddest''
 -- hint: calibrated for another text
 matches('green', calibrated => 'reddest')
--- case: a target that is computed
--- error: BindError 1:12 'lower('red')'
--- hint: similarity(target
-similarity(lower('red')) > 0
 -- case: a commit inside a text that is not asked by itself
 -- error: ParseError 1:15 'AT'
 -- hint: ask with at=
