@@ -6,10 +6,9 @@ import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from pages import QUERIES, cases, cookbook, error_of, errors
+from pages import QUERIES, cases, cookbook, errors
 
 import slicedb
 from slicedb.query import Engine
@@ -51,9 +50,10 @@ def test_the_cookbook_is_that_of_the_cases() -> None:
     assert (QUERIES / "COOKBOOK.md").read_text() == cookbook(), "run python tests/query/pages.py"
 
 
-def test_the_catalogue_of_errors_is_what_is_raised(engine: Engine) -> None:
-    page = (QUERIES / "ERRORS.md").read_text()
-    assert page == errors(engine), "run python tests/query/pages.py"
+def test_the_catalogue_says_what_is_raised(engine: Engine) -> None:
+    page = (QUERIES / "ERRORS.md").read_text().split("\n\n")
+    raised = set(errors(engine).split("\n\n"))
+    assert [entry for entry in page if entry not in raised] == [], "run python tests/query/pages.py"
 
 
 def templates() -> Iterator[str]:
@@ -87,15 +87,15 @@ def _patterns(value: ast.expr | None) -> Iterator[str]:
             yield found
 
 
-def test_every_error_of_the_language_is_in_the_catalogue(engine: Any) -> None:
-    said = "\n".join(error_of(engine, c).message for c in cases() if "error" in c.wants)
+def test_every_error_of_the_language_is_in_the_catalogue() -> None:
+    said = (QUERIES / "ERRORS.md").read_text()
     missing = [
         pattern
         for pattern in dict.fromkeys(templates())
         if not re.search(pattern, said)
         and not any(known in pattern.replace("\\", "") for known in WITHOUT_A_TEXT)
     ]
-    assert missing == []
+    assert missing == [], "add a case, and run python tests/query/pages.py"
 
 
 @pytest.mark.parametrize("known", WITHOUT_A_TEXT)
