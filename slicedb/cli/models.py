@@ -25,6 +25,7 @@ def model() -> None:
 )  # fmt: skip
 @click.option("--classes", metavar="A,B,C|FILE", help="Class names in the order of the output.")
 @click.option("--allow-pickle", is_flag=True, help="Load a pickled module; runs its code.")
+@click.option("--trained-on", metavar="COMMIT", help="The commit or tag of its training data.")
 @click.option("--replace", is_flag=True, help="Give an existing name another model.")
 def add(name: str, spec: str, db: str | None, classes: str | None, **options: Any) -> None:
     """Register a model under a name.
@@ -37,6 +38,7 @@ def add(name: str, spec: str, db: str | None, classes: str | None, **options: An
       slicedb model add food_v3 models/food.py:build --weights food_v3.safetensors
       slicedb model add mobilenet torchvision:mobilenet_v2 --weights pretrained
       slicedb model add cells torchvision:fasterrcnn_resnet50_fpn --weights c.pt --classes a,b
+      slicedb model add food_v4 models/food.py:build --weights v4.safetensors --trained-on clean
     """
     added = open_db(db).models.add(name, spec, classes=names_of(classes), **options)
     click.echo(str(added))
@@ -75,14 +77,18 @@ def list_(db: str | None, form: str, output: str | None) -> None:
 @model.command()
 @click.argument("name")
 @db_option
-def show(name: str, db: str | None) -> None:
-    """Show a model: where it comes from, its classes, its fingerprint.
+@click.option("--json", "as_json", is_flag=True, help="All of it as JSON.")
+def show(name: str, db: str | None, as_json: bool) -> None:
+    """Show a model's lineage: source, classes, versions, training data, and who judged it when.
 
     \b
     Example:
       slicedb model show food_v3
     """
-    click.echo(str(open_db(db).models.show(name)))
+    import json
+
+    found = open_db(db).models.show(name)
+    click.echo(json.dumps(found.lineage(), indent=1, default=str) if as_json else str(found))
 
 
 @model.command()

@@ -25,13 +25,31 @@ def commit(message: str, db: str | None, tag: str | None) -> None:
 @click.command()
 @db_option
 @rows_options
-def history(db: str | None, form: str, output: str | None) -> None:
-    """List the commits, the newest first.
+@click.option("--tests", is_flag=True, help="How each test fared over the runs, instead.")
+@click.option("--slice", "slices", multiple=True, metavar="NAME", help="With --tests: only these.")
+@click.option("--model", metavar="MODEL", help="With --tests: only runs that tested it.")
+@click.option("--last", type=click.IntRange(1), default=20, show_default=True,
+              help="With --tests: runs looked back on.")  # fmt: skip
+def history(
+    db: str | None, form: str, output: str | None, tests: bool, slices: tuple[str, ...],
+    model: str | None, last: int,
+) -> None:  # fmt: skip
+    """List the commits, the newest first; with --tests, how each test fared over the runs.
+
+    A test whose verdict flips while its value stays within its interval is flaky by chance.
 
     \b
-    Example:
+    Examples:
       slicedb history
+      slicedb history --tests --slice night
     """
+    if tests:
+        trends = open_db(db).runs.trends(list(slices) or None, model=model, last=last)
+        if form == "table" and output is None:
+            click.echo(str(trends))
+        else:
+            write(trends.to_arrow(), form, output)
+        return
     found = open_db(db).commits.history()
     if not found:
         say('There are no commits yet. Hint: `slicedb commit "message"`.')

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from slicedb.curate import Calibration, CostReport, Mistakes
     from slicedb.evaluate import Comparison, Confusion, Evaluation, Power
     from slicedb.slices.behaviours import Change
-    from slicedb.suite import Report
+    from slicedb.suite import Report, Runs
 
 
 class JudgeVerbs(ModelVerbs):
@@ -34,6 +35,7 @@ class JudgeVerbs(ModelVerbs):
         *,
         predict: bool = True,
         at: str | None = None,
+        record: bool = True,
         **options: Any,
     ) -> Evaluation:
         """Return the slice x model table of metrics with intervals.
@@ -44,40 +46,74 @@ class JudgeVerbs(ModelVerbs):
             predict: predict missing rows of registered models first.
             at: a commit, tag or branch: its samples, labels, slices and predictions, of which
                 none are added.
+            record: write it down in `runs`, for the lineage of registered models.
             **options: see `slicedb.evaluate.evaluate`.
         """
         from slicedb.evaluate import evaluate
 
         if at is not None:
-            return self.at(at).evaluate(models, slices, predict=False, **options)
+            return self.at(at).evaluate(models, slices, predict=False, record=False, **options)
         names = [models] if isinstance(models, str) else list(models)
         members = self._members(slices)
         if predict:
             self._fill(names, members.values())
         found = evaluate(self.store, names, members, **options)
-        return replace(found, warnings=self._looked(names, slices, members))
+        looked = self._looked(slices)
+        if self.store.title:
+            return found
+        if looked or (record and any(name in self.models for name in names)):
+            self._record(names, members, found, looked)
+        return replace(found, warnings=self._warnings(looked, members))
 
-    def _looked(
-        self,
-        models: Sequence[str],
-        slices: Sequence[str | Slice | Query] | None,
-        members: Mapping[str, np.ndarray],
-    ) -> tuple[str, ...]:
-        """Write down a look at slices with a holdout; returns what to warn of."""
+    def _looked(self, slices: Sequence[str | Slice | Query] | None) -> dict[str, str]:
+        """Return the slices with a holdout among those asked, as `runs` keeps them."""
         from slicedb.slices import looks
 
         every = {s.name: s for s in self.slices.list()}
         parts = list(every) if slices is None else slices
         chosen = [every[p] if isinstance(p, str) else p for p in parts
                   if isinstance(p, Slice) or (isinstance(p, str) and p in every)]  # fmt: skip
-        looked = looks.guarded(chosen)
-        if not looked or self.store.title:
-            return ()
-        tables = [schema.PREDICTIONS + name for name in models]
-        prints = [self.store.metadata(t).get("slicedb:fingerprint", "") for t in tables]
-        looks.record(self.store, dict(zip(models, prints)), looked)
+        return looks.guarded(chosen)
+
+    def _warnings(
+        self, looked: Mapping[str, str], members: Mapping[str, np.ndarray]
+    ) -> tuple[str, ...]:
+        from slicedb.slices import looks
+
         sizes = {name: len(members[name]) for name in looked}
-        return looks.warnings(self.store, looked, sizes)
+        return looks.warnings(self.store, looked, sizes) if looked else ()
+
+    def _record(
+        self,
+        models: list[str],
+        members: Mapping[str, np.ndarray],
+        found: Evaluation,
+        looked: Mapping[str, str],
+    ) -> None:
+        """Write an evaluation down, for the lineage of models and the looks at holdouts."""
+        from slicedb.suite import record_evaluation
+
+        known = {s.name: s for s in self.slices.list()}
+        tables = {name: schema.PREDICTIONS + name for name in models}
+        prints = {
+            name: self.store.metadata(table).get("slicedb:fingerprint", "")
+            for name, table in tables.items()
+        }
+        about = {
+            "tables": self.store.versions(),
+            "fingerprints": prints,
+            "queries": {n: known[n].text if n in known else n for n in members},
+            "slices": {n: {"n": len(keys)} for n, keys in members.items()},
+            "looks": dict(looked),
+        }
+        record_evaluation(self.store, found, about)
+
+    @cached_property
+    def runs(self) -> Runs:
+        """The runs written down: `list()`, and `trends()` of each test over them."""
+        from slicedb.suite import Runs
+
+        return Runs(self.store)
 
     def compare(
         self,

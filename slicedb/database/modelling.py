@@ -28,7 +28,7 @@ class ModelVerbs(DataVerbs):
         """The registry of models."""
         from slicedb.models import Registry
 
-        return Registry(self.store)
+        return Registry(self.store, lambda name: self.commits.get(name).id)
 
     def predict(
         self,

@@ -6,17 +6,22 @@ import builtins
 import datetime
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from dataclasses import replace as replace_
 from typing import Any, Protocol
 
 import pyarrow as pa
 
 from slicedb.errors import ModelError, UnknownModelError, did_you_mean
+from slicedb.models.lineage import Judgement, judgements
 from slicedb.models.loading import PRETRAINED, RANDOM, load, resolve
 from slicedb.models.model import Model
 from slicedb.models.names import check_name
 from slicedb.schema import MODELS, MODELS_SCHEMA, PER_MODEL, SAMPLES
+
+_SHOWN = 10
+"""Runs that the text of a model shows."""
 
 
 class Tables(Protocol):
@@ -53,8 +58,28 @@ class Registered:
     """Hex digest of architecture, weights, preprocessing and class names."""
     preprocessing: dict[str, Any]
     details: dict[str, Any] = field(default_factory=dict)
-    """Number of parameters, class of the object, whether pickles are allowed."""
+    """Number of parameters, class of the object, version, trained_on, earlier versions."""
     added_at: datetime.datetime | None = None
+    judged: tuple[Judgement, ...] = ()
+    """Runs it took part in, the newest first; filled in by `show`."""
+
+    @property
+    def version(self) -> int:
+        """Counts up with each change of weights, code or classes under the name, from 1."""
+        return int(self.details.get("version", 1))
+
+    @property
+    def trained_on(self) -> str:
+        """The commit of its training data, "" where it was not given."""
+        return str(self.details.get("trained_on", ""))
+
+    def lineage(self) -> dict[str, Any]:
+        """Return all that is known as plain values, for JSON."""
+        facts = {k: v for k, v in vars(self).items() if k not in ("details", "judged")}
+        runs = [{**vars(j), "ran_at": j.ran_at.isoformat()} for j in self.judged]
+        at = None if self.added_at is None else self.added_at.isoformat()
+        return {**facts, **self.details, "classes": list(self.classes), "version": self.version,
+                "added_at": at, "judged": runs}  # fmt: skip
 
     def __str__(self) -> str:
         shown = ", ".join(self.classes[:8]) + (", ..." if len(self.classes) > 8 else "")
@@ -63,9 +88,21 @@ class Registered:
         lines = [
             f"{self.name}: {source}" + (f", weights {self.weights}" if self.weights else ""),
             f"  {len(self.classes)} classes: {shown}",
-            f"  fingerprint {self.fingerprint[:16]}" + (f", {count:,} parameters" if count else ""),
+            f"  version {self.version}, fingerprint {self.fingerprint[:16]}"
+            + (f", {count:,} parameters" if count else "")
+            + (f", added {self.added_at:%Y-%m-%d %H:%M}" if self.added_at else ""),
             "  " + ", ".join(f"{key} {value}" for key, value in self.preprocessing.items()),
         ]
+        if self.trained_on:
+            named = self.details.get("trained_on_name", "")
+            lines.append(f"  trained on commit {self.trained_on}{f' ({named})' if named else ''}")
+        for old in self.details.get("earlier", []):
+            lines.append(
+                f"  version {old['version']} was {old['fingerprint'][:16]}, added {old['added_at']}"
+            )
+        lines += [f"  {judgement}" for judgement in self.judged[:_SHOWN]]
+        if len(self.judged) > _SHOWN:
+            lines.append(f"  {len(self.judged) - _SHOWN:,} more runs")
         return "\n".join(lines)
 
 
@@ -74,10 +111,12 @@ class Registry:
 
     Args:
         store: the tables.
+        commit_of: gives the id of a commit from its id, tag or branch; raises where there is none.
     """
 
-    def __init__(self, store: Tables) -> None:
+    def __init__(self, store: Tables, commit_of: Callable[[str], str] | None = None) -> None:
         self._store = store
+        self._commit_of = commit_of or (lambda name: name)
         self._loaded: dict[str, Model] = {}
 
     def add(
@@ -88,6 +127,7 @@ class Registry:
         weights: str | os.PathLike[str] | None = None,
         classes: Sequence[str] | None = None,
         allow_pickle: bool = False,
+        trained_on: str | None = None,
         replace: bool = False,
     ) -> Registered:
         """Register a model under a name, after one black image went through it.
@@ -99,14 +139,17 @@ class Registry:
             weights: see `load`; a file is remembered by its absolute path.
             classes: class names in the order of the logits.
             allow_pickle: see `load`.
+            trained_on: the commit, tag or branch of its training data.
             replace: give a name that is there another model; its predictions are then stale.
 
         Raises:
+            DatabaseError: there is no such commit.
             ModelError: the name is taken or unusable, or the model does not load.
             ClassesError: class list and output differ in number.
         """
         columns = self._store.schema(SAMPLES).names if self._store.has(SAMPLES) else []
         check_name(name, columns=columns)
+        commit = self._commit_of(trained_on) if trained_on else ""
         file = os.fspath(weights) if weights is not None else None
         if file not in (None, PRETRAINED, RANDOM):
             file = os.path.abspath(os.path.expanduser(str(file)))
@@ -122,6 +165,7 @@ class Registry:
                 f"There is a model '{name}' already, with other weights, code or classes.",
                 "take another name, or replace=True (--replace): what it predicted is then stale.",
             )
+        row = _versioned(row, before, commit, trained_on or "")
         self._write(row)
         self._loaded[name] = loaded
         return row
@@ -133,7 +177,7 @@ class Registry:
             UnknownModelError: no model of that name.
             ModelError: it was added as a Python object elsewhere, or is not what it was.
         """
-        row = self.show(name)
+        row = self._row(name)
         held = self._loaded.get(name)
         if held is not None:
             return held
@@ -171,11 +215,15 @@ class Registry:
         return [rows[name] for name in sorted(rows)]
 
     def show(self, name: str) -> Registered:
-        """Return what is known of a model.
+        """Return what is known of a model, with the runs that judged it.
 
         Raises:
             UnknownModelError: no model of that name.
         """
+        row = self._row(name)
+        return replace_(row, judged=tuple(judgements(self._store, name, row.fingerprint)))
+
+    def _row(self, name: str) -> Registered:
         rows = self._rows()
         if name not in rows:
             raise UnknownModelError(f"No model '{name}'.", did_you_mean(name, rows, "models"))
@@ -190,7 +238,7 @@ class Registry:
         Raises:
             UnknownModelError: no model of that name.
         """
-        self.show(name)
+        self._row(name)
         self._store.delete(MODELS, [name])
         self._loaded.pop(name, None)
         for table in (start + name for start in PER_MODEL):
@@ -266,6 +314,28 @@ def _describe(
         details=details,
         added_at=datetime.datetime.now(datetime.UTC).replace(tzinfo=None),
     )
+
+
+def _versioned(row: Registered, before: Registered | None, commit: str, named: str) -> Registered:
+    """Return the row with its version, the commit it was trained on, and what came before."""
+    facts: dict[str, Any] = {"version": 1}
+    if before is not None:
+        kept = ("version", "earlier", "trained_on", "trained_on_name")
+        facts |= {k: before.details[k] for k in kept if k in before.details}
+        if before.fingerprint != row.fingerprint:
+            old = {
+                "version": before.version,
+                "fingerprint": before.fingerprint,
+                "trained_on": before.trained_on,
+                "added_at": f"{before.added_at:%Y-%m-%d %H:%M}" if before.added_at else "",
+            }
+            facts = {
+                "version": before.version + 1,
+                "earlier": [*before.details.get("earlier", []), old],
+            }
+    if commit:
+        facts |= {"trained_on": commit, "trained_on_name": named if named != commit else ""}
+    return replace_(row, details={**row.details, **facts})
 
 
 def _read(row: dict[str, Any]) -> Registered:

@@ -12,15 +12,11 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 import numpy as np
-import pyarrow as pa
 
 from slicedb import schema
-from slicedb.errors import DatabaseError
 from slicedb.slices.slice import Slice
 
 if TYPE_CHECKING:
@@ -61,36 +57,6 @@ def signature(s: Slice) -> str:
 def guarded(slices: Sequence[Slice]) -> dict[str, str]:
     """Return the signatures of the slices that have a holdout, by name; what `runs` keeps."""
     return {s.name: signature(s) for s in slices if s.holdout is not None}
-
-
-def record(store: Store, models: Mapping[str, str], looked: Mapping[str, str]) -> None:
-    """Write down that models were evaluated on held-out slices.
-
-    A database that cannot be written to is left alone.
-
-    Args:
-        store: the database.
-        models: name -> fingerprint.
-        looked: see `guarded`.
-    """
-    from slicedb.store import software
-
-    run = {
-        "id": f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid4().hex[:6]}",
-        "kind": "evaluate",
-        "what": ", ".join(models),
-        "tables": json.dumps(store.versions()),
-        "fingerprints": json.dumps(dict(models)),
-        "queries": "{}",
-        "software": software(),
-        "summary": json.dumps({"looks": dict(looked), "models": list(models)}),
-        "ran_at": datetime.now(UTC).replace(tzinfo=None),
-    }
-    try:
-        store.create(schema.RUNS, schema.RUNS_SCHEMA)
-        store.append(schema.RUNS, pa.Table.from_pylist([run], schema=schema.RUNS_SCHEMA))
-    except (DatabaseError, OSError):
-        return
 
 
 def of(store: Store, s: Slice) -> Looks | None:

@@ -9,8 +9,22 @@ Berger 1982); any FAIL fails it, so FAIL does.
 from __future__ import annotations
 
 from slicedb.slices import Check, parse_check
+from slicedb.suite.history import Runs, Trend, Trends
+from slicedb.suite.record import record_evaluation
 from slicedb.suite.records import Report, Result, Verdict
 from slicedb.suite.run import run
 from slicedb.suite.settings import settings
 
-__all__ = ["Check", "Report", "Result", "Verdict", "parse_check", "run", "settings"]
+__all__ = [
+    "Check",
+    "Report",
+    "Result",
+    "Runs",
+    "Trend",
+    "Trends",
+    "Verdict",
+    "parse_check",
+    "record_evaluation",
+    "run",
+    "settings",
+]

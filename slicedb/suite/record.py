@@ -2,14 +2,67 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from datetime import datetime
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
 
 import pyarrow as pa
 
 from slicedb import schema
-from slicedb.store import Store
+from slicedb.errors import DatabaseError
+from slicedb.evaluate import Evaluation
+from slicedb.store import Store, software
 from slicedb.suite.records import Report
+
+_FIGURES = 100
+"""Rows of an evaluation that are written down."""
+
+_KEPT = ("slice", "model", "metric", "of", "value", "low", "high", "n")
+
+
+def user() -> str:
+    """Return the name of whoever runs this, "" where the system does not say."""
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):
+        return ""
+
+
+def record_evaluation(store: Store, found: Evaluation, about: Mapping[str, Any]) -> None:
+    """Add an evaluation to `runs`; a database that cannot be written to is left alone.
+
+    Args:
+        store: the tables.
+        found: what came out; the first `_FIGURES` rows are kept.
+        about: tables, fingerprints, queries (slice -> text), slices (slice -> facts), looks.
+    """
+    now = datetime.now(UTC)
+    rows = found.to_arrow().slice(0, _FIGURES).to_pylist()
+    figures = [{k: None if v != v else v for k, v in row.items() if k in _KEPT} for row in rows]
+    summary = {
+        "by": user(),
+        "slices": about["slices"],
+        "metrics": figures,
+        "looks": about.get("looks", {}),
+        "models": list(about["fingerprints"]),
+    }
+    run = {
+        "id": f"{now:%Y%m%dT%H%M%S}-{uuid4().hex[:6]}",
+        "kind": "evaluate",
+        "what": ", ".join(about["fingerprints"]),
+        **{k: json.dumps(about[k]) for k in ("tables", "fingerprints", "queries")},
+        "software": software(),
+        "summary": json.dumps(summary),
+        "ran_at": now.replace(tzinfo=None),
+    }
+    with contextlib.suppress(DatabaseError, OSError):
+        store.create(schema.RUNS, schema.RUNS_SCHEMA)
+        store.append(schema.RUNS, pa.Table.from_pylist([run], schema=schema.RUNS_SCHEMA))
 
 
 def record(store: Store, report: Report) -> None:
@@ -24,6 +77,8 @@ def record(store: Store, report: Report) -> None:
         "looks": report.facts["looks"],
         "models": list(report.facts["fingerprints"]),
         "ok": report.ok,
+        "by": user(),
+        "slices": report.facts.get("slices", {}),
         **{v.lower(): report.count(v) for v in ("PASS", "FAIL", "INCONCLUSIVE")},  # type: ignore[arg-type]
     }
     run = {

@@ -232,6 +232,7 @@ def _facts(
         "fingerprints": {name: judged[name].fingerprint for name in models},
         "queries": {s.name: s.text for s, _ in checked},
         "looks": guarded([s for s, _ in checked]),
+        "slices": {s.name: {"holdout": s.holdout, "n": len(r)} for (s, _), r in zip(checked, rows)},
         "software": software(),
         "classes": list(first.outcomes.classes),
         "confusion": _confusion(first, every),
