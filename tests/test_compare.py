@@ -110,6 +110,11 @@ def test_max_t_by_group_flips_whole_groups() -> None:
     assert stats.max_t(d, members_).p[0] < 0.001
 
 
+def test_a_model_against_itself_has_no_groups_to_flip() -> None:
+    found = stats.max_t(np.zeros(9), np.ones((2, 9), bool), groups=np.arange(9) // 3)
+    assert np.isnan(found.p).all() and np.isnan(found.statistic).all()
+
+
 def test_weights_shift_the_error_rate_and_none_is_equal_weights() -> None:
     rng = np.random.default_rng(3)
     d, members_ = rng.choice([-1.0, 0, 1], 300), rng.random((5, 300)) < 0.4

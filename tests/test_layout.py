@@ -17,7 +17,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("store", "models", "progress"),
     ("ingest", "embedding", "inference", "commits", "doctor"),
     ("query", "slices", "predictions"),
-    ("evaluate", "cam", "behaviour", "report", "suite", "curate", "export"),
+    ("evaluate", "cam", "behaviour", "curate", "report", "suite", "export"),
     ("training", "scale", "database"),
     ("demo", "web", "cli", "pytest_plugin"),
 )

@@ -47,8 +47,10 @@ class Tags(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.seen.append(tag)
-        self.outside += [v for k, v in attrs if k in ("src", "href") and v]
-        if tag not in ("meta", "rect", "line", "br"):
+        self.outside += [
+            v for k, v in attrs if k in ("src", "href") and v and not v.startswith(("data:", "#"))
+        ]
+        if tag not in ("meta", "br", "input", "img"):
             self.open.append(tag)
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -101,6 +103,71 @@ def test_the_page_is_whole_and_loads_nothing_from_elsewhere() -> None:
     assert tags.open == [] and tags.outside == [] and "http" not in page
     assert {"svg", "circle", "table", "button", "style", "script"} <= set(tags.seen)
     assert "&lt;c&gt;.jpg" in page and "<c>.jpg" not in page and "&lt;cat&gt;" in page
+
+
+def a_whole_report() -> Report:
+    """Everything that a page can show, with hostile names."""
+    point = {"value": 0.6, "low": 0.5, "high": 0.7, "verdict": "FAIL", "model": "<v3>",
+             "ran_at": "2026-01-01 00:00"}  # fmt: skip
+    more = {
+        "gallery": [
+            {"id": "<c>.jpg", "src": "data:image/jpeg;base64,A", "cam": "data:image/jpeg;base64,B",
+             "label": "<cat>", "prediction": "dog", "confidence": 0.9, "slices": ["night"]},
+            {"id": "d.jpg", "src": None, "cam": None, "label": "dog", "prediction": "<cat>",
+             "confidence": None, "slices": ["night", "day"]},
+        ],
+        "coverage": {"coverage": [0.5, 1.0], "risk": [0.1, 0.3], "doubt": [0.2, 0.9],
+                     "policies": [{"policy": "always </script>", "cost": 0.4, "low": 0.3,
+                                   "high": 0.5}]},
+        "trends": [{"slice": "night", "check": "accuracy >= 0.8", "direction": "flat", "flips": 1,
+                    "status": "flaky by chance",
+                    "points": [point, {**point, "value": None, "low": None, "high": None}, point]}],
+    }  # fmt: skip
+    return a_report(more=lambda: more)
+
+
+def test_every_section_is_there_when_it_has_something_to_show() -> None:
+    page = a_whole_report().to_html()
+    tags = Tags()
+    tags.feed(page)
+    assert tags.open == [] and tags.outside == [] and "http" not in page
+    for anchor in ("verdicts", "slices", "confusion", "reliability", "cost", "worst", "history"):
+        assert f'<section id="{anchor}"' in page and f'href="#{anchor}"' in page
+    assert page.count("</script>") == 2 and "always &lt;/script&gt;" in page
+    assert 'class="cam"' in page and "no picture" in page and "flaky by chance" in page
+
+
+def test_the_numbers_of_the_cost_chart_are_json_that_a_script_reads() -> None:
+    page = a_whole_report().to_html()
+    text = page.split('id="cost-data">')[1].split("</script>")[0]
+    data = json.loads(text)
+    assert data["coverage"] == [0.5, 1.0] and data["most"] == 0.5 and data["box"] == 280
+
+
+def test_a_cell_of_the_confusion_matrix_carries_its_query() -> None:
+    page = a_report().to_html()
+    query = "in_slice(&#x27;night&#x27;) AND label = &#x27;&lt;cat&gt;&#x27; AND v4.prediction = "
+    assert f'data-query="{query}&#x27;dog&#x27;"' in page
+
+
+def test_many_classes_show_their_confused_pairs() -> None:
+    classes = [f"c{i}" for i in range(80)]
+    matrix = np.eye(80, dtype=int) * 9
+    matrix[3, 7] = 5
+    report = a_report()
+    report.facts.update(classes=classes, confusion=matrix.tolist())
+    page = report.to_html()
+    assert "The 1 most frequent of 1 confused pairs of 80 classes." in page
+    assert "label = &#x27;c3&#x27; AND v4.prediction = &#x27;c7&#x27;" in page
+
+
+def test_what_only_the_page_needs_is_made_when_it_is_written() -> None:
+    calls: list[int] = []
+    report = a_report(more=lambda: calls.append(1) or {})  # type: ignore[func-returns-value]
+    report.to_json(), report.to_markdown(), report.to_junit(), str(report)
+    assert calls == []
+    report.to_html()
+    assert calls == [1]
 
 
 def test_a_run_without_results_is_told_too() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from slicedb import stats
 from slicedb.errors import CheckError
 from slicedb.evaluate.judged import Judged, Keys, load, universe
 from slicedb.metrics import boxes
+from slicedb.query.catalog import literal, quote
 from slicedb.store import Store
 
 if TYPE_CHECKING:
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
 NOTHING = "(nothing)"
 """The last class of a detector's confusion: boxes where nothing is, and what was missed."""
+
+_PLAIN = re.compile(r"[A-Za-z_]\w*")
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,8 +74,7 @@ class Confusion:
                 "The cells count boxes, not samples.",
                 f"ask for {self.model}.fp > 0, {self.model}.fn > 0 and the like.",
             )
-        quoted = [name.replace("'", "''") for name in (label, prediction)]
-        return f"label = '{quoted[0]}' AND {self.model}.prediction = '{quoted[1]}'"
+        return cell_query(self.model, label, prediction)
 
     def to_arrow(self) -> pa.Table:
         """Return label, prediction, n: a row a cell that is not empty."""
@@ -121,6 +124,16 @@ class Confusion:
             cells = "".join(f"<td>{x or ''}</td>" for x in row)
             body += f"<tr><th>{html.escape(name)}</th>{cells}</tr>"
         return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def cell_query(model: str, label: str, prediction: str) -> str:
+    """Return the query text of the samples of one class that a model calls another.
+
+    >>> cell_query("v3", "Chef's salad", "Soup")
+    "label = 'Chef''s salad' AND v3.prediction = 'Soup'"
+    """
+    name = model if _PLAIN.fullmatch(model) else quote(model)
+    return f"label = {literal(label)} AND {name}.prediction = {literal(prediction)}"
 
 
 def confusion(store: Store, model: str, keys: Keys) -> Confusion:

@@ -130,7 +130,8 @@ def _indicator(groups: npt.NDArray[Any]) -> Any:
 
     code = np.unique(groups, return_inverse=True)[1]
     n = len(code)
-    return sparse.csr_matrix((np.ones(n), code, np.arange(n + 1)), shape=(n, int(code.max()) + 1))
+    size = int(code.max()) + 1 if n else 0
+    return sparse.csr_matrix((np.ones(n), code, np.arange(n + 1)), shape=(n, size))
 
 
 def _score(sides: Sides, weights: Floats | None) -> Callable[[Floats], Floats]:

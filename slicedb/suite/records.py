@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
@@ -40,6 +41,8 @@ class Result:
     suite: str = ""
     path: str = ""
     """The slice's file."""
+    bound: float = float("nan")
+    """The number that the value is compared with."""
     expectation: str = ""
     """What the file says, before classes and the baseline are filled in."""
 
@@ -64,6 +67,8 @@ class Report:
     ran_at: str = ""
     """ISO time, UTC."""
     seconds: float = 0.0
+    more: Callable[[], dict[str, Any]] | None = field(default=None, repr=False, compare=False)
+    """Gives what only the page needs: thumbnails, maps, costs, history."""
     facts: dict[str, Any] = field(default_factory=dict, repr=False)
     """Tables, fingerprints, queries, software; confusion and calibration for the page."""
     warnings: tuple[str, ...] = ()

@@ -20,7 +20,7 @@ from slicedb.slices import Check, Slice, parse_check
 from slicedb.slices.expect import BASELINE
 from slicedb.slices.looks import LIMIT, guarded, warnings
 from slicedb.store import Store
-from slicedb.suite import absolute, behaviour, paired, verdicts
+from slicedb.suite import absolute, behaviour, page, paired, verdicts
 from slicedb.suite.record import record
 from slicedb.suite.records import Report
 from slicedb.suite.settings import check_settings
@@ -105,6 +105,7 @@ def run(
     behaviour.judge(store, changed, keys, model, confidence)
     verdicts.correct(trials, checked, correction, minimum, detect, 1 - confidence)
     results = verdicts.decide(store, trials, checked, judged, model, confidence, minimum)
+    every = np.unique(np.concatenate(keys)) if keys else np.empty(0, np.int64)
     report = Report(
         tuple(results),
         model,
@@ -115,6 +116,7 @@ def run(
         f"{began:%Y%m%dT%H%M%S}-{uuid4().hex[:6]}",
         began.isoformat(timespec="seconds"),
         0.0,
+        lambda: page.facts(store, results, judged, model, every),
         _facts(store, checked, models, judged, rows),
     )
     report = replace(report, seconds=time.perf_counter() - started)

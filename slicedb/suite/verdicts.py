@@ -137,6 +137,7 @@ def decide(
                 t.worst or tuple(_ids(store, keys)),
                 s.suite,
                 s.path,
+                t.bound,
                 t.expectation,
             )
         )

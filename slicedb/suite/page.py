@@ -1,0 +1,141 @@
+"""What only the page of a run needs: thumbnails, maps, costs, history. Made when it is written."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from slicedb import cam, curate, media, schema
+from slicedb.cam.overlays import data_uri
+from slicedb.errors import MediaError, SliceDBError
+from slicedb.evaluate.judged import Judged, Keys
+from slicedb.store import Store
+from slicedb.suite.history import Runs
+from slicedb.suite.records import Result
+
+CARDS = 48
+"""Worst samples shown."""
+
+_SIDE = 180
+_POINTS = 200
+
+
+def facts(
+    store: Store, results: Sequence[Result], judged: Mapping[str, Judged], model: str, keys: Keys
+) -> dict[str, Any]:
+    """Return gallery, coverage and trends.
+
+    Args:
+        store: the database.
+        results: of the run.
+        judged: outcomes by model.
+        model: the model under test.
+        keys: int64 (n,), what the slices hold together.
+    """
+    return {
+        "gallery": gallery(store, results, judged[model], model),
+        "coverage": coverage(store, model, keys),
+        "trends": trends(store, results),
+    }
+
+
+def gallery(
+    store: Store, results: Sequence[Result], judged: Judged, model: str
+) -> list[dict[str, Any]]:
+    """Return a card a sample: id, src, cam, label, prediction, confidence, slices."""
+    slices: dict[str, list[str]] = {}
+    for r in results:
+        for sample in r.worst_ids if r.verdict != "PASS" else ():
+            if r.slice not in slices.setdefault(sample, []):
+                slices[sample].append(r.slice)
+    ids = list(slices)[:CARDS]
+    if not ids:
+        return []
+    keys = schema.keys_of(ids)
+    rows = np.searchsorted(judged.keys, keys)
+    outcomes = judged.outcomes
+    maps = _maps(store, model, keys)
+    return [
+        {
+            "id": sample,
+            "src": src,
+            "cam": looked,
+            "label": outcomes.classes[outcomes.label[row]],
+            "prediction": outcomes.classes[outcomes.prediction[row]],
+            "confidence": None if outcomes.confidence is None else float(outcomes.confidence[row]),
+            "slices": slices[sample],
+        }
+        for sample, src, looked, row in zip(ids, _thumbnails(store, keys), maps, rows.tolist())
+    ]
+
+
+def _thumbnails(store: Store, keys: Keys) -> list[str | None]:
+    found: dict[int, str | None] = {}
+    try:
+        for key, data in zip(keys.tolist(), (data for _, data in store.read_images(keys))):
+            try:
+                small = media.thumbnail(data, _SIDE)
+            except MediaError:
+                found[key] = None
+            else:
+                found[key] = "data:image/jpeg;base64," + base64.b64encode(small).decode()
+    except SliceDBError:
+        pass  # a database of predictions alone has no pictures
+    return [found.get(key) for key in keys.tolist()]
+
+
+def _maps(store: Store, model: str, keys: Keys) -> list[str | None]:
+    if not store.has(schema.CAMS + model):
+        return [None] * len(keys)
+    pictures = cam.overlays(store, model, keys, side=_SIDE)
+    return [None if picture is None else data_uri(picture) for picture in pictures]
+
+
+def coverage(store: Store, model: str, keys: Keys) -> dict[str, Any] | None:
+    """Return what answering only the surest costs, and what ways of deciding cost."""
+    try:
+        found = curate.cost(store, model, keys)
+    except SliceDBError:
+        return None  # no probabilities, or nothing judged
+    curve = found.coverage
+    at = np.unique(np.linspace(0, len(curve.coverage) - 1, _POINTS).astype(int))
+    policies = [
+        {"policy": r.policy, "cost": r.cost, "low": r.low, "high": r.high} for r in found.rows
+    ]
+    return {
+        "coverage": np.round(curve.coverage[at], 5).tolist(),
+        "risk": np.round(curve.risk[at], 5).tolist(),
+        "doubt": np.round(curve.doubt[at], 5).tolist(),
+        "policies": policies,
+    }
+
+
+def trends(store: Store, results: Sequence[Result]) -> list[dict[str, Any]]:
+    """Return each test of this run over the runs written down."""
+    names = list(dict.fromkeys(r.slice for r in results))
+    return [
+        {
+            "slice": t.slice,
+            "check": t.check,
+            "direction": t.direction,
+            "flips": t.flips,
+            "status": t.status,
+            "points": [
+                {
+                    **{k: _known(getattr(p, k)) for k in ("value", "low", "high")},
+                    "verdict": p.verdict,
+                    "model": p.model,
+                    "ran_at": f"{p.ran_at:%Y-%m-%d %H:%M}",
+                }
+                for p in t.points
+            ],
+        }
+        for t in Runs(store).trends(names)
+    ]
+
+
+def _known(value: float) -> float | None:
+    return None if value != value else value
