@@ -277,6 +277,7 @@ class JudgeVerbs(ModelVerbs):
         model = model or settings.pop("model", None)
         baseline = baseline or settings.pop("baseline", None)
         settings = {k: v for k, v in settings.items() if k not in ("model", "baseline")}
+        settings.setdefault("write", not self.store.title)
         if model is None:
             raise SliceDBError(
                 "No model to test.", "pass model=, or --model, or name it in suite.toml."

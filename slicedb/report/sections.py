@@ -164,7 +164,7 @@ def heat_map(run: Any, facts: Facts) -> str:
         else f'<div class="scale">{low:.3f}<i></i>{high:.3f}</div>'
     )
     return (
-        '<p class="about">Accuracy; the stronger the colour, the higher. A click on a model sorts.</p>'
+        '<p class="about">Accuracy; a stronger colour is higher. A click on a model sorts.</p>'
         f'<div class="wide"><table class="heat"><thead><tr>{head}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></div>{scale}"
     )

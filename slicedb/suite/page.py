@@ -55,21 +55,29 @@ def gallery(
     if not ids:
         return []
     keys = schema.keys_of(ids)
-    rows = np.searchsorted(judged.keys, keys)
-    outcomes = judged.outcomes
-    maps = _maps(store, model, keys)
+    known = zip(ids, _thumbnails(store, keys), _maps(store, model, keys), _said(judged, keys))
     return [
-        {
-            "id": sample,
-            "src": src,
-            "cam": looked,
-            "label": outcomes.classes[outcomes.label[row]],
-            "prediction": outcomes.classes[outcomes.prediction[row]],
-            "confidence": None if outcomes.confidence is None else float(outcomes.confidence[row]),
-            "slices": slices[sample],
-        }
-        for sample, src, looked, row in zip(ids, _thumbnails(store, keys), maps, rows.tolist())
+        {"id": sample, "src": src, "cam": looked, "slices": slices[sample], **said}
+        for sample, src, looked, said in known
     ]
+
+
+def _said(judged: Judged, keys: Keys) -> list[dict[str, Any]]:
+    """Return label, prediction and confidence a key; None where it was not judged."""
+    outcomes = judged.outcomes
+    place = np.minimum(np.searchsorted(judged.keys, keys), max(len(judged.keys) - 1, 0))
+    found = []
+    for key, where in zip(keys.tolist(), place.tolist()):
+        at = where if len(judged.keys) and judged.keys[where] == key else None
+        sure = None if at is None or outcomes.confidence is None else outcomes.confidence[at]
+        found.append(
+            {
+                "label": None if at is None else outcomes.classes[outcomes.label[at]],
+                "prediction": None if at is None else outcomes.classes[outcomes.prediction[at]],
+                "confidence": None if sure is None else float(sure),
+            }
+        )
+    return found
 
 
 def _thumbnails(store: Store, keys: Keys) -> list[str | None]:
