@@ -15,8 +15,8 @@ from slicedb import stats
 from slicedb.errors import CheckError, SliceError, did_you_mean
 from slicedb.evaluate import rows as text
 from slicedb.evaluate.groups import groups_of
-from slicedb.evaluate.judged import Keys, load, universe
-from slicedb.evaluate.pair import Pair
+from slicedb.evaluate.judged import Keys, universe
+from slicedb.evaluate.pair import pair_of
 from slicedb.query.catalog import quote
 from slicedb.store import Store
 
@@ -152,7 +152,7 @@ def compare(
     if correction not in CORRECTIONS:
         hint = did_you_mean(correction, CORRECTIONS, "corrections")
         raise SliceError(f"correction is {correction!r}.", hint)
-    every, pair = universe(store), Pair(load(store, a), load(store, b))
+    every, pair = universe(store), pair_of(store, a, b)
     if pair.a.task == "regression":
         raise CheckError(
             f"{a} and {b} predict numbers, which are not right or wrong.",

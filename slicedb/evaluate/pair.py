@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from slicedb.errors import CheckError
-from slicedb.evaluate.judged import Judged, Keys
+from slicedb.evaluate.judged import Judged, Keys, load
 from slicedb.metrics import Membership, Metric, missing
+from slicedb.store import Store
 
 Floats = npt.NDArray[np.float64]
 
@@ -66,3 +67,19 @@ class Pair:
     def of_class(self, code: int) -> npt.NDArray[np.bool_]:
         """Return bool (n,): the samples of one class."""
         return np.asarray(self.a.label == code)
+
+
+def pair_of(store: Store, a: str, b: str) -> Pair:
+    """Return two classifiers on the samples that both saw.
+
+    Raises:
+        UnknownModelError: one has no predictions.
+        CheckError: one does not give each sample one class, so that nothing is right or wrong.
+    """
+    pair = Pair(load(store, a), load(store, b))
+    if pair.a.task != "classification":
+        raise CheckError(
+            f"{a} does {pair.a.task}: its samples are not right or wrong.",
+            "`slicedb evaluate` and `no worse than` in an expectation compare by other metrics.",
+        )
+    return pair

@@ -12,8 +12,8 @@ import pyarrow as pa
 from slicedb import stats
 from slicedb.errors import CheckError
 from slicedb.evaluate import rows as text
-from slicedb.evaluate.judged import Keys, load, universe
-from slicedb.evaluate.pair import Pair
+from slicedb.evaluate.judged import Keys, universe
+from slicedb.evaluate.pair import pair_of
 from slicedb.store import Store
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def power(
     for name, value in (("drop", drop), ("power", power), ("confidence", confidence)):
         if not 0 < value < 1:
             raise CheckError(f"{name} is {value:g}.", "a share between 0 and 1, such as 0.02.")
-    every, pair = universe(store), Pair(load(store, a), load(store, b))
+    every, pair = universe(store), pair_of(store, a, b)
     belongs = pair.members([every.rows(np.asarray(k, np.int64)) for k in members.values()])
     differ = (pair.a.correct != pair.b.correct).astype(float)[:, None]
     discordant = belongs.sum(differ)[:, 0]

@@ -141,7 +141,7 @@ def heat_map(run: Any, facts: Facts) -> str:
     if not grid.get("slices"):
         return ""
     metric = grid.get("metric", "accuracy")
-    name_of = "Accuracy" if metric == "accuracy" else metric
+    title = "Accuracy" if metric == "accuracy" else metric
     values = [c[0] for column in grid["cells"] for c in column if not math.isnan(c[0])]
     low, high = (min(values), max(values)) if values else (0.0, 1.0)
     head = _heads(
@@ -164,7 +164,7 @@ def heat_map(run: Any, facts: Facts) -> str:
         else f'<div class="scale">{low:.3f}<i></i>{high:.3f}</div>'
     )
     return (
-        '<p class="about">Accuracy; a stronger colour is higher. A click on a model sorts.</p>'
+        f'<p class="about">{_e(title)}: a stronger colour is higher, a click on a model sorts.</p>'
         f'<div class="wide"><table class="heat"><thead><tr>{head}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></div>{scale}"
     )

@@ -65,6 +65,8 @@ def gallery(
 def _said(judged: Judged, keys: Keys) -> list[dict[str, Any]]:
     """Return label, prediction and confidence a key; None where it was not judged."""
     outcomes = judged.outcomes
+    if outcomes.task != "classification":
+        return [{"label": None, "prediction": None, "confidence": None}] * len(keys)
     place = np.minimum(np.searchsorted(judged.keys, keys), max(len(judged.keys) - 1, 0))
     found = []
     for key, where in zip(keys.tolist(), place.tolist()):
