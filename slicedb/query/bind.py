@@ -230,6 +230,17 @@ class Binder(Stars):
             names = expression["column_names"]
             shown = f"{names[-2]}.{names[-1]}" if top else names[-1]
             self.bound.edits.append(Edit(edited[-1].end, edited[-1].end, (f" AS {quote(shown)}",)))
+        elif expression["class"] == "FUNCTION" and edited and not expression["alias"]:
+            self._named_as_written(expression)
+
+    def _named_as_written(self, call: Node) -> None:
+        """Let a call of ours keep its own text as the name of its column."""
+        if str(call["function_name"]).lower() in BY_NAME and not call["schema"]:
+            start = int(call["query_location"])
+            end = calls.end_of(self.source.tokens, start)
+            text = " ".join(self.source.sql[start:end].decode().split())
+            shown = quote(text.replace('"using"', "using"))
+            self.bound.edits.append(Edit(end, end, (f" AS {shown}",)))
 
     def walk(self, value: Any, scope: Scope) -> None:
         if isinstance(value, list):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -278,6 +279,7 @@ def _translate(error: Exception, offset: int, written: Written, bound: Bound) ->
     with contextlib.suppress(ValueError):
         about = json.loads(text[text.index("{") :])
     message = str(about.get("exception_message") or text).strip().split("\n")[0].rstrip(".!")
+    message = re.sub(r'column "~\w+"', "This value", message)  # a column of ours has no name
     kind = str(about.get("exception_type") or type(error).__name__)
     position = str(about.get("position", ""))
     place = written.locate(int(position) - offset) if position.isdigit() else None

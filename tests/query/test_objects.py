@@ -273,6 +273,19 @@ def test_star_shows_no_columns_of_ours(engine: Engine) -> None:
     ]  # fmt: skip
 
 
+def test_a_word_without_a_name_is_shown_as_written(engine: Engine) -> None:
+    text = "SELECT id, count_objects('car',\n min_area => 1), similarity('red', using => 'default')"
+    table = engine.sql(f"{text}, any_iou(d1) AS near FROM samples WHERE id = 'a1'")
+    assert table.to_pylist() == [
+        {
+            "id": "a1",
+            "count_objects('car', min_area => 1)": 2,
+            "similarity('red', using => 'default')": pytest.approx(1, abs=1e-3),
+            "near": True,
+        }
+    ]
+
+
 def test_explain_names_the_boxes(engine: Engine) -> None:
     shown = str(engine.query("has_object('car', missed_by => 'd1')").explain())
     assert "objects @" in shown and "d1.found" in shown and "d1.objects@" in shown

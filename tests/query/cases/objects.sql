@@ -297,3 +297,10 @@ FROM objects(iou => 0.4)
 -- case: what a detector says of a box needs boxes
 -- error: BindError 1:11 'found'
 SELECT d1.found FROM samples
+-- case: a figure without a name is shown
+-- rows: [["red", 2, 0.9512]]
+SELECT label, count_objects('car'), best_iou(d1) FROM samples WHERE key IN (SELECT key FROM m1 WHERE id = 'a1')
+-- case: a figure outside of its group
+-- error: BindError 1:49 'count_objects'
+-- hint: This value must appear in the GROUP BY clause
+SELECT label FROM objects GROUP BY label HAVING count_objects() > 1
