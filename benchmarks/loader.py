@@ -2,14 +2,17 @@
 
     python benchmarks/loader.py --data ../shared/data --rows 10000
 
-Unpacks `cifar10-train.parquet` of the data folder as an image folder, ingests it and the photos
-beside it, and measures shuffled epochs over all of either, with 0 and 2 workers, by turns:
+Unpacks `cifar10-train.parquet` of the data folder as an image folder, ingests it and copies of the
+photos beside it, and measures shuffled epochs over all of either, with 0 and 2 workers, by turns:
 
     limit        decode the same bytes from a list in RAM, in the same order, with the same
-                 decoder and as many threads (0 workers: this one), and drop the pixels
+                 decoder and as many threads (0 workers: this one), and drop the pixels; for the
+                 photos also resize and crop to 224 pixels, as every other step does
+    decode       the photos' limit without the resize, which nothing that resizes can reach
     first epoch  a new dataset and loader: reads the database, decodes, makes batches
     later epoch  the second epoch of that loader
-    folder       torchvision's ImageFolder and PIL, torch's DataLoader with as many processes
+    folder       torchvision's ImageFolder and PIL, Resize and CenterCrop of torchvision, torch's
+                 DataLoader with as many processes
 
 Each ratio is the median of those of the rounds, since neighbouring runs meet the same machine; the
 best ratio is of the fastest runs of both. CPU is the seconds of processor time of one's own
@@ -20,6 +23,7 @@ started anew each epoch, as is its default; their start is timed apart, and take
 from __future__ import annotations
 
 import argparse
+import shutil
 import statistics
 import subprocess
 import sys
@@ -39,6 +43,7 @@ from torchvision.transforms import v2
 
 from slicedb.ingest import ingest
 from slicedb.media import decode_rgb
+from slicedb.models import Preprocessing
 from slicedb.schema import SAMPLES
 from slicedb.store import Store
 from slicedb.training import to_torch
@@ -60,19 +65,23 @@ def exhaust(batches: Iterable[Any]) -> None:
         pass
 
 
-def decode_all(blobs: list[bytes], workers: int) -> None:
-    """Decode from RAM and keep nothing."""
-    if not workers:
-        for data in blobs:
-            decode_rgb(data)
-        return
+def decode_all(blobs: list[bytes], workers: int, fit: Preprocessing | None) -> None:
+    """Decode from RAM, resize when asked to, and keep nothing."""
 
     def part(start: int) -> None:
+        out = None if fit is None else np.empty((*fit.size, 3), dtype=np.uint8)
         for data in blobs[start : start + 64]:
-            decode_rgb(data)
+            if fit is None or out is None:
+                decode_rgb(data)
+            else:
+                fit.fill(data, out)
 
+    starts = range(0, len(blobs), 64)
+    if not workers:
+        exhaust(map(part, starts))
+        return
     with ThreadPoolExecutor(workers) as pool:
-        exhaust(pool.map(part, range(0, len(blobs), 64)))
+        exhaust(pool.map(part, starts))
 
 
 def folder_epoch(loader: DataLoader) -> Timed:
@@ -89,7 +98,8 @@ def measure(name: str, store: Store, keys: np.ndarray, folder: Path, options: An
     size = None if name == "cifar" else 224
     dataset = to_torch(store, keys, columns=(), size=size)
     blobs = [bytes(b) for b in dataset.read(dataset.loader(seed=1).order(0))]
-    batch_size = min(256, len(keys) // 4)
+    fit = None if size is None else Preprocessing(size=(size, size), resize=size)
+    batch_size = min(256 if size is None else 64, len(keys) // 4)
     resize = [] if size is None else [v2.Resize(size), v2.CenterCrop(size)]
     tensor = v2.Compose([*resize, v2.PILToTensor()])
     images = ImageFolder(str(folder), transform=tensor)
@@ -104,11 +114,13 @@ def measure(name: str, store: Store, keys: np.ndarray, folder: Path, options: An
                 batch_size, seed=1, num_workers=workers
             )
             steps: list[tuple[str, Callable[[], Any]]] = [
-                ("limit", lambda: decode_all(blobs, workers)),  # noqa: B023
+                ("limit", lambda: decode_all(blobs, workers, fit)),  # noqa: B023
                 ("first epoch", lambda: exhaust(loader)),  # noqa: B023
                 ("later epoch", lambda: exhaust(loader)),  # noqa: B023
-                ("limit", lambda: decode_all(blobs, workers)),  # noqa: B023
+                ("limit", lambda: decode_all(blobs, workers, fit)),  # noqa: B023
             ]
+            if fit is not None:
+                steps.append(("decode", lambda: decode_all(blobs, workers, None)))  # noqa: B023
             for step, work in steps:
                 runs[step, workers].append(timed(work))
             if number < options.folder_repeat:
@@ -128,11 +140,16 @@ def report(name: str, workers: int, runs: dict[str, list[Timed]]) -> None:
         best = min(t[0] for t in runs["limit"]) / min(t[0] for t in runs[step])
         epoch = statistics.median(t[0] for t in runs[step])
         faster = statistics.median(t[0] for t in runs["folder"]) / epoch
-        print(
+        ratios = [a / b[0] for a, b in zip(limit, runs[step])]
+        line = (
             f"{name:6} {workers} workers  {step}: {epoch:6.2f} s, of the limit {wall:.2f} "
-            f"(best {best:.2f}, CPU {used:.2f}), ImageFolder takes {faster:.1f} times as long",
-            flush=True,
+            f"(least {min(ratios):.2f}, most {max(ratios):.2f}, best {best:.2f}, CPU {used:.2f}), "
+            f"ImageFolder takes {faster:.1f} times as long"
         )
+        if "decode" in runs:
+            alone = statistics.median(a[0] / b[0] for a, b in zip(runs["decode"], runs[step]))
+            line += f"; of decoding alone {alone:.2f}"
+        print(line, flush=True)
     first = statistics.median(t[0] for t in runs["first batch"])
     print(f"{name:6} {workers} workers  first batch after {first:.2f} s", flush=True)
 
@@ -142,23 +159,28 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--rows", type=int, default=10_000)
+    parser.add_argument("--photos", type=int, default=1000, help="files, copies of those there")
+    parser.add_argument("--only", choices=("cifar", "photos"), help="one of the two")
     parser.add_argument("--repeat", type=int, default=7, help="rounds")
     parser.add_argument("--folder-repeat", type=int, default=2, help="rounds with ImageFolder")
     parser.add_argument("--scratch", type=Path, default=None)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=options.scratch) as scratch:
         folder, photos = Path(scratch) / "cifar", Path(scratch) / "photos"
+        sources = {"cifar": folder, "photos": photos}
         unpack = [sys.executable, str(options.data / "unpack.py"), str(folder), str(options.rows)]
         subprocess.run(unpack, check=True, stdout=subprocess.DEVNULL)
-        photos.mkdir()
-        (photos / "all").symlink_to((options.data / "photos").resolve())
+        files = sorted((options.data / "photos").iterdir())
+        for i in range(options.photos):
+            (photos / f"copy{i // len(files)}").mkdir(parents=True, exist_ok=True)
+            file = files[i % len(files)]
+            shutil.copy(file, photos / f"copy{i // len(files)}" / file.name)
         print(f"torch {torch.__version__}, {torch.get_num_threads()} threads", flush=True)
-        for name, source in (("cifar", folder), ("photos", photos / "all")):
+        for name in sources if options.only is None else (options.only,):
             store = Store.open(Path(scratch) / f"{name}.slicedb")
-            ingest(store, source, progress=False)
+            ingest(store, sources[name], progress=False)
             rows = store.table(SAMPLES, ["key"], where="status = 'ok'")
-            measure(name, store, rows["key"].to_numpy(), source.parent if name == "photos"
-                    else source, options)  # fmt: skip
+            measure(name, store, rows["key"].to_numpy(), sources[name], options)
 
 
 if __name__ == "__main__":
