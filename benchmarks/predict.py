@@ -3,12 +3,14 @@
     python benchmarks/predict.py --data ../shared/data
     python benchmarks/predict.py --data ../shared/data --device cuda
 
-Prints a Markdown table, medians over interleaved rounds:
+Prints a Markdown table. Rounds alternate in one process, bare, ours, bare, ours, ..., so that each
+run of ours is set against the bare runs right before and after it; the ratio's least, median and
+most are printed, of wall-clock and of processor seconds (all threads):
 
 - `bare decode` and `bare model`: each alone, at its best batching, on all cores; their sum is what
   a sequential program could reach on a CPU.
 - `slicedb`: `inference.predict` from encoded bytes to record batches.
-- `loader`: `ImageFolder` + `DataLoader` + the same network, 0 and 2 workers.
+- `loader`: `ImageFolder` + `DataLoader` + the same network, 0 and 2 workers, in the first rounds.
 - `database`: `predictions.predict` into a fresh database; then 20 overlapping slices, then 1 % of
   new samples.
 """
@@ -23,6 +25,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +43,8 @@ from slicedb.schema import IMAGES, IMAGES_SCHEMA, SAMPLES, keys_of
 from slicedb.store import Store
 
 Items = list[tuple[str, bytes]]
+Timed = tuple[float, float]
+"""Wall-clock and processor seconds."""
 
 
 def photos(data: Path, n: int) -> Items:
@@ -135,9 +140,14 @@ def write_folder(items: Items, folder: Path) -> None:
 
 def timed(run: Callable[[], None]) -> float:
     """Return the seconds one call takes."""
-    started = time.perf_counter()
+    return clocked(run)[0]
+
+
+def clocked(run: Callable[[], None]) -> Timed:
+    """Return the wall-clock and the processor seconds of one call, all threads counted."""
+    wall, cpu = time.perf_counter(), time.process_time()
     run()
-    return time.perf_counter() - started
+    return time.perf_counter() - wall, time.process_time() - cpu
 
 
 def compare(
@@ -145,35 +155,56 @@ def compare(
     model: Model,
     items: Items,
     device: torch.device,
-    rounds: int,
     size: int,
-    workers: list[int],
+    options: argparse.Namespace,
 ) -> dict[str, float]:
-    """Time all of them, interleaved, and print a line each."""
+    """Time all of them by turns, print a line each, and return the median seconds."""
+    runs: dict[str, list[Timed]] = {}
+
+    def run(name: str, work: Callable[[], None]) -> None:
+        runs.setdefault(name, []).append(clocked(work))
+        print(f"{title}: {name} {runs[name][-1][0]:.2f} s", file=sys.stderr)
+
+    def bare() -> None:
+        if device.type == "cpu":
+            run("bare decode", lambda: bare_decode(model, items))
+        run("bare model", lambda: bare_model(model, items, device, size))
+
+    bare_decode(model, items)
+    bare_model(model, items, device, size)
+    ours(model, items, device)  # all of them are warm now
     with tempfile.TemporaryDirectory() as folder:
         write_folder(items, Path(folder))
-        runs: dict[str, Callable[[], None]] = {
-            "bare decode": lambda: bare_decode(model, items),
-            "bare model": lambda: bare_model(model, items, device, size),
-            "slicedb": lambda: ours(model, items, device),
-        }
-        for n in workers:
-            runs[f"loader, {n} workers"] = lambda n=n: loader(model, Path(folder), device, n, 64)  # type: ignore[misc]
-        seconds: dict[str, list[float]] = {name: [] for name in runs}
-        for number in range(rounds + 1):
-            for name, run in runs.items():
-                spent = timed(run)
-                print(f"{title}, round {number}: {name} {spent:.2f} s", file=sys.stderr)
-                if number:  # the first round warms up
-                    seconds[name].append(spent)
-    medians = {name: statistics.median(values) for name, values in seconds.items()}
-    sums = [a + b for a, b in zip(seconds["bare decode"], seconds["bare model"])]
-    reference = statistics.median(sums) if device.type == "cpu" else medians["bare model"]
-    label = "bare decode + bare model" if device.type == "cpu" else "bare model"
-    print(f"\n{title}: {len(items):,} images, {device}, medians of {rounds} rounds\n")
-    print(f"| run | seconds | images/s | / {label} |\n| --- | --- | --- | --- |")
-    for name, value in [*medians.items(), (f"({label})", reference)]:
-        print(f"| {name} | {value:.2f} | {len(items) / value:,.0f} | {value / reference:.2f} |")
+        for number in range(options.rounds):
+            bare()
+            run("slicedb", lambda: ours(model, items, device))
+            if number == options.rounds - 1:
+                bare()
+            if number < options.loader_rounds:
+                for n in options.workers:
+                    run(f"loader, {n} workers",
+                        lambda n=n: loader(model, Path(folder), device, n, 64))  # type: ignore[misc]  # fmt: skip
+    return table(title, runs, len(items), device)
+
+
+def table(
+    title: str, runs: dict[str, list[Timed]], n: int, device: torch.device
+) -> dict[str, float]:
+    """Print what was timed; return the median wall-clock seconds by name."""
+    parts = [runs[name] for name in ("bare decode", "bare model") if name in runs]
+    bare = [tuple(map(sum, zip(*both))) for both in zip(*parts)]  # (wall, cpu) of each round
+    label = " + ".join(name for name in ("bare decode", "bare model") if name in runs)
+    medians = {name: statistics.median(wall for wall, _ in times) for name, times in runs.items()}
+    print(f"\n{title}: {n:,} images, {device}\n")
+    print("| run | runs | median s | CPU s | images/s |\n| --- | --- | --- | --- | --- |")
+    for name, times in (runs | {f"({label})": bare}).items():
+        wall, cpu = (statistics.median(column) for column in zip(*times))
+        print(f"| {name} | {len(times)} | {wall:.2f} | {cpu:.2f} | {n / wall:,.0f} |")
+    for what, clock in (("wall-clock", 0), ("processor", 1)):
+        around = [(a[clock] + b[clock]) / 2 for a, b in pairwise(bare)]
+        ratios = [ours[clock] / both for ours, both in zip(runs["slicedb"], around)]
+        least, middle, most = min(ratios), statistics.median(ratios), max(ratios)
+        print(f"\nslicedb / ({label}), {what}: {middle:.2f} (from {least:.2f} to {most:.2f})")
     return medians
 
 
@@ -246,7 +277,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--loader-rounds", type=int, default=2, help="rounds with the loader")
     parser.add_argument("--photos", type=int, default=500)
     parser.add_argument("--cifar", type=int, default=10_000)
     parser.add_argument("--only", choices=("photos", "cifar"), help="one of the two comparisons")
@@ -262,7 +294,7 @@ def main() -> None:
         if options.only and options.only not in title.lower():
             continue
         size = best_size(model, device, items)
-        medians = compare(title, model, items, device, options.rounds, size, options.workers)
+        medians = compare(title, model, items, device, size, options)
         database(model, items, device, medians["slicedb"])
 
 

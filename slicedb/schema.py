@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -318,9 +319,35 @@ def keys_of(ids: Iterable[str]) -> np.ndarray:
     return (np.frombuffer(joined, dtype=">u8") >> np.uint64(1)).astype(np.int64)
 
 
-def content_of(sha256: Sequence[str | None]) -> np.ndarray:
-    """Return int64 (n,): the first 60 bits of each hexadecimal digest, -1 where there is none."""
-    return np.array([int(s[:15], 16) if s else NULL_KEY for s in sha256], dtype=np.int64)
+_DIGEST = 64
+"""Characters of a SHA-256 in hexadecimal."""
+
+
+def content_of(sha256: Sequence[str | None] | pa.Array | pa.ChunkedArray) -> np.ndarray:
+    """Return int64 (n,): the first 60 bits of each hexadecimal digest, -1 where there is none.
+
+    >>> content_of(["00000000000000f" + "0" * 49, None]).tolist()
+    [15, -1]
+    """
+    digits = _digits(sha256)
+    if digits is None:
+        listed = sha256.to_pylist() if hasattr(sha256, "to_pylist") else sha256
+        return np.array([int(s[:15], 16) if s else NULL_KEY for s in listed], dtype=np.int64)
+    values = np.where(digits <= ord("9"), digits - ord("0"), (digits | 0x20) - ord("a") + 10)
+    return np.asarray(values.astype(np.int64) @ (16 ** np.arange(14, -1, -1, dtype=np.int64)))
+
+
+def _digits(sha256: Any) -> np.ndarray | None:
+    """Return the first 15 characters of a column of whole digests, uint8 (n, 15); else None."""
+    column = sha256.combine_chunks() if isinstance(sha256, pa.ChunkedArray) else sha256
+    if not isinstance(column, pa.StringArray) or column.null_count or not len(column):
+        return None
+    _, ends, text = column.buffers()
+    at = np.frombuffer(ends, np.int32)[column.offset : column.offset + len(column) + 1]
+    if (np.diff(at) != _DIGEST).any():
+        return None
+    whole = np.frombuffer(text, np.uint8)[at[0] : at[-1]]
+    return whole.reshape(len(column), _DIGEST)[:, :15]
 
 
 def searchable(metadata: dict[str, str]) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import multiprocessing
 from datetime import timedelta
 from pathlib import Path
@@ -18,7 +19,7 @@ from slicedb.errors import (
     UnknownSampleError,
     UnknownTableError,
 )
-from slicedb.schema import IMAGES_SCHEMA, SAMPLES_SCHEMA, keys_of
+from slicedb.schema import IMAGES_SCHEMA, SAMPLES_SCHEMA, content_of, keys_of
 from slicedb.store import Store
 
 
@@ -115,6 +116,18 @@ def test_take_of_neighbours_reads_the_same_rows_after_a_delete(store: Store) -> 
         assert store.take("samples", keys_of(list(wanted)), ["id"])["id"].to_pylist() == list(
             wanted
         )
+
+
+def test_content_of_a_column_is_that_of_its_digests() -> None:
+    digests: list[str | None] = [hashlib.sha256(bytes([i])).hexdigest() for i in range(40)]
+    expected = [int(digest[:15], 16) for digest in digests if digest]
+    assert content_of(digests).tolist() == expected
+    column = pa.chunked_array([pa.array(digests[:17]), pa.array(digests[17:])])
+    assert content_of(column).tolist() == expected
+    assert content_of(pa.array(digests)[5:9]).tolist() == expected[5:9]
+    assert content_of(pa.array([*digests[:2], None])).tolist() == [*expected[:2], -1]
+    assert content_of(pa.array(["ABCDEF" + "0" * 58])).tolist() == [0xABCDEF << 36]
+    assert content_of(pa.array([], pa.string())).tolist() == []
 
 
 def test_old_versions_stay_readable_and_pins_survive_cleanup(store: Store) -> None:

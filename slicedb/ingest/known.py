@@ -52,7 +52,7 @@ class Known:
     def content(self) -> np.ndarray:
         """int64 (n,): 60 bits of each sample's sha256; worked out when it is first asked for."""
         if self._content is None:
-            self._content = content_of(self._sha256.to_pylist())
+            self._content = content_of(self._sha256)
         return self._content
 
     def find(self, ids: Sequence[str], keys: np.ndarray) -> np.ndarray:

@@ -93,7 +93,7 @@ def _add(
     try:
         data = image if isinstance(image, bytes) else _read(image)
         digest = media.sha256(data)
-        same = int(digest[:15], 16) == content
+        same = content >= 0 and int(digest[:15], 16) == content
         if not same:
             info = media.inspect(data, max_pixels=max_pixels)
             taken = info.captured_at

@@ -85,7 +85,7 @@ def inspect(data: bytes, *, name: str = "", max_pixels: int = MAX_PIXELS) -> Ima
     info = _inspect_jpeg(data, max_pixels) if data[:3] == JPEG else None
     if info is None:
         info = _inspect_pillow(data, max_pixels)
-    if wrong := wrong_extension(name, info.format):
+    if name and (wrong := wrong_extension(name, info.format)):
         raise MediaError("wrong_extension", wrong)
     return info
 

@@ -45,7 +45,7 @@ def samples_of(store: Store, keys: np.ndarray | None) -> tuple[pa.Table, int]:
         asked = np.isin(table["key"].to_numpy(), np.asarray(keys, dtype=np.int64))
         table = table.filter(pa.array(asked))
     good = table.filter(pc.fill_null(pc.equal(table["status"], OK), False))
-    content = pa.array(content_of(good["sha256"].to_pylist()), pa.int64())
+    content = pa.array(content_of(good["sha256"]), pa.int64())
     good = good.select(["id", "key", "label"]).append_column("content", content)
     if store.has(IMAGES) and len(good):
         at = store.positions(IMAGES, good["key"].to_numpy())
