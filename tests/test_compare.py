@@ -206,6 +206,13 @@ def test_frames_of_few_videos_do_not_fail_what_independent_frames_do(store: Stor
     assert "n = 400 in 40 groups" in grouped.results[0].message
 
 
+def test_an_undecided_comparison_tells_the_images_that_two_points_take(store: Store) -> None:
+    found = a_suite(store, "accuracy no worse than new by 0.001").results[0]
+    assert found.verdict == "INCONCLUSIVE"
+    n = stats.n_for_paired(0.02, 0.02)  # a drop is itself a disagreement
+    assert found.message.endswith(f"; detecting a 2-point drop here needs {n:,} images")
+
+
 def test_too_few_groups_report_but_do_not_gate(store: Store) -> None:
     ask = FakeAsk(store)
     text = "id < '200.jpg'"

@@ -8,6 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from slicedb import metrics
 from slicedb.report import charts
 from slicedb.report.charts import tip
 from slicedb.report.tables import cells
@@ -170,6 +171,10 @@ def heat_map(run: Any, facts: Facts) -> str:
     )
 
 
+def _rises(metric: str) -> bool:
+    return metrics.find(metric).rises
+
+
 def _tile(
     cell: Sequence[float],
     name: str,
@@ -191,8 +196,9 @@ def _tile(
         if not math.isnan(other[0]):
             about += f"\n{value - other[0]:+.4f} against {grid['models'][1]}"
             if high < other[1] or low > other[2]:
-                way = "down" if high < other[1] else "up"
-                mark = f' <span class="{way}">{"▼" if way == "down" else "▲"}</span>'
+                below = high < other[1]
+                way = "down" if below == _rises(metric) else "up"
+                mark = f' <span class="{way}">{"▼" if below else "▲"}</span>'
     share = (value - ends[0]) / (ends[1] - ends[0]) if ends[1] > ends[0] else 0.5
     style = f"background:hsl(var(--mark)/{0.05 + 0.7 * share:.2f})"
     return f'<td style="{style}" tabindex="0" {tip(about)}>{value:.3f}{mark}</td>'

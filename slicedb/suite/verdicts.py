@@ -17,6 +17,9 @@ from slicedb.suite.trial import Trial
 WORST = 5
 """Worst samples told a result."""
 
+DROP = 0.02
+"""The drop in accuracy whose sample size an undecided comparison tells."""
+
 _FLIPS = 10_000
 
 
@@ -171,10 +174,21 @@ def message(
     if t.is_too_small(minimum):
         return f"{found}; below {t.least(minimum)} {_units(t)} a slice reports but does not gate"
     if needed is None:
-        return f"{found}; no number of samples settles it at {confidence:.0%}, leave a margin"
-    if needed <= t.n:
-        return f"{found}; significant alone, not with all tests of the suite counted"
-    return f"{found}; about {needed:,} samples would settle it"
+        why = f"no number of samples settles it at {confidence:.0%}, leave a margin"
+    elif needed <= t.n:
+        why = "significant alone, not with all tests of the suite counted"
+    else:
+        why = f"about {needed:,} samples would settle it"
+    return f"{found}; {why}{_drop_needs(t, confidence)}"
+
+
+def _drop_needs(t: Trial, confidence: float) -> str:
+    """Return the images that a drop of `DROP` takes, for comparisons of right and wrong."""
+    if t.gains is None or t.groups is not None or not t.n:
+        return ""
+    differ = max(DROP, np.count_nonzero(t.gains) / t.n)
+    n = stats.n_for_paired(differ, DROP, confidence)
+    return f"; detecting a {100 * DROP:g}-point drop here needs {n:,} images"
 
 
 def _told(t: Trial, found: str) -> str:
