@@ -74,7 +74,7 @@ def record(store: Store, report: Report) -> None:
         "confidence": report.confidence,
         "correction": report.correction,
         "strict": report.strict,
-        "looks": report.facts["looks"],
+        "looks": report.facts.get("looks", {}),
         "models": list(report.facts["fingerprints"]),
         "ok": report.ok,
         "by": user(),
