@@ -14,6 +14,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -92,9 +93,8 @@ def main() -> None:
         random = np.random.default_rng(1)
         for title, share in (("5 %", 0.05), ("1 %", 0.01)):
             members = {f"s{i}": keys[random.random(n) < share] for i in range(options.slices)}
-            db.store.positions("samples", keys[:1])
             what = f"overlap of {options.slices} slices of {title}"
-            timed(what, lambda: overlap(db.store, members))
+            timed(what, partial(overlap, db.store, members))
             slow = pairs_by_hand(list(members.values()))
             print(f"{'  the same pair by pair, extrapolated':58} {'':16} {slow:10.1f} s cpu")
         for i in range(10):
@@ -109,7 +109,9 @@ def main() -> None:
         some = db.query("label = 'class1' LIMIT 20000")
         timed("relabel 20,000", lambda: db.relabel(some, "class9"), 1)
         db.delete("label = 'class2' LIMIT 5000")
-        found = timed("slice diff, frozen against now, with reasons", lambda: db.slices.diff("cats"))
+        found = timed(
+            "slice diff, frozen against now, with reasons", lambda: db.slices.diff("cats")
+        )
         print(f"    of {frozen.count():,}: {found.counts}")
         timed("slice diff between commits", lambda: db.slices.diff("cats", before="before"))
         timed("diff of commits: samples and 11 slices", lambda: db.diff("before"))

@@ -331,18 +331,31 @@ class Commits:
         self, old: int | None, new: int | None, tables: dict[str, tuple[int | None, int | None]]
     ) -> Difference:
         columns = ["key", "id", "label", "sha256"]
-        a = self._store.table(SAMPLES, columns, version=old).sort_by("key")
-        b = self._store.table(SAMPLES, columns, version=new).sort_by("key")
-        ka, kb = a["key"].to_numpy(), b["key"].to_numpy()
-        _, ia, ib = np.intersect1d(ka, kb, assume_unique=True, return_indices=True)
-        both_a, both_b = a.take(ia), b.take(ib)
+        a = self._store.table(SAMPLES, columns, version=old)
+        b = self._store.table(SAMPLES, columns, version=new)
+        at = _places(a["key"].to_numpy(), b["key"].to_numpy())
+        stayed = at >= 0
+        both_a, both_b = a.filter(pa.array(stayed)), b.take(pa.array(at[stayed]))
+        fresh = np.ones(len(b), bool)
+        fresh[at[stayed]] = False
         return Difference(
-            added=_ids(b.filter(pa.array(~np.isin(kb, ka)))),
-            removed=_ids(a.filter(pa.array(~np.isin(ka, kb)))),
+            added=_ids(b.filter(pa.array(fresh))),
+            removed=_ids(a.filter(pa.array(~stayed))),
             relabelled=_ids(both_b.filter(_differ(both_a["label"], both_b["label"]))),
             changed=_ids(both_b.filter(_differ(both_a["sha256"], both_b["sha256"]))),
             tables=tables,
         )
+
+
+def _places(keys: np.ndarray, among: np.ndarray) -> np.ndarray:
+    """Return int64 (n,): where each key stands among others, -1 where it does not."""
+    if np.array_equal(keys, among):
+        return np.arange(len(keys))
+    if not len(among):
+        return np.full(len(keys), -1)
+    order = np.argsort(among)
+    at = order[np.minimum(np.searchsorted(among, keys, sorter=order), len(among) - 1)]
+    return np.where(among[at] == keys, at, -1)
 
 
 def frozen_slices(store: Store, version: int | None = None) -> list[tuple[str, dict[str, int]]]:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slicedb.evaluate import confusion
-from slicedb.evaluate.places import Places
+from slicedb.metrics.places import Places
 from slicedb.schema import NULL_KEY, keys_of
 
 KEYS = st.lists(st.integers(0, 2**63 - 1) | st.integers(0, 40), unique=True, max_size=60)

@@ -180,7 +180,7 @@ class Asking:
         found = self.commits.diff(before, after)
         old = self.at(before if before is not None else "HEAD")
         new = self.at(after) if after is not None else self
-        return replace(found, slices=moves(old.slices, new.slices))
+        return replace(found, slices=moves(new.store, old.slices, new.slices))
 
     def commit(self, message: str, *, tag: str | None = None) -> Commit:
         """Record the version of every table under one id."""

@@ -7,17 +7,26 @@ import numpy as np
 from slicedb.commits import SliceMove
 from slicedb.errors import QueryError
 from slicedb.slices import Slice, Slices
+from slicedb.slices.overlap import n_shared
+from slicedb.store import Store
 
 
-def moves(old: Slices, new: Slices) -> tuple[SliceMove, ...]:
-    """Return the slices whose members or definitions are not the same, by name."""
+def moves(store: Store, old: Slices, new: Slices) -> tuple[SliceMove, ...]:
+    """Return the slices whose members or definitions are not the same, by name.
+
+    Args:
+        store: the tables of `new`.
+        old: the slices before.
+        new: the slices after.
+    """
     before, after = ({s.name: s for s in slices} for slices in (old, new))
     found = []
     for name in sorted({*before, *after}):
         was, now = before.get(name), after.get(name)
         a, b = _keys(was), _keys(now)
-        come = 0 if b is None else len(b) - int(np.isin(b, _or_none(a)).sum())
-        gone = 0 if a is None else len(a) - int(np.isin(a, _or_none(b)).sum())
+        both = 0 if a is None or b is None else n_shared(store, b, a)
+        come = 0 if b is None else len(b) - both
+        gone = 0 if a is None else len(a) - both
         note = _note(was, now, a, b)
         if come or gone or note:
             found.append(SliceMove(name, come, gone, None if b is None else len(b), note))
@@ -30,10 +39,6 @@ def _keys(s: Slice | None) -> np.ndarray | None:
         return None if s is None else s.keys()
     except QueryError:
         return None
-
-
-def _or_none(keys: np.ndarray | None) -> np.ndarray:
-    return np.empty(0, np.int64) if keys is None else keys
 
 
 def _note(was: Slice | None, now: Slice | None, a: np.ndarray | None, b: np.ndarray | None) -> str:

@@ -16,8 +16,8 @@ import pyarrow.compute as pc
 
 from slicedb import schema
 from slicedb.errors import UnknownModelError, did_you_mean
-from slicedb.evaluate.places import Places
 from slicedb.metrics import Detections, LabelSets, Membership, Numbers, Outcomes
+from slicedb.metrics.places import Places
 from slicedb.predictions.about import About
 from slicedb.predictions.tasks import TASKS, label_sets, number_of, text_of
 from slicedb.store import Store

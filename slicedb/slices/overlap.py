@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from slicedb.metrics import Membership
+from slicedb.metrics.places import Places
 from slicedb.schema import SAMPLES
 from slicedb.slices.slice import Keys
 
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 Measure = Literal["jaccard", "containment", "shared"]
 
 _BLOCK = 1 << 16  # rows of the samples held as a dense block at once
+_DENSE = 0.1  # share of cells that are set from which the dense product is quicker
+_known: WeakKeyDictionary[Store, tuple[int, Places]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,17 +106,35 @@ def _share(part: npt.NDArray[np.int64], whole: npt.NDArray[np.int64]) -> npt.NDA
     return out
 
 
-def places(store: Store, keys: Keys) -> npt.NDArray[np.int64]:
-    """Return int64 (m,), ascending and distinct: the places of keys among the samples."""
-    at = store.positions(SAMPLES, keys)
-    chosen = np.zeros(store.count(SAMPLES), bool)
-    chosen[at[at >= 0]] = True
-    return np.flatnonzero(chosen)
+def places_of(store: Store) -> Places:
+    """Return where the samples' keys stand in stored order; kept while samples stay as they are."""
+    version = store.version(SAMPLES)
+    known = _known.get(store)
+    if known is None or known[0] != version:
+        keys = store.table(SAMPLES, ["key"], version=version)["key"].to_numpy()
+        order = np.argsort(keys, kind="stable")
+        known = _known[store] = (version, Places(keys[order], order))
+    return known[1]
 
 
 def membership(store: Store, members: Mapping[str, Keys]) -> Membership:
     """Return which samples, in stored order, belong to which slice."""
-    return Membership([places(store, keys) for keys in members.values()], store.count(SAMPLES))
+    places = places_of(store)
+    rows = []
+    for keys in members.values():
+        chosen = np.zeros(places.n + 1, bool)  # the last is for samples that are gone
+        chosen[places.find(keys)] = True
+        rows.append(np.flatnonzero(chosen[:-1]))
+    return Membership(rows, places.n)
+
+
+def n_shared(store: Store, a: Keys, b: Keys) -> int:
+    """Return how many samples two sets of keys share, each of distinct ones that are there."""
+    places = places_of(store)
+    chosen = np.zeros(places.n + 1, bool)
+    chosen[places.find(a)] = True
+    chosen[-1] = False
+    return int(np.count_nonzero(chosen[places.find(b)]))
 
 
 def overlap(store: Store, members: Mapping[str, Keys]) -> Overlap:
@@ -136,7 +158,7 @@ def shared(belongs: Membership) -> npt.NDArray[np.int64]:
     members = int(belongs.sizes.sum())
     if not members:
         return np.zeros((s, s), np.int64)
-    if members < 0.02 * s * n:
+    if members < _DENSE * s * n:
         matrix = belongs.matrix.astype(np.float32 if n < 1 << 24 else np.float64)
         product = (matrix @ matrix.T).toarray()  # (s, n) @ (n, s) -> (s, s)
         return np.asarray(np.rint(product), np.int64)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -44,6 +45,7 @@ _BOOKKEEPING = frozenset(
 )
 _OF_LABEL = frozenset({"correct", "loss"})
 _PART = 50_000  # vectors compared at once
+_LONG = 60  # characters of a list that are told
 
 
 @dataclass
@@ -214,10 +216,16 @@ def _moves(a: pa.ChunkedArray, b: pa.ChunkedArray, differ: Bools) -> pa.Array:
 
 def _texts(column: pa.ChunkedArray) -> pa.Array:
     if pa.types.is_nested(column.type):
-        shown = [json.dumps(v, default=str) for v in column.to_pylist()]
-        return pa.array(shown, pa.string())
+        return pa.array([_nested(value) for value in column.to_pylist()], pa.string())
     text = column.cast(pa.string())
     return pc.fill_null(text.combine_chunks(), "null")
+
+
+def _nested(value: Any) -> str:
+    text = json.dumps(value, default=str)
+    if len(text) <= _LONG or value is None:
+        return text
+    return f"{len(value):,} items" if isinstance(value, list) else text[: _LONG - 1] + "…"
 
 
 def _led(lead: str, moves: pa.Array) -> pa.Array:

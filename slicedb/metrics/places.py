@@ -19,9 +19,10 @@ class Places:
 
     Args:
         keys: int64 (n,), ascending and distinct, 63 bits.
+        rows: int64 (n,): what is found for each key; None is its place in `keys`.
     """
 
-    def __init__(self, keys: Keys) -> None:
+    def __init__(self, keys: Keys, rows: Keys | None = None) -> None:
         self.n = len(keys)
         bits = min(40, self.n.bit_length() + 1)
         self._shift = 63 - bits
@@ -31,7 +32,7 @@ class Places:
         self._key = np.full(size, _EMPTY, np.int64)
         self._key[place] = keys
         self._row = np.full(size, self.n, np.int32 if self.n < 2**31 else np.int64)
-        self._row[place] = i
+        self._row[place] = i if rows is None else rows
 
     def find(self, keys: Keys) -> npt.NDArray[np.integer]:
         """Return (m,): the row of each key in the order given, n for unknown ones."""
