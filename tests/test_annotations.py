@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from test_boxes import reference_iou
 
 import slicedb
 from slicedb.database import Database
@@ -21,6 +24,7 @@ from slicedb.export import voc as voc_writer
 from slicedb.export import yolo as yolo_writer
 from slicedb.ingest import voc as voc_reader
 from slicedb.ingest import yolo as yolo_reader
+from slicedb.schema import PREDICTIONS, detections_schema
 
 W, H = 40, 20
 
@@ -487,3 +491,57 @@ def test_blood_cells_equal_their_xml(shared_data: Path, tmp_path: Path) -> None:
     assert set(db.query("has_object('Platelets', max_area => 899)").ids()) == tiny
     assert Counter(row[1] for row in rows(db, "split")) == {"train": 205, "val": 87}
     assert "2 boxes have no area" in str(report)
+
+
+@pytest.mark.realdata
+def test_blood_cells_found_by_one_and_missed_by_another(shared_data: Path, tmp_path: Path) -> None:
+    db = slicedb.open(tmp_path / "bccd.slicedb")
+    db.ingest(shared_data / "bccd")
+    truth = db.store.table("samples", ["id", "key", "objects"]).to_pylist()
+    rng = np.random.default_rng(0)
+    said: dict[str, dict[str, Any]] = {}
+    for model, spread in (("a", 8), ("b", 25)):
+        found = [
+            {
+                "id": row["id"],
+                "key": row["key"],
+                "objects": [
+                    {
+                        "label": o["label"],
+                        "bbox": (np.array(o["bbox"]) + rng.normal(0, spread, 4)).clip(1).tolist(),
+                        "score": float(rng.random()),
+                    }
+                    for o in row["objects"]
+                    if rng.random() < 0.9
+                ],
+            }
+            for row in truth
+        ]
+        said[model] = {str(row["id"]): row["objects"] for row in found}
+        db.store.create(PREDICTIONS + model, detections_schema())
+        table = pa.Table.from_pylist(found, schema=detections_schema())
+        db.store.append(PREDICTIONS + model, table)
+
+    def matched(boxes: list[Any], found: list[Any]) -> set[int]:
+        free = set(range(len(boxes)))
+        for one in sorted(found, key=lambda f: -f["score"]):
+            near = [
+                (value, i)
+                for i in free
+                if boxes[i]["label"] == one["label"]
+                and (value := reference_iou(one["bbox"], boxes[i]["bbox"])) >= 0.5
+            ]
+            free -= {max(near)[1]} if near else set()
+        return set(range(len(boxes))) - free
+
+    wanted = []
+    for row in truth:
+        a, b = (matched(row["objects"], said[m][row["id"]]) for m in "ab")
+        areas = [o["bbox"][2] * o["bbox"][3] for o in row["objects"]]
+        wanted += [(row["id"], i + 1) for i in a - b if areas[i] < 5000]
+    text = "SELECT id, index FROM objects WHERE a.found AND NOT b.found AND area < 5000"
+    rows_found = db.sql(text).to_pylist()
+    assert sorted((r["id"], r["index"]) for r in rows_found) == sorted(wanted)
+    assert len(wanted) > 100
+    some = db.query("has_object(found_by => 'a', missed_by => 'b', max_area => 4999)").ids()
+    assert set(some) == {name for name, _ in wanted}
