@@ -1,6 +1,8 @@
 """Time the four slice queries over 1,000,000 rows, and exact similarity over 1,000,000 x 512.
 
-    python benchmarks/query.py --dir SCRATCH [--rows 1000000] [--only sql|vectors]
+    python benchmarks/query.py --dir SCRATCH [--rows 1000000] [--only sql|cold|vectors]
+    python benchmarks/query.py --dir SCRATCH --only rows5m
+    python benchmarks/query.py --dir SCRATCH --only search|index
 
 The data is synthetic and seeded; the database is built once, through `Store.append`, into
 `--dir` and used again. Compared in one run, medians: SliceDB warm; DuckDB over Parquet files of
@@ -301,6 +303,108 @@ def vector_benchmark(folder: Path, rows: int, repeats: int) -> None:
     print(f"top 100 shared with a float32 product: {same}")
 
 
+FILTERS = {
+    "every row": "true",
+    "label = 'class_3'": "label = 'class_3'",
+    "a word, a number and a set": "weather = 'night' AND lux < 0.5 AND split IN ('test', 'train')",
+    "a rare camera": "camera = 17 AND width > 2000",
+    "a pattern": "weather LIKE '%a%' OR label LIKE '%_1%'",
+}
+
+
+def rows_benchmark(folder: Path, rows: int, repeats: int) -> None:
+    """Print filter and count over many rows, against bare DuckDB on the same Arrow data."""
+    import duckdb
+
+    store = Store.open(folder / f"rows-{rows}.slicedb")
+    if not store.count(SAMPLES):
+        extra = {"weather": pa.string(), "lux": pa.float64(), "camera": pa.int64()}
+        store.add_columns(SAMPLES, [pa.field(name, kind) for name, kind in extra.items()])
+        chunk: list[pa.RecordBatch] = []
+        for batch in samples(rows):
+            chunk.append(batch)
+            if len(chunk) == 20:
+                store.append(SAMPLES, chunk)
+                chunk = []
+        if chunk:
+            store.append(SAMPLES, chunk)
+    columns = ["key", "label", "split", "status", "weather", "lux", "camera", "width"]
+    arrow = store.table(SAMPLES, columns)
+    duck = duckdb.connect()
+    duck.register("samples", arrow)
+    engine = engine_of(store)
+    print(f"\n{rows:,} rows, filter and count, medians of {repeats} taken in turns, ms")
+    print(f"{'filter':<42} {'slicedb':>8} {'duckdb':>8} {'ratio':>6}")
+    for name, text in FILTERS.items():
+        query = engine.query(text)
+        bare = f"SELECT count(*) FROM samples WHERE status = 'ok' AND ({text})"
+        expected = duck.sql(bare).fetchall()[0][0]
+        assert query.count() == expected, name
+        ours, theirs = in_turns(query.count, lambda t=bare: duck.sql(t).fetchall(), repeats)
+        print(f"{name:<42} {ours:8.1f} {theirs:8.1f} {ours / theirs:6.2f}")
+
+
+def in_turns(a: Callable[[], Any], b: Callable[[], Any], repeats: int) -> tuple[float, float]:
+    """Return the median milliseconds of two calls made in turns."""
+    times: tuple[list[float], list[float]] = ([], [])
+    for _ in range(repeats):
+        for call, kept in zip((a, b), times):
+            started = time.perf_counter()
+            call()
+            kept.append(1000 * (time.perf_counter() - started))
+    return statistics.median(times[0]), statistics.median(times[1])
+
+
+def search_benchmark(folder: Path, rows: int, repeats: int) -> None:
+    """Print full text over captions: building, after a relabel, asking."""
+    rng = np.random.default_rng(0)
+    store = Store.open(folder / f"captions-{rows}.slicedb")
+    if not store.count(SAMPLES):
+        words = np.array([f"word{i}" for i in range(20_000)])
+        share = 1 / np.arange(1, len(words) + 1)
+        for start in range(0, rows, CHUNK):
+            n = min(CHUNK, rows - start)
+            ids = [f"train/{i:08d}.jpg" for i in range(start, start + n)]
+            picked = words[rng.choice(len(words), (n, 12), p=share / share.sum())]
+            captions = [" ".join(row) for row in picked]
+            fields = {"id": ids, "key": keys_of(ids), "caption": captions, "status": ["ok"] * n}
+            store.append(SAMPLES, pa.table(fields | {"label": ["a"] * n}))
+    engine = engine_of(store)
+    print(f"\n{rows:,} captions of 12 words, s (CPU s)")
+
+    def timed(name: str, call: Callable[[], Any]) -> None:
+        started, spent = time.perf_counter(), time.process_time()
+        found = call()
+        wall, cpu = time.perf_counter() - started, time.process_time() - spent
+        print(f"{name:<52} {wall:8.3f} ({cpu:.3f})  {found}")
+
+    timed("build the index", engine.search.ensure)
+    timed("first search: a rare word", engine.query("search('word900') > 0").count)
+    timed("a rare word", engine.query("search('word901') > 0").count)
+    timed("two common words", engine.query("search('word7 word9') > 0").count)
+    timed("the same again", engine.query("search('word7 word9') > 0").count)
+    timed("a phrase", engine.query("search('\"word1 word2\"') > 0").count)
+    best = "ORDER BY search('word8') DESC LIMIT 20"
+    timed("the best 20 of a common word", lambda: len(engine.query(best).keys()))
+    change = pa.table({"id": ["train/00000005.jpg"], "label": ["b"]})
+    store.upsert(SAMPLES, change, insert=False)
+    timed("first search after a relabel", engine.query("search('word900') > 0").count)
+
+
+def index_benchmark(folder: Path, rows: int, repeats: int) -> None:
+    """Print the approximate index: what building takes, its recall, and the query."""
+    store = build(folder, rows, vectors=True)
+    engine = engine_of(store)
+    text = "ORDER BY similarity('x') DESC LIMIT 100"
+    engine.query(text).keys()
+    started = time.perf_counter()
+    print(f"\n{engine.nearby.build('default')}")
+    print(f"built and measured in {time.perf_counter() - started:.1f} s")
+    exact, near = engine.query(text), engine.query(text, approximate=True)
+    ours, scan = in_turns(near.keys, exact.keys, repeats)
+    print(f"{text}: {ours:.1f} ms by the index, {scan:.1f} ms exact")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
@@ -308,7 +412,7 @@ def main() -> None:
     parser.add_argument("--dir", type=Path, required=True, help="where the data is built")
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--repeats", type=int, default=9)
-    parser.add_argument("--only", choices=["sql", "cold", "vectors"])
+    parser.add_argument("--only", choices=["sql", "cold", "vectors", "rows5m", "search", "index"])
     parser.add_argument("--cold", help=argparse.SUPPRESS)
     options = parser.parse_args()
     options.dir.mkdir(parents=True, exist_ok=True)
@@ -319,6 +423,12 @@ def main() -> None:
         sql_benchmark(options.dir, options.rows, options.repeats)
     if options.only in (None, "cold"):
         cold_benchmark(options.dir, options.rows)
+    if options.only == "rows5m":
+        rows_benchmark(options.dir, 5_000_000, options.repeats)
+    if options.only == "search":
+        search_benchmark(options.dir, options.rows, options.repeats)
+    if options.only == "index":
+        index_benchmark(options.dir, options.rows, options.repeats)
     if options.only in (None, "vectors"):
         vector_benchmark(options.dir, options.rows, options.repeats)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20

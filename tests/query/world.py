@@ -277,7 +277,7 @@ def engine_of(store: Store, **options: Any) -> Engine:
 
     engine = Engine(
         store,
-        slice_named=slice_named,
+        slice_named=options.pop("named", slice_named),
         encoder=lambda _: encoder,
         calibration_named=calibration_named,
         **options,
