@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 from slicedb.behaviour.expect import accuracy, agreement, composed, direction, invariance
 from slicedb.behaviour.templates import NOTHING, Templates, compose, source
 from slicedb.errors import CheckError, SourceError
-from slicedb.schema import SAMPLES
+from slicedb.schema import SAMPLES, detections_schema
 from slicedb.store import Store
 
 
@@ -203,6 +203,9 @@ def test_lineage_and_predictions_are_joined(folder: Path, tmp_path: Path) -> Non
     compose(store, folder)
     with pytest.raises(CheckError, match="No predictions of 'm'"):
         composed(store, "m")
+    store.create("predictions__boxes", detections_schema())
+    with pytest.raises(CheckError, match="'boxes' predicts no class"):
+        composed(store, "boxes")
     predict(store, "m", MeanColour(), None)
     rows = composed(store, "m")
     assert rows.num_rows == 12 and rows["prediction"].null_count == 0

@@ -90,7 +90,7 @@ def composed(store: Store, model: str, keys: np.ndarray | None = None) -> pa.Tab
         id, label, template, foreground, background, extra, prediction (null where missing).
 
     Raises:
-        CheckError: there are no compositions, or the model has no predictions.
+        CheckError: there are no compositions, or the model has no predictions of a class.
     """
     if "template" not in store.schema(SAMPLES).names:
         raise CheckError("There are no compositions.", "compose a template folder first.")
@@ -100,6 +100,8 @@ def composed(store: Store, model: str, keys: np.ndarray | None = None) -> pa.Tab
     table = PREDICTIONS + model
     if not store.has(table):
         raise CheckError(f"No predictions of '{model}'.", f"run `slicedb predict {model}`.")
+    if "prediction" not in store.schema(table).names:
+        raise CheckError(f"'{model}' predicts no class.", "name a classifier.")
     at = store.positions(table, rows["key"].to_numpy())
     stored = store.table(table, ["prediction"])["prediction"].combine_chunks()
     found = stored.take(pa.array(at, mask=at < 0))

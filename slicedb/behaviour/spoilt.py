@@ -83,10 +83,12 @@ def spoil(
         progress: see `slicedb.progress.bar`.
 
     Raises:
-        CheckError: a change is of compositions, not of pictures.
+        CheckError: a change is of compositions, not of pictures; the model is no classifier.
         ModelError: the model does not run.
     """
     started = time.perf_counter()
+    if model.task != "classification":
+        raise CheckError(f"'{model_name}' does {model.task}.", "name a classifier.")
     for one in changes:
         if one.is_composed:
             raise CheckError(f"'{one}' does not change a picture.", "compose templates for it.")
