@@ -149,7 +149,7 @@ class Asking:
             return self.slices.get(on).keys()
         if on is None or isinstance(on, str):
             return self.query(on or "").keys()
-        return on.keys()
+        return (on.exact() if isinstance(on, Query) else on).keys()
 
     def _ids(self, on: On) -> list[str]:
         if isinstance(on, np.ndarray):
@@ -159,7 +159,7 @@ class Asking:
             return self.slices.get(on).ids()
         if on is None or isinstance(on, str):
             return self.query(on or "").ids()
-        return on.ids()
+        return (on.exact() if isinstance(on, Query) else on).ids()
 
     @cached_property
     def commits(self) -> Commits:

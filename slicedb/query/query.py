@@ -200,6 +200,10 @@ class Query:
         files = self.files or (other is not None and other.files)
         return self._engine.query(text, at=self.at, files=files)
 
+    def exact(self) -> Query:
+        """Return the query without an approximate index; verbs that work on samples ask it so."""
+        return self._with(self.text) if self.approximate else self
+
     def limit(self, n: int) -> Query:
         """Return the first `n` of this query."""
         if n < 0:

@@ -125,8 +125,11 @@ def test_membership_never_asks_the_index(db: Database, text: str) -> None:
 
 def test_slices_and_sets_of_samples_are_exact(db: Database) -> None:
     query = db.query("ORDER BY similarity('abcd') DESC LIMIT 60", approximate=True)
+    assert "approximate index" in str(query.explain())
+    assert "approximate index" not in str(query.exact().explain())
     exact = set(db.query(query.text).ids())
     assert set((query & "label <> ''").ids()) == exact
+    assert db.keys(query).tolist() == db.query(query.text).keys().tolist()
     db.slices.add("near", query, replace=True)
     assert set(db.slices.get("near").ids()) == exact
     assert set(db.slices.freeze("near").ids()) == exact
