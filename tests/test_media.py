@@ -144,6 +144,12 @@ def with_exif(image: Image.Image, tags: dict[int, Any], format: str = "JPEG") ->
     return encode(image, format, exif=exif, **({"quality": 95} if format == "JPEG" else {}))
 
 
+def test_only_the_end_of_a_file_name_is_an_extension() -> None:
+    for name in ("a/.jpg", "a.jpg/b", "a.jpg.d/b", "b", ""):
+        assert media.wrong_extension(name, "png") == ""
+    assert media.wrong_extension("a/b.c.JPG", "png") == "Named .jpg, but the bytes are png."
+
+
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "TIFF"])
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_exif_orientation_is_applied(orientation: int, format: str) -> None:

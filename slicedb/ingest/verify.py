@@ -42,10 +42,13 @@ class Verified:
         """Return the columns of `samples` for some of the rows."""
         from slicedb.schema import SAMPLES_SCHEMA
 
-        return {
-            name: pa.array([getattr(self, name)[i] for i in rows], SAMPLES_SCHEMA.field(name).type)
-            for name in MEASURED
-        }
+        whole = list(rows) == list(range(len(self.data)))  # as of a folder that is new
+        columns = {}
+        for name in MEASURED:
+            values = getattr(self, name)
+            some = values if whole else [values[i] for i in rows]
+            columns[name] = pa.array(some, SAMPLES_SCHEMA.field(name).type)
+        return columns
 
 
 MEASURED = (
