@@ -150,7 +150,7 @@ def test_a_new_definition_starts_to_count_anew(db: Database) -> None:
     db.evaluate("m", ["held"])
     db.slices.add("held", "label <> 'dog'", holdout="50%", replace=True)
     assert db.slices.show("held").looks == "0 looks"
-    db.evaluate("m", ["held", "cats", "label = 'dog'"])
+    assert db.evaluate("m", ["held@2", "cats", "label = 'dog'"]).value("held@2", "m") == 0.5
     assert db.slices.show("held").looks == "1 look (m 1)"
 
 

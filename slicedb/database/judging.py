@@ -69,18 +69,17 @@ class JudgeVerbs(ModelVerbs):
         """Return the slices with a holdout among those asked, as `runs` keeps them."""
         from slicedb.slices import looks
 
-        every = {s.name: s for s in self.slices.list()}
-        parts = list(every) if slices is None else slices
-        chosen = [every[p] if isinstance(p, str) else p for p in parts
-                  if isinstance(p, Slice) or (isinstance(p, str) and p in every)]  # fmt: skip
-        return looks.guarded(chosen)
+        parts = self.slices.list() if slices is None else slices
+        found = [self.slices.get(p) if isinstance(p, str) else p for p in parts
+                 if isinstance(p, Slice) or (isinstance(p, str) and p in self.slices)]  # fmt: skip
+        return looks.guarded(found)
 
     def _warnings(
         self, looked: Mapping[str, str], members: Mapping[str, np.ndarray]
     ) -> tuple[str, ...]:
         from slicedb.slices import looks
 
-        sizes = {name: len(members[name]) for name in looked}
+        sizes = {title.partition("@")[0]: len(keys) for title, keys in members.items()}
         return looks.warnings(self.store, looked, sizes) if looked else ()
 
     def _record(

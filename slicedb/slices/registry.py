@@ -51,7 +51,12 @@ class Slices:
     # --- reading ------------------------------------------------------------------------------
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and name in self._table.latest()
+        if not isinstance(name, str):
+            return False
+        bare, at, version = name.partition("@")
+        if at:
+            return any(str(s.version) == version for s in self._table.versions(bare))
+        return name in self._table.latest()
 
     def __iter__(self) -> Iterator[Slice]:
         return iter(self.list())
