@@ -24,6 +24,7 @@ TESTS = "tests"
 RUNS = "runs"
 MODELS = "models"
 COMMITS = "commits"
+ANSWERS = "answers"
 EMBEDDINGS = "embeddings__"
 PREDICTIONS = "predictions__"
 CAMS = "cams__"
@@ -156,6 +157,19 @@ COMMITS_SCHEMA = pa.schema(
         pa.field("tags", pa.list_(pa.string())),
         pa.field("tables", pa.string()),  # JSON: table -> version
         pa.field("created_at", _TIME),
+    ]
+)
+
+ANSWERS_SCHEMA = pa.schema(
+    [
+        _ID,  # slice, text and sample, as JSON
+        pa.field("key", pa.int64()),  # of the sample
+        pa.field("slice", pa.string()),
+        pa.field("text", pa.string()),  # what was asked: whether the sample shows it
+        pa.field("sample", pa.string()),
+        pa.field("state", pa.string()),  # asked | yes | no | skipped
+        pa.field("source", pa.string()),  # prompt | csv | callback | truth
+        pa.field("answered_at", _TIME),
     ]
 )
 

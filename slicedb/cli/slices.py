@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from slicedb.cli.common import at_option, db_option, open_db, rows_options, say
+from slicedb.cli.labelling import calibrate
 from slicedb.cli.output import rows, write
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ def _slices(db: str | None, at: str | None = None) -> Slices:
 
 @click.group(name="slice")
 def slices() -> None:
-    """Name queries: add, list, show, freeze, diff, and see how they overlap."""
+    """Name queries: add, list, show, freeze, diff, calibrate, and see how they overlap."""
 
 
 @slices.command()
@@ -271,5 +272,7 @@ def apply(folder: str, db: str | None, dry_run: bool) -> None:
     for change in open_db(db).apply(folder, dry_run=dry_run):
         click.echo(str(change))
 
+
+slices.add_command(calibrate)
 
 COMMANDS = (slices, apply)

@@ -85,6 +85,7 @@ class Asking:
             self.store,
             slice_named=lambda name: self.slices.text_or_keys(name),
             encoder=self.encoder,
+            calibration_named=lambda name: self.slices.calibrated(name),
             allow_files=True,
             to_torch=self._to_torch,
             overlays=self._overlays,

@@ -46,6 +46,11 @@ class Query:
         self.files = files
         self.approximate = approximate
 
+    @property
+    def engine(self) -> Engine:
+        """The engine that answers it."""
+        return self._engine
+
     def plan(self) -> Plan:
         """Return the plan, bound to the schema as it is now."""
         return self._engine.plan(self.text, self.at, self.files, self.approximate)

@@ -9,7 +9,7 @@ from typing import ClassVar, Literal, TypeAlias
 import numpy as np
 
 from slicedb.errors import SliceError
-from slicedb.query.catalog import Catalog, TableInfo, quote
+from slicedb.query.catalog import Catalog, TableInfo, literal, quote
 from slicedb.query.parse import Node
 from slicedb.query.text import Source
 
@@ -29,7 +29,9 @@ class Target:
     source: Source | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
-        shown = repr(self.value) if self.kind == "text" else f"{self.kind}({self.value!r})"
+        shown = literal(self.value)
+        if self.kind != "text":
+            shown = f"{self.kind}({shown})"
         if self.weight == 1:
             return shown
         if self.weight == -1:

@@ -87,7 +87,7 @@ def _members(slices: Slices, file: SliceFile) -> Keys:
     """Return the members of a file's query, an error in it located in the file."""
     try:
         slices.check_group(file.group)
-        return np.asarray(slices.validate(file.text).keys(), np.int64)
+        return np.asarray(slices.validate(slices.question(file.name, file.text)).keys(), np.int64)
     except QueryError as error:
         line = error.line + file.first_line - 1 if error.line else 0
         raise type(error)(
@@ -127,10 +127,11 @@ def _change(slices: Slices, file: SliceFile, before: dict[str, Keys], after: Key
 
 def _as_slice(file: SliceFile, keys: Keys, slices: Slices) -> Slice:
     """Return the slice of a file with the members found, for runs that register nothing."""
-    text = file.text
+    text = slices.question(file.name, file.text)
+    calibration = slices.get(file.name).calibration if text != file.text else None
     return Slice(
         file.name,
-        text,
+        file.text,
         description=file.description,
         expect=tuple(str(check) for check in file.expect),
         holdout=file.holdout,
@@ -138,6 +139,7 @@ def _as_slice(file: SliceFile, keys: Keys, slices: Slices) -> Slice:
         group=file.group,
         suite=file.suite,
         path=file.path,
+        calibration=calibration,
         answer=lambda: slices.validate(text),
         stored=lambda: (keys, slices.validate(text).ids()),
     )

@@ -107,7 +107,7 @@ def _side(table: SliceTable, s: Slice, commit: str | None) -> Side:
 def _definitions(table: SliceTable, s: Slice) -> Definitions:
     """Return the text of a slice and of those it is made of, as they were when it was frozen."""
     known = table.latest(until=s.created_at if s.kind == "frozen" else None)
-    found: dict[str, str | Keys] = {"": s.text}
+    found: dict[str, str | Keys] = {"": s.question}
     todo = references(s.text)
     while todo:
         name = todo.pop()
@@ -117,14 +117,14 @@ def _definitions(table: SliceTable, s: Slice) -> Definitions:
         if part.kind == "frozen":
             found[name] = table.members(part, present=False)[0]
             continue
-        found[name] = part.text
+        found[name] = part.question
         todo += references(part.text)
     return found
 
 
 def _reads(side: Side, table: SliceTable) -> Reads | None:
     try:
-        plan = getattr(table.ask(side.slice.text), "plan", None)
+        plan = getattr(table.ask(side.slice.question), "plan", None)
     except SliceDBError:
         return None
     return None if plan is None else plan().reads

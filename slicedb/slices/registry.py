@@ -13,10 +13,12 @@ import numpy as np
 import pyarrow as pa
 
 from slicedb.errors import BindError, QueryError, SliceError, UnknownSliceError, did_you_mean
+from slicedb.query.scope import Calibrated
 from slicedb.schema import SAMPLES
 from slicedb.slices import looks
 from slicedb.slices.apply import Change, apply_files, references
 from slicedb.slices.breakdown import Breakdown, breakdown
+from slicedb.slices.calibration import Calibrating, Calibration
 from slicedb.slices.compare import Compared, compare
 from slicedb.slices.coverage import Coverage, coverage
 from slicedb.slices.diff import Diff
@@ -126,9 +128,32 @@ class Slices:
             UnknownSliceError: there is no such slice.
         """
         if name in self._files:
-            return self._files[name]
+            return self.question(name, self._files[name])
         s = self.get(name)
-        return s.text if s.kind == "live" else self._table.members(s, present=False)[0]
+        return s.question if s.kind == "live" else self._table.members(s, present=False)[0]
+
+    def question(self, name: str, text: str) -> str:
+        """Return a text, bound to the calibration of the slice of that name that has it."""
+        kept = self._kept(name, text)
+        return text if kept is None else self.get(name).question
+
+    def _kept(self, name: str, text: str) -> Calibration | None:
+        """Return the calibration of a slice, which holds as long as its text is the same."""
+        found = self._table.latest().get(name)
+        return found.calibration if found is not None and found.text == text else None
+
+    def calibrated(self, name: str) -> Calibrated:
+        """Return what `matches(..., calibrated => name)` obeys.
+
+        Raises:
+            UnknownSliceError: there is no such slice.
+            SliceError: it is not calibrated.
+        """
+        found = self.get(name).calibration
+        if found is None:
+            hint = f"`slicedb slice calibrate {name}`."
+            raise SliceError(f"Slice '{name}' is not calibrated.", hint)
+        return found.calibrated
 
     # --- writing ------------------------------------------------------------------------------
 
@@ -175,6 +200,7 @@ class Slices:
             group=group,
             suite=suite,
             path=path,
+            calibration=self._kept(name, text if isinstance(text, str) else str(text.text)),
         )
         if name in self and not replace:
             raise SliceError(f"There is a slice '{name}' already.", "pass replace=True.")
@@ -194,6 +220,26 @@ class Slices:
         if pa.types.is_nested(columns.field(group).type):
             raise SliceError(f"The column '{group}' holds lists.", "group by a plain column.")
 
+    def calibrate(self, name: str, **options: Any) -> Slice:
+        """Let labels choose the cut of a slice's `matches`; see `Calibrating.calibrate`."""
+        return self._calibrating.calibrate(name, **options)
+
+    def write_questions(self, name: str, path: str | os.PathLike[str], **options: Any) -> int:
+        """Write what a calibration wants labelled; see `Calibrating.write_questions`."""
+        return self._calibrating.write_questions(name, path, **options)
+
+    def labelled(self, name: str, *, term: str | None = None) -> int:
+        """Return how many labels there are to calibrate a slice with."""
+        return self._calibrating.labelled(name, term=term)
+
+    def forget(self, name: str) -> Slice:
+        """Take the calibration off a slice; the answers are kept."""
+        return self._calibrating.forget(name)
+
+    @property
+    def _calibrating(self) -> Calibrating:
+        return Calibrating(self, self._table.store, self._ask)
+
     def freeze(self, name: str) -> Slice:
         """Keep the members a slice has now, whatever is ingested or cleaned up later.
 
@@ -201,7 +247,7 @@ class Slices:
         today.
         """
         s = self.get(name)
-        found = self._ask(s.text)
+        found = self._ask(s.question)
         versions = self._table.data_versions(found)
         members = found.keys(), found.ids()
         fresh = replace(s, token=uuid4().hex[:8], version=self._table.next_version(s.name))

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from slicedb.slices.calibration.record import Calibration
 
 Keys: TypeAlias = npt.NDArray[np.int64]
 """int64 (n,): join keys, in the order of the slice."""
@@ -63,6 +66,8 @@ class Slice:
     """Version of each table a frozen slice was frozen at."""
     created_at: datetime | None = None
     """UTC."""
+    calibration: Calibration | None = None
+    """The cut that labels gave its `matches`."""
     token: str = ""
     """Part of the names of a frozen slice's pins, so that two branches never share one."""
     numbered: bool = False
@@ -101,6 +106,13 @@ class Slice:
     def __invert__(self) -> Any:
         """Return the query of the samples that are not in it."""
         return ~self.reference()
+
+    @property
+    def question(self) -> str:
+        """The text that is asked: `text`, its `matches` bound to its calibration."""
+        if self.calibration is None:
+            return self.text
+        return self.calibration.question(self.text, f"{self.name}@{self.version}")
 
     def query(self) -> Any:
         """Return the query over its members; nothing is read yet."""
@@ -189,6 +201,8 @@ class SliceInfo:
             of = f" of the groups of {s.group}" if s.group else ""
             lines += ["", f"{s.holdout:.0%}{of} are held out from training"]
         lines += [self.looks] if self.looks else []
+        if s.calibration is not None:
+            lines += ["", str(s.calibration)]
         if s.tables:
             at = ", ".join(f"{t} {v}" for t, v in sorted(s.tables.items()))
             lines += ["", f"frozen at {at}"]

@@ -20,7 +20,7 @@ def state_of(table: SliceTable, s: Slice) -> tuple[State, int | None]:
     """
     kept = s.count() if s.kind == "frozen" else None
     try:
-        answer = table.ask(s.text)
+        answer = table.ask(s.question)
         empty = _empty(table, answer)
         if empty:
             return State("broken", empty), kept

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from slicedb import schema
 from slicedb.commits import slice_tag
 from slicedb.errors import QueryError
+from slicedb.slices.calibration.record import Calibration
 from slicedb.slices.slice import Ask, Keys, Members, Slice
 from slicedb.store import Store
 
@@ -108,7 +109,7 @@ class SliceTable:
             present: leave out what a frozen slice had and the database no longer has.
         """
         if s.kind == "live":
-            found = self.ask(s.text)
+            found = self.ask(s.question)
             return found.keys(), found.ids()
         row = self.store.table(schema.SLICES, ["keys", "ids"], where=f"id = '{s.name}@{s.version}'")
         keys = np.asarray(row["keys"].combine_chunks().flatten(), np.int64)
@@ -157,7 +158,7 @@ class SliceTable:
         head = json.loads(row["head"] or "{}")
         text, name = row["text"], row["name"]
         frozen = row["kind"] == "frozen"
-        question = f"in_slice('{name}@{row['version']}')" if frozen else text
+        calibration = head.get("calibration")
         s = Slice(
             name,
             text,
@@ -172,8 +173,11 @@ class SliceTable:
             head.get("path", ""),
             json.loads(row["tables"] or "{}"),
             row.get("created_at"),
+            calibration=None if calibration is None else Calibration.from_json(calibration),
             token=head.get("token", ""),
-            answer=lambda: self._asked(name, question),
+            answer=lambda: self._asked(
+                name, f"in_slice('{name}@{s.version}')" if frozen else s.question
+            ),
             stored=(lambda: self.members(s)) if frozen else None,
             units=lambda keys: self.units(head["group"], keys),
             ask=self.ask,
@@ -196,6 +200,8 @@ def as_row(s: Slice) -> dict[str, Any]:
     """Return the columns of a slice that do not depend on the version written."""
     names = ("holdout", "decide", "group", "suite", "path", "token")
     head = {name: getattr(s, name) for name in names}
+    if s.calibration is not None:
+        head["calibration"] = s.calibration.to_json()
     return {
         "name": s.name,
         "version": s.version,

@@ -106,7 +106,12 @@ class Ranking:
         return _flattened(logs - logs.max())
 
     def allocate(
-        self, yes: npt.ArrayLike, asked: npt.ArrayLike, count: int, rng: np.random.Generator
+        self,
+        yes: npt.ArrayLike,
+        asked: npt.ArrayLike,
+        count: int,
+        rng: np.random.Generator,
+        gone: npt.ArrayLike = 0,
     ) -> Ints:
         """Return how many samples of each stratum to label next, (k,); `count` in all, or all left.
 
@@ -115,9 +120,13 @@ class Ranking:
             asked: labels of each stratum so far, (k,); none makes all strata alike.
             count: labels wanted.
             rng: decides where fractions of a label go.
+            gone: samples of each stratum that cannot be labelled.
         """
         sizes, asked = np.diff(self.edges), np.asarray(asked, np.int64)
-        room, share = sizes - asked, np.full(len(sizes), 1 / len(sizes))
+        room, share = (
+            sizes - asked - np.asarray(gone, np.int64),
+            np.full(len(sizes), 1 / len(sizes)),
+        )
         if asked.sum():
             mean = self.weights(yes, asked) @ self._curves[0]
             spread = sizes * np.sqrt(mean * (1 - mean))
@@ -137,6 +146,7 @@ class Ranking:
         labels: npt.ArrayLike,
         rng: np.random.Generator,
         size: int = 2000,
+        importance: npt.ArrayLike | None = None,
     ) -> Ints:
         """Draw, from the posterior, how many positives lie above each cut.
 
@@ -145,14 +155,20 @@ class Ranking:
             labels: bool (m,).
             rng: makes the draws.
             size: number of draws.
+            importance: how many samples each labelled one stands for, (m,), where they were not
+                drawn alike inside a stratum; None: they were.
 
         Returns:
             int64 (size, j + 1), rising along a row from 0; the last column is all positives.
         """
         at, y = np.asarray(ranks, np.int64), np.asarray(labels, bool)
         k, strata = len(self.edges) - 1, self.strata(at)
-        asked = np.bincount(strata, minlength=k)
-        weights = self.weights(np.bincount(strata, weights=y, minlength=k), asked)
+        each = np.ones(len(at)) if importance is None else np.asarray(importance, float)
+        total, squares = (np.bincount(strata, each**power, k) for power in (1, 2))
+        worth = total / np.maximum(
+            squares, 1e-300
+        )  # Kish's effective number of labels is worth * total
+        weights = self.weights(np.bincount(strata, each * y, k) * worth, total * worth)
         picked = rng.choice(len(weights), size, p=weights)
         ranked, scored = picked[picked < N_CURVES], picked[picked >= N_CURVES] - N_CURVES
         share = by_rank(self.cuts / len(self.log_odds), ranked)
@@ -160,7 +176,7 @@ class Ranking:
             share = np.concatenate([share, self._by_score()[scored]])
         piece = np.searchsorted(self.cuts, at, side="right") - 1
         known = np.bincount(piece, minlength=len(self.cuts) - 1)
-        left = np.diff(self.cuts) - known
+        left = np.maximum(np.diff(self.cuts) - known, 0)
         found = rng.binomial(left, share) + np.bincount(piece, weights=y, minlength=len(left))
         return np.pad(np.cumsum(found, axis=1), ((0, 0), (1, 0))).astype(np.int64)
 

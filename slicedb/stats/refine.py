@@ -1,0 +1,97 @@
+"""A direction beside a score: logistic regression shrunk towards no direction at all."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float64]
+
+SHRINK = (0.3, 1.0, 3.0)
+"""Weights of the squared length of the direction that are tried."""
+FOLDS = 5
+LEAST = 8
+"""Labels of either kind under which no direction is looked for."""
+SURE = 1.64
+"""Standard errors by which held-out likelihood must rise."""
+
+
+class Refined(NamedTuple):
+    """A direction, and the scores of the labelled samples by directions fitted without them."""
+
+    slope: float
+    direction: Array
+    held_out: Array
+
+
+def refine(score: npt.ArrayLike, vectors: npt.ArrayLike, labels: npt.ArrayLike) -> Refined | None:
+    """Return `slope x score + vectors @ direction` where it is surely better than the score.
+
+    Better is a held-out likelihood (five folds) that rises by 1.64 standard errors; otherwise the
+    score alone is kept, so that few labels, or labels that say nothing new, change nothing.
+
+    Args:
+        score: float (n,), log-odds.
+        vectors: float (n, d), unit length.
+        labels: bool (n,).
+    """
+    z, x, y = np.asarray(score, float), np.asarray(vectors, float), np.asarray(labels, bool)
+    if min(y.sum(), (~y).sum()) < LEAST or not np.ptp(x, axis=0).any():
+        return None
+    folds = _folds(y)
+    plain = _losses(z, x, y, folds, np.inf)[0]
+    best: Refined | None = None
+    gained = 0.0
+    for shrink in SHRINK:
+        losses, held_out = _losses(z, x, y, folds, shrink)
+        gain = plain - losses
+        error = gain.std(ddof=1) / np.sqrt(len(gain))
+        if gain.mean() > max(SURE * error, gained):
+            _, slope, direction = _fit(z, x, y, shrink)
+            best, gained = Refined(slope, direction, held_out), float(gain.mean())
+    return best
+
+
+def _folds(y: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+    """Return the fold of each label, positives and negatives spread alike."""
+    found = np.empty(len(y), dtype=np.int64)
+    for kind in (True, False):
+        found[y == kind] = np.arange((y == kind).sum()) % FOLDS
+    return found
+
+
+def _losses(
+    z: Array, x: Array, y: npt.NDArray[np.bool_], folds: npt.NDArray[np.int64], shrink: float
+) -> tuple[Array, Array]:
+    """Return the held-out loss and score of each label."""
+    losses, scores = np.empty(len(z)), np.empty(len(z))
+    for fold in range(FOLDS):
+        out = folds == fold
+        offset, slope, direction = _fit(z[~out], x[~out], y[~out], shrink)
+        scores[out] = slope * z[out] + x[out] @ direction
+        losses[out] = np.logaddexp(0, -np.where(y[out], 1, -1) * (offset + scores[out]))
+    return losses, scores
+
+
+def _fit(z: Array, x: Array, y: npt.NDArray[np.bool_], shrink: float) -> tuple[float, float, Array]:
+    """Return offset, slope and direction; the slope is shrunk towards 1."""
+    from scipy.optimize import minimize
+
+    d = 0 if np.isinf(shrink) else x.shape[1]
+    sign = np.where(y, 1.0, -1.0)
+
+    def loss(w: Array) -> tuple[float, Array]:
+        margin = sign * (w[0] + w[1] * z + x[:, :d] @ w[2:])
+        pull = -sign * np.exp(-np.logaddexp(0, margin))
+        value = np.logaddexp(0, -margin).sum() + (w[1] - 1) ** 2
+        value += shrink * (w[2:] @ w[2:]) / 2 if d else 0.0
+        ridge = shrink * w[2:] if d else w[2:]
+        slopes = [pull.sum(), pull @ z + 2 * (w[1] - 1)]
+        return float(value), np.concatenate([slopes, x[:, :d].T @ pull + ridge])
+
+    found = minimize(loss, np.r_[0.0, 1.0, np.zeros(d)], jac=True, method="L-BFGS-B").x
+    direction = np.zeros(x.shape[1])
+    direction[:d] = found[2:]
+    return float(found[0]), float(found[1]), direction
