@@ -2,17 +2,17 @@
 
     python benchmarks/calibrate.py --cifar ../shared/data/cifar10-train.parquet
 
-Simulated: slices of 10,000 samples, prevalence 0.1 to 20 % (log-uniform), 100 labels, in seven kinds:
-two normals of equal and of unequal spread; up to 20 % of the positives where the negatives are
-(hidden); clouds of hard negatives; heavy tails (t with 3 degrees of freedom); scores that are the
-probability, drawn from a beta distribution, as in SUPG's own simulations; two modes. All scores are
-log-odds with a wrong scale (factor exp(N(0, 0.4))) and shift. The method was chosen on seed 0.
+Simulated: slices of 10,000 samples, prevalence 0.1 to 20 % (log-uniform), 100 labels, in seven
+kinds: two normals of equal and of unequal spread; up to 20 % of the positives where the negatives
+are (hidden); clouds of hard negatives; heavy tails (t with 3 degrees of freedom); scores that are
+the probability, drawn from a beta distribution, as in SUPG's own simulations; two modes. All scores
+are log-odds with a wrong scale (factor exp(N(0, 0.4))) and shift. The method was chosen on seed 0.
 
 Real: CIFAR's classes by the bundled tiny CLIP, on rows it was not trained on.
 
-References: `uniform`, Wilson's interval of 100 uniform labels at our cut; `weighted`, the normal interval
-of the stratified estimate from our own labels; SUPG (Kang et al., VLDB 2020), its importance-sampled
-rule for a recall target with the authors' defaults.
+References: `uniform`, Wilson's interval of 100 uniform labels at our cut; `weighted`, the normal
+interval of the stratified estimate from our own labels; SUPG (Kang et al., VLDB 2020), its
+importance-sampled rule for a recall target with the authors' defaults.
 """
 
 from __future__ import annotations
@@ -260,22 +260,22 @@ def _report(
     print(f" precision 0.8 missed in {missed.mean():.3f}")
     ours, their_miss = rows[:, 1] < 0.9 - 1e-9, theirs[:, 0] < 0.9 - 1e-9
     print(
-        f" recall 0.9 missed: ours {ours.mean():.3f}, SUPG {their_miss.mean():.3f}; median precision: "
-        f"ours {np.median(rows[:, 0]):.3f}, SUPG {np.median(theirs[:, 1]):.3f}, with all labels "
-        f"{np.median(oracle):.3f}"
+        f" recall 0.9 missed: ours {ours.mean():.3f}, SUPG {their_miss.mean():.3f}; "
+        f"median precision: ours {np.median(rows[:, 0]):.3f}, SUPG {np.median(theirs[:, 1]):.3f}, "
+        f"with all labels {np.median(oracle):.3f}"
     )
     for kind in dict.fromkeys(kinds):
         mine = np.array(kinds) == kind
         print(
-            f"  {kind:11} missed: ours {ours[mine].mean():.3f}, SUPG {their_miss[mine].mean():.3f}; "
-            f"precision: ours {np.median(rows[mine, 0]):.3f}, SUPG "
-            f"{np.median(theirs[mine, 1]):.3f}; covered P {rows[mine, 2].mean():.3f} "
-            f"R {rows[mine, 4].mean():.3f}"
+            f"  {kind:11} missed: ours {ours[mine].mean():.3f}, "
+            f"SUPG {their_miss[mine].mean():.3f}; precision: "
+            f"ours {np.median(rows[mine, 0]):.3f}, SUPG {np.median(theirs[mine, 1]):.3f}; "
+            f"covered P {rows[mine, 2].mean():.3f} R {rows[mine, 4].mean():.3f}"
         )
     worse = (zero[:, 1] < zero[:, 0] - 1e-9).mean()
     print(
-        f" best balance: median F1 {np.median(zero[:, 0]):.3f} zero-shot, {np.median(zero[:, 1]):.3f} "
-        f"calibrated; lower in {worse:.3f}"
+        f" best balance: median F1 {np.median(zero[:, 0]):.3f} zero-shot, "
+        f"{np.median(zero[:, 1]):.3f} calibrated; lower in {worse:.3f}"
     )
 
 
@@ -330,7 +330,8 @@ def main() -> None:
     rngs = [np.random.default_rng([options.seed, n]) for n in range(options.slices)]
     kinds = [KINDS[n % len(KINDS)] for n in range(options.slices)]
     slices = ((k, simulated(k, options.size, rng)) for k, rng in zip(kinds, rngs))
-    run(slices, options.labels, "simulated")
+    if options.slices:
+        run(slices, options.labels, "simulated")
     print(f" {time.process_time() - started:.0f} s of CPU")
     if options.cifar:
         run(

@@ -128,7 +128,8 @@ class Slices:
             UnknownSliceError: there is no such slice.
         """
         if name in self._files:
-            return self.question(name, self._files[name])
+            found = self._files[name]
+            return self.question(name, found) if isinstance(found, str) else found
         s = self.get(name)
         return s.question if s.kind == "live" else self._table.members(s, present=False)[0]
 

@@ -1,0 +1,404 @@
+"""Calibrating a slice: rankings, cuts, directions, and the verb from every side."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from slicedb.errors import BindError, SliceError
+from slicedb.query import Engine
+from slicedb.schema import EMBEDDINGS, SAMPLES, embeddings_schema, keys_of
+from slicedb.slices import Slices
+from slicedb.stats.curves import by_rank, by_score, spread
+from slicedb.stats.cuts import at_rank, choose, shares
+from slicedb.stats.ranking import Ranking
+from slicedb.stats.refine import refine
+from slicedb.store import Store
+
+# --- rankings and cuts ----------------------------------------------------------------------------
+
+
+def test_curves_are_shares_and_sum_to_their_prevalence() -> None:
+    fine, coarse = by_rank(np.linspace(0, 1, 101)), by_rank([0.0, 1.0])
+    assert fine.shape == (16_384, 100) and fine.min() > 0 and fine.max() < 1
+    assert coarse.min() == pytest.approx(1e-4, rel=0.01) and coarse.max() < 0.6
+    # between kept ranks a curve is straight, and a share is clipped under 1
+    assert np.abs(fine.mean(axis=1) - coarse[:, 0]).max() < 5e-3
+
+
+def test_points_are_spread_evenly() -> None:
+    found = spread(1000, 3)
+    assert np.abs(found.mean(axis=0) - 0.5).max() < 0.01
+    assert np.abs((found < 0.1).mean(axis=0) - 0.1).max() < 0.01
+
+
+def test_curves_by_score_fall_with_the_score() -> None:
+    found = by_score([4.0, 1.0, -3.0])
+    assert found.shape == (4096, 3) and (np.diff(found, axis=1) <= 0).all()
+
+
+def test_strata_grow_and_end_behind_ties() -> None:
+    ranking = Ranking(np.arange(100.0)[::-1])
+    assert ranking.edges.tolist() == [0, 8, 12, 17, 24, 34, 48, 68, 100]
+    assert ranking.cuts[:6].tolist() == [0, 2, 4, 6, 8, 9]
+    tied = Ranking(np.array([3.0] * 10 + [1.0] * 5))
+    assert tied.edges.tolist() == [0, 10, 15]
+
+
+def test_all_labels_are_found_when_the_budget_is_the_population() -> None:
+    ranking = Ranking(np.arange(30.0)[::-1])
+    zero = np.zeros(len(ranking.edges) - 1, int)
+    wanted = ranking.allocate(zero, zero, 30, np.random.default_rng(0))
+    assert wanted.tolist() == np.diff(ranking.edges).tolist()
+    truth = np.arange(30) < 7
+    positives = ranking.draws(np.arange(30), truth, np.random.default_rng(0), 50)
+    assert (positives[:, -1] == 7).all()
+    cut = at_rank(ranking, positives, 8)
+    assert (cut.precision.low, cut.precision.high) == (0.875, 0.875)
+    assert (cut.recall.low, cut.recall.high) == (1.0, 1.0)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(1, 400), st.integers(0, 60), st.integers(0, 2**31))
+def test_an_allocation_is_what_was_asked_for_and_fits(n: int, count: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    ranking = Ranking(np.sort(rng.normal(size=n))[::-1])
+    sizes = np.diff(ranking.edges)
+    asked = rng.integers(0, sizes + 1)
+    yes = rng.integers(0, asked + 1)
+    wanted = ranking.allocate(yes, asked, count, rng)
+    assert (wanted >= 0).all() and (wanted <= sizes - asked).all()
+    assert wanted.sum() == min(count, (sizes - asked).sum())
+
+
+def test_shares_of_nothing() -> None:
+    recall, precision = shares(np.array([[0]]), np.array([0]), np.array([[0]]))
+    assert (recall[0, 0], precision[0, 0]) == (1.0, 1.0)
+
+
+def _labelled(seed: int, n: int = 4000) -> tuple[Ranking, np.ndarray, np.ndarray]:
+    """Return a ranking of which the first tenth is positive, and its draws from 80 labels."""
+    rng = np.random.default_rng(seed)
+    ranking, truth = Ranking(np.linspace(6, -6, n)), np.arange(n) < n // 10
+    zero = np.zeros(len(ranking.edges) - 1, int)
+    asked, yes, ranks = zero.copy(), zero.copy(), []
+    for _ in range(4):
+        wanted = ranking.allocate(yes, asked, 20, rng)
+        for stratum in np.flatnonzero(wanted):
+            a, b = ranking.edges[stratum : stratum + 2]
+            ranks += rng.choice(np.arange(a, b), wanted[stratum], replace=False).tolist()
+        strata = ranking.strata(ranks)
+        asked = np.bincount(strata, minlength=len(zero))
+        yes = np.bincount(strata, weights=truth[ranks], minlength=len(zero)).astype(int)
+    at = np.array(ranks)
+    return ranking, truth, ranking.draws(at, truth[at], rng)
+
+
+def test_cuts_reach_their_aims_and_intervals_hold_the_truth() -> None:
+    ranking, truth, positives = _labelled(1)
+    for aim in ("recall", "precision", "f1"):
+        cut = choose(ranking, positives, aim, 0.9)  # type: ignore[arg-type]
+        recall, precision = truth[: cut.rank].sum() / 400, truth[: cut.rank].mean()
+        assert cut.recall.low <= recall <= cut.recall.high
+        assert cut.precision.low <= precision <= cut.precision.high
+        assert {"recall": recall, "precision": precision, "f1": 1}[aim] >= 0.9
+
+
+def test_a_recall_costs_more_samples_the_higher_it_is() -> None:
+    ranking, _, positives = _labelled(2)
+    ranks = [choose(ranking, positives, "recall", least).rank for least in (0.5, 0.7, 0.9, 1.0)]
+    assert ranks == sorted(ranks) and ranks[0] < ranks[-1]
+
+
+def test_a_balance_no_surer_than_the_present_cut_is_left() -> None:
+    ranking, _, positives = _labelled(3)
+    assert choose(ranking, positives, "f1", now=400).rank == 400
+    assert choose(ranking, positives, "f1", now=3000).rank < 1000
+
+
+def test_a_direction_is_kept_only_where_labels_are_sure_of_it() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(120, 16))
+    x /= np.linalg.norm(x, axis=1, keepdims=True)
+    z = rng.normal(size=120)
+    assert refine(z, x, z + 0.1 * rng.normal(size=120) > 0) is None
+    found = refine(z, x, x[:, 3] > 0)
+    assert found is not None and int(np.abs(found.direction).argmax()) == 3
+    assert refine(z[:12], x[:12], np.arange(12) < 3) is None
+
+
+# --- the verb -------------------------------------------------------------------------------------
+
+
+class Reds:
+    """An encoder of one axis."""
+
+    name, dim, logit_scale, fingerprint = "reds", 4, 20.0, {}
+    background = ("dull",)
+
+    def encode_prompt(self, text: str, templates: Any = None) -> np.ndarray:
+        axis = {"red": 0, "green": 1}.get(text, 2)
+        return np.eye(4, dtype=np.float32)[axis]
+
+
+@pytest.fixture(scope="module")
+def _built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """600 samples that turn from red to dull; the first 90 are labelled red, 10 are unknown."""
+    path = tmp_path_factory.mktemp("reds") / "db"
+    store = Store.open(path)
+    ids = [f"{n:03}.png" for n in range(600)]
+    label = ["red" if n < 90 else None if n >= 590 else "dull" for n in range(600)]
+    angles = np.linspace(0, np.pi / 2, 600)
+    vectors = np.zeros((600, 4), np.float32)
+    vectors[:, 0], vectors[:, 2] = np.cos(angles), np.sin(angles)
+    keys = keys_of(ids)
+    rows = [
+        {"id": i, "key": int(k), "uri": i, "label": v, "status": "ok"}
+        for i, k, v in zip(ids, keys, label)
+    ]
+    schema = pa.schema([f for f in store.schema(SAMPLES) if f.name in rows[0]])
+    store.append(SAMPLES, pa.Table.from_pylist(rows, schema=schema))
+    store.create(EMBEDDINGS + "default", embeddings_schema(4))
+    table = [
+        {"id": i, "key": int(k), "content": 1, "vector": v.tolist()}
+        for i, k, v in zip(ids, keys, vectors)
+    ]
+    store.append(EMBEDDINGS + "default", pa.Table.from_pylist(table, schema=embeddings_schema(4)))
+    return path
+
+
+@pytest.fixture
+def slices(_built: Path, tmp_path: Path) -> Slices:
+    import shutil
+
+    store = Store.open(shutil.copytree(_built, tmp_path / "db"))
+    encoder: Any = Reds()
+    engine = Engine(
+        store,
+        slice_named=lambda name: found.text_or_keys(name),
+        encoder=lambda _: encoder,
+        calibration_named=lambda name: found.calibrated(name),
+    )
+    found = Slices(store, lambda text: engine.query(text, files=False))
+    found.add("reds", "matches('red') AND id < '580'")
+    return found
+
+
+def test_truth_moves_the_cut_and_is_stored(slices: Slices) -> None:
+    before = slices.get("reds").count()
+    made = slices.calibrate("reds", truth="label = 'red'", precision=0.8, budget=80)
+    assert before > 250 and 60 <= made.count() <= 120
+    assert made.version == 2 and slices.get("reds@1").count() == before
+    kept = slices.get("reds").calibration
+    assert kept is not None and (kept.labels, kept.population, kept.aim) == (80, 580, "precision")
+    assert kept.matched == made.count() and kept.precision.low > 0.7 and kept.recall.high == 1
+    assert "calibrated for precision >= 0.8 on 80 labels" in str(slices.show("reds"))
+
+
+def test_the_cut_is_obeyed_wherever_the_slice_is_used(slices: Slices) -> None:
+    made = slices.calibrate("reds", truth="label = 'red'", precision=0.8, budget=80)
+    ask = made.ask
+    assert ask is not None
+    assert ask("in_slice('reds')").ids() == made.ids()
+    assert ask("matches('red', calibrated => 'reds') AND id < '580'").ids() == made.ids()
+    frozen = slices.freeze("reds")
+    assert sorted(frozen.ids()) == sorted(made.ids())
+    assert slices.thaw("reds").ids() == made.ids()
+
+
+def test_the_cut_stays_with_the_text_and_goes_with_another(slices: Slices) -> None:
+    count = slices.calibrate("reds", truth="label = 'red'", recall=0.9, budget=40).count()
+    same = slices.add("reds", "matches('red') AND id < '580'", description="x", replace=True)
+    assert same.count() == count and same.calibration is not None
+    assert slices.add("reds", "matches('red')", replace=True).calibration is None
+    with pytest.raises(SliceError, match="'reds' is not calibrated"):
+        slices.calibrated("reds")
+
+
+def test_files_keep_the_cut_of_the_slice_they_define(slices: Slices, tmp_path: Path) -> None:
+    file = tmp_path / "reds.sql"
+    file.write_text("matches('red') AND id < '580'")
+    slices.add("reds", file.read_text(), replace=True)
+    count = slices.calibrate("reds", truth="label = 'red'", precision=0.8, budget=60).count()
+    assert [s.count() for s in slices.load(file)] == [count]
+    slices.apply(file)
+    assert slices.get("reds").count() == count
+
+
+def test_no_label_leaves_the_slice_as_it_is(slices: Slices) -> None:
+    before = slices.get("reds").ids()
+    for aim in ({}, {"recall": 0.9}, {"precision": 0.9}):
+        made = slices.calibrate("reds", truth="label = 'red'", budget=0, **aim)
+        assert made.ids() == before
+        assert made.calibration is not None and made.calibration.labels == 0
+
+
+def test_labelling_goes_on_where_it_was_left(slices: Slices) -> None:
+    asked: list[str] = []
+
+    def answer(question: Any) -> bool:
+        if len(asked) == 7:
+            raise KeyboardInterrupt
+        asked.append(question.sample)
+        return question.sample < "090"
+
+    with pytest.raises(KeyboardInterrupt):
+        slices.calibrate("reds", answer=answer, budget=12)
+    assert slices.labelled("reds") == 7 and slices.get("reds").version == 1
+    more: list[str] = []
+
+    def go_on(question: Any) -> bool | None:
+        more.append(question.sample)
+        return None if len(more) == 1 else question.sample < "090"
+
+    made = slices.calibrate("reds", answer=go_on, budget=12).calibration
+    assert len(more) == 6 and not set(more) & set(asked)
+    assert made is not None and made.labels == 12
+
+
+def test_the_same_seed_asks_the_same_and_ends_the_same(slices: Slices) -> None:
+    def run(name: str) -> tuple[list[str], Any]:
+        slices.add(name, "matches('red') AND id < '580'")
+        asked: list[str] = []
+
+        def answer(question: Any) -> bool:
+            asked.append(question.sample)
+            return question.sample < "090"
+
+        made = slices.calibrate(name, answer=answer, budget=30, seed=3).calibration
+        return asked, made
+
+    assert run("one") == run("two")
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_csv_round_trip(slices: Slices, tmp_path: Path) -> None:
+    todo = tmp_path / "todo.csv"
+    assert slices.write_questions("reds", todo, budget=25) == 25
+    rows = _rows(todo)
+    assert list(rows[0]) == ["sample", "picture", "question", "answer"] and len(rows) == 25
+    for row in rows[:-5]:
+        row["answer"] = "Y" if row["sample"] < "090" else "no"
+    with todo.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    made = slices.calibrate("reds", read=todo, recall=0.8).calibration
+    assert made is not None and made.labels == 20
+    assert slices.write_questions("reds", todo, budget=25) == 5
+    assert {r["sample"] for r in _rows(todo)} == {r["sample"] for r in rows[-5:]}
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [("{s},maybe", "line 2: 'maybe' is no answer"), ("nope.png,y", "'nope.png' was not asked")],
+)
+def test_a_csv_with_a_wrong_line_is_refused(
+    slices: Slices, tmp_path: Path, line: str, said: str
+) -> None:
+    todo = tmp_path / "todo.csv"
+    slices.write_questions("reds", todo, budget=3)
+    sample = _rows(todo)[0]["sample"]
+    todo.write_text("sample,answer\n" + line.format(s=sample) + "\n")
+    with pytest.raises(SliceError, match=said):
+        slices.calibrate("reds", read=todo)
+    assert slices.labelled("reds") == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("label = 'red'", "no matches"),
+        ("matches('red') LIMIT 5", "LIMIT or QUALIFY"),
+        ("NOT matches('red')", "do not match 'red'"),
+        ("matches('red') OR matches('green')", "2 texts: 'red'; 'green'"),
+        ("matches('red') AND label = 'blue'", "leaves no sample"),
+    ],
+)
+def test_what_cannot_be_calibrated_says_why(slices: Slices, text: str, said: str) -> None:
+    slices.add("odd", text)
+    with pytest.raises(SliceError, match=said):
+        slices.calibrate("odd", truth="label = 'red'")
+
+
+def test_options_that_do_not_fit_are_refused(slices: Slices) -> None:
+    truth = {"truth": "label = 'red'"}
+    for options, said in (
+        ({"recall": 0.9, "precision": 0.9}, "for a recall and for a precision"),
+        ({"recall": 1.2}, "recall 1.2 is not in"),
+        ({"confidence": 0.1}, "confidence 0.1 is not in"),
+        ({"budget": -1}, "budget -1 is negative"),
+        ({"answer": lambda q: True}, "several sides"),
+        ({"term": "rad"}, "did you mean 'red'"),
+    ):
+        with pytest.raises(SliceError, match=said):
+            slices.calibrate("reds", **{**truth, **options})
+    with pytest.raises(BindError):
+        slices.calibrate("reds", truth="lable = 'red'")
+    slices.freeze("reds")
+    with pytest.raises(SliceError, match="is frozen"):
+        slices.calibrate("reds", **truth)
+
+
+def test_one_of_several_texts_is_named_and_an_or_leaves_the_rest(slices: Slices) -> None:
+    slices.add("either", "matches('green') OR id >= '300' OR matches('red')")
+    made = slices.calibrate("either", truth="label = 'red'", term="red", budget=30, precision=0.8)
+    assert made.calibration is not None and made.calibration.population == 300
+    assert "matches('red', calibrated => 'either@2')" in made.question
+    assert "matches('green') OR" in made.question
+
+
+def test_a_precision_out_of_reach_is_said_and_answers_are_kept(slices: Slices) -> None:
+    with pytest.raises(SliceError, match="No cut has a precision of"):
+        slices.calibrate("reds", truth="id LIKE '%7.png'", precision=0.95, budget=60)
+    assert slices.labelled("reds") == 60 and slices.get("reds").calibration is None
+
+
+def test_unknown_truth_is_skipped(slices: Slices) -> None:
+    slices.add("all", "matches('red')")
+    made = slices.calibrate("all", truth="label = 'red'", budget=600)
+    assert made.calibration is not None
+    assert (made.calibration.labels, made.calibration.positives) == (590, 90)
+
+
+def test_forget_takes_the_cut_off_and_keeps_the_answers(slices: Slices) -> None:
+    before = slices.get("reds").count()
+    slices.calibrate("reds", truth="label = 'red'", budget=20, recall=0.9)
+    assert slices.forget("reds").count() == before and slices.labelled("reds") == 20
+
+
+def test_the_command_line_asks_and_goes_on(scenes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from click.testing import CliRunner
+
+    from slicedb.cli import verbs
+
+    monkeypatch.chdir(scenes)
+    monkeypatch.delenv("SLICEDB_DB", raising=False)
+    run = CliRunner()
+    run.invoke(verbs, ["slice", "add", "soup", "matches('a bowl of soup')"])
+    stopped = run.invoke(verbs, ["slice", "calibrate", "soup", "--budget", "4"], input="y\nq\n")
+    assert "'a bowl of soup'?" in stopped.output and ".jpg" in stopped.output
+    done = run.invoke(
+        verbs, ["slice", "calibrate", "soup", "--budget", "4"], input="n\ns\nx\ny\nn\n"
+    )
+    assert done.exit_code == 0, done.output
+    assert "1 of 4 labels are there" in done.output and "on 4 labels (2 yes)" in done.output
+    by_column = ["--truth", "label = 'Soup'", "--recall", "0.8", "--budget", "20"]
+    found = run.invoke(verbs, ["slice", "calibrate", "soup", *by_column])
+    assert found.exit_code == 0 and "calibrated for recall >= 0.8 on 20 labels" in found.output
+    shown = run.invoke(verbs, ["slice", "show", "soup"])
+    assert "precision" in shown.output and "recall" in shown.output
+    run.invoke(verbs, ["slice", "calibrate", "soup", "--write-csv", "t.csv", "--budget", "30"])
+    assert len((scenes / "t.csv").read_text().splitlines()) == 11
+    assert "not calibrated" in run.invoke(verbs, ["slice", "calibrate", "soup", "--forget"]).output
