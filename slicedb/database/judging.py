@@ -171,7 +171,9 @@ class JudgeVerbs(ModelVerbs):
         """Return a predicate of the members of a slice, a text or a query."""
         if isinstance(part, Slice) or (isinstance(part, str) and part in self.slices):
             return f"in_slice('{_title(part)}')"
-        return (self.query(part) if isinstance(part, str) else part).predicate()
+        text = (self.query(part) if isinstance(part, str) else part).predicate()
+        plain = text.startswith("(") and text.endswith("\n)") and "--" not in text
+        return text[1:-2] if plain else text  # as it was written
 
     def _members(self, slices: Sequence[str | Slice | Query] | None) -> dict[str, np.ndarray]:
         if slices is None:
