@@ -54,7 +54,7 @@ def test_a_detector_from_ingest_to_verdict(shared_data: Path, tmp_path: Path) ->
         "--per-class", "-f", "csv",
     )  # fmt: skip
     db = slicedb.open(path)
-    ids = db.query("split = 'val'").ids()
+    ids = sorted(db.query("split = 'val'").ids())
     held = _objects(db, SAMPLES, ids), _objects(db, "predictions__cells", ids)
     judge = coco(held[1], held[0], NAMES).stats_as_dict
     values = {

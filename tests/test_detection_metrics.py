@@ -206,6 +206,16 @@ def test_taking_images_keeps_their_matches() -> None:
     assert value("ap50", renamed, 0) == pytest.approx(value("ap50", part, 1), abs=1e-12)
 
 
+def test_equal_scores_of_two_images_stand_in_the_order_of_their_ranks() -> None:
+    right, wrong = box("RBC", 0, 0, 9, 9, 0.5), box("RBC", 50, 50, 9, 9, 0.5)
+    found, truth = [[wrong], [right]], [[], [right]]
+    values = []
+    for rank in (None, np.array([1, 0])):
+        outcomes = seen(found, truth, rank=rank)
+        values += [value("ap50", outcomes), value("ap50", outcomes.take(np.array([0, 1])))]
+    assert values == pytest.approx([0.5, 0.5, 1, 1])
+
+
 def test_names_have_one_canonical_form() -> None:
     for text, name in {
         "mAP": "map", "map@50:95": "map", "mAP50": "ap50", "ap@0.5": "ap50", "AP@.75": "ap75",
@@ -246,6 +256,20 @@ def test_an_interval_of_map_is_the_bootstraps_and_covers_the_truth() -> None:
     p = m.p_value(metric, got.at(0), whole, "less")[0]
     assert got.draws is not None
     assert p == pytest.approx((np.sum(got.draws[0] >= whole) + 1) / 1001)
+
+
+def test_very_many_boxes_get_fewer_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
+    from slicedb.metrics import detected
+
+    outcomes = seen(*draw(20, 1))
+    monkeypatch.setattr(detected, "_WORK", 300 * len(outcomes.found))
+    members = Membership([np.arange(20), np.arange(10)], 20)
+    got = m.compute_ranked(m.find("map"), outcomes, members)
+    assert got.draws is not None
+    assert np.isnan(got.draws).sum(axis=1).tolist() == [700, 700 - (300 * len(outcomes.found)
+        // len(outcomes.take(np.arange(10)).found) - 300)]  # fmt: skip
+    low, high = m.interval(m.find("map"), got)
+    assert (low < got.value).all() and (low < high).all()
 
 
 def test_boxes_of_one_image_do_not_count_as_independent() -> None:

@@ -271,6 +271,17 @@ def test_torchvision_detectors_load_and_run(tmp_path: Path) -> None:
     assert again.fingerprint() == model.fingerprint()
 
 
+def test_what_is_for_classifiers_refuses_a_detector(tmp_path: Path) -> None:
+    from slicedb.behaviour.spoilt import spoil
+    from slicedb.cam import cam
+
+    store, keys = world(tmp_path), keys_of(["both"])
+    with pytest.raises(ModelError, match="does detection"):
+        cam(store, "blobs", detector(), keys)
+    with pytest.raises(ModelError, match="does detection"):
+        spoil(store, "blobs", detector(), keys, [])
+
+
 # --- made elsewhere -------------------------------------------------------------------------------
 
 

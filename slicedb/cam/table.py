@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from slicedb.cam.maps import border
 from slicedb.errors import CheckError, UnknownTableError, did_you_mean
+from slicedb.models.model import need_classifier
 from slicedb.progress import Bar
 from slicedb.schema import CAMS, SAMPLES, content_of
 
@@ -113,12 +114,13 @@ def cam(
         progress: counts the images.
 
     Raises:
-        ModelError: the model has no convolution and no attention layer.
+        ModelError: the model is no classifier, or has no convolution and no attention layer.
         CheckError: `target` is no class of the model.
     """
     from slicedb.cam.gradcam import GradCam
 
     start = time.perf_counter()
+    need_classifier(model, "grad-cam")
     classes = list(model.classes)
     if target not in ("prediction", "label", *classes):
         raise CheckError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
@@ -156,6 +156,8 @@ def _read_judged(store: Store, model: str, name: str) -> Judged:
     row_of, rows = _line_up(every, keys, known)
     said = table if truth is None else table.take(pa.array(order[rows]))
     outcomes = read(said, order[rows], every, np.flatnonzero(row_of >= 0), truth, about)
+    if about.task == "detection":  # ties of score are broken as COCO does, by the image
+        outcomes = replace(outcomes, rank=_ranks(store)[row_of >= 0])
     return Judged(model, outcomes, keys[rows], row_of, about.fingerprint)
 
 
@@ -170,6 +172,18 @@ def _truth(store: Store, about: About) -> pa.Array:
         return number_of(values) if about.task == "regression" else values
 
     return cached(store, (schema.SAMPLES,), f"truth {about.task} {column}", read)
+
+
+def _ranks(store: Store) -> Keys:
+    """Return int64 (universe,): the place of each sample's id among all ids."""
+
+    def read() -> Keys:
+        table = store.table(schema.SAMPLES, ["key", "id"])
+        _, order = _ascending(table["key"].to_numpy())
+        ranks = pc.rank(table["id"].combine_chunks(), tiebreaker="first")
+        return np.asarray(ranks.to_numpy(zero_copy_only=False).astype(np.int64)[order])
+
+    return cached(store, (schema.SAMPLES,), "ranks", read)
 
 
 def _class(

@@ -65,7 +65,8 @@ class Curves:
         self._positives = seen.positives(area)[:, list(codes)]
         score = seen.found.score
         assert score is not None
-        order = np.argsort(-score, kind="stable")
+        image = seen.found.image
+        order = np.lexsort((image if seen.rank is None else seen.rank[image], -score))
         label = seen.found.label[order]
         self._classes = []
         for code in codes:

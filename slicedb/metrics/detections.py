@@ -80,6 +80,8 @@ class Detections:
     """Ground truth by ascending image."""
     confidence: float = CONFIDENCE
     """Score from which on a box counts in `counts`, unless told otherwise."""
+    rank: Ints | None = None
+    """int64 (n,): the order of images among boxes of equal score; None is that of the rows."""
     _root: Detections | None = None
     _found_rows: Ints | None = None
     _truth_rows: Ints | None = None
@@ -95,6 +97,7 @@ class Detections:
         truth: pa.Array | pa.ChunkedArray,
         classes: Sequence[str] = (),
         confidence: float = CONFIDENCE,
+        rank: Ints | None = None,
     ) -> Detections:
         """Build from two columns of objects, a list an image.
 
@@ -103,6 +106,7 @@ class Detections:
             truth: what is there.
             classes: names; labels that are not among them follow, sorted.
             confidence: score from which on a box counts.
+            rank: int64 (n,), the order of images among boxes of equal score.
         """
         sides = [Flat.of(found), Flat.of(truth)]
         seen = {name for side in sides for name in side.label.unique().to_pylist()}
@@ -115,7 +119,8 @@ class Detections:
             codes[NAMELESS] = nameless
         boxes = replace(boxes, score=np.where(np.isnan(boxes.score), 1.0, boxes.score), crowd=None)
         kept = np.flatnonzero(_places(boxes) < MOST)
-        return cls(tuple(map(str, codes)), len(found), rows_of(boxes, kept), there, confidence)
+        known = tuple(map(str, codes))
+        return cls(known, len(found), rows_of(boxes, kept), there, confidence, rank)
 
     def take(self, rows: Ints) -> Detections:
         """Return some images, in the order given; nothing is matched again."""
@@ -127,6 +132,7 @@ class Detections:
             replace(rows_of(self.found, found), image=image),
             replace(rows_of(self.truth, truth), image=true_image),
             self.confidence,
+            None if self.rank is None else self.rank[rows],
             self._root or self,
             found if self._found_rows is None else self._found_rows[found],
             truth if self._truth_rows is None else self._truth_rows[truth],

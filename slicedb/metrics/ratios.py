@@ -72,16 +72,19 @@ def recentred(draws: Floats, value: float, bias: float) -> Floats:
     return np.asarray(draws - (1 + bias) * (np.nanmean(draws) - value))
 
 
-def drawn(statistic: Callable[[Floats], Floats], n: int, bias: float = 0.0) -> Estimate:
+def drawn(
+    statistic: Callable[[Floats], Floats], n: int, bias: float = 0.0, replicates: int = REPLICATES
+) -> Estimate:
     """Return the estimate of one slice of n samples, with resamples of whole samples.
 
     Args:
         statistic: weights (b, n) -> values (b,) in [0, 1].
         n: samples.
         bias: see `recentred`.
+        replicates: resamples, at most `REPLICATES`.
 
     Returns:
-        Arrays of shape (1,), draws (1, REPLICATES).
+        Arrays of shape (1,), draws (1, REPLICATES), NaN beyond `replicates`.
     """
     if n == 0:
         nan = np.array([np.nan])
@@ -90,7 +93,8 @@ def drawn(statistic: Callable[[Floats], Floats], n: int, bias: float = 0.0) -> E
     if np.isnan(value[0]):
         draws = np.full(REPLICATES, np.nan)
     else:
-        draws = stats.bootstrap_draws(statistic, n, replicates=REPLICATES)
-        draws = np.clip(recentred(draws, float(value[0]), bias), 0.0, 1.0)
+        found = stats.bootstrap_draws(statistic, n, replicates=replicates)
+        draws = np.full(REPLICATES, np.nan)
+        draws[:replicates] = np.clip(recentred(found, float(value[0]), bias), 0.0, 1.0)
     error = np.array([np.nanstd(draws, ddof=1)]) if not np.isnan(draws).all() else value * np.nan
     return Estimate(value, np.array([float(n)]), error, draws=draws[None])

@@ -279,6 +279,20 @@ def check_width(model: Model, logits: Any, n: int) -> None:
         )
 
 
+def need_classifier(model: Any, what: str) -> None:
+    """Refuse a model that does not predict one class a picture.
+
+    Args:
+        model: a SliceDB model.
+        what: what is asked of it, for the message.
+
+    Raises:
+        ModelError: it does something else.
+    """
+    if getattr(model, "task", "classification") != "classification":
+        raise ModelError(f"{model} does {model.task}.", f"{what} is for classifiers.")
+
+
 def check_names(model: Model) -> None:
     """Hold the class names of a model against what tables and queries need.
 
