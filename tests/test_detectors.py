@@ -14,7 +14,7 @@ from fakes_detector import NAMES, WORLD, detector, fill, picture, world
 from fakes_models import rows
 
 from slicedb import inference
-from slicedb.errors import ClassesError, ModelError, PredictionError
+from slicedb.errors import CheckError, ClassesError, ModelError, PredictionError
 from slicedb.models import Detector, Registry, TorchDetector, load
 from slicedb.predictions import PredictionLog, log, predict, refresh
 from slicedb.schema import OBJECT, SAMPLES, keys_of
@@ -278,7 +278,7 @@ def test_what_is_for_classifiers_refuses_a_detector(tmp_path: Path) -> None:
     store, keys = world(tmp_path), keys_of(["both"])
     with pytest.raises(ModelError, match="does detection"):
         cam(store, "blobs", detector(), keys)
-    with pytest.raises(ModelError, match="does detection"):
+    with pytest.raises(CheckError, match="does detection"):
         spoil(store, "blobs", detector(), keys, [])
 
 
