@@ -196,6 +196,14 @@ def test_accuracy_against_severity_is_a_table_of_slices(db: slicedb.Database) ->
     assert "flip_horizontal" in str(found) and "n = 12" in str(found)
 
 
+def test_without_labels_it_shows_which_predictions_stay(db: slicedb.Database) -> None:
+    db.relabel("label = 'red'", None)
+    found = db.severity("m", "label IS NULL", kinds=["flip"])
+    assert found.to_arrow()["n"].to_pylist() == [0, 0]
+    assert found.to_arrow()["same"].to_pylist() == [1.0, 1.0]
+    assert "no labels; share of predictions that stay" in str(found) and "nan" not in str(found)
+
+
 def test_predictions_equal_those_of_pictures_corrupted_one_by_one(db: slicedb.Database) -> None:
     db.severity("m", "", kinds=["gaussian_noise"], severities=[5], batch_size=5)
     stored = {r["sample"]: r for r in db.store.table(SPOILT + "m").to_pylist()}

@@ -58,10 +58,20 @@ class SeverityTable:
             clean = next(row for row in mine if row["kind"] == CLEAN)
             kinds = dict.fromkeys(row["kind"] for row in mine if row["kind"] != CLEAN)
             severities = sorted({row["severity"] for row in mine} - {0})
-            lines.append(
-                f"{self.model} on {name}: accuracy {clean['accuracy']:.3f} "
-                f"[{clean['low']:.3f} to {clean['high']:.3f}] as they are, n = {clean['n']:,}"
-            )
+            if clean["n"]:
+                said = (
+                    f"accuracy {clean['accuracy']:.3f} [{clean['low']:.3f} to "
+                    f"{clean['high']:.3f}] as they are, n = {clean['n']:,}"
+                )
+            else:
+                said = "no labels; share of predictions that stay"
+                mine = [
+                    row | {"accuracy": row["same"], "low": row["same_low"],
+                           "high": row["same_high"]}
+                    for row in mine
+                ]  # fmt: skip
+                clean = next(row for row in mine if row["kind"] == CLEAN)
+            lines.append(f"{self.model} on {name}: {said}")
             head = "".join(f"{severity:>7}" for severity in severities)
             lines.append(f"  {'severity':<20}{head}   0 to worst, interval of the worst")
             lines += [
