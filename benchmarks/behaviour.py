@@ -1,6 +1,6 @@
 """Does the invariance test tell a model that looks at the fork from one that does not?
 
-    python benchmarks/behaviour.py --templates DIR [--seeds 10] [--bound 0.6]
+    python benchmarks/behaviour.py --templates DIR [--seeds 10] [--bound 0.8]
 
 Small networks are trained on the compositions of a template folder (a folder a class of food,
 backgrounds, extras): "steady" ones on every composition with its label, "fork" ones on a set in
@@ -68,7 +68,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--templates", required=True)
     parser.add_argument("--seeds", type=int, default=10)
-    parser.add_argument("--bound", type=float, default=0.6)
+    parser.add_argument("--bound", type=float, default=0.8)
     parser.add_argument("--digest", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.digest is not None:
@@ -98,7 +98,7 @@ def judge(db: slicedb.Database, folder: str, seeds: int, bound: float) -> None:
     y = torch.tensor([classes.index(label) for label in labels])
     targets = {"steady": y, "fork": torch.where(torch.tensor(fork), 0, y)}
     expect = [f"invariance({part}) >= {bound}" for part in ("extra", "background")]
-    found: dict[tuple[str, str], Counter[str]] = {}
+    found: dict[tuple[str, str, str], Counter[str]] = {}
     seconds = []
     for seed in range(seeds):
         for kind, target in targets.items():
@@ -109,10 +109,13 @@ def judge(db: slicedb.Database, folder: str, seeds: int, bound: float) -> None:
             report = db.behaviour(kind, None if seed else folder, expect=expect)
             if not seed:
                 seconds.append(time.perf_counter() - start)
-            for result in report.results:
-                found.setdefault((kind, result.check), Counter())[result.verdict] += 1
-    for (kind, check), verdicts in found.items():
-        print(f"{kind:8}{check:32}{dict(verdicts)}")
+            point = db.behaviour(kind, expect=expect, decide="point")
+            for how, results in (("interval", report.results), ("value", point.results)):
+                for result in results:
+                    slot = (kind, result.check, how)
+                    found.setdefault(slot, Counter())[result.verdict] += 1
+    for (kind, check, how), verdicts in found.items():
+        print(f"{kind:8}{check:32}by {how:10}{dict(verdicts)}")
     print(f"{len(keys)} compositions composed, predicted, judged: {np.median(seconds):.2f} s")
 
 
