@@ -402,3 +402,26 @@ def test_the_command_line_asks_and_goes_on(scenes: Path, monkeypatch: pytest.Mon
     run.invoke(verbs, ["slice", "calibrate", "soup", "--write-csv", "t.csv", "--budget", "30"])
     assert len((scenes / "t.csv").read_text().splitlines()) == 11
     assert "not calibrated" in run.invoke(verbs, ["slice", "calibrate", "soup", "--forget"]).output
+
+
+@pytest.mark.realdata
+@pytest.mark.slow
+def test_photos_of_dogs(shared_data: Path, tmp_path: Path) -> None:
+    import pyarrow.parquet as pq
+
+    import slicedb
+
+    rows = pq.read_table(shared_data / "cifar10-train.parquet")
+    pq.write_table(rows.take(pa.array(range(0, 50_000, 50))), tmp_path / "photos.parquet")
+    db = slicedb.open(tmp_path / "db")
+    db.ingest(tmp_path / "photos.parquet")
+    db.embed()
+    db.slices.add("dogs", "matches('a photo of a dog') AND bytes > 100")
+    dogs = set(db.query("label = 'dog'").ids())
+    made = db.slices.calibrate("dogs", truth="label = 'dog'", recall=0.8)
+    found = set(db.query("in_slice('dogs')").ids())
+    kept = made.calibration
+    assert kept is not None and kept.labels == 100 and found == set(made.ids())
+    assert len(found & dogs) / len(dogs) >= 0.8
+    assert kept.recall.low <= len(found & dogs) / len(dogs) <= kept.recall.high
+    assert kept.precision.low <= len(found & dogs) / len(found) <= kept.precision.high
