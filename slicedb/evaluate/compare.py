@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from slicedb import stats
-from slicedb.errors import CheckError, SliceError, did_you_mean
+from slicedb.errors import SliceError, did_you_mean
 from slicedb.evaluate import rows as text
 from slicedb.evaluate.groups import groups_of
 from slicedb.evaluate.judged import Keys, universe
@@ -146,18 +146,13 @@ def compare(
 
     Raises:
         UnknownModelError: a model has no predictions.
-        CheckError: there is no such column, or the models predict numbers.
+        CheckError: there is no such column, or a model is no classifier.
         SliceError: there is no such correction.
     """
     if correction not in CORRECTIONS:
         hint = did_you_mean(correction, CORRECTIONS, "corrections")
         raise SliceError(f"correction is {correction!r}.", hint)
     every, pair = universe(store), pair_of(store, a, b)
-    if pair.a.task == "regression":
-        raise CheckError(
-            f"{a} and {b} predict numbers, which are not right or wrong.",
-            f"expect `mae no worse than {b} by 0.1`, say, and run the test.",
-        )
     units = groups_of(store, group)[pair.rows] if group else None
     belongs = pair.members([every.rows(np.asarray(k, np.int64)) for k in members.values()])
     sizes = np.array([len(np.unique(k)) for k in members.values()], np.int64)
