@@ -12,6 +12,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from io import BytesIO
 from itertools import pairwise
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -125,7 +126,8 @@ def load_scenes(
 ) -> tuple[np.ndarray, list[scenes.Scene]]:
     """Render n scenes: uint8 (n, size, size, 3), and what is in them."""
     spans = [(seed + k, min(500, n - k), size) for k in range(0, n, 500)]
-    with ProcessPoolExecutor(workers) as pool:
+    spawn = get_context("spawn")  # where Lance is loaded, a fork may hang
+    with ProcessPoolExecutor(workers, mp_context=spawn) as pool:
         parts = list(pool.map(_render, spans))
     return np.concatenate([part[0] for part in parts]), [s for part in parts for s in part[1]]
 
