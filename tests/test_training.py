@@ -827,12 +827,12 @@ def test_without_lightning_the_callback_says_so(
         lightning_callback(runs[0], "lit")
 
 
+@pytest.mark.filterwarnings("ignore::Warning:pytorch_lightning")  # its own
+@pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")
 def test_a_real_lightning_trainer_takes_the_callback(
     runs: tuple[Store, np.ndarray], tmp_path: Path
 ) -> None:
-    lightning = pytest.importorskip(
-        "lightning.pytorch", reason="Lightning is optional and not installed"
-    )
+    lightning = pytest.importorskip("pytorch_lightning")
     store, keys = runs
 
     class Module(lightning.LightningModule):  # type: ignore[misc, name-defined]
