@@ -12,7 +12,7 @@ import numpy as np
 
 from slicedb.commits import Commits, frozen_slices
 from slicedb.errors import DatabaseError
-from slicedb.schema import IMAGES, OK, PER_SAMPLE, SAMPLES, SLICES
+from slicedb.schema import COMMITS, IMAGES, OK, PER_SAMPLE, SAMPLES, SLICES
 
 if TYPE_CHECKING:
     from slicedb.store import Store
@@ -31,7 +31,7 @@ class Finding:
     table: str
     problem: str
     """fragments, deleted rows, stray files, orphans, duplicates, lost images, lost versions,
-    missing pins, stray pins or stale caches."""
+    missing pins, stray pins, cut-off checkout or stale caches."""
     n: int
     advice: str
     mended: bool = False
@@ -65,6 +65,7 @@ def examine(store: Store, *, mend: bool = False) -> list[Finding]:
             found += _duplicates(name, _column(store, name, "key"))
     found += _lost(store)
     found += _pins(store, mend)
+    found += _cut_off(store)
     return found + _caches(store, mend)
 
 
@@ -158,6 +159,16 @@ def _pins(store: Store, mend: bool) -> list[Finding]:
 
             found.append(_finding(name, "stray pins", len(stray), mend, remove))
     return found
+
+
+def _cut_off(store: Store) -> list[Finding]:
+    """Find a checkout that was killed half way, or that another process is at."""
+    going = Commits(store).cut_off()
+    return (
+        []
+        if going is None
+        else [Finding(COMMITS, "cut-off checkout", 1, f"`slicedb reset {going}`")]
+    )
 
 
 def _is_stray(tag: str, wanted: dict[str, int]) -> bool:

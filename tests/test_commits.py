@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
 
-from slicedb.commits import Commits
+from slicedb.commits import Commit, Commits
+from slicedb.doctor import examine
 from slicedb.errors import DatabaseError
 from slicedb.schema import IMAGES_SCHEMA, keys_of
 from slicedb.store import Store
@@ -135,3 +141,129 @@ def test_names_of_tags_and_branches_are_unique(store: Store) -> None:
     for taken in ("v1", "main"):
         with pytest.raises(DatabaseError, match="is taken"):
             commits.commit("again", tag=taken)
+
+
+# --- several processes, and processes that are killed --------------------------------------------
+
+
+def chain(commits: Commits) -> list[str]:
+    """Return the messages from the present commit back to the first."""
+    known = {c.id: c for c in commits.history()}
+    found, at = [], commits.get("HEAD").id
+    while at is not None:
+        found.append(known[at].message)
+        at = known[at].parent  # type: ignore[assignment]
+    return found
+
+
+def test_commits_made_at_once_come_one_after_another(store: Store) -> None:
+    def several(name: str) -> None:
+        mine = Commits(Store.open(store.path, create=False))
+        for i in range(3):
+            mine.commit(f"{name}{i}")
+
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(several, "abc"))
+    expected = [f"{name}{i}" for name in "abc" for i in range(3)]
+    assert sorted(chain(Commits(store))) == expected
+    for name in "abc":
+        mine = [m for m in chain(Commits(store)) if m.startswith(name)]
+        assert mine == [f"{name}{i}" for i in (2, 1, 0)]
+
+
+@pytest.mark.parametrize("meanwhile", ["commit", "branch"])
+def test_a_commit_follows_what_another_process_did_meanwhile(
+    store: Store, meanwhile: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commits, other = Commits(store), Commits(Store.open(store.path, create=False))
+    commits.commit("first")
+    append = store.append
+
+    def late(name: str, rows: Any) -> int:
+        getattr(other, meanwhile)("other")
+        return append(name, rows)
+
+    monkeypatch.setattr(store, "append", late)
+    made = commits.commit("mine")
+    if meanwhile == "commit":
+        assert chain(commits) == ["mine", "other", "first"]
+    else:
+        assert (made.branch, commits.branch_name) == ("other", "other")
+        assert set(commits.branches()) == {"main", "other"}
+        assert commits.get("other").id == made.id
+    assert commits.get(made.id) == made
+
+
+def test_a_checkout_cut_off_is_told_and_finished_by_reset(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commits = Commits(store)
+    first = commits.commit("first")
+    store.create("images", IMAGES_SCHEMA)
+    add(store, ["c"])
+    second = commits.commit("second")
+
+    class Killed(BaseException):
+        pass
+
+    def restore(name: str, version: int | None) -> None:
+        if name == "samples":
+            raise Killed
+        Store.restore(store, name, version)
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(store, "restore", restore)
+        commits.checkout(first.id)
+    again = Commits(Store.open(store.path, create=False))
+    assert not again.is_clean() and again.cut_off() == first.id
+    for change in (lambda: again.commit("a mix"), lambda: again.checkout(second.id)):
+        with pytest.raises(DatabaseError, match=f"cut off.*Hint: `slicedb reset {first.id}`"):
+            change()
+    assert [str(f) for f in examine(store) if f.table == "commits"] == [
+        f"commits: 1 cut-off checkout (`slicedb reset {first.id}`)"
+    ]
+    again.reset(first.id)
+    assert (ids(store), again.is_clean(), again.cut_off()) == (["a", "b"], True, None)
+    again.checkout(second.id)
+    assert ids(store) == ["a", "b", "c"]
+
+
+_KILLED = """
+import sys
+from slicedb.commits import Commits
+from slicedb.store import Store
+commits = Commits(Store.open(sys.argv[1], create=False))
+print("ready", flush=True)
+number = 0
+while True:
+    number += 1
+    made = commits.commit(f"c{number}", tag=f"t{number}")
+    print(made.id, flush=True)
+    commits.reset(commits.history()[-1].id)
+"""
+
+
+def test_a_database_opens_whole_after_its_writer_was_killed(store: Store) -> None:
+    Commits(store).commit("base")
+    acknowledged: set[str] = set()
+    for lines in (2, 4):
+        worker = subprocess.Popen(
+            [sys.executable, "-c", _KILLED, store.path], stdout=subprocess.PIPE, text=True
+        )
+        assert worker.stdout is not None
+        told = [worker.stdout.readline() for _ in range(lines)]
+        worker.send_signal(signal.SIGKILL)
+        told += worker.communicate()[0].splitlines()
+        acknowledged |= {line.strip() for line in told} - {"ready", ""}
+        opened = Store.open(store.path, create=False)
+        commits = Commits(opened)
+        known: dict[str, Commit] = {c.id: c for c in commits.history()}
+        assert acknowledged <= set(known)
+        assert {*commits.branches().values(), *(c.parent for c in known.values())} <= {None, *known}
+        for commit in known.values():
+            for name, version in commit.tables.items():
+                opened.count(name, version)
+        commits.reset(commits.get("HEAD").id)
+        assert commits.is_clean() and ids(opened) == ["a", "b"]
+        lost = {"lost versions", "missing pins", "cut-off checkout"}
+        assert [f for f in examine(opened) if f.problem in lost] == []

@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from fakes_judge import add_predictions, add_samples, small_store
 from sklearn import metrics as sk
 
+import slicedb
 from slicedb import metrics, schema, stats
 from slicedb.errors import CheckError, UnknownModelError
 from slicedb.evaluate import confusion, evaluate
@@ -118,8 +120,6 @@ def test_a_model_without_probabilities_says_so(tmp_path: Path) -> None:
     name = schema.PREDICTIONS + "logged"
     store.create(name, schema.predictions_schema(None))
     ids = store.table("samples", ["id"])["id"].to_pylist()
-    import pyarrow as pa
-
     store.upsert(name, pa.table({"id": ids, "key": keys_of(ids), "prediction": ["cat"] * 12}))
     found = evaluate(store, "logged", {"all": keys_of(ids)}, metrics=["accuracy", "log_loss"])
     accuracy, loss = found.to_arrow().to_pylist()
@@ -188,3 +188,19 @@ def test_a_thousand_slices_equal_a_loop(world: tuple) -> None:
     expected = [right[c].mean() for c in chosen]
     np.testing.assert_allclose(found.to_arrow()["value"].to_numpy(), expected, atol=1e-12)
     assert metrics.find("accuracy").name == "accuracy"
+
+
+def test_predictions_logged_anew_are_judged_and_asked_anew(tmp_path: Path) -> None:
+    store, _ = small_store(tmp_path)
+    db = slicedb.open(store.path, create=False)
+    ids = db.query().ids()
+
+    def label_of(sample: str, right: bool) -> str:
+        label = sample.split("/")[0]
+        return label if right else {"cat": "dog"}.get(label, "cat")
+
+    for right in (12, 4, 8):  # as a notebook does, cell after cell
+        table = {"id": ids, "prediction": [label_of(i, n < right) for n, i in enumerate(ids)]}
+        db.log_predictions("m", pa.table(table), replace=True)
+        assert db.evaluate("m", record=False).value("all", "m") == pytest.approx(right / 12)
+        assert db.query("m.prediction = label").count() == right

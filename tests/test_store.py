@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import multiprocessing
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
@@ -236,3 +237,62 @@ def test_lancedb_opens_every_table(store: Store) -> None:
     assert sorted(names) == store.names()
     assert connection.open_table("samples").count_rows() == 1
     assert np.array_equal(connection.open_table("samples").to_arrow()["key"], keys_of(["a"]))
+
+
+# --- dropped tables, and tables whose making was cut off ------------------------------------------
+
+
+def test_a_table_made_anew_goes_on_with_the_numbers_of_the_dropped_one(store: Store) -> None:
+    schema = pa.schema([("id", pa.string()), ("x", pa.int64())])
+    other = Store.open(store.path, create=False)
+    for number in range(3):
+        store.create("extra", schema)
+        store.append("extra", pa.table({"id": ["a"], "x": [number]}))
+        last = store.version("extra")
+        assert other.table("extra").to_pylist() == [{"id": "a", "x": number}]
+        store.drop("extra")
+        assert not store.has("extra") and not other.has("extra") and "extra" not in store.names()
+        store.create("extra", schema)
+        assert store.version("extra") > last and store.count("extra") == 0
+        store.drop("extra")
+    left = [f for f in Path(store.path, ".dropped").rglob("*") if f.suffix == ".lance"]
+    assert [f.name for f in left] == ["extra.lance"]  # no data file stays behind
+
+
+def test_a_table_made_anew_is_declared_and_stored_like_any_other(store: Store) -> None:
+    schema = pa.schema([("id", pa.string()), ("x", pa.int64())], metadata={"said": "yes"})
+    for _ in range(2):
+        store.create("extra", schema)
+        dataset = store.dataset("extra")
+        assert store.metadata("extra") == {"said": "yes"}
+        assert dataset.has_stable_row_ids and not dataset.schema.field("id").nullable
+        store.upsert("extra", pa.table({"id": ["a"], "x": [1]}))
+        store.upsert("extra", pa.table({"id": ["a"], "x": [2]}))
+        assert store.table("extra").to_pylist() == [{"id": "a", "x": 2}]
+        store.drop("extra")
+
+
+@pytest.mark.parametrize("left", ["_transactions", "_versions", "data"])
+def test_tables_whose_making_was_cut_off_are_not_there(store: Store, left: str) -> None:
+    Path(store.path, "extra.lance", left).mkdir(parents=True)
+    assert not store.has("extra") and "extra" not in store.versions()
+    store.create("extra", pa.schema([("id", pa.string())]))
+    assert store.count("extra") == 0
+
+
+@pytest.mark.parametrize("left", ["_transactions", "_versions", "data"])
+def test_a_database_whose_making_was_cut_off_is_made(tmp_path: Path, left: str) -> None:
+    (tmp_path / "new.slicedb" / "samples.lance" / left).mkdir(parents=True)
+    assert Store.open(tmp_path / "new.slicedb").count("samples") == 0
+
+
+def test_metadata_that_depends_on_itself_loses_no_writers_change(store: Store) -> None:
+    def several(name: str) -> None:
+        mine = Store.open(store.path, create=False)
+        for i in range(4):
+            mine.change_metadata("samples", "said", lambda said: f"{said or ''} {name}{i}")  # noqa: B023
+
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(several, "abc"))
+    words = store.metadata("samples")["said"].split()
+    assert sorted(words) == [f"{name}{i}" for name in "abc" for i in range(4)]

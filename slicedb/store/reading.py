@@ -21,6 +21,7 @@ from slicedb.errors import (
     did_you_mean,
 )
 from slicedb.schema import IMAGES, SAMPLES
+from slicedb.store.dropped import is_table
 from slicedb.store.files import first_sentence, read_uri
 from slicedb.store.view import ArrowView
 
@@ -67,16 +68,14 @@ class Reader:
     def names(self) -> list[str]:
         """Return the names of all tables, sorted."""
         found = (Path(entry.path).name for entry in self._entries())
-        return sorted(name.removesuffix(".lance") for name in found if name.endswith(".lance"))
+        names = [name.removesuffix(".lance") for name in found if name.endswith(".lance")]
+        return sorted(name for name in names if not self.is_local or is_table(self._uri(name)))
 
     def has(self, name: str) -> bool:
         """Return whether there is a table of that name."""
-        if name in self._handles:
-            return True
-        info = self._fs.get_file_info(f"{self._root}/{name}.lance/_versions")
-        return bool(info.type == pafs.FileType.Directory) or (
-            not self.is_local and name in self.names()
-        )
+        if self.is_local:
+            return is_table(self._uri(name))
+        return name in self._handles or name in self.names()
 
     # --- reading ------------------------------------------------------------------------------
 

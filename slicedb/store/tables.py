@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import time
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -23,6 +22,7 @@ from slicedb.errors import (
     did_you_mean,
 )
 from slicedb.schema import FORMAT, IMAGES, SAMPLES, SAMPLES_SCHEMA
+from slicedb.store.dropped import LAYOUT, make_anew, put_aside
 from slicedb.store.files import filesystem, first_sentence, folder_bytes, sync_folder
 from slicedb.store.reading import Reader
 
@@ -30,6 +30,8 @@ Batches: TypeAlias = pa.Table | pa.RecordBatch | Iterable[pa.RecordBatch]
 
 _FORMAT_KEY = "slicedb:format"
 _PRIMARY_KEY = {b"lance-schema:unenforced-primary-key": b"true"}
+_FIRST = f"{SAMPLES}.lance"
+"""What is there, without a version, where the making of a database was cut off."""
 _COMPACT_AT = 100
 _INDEX_AT = 20_000
 _RETRIES = 12
@@ -77,7 +79,8 @@ class Store(Reader):
         if info.type == pafs.FileType.File:
             raise DatabaseError(f"'{self.path}' is a file.", "name a directory for the database.")
         if info.type == pafs.FileType.Directory and any(
-            not Path(entry.path).name.startswith(".") for entry in self._entries()
+            not Path(entry.path).name.startswith(".") and Path(entry.path).name != _FIRST
+            for entry in self._entries()
         ):
             raise DatabaseError(
                 f"'{self.path}' is not a SliceDB database and not empty.",
@@ -114,14 +117,10 @@ class Store(Reader):
             ],
             metadata=schema.metadata,
         )
+        empty = declared.empty_table()
         try:
-            lance.write_dataset(
-                declared.empty_table(),
-                self._uri(name),
-                mode="create",
-                enable_stable_row_ids=True,
-                data_storage_version="2.2",
-            )
+            if not (self.is_local and make_anew(self._root, name, empty)):
+                lance.write_dataset(empty, self._uri(name), mode="create", **LAYOUT)
         except OSError as error:
             if "already exists" not in str(error):
                 raise DatabaseError(
@@ -210,6 +209,9 @@ class Store(Reader):
     def drop(self, name: str) -> None:
         """Delete a table and all its versions.
 
+        A table made anew under the name goes on with the numbers of its versions (on object
+        stores they start again: what a process keeps in memory of the old one is taken for it).
+
         Raises:
             DatabaseError: commits or frozen slices keep versions of it.
         """
@@ -223,7 +225,7 @@ class Store(Reader):
         with self._lock:
             self._handles.pop(name, None)
         if self.is_local:
-            shutil.rmtree(self._uri(name))
+            put_aside(self._root, name)
         else:
             self._fs.delete_dir(f"{self._root}/{name}.lance")
 
@@ -241,6 +243,23 @@ class Store(Reader):
     def set_metadata(self, name: str, values: dict[str, str]) -> None:
         """Store text with a table's schema; a version of its own."""
         self._commit(name, lambda: self.dataset(name).update_schema_metadata(values))
+
+    def change_metadata(self, name: str, key: str, change: Callable[[str | None], str]) -> None:
+        """Store text that depends on what is there, without losing what others write meanwhile.
+
+        Args:
+            name: the table.
+            key: of the text.
+            change: gives the new text from the present one, None where there is none; called
+                again when another writer was faster.
+        """
+
+        def write() -> None:
+            dataset = self.dataset(name)
+            said = (dataset.schema.metadata or {}).get(key.encode())
+            dataset.update_schema_metadata({key: change(None if said is None else said.decode())})
+
+        self._commit(name, write)
 
     def _reader(self, name: str, batches: Batches) -> Callable[[], pa.RecordBatchReader]:
         """Return a function that gives the rows anew for every try."""

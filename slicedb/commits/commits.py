@@ -1,24 +1,20 @@
-"""Commits: the version of every table under one id, with a message.
-
-Lance versions each table alone and has no snapshot across tables, so a commit is a row written
-last, after every version it names was pinned. The tables have one working state; `checkout` and
-`reset` bring it to a commit by restoring each table, which adds a version and loses none.
-"""
+"""Commits and the head: which commit and branch the tables stand at."""
 
 from __future__ import annotations
 
 import json
 import uuid
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from slicedb.commits.difference import Difference, between
+from slicedb.commits.pins import frozen_slices
 from slicedb.errors import DatabaseError, did_you_mean
-from slicedb.schema import COMMITS, COMMITS_SCHEMA, RUNS, SAMPLES, SLICES, TESTS
+from slicedb.schema import COMMITS, COMMITS_SCHEMA, RUNS, TESTS
 
 if TYPE_CHECKING:
     from slicedb.store import Store
@@ -47,52 +43,6 @@ class Commit:
         return (
             f"{self.id}  {self.created_at:%Y-%m-%d %H:%M:%S}  {self.branch}{tags}  {self.message}"
         )
-
-
-@dataclass(frozen=True)
-class SliceMove:
-    """How the members of one slice moved between two states."""
-
-    name: str
-    added: int
-    removed: int
-    count: int | None
-    """Members afterwards, None where there is no such slice or its text does not bind."""
-    note: str = ""
-    """new, dropped, redefined or broken."""
-
-    def __str__(self) -> str:
-        count = "" if self.count is None else f", {self.count:,} now"
-        note = f" ({self.note})" if self.note else ""
-        return f"slice {self.name}: +{self.added:,} -{self.removed:,}{count}{note}"
-
-
-@dataclass(frozen=True)
-class Difference:
-    """What changed in `samples` between two states; each is a list of ids, sorted."""
-
-    added: list[str]
-    removed: list[str]
-    relabelled: list[str]
-    changed: list[str]
-    """The image itself has other bytes."""
-    tables: dict[str, tuple[int | None, int | None]]
-    """Tables whose version differs: before and after; None where there was none."""
-    slices: tuple[SliceMove, ...] = ()
-    """The slices whose members or definitions moved; see `Database.diff`."""
-
-    def __str__(self) -> str:
-        lines = [
-            f"{len(self.added):,} added, {len(self.removed):,} removed, "
-            f"{len(self.relabelled):,} relabelled, {len(self.changed):,} with another image"
-        ]
-        for sign, ids in zip(
-            "+-~*", (self.added, self.removed, self.relabelled, self.changed), strict=True
-        ):
-            lines += [f"{sign} {i}" for i in ids[:20]]
-            if len(ids) > 20:
-                lines.append(f"{sign} ... {len(ids) - 20:,} more")
-        return "\n".join([*lines, *map(str, self.slices)])
 
 
 class Commits:
@@ -146,16 +96,24 @@ class Commits:
     def is_clean(self) -> bool:
         """Return whether no table has changed since the last commit or checkout."""
         head = self._head()
-        return bool(head["clean"] == self._versions())
+        return bool(head["clean"] == self._versions()) and self.cut_off() is None
+
+    def cut_off(self) -> str | None:
+        """Return the commit that a checkout or reset was going to when it was cut off.
+
+        The tables are then partly here and partly there. It is also told while another process is
+        under way.
+        """
+        going: str | None = self._head().get("going")
+        return going
 
     def _versions(self) -> dict[str, int]:
         return {k: v for k, v in self._store.versions().items() if k not in _UNVERSIONED}
 
     def _head(self) -> dict[str, Any]:
-        empty: dict[str, Any] = {"branch": "main", "commit": None, "branches": {}, "clean": {}}
         if not self._store.has(COMMITS):
-            return empty
-        return json.loads(self._store.metadata(COMMITS).get(_HEAD, "null")) or empty
+            return _head_of(None)
+        return _head_of(self._store.metadata(COMMITS).get(_HEAD))
 
     # --- writing ------------------------------------------------------------------------------
 
@@ -165,9 +123,13 @@ class Commits:
         Args:
             message: what this state is.
             tag: a name for it, unique among the tags.
+
+        Raises:
+            DatabaseError: the tag is taken, or a checkout was cut off.
         """
         if tag is not None:
             self._check_new(tag)
+        self._check_whole()
         self._store.create(COMMITS, COMMITS_SCHEMA)
         head = self._head()
         versions = self._versions()
@@ -187,25 +149,35 @@ class Commits:
                 self._store.pin(name, version, f"commit-{commit.id}-{version}")
         self._store.sync()
         self._store.append(COMMITS, _to_row(commit))
-        self._move(head | {"commit": commit.id, "clean": versions}, commit.id)
+
+        def follow(head: dict[str, Any]) -> dict[str, Any]:
+            nonlocal commit
+            if (head["commit"], head["branch"]) != (commit.parent, commit.branch):
+                # another process moved on meanwhile: this commit comes after that
+                commit = replace(commit, parent=head["commit"], branch=head["branch"])
+                self._store.upsert(COMMITS, _to_row(commit))
+            return _at(head | {"clean": versions}, commit.id)
+
+        self._move(follow)
         return commit
 
     def tag(self, commit: str, name: str) -> Commit:
         """Give a commit a further name."""
         self._check_new(name)
         found = self.get(commit)
-        named = Commit(**{**found.__dict__, "tags": (*found.tags, name)})
-        self._store.upsert(COMMITS, _to_row(named))
-        return named
+        return self._tagged(found, (*found.tags, name))
 
     def untag(self, name: str) -> Commit:
         """Take a tag from its commit."""
         found = self.get(name)
         if name not in found.tags:
             raise DatabaseError(f"No tag '{name}'.", "`slicedb history` lists the tags.")
-        bare = Commit(**{**found.__dict__, "tags": tuple(t for t in found.tags if t != name)})
-        self._store.upsert(COMMITS, _to_row(bare))
-        return bare
+        return self._tagged(found, tuple(t for t in found.tags if t != name))
+
+    def _tagged(self, commit: Commit, tags: tuple[str, ...]) -> Commit:
+        named = replace(commit, tags=tags)
+        self._store.upsert(COMMITS, _to_row(named))
+        return named
 
     def drop(self, name: str) -> Commit:
         """Forget a commit and let go of the versions it keeps; `cleanup` then removes them.
@@ -226,8 +198,7 @@ class Commits:
             )
         children = [c for c in self.history() if c.parent == found.id]
         for child in children:
-            moved = Commit(**{**child.__dict__, "parent": found.parent})
-            self._store.upsert(COMMITS, _to_row(moved))
+            self._store.upsert(COMMITS, _to_row(replace(child, parent=found.parent)))
         self._store.delete(COMMITS, [found.id])
         for table in self._store.names():
             for tag in self._store.pins(table):
@@ -248,15 +219,18 @@ class Commits:
         if name not in head["branches"]:
             hint = did_you_mean(name, head["branches"], "branches")
             raise DatabaseError(f"No branch '{name}'.", hint)
-        self._save(head | {"branches": {k: v for k, v in head["branches"].items() if k != name}})
+
+        def without(head: dict[str, Any]) -> dict[str, Any]:
+            return head | {"branches": {k: v for k, v in head["branches"].items() if k != name}}
+
+        self._move(without)
 
     def branch(self, name: str) -> None:
         """Start a branch at the last commit and go on there; the tables stay as they are."""
         self._check_new(name)
-        head = self._head()
-        if head["commit"] is None:
+        if self._head()["commit"] is None:
             raise DatabaseError("There is no commit to branch from.", "`slicedb commit` first.")
-        self._move(head | {"branch": name}, head["commit"])
+        self._move(lambda head: _at(head | {"branch": name}, head["commit"]))
 
     def checkout(self, name: str, *, force: bool = False) -> Commit:
         """Bring every table to a commit, tag or branch.
@@ -266,29 +240,41 @@ class Commits:
             force: go although there are changes no commit records.
 
         Raises:
-            DatabaseError: there are such changes, or no such commit.
+            DatabaseError: there are such changes, or no such commit, or a checkout was cut off.
         """
         target = self.get(name)
+        if not force:
+            self._check_whole()
         if not force and not self.is_clean():
             raise DatabaseError(
                 "There are changes since the last commit.",
                 "`slicedb commit` them first; --force lets go of them.",
             )
-        head = self._head()
+        branch = {"branch": name} if name in self._head()["branches"] else {}
         self._restore(target)
-        if name in head["branches"]:
-            head |= {"branch": name}
-        self._save(head | {"commit": target.id, "clean": self._versions()})
+        there = branch | {"commit": target.id, "clean": self._versions(), "going": None}
+        self._move(lambda head: head | there)
         return target
 
     def reset(self, name: str) -> Commit:
         """Bring every table and the current branch to a commit, whatever has changed since."""
         target = self.get(name)
         self._restore(target)
-        self._move(self._head() | {"commit": target.id, "clean": self._versions()}, target.id)
+        clean = self._versions()
+        self._move(lambda head: _at(head | {"clean": clean, "going": None}, target.id))
         return target
 
+    def _check_whole(self) -> None:
+        """Raise DatabaseError where a checkout was cut off: the tables are of two commits."""
+        if going := self.cut_off():
+            raise DatabaseError(
+                f"A checkout of commit {going} was cut off, or another process is at it: some "
+                "tables are there and others are not.",
+                f"`slicedb reset {going}` finishes it.",
+            )
+
     def _restore(self, target: Commit) -> None:
+        self._move(lambda head: head | {"going": target.id})
         for name in self._versions():
             self._store.restore(name, target.tables.get(name))
         for tag, tables in frozen_slices(self._store):
@@ -301,11 +287,9 @@ class Commits:
         if name in taken:
             raise DatabaseError(f"The name '{name}' is taken.", "choose another.")
 
-    def _move(self, head: dict, commit: str) -> None:
-        self._save(head | {"branches": {**head["branches"], head["branch"]: commit}})
-
-    def _save(self, head: dict) -> None:
-        self._store.set_metadata(COMMITS, {_HEAD: json.dumps(head)})
+    def _move(self, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+        """Change the head; `change` is called again when another process was faster."""
+        self._store.change_metadata(COMMITS, _HEAD, lambda said: json.dumps(change(_head_of(said))))
         self._store.sync()
 
     # --- comparing ----------------------------------------------------------------------------
@@ -323,76 +307,19 @@ class Commits:
                 raise DatabaseError("There is no commit to compare with.", "`slicedb commit`.")
         old = self.get(before).tables
         new = self.get(after).tables if after else self._versions()
-        names = sorted({*old, *new})
-        moved = {n: (old.get(n), new.get(n)) for n in names if old.get(n) != new.get(n)}
-        return self._samples(old.get(SAMPLES), new.get(SAMPLES), moved)
-
-    def _samples(
-        self, old: int | None, new: int | None, tables: dict[str, tuple[int | None, int | None]]
-    ) -> Difference:
-        columns = ["key", "id", "label", "sha256"]
-        a = self._store.table(SAMPLES, columns, version=old)
-        b = self._store.table(SAMPLES, columns, version=new)
-        at = _places(a["key"].to_numpy(), b["key"].to_numpy())
-        stayed = at >= 0
-        both_a, both_b = a.filter(pa.array(stayed)), b.take(pa.array(at[stayed]))
-        fresh = np.ones(len(b), bool)
-        fresh[at[stayed]] = False
-        return Difference(
-            added=_ids(b.filter(pa.array(fresh))),
-            removed=_ids(a.filter(pa.array(~stayed))),
-            relabelled=_ids(both_b.filter(_differ(both_a["label"], both_b["label"]))),
-            changed=_ids(both_b.filter(_differ(both_a["sha256"], both_b["sha256"]))),
-            tables=tables,
-        )
+        return between(self._store, old, new)
 
 
-def _places(keys: np.ndarray, among: np.ndarray) -> np.ndarray:
-    """Return int64 (n,): where each key stands among others, -1 where it does not."""
-    if np.array_equal(keys, among):
-        return np.arange(len(keys))
-    if not len(among):
-        return np.full(len(keys), -1)
-    order = np.argsort(among)
-    at = order[np.minimum(np.searchsorted(among, keys, sorter=order), len(among) - 1)]
-    return np.where(among[at] == keys, at, -1)
+def _head_of(said: str | None) -> dict[str, Any]:
+    """Return the head: branch, commit, branches (name -> commit), clean (table -> version)."""
+    empty: dict[str, Any] = {"branch": "main", "commit": None, "branches": {}, "clean": {}}
+    return empty if said is None else json.loads(said)
 
 
-def frozen_slices(store: Store, version: int | None = None) -> list[tuple[str, dict[str, int]]]:
-    """Return the pin's tag and the tables of every frozen slice.
-
-    Args:
-        store: the database.
-        version: of the table of slices; None is the latest.
-    """
-    if not store.has(SLICES):
-        return []
-    columns = ["name", "version", "kind", "tables", "dropped", "head"]
-    rows = store.table(SLICES, columns, version=version).sort_by("version").to_pylist()
-    newest = {row["name"]: row for row in rows}
-    return [
-        (
-            slice_tag(row["name"], row["version"], json.loads(row["head"] or "{}").get("token")),
-            json.loads(row["tables"] or "{}"),
-        )
-        for row in newest.values()
-        if row["kind"] == "frozen" and not row["dropped"]
-    ]
-
-
-def slice_tag(name: str, version: int, token: str | None) -> str:
-    """Return the tag that pins the tables a version of a slice was frozen at."""
-    return f"slice-{name}-{version}" + (f"-{token}" if token else "")
-
-
-def _ids(table: pa.Table) -> list[str]:
-    return sorted(table["id"].to_pylist())
-
-
-def _differ(a: pa.ChunkedArray, b: pa.ChunkedArray) -> pa.Array:
-    """Compare with null equal to null."""
-    unequal = pc.fill_null(pc.not_equal(a, b), False)
-    return pc.or_(unequal, pc.xor(pc.is_null(a), pc.is_null(b)))
+def _at(head: dict[str, Any], commit: str) -> dict[str, Any]:
+    """Return the head with its branch standing at a commit."""
+    branches = {**head["branches"], head["branch"]: commit}
+    return head | {"commit": commit, "branches": branches}
 
 
 def _to_row(commit: Commit) -> pa.Table:

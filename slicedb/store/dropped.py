@@ -1,0 +1,73 @@
+"""Dropped tables whose numbers go on, so that a version of a table never means two contents.
+
+What is kept in memory and in `.cache` is known by (table, version). A table made anew under the
+name of a dropped one therefore goes on counting where that one stopped: of the old one an empty
+dataset stays aside, and becomes the new one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from datetime import timedelta
+from typing import Any
+
+import pyarrow as pa
+
+LAYOUT: dict[str, Any] = {"enable_stable_row_ids": True, "data_storage_version": "2.2"}
+"""How every table is stored."""
+
+_FOLDER = ".dropped"
+
+
+def is_table(folder: str) -> bool:
+    """Return whether a folder holds a version; one whose making was cut off holds none."""
+    try:
+        with os.scandir(os.path.join(folder, "_versions")) as found:
+            return any(entry.name.endswith(".manifest") for entry in found)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+
+
+def put_aside(root: str, name: str) -> None:
+    """Take a table away at once, and keep of it no more than its last number.
+
+    Args:
+        root: the folder of the database.
+        name: the table.
+    """
+    import lance
+
+    aside = _aside(root, name)
+    shutil.rmtree(aside, ignore_errors=True)
+    os.makedirs(os.path.dirname(aside), exist_ok=True)
+    try:
+        os.rename(os.path.join(root, f"{name}.lance"), aside)
+    except FileNotFoundError:
+        return  # another process was faster
+    nothing = pa.table({"id": pa.array([], pa.string())})
+    written = lance.write_dataset(nothing, aside, mode="overwrite", **LAYOUT)
+    written.cleanup_old_versions(
+        older_than=timedelta(0), delete_unverified=True, error_if_tagged_old_versions=False
+    )
+
+
+def make_anew(root: str, name: str, empty: pa.Table) -> bool:
+    """Make an empty table of one that was put aside; False where there is none.
+
+    Where another process makes it at the same time, its table stands.
+    """
+    import lance
+
+    aside, place = _aside(root, name), os.path.join(root, f"{name}.lance")
+    if not is_table(aside) or is_table(place):
+        return False
+    lance.write_dataset(empty, aside, mode="overwrite", **LAYOUT)
+    with contextlib.suppress(OSError):
+        os.rename(aside, place)
+    return is_table(place)
+
+
+def _aside(root: str, name: str) -> str:
+    return os.path.join(root, _FOLDER, f"{name}.lance")
