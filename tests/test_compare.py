@@ -206,6 +206,24 @@ def test_frames_of_few_videos_do_not_fail_what_independent_frames_do(store: Stor
     assert "n = 400 in 40 groups" in grouped.results[0].message
 
 
+def test_slices_of_other_groups_flip_by_their_own(store: Store) -> None:
+    half = pa.array([f"h{i // 13}" for i in range(N)], pa.string())
+    store.add_columns(schema.SAMPLES, [pa.field("half", pa.string())])
+    store.upsert(schema.SAMPLES, pa.table({"id": IDS, "half": half}), insert=False)
+    ask = FakeAsk(store)
+    text = "label IS NOT NULL"
+    both = [Slice(column, text, expect=("accuracy no worse than old",), group=column,
+                  answer=lambda: ask(text)) for column in ("video", "half")]  # fmt: skip
+
+    def adjusted(*chosen: Slice) -> list[float]:
+        found = suite.run(store, chosen, model="new", write=False).results
+        return [r.p_adjusted for r in found]
+
+    alone = [adjusted(s)[0] for s in both]
+    assert alone[0] != alone[1] and max(alone) < 0.5
+    assert adjusted(*both) == pytest.approx([2 * p for p in alone])
+
+
 def test_an_undecided_comparison_tells_the_images_that_two_points_take(store: Store) -> None:
     found = a_suite(store, "accuracy no worse than new by 0.001").results[0]
     assert found.verdict == "INCONCLUSIVE"

@@ -105,6 +105,7 @@ def test_expectations_of_detectors_are_judged_with_bootstrap_intervals(tmp_path:
             "loss <= 5",
             "precision per class >= 0.01",
             "accuracy >= 0.5",
+            "auroc per class >= 0.5",
         ],
     )
     report = run(store, [slices.get("every")], model="good")
@@ -116,6 +117,7 @@ def test_expectations_of_detectors_are_judged_with_bootstrap_intervals(tmp_path:
     assert found["precision of WBC >= 0.01"].verdict == "PASS"
     assert found["accuracy >= 0.5"].verdict == "INCONCLUSIVE"
     assert "accuracy is for classification" in found["accuracy >= 0.5"].message
+    assert "auroc is for classification" in found["auroc per class >= 0.5"].message
     paired = found["map no worse than worse by 0.01"]
     assert paired.verdict == "PASS" and paired.value > 0
     a, b = (load(store, name).outcomes for name in ("good", "worse"))
@@ -263,3 +265,7 @@ def test_sets_of_labels_are_judged(tmp_path: Path) -> None:
     slices.add("every", "split IS NOT NULL", expect=expect)
     report = run(store, [slices.get("every")], model="sets")
     assert [r.verdict for r in report.results] == ["PASS"] * 4
+    alone = ", ".join(f"'{i}'" for i, row in zip(ids, truth) if row == ["b"])
+    slices.add("b", f"id IN ({alone})", expect=["f1 per class >= 0.1"])
+    (one,) = run(store, [slices.get("b")], model="sets").results
+    assert one.check == "f1 of b >= 0.1"

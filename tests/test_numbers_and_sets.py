@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,7 +14,8 @@ from sklearn import metrics as sk
 
 from slicedb import metrics as m
 from slicedb import stats
-from slicedb.metrics import LabelSets, Membership, Numbers
+from slicedb.metrics import Detections, LabelSets, Membership, Numbers
+from slicedb.schema import OBJECT
 
 
 def value(name: str, outcomes: Any, of: int | None = None) -> float:
@@ -145,6 +147,19 @@ def test_merged_sums_equal_one_sum(seed: int, cut: int) -> None:
 
         parts = sums(np.arange(cut)) + sums(np.arange(cut, 60))
         np.testing.assert_allclose(parts, sums(np.arange(60)), atol=1e-9)
+
+
+def test_the_classes_of_some_rows_are_those_they_have() -> None:
+    seen = LabelSets(("a", "b", "c"), np.array([[1, 0, 0], [1, 0, 1]], bool), np.ones((2, 3), bool))
+    assert (seen.present, seen.present_in(np.array([0]))) == ([0, 2], [0])
+    box = {"label": "b", "bbox": [0, 0, 9, 9.0], "score": 1.0, "attributes": None}
+    found, truth = ([[{**box, "label": x} for x in row] for row in rows]
+                    for rows in (("c", "c", ""), ("b", "ab", "")))  # fmt: skip
+    columns = (pa.array(rows, pa.list_(OBJECT)) for rows in (found, truth))
+    boxes = Detections.of(*columns, classes=("a", "b", "c"))
+    rows = (slice(None), np.array([0]), np.array([2]))
+    assert [boxes.present_in(r) for r in rows] == [[0, 1], [1], []]
+    assert numbers(3, 0).present_in(slice(None)) == []
 
 
 def test_a_set_in_other_columns_is_the_same_set() -> None:

@@ -134,13 +134,35 @@ def test_an_empty_slice_is_undefined_not_zero(store: Store, slices: FakeAsk) -> 
     assert (count.verdict, count.value) == ("FAIL", 0.0)
 
 
-def test_per_class_is_one_result_a_class(store: Store, slices: FakeAsk) -> None:
-    results = run(store, slice_of(slices, "all", "true", "accuracy per class >= 0.8")).results
-    assert [r.check for r in results] == [
-        "accuracy of bird >= 0.8", "accuracy of cat >= 0.8", "accuracy of dog >= 0.8",
+def test_per_class_is_one_result_a_class_that_the_slice_has(store: Store, slices: FakeAsk) -> None:
+    chosen = slice_of(slices, "all", "true", "accuracy per class >= 0.8")
+    report = run(store, chosen, strict=True)
+    assert [(r.check, r.verdict) for r in report.results] == [
+        ("accuracy of cat >= 0.8", "PASS"), ("accuracy of dog >= 0.8", "PASS"),
     ]  # fmt: skip
-    assert [r.verdict for r in results] == ["INCONCLUSIVE", "PASS", "PASS"]
-    assert "no sample has the label" in results[0].message
+    assert report.ok and {r.expectation for r in report.results} == {"accuracy per class >= 0.8"}
+    notes = [r.message.partition("; ")[2] for r in report.results]
+    assert notes == ["not judged: 1 of 3 classes, which no sample has", ""]
+    named = run(store, slice_of(slices, "all", "true", "accuracy of bird >= 0.8")).results[0]
+    assert named.verdict == "INCONCLUSIVE" and "no sample has the label" in named.message
+
+
+@pytest.mark.parametrize("expect", ["precision per class >= 0.8", "f1 per class no worse than bad"])
+def test_per_class_of_an_empty_slice_is_one_result(
+    store: Store, slices: FakeAsk, expect: str
+) -> None:
+    chosen = slice_of(slices, "none", "false", expect, "accuracy >= 0.1")
+    result, plain = run(store, chosen).results
+    assert (result.check, result.verdict) == (expect, "INCONCLUSIVE")
+    assert result.message == plain.message
+    assert result.message == "undefined: no sample has both a label and a prediction"
+
+
+def test_a_class_that_is_not_in_the_slice_does_not_fail_for_its_precision(
+    store: Store, slices: FakeAsk
+) -> None:
+    chosen = slice_of(slices, "dogs", "label = 'dog'", "precision per class >= 0.5")
+    assert [r.check for r in run(store, chosen, model="bad").results] == ["precision of dog >= 0.5"]
 
 
 def test_the_worst_samples_come_first(store: Store, slices: FakeAsk) -> None:
@@ -223,6 +245,19 @@ def test_max_t_keeps_power_for_slices_that_overlap(store: Store, slices: FakeAsk
         for c in ("auto", "max-t", "holm")
     }
     assert verdicts == {"auto": {"FAIL"}, "max-t": {"FAIL"}, "holm": {"INCONCLUSIVE"}}
+
+
+def test_max_t_keeps_apart_what_is_right_by_different_metrics(
+    store: Store, slices: FakeAsk
+) -> None:
+    alone = slice_of(slices, "s", "label IS NOT NULL", "accuracy no worse than good")
+    both = slice_of(
+        slices, "s", "label IS NOT NULL", "accuracy no worse than good", "top_2 no worse than good"
+    )
+    worse = run(store, alone, model="bad").results[0]
+    accuracy, top = run(store, both, model="bad").results
+    assert (worse.verdict, accuracy.verdict, top.verdict) == ("FAIL", "FAIL", "INCONCLUSIVE")
+    assert accuracy.p_adjusted == pytest.approx(2 * worse.p) and top.p_adjusted == 1.0
 
 
 def test_exit_codes(store: Store, slices: FakeAsk) -> None:

@@ -43,11 +43,7 @@ class Pair:
 
     def differences(self, metric: Metric, of: str | None) -> Floats | None:
         """Return float64 (n,) model - baseline a sample, or None where a metric has no such."""
-        name = metric.name if metric.is_mean and of is None else ""
-        if self.a.task == "classification" and (
-            metric.name in _BINARY or (of and metric.name == "recall")
-        ):
-            name = "accuracy"
+        name = self.right_by(metric, of)
         if not name:
             return None
         if name not in self._differences:
@@ -59,6 +55,17 @@ class Pair:
                 d = np.full(self.a.n, np.nan)
             self._differences[name] = d
         return self._differences[name]
+
+    def right_by(self, metric: Metric, of: str | None) -> str:
+        """Return the metric whose value of a sample a metric averages, "" where there is none.
+
+        Recall of a class is accuracy on the samples of that class.
+        """
+        if self.a.task == "classification" and (
+            metric.name in _BINARY or (of and metric.name == "recall")
+        ):
+            return "accuracy"
+        return metric.name if metric.is_mean and of is None else ""
 
     def missing(self, metric: Metric) -> str:
         """Return why one of the two does not have what a metric reads; empty when both have."""

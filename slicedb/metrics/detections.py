@@ -212,6 +212,12 @@ class Detections:
         total = np.bincount(image, at.iou[hit], minlength=self.n).astype(float)
         return total, np.bincount(image, minlength=self.n)
 
+    def present_in(self, rows: Ints | slice) -> list[int]:
+        """Return the codes of the classes that some image among rows is annotated with."""
+        asked = np.zeros(self.n, bool)
+        asked[rows] = True
+        return [int(c) for c in np.unique(self.truth.label[asked[self.truth.image]])]
+
     def losses(self) -> Floats:
         """Return float64 (n,): how wrong each image's boxes are, 0 when all is right and sure.
 

@@ -81,7 +81,11 @@ class LabelSets:
     @property
     def present(self) -> list[int]:
         """Codes of the classes that some sample has."""
-        return [int(c) for c in np.flatnonzero(self.truth.any(axis=0))]
+        return self.present_in(slice(None))
+
+    def present_in(self, rows: Ints | slice) -> list[int]:
+        """Return the codes of the classes that some sample among rows has."""
+        return [int(c) for c in np.flatnonzero(self.truth[rows].any(axis=0))]
 
     def scores(self, code: int) -> Floats:
         """Return float64 (n,): the probability of one class, 0 for a class the model lacks."""

@@ -30,6 +30,7 @@ class Said(Protocol):
     @property
     def correct(self) -> npt.NDArray[np.bool_]: ...
     def wrong(self, code: int | None = None) -> npt.NDArray[np.bool_]: ...
+    def present_in(self, rows: Ints | slice) -> list[int]: ...
     def losses(self) -> Floats: ...
     def take(self, rows: Ints) -> Said: ...
     def with_classes(self, classes: tuple[str, ...]) -> Said: ...
@@ -99,7 +100,11 @@ class Outcomes:
     @property
     def present(self) -> list[int]:
         """Codes of the classes that some sample has."""
-        return [int(c) for c in np.unique(self.label)]
+        return self.present_in(slice(None))
+
+    def present_in(self, rows: Ints | slice) -> list[int]:
+        """Return the codes of the classes that some sample among rows has."""
+        return [int(c) for c in np.unique(self.label[rows])]
 
     def positive(self, code: int) -> npt.NDArray[np.bool_]:
         """Return bool (n,): the label is the class."""

@@ -56,6 +56,10 @@ class Numbers:
         """Return bool (n,): the value is not the target."""
         return ~self.correct
 
+    def present_in(self, rows: Ints | slice) -> list[int]:
+        """Return no codes: there are no classes."""
+        return []
+
     def losses(self) -> Floats:
         """Return float64 (n,): squared residuals."""
         return np.asarray(self.residual**2)

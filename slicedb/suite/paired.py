@@ -59,10 +59,11 @@ def judge(
         elif d is None or group is not None:
             trial.groups = None if group is None else group[trial.rows]
             _by_bootstrap(trial, metric, pair, positions, d, code, confidence)
-            trial.gains = d[positions] if d is not None and _is_share(metric) else None
+            if d is not None and _is_share(metric):
+                trial.gains, trial.right_by = d[positions], pair.right_by(metric, of)
         elif _is_share(metric):
             _by_counts(trial, d[positions], confidence)
-            trial.gains = d[positions]
+            trial.gains, trial.right_by = d[positions], pair.right_by(metric, of)
         else:
             _by_means(trial, d[positions], confidence)
 

@@ -90,13 +90,13 @@ def run(
     if behave is not None:
         behaviour.fill(behave, model, [checks for _, checks in checked], keys)
     judged = {name: evaluate.load(store, name) for name in models}
-    trials = [
-        Trial(i, each, str(check), baseline=each.baseline)
-        for i, (_, checks) in enumerate(checked)
-        for check in checks
-        for each in _expand(_with_baseline(check, baseline), judged[model])
-    ]
     rows = [evaluate.universe(store).rows(k) for k in keys]
+    trials = [
+        replace(trial, slice=i, expectation=str(check), column=s.group or group or "")
+        for i, (s, checks) in enumerate(checked)
+        for check in checks
+        for trial in _expand(_with_baseline(check, baseline), judged[model], rows[i])
+    ]
     sizes = [len(k) for k in keys]
     _judge_sizes(store, [t for t in trials if t.check.metric in ("count", "share")], checked)
     groups = [_groups(store, s.group or group) for s, _ in checked]
@@ -142,15 +142,38 @@ def _models(model: str, baseline: str | None, checks: Iterable[Check]) -> list[s
     return list(dict.fromkeys(every))
 
 
-def _expand(check: Check, judged: Judged) -> list[Check]:
-    """Return one check a class for `per class`; refuse classes that do not exist."""
+def _expand(check: Check, judged: Judged, rows: Keys) -> list[Trial]:
+    """Return the trials of a check, for `per class` one a class that the slice has.
+
+    Raises:
+        CheckError: there is no such class.
+    """
     classes = judged.outcomes.classes
     if check.per_class:
-        return [replace(check, per_class=False, of=name) for name in classes]
+        return _per_class(check, judged, rows)
     if check.of is not None and check.metric != "share" and check.of not in classes:
         hint = did_you_mean(check.of, classes, "classes")
         raise CheckError(f"In '{check}': {judged.model} has no class '{check.of}'.", hint)
-    return [check]
+    return [Trial(0, check, baseline=check.baseline)]
+
+
+def _per_class(check: Check, judged: Judged, rows: Keys) -> list[Trial]:
+    """Return a trial a class that samples of the slice have; one alone where they have none.
+
+    Of the other classes nothing can be said here, and a slice of one class would be full of them.
+    """
+    outcomes = judged.outcomes
+    there = outcomes.present_in(judged.members([rows]).positions[0])
+    metric = m.suit(m.find(check.metric), outcomes.task)
+    if m.missing(metric, outcomes) or not there:
+        reason = m.missing(metric, outcomes) or m.empty(outcomes.task)
+        return [Trial(0, check, baseline=check.baseline, reason=reason)]
+    each = [replace(check, per_class=False, of=outcomes.classes[code]) for code in there]
+    trials = [Trial(0, one, baseline=one.baseline) for one in each]
+    if absent := len(outcomes.classes) - len(there):
+        total = len(outcomes.classes)
+        trials[0].note = f"not judged: {absent:,} of {total:,} classes, which no sample has"
+    return trials
 
 
 def _judge_sizes(
@@ -194,7 +217,7 @@ def _judge_values(
     """Judge the trials that share a metric, a class and a baseline together."""
     alike: dict[tuple[str, str | None, str | None], list[Trial]] = defaultdict(list)
     for trial in trials:
-        if trial.counted and trial.check.change is None:
+        if trial.counted and trial.check.change is None and not trial.reason:
             alike[trial.check.metric, trial.check.of, trial.check.baseline].append(trial)
     pairs: dict[str, evaluate.Pair] = {}
     for (name, of, against), group in alike.items():

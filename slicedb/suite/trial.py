@@ -42,10 +42,16 @@ class Trial:
     needs: Callable[[], int | None] | None = None
     """Gives the samples that would settle it."""
     baseline: str | None = None
+    column: str = ""
+    """The column of samples whose groups are independent; "" where samples are."""
+    note: str = ""
+    """What a reader of this result should know beside it."""
     rises: bool = True
     """Whether higher is better; for plain bounds the comparison says it."""
     gains: npt.NDArray[np.float64] | None = None
     """-1, 0 or 1 a row of `rows`: the model right alone is 1; None for other comparisons."""
+    right_by: str = ""
+    """The metric that says what is right, for `gains`: two may differ on the same sample."""
     units: int | None = None
     """Groups that its samples fall into, where those are what is independent."""
     groups: npt.NDArray[np.int64] | None = None

@@ -33,8 +33,9 @@ def correct(
 ) -> None:
     """Set the adjusted p of every trial that gates.
 
-    Comparisons of right and wrong with one baseline and no margin go to max-T, the others to
-    Holm; each family gets its share of the error rate (Bonferroni over the families).
+    Comparisons with one baseline and no margin go to max-T where they agree on what is right and
+    on what is independent, the others to Holm; each family gets its share of the error rate
+    (Bonferroni over the families).
 
     Args:
         trials: with their p.
@@ -56,8 +57,8 @@ def correct(
     for t in gates:
         exact = t.gains is not None and t.check.margin == 0
         together = exact and correction in ("auto", "max-t")
-        kind = "samples" if t.groups is None else "groups"
-        families.setdefault(f"max-t {kind} {t.baseline}" if together else "", []).append(t)
+        name = f"{t.right_by}, {t.column}, {t.baseline}" if together else ""
+        families.setdefault(name, []).append(t)
     for name, family in families.items():
         part = len(family) / len(gates)
         if name:
@@ -192,7 +193,7 @@ def _drop_needs(t: Trial, confidence: float) -> str:
 
 
 def _told(t: Trial, found: str) -> str:
-    return f"{found}; {t.evidence}" if t.evidence else found
+    return "; ".join(part for part in (found, t.evidence, t.note) if part)
 
 
 def _units(t: Trial) -> str:
