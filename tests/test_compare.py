@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -87,6 +89,20 @@ def test_p_is_adjusted_for_the_slices_looked_at(store: Store) -> None:
         compare(store, "new", "old", members(), correction="hollm")  # type: ignore[arg-type]
 
 
+def test_adjusted_p_is_no_less_than_the_exact_p_alone(store: Store) -> None:
+    for last in range(58, 72):
+        chosen = {"s": keys_of(IDS[30:last]), "tail": keys_of(IDS[200:])}
+        row = compare(store, "new", "old", chosen).row("s")
+        assert row["p"] <= row["p_adjusted"] <= row["p"] + 0.02
+
+
+def test_two_slices_are_counted_as_two(store: Store) -> None:
+    chosen = {"a": keys_of(IDS[50:55]), "b": keys_of(IDS[60:65])}
+    row = compare(store, "new", "old", chosen).row("a")
+    assert row["p"] == pytest.approx(1 / 16)
+    assert row["p_adjusted"] == pytest.approx(1 - (15 / 16) ** 2, abs=0.01)
+
+
 def test_only_samples_that_both_saw_count_and_the_text_says_so(store: Store) -> None:
     found = compare(store, "new", "some", members())
     assert (found.row("all")["n"], found.row("all")["left_out"]) == (200, 201)
@@ -139,6 +155,14 @@ def test_detection_weights_go_to_slices_that_need_little_to_find_the_drop() -> N
 
 
 # --- samples that are not independent -------------------------------------------------------------
+
+
+def test_samples_without_a_group_are_not_one_group(tmp_path: Path) -> None:
+    store = Store.open(str(tmp_path / "g.slicedb"))
+    add_samples(store, ["a", "b", "c", "d"], ["cat"] * 4)
+    store.add_columns(schema.SAMPLES, [pa.field("video", pa.string())])
+    store.upsert(schema.SAMPLES, pa.table({"id": ["a", "b"], "video": ["v", "v"]}), insert=False)
+    assert len(np.unique(groups_of(store, "video"))) == 3
 
 
 def test_groups_of_a_column_leave_those_without_a_value_alone(store: Store) -> None:
@@ -242,8 +266,10 @@ def test_too_few_groups_report_but_do_not_gate(store: Store) -> None:
 def test_all_right_by_group_is_not_certain(store: Store) -> None:
     ask = FakeAsk(store)
     text = "label IS NOT NULL AND id >= '100.jpg'"
-    chosen = Slice("s", text, expect=("accuracy >= 0.95",), answer=lambda: ask(text))
-    found = suite.run(store, [chosen], model="new", group="video", write=False).results[0]
+    expect = ("accuracy >= 0.95", "accuracy >= 1")
+    chosen = Slice("s", text, expect=expect, answer=lambda: ask(text))
+    found, perfect = suite.run(store, [chosen], model="new", group="video", write=False).results
+    assert perfect.p == 1.0  # no resample speaks against it
     assert found.low == pytest.approx(float(stats.clopper_pearson(30, 30, sides=1).low))
     assert found.verdict == "INCONCLUSIVE"
 

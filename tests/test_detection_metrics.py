@@ -11,7 +11,7 @@ from fakes_boxes import CLASSES, box, coco, draw, objects
 from slicedb import metrics as m
 from slicedb import stats
 from slicedb.errors import CheckError
-from slicedb.metrics import Detections, Membership
+from slicedb.metrics import Detections, Membership, ratios
 from slicedb.metrics.coco import IOUS, Curves
 
 CASES: dict[str, dict[str, Any]] = {
@@ -294,3 +294,9 @@ def test_shares_of_boxes_cover_the_truth_about_as_often_as_they_say() -> None:
     whole = value("recall@0.5:0.3", outcomes)
     covered = float(((low <= whole) & (whole <= high)).mean())
     assert covered >= 0.92, covered
+
+
+def test_a_share_of_boxes_is_no_surer_than_so_many_independent_boxes() -> None:
+    above, below = np.array([1.0] * 9 + [2.0]), np.full(10, 2.0)  # alike in every image
+    found = ratios.share(ratios.parts(above, below).sum(axis=0)[None])
+    assert (found.value[0], found.size[0]) == (0.55, 20.0)

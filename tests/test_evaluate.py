@@ -96,6 +96,15 @@ def test_what_is_left_out_is_counted_and_duplicates_are_not(world: tuple) -> Non
     assert (found["n"], found["left_out"]) == (5, 2)
 
 
+def test_samples_whose_prediction_failed_are_left_out(tmp_path: Path) -> None:
+    store, _ = small_store(tmp_path)
+    ids = store.table("samples", ["id"])["id"].to_pylist()
+    said = [None if n % 3 == 0 else i.split("/")[0] for n, i in enumerate(ids)]
+    add_predictions(store, "m", ids, said)
+    row = evaluate(store, "m", {"all": keys_of(ids)}).to_arrow().to_pylist()[0]
+    assert (row["value"], row["n"], row["left_out"]) == (1.0, 8, 4)
+
+
 def test_undefined_is_nan_with_a_reason(world: tuple) -> None:
     store, ids, _, _ = world
     found = evaluate(store, "a", members(ids), metrics=["accuracy", "ece"], per_class=True)

@@ -289,3 +289,29 @@ def test_exact_metrics_have_no_width() -> None:
     found = Estimate(np.array([3.0]), np.array([3.0]), np.array([np.nan]))
     assert m.interval(m.find("count"), found) == (3.0, 3.0)
     assert m.p_value(m.find("count"), found, 4, "less") == 0.0
+
+
+def test_the_mean_of_perfect_areas_is_as_sure_as_its_smallest_classes_allow() -> None:
+    label = np.repeat([0, 1, 2], [2, 3, 5])
+    o = Outcomes(("a", "b", "c"), label, label, np.ones(10), np.eye(3)[label])
+    found = m.compute_ranked(m.find("auroc"), o, Membership([np.arange(10)], 10))
+    assert found.value[0] == 1.0
+    assert found.size[0] == pytest.approx(9 / (1 / 2 + 1 / 3 + 1 / 5))
+
+
+def test_a_calibrated_model_is_not_shown_to_be_off() -> None:
+    rng = np.random.default_rng(8)
+    p = rng.dirichlet(np.ones(3), 600)
+    label = (rng.random((600, 1)) > p.cumsum(axis=1)).sum(axis=1)
+    o = Outcomes(("a", "b", "c"), label, p.argmax(axis=1), p.max(axis=1), p)
+    metric = m.find("ece")
+    found = m.compute(metric, m.update(metric, o, Membership([np.arange(600)], 600)))
+    assert found.value[0] / found.error[0] > 1.7  # chance alone makes gaps in the bins
+    assert m.p_value(metric, found, 0.0, "greater")[0] > 0.05
+    assert m.interval(metric, found, sides=1).low[0] < 0.0
+
+
+def test_mistakes_of_a_class_are_those_it_is_taken_for_and_those_taken_for_it() -> None:
+    o = Outcomes.of(["a", "b", "b", "a"], ["b", "a", "c", "a"])
+    assert o.wrong().tolist() == [True, True, True, False]
+    assert o.wrong(0).tolist() == [True, True, False, False]

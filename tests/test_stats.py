@@ -230,6 +230,23 @@ def test_max_t_equals_all_flips_enumerated() -> None:
     np.testing.assert_allclose(found.p, exact, atol=0.01)
 
 
+def test_max_t_of_a_better_slice_is_no_smaller_than_that_of_a_worse_one() -> None:
+    d = np.array([-1.0] * 4 + [-1.0] * 59 + [1.0] * 41)  # t of -2 and -1.8
+    members = np.arange(104) < 4, np.arange(104) >= 4
+    p = stats.max_t(d, np.array(members), replicates=40_000, enough=None).p
+    assert p[0] == pytest.approx(1 / 16 + reference.binom.cdf(40, 100, 0.5), abs=0.01)
+    assert p[1] == p[0] > 1.5 * reference.binom.cdf(41, 100, 0.5)
+
+
+def test_max_t_gives_no_p_of_zero_and_flips_until_the_smallest_is_known() -> None:
+    d = np.array([-1.0] * 40)
+    assert stats.max_t(d, np.ones((1, 40), bool), replicates=200).p[0] == 1 / 201
+    d = np.array([-1.0] * 12 + [1.0, -1.0] * 20)
+    members = np.array([np.arange(52) < 12, np.arange(52) >= 12])
+    p = stats.max_t(d, members, enough=400).p
+    assert p[1] > 0.5 and p[0] < 0.0008  # 2 ** -12, and 1,000 flips would give 0.001
+
+
 def test_max_t_costs_nothing_for_a_slice_named_twice() -> None:
     d = np.array([-1.0] * 12 + [1.0] * 3)
     once = stats.max_t(d, np.ones((1, 15), bool)).p

@@ -102,6 +102,26 @@ def test_inconclusive_says_how_many_samples_settle_it(store: Store, slices: Fake
     assert f"about {n:,} samples would settle it" in result.message
 
 
+def test_inconclusive_means_say_how_many_samples_settle_them(store: Store, slices: FakeAsk) -> None:
+    chosen = slice_of(slices, "all", "true", "log_loss <= 0.4")
+    result = run(store, chosen).results[0]
+    assert result.verdict == "INCONCLUSIVE" and result.value < 0.4 < result.high
+    ratio = (result.high - result.value) / (0.4 - result.value)
+    assert result.needed == int(np.ceil(400 * ratio**2)) > 400
+
+
+@pytest.mark.parametrize(
+    ("expect", "n"),
+    [("recall of cat >= 0.5", 200), ("precision of cat >= 0.5", 191), ("f1 of cat >= 0.5", 211)],
+)
+def test_a_class_rests_on_its_own_samples(
+    store: Store, slices: FakeAsk, expect: str, n: int
+) -> None:
+    text = "label = 'cat' OR label = 'dog' AND id < '381.jpg'"  # 191 dogs, of which 11 are wrong
+    result = run(store, slice_of(slices, "most", text, expect)).results[0]
+    assert result.n == n
+
+
 def test_a_bound_equal_to_the_value_is_never_settled(store: Store, slices: FakeAsk) -> None:
     result = run(store, slice_of(slices, "all", "true", "accuracy >= 0.9")).results[0]
     assert result.needed is None and "leave a margin" in result.message
@@ -181,6 +201,21 @@ def test_a_worse_model_fails_against_its_baseline(store: Store, slices: FakeAsk)
         tuple(stats.paired_interval(0, 120, 400, 0.95, sides=1))
     )
     assert all("240.jpg" <= i < "360.jpg" for i in result.worst_ids)  # those the baseline had
+
+
+def test_a_class_is_compared_on_its_own_samples(store: Store, slices: FakeAsk) -> None:
+    text = "label = 'cat' OR label = 'dog' AND id < '240.jpg'"  # dogs are right in both
+    chosen = slice_of(slices, "s", text, "recall of cat no worse than good")
+    result = run(store, chosen, model="bad").results[0]
+    assert (result.n, result.left_out, result.value) == (200, 0, -0.3)
+    assert result.p == pytest.approx(0.5**60) and result.verdict == "FAIL"
+
+
+@pytest.mark.parametrize("metric", ["log_loss", "brier", "ece"])
+def test_a_margin_of_a_loss_lies_above(store: Store, slices: FakeAsk, metric: str) -> None:
+    chosen = slice_of(slices, "all", "true", f"{metric} no worse than good by 0.02")
+    result = run(store, chosen, model="same").results[0]
+    assert (result.value, result.bound, result.verdict) == (0.0, 0.02, "PASS")
 
 
 @pytest.mark.parametrize(
