@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
+import numpy as np
+
 from slicedb.errors import BindError, did_you_mean
 from slicedb.query import cams, meaningcalls, objects, textcalls
 from slicedb.query.catalog import quote
@@ -101,6 +103,13 @@ class Call:
         if slot not in anchor.sample.slots:
             anchor.sample.slots.append(slot)
         return anchor.of_sample(slot)
+
+    def holds(self, term: Term, least: float) -> None:
+        """Write that a term is at least a number, which is rounded to float32."""
+        rounded = float(np.float32(least))
+        column = self.scores(term)
+        self.binder.bound.least[int(self.node["query_location"])] = rounded
+        self.replace(f"({column} >= '{rounded!r}'::FLOAT)")  # a text is rounded once
 
 
 def _spans(tokens: tuple[Token, ...], start: int) -> tuple[int, list[tuple[int, int]]]:

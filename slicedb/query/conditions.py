@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from slicedb.errors import QueryError
-from slicedb.query.parse import parse
+from slicedb.query.parse import Node, parse
 from slicedb.query.scope import Bound
 from slicedb.query.text import PREDICATE, Token
 
@@ -16,8 +16,8 @@ _PLACES = ("query_location", "query_location_length")
 Span = tuple[int, int]
 
 
-def split(bound: Bound, connection: Any) -> list[Span] | None:
-    """Return the place of each part of the outermost WHERE, or None where that is not certain.
+def split(bound: Bound, connection: Any) -> list[tuple[Span, Node]] | None:
+    """Return place and tree of each part of the outermost WHERE, or None where a place is unsure.
 
     A part is certain when it parses, alone, to the very tree it has inside the whole.
     """
@@ -32,16 +32,12 @@ def split(bound: Bound, connection: Any) -> list[Span] | None:
     for (start, end), part in zip(spans, parts):
         if _alone(raw[start:end].decode(), connection) != _placeless(part):
             return None
-    return spans
+    return list(zip(spans, parts))
 
 
-def plain(bound: Bound, spans: list[Span]) -> tuple[Span, ...]:
-    """Return the places in which no term of meaning stands."""
-    return tuple(
-        (start, end)
-        for start, end in spans
-        if not any(start <= place < end for place in bound.meanings)
-    )
+def is_plain(bound: Bound, span: Span) -> bool:
+    """Return whether no term of meaning stands in a place."""
+    return not any(span[0] <= place < span[1] for place in bound.meanings)
 
 
 def _where(tokens: tuple[Token, ...]) -> list[Token]:

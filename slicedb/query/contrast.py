@@ -81,7 +81,6 @@ class Contrast:
         if len(kept):
             background = self._against(bank, info, matrix, scale, kept, check)
             against = background if rows is None else background[rows]
-            against = against + np.float32(np.log(ODDS))
         for weight, other in unlike:
             against = np.logaddexp(against, scale * other + np.float32(np.log(weight)))
         with np.errstate(invalid="ignore"):
@@ -117,7 +116,7 @@ class Contrast:
         kept: np.ndarray,
         check: Callable[[], None],
     ) -> np.ndarray:
-        """Return float32 (n,): log of the mean of exp(scale x cosine) over the phrases kept.
+        """Return float32 (n,): log of ODDS x the mean of exp(scale x cosine) over the phrases kept.
 
         It depends on the database and the phrases alone, so it is computed once for each set of
         phrases kept (nearly always all of them) and each version of the embeddings.
@@ -129,9 +128,9 @@ class Contrast:
             found = np.full(len(matrix.keys), -np.inf, dtype=np.float32)
             for start in range(0, len(kept), _TOGETHER):
                 some = bank.vectors[kept[start : start + _TOGETHER]]
-                for cosines in matrix.scores(some, None, check):
+                for cosines in matrix.scores(some, None, check, keep=False):
                     found = np.logaddexp(found, scale * cosines)
-            found -= np.float32(np.log(len(kept)))
+            found += np.float32(np.log(ODDS / len(kept)))
             with self._lock:
                 while len(self._background) >= 8:
                     del self._background[next(iter(self._background))]

@@ -17,6 +17,7 @@ from slicedb.query import conditions, guards
 from slicedb.query.bind import Binder
 from slicedb.query.boxes import MATCHED
 from slicedb.query.catalog import Catalog, TableInfo, duckdb_types
+from slicedb.query.cuts import condition
 from slicedb.query.meaning import Meaning
 from slicedb.query.nearby import Nearby
 from slicedb.query.order import add_order
@@ -231,10 +232,13 @@ class Engine:
     def _prune(self, plan: Plan) -> Plan:
         if not plan.prunes:
             return plan
-        spans = conditions.split(plan.bound, self.cursor())
-        plain = conditions.plain(plan.bound, spans or [])
-        more = spans is None or len(plain) < len(spans)
-        return replace(plan, conditions=plain, filtered_by_meaning=more)
+        bound = plan.bound
+        parts = conditions.split(bound, self.cursor())
+        plain = [span for span, _ in parts or [] if conditions.is_plain(bound, span)]
+        rest = [node for span, node in parts or [] if not conditions.is_plain(bound, span)]
+        cuts = [found for node in rest if (found := condition(node, bound)) is not None]
+        more = parts is None or len(cuts) < len(rest)
+        return replace(plan, conditions=tuple(plain), cuts=tuple(cuts), filtered_by_more=more)
 
     # --- binding ------------------------------------------------------------------------------
 

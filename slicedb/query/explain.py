@@ -56,15 +56,15 @@ def _reads(relation: Relation, plan: Plan) -> str:
 
 def _strategy(engine: Engine, plan: Plan) -> str:
     if plan.approximate:
-        said = _index(engine, plan)
-        if said:
-            return said
+        return _index(engine, plan)
+    order = ["the SQL part first"] if plan.prunes and plan.conditions else []
+    if plan.prunes and plan.cuts:
+        order.append("cuts of scores, the one that leaves fewest first")
     if plan.top_k is not None:
-        first = "the SQL part first, then " if plan.conditions else ""
-        return f"{first}the best {plan.top_k.k:,} of {plan.top_k.term}, exact"
-    if plan.prunes and plan.conditions:
-        return "the SQL part first; scores for its rows alone when it leaves few, exact"
-    return "scores for all samples in one pass, exact"
+        order.append(f"the best {plan.top_k.k:,} of {plan.top_k.term}")
+    elif not order:
+        return "scores for all samples in one pass, exact"
+    return f"{', then '.join(order)}; scores for the rows left, exact"
 
 
 def _index(engine: Engine, plan: Plan) -> str:
@@ -75,11 +75,8 @@ def _index(engine: Engine, plan: Plan) -> str:
     about = engine.nearby.about(info.name, info.version)
     if about is None:
         return "exact: there is no index of this version; `slicedb index --embedding` builds it"
-    return (
-        f"about the best {plan.top_k.k:,} by an index, recall@{about.k} {about.recall:.3f}"
-        if (plan.top_k)
-        else ""
-    )
+    assert plan.top_k is not None
+    return f"about the best {plan.top_k.k:,} by an index, recall@{about.k} {about.recall:.3f}"
 
 
 def _step(step: Step) -> str:

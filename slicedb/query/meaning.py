@@ -12,7 +12,7 @@ from slicedb.errors import QueryError
 from slicedb.query.catalog import Catalog, TableInfo
 from slicedb.query.contrast import Contrast
 from slicedb.query.scope import Term
-from slicedb.query.scored import aligned, nearest
+from slicedb.query.scored import aligned, nearest, spread
 from slicedb.query.targets import Targets
 from slicedb.query.vectors import Matrix, Vectors
 
@@ -108,10 +108,13 @@ class Meaning:
         matrix = self._vectors.matrix(info)
         rays = [self._rays(term, info, matrix) for term in terms]
         vectors = np.stack([vector for ray in rays for vector in ray.vectors])
-        places = matrix.places(keys)
-        wanted = places if rows is None else places[rows]
+        places = matrix.order(keys)
         everything = rows is None or any(term.kind == "nearest" for term in terms)
-        at = None if everything else wanted[wanted >= 0]
+        at, has = None, None
+        if rows is not None and not everything:
+            at = rows if places is None else places[rows]
+            has = at >= 0
+            at = at[has]
         raw = matrix.scores(vectors, at, check)
         found: dict[Term, np.ndarray] = {}
         start = 0
@@ -119,15 +122,15 @@ class Meaning:
             mine = raw[start : start + len(ray.vectors)]
             start += len(ray.vectors)
             if term.kind == "nearest":
-                values = nearest(aligned(mine[:1], places)[0], term.k, visible)
+                values = nearest(aligned(mine[0], places), term.k, visible)
                 found[term] = values if rows is None else values[rows]
                 continue
             values = self._combined(term, info, matrix, ray, mine, at, check)
-            if at is None:
-                found[term] = aligned(values[None], wanted)[0]
+            if has is not None:
+                found[term] = spread(values, has)
             else:
-                found[term] = np.full(len(wanted), np.nan, dtype=np.float32)
-                found[term][wanted >= 0] = values
+                values = aligned(values, places)
+                found[term] = values if rows is None else values[rows]
         return found
 
     def _combined(
@@ -136,13 +139,13 @@ class Meaning:
         info: TableInfo,
         matrix: Matrix,
         ray: Rays,
-        cosines: np.ndarray,
+        cosines: list[np.ndarray],
         rows: np.ndarray | None,
         check: Check,
     ) -> np.ndarray:
-        """Return float32 (n,): a term's values from its cosines (1 + others, n) at some rows."""
+        """Return float32 (n,): a term's values from its cosines, and the others', at some rows."""
         if term.kind == "similarity":
-            return np.asarray(cosines[0])
+            return cosines[0]
         weights = [weight for weight, _ in ray.others]
         added = term.calibrated is not None and bool(term.calibrated.direction)
         unlike = list(zip(weights, cosines[1:]))[: len(weights) - added]

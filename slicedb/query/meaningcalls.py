@@ -116,8 +116,7 @@ def _matches(call: Call) -> None:
     if "calibrated" in call.named:
         _calibrated(call, targets, len(texts) < len(values))
         return
-    column = call.scores(Term("matches", targets, _embedding(call)))
-    call.replace(f"({column} >= {minimum!r}::FLOAT)")
+    call.holds(Term("matches", targets, _embedding(call)), minimum)
 
 
 def _calibrated(call: Call, targets: tuple[Target, ...], has_minimum: bool) -> None:
@@ -138,7 +137,7 @@ def _calibrated(call: Call, targets: tuple[Target, ...], has_minimum: bool) -> N
     if found.embedding.lower() not in call.binder.catalog.embeddings:
         raise call.error(f"No embedding '{found.embedding}'.", asked, _NO_EMBEDDING)
     call.binder.catalog.embedding(found.embedding)
-    call.replace(f"({call.scores(term)} >= {found.cut!r}::FLOAT)")
+    call.holds(term, found.cut)
 
 
 def _nearest(call: Call) -> None:
@@ -147,8 +146,7 @@ def _nearest(call: Call) -> None:
     k = call.number(last)
     if k < 1 or k != int(k):
         raise call.error(f"k is {k:g}, it must be a whole number from 1.", last)
-    term = Term("nearest", targets, _embedding(call), int(k))
-    call.replace(f"({call.scores(term)} > 0.5)")
+    call.holds(Term("nearest", targets, _embedding(call), int(k)), 0.5)
 
 
 def _is_number(value: Node) -> bool:

@@ -217,7 +217,7 @@ class Nearby:
             shares = np.empty(len(group))
             for number, target in enumerate(group):
                 started = time.perf_counter()
-                scores = matrix.scores(target[None])[0]
+                scores = matrix.scores(target[None], keep=False)[0]
                 exact = best(scores, k)
                 between = time.perf_counter()
                 keys = lance_index.nearest_keys(self._store, table, target, _MORE * k + 32, probes)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from slicedb.query.cuts import Condition
 from slicedb.query.parse import Node
 from slicedb.query.scope import Bound, Pool, Search, Term
 from slicedb.query.words import WINDOWED
@@ -53,8 +54,10 @@ class Plan:
     """Name and DuckDB type of each column of the result."""
     conditions: tuple[tuple[int, int], ...] = ()
     """Places of the parts of WHERE, joined by AND, that speak of no meaning."""
-    filtered_by_meaning: bool = False
-    """Whether WHERE has other parts than those."""
+    cuts: tuple[Condition, ...] = ()
+    """Parts of WHERE that scores alone decide."""
+    filtered_by_more: bool = False
+    """Whether WHERE has parts of neither kind."""
     approximate: bool = False
     """Whether the best k may come from an approximate index."""
 
@@ -117,7 +120,7 @@ class Plan:
     def top_k(self) -> TopK | None:
         """The best k that are enough, or None."""
         tree = self.bound.tree
-        if not self.prunes or self.filtered_by_meaning or tree["qualify"]:
+        if not self.prunes or self.filtered_by_more or tree["qualify"]:
             return None
         modifiers = {m["type"]: m for m in tree["modifiers"]}
         order, limit = modifiers.get("ORDER_MODIFIER"), modifiers.get("LIMIT_MODIFIER")
@@ -132,9 +135,20 @@ class Plan:
         sizes = [_integer(limit["limit"]), _integer(limit["offset"]) if limit["offset"] else 0]
         if None in sizes:
             return None
-        stars = [e["class"] for e in tree["select_list"]] == ["STAR"] and self.bound.narrows
-        alone = stars and len(order["orders"]) == 1 and not sizes[1]
+        alone = self._is_star and len(order["orders"]) == 1 and not sizes[1]
         return TopK(term, sum(size or 0 for size in sizes), alone)
+
+    @property
+    def _is_star(self) -> bool:
+        listed = [e["class"] for e in self.bound.tree["select_list"]]
+        return listed == ["STAR"] and self.bound.narrows
+
+    @cached_property
+    def is_decided(self) -> bool:
+        """Whether the parts of WHERE, each worked out by itself, are the whole answer."""
+        tree = self.bound.tree
+        whole = self.prunes and self._is_star and not self.filtered_by_more
+        return whole and not tree["modifiers"] and not tree["qualify"]
 
     @property
     def indexed(self) -> Term | None:
@@ -144,7 +158,7 @@ class Plan:
         nothing but the order chooses.
         """
         found = self.top_k
-        if not self.approximate or found is None or self.conditions:
+        if not self.approximate or found is None or self.conditions or self.cuts:
             return None
         return found.term if isinstance(found.term, Term) else None
 

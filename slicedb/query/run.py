@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,15 +17,14 @@ import pyarrow as pa
 
 from slicedb.errors import BindError, ParseError, QueryError, QueryTimeoutError, did_you_mean
 from slicedb.query.plan import Plan
-from slicedb.query.scope import ROW, Bound, Frame, Search, Term
+from slicedb.query.scope import ROW, Bound, Frame, Term
 from slicedb.query.scored import at_least_best, register
+from slicedb.query.scores import Scores
 from slicedb.query.write import Writer, Written
 
 if TYPE_CHECKING:
     from slicedb.query.engine import Engine
 
-_SELECTIVE = 0.2
-"""Share of rows below which the SQL part runs first and only its rows are scored."""
 _KINDS: dict[str, type[QueryError]] = {
     "Binder": BindError,
     "Catalog": BindError,
@@ -71,7 +69,6 @@ class Runner:
         self._engine = engine
         self._plan = plan
         self._clock = Clock(engine.timeout)
-        self._best: pa.Table | None = None
         self.steps: list[Step] = []
 
     def rows(self) -> pa.Table:
@@ -93,16 +90,19 @@ class Runner:
     def _run(self, select: str, *, narrow: bool, ordered: bool) -> pa.Table:
         plan, bound = self._plan, self._plan.bound
         narrow = narrow and bound.narrows
-        frame = Frame("hot", narrow, ordered and bound.top is not None)
+        # rows without an order of their own are put in stored order afterwards, which costs less
+        stored = narrow and select == "*" and not plan.is_ordered
+        frame = Frame("hot", narrow, ordered and bound.top is not None and not stored)
         self._load(frame)
         cursor = self._engine.cursor()
         try:
             for name, keys in plan.pool.frozen.items():
                 cursor.register(name, pa.table({"key": keys}))
             if plan.terms:
-                frame = self._score(frame, cursor)
-                if self._best is not None and narrow and select == "*":
-                    return self._best
+                scored = self._score(frame, cursor, select if narrow else "")
+                if isinstance(scored, pa.Table):
+                    return scored
+                frame = scored
             written = Writer(frame, self._engine.types_of).write(bound)
             started = time.perf_counter()
             head = f"SELECT {select} FROM (\n"
@@ -111,7 +111,7 @@ class Runner:
             ) as answer:
                 table = answer.to_arrow_table()
             self._note("run the SQL", table.num_rows, started)
-            return table
+            return in_stored_order(table) if stored else table
         finally:
             cursor.close()
 
@@ -126,54 +126,65 @@ class Runner:
         if loaded:
             self._note(f"load {loaded} columns", None, started)
 
-    def _score(self, frame: Frame, cursor: Any) -> Frame:
-        """Score the terms, register them on the cursor, and return the frame that uses them."""
-        plan, engine = self._plan, self._engine
-        samples = engine.tables.samples(plan.pool.catalog.samples)
-        total = engine.tables.rows(samples)
-        rows = self._candidates(frame, cursor, total)
-        started = time.perf_counter()
-        keys, visible = engine.tables.keys(samples), engine.tables.visible(samples)
-        check, catalog = self._clock.check, plan.pool.catalog
-        meanings = [term for term in plan.terms if isinstance(term, Term)]
-        searches = [term for term in plan.terms if isinstance(term, Search)]
-        places = partial(engine.tables.places, samples)
-        values: dict[Any, np.ndarray] = {
-            **engine.meaning.score(meanings, catalog, keys, rows, visible, check),
-            **engine.search.score(searches, catalog.samples, places, total, rows, check),
-        }
-        scored = total if rows is None else len(rows)
-        how = "score all samples" if rows is None else "score the candidates"
-        self._note(f"{how}, {len(plan.terms)} terms in one pass", scored, started)
-        rows = self._cut(values, rows, visible)
-        columns = {slot: values[term] for term, slot in plan.terms.items()}
-        if rows is not None and plan.top_k is not None and plan.top_k.alone:
-            self._best = self._answer(columns, rows, keys)
-        name = f"scores:{next(_numbers)}"
-        if rows is not None:
-            columns["~at"] = rows
-        cursor.register(name, register(columns))
-        return replace(frame, scores=name, pruned=None if rows is None else plan.bound.top)
+    def _score(self, frame: Frame, cursor: Any, select: str) -> Frame | pa.Table:
+        """Score the terms; return the answer, or a frame in which DuckDB gives it.
 
-    def _candidates(self, frame: Frame, cursor: Any, total: int) -> np.ndarray | None:
-        """Return the rows the SQL part leaves when they are few, else None."""
+        Args:
+            frame: how the SQL is written without scores.
+            cursor: where the scores are registered.
+            select: what a narrow run shows, `*` or a count; empty where it is not narrow.
+        """
+        plan = self._plan
+        scores = Scores(self._engine, plan, self._clock.check)
+        if plan.prunes:
+            self._choose(scores, frame, cursor)
+        started = time.perf_counter()
+        if new := scores.add(list(plan.terms)):
+            self._note(f"score {new} terms in one pass", scores.size, started)
+        if plan.top_k is not None:
+            best = self._best(scores)
+            if best is not None and plan.top_k.alone and select == "*":
+                return best
+        elif plan.is_decided and select:
+            return self._decided(scores, select == "*")
+        columns = {slot: scores.values[term] for term, slot in plan.terms.items()}
+        name = f"scores:{next(_numbers)}"
+        if scores.rows is not None:
+            columns["~at"] = scores.rows
+        cursor.register(name, register(columns))
+        pruned = None if scores.rows is None else plan.bound.top
+        return replace(frame, scores=name, pruned=pruned)
+
+    def _choose(self, scores: Scores, frame: Frame, cursor: Any) -> None:
+        """Leave out rows that are in no answer: by the SQL part, then by cuts of scores."""
+        plan, top = self._plan, self._plan.bound.top
+        assert top is not None
+        named = None if plan.indexed is None else self._indexed(plan.indexed, scores)
+        if named is not None:
+            scores.restrict(named)
+            return
+        if plan.conditions:
+            scores.restrict(self._candidates(frame, cursor))
+        elif not top.unfiltered:
+            scores.keep(scores.visible)
+        if plan.cuts:
+            started = time.perf_counter()
+            scores.decide(plan.cuts)
+            said = f"decide {len(plan.cuts)} {'cut' if len(plan.cuts) == 1 else 'cuts'} of scores"
+            self._note(said, scores.left, started)
+
+    def _candidates(self, frame: Frame, cursor: Any) -> np.ndarray:
+        """Return the rows the SQL part leaves."""
         plan, bound = self._plan, self._plan.bound
-        if plan.indexed is not None:
-            return self._indexed(plan.indexed)
-        if not plan.prunes or not plan.conditions:
-            return None
         writer = Writer(replace(frame, scored=False, ordered=False), self._engine.types_of)
         written = writer.candidates(bound, plan.conditions)
         started = time.perf_counter()
         with run_sql(cursor.sql, "", written, "", bound, self._clock.left, cursor) as answer:
             rows: np.ndarray = answer.to_arrow_table()["row"].to_numpy()
         self._note("find candidates by the SQL part", len(rows), started)
-        if len(rows) > _SELECTIVE * total and plan.top_k is None:
-            return None
-        ordered: np.ndarray = np.sort(rows)
-        return ordered
+        return rows
 
-    def _indexed(self, term: Term) -> np.ndarray | None:
+    def _indexed(self, term: Term, scores: Scores) -> np.ndarray | None:
         """Return the rows an approximate index names, None where it has too few of them."""
         plan, engine = self._plan, self._engine
         assert plan.top_k is not None and plan.bound.top is not None
@@ -185,44 +196,45 @@ class Runner:
         if found is None:
             return None
         rows = engine.tables.places(samples, found)
-        rows = np.sort(rows[rows >= 0])
+        rows = rows[rows >= 0]
         if not plan.bound.top.unfiltered:
-            rows = rows[engine.tables.visible(samples)[rows]]
+            rows = rows[scores.visible[rows]]
         self._note("ask the approximate index", len(rows), started)
         return rows if len(rows) >= plan.top_k.k else None
 
-    def _answer(
-        self, columns: dict[str, np.ndarray], rows: np.ndarray, keys: np.ndarray
-    ) -> pa.Table | None:
-        """Return the best k rows as the result, when there are k of them."""
+    def _decided(self, scores: Scores, whole: bool) -> pa.Table:
+        """Return the rows still in as the result, or their number."""
+        if not whole:
+            return pa.table({"n": [scores.left]})
+        at = scores.places()
+        rows = at if scores.rows is None else scores.rows[at]
+        columns = {slot: scores.values[term][at] for term, slot in self._plan.terms.items()}
+        return register({"key": scores.keys[rows], ROW: rows} | columns)
+
+    def _best(self, scores: Scores) -> pa.Table | None:
+        """Keep the best k and their ties; return the best k when there are so many."""
         top_k = self._plan.top_k
         assert top_k is not None
-        scores = columns[self._plan.terms[top_k.term]]
-        order = np.lexsort((rows, -scores))[: top_k.k]
-        if len(order) < top_k.k or np.isnan(scores).any():
-            return None
-        picked = {"key": keys[rows[order]], ROW: rows[order]}
+        started, k = time.perf_counter(), max(top_k.k, 1)
+        at = scores.places() if scores.mask is not None else None
+        column = scores.values[top_k.term]
+        kept = at_least_best(column if at is None else column[at], k)
+        if len(kept) < k:
+            return None  # samples without an embedding come last, and some are wanted
+        scores.take(kept if at is None else at[kept])
+        self._note(f"keep the best {top_k.k:,} and ties", len(kept), started)
+        assert scores.rows is not None
+        columns = {slot: scores.values[term] for term, slot in self._plan.terms.items()}
+        order = np.lexsort((scores.rows, -scores.values[top_k.term]))[: top_k.k]
+        rows = scores.rows[order]
+        picked = {"key": scores.keys[rows], ROW: rows}
         return register(picked | {slot: values[order] for slot, values in columns.items()})
 
-    def _cut(
-        self, values: dict[Any, np.ndarray], rows: np.ndarray | None, visible: np.ndarray
-    ) -> np.ndarray | None:
-        """Keep the best k and their ties when no more are needed; changes `values`."""
-        top_k, top = self._plan.top_k, self._plan.bound.top
-        if top_k is None or top is None:
-            return rows
-        started = time.perf_counter()
-        scores = values[top_k.term]
-        if rows is None and not top.unfiltered:
-            scores = np.where(visible, scores, np.nan)
-        kept = at_least_best(scores, max(top_k.k, 1))
-        if len(kept) < max(top_k.k, 1):
-            return rows  # samples without an embedding come last, and some are wanted
-        for term in values:
-            values[term] = values[term][kept]
-        self._note(f"keep the best {top_k.k:,} and ties", len(kept), started)
-        left: np.ndarray = kept if rows is None else rows[kept]
-        return left
+
+def in_stored_order(table: pa.Table) -> pa.Table:
+    """Return samples by their place in stored order."""
+    rows = table[ROW].to_numpy()
+    return table if (rows[1:] > rows[:-1]).all() else table.take(np.argsort(rows))
 
 
 @contextlib.contextmanager

@@ -296,6 +296,8 @@ class Bound:
     """Whether the outermost SELECT shows `*` of `top`, so that it can be run narrow."""
     meanings: dict[int, Term | Search] = field(default_factory=dict)
     """Place of each call of similarity, matches, nearest or search to its term."""
+    least: dict[int, float] = field(default_factory=dict)
+    """Place of each call that is true where its term is at least a number, to that number."""
     parts: list[Bound] = field(default_factory=list)
     """The live slices inside."""
 

@@ -47,16 +47,17 @@ def nearest(scores: np.ndarray, k: int, visible: np.ndarray) -> np.ndarray:
     return chosen
 
 
-def aligned(table: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """Return columns of a (t, n) table in the order of `places`, NaN where a place is -1."""
-    if len(places) == table.shape[1] and (
-        not len(places) or (places[0] == 0 and np.array_equal(places, np.arange(len(places))))
-    ):
-        return table
-    if not table.shape[1]:
-        return np.full((len(table), len(places)), np.nan, dtype=np.float32)
-    found = table[:, places].astype(np.float32)
-    found[:, places < 0] = np.nan
+def aligned(column: np.ndarray, places: np.ndarray | None) -> np.ndarray:
+    """Return a column in the order of `places`, NaN where a place is -1; None is as it is."""
+    return column if places is None else spread(column[places[places >= 0]], places >= 0)
+
+
+def spread(values: np.ndarray, where: np.ndarray) -> np.ndarray:
+    """Return float32 (n,): values at the places that are true, in their order, NaN elsewhere."""
+    if len(values) == len(where):
+        return values
+    found = np.full(len(where), np.nan, dtype=np.float32)
+    found[where] = values
     return found
 
 

@@ -12,7 +12,8 @@ import os
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,8 +27,13 @@ if TYPE_CHECKING:
 
 _SMALL = 4_000_000
 """Numbers in a matrix below which NumPy does the product and torch is not imported."""
-_CHUNK = 524_288
+_CHUNK = 1_048_576
 """Rows scored between two looks at the clock."""
+_GATHERED = 32_768
+"""Rows taken together at a time."""
+_CACHE = 256 * 2**20
+"""Bytes of scores kept a matrix."""
+_ONE_AT_A_TIME = threading.Lock()
 
 
 class Matrix:
@@ -41,35 +47,38 @@ class Matrix:
     def __init__(self, keys: np.ndarray, vectors: np.ndarray) -> None:
         self.keys = keys
         self.vectors = vectors
-        self._order: np.ndarray | None = None
+        self._sorted: np.ndarray | None = None
         self._wide: np.ndarray | None = None
-        self._places: tuple[np.ndarray, np.ndarray] | None = None
+        self._ordered: tuple[np.ndarray, np.ndarray | None] | None = None
+        self._columns: OrderedDict[bytes, np.ndarray] = OrderedDict()
+        self._lock = threading.Lock()
 
     @property
     def dim(self) -> int:
         """Width of a vector."""
         return int(self.vectors.shape[1])
 
-    def places(self, keys: np.ndarray) -> np.ndarray:
-        """Return int64 (m,): the row of each key, -1 where it has none. The last is cached."""
-        last = self._places
+    def order(self, keys: np.ndarray) -> np.ndarray | None:
+        """Return int64 (m,): the row of each sample's key, -1 where it has none; None: as here.
+
+        The last answer is kept, for as long as the keys are the same array.
+        """
+        last = self._ordered
         if last is not None and last[0] is keys:
             return last[1]
-        found = self._find(keys)
-        if len(keys) == len(self.keys):
-            self._places = (keys, found)
+        found = None if np.array_equal(keys, self.keys) else self.places(keys)
+        self._ordered = (keys, found)
         return found
 
-    def _find(self, keys: np.ndarray) -> np.ndarray:
+    def places(self, keys: np.ndarray) -> np.ndarray:
+        """Return int64 (m,): the row of each key, -1 where it has none."""
         if not len(self.keys):
             return np.full(len(keys), -1, dtype=np.int64)
-        if len(keys) == len(self.keys) and np.array_equal(keys, self.keys):
-            return np.arange(len(keys))
-        if self._order is None:
-            self._order = np.argsort(self.keys, kind="stable")
-        ordered = self.keys[self._order]
-        at = np.minimum(np.searchsorted(ordered, keys), len(ordered) - 1)
-        found: np.ndarray = np.where(ordered[at] == keys, self._order[at], -1)
+        if self._sorted is None:
+            self._sorted = np.argsort(self.keys, kind="stable")
+        rising = self.keys[self._sorted]
+        at = np.minimum(np.searchsorted(rising, keys), len(rising) - 1)
+        found: np.ndarray = np.where(rising[at] == keys, self._sorted[at], -1)
         return found
 
     def scores(
@@ -77,41 +86,86 @@ class Matrix:
         targets: np.ndarray,
         rows: np.ndarray | None = None,
         check: Callable[[], None] = lambda: None,
-    ) -> np.ndarray:
-        """Return the cosine of each row with each target.
+        keep: bool = True,
+    ) -> list[np.ndarray]:
+        """Return the cosine of each row with each target: one pass for all that are not cached.
 
         Args:
             targets: float32 (t, d), unit length.
             rows: int64 (m,) places of rows; None scores all.
             check: called between chunks; raises to stop.
+            keep: whether scores of all rows are cached for the next call.
 
         Returns:
-            float32 (t, m), NaN where a vector is missing.
+            float32 (m,) a target, not to be written to; NaN where a vector is missing.
         """
+        halves = np.ascontiguousarray(targets, dtype=np.float16)
+        names = [half.tobytes() for half in halves]
+        with self._lock:
+            known = {name: self._columns[name] for name in names if name in self._columns}
+            for name in known:
+                self._columns.move_to_end(name)
+        found = {name: v if rows is None else v[rows] for name, v in known.items()}
+        new = [number for number, name in enumerate(names) if name not in known]
+        if new:
+            for number, column in zip(new, self._product(halves[new], rows, check)):
+                column.flags.writeable = False
+                found[names[number]] = column
+                if rows is None and keep:
+                    self._remember(names[number], column)
+        return [found[name] for name in names]
+
+    def _remember(self, name: bytes, column: np.ndarray) -> None:
+        with self._lock:
+            self._columns[name] = column
+            while len(self._columns) * column.nbytes > _CACHE and len(self._columns) > 1:
+                self._columns.popitem(last=False)
+
+    def _product(
+        self, halves: np.ndarray, rows: np.ndarray | None, check: Callable[[], None]
+    ) -> np.ndarray:
+        """Return float32 (t, m) of targets in float16 (t, d)."""
         if self.vectors.size <= _SMALL:
-            return self._small(targets, rows)
+            return self._small(halves, rows)
         import torch
 
-        queries = torch.from_numpy(np.ascontiguousarray(targets, dtype=np.float32)).half()
-        n = len(self.vectors) if rows is None else len(rows)
-        out = torch.empty((len(targets), n), dtype=torch.float16)
-        for start in range(0, n, _CHUNK):
-            check()
-            part = slice(start, min(start + _CHUNK, n))
-            block = self.vectors[part] if rows is None else self.vectors[rows[part]]
-            half = torch.from_numpy(block)  # (m, d)
-            for number, query in enumerate(queries):
-                torch.mv(half, query, out=out[number, part])  # (m, d) @ (d,) -> (m,)
+        whole, queries = torch.from_numpy(self.vectors), torch.from_numpy(halves)
+        n, size = (len(whole), _CHUNK) if rows is None else (len(rows), _GATHERED)
+        out = torch.empty((len(halves), n), dtype=torch.float16)
+        taken = torch.empty((0 if rows is None else min(n, size), self.dim), dtype=torch.float16)
+        with _one_order_of_summing():
+            for start in range(0, n, size):
+                check()
+                part = slice(start, min(start + size, n))
+                block = whole[part]
+                if rows is not None:
+                    block = taken[: part.stop - start]
+                    torch.index_select(whole, 0, torch.from_numpy(rows[part]), out=block)
+                torch.mm(queries, block.T, out=out[:, part])  # (t, d) @ (d, m) -> (t, m)
         scores: np.ndarray = out.float().numpy()
         return scores
 
-    def _small(self, targets: np.ndarray, rows: np.ndarray | None) -> np.ndarray:
+    def _small(self, halves: np.ndarray, rows: np.ndarray | None) -> np.ndarray:
         if self._wide is None:
             self._wide = np.asarray(self.vectors, dtype=np.float32)
-        rounded = np.asarray(targets).astype(np.float16).astype(np.float32)
-        found = np.stack([self._wide @ target for target in rounded])  # (t, n)
+        # one target at a time, since BLAS sums otherwise where there are several
+        found = np.stack([self._wide @ half for half in halves.astype(np.float32)])  # (t, n)
         found = found.astype(np.float16).astype(np.float32)
         return found if rows is None else found[:, rows]
+
+
+@contextlib.contextmanager
+def _one_order_of_summing() -> Iterator[None]:
+    """Let torch multiply without oneDNN, which sums in another order for another number of rows."""
+    import torch
+
+    with _ONE_AT_A_TIME:
+        before = torch.backends.mkldnn.enabled
+        torch.backends.mkldnn.enabled = False
+        try:
+            yield
+        finally:
+            torch.backends.mkldnn.enabled = before
 
 
 class Vectors:

@@ -128,8 +128,17 @@ def test_algebra_is_that_of_sets(engine: Engine, left: str, right: str) -> None:
 
 def test_explain_names_tables_terms_and_steps(engine: Engine) -> None:
     shown = str(engine.query("label = 'red' AND m1.loss > 0 AND matches('red')").explain())
-    for word in ("samples @", "label", "m1.loss", "matches('red')", "run the SQL", "rows", "ms"):
+    for word in (
+        "samples @",
+        "label",
+        "m1.loss",
+        "matches('red')",
+        "1 cut of scores",
+        "rows",
+        "ms",
+    ):
         assert word in shown
+    assert "run the SQL" in engine.query("label = 'red'").explain()
     assert "steps" not in engine.query("label = 'red'").explain(run=False)
 
 
