@@ -267,7 +267,7 @@ def test_unchanged_files_are_not_read(
     root = fill(tmp_path / "in", {"1.jpg": jpeg(1), "2.jpg": jpeg(2)})
     ingest(store, root)
 
-    def refuse(path: str) -> bytes:
+    def refuse(path: str, size: int) -> bytes:
         raise AssertionError(path)
 
     monkeypatch.setattr("slicedb.ingest.verify._read", refuse)
@@ -391,7 +391,8 @@ def test_interrupted_ingest_goes_on_where_it_stopped(
     monkeypatch.setattr(Store, "upsert", upsert)
     read: list[str] = []
     monkeypatch.setattr(
-        "slicedb.ingest.verify._read", lambda path: read.append(path) or Path(path).read_bytes()
+        "slicedb.ingest.verify._read",
+        lambda path, size: read.append(path) or Path(path).read_bytes(),
     )
     report = ingest(Store.open(store.path), root)
     assert counts(report) == (25, 0, 20, 0) and len(read) == 25
@@ -437,6 +438,7 @@ def test_ctrl_c_keeps_what_was_verified(
         ingest(store, root)
     monkeypatch.undo()
     assert store.count("samples") == store.count("images") == 10
+    assert not store._dirty  # and the disk was asked to keep it
     assert ingest(store, root).total == 60
     assert store.count("samples") == 60
 

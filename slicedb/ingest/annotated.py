@@ -213,15 +213,29 @@ def names_in(folder: Path, *endings: str) -> list[str]:
 
 def folders_below(path: Path, depth: int = 3) -> Iterator[Path]:
     """Yield a folder and those below it, to a depth, sorted; hidden ones left out."""
-    yield path
-    if depth:
-        try:
-            with os.scandir(path) as entries:
-                inner = sorted(e.path for e in entries if e.is_dir() and e.name[0] != ".")
-        except OSError:
-            return
-        for name in inner:
-            yield from folders_below(Path(name), depth - 1)
+    return (folder for folder, _ in names_below(path, (), depth))
+
+
+def names_below(
+    path: Path, endings: tuple[str, ...], depth: int = 3
+) -> Iterator[tuple[Path, list[str]]]:
+    """Yield a folder and those below it, each with the names in it that end so, all sorted.
+
+    Each folder is listed once, for a large one takes a while.
+    """
+    names, inner = [], []
+    try:
+        with os.scandir(path) as entries:
+            for entry in entries:
+                if depth and entry.is_dir() and entry.name[0] != ".":
+                    inner.append(entry.path)
+                if entry.name.lower().endswith(endings):
+                    names.append(entry.name)
+    except OSError:
+        pass
+    yield path, sorted(names)
+    for name in sorted(inner):
+        yield from names_below(Path(name), endings, depth - 1)
 
 
 def split_in(parts: Iterable[str]) -> str | None:

@@ -22,7 +22,7 @@ import pyarrow as pa
 
 from slicedb.errors import SourceError
 from slicedb.ingest import columns as cols
-from slicedb.ingest.annotated import Annotated, box, folders_below, names_in, split_in
+from slicedb.ingest.annotated import Annotated, box, names_below, split_in
 from slicedb.ingest.folder import SPLITS
 from slicedb.ingest.source import Options, Source
 
@@ -48,8 +48,7 @@ def reads(path: Path) -> bool:
 
 def _files(path: Path) -> Iterator[Path]:
     """Yield the COCO files of a folder: those of known names, and others that look like it."""
-    for folder in folders_below(path, 2):
-        names = names_in(folder, ".json")
+    for folder, names in names_below(path, (".json",), 2):
         for name in names:
             if _known_name(name) or (len(names) <= _MANY and _looks_like(folder / name)):
                 yield folder / name

@@ -16,7 +16,7 @@ from slicedb.errors import IngestError
 from slicedb.ingest.known import Known, collision
 from slicedb.ingest.piece import Piece
 from slicedb.ingest.source import Source
-from slicedb.ingest.verify import Verified
+from slicedb.ingest.verify import Verified, some_of
 from slicedb.schema import SAMPLES_SCHEMA, keys_of
 
 
@@ -28,8 +28,8 @@ class Judged:
     known: Known
     piece: Piece
     found: Verified
-    at: dict[int, int]
-    """Row of the piece -> row of `found`."""
+    at: np.ndarray
+    """int64: row of the piece -> row of `found`; what was not read has none."""
     added: list[int]
     replaced: list[int]
     """Known samples whose bytes are others than last time."""
@@ -48,22 +48,15 @@ class Judged:
         """Number of known samples with other bytes or other metadata."""
         return len({*self.replaced, *self.retold})
 
-    @property
-    def writes(self) -> bool:
-        """Whether anything has to be written."""
-        return bool(self.added or self.replaced or self.retold or self.moved or self.restored)
-
     def images(self) -> pa.Table | None:
         """Return the rows to write to `images`, or None."""
-        rows = [
-            i
-            for i in (*self.added, *self.replaced, *self.restored)
-            if self.found.data[self.at[i]] is not None
-        ]
-        if not rows:
-            return None
-        data = [self.found.data[self.at[i]] for i in rows]
-        return pa.table({**self._keyed(rows), "image": pa.array(data, pa.large_binary())})
+        rows = [*self.added, *self.replaced, *self.restored]
+        data = pa.array(some_of(self.found.data, self.at[rows]), pa.large_binary())
+        if data.null_count:
+            readable = data.is_valid()
+            rows = [i for i, is_there in zip(rows, readable.to_pylist()) if is_there]
+            data = data.filter(readable)
+        return pa.table({**self._keyed(rows), "image": data}) if rows else None
 
     def samples(self) -> Iterator[tuple[pa.Table, bool]]:
         """Yield the tables to write to `samples`, each with whether its rows are new."""
@@ -109,7 +102,7 @@ class Judged:
 
     def _measured(self, rows: list[int]) -> dict[str, pa.Array]:
         now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
-        columns = self.found.columns([self.at[i] for i in rows])
+        columns = self.found.columns(self.at[rows])
         kind = SAMPLES_SCHEMA.field("ingested_at").type
         return {**columns, "ingested_at": pa.array([now] * len(rows), kind)}
 
@@ -142,7 +135,7 @@ def judge(
         IngestError: two ids have one key, or an id belongs to another source's image.
     """
     found = piece.verified()
-    at = {int(i): n for n, i in enumerate(np.flatnonzero(piece.read))}
+    at = np.cumsum(piece.read) - 1
     dropped = _name_by_content(piece, found, at, known, new_keys) if by_content else set()
     result = Judged(source, known, piece, found, at, [], [], [], [], [], set(), len(dropped))
     result.added += [i for i in np.flatnonzero(piece.rows < 0).tolist() if i not in dropped]
@@ -202,14 +195,14 @@ def _count_keys(piece: Piece, rows: list[int], new_keys: set[int]) -> None:
 
 
 def _name_by_content(
-    piece: Piece, found: Verified, at: dict[int, int], known: Known, new_keys: set[int]
+    piece: Piece, found: Verified, at: np.ndarray, known: Known, new_keys: set[int]
 ) -> set[int]:
     """Name the rows by the sha256 of their bytes; return those that are duplicates.
 
     An image that cannot be read keeps its path for an id.
     """
-    for i, n in at.items():
-        piece.ids[i] = found.sha256[n] or piece.ids[i]
+    for i, digest in zip(np.flatnonzero(piece.read).tolist(), found.sha256):
+        piece.ids[i] = digest or piece.ids[i]
     unread = np.flatnonzero(~piece.read)
     for i, name in zip(unread.tolist(), known.ids(piece.rows[unread]) if len(unread) else []):
         piece.ids[i] = name
@@ -220,7 +213,7 @@ def _name_by_content(
     for i, (row, key) in enumerate(zip(piece.rows.tolist(), piece.keys.tolist())):
         if key in here or key in new_keys or (row >= 0 and known.seen[row]):
             dropped.add(i)
-        elif row >= 0 and i in at:
+        elif row >= 0 and piece.read[i]:
             found.same[at[i]] = found.status[at[i]] != "unreadable"
         here.add(key)
     return dropped

@@ -31,6 +31,8 @@ class Piece:
     """int64: the join key of each id."""
     rows: np.ndarray
     """int64: the row of each in `Known`, -1 for new ones."""
+    sizes: np.ndarray
+    """int64: encoded bytes of each, -1 where there is no file."""
     stamps: np.ndarray
     """int64: fingerprints of the files."""
     row_stamps: np.ndarray
@@ -52,18 +54,18 @@ class Piece:
             expected[old] = known.content[self.rows[old]]
         for start in range(0, len(at), chunk):
             some = at[start : start + chunk].tolist()
-            images = [self._image(i) for i in some]
+            images = self._images(some)
             names = [self.uris[i] or self.ids[i] for i in some]
-            self.tasks.append(
-                pool.submit(verify, images, names, expected[some].tolist(), max_pixels)
-            )
+            sizes, before = self.sizes[some].tolist(), expected[some].tolist()
+            self.tasks.append(pool.submit(verify, images, names, sizes, before, max_pixels))
 
-    def _image(self, i: int) -> bytes | str | None:
-        if "image" in self.batch.schema.names:
-            data = self.batch["image"][i].as_py()
-            if data is not None:
-                return bytes(data)
-        return self.uris[i]
+    def _images(self, some: list[int]) -> Sequence[bytes | str | None]:
+        """Return the encoded bytes of rows, or else where their files are."""
+        uris = [self.uris[i] for i in some]
+        if "image" not in self.batch.schema.names:
+            return uris
+        inside = self.batch["image"].take(pa.array(some, pa.int64())).to_pylist()
+        return [uri if data is None else data for data, uri in zip(inside, uris)]
 
     def verified(self) -> Verified:
         """Return what the threads found, in the order of the rows that were read."""
@@ -101,6 +103,7 @@ def _recognise(
             uris[cut],
             keys[cut],
             rows[cut],
+            sizes[cut],
             stamps[cut],
             row_stamps[cut],
             ~same[cut],

@@ -23,6 +23,7 @@ from slicedb.ingest.known import Known
 from slicedb.ingest.piece import Piece, pieces
 from slicedb.ingest.report import IngestReport
 from slicedb.ingest.source import Source
+from slicedb.ingest.verify import some_of
 from slicedb.schema import IMAGES, IMAGES_SCHEMA, OK, SAMPLES
 from slicedb.store import Store
 
@@ -53,7 +54,6 @@ class _Tally:
     changed: int = 0
     unchanged: int = 0
     duplicates: int = 0
-    written: bool = False
     reasons: Counter[str] = field(default_factory=Counter)
 
     def count(self, judged: Judged, known: Known) -> None:
@@ -63,14 +63,13 @@ class _Tally:
         self.duplicates += judged.duplicates
         total = len(judged.piece) - judged.duplicates
         self.unchanged += total - len(judged.added) - judged.changed
-        self.written |= judged.writes
-        fresh = {*judged.added, *judged.replaced}
-        found = (judged.found.status[judged.at[i]] for i in fresh)
-        self.reasons.update(status for status in found if status != OK)
+        fresh = [*judged.added, *judged.replaced]
+        found = Counter(some_of(judged.found.status, judged.at[fresh]))
+        del found[OK]
+        self.reasons.update(found)
         rows = judged.piece.rows
-        kept = np.flatnonzero(rows >= 0)
-        if fresh:
-            kept = kept[~np.isin(kept, list(fresh))]
+        kept = rows >= 0
+        kept[fresh] = False
         self.reasons.update(known.broken(rows[kept]))
 
 
@@ -110,7 +109,7 @@ def run(store: Store, source: Source, settings: Settings) -> IngestReport:
             pool.shutdown(cancel_futures=True)
             raise
     missing, deleted = _missing(store, source, known, settings)
-    if tally.written or deleted:
+    if deleted:
         store.sync()
     report = IngestReport(
         source=source.where,
@@ -166,6 +165,7 @@ def _write(store: Store, judged: Judged, reference: bool) -> None:
         store.upsert(IMAGES, images)
     for table, is_new in judged.samples():
         store.upsert(SAMPLES, table, insert=is_new)
+    store.sync()  # here, so that the disk works while the next piece is verified
 
 
 def _missing(store: Store, source: Source, known: Known, settings: Settings) -> tuple[int, int]:

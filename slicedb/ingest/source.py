@@ -12,7 +12,7 @@ IdBy: TypeAlias = Literal["path", "sha256"]
 """What a sample's id is made of: where the image lies, or what its bytes are."""
 
 
-ROWS = 8192
+ROWS = 1 << 14
 """Rows that are verified and written at once, at most."""
 
 BYTES = 64 << 20

@@ -21,8 +21,8 @@ from slicedb.errors import SourceError
 from slicedb.ingest.annotated import (
     Annotated,
     box,
-    folders_below,
     images_in,
+    names_below,
     names_in,
     scalar,
     split_in,
@@ -50,8 +50,7 @@ def reads(path: Path) -> bool:
 
 def _first_files(path: Path) -> Iterator[Path]:
     """Yield one XML file of each folder that may hold annotations."""
-    for folder in folders_below(path):
-        names = names_in(folder, ".xml")
+    for folder, names in names_below(path, (".xml",)):
         if names and _image_folder(folder) is not None:
             yield folder / names[0]
 

@@ -113,6 +113,8 @@ def _inspect_jpeg(data: bytes, max_pixels: int) -> ImageInfo | None:
             raise MediaError("truncated", str(error)) from error
         return None
     orientation, taken = exif_of(data)
+    if orientation == 1:
+        return ImageInfo(width, height, "jpeg", gray, taken)
     if orientation >= 5:
         width, height = height, width
     return ImageInfo(width, height, "jpeg", turn(gray, orientation), taken)
