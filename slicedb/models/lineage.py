@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import pyarrow.compute as pc
+
 from slicedb.schema import RUNS
 
 
@@ -54,8 +56,10 @@ def judgements(store: Runs, model: str, fingerprint: str) -> list[Judgement]:
     if not store.has(RUNS):
         return []
     found = []
-    for row in store.table(RUNS).to_pylist():
-        seen = json.loads(row["fingerprints"] or "{}")
+    rows = store.table(RUNS)
+    named = pc.match_substring(rows["fingerprints"], json.dumps(model))  # parsed below
+    for row in rows.filter(named).to_pylist():
+        seen = json.loads(row["fingerprints"])
         if model in seen:
             found.append(_judgement(row, model, seen[model] in ("", fingerprint)))
     return sorted(found, key=lambda j: (j.ran_at, j.run), reverse=True)

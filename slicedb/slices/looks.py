@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow.compute as pc
 
 from slicedb import schema
 from slicedb.slices.slice import Slice
@@ -63,13 +64,14 @@ def of(store: Store, s: Slice) -> Looks | None:
     """Return the looks at a slice since it was defined as it is, None without a holdout."""
     if s.holdout is None:
         return None
-    return _counts(store).get((s.name, signature(s)), Looks())
+    mark = signature(s)
+    return _counts(store, {s.name: mark}).get((s.name, mark), Looks())
 
 
-def _counts(store: Store) -> dict[tuple[str, str], Looks]:
-    """Return the looks by name and signature."""
+def _counts(store: Store, looked: Mapping[str, str]) -> dict[tuple[str, str], Looks]:
+    """Return the looks at some slices, by name and signature."""
     found: dict[tuple[str, str], Looks] = {}
-    for summary, prints in _runs(store):
+    for summary, prints in _runs(store, looked.values()):
         for name, mark in summary.get("looks", {}).items():
             looks = found.setdefault((name, mark), Looks())
             looks.times += 1
@@ -79,17 +81,18 @@ def _counts(store: Store) -> dict[tuple[str, str], Looks]:
     return found
 
 
-def _runs(store: Store) -> list[tuple[dict[str, Any], dict[str, str]]]:
-    """Return summary and fingerprints of the runs that judged, oldest first."""
-    if not store.has(schema.RUNS):
-        return []
-    columns = ["kind", "summary", "fingerprints", "ran_at"]
+def _runs(store: Store, marks: Collection[str]) -> Iterator[tuple[dict[str, Any], dict[str, str]]]:
+    """Yield summary and fingerprints of the runs that looked at slices of some signatures.
+
+    Only those are parsed: a run keeps figures, too, and there may be thousands.
+    """
+    if not store.has(schema.RUNS) or not marks:
+        return
+    columns = ["summary", "fingerprints"]
     rows = store.table(schema.RUNS, columns, where="kind IN ('test', 'evaluate')")
-    return [
-        (json.loads(row["summary"] or "{}"), json.loads(row["fingerprints"] or "{}"))
-        for row in rows.sort_by("ran_at").to_pylist()
-        if '"looks"' in (row["summary"] or "")
-    ]
+    some = pc.match_substring_regex(rows["summary"], "|".join(f'"{mark}"' for mark in marks))
+    for row in rows.filter(some).to_pylist():
+        yield json.loads(row["summary"]), json.loads(row["fingerprints"] or "{}")
 
 
 def warnings(
@@ -105,7 +108,7 @@ def warnings(
     """
     if not limit or not looked:
         return ()
-    found = _counts(store)
+    found = _counts(store, looked)
     lines = []
     for name, mark in looked.items():
         looks = found.get((name, mark), Looks())

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from slicedb import schema
 from slicedb.evaluate import rows as text
@@ -23,6 +24,10 @@ Status = Literal["new", "steady", "flaky by chance", "changed"]
 
 LAST = 20
 """Runs a trend looks back on."""
+
+_READ = ("id", "run", "slice", "check", "model", "baseline", "verdict", "value", "low", "high",
+         "n", "ran_at")  # fmt: skip
+"""Columns of `tests` that trends read; not the messages."""
 
 _BARS = "▁▂▃▄▅▆▇█"
 _LETTERS = {"PASS": "P", "FAIL": "F", "INCONCLUSIVE": "?"}
@@ -178,7 +183,7 @@ class Runs:
             return schema.RUNS_SCHEMA.empty_table()
         rows = self._store.table(schema.RUNS)
         if kind is not None:
-            rows = rows.filter(pa.compute.equal(rows["kind"], kind))
+            rows = rows.filter(pc.equal(rows["kind"], kind))
         return rows.sort_by([("ran_at", "descending"), ("id", "descending")])
 
     def trends(
@@ -198,27 +203,37 @@ class Runs:
         if not self._store.has(schema.TESTS):
             return Trends(())
         named = [slices] if isinstance(slices, str) else slices
-        rows = sorted(self._store.table(schema.TESTS).to_pylist(), key=_when)
-        rows = [r for r in rows if model is None or r["model"] == model]
-        runs = set(list_distinct(r["run"] for r in rows)[-last:])
-        baselines = self._baselines()
+        runs = self._last(model, last)
+        rows = self._store.table(schema.TESTS, _READ, where=_among("run", runs)).to_pylist()
+        baselines = self._baselines(runs)
         tests: dict[tuple[str, str], list[Point]] = {}
-        for r in rows:
-            if r["run"] not in runs or (named is not None and r["slice"] not in named):
+        for r in sorted(rows, key=_when):
+            if named is not None and r["slice"] not in named:
                 continue
             check = _alike(r["check"], r["baseline"], baselines.get(r["run"]))
             tests.setdefault((r["slice"], check), []).append(_point(r))
         return Trends(tuple(Trend(s, check, tuple(p)) for (s, check), p in tests.items()))
 
-    def _baselines(self) -> dict[str, str | None]:
+    def _last(self, model: str | None, most: int) -> Sequence[str]:
+        """Return the ids of the last runs, the oldest first; of one model if it is named."""
+        seen = self._store.table(schema.TESTS, ["run", "ran_at", "model"])
+        if model is not None:
+            seen = seen.filter(pc.equal(seen["model"], model))
+        each = seen.group_by("run").aggregate([("ran_at", "min")])
+        ordered = each.sort_by([("ran_at_min", "ascending"), ("run", "ascending")])
+        found: Sequence[str] = ordered["run"].to_pylist()[-most:]
+        return found
+
+    def _baselines(self, runs: Sequence[str]) -> dict[str, str | None]:
         """Return the baseline that each run was given."""
-        rows = self._store.table(schema.RUNS, ["id", "summary"]).to_pylist()
-        return {r["id"]: json.loads(r["summary"] or "{}").get("baseline") for r in rows}
+        rows = self._store.table(schema.RUNS, ["id", "summary"], where=_among("id", runs))
+        return {r["id"]: json.loads(r["summary"] or "{}").get("baseline") for r in rows.to_pylist()}
 
 
-def list_distinct(values: Any) -> list[Any]:
-    """Return the values without repeats, in order."""
-    return list(dict.fromkeys(values))
+def _among(column: str, ids: Sequence[str]) -> str:
+    """Return the filter of the rows of some runs."""
+    quoted = ", ".join("'" + i.replace("'", "''") + "'" for i in ids)
+    return f"{column} IN ({quoted})" if ids else "false"
 
 
 def _when(row: dict[str, Any]) -> tuple[datetime, str, int]:

@@ -7,20 +7,21 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Literal
 from uuid import uuid4
 
 import numpy as np
 
-from slicedb import evaluate, schema, stats
+from slicedb import evaluate
 from slicedb import metrics as m
-from slicedb.errors import CheckError, did_you_mean
 from slicedb.evaluate.judged import Judged, Keys
 from slicedb.slices import Check, Slice, parse_check
 from slicedb.slices.expect import BASELINE
-from slicedb.slices.looks import LIMIT, guarded, warnings
+from slicedb.slices.looks import LIMIT, warnings
 from slicedb.store import Store
-from slicedb.suite import absolute, behaviour, page, paired, verdicts
+from slicedb.suite import absolute, behaviour, counts, page, paired, verdicts
+from slicedb.suite.expand import trials_of
+from slicedb.suite.facts import facts_of
 from slicedb.suite.record import record
 from slicedb.suite.records import Report
 from slicedb.suite.settings import check_settings
@@ -82,30 +83,19 @@ def run(
     started, began = time.perf_counter(), datetime.now(UTC)
     checked = [(s, [parse_check(text) for text in s.expect]) for s in slices]
     keys = [s.holdout_keys() for s, _ in checked]
+    every = np.unique(np.concatenate(keys)) if keys else np.empty(0, np.int64)
     models = _models(model, baseline, (c for _, checks in checked for c in checks))
     if predict is not None:
-        union = np.unique(np.concatenate(keys)) if keys else np.empty(0, np.int64)
         for name in models:
-            predict(name, union)
+            predict(name, every)
     if behave is not None:
         behaviour.fill(behave, model, [checks for _, checks in checked], keys)
     judged = {name: evaluate.load(store, name) for name in models}
     rows = [evaluate.universe(store).rows(k) for k in keys]
-    trials = [
-        replace(trial, slice=i, expectation=str(check), column=s.group or group or "")
-        for i, (s, checks) in enumerate(checked)
-        for check in checks
-        for trial in _expand(_with_baseline(check, baseline), judged[model], rows[i])
-    ]
-    sizes = [len(k) for k in keys]
-    _judge_sizes(store, [t for t in trials if t.check.metric in ("count", "share")], checked)
-    groups = [_groups(store, s.group or group) for s, _ in checked]
-    _judge_values(trials, judged, model, rows, sizes, groups, confidence)
-    changed = [t for t in trials if t.check.change is not None]
-    behaviour.judge(store, changed, keys, model, confidence)
+    trials = trials_of(checked, judged[model], rows, baseline, group)
+    _judge(store, trials, checked, keys, rows, judged, model, confidence)
     verdicts.correct(trials, checked, correction, minimum, detect, 1 - confidence)
     results = verdicts.decide(store, trials, checked, judged, model, confidence, minimum)
-    every = np.unique(np.concatenate(keys)) if keys else np.empty(0, np.int64)
     report = Report(
         tuple(results),
         model,
@@ -113,27 +103,17 @@ def run(
         confidence,
         correction,
         strict,
-        f"{began:%Y%m%dT%H%M%S}-{uuid4().hex[:6]}",
-        began.isoformat(timespec="seconds"),
-        0.0,
-        lambda: page.facts(store, results, judged, model, every),
-        _facts(store, checked, models, judged, rows),
+        run=f"{began:%Y%m%dT%H%M%S}-{uuid4().hex[:6]}",
+        ran_at=began.isoformat(timespec="seconds"),
+        more=lambda: page.facts(store, results, judged, model, every),
+        facts=facts_of(store, checked, models, judged, rows),
     )
     report = replace(report, seconds=time.perf_counter() - started)
     if not write:
         return report
     record(store, report)
-    sizes_of = {s.name: n for (s, _), n in zip(checked, sizes)}
-    return replace(report, warnings=warnings(store, report.facts["looks"], sizes_of, looks))
-
-
-def _groups(store: Store, column: str | None) -> Keys | None:
-    return None if column is None else evaluate.groups_of(store, column)
-
-
-def _with_baseline(check: Check, baseline: str | None) -> Check:
-    """Return the check with the model that "baseline" stands for, if one was named."""
-    return replace(check, baseline=baseline) if check.baseline == BASELINE and baseline else check
+    sizes = {s.name: len(k) for (s, _), k in zip(checked, keys)}
+    return replace(report, warnings=warnings(store, report.facts["looks"], sizes, looks))
 
 
 def _models(model: str, baseline: str | None, checks: Iterable[Check]) -> list[str]:
@@ -142,67 +122,22 @@ def _models(model: str, baseline: str | None, checks: Iterable[Check]) -> list[s
     return list(dict.fromkeys(every))
 
 
-def _expand(check: Check, judged: Judged, rows: Keys) -> list[Trial]:
-    """Return the trials of a check, for `per class` one a class that the slice has.
-
-    Raises:
-        CheckError: there is no such class.
-    """
-    classes = judged.outcomes.classes
-    if check.per_class:
-        return _per_class(check, judged, rows)
-    if check.of is not None and check.metric != "share" and check.of not in classes:
-        hint = did_you_mean(check.of, classes, "classes")
-        raise CheckError(f"In '{check}': {judged.model} has no class '{check.of}'.", hint)
-    return [Trial(0, check, baseline=check.baseline)]
-
-
-def _per_class(check: Check, judged: Judged, rows: Keys) -> list[Trial]:
-    """Return a trial a class that samples of the slice have; one alone where they have none.
-
-    Of the other classes nothing can be said here, and a slice of one class would be full of them.
-    """
-    outcomes = judged.outcomes
-    there = outcomes.present_in(judged.members([rows]).positions[0])
-    metric = m.suit(m.find(check.metric), outcomes.task)
-    if m.missing(metric, outcomes) or not there:
-        reason = m.missing(metric, outcomes) or m.empty(outcomes.task)
-        return [Trial(0, check, baseline=check.baseline, reason=reason)]
-    each = [replace(check, per_class=False, of=outcomes.classes[code]) for code in there]
-    trials = [Trial(0, one, baseline=one.baseline) for one in each]
-    if absent := len(outcomes.classes) - len(there):
-        total = len(outcomes.classes)
-        trials[0].note = f"not judged: {absent:,} of {total:,} classes, which no sample has"
-    return trials
-
-
-def _judge_sizes(
-    store: Store, trials: Sequence[Trial], checked: Sequence[tuple[Slice, list[Check]]]
+def _judge(
+    store: Store,
+    trials: Sequence[Trial],
+    checked: Sequence[tuple[Slice, list[Check]]],
+    keys: Sequence[Keys],
+    rows: Sequence[Keys],
+    judged: dict[str, Judged],
+    model: str,
+    confidence: float,
 ) -> None:
-    """Judge counts and shares of splits, which are what they are."""
-    splits: dict[str, Keys] = {}
-    for trial in trials:
-        members = np.unique(checked[trial.slice][0].keys())
-        trial.counted, trial.n, trial.value = False, len(members), float(len(members))
-        if trial.check.metric == "share":
-            assert trial.check.of is not None
-            split = _split(store, trial.check.of, splits)
-            inside = int(np.isin(members, split, assume_unique=True).sum())
-            trial.n, trial.value = inside, inside / len(split)
-        trial.low = trial.high = trial.value
-
-
-def _split(store: Store, name: str, known: dict[str, Keys]) -> Keys:
-    if name not in known:
-        table = store.table(schema.SAMPLES, ["key", "split"])
-        names = np.array(table["split"].to_pylist(), dtype=object)
-        known[name] = table["key"].to_numpy()[names == name]
-        if not len(known[name]):
-            there = sorted({n for n in names if n})
-            raise CheckError(
-                f"No sample is in split '{name}'.", did_you_mean(name, there, "splits")
-            )
-    return known[name]
+    """Fill in the trials: sizes of slices, values of metrics, behaviour."""
+    counts.judge(store, [t for t in trials if t.check.metric in ("count", "share")], checked)
+    groups = {c: evaluate.groups_of(store, c) if c else None for c in {t.column for t in trials}}
+    _judge_values(trials, judged, model, rows, [len(k) for k in keys], groups, confidence)
+    changed = [t for t in trials if t.check.change is not None]
+    behaviour.judge(store, changed, keys, model, confidence)
 
 
 def _judge_values(
@@ -211,7 +146,7 @@ def _judge_values(
     model: str,
     rows: Sequence[Keys],
     sizes: Sequence[int],
-    groups: Sequence[Keys | None],
+    groups: dict[str, Keys | None],
     confidence: float,
 ) -> None:
     """Judge the trials that share a metric, a class and a baseline together."""
@@ -223,7 +158,7 @@ def _judge_values(
     for (name, of, against), group in alike.items():
         metric = m.suit(m.find(name), judged[model].outcomes.task)
         group_rows, group_sizes = [rows[t.slice] for t in group], [sizes[t.slice] for t in group]
-        units = [groups[t.slice] for t in group]
+        units = [groups[t.column] for t in group]
         if against == BASELINE:
             for trial in group:
                 trial.reason = "no baseline was named"
@@ -237,87 +172,3 @@ def _judge_values(
         if against not in pairs:
             pairs[against] = evaluate.Pair(judged[model], judged[against])
         paired.judge(group, metric, pairs[against], group_rows, group_sizes, confidence, units)
-
-
-def _facts(
-    store: Store,
-    checked: Sequence[tuple[Slice, list[Check]]],
-    models: Sequence[str],
-    judged: dict[str, Judged],
-    rows: Sequence[Keys],
-) -> dict[str, Any]:
-    """Return what the run rests on, and what the page draws."""
-    from slicedb.store import software
-
-    union = np.unique(np.concatenate(rows)) if rows else np.empty(0, np.int64)
-    first = judged[models[0]]
-    every = first.members([union])
-    return {
-        "tables": store.versions(),
-        "fingerprints": {name: judged[name].fingerprint for name in models},
-        "queries": {s.name: s.text for s, _ in checked},
-        "looks": guarded([s for s, _ in checked]),
-        "slices": {s.name: {"holdout": s.holdout, "n": len(r)} for (s, _), r in zip(checked, rows)},
-        "software": software(),
-        "classes": list(first.outcomes.classes),
-        "confusion": _confusion(first, every),
-        "calibration": _calibration(first, every),
-        "grid": _grid(checked, models, judged, rows),
-    }
-
-
-def _confusion(judged: Judged, every: m.Membership) -> list[list[int]]:
-    if judged.outcomes.task != "classification":
-        return []
-    counts: list[list[int]] = m.update(m.find("accuracy"), judged.outcomes, every)[0].tolist()
-    return counts
-
-
-def _calibration(judged: Judged, every: m.Membership) -> list[list[float]]:
-    """Return (n, sum of confidence, n right) a bin of confidence."""
-    outcomes = judged.outcomes
-    if outcomes.task != "classification" or outcomes.confidence is None:
-        return []
-    at = every.positions[0]
-    confidence, right = outcomes.confidence[at], outcomes.correct[at].astype(float)
-    bins = m.states.confidence_bins(confidence)
-    columns = [np.bincount(bins, w, m.states.BINS) for w in (None, confidence, right)]
-    found: list[list[float]] = np.stack(columns, axis=1).tolist()
-    return found
-
-
-def _grid(
-    checked: Sequence[tuple[Slice, list[Check]]],
-    models: Sequence[str],
-    judged: dict[str, Judged],
-    rows: Sequence[Keys],
-) -> dict[str, Any]:
-    """Return accuracy of every slice and model with its Wilson interval.
-
-    Of other tasks the metric that is shown where nobody asks for one; a model of another task
-    than the first has none of it.
-    """
-    names = [s.name for s, _ in checked]
-    task = judged[models[0]].outcomes.task
-    found: dict[str, Any] = {"slices": names, "models": list(models), "metric": m.primary(task)}
-    if task != "classification":
-        return {**found, "cells": [_column(judged[name], task, rows) for name in models]}
-    cells = []
-    for name in models:
-        members = judged[name].members(rows)
-        matrix = m.update(m.find("accuracy"), judged[name].outcomes, members)
-        hit = np.trace(matrix, axis1=1, axis2=2)
-        n = matrix.sum(axis=(1, 2))
-        low, high = stats.wilson(hit, n)
-        value = np.divide(hit, n, out=np.full(len(n), np.nan), where=n > 0)
-        cells.append(np.stack([value, low, high, n], axis=1).tolist())
-    return {**found, "cells": cells}
-
-
-def _column(judged: Judged, task: str, rows: Sequence[Keys]) -> list[list[float]]:
-    """Return value, low, high, n of a task's own metric, a row a slice."""
-    metric, members = m.suit(m.find(m.primary(task)), task), judged.members(rows)
-    found = evaluate.table.estimates(judged, members, [metric])[metric.name]
-    low, high = m.interval(metric, found)
-    cells: list[list[float]] = np.stack([found.value, low, high, members.sizes], axis=1).tolist()
-    return cells

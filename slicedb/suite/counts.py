@@ -1,0 +1,47 @@
+"""Trials of the size of a slice: counts and shares of splits, which are what they are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from slicedb import schema
+from slicedb.errors import CheckError, did_you_mean
+from slicedb.evaluate.judged import Keys
+from slicedb.slices import Check, Slice
+from slicedb.store import Store
+from slicedb.suite.trial import Trial
+
+
+def judge(
+    store: Store, trials: Sequence[Trial], checked: Sequence[tuple[Slice, list[Check]]]
+) -> None:
+    """Fill in trials of counts and shares of splits.
+
+    Raises:
+        CheckError: no sample is in a split.
+    """
+    splits: dict[str, Keys] = {}
+    for trial in trials:
+        members = np.unique(checked[trial.slice][0].keys())
+        trial.counted, trial.n, trial.value = False, len(members), float(len(members))
+        if trial.check.metric == "share":
+            assert trial.check.of is not None
+            split = _split(store, trial.check.of, splits)
+            inside = int(np.isin(members, split, assume_unique=True).sum())
+            trial.n, trial.value = inside, inside / len(split)
+        trial.low = trial.high = trial.value
+
+
+def _split(store: Store, name: str, known: dict[str, Keys]) -> Keys:
+    if name not in known:
+        table = store.table(schema.SAMPLES, ["key", "split"])
+        names = np.array(table["split"].to_pylist(), dtype=object)
+        known[name] = table["key"].to_numpy()[names == name]
+        if not len(known[name]):
+            there = sorted({n for n in names if n})
+            raise CheckError(
+                f"No sample is in split '{name}'.", did_you_mean(name, there, "splits")
+            )
+    return known[name]
