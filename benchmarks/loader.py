@@ -15,14 +15,16 @@ photos beside it, and measures shuffled epochs over all of either, with 0 and 2 
                  DataLoader with as many processes
 
 Each ratio is the median of those of the rounds, since neighbouring runs meet the same machine; the
-best ratio is of the fastest runs of both. CPU is the seconds of processor time of one's own
-process. First batch is from the call of `iter` on, the loader new. Worker processes of torch are
-started anew each epoch, as is its default; their start is timed apart, and taken off.
+best ratio is of the fastest runs of both. CPU is the seconds of processor time, for the folder with
+those of its worker processes. First batch is from the call of `iter` on, the loader new. Worker
+processes of torch are started anew each epoch, as is its default; their start is timed apart, and
+taken off the seconds, though not off the CPU.
 """
 
 from __future__ import annotations
 
 import argparse
+import resource
 import shutil
 import statistics
 import subprocess
@@ -30,7 +32,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -85,12 +87,23 @@ def decode_all(blobs: list[bytes], workers: int, fit: Preprocessing | None) -> N
 
 
 def folder_epoch(loader: DataLoader) -> Timed:
-    """Return (wall, processor) seconds of an epoch, the start of the workers left out."""
-    running = iter(loader)
-    next(running)
-    wall, cpu = timed(lambda: exhaust(running))
+    """Return (wall, processor) seconds of an epoch, workers' too; wall without their start."""
+    cpu = processor_seconds()
+    wall, _ = timed_but_first(iter(loader))  # then the workers are joined, and their seconds count
     share = (len(loader.dataset) - loader.batch_size) / len(loader.dataset)  # type: ignore[arg-type]
-    return wall / max(share, 1e-9), cpu / max(share, 1e-9)
+    return wall / max(share, 1e-9), processor_seconds() - cpu
+
+
+def timed_but_first(running: Iterator[Any]) -> Timed:
+    """Return (wall, processor) seconds of what comes after the first batch."""
+    next(running)
+    return timed(lambda: exhaust(running))
+
+
+def processor_seconds() -> float:
+    """Return the seconds used by this process and by those it started that have ended."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(each.ru_utime + each.ru_stime for each in used)
 
 
 def measure(name: str, store: Store, keys: np.ndarray, folder: Path, options: Any) -> None:
@@ -140,11 +153,14 @@ def report(name: str, workers: int, runs: dict[str, list[Timed]]) -> None:
         best = min(t[0] for t in runs["limit"]) / min(t[0] for t in runs[step])
         epoch = statistics.median(t[0] for t in runs[step])
         faster = statistics.median(t[0] for t in runs["folder"]) / epoch
+        spent = statistics.median(t[1] for t in runs["folder"]) / statistics.median(
+            t[1] for t in runs[step]
+        )
         ratios = [a / b[0] for a, b in zip(limit, runs[step])]
         line = (
             f"{name:6} {workers} workers  {step}: {epoch:6.2f} s, of the limit {wall:.2f} "
             f"(least {min(ratios):.2f}, most {max(ratios):.2f}, best {best:.2f}, CPU {used:.2f}), "
-            f"ImageFolder takes {faster:.1f} times as long"
+            f"ImageFolder takes {faster:.1f} times as long, {spent:.1f} times the CPU"
         )
         if "decode" in runs:
             alone = statistics.median(a[0] / b[0] for a, b in zip(runs["decode"], runs[step]))

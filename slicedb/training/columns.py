@@ -72,7 +72,9 @@ class Objects:
         return list(self.values.take(pa.array(indices)).to_pylist())
 
 
-def column_of(name: str, values: pa.ChunkedArray, ids: pa.Array, classes: Sequence[str]) -> Column:
+def column_of(
+    name: str, values: pa.ChunkedArray, ids: np.ndarray, classes: Sequence[str]
+) -> Column:
     """Return a column ready for batches.
 
     `label` becomes class numbers, `labels` zeros and ones; integers, floats and booleans become
@@ -91,7 +93,7 @@ def column_of(name: str, values: pa.ChunkedArray, ids: pa.Array, classes: Sequen
         return Numbers(pc.fill_null(values, float("nan")).to_numpy().astype(np.float32))
     if pa.types.is_integer(kind) or pa.types.is_boolean(kind):
         if values.null_count:
-            first = ids[int(np.flatnonzero(pc.is_null(values).to_numpy())[0])].as_py()
+            first = ids[int(np.flatnonzero(pc.is_null(values).to_numpy())[0])]
             raise ValueError(
                 f"Column '{name}' is null in {values.null_count:,} of {len(values):,} samples, "
                 f"the first is '{first}'. Hint: add `{name} IS NOT NULL` to the query."
@@ -101,16 +103,16 @@ def column_of(name: str, values: pa.ChunkedArray, ids: pa.Array, classes: Sequen
     return Objects(values)
 
 
-def _numbers_of(labels: pa.ChunkedArray, ids: pa.Array, classes: Sequence[str]) -> np.ndarray:
+def _numbers_of(labels: pa.ChunkedArray, ids: np.ndarray, classes: Sequence[str]) -> np.ndarray:
     found = pc.index_in(labels, value_set=pa.array(list(classes), pa.string()))
     outside = np.flatnonzero(pc.is_null(found).to_numpy())
     if len(outside):
-        _refuse(labels[int(outside[0])].as_py(), ids[int(outside[0])].as_py(), len(outside),
+        _refuse(labels[int(outside[0])].as_py(), ids[int(outside[0])], len(outside),
                 len(labels), classes)  # fmt: skip
     return np.asarray(found.to_numpy().astype(np.int64))
 
 
-def _many_hot(labels: pa.ChunkedArray, ids: pa.Array, classes: Sequence[str]) -> ManyHot:
+def _many_hot(labels: pa.ChunkedArray, ids: np.ndarray, classes: Sequence[str]) -> ManyHot:
     lengths = pc.fill_null(pc.list_value_length(labels), 0).to_numpy()
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     flat = pc.list_flatten(labels)
@@ -118,7 +120,7 @@ def _many_hot(labels: pa.ChunkedArray, ids: pa.Array, classes: Sequence[str]) ->
     outside = np.flatnonzero(pc.is_null(found).to_numpy())
     if len(outside):
         sample = int(np.searchsorted(offsets, outside[0], side="right")) - 1
-        _refuse(flat[int(outside[0])].as_py(), ids[sample].as_py(), len(outside), len(flat),
+        _refuse(flat[int(outside[0])].as_py(), ids[sample], len(outside), len(flat),
                 classes)  # fmt: skip
     return ManyHot(found.to_numpy().astype(np.int64), offsets, len(classes))
 

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 import torch
 from PIL import Image
@@ -28,14 +27,13 @@ from slicedb.store import Store
 from slicedb.training.columns import Numbers, column_of
 from slicedb.training.decoded import Decoded, Failure
 from slicedb.training.pixels import (
-    Blob,
     Decoder,
+    bytes_of,
     check_shape,
     decode_rows,
     fit_into,
     fit_rows,
     joined,
-    views_of,
 )
 
 if TYPE_CHECKING:
@@ -82,7 +80,7 @@ class SliceDataset(Dataset):
         self._fit = None if size is None else _preprocessing(size)
         self._store: Store | None = store
         self._path, self._pid = store.path, os.getpid()
-        self._kept: list[Blob | None] | None = None
+        self._kept: list[bytes | None] | None = None
         self._shape: tuple[int, int, int] | None = None
         self._read_samples(store, classes)
         self._locate_images(store)
@@ -97,7 +95,7 @@ class SliceDataset(Dataset):
                 )
         wanted = list(dict.fromkeys(["id", "bytes", *self.columns]))
         rows = store.take(SAMPLES, self.keys, wanted, version=version)
-        self._ids: pa.Array = rows["id"].combine_chunks()
+        self._ids: np.ndarray = rows["id"].to_numpy()
         sizes = pc.fill_null(rows["bytes"], _UNKNOWN_BYTES)
         self.sizes: np.ndarray = sizes.to_numpy().astype(np.int64)
         if classes is None:
@@ -132,7 +130,7 @@ class SliceDataset(Dataset):
     @property
     def ids(self) -> list[str]:
         """The ids, in the order of the slice."""
-        return list(self._ids.to_pylist())
+        return list(self._ids.tolist())
 
     @property
     def labels(self) -> np.ndarray:
@@ -200,9 +198,9 @@ class SliceDataset(Dataset):
         values = [column.items(chosen) for column in self._columns]
         return list(zip(decoded, *values, self._ids_of(chosen)))
 
-    def _items(self, indices: np.ndarray, blobs: list[Blob]) -> list[Any]:
+    def _items(self, indices: np.ndarray, blobs: list[bytes]) -> list[Any]:
         images = []
-        for i, data in zip(indices.tolist(), map(bytes, blobs)):
+        for i, data in zip(indices.tolist(), blobs):
             try:
                 image = self._image(i, data)
             except MediaError as error:
@@ -212,10 +210,8 @@ class SliceDataset(Dataset):
 
     # --- batches, for ours --------------------------------------------------------------------
 
-    def read(self, indices: np.ndarray) -> list[Blob]:
+    def read(self, indices: np.ndarray) -> list[bytes]:
         """Return the encoded images of samples, int64 (b,), each read once and in stored order.
-
-        They are views of what was read, of which `bytes` makes a copy.
 
         A slice of up to 256 MB of encoded images is kept in memory once it was read.
 
@@ -234,17 +230,17 @@ class SliceDataset(Dataset):
                 kept[i] = data
         return [kept[i] or b"" for i in indices.tolist()]
 
-    def _fetch(self, store: Store, indices: np.ndarray) -> list[Blob]:
+    def _fetch(self, store: Store, indices: np.ndarray) -> list[bytes]:
         rows = self._rows[indices]
         order = np.argsort(rows, kind="stable")
         keys = self.keys[indices[order]]
         n_files = int((rows < 0).sum())
         files = store.read_images(keys[:n_files], version=self._version)
-        found: list[Blob] = [data for _, data in files]
+        found: list[bytes] = [data for _, data in files]
         if n_files < len(keys):
             table = store.take(IMAGES, keys[n_files:], ["image"], version=self._version)
-            found += views_of(table["image"])
-        out: list[Blob] = [b""] * len(order)
+            found += bytes_of(table["image"])
+        out: list[bytes] = [b""] * len(order)
         for at, data in zip(order.tolist(), found):
             out[at] = data
         return out
@@ -257,7 +253,7 @@ class SliceDataset(Dataset):
         return self._shape if self._fit is None else (*self._fit.size, 3)
 
     def decode(
-        self, indices: np.ndarray, blobs: Sequence[Blob], room: np.ndarray | None = None
+        self, indices: np.ndarray, blobs: Sequence[bytes], room: np.ndarray | None = None
     ) -> Decoded:
         """Decode and transform a part of a batch; what fails is left out and told.
 
@@ -279,13 +275,14 @@ class SliceDataset(Dataset):
             images = decode_rows(blobs, self.decoder, failures.__setitem__, room)
             self._shape = images.shape[1:] if len(images) else self._shape
         else:
-            for at, (i, data) in enumerate(zip(indices.tolist(), map(bytes, blobs))):
+            for at, (i, data) in enumerate(zip(indices.tolist(), blobs)):
                 try:
                     images.append(self._image(i, data))
                 except MediaError as error:
                     failures[at] = error
         told = [self._failure(int(indices[at]), error) for at, error in failures.items()]
-        return Decoded(np.delete(indices, list(failures)), images, told)
+        kept = np.delete(indices, list(failures)) if failures else indices
+        return Decoded(kept, images, told)
 
     def assemble(self, parts: Sequence[Decoded], *, pin: bool = False) -> Batch:
         """Return the batch of its decoded parts."""
@@ -326,16 +323,16 @@ class SliceDataset(Dataset):
             return self.transform(image)
         except Exception as error:
             raise SliceDBError(
-                f"The transform failed on sample '{self._ids[index].as_py()}' "
+                f"The transform failed on sample '{self._ids[index]}' "
                 f"({image.width}x{image.height}): {type(error).__name__}: {error}",
                 "a transform takes an RGB Pillow image.",
             ) from error
 
     def _failure(self, index: int, error: MediaError) -> Failure:
-        return Failure(self._ids[index].as_py(), error.reason, error.message)
+        return Failure(self._ids[index], error.reason, error.message)
 
     def _ids_of(self, indices: np.ndarray) -> list[str]:
-        return list(self._ids.take(pa.array(indices)).to_pylist())
+        return list(self._ids[indices].tolist())
 
     # --- processes ----------------------------------------------------------------------------
 

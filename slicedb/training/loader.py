@@ -17,7 +17,6 @@ from slicedb.errors import SliceDBError
 from slicedb.training.dataset import Batch, SliceDataset
 from slicedb.training.decoded import Decoded, Failure
 from slicedb.training.memory import Memory
-from slicedb.training.pixels import Blob
 
 Workers: TypeAlias = Literal["thread", "spawn", "forkserver"]
 
@@ -278,7 +277,7 @@ def _threaded(loader: Loader, plan: list[np.ndarray]) -> Any:
 
 
 def _decoding(
-    loader: Loader, indices: np.ndarray, blobs: list[Blob], pool: ThreadPoolExecutor | None
+    loader: Loader, indices: np.ndarray, blobs: list[bytes], pool: ThreadPoolExecutor | None
 ) -> Callable[[], list[Decoded]]:
     dataset = loader.dataset
     shape = dataset.shape
@@ -308,18 +307,18 @@ def _finish(loader: Loader, decoded: Callable[[], list[Decoded]]) -> Result:
 
 def _read_ahead(
     dataset: SliceDataset, plan: list[np.ndarray], reader: ThreadPoolExecutor
-) -> Iterator[tuple[np.ndarray, list[Blob]]]:
+) -> Iterator[tuple[np.ndarray, list[bytes]]]:
     """Yield (indices, encoded images) of each batch; the next window is read meanwhile."""
-    windows = _windows(dataset, plan)
-    coming = [reader.submit(dataset.read, np.concatenate(w)) for w in windows[:1]]
-    for number, window in enumerate(windows):
-        blobs = coming.pop().result()
-        if number + 1 < len(windows):
-            coming.append(reader.submit(dataset.read, np.concatenate(windows[number + 1])))
+    windows = [(window, np.concatenate(window)) for window in _windows(dataset, plan)]
+    # the first is read here: there is nothing to do meanwhile
+    blobs = dataset.read(windows[0][1]) if windows else []
+    for number, (window, _) in enumerate(windows, 1):
+        coming = [reader.submit(dataset.read, after) for _, after in windows[number : number + 1]]
         start = 0
         for indices in window:
             yield indices, blobs[start : start + len(indices)]
             start += len(indices)
+        blobs = coming[0].result() if coming else []
 
 
 def _windows(dataset: SliceDataset, plan: list[np.ndarray]) -> list[list[np.ndarray]]:

@@ -11,6 +11,9 @@ from typing import Any
 import numpy as np
 
 _FREE_BYTES = 256 << 20
+_VECTOR = 32
+"""libjpeg-turbo writes rows that begin at a multiple of so many bytes past the caches, which makes
+decoding 32 x 32 pixels a sixth slower, 256 x 256 a thirtieth: ours begin halfway between."""
 
 
 class Memory:
@@ -44,10 +47,12 @@ class Memory:
 
             pinned: np.ndarray = torch.empty(shape, dtype=torch.uint8, pin_memory=True).numpy()
             return pinned
-        block = self._taken(math.prod(shape))
+        block = self._taken(math.prod(shape) + _VECTOR)
+        address = np.frombuffer(block, np.uint8).ctypes.data
+        start = (_VECTOR // 2 - address) % _VECTOR
         # what is cut from this array has it for its base, since the block beneath is no array:
         # the block is given back when the last of them is gone
-        array = np.ndarray(shape, dtype=np.uint8, buffer=block)
+        array = np.ndarray(shape, dtype=np.uint8, buffer=block, offset=start)
         weakref.finalize(array, self._give_back, block).atexit = False
         return array
 

@@ -19,19 +19,17 @@ Decoder: TypeAlias = "Callable[[bytes, int | None], np.ndarray]"
 """Takes the encoded image and the pixels of the shorter side that are enough (None: all), gives
 uint8 (h, w, 3); raises MediaError. `slicedb.media.decode_rgb` is one."""
 
-Blob: TypeAlias = "bytes | memoryview"
-"""An encoded image, or a view of it in what was read."""
-
 _DRAFT = 3
-_SMALL = 1 << 16  # bytes
+_SMALL = 1 << 14  # bytes
 _JPEG = b"\xff\xd8\xff"
-_FOUR = b"\0\x14\x08"
-"""Length and depth of the frame header of a JPEG with four components (CMYK)."""
+_MARKS = (b"Exi", b"\0\x14\x08")
+"""What is in a JPEG that has an orientation, and in one of four components (CMYK): the name of the
+block, and length and depth in the frame header."""
 
 
-def views_of(column: pa.ChunkedArray) -> list[Blob]:
-    """Return a view of each value of a binary column, b"" of a null; nothing is copied."""
-    found: list[Blob] = []
+def bytes_of(column: pa.ChunkedArray) -> list[bytes]:
+    """Return each value of a binary column, b"" of a null; faster than Arrow's `to_pylist`."""
+    found: list[bytes] = []
     for chunk in column.chunks:
         _, ends, values = chunk.buffers()
         if values is None:
@@ -40,15 +38,15 @@ def views_of(column: pa.ChunkedArray) -> list[Blob]:
         width = np.int64 if pa.types.is_large_binary(chunk.type) else np.int32
         at = np.frombuffer(ends, width)[chunk.offset : chunk.offset + len(chunk) + 1].tolist()
         whole = memoryview(values)
-        views: list[Blob] = [whole[start:stop] for start, stop in pairwise(at)]
+        each = [bytes(whole[start:stop]) for start, stop in pairwise(at)]
         for null in np.flatnonzero(pc.is_null(chunk)) if chunk.null_count else ():
-            views[null] = b""
-        found += views
+            each[null] = b""
+        found += each
     return found
 
 
 def decode_rows(
-    blobs: Sequence[Blob],
+    blobs: Sequence[bytes],
     decoder: Decoder,
     failed: Callable[[int, MediaError], None],
     room: np.ndarray | None = None,
@@ -68,11 +66,12 @@ def decode_rows(
         SliceDBError: the pictures differ in size.
     """
     out = np.empty((0, 0, 0, 3), dtype=np.uint8)
+    direct = decoder is decode_rgb and _are_plain(blobs)
     k = 0
-    for at, data in enumerate(map(bytes, blobs)):
+    for at, data in enumerate(blobs):
         try:
             if k:
-                _into(data, out[k], decoder)
+                _into(data, out[k], decoder, direct)
             else:
                 first = decoder(data, None)
                 if room is None or room.shape[1:] != first.shape:
@@ -87,7 +86,7 @@ def decode_rows(
 
 
 def fit_rows(
-    blobs: Sequence[Blob],
+    blobs: Sequence[bytes],
     fit: Preprocessing,
     decoder: Decoder,
     failed: Callable[[int, MediaError], None],
@@ -106,7 +105,7 @@ def fit_rows(
         uint8 (k, h, w, 3): the rows written, those that decode, in order.
     """
     k = 0
-    for at, data in enumerate(map(bytes, blobs)):
+    for at, data in enumerate(blobs):
         try:
             fit_into(data, out[k], fit, decoder)
         except MediaError as error:
@@ -133,19 +132,29 @@ def joined(parts: Sequence[np.ndarray]) -> np.ndarray:
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
-def _into(data: bytes, row: np.ndarray, decoder: Callable[[bytes, int | None], np.ndarray]) -> None:
-    """Decode into uint8 (h, w, 3); a small upright RGB or gray JPEG without a detour.
+def _are_plain(blobs: Sequence[bytes]) -> bool:
+    """Return whether these are small, and every JPEG among them is upright and RGB or gray.
 
-    It is decoded by the same calls as in `decode_rgb`, which would parse its header first, a tenth
-    of the time at 32 x 32 pixels, and make an array of its own.
+    All are searched at once: that takes a third of the time of searching each.
     """
-    if (
-        decoder is decode_rgb
-        and len(data) <= _SMALL
-        and data[:3] == _JPEG
-        and _FOUR not in data
-        and b"Exif\0\0" not in data
-    ):
+    if sum(map(len, blobs)) > _SMALL * len(blobs):
+        return False
+    data = np.frombuffer(b"".join(blobs), np.uint8)
+    return not any(
+        ((data[:-2] == one) & (data[1:-1] == two) & (data[2:] == three)).any()
+        for one, two, three in _MARKS
+    )
+
+
+def _into(
+    data: bytes, row: np.ndarray, decoder: Callable[[bytes, int | None], np.ndarray], direct: bool
+) -> None:
+    """Decode into uint8 (h, w, 3), without a detour where `direct` says that none is needed.
+
+    Then it is decoded by the same call as in `decode_rgb`, which would parse its header and look
+    for an orientation first, a seventh of the time at 32 x 32 pixels, and make an array of its own.
+    """
+    if direct and data[:3] == _JPEG:
         try:
             if simplejpeg.decode_jpeg(data, "RGB", buffer=row).shape == row.shape:
                 return
