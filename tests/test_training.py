@@ -194,9 +194,11 @@ def test_pixels_of_a_batch_are_those_of_decode_whatever_the_kind(tmp_path: Path)
         "c.jpg": encoded((3, 100, 7), quality=100),
     }
     store = fill(Store.open(tmp_path / "a.slicedb"), images, label=["x"] * 6)
-    pixels = next(iter(to_torch(store, keys_of(list(images))).loader(shuffle=False)))[0]
-    for got, data in zip(pixels, images.values()):
-        assert np.array_equal(got.permute(1, 2, 0).numpy(), np.asarray(decode(data)))
+    keys = keys_of(list(images))
+    for some in (keys, keys[[0, 5]], keys[[0, 1]], keys[[0, 2]], keys[[0, 3]], keys[[0, 4]]):
+        pixels, _, ids = next(iter(to_torch(store, some).loader(shuffle=False)))
+        for got, name in zip(pixels, ids):
+            assert np.array_equal(got.permute(1, 2, 0).numpy(), np.asarray(decode(images[name])))
 
 
 def test_size_scales_and_crops(tmp_path: Path) -> None:
