@@ -2,13 +2,16 @@
 
     pytest queries/ --slicedb-db food.slicedb --slicedb-model v4 --slicedb-baseline v3
 
-Nothing is collected unless a database is named, on the command line or in the ini file, so other
-projects' `.sql` files are left alone. The expectations of a folder are judged together, once.
+Nothing is collected unless a database is named, on the command line, in the ini file or by
+SLICEDB_DB, so other projects' `.sql` files are left alone; slice files that were not collected are
+told of. A path in the ini file is relative to it. The expectations of a folder are judged together,
+once.
 """
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,19 +45,35 @@ def _option(config: pytest.Config, name: str) -> Any:
     return given if given is not None else config.getini(f"slicedb_{name}") or None
 
 
+def _db(config: pytest.Config) -> str | None:
+    """Return the database that is named, if any: a URI, or a path from the root of all paths."""
+    start, where = config.invocation_params.dir, config.getoption("--slicedb-db", None)
+    if where is None and config.inipath is not None:
+        start, where = config.inipath.parent, config.getini("slicedb_db") or None
+    if where is None:
+        start, where = config.invocation_params.dir, os.environ.get("SLICEDB_DB") or None
+    return where if where is None or "://" in where else str(start / where)
+
+
 def pytest_report_header(config: pytest.Config) -> str | None:
     """Say which database and models the slice files are tested on."""
-    if not _option(config, "db"):
+    where = _db(config)
+    if where is None:
         return None
-    facts = [f"{name} {value}" for name in _OPTIONS if (value := _option(config, name))]
-    return f"slicedb: {', '.join(facts)}"
+    told = {"db": where} | {name: _option(config, name) for name in ("model", "baseline")}
+    return f"slicedb: {', '.join(f'{name} {value}' for name, value in told.items() if value)}"
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> QueryFile | None:
     """Collect `.sql` files that have expectations, when a database is named."""
-    if file_path.suffix != ".sql" or not _option(parent.config, "db"):
+    if file_path.suffix != ".sql":
         return None
-    if "expect" not in file_path.read_text(encoding="utf-8", errors="replace"):
+    text = file_path.read_text(encoding="utf-8", errors="replace")
+    if "expect" not in text:
+        return None
+    if _db(parent.config) is None:
+        if re.search(r"^slice:", text, re.MULTILINE):
+            parent.config.stash.setdefault(_LEFT, []).append(file_path)
         return None
     return QueryFile.from_parent(parent, path=file_path)
 
@@ -152,9 +171,8 @@ class Judge:
         from slicedb import suite
 
         if self._database is None:
-            where = _option(self.config, "db")
-            if "://" not in where:
-                where = self.config.invocation_params.dir / where
+            where = _db(self.config)
+            assert where is not None
             self._database = slicedb.open(where, create=False)
         names = [file.name for path, file in self.files.items() if folder in path.parents]
         given = {name: _option(self.config, name) for name in ("model", "baseline", "strict")}
@@ -165,10 +183,18 @@ class Judge:
 
 
 _JUDGE = pytest.StashKey[Judge]()
+_LEFT = pytest.StashKey[list[Path]]()
+"""Slice files that were not collected, since no database is named."""
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    """Say what to know before the verdicts are believed."""
+    """Say what was not tested, and what to know before the verdicts are believed."""
+    left = config.stash.get(_LEFT, [])
+    if left:
+        files = "1 slice file was" if len(left) == 1 else f"{len(left)} slice files were"
+        names = left[0].name + (", ..." if len(left) > 1 else "")
+        how = "--slicedb-db, slicedb_db in the ini file or SLICEDB_DB names the database."
+        terminalreporter.write_line(f"slicedb: {files} not collected ({names}); {how}", yellow=True)
     if _JUDGE not in config.stash:
         return
     for line in config.stash[_JUDGE].warnings():

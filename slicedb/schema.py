@@ -79,6 +79,10 @@ SAMPLES_SCHEMA = pa.schema(
     ]
 )
 
+PLUMBING = frozenset({"uri", "sha256", "phash", "format", "bytes", "status", "ingested_at",
+                      "source", "stamp", "row_stamp"})  # fmt: skip
+"""Columns of `samples` that say how it was ingested; a table for people leaves them out."""
+
 SEARCHED = "slicedb:search"
 """Where the metadata of `samples` names the columns that are searched beside the caption."""
 

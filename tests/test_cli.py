@@ -273,3 +273,74 @@ def test_versions_are_tagged_dropped_and_cleaned_up(here: Path, say) -> None:
     said = say("doctor", "-f", "json")
     assert said.code == 0 and "All is well." in said.err
     assert {row["table"] for row in json.loads(said.out)} >= {"samples", "images", "commits"}
+
+
+def test_a_predicate_shows_what_says_something_with_its_score(here: Path, say) -> None:
+    said = say("ORDER BY similarity('soup') DESC LIMIT 2")
+    head, _, *lines = said.out.splitlines()
+    assert head.split()[:2] == ["id", "score"] and len(lines) == 2
+    assert not {"sha256", "stamp", "uri", "tags"} & set(head.split())
+    assert said.err.startswith("2 rows; -f json or --columns shows ")
+    assert " bytes" in say("bytes > 0 LIMIT 1").out.splitlines()[0]
+    assert (say("false").out, say("false").err) == ("", "0 rows\n")
+
+
+def test_columns_are_names_or_expressions(here: Path, say) -> None:
+    ids = say("query", "LIMIT 2", "--ids").out.split()
+    rows = "".join(f"{i},Soup,0.75\n" for i in ids)
+    (here / "made.csv").write_text("id,prediction,confidence\n" + rows)
+    assert say("log-predictions", "made", "made.csv").code == 0
+    shown = "id,made.prediction,1 - made.confidence AS doubt"
+    said = say("made.confidence > 0.5 ORDER BY id LIMIT 1", "--columns", shown, "-f", "csv")
+    assert said.out == f"id,made.prediction,doubt\n{min(ids)},Soup,0.25\n"
+    assert "did you mean 'label'" in say("LIMIT 1", "--columns", "id,lable").err
+    assert "No column 'lss'" in say("LIMIT 1", "--columns", "id,made.lss").err
+
+
+def test_a_table_fits_the_terminal_and_keeps_the_ends_of_paths(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import pyarrow as pa
+
+    from slicedb.cli import output
+
+    table = pa.table({"id": ["photos/" + "x" * 40 + "/cat_01.jpg"], "note": ["word " * 20]})
+    text = output._table(table)
+    assert "…" + "x" * 36 + "/cat_01.jpg" in text and text.rstrip().endswith("wo…")
+    monkeypatch.setattr(output, "_room", lambda: 60)
+    narrow = output._table(table).splitlines()
+    assert max(map(len, narrow)) <= 60 and narrow[2].startswith("…") and "/cat_01.jpg " in narrow[2]
+
+
+def test_text_says_whom_it_cannot_see(here: Path, say) -> None:
+    from PIL import Image
+
+    (here / "more").mkdir()
+    Image.new("RGB", (40, 40), "red").save(here / "more" / "new.png")
+    assert say("ingest", "more").code == 0
+    asked = say("matches('soup')", "--count")
+    assert asked.err == (
+        "1 sample has no vector in the embedding 'default'; `slicedb embed` adds it.\n"
+    )
+    assert asked.out.strip().isdigit()
+    assert "no vector" not in say("label = 'Soup'", "--count").err
+    assert "no vector" in say("slice", "add", "soups", "matches('soup')").err
+    assert "no vector" in say("slice", "freeze", "soups").err
+    assert "no vector" in say("slice", "diff", "soups").err
+
+
+def test_what_cannot_be_written_is_one_line(here: Path, say) -> None:
+    (here / "file").write_text("")
+    said = say("export", "true", "file/out")
+    assert (said.code, said.err.count("\n")) == (1, 1)
+    assert said.err.startswith("Error: 'file/out' cannot be written: ")
+    said = say("query", "true", "-f", "csv", "-o", "nowhere/x.csv")
+    assert (said.code, said.err) == (1, "Error: No such file or directory: 'nowhere/x.csv'.\n")
+
+
+def test_reset_to_nothing_does_not_ask(here: Path, say) -> None:
+    assert say("reset", "nope").err.startswith("Error: No commit 'nope'.")
+
+
+def test_info_lists_the_metadata_with_its_types(here: Path, say) -> None:
+    assert "light (string)" in say("info").out

@@ -110,8 +110,21 @@ def test_undefined_is_nan_with_a_reason(world: tuple) -> None:
     found = evaluate(store, "a", members(ids), metrics=["accuracy", "ece"], per_class=True)
     rows = [r for r in found.to_arrow().to_pylist() if r["slice"] == "none"]
     assert len(rows) == 5 and all(np.isnan(r["value"]) and np.isnan(r["low"]) for r in rows)
-    assert {r["reason"] for r in rows} == {"no sample has both a label and a prediction"}
-    assert "undefined: no sample" in str(found)
+    assert {r["reason"] for r in rows} == {"the slice has no samples"}
+    assert "undefined: the slice has no samples" in str(found)
+
+
+def test_the_n_of_a_class_is_what_its_share_is_of(world: tuple) -> None:
+    store, ids, labels, said = world
+    asked = ["recall", "precision", "f1"]
+    found = evaluate(store, "a", {"all": keys_of(ids)}, metrics=asked, per_class=True)
+    n = {(r["metric"], r["of"]): r["n"] for r in found.to_arrow().to_pylist()}
+    guess = [NAMES[int(np.argmax(said["a"][i]))] for i in ids]
+    for name in NAMES:
+        assert n["recall", name] == labels.count(name)
+        assert n["precision", name] == guess.count(name)
+        either = sum(name in pair for pair in zip(labels, guess))
+        assert n["f1", name] == either and n["f1", None] == len(ids)
 
 
 def test_per_class_accuracy_is_recall(world: tuple) -> None:

@@ -84,3 +84,9 @@ def test_nothing_is_overwritten_and_formats_are_named(store: Store, tmp_path: Pa
     assert (tmp_path / "out.csv").read_text() == "mine"
     with pytest.raises(SliceDBError, match=r"No export format 'parqet'.*did you mean 'parquet'"):
         export(store, keys_of(IDS), tmp_path / "o", form="parqet")
+
+
+def test_an_ending_of_another_format_makes_no_folder(store: Store, tmp_path: Path) -> None:
+    with pytest.raises(SliceDBError, match=r"'\.xlsx' \(out\.xlsx\).*end the name in \.csv"):
+        export(store, keys_of(IDS), tmp_path / "out.xlsx")
+    assert export(store, keys_of(IDS), tmp_path / "v1.2").form == "folder"

@@ -449,3 +449,13 @@ def test_a_plain_model_from_a_file_is_itself_when_it_is_loaded_again(tmp_path: P
     store = Store.open(tmp_path / "d.slicedb")
     added = Registry(store).add("corner", f"{file}:Corner")
     assert Registry(store).get("corner").fingerprint() == added.fingerprint
+
+
+def test_a_module_beside_the_factory_is_told_how_to_be_found(tmp_path: Path) -> None:
+    (tmp_path / "layers_of_mine.py").write_text("x = 1\n")
+    (tmp_path / "m.py").write_text("import layers_of_mine\n")
+    with pytest.raises(ModelError, match=f"lies beside that file: PYTHONPATH='{tmp_path}'"):
+        load(f"{tmp_path}/m.py:build")
+    (tmp_path / "n.py").write_text("import nothing_there\n")
+    with pytest.raises(ModelError, match=r"No module named 'nothing_there'$"):
+        load(f"{tmp_path}/n.py:build")

@@ -274,6 +274,26 @@ def test_log_reads_files(store: Store, tmp_path: Path, form: str) -> None:
     assert (found["0_red"]["loss"] is None) == (classes is None)
 
 
+def test_ids_come_from_any_column_and_behind_a_prefix(tmp_path: Path) -> None:
+    store = Store.open(tmp_path / "d.slicedb")
+    picture = png(COLOURS["red"])
+    fill(
+        store, {"photos/7": picture, "photos/8": picture}, {"photos/7": "red", "photos/8": "green"}
+    )
+    (tmp_path / "p.csv").write_text("file,id,prediction\n7,x,red\n8,y,green\n")
+    report = log(store, "theirs", tmp_path / "p.csv", id_column="file", prefix="photos/")
+    assert report.logged == 2
+    assert set(rows(store, PREDICTIONS + "theirs")) == {"photos/7", "photos/8"}
+    with pytest.raises(PredictionError, match=r"no column 'name'.*--id-column"):
+        log(store, "theirs", tmp_path / "p.csv", id_column="name")
+    with pytest.raises(PredictionError, match=r"prefix='photos/' \(--prefix\) makes samples"):
+        log(store, "theirs", tmp_path / "p.csv", id_column="file")
+    (tmp_path / "q.csv").write_text("id,prediction\n7,red\n9,green\n")
+    with pytest.raises(PredictionError, match="are no samples here") as error:
+        log(store, "theirs", tmp_path / "q.csv")
+    assert "--prefix" not in str(error.value)
+
+
 def test_numbers_of_classes_are_understood(store: Store) -> None:
     log(store, "other", pa.table({"id": IDS, "prediction": [0, 1, 2]}), classes=CLASSES)
     assert rows(store, PREDICTIONS + "other")["2_blue"]["prediction"] == "blue"

@@ -91,7 +91,33 @@ def test_without_a_database_other_projects_sql_is_left_alone(
     pytester: pytest.Pytester, queries: Path
 ) -> None:
     pytester.makepyfile("def test_one(): pass")
-    pytester.runpytest().assert_outcomes(passed=1)
+    write(pytester.path / "migrations", a="SELECT 'expect nothing'")
+    result = pytester.runpytest()
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(
+        ["slicedb: 1 slice file was not collected (cats.sql); *--slicedb-db*"]
+    )
+
+
+def test_the_database_is_named_by_the_environment_too(
+    pytester: pytest.Pytester, queries: Path, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLICEDB_DB", database)
+    given = ("--slicedb-model=new", "--slicedb-baseline=old")
+    pytester.runpytest("queries", *given).assert_outcomes(passed=2, failed=1, skipped=1)
+
+
+def test_a_path_in_the_ini_file_is_relative_to_it(
+    pytester: pytest.Pytester, queries: Path, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (pytester.path / "d.slicedb").symlink_to(database)
+    pytester.makeini(
+        "[pytest]\nslicedb_db = d.slicedb\nslicedb_model = new\nslicedb_baseline = old\n"
+    )
+    monkeypatch.chdir(queries)
+    pytester.runpytest("--rootdir", str(pytester.path)).assert_outcomes(
+        passed=2, failed=1, skipped=1
+    )
 
 
 def test_sql_without_expectations_is_no_test(pytester: pytest.Pytester, database: str) -> None:

@@ -150,7 +150,7 @@ def test_an_empty_slice_is_undefined_not_zero(store: Store, slices: FakeAsk) -> 
     empty = slice_of(slices, "none", "false", "accuracy >= 0.5", "count >= 1", "f1 of cat > 0.5")
     result, count, f1 = run(store, empty).results
     assert np.isnan(result.value) and result.verdict == f1.verdict == "INCONCLUSIVE"
-    assert "no sample has both a label and a prediction" in result.message
+    assert result.message == "undefined: the slice has no samples"
     assert (count.verdict, count.value) == ("FAIL", 0.0)
 
 

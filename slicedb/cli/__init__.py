@@ -31,7 +31,7 @@ class Verbs(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         first = args[0]
         if first not in self.commands and not first.startswith("-"):
-            if first.replace("-", "_").isidentifier():
+            if first.replace("-", "_").isidentifier() and first.lower() not in ("true", "false"):
                 hint = did_you_mean(first, self.commands, "verbs")
                 raise click.UsageError(f"No verb '{first}'. Hint: {hint}", ctx)
             return super().resolve_command(ctx, ["query", *args])
@@ -79,3 +79,8 @@ def main(args: list[str] | None = None) -> Any:
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(0)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        click.echo(f"Error: {error.strerror}: '{error.filename}'.", err=True)
+        sys.exit(1)

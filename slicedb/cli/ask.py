@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from slicedb.cli.common import at_option, db_option, open_db, rows_options, say
-from slicedb.cli.output import rows, write
+from slicedb.cli.common import at_option, db_option, open_db, rows_options, say, say_unseen
+from slicedb.cli.output import for_people, rows, write
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from slicedb.query import Query
 
 
 @click.command()
@@ -17,7 +22,7 @@ from slicedb.cli.output import rows, write
 @click.option("--explain", is_flag=True, help="Show the plan, with rows and time of each step.")
 @click.option("--count", is_flag=True, help="Print the number of rows alone.")
 @click.option("--ids", is_flag=True, help="Print the ids alone, one a line.")
-@click.option("--columns", metavar="A,B", help="Columns to show, for a predicate.")
+@click.option("--columns", metavar="A,B", help="Columns or expressions to show, e.g. id,v3.loss.")
 @at_option
 @click.option("--approximate", is_flag=True,
               help="Let ORDER BY similarity(...) DESC LIMIT k use the index.")  # fmt: skip
@@ -58,9 +63,26 @@ def query(
     else:
         chosen = [c.strip() for c in columns.split(",")] if columns else None
         table = asked.to_arrow(columns=chosen)
-        write(table, form, output)
         if form == "table" and output is None:
-            say(f"{table.num_rows:,} rows")
+            _show(asked, table)
+        else:
+            write(table, form, output)
+    say_unseen(asked)
+
+
+def _show(asked: Query, table: pa.Table) -> None:
+    """Print a table for people: of `*` what says something, with the score it was ordered by."""
+    left: list[str] = []
+    if asked.is_star and table.num_columns == len(asked.columns):
+        table, left = for_people(table, asked.text)
+        scores = asked.scores()
+        if scores is not None and table.num_rows == len(scores) > 0:
+            at = table.column_names.index("id") + 1
+            table = table.add_column(at, "score", [scores])
+    if table.num_columns:
+        write(table, "table")
+    more = f"; -f json or --columns shows {len(left)} more columns" if left else ""
+    say(f"{table.num_rows:,} row{'s' * (table.num_rows != 1)}{more}")
 
 
 @click.command()

@@ -11,6 +11,8 @@ from slicedb.cli.output import FORMATS
 
 if TYPE_CHECKING:
     from slicedb.database import Database
+    from slicedb.query import Query
+    from slicedb.slices import Slice
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -54,6 +56,14 @@ def open_db(db: str | None, *, create: bool = False) -> Database:
     above = context.find_object(dict) if context else None
     path = db or (above or {}).get("db") or "data.slicedb"
     return open(path, create=create)
+
+
+def say_unseen(asked: Query | Slice) -> None:
+    """Remark on samples that a text cannot see, since they are not embedded."""
+    for name, n in asked.unseen().items():
+        how = "slicedb embed" if name == "default" else f"slicedb embed MODEL --name {name}"
+        have, them = ("sample has", "it") if n == 1 else ("samples have", "them")
+        say(f"{n:,} {have} no vector in the embedding '{name}'; `{how}` adds {them}.")
 
 
 def say(text: str) -> None:

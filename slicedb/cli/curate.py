@@ -15,7 +15,7 @@ from slicedb.cli.output import write
 @db_option
 @rows_options
 @click.option("--on", metavar="QUERY|SLICE", help="Default: every sample.")
-@click.option("--by", multiple=True, metavar="COLUMN", help="Columns to share the errors by.")
+@click.option("--by", multiple=True, metavar="COLUMN", help="Columns to share the errors by: A,B.")
 @click.option("--sure", type=click.FloatRange(0, 1), default=0.9, show_default=True)
 @click.option("--unsure", type=click.FloatRange(0, 1), default=0.5, show_default=True)
 @click.option("-n", "n", type=click.IntRange(1), default=20, show_default=True, help="Rows a list.")
@@ -29,9 +29,10 @@ def errors(model: str, db: str | None, form: str, output: str | None, on: str | 
     \b
     Examples:
       slicedb errors food_v2
-      slicedb errors food_v2 --on night --by cuisine --by cutlery --tag
+      slicedb errors food_v2 --on night --by cuisine,cutlery --tag
     """
-    options |= {"by": by} if by else {}
+    columns = [name.strip() for text in by for name in text.split(",")]
+    options |= {"by": columns} if columns else {}
     found = open_db(db).errors(model, on, **options)
     if form == "table" and output is None:
         click.echo(str(found))

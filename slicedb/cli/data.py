@@ -216,6 +216,8 @@ def info(db: str | None, form: str, output: str | None) -> None:
         status = ", ".join(f"{n:,} {name}" for name, n in about["status"].items()) or "none"
         click.echo(f"{about['path']} (format {about['format']})")
         click.echo(f"samples: {about['samples']:,} ({status})")
+        brought = ", ".join(f"{name} ({kind})" for name, kind in about["metadata"].items())
+        click.echo(f"metadata: {brought or 'none'}")
         for word in ("embeddings", "predictions", "slices"):
             click.echo(f"{word}: {', '.join(about[word]) or 'none'}")
         click.echo("")

@@ -129,6 +129,9 @@ def predict(model: str, db: str | None, on: tuple[str, ...], **options: Any) -> 
 @db_option
 @click.option("--classes", metavar="A,B,C|FILE", help="Class names, where probabilities are given.")
 @click.option("--annotations", metavar="FILE", help="COCO's annotations, for its results (.json).")
+@click.option("--id-column", metavar="COLUMN", default="id", show_default=True,
+              help="The column with the ids of samples.")  # fmt: skip
+@click.option("--prefix", metavar="TEXT", default="", help="Put before every id, e.g. a folder.")
 @click.option("--target", metavar="COLUMN", help="The column of samples that `value` predicts.")
 @click.option("--multilabel", is_flag=True, help="A sample may have several labels.")
 @click.option("--confidence", type=click.FloatRange(0, 1), help="Score from which on a box counts.")
@@ -145,6 +148,7 @@ def log_predictions(
     \b
     Examples:
       slicedb log-predictions food_v5 predictions.csv
+      slicedb log-predictions food_v5 theirs.csv --id-column filename --prefix photos/
       slicedb log-predictions cells_v2 results.json --annotations instances_val.json
       slicedb log-predictions age_v1 ages.csv --target age
     """

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 import sys
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime
@@ -40,6 +42,19 @@ def write(table: pa.Table, form: str, output: str | None = None) -> None:
         sys.stdout.write(text)
     else:
         Path(output).write_text(text, encoding="utf-8")
+
+
+def for_people(table: pa.Table, text: str) -> tuple[pa.Table, list[str]]:
+    """Return the rows of `*` without what says nothing to a reader, and what was left out.
+
+    Empty columns go, and those of `schema.PLUMBING` that the query does not mention.
+    """
+    from slicedb.schema import PLUMBING
+
+    named = set(re.findall(r"\w+", text.lower()))
+    empty = {n for n in table.column_names if table[n].null_count == table.num_rows}
+    left = [n for n in table.column_names if n in PLUMBING - named - empty]
+    return table.select([n for n in table.column_names if n not in {*left, *empty}]), left
 
 
 def _parquet(table: pa.Table, output: str | None) -> None:
@@ -94,15 +109,36 @@ def _table(table: pa.Table, limit: int = 1000) -> str:
     names = shown.column_names
     if len(names) > 12:
         names = [n for n in names if shown[n].null_count < len(shown)] or names
-    cells = [[_cell(value) for value in shown[name].to_pylist()] for name in names]
     numeric = [_is_number(shown.schema.field(name).type) for name in names]
-    widths = [max([len(n), *map(len, column)]) for n, column in zip(names, cells)]
+    columns = [[_cell(value) for value in shown[name].to_pylist()] for name in names]
+    for widest in _WIDEST:
+        cells = [[_cut(cell, widest) for cell in column] for column in columns]
+        widths = [max([len(n), *map(len, column)]) for n, column in zip(names, cells)]
+        if sum(widths) + 2 * len(widths) - 2 <= _room():
+            break
     lines = [_line(names, widths, numeric), "  ".join("-" * width for width in widths)]
     lines += [_line(row, widths, numeric) for row in zip(*cells)]
     left = table.num_rows - shown.num_rows
     if left:
         lines.append(f"... {left:,} more; --format csv gives all.")
     return "\n".join(lines) + "\n"
+
+
+_WIDEST = (48, 36, 28, 20, 14)
+"""Characters of the widest cell, tried until the table fits the terminal."""
+
+
+def _room() -> int:
+    """Return the columns of the terminal; a file or a pipe has room for any table."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else sys.maxsize
+
+
+def _cut(text: str, widest: int) -> str:
+    """Shorten a cell at its end; a path at its start, since its end tells it from others."""
+    if len(text) <= widest:
+        return text
+    is_path = "/" in text and " " not in text
+    return "…" + text[1 - widest :] if is_path else text[: widest - 1] + "…"
 
 
 def _line(row: Iterable[str], widths: list[int], numeric: list[bool]) -> str:
@@ -119,8 +155,7 @@ def _cell(value: Any) -> str:
         return value.isoformat(sep=" ", timespec="seconds")
     if isinstance(value, list) and len(value) > 6:
         value = [*value[:6], "..."]
-    text = str(_plain(value) if isinstance(value, (list, dict)) else value).replace("\n", " ")
-    return text if len(text) <= 48 else text[:47] + "…"
+    return str(_plain(value) if isinstance(value, (list, dict)) else value).replace("\n", " ")
 
 
 def _is_number(kind: pa.DataType) -> bool:

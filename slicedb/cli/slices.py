@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from slicedb.cli.common import at_option, db_option, open_db, rows_options, say
+from slicedb.cli.common import at_option, db_option, open_db, rows_options, say, say_unseen
 from slicedb.cli.labelling import calibrate
 from slicedb.cli.output import rows, write
 
@@ -46,6 +46,7 @@ def add(name: str, text: str, db: str | None, **options: Any) -> None:
     """
     added = _slices(db).add(name, text, **options)
     click.echo(f"{added.name}: {added.count():,} samples")
+    say_unseen(added)
 
 
 @slices.command(name="list")
@@ -130,6 +131,7 @@ def freeze(name: str, db: str | None) -> None:
     """
     frozen = _slices(db).freeze(name)
     click.echo(f"{frozen.name}: frozen at {frozen.count():,} samples")
+    say_unseen(frozen)
 
 
 @slices.command()
@@ -168,11 +170,14 @@ def diff(
       slicedb slice diff night night_strict -f csv
       slicedb slice diff night --from clean --to now
     """
-    found = _slices(db).diff(a, b, **moments)
+    registry = _slices(db)
+    found = registry.diff(a, b, **moments)
     if form == "table" and output is None:
         click.echo(str(found))
     else:
         write(found.to_arrow(), form, output)
+    if not any(moments.values()):
+        say_unseen(registry.get(a))
 
 
 @slices.command()

@@ -129,6 +129,7 @@ def reset(name: str, db: str | None, yes: bool) -> None:
       slicedb reset release-3 --yes
     """
     database = open_db(db)
+    database.commits.get(name)
     if not yes:
         click.confirm(f"Let go of everything after {name}?", abort=True, err=True)
     click.echo(str(database.commits.reset(name)))

@@ -165,7 +165,9 @@ def _table_of(store: Store, model: str, probabilities: bool) -> str:
     if not set(_SAID) <= names:
         raise PredictionError(
             f"'{model}' is not a classifier: its predictions have no class.",
-            "name a model that predicts one class a sample.",
+            f'`slicedb confusion {model}` and `slicedb "FROM {model}.matches"` show its mistakes.'
+            if "objects" in names
+            else "name a model that predicts one class a sample.",
         )
     if probabilities and "probabilities" not in names:
         raise PredictionError(

@@ -32,7 +32,10 @@ class Database(BehaveVerbs):
     """Images, labels, embeddings and every model's predictions, and the slices over them."""
 
     def info(self) -> dict[str, Any]:
-        """Return what is in the database: samples by status, tables, embeddings, models, slices."""
+        """Return what is in the database: samples by status, columns, models, slices, tables.
+
+        `metadata` has the columns the user brought, with their Arrow types.
+        """
         counts = self.sql("SELECT status, count(*) AS n FROM samples GROUP BY ALL ORDER BY status")
         names = self.store.names()
         return {
@@ -41,6 +44,11 @@ class Database(BehaveVerbs):
             "samples": self.store.count(schema.SAMPLES),
             "status": dict(zip(counts["status"].to_pylist(), counts["n"].to_pylist())),
             "columns": self.store.schema(schema.SAMPLES).names,
+            "metadata": {
+                f.name: str(f.type)
+                for f in self.store.schema(schema.SAMPLES)
+                if f.name not in schema.SAMPLES_SCHEMA.names
+            },
             "embeddings": _suffixes(names, schema.EMBEDDINGS),
             "predictions": _suffixes(names, schema.PREDICTIONS),
             "slices": [s.name for s in self.slices.list()],

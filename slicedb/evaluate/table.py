@@ -139,8 +139,9 @@ def evaluate(
         bootstrap: "percentile" or "bca" in place of the formulas; "percentile" with `group`.
 
     Returns:
-        Rows in the order slice, model, metric, class. `left_out` counts the members without a
-        label or without a prediction; a value that is undefined is NaN and has a `reason`.
+        Rows in the order slice, model, metric, class. `n` counts samples; for a share of one class
+        its labels (recall), its predictions (precision), or both (F1). `left_out` counts the members without a label or without a prediction; a value that is undefined is
+        NaN and has a `reason`.
 
     Raises:
         UnknownModelError: a model has no predictions.
@@ -219,6 +220,7 @@ def _one_model(
             bounds = how.interval(judged, members, metric, confidence)
         empty = missing or m.empty(judged.outcomes.task)
         why = [empty if missing or n == 0 else metric.undefined for n in members.sizes]
+        why = [reason if size else m.NO_SAMPLES for reason, size in zip(why, sizes)]
         parts.append(_rows(judged.model, metric, of, estimate, members, sizes, bounds, why))
     return pa.concat_tables(parts)
 
@@ -273,6 +275,9 @@ def _rows(
     """Return a row a slice; `why` says for each why its value is undefined, where it is."""
     low, high = bounds
     s = len(members)
+    n = members.sizes
+    if of is not None and metric.interval == "share":
+        n = found.size.astype(np.int64)  # the trials of a class: its labels, or its predictions
     reasons: list[str | None] = [None] * s
     for i in np.flatnonzero(np.isnan(found.value)).tolist():
         reasons[i] = why[i]
@@ -286,7 +291,7 @@ def _rows(
         "value": found.value,
         "low": low,
         "high": high,
-        "n": members.sizes,
+        "n": n,
         "left_out": sizes - members.sizes,
         "reason": pa.array(reasons, pa.string()),
     }

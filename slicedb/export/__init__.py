@@ -36,6 +36,9 @@ FORMATS: dict[str, Writer] = {
     "yolo": write_yolo,
 }
 _BY_SUFFIX = {".csv": "csv", ".parquet": "parquet", ".json": "coco"}
+_TAKEN = {".tsv", ".jsonl", ".xlsx", ".xml", ".txt", ".yaml", ".zip", ".tar", ".arrow", ".feather",
+          ".pkl", ".npz", ".h5", ".tfrecord", ".tfrecords", ".lance", ".slicedb"}  # fmt: skip
+"""Endings that name another kind of file, so that no folder is made of them by mistake."""
 
 
 @dataclass(frozen=True)
@@ -62,13 +65,25 @@ def export(
         form: one of `FORMATS`; None goes by the ending.
 
     Raises:
-        SliceDBError: an unknown format, or a destination that exists already.
+        SliceDBError: an unknown format or ending, a destination that exists already or cannot be
+            written.
     """
     path = Path(dest)
-    form = form or _BY_SUFFIX.get(path.suffix.lower(), "folder")
+    suffix = path.suffix.lower()
+    if form is None and suffix in _TAKEN:
+        raise SliceDBError(
+            f"No export format for '{suffix}' ({path.name}).",
+            f"end the name in {', '.join(_BY_SUFFIX)}, or give a folder.",
+        )
+    form = form or _BY_SUFFIX.get(suffix, "folder")
     if form not in FORMATS:
         raise SliceDBError(f"No export format '{form}'.", did_you_mean(form, FORMATS, "formats"))
     if path.exists() and (path.is_file() or any(path.iterdir())):
         raise SliceDBError(f"'{path}' exists already.", "name a new file or folder.")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return ExportReport(FORMATS[form](store, keys, path), form, str(path))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return ExportReport(FORMATS[form](store, keys, path), form, str(path))
+    except OSError as error:
+        raise SliceDBError(
+            f"'{path}' cannot be written: {error.strerror or error}.", "name another place."
+        ) from error

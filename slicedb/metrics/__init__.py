@@ -25,6 +25,7 @@ from slicedb.metrics.outcomes import Outcomes, Said
 from slicedb.metrics.regression import Numbers
 from slicedb.metrics.table import (
     METRICS,
+    NO_SAMPLES,
     compute,
     compute_ranked,
     empty,
@@ -42,6 +43,7 @@ from slicedb.metrics.table import (
 
 __all__ = [
     "METRICS",
+    "NO_SAMPLES",
     "Detections",
     "Estimate",
     "LabelSets",

@@ -30,6 +30,8 @@ def _count(matrix: Ints) -> Estimate:
 
 
 _EMPTY = "no sample has both a label and a prediction"
+NO_SAMPLES = "the slice has no samples"
+"""Why nothing can be said of an empty slice."""
 _NO_LABEL = "no sample has the label"
 _NEVER = "the class is never predicted"
 _NEITHER = "the class is neither a label nor a prediction"

@@ -92,7 +92,8 @@ def _verdicts(summary: Mapping[str, Any], model: str) -> str:
 
 
 def _figures(summary: Mapping[str, Any], model: str) -> str:
-    rows = [r for r in summary.get("metrics", []) if r["model"] == model]
+    """Return the first figures of whole slices; those of single classes are in the run."""
+    rows = [r for r in summary.get("metrics", []) if r["model"] == model and not r.get("of")]
     shown = [
         f"{r['metric']} {r['value']:.3f} on {r['slice']}" for r in rows if r["value"] is not None
     ]

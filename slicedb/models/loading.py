@@ -281,14 +281,22 @@ def _factory(path: Path, name: str) -> Callable[..., Any]:
     try:
         about.loader.exec_module(module)
     except Exception as error:
+        beside = isinstance(error, ModuleNotFoundError) and _is_beside(path, error.name)
         raise ModelError(
-            f"'{path}' cannot be imported: {type(error).__name__}: {first_line(error)}"
+            f"'{path}' cannot be imported: {type(error).__name__}: {first_line(error)}",
+            f"it lies beside that file: PYTHONPATH='{path.parent}' finds it." if beside else "",
         ) from error
     made = getattr(module, name, None)
     if not callable(made):
         names = [n for n, value in vars(module).items() if callable(value) and n[0] != "_"]
         raise ModelError(f"'{path}' has no function '{name}'.", did_you_mean(name, names))
     return made  # type: ignore[no-any-return]
+
+
+def _is_beside(path: Path, module: str | None) -> bool:
+    """Whether a module or package lies in the folder of a file."""
+    first = path.parent / (module or "").partition(".")[0]
+    return first.with_suffix(".py").is_file() or (first != path.parent and first.is_dir())
 
 
 def _as_model(made: Any, spec: str, classes: Sequence[str] | None) -> Model:

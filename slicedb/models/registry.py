@@ -6,6 +6,7 @@ import builtins
 import datetime
 import json
 import os
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from dataclasses import replace as replace_
@@ -91,7 +92,7 @@ class Registered:
             f"  version {self.version}, fingerprint {self.fingerprint[:16]}"
             + (f", {count:,} parameters" if count else "")
             + (f", added {self.added_at:%Y-%m-%d %H:%M}" if self.added_at else ""),
-            "  " + ", ".join(f"{key} {value}" for key, value in self.preprocessing.items()),
+            "  " + ", ".join(f"{k} {_line(v)}" for k, v in self.preprocessing.items()),
         ]
         if self.trained_on:
             named = self.details.get("trained_on_name", "")
@@ -104,6 +105,17 @@ class Registered:
         if len(self.judged) > _SHOWN:
             lines.append(f"  {len(self.judged) - _SHOWN:,} more runs")
         return "\n".join(lines)
+
+
+def _line(value: Any) -> str:
+    """Return what is shown of a preprocessing: the first text of a transform, on one line.
+
+    >>> _line("Compose(\\n    ToTensor()\\n)ToTensor()")
+    'Compose(ToTensor())'
+    """
+    text = str(value)
+    outer = text[: text.index("\n)") + 2] if "\n)" in text else text
+    return re.sub(r",? *(?=\))", "", re.sub(r"\s*\n\s*", ", ", outer).replace("(, ", "("))
 
 
 class Registry:

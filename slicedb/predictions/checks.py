@@ -199,6 +199,15 @@ class Checker:
                 did_you_mean(str(name), self.classes, "classes") + " Declare others: classes=.",
             )
 
+    def _prefix(self, unknown: list[str]) -> str:
+        """Say which prefix would make samples of all of them, if one does."""
+        ending = "/" + unknown[0]
+        found = [known for known in self._ids if known.endswith(ending)]
+        prefix = found[0][: -len(unknown[0])] if len(found) == 1 else None
+        if prefix is None or any(prefix + name not in self._ids for name in unknown):
+            return ""
+        return f" prefix='{prefix}' (--prefix) makes samples of all of them."
+
     def _check_ids(self, ids: list[str]) -> None:
         if not ids:
             raise PredictionError(f"There are no rows in {self.place}.")
@@ -212,7 +221,8 @@ class Checker:
             raise PredictionError(
                 f"{len(unknown):,} of {len(ids):,} ids in {self.place} are no samples here: "
                 f"{_examples(unknown)}.",
-                did_you_mean(unknown[0], sorted(self._ids)[:20_000], "samples"),
+                did_you_mean(unknown[0], sorted(self._ids)[:20_000], "samples")
+                + self._prefix(unknown),
             )
         seen = dict.fromkeys(ids)
         if len(seen) != len(ids):

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from slicedb.errors import PredictionError, did_you_mean
+from slicedb.errors import PredictionError
 from slicedb.predictions import boxes
 from slicedb.predictions.checks import Part
 
@@ -21,8 +21,12 @@ _OWN = {"id", "key", "margin", "entropy", "loss", "correct", "label", "content",
 _LISTS = ("probabilities", "logits")
 
 
-def read(data: Any) -> pa.Table:
+def read(data: Any, id_column: str = "id") -> pa.Table:
     """Return the rows of a table, frame or file.
+
+    Args:
+        data: the rows.
+        id_column: read as text from CSV, whatever it looks like.
 
     Raises:
         PredictionError: there is no such file, or it is none of these.
@@ -34,7 +38,7 @@ def read(data: Any) -> pa.Table:
     if isinstance(data, dict):
         return pa.table(data)
     if isinstance(data, (str, os.PathLike)):
-        return _read_file(Path(os.fspath(data)).expanduser())
+        return _read_file(Path(os.fspath(data)).expanduser(), id_column)
     if hasattr(data, "to_arrow"):  # polars, and our own results
         return pa.table(data.to_arrow())
     if hasattr(data, "columns") and hasattr(data, "iloc"):  # pandas
@@ -45,7 +49,7 @@ def read(data: Any) -> pa.Table:
     )
 
 
-def _read_file(path: Path) -> pa.Table:
+def _read_file(path: Path, id_column: str) -> pa.Table:
     if not path.is_file():
         raise PredictionError(f"No file '{path}'.", "give a CSV or a Parquet file.")
     try:
@@ -58,7 +62,7 @@ def _read_file(path: Path) -> pa.Table:
 
             options = csv.ParseOptions(delimiter="\t" if path.suffix.lower() == ".tsv" else ",")
             texts = csv.ConvertOptions(
-                column_types={"id": pa.string(), "prediction": pa.string()},
+                column_types={id_column: pa.string(), "prediction": pa.string()},
                 strings_can_be_null=True,
             )
             return csv.read_csv(path, parse_options=options, convert_options=texts)
@@ -67,6 +71,27 @@ def _read_file(path: Path) -> pa.Table:
     raise PredictionError(
         f"'{path.name}' is neither CSV nor Parquet.", "name it .csv, .tsv or .parquet."
     )
+
+
+def named(table: pa.Table, id_column: str, prefix: str, place: str) -> pa.Table:
+    """Return the table with its ids in the column `id`, each behind the prefix.
+
+    Raises:
+        PredictionError: there is no such column.
+    """
+    names = table.column_names
+    if id_column not in names:
+        raise PredictionError(
+            f"{place} has no column '{id_column}'; it has {', '.join(names[:8])}.",
+            "id_column= (--id-column) names the column with the ids of the samples.",
+        )
+    if id_column != "id":
+        kept = [n for n in names if n != "id"]
+        table = table.select(kept).rename_columns([{id_column: "id"}.get(n, n) for n in kept])
+    if prefix:
+        ids = [i if i is None else f"{prefix}{i}" for i in table["id"].to_pylist()]
+        table = table.set_column(table.column_names.index("id"), "id", pa.array(ids, pa.string()))
+    return table
 
 
 def parts_of(table: pa.Table, classes: Sequence[str], place: str, *, several: bool = False) -> Part:
@@ -79,14 +104,9 @@ def parts_of(table: pa.Table, classes: Sequence[str], place: str, *, several: bo
         several: probabilities are of labels that do not exclude one another.
 
     Raises:
-        PredictionError: there is no id, or nothing predicted.
+        PredictionError: there is nothing predicted.
     """
     names = table.column_names
-    if "id" not in names:
-        raise PredictionError(
-            f"{place} has no column 'id'; it has {', '.join(names[:8])}.",
-            did_you_mean("id", names, "columns"),
-        )
     plain = not {"prediction", "probabilities", "logits"} & set(names)
     if "objects" not in names and plain and boxes.is_long(names):
         table, names = boxes.grouped(table, place), ["id", "objects"]

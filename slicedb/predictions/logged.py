@@ -21,7 +21,7 @@ from slicedb.models.names import check_name
 from slicedb.predictions import boxes
 from slicedb.predictions.about import LABEL, LOGGED, About
 from slicedb.predictions.checks import Checker, Part
-from slicedb.predictions.files import parts_of, read
+from slicedb.predictions.files import named, parts_of, read
 from slicedb.predictions.tables import create, table_of
 from slicedb.predictions.tasks import TASKS, text_of
 from slicedb.schema import SAMPLES, content_of, keys_of
@@ -52,6 +52,8 @@ def log(
     *,
     classes: Sequence[str] | None = None,
     annotations: str | os.PathLike[str] | None = None,
+    id_column: str = "id",
+    prefix: str = "",
     **options: Any,
 ) -> LogReport:
     """Store predictions made elsewhere, all of them or none.
@@ -69,6 +71,8 @@ def log(
         classes: class names in the order of the probabilities. Without probabilities it may be
             left out: then the labels of the samples are the classes.
         annotations: COCO's annotation file, which says what the numbers of its results mean.
+        id_column: the column with the ids, where it is not called `id`.
+        prefix: put before every id, for example the folder that names of files leave out.
         **options: replace, target, multilabel, confidence; see `PredictionLog`.
 
     Raises:
@@ -85,7 +89,7 @@ def log(
             file = None if annotations is None else Path(annotations)
             table = boxes.from_coco(said, ids.to_pylist(), classes, file, place)
         else:
-            table = read(data)
+            table = named(read(data, id_column), id_column, prefix, place)
         sink._take(parts_of(table, sink.classes, place, several=sink.several))
     return LogReport(model_name, len(sink), tuple(sink.classes), time.perf_counter() - started)
 

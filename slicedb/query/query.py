@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from slicedb.query.catalog import quote
 from slicedb.query.plan import Plan
 from slicedb.query.scope import ROW
 from slicedb.query.text import read
-from slicedb.schema import SAMPLES, keys_of
+from slicedb.schema import EMBEDDINGS, OK, SAMPLES, keys_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,6 +59,27 @@ class Query:
     def is_rows(self) -> bool:
         """Whether the result is samples (it shows `id`), so that it can be a slice."""
         return self.plan().is_rows
+
+    @property
+    def is_star(self) -> bool:
+        """Whether it shows all columns: a predicate, or SELECT *."""
+        return "key" in self.plan().hidden
+
+    def unseen(self) -> dict[str, int]:
+        """Return, by embedding that the text asks, how many samples have no vector in it.
+
+        Those are NULL in every term of meaning. Only samples that are ok count, and only
+        embeddings that lack some are named.
+        """
+        plan, store = self.plan(), self._engine.store
+        if self.at is not None or not plan.reads.embeddings:
+            return {}
+        ok = store.table(SAMPLES, ["key"], where=f"status IS NULL OR status = '{OK}'")["key"]
+        found = {}
+        for name in sorted(plan.reads.embeddings):
+            known = store.table(EMBEDDINGS + name, ["key"])["key"]
+            found[name] = int((~np.isin(ok.to_numpy(), known.to_numpy())).sum())
+        return {name: n for name, n in found.items() if n}
 
     def predicate(self) -> str:
         """Return a predicate over samples that holds for the members, whatever the text is."""
@@ -148,9 +169,12 @@ class Query:
         """Return the result as an Arrow table.
 
         Args:
-            columns: the columns of the result to keep; None keeps all.
+            columns: the columns of the result to keep; of a predicate also expressions over
+                samples, such as `v3.loss`. None keeps all.
         """
         plan = self.plan()
+        if columns and plan.bound.source.is_predicate and not all(map(str.isidentifier, columns)):
+            return self._with(_listing(self, columns)).to_arrow()
         table = self._late(plan) if plan.bound.narrows else None
         if table is None:
             table = self._engine.run(plan).fetch()
@@ -274,6 +298,14 @@ def _whole(query: Query) -> str:
     if not source.is_predicate:
         return _bare(query.text)
     return source.sql.decode()
+
+
+def _listing(query: Query, columns: Sequence[str]) -> str:
+    """Return a predicate as a SELECT of some columns in place of all."""
+    star, shown = "SELECT * ", ", ".join(columns)
+    whole = _whole(query)
+    assert whole.startswith(star)
+    return f"SELECT {shown} {whole.removeprefix(star)}"
 
 
 def _predicate(query: Query) -> str:

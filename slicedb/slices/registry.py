@@ -204,7 +204,9 @@ class Slices:
             calibration=self._kept(name, text if isinstance(text, str) else str(text.text)),
         )
         if name in self and not replace:
-            raise SliceError(f"There is a slice '{name}' already.", "pass replace=True.")
+            raise SliceError(
+                f"There is a slice '{name}' already.", "replace=True (--replace) redefines it."
+            )
         self.check_loops({name: wanted.text})
         self.check_group(group)
         self.validate(wanted.text)

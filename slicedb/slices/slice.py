@@ -119,6 +119,23 @@ class Slice:
         assert self.answer is not None
         return self.answer()
 
+    def unseen(self) -> dict[str, int]:
+        """Return how many samples its text cannot see, by embedding; see `Query.unseen`."""
+        assert self.ask is not None
+        found: dict[str, int] = self.ask(self.text).unseen()
+        return found
+
+    def _repr_html_(self) -> str | None:
+        """Show its pictures in a notebook."""
+        found: str | None = self.query()._repr_html_() if self.answer is not None else None
+        return found
+
+    def __repr__(self) -> str:
+        expect = f", expect={list(self.expect)}" if self.expect else ""
+        return (
+            f"<Slice {self.title!r} ({self.kind}, version {self.version}): {self.text!r}{expect}>"
+        )
+
     def keys(self) -> Keys:
         """Return int64 (n,): the keys of its members, in order."""
         return self.stored()[0] if self.stored is not None else self.query().keys()

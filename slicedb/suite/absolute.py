@@ -54,6 +54,8 @@ def judge(
             trial.n = int(found.size[i])  # the trials of a class: its labels, or its predictions
         if np.isnan(trial.value):
             trial.reason = empty if missing or not members.sizes[i] else metric.undefined
+            if not sizes[i]:
+                trial.reason = m.NO_SAMPLES
             continue
         side = "less" if trial.wants_high else "greater"
         trial.p = float(m.p_value(metric, one, trial.bound, side)[0])  # type: ignore[arg-type]

@@ -27,14 +27,16 @@ def judge(
         members = np.unique(checked[trial.slice][0].keys())
         trial.counted, trial.n, trial.value = False, len(members), float(len(members))
         if trial.check.metric == "share":
-            assert trial.check.of is not None
-            split = _split(store, trial.check.of, splits)
+            split = _split(store, trial, checked[trial.slice][0].name, splits)
             inside = int(np.isin(members, split, assume_unique=True).sum())
             trial.n, trial.value = inside, inside / len(split)
         trial.low = trial.high = trial.value
 
 
-def _split(store: Store, name: str, known: dict[str, Keys]) -> Keys:
+def _split(store: Store, trial: Trial, of: str, known: dict[str, Keys]) -> Keys:
+    """Return the keys of the split whose share is asked, of the slice `of`."""
+    name = trial.check.of
+    assert name is not None
     if name not in known:
         table = store.table(schema.SAMPLES, ["key", "split"])
         names = np.array(table["split"].to_pylist(), dtype=object)
@@ -42,6 +44,7 @@ def _split(store: Store, name: str, known: dict[str, Keys]) -> Keys:
         if not len(known[name]):
             there = sorted({n for n in names if n})
             raise CheckError(
-                f"No sample is in split '{name}'.", did_you_mean(name, there, "splits")
+                f"In '{trial.check}' of slice '{of}': no sample is in split '{name}'.",
+                did_you_mean(name, there, "splits"),
             )
     return known[name]

@@ -36,7 +36,7 @@ def trials_of(
         replace(trial, slice=i, expectation=str(check), column=s.group or group or "")
         for i, (s, checks) in enumerate(checked)
         for check in checks
-        for trial in _expand(_with_baseline(check, baseline), judged, rows[i])
+        for trial in _expand(_with_baseline(check, baseline), judged, rows[i], s.name)
     ]
 
 
@@ -45,7 +45,7 @@ def _with_baseline(check: Check, baseline: str | None) -> Check:
     return replace(check, baseline=baseline) if check.baseline == BASELINE and baseline else check
 
 
-def _expand(check: Check, judged: Judged, rows: Keys) -> list[Trial]:
+def _expand(check: Check, judged: Judged, rows: Keys, name: str) -> list[Trial]:
     """Return the trials of a check, for `per class` one a class that the slice has.
 
     Raises:
@@ -56,7 +56,9 @@ def _expand(check: Check, judged: Judged, rows: Keys) -> list[Trial]:
         return _per_class(check, judged, rows)
     if check.of is not None and check.metric != "share" and check.of not in classes:
         hint = did_you_mean(check.of, classes, "classes")
-        raise CheckError(f"In '{check}': {judged.model} has no class '{check.of}'.", hint)
+        raise CheckError(
+            f"In '{check}' of slice '{name}': {judged.model} has no class '{check.of}'.", hint
+        )
     return [Trial(0, check, baseline=check.baseline)]
 
 
@@ -69,7 +71,8 @@ def _per_class(check: Check, judged: Judged, rows: Keys) -> list[Trial]:
     there = outcomes.present_in(judged.members([rows]).positions[0])
     metric = m.suit(m.find(check.metric), outcomes.task)
     if m.missing(metric, outcomes) or not there:
-        reason = m.missing(metric, outcomes) or m.empty(outcomes.task)
+        empty = m.empty(outcomes.task) if len(rows) else m.NO_SAMPLES
+        reason = m.missing(metric, outcomes) or empty
         return [Trial(0, check, baseline=check.baseline, reason=reason)]
     each = [replace(check, per_class=False, of=outcomes.classes[code]) for code in there]
     trials = [Trial(0, one, baseline=one.baseline) for one in each]

@@ -57,6 +57,9 @@ class EpochLog:
         self.repeated = 0
         """Predictions left out because the sample came before."""
 
+    def __repr__(self) -> str:
+        return f"<EpochLog {self._log.model!r}: {len(self._seen):,} predictions>"
+
     def add(self, ids: Sequence[str], *, logits: Any = None, probabilities: Any = None) -> None:
         """Take a batch: n ids, and logits or probabilities (n, c).
 

@@ -103,6 +103,9 @@ class Loader:
         """Names in the order of the class numbers."""
         return self.dataset.classes
 
+    def __repr__(self) -> str:
+        return f"<Loader: {len(self):,} batches of {self.batch_size} from {self.dataset!r}>"
+
     def __len__(self) -> int:
         """Return the number of batches of an epoch."""
         n: int = len(self.dataset if self._sampler is None else self._sampler)  # type: ignore[arg-type]
