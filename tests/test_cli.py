@@ -344,3 +344,28 @@ def test_reset_to_nothing_does_not_ask(here: Path, say) -> None:
 
 def test_info_lists_the_metadata_with_its_types(here: Path, say) -> None:
     assert "light (string)" in say("info").out
+
+
+def test_ctrl_c_says_that_the_command_resumes(
+    here: Path, say, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from slicedb.database import Database
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Database, "embed", interrupted)
+    said = say("embed")
+    assert said.code == 130
+    assert said.err == "\nInterrupted; what was written is kept, the same command resumes.\n"
+
+
+def test_files_without_predictions_say_what_is_missing(here: Path, say) -> None:
+    sample = say("query", "LIMIT 1", "--ids").out.strip()
+    (here / "spread.csv").write_text(f"id,p_cat,p_dog\n{sample},0.5,0.5\n")
+    said = say("log-predictions", "m", "spread.csv")
+    assert "Nothing is predicted in spread.csv; it has id, p_cat, p_dog." in said.err
+    assert "--classes" in said.err
+    (here / "nan.csv").write_text(f"id,prediction,confidence\n{sample},Soup,nan\n")
+    said = say("log-predictions", "m", "nan.csv")
+    assert f"A confidence of sample '{sample}' (row 1) is nan. Hint: " in said.err

@@ -37,6 +37,15 @@ class Verbs(click.Group):
             return super().resolve_command(ctx, ["query", *args])
         return super().resolve_command(ctx, args)
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the verb; click's own handling of Ctrl-C does not say that it resumes."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            message = "Interrupted; what was written is kept, the same command resumes."
+            click.echo(f"\n{message}", err=True)
+            ctx.exit(130)
+
 
 @click.group(
     cls=Verbs,
@@ -73,14 +82,10 @@ def main(args: list[str] | None = None) -> Any:
     except SliceDBError as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(1)
-    except KeyboardInterrupt:
-        click.echo("Interrupted; what was written is kept, the same command resumes.", err=True)
-        sys.exit(130)
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(0)
     except OSError as error:
-        if error.filename is None:
-            raise
-        click.echo(f"Error: {error.strerror}: '{error.filename}'.", err=True)
+        place = f"{error.strerror}: '{error.filename}'."
+        click.echo(f"Error: {error if error.filename is None else place}", err=True)
         sys.exit(1)

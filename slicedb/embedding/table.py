@@ -61,7 +61,7 @@ class EmbedReport:
         text += f" ({self.seconds:.1f} s"
         text += f", {rate:,.0f} images/s)" if self.embedded else ")"
         text += failures(self.failed, self.examples)
-        return text + (f"\n  {self.note}" if self.note else "")
+        return text + (f"\n  {self.note}" if self.note and self.embedded else "")
 
 
 def embed(

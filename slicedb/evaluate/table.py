@@ -140,8 +140,9 @@ def evaluate(
 
     Returns:
         Rows in the order slice, model, metric, class. `n` counts samples; for a share of one class
-        its labels (recall), its predictions (precision), or both (F1). `left_out` counts the members without a label or without a prediction; a value that is undefined is
-        NaN and has a `reason`.
+        its labels (recall), its predictions (precision), or both (F1). `left_out` counts the
+        members without a label or without a prediction; a value that is undefined is NaN and has
+        a `reason`.
 
     Raises:
         UnknownModelError: a model has no predictions.

@@ -147,7 +147,7 @@ def _source(path: Path, table: _Table, options: Options) -> Source:
     if "path" not in found and "image" not in found:
         raise IngestError(
             f"'{path}' has no column of paths or images among {', '.join(table.schema.names)}.",
-            "name it with path_column or image_column.",
+            "path_column (--path-column) or image_column (--image-column) names it.",
         )
     rows = _Rows(path, table.schema, found, options)
     _refuse_duplicates(path, table, rows)

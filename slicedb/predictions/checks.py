@@ -282,7 +282,7 @@ class Checker:
         if len(off):
             raise PredictionError(
                 f"The probabilities of sample '{ids[off[0]]}' (row {off[0] + 1} of {self.place}) "
-                f"sum to {sums[off[0]]:.3f}, as do {len(off):,} rows not to 1.",
+                f"sum to {sums[off[0]]:.3f}, not to 1{_others(off)}.",
                 "pass logits= for values before the softmax.",
             )
 
@@ -352,10 +352,15 @@ def _unit(values: np.ndarray, what: str, ids: list[str]) -> None:
     if len(bad):
         value = flat[bad[0]][wrong[bad[0]]][0]
         raise PredictionError(
-            f"A {what} of sample '{ids[bad[0]]}' (row {bad[0] + 1}) is {value:.4g}, as is one in "
-            f"{len(bad):,} rows.",
+            f"A {what} of sample '{ids[bad[0]]}' (row {bad[0] + 1}) is {value:.4g}{_others(bad)}.",
             "probabilities lie in [0, 1]; pass logits= for values before the softmax.",
         )
+
+
+def _others(rows: np.ndarray) -> str:
+    """Say how many rows share a fault with the first of them."""
+    n = len(rows) - 1
+    return f", and {n:,} more row{'s' * (n != 1)} are wrong" if n else ""
 
 
 def _examples(names: list[str]) -> str:

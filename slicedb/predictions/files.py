@@ -135,6 +135,12 @@ def parts_of(table: pa.Table, classes: Sequence[str], place: str, *, several: bo
         rest = _rest(table, {*used, "labels"})
         found = lists.get("logits"), lists.get("probabilities")
         return Part.of_sets(table["id"].to_pylist(), *found, sets, rest)
+    if not lists and "prediction" not in names:
+        raise PredictionError(
+            f"Nothing is predicted in {place}; it has {', '.join(names[:8])}.",
+            "give a column prediction, probabilities, objects, value or labels; where columns are "
+            "named like classes, classes= (--classes A,B) says so.",
+        )
     prediction = _predictions(table["prediction"]) if "prediction" in names else None
     confidence = None
     if "confidence" in names and not lists:
