@@ -167,6 +167,20 @@ def test_per_class_is_one_result_a_class_that_the_slice_has(store: Store, slices
     assert named.verdict == "INCONCLUSIVE" and "no sample has the label" in named.message
 
 
+@pytest.mark.parametrize(
+    ("expect", "problem"),
+    [
+        ("share of holiday <= 0.2", "no sample is in split 'holiday'"),
+        ("recall of unicorn >= 0.5", "good has no class 'unicorn'"),
+    ],
+)
+def test_an_expectation_of_nothing_names_itself_and_its_slice(
+    store: Store, slices: FakeAsk, expect: str, problem: str
+) -> None:
+    with pytest.raises(CheckError, match=f"In '{expect}' of slice 'odd': {problem}"):
+        run(store, slice_of(slices, "odd", "true", expect))
+
+
 @pytest.mark.parametrize("expect", ["precision per class >= 0.8", "f1 per class no worse than bad"])
 def test_per_class_of_an_empty_slice_is_one_result(
     store: Store, slices: FakeAsk, expect: str
@@ -175,7 +189,7 @@ def test_per_class_of_an_empty_slice_is_one_result(
     result, plain = run(store, chosen).results
     assert (result.check, result.verdict) == (expect, "INCONCLUSIVE")
     assert result.message == plain.message
-    assert result.message == "undefined: no sample has both a label and a prediction"
+    assert result.message == "undefined: the slice has no samples"
 
 
 def test_a_class_that_is_not_in_the_slice_does_not_fail_for_its_precision(
