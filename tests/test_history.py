@@ -37,6 +37,8 @@ def point(value: float, verdict: str, low: float = 0.8, high: float = 0.9) -> Po
         ([point(0.85, "PASS"), point(0.86, "PASS")], "steady", 0, "flat", "PP"),
         ([point(0.85, "PASS"), point(0.84, "FAIL"), point(0.86, "PASS")], "flaky by chance", 2,
          "flat", "PFP"),
+        ([point(0.85, "PASS"), point(0.7, "FAIL", 0.5, 0.9)], "flaky by chance", 1, "flat", "PF"),
+        ([point(0.7, "FAIL", 0.5, 0.9), point(0.85, "PASS")], "flaky by chance", 1, "flat", "FP"),
         ([point(0.85, "PASS"), point(0.5, "FAIL", 0.4, 0.6)], "changed", 1, "down", "PF"),
         ([point(0.5, "FAIL", 0.4, 0.6), point(0.85, "PASS")], "changed", 1, "up", "FP"),
         ([point(0.85, "PASS"), point(NAN, "INCONCLUSIVE", NAN, NAN)], "changed", 1, "flat", "P?"),

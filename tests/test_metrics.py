@@ -308,10 +308,37 @@ def test_a_calibrated_model_is_not_shown_to_be_off() -> None:
     found = m.compute(metric, m.update(metric, o, Membership([np.arange(600)], 600)))
     assert found.value[0] / found.error[0] > 1.7  # chance alone makes gaps in the bins
     assert m.p_value(metric, found, 0.0, "greater")[0] > 0.05
-    assert m.interval(metric, found, sides=1).low[0] < 0.0
+    assert m.interval(metric, found, sides=1).low[0] == 0.0
 
 
 def test_mistakes_of_a_class_are_those_it_is_taken_for_and_those_taken_for_it() -> None:
     o = Outcomes.of(["a", "b", "b", "a"], ["b", "a", "c", "a"])
     assert o.wrong().tolist() == [True, True, True, False]
     assert o.wrong(0).tolist() == [True, True, False, False]
+
+
+@pytest.mark.parametrize("tied", [0.9, 1.0])
+def test_a_model_that_is_equally_sure_of_all_can_be_shown_to_be_off(tied: float) -> None:
+    n = 200
+    half = np.arange(n) % 2 == 0
+    label = (np.arange(n) % 10 < 6).astype(int)  # 60 % are of the class it always names
+    o = Outcomes(("a", "b"), label, np.ones(n, int), np.full(n, tied), None, half)
+    metric = m.find("ece")
+    found = m.compute(metric, m.update(metric, o, Membership([np.arange(n)], n)))
+    assert found.value[0] == pytest.approx(tied - 0.6)
+    assert found.error[0] == pytest.approx(np.std(label == 1, ddof=1) / np.sqrt(n), rel=0.01)
+    low, high = m.interval(metric, found, sides=1)
+    assert tied - 0.7 < low[0] < found.value[0] < high[0] < tied - 0.5
+    assert m.p_value(metric, found, 0.1, "greater")[0] < 0.001
+    assert o.take(np.arange(50)).half is not None and o.with_classes(("b",)).half is half
+
+
+def test_averages_are_no_surer_than_so_many_samples() -> None:
+    label = np.arange(100) % 2
+    for prediction in (label, 1 - label):
+        o = Outcomes(("a", "b"), label, prediction)
+        for name in ("f1", "f1_weighted", "balanced_accuracy", "precision"):
+            metric = m.find(name)
+            found = m.compute(metric, m.update(metric, o, Membership([np.arange(100)], 100)))
+            assert found.value[0] == float(prediction is label)
+            assert found.size[0] == pytest.approx(100)

@@ -277,3 +277,11 @@ def test_a_drop_larger_than_the_disagreement_is_refused() -> None:
 def test_n_to_clear_gives_none_when_no_size_would_do() -> None:
     assert stats.n_to_clear(lambda n: False, 10) is None
     assert stats.n_to_clear(lambda n: n >= 3, 10) == 3
+
+
+@pytest.mark.parametrize(
+    ("half", "gap", "n"),
+    [(0.1, 0.05, 400), (0.05, 0.1, 25), (0.1, 0.0, None), (np.nan, 0.1, None), (0.1, 1e-9, None)],
+)
+def test_the_images_that_narrow_an_interval(half: float, gap: float, n: int | None) -> None:
+    assert stats.n_to_narrow(100, half, gap) == n

@@ -146,6 +146,26 @@ def test_small_slices_report_but_do_not_gate(store: Store, slices: FakeAsk) -> N
     assert run(store, few, minimum=5).results[0].verdict == "FAIL"
 
 
+@pytest.mark.parametrize("minimum", [1, 10])
+def test_a_slice_of_one_sample_decides_nothing(store: Store, slices: FakeAsk, minimum: int) -> None:
+    shares, means = ("accuracy", "f1", "top_2", "precision of dog"), ("log_loss", "brier", "ece")
+    expect = [f"{name} >= 0.97" for name in shares] + [f"{name} <= 0.9" for name in means]
+    expect += [f"{name} no worse than bad by 0.02" for name in (*shares, *means)]
+    one = slice_of(slices, "one", "id = '000.jpg'", *expect)
+    report = run(store, one, minimum=minimum)
+    assert {(r.verdict, r.n) for r in report.results} == {("INCONCLUSIVE", 1)}
+    assert report.to_json() and "nan" not in str(report)
+
+
+def test_a_bound_within_rounding_of_the_value_needs_no_trillions(
+    store: Store, slices: FakeAsk
+) -> None:
+    value = run(store, slice_of(slices, "all", "true", "log_loss <= 1")).results[0].value
+    near = f"log_loss <= {value + 1e-12:.15f}"
+    result = run(store, slice_of(slices, "all", "true", near)).results[0]
+    assert result.needed is None and "no number of samples settles it" in result.message
+
+
 def test_an_empty_slice_is_undefined_not_zero(store: Store, slices: FakeAsk) -> None:
     empty = slice_of(slices, "none", "false", "accuracy >= 0.5", "count >= 1", "f1 of cat > 0.5")
     result, count, f1 = run(store, empty).results
@@ -273,6 +293,26 @@ def test_without_a_baseline_the_comparison_is_inconclusive(store: Store, slices:
     assert run(store, chosen, strict=True).exit_code == 1
 
 
+def test_models_that_do_not_differ_are_not_shown_to_be_alike_by_few_samples(
+    store: Store, slices: FakeAsk
+) -> None:
+    metrics = ("accuracy", "f1", "balanced_accuracy", "precision of cat", "auroc")
+    expect = [f"{metric} no worse than good by 0.02" for metric in metrics]
+    few = slice_of(slices, "few", "id < '060.jpg'", *expect)
+    tango = stats.paired_interval(0, 0, 60, 0.95, sides=1)
+    for result in run(store, few, model="same").results:
+        assert (result.value, result.verdict) == (0.0, "INCONCLUSIVE"), result
+        assert (result.low, result.high) == pytest.approx(tuple(tango))
+    every = slice_of(slices, "all", "true", *expect)
+    assert {r.verdict for r in run(store, every, model="same").results} == {"PASS"}
+
+
+def test_a_model_compared_with_itself_is_told(store: Store, slices: FakeAsk) -> None:
+    chosen = slice_of(slices, "all", "true", "accuracy no worse than baseline")
+    (result,) = run(store, chosen, baseline="good").results
+    assert result.message.endswith("; good is compared with itself")
+
+
 # --- the suite ------------------------------------------------------------------------------------
 
 
@@ -284,6 +324,32 @@ def test_fail_is_counted_over_the_suite(store: Store, slices: FakeAsk) -> None:
     assert {r.verdict for r in results} == {"INCONCLUSIVE"}
     assert "not with all tests" in results[0].message
     assert {r.verdict for r in run(store, many, correction="none").results} == {"FAIL"}
+
+
+def test_slices_that_do_not_gate_are_not_counted(store: Store, slices: FakeAsk) -> None:
+    border = slice_of(slices, "s", "label IS NOT NULL", "accuracy >= 0.926")
+    tiny = [slice_of(slices, f"t{i}", f"id = '{i:03}.jpg'", "accuracy >= 0.5") for i in range(20)]
+    point = slice_of(slices, "p", "true", *["accuracy >= 0.5"] * 20, decide="point")
+    for others in (tiny, [point]):
+        assert run(store, [border, *others]).results[0].verdict == "FAIL"
+    gating = [slice_of(slices, f"g{i}", "true", "accuracy >= 0.5") for i in range(20)]
+    assert run(store, [border, *gating]).results[0].verdict == "INCONCLUSIVE"
+
+
+def test_detect_spends_the_error_rate_on_slices_that_can_show_the_drop(
+    store: Store, slices: FakeAsk
+) -> None:
+    texts = ["id >= '168.jpg' AND id < '248.jpg'"]  # 80 samples, 8 lost: p = 2 ** -8
+    texts += [f"id >= '{248 + 8 * i}.jpg' AND id < '{256 + 8 * i}.jpg' OR id < '003.jpg'"
+              for i in range(14)]  # fmt: skip
+    chosen = [slice_of(slices, f"s{i}", text, "accuracy no worse than good")
+              for i, text in enumerate(texts)]  # fmt: skip
+
+    def verdicts(detect: float | None) -> list[str]:
+        return [r.verdict for r in run(store, chosen, model="bad", detect=detect).results]
+
+    assert verdicts(None) == ["INCONCLUSIVE"] * 15
+    assert verdicts(0.1) == ["FAIL"] + ["INCONCLUSIVE"] * 14
 
 
 def test_max_t_keeps_power_for_slices_that_overlap(store: Store, slices: FakeAsk) -> None:

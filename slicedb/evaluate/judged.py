@@ -200,6 +200,7 @@ def _class(
         _recode(names, classes)[prediction],
         _column(table, "confidence", order),
         _matrix(table, order),
+        (table["key"].to_numpy()[order] & 1).astype(bool),  # keys are hashes
     )
 
 

@@ -148,7 +148,8 @@ def average(
         variance = (matrix * gradient**2).sum(axis=(-2, -1))
         most = _divide(1, np.where(share > 0, _divide(share**2, ratio.trials), 0.0).sum(axis=-1))
         size = _divide(value * (1 - value), variance)
-        size = np.where(np.isnan(size), most, np.minimum(size, most))
+        n = matrix.sum(axis=(-2, -1))  # a mistake is of two classes' F1, and counts once
+        size = np.where(np.isnan(size), np.minimum(most, n), np.minimum(size, most))
         return Estimate(value, size, np.full_like(value, np.nan))
 
     return compute
@@ -176,11 +177,13 @@ def calibration(sums: Floats) -> Estimate:
     upwards: in a bin without any gap, chance still makes one. So the lower bound starts from a
     cross-fitted value, in which one half of the samples says the sign of a bin's gap and the
     other half its size: at most the true error on average. The upper bound starts from the value.
+    The error is that of the mean of the gaps, each with the sign of its bin.
     """
     n, squares = sums[:, 0], sums[:, 1]
     first, second = np.split(sums[:, 2:], 2, axis=1)
     value = _divide(np.where(n > 0, np.abs(first + second).sum(axis=1), np.nan), n)
     crossed = (np.sign(first) * second + np.sign(second) * first).sum(axis=1)
     floor = _divide(np.where(n > 0, crossed, np.nan), n)
-    error = np.sqrt(_divide(squares, np.where(n > 1, n * (n - 1), np.nan)))
+    spread = np.maximum(squares - n * np.maximum(floor, 0.0) ** 2, 0.0)
+    error = np.sqrt(_divide(spread, np.where(n > 1, n * (n - 1), np.nan)))
     return Estimate(value, n, error, floor)

@@ -61,6 +61,9 @@ class Outcomes:
     """float64 (n,) in [0, 1]: of the predicted class."""
     probabilities: npt.NDArray[np.floating] | None = None
     """(n, c), c <= len(classes): of the model's own classes; rows sum to 1."""
+    half: npt.NDArray[np.bool_] | None = None
+    """bool (n,): a fair coin a sample, for what is fitted on one half and measured on the other;
+    None tosses it by the confidence."""
 
     task: ClassVar[str] = "classification"
 
@@ -134,6 +137,7 @@ class Outcomes:
             self.prediction[rows],
             None if self.confidence is None else self.confidence[rows],
             None if self.probabilities is None else self.probabilities[rows],
+            None if self.half is None else self.half[rows],
         )
 
     def with_classes(self, classes: tuple[str, ...]) -> Outcomes:
@@ -147,7 +151,8 @@ class Outcomes:
             wide = np.zeros((self.n, len(union)))
             wide[:, code[: p.shape[1]]] = p
             p = wide
-        return Outcomes(union, code[self.label], code[self.prediction], self.confidence, p)
+        label, prediction = code[self.label], code[self.prediction]
+        return Outcomes(union, label, prediction, self.confidence, p, self.half)
 
     @classmethod
     def of(

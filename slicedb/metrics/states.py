@@ -76,14 +76,16 @@ def confidence_bins(confidence: Floats) -> Ints:
 def _calibration(outcomes: Outcomes) -> Any:
     """Return sparse (n, 2 + 2 BINS): 1, the squared gap, the gap in the column of half and bin.
 
-    The half is a bit of the confidence's hash, so that it does not depend on the other samples.
+    Without halves of its own a sample's is a bit of the hash of its confidence, so that it does
+    not depend on the other samples.
     """
     from scipy import sparse
 
     assert outcomes.confidence is not None
     n, gap = outcomes.n, outcomes.correct - outcomes.confidence
     bits = outcomes.confidence.astype(np.float64).view(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-    half = (bits >> np.uint64(63)).astype(np.int64)
+    tossed = bits >> np.uint64(63) if outcomes.half is None else outcomes.half
+    half = tossed.astype(np.int64)
     column = np.zeros((n, 3), np.int64)
     column[:, 1], column[:, 2] = 1, 2 + half * BINS + confidence_bins(outcomes.confidence)
     values = np.stack([np.ones(n), gap**2, gap], axis=1)

@@ -240,8 +240,10 @@ def interval(
 
     tail = stats.intervals.tail(confidence, sides)
     half = -stdtrit(np.maximum(found.size - 1, 1), tail) * found.error
-    start = found.value if found.floor is None else found.floor
-    return stats.Interval(start - half, found.value + half)
+    if found.floor is None:
+        return stats.Interval(found.value - half, found.value + half)
+    # an error of calibration, which lies in [0, 1]
+    return stats.Interval(np.maximum(found.floor - half, 0.0), np.minimum(found.value + half, 1.0))
 
 
 def p_value(

@@ -27,7 +27,7 @@ from slicedb.stats.paired import (
     paired_mean_interval,
     paired_score,
 )
-from slicedb.stats.size import drop_for_paired, n_for_paired, n_to_clear
+from slicedb.stats.size import drop_for_paired, n_for_paired, n_to_clear, n_to_narrow
 from slicedb.stats.weights import detection_weights
 
 __all__ = [
@@ -45,6 +45,7 @@ __all__ = [
     "mean_interval",
     "n_for_paired",
     "n_to_clear",
+    "n_to_narrow",
     "newcombe",
     "noninferiority_p",
     "paired_interval",

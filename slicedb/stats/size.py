@@ -80,6 +80,27 @@ def drop_for_paired(
     return high
 
 
+def n_to_narrow(n: int, half: float, gap: float) -> int | None:
+    """Return the images at which half the width of an interval is no more than a gap.
+
+    Widths shrink with the root of n.
+
+    Args:
+        n: images at hand.
+        half: half the width with them.
+        gap: distance of the estimate from the bound.
+
+    Returns:
+        The n, or None where there is no gap, the width is not known, or `LARGEST` would not do.
+
+    >>> n_to_narrow(100, 0.1, 0.05)
+    400
+    """
+    if not (gap > 0 and math.isfinite(half)) or n * (half / gap) ** 2 > LARGEST:
+        return None
+    return math.ceil(n * (half / gap) ** 2)
+
+
 def n_to_clear(clears: Callable[[int], bool], start: int) -> int | None:
     """Return about the smallest n from `start` on at which `clears(n)` holds.
 

@@ -93,8 +93,6 @@ def _needed(
         return None if found is None else int(np.ceil(found * per_trial))
 
     def by_mean() -> int | None:
-        half = trial.high - value
-        gap = abs(value - bound)
-        return int(np.ceil(trial.n * (half / gap) ** 2)) if gap > 0 and trial.n else None
+        return stats.n_to_narrow(trial.n, trial.high - value, abs(value - bound))
 
     return by_share if metric.interval == "share" else by_mean

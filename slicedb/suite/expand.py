@@ -59,7 +59,9 @@ def _expand(check: Check, judged: Judged, rows: Keys, name: str) -> list[Trial]:
         raise CheckError(
             f"In '{check}' of slice '{name}': {judged.model} has no class '{check.of}'.", hint
         )
-    return [Trial(0, check, baseline=check.baseline)]
+    same = check.baseline == judged.model
+    note = f"{judged.model} is compared with itself" if same else ""
+    return [Trial(0, check, baseline=check.baseline, note=note)]
 
 
 def _per_class(check: Check, judged: Judged, rows: Keys) -> list[Trial]:

@@ -143,7 +143,33 @@ def _by_bootstrap(
         undefined=metric.undefined,
         share=False,
         bias=metric.bias if d is None else 0.0,
+        least=_least(metric, pair, positions, units, trial.groups, confidence),
     )
+
+
+def _least(
+    metric: Metric,
+    pair: Pair,
+    positions: npt.NDArray[np.int64],
+    units: int,
+    groups: npt.NDArray[np.int64] | None,
+    confidence: float,
+) -> tuple[float, float] | None:
+    """Return how far below and above a difference of shares its bounds lie at least.
+
+    The bootstrap does not know of the samples that could have differed: where none does its
+    interval has no width. So it is no narrower than Tango's of the samples (or groups) of which
+    one model alone is right, which keeps its level with few of them.
+    """
+    if not _is_share(metric) or not units:
+        return None
+    better = worse = 0
+    if metric.state.kind == "codes" and groups is None:
+        d = pair.a.correct[positions].astype(int) - pair.b.correct[positions]
+        better, worse = int((d > 0).sum()), int((d < 0).sum())
+    low, high = stats.paired_interval(better, worse, units, confidence, sides=1)
+    value = (better - worse) / units
+    return value - float(low), float(high) - value
 
 
 def _mean_by_group(

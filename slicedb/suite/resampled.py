@@ -37,6 +37,7 @@ def judge(
     undefined: str,
     share: bool,
     bias: float = 0.0,
+    least: tuple[float, float] | None = None,
 ) -> None:
     """Fill in a trial from percentile bounds (Efron & Tibshirani 1993).
 
@@ -50,6 +51,7 @@ def judge(
         share: whether the value is a share of [0, 1]; where no resample differs (all are right)
             its bounds are those of as many independent samples as there are units.
         bias: see `slicedb.metrics.ratios.recentred`.
+        least: how far below and above the value the bounds lie at least.
     """
     trial.approximate, trial.units = True, units
     value = float(statistic(np.ones((1, units)))[0]) if units else float("nan")
@@ -60,9 +62,11 @@ def judge(
     draws = stats.bootstrap_draws(statistic, units, replicates=replicates)
     draws = ratios.recentred(draws[~np.isnan(draws)], value, bias)
     low, high = (float(x) for x in np.quantile(draws, [1 - confidence, confidence]))
-    if share and low == high:
+    if low == high and share:
         exact = stats.clopper_pearson(value * units, units, confidence, sides=1)
         low, high = min(low, float(exact.low)), max(high, float(exact.high))
+    if least is not None:
+        low, high = min(low, value - least[0]), max(high, value + least[1])
     trial.low, trial.high = low, high
     kept = draws >= trial.bound if trial.wants_high else draws <= trial.bound
     trial.p = float((kept.sum() + 1) / (len(draws) + 1))
@@ -74,8 +78,7 @@ def scaled(trial: Trial) -> Callable[[], int | None]:
 
     def needs() -> int | None:
         beyond = trial.low if trial.holds == trial.wants_high else trial.high
-        gap = abs(trial.value - trial.bound)
-        half = abs(trial.value - beyond)
-        return int(np.ceil(trial.n * (half / gap) ** 2)) if gap > 0 else None
+        half, gap = abs(trial.value - beyond), abs(trial.value - trial.bound)
+        return stats.n_to_narrow(trial.n, half, gap)
 
     return needs

@@ -157,7 +157,8 @@ def message(
     if not t.counted:
         return f"{t.value:,.0f}" if t.check.metric == "count" else f"{t.value:.4f}"
     value = _signed(t.value) if t.check.baseline else f"{t.value:.4f}"
-    found = f"{value} [{t.low:.4f}, {t.high:.4f}], n = {t.n:,}"
+    spread = "" if np.isnan(t.low) else f" [{t.low:.4f}, {t.high:.4f}]"
+    found = f"{value}{spread}, n = {t.n:,}"
     if t.basis:
         found += f", {t.basis}"
     if t.groups is not None:
