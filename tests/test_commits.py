@@ -16,7 +16,7 @@ import pytest
 from slicedb.commits import Commit, Commits
 from slicedb.doctor import examine
 from slicedb.errors import DatabaseError
-from slicedb.schema import IMAGES_SCHEMA, keys_of
+from slicedb.schema import IMAGES_SCHEMA, RUNS_SCHEMA, TESTS_SCHEMA, keys_of
 from slicedb.store import Store
 
 
@@ -141,6 +141,35 @@ def test_names_of_tags_and_branches_are_unique(store: Store) -> None:
     for taken in ("v1", "main"):
         with pytest.raises(DatabaseError, match="is taken"):
             commits.commit("again", tag=taken)
+
+
+def test_a_dropped_commit_is_passed_over_and_the_present_one_stays(store: Store) -> None:
+    commits = Commits(store)
+    first, second, third = (commits.commit(f"c{i}") for i in range(3))
+    commits.drop(second.id)
+    assert commits.get(third.id).parent == first.id
+    commits.checkout(first.id)  # no branch stands there
+    with pytest.raises(DatabaseError, match=f"stands at commit {first.id}"):
+        commits.drop(first.id)
+
+
+def test_going_back_keeps_the_records_of_what_was_done(store: Store) -> None:
+    commits = Commits(store)
+    first = commits.commit("first")
+    for name, schema in (("runs", RUNS_SCHEMA), ("tests", TESTS_SCHEMA)):
+        store.create(name, schema)
+        store.append(name, pa.table({"id": ["run1"]}))
+    assert commits.is_clean()
+    commits.checkout(first.id)
+    assert (store.count("runs"), store.count("tests")) == (1, 1)
+
+
+def test_few_digits_are_no_commit(store: Store) -> None:
+    commits = Commits(store)
+    made = commits.commit("first")
+    assert commits.get(made.id[:4]).id == made.id
+    with pytest.raises(DatabaseError, match="No commit"):
+        commits.get(made.id[:3])
 
 
 # --- several processes, and processes that are killed --------------------------------------------

@@ -17,6 +17,7 @@ from slicedb import metrics as m
 from slicedb import stats
 from slicedb.errors import CheckError
 from slicedb.evaluate import compare, confusion, evaluate, load
+from slicedb.evaluate.groups import groups_of, resampled
 from slicedb.predictions import log
 from slicedb.schema import OK, SAMPLES, SAMPLES_SCHEMA, keys_of
 from slicedb.slices import Slices, parse_check
@@ -172,7 +173,13 @@ def test_intervals_of_groups_draw_whole_groups_of_images(tmp_path: Path) -> None
     store.upsert(SAMPLES, pa.table({"id": ids, "video": video}), insert=False)
     found = evaluate(store, "good", {"all": keys}, metrics=["map", "recall"], group="video")
     rows = {r["metric"]: r for r in found.to_arrow().to_pylist()}
-    assert rows["map"]["low"] < rows["map"]["high"]
+    judged = load(store, "good")
+    groups = groups_of(store, "video")[judged.rows]
+    statistic, units = resampled(m.find("map"), judged.outcomes, groups)
+    draws = stats.bootstrap_draws(statistic, units)
+    draws = draws - (2 + np.sqrt(2)) * (draws.mean() - rows["map"]["value"])
+    low, high = np.quantile(draws, [0.025, 0.975])
+    assert (rows["map"]["low"], rows["map"]["high"]) == pytest.approx((low, high))
     assert rows["recall"]["low"] < rows["recall"]["value"] < rows["recall"]["high"]
 
 

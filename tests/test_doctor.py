@@ -58,3 +58,9 @@ def test_lost_images_and_duplicates_are_reported_not_mended(store: Store, tmp_pa
     store.append("samples", pa.table(rows))
     found = [(f.problem, f.n) for f in examine(store, mend=True)]
     assert found == [("duplicates", 1), ("lost images", 1)]
+
+
+def test_the_pin_of_a_commit_being_made_is_left_alone(store: Store) -> None:
+    store.pin("samples", store.version("samples"), "commit-being-made")
+    assert examine(store, mend=True) == []
+    assert "commit-being-made" in store.pins("samples")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from html.parser import HTMLParser
 from typing import Any
 from xml.etree import ElementTree as xml
@@ -88,6 +89,8 @@ def test_junit_is_xml_with_a_case_an_expectation(strict: bool, failures: int, sk
     root = xml.fromstring(a_report(strict=strict).to_junit().split("\n", 1)[1])
     assert root.get("tests") == "4" and root.get("failures") == str(failures)
     assert [s.get("name") for s in root] == ["food", "queries"]
+    counts = [(int(s.get("failures", "")), int(s.get("skipped", ""))) for s in root]
+    assert counts == ([(1, 0), (2, 0)] if strict else [(1, 0), (0, 2)])
     assert len(root.findall(".//failure")) == failures
     assert len(root.findall(".//skipped")) == skipped
     case = root.find(".//testcase")
@@ -142,6 +145,23 @@ def test_the_numbers_of_the_cost_chart_are_json_that_a_script_reads() -> None:
     text = page.split('id="cost-data">')[1].split("</script>")[0]
     data = json.loads(text)
     assert data["coverage"] == [0.5, 1.0] and data["most"] == 0.5 and data["box"] == 280
+
+
+@pytest.mark.parametrize(
+    ("metric", "marks"),
+    [("accuracy", ["down ▼", "up ▲", ""]), ("mae", ["up ▼", "down ▲", ""])],
+)
+def test_arrows_stand_where_intervals_lie_apart_and_say_what_is_better(
+    metric: str, marks: list[str]
+) -> None:
+    mine = [[0.3, 0.2, 0.4, 9], [0.9, 0.8, 1.0, 9], [0.55, 0.45, 0.65, 9]]
+    other = [[0.6, 0.5, 0.7, 9]] * 3
+    report = a_report()
+    report.facts["grid"] = {"slices": ["a", "b", "c"], "models": ["v4", "v3"],
+                            "metric": metric, "cells": [mine, other]}  # fmt: skip
+    tiles = report.to_html().split('<section id="slices"')[1].split("<tr data-slice=")[1:4]
+    found = [re.findall(r'<span class="(up|down)">([▼▲])</span>', tile) for tile in tiles]
+    assert ["".join(f"{way} {arrow}" for way, arrow in each) for each in found] == marks
 
 
 def test_a_cell_of_the_confusion_matrix_carries_its_query() -> None:

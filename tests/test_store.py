@@ -109,6 +109,27 @@ def test_take_keeps_the_order_of_the_keys_and_names_a_missing_one(store: Store) 
         store.take("samples", keys_of(["003", "005"]), ["id"])
 
 
+def test_take_of_rising_rows_with_gaps_reads_those_rows(store: Store) -> None:
+    store.append("samples", rows([f"s{i}" for i in range(9)]))
+    for chosen in (["s1", "s3"], ["s0", "s1", "s5"], ["s2", "s3", "s4"]):
+        assert store.take("samples", keys_of(chosen), ["id"])["id"].to_pylist() == chosen
+
+
+def test_sync_asks_for_what_was_written_since_the_last(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[int] = []
+    monkeypatch.setattr("os.fsync", calls.append)
+    store.append("samples", rows(["a"]))
+    store.sync()
+    first = len(calls)
+    store.sync()
+    assert first > 0 and len(calls) == first  # nothing was written meanwhile
+    store.append("samples", rows(["b"]))
+    store.sync()
+    assert len(calls) > first
+
+
 def test_take_of_neighbours_reads_the_same_rows_after_a_delete(store: Store) -> None:
     names = list("abcdefgh")
     store.append("samples", rows(names))
