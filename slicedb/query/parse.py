@@ -60,7 +60,9 @@ _WRITES = frozenset(
 _NO_ROWS = frozenset(
     {"describe", "desc", "show", "summarize", "table", "values", "pivot", "unpivot"}
 )
+_LISTS = frozenset({"describe", "desc", "show"})
 _ONE_SELECT = "a query is one SELECT, or a predicate over samples; it reads and never writes."
+_INFO = "`slicedb info`, db.info() and db.query('').columns list what there is."
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,8 @@ def _syntax_error(source: Source, answer: Node) -> QueryError:
     start = source.tokens[_first(source)].start if source.tokens else 0
     if first in _WRITES or first in _NO_ROWS:
         verb = first.upper()
-        return source.error(SandboxError, f"{verb} is not allowed here.", _ONE_SELECT, at=start)
+        hint = _INFO if first in _LISTS else _ONE_SELECT
+        return source.error(SandboxError, f"{verb} is not allowed here.", hint, at=start)
     if "Only SELECT" in message:
         return source.error(SandboxError, "Only SELECT is allowed here.", _ONE_SELECT, at=0)
     at = int(answer["position"]) if str(answer.get("position", "")).isdigit() else None

@@ -44,7 +44,7 @@ SET threads = 1
 -- error: SandboxError 1:1 'EXPLAIN'
 EXPLAIN SELECT 1
 -- case: describe
--- error: SandboxError 1:1 'DESCRIBE'
+-- error: SandboxError 1:1 'DESCRIBE' slicedb info
 DESCRIBE samples
 -- case: describe in a FROM
 -- error: SandboxError
