@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -304,6 +306,23 @@ def test_logging_again_replaces_rows(store: Store) -> None:
     log(store, "other", pa.table({"id": IDS[1:], "prediction": ["green", "blue"]}))
     found = rows(store, PREDICTIONS + "other")
     assert [found[i]["prediction"] for i in IDS] == ["red", "green", "blue"]
+
+
+def test_a_new_model_logged_by_two_at_once_is_not_doubled(store: Store) -> None:
+    ids = store.table("samples", ["id"])["id"].to_pylist()
+    table = pa.table({"id": ids, "prediction": ["red"] * len(ids)})
+    for number in range(4):
+        start = threading.Barrier(2)
+
+        def write(name: str = f"m{number}", start: threading.Barrier = start) -> None:
+            mine = Store.open(store.path, create=False)
+            start.wait()
+            log(mine, name, table)
+
+        with ThreadPoolExecutor(2) as pool:
+            for done in [pool.submit(write) for _ in range(2)]:
+                done.result()
+        assert store.count(f"predictions__m{number}") == len(ids)
 
 
 def bad(**columns: Any) -> dict[str, Any]:

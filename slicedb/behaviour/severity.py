@@ -58,6 +58,7 @@ class SeverityTable:
             clean = next(row for row in mine if row["kind"] == CLEAN)
             kinds = dict.fromkeys(row["kind"] for row in mine if row["kind"] != CLEAN)
             severities = sorted({row["severity"] for row in mine} - {0})
+            shown = _LABELLED if clean["n"] else _UNLABELLED
             if clean["n"]:
                 said = (
                     f"accuracy {clean['accuracy']:.3f} [{clean['low']:.3f} to "
@@ -65,17 +66,11 @@ class SeverityTable:
                 )
             else:
                 said = "no labels; share of predictions that stay"
-                mine = [
-                    row | {"accuracy": row["same"], "low": row["same_low"],
-                           "high": row["same_high"]}
-                    for row in mine
-                ]  # fmt: skip
-                clean = next(row for row in mine if row["kind"] == CLEAN)
             lines.append(f"{self.model} on {name}: {said}")
             head = "".join(f"{severity:>7}" for severity in severities)
             lines.append(f"  {'severity':<20}{head}   0 to worst, interval of the worst")
             lines += [
-                _line(kind, clean, [row for row in mine if row["kind"] == kind], severities)
+                _line(kind, clean, [row for row in mine if row["kind"] == kind], severities, shown)
                 for kind in kinds
             ]
             lines.append("")
@@ -84,16 +79,26 @@ class SeverityTable:
         return "\n".join(lines).rstrip()
 
 
+_LABELLED = ("accuracy", "low", "high")
+_UNLABELLED = ("same", "same_low", "same_high")
+"""Columns of value and interval that the text shows."""
+
+
 def _line(
-    kind: str, clean: dict[str, Any], rows: list[dict[str, Any]], severities: Sequence[int]
+    kind: str,
+    clean: dict[str, Any],
+    rows: list[dict[str, Any]],
+    severities: Sequence[int],
+    shown: tuple[str, str, str],
 ) -> str:
+    value, low, high = shown
     by_severity = {row["severity"]: row for row in rows}
     cells = "".join(
-        f"{by_severity[s]['accuracy']:7.3f}" if s in by_severity else " " * 7 for s in severities
+        f"{by_severity[s][value]:7.3f}" if s in by_severity else " " * 7 for s in severities
     )
-    drawn = "".join(_bar(row["accuracy"]) for row in [clean, *rows])
+    drawn = "".join(_bar(row[value]) for row in [clean, *rows])
     worst = rows[-1]
-    return f"  {kind:<20}{cells}   {drawn:<7} {worst['low']:.3f} to {worst['high']:.3f}"
+    return f"  {kind:<20}{cells}   {drawn:<7} {worst[low]:.3f} to {worst[high]:.3f}"
 
 
 def _bar(share: float) -> str:

@@ -33,7 +33,6 @@ class Pair:
         self.b = baseline.outcomes.take(baseline.row_of[self.rows]).with_classes(self.a.classes)
         if len(self.b.classes) > len(self.a.classes):
             self.a = self.a.with_classes(self.b.classes)
-        self.only_seen_by_model = (model.row_of >= 0) & (baseline.row_of < 0)
         self._differences: dict[str, Floats | None] = {}
 
     def members(self, rows: Sequence[Keys]) -> Membership:
@@ -70,10 +69,6 @@ class Pair:
     def missing(self, metric: Metric) -> str:
         """Return why one of the two does not have what a metric reads; empty when both have."""
         return missing(metric, self.a) or missing(metric, self.b)
-
-    def of_class(self, code: int) -> npt.NDArray[np.bool_]:
-        """Return bool (n,): the samples of one class."""
-        return np.asarray(self.a.label == code)
 
 
 def pair_of(store: Store, a: str, b: str) -> Pair:

@@ -259,7 +259,7 @@ class PredictionLog:
             own = self._store.schema(name).names
             self._store.add_columns(name, [f for f in table.schema if f.name not in own])
         try:
-            (self._store.append if made else self._store.upsert)(name, table)
+            self._store.upsert(name, table)
         except BaseException:
             if made:
                 self._store.drop(name)
