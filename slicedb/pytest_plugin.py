@@ -111,6 +111,8 @@ class Expectation(pytest.Item):
         found = [
             r for r in report.results if r.slice == self.slice_name and r.expectation == self.name
         ]
+        if not found:
+            raise ExpectationFailed((), f"{self.slice_name}: {self.name} was not judged")
         failed = [r for r in found if report.is_failure(r)]
         if failed:
             raise ExpectationFailed(failed)
@@ -130,8 +132,8 @@ class Expectation(pytest.Item):
 class ExpectationFailed(AssertionError):
     """An expectation does not hold."""
 
-    def __init__(self, results: Iterable[Result]) -> None:
-        lines = []
+    def __init__(self, results: Iterable[Result], *before: str) -> None:
+        lines = [*before]
         for r in results:
             lines.append(f"{r.slice}: {_sentence(r)}")
             if r.worst_ids:

@@ -16,7 +16,7 @@ from fakes_models import COLOURS, SURE, MeanColour, coloured_store, colours, fil
 from slicedb import predictions
 from slicedb.errors import ClassesError, ModelError, PredictionError
 from slicedb.predictions import PredictionLog, log, predict, refresh
-from slicedb.predictions.tables import classes_of
+from slicedb.predictions.about import About
 from slicedb.schema import PREDICTIONS, SAMPLES, keys_of
 from slicedb.store import Store
 
@@ -46,7 +46,7 @@ def test_rows_hold_prediction_and_truth(store: Store) -> None:
     assert row["confidence"] == pytest.approx(SURE)
     assert row["loss"] == pytest.approx(-np.log(SURE), rel=1e-3)
     assert row["key"] == keys_of(["4_green"])[0]
-    assert classes_of(store, "mean") == ["red", "green", "blue"]
+    assert About.read(store, "mean").classes == ("red", "green", "blue")
     assert "9 predicted, 0 unchanged" in str(report)
 
 

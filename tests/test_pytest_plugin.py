@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fakes_judge import add_predictions, add_samples, write
 
 import slicedb
+from slicedb.database import Database
+from slicedb.suite import Report
 
 pytest_plugins = ["pytester"]
 
@@ -45,6 +49,22 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture
 def queries(database: str, pytester: pytest.Pytester) -> Path:
     return write(pytester.path / "queries", cats=CATS, pets="label IN ('cat', 'dog')")
+
+
+def test_an_expectation_that_was_not_judged_does_not_pass(
+    pytester: pytest.Pytester, queries: Path, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    test = Database.test
+
+    def forgetful(db: Database, *of: Any, **options: Any) -> Report:
+        report = test(db, *of, **options)
+        return replace(report, results=report.results[:1])
+
+    monkeypatch.setattr(Database, "test", forgetful)
+    options = (f"--slicedb-db={database}", "--slicedb-model=new", "--slicedb-baseline=old")
+    result = pytester.runpytest("queries", *options)
+    result.assert_outcomes(passed=1, failed=3)
+    result.stdout.fnmatch_lines(["cats: accuracy >= 0.99 was not judged"])
 
 
 def test_each_expectation_is_a_test(

@@ -26,11 +26,6 @@ def models_of(store: Store) -> list[str]:
     return [name.removeprefix(PREDICTIONS) for name in names if name.startswith(PREDICTIONS)]
 
 
-def classes_of(store: Store, model: str) -> list[str]:
-    """Return the class names that a model's probabilities are in the order of."""
-    return list(About.read(store, model).classes)
-
-
 def create(
     store: Store,
     model: str,
