@@ -60,6 +60,7 @@ _WRITES = frozenset(
 _NO_ROWS = frozenset(
     {"describe", "desc", "show", "summarize", "table", "values", "pivot", "unpivot"}
 )
+_SCORES = frozenset({"similarity", "fuse", "cam_border", "cam_mass_in"})
 _LISTS = frozenset({"describe", "desc", "show"})
 _ONE_SELECT = "a query is one SELECT, or a predicate over samples; it reads and never writes."
 _INFO = "`slicedb info`, db.info() and db.query('').columns list what there is."
@@ -171,4 +172,23 @@ def _check_predicate(source: Source, tree: Node) -> None:
     ):
         raise source.error(
             ParseError, "A predicate cannot hold GROUP BY.", "begin the whole query with SELECT."
+        )
+    _refuse_scores(source, tree["where_clause"])
+
+
+def _refuse_scores(source: Source, where: Node | None) -> None:
+    """Refuse a score as a condition: DuckDB takes a number for true, and all samples match."""
+    if where is None:
+        return
+    if where["class"] == "CONJUNCTION" or where["type"] == "OPERATOR_NOT":
+        for part in where["children"]:
+            _refuse_scores(source, part)
+    elif where["class"] == "FUNCTION" and where["function_name"].lower() in _SCORES:
+        name = where["function_name"].lower()
+        condition = "; matches(...) is a condition" if name == "similarity" else ""
+        raise source.error(
+            ParseError,
+            f"{name}(...) is a score, not a condition.",
+            f"compare it ({name}(...) > 0.3), or put ORDER BY before it{condition}.",
+            at=where["query_location"],
         )

@@ -236,3 +236,9 @@ matches('green', calibrated => 'reddest')
 -- error: ParseError 1:15 'AT'
 -- hint: ask with at=
 label = 'red' AT 'v1'
+-- case: a score in place of a condition
+-- error: ParseError 1:1 'similarity' matches(...) is a condition
+similarity('red')
+-- case: a score among conditions
+-- error: ParseError 1:38 'similarity' > 0.3
+label = 'red' AND (m1.correct OR NOT similarity('red'))
