@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from fakes_boxes import CLASSES, coco, draw, objects
+from fakes_boxes import CLASSES, box, coco, draw, objects
 from fakes_judge import FakeAsk
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -150,6 +150,18 @@ def test_boxes_are_confused_with_one_another_and_with_nothing(tmp_path: Path) ->
     assert "7 boxes, 1 samples left out" in str(found)
     with pytest.raises(CheckError, match="boxes, not samples"):
         found.query("red", "green")
+
+
+def test_boxes_in_a_crowd_are_not_confused(tmp_path: Path) -> None:
+    store = Store.open(tmp_path / "crowd.slicedb")
+    crowd = box("RBC", 0, 0, 99, 99) | {"attributes": '{"iscrowd": 1}'}
+    truth = objects([[crowd, box("WBC", 200, 0, 9, 9)]])
+    said = objects([[box("RBC", 5, 5, 9, 9, 0.9), box("WBC", 200, 0, 9, 9, 0.9)]])
+    row = {"id": ["a"], "key": keys_of(["a"])}
+    store.upsert(SAMPLES, pa.table({**row, "objects": truth, "status": [OK]}))
+    log(store, "m", pa.table({"id": ["a"], "objects": said}), classes=CLASSES)
+    found = confusion(store, "m", row["key"])
+    assert found.to_arrow().to_pylist() == [{"label": "WBC", "prediction": "WBC", "n": 1}]
 
 
 def test_what_is_right_or_wrong_a_sample_is_refused_for_other_tasks(tmp_path: Path) -> None:

@@ -415,6 +415,15 @@ def test_what_does_not_exist_comes_with_a_hint(
         run(store, chosen, model=model)
 
 
+def test_two_versions_of_a_slice_are_told_apart(store: Store, slices: FakeAsk) -> None:
+    now = slice_of(slices, "s", "label = 'cat'", "count >= 1", version=2)
+    before = slice_of(slices, "s", "true", "count >= 1", version=1, numbered=True)
+    report = run(store, [now, before])
+    assert [(r.slice, r.value) for r in report.results] == [("s", 200.0), ("s@1", 401.0)]
+    assert report.facts["queries"] == {"s": "label = 'cat'", "s@1": "true"}
+    assert report.facts["grid"]["slices"] == ["s", "s@1"]
+
+
 def test_a_run_is_written_down(store: Store, slices: FakeAsk) -> None:
     chosen = slice_of(slices, "a", "true", "accuracy >= 0.85", "f1 of bird >= 0.5")
     report = run(store, chosen, write=True)

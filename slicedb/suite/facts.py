@@ -37,9 +37,11 @@ def facts_of(
     return {
         "tables": store.versions(),
         "fingerprints": {name: judged[name].fingerprint for name in models},
-        "queries": {s.name: s.text for s, _ in checked},
+        "queries": {s.title: s.text for s, _ in checked},
         "looks": guarded([s for s, _ in checked]),
-        "slices": {s.name: {"holdout": s.holdout, "n": len(r)} for (s, _), r in zip(checked, rows)},
+        "slices": {
+            s.title: {"holdout": s.holdout, "n": len(r)} for (s, _), r in zip(checked, rows)
+        },
         "software": software(),
         "classes": list(first.outcomes.classes),
         "confusion": _confusion(first, every),
@@ -79,7 +81,7 @@ def _grid(
     Of other tasks the metric that is shown where nobody asks for one; a model of another task
     than the first has none of it.
     """
-    names = [s.name for s, _ in checked]
+    names = [s.title for s, _ in checked]
     task = judged[models[0]].outcomes.task
     found: dict[str, Any] = {"slices": names, "models": list(models), "metric": m.primary(task)}
     if task != "classification":

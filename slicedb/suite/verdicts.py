@@ -124,7 +124,7 @@ def decide(
         keys = _worst(t, judged, model) if plain else np.empty(0, np.int64)
         results.append(
             Result(
-                s.name,
+                s.title,
                 str(t.check),
                 model,
                 verdict,
