@@ -29,6 +29,10 @@ _OPTIONS = {
 }
 
 
+_EXPECTS = re.compile(r"^\s*(?:/\*\s*)?expect\s*:", re.MULTILINE)
+"""The head of a slice file that is a test; other SQL may speak of what it expects."""
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options, each also an ini setting."""
     group = parser.getgroup("slicedb", "slices of a vision dataset as tests")
@@ -69,7 +73,7 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> QueryFile 
     if file_path.suffix != ".sql":
         return None
     text = file_path.read_text(encoding="utf-8", errors="replace")
-    if "expect" not in text:
+    if not _EXPECTS.search(text):
         return None
     if _db(parent.config) is None:
         if re.search(r"^slice:", text, re.MULTILINE):

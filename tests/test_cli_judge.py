@@ -92,3 +92,19 @@ def test_the_group_of_a_slice_and_of_a_suite_are_read_from_files(db: Database) -
     ).to_pylist()
     assert f"in {n[0]['a']} groups" in by_light.message
     assert f"in {n[0]['b']} groups" in by_dish.message
+
+
+def test_what_is_judged_reads_at_a_prompt_as_it_prints(db: Database) -> None:
+    night = db.slices.add("night", "light = 'night'", expect=["accuracy >= 0.1"], replace=True)
+    assert repr(night) == (
+        "<Slice 'night' (live, version 2): \"light = 'night'\", expect=['accuracy >= 0.1']>"
+    )
+    shown = night._repr_html_()
+    assert shown is not None and f"<p>{night.count()} samples" in shown and "<img" in shown
+    for found in (
+        db.evaluate(["v1", "v2"]),
+        db.compare("v1", "v2"),
+        db.slices.diff("night"),
+        db.test(["night"], model="v1"),
+    ):
+        assert repr(found) == str(found) and len(repr(found)) < 2000

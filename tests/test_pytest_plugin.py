@@ -141,7 +141,7 @@ def test_a_path_in_the_ini_file_is_relative_to_it(
 
 
 def test_sql_without_expectations_is_no_test(pytester: pytest.Pytester, database: str) -> None:
-    write(pytester.path / "migrations", a="CREATE TABLE t (x int);")
+    write(pytester.path / "migrations", a="CREATE TABLE t (x int); -- expect no rows")
     pytester.makepyfile("def test_one(): pass")
     pytester.runpytest(f"--slicedb-db={database}", "--slicedb-model=new").assert_outcomes(passed=1)
 

@@ -94,6 +94,9 @@ class Comparison:
             for r in self.table.to_pylist()
         ]  # fmt: skip
 
+    def __repr__(self) -> str:
+        return str(self)
+
     def __str__(self) -> str:
         left = sum(self.table["left_out"].to_pylist())
         notes = [f"A = {self.a}, B = {self.b}; a win: {self.a} right and {self.b} wrong"]

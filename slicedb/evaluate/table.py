@@ -88,6 +88,9 @@ class Evaluation:
             lines.append([name, metric, n, out, *(_cell(found.get(model)) for model in models)])
         return ["slice", "metric", "n", "left out", *models], lines
 
+    def __repr__(self) -> str:
+        return str(self)
+
     def __str__(self) -> str:
         header, lines = self.grid()
         widths = [max(len(row[i]) for row in [header, *lines]) for i in range(len(header))]

@@ -78,6 +78,9 @@ class Diff:
         """Return a row a sample that came or went, as a pandas frame."""
         return self.table.to_pandas()
 
+    def __repr__(self) -> str:
+        return str(self)
+
     def __str__(self) -> str:
         signs = self.table["change"].to_pylist()
         come = signs.count("+")

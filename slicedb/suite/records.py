@@ -92,6 +92,9 @@ class Report:
         """0, or 1 when something fails the run."""
         return 0 if self.ok else 1
 
+    def __repr__(self) -> str:
+        return str(self)
+
     def __str__(self) -> str:
         from slicedb.report import to_text
 
