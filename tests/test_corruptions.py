@@ -52,7 +52,7 @@ def test_order_batch_and_threads_do_not_change_a_pixel(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["gaussian_noise", "glass_blur", "snow", "elastic_transform"])
 def test_batches_across_the_threads_chunks_agree(kind: str) -> None:
-    images = np.concatenate([pictures(5, 150, 200)] * 2)  # each is larger than half a chunk
+    images = np.concatenate([pictures(5, 150, 200)] * 2)  # five are a chunk
     keys = np.arange(10)
     whole_batch = corrupt(images, kind, 3, keys=keys)
     np.testing.assert_array_equal(whole_batch[7:9], corrupt(images[7:9], kind, 3, keys=keys[7:9]))

