@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -37,6 +38,7 @@ _INDEX_AT = 20_000
 _RETRIES = 12
 _ROWS_TOGETHER = 1 << 20
 _IMAGES_TOGETHER = 1 << 15  # a merged fragment of pixels is never rewritten by the next merge
+_ROOM = "check the free space and the permissions; what was committed is safe."
 _T = TypeVar("_T")
 
 
@@ -123,8 +125,10 @@ class Store(Reader):
                 lance.write_dataset(empty, self._uri(name), mode="create", **LAYOUT)
         except OSError as error:
             if "already exists" not in str(error):
+                if self.is_local and not self.has(name):  # LanceDB would list what is left of it
+                    shutil.rmtree(self._uri(name), ignore_errors=True)
                 raise DatabaseError(
-                    f"Cannot create table '{name}': {first_sentence(error)}"
+                    f"Cannot create table '{name}': {first_sentence(error)}", _ROOM
                 ) from error
         self._dirty.add(name)
 
@@ -300,7 +304,7 @@ class Store(Reader):
                 if not _is_conflict(error):
                     raise DatabaseError(
                         f"Writing table '{name}' failed: {first_sentence(error)}",
-                        "check the free space and the permissions; what was committed is safe.",
+                        _ROOM,
                     ) from error
                 last = error
                 time.sleep(min(0.02 * 2**attempt, 1.0) * (0.5 + os.urandom(1)[0] / 256))
