@@ -83,6 +83,13 @@ def test_shares_of_nothing() -> None:
     assert (recall[0, 0], precision[0, 0]) == (1.0, 1.0)
 
 
+def test_the_precision_of_no_match_is_unknown() -> None:
+    ranking, _, positives = _labelled(0)
+    cut = at_rank(ranking, positives, 0)
+    assert (cut.precision.low, cut.precision.high) == (0.0, 1.0)
+    assert (cut.recall.low, cut.recall.high) == (0.0, 0.0)
+
+
 def _labelled(seed: int, n: int = 4000) -> tuple[Ranking, np.ndarray, np.ndarray]:
     """Return a ranking of which the first tenth is positive, and its draws from 80 labels."""
     rng = np.random.default_rng(seed)

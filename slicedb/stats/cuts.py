@@ -32,7 +32,7 @@ class Cut:
     rank: int
     """How many samples lie above."""
     precision: Share
-    """Of the samples above, the positives."""
+    """Of the samples above, the positives; of none, 1 with an interval from 0 to 1."""
     recall: Share
     """Of the positives, those above."""
     confidence: float
@@ -128,4 +128,6 @@ def _cut(
     for values in (precision, recall):
         low, middle, high = np.quantile(values, [tail, 0.5, 1 - tail])
         found.append(Share(float(middle), float(low), float(high)))
+    if rank == 0:
+        found[0] = Share(1.0, 0.0, 1.0)  # labels say nothing about samples that are not there
     return Cut(rank, found[0], found[1], confidence, reached)

@@ -70,9 +70,10 @@ class Calibration:
     def __str__(self) -> str:
         aim = f"{self.aim} >= {self.least:g}" if self.least else "the best balance"
         how = " and a direction of its own" if self.is_refined else ""
+        precision = str(self.precision) if self.matched else "unknown"
         return (
             f"matches({self.calibrated.shown}) calibrated for {aim} on {self.labels:,} labels "
             f"({self.positives:,} yes){how}\n"
-            f"precision {self.precision}, recall {self.recall} at {self.confidence:.0%}; "
+            f"precision {precision}, recall {self.recall} at {self.confidence:.0%}; "
             f"{self.matched:,} of {self.population:,} samples match"
         )
