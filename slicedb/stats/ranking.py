@@ -2,11 +2,12 @@
 
 The ranking is cut into strata that grow geometrically from its top, so that a rare class and a
 common one are both looked at where they begin to thin out. Labels are drawn at random inside a
-stratum, more where the number of positives is least certain (Neyman 1934), a part everywhere. The
-posterior over the number of positives is a weight for each curve of `slicedb.stats.curves`: the
-labels of a stratum are binomial about the curve. A weight on too few curves is flattened (the
-coarsened posterior of Miller & Dunson, JASA 2019), so that many labels never speak more surely
-than the curves can.
+stratum: a part everywhere, the others one by one where they most lower the variance of how far down
+the positives reach (a Bayesian c-optimal design, Chaloner & Verdinelli, Statistical Science 1995,
+in its linear form). The posterior over the number of positives is a weight for each curve of
+`slicedb.stats.curves`: the labels of a stratum are binomial about the curve. A weight on too few
+curves is flattened (the coarsened posterior of Miller & Dunson, JASA 2019), so that many labels
+never speak more surely than the curves can.
 """
 
 from __future__ import annotations
@@ -26,12 +27,16 @@ FIRST = 8
 """Samples in the first stratum."""
 GROWTH = 1.4
 """How many times as long as what lies above it a stratum's end is."""
-PIECES = 4
+PIECES = 8
 """Places in a stratum where a cut may lie."""
 EVERYWHERE = 0.25
 """Share of the labels that goes to all strata alike."""
+REACH = 0.9
+"""Share of the positives whose last rank, in logarithms, the other labels are to make certain."""
 BY_SCORE = 0.25
 """Prior chance that the score is a log-odds but for its scale; else only its order counts."""
+NEGLIGIBLE = 1e-7
+"""Weight under which a curve does not count for where to look."""
 LEAST = 25.0
 """Effective number of curves under which the posterior is flattened."""
 
@@ -117,28 +122,46 @@ class Ranking:
 
         Args:
             yes: positives among the labels of each stratum so far, (k,).
-            asked: labels of each stratum so far, (k,); none makes all strata alike.
+            asked: labels of each stratum so far, (k,).
             count: labels wanted.
-            rng: decides where fractions of a label go.
+            rng: decides which strata get the labels that go everywhere.
             gone: samples of each stratum that cannot be labelled.
         """
-        sizes, asked = np.diff(self.edges), np.asarray(asked, np.int64)
-        room, share = (
-            sizes - asked - np.asarray(gone, np.int64),
-            np.full(len(sizes), 1 / len(sizes)),
-        )
-        if asked.sum():
-            mean = self.weights(yes, asked) @ self._curves[0]
-            spread = sizes * np.sqrt(mean * (1 - mean))
-            share = (1 - EVERYWHERE) * spread / spread.sum() + EVERYWHERE * share
-        ends = np.concatenate([[0.0], np.cumsum(share) / share.sum() * count]) + rng.random()
+        asked = np.asarray(asked, np.int64)
+        room = np.diff(self.edges) - asked - np.asarray(gone, np.int64)
+        ends = np.linspace(0, round(EVERYWHERE * count), len(room) + 1) + rng.random()
         wanted = np.minimum(np.diff(np.floor(ends)).astype(np.int64), room)
+        return self._telling(self.weights(yes, asked), wanted, count, room)
+
+    @cached_property
+    def _reach(self) -> Array:
+        """Return the logarithm of the rank above which `REACH` of the positives lie, (curves,)."""
+        above = np.cumsum(self._curves[0] * np.diff(self.edges), axis=1)
+        above = np.pad(above / above[:, -1:], ((0, 0), (1, 0)))
+        at, row = (above >= REACH).argmax(axis=1), np.arange(len(above))
+        part = (REACH - above[row, at - 1]) / (above[row, at] - above[row, at - 1])
+        logs = np.log(np.maximum(self.edges, 1))
+        return np.asarray(logs[at - 1] * (1 - part) + logs[at] * part)
+
+    def _telling(self, weights: Array, wanted: Ints, count: int, room: Ints) -> Ints:
+        """Add labels to `wanted` until there are `count`, each where it tells most of the reach."""
+        kept = weights > NEGLIGIBLE
+        weights = weights[kept] / weights[kept].sum()
+        share, reach = self._curves[0][kept], self._reach[kept]
+        mean = weights @ share
+        about = (share - mean) * weights[:, None]
+        spread, pull = about.T @ (share - mean), about.T @ (reach - weights @ reach)  # (k, k), (k,)
+        noise, wanted = mean * (1 - mean), wanted.copy()
+        for stratum in np.repeat(np.arange(len(wanted)), wanted).tolist():
+            spread, pull = _told(spread, pull, noise, stratum)
         for _ in range(count - int(wanted.sum())):
-            left = np.where(room > wanted, share / (asked + wanted + 1), -1.0)
-            if left.max() < 0:
+            gain = np.where(room > wanted, pull**2 / (np.diag(spread) + noise), -1.0)
+            stratum = int(gain.argmax())
+            if gain[stratum] < 0:
                 break
-            wanted[int(left.argmax())] += 1
-        return np.asarray(wanted)
+            wanted[stratum] += 1
+            spread, pull = _told(spread, pull, noise, stratum)
+        return wanted
 
     def draws(
         self,
@@ -179,6 +202,12 @@ class Ranking:
         left = np.maximum(np.diff(self.cuts) - known, 0)
         found = rng.binomial(left, share) + np.bincount(piece, weights=y, minlength=len(left))
         return np.pad(np.cumsum(found, axis=1), ((0, 0), (1, 0))).astype(np.int64)
+
+
+def _told(spread: Array, pull: Array, noise: Array, stratum: int) -> tuple[Array, Array]:
+    """Return the covariances of the shares, and theirs with the reach, after one more label."""
+    by = spread[:, stratum] / (spread[stratum, stratum] + noise[stratum])
+    return spread - np.outer(by, spread[stratum]), pull - by * pull[stratum]
 
 
 def _flattened(logs: Array) -> Array:

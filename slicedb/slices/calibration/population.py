@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from slicedb.query.calls import end_of
 from slicedb.query.scope import Calibrated, Term
 from slicedb.query.text import Source
 from slicedb.slices.slice import Keys, Slice
+from slicedb.stats.ranking import Ranking
 
 Ask = Callable[[str], Any]
 
@@ -34,6 +36,11 @@ class Population:
     now: int
     """How many of them the slice has without a calibration: those above its zero-shot cut."""
     fingerprint: str
+
+    @cached_property
+    def ranking(self) -> Ranking:
+        """The samples by their log-odds."""
+        return Ranking(self.log_odds)
 
     def calibrated(
         self, cut: float, slope: float = 1.0, direction: npt.NDArray[np.float32] | None = None

@@ -124,7 +124,7 @@ def questions(
     if len(labels.open):
         picked = labels.open
     else:
-        ranking = Ranking(found.log_odds)
+        ranking = found.ranking
         k = len(ranking.edges) - 1
         strata = ranking.strata(labels.ranks)
         yes = np.bincount(strata, weights=labels.yes, minlength=k)
@@ -155,7 +155,7 @@ def _order(keys: Keys, seed: int) -> npt.NDArray[np.uint64]:
 
 def _conclude(found: Population, labels: Labels, goal: Goal, seed: int) -> Calibration:
     """Return the calibration that the labels give; none of them leaves the slice as it is."""
-    ranking = Ranking(found.log_odds)
+    ranking = found.ranking
     ranks, scores, importance = labels.ranks, found.log_odds, None
     made = found.calibrated(0.0)
     refined = refine(scores[ranks], found.vectors()[ranks], labels.yes) if len(ranks) else None
