@@ -6,13 +6,16 @@ Simulated: slices of 10,000 samples, prevalence 0.1 to 20 % (log-uniform), 100 l
 kinds: two normals of equal and of unequal spread; up to 20 % of the positives where the negatives
 are (hidden); clouds of hard negatives; heavy tails (t with 3 degrees of freedom); scores that are
 the probability, drawn from a beta distribution, as in SUPG's own simulations; two modes. All scores
-are log-odds with a wrong scale (factor exp(N(0, 0.4))) and shift. The method was chosen on seed 0.
+are log-odds with a wrong scale (factor exp(N(0, 0.4))) and shift. The method was chosen on seeds 0
+and 11 to 13; seed 2026 was the first measured on, and 4711 was not looked at before.
 
 Real: CIFAR's classes by the bundled tiny CLIP, on rows it was not trained on.
 
 References: `uniform`, Wilson's interval of 100 uniform labels at our cut; `weighted`, the normal
 interval of the stratified estimate from our own labels; SUPG (Kang et al., VLDB 2020), its
-importance-sampled rule for a recall target with the authors' defaults.
+importance-sampled rule for a recall target with the authors' defaults. A stricter confidence does
+not mend its misses, as its cut never lies below the last positive drawn; so `SUPG, deeper` puts the
+cut at so many times its rank that it missed at most 5 % on seeds 11 to 13 (100 labels).
 """
 
 from __future__ import annotations
@@ -34,6 +37,8 @@ from slicedb.slices.calibration.run import Goal, calibrate
 from slicedb.stats import wilson
 from slicedb.stats.ranking import Ranking
 
+DEEPER = 48
+"""48 times SUPG's rank missed the target in 4.9 % of 2,100 slices, 40 times in 5.5 %."""
 GOALS = {
     "recall 0.9": Goal("recall", 0.9),
     "precision 0.8": Goal("precision", 0.8),
@@ -54,6 +59,7 @@ class Slice:
     def __post_init__(self) -> None:
         self.keys = np.arange(len(self.log_odds))
         self.now = int((self.log_odds >= 0).sum())
+        self.ranking = Ranking(self.log_odds)
 
     def calibrated(self, cut: float, slope: float = 1.0, direction: Any = None) -> Calibrated:
         raw = b"" if direction is None else np.asarray(direction, np.float32).tobytes()
@@ -119,9 +125,12 @@ KINDS = ("equal", "unequal", "hidden", "hard", "heavy", "beta", "modes")
 
 
 def supg(
-    s: Slice, budget: int, rng: np.random.Generator, least: float = 0.9
+    s: Slice, budget: int, rng: np.random.Generator, deeper: int = 1, least: float = 0.9
 ) -> tuple[float, float]:
-    """Return recall and precision of what SUPG's rule IS-CI-R returns at 95 % (its section 5.2)."""
+    """Return recall and precision of what SUPG's rule IS-CI-R returns at 95 % (its section 5.2).
+
+    Its cut is moved down to `deeper` times its rank.
+    """
     n, proxy = len(s.truth), expit(s.log_odds)
     weight = np.sqrt(proxy)
     weight = 0.9 * weight / weight.sum() + 0.1 / n
@@ -140,7 +149,7 @@ def supg(
     width = np.sqrt(2 * np.log(2 / 0.05) / budget)
     high = above.mean() + above.std() * width
     low = max(below.mean() - below.std() * width, 0.0)
-    cut = rank(high / (high + low))
+    cut = min(rank(high / (high + low)) * deeper, n)
     extra = len(np.unique(drawn[s.truth[drawn] & (drawn >= cut)]))
     found = int(s.truth[:cut].sum()) + extra
     return found / max(int(s.truth.sum()), 1), found / (cut + extra)
@@ -181,8 +190,8 @@ class Tally:
 
     rows: list[list[float]] = field(default_factory=list)
 
-    def add(self, shares: tuple[float, float], *intervals: list[Any]) -> None:
-        row = list(shares)
+    def add(self, shares: tuple[float, float], empty: bool, *intervals: list[Any]) -> None:
+        row: list[float] = [*shares, empty]
         for interval in intervals:
             for value, (low, high) in zip(shares, interval):
                 row += [low - 1e-9 <= value <= high + 1e-9, high - low]
@@ -192,7 +201,8 @@ class Tally:
         table = np.array(self.rows, float)
         lines = []
         for number, name in enumerate(names):
-            p, pw, r, rw = table[:, 2 + 4 * number : 6 + 4 * number].T
+            p, pw, r, rw = table[:, 3 + 4 * number : 7 + 4 * number].T
+            p, pw = p[table[:, 2] == 0], pw[table[:, 2] == 0]  # of nothing there is no precision
             lines.append(
                 f"  {name:9} precision covered {p.mean():.3f}, median width {np.median(pw):.3f}; "
                 f"recall covered {r.mean():.3f}, median width {np.median(rw):.3f}"
@@ -212,7 +222,7 @@ def judge(s: Slice, goal: Goal, budget: int, seed: int) -> tuple[Any, np.ndarray
 def run(slices: Any, budget: int, title: str) -> None:
     """Calibrate slices for every goal, and print what came of it."""
     tallies = {name: Tally() for name in GOALS}
-    theirs, oracle, refined, zero = [], [], 0, []
+    theirs, deeper, oracle, refined, zero = [], [], [], 0, []
     kinds: list[str] = []
     for seed, (kind, s) in enumerate(slices):
         rng = np.random.default_rng([seed, 3])
@@ -220,7 +230,8 @@ def run(slices: Any, budget: int, title: str) -> None:
         total = int(s.truth.sum())
         rank = int(np.searchsorted(np.cumsum(s.truth), 0.9 * total - 1e-9)) + 1
         oracle.append(s.truth[:rank].mean())
-        theirs.append(supg(s, budget, rng))
+        theirs.append(supg(s, budget, np.random.default_rng([seed, 3])))
+        deeper.append(supg(s, budget, np.random.default_rng([seed, 3]), DEEPER))
         zero.append(_f1(s.log_odds >= 0, s.truth))
         for name, goal in GOALS.items():
             found = judge(s, goal, budget, seed)
@@ -230,11 +241,15 @@ def run(slices: Any, budget: int, title: str) -> None:
             hits = int((s.truth & above).sum())
             shares = (hits / max(int(above.sum()), 1), hits / total)
             own = [(made.precision.low, made.precision.high), (made.recall.low, made.recall.high)]
-            tallies[name].add(shares, own, uniform(s, above, budget, rng), weighted(s, above))
+            others = uniform(s, above, budget, rng), weighted(s, above)
+            tallies[name].add(shares, not above.any(), own, *others)
             if name == "best balance":
                 refined += made.is_refined
                 zero[-1] = (zero[-1], _f1(above, s.truth))
-    _report(title, budget, kinds, tallies, np.array(theirs), np.array(oracle), np.array(zero))
+    print(f"\n{title}: {len(kinds):,} slices, {budget} labels")
+    _intervals(tallies)
+    _recall(kinds, np.array(tallies["recall 0.9"].rows), np.array(theirs), np.array(deeper), oracle)
+    _balance(np.array(zero))
     print(f"  a direction of its own in {refined} of {len(kinds)}")
 
 
@@ -242,36 +257,39 @@ def _f1(above: np.ndarray, truth: np.ndarray) -> float:
     return float(2 * (above & truth).sum() / max(above.sum() + truth.sum(), 1))
 
 
-def _report(
-    title: str,
-    budget: int,
-    kinds: list[str],
-    tallies: dict[str, Tally],
-    theirs: np.ndarray,
-    oracle: np.ndarray,
-    zero: np.ndarray,
-) -> None:
-    print(f"\n{title}: {len(kinds):,} slices, {budget} labels")
+def _intervals(tallies: dict[str, Tally]) -> None:
     for name, tally in tallies.items():
-        print(f" {name}: a cut in {len(tally.rows):,}")
+        empty = sum(row[2] for row in tally.rows)
+        nothing = f", nothing above it in {empty:.0f}" if empty else ""
+        print(f" {name}: a cut in {len(tally.rows):,}{nothing}")
         print("\n".join(tally.lines(("ours", "uniform", "weighted"))))
-    rows = np.array(tallies["recall 0.9"].rows)
     missed = np.array(tallies["precision 0.8"].rows)[:, 0] < 0.8 - 1e-9
     print(f" precision 0.8 missed in {missed.mean():.3f}")
-    ours, their_miss = rows[:, 1] < 0.9 - 1e-9, theirs[:, 0] < 0.9 - 1e-9
-    print(
-        f" recall 0.9 missed: ours {ours.mean():.3f}, SUPG {their_miss.mean():.3f}; "
-        f"median precision: ours {np.median(rows[:, 0]):.3f}, SUPG {np.median(theirs[:, 1]):.3f}, "
-        f"with all labels {np.median(oracle):.3f}"
-    )
-    for kind in dict.fromkeys(kinds):
-        mine = np.array(kinds) == kind
-        print(
-            f"  {kind:11} missed: ours {ours[mine].mean():.3f}, "
-            f"SUPG {their_miss[mine].mean():.3f}; precision: "
-            f"ours {np.median(rows[mine, 0]):.3f}, SUPG {np.median(theirs[mine, 1]):.3f}; "
-            f"covered P {rows[mine, 2].mean():.3f} R {rows[mine, 4].mean():.3f}"
-        )
+
+
+def _recall(
+    kinds: list[str], rows: np.ndarray, theirs: np.ndarray, deeper: np.ndarray, oracle: list[float]
+) -> None:
+    """Print how often each rule missed the recall of 0.9, and its median precision."""
+    rules = {
+        "ours": rows[:, 1::-1],
+        "SUPG": theirs,
+        f"SUPG, deeper ({DEEPER} x)": deeper,
+    }
+    print(f" recall 0.9; median precision with all labels {np.median(oracle):.3f}")
+    for kind in ("all", *dict.fromkeys(kinds)):
+        mine = np.array([kind in ("all", k) for k in kinds])
+        parts = [
+            f"{name} missed {(found[mine, 0] < 0.9 - 1e-9).mean():.3f}, "
+            f"precision {np.median(found[mine, 1]):.3f}"
+            for name, found in rules.items()
+        ]
+        print(f"  {kind:11} " + "; ".join(parts))
+        covered = [f"{rows[mine, at].mean():.3f}" for at in (3, 5)]
+        print(f"  {'':11} ours covered: precision {covered[0]}, recall {covered[1]}")
+
+
+def _balance(zero: np.ndarray) -> None:
     worse = (zero[:, 1] < zero[:, 0] - 1e-9).mean()
     print(
         f" best balance: median F1 {np.median(zero[:, 0]):.3f} zero-shot, "
@@ -323,7 +341,7 @@ def main() -> None:
     parser.add_argument("--slices", type=int, default=1000)
     parser.add_argument("--labels", type=int, default=100)
     parser.add_argument("--size", type=int, default=10_000)
-    parser.add_argument("--seed", type=int, default=2026)
+    parser.add_argument("--seed", type=int, default=4711)
     parser.add_argument("--repeats", type=int, default=10, help="of the ten CIFAR classes")
     options = parser.parse_args()
     started = time.process_time()
