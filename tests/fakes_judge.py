@@ -28,6 +28,7 @@ class FakeQuery:
     text: str
     is_rows: bool
     rows: pa.Table
+    chance: str = ""
 
     def count(self) -> int:
         return self.rows.num_rows

@@ -369,3 +369,43 @@ def test_files_without_predictions_say_what_is_missing(here: Path, say) -> None:
     (here / "nan.csv").write_text(f"id,prediction,confidence\n{sample},Soup,nan\n")
     said = say("log-predictions", "m", "nan.csv")
     assert f"A confidence of sample '{sample}' (row 1) is nan. Hint: " in said.err
+
+
+def test_values_come_from_the_command_line(here: Path, say) -> None:
+    night = say("query", "light = $light", "--param", "light=night", "--count")
+    assert night.out == say("query", "light = 'night'", "--count").out
+    few = say("query", "width > $w AND light IN $l", "--param", "w=9", "--param",
+              'l=["night"]', "--count")  # fmt: skip
+    assert few.out == night.out
+    assert "'light' is not NAME=VALUE" in say("query", "LIMIT 1", "--param", "light").err
+    assert "parameter $light has no value" in say("query", "light = $light").err
+
+
+def test_verbs_look_at_a_commit(here: Path, say) -> None:
+    say("model", "add", "warm", "model.py:build")
+    say("predict", "warm")
+    say("commit", "before", "--tag", "v1")
+    before = say("errors", "warm", "-f", "json").out
+    cost = say("cost", "warm", "--ask", "0.4").out
+    calibration = say("calibration", "warm").out
+    say("relabel", "light = 'night'", "Soup")
+    assert say("errors", "warm", "-f", "json").out != before
+    assert say("errors", "warm", "-f", "json", "--at", "v1").out == before
+    assert say("cost", "warm", "--ask", "0.4").out != cost
+    assert say("cost", "warm", "--ask", "0.4", "--at", "v1").out == cost
+    assert say("calibration", "warm", "--at", "v1").out == calibration
+    say("delete", "light = 'night'", "--yes")
+    assert say("export", "light = 'night'", "old.csv", "--at", "v1").code == 0
+    assert len(list(csv.DictReader(io.StringIO((here / "old.csv").read_text())))) > 10
+
+
+def test_wide_letters_and_marks_keep_the_columns_straight() -> None:
+    import pyarrow as pa
+
+    from slicedb.cli import output
+
+    table = pa.table({"id": ["寿司/一", "e\u0301clair", "a\tb\nc"], "n": [1, 22, 333]})
+    lines = output._table(table).splitlines()
+    widths = {output._width(line) for line in lines}
+    assert len(widths) == 1 and "a b c" in lines[-1]
+    assert output._width(output._cut("寿" * 40, 21)) <= 21

@@ -197,3 +197,24 @@ def test_info_tells_what_is_there(warm: Database) -> None:
     about = warm.info()
     assert about["status"] == {"ok": 120}
     assert (about["embeddings"], about["predictions"]) == (["default"], ["warm"])
+
+
+def test_values_are_given_beside_the_text(db: Database) -> None:
+    night = db.query("light = $light", {"light": "night"})
+    assert night.text == "light = 'night'" and night.count() > 10
+    counted = db.sql("SELECT count(*) AS n FROM samples WHERE light = ?", ["night"])
+    assert counted["n"].to_pylist() == [night.count()]
+
+
+def test_one_slice_is_not_a_list_of_letters(warm: Database) -> None:
+    warm.slices.add("night", "light = 'night'")
+    one = warm.evaluate("warm", "night", metrics=["count"]).to_arrow()
+    assert one.equals(warm.evaluate("warm", ["night"], metrics=["count"]).to_arrow())
+
+
+@pytest.mark.parametrize("text", ["random() < 0.5", "ORDER BY uuid() LIMIT 3",
+                                  "FROM samples SELECT id USING SAMPLE 5 ROWS"])  # fmt: skip
+def test_a_slice_is_never_drawn_anew_each_time(db: Database, text: str) -> None:
+    assert db.query(text).count() >= 0  # asked once it is a query like any other
+    with pytest.raises(SliceDBError, match=r"other samples each time.*ORDER BY hash"):
+        db.slices.add("lucky", text)

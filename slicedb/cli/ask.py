@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 @at_option
 @click.option("--approximate", is_flag=True,
               help="Let ORDER BY similarity(...) DESC LIMIT k use the index.")  # fmt: skip
+@click.option("--param", "params", multiple=True, metavar="NAME=VALUE",
+              help="A value for $NAME in the text: a text, or JSON.")  # fmt: skip
 @click.option("--file", "file", type=click.File(), help="Read the text from a file; - is stdin.")
 def query(
     text: str,
@@ -38,6 +41,7 @@ def query(
     columns: str | None,
     at: str | None,
     approximate: bool,
+    params: tuple[str, ...],
     file: Any,
 ) -> None:
     """Ask in SQL, by text and by nearest neighbours, in one statement.
@@ -50,9 +54,11 @@ def query(
       slicedb query "ORDER BY similarity('a plate of laddu') DESC LIMIT 20" --ids
       slicedb query "SELECT label, count(*) AS n FROM samples GROUP BY ALL" -f csv
       slicedb query "v3.correct AND NOT v4.correct" --explain
+      slicedb query 'label = $label AND lux < $lux' --param label=Egg --param lux=0.5
     """
     database = open_db(db)
-    asked = database.query(file.read() if file else text, at=at, approximate=approximate)
+    values = dict(map(_param, params)) if params else None
+    asked = database.query(file.read() if file else text, values, at=at, approximate=approximate)
     if explain:
         click.echo(str(asked.explain()))
     elif count:
@@ -83,6 +89,17 @@ def _show(asked: Query, table: pa.Table) -> None:
         write(table, "table")
     more = f"; -f json or --columns shows {len(left)} more columns" if left else ""
     say(f"{table.num_rows:,} row{'s' * (table.num_rows != 1)}{more}")
+
+
+def _param(text: str) -> tuple[str, Any]:
+    """Return name and value of `name=value`; what is not JSON is a text."""
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise click.BadParameter(f"'{text}' is not NAME=VALUE.", param_hint="--param")
+    try:
+        return name, json.loads(value)
+    except json.JSONDecodeError:
+        return name, value
 
 
 @click.command()

@@ -48,14 +48,15 @@ def at_option(function: _F) -> _F:
     )
 
 
-def open_db(db: str | None, *, create: bool = False) -> Database:
-    """Open the database a command works on."""
+def open_db(db: str | None, *, create: bool = False, at: str | None = None) -> Database:
+    """Open the database a command works on, as it was at a commit if one is named."""
     from slicedb.database import open
 
     context = click.get_current_context(silent=True)
     above = context.find_object(dict) if context else None
     path = db or (above or {}).get("db") or "data.slicedb"
-    return open(path, create=create)
+    found = open(path, create=create)
+    return found if at is None else found.at(at)
 
 
 def say_unseen(asked: Query | Slice) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from slicedb.cli.common import db_option, open_db, rows_options
+from slicedb.cli.common import at_option, db_option, open_db, rows_options
 from slicedb.cli.output import write
 
 
@@ -20,8 +20,9 @@ from slicedb.cli.output import write
 @click.option("--unsure", type=click.FloatRange(0, 1), default=0.5, show_default=True)
 @click.option("-n", "n", type=click.IntRange(1), default=20, show_default=True, help="Rows a list.")
 @click.option("--tag", is_flag=True, help="Tag the samples of each finding.")
+@at_option
 def errors(model: str, db: str | None, form: str, output: str | None, on: str | None,
-           by: tuple[str, ...], **options: Any) -> None:  # fmt: skip
+           by: tuple[str, ...], at: str | None, **options: Any) -> None:  # fmt: skip
     """Review a model's mistakes: sure and wrong, top losses, confused pairs, shares.
 
     Every finding comes with its query, so that it can be named as a slice.
@@ -30,10 +31,11 @@ def errors(model: str, db: str | None, form: str, output: str | None, on: str | 
     Examples:
       slicedb errors food_v2
       slicedb errors food_v2 --on night --by cuisine,cutlery --tag
+      slicedb errors food_v2 --at release-3
     """
     columns = [name.strip() for text in by for name in text.split(",")]
     options |= {"by": columns} if columns else {}
-    found = open_db(db).errors(model, on, **options)
+    found = open_db(db, at=at).errors(model, on, **options)
     if form == "table" and output is None:
         click.echo(str(found))
     else:
@@ -55,8 +57,10 @@ def errors(model: str, db: str | None, form: str, output: str | None, on: str | 
 @click.option("--slice", "slices", multiple=True, metavar="SLICE", help="Judge it by itself too.")
 @click.option("--calibrate", is_flag=True, help="Also after temperature scaling.")
 @click.option("--curve", metavar="FILE", help="Write the cost at every threshold, as CSV.")
+@at_option
 def cost(model: str, db: str | None, form: str, output: str | None, on: str | None,
-         matrix: str | None, curve: str | None, **options: Any) -> None:  # fmt: skip
+         matrix: str | None, curve: str | None, at: str | None,
+         **options: Any) -> None:  # fmt: skip
     """Say what mistakes cost, which threshold is cheapest, and when to ask a person.
 
     \b
@@ -66,7 +70,7 @@ def cost(model: str, db: str | None, form: str, output: str | None, on: str | No
     """
     for name in ("false_positive", "false_negative", "ask", "human"):
         options[name] = _price(options[name])
-    found = open_db(db).cost(model, on, matrix=matrix, **options)
+    found = open_db(db, at=at).cost(model, on, matrix=matrix, **options)
     if curve is not None and found.curve is not None:
         write(found.curve.to_arrow(), "csv", curve)
     if form == "table" and output is None:
@@ -89,14 +93,15 @@ def _price(text: str | None) -> float | str | None:
 @db_option
 @click.option("--on", metavar="QUERY|SLICE", help="Default: every sample.")
 @click.option("--binning", type=click.Choice(["width", "mass"]), default="width", show_default=True)
-def calibration(model: str, db: str | None, on: str | None, binning: str) -> None:
+@at_option
+def calibration(model: str, db: str | None, on: str | None, binning: str, at: str | None) -> None:
     """Show calibration before and after temperature scaling, on rows not fitted on.
 
     \b
     Example:
       slicedb calibration food_v2 --on night
     """
-    click.echo(str(open_db(db).calibration(model, on, binning=binning)))
+    click.echo(str(open_db(db, at=at).calibration(model, on, binning=binning)))
 
 
 COMMANDS = (errors, cost, calibration)

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from slicedb.cli.common import db_option, open_db, rows_options, say
+from slicedb.cli.common import at_option, db_option, open_db, rows_options, say
 from slicedb.cli.output import rows, write
 
 
@@ -262,7 +262,8 @@ def doctor(db: str | None, form: str, output: str | None, mend: bool, cleanup: i
 @click.option(
     "--format", "form", metavar="folder|csv|parquet|coco|voc|yolo", help="Default: by the ending."
 )
-def export(on: str, dest: str, db: str | None, form: str | None) -> None:
+@at_option
+def export(on: str, dest: str, db: str | None, form: str | None, at: str | None) -> None:
     """Write samples where other tools can read them.
 
     DEST is a new folder, or a file ending in .csv, .parquet (with the images) or .json (COCO).
@@ -273,8 +274,9 @@ def export(on: str, dest: str, db: str | None, form: str | None) -> None:
       slicedb export night night/
       slicedb export "food_v2.loss > 4" hard.parquet
       slicedb export night night/ --format yolo
+      slicedb export night night.csv --at release-3
     """
-    click.echo(str(open_db(db).export(on, dest, form=form)))
+    click.echo(str(open_db(db, at=at).export(on, dest, form=form)))
 
 
 COMMANDS = (ingest, compose, embed, index, export, relabel, tag, delete, info, doctor)

@@ -95,9 +95,10 @@ def compare(
 @click.option("--drop", type=float, default=0.02, show_default=True, help="In accuracy.")
 @click.option("--power", type=float, default=0.8, show_default=True, help="Share found.")
 @click.option("--confidence", type=float, default=0.95, show_default=True, help="Of the test.")
+@at_option
 def power(
     a: str, b: str, db: str | None, form: str, output: str | None, on: tuple[str, ...],
-    **options: Any,
+    at: str | None, **options: Any,
 ) -> None:  # fmt: skip
     """Say how many images it takes to see a drop of A against B, and what a slice can show.
 
@@ -106,7 +107,7 @@ def power(
       slicedb power food_v2 food_v1
       slicedb power food_v2 food_v1 --on night --drop 0.05
     """
-    found = open_db(db).power(a, b, list(on) or None, **options)
+    found = open_db(db, at=at).power(a, b, list(on) or None, **options)
     if form == "table" and output is None:
         click.echo(str(found))
     else:

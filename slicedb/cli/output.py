@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import sys
+import unicodedata
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from pathlib import Path
@@ -113,7 +114,7 @@ def _table(table: pa.Table, limit: int = 1000) -> str:
     columns = [[_cell(value) for value in shown[name].to_pylist()] for name in names]
     for widest in _WIDEST:
         cells = [[_cut(cell, widest) for cell in column] for column in columns]
-        widths = [max([len(n), *map(len, column)]) for n, column in zip(names, cells)]
+        widths = [max([_width(n), *map(_width, column)]) for n, column in zip(names, cells)]
         if sum(widths) + 2 * len(widths) - 2 <= _room():
             break
     lines = [_line(names, widths, numeric), "  ".join("-" * width for width in widths)]
@@ -133,17 +134,29 @@ def _room() -> int:
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else sys.maxsize
 
 
+def _width(text: str) -> int:
+    """Return how many columns of a terminal a text takes: two for wide letters, none for marks."""
+    if text.isascii():
+        return len(text)
+    wide = sum(unicodedata.east_asian_width(letter) in "WF" for letter in text)
+    marks = sum(unicodedata.category(letter) in ("Mn", "Me", "Cf") for letter in text)
+    return len(text) + wide - marks
+
+
 def _cut(text: str, widest: int) -> str:
     """Shorten a cell at its end; a path at its start, since its end tells it from others."""
-    if len(text) <= widest:
+    if _width(text) <= widest:
         return text
     is_path = "/" in text and " " not in text
-    return "…" + text[1 - widest :] if is_path else text[: widest - 1] + "…"
+    while _width(text) >= widest:
+        over = max((_width(text) - widest) // 2, 1)
+        text = text[over:] if is_path else text[:-over]
+    return "…" + text if is_path else text + "…"
 
 
 def _line(row: Iterable[str], widths: list[int], numeric: list[bool]) -> str:
-    cells = (c.rjust(w) if n else c.ljust(w) for c, w, n in zip(row, widths, numeric))
-    return "  ".join(cells).rstrip()
+    padded = ((" " * (w - _width(c)), c, n) for c, w, n in zip(row, widths, numeric))
+    return "  ".join(space + c if n else c + space for space, c, n in padded).rstrip()
 
 
 def _cell(value: Any) -> str:
@@ -155,7 +168,8 @@ def _cell(value: Any) -> str:
         return value.isoformat(sep=" ", timespec="seconds")
     if isinstance(value, list) and len(value) > 6:
         value = [*value[:6], "..."]
-    return str(_plain(value) if isinstance(value, (list, dict)) else value).replace("\n", " ")
+    text = str(_plain(value) if isinstance(value, (list, dict)) else value)
+    return text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text)
 
 
 def _is_number(kind: pa.DataType) -> bool:

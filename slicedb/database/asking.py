@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from slicedb import schema
 from slicedb.errors import QueryError
-from slicedb.query import Engine, Query, split_at
+from slicedb.query import Engine, Params, Query, fill, split_at
 from slicedb.slices import Slice, Slices
 from slicedb.store import Past, Store
 
@@ -101,11 +101,19 @@ class Asking:
 
         return list(overlays(self.store, model, keys, side=side))
 
-    def query(self, text: str = "", *, at: str | None = None, approximate: bool = False) -> Query:
+    def query(
+        self,
+        text: str = "",
+        params: Params | None = None,
+        *,
+        at: str | None = None,
+        approximate: bool = False,
+    ) -> Query:
         """Parse and bind a query; nothing is read until its rows are asked for.
 
         Args:
             text: a predicate or a SELECT. `AT 'commit'` at its end is the same as `at`.
+            params: values of `$name` (a dictionary) or of `?` and `$1` (a list) in the text.
             at: a commit, tag or branch to ask instead of the present state.
             approximate: whether `ORDER BY similarity(...) DESC LIMIT k` without conditions may
                 take its rows from the index that `index(embedding)` built; all else is exact.
@@ -114,11 +122,13 @@ class Asking:
             QueryError: with the line, the column and the token.
             DatabaseError: there is no such commit.
         """
-        return self._asked(text, at, approximate=approximate)
+        asked = text if params is None else fill(text, params)
+        return self._asked(asked, at, approximate=approximate)
 
-    def sql(self, text: str, *, at: str | None = None) -> pa.Table:
-        """Answer any SELECT as an Arrow table, of a commit if one is named."""
-        return self._asked(text, at, files=False).to_arrow()
+    def sql(self, text: str, params: Params | None = None, *, at: str | None = None) -> pa.Table:
+        """Answer any SELECT as an Arrow table, of a commit if one is named; see `query`."""
+        asked = text if params is None else fill(text, params)
+        return self._asked(asked, at, files=False).to_arrow()
 
     def _asked(
         self, text: str, at: str | None, files: bool | None = None, approximate: bool = False

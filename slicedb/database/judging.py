@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -25,13 +25,21 @@ if TYPE_CHECKING:
     from slicedb.suite import Report, Runs
 
 
+Several: TypeAlias = "str | Slice | Query | Sequence[str | Slice | Query] | None"
+"""Slices by name, query texts or queries, or one of them; None is every registered slice."""
+
+
+def _listed(slices: Several) -> Sequence[str | Slice | Query] | None:
+    return [slices] if isinstance(slices, (str, Slice, Query)) else slices
+
+
 class JudgeVerbs(ModelVerbs):
     """Verbs that evaluate models over slices."""
 
     def evaluate(
         self,
         models: str | Sequence[str],
-        slices: Sequence[str | Slice | Query] | None = None,
+        slices: Several = None,
         *,
         predict: bool = True,
         at: str | None = None,
@@ -42,7 +50,7 @@ class JudgeVerbs(ModelVerbs):
 
         Args:
             models: one name or several.
-            slices: names, texts or queries; None is every registered slice, after "all".
+            slices: names, texts or queries, or one; None is every registered slice, after "all".
             predict: predict missing rows of registered models first.
             at: a commit, tag or branch: its samples, labels, slices and predictions, of which
                 none are added.
@@ -54,6 +62,7 @@ class JudgeVerbs(ModelVerbs):
         if at is not None:
             return self.at(at).evaluate(models, slices, predict=False, record=False, **options)
         names = [models] if isinstance(models, str) else list(models)
+        slices = _listed(slices)
         members = self._members(slices)
         if predict:
             self._fill(names, members.values())
@@ -118,7 +127,7 @@ class JudgeVerbs(ModelVerbs):
         self,
         a: str,
         b: str,
-        slices: Sequence[str | Slice | Query] | None = None,
+        slices: Several = None,
         *,
         predict: bool = True,
         at: str | None = None,
@@ -132,7 +141,7 @@ class JudgeVerbs(ModelVerbs):
         Args:
             a: a model; differences are its accuracy minus that of `b`.
             b: another one.
-            slices: names, texts or queries; None is every registered slice, after "all".
+            slices: names, texts or queries, or one; None is every registered slice, after "all".
             predict: predict missing rows of registered models first.
             at: a commit, tag or branch to ask instead of the present state.
             **options: confidence, correction, group; see `slicedb.evaluate.compare`.
@@ -141,6 +150,7 @@ class JudgeVerbs(ModelVerbs):
 
         if at is not None:
             return self.at(at).compare(a, b, slices, predict=False, **options)
+        slices = _listed(slices)
         members = self._members(slices)
         if predict:
             self._fill([a, b], members.values())
@@ -152,7 +162,7 @@ class JudgeVerbs(ModelVerbs):
         self,
         a: str,
         b: str,
-        slices: Sequence[str | Slice | Query] | None = None,
+        slices: Several = None,
         **options: Any,
     ) -> Power:
         """Say how many images it takes to see a drop of one model against another.
@@ -160,12 +170,12 @@ class JudgeVerbs(ModelVerbs):
         Args:
             a: a model with predictions.
             b: the model it is compared with.
-            slices: names, texts or queries; None is every registered slice, after "all".
+            slices: names, texts or queries, or one; None is every registered slice, after "all".
             **options: drop, power, confidence; see `slicedb.evaluate.power`.
         """
         from slicedb.evaluate import power
 
-        return power(self.store, a, b, self._members(slices), **options)
+        return power(self.store, a, b, self._members(_listed(slices)), **options)
 
     def _predicate(self, part: str | Slice | Query) -> str:
         """Return a predicate of the members of a slice, a text or a query."""
@@ -230,7 +240,7 @@ class JudgeVerbs(ModelVerbs):
         return on.text if isinstance(on, Query) else ""
 
     def cost(
-        self, model: str, on: On = None, *, slices: Sequence[str] = (), **options: Any
+        self, model: str, on: On = None, *, slices: str | Sequence[str] = (), **options: Any
     ) -> CostReport:
         """Say what a model's mistakes cost, and which threshold is cheapest.
 
@@ -243,7 +253,8 @@ class JudgeVerbs(ModelVerbs):
         from slicedb import curate
 
         keys = None if on is None else self.keys(on)
-        members = {name: self.keys(name) for name in slices}
+        chosen = [slices] if isinstance(slices, str) else slices
+        members = {name: self.keys(name) for name in chosen}
         return curate.cost(self.store, model, keys, slices=members, **options)
 
     def calibration(self, model: str, on: On = None, **options: Any) -> Calibration:

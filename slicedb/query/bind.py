@@ -10,12 +10,12 @@ from __future__ import annotations
 from typing import Any
 
 from slicedb.errors import BindError, SandboxError, did_you_mean
-from slicedb.query import boxes, calls, guards, objects
+from slicedb.query import averages, boxes, calls, guards, objects
 from slicedb.query.catalog import quote
 from slicedb.query.parse import Node, Parsed
 from slicedb.query.scope import Bound, Edit, Matching, Part, Pool, Relation, Scope
 from slicedb.query.stars import Stars
-from slicedb.query.words import BY_NAME, TABLE_FUNCTIONS, TARGETS, is_forbidden
+from slicedb.query.words import BY_NAME, CHANCE, TABLE_FUNCTIONS, TARGETS, is_forbidden
 from slicedb.schema import SAMPLES
 
 _FILE_SIGNS = ("/", "\\", ".", ":", "*")
@@ -68,6 +68,8 @@ class Binder(Stars):
             ctes |= {entry["key"].lower()}
         scope = Scope(parent, ctes, node)
         if node["type"] == "SELECT_NODE":
+            if node.get("sample"):
+                self.bound.chance = "USING SAMPLE"
             conditions: list[Any] = []
             self._from(node["from_table"], scope, conditions)
             if top:
@@ -83,6 +85,8 @@ class Binder(Stars):
 
     def _from(self, ref: Any, scope: Scope, conditions: list[Any]) -> None:
         kind = ref.get("type") if isinstance(ref, dict) else None
+        if kind and ref.get("sample"):
+            self.bound.chance = "TABLESAMPLE"
         if kind == "BASE_TABLE":
             self._base(ref, scope)
         elif kind in ("JOIN", "PIVOT"):
@@ -260,8 +264,6 @@ class Binder(Stars):
             self._lambda(value, scope)
         elif kind == "STAR":
             self._starred(value, scope, top=False)
-        elif kind == "PARAMETER":
-            raise self.error(BindError, "A query has no parameters.", "write the value.", value)
         elif (
             kind == "OPERATOR" and value["type"] == "ARRAY_EXTRACT" and self.class_of(value, scope)
         ):
@@ -294,6 +296,8 @@ class Binder(Stars):
         name = str(node["function_name"]).lower()
         if is_forbidden(name):
             raise self.error(SandboxError, f"The function '{name}' is not allowed.", "", node)
+        if name in CHANCE:
+            self.bound.chance = name
         if node.get("schema") or node.get("catalog"):
             hint = f"write {name}(...) alone."
             raise self.error(SandboxError, "A function is named without a schema.", hint, node)
@@ -327,6 +331,8 @@ class Binder(Stars):
             raise self.error(SandboxError, message, hint, node)
         for item in (node["arguments"], node.get("filter"), node.get("order_bys")):
             self.walk(item, scope)
+        if name in averages.NAMES and not node["distinct"] and not node["schema"]:
+            averages.of_truth(self, node, scope)
 
 
 _DONE = frozenset({"type", "cte_map", "from_table", "select_list"})

@@ -31,7 +31,7 @@ class Call:
         self.scope = scope
         self.word = BY_NAME[str(node["function_name"]).lower()]
         self.start = int(node["query_location"])
-        self.end, self.spans = _spans(binder.source.tokens, self.start)
+        self.end, self.spans = spans(binder.source.tokens, self.start)
         self.positional: list[Node] = []
         self.named: dict[str, Node] = {}
         for argument in node["arguments"]:
@@ -112,7 +112,7 @@ class Call:
         self.replace(f"({column} >= '{rounded!r}'::FLOAT)")  # a text is rounded once
 
 
-def _spans(tokens: tuple[Token, ...], start: int) -> tuple[int, list[tuple[int, int]]]:
+def spans(tokens: tuple[Token, ...], start: int) -> tuple[int, list[tuple[int, int]]]:
     """Return where a call ends, and the place of each of its arguments."""
     first = next(n for n, token in enumerate(tokens) if token.start >= start)
     opened = next(n for n in range(first, len(tokens)) if tokens[n].text == b"(")
@@ -133,7 +133,7 @@ def _spans(tokens: tuple[Token, ...], start: int) -> tuple[int, list[tuple[int, 
 
 def end_of(tokens: tuple[Token, ...], start: int) -> int:
     """Return where the call that starts there ends."""
-    return _spans(tokens, start)[0]
+    return spans(tokens, start)[0]
 
 
 def bind(binder: Binder, node: Node, scope: Scope) -> None:

@@ -68,6 +68,7 @@ def connect(store: Store, memory_limit: str | None) -> Any:
         "autoinstall_known_extensions": "false",
         "autoload_known_extensions": "false",
         "errors_as_json": "true",
+        "lambda_syntax": "ENABLE_SINGLE_ARROW",
     }
     if memory_limit:
         config["memory_limit"] = memory_limit

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from slicedb.errors import ParseError, QueryError, SandboxError
+from slicedb.query.parameters import NO_VALUE, marks
 from slicedb.query.text import Source, read, split_at
 
 Node: TypeAlias = dict[str, Any]
@@ -62,6 +63,8 @@ _NO_ROWS = frozenset(
 )
 _SCORES = frozenset({"similarity", "fuse", "cam_border", "cam_mass_in"})
 _LISTS = frozenset({"describe", "desc", "show"})
+_PIVOT = "write FROM samples PIVOT (count(*) FOR split IN ('train', 'test') GROUP BY label)."
+_LIKE_ANY = "LIKE takes one pattern: join several with OR, or regexp_matches(column, 'one|other')."
 _ONE_SELECT = "a query is one SELECT, or a predicate over samples; it reads and never writes."
 _INFO = "`slicedb info`, db.info() and db.query('').columns list what there is."
 
@@ -102,7 +105,9 @@ def parse(text: str, connection: Any, context: str = "") -> Parsed:
         raise _more_than_one(source)
     tree: Node = statements[0]["node"]
     if statements[0].get("named_param_map"):
-        raise source.error(ParseError, "A query has no parameters.", "write the value itself.")
+        mark = next(iter(marks(source.tokens)), None)
+        shown, at = (mark.text.decode(), mark.start) if mark else ("of the text", None)
+        raise source.error(ParseError, f"The parameter {shown} has no value.", NO_VALUE, at=at)
     if source.is_predicate:
         _check_predicate(source, tree)
     return Parsed(source, tree)
@@ -123,6 +128,11 @@ def _syntax_error(source: Source, answer: Node) -> QueryError:
         return _more_than_one(source)
     first = source.tokens[_first(source)].word.decode(errors="replace") if source.tokens else ""
     start = source.tokens[_first(source)].start if source.tokens else 0
+    words = [token.word for token in source.tokens]
+    if first == "pivot" or (b"pivot" in words and "Only SELECT" in message):
+        pivot = source.tokens[words.index(b"pivot")].start
+        said = "The statement PIVOT is not allowed here."
+        return source.error(SandboxError, said, _PIVOT, at=pivot)
     if first in _WRITES or first in _NO_ROWS:
         verb = first.upper()
         hint = _INFO if first in _LISTS else _ONE_SELECT
@@ -133,7 +143,9 @@ def _syntax_error(source: Source, answer: Node) -> QueryError:
     if at is None:
         at = start if source.tokens else 0
     at = min(at, max(len(source.sql) - 1, 0))
-    if source.is_predicate:
+    if 'near "any"' in message.lower() and b"like" in [w.removeprefix(b"i") for w in words]:
+        hint = _LIKE_ANY
+    elif source.is_predicate:
         hint = "this text is read as a predicate over samples; a whole query begins with SELECT."
     else:
         hint = "the language is DuckDB's SQL."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import pyarrow as pa
@@ -64,6 +64,11 @@ class Query:
     def is_star(self) -> bool:
         """Whether it shows all columns: a predicate, or SELECT *."""
         return "key" in self.plan().hidden
+
+    @property
+    def chance(self) -> str:
+        """What makes the answer another one each time, such as `random`; empty when nothing does."""
+        return self.plan().bound.chance
 
     def unseen(self) -> dict[str, int]:
         """Return, by embedding that the text asks, how many samples have no vector in it.
@@ -237,10 +242,23 @@ class Query:
         """Return the first `n` of this query."""
         if n < 0:
             raise QueryError(f"limit({n}) is negative.", text=self.text)
+        return self._limited(f"LIMIT {n}")
+
+    def _limited(self, tail: str) -> Query:
+        """Return some of this query, in its order."""
         plan = self.plan()
         if not any("LIMIT" in m["type"] for m in plan.bound.tree["modifiers"]):
-            return self._with(f"{_bare(self.text)}\nLIMIT {n}")
-        return self._with(f"SELECT * FROM (\n{_whole(self)}\n) LIMIT {n}")
+            return self._with(f"{_bare(self.text)}\n{tail}")
+        return self._with(f"SELECT * FROM (\n{_whole(self)}\n) {tail}")
+
+    def take(self, n: int, seed: int = 0) -> Query:
+        """Return `n` samples drawn at random from this query, the same ones for the same seed.
+
+        They are drawn by a hash of the id, so that the text draws them again anywhere.
+        """
+        if n < 0:
+            raise QueryError(f"take({n}) is negative.", text=self.text)
+        return self._with(f"{_predicate(self)} ORDER BY hash(id || ' {int(seed)}') LIMIT {n}")
 
     def where(self, text: str) -> Query:
         """Return the samples of this query that a further predicate holds for."""
@@ -272,6 +290,36 @@ class Query:
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.ids())
+
+    @overload
+    def __getitem__(self, at: int) -> str: ...
+    @overload
+    def __getitem__(self, at: slice) -> Query: ...
+    def __getitem__(self, at: int | slice) -> str | Query:
+        """Return the id at a place, or the query of a range of places.
+
+        Raises:
+            IndexError: there are not so many samples.
+            QueryError: a range has a step, or counts from the end.
+        """
+        if isinstance(at, slice):
+            return self._range(at)
+        if at < 0:
+            return self.ids()[at]
+        found = self[at : at + 1].ids()
+        if not found:
+            raise IndexError(f"There is no sample {at}: the query gives {self.count()}.")
+        return found[0]
+
+    def _range(self, at: slice) -> Query:
+        start, stop = at.start or 0, at.stop
+        if at.step not in (None, 1) or start < 0 or (stop is not None and stop < 0):
+            hint = "turn ORDER BY around to count from the end, or take a range of ids()."
+            raise QueryError(f"A query has no range {at.start}:{at.stop}:{at.step}.", hint)
+        if stop is None:
+            return self._limited(f"OFFSET {start}")
+        size = f"LIMIT {max(stop - start, 0)}"
+        return self._limited(f"{size} OFFSET {start}" if start else size)
 
     def __bool__(self) -> bool:
         return True

@@ -31,6 +31,17 @@ _KINDS: dict[str, type[QueryError]] = {
     "Parser": ParseError,
     "Syntax": ParseError,
 }
+_NOT_IN = re.compile(r'(?:Values list|Table) "(.*)" does not have a column named "(.*)"$')
+_WAYS_OUT = {
+    "cannot contain window functions": "they, and fuse, rank the rows that WHERE leaves: use them "
+    "in ORDER BY or QUALIFY.",
+    "cannot contain aggregates": "compare with a subquery, as in loss > (SELECT avg(loss) FROM "
+    "v3), or use HAVING after GROUP BY.",
+    "(BOOLEAN)'": "a BOOLEAN is counted as a number: write avg(x::INT).",
+    'from expression "objects"': "it is a list of boxes: has_object('car'), FROM objects, or "
+    "[o.label for o in objects].",
+}
+"""What DuckDB says, to the way out."""
 _numbers = itertools.count()
 
 
@@ -301,11 +312,20 @@ def _translate(error: Exception, offset: int, written: Written, bound: Bound) ->
         name = str(about.get("name", ""))
         message = f"No column '{name}'"
         hint = _column_hint(name, about, bound)
-    elif "cannot contain window functions" in message:
-        hint = "they, and fuse, rank the rows that WHERE leaves: use them in ORDER BY or QUALIFY."
+    elif column := _NOT_IN.match(message):
+        message, hint = f"No column '{column[2]}' in {column[1]}", _not_in(column[2], bound)
     elif "Interrupt" in kind:
         return QueryTimeoutError("The query was interrupted.")
+    hint = hint or next((way for said, way in _WAYS_OUT.items() if said in message), "")
     return source.error(_KINDS.get(kind, QueryError), f"{message}.", hint, at=at)
+
+
+def _not_in(name: str, bound: Bound) -> str:
+    """Return the way out where a CTE or a subquery has no such column."""
+    if any(r.kind == "samples" for r in bound.everywhere()):
+        hint = f"if '{name}' is a model, name its columns where FROM samples stands, or JOIN {name}"
+        return f"{hint} USING (key)."
+    return "name a column that its SELECT lists."
 
 
 def _column_hint(name: str, about: dict[str, Any], bound: Bound) -> str:

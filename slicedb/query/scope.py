@@ -292,6 +292,8 @@ class Bound:
     """The one samples relation of a plain outermost SELECT, whose rows are the result's rows."""
     unfiltered: bool = False
     """Whether the text mentions `status`, and so sees quarantined samples too."""
+    chance: str = ""
+    """What makes the answer another one each time, such as `random`."""
     narrows: bool = False
     """Whether the outermost SELECT shows `*` of `top`, so that it can be run narrow."""
     meanings: dict[int, Term | Search] = field(default_factory=dict)

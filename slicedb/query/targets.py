@@ -94,11 +94,14 @@ def _of_sample(target: Target, matrix: Matrix) -> np.ndarray:
     place = int(matrix.places(keys_of([target.value]))[0])
     vector = matrix.vectors[place].astype(np.float32) if place >= 0 else np.array([np.nan])
     if np.isnan(vector).any():
-        raise _located(target, f"No sample '{target.value}' with an embedding.")
+        hint = (
+            "an id is written as `id` shows it, with its folders; `slicedb embed` embeds new ones."
+        )
+        raise _located(target, f"No sample '{target.value}' with an embedding.", hint)
     return np.asarray(vector)
 
 
-def _located(target: Target, message: str) -> QueryError:
+def _located(target: Target, message: str, hint: str = "") -> QueryError:
     if target.source is None:
-        return BindError(message)
-    return target.source.error(BindError, message, at=target.at)
+        return BindError(message, hint)
+    return target.source.error(BindError, message, hint, at=target.at)

@@ -124,7 +124,7 @@ def read(text: str, context: str = "") -> Source:
         raise ParseError("The text is not valid Unicode.", text="") from error
     if b"\0" in body:
         raise ParseError("The text holds a NUL character.", text=text.replace("\0", " "))
-    tokens = _tokens(body)
+    tokens = tokenize(body)
     if _depth(tokens) > _DEEPEST:
         raise ParseError(f"The query nests brackets more than {_DEEPEST} deep.", text=text)
     if tokens and tokens[-1].text == b";":
@@ -139,7 +139,7 @@ def read(text: str, context: str = "") -> Source:
             length = sum(map(len, pieces))
             shifts += [(length - 1 - len(token.text), token.start), (length, done)]
     sql = b"".join([*pieces, body[done:]])
-    return Source(text, sql, bool(prefix), tuple(_tokens(sql)), tuple(shifts), context)
+    return Source(text, sql, bool(prefix), tuple(tokenize(sql)), tuple(shifts), context)
 
 
 def split_at(text: str) -> tuple[str, str | None]:
@@ -156,7 +156,7 @@ def split_at(text: str) -> tuple[str, str | None]:
         body = text.encode()
     except UnicodeEncodeError:
         return text, None
-    tokens = [token for token in _tokens(body) if token.text != b";"]
+    tokens = [token for token in tokenize(body) if token.text != b";"]
     if len(tokens) < 2 or tokens[-2].word != b"at" or not tokens[-1].text.startswith(b"'"):
         return text, None
     name = tokens[-1].text[1:-1].replace(b"''", b"'").decode()
@@ -177,7 +177,7 @@ def _prefix(tokens: list[Token]) -> bytes:
     return b"" if tokens[0].word in _STATEMENTS else PREDICATE
 
 
-def _tokens(sql: bytes) -> list[Token]:
+def tokenize(sql: bytes) -> list[Token]:
     """Return DuckDB's tokens; it gives their starts, the ends follow from the text."""
     import duckdb
 

@@ -282,6 +282,9 @@ FORBIDDEN = frozenset(
 )
 """DuckDB functions that tell of, or change, things outside the data, or read raw bytes."""
 
+CHANCE = frozenset({"random", "uuid", "uuidv4", "uuidv7", "gen_random_uuid"})
+"""DuckDB functions that answer otherwise each time."""
+
 _SERVER = re.compile(r"pg_(?!typeof|size_pretty).*|inet_.*|has_\w+_privilege")
 """Functions that speak of servers and catalogues."""
 

@@ -400,7 +400,7 @@ class Slices:
         """Return the answer of a text that gives samples.
 
         Raises:
-            SliceError: it gives groups or counts.
+            SliceError: it gives groups or counts, or other samples each time.
         """
         try:
             found = self._ask(text)
@@ -411,6 +411,11 @@ class Slices:
         if not found.is_rows:
             raise SliceError(
                 "The query gives groups, not samples.", "a slice's rows keep the column id."
+            )
+        if found.chance:
+            raise SliceError(
+                f"The query gives other samples each time it is asked: {found.chance}.",
+                "ORDER BY hash(id) LIMIT 100 draws the same ones, as query.take(100) does.",
             )
         return found
 

@@ -38,6 +38,11 @@ WITHOUT_A_TEXT = {
     "needs samples, and this query": "a verb, not a text",
     "is negative": "a verb, not a text",
     "in the result": "a verb, not a text",
+    "which is no SQL value": "a value beside the text",
+    "in the text.": "a value beside the text",
+    "params is": "a value beside the text",
+    "A query has no range": "a verb, not a text",
+    "There is no sample": "a verb, not a text",
     "a call that does not end": "cannot happen",
 }
 """Messages that no text in a small world provokes, and why."""

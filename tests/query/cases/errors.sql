@@ -242,3 +242,43 @@ similarity('red')
 -- case: a score among conditions
 -- error: ParseError 1:38 'similarity' > 0.3
 label = 'red' AND (m1.correct OR NOT similarity('red'))
+-- case: a parameter without a value
+-- error: ParseError 1:9 '$'
+-- hint: params={'name': value} in Python, --param name=value
+label = $label
+-- case: a parameter without a name
+-- error: ParseError 1:9 '?'
+-- hint: params={'name': value}
+label = ? AND split = 'test'
+-- case: the statement PIVOT
+-- error: SandboxError 1:1 'PIVOT'
+-- hint: FROM samples PIVOT (count(*) FOR split IN
+PIVOT samples ON split USING count(*) GROUP BY label
+-- case: the statement PIVOT inside
+-- error: SandboxError 1:16 'PIVOT'
+-- hint: FROM samples PIVOT
+SELECT * FROM (PIVOT samples ON split USING count(*) GROUP BY label)
+-- case: several patterns for LIKE
+-- error: ParseError 1:15 'ANY'
+-- hint: LIKE takes one pattern
+caption ILIKE ANY ['%red%', '%blue%']
+-- case: an average in a condition
+-- error: BindError 1:11 'avg'
+-- hint: compare with a subquery
+m1.loss > avg(m1.loss)
+-- case: a model of rows that are no samples
+-- error: BindError 1:62 'w'
+-- hint: JOIN m1 USING (key)
+WITH w AS (SELECT * FROM samples WHERE lux > 0.5) SELECT id, w.m1.loss FROM w
+-- case: a field of the list of boxes
+-- error: BindError 1:1 'objects'
+-- hint: has_object('car'), FROM objects
+objects.label = 'car'
+-- case: an average of true and false of unknown type
+-- error: BindError 1:56 'avg'
+-- hint: write avg(x::INT)
+WITH w AS (SELECT m1.correct AS c FROM samples) SELECT avg(c) FROM w
+-- case: a sample without its folder
+-- error: BindError 1:28 ''a''
+-- hint: an id is written as `id` shows it, with its folders
+ORDER BY similarity(sample('a')) DESC

@@ -127,3 +127,18 @@ SELECT s.id AS sample, t FROM samples s, unnest(s.tags) u(t) WHERE s.label = 're
 -- case: a classifier's column beside boxes
 -- rows: [["blue"], ["red"]]
 SELECT DISTINCT m2.prediction FROM objects ORDER BY 1
+-- case: an average of true and false
+-- rows: [["blue", 0.6667, 0.3333], ["green", 0.6667, 0.3333], ["red", 0.6667, 0.3333]]
+SELECT label, avg(m1.correct), mean(NOT m1.correct) FROM samples WHERE label IS NOT NULL GROUP BY ALL ORDER BY label
+-- case: an average of conditions
+-- rows: [[0.3333, 0.6667, 0.7778]]
+SELECT avg ( label = 'red' ), avg(m1.correct AND m1.loss < 2), avg(m2.loss IS NOT NULL AND m2.loss < 3.5) FROM samples WHERE label IS NOT NULL
+-- case: an average of true and false in a model's relation
+-- rows: [[0.6667, 1.0]]
+SELECT avg(correct), avg(correct) FILTER (loss < 0.1) FROM m1
+-- case: an average of a word of ours
+-- rows: [[0.2]]
+SELECT avg(has_tag('night')) FROM samples
+-- case: an average of numbers is left as it is
+-- rows: [[9.01]]
+SELECT sum(loss) FROM m1

@@ -304,3 +304,12 @@ SELECT label, count_objects('car'), best_iou(d1) FROM samples WHERE key IN (SELE
 -- error: BindError 1:49 'count_objects'
 -- hint: This value must appear in the GROUP BY clause
 SELECT label FROM objects GROUP BY label HAVING count_objects() > 1
+-- case: a lambda with an arrow
+-- ids: a1, c1
+list_contains(list_transform(objects, o -> o.label), 'car')
+-- case: an arrow into JSON
+-- ids: c1
+(objects[1].attributes -> '$.truncated')::INT = 1
+-- case: a share of boxes found
+-- rows: [["car", 0.6667], ["person", 0.5]]
+SELECT label, avg(d1.found) FROM objects GROUP BY ALL ORDER BY label
