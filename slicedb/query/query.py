@@ -67,7 +67,7 @@ class Query:
 
     @property
     def chance(self) -> str:
-        """What makes the answer another one each time, such as `random`; empty when nothing does."""
+        """What makes the answer another one each time, such as `random`; else empty."""
         return self.plan().bound.chance
 
     def unseen(self) -> dict[str, int]:
