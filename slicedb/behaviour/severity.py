@@ -75,7 +75,9 @@ class SeverityTable:
             ]
             lines.append("")
         if self.left_out:
-            lines.append(f"{self.left_out:,} left out: no label or no prediction")
+            lines.append(
+                f"{self.left_out:,} pictures count for no accuracy: no label or no prediction"
+            )
         return "\n".join(lines).rstrip()
 
 
