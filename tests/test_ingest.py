@@ -513,6 +513,30 @@ def test_tsv_and_semicolons(store: Store, tmp_path: Path) -> None:
     assert rows(store, "label") == {"1.jpg": "cat, dog", "2.jpg": "cat"}
 
 
+def test_a_column_spoilt_by_a_few_values_is_named_with_the_first(
+    store: Store, tmp_path: Path
+) -> None:
+    pictures = {f"{i}.jpg": jpeg(i) for i in range(4)}
+    fill(tmp_path, pictures)
+    rows = """path,taken,lux,note,day
+0.jpg,2026-01-01,1.5,3,x
+1.jpg,,2,dark,2026-01-01
+2.jpg,2026-01-02 10:00:00,n.a.,dim,2026-01-02
+3.jpg,31/02/2026,4,,2026-01-03
+"""
+    path = write_csv(tmp_path / "a.csv", rows)
+    report = ingest(store, path)
+    assert report.notes == (
+        "Column 'taken' is text, since 1 of 3 values is no date, first '31/02/2026' in row 4; "
+        "correct it before the first ingest, or ask with TRY_CAST(taken AS TIMESTAMP).",
+        "Column 'lux' is text, since 1 of 4 values is no number, first 'n.a.' in row 3; "
+        "correct it before the first ingest, or ask with TRY_CAST(lux AS DOUBLE).",
+        "Column 'day' is text, since 1 of 4 values is no date, first 'x' in row 1; "
+        "correct it before the first ingest, or ask with TRY_CAST(day AS TIMESTAMP).",
+    )
+    assert ingest(store, path).notes == ()  # the columns are there now
+
+
 def test_missing_file_of_a_csv_is_unreadable(store: Store, tmp_path: Path) -> None:
     fill(tmp_path, {"1.jpg": jpeg(1)})
     path = write_csv(tmp_path / "a.csv", "path,label\n1.jpg,x\n2.jpg,y\nhttp://a/3.jpg,z\n")

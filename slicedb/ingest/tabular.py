@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 
 from slicedb.errors import IngestError, SourceError
 from slicedb.ingest import columns as cols
+from slicedb.ingest import nearly
 from slicedb.ingest.source import BYTES, ROWS, Options, Source
 
 _BAD_VALUE = re.compile(r"In CSV column #(\d+): .*conversion error to (.+?): (invalid value '.*')")
@@ -34,6 +35,7 @@ class _Table:
     total: int
     batches: Callable[[list[str] | None], Iterable[pa.RecordBatch]]
     """Columns (None: all) -> batches, from the start each time."""
+    notes: tuple[str, ...] = ()
 
 
 def read_csv(path: Path, options: Options) -> Source:
@@ -44,12 +46,14 @@ def read_csv(path: Path, options: Options) -> Source:
         IngestError: a column is missing, of a wrong type, or holds an id twice.
     """
     table = _load_csv(path, options)
+    _refuse_same_names(path, table.schema)
     return _source(
         path,
         _Table(
             table.schema,
             table.num_rows,
             lambda names: table.select(names or table.schema.names).to_batches(ROWS),
+            nearly.notes(table, _free(table.schema, options)),
         ),
         options,
     )
@@ -68,6 +72,7 @@ def read_parquet(path: Path, options: Options) -> Source:
         file = pq.ParquetFile(path)
     except (OSError, pa.ArrowException) as error:
         raise _unreadable(path, error) from error
+    _refuse_same_names(path, file.schema_arrow)
     average = 1 + path.stat().st_size // max(1, file.metadata.num_rows)  # bytes a row
     rows = max(1, min(ROWS, BYTES // average))
     return _source(
@@ -137,12 +142,21 @@ def _known_type(name: str, options: Options) -> pa.DataType | None:
     return pa.string() if pa.types.is_nested(kind) else kind
 
 
+def _refuse_same_names(path: Path, schema: pa.Schema) -> None:
+    twice = [name for name, n in Counter(schema.names).items() if n > 1]
+    if twice:
+        raise IngestError(f"'{path}' has two columns '{twice[0]}'.", "rename one of them.")
+
+
+def _free(schema: pa.Schema, options: Options) -> list[str]:
+    """Return the columns whose type nothing but their values decides."""
+    texts = {name for role, name in cols.roles(schema, options).items() if role in _TEXT}
+    return [name for name in schema.names if name not in texts | set(options.existing.names)]
+
+
 def _source(path: Path, table: _Table, options: Options) -> Source:
     if not table.total:
         raise SourceError(f"'{path}' has no rows.", "it needs one row an image.")
-    twice = [name for name, n in Counter(table.schema.names).items() if n > 1]
-    if twice:
-        raise IngestError(f"'{path}' has two columns '{twice[0]}'.", "rename one of them.")
     found = cols.roles(table.schema, options)
     if "path" not in found and "image" not in found:
         raise IngestError(
@@ -172,7 +186,15 @@ def _source(path: Path, table: _Table, options: Options) -> Source:
     where = os.path.abspath(path)
     wins = frozenset(field.name for field in fields)
     carries = "image" in found
-    return Source(where, fields, batches(), table.total, wins, carries_images=carries, notes=notes)
+    return Source(
+        where,
+        fields,
+        batches(),
+        table.total,
+        wins,
+        carries_images=carries,
+        notes=[*table.notes, *notes],
+    )
 
 
 class _Rows:
