@@ -36,11 +36,19 @@ STEPS = 40
 def network(classes: list[str], seed: int) -> TorchClassifier:
     torch.manual_seed(seed)
     net = nn.Sequential(
-        nn.Conv2d(3, 16, 5, 2, 2), nn.BatchNorm2d(16), nn.ReLU(),
-        nn.Conv2d(16, 32, 3, 2, 1), nn.BatchNorm2d(32), nn.ReLU(),
-        nn.Conv2d(32, 32, 3, 2, 1), nn.BatchNorm2d(32), nn.ReLU(),
-        nn.AdaptiveAvgPool2d(3), nn.Flatten(), nn.Linear(288, len(classes)),
-    )  # fmt: skip
+        nn.Conv2d(3, 16, 5, 2, 2),
+        nn.BatchNorm2d(16),
+        nn.ReLU(),
+        nn.Conv2d(16, 32, 3, 2, 1),
+        nn.BatchNorm2d(32),
+        nn.ReLU(),
+        nn.Conv2d(32, 32, 3, 2, 1),
+        nn.BatchNorm2d(32),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(3),
+        nn.Flatten(),
+        nn.Linear(288, len(classes)),
+    )
     return TorchClassifier(net, classes=classes, input_size=SIDE)
 
 

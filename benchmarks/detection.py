@@ -58,16 +58,23 @@ def coco_map(found: list[Any], truth: list[Any]) -> float:
 
     code = {name: i + 1 for i, name in enumerate(CLASSES)}
     notes = [
-        {"image_id": i + 1, "category_id": code[o["label"]], "bbox": o["bbox"], "iscrowd": 0,
-         "area": o["bbox"][2] * o["bbox"][3]}
-        for i, row in enumerate(truth) for o in row
-    ]  # fmt: skip
+        {
+            "image_id": i + 1,
+            "category_id": code[o["label"]],
+            "bbox": o["bbox"],
+            "iscrowd": 0,
+            "area": o["bbox"][2] * o["bbox"][3],
+        }
+        for i, row in enumerate(truth)
+        for o in row
+    ]
     for number, note in enumerate(notes, 1):
         note["id"] = number
     said = [
         {"image_id": i + 1, "category_id": code[o["label"]], "bbox": o["bbox"], "score": o["score"]}
-        for i, row in enumerate(found) for o in row
-    ]  # fmt: skip
+        for i, row in enumerate(found)
+        for o in row
+    ]
     about = {
         "images": [{"id": i + 1, "width": 700, "height": 700} for i in range(len(truth))],
         "annotations": notes,
@@ -108,9 +115,11 @@ def coverage(samples: int = 200) -> None:
                 low, high = (float(x[0]) for x in metrics.interval(metric, ours, 0.9))
                 rows.append([low <= whole, whole <= high, plain[0] <= whole, whole <= plain[1]])
         share = 1 - np.mean(rows, axis=0)
-        print(f"{n} images, {len(rows)} samples: the truth lies below the interval in "
-              f"{share[0]:.1%}, above in {share[1]:.1%} (plain percentiles {share[2]:.1%} and "
-              f"{share[3]:.1%}); 5 % each are meant")  # fmt: skip
+        print(
+            f"{n} images, {len(rows)} samples: the truth lies below the interval in "
+            f"{share[0]:.1%}, above in {share[1]:.1%} (plain percentiles {share[2]:.1%} and "
+            f"{share[3]:.1%}); 5 % each are meant"
+        )
 
 
 def main() -> None:
@@ -140,8 +149,10 @@ def main() -> None:
     (values, draws), cpu, wall = timed(ours)
     boxes = sum(map(len, truth)), sum(map(len, good)), sum(map(len, poor))
     print(f"{n} images, {boxes[0]:,} true boxes, {boxes[1]:,} and {boxes[2]:,} predicted")
-    print(f"mAP {values[0]:.4f} and {values[1]:.4f}; difference of {options.replicates:,} paired "
-          f"replicates {draws.mean():+.4f} (standard error {draws.std():.4f})")  # fmt: skip
+    print(
+        f"mAP {values[0]:.4f} and {values[1]:.4f}; difference of {options.replicates:,} paired "
+        f"replicates {draws.mean():+.4f} (standard error {draws.std():.4f})"
+    )
     print(f"ours: {cpu:.2f} s of the processor, {wall:.2f} s by the clock, matching and all")
 
     rng = np.random.default_rng(0)
@@ -157,9 +168,11 @@ def main() -> None:
     found, cpu_theirs, _ = timed(theirs)
     gap = float(np.abs(found - draws[: options.theirs]).max())
     each = cpu_theirs / options.theirs
-    print(f"faster-coco-eval in a loop: {each:.2f} s a replicate, {each * options.replicates:,.0f} "
-          f"s for all, {each * options.replicates / cpu:,.0f} times ours; largest difference "
-          f"{gap:.1e}")  # fmt: skip
+    print(
+        f"faster-coco-eval in a loop: {each:.2f} s a replicate, {each * options.replicates:,.0f} "
+        f"s for all, {each * options.replicates / cpu:,.0f} times ours; largest difference "
+        f"{gap:.1e}"
+    )
 
 
 if __name__ == "__main__":

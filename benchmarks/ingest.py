@@ -167,8 +167,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "cifar"
         n = unpack(arguments.data, folder, arguments.rows)
-        names = ("pillow, 1 process", "pillow, 2 processes", "turbo, 1 thread",
-                 f"turbo, {THREADS} threads", "ingest", "ingest again")  # fmt: skip
+        names = (
+            "pillow, 1 process",
+            "pillow, 2 processes",
+            "turbo, 1 thread",
+            f"turbo, {THREADS} threads",
+            "ingest",
+            "ingest again",
+        )
         found: dict[str, list[dict[str, float]]] = {name: [] for name in names}
         for _ in range(arguments.repeat):
             shutil.rmtree(Path(scratch) / "db", ignore_errors=True)

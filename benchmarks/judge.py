@@ -96,8 +96,10 @@ def null(suites: int, difficulty: tuple[float, float], seeds: int) -> None:
         naive[0] += any(new[r].mean() < old[r].mean() for r in rows)
         naive[1] += dropped[:1000].mean() < old[:1000].mean()
         naive[2] += new[:1000].mean() < old[:1000].mean()
-    print(f"{suites:,} suites of 20 overlapping slices, {n:,} images, disagreement "
-          f"{np.mean(old != new):.3f}, seeds from {seeds:,}")  # fmt: skip
+    print(
+        f"{suites:,} suites of 20 overlapping slices, {n:,} images, disagreement "
+        f"{np.mean(old != new):.3f}, seeds from {seeds:,}"
+    )
     print(f"{'rule':24} any FAIL, nothing changed   5 points lost in 1,000 images: FAIL")
     for rule, (false, found, _) in counts.items():
         print(f"{rule:24} {false / suites:26.1%}   {found / suites:36.1%}")
@@ -229,8 +231,10 @@ def speed(folder: Path) -> None:
     first, cpu = time.perf_counter() - start, time.process_time() - cpu
     warm = median(lambda: evaluate(store, models, members, metrics=METRICS), 3)
     print(f"50,000 rows x 1,000 slices ({sizes.sum():,} memberships) x 6 metrics x 5 models")
-    print(f"{table.num_rows:,} rows with intervals: {first:.2f} s ({cpu:.2f} s of CPU), "
-          f"again {warm:.2f} s")  # fmt: skip
+    print(
+        f"{table.num_rows:,} rows with intervals: {first:.2f} s ({cpu:.2f} s of CPU), "
+        f"again {warm:.2f} s"
+    )
     read = store.table(f"{schema.PREDICTIONS}m0", ["prediction", "probabilities"])
     labels = np.array(store.table(schema.SAMPLES, ["label"])["label"].to_pylist())
     guess = np.array(read["prediction"].to_pylist())
@@ -288,10 +292,12 @@ def confusions(folder: Path) -> None:
     pairs = [(both(ours, 1), both(lambda: con.sql(sql).fetchall(), 1)) for _ in range(9)]
     mine, theirs = (np.median([p[k] for p in pairs], axis=0) for k in (0, 1))
     ratio, busy = np.median([np.divide(*p) for p in pairs], axis=0)
-    print(f"1,000,000 predictions x 20 slices ({belongs.num_rows:,} memberships): "
-          f"{mine[0]:.3f} s ({mine[1]:.3f} of CPU; {first:.2f} s with reading), DuckDB native "
-          f"tables {theirs[0]:.3f} s ({theirs[1]:.3f} of CPU), ratio {ratio:.2f}, of CPU "
-          f"{busy:.2f} (medians of 9 turns)")  # fmt: skip
+    print(
+        f"1,000,000 predictions x 20 slices ({belongs.num_rows:,} memberships): "
+        f"{mine[0]:.3f} s ({mine[1]:.3f} of CPU; {first:.2f} s with reading), DuckDB native "
+        f"tables {theirs[0]:.3f} s ({theirs[1]:.3f} of CPU), ratio {ratio:.2f}, of CPU "
+        f"{busy:.2f} (medians of 9 turns)"
+    )
 
 
 def main() -> None:

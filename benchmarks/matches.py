@@ -52,8 +52,10 @@ def main() -> None:
         db.ingest(root / "photos.parquet")
         db.ingest(write(root / "scenes", 2000, SEED))
         db.embed()
-        print(f"{db.query().count():,} samples\n{'text':34}{'truth':>6}{'found':>7}"
-              f"{'precision':>11}{'recall':>8}")  # fmt: skip
+        print(
+            f"{db.query().count():,} samples\n{'text':34}{'truth':>6}{'found':>7}"
+            f"{'precision':>11}{'recall':>8}"
+        )
         groups: dict[str, list[tuple[float, float]]] = {"photos": [], "scenes": []}
         for text, truth in TEXTS.items():
             found = set(db.query(f"matches('{text}')").ids())

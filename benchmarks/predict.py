@@ -70,9 +70,13 @@ def small() -> Model:
         return nn.Sequential(*parts)
 
     net = nn.Sequential(
-        block(3, 24), block(24, 48), block(48, 96), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+        block(3, 24),
+        block(24, 48),
+        block(48, 96),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
         nn.Linear(96, 10),
-    )  # fmt: skip
+    )
     return TorchClassifier(net, classes=list("abcdefghij"), input_size=32, name="small")
 
 
@@ -182,8 +186,10 @@ def compare(
                 bare()
             if number < options.loader_rounds:
                 for n in options.workers:
-                    run(f"loader, {n} workers",
-                        lambda n=n: loader(model, Path(folder), device, n, 64))  # type: ignore[misc]  # fmt: skip
+                    run(
+                        f"loader, {n} workers",
+                        lambda n=n: loader(model, Path(folder), device, n, 64),
+                    )  # type: ignore[misc]
     return table(title, runs, len(items), device)
 
 
@@ -286,10 +292,13 @@ def main() -> None:
     options = parser.parse_args()
     device = torch.device(options.device)
     cases = (
-        ("MobileNetV2 at 224, photos", load("torchvision:mobilenet_v2", weights="random"),
-         photos(options.data, options.photos)),
+        (
+            "MobileNetV2 at 224, photos",
+            load("torchvision:mobilenet_v2", weights="random"),
+            photos(options.data, options.photos),
+        ),
         ("Small network at 32, CIFAR", small(), cifar(options.data, options.cifar)),
-    )  # fmt: skip
+    )
     for title, model, items in cases:
         if options.only and options.only not in title.lower():
             continue

@@ -52,15 +52,25 @@ def build(path: Path, n: int) -> slicedb.Database:
         keys, code = keys_of(ids), random.integers(0, 20, m)
         label = names.take(pa.array(code))
         split = pa.array(["train", "val", "test"]).take(pa.array(random.integers(0, 3, m)))
-        rows = {"id": ids, "key": keys, "label": label, "split": split,
-                "lux": random.random(m), "status": ["ok"] * m}  # fmt: skip
+        rows = {
+            "id": ids,
+            "key": keys,
+            "label": label,
+            "split": split,
+            "lux": random.random(m),
+            "status": ["ok"] * m,
+        }
         db.store.append("samples", pa.table(rows))
         right = random.random(m) < 0.9
         said = names.take(pa.array(np.where(right, code, (code + 1) % 20)))
         table = PREDICTIONS + "v1"
         db.store.create(table, predictions_schema(None))
-        db.store.append(table, pa.table({"id": ids, "key": keys, "prediction": said,
-                                         "label": label, "correct": right}))  # fmt: skip
+        db.store.append(
+            table,
+            pa.table(
+                {"id": ids, "key": keys, "prediction": said, "label": label, "correct": right}
+            ),
+        )
     return db
 
 

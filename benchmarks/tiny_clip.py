@@ -84,14 +84,20 @@ def queries() -> Iterator[tuple[str, Query]]:
     for dish in BY_NAME.values():
         words = dish.words[0]
         for table in tables:
-            yield "dish x table", (f"{words} {TABLE_WORDS[table][0]}",
-                                   {"dish": dish.name, "table_top": table})  # fmt: skip
+            yield (
+                "dish x table",
+                (f"{words} {TABLE_WORDS[table][0]}", {"dish": dish.name, "table_top": table}),
+            )
         for light in lights:
-            yield "dish x light", (f"{words} {LIGHT_WORDS[light][0]}",
-                                   {"dish": dish.name, "light": light})  # fmt: skip
+            yield (
+                "dish x light",
+                (f"{words} {LIGHT_WORDS[light][0]}", {"dish": dish.name, "light": light}),
+            )
         for tool in tools:
-            yield "dish x cutlery", (f"{words} {CUTLERY_WORDS[tool][0]}",
-                                     {"dish": dish.name, "cutlery": tool})  # fmt: skip
+            yield (
+                "dish x cutlery",
+                (f"{words} {CUTLERY_WORDS[tool][0]}", {"dish": dish.name, "cutlery": tool}),
+            )
         for table, light in itertools.product(tables, lights):
             yield (
                 "dish x table x light",
@@ -101,17 +107,34 @@ def queries() -> Iterator[tuple[str, Query]]:
                 ),
             )
     for label, table in itertools.product(scenes.CLASSES, tables):
-        yield "class x table", (f"{LABEL_WORDS[label][0]} {TABLE_WORDS[table][0]}",
-                                {"label": label, "table_top": table})  # fmt: skip
+        yield (
+            "class x table",
+            (
+                f"{LABEL_WORDS[label][0]} {TABLE_WORDS[table][0]}",
+                {"label": label, "table_top": table},
+            ),
+        )
     for label, light in itertools.product(scenes.CLASSES, lights):
-        yield "class x light", (f"{LABEL_WORDS[label][0]} {LIGHT_WORDS[light][0]}",
-                                {"label": label, "light": light})  # fmt: skip
+        yield (
+            "class x light",
+            (f"{LABEL_WORDS[label][0]} {LIGHT_WORDS[light][0]}", {"label": label, "light": light}),
+        )
     for label, cuisine in itertools.product(scenes.CLASSES, scenes.CUISINES):
-        yield "class x cuisine", (f"{LABEL_WORDS[label][0]} from {cuisine} cuisine",
-                                  {"label": label, "cuisine": cuisine})  # fmt: skip
+        yield (
+            "class x cuisine",
+            (
+                f"{LABEL_WORDS[label][0]} from {cuisine} cuisine",
+                {"label": label, "cuisine": cuisine},
+            ),
+        )
     for light, tool in itertools.product(lights, tools):
-        yield "cutlery x light", (f"food {CUTLERY_WORDS[tool][0]} {LIGHT_WORDS[light][0]}",
-                                  {"cutlery": tool, "light": light})  # fmt: skip
+        yield (
+            "cutlery x light",
+            (
+                f"food {CUTLERY_WORDS[tool][0]} {LIGHT_WORDS[light][0]}",
+                {"cutlery": tool, "light": light},
+            ),
+        )
 
 
 PROMPTS: tuple[Query, ...] = (
@@ -123,9 +146,11 @@ PROMPTS: tuple[Query, ...] = (
     ("food at night", {"light": "night"}),
     ("chopsticks", {"cutlery": "chopsticks"}),
     ("Japanese food", {"cuisine": "Japanese"}),
-    ("a doughnut on a wooden table at night",
-     {"dish": "doughnut", "table_top": "wooden", "light": "night"}),
-)  # fmt: skip
+    (
+        "a doughnut on a wooden table at night",
+        {"dish": "doughnut", "table_top": "wooden", "light": "night"},
+    ),
+)
 
 
 def main() -> None:
@@ -184,8 +209,10 @@ def rendered(n: int, see: Callable[..., np.ndarray], read: Callable[..., np.ndar
             enough.append(value)
     for family, values in found.items():
         print(f"  {family:22} {np.mean(values):.3f}  worst {min(values):.2f}  ({len(values)})")
-    print(f"  mean precision@50, two attributes, 50 answers or more: {np.mean(enough):.4f} "
-          f"({len(enough)} queries)")  # fmt: skip
+    print(
+        f"  mean precision@50, two attributes, 50 answers or more: {np.mean(enough):.4f} "
+        f"({len(enough)} queries)"
+    )
     print(f"  the same over all {len(pairs)} two-attribute queries: {np.mean(pairs):.4f}")
     for text, want in PROMPTS:
         answers = right(want)

@@ -79,8 +79,20 @@ SAMPLES_SCHEMA = pa.schema(
     ]
 )
 
-PLUMBING = frozenset({"uri", "sha256", "phash", "format", "bytes", "status", "ingested_at",
-                      "source", "stamp", "row_stamp"})  # fmt: skip
+PLUMBING = frozenset(
+    {
+        "uri",
+        "sha256",
+        "phash",
+        "format",
+        "bytes",
+        "status",
+        "ingested_at",
+        "source",
+        "stamp",
+        "row_stamp",
+    }
+)
 """Columns of `samples` that say how it was ingested; a table for people leaves them out."""
 
 SEARCHED = "slicedb:search"

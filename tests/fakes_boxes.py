@@ -71,11 +71,21 @@ def coco(found: list[Any], truth: list[Any], classes: tuple[str, ...] = CLASSES)
         for one in row:
             number += 1
             crowd = int(one["attributes"] is not None and "iscrowd" in one["attributes"])
-            notes.append({"id": number, "image_id": i + 1, "category_id": code[one["label"]],
-                          "bbox": one["bbox"], "area": one["bbox"][2] * one["bbox"][3],
-                          "iscrowd": crowd})  # fmt: skip
-    said = [{"image_id": i + 1, "category_id": code[o["label"]], "bbox": o["bbox"],
-             "score": o["score"]} for i, row in enumerate(found) for o in row]  # fmt: skip
+            notes.append(
+                {
+                    "id": number,
+                    "image_id": i + 1,
+                    "category_id": code[one["label"]],
+                    "bbox": one["bbox"],
+                    "area": one["bbox"][2] * one["bbox"][3],
+                    "iscrowd": crowd,
+                }
+            )
+    said = [
+        {"image_id": i + 1, "category_id": code[o["label"]], "bbox": o["bbox"], "score": o["score"]}
+        for i, row in enumerate(found)
+        for o in row
+    ]
     categories = [{"id": v, "name": k} for k, v in code.items()]
     truths = COCO({"images": images, "annotations": notes, "categories": categories})
     judge = COCOeval_faster(truths, truths.loadRes(said), "bbox", print_function=lambda *_: None)

@@ -101,8 +101,12 @@ def test_voc_boxes_splits_and_attributes(voc: Path, tmp_path: Path) -> None:
         f"{place}/lost.jpg": [("car", [0, 0, 5, 5])],
     }
     assert [row[1:] for row in rows(db, "split", "status")] == [
-        ("train", "ok"), ("train", "ok"), ("val", "ok"), ("trainval", "ok"), (None, "unreadable"),
-    ]  # fmt: skip
+        ("train", "ok"),
+        ("train", "ok"),
+        ("val", "ok"),
+        ("trainval", "ok"),
+        (None, "unreadable"),
+    ]
     [first] = [o[0] for name, o in rows(db, "objects") if name == f"{place}/a.png"]
     assert json.loads(first["attributes"]) == {"pose": "Left", "difficult": 1, "occluded": 0}
     shown = str(report)
@@ -225,14 +229,29 @@ COCO: dict[str, Any] = {
     ],
     "categories": [{"id": 5, "name": "car"}, {"id": 90, "name": "dog"}],
     "annotations": [
-        {"id": 1, "image_id": 7, "category_id": 90, "bbox": [1.5, 2, 10, 5], "area": 50.0,
-         "iscrowd": 0, "segmentation": [[1, 2, 3, 4, 5, 6]]},
-        {"id": 2, "image_id": 7, "category_id": 5, "bbox": [-1, 0, 10, 5], "area": 31.25,
-         "iscrowd": 1, "attributes": {"occluded": True}, "track_id": 4},
+        {
+            "id": 1,
+            "image_id": 7,
+            "category_id": 90,
+            "bbox": [1.5, 2, 10, 5],
+            "area": 50.0,
+            "iscrowd": 0,
+            "segmentation": [[1, 2, 3, 4, 5, 6]],
+        },
+        {
+            "id": 2,
+            "image_id": 7,
+            "category_id": 5,
+            "bbox": [-1, 0, 10, 5],
+            "area": 31.25,
+            "iscrowd": 1,
+            "attributes": {"occluded": True},
+            "track_id": 4,
+        },
         {"id": 3, "image_id": 11, "category_id": 5, "bbox": [0, 0, 1, 1], "score": 0.5},
         {"id": 4, "image_id": 99, "category_id": 5, "bbox": [0, 0, 1, 1]},
     ],
-}  # fmt: skip
+}
 
 
 @pytest.fixture
@@ -469,8 +488,9 @@ def test_blood_cells_equal_their_xml(shared_data: Path, tmp_path: Path) -> None:
     for file in (shared_data / "bccd").rglob("*.xml"):
         found = []
         for item in ElementTree.parse(file).getroot().iter("object"):
-            x, y, x2, y2 = (int(item.findtext(f"bndbox/{c}") or "") for c in
-                            ("xmin", "ymin", "xmax", "ymax"))  # fmt: skip
+            x, y, x2, y2 = (
+                int(item.findtext(f"bndbox/{c}") or "") for c in ("xmin", "ymin", "xmax", "ymax")
+            )
             found.append((item.findtext("name"), [x, y, x2 - x, y2 - y]))
             area = (x2 - x) * (y2 - y)
             size = "small" if area < 32**2 else "medium" if area < 96**2 else "large"

@@ -50,9 +50,19 @@ def test_a_detector_from_ingest_to_verdict(shared_data: Path, tmp_path: Path) ->
     assert "cells: 87 predicted" in said
     assert "87 unchanged" in run(path, "predict", "cells", "--on", "split = 'val'")
     shown = run(
-        path, "evaluate", "cells", "--on", "split = 'val'", "--metric", "map", "--metric", "ap50",
-        "--per-class", "-f", "csv",
-    )  # fmt: skip
+        path,
+        "evaluate",
+        "cells",
+        "--on",
+        "split = 'val'",
+        "--metric",
+        "map",
+        "--metric",
+        "ap50",
+        "--per-class",
+        "-f",
+        "csv",
+    )
     db = slicedb.open(path)
     ids = sorted(db.query("split = 'val'").ids())
     held = _objects(db, SAMPLES, ids), _objects(db, "predictions__cells", ids)

@@ -136,9 +136,10 @@ def test_slice_files_can_ask_behaviour(templates: Path, tmp_path: Path) -> None:
     (tmp_path / "queries").mkdir()
     (tmp_path / "queries/cutlery.sql").write_text(
         "/*\nexpect:\n  - invariance(extra) >= 0.7\n  - invariance(flip_vertical) >= 0.5\n"
-        "  - accuracy under brightness at 1 <= 0.9\n  - count = 0\n*/\ntemplate = 'plates'"
-        .replace("  - count = 0\n", "")
-    )  # fmt: skip
+        "  - accuracy under brightness at 1 <= 0.9\n  - count = 0\n*/\ntemplate = 'plates'".replace(
+            "  - count = 0\n", ""
+        )
+    )
     report = db.test(tmp_path / "queries", model="fork")
     assert [r.verdict for r in report.results] == ["FAIL", "PASS", "PASS"]
     assert report.results[0].slice == "cutlery"
@@ -185,10 +186,15 @@ def test_accuracy_against_severity_is_a_table_of_slices(db: slicedb.Database) ->
     found = db.severity("m", ["", "reds"], kinds=["brightness", "flip"], severities=[1, 5])
     rows = found.to_arrow().to_pylist()
     assert [(r["slice"], r["kind"], r["severity"], r["n"]) for r in rows] == [
-        ("", "clean", 0, 12), ("", "brightness", 1, 12), ("", "brightness", 5, 12),
-        ("", "flip_horizontal", 1, 12), ("reds", "clean", 0, 4), ("reds", "brightness", 1, 4),
-        ("reds", "brightness", 5, 4), ("reds", "flip_horizontal", 1, 4),
-    ]  # fmt: skip
+        ("", "clean", 0, 12),
+        ("", "brightness", 1, 12),
+        ("", "brightness", 5, 12),
+        ("", "flip_horizontal", 1, 12),
+        ("reds", "clean", 0, 4),
+        ("reds", "brightness", 1, 4),
+        ("reds", "brightness", 5, 4),
+        ("reds", "flip_horizontal", 1, 4),
+    ]
     assert found.value("reds", "flip_horizontal", 1) == 1.0
     assert all(r["low"] <= r["accuracy"] <= r["high"] for r in rows)
     assert rows[3]["same"] == 1.0

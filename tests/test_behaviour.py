@@ -149,10 +149,11 @@ def test_sets_of_one_foreground_are_no_independent_evidence() -> None:
         said = [f"c{f % 3}" for f in range(9)]
         rows = grid(
             lambda r, u=unsteady, s=said: (
-                "c9" if r["extra"] == "fork" and u[int(r["foreground"].split("/")[1])]
+                "c9"
+                if r["extra"] == "fork" and u[int(r["foreground"].split("/")[1])]
                 else s[int(r["foreground"].split("/")[1])]
             )
-        )  # fmt: skip
+        )
         rate = invariance(rows, "extra")
         wrong += not rate.low <= 0.6 <= rate.high
     assert wrong <= 200 * 0.1  # two bounds of 95 % each

@@ -77,9 +77,14 @@ def cheater() -> TorchClassifier:
     """A small network trained where the mark decides the class."""
     torch.manual_seed(0)
     net = nn.Sequential(
-        nn.Conv2d(3, 8, 5, 2, 2), nn.ReLU(), nn.Conv2d(8, 16, 3, 2, 1), nn.ReLU(),
-        nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Linear(16, 2),
-    )  # fmt: skip
+        nn.Conv2d(3, 8, 5, 2, 2),
+        nn.ReLU(),
+        nn.Conv2d(8, 16, 3, 2, 1),
+        nn.ReLU(),
+        nn.AdaptiveMaxPool2d(1),
+        nn.Flatten(),
+        nn.Linear(16, 2),
+    )
     model = TorchClassifier(net, classes=["square", "disk"], input_size=SIDE, name="cheater")
     rng = np.random.default_rng(0)
     labels = rng.integers(0, 2, 256)

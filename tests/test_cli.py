@@ -374,8 +374,9 @@ def test_files_without_predictions_say_what_is_missing(here: Path, say) -> None:
 def test_values_come_from_the_command_line(here: Path, say) -> None:
     night = say("query", "light = $light", "--param", "light=night", "--count")
     assert night.out == say("query", "light = 'night'", "--count").out
-    few = say("query", "width > $w AND light IN $l", "--param", "w=9", "--param",
-              'l=["night"]', "--count")  # fmt: skip
+    few = say(
+        "query", "width > $w AND light IN $l", "--param", "w=9", "--param", 'l=["night"]', "--count"
+    )
     assert few.out == night.out
     assert "'light' is not NAME=VALUE" in say("query", "LIMIT 1", "--param", "light").err
     assert "parameter $light has no value" in say("query", "light = $light").err

@@ -48,8 +48,12 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 
 def members() -> dict[str, np.ndarray]:
-    return {"all": keys_of([*IDS, "nolabel.jpg"]), "head": keys_of(IDS[:60]),
-            "tail": keys_of(IDS[200:]), "none": keys_of([])}  # fmt: skip
+    return {
+        "all": keys_of([*IDS, "nolabel.jpg"]),
+        "head": keys_of(IDS[:60]),
+        "tail": keys_of(IDS[200:]),
+        "none": keys_of([]),
+    }
 
 
 def test_wins_losses_and_ties_are_counted_and_tested(store: Store) -> None:
@@ -236,8 +240,16 @@ def test_slices_of_other_groups_flip_by_their_own(store: Store) -> None:
     store.upsert(schema.SAMPLES, pa.table({"id": IDS, "half": half}), insert=False)
     ask = FakeAsk(store)
     text = "label IS NOT NULL"
-    both = [Slice(column, text, expect=("accuracy no worse than old",), group=column,
-                  answer=lambda: ask(text)) for column in ("video", "half")]  # fmt: skip
+    both = [
+        Slice(
+            column,
+            text,
+            expect=("accuracy no worse than old",),
+            group=column,
+            answer=lambda: ask(text),
+        )
+        for column in ("video", "half")
+    ]
 
     def adjusted(*chosen: Slice) -> list[float]:
         found = suite.run(store, chosen, model="new", write=False).results

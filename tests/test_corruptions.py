@@ -80,8 +80,15 @@ def test_the_key_decides_what_is_random(kind: str) -> None:
     assert (a != b).any() == random
 
 
-STEADY = {"gaussian_noise", "shot_noise", "impulse_noise", "defocus_blur", "zoom_blur",
-          "brightness", "contrast"}  # fmt: skip
+STEADY = {
+    "gaussian_noise",
+    "shot_noise",
+    "impulse_noise",
+    "defocus_blur",
+    "zoom_blur",
+    "brightness",
+    "contrast",
+}
 """Kinds whose every severity is worse than the one before on any picture."""
 
 

@@ -113,8 +113,12 @@ def test_curve_tells_the_saving_against_deciding_nothing() -> None:
     curve = sweep([0.9, 0.8, 0.2], [0, 1, 1], [5, 0, 0])
     assert curve.saving.round(3).tolist() == [-1.0, 0.667, 0.333, 0.0]
     assert curve.to_arrow().column_names == [
-        "threshold", "n_yes", "share_yes", "cost", "saving",
-    ]  # fmt: skip
+        "threshold",
+        "n_yes",
+        "share_yes",
+        "cost",
+        "saving",
+    ]
     assert str(curve) == "4 cut points of 3 samples; cheapest at 0.9: 0 a sample"
 
 
@@ -395,8 +399,11 @@ def test_policies_of_many_classes(store: Store) -> None:
     found = cost(store, "food_v2", matrix=COSTS, human="nurse")
     x, m = plain(store), np.array(COSTS)
     assert [row.policy for row in found.rows] == [
-        "prediction", "always Dessert", "cheapest", "human",
-    ]  # fmt: skip
+        "prediction",
+        "always Dessert",
+        "cheapest",
+        "human",
+    ]
     assert found.left_out == 1
     said, human = m[x["truth"], x["said"]], m[x["truth"], x["nurse"]]
     assert found.row("prediction").cost == pytest.approx(said.mean())
@@ -484,9 +491,18 @@ def test_slices_are_judged_by_the_rules_of_all(store: Store) -> None:
     assert np.isnan(found.row("prediction", "none").cost)
     table = found.to_arrow()
     assert table.column_names == [
-        "slice", "policy", "cost", "low", "high", "saving", "saving_low", "saving_high", "asked",
-        "n", "total",
-    ]  # fmt: skip
+        "slice",
+        "policy",
+        "cost",
+        "low",
+        "high",
+        "saving",
+        "saving_low",
+        "saving_high",
+        "asked",
+        "n",
+        "total",
+    ]
     assert table["slice"].unique().to_pylist() == ["all", "a", "b", "none"]
     text = str(found)
     assert "cheapest threshold 0." in text and f"query: {found.query}" in text

@@ -123,8 +123,9 @@ def test_logging_from_a_training_loop(db: Database) -> None:
 
 def test_a_slice_feeds_training_without_its_holdout(db: Database) -> None:
     db.slices.add("night", "light = 'night'", holdout="50%")
-    held = set(db.store.take("samples", db.slices.get("night").holdout_keys(), ["id"])["id"]
-               .to_pylist())  # fmt: skip
+    held = set(
+        db.store.take("samples", db.slices.get("night").holdout_keys(), ["id"])["id"].to_pylist()
+    )
     dataset = db.slices.get("night").to_torch(size=32)
     assert held and not held & set(dataset.ids)
     assert len(dataset.ids) + len(held) == db.slices.get("night").count()
@@ -212,8 +213,10 @@ def test_one_slice_is_not_a_list_of_letters(warm: Database) -> None:
     assert one.equals(warm.evaluate("warm", ["night"], metrics=["count"]).to_arrow())
 
 
-@pytest.mark.parametrize("text", ["random() < 0.5", "ORDER BY uuid() LIMIT 3",
-                                  "FROM samples SELECT id USING SAMPLE 5 ROWS"])  # fmt: skip
+@pytest.mark.parametrize(
+    "text",
+    ["random() < 0.5", "ORDER BY uuid() LIMIT 3", "FROM samples SELECT id USING SAMPLE 5 ROWS"],
+)
 def test_a_slice_is_never_drawn_anew_each_time(db: Database, text: str) -> None:
     assert db.query(text).count() >= 0  # asked once it is a query like any other
     with pytest.raises(SliceDBError, match=r"other samples each time.*ORDER BY hash"):

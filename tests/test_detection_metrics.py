@@ -21,8 +21,15 @@ CASES: dict[str, dict[str, Any]] = {
     "large boxes": {"size": 120.0},
     "one class": {"labels": ("WBC",)},
 }
-COCO_NAMES = {"map": "AP_all", "ap50": "AP_50", "ap75": "AP_75", "map_small": "AP_small",
-              "map_medium": "AP_medium", "map_large": "AP_large", "mar": "AR_third"}  # fmt: skip
+COCO_NAMES = {
+    "map": "AP_all",
+    "ap50": "AP_50",
+    "ap75": "AP_75",
+    "map_small": "AP_small",
+    "map_medium": "AP_medium",
+    "map_large": "AP_large",
+    "mar": "AR_third",
+}
 
 
 def seen(found: list[Any], truth: list[Any], **options: Any) -> Detections:
@@ -137,8 +144,11 @@ def loop_counts(found: list[Any], truth: list[Any], iou: float, sure: float) -> 
 
     free, tp, fp = list(range(len(truth))), 0, 0
     for one in sorted((b for b in found if b["score"] >= sure), key=lambda b: -b["score"]):
-        near = [(overlap(one["bbox"], truth[g]["bbox"]), g) for g in free
-                if truth[g]["label"] == one["label"]]  # fmt: skip
+        near = [
+            (overlap(one["bbox"], truth[g]["bbox"]), g)
+            for g in free
+            if truth[g]["label"] == one["label"]
+        ]
         best = max(near, default=(0.0, -1))
         if best[0] >= iou:
             free.remove(best[1])
@@ -218,10 +228,19 @@ def test_equal_scores_of_two_images_stand_in_the_order_of_their_ranks() -> None:
 
 def test_names_have_one_canonical_form() -> None:
     for text, name in {
-        "mAP": "map", "map@50:95": "map", "mAP50": "ap50", "ap@0.5": "ap50", "AP@.75": "ap75",
-        "ap@0.625": "ap@0.625", "recall@0.5": "recall@0.5", "recall@.50:0.30": "recall@0.5:0.3",
-        "mean_iou": "mean_iou", "mar": "mar", "ar100": "mar", "f1@1": "f1@1",
-    }.items():  # fmt: skip
+        "mAP": "map",
+        "map@50:95": "map",
+        "mAP50": "ap50",
+        "ap@0.5": "ap50",
+        "AP@.75": "ap75",
+        "ap@0.625": "ap@0.625",
+        "recall@0.5": "recall@0.5",
+        "recall@.50:0.30": "recall@0.5:0.3",
+        "mean_iou": "mean_iou",
+        "mar": "mar",
+        "ar100": "mar",
+        "f1@1": "f1@1",
+    }.items():
         assert m.find(text).name == name
         assert m.find(name).name == name
     for wrong in ("ap@0.01", "recall@0.05", "recall@1.5", "ap5"):
@@ -266,8 +285,10 @@ def test_very_many_boxes_get_fewer_resamples(monkeypatch: pytest.MonkeyPatch) ->
     members = Membership([np.arange(20), np.arange(10)], 20)
     got = m.compute_ranked(m.find("map"), outcomes, members)
     assert got.draws is not None
-    assert np.isnan(got.draws).sum(axis=1).tolist() == [700, 700 - (300 * len(outcomes.found)
-        // len(outcomes.take(np.arange(10)).found) - 300)]  # fmt: skip
+    assert np.isnan(got.draws).sum(axis=1).tolist() == [
+        700,
+        700 - (300 * len(outcomes.found) // len(outcomes.take(np.arange(10)).found) - 300),
+    ]
     low, high = m.interval(m.find("map"), got)
     assert (low < got.value).all() and (low < high).all()
 

@@ -49,9 +49,14 @@ def test_boxes_are_in_pixels_of_the_original_and_rows_hold_what_follows(tmp_path
     assert first[0]["score"] == pytest.approx(0.9)
     counts = {name: (r["tp"], r["fp"], r["fn"]) for name, r in said.items()}
     assert counts == {
-        "both": (2, 0, 0), "missed": (1, 0, 1), "extra": (0, 1, 0), "half": (1, 0, 0),
-        "wrong": (0, 1, 1), "unknown": (None, None, None), "empty": (0, 0, 0),
-    }  # fmt: skip
+        "both": (2, 0, 0),
+        "missed": (1, 0, 1),
+        "extra": (0, 1, 0),
+        "half": (1, 0, 0),
+        "wrong": (0, 1, 1),
+        "unknown": (None, None, None),
+        "empty": (0, 0, 0),
+    }
     ious = {name: r["iou"] for name, r in said.items()}
     assert ious["both"] == 1 and ious["half"] == pytest.approx(10 / 16)
     assert ious["extra"] is None and ious["unknown"] is None
@@ -321,8 +326,10 @@ def coco_files(path: Path) -> tuple[Path, Path]:
     categories = [{"id": 10 * i, "name": name} for i, name in enumerate(NAMES, 1)]
     about = {"images": images, "annotations": [], "categories": categories}
     (path / "instances.json").write_text(json.dumps(about))
-    said = [{"image_id": 0, "category_id": 10, "bbox": [5, 5, 10, 10], "score": 0.9},
-            {"image_id": 0, "category_id": 30, "bbox": [30, 20, 8, 8], "score": 0.8}]  # fmt: skip
+    said = [
+        {"image_id": 0, "category_id": 10, "bbox": [5, 5, 10, 10], "score": 0.9},
+        {"image_id": 0, "category_id": 30, "bbox": [30, 20, 8, 8], "score": 0.8},
+    ]
     (path / "results.json").write_text(json.dumps(said))
     return path / "results.json", path / "instances.json"
 

@@ -26,12 +26,20 @@ from slicedb.store import Store
 CONFIG = {
     "embed_dim": 16,
     "vision_cfg": {
-        "image_size": 32, "layers": 1, "width": 32, "patch_size": 8, "head_width": 16,
+        "image_size": 32,
+        "layers": 1,
+        "width": 32,
+        "patch_size": 8,
+        "head_width": 16,
     },
     "text_cfg": {
-        "context_length": 16, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 1,
+        "context_length": 16,
+        "vocab_size": 49408,
+        "width": 16,
+        "heads": 2,
+        "layers": 1,
     },
-}  # fmt: skip
+}
 TABLE = EMBEDDINGS + "default"
 
 
@@ -84,8 +92,13 @@ def test_preprocessing_equals_that_of_open_clip(
     from slicedb.embedding.loading import _preprocessing
     from slicedb.media import decode
 
-    about = {"size": 32, "resize_mode": mode, "interpolation": interpolation,
-             "mean": (0.5, 0.4, 0.3), "std": (0.3, 0.27, 0.26)}  # fmt: skip
+    about = {
+        "size": 32,
+        "resize_mode": mode,
+        "interpolation": interpolation,
+        "mean": (0.5, 0.4, 0.3),
+        "std": (0.3, 0.27, 0.26),
+    }
     theirs = image_transform_v2(PreprocessCfg(**about), is_train=False)
     data = photo(*size)
     expected = theirs(Image.open(io.BytesIO(data)))
@@ -140,9 +153,17 @@ def test_words_around_words() -> None:
 def test_fingerprint_says_what_a_vector_depends_on(encoder: Encoder) -> None:
     about = encoder.fingerprint
     assert set(about) == {
-        "model", "pretrained", "architecture", "weights", "quick_gelu", "preprocessing",
-        "precision", "dim", "logit_scale", "open_clip",
-    }  # fmt: skip
+        "model",
+        "pretrained",
+        "architecture",
+        "weights",
+        "quick_gelu",
+        "preprocessing",
+        "precision",
+        "dim",
+        "logit_scale",
+        "open_clip",
+    }
     assert about["preprocessing"]["resize_mode"] == "shortest"
     assert about["preprocessing"]["interpolation"] == "bicubic"
     assert about["quick_gelu"] is False

@@ -68,14 +68,14 @@ def test_rows_equal_scikit_learn(world: tuple) -> None:
             expected = {
                 "accuracy": sk.accuracy_score(truth, guess),
                 "f1": sk.f1_score(truth, guess, average="macro"),
-                "log_loss": -np.mean(
-                    np.log(p[np.arange(len(p)), [NAMES.index(t) for t in truth]])
-                ),
+                "log_loss": -np.mean(np.log(p[np.arange(len(p)), [NAMES.index(t) for t in truth]])),
                 "auroc": np.mean(
-                    [sk.roc_auc_score([t == c for t in truth], p[:, k])
-                     for k, c in enumerate(NAMES)]
+                    [
+                        sk.roc_auc_score([t == c for t in truth], p[:, k])
+                        for k, c in enumerate(NAMES)
+                    ]
                 ),
-            }  # fmt: skip
+            }
             for name in names:
                 row = rows[slice_name, model, name]
                 assert row["value"] == pytest.approx(expected[name], abs=1e-9)
@@ -204,8 +204,9 @@ def test_a_thousand_slices_equal_a_loop(world: tuple) -> None:
     store, ids, labels, said = world
     rng = np.random.default_rng(1)
     chosen = [rng.permutation(N)[: rng.integers(1, N)] for _ in range(200)]
-    found = evaluate(store, "a", {f"s{i}": keys_of([ids[k] for k in c])
-                                  for i, c in enumerate(chosen)})  # fmt: skip
+    found = evaluate(
+        store, "a", {f"s{i}": keys_of([ids[k] for k in c]) for i, c in enumerate(chosen)}
+    )
     right = np.array([labels[i] == NAMES[said["a"][ids[i]].argmax()] for i in range(N)])
     expected = [right[c].mean() for c in chosen]
     np.testing.assert_allclose(found.to_arrow()["value"].to_numpy(), expected, atol=1e-12)

@@ -35,22 +35,30 @@ def point(value: float, verdict: str, low: float = 0.8, high: float = 0.9) -> Po
     [
         ([point(0.85, "PASS")], "new", 0, "flat", "P"),
         ([point(0.85, "PASS"), point(0.86, "PASS")], "steady", 0, "flat", "PP"),
-        ([point(0.85, "PASS"), point(0.84, "FAIL"), point(0.86, "PASS")], "flaky by chance", 2,
-         "flat", "PFP"),
+        (
+            [point(0.85, "PASS"), point(0.84, "FAIL"), point(0.86, "PASS")],
+            "flaky by chance",
+            2,
+            "flat",
+            "PFP",
+        ),
         ([point(0.85, "PASS"), point(0.7, "FAIL", 0.5, 0.9)], "flaky by chance", 1, "flat", "PF"),
         ([point(0.7, "FAIL", 0.5, 0.9), point(0.85, "PASS")], "flaky by chance", 1, "flat", "FP"),
         ([point(0.85, "PASS"), point(0.5, "FAIL", 0.4, 0.6)], "changed", 1, "down", "PF"),
         ([point(0.5, "FAIL", 0.4, 0.6), point(0.85, "PASS")], "changed", 1, "up", "FP"),
         ([point(0.85, "PASS"), point(NAN, "INCONCLUSIVE", NAN, NAN)], "changed", 1, "flat", "P?"),
     ],
-)  # fmt: skip
+)
 def test_a_flip_within_the_interval_is_by_chance(
     points: list[Point], status: str, flips: int, direction: str, verdicts: str
 ) -> None:
     trend = Trend("night", "accuracy >= 0.85", tuple(points))
     assert (trend.status, trend.flips, trend.direction, trend.verdicts) == (
-        status, flips, direction, verdicts,
-    )  # fmt: skip
+        status,
+        flips,
+        direction,
+        verdicts,
+    )
 
 
 def test_the_bars_run_from_the_lowest_to_the_highest_value() -> None:
@@ -65,8 +73,13 @@ def a_run(i: int, model: str, baseline: str, value: float, verdict: str) -> Repo
         Result("night", c, model, verdict, value, value - 0.02, value + 0.02, 50, baseline=b)  # type: ignore[arg-type]
         for c, b in zip(checks, (baseline, None))
     )
-    facts = {"tables": {}, "fingerprints": {model: f"f{i}"}, "queries": {"night": "true"},
-             "software": "{}", "slices": {"night": {"holdout": 0.2, "n": 50}}}  # fmt: skip
+    facts = {
+        "tables": {},
+        "fingerprints": {model: f"f{i}"},
+        "queries": {"night": "true"},
+        "software": "{}",
+        "slices": {"night": {"holdout": 0.2, "n": 50}},
+    }
     at = (DAY + timedelta(days=i)).isoformat()
     return Report(results, model, baseline, run=f"run{i}", ran_at=at, facts=facts)
 
@@ -130,8 +143,11 @@ def test_the_lineage_tells_version_training_data_and_who_judged_it_on_what(
     db.evaluate("m", ["mine"], predict=False)
     evaluated, tested = db.models.show("m").judged
     assert (evaluated.kind, tested.kind, tested.run, tested.by) == (
-        "evaluate", "test", report.run, "ada",
-    )  # fmt: skip
+        "evaluate",
+        "test",
+        report.run,
+        "ada",
+    )
     assert tested.on == (f"mine (holdout 50%, n = {report.results[0].n})",)
     assert tested.result == "1 PASS" and evaluated.result == "accuracy 0.750 on mine"
     text = str(db.models.show("m"))
@@ -142,8 +158,9 @@ def test_a_new_version_keeps_what_came_before(db: Database) -> None:
     db.models.add("m", a_model(1.0), trained_on="clean")
     db.models.add("m", a_model(1.0))
     assert (db.models.show("m").version, db.models.show("m").trained_on) == (
-        1, db.commits.get("clean").id,
-    )  # fmt: skip
+        1,
+        db.commits.get("clean").id,
+    )
     old = db.models.show("m").fingerprint
     db.models.add("m", a_model(2.0), replace=True)
     found = db.models.show("m")

@@ -63,8 +63,9 @@ def ingest(store: Store, source: Path, **options: Any) -> IngestReport:
 def rows(store: Store, *columns: str) -> dict[str, Any]:
     """Return id -> value, or tuple of values."""
     table = store.table("samples", ["id", *columns]).sort_by("id").to_pylist()
-    return {r["id"]: r[columns[0]] if len(columns) == 1 else tuple(r[c] for c in columns)
-            for r in table}  # fmt: skip
+    return {
+        r["id"]: r[columns[0]] if len(columns) == 1 else tuple(r[c] for c in columns) for r in table
+    }
 
 
 def counts(report: IngestReport) -> tuple[int, int, int, int]:
@@ -91,7 +92,7 @@ def counts(report: IngestReport) -> tuple[int, int, int, int]:
         ("a/1.jpg b/c/2.jpg", {"a/1.jpg": (None, None), "b/c/2.jpg": (None, None)}),
         ("x/cat/1.jpg y/dog/2.jpg", {"x/cat/1.jpg": ("cat", None), "y/dog/2.jpg": ("dog", None)}),
     ],
-)  # fmt: skip
+)
 def test_layout_gives_label_and_split(
     store: Store, tmp_path: Path, files: str, expected: dict[str, Any]
 ) -> None:
@@ -160,11 +161,17 @@ def test_sidecars_and_hidden_files_are_passed_over_and_counted(
     root = fill(
         tmp_path / "in",
         {
-            "a.jpg": jpeg(1), "b": jpeg(2), "c.image": jpeg(3), "README": b"words", "a.xml": b"",
-            ".hidden.jpg": jpeg(4), ".cache/d.jpg": jpeg(5), "other.lance/x.jpg": jpeg(6),
+            "a.jpg": jpeg(1),
+            "b": jpeg(2),
+            "c.image": jpeg(3),
+            "README": b"words",
+            "a.xml": b"",
+            ".hidden.jpg": jpeg(4),
+            ".cache/d.jpg": jpeg(5),
+            "other.lance/x.jpg": jpeg(6),
             "notes.txt": jpeg(7),
         },
-    )  # fmt: skip
+    )
     report = ingest(store, root)
     assert list(rows(store, "status").values()) == ["ok"] * 3
     assert set(rows(store, "status")) == {"a.jpg", "b", "c.image"}
@@ -562,9 +569,7 @@ def test_edited_row_wins_and_an_unedited_one_does_not(store: Store, tmp_path: Pa
     path = write_csv(tmp_path / "a.csv", "path,label\n1.jpg,cat\n2.jpg,cat\n")
     ingest(store, path)
     images = store.version("images")
-    store.upsert(
-        "samples", pa.table({"id": ["1.jpg"], "label": ["relabelled"]}), insert=False
-    )  # fmt: skip
+    store.upsert("samples", pa.table({"id": ["1.jpg"], "label": ["relabelled"]}), insert=False)
     assert counts(ingest(store, path)) == (0, 0, 2, 0)
     write_csv(path, "path,label\n1.jpg,cat\n2.jpg,dog\n")
     assert counts(ingest(store, path)) == (0, 1, 1, 0)
@@ -665,9 +670,13 @@ def test_parquet_carries_images_and_nested_metadata(store: Store, tmp_path: Path
     report = ingest(store, tmp_path / "a.parquet", id_column="name")
     row = store.table("samples", where="id = 'one'").to_pylist()[0]
     assert {name: row[name] for name in ("small", "half", "price", "word", "numbers", "place")} == {
-        "small": 1, "half": 0.5, "price": 1.0, "word": "x", "numbers": [1, 2],
+        "small": 1,
+        "half": 0.5,
+        "price": 1.0,
+        "word": "x",
+        "numbers": [1, 2],
         "place": {"city": "Pune", "at": [1.0, 2.0]},
-    }  # fmt: skip
+    }
     assert row["day"] == dt.datetime(2024, 5, 6)
     assert row["zoned"] == when - dt.timedelta(hours=2)
     assert row["pairs"] == [{"key": "a", "value": 1}]

@@ -36,12 +36,26 @@ def problems(db: Database, mend: bool = False) -> list[tuple[str, str, int, bool
 
 _steps = st.lists(
     st.sampled_from(
-        ["add", "relabel", "delete", "predict", "freeze", "thaw", "redefine", "commit",
-         "checkout", "branch", "compact", "cleanup", "mend", "drop_commit"]
+        [
+            "add",
+            "relabel",
+            "delete",
+            "predict",
+            "freeze",
+            "thaw",
+            "redefine",
+            "commit",
+            "checkout",
+            "branch",
+            "compact",
+            "cleanup",
+            "mend",
+            "drop_commit",
+        ]
     ),
     min_size=6,
     max_size=14,
-)  # fmt: skip
+)
 
 
 @settings(
@@ -63,8 +77,11 @@ def test_every_commit_and_frozen_slice_stays_as_it_was(
 
     def state(of: Database) -> tuple[list[str], list[str], str]:
         rows = of.sql("SELECT id, label FROM samples ORDER BY id").to_pylist()
-        return ([f"{r['id']} {r['label']}" for r in rows], sorted(of.slices.get("cats").ids()),
-                of.slices.get("cats").kind)  # fmt: skip
+        return (
+            [f"{r['id']} {r['label']}" for r in rows],
+            sorted(of.slices.get("cats").ids()),
+            of.slices.get("cats").kind,
+        )
 
     remember()
     for number, step in enumerate([*steps, "commit", "compact", "cleanup"]):
@@ -178,8 +195,12 @@ def test_a_table_that_a_commit_keeps_is_not_dropped(db: Database) -> None:
     with pytest.raises(DatabaseError, match="kept by 1 commits or frozen slices"):
         db.store.drop("predictions__m")
     with pytest.raises(DatabaseError, match="use another name"):
-        db.log_predictions("m", pa.table({"id": ["cat/0.jpg"], "prediction": ["dog"]}),
-                           classes=["cat", "dog"], replace=True)  # fmt: skip
+        db.log_predictions(
+            "m",
+            pa.table({"id": ["cat/0.jpg"], "prediction": ["dog"]}),
+            classes=["cat", "dog"],
+            replace=True,
+        )
     assert db.query("m.prediction = 'cat'", at="with_m").count() == 1
 
 

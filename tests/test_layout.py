@@ -35,8 +35,21 @@ DOORS = {
     "pytorch_grad_cam": {"cam"},
 }
 
-HEAVY = {"torch", "torchvision", "lance", "lancedb", "duckdb", "pandas", "open_clip", "scipy",
-         "sqlglot", "pyarrow", "numpy", "rich", "timm"}  # fmt: skip
+HEAVY = {
+    "torch",
+    "torchvision",
+    "lance",
+    "lancedb",
+    "duckdb",
+    "pandas",
+    "open_clip",
+    "scipy",
+    "sqlglot",
+    "pyarrow",
+    "numpy",
+    "rich",
+    "timm",
+}
 
 
 def modules() -> Iterator[tuple[str, Path]]:
@@ -56,8 +69,9 @@ def imports(file: Path) -> Iterator[tuple[str, int]]:
             assert node.level == 0, f"{file}:{node.lineno} imports relatively"
             names = (alias.name for alias in node.names)
             base = node.module or ""
-            yield from ((f"{base}.{name}" if base == "slicedb" else base, node.lineno)
-                        for name in names)  # fmt: skip
+            yield from (
+                (f"{base}.{name}" if base == "slicedb" else base, node.lineno) for name in names
+            )
 
 
 def test_every_module_stands_in_a_row() -> None:

@@ -56,8 +56,11 @@ def test_samples_without_a_label_are_left_out(found: Mistakes) -> None:
 
 def test_every_finding_is_a_query_of_its_own_samples(store: Store, found: Mistakes) -> None:
     assert [f.name for f in found.findings] == [
-        "sure_and_wrong", "wrong_in_between", "unsure_and_wrong", "unsure_and_right",
-    ]  # fmt: skip
+        "sure_and_wrong",
+        "wrong_in_between",
+        "unsure_and_wrong",
+        "unsure_and_right",
+    ]
     first = found.finding("sure_and_wrong")
     assert first.query == "food_v2.confidence >= 0.9 AND NOT food_v2.correct"
     for finding in found.findings:
@@ -79,8 +82,14 @@ def test_review_sets_begin_with_the_largest_loss(store: Store, found: Mistakes) 
 
 def test_top_losses_are_those_of_the_query(store: Store, found: Mistakes) -> None:
     assert found.top.column_names == [
-        "id", "label", "prediction", "loss", "confidence", "margin", "correct",
-    ]  # fmt: skip
+        "id",
+        "label",
+        "prediction",
+        "loss",
+        "confidence",
+        "margin",
+        "correct",
+    ]
     assert len(found.top) == 20
     assert found.top["id"].to_pylist() == ask(store, found.top_query).ids()
     assert errors(store, "food_v2", n=2).top["id"].to_pylist() == found.top["id"].to_pylist()[:2]

@@ -101,9 +101,16 @@ LEVEL = 1 / 255 / 0.224
 
 @pytest.mark.parametrize(
     ("width", "height", "size", "resize"),
-    [(500, 375, 224, 256), (375, 500, 224, 232), (333, 500, 64, 64), (32, 32, 32, 32),
-     (60, 47, 224, 256), (300, 300, 96, 128), (401, 263, 33, 50)],
-)  # fmt: skip
+    [
+        (500, 375, 224, 256),
+        (375, 500, 224, 232),
+        (333, 500, 64, 64),
+        (32, 32, 32, 32),
+        (60, 47, 224, 256),
+        (300, 300, 96, 128),
+        (401, 263, 33, 50),
+    ],
+)
 @pytest.mark.parametrize("bicubic", [False, True])
 def test_preprocessing_equals_torchvision(
     width: int, height: int, size: int, resize: int, bicubic: bool

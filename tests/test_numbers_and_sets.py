@@ -153,8 +153,10 @@ def test_the_classes_of_some_rows_are_those_they_have() -> None:
     seen = LabelSets(("a", "b", "c"), np.array([[1, 0, 0], [1, 0, 1]], bool), np.ones((2, 3), bool))
     assert (seen.present, seen.present_in(np.array([0]))) == ([0, 2], [0])
     box = {"label": "b", "bbox": [0, 0, 9, 9.0], "score": 1.0, "attributes": None}
-    found, truth = ([[{**box, "label": x} for x in row] for row in rows]
-                    for rows in (("c", "c", ""), ("b", "ab", "")))  # fmt: skip
+    found, truth = (
+        [[{**box, "label": x} for x in row] for row in rows]
+        for rows in (("c", "c", ""), ("b", "ab", ""))
+    )
     columns = (pa.array(rows, pa.list_(OBJECT)) for rows in (found, truth))
     boxes = Detections.of(*columns, classes=("a", "b", "c"))
     rows = (slice(None), np.array([0]), np.array([2]))

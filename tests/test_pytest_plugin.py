@@ -71,9 +71,13 @@ def test_each_expectation_is_a_test(
     pytester: pytest.Pytester, queries: Path, database: str
 ) -> None:
     result = pytester.runpytest(
-        "queries", "-rs", "-v", f"--slicedb-db={database}", "--slicedb-model=new",
+        "queries",
+        "-rs",
+        "-v",
+        f"--slicedb-db={database}",
+        "--slicedb-model=new",
         "--slicedb-baseline=old",
-    )  # fmt: skip
+    )
     result.assert_outcomes(passed=2, failed=1, skipped=1)
     result.stdout.fnmatch_lines(
         [

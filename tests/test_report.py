@@ -18,23 +18,71 @@ NAN = float("nan")
 
 def a_report(**options: Any) -> Report:
     results = (
-        Result("night", "accuracy >= 0.8", "v4", "FAIL", 0.61, 0.55, 0.67, 240, 2, None, None,
-               1e-6, 3e-6, "0.61 <b>", ("a|b.jpg", "<c>.jpg"), "food", "food/night.sql"),
-        Result("day", "accuracy no worse than v3 by 0.02", "v4", "INCONCLUSIVE", -0.004, -0.02,
-               0.01, 500, 0, 900, "v3", 0.4, 0.8, "about 900 samples would settle it"),
+        Result(
+            "night",
+            "accuracy >= 0.8",
+            "v4",
+            "FAIL",
+            0.61,
+            0.55,
+            0.67,
+            240,
+            2,
+            None,
+            None,
+            1e-6,
+            3e-6,
+            "0.61 <b>",
+            ("a|b.jpg", "<c>.jpg"),
+            "food",
+            "food/night.sql",
+        ),
+        Result(
+            "day",
+            "accuracy no worse than v3 by 0.02",
+            "v4",
+            "INCONCLUSIVE",
+            -0.004,
+            -0.02,
+            0.01,
+            500,
+            0,
+            900,
+            "v3",
+            0.4,
+            0.8,
+            "about 900 samples would settle it",
+        ),
         Result("a & b", "count >= 30", "v4", "PASS", 31.0, 31.0, 31.0, 31),
-        Result("none", "accuracy >= 0.5", "v4", "INCONCLUSIVE", NAN, NAN, NAN, 0,
-               message="undefined: \x00 no sample"),
-    )  # fmt: skip
+        Result(
+            "none",
+            "accuracy >= 0.5",
+            "v4",
+            "INCONCLUSIVE",
+            NAN,
+            NAN,
+            NAN,
+            0,
+            message="undefined: \x00 no sample",
+        ),
+    )
     facts = {
-        "tables": {"samples": 7}, "fingerprints": {"v4": "ff"}, "queries": {"night": "x < '<'"},
-        "software": '{"slicedb": "0"}', "classes": ["<cat>", "dog"], "confusion": [[5, 1], [0, 9]],
+        "tables": {"samples": 7},
+        "fingerprints": {"v4": "ff"},
+        "queries": {"night": "x < '<'"},
+        "software": '{"slicedb": "0"}',
+        "classes": ["<cat>", "dog"],
+        "confusion": [[5, 1], [0, 9]],
         "calibration": [[0, 0.0, 0.0], [15, 13.5, 14.0]],
-        "grid": {"slices": ["night", "none"], "models": ["v4"],
-                 "cells": [[[0.61, 0.5, 0.7, 240], [NAN, NAN, NAN, 0]]]},
-    }  # fmt: skip
-    return Report(results, "v4", "v3", run="r1", ran_at="2026-01-01T00:00:00", facts=facts,
-                  **options)  # fmt: skip
+        "grid": {
+            "slices": ["night", "none"],
+            "models": ["v4"],
+            "cells": [[[0.61, 0.5, 0.7, 240], [NAN, NAN, NAN, 0]]],
+        },
+    }
+    return Report(
+        results, "v4", "v3", run="r1", ran_at="2026-01-01T00:00:00", facts=facts, **options
+    )
 
 
 class Tags(HTMLParser):
@@ -110,22 +158,52 @@ def test_the_page_is_whole_and_loads_nothing_from_elsewhere() -> None:
 
 def a_whole_report() -> Report:
     """Everything that a page can show, with hostile names."""
-    point = {"value": 0.6, "low": 0.5, "high": 0.7, "verdict": "FAIL", "model": "<v3>",
-             "ran_at": "2026-01-01 00:00"}  # fmt: skip
+    point = {
+        "value": 0.6,
+        "low": 0.5,
+        "high": 0.7,
+        "verdict": "FAIL",
+        "model": "<v3>",
+        "ran_at": "2026-01-01 00:00",
+    }
     more = {
         "gallery": [
-            {"id": "<c>.jpg", "src": "data:image/jpeg;base64,A", "cam": "data:image/jpeg;base64,B",
-             "label": "<cat>", "prediction": "dog", "confidence": 0.9, "slices": ["night"]},
-            {"id": "d.jpg", "src": None, "cam": None, "label": "dog", "prediction": "<cat>",
-             "confidence": None, "slices": ["night", "day"]},
+            {
+                "id": "<c>.jpg",
+                "src": "data:image/jpeg;base64,A",
+                "cam": "data:image/jpeg;base64,B",
+                "label": "<cat>",
+                "prediction": "dog",
+                "confidence": 0.9,
+                "slices": ["night"],
+            },
+            {
+                "id": "d.jpg",
+                "src": None,
+                "cam": None,
+                "label": "dog",
+                "prediction": "<cat>",
+                "confidence": None,
+                "slices": ["night", "day"],
+            },
         ],
-        "coverage": {"coverage": [0.5, 1.0], "risk": [0.1, 0.3], "doubt": [0.2, 0.9],
-                     "policies": [{"policy": "always </script>", "cost": 0.4, "low": 0.3,
-                                   "high": 0.5}]},
-        "trends": [{"slice": "night", "check": "accuracy >= 0.8", "direction": "flat", "flips": 1,
-                    "status": "flaky by chance",
-                    "points": [point, {**point, "value": None, "low": None, "high": None}, point]}],
-    }  # fmt: skip
+        "coverage": {
+            "coverage": [0.5, 1.0],
+            "risk": [0.1, 0.3],
+            "doubt": [0.2, 0.9],
+            "policies": [{"policy": "always </script>", "cost": 0.4, "low": 0.3, "high": 0.5}],
+        },
+        "trends": [
+            {
+                "slice": "night",
+                "check": "accuracy >= 0.8",
+                "direction": "flat",
+                "flips": 1,
+                "status": "flaky by chance",
+                "points": [point, {**point, "value": None, "low": None, "high": None}, point],
+            }
+        ],
+    }
     return a_report(more=lambda: more)
 
 
@@ -157,8 +235,12 @@ def test_arrows_stand_where_intervals_lie_apart_and_say_what_is_better(
     mine = [[0.3, 0.2, 0.4, 9], [0.9, 0.8, 1.0, 9], [0.55, 0.45, 0.65, 9]]
     other = [[0.6, 0.5, 0.7, 9]] * 3
     report = a_report()
-    report.facts["grid"] = {"slices": ["a", "b", "c"], "models": ["v4", "v3"],
-                            "metric": metric, "cells": [mine, other]}  # fmt: skip
+    report.facts["grid"] = {
+        "slices": ["a", "b", "c"],
+        "models": ["v4", "v3"],
+        "metric": metric,
+        "cells": [mine, other],
+    }
     tiles = report.to_html().split('<section id="slices"')[1].split("<tr data-slice=")[1:4]
     found = [re.findall(r'<span class="(up|down)">([▼▲])</span>', tile) for tile in tiles]
     assert ["".join(f"{way} {arrow}" for way, arrow in each) for each in found] == marks

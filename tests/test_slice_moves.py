@@ -29,8 +29,12 @@ def embed(db: Database, vectors: dict[str, tuple[float, float]]) -> None:
     db.store.create(name, embeddings_schema(2))
     flat = pa.array(np.array(list(vectors.values()), np.float32).ravel())
     ids = list(vectors)
-    columns = {"id": ids, "key": keys_of(ids), "content": [1] * len(ids),
-               "vector": pa.FixedSizeListArray.from_arrays(flat, 2)}  # fmt: skip
+    columns = {
+        "id": ids,
+        "key": keys_of(ids),
+        "content": [1] * len(ids),
+        "vector": pa.FixedSizeListArray.from_arrays(flat, 2),
+    }
     db.store.upsert(name, pa.table(columns))
 
 
@@ -195,9 +199,10 @@ def test_stale_and_broken_slices_are_marked(db: Database) -> None:
 
 _names = st.sampled_from(["a", "b", "c"])
 _trees = st.recursive(
-    _names, lambda t: st.tuples(st.sampled_from("&|-"), t, t) | st.tuples(st.just("~"), t),
+    _names,
+    lambda t: st.tuples(st.sampled_from("&|-"), t, t) | st.tuples(st.just("~"), t),
     max_leaves=6,
-)  # fmt: skip
+)
 
 
 @pytest.fixture(scope="module")

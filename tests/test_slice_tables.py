@@ -48,8 +48,14 @@ def test_overlap_is_shared_jaccard_and_containment(db: Database) -> None:
     assert found.containment[0].tolist() == [1.0, 0.25, 1.0]
     assert found.containment[2].tolist() == [0.5, 0.25, 1.0]
     top = found.pairs().to_pylist()[0]
-    assert top == {"a": "cats", "b": "pets", "shared": 4, "jaccard": 0.5,
-                   "a_in_b": 1.0, "b_in_a": 0.5}  # fmt: skip
+    assert top == {
+        "a": "cats",
+        "b": "pets",
+        "shared": 4,
+        "jaccard": 0.5,
+        "a_in_b": 1.0,
+        "b_in_a": 0.5,
+    }
     assert found.pairs(least=0.3).num_rows == 1
     assert "cats & pets   Jaccard 0.500  4 shared: 100% of cats, 50% of pets" in str(found)
     assert found.to_pandas().loc["cats", "pets"] == 0.5
@@ -84,13 +90,34 @@ def test_coverage_counts_the_errors_in_no_slice(db: Database) -> None:
     assert (found.judged, found.errors, found.uncovered) == (12, 8, 3)
     assert found.share == 0.625
     assert found.table.to_pylist() == [
-        {"slice": "pets", "n": 8, "errors": 4, "error_rate": 0.5, "share": 0.5, "only": 3,
-         "lift": 0.75},
-        {"slice": "first", "n": 3, "errors": 2, "error_rate": 2 / 3, "share": 0.25, "only": 1,
-         "lift": 1.0},
-        {"slice": "cats", "n": 4, "errors": 0, "error_rate": 0.0, "share": 0.0, "only": 0,
-         "lift": 0.0},
-    ]  # fmt: skip
+        {
+            "slice": "pets",
+            "n": 8,
+            "errors": 4,
+            "error_rate": 0.5,
+            "share": 0.5,
+            "only": 3,
+            "lift": 0.75,
+        },
+        {
+            "slice": "first",
+            "n": 3,
+            "errors": 2,
+            "error_rate": 2 / 3,
+            "share": 0.25,
+            "only": 1,
+            "lift": 1.0,
+        },
+        {
+            "slice": "cats",
+            "n": 4,
+            "errors": 0,
+            "error_rate": 0.0,
+            "share": 0.0,
+            "only": 0,
+            "lift": 0.0,
+        },
+    ]
     assert sorted(db.query(found.query).ids()) == [f"bird/{i}.jpg" for i in (1, 2, 3)]
     assert "8 errors on 12 samples, 3 (37.5%) in no slice" in str(found)
     with pytest.raises(UnknownModelError, match="did you mean 'm'"):

@@ -178,8 +178,9 @@ def test_per_class_is_one_result_a_class_that_the_slice_has(store: Store, slices
     chosen = slice_of(slices, "all", "true", "accuracy per class >= 0.8")
     report = run(store, chosen, strict=True)
     assert [(r.check, r.verdict) for r in report.results] == [
-        ("accuracy of cat >= 0.8", "PASS"), ("accuracy of dog >= 0.8", "PASS"),
-    ]  # fmt: skip
+        ("accuracy of cat >= 0.8", "PASS"),
+        ("accuracy of dog >= 0.8", "PASS"),
+    ]
     assert report.ok and {r.expectation for r in report.results} == {"accuracy per class >= 0.8"}
     notes = [r.message.partition("; ")[2] for r in report.results]
     assert notes == ["not judged: 1 of 3 classes, which no sample has", ""]
@@ -266,9 +267,18 @@ def test_the_same_model_passes_with_a_margin(
 
 @pytest.mark.parametrize(
     "metric",
-    ["accuracy of cat", "balanced_accuracy", "f1", "precision of dog", "log_loss", "brier", "ece",
-     "auroc", "top_1"],
-)  # fmt: skip
+    [
+        "accuracy of cat",
+        "balanced_accuracy",
+        "f1",
+        "precision of dog",
+        "log_loss",
+        "brier",
+        "ece",
+        "auroc",
+        "top_1",
+    ],
+)
 def test_every_metric_compares_with_a_baseline(store: Store, slices: FakeAsk, metric: str) -> None:
     chosen = slice_of(slices, "all", "true", f"{metric} no worse than good by 0.05")
     assert run(store, chosen, model="bad").results[0].verdict == "FAIL"
@@ -340,10 +350,14 @@ def test_detect_spends_the_error_rate_on_slices_that_can_show_the_drop(
     store: Store, slices: FakeAsk
 ) -> None:
     texts = ["id >= '168.jpg' AND id < '248.jpg'"]  # 80 samples, 8 lost: p = 2 ** -8
-    texts += [f"id >= '{248 + 8 * i}.jpg' AND id < '{256 + 8 * i}.jpg' OR id < '003.jpg'"
-              for i in range(14)]  # fmt: skip
-    chosen = [slice_of(slices, f"s{i}", text, "accuracy no worse than good")
-              for i, text in enumerate(texts)]  # fmt: skip
+    texts += [
+        f"id >= '{248 + 8 * i}.jpg' AND id < '{256 + 8 * i}.jpg' OR id < '003.jpg'"
+        for i in range(14)
+    ]
+    chosen = [
+        slice_of(slices, f"s{i}", text, "accuracy no worse than good")
+        for i, text in enumerate(texts)
+    ]
 
     def verdicts(detect: float | None) -> list[str]:
         return [r.verdict for r in run(store, chosen, model="bad", detect=detect).results]
@@ -434,8 +448,9 @@ def test_a_run_is_written_down(store: Store, slices: FakeAsk) -> None:
     assert "slicedb" in json.loads(row["software"]) and json.loads(row["summary"])["pass"] == 1
     tests = [r for r in store.table("tests").to_pylist() if r["run"] == report.run]
     assert [(t["check"], t["verdict"]) for t in tests] == [
-        ("accuracy >= 0.85", "PASS"), ("f1 of bird >= 0.5", "INCONCLUSIVE"),
-    ]  # fmt: skip
+        ("accuracy >= 0.85", "PASS"),
+        ("f1 of bird >= 0.5", "INCONCLUSIVE"),
+    ]
 
 
 # --- suite.toml -----------------------------------------------------------------------------------

@@ -67,9 +67,23 @@ def test_equal_seeds_write_equal_files_that_open_clip_loads(
         Image.fromarray(rng.integers(0, 255, (32, 32, 3), dtype=np.uint8)).save(out, "JPEG")
         rows.append({"label": name, "image": out.getvalue()})
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "photos.parquet")
-    short = ["--cifar", str(tmp_path / "photos.parquet"), "--scenes", "12", "--steps", "2",
-             "--photo-batch", "6", "--scene-batch", "6", "--scene-captions", "4",
-             "--no-compile", "--threads", "1"]  # fmt: skip
+    short = [
+        "--cifar",
+        str(tmp_path / "photos.parquet"),
+        "--scenes",
+        "12",
+        "--steps",
+        "2",
+        "--photo-batch",
+        "6",
+        "--scene-batch",
+        "6",
+        "--scene-captions",
+        "4",
+        "--no-compile",
+        "--threads",
+        "1",
+    ]
     main([*short, "--out", str(tmp_path / "a")])
     main([*short, "--out", str(tmp_path / "b")])
     for name in ("slicedb-tiny.json", "merges.txt.gz"):

@@ -113,10 +113,14 @@ def accuracy(rows: pa.Table, confidence: float = 0.95) -> Rate:
     found = _rows(rows)
     known = [r for r in found if r["prediction"] is not None and r["label"] is not None]
     units = [
-        _Unit([r["id"]], r["prediction"] == r["label"], (r.get("template"), r["foreground"]),
-              (r["id"], r["prediction"], r["id"], r["label"]))
+        _Unit(
+            [r["id"]],
+            r["prediction"] == r["label"],
+            (r.get("template"), r["foreground"]),
+            (r["id"], r["prediction"], r["id"], r["label"]),
+        )
         for r in known
-    ]  # fmt: skip
+    ]
     return _rate("accuracy", units, len(found) - len(known), confidence)
 
 

@@ -258,10 +258,11 @@ def _corrupted(
         pixels = pictures[torch.from_numpy(good)].to(device)
         return model.preprocessing.normalise(corrupt(pixels, one.name, one.severity, keys=keys))
     made = [
-        model.transform(Image.fromarray(corrupt(pictures[i][None], one.name, one.severity,
-                                                keys=key[None])[0]))
+        model.transform(
+            Image.fromarray(corrupt(pictures[i][None], one.name, one.severity, keys=key[None])[0])
+        )
         for i, key in zip(good.tolist(), keys)
-    ]  # fmt: skip
+    ]
     return torch.stack(made).to(device)
 
 

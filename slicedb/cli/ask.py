@@ -25,10 +25,16 @@ if TYPE_CHECKING:
 @click.option("--ids", is_flag=True, help="Print the ids alone, one a line.")
 @click.option("--columns", metavar="A,B", help="Columns or expressions to show, e.g. id,v3.loss.")
 @at_option
-@click.option("--approximate", is_flag=True,
-              help="Let ORDER BY similarity(...) DESC LIMIT k use the index.")  # fmt: skip
-@click.option("--param", "params", multiple=True, metavar="NAME=VALUE",
-              help="A value for $NAME in the text: a text, or JSON.")  # fmt: skip
+@click.option(
+    "--approximate", is_flag=True, help="Let ORDER BY similarity(...) DESC LIMIT k use the index."
+)
+@click.option(
+    "--param",
+    "params",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A value for $NAME in the text: a text, or JSON.",
+)
 @click.option("--file", "file", type=click.File(), help="Read the text from a file; - is stdin.")
 def query(
     text: str,

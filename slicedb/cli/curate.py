@@ -21,8 +21,16 @@ from slicedb.cli.output import write
 @click.option("-n", "n", type=click.IntRange(1), default=20, show_default=True, help="Rows a list.")
 @click.option("--tag", is_flag=True, help="Tag the samples of each finding.")
 @at_option
-def errors(model: str, db: str | None, form: str, output: str | None, on: str | None,
-           by: tuple[str, ...], at: str | None, **options: Any) -> None:  # fmt: skip
+def errors(
+    model: str,
+    db: str | None,
+    form: str,
+    output: str | None,
+    on: str | None,
+    by: tuple[str, ...],
+    at: str | None,
+    **options: Any,
+) -> None:
     """Review a model's mistakes: sure and wrong, top losses, confused pairs, shares.
 
     Every finding comes with its query, so that it can be named as a slice.
@@ -58,9 +66,17 @@ def errors(model: str, db: str | None, form: str, output: str | None, on: str | 
 @click.option("--calibrate", is_flag=True, help="Also after temperature scaling.")
 @click.option("--curve", metavar="FILE", help="Write the cost at every threshold, as CSV.")
 @at_option
-def cost(model: str, db: str | None, form: str, output: str | None, on: str | None,
-         matrix: str | None, curve: str | None, at: str | None,
-         **options: Any) -> None:  # fmt: skip
+def cost(
+    model: str,
+    db: str | None,
+    form: str,
+    output: str | None,
+    on: str | None,
+    matrix: str | None,
+    curve: str | None,
+    at: str | None,
+    **options: Any,
+) -> None:
     """Say what mistakes cost, which threshold is cheapest, and when to ask a person.
 
     \b

@@ -34,14 +34,19 @@ from slicedb.cli.output import rows, write
 @click.option("--max-pixels", type=click.IntRange(1), metavar="N", help="Larger ones are broken.")
 @click.option("--id-column", metavar="COLUMN", help="Column with stable ids.")
 @click.option(
-    "--id-by", type=click.Choice(["path", "sha256"]), default="path", show_default=True,
+    "--id-by",
+    type=click.Choice(["path", "sha256"]),
+    default="path",
+    show_default=True,
     help="What the id of a sample is.",
-)  # fmt: skip
+)
 @click.option("--reference", is_flag=True, help="Keep only the paths, not the bytes.")
 @click.option(
-    "--max-broken", type=click.FloatRange(0, 1), metavar="SHARE",
+    "--max-broken",
+    type=click.FloatRange(0, 1),
+    metavar="SHARE",
     help="Exit with status 1 when a larger share of the images is broken.",
-)  # fmt: skip
+)
 @click.option("--delete-missing", is_flag=True, help="Remove samples whose file is gone.")
 @click.option("--threads", type=click.IntRange(1), metavar="N", help="Decoding threads.")
 def ingest(source: str, db: str | None, **options: Any) -> None:
@@ -130,10 +135,19 @@ def embed(db: str | None, **options: Any) -> None:
 @click.command()
 @db_option
 @click.option("--embedding", metavar="NAME", help="Build the approximate index of an embedding.")
-@click.option("--recall", type=click.FloatRange(0, 1, min_open=True), default=0.95,
-              show_default=True, help="Share of the 100 nearest it should find.")  # fmt: skip
-@click.option("--text", metavar="COLUMN", multiple=True,
-              help="Search this column beside the caption; may be repeated.")  # fmt: skip
+@click.option(
+    "--recall",
+    type=click.FloatRange(0, 1, min_open=True),
+    default=0.95,
+    show_default=True,
+    help="Share of the 100 nearest it should find.",
+)
+@click.option(
+    "--text",
+    metavar="COLUMN",
+    multiple=True,
+    help="Search this column beside the caption; may be repeated.",
+)
 def index(db: str | None, embedding: str | None, recall: float, text: tuple[str, ...]) -> None:
     """Build an index ahead: full text for search, or an approximate one for similarity.
 
@@ -228,8 +242,12 @@ def info(db: str | None, form: str, output: str | None) -> None:
 @db_option
 @rows_options
 @click.option("--mend", is_flag=True, help="Mend what can be mended without losing anything.")
-@click.option("--cleanup", type=click.IntRange(0), metavar="DAYS",
-              help="Remove older versions that no commit or frozen slice keeps.")  # fmt: skip
+@click.option(
+    "--cleanup",
+    type=click.IntRange(0),
+    metavar="DAYS",
+    help="Remove older versions that no commit or frozen slice keeps.",
+)
 def doctor(db: str | None, form: str, output: str | None, mend: bool, cleanup: int | None) -> None:
     """Show fragments, sizes and versions of every table, and what is wrong with them.
 

@@ -23,9 +23,15 @@ from slicedb.cli.output import write
 @click.option("--no-predict", is_flag=True, help="Use what is predicted already.")
 @at_option
 def evaluate(
-    models: tuple[str, ...], db: str | None, form: str, output: str | None, on: tuple[str, ...],
-    metrics: tuple[str, ...], no_predict: bool, **options: Any,
-) -> None:  # fmt: skip
+    models: tuple[str, ...],
+    db: str | None,
+    form: str,
+    output: str | None,
+    on: tuple[str, ...],
+    metrics: tuple[str, ...],
+    no_predict: bool,
+    **options: Any,
+) -> None:
     """Show the slice x model table, each value with its interval and its n.
 
     \b
@@ -51,17 +57,29 @@ def evaluate(
 @db_option
 @rows_options
 @click.option("--on", multiple=True, metavar="QUERY|SLICE", help="Slices; default: all of them.")
-@click.option("--correction", type=click.Choice(["max-t", "holm", "benjamini-hochberg", "none"]),
-              default="max-t", show_default=True, help="How many slices are counted.")  # fmt: skip
+@click.option(
+    "--correction",
+    type=click.Choice(["max-t", "holm", "benjamini-hochberg", "none"]),
+    default="max-t",
+    show_default=True,
+    help="How many slices are counted.",
+)
 @click.option("--confidence", type=float, default=0.95, show_default=True, help="Of the intervals.")
 @click.option("--group", metavar="COLUMN", help="Samples of a group are not independent.")
 @click.option("--name", "names", metavar="NAME", help="Register what A lost as slice NAME_<slice>.")
 @click.option("--no-predict", is_flag=True, help="Use what is predicted already.")
 @at_option
 def compare(
-    a: str, b: str, db: str | None, form: str, output: str | None, on: tuple[str, ...],
-    names: str | None, no_predict: bool, **options: Any,
-) -> None:  # fmt: skip
+    a: str,
+    b: str,
+    db: str | None,
+    form: str,
+    output: str | None,
+    on: tuple[str, ...],
+    names: str | None,
+    no_predict: bool,
+    **options: Any,
+) -> None:
     """Compare two models slice by slice: wins, losses, ties, difference and p.
 
     A win is a sample that A has right and B wrong; p is exact McNemar's, then with all slices
@@ -97,9 +115,15 @@ def compare(
 @click.option("--confidence", type=float, default=0.95, show_default=True, help="Of the test.")
 @at_option
 def power(
-    a: str, b: str, db: str | None, form: str, output: str | None, on: tuple[str, ...],
-    at: str | None, **options: Any,
-) -> None:  # fmt: skip
+    a: str,
+    b: str,
+    db: str | None,
+    form: str,
+    output: str | None,
+    on: tuple[str, ...],
+    at: str | None,
+    **options: Any,
+) -> None:
     """Say how many images it takes to see a drop of A against B, and what a slice can show.
 
     \b
@@ -148,9 +172,15 @@ def confusion(
 @click.option("--html", metavar="FILE", help="Write one self-contained page.")
 @click.option("--no-predict", is_flag=True, help="Use what is predicted already.")
 def test(
-    source: str | None, db: str | None, junit: str | None, json_file: str | None,
-    markdown: str | None, html: str | None, no_predict: bool, **options: Any,
-) -> None:  # fmt: skip
+    source: str | None,
+    db: str | None,
+    junit: str | None,
+    json_file: str | None,
+    markdown: str | None,
+    html: str | None,
+    no_predict: bool,
+    **options: Any,
+) -> None:
     """Run the expectations of slices against a model.
 
     Exit status 1 when one fails.

@@ -20,9 +20,10 @@ def model() -> None:
 @click.argument("spec", metavar="SPEC")
 @db_option
 @click.option(
-    "--weights", metavar="FILE|pretrained|random",
+    "--weights",
+    metavar="FILE|pretrained|random",
     help="Weights file (.safetensors, .pt); 'pretrained' downloads the library's own.",
-)  # fmt: skip
+)
 @click.option("--classes", metavar="A,B,C|FILE", help="Class names in the order of the output.")
 @click.option("--allow-pickle", is_flag=True, help="Load a pickled module; runs its code.")
 @click.option("--trained-on", metavar="COMMIT", help="The commit or tag of its training data.")
@@ -70,8 +71,19 @@ def list_(db: str | None, form: str, output: str | None) -> None:
     if not found:
         say("There are no models yet. Hint: `slicedb model add NAME SPEC`.")
         return
-    write(rows({"model": m.name, "spec": m.spec, "classes": len(m.classes),
-                "fingerprint": m.fingerprint[:12]} for m in found), form, output)  # fmt: skip
+    write(
+        rows(
+            {
+                "model": m.name,
+                "spec": m.spec,
+                "classes": len(m.classes),
+                "fingerprint": m.fingerprint[:12],
+            }
+            for m in found
+        ),
+        form,
+        output,
+    )
 
 
 @model.command()
@@ -129,8 +141,13 @@ def predict(model: str, db: str | None, on: tuple[str, ...], **options: Any) -> 
 @db_option
 @click.option("--classes", metavar="A,B,C|FILE", help="Class names, where probabilities are given.")
 @click.option("--annotations", metavar="FILE", help="COCO's annotations, for its results (.json).")
-@click.option("--id-column", metavar="COLUMN", default="id", show_default=True,
-              help="The column with the ids of samples.")  # fmt: skip
+@click.option(
+    "--id-column",
+    metavar="COLUMN",
+    default="id",
+    show_default=True,
+    help="The column with the ids of samples.",
+)
 @click.option("--prefix", metavar="TEXT", default="", help="Put before every id, e.g. a folder.")
 @click.option("--target", metavar="COLUMN", help="The column of samples that `value` predicts.")
 @click.option("--multilabel", is_flag=True, help="A sample may have several labels.")

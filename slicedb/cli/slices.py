@@ -67,11 +67,18 @@ def list_(db: str | None, form: str, output: str | None, at: str | None, splits:
     """
     registry = _slices(db, at)
     table: list[dict[str, Any]] = [
-        {"slice": s.name, "kind": s.kind, "version": s.version, "count": count,
-         "state": str(state), "expect": "; ".join(s.expect), "description": s.description,
-         "text": s.text}
+        {
+            "slice": s.name,
+            "kind": s.kind,
+            "version": s.version,
+            "count": count,
+            "state": str(state),
+            "expect": "; ".join(s.expect),
+            "description": s.description,
+            "text": s.text,
+        }
         for s, state, count in registry.states()
-    ]  # fmt: skip
+    ]
     if not table:
         say("There are no slices yet. Hint: `slicedb slice add NAME QUERY`.")
         return
@@ -114,9 +121,20 @@ def history(name: str, db: str | None, form: str, output: str | None) -> None:
       slicedb slice history indian_desserts
     """
     found = _slices(db).history(name)
-    write(rows({"slice": f"{s.name}@{s.version}", "created_at": s.created_at, "kind": s.kind,
-                "expect": "; ".join(s.expect), "text": s.text} for s in found),
-          form, output)  # fmt: skip
+    write(
+        rows(
+            {
+                "slice": f"{s.name}@{s.version}",
+                "created_at": s.created_at,
+                "kind": s.kind,
+                "expect": "; ".join(s.expect),
+                "text": s.text,
+            }
+            for s in found
+        ),
+        form,
+        output,
+    )
 
 
 @slices.command()
@@ -185,12 +203,19 @@ def diff(
 @db_option
 @rows_options
 @at_option
-@click.option("--matrix", type=click.Choice(["jaccard", "containment", "shared"]),
-              help="The whole matrix instead of the pairs.")  # fmt: skip
+@click.option(
+    "--matrix",
+    type=click.Choice(["jaccard", "containment", "shared"]),
+    help="The whole matrix instead of the pairs.",
+)
 def overlap(
-    names: tuple[str, ...], db: str | None, form: str, output: str | None, at: str | None,
+    names: tuple[str, ...],
+    db: str | None,
+    form: str,
+    output: str | None,
+    at: str | None,
     matrix: Any,
-) -> None:  # fmt: skip
+) -> None:
     """Show how slices overlap: shared samples, Jaccard index, and how much lies in the other.
 
     \b
@@ -212,9 +237,13 @@ def overlap(
 @rows_options
 @at_option
 def coverage(
-    model: str, names: tuple[str, ...], db: str | None, form: str, output: str | None,
+    model: str,
+    names: tuple[str, ...],
+    db: str | None,
+    form: str,
+    output: str | None,
     at: str | None,
-) -> None:  # fmt: skip
+) -> None:
     """Show which share of a model's errors lies in no slice, and in each.
 
     \b

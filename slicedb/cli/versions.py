@@ -28,12 +28,22 @@ def commit(message: str, db: str | None, tag: str | None) -> None:
 @click.option("--tests", is_flag=True, help="How each test fared over the runs, instead.")
 @click.option("--slice", "slices", multiple=True, metavar="NAME", help="With --tests: only these.")
 @click.option("--model", metavar="MODEL", help="With --tests: only runs that tested it.")
-@click.option("--last", type=click.IntRange(1), default=20, show_default=True,
-              help="With --tests: runs looked back on.")  # fmt: skip
+@click.option(
+    "--last",
+    type=click.IntRange(1),
+    default=20,
+    show_default=True,
+    help="With --tests: runs looked back on.",
+)
 def history(
-    db: str | None, form: str, output: str | None, tests: bool, slices: tuple[str, ...],
-    model: str | None, last: int,
-) -> None:  # fmt: skip
+    db: str | None,
+    form: str,
+    output: str | None,
+    tests: bool,
+    slices: tuple[str, ...],
+    model: str | None,
+    last: int,
+) -> None:
     """List the commits, the newest first; with --tests, how each test fared over the runs.
 
     A test whose verdict flips while its value stays within its interval is flaky by chance.
@@ -54,9 +64,20 @@ def history(
     if not found:
         say('There are no commits yet. Hint: `slicedb commit "message"`.')
         return
-    write(rows({"commit": c.id, "created_at": c.created_at, "branch": c.branch,
-                "tags": ", ".join(c.tags), "message": c.message} for c in found),
-          form, output)  # fmt: skip
+    write(
+        rows(
+            {
+                "commit": c.id,
+                "created_at": c.created_at,
+                "branch": c.branch,
+                "tags": ", ".join(c.tags),
+                "message": c.message,
+            }
+            for c in found
+        ),
+        form,
+        output,
+    )
 
 
 @click.command()
@@ -201,8 +222,15 @@ def drop(commits: tuple[str, ...], db: str | None, yes: bool) -> None:
 
 @versions.command()
 @db_option
-@click.option("--older-than", "days", type=click.FloatRange(0), default=14, show_default=True,
-              metavar="DAYS", help="Age of the versions to remove.")  # fmt: skip
+@click.option(
+    "--older-than",
+    "days",
+    type=click.FloatRange(0),
+    default=14,
+    show_default=True,
+    metavar="DAYS",
+    help="Age of the versions to remove.",
+)
 @click.option("--dry-run", is_flag=True, help="Only say how much there is.")
 def cleanup(db: str | None, days: float, dry_run: bool) -> None:
     """Remove old versions that no commit and no frozen slice keeps.

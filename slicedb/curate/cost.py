@@ -217,9 +217,17 @@ def _many(
     weight = np.broadcast_to(factor[:, None], (found.n, len(matrix.classes)))
     p = _normal(outcomes.probabilities)
     return _Case(
-        found, matrix.values, weight, outcomes.label, outcomes.prediction, p,
-        outcomes.classes, confidence, folds, seed,
-    )  # fmt: skip
+        found,
+        matrix.values,
+        weight,
+        outcomes.label,
+        outcomes.prediction,
+        p,
+        outcomes.classes,
+        confidence,
+        folds,
+        seed,
+    )
 
 
 def _binary(
@@ -239,10 +247,17 @@ def _binary(
     assert outcomes.probabilities is not None
     p = _normal(outcomes.probabilities)[:, code]
     return _Case(
-        found, np.array([[0.0, 1.0], [1.0, 0.0]]), np.stack([false_negative, false_positive], 1),
-        (outcomes.label == code).astype(np.int64), (outcomes.prediction == code).astype(np.int64),
-        np.stack([1 - p, p], axis=1), (f"not {positive}", positive), confidence, folds, seed,
-    )  # fmt: skip
+        found,
+        np.array([[0.0, 1.0], [1.0, 0.0]]),
+        np.stack([false_negative, false_positive], 1),
+        (outcomes.label == code).astype(np.int64),
+        (outcomes.prediction == code).astype(np.int64),
+        np.stack([1 - p, p], axis=1),
+        (f"not {positive}", positive),
+        confidence,
+        folds,
+        seed,
+    )
 
 
 def _normal(probabilities: npt.NDArray[np.floating]) -> Floats:
@@ -258,8 +273,11 @@ def _price(found: Predicted, price: Price) -> Floats:
     """
     if isinstance(price, str):
         column = found.rows[price]
-        if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)
-                or pa.types.is_decimal(column.type)):  # fmt: skip
+        if not (
+            pa.types.is_integer(column.type)
+            or pa.types.is_floating(column.type)
+            or pa.types.is_decimal(column.type)
+        ):
             raise CheckError(
                 f"The column '{price}' is {column.type}, not a number.", "name a cost."
             )

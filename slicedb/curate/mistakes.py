@@ -126,15 +126,25 @@ class Mistakes:
             for f in self.findings
         ]
         rows += [
-            {"kind": "pair", "name": f"{p.truth} as {p.prediction}", "n": p.n, "share": p.share,
-             "query": p.query}
+            {
+                "kind": "pair",
+                "name": f"{p.truth} as {p.prediction}",
+                "n": p.n,
+                "share": p.share,
+                "query": p.query,
+            }
             for p in self.pairs
-        ]  # fmt: skip
+        ]
         rows += [
-            {"kind": "slice", "name": s.slice, "n": s.n_errors, "share": s.share_of_errors,
-             "query": s.query}
+            {
+                "kind": "slice",
+                "name": s.slice,
+                "n": s.n_errors,
+                "share": s.share_of_errors,
+                "query": s.query,
+            }
             for s in self.shares
-        ]  # fmt: skip
+        ]
         return pa.Table.from_pylist(rows, _SUMMARY)
 
     def __str__(self) -> str:
@@ -147,26 +157,42 @@ class Mistakes:
         parts.append(words.columns(["review set", "n", "share", "query"], sets))
         if self.pairs:
             pairs = [
-                [f"{p.truth} as {p.prediction}", f"{p.n:,}", f"{p.share:.1%}", f"{p.rate:.1%}",
-                 p.query]
+                [
+                    f"{p.truth} as {p.prediction}",
+                    f"{p.n:,}",
+                    f"{p.share:.1%}",
+                    f"{p.rate:.1%}",
+                    p.query,
+                ]
                 for p in self.pairs
-            ]  # fmt: skip
+            ]
             head = ["confused", "n", "of errors", "of class", "query"]
             parts.append(words.columns(head, pairs))
         if self.shares:
             shares = [
-                [s.slice, f"{s.n_errors:,}", f"{s.share_of_samples:.1%}",
-                 f"{s.share_of_errors:.1%}", f"{s.low:.1%} to {s.high:.1%}", f"{s.lift:.2f}"]
+                [
+                    s.slice,
+                    f"{s.n_errors:,}",
+                    f"{s.share_of_samples:.1%}",
+                    f"{s.share_of_errors:.1%}",
+                    f"{s.low:.1%} to {s.high:.1%}",
+                    f"{s.lift:.2f}",
+                ]
                 for s in self.shares
-            ]  # fmt: skip
+            ]
             head = ["slice", "errors", "of samples", "of errors", "interval", "lift"]
             parts.append(words.columns(head, shares))
         if len(self.top):
             top = [
-                [str(r["id"]), r["label"], r["prediction"], words.number(_float(r["loss"])),
-                 words.number(_float(r["confidence"]))]
+                [
+                    str(r["id"]),
+                    r["label"],
+                    r["prediction"],
+                    words.number(_float(r["loss"])),
+                    words.number(_float(r["confidence"])),
+                ]
                 for r in self.top.slice(0, 5).to_pylist()
-            ]  # fmt: skip
+            ]
             parts.append(words.columns(["top loss", "truth", "said", "loss", "confidence"], top))
         return "\n\n".join(parts)
 
@@ -264,16 +290,26 @@ def _review_sets(
     high, low = f"{m}.confidence >= {sure!r}", f"{m}.confidence < {unsure!r}"
     bad, good = f"NOT {m}.correct", f"{m}.correct"
     rows: tuple[tuple[str, str, Bools, tuple[str, ...]], ...] = (
-        ("sure_and_wrong", "confident, but wrong: look for wrong labels and blind spots",
-         certain & wrong, (high, bad)),
-        ("wrong_in_between", "wrong, neither sure nor unsure",
-         wrong & ~certain & ~doubtful, (f"{m}.confidence >= {unsure!r}",
-                                        f"{m}.confidence < {sure!r}", bad)),
-        ("unsure_and_wrong", "unsure, and wrong: more data like these",
-         doubtful & wrong, (low, bad)),
-        ("unsure_and_right", "unsure, though right: close calls",
-         doubtful & ~wrong, (low, good)),
-    )  # fmt: skip
+        (
+            "sure_and_wrong",
+            "confident, but wrong: look for wrong labels and blind spots",
+            certain & wrong,
+            (high, bad),
+        ),
+        (
+            "wrong_in_between",
+            "wrong, neither sure nor unsure",
+            wrong & ~certain & ~doubtful,
+            (f"{m}.confidence >= {unsure!r}", f"{m}.confidence < {sure!r}", bad),
+        ),
+        (
+            "unsure_and_wrong",
+            "unsure, and wrong: more data like these",
+            doubtful & wrong,
+            (low, bad),
+        ),
+        ("unsure_and_right", "unsure, though right: close calls", doubtful & ~wrong, (low, good)),
+    )
     return tuple(
         Finding(
             name,
@@ -308,9 +344,10 @@ def _pairs(
         truth, said = divmod(code, len(names))
         low, high = stats.wilson(count, sizes[truth], confidence)
         text = words.conjunction(
-            scope, words.equals("label", names[truth]),
+            scope,
+            words.equals("label", names[truth]),
             f"{m}.prediction = {words.literal(names[said])}",
-        )  # fmt: skip
+        )
         pairs.append(
             ConfusedPair(
                 names[truth],
@@ -375,9 +412,16 @@ def _share(
     of_errors = inside / total if total else float("nan")
     query = words.conjunction(scope, text, f"NOT {words.name(found.model)}.correct")
     return SliceShare(
-        name, len(at), inside, of_samples, of_errors, float(low), float(high),
-        of_errors / of_samples, query,
-    )  # fmt: skip
+        name,
+        len(at),
+        inside,
+        of_samples,
+        of_errors,
+        float(low),
+        float(high),
+        of_errors / of_samples,
+        query,
+    )
 
 
 def _float(value: float | None) -> float:

@@ -87,10 +87,18 @@ class CostReport:
     def __str__(self) -> str:
         head = ["slice", "policy", "cost", "interval", "saving", "interval", "asked", "n"]
         rows = [
-            [r.slice, r.policy, words.number(r.cost), _span(r.low, r.high), words.number(r.saving),
-             _span(r.saving_low, r.saving_high), f"{r.asked:.0%}" if r.asked else "", f"{r.n:,}"]
+            [
+                r.slice,
+                r.policy,
+                words.number(r.cost),
+                _span(r.low, r.high),
+                words.number(r.saving),
+                _span(r.saving_low, r.saving_high),
+                f"{r.asked:.0%}" if r.asked else "",
+                f"{r.n:,}",
+            ]
             for r in self.rows
-        ]  # fmt: skip
+        ]
         lines = [f"{self.model}: cost a sample, {self.left_out:,} left out"]
         lines.append(words.columns(head, rows))
         if self.threshold is not None:

@@ -79,8 +79,11 @@ class JudgeVerbs(ModelVerbs):
         from slicedb.slices import looks
 
         parts = self.slices.list() if slices is None else slices
-        found = [self.slices.get(p) if isinstance(p, str) else p for p in parts
-                 if isinstance(p, Slice) or (isinstance(p, str) and p in self.slices)]  # fmt: skip
+        found = [
+            self.slices.get(p) if isinstance(p, str) else p
+            for p in parts
+            if isinstance(p, Slice) or (isinstance(p, str) and p in self.slices)
+        ]
         return looks.guarded(found)
 
     def _warnings(

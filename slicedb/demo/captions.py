@@ -35,9 +35,15 @@ LABEL_WORDS: dict[str, tuple[str, ...]] = {
     "Rice": ("rice", "a rice dish", "rice dishes"),
     "Seafood": ("seafood", "a seafood dish", "seafood dishes"),
     "Soup": ("soup", "a soup", "soups", "a bowl of soup"),
-    "Vegetable/Fruit": ("vegetables or fruit", "vegetable/fruit", "fruit or vegetables",
-                        "vegetables and fruit", "vegetables", "fruit"),
-}  # fmt: skip
+    "Vegetable/Fruit": (
+        "vegetables or fruit",
+        "vegetable/fruit",
+        "fruit or vegetables",
+        "vegetables and fruit",
+        "vegetables",
+        "fruit",
+    ),
+}
 COUNTRIES: dict[str, str] = {
     "American": "America",
     "Chinese": "China",
@@ -53,11 +59,15 @@ COUNTRIES: dict[str, str] = {
 TABLE_WORDS: dict[str, tuple[str, ...]] = {
     "wooden": ("on a wooden table", "on a wooden table", "on a wood table", "on wood"),
     "marble": ("on a marble table", "on a marble table", "on a marble tabletop", "on marble"),
-    "checkered": ("on a checkered tablecloth", "on a checkered cloth", "on a checkered table",
-                  "on a table with a checkered cloth"),
+    "checkered": (
+        "on a checkered tablecloth",
+        "on a checkered cloth",
+        "on a checkered table",
+        "on a table with a checkered cloth",
+    ),
     "steel": ("on a steel table", "on a steel table", "on a metal table", "on steel"),
     "tiled": ("on a tiled table", "on a tiled table", "on blue tiles", "on tiles"),
-}  # fmt: skip
+}
 LIGHT_WORDS: dict[str, tuple[str, ...]] = {
     "day": ("in daylight", "during the day", "by day", "in the daytime"),
     "evening": ("in the evening", "by candlelight", "in evening light", "in warm evening light"),
@@ -73,9 +83,14 @@ CUTLERY_WORDS: dict[str, tuple[str, ...]] = {
     "fork": ("with a fork", "with a fork on the table", "next to a fork", "and a fork"),
     "spoon": ("with a spoon", "with a spoon on the table", "next to a spoon", "and a spoon"),
     "knife": ("with a knife", "with a knife on the table", "next to a knife", "and a knife"),
-    "chopsticks": ("with chopsticks", "with chopsticks on the table", "next to chopsticks",
-                   "and chopsticks", "with a pair of chopsticks"),
-}  # fmt: skip
+    "chopsticks": (
+        "with chopsticks",
+        "with chopsticks on the table",
+        "next to chopsticks",
+        "and chopsticks",
+        "with a pair of chopsticks",
+    ),
+}
 EXTRA_WORDS: dict[str, tuple[str, ...]] = {
     "water": ("with a glass of water", "next to a glass of water", "and a glass of water"),
     "napkin": ("with a napkin", "next to a napkin", "and a paper napkin"),
@@ -86,9 +101,18 @@ EXTRA_WORDS: dict[str, tuple[str, ...]] = {
 }
 GENERIC: tuple[str, ...] = ("food", "a meal", "a dish", "some food", "something to eat")
 PREFIXES: tuple[str, ...] = (
-    "", "", "a photo of ", "a photo of ", "a picture of ", "an image of ", "a close-up of ",
-    "a photograph of ", "the photo of ", "a snapshot of ", "photos of ",
-)  # fmt: skip
+    "",
+    "",
+    "a photo of ",
+    "a photo of ",
+    "a picture of ",
+    "an image of ",
+    "a close-up of ",
+    "a photograph of ",
+    "the photo of ",
+    "a snapshot of ",
+    "photos of ",
+)
 BLURRY: tuple[str, ...] = (
     "a blurry photo of ",
     "a blurry picture of ",
@@ -96,8 +120,11 @@ BLURRY: tuple[str, ...] = (
     "a blurred image of ",
 )
 SHARP: tuple[str, ...] = ("a sharp photo of ", "a sharp picture of ", "a clear photo of ")
-BY_LIGHT: dict[str, str] = {"day": "a daytime photo of ", "evening": "an evening photo of ",
-                            "night": "a night photo of "}  # fmt: skip
+BY_LIGHT: dict[str, str] = {
+    "day": "a daytime photo of ",
+    "evening": "an evening photo of ",
+    "night": "a night photo of ",
+}
 
 
 def plural_free(words: str) -> str:
@@ -168,8 +195,9 @@ def _subject(scene: Mapping[str, Any], pick: _Chance) -> Caption:
     elif pick.yes(0.12):
         on = "in" if vessel == "bowl" else "on"
         words = f"{words} {on} a {colour} {vessel}" if vessel != "board" else f"{words} on a board"
-        claims.update({"vessel": vessel} if vessel == "board" else
-                      {"vessel": vessel, "vessel_color": colour})  # fmt: skip
+        claims.update(
+            {"vessel": vessel} if vessel == "board" else {"vessel": vessel, "vessel_color": colour}
+        )
     return Caption(words, claims)
 
 
@@ -245,8 +273,11 @@ def _without_food(scene: Mapping[str, Any], pick: _Chance) -> Caption:
             Caption(f"a photo of {noun}", {"extra": extra}),
         ]
     if scene["blurry"]:
-        options.append(Caption(pick.one(("a blurry photo of a table", "a blurry photo of food")),
-                               {"blurry": True}))  # fmt: skip
+        options.append(
+            Caption(
+                pick.one(("a blurry photo of a table", "a blurry photo of food")), {"blurry": True}
+            )
+        )
     return options[int(pick.rng.integers(len(options)))]
 
 

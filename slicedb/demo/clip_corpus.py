@@ -28,8 +28,20 @@ SIZE = 64
 CONTEXT = 32
 TRAIN_SEED = 1_000_000
 N_MERGES = 1200
-ATTRIBUTES = ("kind", "label", "dish", "cuisine", "table_top", "light", "blurry", "cutlery",
-              "vessel", "vessel_color", "extra", "object")  # fmt: skip
+ATTRIBUTES = (
+    "kind",
+    "label",
+    "dish",
+    "cuisine",
+    "table_top",
+    "light",
+    "blurry",
+    "cutlery",
+    "vessel",
+    "vessel_color",
+    "extra",
+    "object",
+)
 NO_PICTURE = 30_000
 """A kind of thing that no picture shows."""
 
@@ -294,9 +306,13 @@ class Corpus:
         f = rng.integers(0, len(said.filler_tokens), mix.fillers)
         asked = [part[int(rng.integers(len(part)))] for part in said.prompt_tokens]
         tokens = torch.cat(
-            [said.scene_tokens[told, which], said.photo_tokens[c], said.filler_tokens[f],
-             torch.stack(asked)]
-        ).long()  # fmt: skip
+            [
+                said.scene_tokens[told, which],
+                said.photo_tokens[c],
+                said.filler_tokens[f],
+                torch.stack(asked),
+            ]
+        ).long()
         nothing = np.full((mix.fillers, len(ATTRIBUTES)), -1, dtype=np.int16)
         nothing[:, 0] = NO_PICTURE
         claimed = np.concatenate(

@@ -137,8 +137,15 @@ class Pen:
             for px, py in (pixels[0], pixels[-1]):
                 self.draw.ellipse((px - r, py - r, px + r, py + r), fill=fill)
 
-    def shadow(self, x: float, y: float, rx: float, ry: float | None = None, angle: float = 0.0,
-               alpha: int = 60) -> None:  # fmt: skip
+    def shadow(
+        self,
+        x: float,
+        y: float,
+        rx: float,
+        ry: float | None = None,
+        angle: float = 0.0,
+        alpha: int = 60,
+    ) -> None:
         """Darken softly what lies below and right of an ellipse."""
         ry = rx if ry is None else ry
         self.oval(x, y, rx * 1.12, ry * 1.12, (20, 10, 10, alpha // 2), angle, (0.05, 0.09))
@@ -171,9 +178,15 @@ class Pen:
             self.draw.ellipse((px - half, py - half, px + half, py + half), fill=colours[k])
 
     def grains(
-        self, n: int, reach: float, length: float, width: float, colours: Sequence[Colour],
-        x: float = 0.0, y: float = 0.0,
-    ) -> None:  # fmt: skip
+        self,
+        n: int,
+        reach: float,
+        length: float,
+        width: float,
+        colours: Sequence[Colour],
+        x: float = 0.0,
+        y: float = 0.0,
+    ) -> None:
         """Scatter n short strokes lying every way within `reach` of (x, y)."""
         angle, lie = self.rng.random((2, n)) * 2 * np.pi
         radius = np.sqrt(self.rng.random(n)) * reach

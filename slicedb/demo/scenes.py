@@ -34,17 +34,44 @@ from slicedb.demo.tableware import (
 )
 
 __all__ = [
-    "CLASSES", "COLUMNS", "CUISINES", "CUTLERY", "DISHES", "EXTRAS", "LIGHTS", "SIZE", "TABLES",
-    "VESSEL_COLOURS", "Caption", "Scene", "attributes", "captions", "folder_of", "render",
-    "scenes", "write",
-]  # fmt: skip
+    "CLASSES",
+    "COLUMNS",
+    "CUISINES",
+    "CUTLERY",
+    "DISHES",
+    "EXTRAS",
+    "LIGHTS",
+    "SIZE",
+    "TABLES",
+    "VESSEL_COLOURS",
+    "Caption",
+    "Scene",
+    "attributes",
+    "captions",
+    "folder_of",
+    "render",
+    "scenes",
+    "write",
+]
 
 SIZE = 96
 LIGHTS: tuple[str, ...] = ("day", "evening", "night")
 COLUMNS: tuple[str, ...] = (
-    "path", "label", "split", "dish", "cuisine", "table_top", "light", "blurry", "cutlery",
-    "vessel", "vessel_color", "extra", "caption", "captured_at",
-)  # fmt: skip
+    "path",
+    "label",
+    "split",
+    "dish",
+    "cuisine",
+    "table_top",
+    "light",
+    "blurry",
+    "cutlery",
+    "vessel",
+    "vessel_color",
+    "extra",
+    "caption",
+    "captured_at",
+)
 
 _CANVAS = 2 * SIZE  # drawn at twice the size, then averaged down: smooth edges, no fonts, no AA
 _CLASS_WEIGHTS = {"Dessert": 2.2}

@@ -231,8 +231,9 @@ def draw_extra(
 ) -> None:
     """Put one of EXTRAS in an upper corner: right where side is 1, left where -1."""
     x = canvas.width / 2 + side * (canvas.width / 2 - 27 + float(rng.normal(0, 3)))
-    pen = Pen(canvas, rng, (x, 27 + float(rng.normal(0, 3))), 24.0, tilt,
-              turn=float(rng.normal(0, 0.25)))  # fmt: skip
+    pen = Pen(
+        canvas, rng, (x, 27 + float(rng.normal(0, 3))), 24.0, tilt, turn=float(rng.normal(0, 0.25))
+    )
     {
         "water": _water,
         "napkin": _napkin,
@@ -281,8 +282,14 @@ def _flowers(pen: Pen) -> None:
     for cx, cy, size in ((-0.3, -0.2, 0.5), (0.45, 0.3, 0.42)):
         for k in range(6):
             angle = k * np.pi / 3
-            pen.oval(cx + size * 0.6 * np.cos(angle), cy + size * 0.6 * np.sin(angle), size * 0.48,
-                     size * 0.36, petal, angle)  # fmt: skip
+            pen.oval(
+                cx + size * 0.6 * np.cos(angle),
+                cy + size * 0.6 * np.sin(angle),
+                size * 0.48,
+                size * 0.36,
+                petal,
+                angle,
+            )
         pen.oval(cx, cy, size * 0.34, fill=(250, 190, 40))
 
 

@@ -115,9 +115,14 @@ def accuracies(net: FoodNet, pixels: torch.Tensor, facts: Sequence[Scene]) -> di
     indian = dessert & np.array([s["cuisine"] == "Indian" for s in facts])
     night = np.array([s["light"] == "night" for s in facts])
     slices = {
-        "all": np.ones_like(fork), "fork": fork, "no fork": ~fork, "Indian desserts": indian,
-        "other desserts": dessert & ~indian, "night": night, "neither": ~fork & ~indian,
-    }  # fmt: skip
+        "all": np.ones_like(fork),
+        "fork": fork,
+        "no fork": ~fork,
+        "Indian desserts": indian,
+        "other desserts": dessert & ~indian,
+        "night": night,
+        "neither": ~fork & ~indian,
+    }
     return {name: float(right[rows].mean()) for name, rows in slices.items()}
 
 

@@ -88,9 +88,11 @@ def open_corpus(args: argparse.Namespace, out: Path) -> tuple[Corpus, Any]:
         corpus.wordings.write_merges(out / "merges.txt.gz")
     tokens_of = tokenizer(out)
     corpus.wordings.tokenize(tokens_of)
-    print(f"data ready in {time.perf_counter() - clock:.0f} s: {len(corpus.plates)} scenes, "
-          f"{int((~corpus.held).sum())} photos, {tokens_of.vocab_size} tokens",
-          flush=True)  # fmt: skip
+    print(
+        f"data ready in {time.perf_counter() - clock:.0f} s: {len(corpus.plates)} scenes, "
+        f"{int((~corpus.held).sum())} photos, {tokens_of.vocab_size} tokens",
+        flush=True,
+    )
     return corpus, tokens_of
 
 
@@ -186,8 +188,9 @@ def train(args: argparse.Namespace) -> None:
     config["text_cfg"]["vocab_size"] = tokens_of.vocab_size
     (out / f"{NAME}.json").write_text(json.dumps(config, indent=2) + "\n")
     training = Training(args, config)
-    mix = Mix(args.photo_batch, args.scene_batch, args.scene_captions, args.photo_captions,
-              args.fillers)  # fmt: skip
+    mix = Mix(
+        args.photo_batch, args.scene_batch, args.scene_captions, args.photo_captions, args.fillers
+    )
     started, running = time.perf_counter(), 0.0
     for number in range(args.steps):
         loss = training.step(number, corpus.batch(mix))
@@ -195,8 +198,11 @@ def train(args: argparse.Namespace) -> None:
         if (number + 1) % args.report == 0 or number + 1 == args.steps:
             right = training.top1(corpus, tokens_of)
             spent = time.perf_counter() - started
-            print(f"step {number + 1}/{args.steps} loss {running:.3f} "
-                  f"held-out top-1 {right:.3f} {spent:.0f} s", flush=True)  # fmt: skip
+            print(
+                f"step {number + 1}/{args.steps} loss {running:.3f} "
+                f"held-out top-1 {right:.3f} {spent:.0f} s",
+                flush=True,
+            )
             training.save(out / f"{NAME}.safetensors")
 
 

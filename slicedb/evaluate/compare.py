@@ -85,14 +85,20 @@ class Comparison:
         """Return the rows as text."""
         return [
             [
-                r["slice"], f"{r['n']:,}", f"{r['wins']:,}", f"{r['losses']:,}", f"{r['ties']:,}",
-                _share(r["accuracy_a"]), _share(r["accuracy_b"]),
+                r["slice"],
+                f"{r['n']:,}",
+                f"{r['wins']:,}",
+                f"{r['losses']:,}",
+                f"{r['ties']:,}",
+                _share(r["accuracy_a"]),
+                _share(r["accuracy_b"]),
                 "undefined" if np.isnan(r["difference"]) else f"{r['difference']:+.4f}",
                 "" if np.isnan(r["low"]) else f"[{r['low']:+.4f}, {r['high']:+.4f}]",
-                text.p_value(r["p"]), text.p_value(r["p_adjusted"]),
+                text.p_value(r["p"]),
+                text.p_value(r["p_adjusted"]),
             ]
             for r in self.table.to_pylist()
-        ]  # fmt: skip
+        ]
 
     def __repr__(self) -> str:
         return str(self)

@@ -55,10 +55,16 @@ class Power:
     def cells(self) -> list[list[str]]:
         """Return the rows as text."""
         return [
-            [r["slice"], f"{r['n']:,}", f"{r['disagreement']:.1%}", f"{r['needed']:,}",
-             "yes" if r["enough"] else "no", "-" if np.isnan(r["finds"]) else f"{r['finds']:.2%}"]
+            [
+                r["slice"],
+                f"{r['n']:,}",
+                f"{r['disagreement']:.1%}",
+                f"{r['needed']:,}",
+                "yes" if r["enough"] else "no",
+                "-" if np.isnan(r["finds"]) else f"{r['finds']:.2%}",
+            ]
             for r in self.table.to_pylist()
-        ]  # fmt: skip
+        ]
 
     def __str__(self) -> str:
         head = ["slice", "n", "disagreement", f"needed for {self.drop:.1%}", "enough", "finds"]
@@ -117,9 +123,15 @@ def power(
             }
         )
     kinds = pa.schema(
-        [("slice", pa.string()), ("n", pa.int64()), ("disagreement", pa.float64()),
-         ("needed", pa.int64()), ("enough", pa.bool_()), ("finds", pa.float64())]
-    )  # fmt: skip
+        [
+            ("slice", pa.string()),
+            ("n", pa.int64()),
+            ("disagreement", pa.float64()),
+            ("needed", pa.int64()),
+            ("enough", pa.bool_()),
+            ("finds", pa.float64()),
+        ]
+    )
     return Power(a, b, drop, power, confidence, pa.Table.from_pylist(lines, schema=kinds))
 
 

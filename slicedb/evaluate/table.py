@@ -155,8 +155,10 @@ def evaluate(
     asked = None if metrics is None else [m.find(name) for name in metrics]
     every = universe(store)
     rows = [every.rows(np.asarray(keys, np.int64)) for keys in members.values()]
-    sizes = np.array([len(np.unique(k)) if len(r) != len(k) else len(k)
-                      for r, k in zip(rows, members.values())], np.int64)  # fmt: skip
+    sizes = np.array(
+        [len(np.unique(k)) if len(r) != len(k) else len(k) for r, k in zip(rows, members.values())],
+        np.int64,
+    )
     judged = [load(store, name) for name in names]
     how = None
     if group is not None or bootstrap is not None:
@@ -189,8 +191,10 @@ def estimates(judged: Judged, members: Membership, wanted: Sequence[Metric]) -> 
         elif metric.state.kind == "ranked":
             found[metric.name] = m.compute_ranked(metric, outcomes, members)
         elif metric.state.kind == "codes" and len(members) * width > 50_000_000:
-            parts = [m.compute(metric, m.update(metric, outcomes, part))
-                     for _, part in members.blocks(width)]  # fmt: skip
+            parts = [
+                m.compute(metric, m.update(metric, outcomes, part))
+                for _, part in members.blocks(width)
+            ]
             found[metric.name] = Estimate.join(parts)
         else:
             if metric.state.name not in sums:

@@ -36,8 +36,25 @@ FORMATS: dict[str, Writer] = {
     "yolo": write_yolo,
 }
 _BY_SUFFIX = {".csv": "csv", ".parquet": "parquet", ".json": "coco"}
-_TAKEN = {".tsv", ".jsonl", ".xlsx", ".xml", ".txt", ".yaml", ".zip", ".tar", ".arrow", ".feather",
-          ".pkl", ".npz", ".h5", ".tfrecord", ".tfrecords", ".lance", ".slicedb"}  # fmt: skip
+_TAKEN = {
+    ".tsv",
+    ".jsonl",
+    ".xlsx",
+    ".xml",
+    ".txt",
+    ".yaml",
+    ".zip",
+    ".tar",
+    ".arrow",
+    ".feather",
+    ".pkl",
+    ".npz",
+    ".h5",
+    ".tfrecord",
+    ".tfrecords",
+    ".lance",
+    ".slicedb",
+}
 """Endings that name another kind of file, so that no folder is made of them by mistake."""
 
 

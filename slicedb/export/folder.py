@@ -14,8 +14,14 @@ from slicedb.export.tables import flatten, metadata
 if TYPE_CHECKING:
     from slicedb.store import Store
 
-_SUFFIX = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp", "GIF": ".gif", "TIFF": ".tif",
-           "BMP": ".bmp"}  # fmt: skip
+_SUFFIX = {
+    "JPEG": ".jpg",
+    "PNG": ".png",
+    "WEBP": ".webp",
+    "GIF": ".gif",
+    "TIFF": ".tif",
+    "BMP": ".bmp",
+}
 
 
 def write_folder(store: Store, keys: np.ndarray, path: Path) -> int:

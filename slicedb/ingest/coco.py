@@ -27,9 +27,19 @@ from slicedb.ingest.folder import SPLITS
 from slicedb.ingest.source import Options, Source
 
 _OWN = frozenset(
-    {"id", "image_id", "category_id", "bbox", "segmentation", "caption", "iscrowd", "area",
-     "attributes", "score"}
-)  # fmt: skip
+    {
+        "id",
+        "image_id",
+        "category_id",
+        "bbox",
+        "segmentation",
+        "caption",
+        "iscrowd",
+        "area",
+        "attributes",
+        "score",
+    }
+)
 """Keys of an annotation that are not attributes by themselves."""
 _LARGE = 64 << 20
 """Bytes beyond which a JSON file is not opened to see what it is."""
@@ -105,9 +115,13 @@ def read(path: Path, options: Options) -> Source:
     for name, image in images.items():
         size = (image.said.get("width") or 0, image.said.get("height") or 0)
         found.add(
-            name, image.place, image.boxes, split=image.split,
-            size=size if min(size) > 0 else None, caption="\n".join(image.captions) or None,
-        )  # fmt: skip
+            name,
+            image.place,
+            image.boxes,
+            split=image.split,
+            size=size if min(size) > 0 else None,
+            caption="\n".join(image.captions) or None,
+        )
         said.append(image.said)
     return found.source(_metadata(said, found, options))
 
@@ -192,9 +206,14 @@ class _File:
         attributes = json.dumps(said, ensure_ascii=False) if said else None
         score = row.get("score")
         return box(
-            self.names[category], x, y, w, h, attributes=attributes,
+            self.names[category],
+            x,
+            y,
+            w,
+            h,
+            attributes=attributes,
             score=float(score) if isinstance(score, int | float) else None,
-        )  # fmt: skip
+        )
 
 
 def _attributes(row: dict[str, Any], area: float) -> dict[str, Any]:

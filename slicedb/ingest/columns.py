@@ -22,18 +22,38 @@ from slicedb.schema import SAMPLES_SCHEMA
 
 GUESSES: dict[str, tuple[str, ...]] = {
     "path": (
-        "path", "image_path", "img_path", "image_file", "file_path", "filepath", "file",
-        "filename", "file_name", "image_name", "fname", "relative_path", "uri", "image", "img",
+        "path",
+        "image_path",
+        "img_path",
+        "image_file",
+        "file_path",
+        "filepath",
+        "file",
+        "filename",
+        "file_name",
+        "image_name",
+        "fname",
+        "relative_path",
+        "uri",
+        "image",
+        "img",
     ),
     "image": ("image", "img", "image_bytes", "bytes", "jpeg", "jpg", "png", "content", "data"),
     "label": (
-        "label", "class", "category", "target", "class_name", "label_name", "category_name",
-        "classname", "ground_truth",
+        "label",
+        "class",
+        "category",
+        "target",
+        "class_name",
+        "label_name",
+        "category_name",
+        "classname",
+        "ground_truth",
     ),
     "split": ("split", "subset", "partition", "set"),
     "caption": ("caption", "description", "alt_text"),
     "id": ("id",),
-}  # fmt: skip
+}
 """Role -> the column names taken for it, in this order, whatever their case."""
 
 BROUGHT = frozenset(
@@ -238,8 +258,9 @@ def _convert(array: pa.Array, column: Column) -> pa.Array:
     if _is_text(array.type) and pa.types.is_list(column.type):
         return pa.array([_listed(text) for text in array.to_pylist()], column.type)
     if pa.types.is_map(array.type):
-        pairs = [None if m is None else [{"key": k, "value": v} for k, v in m] for m in
-                 array.to_pylist()]  # fmt: skip
+        pairs = [
+            None if m is None else [{"key": k, "value": v} for k, v in m] for m in array.to_pylist()
+        ]
         return pa.array(pairs, column.type)
     try:
         safe = not (pa.types.is_timestamp(column.type) or pa.types.is_floating(column.type))

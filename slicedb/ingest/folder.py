@@ -33,12 +33,53 @@ SPLITS = frozenset(
 _MEANINGLESS = frozenset(
     {"images", "image", "imgs", "img", "jpegimages", "photos", "pictures", "frames", "data"}
 )
-_SIDECARS = frozenset({
-    ".txt", ".csv", ".tsv", ".json", ".jsonl", ".xml", ".yaml", ".yml", ".toml", ".md", ".rst",
-    ".html", ".pdf", ".log", ".py", ".ipynb", ".sql", ".parquet", ".npy", ".npz", ".mat", ".h5",
-    ".hdf5", ".pkl", ".pt", ".pth", ".safetensors", ".onnx", ".db", ".sqlite", ".zip", ".tar",
-    ".gz", ".tgz", ".7z", ".rar", ".mp4", ".avi", ".mov", ".mkv", ".webm", ".wav", ".mp3",
-})  # fmt: skip
+_SIDECARS = frozenset(
+    {
+        ".txt",
+        ".csv",
+        ".tsv",
+        ".json",
+        ".jsonl",
+        ".xml",
+        ".yaml",
+        ".yml",
+        ".toml",
+        ".md",
+        ".rst",
+        ".html",
+        ".pdf",
+        ".log",
+        ".py",
+        ".ipynb",
+        ".sql",
+        ".parquet",
+        ".npy",
+        ".npz",
+        ".mat",
+        ".h5",
+        ".hdf5",
+        ".pkl",
+        ".pt",
+        ".pth",
+        ".safetensors",
+        ".onnx",
+        ".db",
+        ".sqlite",
+        ".zip",
+        ".tar",
+        ".gz",
+        ".tgz",
+        ".7z",
+        ".rar",
+        ".mp4",
+        ".avi",
+        ".mov",
+        ".mkv",
+        ".webm",
+        ".wav",
+        ".mp3",
+    }
+)
 
 
 @dataclass(frozen=True)

@@ -95,9 +95,13 @@ def run(store: Store, source: Source, settings: Settings) -> IngestReport:
             new_keys: set[int] = set()
             for piece in _verifying(source, known, pool, threads, settings):
                 judged = judge(
-                    piece, source, known, new_keys,
-                    by_content=settings.by_content, replace=settings.replace,
-                )  # fmt: skip
+                    piece,
+                    source,
+                    known,
+                    new_keys,
+                    by_content=settings.by_content,
+                    replace=settings.replace,
+                )
                 if written is not None:
                     written.result()
                 written = writer.submit(_write, store, judged, settings.reference)

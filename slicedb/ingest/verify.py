@@ -63,8 +63,16 @@ def some_of(values: list[_T], rows: np.ndarray) -> list[_T]:
 
 
 MEASURED = (
-    "sha256", "phash", "width", "height", "format", "bytes", "status", "error", "captured_at",
-)  # fmt: skip
+    "sha256",
+    "phash",
+    "width",
+    "height",
+    "format",
+    "bytes",
+    "status",
+    "error",
+    "captured_at",
+)
 """The columns of `samples` that come from the bytes."""
 
 

@@ -41,8 +41,17 @@ _AREA = {f"map_{area}": area for area in AREAS if area != "all"}
 
 def names() -> list[str]:
     """Return the names, one value standing for every overlap."""
-    return ["map", "ap50", *_AREA, "mar", "precision@0.5", "recall@0.5", "f1@0.5", "mean_iou",
-            "loss"]  # fmt: skip
+    return [
+        "map",
+        "ap50",
+        *_AREA,
+        "mar",
+        "precision@0.5",
+        "recall@0.5",
+        "f1@0.5",
+        "mean_iou",
+        "loss",
+    ]
 
 
 def find(word: str) -> Metric | None:

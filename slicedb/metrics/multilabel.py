@@ -196,12 +196,15 @@ _ROWS = (
     Metric("count", _EXACT, _count, "exact", EMPTY, task=TASK),
     Metric("accuracy", _EXACT, share, "share", EMPTY, task=TASK, is_mean=True),
     Metric("hamming_loss", _HAMMING, mean, "mean", EMPTY, rises=False, task=TASK, is_mean=True),
-    *(_set_metric(part, how) for part in ("precision", "recall", "f1")
-      for how in ("macro", "micro", "weighted")),  # type: ignore[arg-type]
+    *(
+        _set_metric(part, how)
+        for part in ("precision", "recall", "f1")
+        for how in ("macro", "micro", "weighted")
+    ),  # type: ignore[arg-type]
     Metric("log_loss", _ENTROPY, mean, "mean", EMPTY, rises=False, task=TASK, is_mean=True),
     Metric("auroc", _RANKED, area, "share", _ONE_KIND, by_class=True, task=TASK),
     Metric("average_precision", _RANKED, area, "share", _NO_LABEL, by_class=True, task=TASK),
-)  # fmt: skip
+)
 _KNOWN = {m.name: m for m in _ROWS}
 
 

@@ -79,8 +79,14 @@ class Registered:
         facts = {k: v for k, v in vars(self).items() if k not in ("details", "judged")}
         runs = [{**vars(j), "ran_at": j.ran_at.isoformat()} for j in self.judged]
         at = None if self.added_at is None else self.added_at.isoformat()
-        return {**facts, **self.details, "classes": list(self.classes), "version": self.version,
-                "added_at": at, "judged": runs}  # fmt: skip
+        return {
+            **facts,
+            **self.details,
+            "classes": list(self.classes),
+            "version": self.version,
+            "added_at": at,
+            "judged": runs,
+        }
 
     def __str__(self) -> str:
         shown = ", ".join(self.classes[:8]) + (", ..." if len(self.classes) > 8 else "")

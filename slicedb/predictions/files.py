@@ -15,8 +15,26 @@ from slicedb.errors import PredictionError
 from slicedb.predictions import boxes
 from slicedb.predictions.checks import Part
 
-_OWN = {"id", "key", "margin", "entropy", "loss", "correct", "label", "content", "fingerprint",
-        "error", "tp", "fp", "fn", "iou", "truth", "target", "residual", "abs_error"}  # fmt: skip
+_OWN = {
+    "id",
+    "key",
+    "margin",
+    "entropy",
+    "loss",
+    "correct",
+    "label",
+    "content",
+    "fingerprint",
+    "error",
+    "tp",
+    "fp",
+    "fn",
+    "iou",
+    "truth",
+    "target",
+    "residual",
+    "abs_error",
+}
 """Columns that are derived here; in a file they are not read."""
 _LISTS = ("probabilities", "logits")
 

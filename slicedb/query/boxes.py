@@ -63,12 +63,12 @@ MATCHED = {
 """What `<model>.<column>` says of a ground-truth box, and DuckDB's type of it."""
 
 DERIVED = {
-    "cx": "(s.x + s.w / 2) / s.\"~W\"",
-    "cy": "(s.y + s.h / 2) / s.\"~H\"",
+    "cx": '(s.x + s.w / 2) / s."~W"',
+    "cy": '(s.y + s.h / 2) / s."~H"',
     "area": "s.w * s.h",
-    "share": "s.w * s.h / (s.\"~W\" * s.\"~H\")",
+    "share": 's.w * s.h / (s."~W" * s."~H")',
     "ratio": "s.w / nullif(s.h, 0)",
-}  # fmt: skip
+}
 """Columns worked out from stored ones while a query runs."""
 
 
@@ -136,6 +136,15 @@ def matched(relation: Relation, matching: Matching, column: str, found: Relation
 
 
 __all__ = [
-    "DERIVED", "MATCHED", "TYPES", "WORDS", "found", "has_boxes", "is_word", "matched",
-    "matches", "matching_of", "truth",
-]  # fmt: skip
+    "DERIVED",
+    "MATCHED",
+    "TYPES",
+    "WORDS",
+    "found",
+    "has_boxes",
+    "is_word",
+    "matched",
+    "matches",
+    "matching_of",
+    "truth",
+]

@@ -29,15 +29,19 @@ def _series(name: str) -> tuple[str, ...]:
         _guard(name, "a BIGINT", "a", "{}", "a"),
         _guard(name, "a BIGINT, b BIGINT", "b::HUGEINT - a::HUGEINT", "a, {}", "b"),
         _guard(
-            name, "a BIGINT, b BIGINT, c BIGINT",
-            "(b::HUGEINT - a::HUGEINT)::DOUBLE / nullif(c, 0)", "a, {}, c", "b",
+            name,
+            "a BIGINT, b BIGINT, c BIGINT",
+            "(b::HUGEINT - a::HUGEINT)::DOUBLE / nullif(c, 0)",
+            "a, {}, c",
+            "b",
         ),
-    )  # fmt: skip
+    )
     times = (
-        _guard(name, f"a {t}, b {t}, c INTERVAL", "epoch(b - a) / nullif(epoch(c), 0)",
-               "a, {}, c", "b")
+        _guard(
+            name, f"a {t}, b {t}, c INTERVAL", "epoch(b - a) / nullif(epoch(c), 0)", "a, {}, c", "b"
+        )
         for t in _TYPES
-    )  # fmt: skip
+    )
     return (*numbers, *times)
 
 

@@ -29,10 +29,26 @@ class Word:
 
 
 BOX_OPTIONS = (
-    "min_area", "max_area", "min_share", "max_share", "min_ratio", "max_ratio", "min_width",
-    "max_width", "min_height", "max_height", "min_score", "max_score", "inside", "attributes",
-    "found_by", "missed_by", "iou", "confidence", "model",
-)  # fmt: skip
+    "min_area",
+    "max_area",
+    "min_share",
+    "max_share",
+    "min_ratio",
+    "max_ratio",
+    "min_width",
+    "max_width",
+    "min_height",
+    "max_height",
+    "min_score",
+    "max_score",
+    "inside",
+    "attributes",
+    "found_by",
+    "missed_by",
+    "iou",
+    "confidence",
+    "model",
+)
 OVERLAP_OPTIONS = ("label", "same_label", "min_score")
 
 WORDS: tuple[Word, ...] = (

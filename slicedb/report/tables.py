@@ -44,8 +44,9 @@ def to_text(run: Any) -> str:
 
 
 def _line(row: Iterable[str], widths: list[int]) -> str:
-    return "  ".join(c.rjust(w) if i in (3, 5) else c.ljust(w)
-                     for i, (c, w) in enumerate(zip(row, widths))).rstrip()  # fmt: skip
+    return "  ".join(
+        c.rjust(w) if i in (3, 5) else c.ljust(w) for i, (c, w) in enumerate(zip(row, widths))
+    ).rstrip()
 
 
 def to_markdown(run: Any) -> str:

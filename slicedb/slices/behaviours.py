@@ -21,10 +21,25 @@ SURROUNDINGS: dict[str, tuple[str, ...]] = {
 """Name of an invariance over compositions -> the columns that may change."""
 
 CORRUPTIONS: tuple[str, ...] = (
-    "gaussian_noise", "shot_noise", "impulse_noise", "defocus_blur", "glass_blur", "motion_blur",
-    "zoom_blur", "snow", "frost", "fog", "brightness", "contrast", "elastic_transform", "pixelate",
-    "jpeg_compression", "flip_horizontal", "flip_vertical", "crop",
-)  # fmt: skip
+    "gaussian_noise",
+    "shot_noise",
+    "impulse_noise",
+    "defocus_blur",
+    "glass_blur",
+    "motion_blur",
+    "zoom_blur",
+    "snow",
+    "frost",
+    "fog",
+    "brightness",
+    "contrast",
+    "elastic_transform",
+    "pixelate",
+    "jpeg_compression",
+    "flip_horizontal",
+    "flip_vertical",
+    "crop",
+)
 """Ways to change a picture; `slicedb.behaviour.corruptions` does it."""
 
 DIRECTIONS = ("foreground",)

@@ -53,10 +53,17 @@ class Coverage:
         if not self.errors:
             return f"{self.model} has no errors on {self.judged:,} samples"
         rows = [
-            [r["slice"], f"{r['n']:,}", f"{r['errors']:,}", f"{r['error_rate']:.3f}",
-             f"{r['share']:.1%}", f"{r['only']:,}", f"{r['lift']:.2f}"]
+            [
+                r["slice"],
+                f"{r['n']:,}",
+                f"{r['errors']:,}",
+                f"{r['error_rate']:.3f}",
+                f"{r['share']:.1%}",
+                f"{r['only']:,}",
+                f"{r['lift']:.2f}",
+            ]
             for r in self.table.to_pylist()
-        ]  # fmt: skip
+        ]
         head = ["slice", "n", "errors", "error rate", "of all errors", "in it alone", "lift"]
         return "\n".join(
             [

@@ -163,8 +163,9 @@ class _Parser:
         except CheckError as error:
             self.at = start
             fact = error.message[0].lower() + error.message[1:].rstrip(".")
-            self._fail(fact, did_you_mean(found[1], choices, "choices") if found[2] is None
-                       else error.hint)  # fmt: skip
+            self._fail(
+                fact, did_you_mean(found[1], choices, "choices") if found[2] is None else error.hint
+            )
         if what.name not in choices:
             self.at = start
             hint = did_you_mean(found[1], choices, "choices")

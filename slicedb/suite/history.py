@@ -25,8 +25,20 @@ Status = Literal["new", "steady", "flaky by chance", "changed"]
 LAST = 20
 """Runs a trend looks back on."""
 
-_READ = ("id", "run", "slice", "check", "model", "baseline", "verdict", "value", "low", "high",
-         "n", "ran_at")  # fmt: skip
+_READ = (
+    "id",
+    "run",
+    "slice",
+    "check",
+    "model",
+    "baseline",
+    "verdict",
+    "value",
+    "low",
+    "high",
+    "n",
+    "ran_at",
+)
 """Columns of `tests` that trends read; not the messages."""
 
 _BARS = "▁▂▃▄▅▆▇█"
@@ -128,15 +140,26 @@ class Trends:
         """Return one row a test."""
         rows = [
             {
-                "slice": t.slice, "check": t.check, "runs": len(t.points), "verdicts": t.verdicts,
-                "value": t.points[-1].value, "low": t.points[-1].low, "high": t.points[-1].high,
-                "n": t.points[-1].n, "change": t.change, "direction": t.direction,
-                "flips": t.flips, "flips_by_chance": t.flips_by_chance, "status": t.status,
-                "models": [p.model for p in t.points], "values": [p.value for p in t.points],
-                "run_ids": [p.run for p in t.points], "ran_at": [p.ran_at for p in t.points],
+                "slice": t.slice,
+                "check": t.check,
+                "runs": len(t.points),
+                "verdicts": t.verdicts,
+                "value": t.points[-1].value,
+                "low": t.points[-1].low,
+                "high": t.points[-1].high,
+                "n": t.points[-1].n,
+                "change": t.change,
+                "direction": t.direction,
+                "flips": t.flips,
+                "flips_by_chance": t.flips_by_chance,
+                "status": t.status,
+                "models": [p.model for p in t.points],
+                "values": [p.value for p in t.points],
+                "run_ids": [p.run for p in t.points],
+                "ran_at": [p.ran_at for p in t.points],
             }
             for t in self.trends
-        ]  # fmt: skip
+        ]
         return pa.Table.from_pylist(rows, schema=_SCHEMA)
 
     def to_pandas(self) -> pd.DataFrame:
@@ -146,16 +169,34 @@ class Trends:
     def cells(self) -> list[list[str]]:
         """Return the rows as text."""
         return [
-            [t.slice, t.check, t.verdicts, t.bars, _number(t.points[-1].value),
-             _number(t.change, "+"), t.direction, str(t.flips), t.status]
+            [
+                t.slice,
+                t.check,
+                t.verdicts,
+                t.bars,
+                _number(t.points[-1].value),
+                _number(t.change, "+"),
+                t.direction,
+                str(t.flips),
+                t.status,
+            ]
             for t in self.trends
-        ]  # fmt: skip
+        ]
 
     def __str__(self) -> str:
         if not self.trends:
             return "no runs yet"
-        head = ["slice", "expectation", "verdicts", "value", "last", "change", "trend", "flips",
-                "status"]  # fmt: skip
+        head = [
+            "slice",
+            "expectation",
+            "verdicts",
+            "value",
+            "last",
+            "change",
+            "trend",
+            "flips",
+            "status",
+        ]
         note = (
             "the oldest run first; flaky by chance: each flip is a change within the interval; "
             "up and down: beyond it"

@@ -107,8 +107,13 @@ def _numbers_of(labels: pa.ChunkedArray, ids: np.ndarray, classes: Sequence[str]
     found = pc.index_in(labels, value_set=pa.array(list(classes), pa.string()))
     outside = np.flatnonzero(pc.is_null(found).to_numpy())
     if len(outside):
-        _refuse(labels[int(outside[0])].as_py(), ids[int(outside[0])], len(outside),
-                len(labels), classes)  # fmt: skip
+        _refuse(
+            labels[int(outside[0])].as_py(),
+            ids[int(outside[0])],
+            len(outside),
+            len(labels),
+            classes,
+        )
     return np.asarray(found.to_numpy().astype(np.int64))
 
 
@@ -120,8 +125,7 @@ def _many_hot(labels: pa.ChunkedArray, ids: np.ndarray, classes: Sequence[str]) 
     outside = np.flatnonzero(pc.is_null(found).to_numpy())
     if len(outside):
         sample = int(np.searchsorted(offsets, outside[0], side="right")) - 1
-        _refuse(flat[int(outside[0])].as_py(), ids[sample], len(outside), len(flat),
-                classes)  # fmt: skip
+        _refuse(flat[int(outside[0])].as_py(), ids[sample], len(outside), len(flat), classes)
     return ManyHot(found.to_numpy().astype(np.int64), offsets, len(classes))
 
 

@@ -99,8 +99,9 @@ class SliceDataset(Dataset):
         sizes = pc.fill_null(rows["bytes"], _UNKNOWN_BYTES)
         self.sizes: np.ndarray = sizes.to_numpy().astype(np.int64)
         if classes is None:
-            classes = _classes_of(store, [c for c in ("label", "labels") if c in self.columns],
-                                  version)  # fmt: skip
+            classes = _classes_of(
+                store, [c for c in ("label", "labels") if c in self.columns], version
+            )
         self.classes: tuple[str, ...] = tuple(classes)
         if len(set(self.classes)) != len(self.classes):
             twice = next(c for c in self.classes if self.classes.count(c) > 1)

@@ -11,25 +11,78 @@ from pathlib import Path
 CASES = Path(__file__).parent / "cases"
 
 _COLUMNS = [
-    "label", "split", "lux", "width", "id", "tags", "objects", "weather", "caption", "captured_at",
-    "status", "key", "m1.loss", "m1.correct", "m2.prediction", "m1.probabilities['red']", "m3.x",
-    "lable", "samples.label", "NULL", "'red'", "'it''s'", "0", "1", "-1", "1e400", "0.5", "true",
-    "DATE '2024-01-03'", "[1, 2]", "{'a': 1}", "'\\x00'", "''", "'/etc/passwd'",
+    "label",
+    "split",
+    "lux",
+    "width",
+    "id",
+    "tags",
+    "objects",
+    "weather",
+    "caption",
+    "captured_at",
+    "status",
+    "key",
+    "m1.loss",
+    "m1.correct",
+    "m2.prediction",
+    "m1.probabilities['red']",
+    "m3.x",
+    "lable",
+    "samples.label",
+    "NULL",
+    "'red'",
+    "'it''s'",
+    "0",
+    "1",
+    "-1",
+    "1e400",
+    "0.5",
+    "true",
+    "DATE '2024-01-03'",
+    "[1, 2]",
+    "{'a': 1}",
+    "'\\x00'",
+    "''",
+    "'/etc/passwd'",
     "9223372036854775808",
-]  # fmt: skip
+]
 _CALLS = [
-    "similarity('{t}')", "similarity('{t}', sample('a1'))", "similarity(sample('zz'))",
-    "matches('{t}', {n})", "nearest('{t}', {n})", "in_slice('{s}')", "has_tag({e})",
-    "in_split({e})", "has_object('car', min_area => {n})", "count_objects({e})",
-    "search('{t}')", "search('\"{t}\"')", "fuse(similarity('{t}'), {e})", "lower({e})",
-    "count({e})", "sum({e}) OVER (ORDER BY {e})", "coalesce({e}, {e})",
+    "similarity('{t}')",
+    "similarity('{t}', sample('a1'))",
+    "similarity(sample('zz'))",
+    "matches('{t}', {n})",
+    "nearest('{t}', {n})",
+    "in_slice('{s}')",
+    "has_tag({e})",
+    "in_split({e})",
+    "has_object('car', min_area => {n})",
+    "count_objects({e})",
+    "search('{t}')",
+    "search('\"{t}\"')",
+    "fuse(similarity('{t}'), {e})",
+    "lower({e})",
+    "count({e})",
+    "sum({e}) OVER (ORDER BY {e})",
+    "coalesce({e}, {e})",
     "list_contains(tags, {e})",
-    "len(list_filter(objects, lambda o: o.label = {e}))", "regexp_matches({e}, {e})", "abs({e})",
-    "range({n})", "repeat({e}, {n})", "({e})::INT", "cast({e} AS {y})",
+    "len(list_filter(objects, lambda o: o.label = {e}))",
+    "regexp_matches({e}, {e})",
+    "abs({e})",
+    "range({n})",
+    "repeat({e}, {n})",
+    "({e})::INT",
+    "cast({e} AS {y})",
     "CASE WHEN {e} THEN {e} END",
-    "(SELECT max(lux) FROM samples)", "exists (FROM m1 WHERE {e})", "unnest({e})", "getenv({e})",
-    "read_text({e})", "date_part({e}, captured_at)", "columns('{t}')", "format({e}, {e})",
-]  # fmt: skip
+    "(SELECT max(lux) FROM samples)",
+    "exists (FROM m1 WHERE {e})",
+    "unnest({e})",
+    "getenv({e})",
+    "read_text({e})",
+    "date_part({e}, captured_at)",
+    "columns('{t}')",
+    "format({e}, {e})",
+]
 _TEXTS = ["red", "a green picture", "", "x y z", "😀", "%", "(", "a'' OR 1=1 --"]
 _SLICES = ["reds", "wrong_reds", "held", "top_two", "loop_a", "broken", "nope"]
 _TYPES = ["INT", "VARCHAR", "JSON", "DATE", "STRUCT(a INT)", "INT[]", "BLOB", "nope"]
@@ -74,8 +127,13 @@ class Fuzzer:
         self.rng = random.Random(seed)
         self.known = known_texts()
         self.ways: list[Callable[[], str]] = [
-            self.predicate, self.select, self.soup, self.mutated, self.mutated, self.spliced,
-        ]  # fmt: skip
+            self.predicate,
+            self.select,
+            self.soup,
+            self.mutated,
+            self.mutated,
+            self.spliced,
+        ]
 
     def texts(self, n: int) -> Iterator[str]:
         """Yield n texts."""
@@ -91,9 +149,20 @@ class Fuzzer:
             return self._filled(self.rng.choice(_CALLS), depth)
         a, b = self.expression(depth + 1), self.expression(depth + 1)
         shape = self.rng.choice(
-            ["{} = {}", "{} AND {}", "{} OR {}", "NOT ({} <> {})", "({}) IS NULL OR {}", "{} + {}",
-             "{} IN ({})", "{} BETWEEN 0 AND {}", "({} || {})", "{} LIKE {}", "{} > {}"]
-        )  # fmt: skip
+            [
+                "{} = {}",
+                "{} AND {}",
+                "{} OR {}",
+                "NOT ({} <> {})",
+                "({}) IS NULL OR {}",
+                "{} + {}",
+                "{} IN ({})",
+                "{} BETWEEN 0 AND {}",
+                "({} || {})",
+                "{} LIKE {}",
+                "{} > {}",
+            ]
+        )
         return shape.format(a, b)
 
     def _filled(self, template: str, depth: int) -> str:

@@ -268,9 +268,21 @@ def test_star_shows_no_columns_of_ours(engine: Engine) -> None:
     assert not [name for name in found.column_names if "~" in name or "." in name]
     boxes = engine.sql("SELECT * FROM objects WHERE d1.found AND matches('red')")
     assert boxes.column_names == [
-        "id", "index", "label", "x", "y", "w", "h", "cx", "cy", "area", "share", "ratio", "score",
+        "id",
+        "index",
+        "label",
+        "x",
+        "y",
+        "w",
+        "h",
+        "cx",
+        "cy",
+        "area",
+        "share",
+        "ratio",
+        "score",
         "attributes",
-    ]  # fmt: skip
+    ]
 
 
 def test_a_word_without_a_name_is_shown_as_written(engine: Engine) -> None:
@@ -293,17 +305,34 @@ def test_explain_names_the_boxes(engine: Engine) -> None:
 
 FROMS = ["objects", "d1.objects", "d2.matches(iou => 0.3) m", "samples", "objects AS samples", "m1"]
 TERMS = [
-    "d1.found", "NOT d2.found", "samples.weather = 'sunny'", "has_object(label)", "any_iou(d1, d2)",
-    "best_iou(d2) < 0.5", "matches('red')", "in_slice('held')", "has_tag('night')", "m1.loss > 1",
-    "label = 'car'", "tp", "outcome = 'fp'", "d1.objects.label = 'car'", "samples.m1.loss > 0.2",
-    "status = 'ok'", "has_object(found_by => d1, missed_by => 'd2', iou => 0.7)",
-    "EXISTS (SELECT 1 FROM objects q WHERE q.key = samples.key)", "d1.objects[1].score > 0.5",
-]  # fmt: skip
+    "d1.found",
+    "NOT d2.found",
+    "samples.weather = 'sunny'",
+    "has_object(label)",
+    "any_iou(d1, d2)",
+    "best_iou(d2) < 0.5",
+    "matches('red')",
+    "in_slice('held')",
+    "has_tag('night')",
+    "m1.loss > 1",
+    "label = 'car'",
+    "tp",
+    "outcome = 'fp'",
+    "d1.objects.label = 'car'",
+    "samples.m1.loss > 0.2",
+    "status = 'ok'",
+    "has_object(found_by => d1, missed_by => 'd2', iou => 0.7)",
+    "EXISTS (SELECT 1 FROM objects q WHERE q.key = samples.key)",
+    "d1.objects[1].score > 0.5",
+]
 SHAPES = [
-    "SELECT * FROM {0} WHERE {1}", "{1}", "SELECT label, count(*) FROM {0} WHERE {1} GROUP BY ALL",
-    "WITH t AS (FROM {0}) SELECT * FROM t WHERE {1}", "SELECT * EXCLUDE (id) FROM {0} WHERE {1}",
+    "SELECT * FROM {0} WHERE {1}",
+    "{1}",
+    "SELECT label, count(*) FROM {0} WHERE {1} GROUP BY ALL",
+    "WITH t AS (FROM {0}) SELECT * FROM t WHERE {1}",
+    "SELECT * EXCLUDE (id) FROM {0} WHERE {1}",
     "SELECT count(*) FROM {0} o JOIN samples USING (key) WHERE {1}",
-]  # fmt: skip
+]
 
 
 @settings(max_examples=120, deadline=None)

@@ -167,8 +167,12 @@ def test_a_score_orders_and_filters_like_a_column(engine: Engine) -> None:
     assert first.ids() == ["a1", "a2"]
     assert first.scores() == pytest.approx([0.98083, 0.98083], abs=1e-4)
     assert engine.query("ORDER BY search('red') DESC LIMIT 5").ids() == [
-        "a1", "a2", "a3", "b1", "b2",
-    ]  # fmt: skip
+        "a1",
+        "a2",
+        "a3",
+        "b1",
+        "b2",
+    ]
     assert engine.query("search('red') > 0.9 AND NOT m1.correct").ids() == ["a3"]
     assert engine.query("search('blue') IS NULL AND label <> 'red'").ids() == ["b1", "b2", "b3"]
 

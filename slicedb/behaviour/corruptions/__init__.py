@@ -76,15 +76,20 @@ _TABLE: tuple[tuple[str, Family, tuple[tuple[Any, ...], ...]], ...] = (
     (
         "elastic_transform",
         "digital",
-        ((488, 171, 24.4), (488, 19.5, 48.8), (12.2, 2.44, 4.88), (17.1, 2.44, 4.88),
-         (29.3, 2.44, 4.88)),
+        (
+            (488, 171, 24.4),
+            (488, 19.5, 48.8),
+            (12.2, 2.44, 4.88),
+            (17.1, 2.44, 4.88),
+            (29.3, 2.44, 4.88),
+        ),
     ),
     ("pixelate", "digital", ((0.6,), (0.5,), (0.4,), (0.3,), (0.25,))),
     ("jpeg_compression", "digital", ((25,), (18,), (15,), (10,), (7,))),
     ("flip_horizontal", "geometry", ((0,),) * 5),
     ("flip_vertical", "geometry", ((0,),) * 5),
     ("crop", "geometry", ((0.95,), (0.9,), (0.8,), (0.7,), (0.6,))),
-)  # fmt: skip
+)
 
 CORRUPTIONS: dict[str, Corruption] = {row[0]: Corruption(*row) for row in _TABLE}
 """All kinds, flips and crops included, by name."""

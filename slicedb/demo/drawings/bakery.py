@@ -22,8 +22,9 @@ def baguette(pen: Pen) -> None:
         pen.oval(0, y, 1.03, 0.26, crust, tilt, (-0.01, -0.03))
         for x in np.linspace(-0.7, 0.7, 5):
             slash = np.array([(-0.09, 0.17), (0.09, -0.17)])
-            pen.stroke(place(slash, x * np.cos(tilt), y + x * np.sin(tilt), tilt), 0.1,
-                       (243, 214, 160))  # fmt: skip
+            pen.stroke(
+                place(slash, x * np.cos(tilt), y + x * np.sin(tilt), tilt), 0.1, (243, 214, 160)
+            )
 
 
 def naan(pen: Pen) -> None:
@@ -35,8 +36,13 @@ def naan(pen: Pen) -> None:
         pen.blob(x, y, 0.77, dough, 0.16)
         for _ in range(pen.count(8, 13)):
             angle, r = pen.between(0, 6.28), pen.between(0.05, 0.62)
-            pen.blob(x + r * np.cos(angle), y + r * np.sin(angle), pen.between(0.05, 0.12),
-                     pen.tint((150, 92, 42)), 0.3)  # fmt: skip
+            pen.blob(
+                x + r * np.cos(angle),
+                y + r * np.sin(angle),
+                pen.between(0.05, 0.12),
+                pen.tint((150, 92, 42)),
+                0.3,
+            )
         pen.crumbs(12, 0.6, 0.025, [(250, 232, 190)], x, y)
 
 
@@ -49,8 +55,14 @@ def croissant(pen: Pen) -> None:
             size = 0.13 + 0.19 * np.cos(t) ** 1.2
             at = place(np.array([(0.52 * np.cos(t) - 0.2, 0.52 * np.sin(t))]), x, y, lie)[0]
             pen.shadow(at[0], at[1], size * 1.1, size * 0.75, lie + t, 40)
-            pen.oval(at[0], at[1], size * 1.2, size * 0.62,
-                     crust if k % 2 else shade(crust, 0.72), lie + t)  # fmt: skip
+            pen.oval(
+                at[0],
+                at[1],
+                size * 1.2,
+                size * 0.62,
+                crust if k % 2 else shade(crust, 0.72),
+                lie + t,
+            )
             pen.oval(at[0], at[1], size * 0.6, size * 0.2, (*shade(crust, 1.25), 150), lie + t)
 
 
@@ -108,9 +120,9 @@ def doughnut(pen: Pen) -> None:
     size = {1: 0.74, 2: 0.5, 3: 0.46}[n]
     for x, y in pen.spots(n, 0.52):
         dough = pen.tint((214, 158, 92))
-        icing = pen.tint([(240, 130, 170), (96, 54, 34), (250, 246, 240), (240, 130, 170)][
-            pen.count(0, 3)
-        ])  # fmt: skip
+        icing = pen.tint(
+            [(240, 130, 170), (96, 54, 34), (250, 246, 240), (240, 130, 170)][pen.count(0, 3)]
+        )
         pen.shadow(x, y, size)
         pen.oval(x, y, size, fill=shade(dough, 0.8))
         pen.oval(x, y, size * 0.95, fill=dough, shift=(-0.02, -0.03))
@@ -138,8 +150,12 @@ def cake(pen: Pen) -> None:
     pen.shadow(x, y + 0.45, 0.9, 0.4, lie)
     for k, colour in enumerate((sponge, cream, sponge, cream, sponge)):
         low, high = 0.72 * (1 - k / 5), 0.72 * (1 - (k + 1) / 5)
-        band = [(tip[0], tip[1] + low), (far[0], far[1] + low), (far[0], far[1] + high),
-                (tip[0], tip[1] + high)]  # fmt: skip
+        band = [
+            (tip[0], tip[1] + low),
+            (far[0], far[1] + low),
+            (far[0], far[1] + high),
+            (tip[0], tip[1] + high),
+        ]
         pen.shape(place(np.array(band), x, y, lie), shade(colour, 0.9))
     pen.shape(
         place(np.array([tip, back, far]), x, y, lie),
@@ -213,6 +229,7 @@ def laddu(pen: Pen) -> None:
         colour = pen.tint((238, 168, 36), 8)
         r = pen.between(0.3, 0.35)
         pen.ball(x, y, r, colour, 40)
-        pen.crumbs(36, r * 0.88, 0.028, [shade(colour, 0.74), shade(colour, 1.22), (200, 110, 20)],
-                   x, y)  # fmt: skip
+        pen.crumbs(
+            36, r * 0.88, 0.028, [shade(colour, 0.74), shade(colour, 1.22), (200, 110, 20)], x, y
+        )
         pen.crumbs(3, r * 0.4, 0.035, [(120, 160, 60), (250, 240, 214)], x, y)

@@ -63,8 +63,12 @@ def prawns(pen: Pen) -> None:
             size = 0.06 + 0.075 * k / 7
             pen.oval(px, py, size * 1.25, fill=shade(pink, 0.78))
             pen.oval(px, py, size, fill=shade(pink, 1.12) if k % 2 else pink, shift=(-0.01, -0.02))
-        fan = place(np.array([(0.0, 0.0), (0.1, -0.2), (0.0, -0.15), (-0.1, -0.2)]),
-                    curl[0, 0], curl[0, 1], lie)  # fmt: skip
+        fan = place(
+            np.array([(0.0, 0.0), (0.1, -0.2), (0.0, -0.15), (-0.1, -0.2)]),
+            curl[0, 0],
+            curl[0, 1],
+            lie,
+        )
         pen.shape(fan, (206, 66, 44))
     _lemon(pen, 0.02, 0.02)
 
@@ -85,8 +89,13 @@ def salad(pen: Pen) -> None:
     for _ in range(22):
         angle, r = pen.between(0, 6.28), pen.between(0.0, 0.68)
         green = pen.tint([(96, 160, 60), (60, 124, 48), (156, 200, 92)][pen.count(0, 2)], 8)
-        pen.leaf(r * np.cos(angle), r * np.sin(angle), pen.between(0.24, 0.36), green,
-                 pen.between(0, 6.28))  # fmt: skip
+        pen.leaf(
+            r * np.cos(angle),
+            r * np.sin(angle),
+            pen.between(0.24, 0.36),
+            green,
+            pen.between(0, 6.28),
+        )
     for _ in range(pen.count(3, 5)):
         angle, r = pen.between(0, 6.28), pen.between(0.15, 0.6)
         pen.ball(r * np.cos(angle), r * np.sin(angle), 0.14, pen.tint((212, 44, 36)), 190)

@@ -45,8 +45,13 @@ def omelette(pen: Pen) -> None:
     pen.shape(half, shade(egg, 0.8), (0.02, 0.05))
     pen.shape(half, egg)
     for _ in range(6):
-        pen.blob(pen.between(-0.55, 0.55), pen.between(-0.2, 0.28), pen.between(0.06, 0.14),
-                 (214, 150, 56, 170), 0.3)  # fmt: skip
+        pen.blob(
+            pen.between(-0.55, 0.55),
+            pen.between(-0.2, 0.28),
+            pen.between(0.06, 0.14),
+            (214, 150, 56, 170),
+            0.3,
+        )
     pen.stroke(half[2:-2] * (0.86, 0.86), 0.03, (*shade(egg, 0.72), 200))
     pen.grains(18, 0.4, 0.09, 0.035, [CHIVE, BASIL], 0, -0.05)
     for x in (-0.35, 0.0, 0.35):
@@ -62,8 +67,12 @@ def french_fries(pen: Pen) -> None:
         colour, lie = pen.tint((246, 200, 84), 10), pen.between(0, np.pi)
         x, y = pen.between(-0.45, 0.45), pen.between(-0.45, 0.45)
         half = np.array([np.cos(lie), np.sin(lie)]) * pen.between(0.3, 0.46)
-        pen.stroke([(x - half[0], y - half[1]), (x + half[0], y + half[1])], 0.13,
-                   shade(colour, 0.7), (0.015, 0.025))  # fmt: skip
+        pen.stroke(
+            [(x - half[0], y - half[1]), (x + half[0], y + half[1])],
+            0.13,
+            shade(colour, 0.7),
+            (0.015, 0.025),
+        )
         pen.stroke([(x - half[0], y - half[1]), (x + half[0], y + half[1])], 0.1, colour)
     pen.blob(pen.between(0.4, 0.6), pen.between(0.3, 0.5), 0.27, pen.tint((190, 26, 20), 7), 0.14)
 
@@ -113,8 +122,12 @@ def steak(pen: Pen) -> None:
     for x in np.linspace(-0.48, 0.48, 5):
         pen.stroke([(x - 0.16, -0.42), (x + 0.16, 0.42)], 0.075, shade(meat, 0.5))
     for k in range(pen.count(2, 4)):
-        pen.stroke(arc(1.0, 0.5 + 0.14 * k, 1.3 + 0.14 * k, 6) * (0.95 - 0.09 * k), 0.08,
-                   pen.tint((84, 140, 60)), ends=True)  # fmt: skip
+        pen.stroke(
+            arc(1.0, 0.5 + 0.14 * k, 1.3 + 0.14 * k, 6) * (0.95 - 0.09 * k),
+            0.08,
+            pen.tint((84, 140, 60)),
+            ends=True,
+        )
 
 
 def sausages(pen: Pen) -> None:
