@@ -31,7 +31,7 @@ import numpy as np
 from scipy.special import expit, logit
 
 from slicedb.errors import SliceError
-from slicedb.query.scope import Calibrated
+from slicedb.query.bind.scope import Calibrated
 from slicedb.slices.calibration.answers import Question
 from slicedb.slices.calibration.run import Goal, calibrate
 from slicedb.stats import wilson
@@ -314,7 +314,7 @@ def photos(path: Path) -> tuple[np.ndarray, np.ndarray, Any]:
 
 def real(path: Path, repeats: int, budget: int, seed: int) -> Any:
     """Yield slices of CIFAR's classes, thinned to a prevalence of 1 to 10 %."""
-    from slicedb.query.background import NEAR, ODDS
+    from slicedb.vectors.background import NEAR, ODDS
 
     vectors, labels, encoder = photos(path)
     bank = np.stack([encoder.encode_prompt(phrase) for phrase in encoder.background])

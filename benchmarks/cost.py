@@ -18,9 +18,9 @@ import time
 import numpy as np
 from scipy import stats
 
-from slicedb.curate import best_threshold, ece, fit_temperature
-from slicedb.curate.calibration import softmax
-from slicedb.curate.thresholds import cross_fit, mean_cost
+from slicedb.decide import best_threshold, ece, fit_temperature
+from slicedb.decide.temperature import softmax
+from slicedb.decide.thresholds import cross_fit, mean_cost
 
 LAWS = {
     "uniform": stats.beta(1, 1),

@@ -27,12 +27,12 @@ import numpy as np
 import pyarrow as pa
 
 from slicedb import schema, stats
-from slicedb.evaluate import Judged, Pair, confusion, evaluate
+from slicedb.expectations import Check
+from slicedb.judge import Judged, Pair, confusion, evaluate, paired, verdicts
+from slicedb.judge.evidence import Trial
 from slicedb.metrics import Outcomes, find
-from slicedb.slices import Check, Slice
+from slicedb.slices import Slice
 from slicedb.store import Store
-from slicedb.suite import paired, verdicts
-from slicedb.suite.trial import Trial
 
 CLASSES = [f"class_{i}" for i in range(10)]
 METRICS = ["accuracy", "balanced_accuracy", "f1", "log_loss", "brier", "ece"]

@@ -36,9 +36,9 @@ import torch
 from torch import nn
 
 from slicedb import inference, predictions
+from slicedb.inference.batches import n_threads
+from slicedb.inference.runner import default_batch_size
 from slicedb.models import Model, TorchClassifier, load
-from slicedb.models.batches import n_threads
-from slicedb.models.runner import default_batch_size
 from slicedb.schema import IMAGES, IMAGES_SCHEMA, SAMPLES, keys_of
 from slicedb.store import Store
 

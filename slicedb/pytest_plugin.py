@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    from slicedb.judge import Report, Result
     from slicedb.slices import SliceFile
-    from slicedb.suite import Report, Result
 
 _OPTIONS = {
     "db": "the database that slice files are tested on",
@@ -174,7 +174,7 @@ class Judge:
 
     def _run(self, folder: Path) -> Report:
         import slicedb
-        from slicedb import suite
+        from slicedb import judge
 
         if self._database is None:
             where = _db(self.config)
@@ -182,7 +182,7 @@ class Judge:
             self._database = slicedb.open(where, create=False)
         names = [file.name for path, file in self.files.items() if folder in path.parents]
         given = {name: _option(self.config, name) for name in ("model", "baseline", "strict")}
-        settings = suite.settings(folder) | {k: v for k, v in given.items() if v}
+        settings = judge.settings(folder) | {k: v for k, v in given.items() if v}
         self._database.slices.apply(folder)
         report: Report = self._database.test(names, **settings)
         return report

@@ -16,10 +16,10 @@ from slicedb.behaviour.corruptions import CORRUPTIONS, corrupt
 from slicedb.behaviour.severity import changes
 from slicedb.cli import verbs
 from slicedb.errors import CheckError, SourceError
+from slicedb.expectations import behaviours as names
+from slicedb.expectations import parse_check
 from slicedb.models import Model
 from slicedb.schema import SPOILT
-from slicedb.slices import behaviours as names
-from slicedb.slices import parse_check
 
 NAMES = ["red", "green", "blue"]
 

@@ -11,8 +11,8 @@ from fakes_curate import made_store
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
-from slicedb.curate import Reliability, calibrate, ece, fit_temperature, reliability
-from slicedb.curate.calibration import HOTTEST, held_out_probabilities, log_probabilities, softmax
+from slicedb.decide import Reliability, calibrate, ece, fit_temperature, reliability
+from slicedb.decide.temperature import HOTTEST, held_out_probabilities, log_probabilities, softmax
 from slicedb.errors import ClassesError, PredictionError, SliceError
 from slicedb.schema import keys_of
 from slicedb.store import Store

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import confusion_matrix, precision_recall_curve
 
-from slicedb.curate import (
+from slicedb.decide import (
     CostMatrix,
     best_coverage,
     best_threshold,
@@ -26,7 +26,7 @@ from slicedb.curate import (
     sweep,
     thresholds,
 )
-from slicedb.curate.thresholds import fold_of, mean_cost, readable
+from slicedb.decide.thresholds import fold_of, mean_cost, readable
 from slicedb.errors import (
     BindError,
     CheckError,

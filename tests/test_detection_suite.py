@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 from slicedb import metrics as m
 from slicedb import stats
 from slicedb.errors import CheckError
-from slicedb.evaluate import compare, confusion, evaluate, load
-from slicedb.evaluate.groups import groups_of, resampled
+from slicedb.expectations import parse_check
+from slicedb.judge import compare, confusion, evaluate, load, run
+from slicedb.judge.groups import groups_of, resampled
 from slicedb.predictions import log
 from slicedb.schema import OK, SAMPLES, SAMPLES_SCHEMA, keys_of
-from slicedb.slices import Slices, parse_check
+from slicedb.slices import Slices
 from slicedb.store import Store
-from slicedb.suite import run
 
 N = 60
 

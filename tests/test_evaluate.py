@@ -13,7 +13,7 @@ from sklearn import metrics as sk
 import slicedb
 from slicedb import metrics, schema, stats
 from slicedb.errors import CheckError, UnknownModelError
-from slicedb.evaluate import confusion, evaluate
+from slicedb.judge import confusion, evaluate
 from slicedb.schema import keys_of
 from slicedb.store import Store
 

@@ -15,12 +15,12 @@ import slicedb
 from slicedb.cli import main
 from slicedb.database import Database
 from slicedb.errors import DatabaseError
+from slicedb.judge.results import Report, Result
 from slicedb.models import TorchClassifier
+from slicedb.runs import Runs
+from slicedb.runs.history import Point, Trend
+from slicedb.runs.record import record
 from slicedb.store import Store
-from slicedb.suite import Runs
-from slicedb.suite.history import Point, Trend
-from slicedb.suite.record import record
-from slicedb.suite.records import Report, Result
 
 DAY = datetime(2026, 1, 1)
 NAN = float("nan")

@@ -17,8 +17,8 @@ from torch import nn
 
 from slicedb.errors import ClassesError, ModelError
 from slicedb.inference import predict, scores_of, softmax
+from slicedb.inference.batches import n_threads
 from slicedb.models import TorchClassifier
-from slicedb.models.batches import n_threads
 
 
 def table(*args: Any, **options: Any) -> pa.Table:

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from fakes_curate import ask, made_store
 
-from slicedb.curate import errors
-from slicedb.curate.mistakes import Mistakes
+from slicedb.analysis import errors
+from slicedb.analysis.mistakes import Mistakes
 from slicedb.errors import (
     BindError,
     CheckError,

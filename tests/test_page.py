@@ -10,7 +10,7 @@ import pytest
 
 import slicedb
 from slicedb.database import Database
-from slicedb.suite import page
+from slicedb.report import extras as page
 
 
 @pytest.fixture
@@ -47,8 +47,8 @@ def test_the_page_of_a_run_has_pictures_costs_and_history(db: Database) -> None:
 
 
 def test_a_sample_that_was_not_judged_is_shown_without_label(db: Database) -> None:
-    from slicedb.evaluate import load
-    from slicedb.suite.records import Result
+    from slicedb.judge import load
+    from slicedb.judge.results import Result
 
     some = db.query("LIMIT 1").ids()[0]
     nan = float("nan")

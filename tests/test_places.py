@@ -9,8 +9,8 @@ from fakes_judge import add_predictions, small_store
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from slicedb.evaluate import confusion
-from slicedb.metrics.places import Places
+from slicedb.judge import confusion
+from slicedb.keys import KeyIndex
 from slicedb.schema import NULL_KEY, keys_of
 
 KEYS = st.lists(st.integers(0, 2**63 - 1) | st.integers(0, 40), unique=True, max_size=60)
@@ -20,14 +20,14 @@ KEYS = st.lists(st.integers(0, 2**63 - 1) | st.integers(0, 40), unique=True, max
 @given(KEYS, KEYS)
 def test_every_key_is_found_at_its_row_and_no_other(known: list[int], asked: list[int]) -> None:
     keys = np.sort(np.array(known, np.int64))
-    found = Places(keys).find(np.array([*known, *asked, NULL_KEY], np.int64))
+    found = KeyIndex(keys).find(np.array([*known, *asked, NULL_KEY], np.int64))
     row = {key: i for i, key in enumerate(keys.tolist())}
-    assert found.tolist() == [row.get(key, len(known)) for key in [*known, *asked, NULL_KEY]]
+    assert found.tolist() == [row.get(key, -1) for key in [*known, *asked, NULL_KEY]]
 
 
 def test_keys_crowded_at_the_end_are_found() -> None:
     keys = np.arange(2**63 - 50, 2**63 - 1, dtype=np.int64)
-    assert Places(keys).find(keys[::-1]).tolist() == list(range(48, -1, -1))
+    assert KeyIndex(keys).find(keys[::-1]).tolist() == list(range(48, -1, -1))
 
 
 def test_confusion_counts_a_sample_once_however_often_it_is_named(tmp_path: Path) -> None:

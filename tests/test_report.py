@@ -11,7 +11,7 @@ from xml.etree import ElementTree as xml
 import numpy as np
 import pytest
 
-from slicedb.suite import Report, Result
+from slicedb.judge import Report, Result
 
 NAN = float("nan")
 

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from slicedb import metrics
 from slicedb.errors import BindError, CheckError, SliceError, UnknownSliceError
+from slicedb.expectations import Check, parse_check
 from slicedb.schema import keys_of
-from slicedb.slices import Check, Slices, in_share, parse_check, read_file
+from slicedb.slices import Slices, in_share, read_file
 from slicedb.store import Store
 
 

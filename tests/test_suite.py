@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from fakes_judge import FakeAsk, add_predictions, add_samples
 
-from slicedb import stats, suite
+from slicedb import judge, stats
 from slicedb.errors import CheckError, SliceError, UnknownModelError
+from slicedb.judge import Report
 from slicedb.slices import Slice
 from slicedb.store import Store
-from slicedb.suite import Report
 
 N = 400
 
@@ -51,7 +51,7 @@ def slice_of(ask: FakeAsk, name: str, text: str, *expect: str, **options: object
 def run(store: Store, chosen: Slice | Sequence[Slice], **options: object) -> Report:
     several = [chosen] if isinstance(chosen, Slice) else chosen
     options = {"model": "good", "write": False, **options}
-    return suite.run(store, several, **options)  # type: ignore[arg-type]
+    return judge.run(store, several, **options)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -457,11 +457,11 @@ def test_a_run_is_written_down(store: Store, slices: FakeAsk) -> None:
 
 
 def test_settings_come_from_suite_toml(tmp_path: Path) -> None:
-    assert suite.settings(tmp_path) == {}
+    assert judge.settings(tmp_path) == {}
     (tmp_path / "suite.toml").write_text('model = "m"\nconfidence = 0.9\nminimum = 30\n')
     (tmp_path / "a.sql").write_text("true")
     expected = {"model": "m", "confidence": 0.9, "minimum": 30}
-    assert suite.settings(tmp_path) == suite.settings(tmp_path / "a.sql") == expected
+    assert judge.settings(tmp_path) == judge.settings(tmp_path / "a.sql") == expected
 
 
 @pytest.mark.parametrize(
@@ -477,5 +477,5 @@ def test_settings_come_from_suite_toml(tmp_path: Path) -> None:
 def test_settings_that_are_not_right_name_the_file(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "suite.toml").write_text(text)
     with pytest.raises(SliceError, match=message) as raised:
-        suite.settings(tmp_path)
+        judge.settings(tmp_path)
     assert "suite.toml" in str(raised.value)

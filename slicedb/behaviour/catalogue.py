@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from slicedb.behaviour.corruptions import CORRUPTIONS
-from slicedb.slices.behaviours import FLIPS
+from slicedb.expectations.behaviours import FLIPS
 
 _COMPOSED = (
     ("accuracy over compositions", "right on composed pictures"),

@@ -18,8 +18,8 @@ import pyarrow as pa
 
 from slicedb.behaviour.templates import LINEAGE
 from slicedb.errors import CheckError, did_you_mean
+from slicedb.expectations.behaviours import SURROUNDINGS
 from slicedb.schema import PREDICTIONS, SAMPLES
-from slicedb.slices.behaviours import SURROUNDINGS
 from slicedb.stats import clopper_pearson
 
 if TYPE_CHECKING:

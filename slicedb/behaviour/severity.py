@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from slicedb.behaviour.corruptions import KINDS, SEVERITIES
 from slicedb.behaviour.spoilt import spoilt
-from slicedb.slices.behaviours import FLIPS, Change, change
+from slicedb.expectations.behaviours import FLIPS, Change, change
 from slicedb.stats import wilson
 
 if TYPE_CHECKING:

@@ -19,12 +19,12 @@ import pyarrow.compute as pc
 
 from slicedb.behaviour.corruptions import corrupt
 from slicedb.errors import CheckError
+from slicedb.expectations.behaviours import Change
 from slicedb.inference import NOT_FINITE, columns_of, softmax
 from slicedb.models.model import check_width
-from slicedb.models.work import images_of, missing, samples_of
 from slicedb.progress import bar
 from slicedb.schema import PREDICTIONS, SAMPLES, SPOILT, content_of, keys_of, spoilt_schema
-from slicedb.slices.behaviours import Change
+from slicedb.store.work import images_of, missing, samples_of
 
 if TYPE_CHECKING:
     from slicedb.models import Model
@@ -193,7 +193,7 @@ def _predicted(
     """Yield one table a batch and change."""
     import torch
 
-    from slicedb.models.runner import default_batch_size, pick_device
+    from slicedb.inference.runner import default_batch_size, pick_device
 
     chosen = pick_device(device, model)
     size = batch_size or default_batch_size(model.preprocessing.size, chosen)
@@ -271,7 +271,7 @@ Fed = Generator[tuple[Any, list[str | None]], None, None]
 
 def _filled(store: Store, model: Model, rows: pa.Table, size: int, threads: int | None) -> Fed:
     """Yield batches of pictures at the network's input size, uint8 (n, h, w, 3)."""
-    from slicedb.models.batches import batches
+    from slicedb.inference.batches import batches
 
     feed = batches(images_of(store, rows), model.preprocessing, None, size=size, threads=threads)
     with contextlib.closing(feed):

@@ -246,7 +246,7 @@ def _rows(
     threads: int | None,
 ) -> Iterator[dict[str, Any]]:
     """Yield one row a sample, in order; `at` is its position."""
-    from slicedb.models.batches import batches
+    from slicedb.inference.batches import batches
 
     ids, keys, labels = (samples[c].to_pylist() for c in ("id", "key", "label"))
     content = content_of(samples["sha256"].to_pylist()).tolist()

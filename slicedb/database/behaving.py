@@ -13,7 +13,7 @@ from slicedb.slices import Slice
 
 if TYPE_CHECKING:
     from slicedb.behaviour.severity import SeverityTable
-    from slicedb.suite import Report
+    from slicedb.judge import Report
 
 COMPOSED = "template IS NOT NULL"
 """The query of all compositions."""
@@ -43,13 +43,13 @@ class BehaveVerbs(JudgeVerbs):
                 the prediction, and that another food does.
             least: the bound of each where `expect` is None.
             on: a predicate that picks compositions.
-            **options: confidence, correction, strict, decide; see `slicedb.suite.run`.
+            **options: confidence, correction, strict, decide; see `slicedb.judge.suite`.
 
         Raises:
             SourceError: no foregrounds or backgrounds.
             CheckError: nothing was composed.
         """
-        from slicedb import suite
+        from slicedb import judge
 
         if templates is not None:
             self.compose(templates, labels=labels)
@@ -58,7 +58,7 @@ class BehaveVerbs(JudgeVerbs):
         compositions = Slice(
             "compositions", on, expect=asked, decide=decide, answer=lambda: self.query(on)
         )
-        return suite.run(
+        return judge.run(
             self.store,
             [compositions],
             model=model,

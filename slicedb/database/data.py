@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from slicedb.embedding import EmbedReport
     from slicedb.export import ExportReport
     from slicedb.ingest import IngestReport
-    from slicedb.query.nearby import IndexReport
-    from slicedb.query.search import TextReport
+    from slicedb.query.run.search import TextReport
+    from slicedb.vectors.nearby import IndexReport
 
 
 class DataVerbs(Asking):
@@ -68,7 +68,7 @@ class DataVerbs(Asking):
             DatabaseError: there is no such text column.
             EmbeddingError: there is no such embedding, or it is too small for an index.
         """
-        from slicedb.query.search import TextSearch, mark
+        from slicedb.query.run.search import TextSearch, mark
 
         if embedding is not None:
             found: IndexReport | TextReport = self.engine.nearby.build(embedding, recall)
@@ -154,7 +154,7 @@ class DataVerbs(Asking):
             refresh(self.store)
 
     def _texts_changed(self) -> None:
-        from slicedb.query.search import TextSearch
+        from slicedb.query.run.search import TextSearch
 
         TextSearch(self.store).refresh()
 

@@ -19,10 +19,11 @@ from slicedb.query import Query
 from slicedb.slices import Slice
 
 if TYPE_CHECKING:
-    from slicedb.curate import Calibration, CostReport, Mistakes
-    from slicedb.evaluate import Comparison, Confusion, Evaluation, Power
-    from slicedb.slices.behaviours import Change
-    from slicedb.suite import Report, Runs
+    from slicedb.analysis import Mistakes
+    from slicedb.decide import Calibration, CostReport
+    from slicedb.expectations.behaviours import Change
+    from slicedb.judge import Comparison, Confusion, Evaluation, Power, Report
+    from slicedb.runs import Runs
 
 
 Several: TypeAlias = "str | Slice | Query | Sequence[str | Slice | Query] | None"
@@ -55,9 +56,9 @@ class JudgeVerbs(ModelVerbs):
             at: a commit, tag or branch: its samples, labels, slices and predictions, of which
                 none are added.
             record: write it down in `runs`, for the lineage of registered models.
-            **options: see `slicedb.evaluate.evaluate`.
+            **options: see `slicedb.judge.evaluate`.
         """
-        from slicedb.evaluate import evaluate
+        from slicedb.judge import evaluate
 
         if at is not None:
             return self.at(at).evaluate(models, slices, predict=False, record=False, **options)
@@ -102,7 +103,7 @@ class JudgeVerbs(ModelVerbs):
         looked: Mapping[str, str],
     ) -> None:
         """Write an evaluation down, for the lineage of models and the looks at holdouts."""
-        from slicedb.suite import record_evaluation
+        from slicedb.runs import record_evaluation
 
         known = {s.name: s for s in self.slices.list()}
         tables = {name: schema.PREDICTIONS + name for name in models}
@@ -122,7 +123,7 @@ class JudgeVerbs(ModelVerbs):
     @cached_property
     def runs(self) -> Runs:
         """The runs written down: `list()`, and `trends()` of each test over them."""
-        from slicedb.suite import Runs
+        from slicedb.runs import Runs
 
         return Runs(self.store)
 
@@ -147,9 +148,9 @@ class JudgeVerbs(ModelVerbs):
             slices: names, texts or queries, or one; None is every registered slice, after "all".
             predict: predict missing rows of registered models first.
             at: a commit, tag or branch to ask instead of the present state.
-            **options: confidence, correction, group; see `slicedb.evaluate.compare`.
+            **options: confidence, correction, group; see `slicedb.judge.comparison`.
         """
-        from slicedb.evaluate import compare
+        from slicedb.judge import compare
 
         if at is not None:
             return self.at(at).compare(a, b, slices, predict=False, **options)
@@ -174,9 +175,9 @@ class JudgeVerbs(ModelVerbs):
             a: a model with predictions.
             b: the model it is compared with.
             slices: names, texts or queries, or one; None is every registered slice, after "all".
-            **options: drop, power, confidence; see `slicedb.evaluate.power`.
+            **options: drop, power, confidence; see `slicedb.judge.power`.
         """
-        from slicedb.evaluate import power
+        from slicedb.judge import power
 
         return power(self.store, a, b, self._members(_listed(slices)), **options)
 
@@ -204,7 +205,7 @@ class JudgeVerbs(ModelVerbs):
 
     def confusion(self, model: str, on: On = None, *, at: str | None = None) -> Confusion:
         """Return the confusion matrix of a model over a slice, of a commit if one is named."""
-        from slicedb.evaluate import confusion
+        from slicedb.judge import confusion
 
         if at is not None:
             return self.at(at).confusion(model, on)
@@ -217,12 +218,12 @@ class JudgeVerbs(ModelVerbs):
             model: whose predictions.
             on: the samples to review; a slice's name or a predicate becomes part of the queries.
             tag: tag the samples of each finding with its name.
-            **options: sure, unsure, n, by, slices; see `slicedb.curate.errors`.
+            **options: sure, unsure, n, by, slices; see `slicedb.analysis.errors`.
         """
-        from slicedb import curate
+        from slicedb import analysis
 
         names = options.pop("slices", [s.name for s in self.slices.list()])
-        found = curate.errors(
+        found = analysis.errors(
             self.store,
             model,
             None if on is None else self.keys(on),
@@ -251,20 +252,20 @@ class JudgeVerbs(ModelVerbs):
             model: whose predictions and probabilities.
             on: the samples to judge.
             slices: names judged one by one beside the whole.
-            **options: matrix, column, positive, ask, human; see `slicedb.curate.cost`.
+            **options: matrix, column, positive, ask, human; see `slicedb.decide.cost`.
         """
-        from slicedb import curate
+        from slicedb import decide
 
         keys = None if on is None else self.keys(on)
         chosen = [slices] if isinstance(slices, str) else slices
         members = {name: self.keys(name) for name in chosen}
-        return curate.cost(self.store, model, keys, slices=members, **options)
+        return decide.cost(self.store, model, keys, slices=members, **options)
 
     def calibration(self, model: str, on: On = None, **options: Any) -> Calibration:
         """Show calibration before and after temperature scaling, on rows not fitted on."""
-        from slicedb import curate
+        from slicedb import decide
 
-        return curate.calibrate(self.store, model, None if on is None else self.keys(on), **options)
+        return decide.calibrate(self.store, model, None if on is None else self.keys(on), **options)
 
     def test(
         self,
@@ -283,9 +284,9 @@ class JudgeVerbs(ModelVerbs):
             model: the model under test; `suite.toml` may name it.
             baseline: the model to compare with.
             predict: predict missing rows of registered models first.
-            **options: confidence, correction, strict; see `slicedb.suite.run`.
+            **options: confidence, correction, strict; see `slicedb.judge.suite`.
         """
-        from slicedb import suite
+        from slicedb import judge
 
         chosen, settings = self._suite(source)
         settings = {**settings, **{k: v for k, v in options.items() if v is not None}}
@@ -297,7 +298,7 @@ class JudgeVerbs(ModelVerbs):
             raise SliceDBError(
                 "No model to test.", "pass model=, or --model, or name it in suite.toml."
             )
-        return suite.run(
+        return judge.run(
             self.store,
             chosen,
             model=model,
@@ -318,7 +319,7 @@ class JudgeVerbs(ModelVerbs):
     def _suite(
         self, source: str | os.PathLike[str] | Sequence[str | Slice] | None
     ) -> tuple[list[Slice], dict[str, Any]]:
-        from slicedb import suite
+        from slicedb import judge
 
         if source is None:
             return [s for s in self.slices.list() if s.expect], {}
@@ -326,7 +327,7 @@ class JudgeVerbs(ModelVerbs):
             return [s if isinstance(s, Slice) else self.slices.get(s) for s in source], {}
         path = Path(os.fspath(source))  # type: ignore[arg-type]
         names = [change.name for change in self.slices.apply(path)]
-        return [self.slices.get(name) for name in names], suite.settings(path)
+        return [self.slices.get(name) for name in names], judge.settings(path)
 
 
 def _title(part: str | Slice | Query) -> str:

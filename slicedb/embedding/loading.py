@@ -12,9 +12,9 @@ from typing import Any
 from slicedb.embedding.encoder import Encoder
 from slicedb.embedding.prompts import BACKGROUND, TEMPLATES, TINY_BACKGROUND, TINY_TEMPLATES
 from slicedb.errors import EmbeddingError, did_you_mean
+from slicedb.inference.runner import pick_device
 from slicedb.models import Preprocessing
 from slicedb.models.fingerprint import combine, tensors_digest
-from slicedb.models.runner import pick_device
 
 TINY = "slicedb-tiny"
 """The model that comes with SliceDB."""

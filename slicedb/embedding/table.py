@@ -17,11 +17,11 @@ import pyarrow as pa
 from slicedb.embedding.encoder import Encoder
 from slicedb.embedding.loading import TINY, fingerprint_json, load_encoder
 from slicedb.errors import EmbeddingError, FingerprintError, UnknownEmbeddingError, did_you_mean
-from slicedb.models.runner import Outputs, run
-from slicedb.models.work import Writer, failures, images_of, missing, samples_of
+from slicedb.inference.runner import Outputs, run
 from slicedb.progress import bar
 from slicedb.schema import EMBEDDINGS, embeddings_schema
 from slicedb.store import Store
+from slicedb.store.work import Writer, failures, images_of, missing, samples_of
 
 FINGERPRINT = "slicedb:fingerprint"
 COMPARED = ("architecture", "weights", "quick_gelu", "preprocessing", "precision")

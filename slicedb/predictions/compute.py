@@ -16,7 +16,6 @@ from slicedb import inference
 from slicedb.errors import PredictionError, did_you_mean
 from slicedb.models.model import Model
 from slicedb.models.names import check_name
-from slicedb.models.work import Writer, failures, images_of, missing, samples_of
 from slicedb.predictions.about import About
 from slicedb.predictions.refresh import refresh
 from slicedb.predictions.tables import prepare, table_of
@@ -24,6 +23,7 @@ from slicedb.predictions.tasks import TASKS, text_of
 from slicedb.progress import bar
 from slicedb.schema import SAMPLES, content_of
 from slicedb.store import Store
+from slicedb.store.work import Writer, failures, images_of, missing, samples_of
 
 _BOXES = 20
 """Boxes an image that the memory of a chunk is reckoned with."""

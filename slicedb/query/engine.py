@@ -13,23 +13,24 @@ import numpy as np
 import pyarrow as pa
 
 from slicedb.errors import BindError, SliceDBError, UnknownSliceError
-from slicedb.query import conditions, guards
-from slicedb.query.bind import Binder
-from slicedb.query.boxes import MATCHED
-from slicedb.query.catalog import Catalog, TableInfo, duckdb_types
-from slicedb.query.cuts import condition
-from slicedb.query.meaning import Meaning
-from slicedb.query.nearby import Nearby
-from slicedb.query.order import add_order
-from slicedb.query.parse import Node, parse
-from slicedb.query.plan import Plan
-from slicedb.query.run import Runner, run_sql
-from slicedb.query.scope import ROW, Bound, CalibrationNamed, Frame, Pool, Relation
-from slicedb.query.search import TextSearch
-from slicedb.query.tables import HotTables
-from slicedb.query.vectors import Vectors
-from slicedb.query.write import Writer
+from slicedb.query.bind import conditions
+from slicedb.query.bind.bind import Binder
+from slicedb.query.bind.boxes import MATCHED
+from slicedb.query.bind.catalog import Catalog, TableInfo, duckdb_types
+from slicedb.query.bind.order import add_order
+from slicedb.query.bind.scope import ROW, Bound, CalibrationNamed, Frame, Pool, Relation
+from slicedb.query.bind.write import Writer
+from slicedb.query.functions import guards
+from slicedb.query.hot.tables import HotTables
+from slicedb.query.language.parse import Node, parse
+from slicedb.query.run.cuts import condition
+from slicedb.query.run.meaning import Meaning
+from slicedb.query.run.plan import Plan
+from slicedb.query.run.run import Runner, run_sql
+from slicedb.query.run.search import TextSearch
 from slicedb.schema import SAMPLES
+from slicedb.vectors.matrix import Vectors
+from slicedb.vectors.nearby import Nearby
 
 if TYPE_CHECKING:
     from slicedb.embedding import Encoder

@@ -10,10 +10,10 @@ import numpy as np
 import pyarrow as pa
 
 from slicedb.errors import QueryError
-from slicedb.query.catalog import quote
-from slicedb.query.plan import Plan
-from slicedb.query.scope import ROW
-from slicedb.query.text import read
+from slicedb.query.bind.catalog import quote
+from slicedb.query.bind.scope import ROW
+from slicedb.query.language.text import read
+from slicedb.query.run.plan import Plan
 from slicedb.schema import EMBEDDINGS, OK, SAMPLES, keys_of
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from slicedb.query.engine import Engine
-    from slicedb.query.explain import Explanation
+    from slicedb.query.run.explain import Explanation
 
 
 class Query:
@@ -223,7 +223,7 @@ class Query:
         Args:
             run: False binds only, and shows no figures.
         """
-        from slicedb.query.explain import explain
+        from slicedb.query.run.explain import explain
 
         return explain(self._engine, self.plan(), run)
 

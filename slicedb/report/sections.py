@@ -277,7 +277,7 @@ def _pairs(model: str, matrix: Sequence[Sequence[int]], classes: Sequence[str], 
 
 
 def _cell_query(model: str, label: str, prediction: str, scope: str) -> str:
-    from slicedb.evaluate.confusion import cell_query
+    from slicedb.judge.confusion import cell_query
 
     return f"{scope}{cell_query(model, label, prediction)}"
 

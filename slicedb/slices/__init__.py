@@ -8,14 +8,12 @@ from __future__ import annotations
 
 from slicedb.slices.apply import Change
 from slicedb.slices.diff import Diff
-from slicedb.slices.expect import Check, parse_check
 from slicedb.slices.files import SliceFile, find_files, read_file, read_folder
 from slicedb.slices.registry import Slices
 from slicedb.slices.slice import Slice, SliceInfo, State, in_share
 
 __all__ = [
     "Change",
-    "Check",
     "Diff",
     "Slice",
     "SliceFile",
@@ -24,7 +22,6 @@ __all__ = [
     "State",
     "find_files",
     "in_share",
-    "parse_check",
     "read_file",
     "read_folder",
 ]

@@ -37,7 +37,7 @@ class Breakdown:
         return self.table
 
     def __str__(self) -> str:
-        from slicedb.slices.show import aligned
+        from slicedb.show.small import aligned
 
         rows = []
         for row in self.table.to_pylist():

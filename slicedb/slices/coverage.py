@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from slicedb.errors import ModelError, UnknownModelError, did_you_mean
-from slicedb.query.catalog import literal
+from slicedb.query.bind.catalog import literal
 from slicedb.schema import PREDICTIONS, SAMPLES
 from slicedb.slices.overlap import membership
 from slicedb.slices.slice import Keys
@@ -48,7 +48,7 @@ class Coverage:
         return self.table
 
     def __str__(self) -> str:
-        from slicedb.slices.show import aligned
+        from slicedb.show.small import aligned
 
         if not self.errors:
             return f"{self.model} has no errors on {self.judged:,} samples"

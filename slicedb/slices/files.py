@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from slicedb.errors import CheckError, SliceError, did_you_mean
-from slicedb.slices.expect import Check, parse_check
+from slicedb.expectations.grammar import Check, parse_check
 
 HEAD_KEYS = ("slice", "description", "expect", "holdout", "decide", "group")
 """What a head may say."""

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from slicedb.keys import KeyIndex
 from slicedb.metrics import Membership
-from slicedb.metrics.places import Places
 from slicedb.schema import SAMPLES
 from slicedb.slices.slice import Keys
 
@@ -25,7 +25,7 @@ Measure = Literal["jaccard", "containment", "shared"]
 
 _BLOCK = 1 << 16  # rows of the samples held as a dense block at once
 _DENSE = 0.1  # share of cells that are set from which the dense product is quicker
-_known: WeakKeyDictionary[Store, tuple[int, Places]] = WeakKeyDictionary()
+_known: WeakKeyDictionary[Store, tuple[int, KeyIndex]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,35 +106,27 @@ def _share(part: npt.NDArray[np.int64], whole: npt.NDArray[np.int64]) -> npt.NDA
     return out
 
 
-def places_of(store: Store) -> Places:
+def places_of(store: Store) -> KeyIndex:
     """Return where the samples' keys stand in stored order; kept while samples stay as they are."""
     version = store.version(SAMPLES)
     known = _known.get(store)
     if known is None or known[0] != version:
         keys = store.table(SAMPLES, ["key"], version=version)["key"].to_numpy()
-        order = np.argsort(keys, kind="stable")
-        known = _known[store] = (version, Places(keys[order], order))
+        known = _known[store] = (version, KeyIndex(keys))
     return known[1]
 
 
 def membership(store: Store, members: Mapping[str, Keys]) -> Membership:
     """Return which samples, in stored order, belong to which slice."""
     places = places_of(store)
-    rows = []
-    for keys in members.values():
-        chosen = np.zeros(places.n + 1, bool)  # the last is for samples that are gone
-        chosen[places.find(keys)] = True
-        rows.append(np.flatnonzero(chosen[:-1]))
-    return Membership(rows, places.n)
+    rows = [np.flatnonzero(places.mask(keys)) for keys in members.values()]
+    return Membership(rows, len(places))
 
 
 def n_shared(store: Store, a: Keys, b: Keys) -> int:
     """Return how many samples two sets of keys share, each of distinct ones that are there."""
     places = places_of(store)
-    chosen = np.zeros(places.n + 1, bool)
-    chosen[places.find(a)] = True
-    chosen[-1] = False
-    return int(np.count_nonzero(chosen[places.find(b)]))
+    return int(np.count_nonzero(places.mask(a)[places.rows(b)]))
 
 
 def overlap(store: Store, members: Mapping[str, Keys]) -> Overlap:

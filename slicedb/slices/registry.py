@@ -13,18 +13,18 @@ import numpy as np
 import pyarrow as pa
 
 from slicedb.errors import BindError, QueryError, SliceError, UnknownSliceError, did_you_mean
-from slicedb.query.scope import Calibrated
+from slicedb.expectations.grammar import parse_check
+from slicedb.query.bind.scope import Calibrated
 from slicedb.schema import SAMPLES
 from slicedb.slices import looks
 from slicedb.slices.apply import Change, apply_files, references
 from slicedb.slices.breakdown import Breakdown, breakdown
 from slicedb.slices.calibration import Calibrating, Calibration
-from slicedb.slices.compare import Compared, compare
 from slicedb.slices.coverage import Coverage, coverage
 from slicedb.slices.diff import Diff
-from slicedb.slices.expect import parse_check
 from slicedb.slices.files import check_name, parse_share, read_folder
 from slicedb.slices.overlap import Overlap, overlap
+from slicedb.slices.sides import Compared, compare
 from slicedb.slices.slice import Ask, Keys, Slice, SliceInfo, State
 from slicedb.slices.state import state_of
 from slicedb.slices.table import SliceTable

@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from world import engine_of
 
-from slicedb.query import Engine, vectors
+from slicedb.query import Engine
 from slicedb.schema import EMBEDDINGS, SAMPLES, embeddings_schema, keys_of
 from slicedb.store import Store
+from slicedb.vectors import matrix as vectors
 
 ROWS, DIM = 20_000, 4
 SCORES = ("similarity('red')", "similarity('green', 'blue')", "similarity('dull')")

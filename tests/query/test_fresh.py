@@ -15,9 +15,9 @@ from world import build, engine_of
 
 from slicedb.errors import SliceDBError, UnknownSliceError
 from slicedb.query import Engine
-from slicedb.query.parse import parse
-from slicedb.query.search import mark
-from slicedb.query.text import read
+from slicedb.query.language.parse import parse
+from slicedb.query.language.text import read
+from slicedb.query.run.search import mark
 from slicedb.schema import EMBEDDINGS, PREDICTIONS, SAMPLES, keys_of
 from slicedb.store import Store
 

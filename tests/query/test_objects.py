@@ -244,7 +244,7 @@ def test_boxes_follow_a_new_version(tmp_path: Path) -> None:
 def test_old_matchings_and_versions_are_let_go(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("slicedb.query.hotboxes._KEEP", 2)
+    monkeypatch.setattr("slicedb.query.hot.boxes._KEEP", 2)
     street = Street(tmp_path / "long.slicedb")
     engine = street.engine
     counts = {}

@@ -13,7 +13,7 @@ from pages import QUERIES, cases, cookbook, errors
 import slicedb
 from slicedb.query import Engine
 
-SOURCE = Path(slicedb.__file__).parent / "query"
+SOURCE = [Path(slicedb.__file__).parent / room for room in ("query", "vectors")]
 
 WITHOUT_A_TEXT = {
     "is not valid Unicode": "no page can show it",
@@ -63,7 +63,7 @@ def test_the_catalogue_says_what_is_raised(engine: Engine) -> None:
 
 def templates() -> Iterator[str]:
     """Yield a regular expression for every message of an error in the code of the language."""
-    for file in sorted(SOURCE.glob("*.py")):
+    for file in (f for room in SOURCE for f in sorted(room.rglob("*.py"))):
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "message":
                 yield from _patterns(node.value)

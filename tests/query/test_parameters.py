@@ -9,7 +9,7 @@ import pytest
 
 from slicedb.errors import ParseError, QueryError
 from slicedb.query import Engine, fill
-from slicedb.query.parameters import sql_value
+from slicedb.query.language.parameters import sql_value
 
 
 @pytest.mark.parametrize(

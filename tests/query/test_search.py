@@ -17,7 +17,7 @@ from world import engine_of
 from slicedb.database import open as open_db
 from slicedb.errors import BindError, DatabaseError
 from slicedb.query import Engine
-from slicedb.query.search import TextSearch, mark
+from slicedb.query.run.search import TextSearch, mark
 from slicedb.schema import SAMPLES, keys_of
 from slicedb.store import Store
 

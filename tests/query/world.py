@@ -13,8 +13,8 @@ import pyarrow as pa
 from slicedb.cam import cams_schema
 from slicedb.errors import SliceError, UnknownSliceError, did_you_mean
 from slicedb.query import Engine
-from slicedb.query.catalog import Catalog
-from slicedb.query.scope import Calibrated
+from slicedb.query.bind.catalog import Catalog
+from slicedb.query.bind.scope import Calibrated
 from slicedb.schema import (
     CAMS,
     EMBEDDINGS,

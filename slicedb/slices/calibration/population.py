@@ -12,9 +12,9 @@ import numpy.typing as npt
 
 from slicedb.errors import SliceError, did_you_mean
 from slicedb.query import Query
-from slicedb.query.calls import end_of
-from slicedb.query.scope import Calibrated, Term
-from slicedb.query.text import Source
+from slicedb.query.bind.scope import Calibrated, Term
+from slicedb.query.functions.calls import end_of
+from slicedb.query.language.text import Source
 from slicedb.slices.slice import Keys, Slice
 from slicedb.stats.ranking import Ranking
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from slicedb.query.scope import Calibrated
+from slicedb.query.bind.scope import Calibrated
 from slicedb.stats.cuts import Aim, Share
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from slicedb.errors import SliceError
-from slicedb.query.scope import Calibrated
+from slicedb.query.bind.scope import Calibrated
 from slicedb.slices.calibration.answers import Answers, Question, State
 from slicedb.slices.calibration.population import Population
 from slicedb.slices.calibration.record import Calibration

@@ -1,0 +1,35 @@
+"""Decisions: what they cost, thresholds, abstention, and calibrated confidence."""
+
+from __future__ import annotations
+
+from slicedb.decide.abstention import Coverage, best_coverage, risk_coverage
+from slicedb.decide.cost import cost, expected_cost
+from slicedb.decide.matrix import CostMatrix, cheapest
+from slicedb.decide.policies import CostReport, PolicyCost
+from slicedb.decide.reliability import Reliability, ece, reliability
+from slicedb.decide.temperature import Calibration, Temperature, calibrate, fit_temperature
+from slicedb.decide.thresholds import Curve, Threshold, best_threshold, cross_fit, sweep
+
+__all__ = [
+    "Calibration",
+    "CostMatrix",
+    "CostReport",
+    "Coverage",
+    "Curve",
+    "PolicyCost",
+    "Reliability",
+    "Temperature",
+    "Threshold",
+    "best_coverage",
+    "best_threshold",
+    "calibrate",
+    "cheapest",
+    "cost",
+    "cross_fit",
+    "ece",
+    "expected_cost",
+    "fit_temperature",
+    "reliability",
+    "risk_coverage",
+    "sweep",
+]

@@ -1,0 +1,373 @@
+"""What a model's decisions cost, which rule is the cheapest, and whether a person is cheaper."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from slicedb import schema
+from slicedb.decide import words
+from slicedb.decide.abstention import best_coverage, risk_coverage
+from slicedb.decide.matrix import CostMatrix, Costs
+from slicedb.decide.policies import ALL, CostReport, PolicyCost
+from slicedb.decide.reading import Predicted, floats, memberships, read
+from slicedb.decide.temperature import held_out_probabilities
+from slicedb.decide.thresholds import CrossFit, Solution, mean_cost, solve
+from slicedb.errors import CheckError, ClassesError, SliceError, did_you_mean
+
+if TYPE_CHECKING:
+    from slicedb.store import Store
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+Price: TypeAlias = "float | str"
+"""A number, or the name of a numeric column of samples."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Case:
+    """The decision problem: what every decision costs every sample."""
+
+    found: Predicted
+    values: Floats
+    """float64 (c, d): cost of truth and decision."""
+    weight: Floats
+    """float64 (n, d): what a decision's cost on a sample is multiplied by."""
+    truth: Ints
+    decided: Ints
+    """int64 (n,): by the model as it is."""
+    probabilities: Floats
+    """float64 (n, k), k <= c: of the truths the model knows."""
+    names: tuple[str, ...]
+    """Of the decisions."""
+    confidence: float
+    folds: int
+    seed: int
+
+    def cost(self, decisions: npt.ArrayLike) -> Floats:
+        """Return float64 (n,): what decisions (n,) cost."""
+        chosen = np.asarray(decisions, np.int64)
+        rows = np.arange(len(chosen))
+        return np.asarray(self.values[self.truth, chosen] * self.weight[rows, chosen])
+
+    def plan(self, probabilities: Floats) -> tuple[Ints, Floats]:
+        """Return the decisions of least expected cost, and that cost."""
+        known = probabilities.shape[1]
+        expected = probabilities @ self.values[:known] * self.weight
+        expected = expected[:, : max(known, 1)]  # a model cannot decide for a class it lacks
+        chosen = np.argmin(expected, axis=1)
+        return chosen, expected[np.arange(len(chosen)), chosen]
+
+
+@dataclass(frozen=True, eq=False)
+class _Policy:
+    name: str
+    cost: Floats
+    choice_error: float = 0.0
+    asked: Floats | None = None
+
+
+def expected_cost(
+    truth: npt.ArrayLike,
+    decisions: npt.ArrayLike,
+    matrix: npt.ArrayLike,
+    *,
+    weight: npt.ArrayLike = 1.0,
+    confidence: float = 0.95,
+) -> tuple[float, float, float]:
+    """Return the mean cost of decisions with Student's interval: mean, low, high.
+
+    Args:
+        truth: int (n,).
+        decisions: int (n,).
+        matrix: float (c, d): cost of each truth and decision.
+        weight: float (n,) or one: a factor a sample.
+        confidence: of the interval.
+
+    >>> mean, low, high = expected_cost([0, 1, 1, 0], [0, 0, 1, 0], [[0, 1], [8, 0]])
+    >>> mean
+    2.0
+    """
+    cost = np.asarray(matrix, np.float64)[np.asarray(truth), np.asarray(decisions)]
+    return mean_cost(cost * np.asarray(weight, np.float64), confidence)
+
+
+def cost(
+    store: Store,
+    model: str,
+    keys: Ints | None = None,
+    *,
+    matrix: Costs | None = None,
+    column: str | None = None,
+    positive: str | None = None,
+    false_positive: Price = 1.0,
+    false_negative: Price = 1.0,
+    ask: Price | None = None,
+    human: Price | None = None,
+    calibrate: bool = False,
+    slices: Mapping[str, Ints] | None = None,
+    folds: int = 10,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> CostReport:
+    """Return what ways of deciding cost a sample, with paired savings against the model as it is.
+
+    Whatever is fitted (a threshold, a temperature, how much to ask) is judged on samples that it
+    was not fitted on.
+
+    Args:
+        store: the database.
+        model: whose predictions and probabilities.
+        keys: int64 (n,); None is every sample that is ok.
+        matrix: cost of each truth and decision; None is 1 a mistake.
+        column: a column of samples that every cost of the sample is multiplied by.
+        positive: decide this class against the rest, by a threshold.
+        false_positive: with `positive`: cost of a wrong yes.
+        false_negative: with `positive`: cost of a wrong no.
+        ask: cost of asking a person, who then is right (or what `human` says).
+        human: the baseline: a column of samples with a person's label, a model under whose name a
+            person's answers were logged, or a cost a sample.
+        calibrate: judge the cheapest decisions after temperature scaling, too.
+        slices: name to keys, judged one by one with the rules of all samples.
+        folds: of the cross-fit.
+        confidence: of every interval.
+        seed: of the folds.
+
+    Raises:
+        ClassesError: the matrix, `positive` or the labels do not fit the classes.
+        CheckError: a cost is negative or not a number, or options exclude each other.
+        SliceDBError: no labels, no predictions, no such column.
+    """
+    if positive is not None and matrix is not None:
+        raise CheckError(
+            "A cost matrix and a positive class exclude each other.",
+            "with positive, give false_positive and false_negative.",
+        )
+    prices = [p for p in (column, false_positive, false_negative, ask) if isinstance(p, str)]
+    by_column = isinstance(human, str) and human in store.schema(schema.SAMPLES).names
+    wanted = [*prices, human] if by_column else prices
+    found = read(store, model, keys, columns=[str(c) for c in wanted], probabilities=True)
+    factor = _price(found, column if column is not None else 1.0)
+    if positive is None:
+        chosen = CostMatrix.of(matrix, found.outcomes.classes)
+        case = _many(found, chosen, factor, confidence, folds, seed)
+    else:
+        chosen = None
+        yes, no = _price(found, false_positive), _price(found, false_negative)
+        case = _binary(found, positive, yes * factor, no * factor, confidence, folds, seed)
+    policies = [_Policy("prediction", case.cost(case.decided)), _constant(case)]
+    decisions, doubt = case.plan(case.probabilities)
+    policies.append(_Policy("cheapest", case.cost(decisions)))
+    if calibrate:
+        known = np.where(case.truth < case.probabilities.shape[1], case.truth, -1)
+        after = held_out_probabilities(case.probabilities, known, folds=folds, seed=seed)
+        decisions, doubt = case.plan(after)
+        policies.append(_Policy("cheapest, calibrated", case.cost(decisions)))
+    threshold, curve, query = None, None, ""
+    if positive is not None:
+        solved = _threshold(case)
+        threshold, curve = solved.threshold, solved.curve
+        policies.append(_fitted("threshold", solved.held_out))
+        query = _decided_yes(model, positive, threshold.value)
+    answered = case.cost(decisions)
+    person = _human(store, case, human, by_column, positive)
+    answer_up_to = None
+    if ask is not None:
+        price = _price(found, ask)
+        price = price + (0.0 if person is None or not isinstance(human, str) else person.cost)
+        asking = best_coverage(
+            doubt, answered, price, folds=folds, confidence=confidence, seed=seed
+        )
+        answer_up_to = asking.threshold
+        policies.append(_fitted("cheapest, or ask", asking.held_out, 1 - asking.held_out.yes))
+        policies.append(_Policy("ask always", price, asked=np.ones(found.n)))
+    if person is not None:
+        policies.append(person)
+    return CostReport(
+        model,
+        tuple(_rows(case, policies, memberships(found, slices))),
+        found.left_out,
+        risk_coverage(doubt, answered),
+        chosen,
+        positive,
+        threshold,
+        curve,
+        query,
+        answer_up_to,
+        str(human) if human is not None else "",
+    )
+
+
+def _many(
+    found: Predicted, matrix: CostMatrix, factor: Floats, confidence: float, folds: int, seed: int
+) -> _Case:
+    outcomes = found.outcomes
+    assert outcomes.probabilities is not None
+    weight = np.broadcast_to(factor[:, None], (found.n, len(matrix.classes)))
+    p = _normal(outcomes.probabilities)
+    return _Case(
+        found,
+        matrix.values,
+        weight,
+        outcomes.label,
+        outcomes.prediction,
+        p,
+        outcomes.classes,
+        confidence,
+        folds,
+        seed,
+    )
+
+
+def _binary(
+    found: Predicted,
+    positive: str,
+    false_positive: Floats,
+    false_negative: Floats,
+    confidence: float,
+    folds: int,
+    seed: int,
+) -> _Case:
+    outcomes = found.outcomes
+    if positive not in found.classes:
+        hint = did_you_mean(positive, found.classes, "its classes")
+        raise ClassesError(f"'{found.model}' has no class '{positive}'.", hint)
+    code = found.classes.index(positive)
+    assert outcomes.probabilities is not None
+    p = _normal(outcomes.probabilities)[:, code]
+    return _Case(
+        found,
+        np.array([[0.0, 1.0], [1.0, 0.0]]),
+        np.stack([false_negative, false_positive], 1),
+        (outcomes.label == code).astype(np.int64),
+        (outcomes.prediction == code).astype(np.int64),
+        np.stack([1 - p, p], axis=1),
+        (f"not {positive}", positive),
+        confidence,
+        folds,
+        seed,
+    )
+
+
+def _normal(probabilities: npt.NDArray[np.floating]) -> Floats:
+    p = probabilities.astype(np.float64)
+    return np.asarray(p / p.sum(axis=1, keepdims=True))
+
+
+def _price(found: Predicted, price: Price) -> Floats:
+    """Return float64 (n,): a cost a sample.
+
+    Raises:
+        CheckError: it is negative, infinite or missing.
+    """
+    if isinstance(price, str):
+        column = found.rows[price]
+        if not (
+            pa.types.is_integer(column.type)
+            or pa.types.is_floating(column.type)
+            or pa.types.is_decimal(column.type)
+        ):
+            raise CheckError(
+                f"The column '{price}' is {column.type}, not a number.", "name a cost."
+            )
+        values = floats(column)
+    else:
+        values = np.full(found.n, float(price))
+    wrong = np.flatnonzero(~np.isfinite(values) | (values < 0))
+    if len(wrong):
+        where = f" of '{found.rows['id'][int(wrong[0])].as_py()}'" if isinstance(price, str) else ""
+        named = f" in '{price}'" if isinstance(price, str) else ""
+        raise CheckError(
+            f"The cost{named}{where} is {values[wrong[0]]:g}"
+            f"{f' ({len(wrong):,} such samples)' if named else ''}.",
+            "costs are finite and not negative; leave such samples out of the slice.",
+        )
+    return values
+
+
+def _constant(case: _Case) -> _Policy:
+    """Return the cheapest decision that is the same for all (chosen on the same samples)."""
+    n, known = case.found.n, case.probabilities.shape[1]
+    means = [case.cost(np.full(n, d)).mean() for d in range(known)]
+    best = int(np.argmin(means))
+    return _Policy(f"always {case.names[best]}", case.cost(np.full(n, best)))
+
+
+def _fitted(name: str, held_out: CrossFit, asked: Floats | None = None) -> _Policy:
+    return _Policy(name, held_out.cost, held_out.choice_error, asked)
+
+
+def _threshold(case: _Case) -> Solution:
+    rows = np.zeros(case.found.n, np.int64)
+    outcomes = case.found.outcomes
+    assert outcomes.probabilities is not None
+    code = case.found.classes.index(case.names[1])
+    score = outcomes.probabilities[:, code]  # as stored: what a query sees
+    return solve(
+        score,
+        case.cost(rows + 1),
+        case.cost(rows),
+        folds=case.folds,
+        confidence=case.confidence,
+        seed=case.seed,
+    )
+
+
+def _decided_yes(model: str, positive: str, value: float) -> str:
+    if value == np.inf:
+        return "false"
+    return f"{words.name(model)}.probabilities[{words.literal(positive)}] >= {value!r}"
+
+
+def _human(
+    store: Store, case: _Case, human: Price | None, by_column: bool, positive: str | None
+) -> _Policy | None:
+    """Return the baseline: answers from a column, answers logged as a model, or a number."""
+    if human is None:
+        return None
+    if not isinstance(human, str):
+        return _Policy("human", _price(case.found, human))
+    if by_column:
+        answers = case.found.rows[human].to_pylist()
+    else:
+        said = read(store, human, case.found.keys)
+        given = dict(zip(said.keys.tolist(), said.rows["prediction"].to_pylist()))
+        answers = [given.get(key) for key in case.found.keys.tolist()]
+    missing = sum(answer is None for answer in answers)
+    if missing:
+        raise SliceError(
+            f"The human baseline '{human}' has no answer for {missing:,} of {len(answers):,} "
+            "samples.",
+            "compare on a slice where it is known.",
+        )
+    if positive is not None:
+        return _Policy("human", case.cost([int(answer == positive) for answer in answers]))
+    code = {name: i for i, name in enumerate(case.names)}
+    unknown = next((answer for answer in answers if answer not in code), None)
+    if unknown is not None:
+        raise ClassesError(
+            f"'{unknown}' in the human baseline '{human}' is no class.",
+            did_you_mean(str(unknown), case.names, "classes"),
+        )
+    return _Policy("human", case.cost([code[answer] for answer in answers]))
+
+
+def _rows(case: _Case, policies: list[_Policy], slices: Mapping[str, Ints]) -> list[PolicyCost]:
+    result = []
+    everything = np.arange(case.found.n)
+    base = policies[0]
+    for name, at in {ALL: everything, **slices}.items():
+        for policy in policies:
+            extra = policy.choice_error if name == ALL else 0.0
+            mean, low, high = mean_cost(policy.cost[at], case.confidence, extra)
+            gain = base.cost[at] - policy.cost[at]
+            saved = mean_cost(gain, case.confidence, extra)
+            asked = 0.0 if policy.asked is None or not len(at) else float(policy.asked[at].mean())
+            result.append(PolicyCost(name, policy.name, mean, low, high, *saved, asked, len(at)))
+    return result

@@ -1,0 +1,117 @@
+"""What the costs of decisions are told as: a row a policy and slice, and the rules found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from slicedb.decide import words
+from slicedb.decide.abstention import Coverage
+from slicedb.decide.matrix import CostMatrix
+from slicedb.decide.thresholds import Curve, Threshold
+
+ALL = "all"
+
+
+@dataclass(frozen=True)
+class PolicyCost:
+    """What one way of deciding costs on one slice, a sample."""
+
+    slice: str
+    policy: str
+    """prediction: the model's own; cheapest: of least expected cost; always X; threshold; ..."""
+    cost: float
+    """Mean a sample; held out where the policy was fitted."""
+    low: float
+    """Lower bound."""
+    high: float
+    """Upper bound."""
+    saving: float
+    """Mean saved a sample against "prediction", on the same samples."""
+    saving_low: float
+    """Lower bound, paired."""
+    saving_high: float
+    """Upper bound, paired."""
+    asked: float
+    """Share of samples given to a person."""
+    n: int
+
+    @property
+    def total(self) -> float:
+        """Sum over the samples of the slice."""
+        return self.cost * self.n
+
+
+@dataclass(frozen=True, eq=False)
+class CostReport:
+    """The costs of a model's decisions, and the rules found."""
+
+    model: str
+    rows: tuple[PolicyCost, ...]
+    """All samples first, then slice by slice."""
+    left_out: int
+    """Samples without a label or without probabilities."""
+    coverage: Coverage
+    """Risk against coverage of the cheapest decisions."""
+    matrix: CostMatrix | None
+    """None with `positive`."""
+    positive: str | None = None
+    """The class that a threshold decides for."""
+    threshold: Threshold | None = None
+    """With `positive`: the cheapest one."""
+    curve: Curve | None = None
+    """With `positive`: the cost at every cut point."""
+    query: str = ""
+    """With `positive`: the samples decided yes."""
+    answer_up_to: Threshold | None = None
+    """With `ask`: on minus the expected cost; answer where -expected >= value."""
+    human: str = ""
+    """Where the human baseline comes from."""
+
+    def row(self, policy: str, slice: str = ALL) -> PolicyCost:
+        """Return the row of a policy.
+
+        Raises:
+            KeyError: there is no such row.
+        """
+        for found in self.rows:
+            if found.policy == policy and found.slice == slice:
+                return found
+        raise KeyError((policy, slice))
+
+    def to_arrow(self) -> pa.Table:
+        """Return one row a slice and policy."""
+        return pa.Table.from_pylist([{**vars(row), "total": row.total} for row in self.rows])
+
+    def __str__(self) -> str:
+        head = ["slice", "policy", "cost", "interval", "saving", "interval", "asked", "n"]
+        rows = [
+            [
+                r.slice,
+                r.policy,
+                words.number(r.cost),
+                _span(r.low, r.high),
+                words.number(r.saving),
+                _span(r.saving_low, r.saving_high),
+                f"{r.asked:.0%}" if r.asked else "",
+                f"{r.n:,}",
+            ]
+            for r in self.rows
+        ]
+        lines = [f"{self.model}: cost a sample, {self.left_out:,} left out"]
+        lines.append(words.columns(head, rows))
+        if self.threshold is not None:
+            lines += [f"cheapest threshold {self.threshold}", f"query: {self.query}"]
+            if self.threshold.steady == self.threshold.steady:
+                lines.append(f"smoothed {self.threshold.steady:.4g}: varies less between samples")
+        if self.answer_up_to is not None:
+            lines.append(
+                f"answer where the expected cost is at most {-self.answer_up_to.value:.4g}"
+            )
+        lines.append(str(self.coverage))
+        return "\n".join(lines)
+
+
+def _span(low: float, high: float) -> str:
+    return f"{words.number(low)} to {words.number(high)}"

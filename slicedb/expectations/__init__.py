@@ -1,0 +1,7 @@
+"""Expectations: the grammar of bounds, `accuracy of Dessert >= 85%`."""
+
+from __future__ import annotations
+
+from slicedb.expectations.grammar import Check, parse_check
+
+__all__ = ["Check", "parse_check"]

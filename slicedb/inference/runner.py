@@ -1,0 +1,237 @@
+"""The runner: batches through a model on a device, whatever its memory holds."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import deque
+from collections.abc import Generator, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from slicedb.errors import ModelError, SliceDBError
+from slicedb.inference.batches import Batch, Item, batches
+from slicedb.models.model import Model
+
+_CPU_PIXELS = 8 * 224 * 224
+"""Pixels a batch on a CPU: more fall out of the caches (MobileNetV2 at 224 on two cores: 174 images
+a second in batches of 8, 104 in batches of 16, 62 in batches of 64)."""
+_GPU_PIXELS = 256 * 224 * 224
+_CPU_FEED = 8
+"""Batches decoded at a time on a CPU: decoder and model take turns on the same cores, and each
+turn costs a few milliseconds."""
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What the model said about one batch."""
+
+    ids: list[str]
+    values: np.ndarray
+    """float32 (n, c); rows whose image did not decode are NaN."""
+    errors: list[str | None]
+    """Why a row has no values."""
+
+
+def pick_device(device: Any = None, model: Model | None = None) -> Any:
+    """Return the torch device: as given, else the GPU the model is on, any GPU, the CPU.
+
+    Raises:
+        ModelError: the device given is not there.
+    """
+    import torch
+
+    if device is None:
+        own = model.device if model is not None else None
+        if own is not None and own.type != "cpu":
+            return own
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+        torch.empty(0, device=chosen)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ModelError(f"No device '{device}' here: {reason}", "use 'cpu'.") from error
+    return chosen
+
+
+def default_batch_size(size: tuple[int, int], device: Any) -> int:
+    """Return how many images of `size` pixels go into a batch when the user does not say."""
+    pixels = _CPU_PIXELS if device.type == "cpu" else _GPU_PIXELS
+    return int(np.clip(pixels // (size[0] * size[1]), 4, 512 if device.type == "cpu" else 2048))
+
+
+def run(
+    model: Model,
+    items: Iterable[Item],
+    *,
+    batch_size: int | None = None,
+    device: Any = None,
+    threads: int | None = None,
+) -> Generator[Outputs, None, None]:
+    """Yield what the model says about each batch of items, in their order.
+
+    Args:
+        model: anything with the contract of `Model`; its width is not checked here.
+        items: (id, encoded image).
+        batch_size: images a batch; None suits the device. Halved for good when memory runs out.
+        device: a torch device or its name; None takes a GPU when there is one.
+        threads: decoding threads; None takes the cores.
+
+    Raises:
+        ModelError: the model or its transform fails, or one image does not fit in memory.
+    """
+    import torch
+
+    chosen = pick_device(device, model)
+    gpu = chosen.type == "cuda"
+    size = batch_size or default_batch_size(model.preprocessing.size, chosen)
+    feed = batches(
+        items,
+        model.preprocessing,
+        model.transform,
+        size=size * _CPU_FEED if batch_size is None and not gpu else size,
+        threads=threads,
+        ahead=2 if gpu else 0,
+        pin=gpu,
+    )
+    flight: deque[tuple[Batch, _Fetched]] = deque()
+    with contextlib.closing(feed), model.session(chosen):
+        device_side = DeviceSide(model, chosen, size)
+        for batch in feed:
+            with torch.inference_mode():
+                flight.append((batch, _Fetched(device_side(batch.images), gpu)))
+            if len(flight) > gpu:  # on a GPU the next batch is launched before this one is read
+                yield _outputs(*flight.popleft())
+        while flight:
+            yield _outputs(*flight.popleft())
+
+
+def _outputs(batch: Batch, fetched: _Fetched) -> Outputs:
+    values = fetched.wait()
+    if not len(values):  # not one image of the batch decoded, and there is no shape to go by
+        values = np.full((len(batch.ids), 0), np.nan, dtype=np.float32)
+    bad = [i for i, error in enumerate(batch.errors) if error is not None]
+    if bad and values.shape[1]:
+        values[bad] = np.nan
+    return Outputs(batch.ids, values, batch.errors)
+
+
+class _Fetched:
+    """Values on their way from the device, copied without holding up the next batch."""
+
+    def __init__(self, values: Any, gpu: bool) -> None:
+        import torch
+
+        self._event: Any = None
+        if not gpu:
+            self._host = values.to(device="cpu", dtype=torch.float32, copy=True)
+            return
+        self._host = torch.empty(values.shape, dtype=torch.float32, pin_memory=True)
+        self._host.copy_(values.float(), non_blocking=True)
+        self._event = torch.cuda.Event()
+        self._event.record()
+
+    def wait(self) -> np.ndarray:
+        if self._event is not None:
+            self._event.synchronize()
+        return np.asarray(self._host.numpy())
+
+
+class DeviceSide:
+    """Copy, normalise, run; halve the batch and try again when memory runs out."""
+
+    def __init__(self, model: Model, device: Any, size: int) -> None:
+        self._model = model
+        self._device = device
+        self._most = size
+
+    def __call__(self, images: Any) -> Any:
+        import torch
+
+        parts: list[Any] = []
+        at = 0
+        while at < len(images):
+            part = images[at : at + self._most]
+            try:
+                parts.append(self._forward(part))
+                at += len(part)
+                continue
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise self._failed(part, error) from error
+                if len(part) == 1:
+                    raise ModelError(
+                        f"{self._model} runs out of memory on a single image on "
+                        f"{self._device}: {_first_line(error)}",
+                        "use a device with more memory, or device='cpu'.",
+                    ) from error
+            except SliceDBError:
+                raise
+            except Exception as error:
+                raise self._failed(part, error) from error
+            self._most = max(1, len(part) // 2)
+            if self._device.type == "cuda":  # outside the handler, which keeps tensors alive
+                torch.cuda.empty_cache()
+        return self._join(parts)
+
+    def _join(self, parts: list[Any]) -> Any:
+        import torch
+
+        if not parts:
+            return torch.zeros((0, 0))
+        return torch.cat(parts) if len(parts) != 1 else parts[0]
+
+    def _shape(self, part: Any) -> str:
+        return f"a batch of shape {tuple(part.shape)}"
+
+    def _forward(self, images: Any) -> Any:
+        import torch
+
+        moved = images.to(self._device, non_blocking=True)
+        if moved.dtype == torch.uint8:
+            moved = self._model.preprocessing.normalise(moved)
+        elif moved.ndim == 4:
+            moved = moved.to(memory_format=torch.channels_last)
+        with _autocast(self._device):
+            values = self._model.predict_batch(moved)
+        if getattr(values, "ndim", 0) != 2 or len(values) != len(images):
+            shape = tuple(getattr(values, "shape", ())) or type(values).__name__
+            raise ModelError(
+                f"{self._model} returned {shape} for {len(images)} images.",
+                "predict_batch returns a tensor with one row an image.",
+            )
+        return values
+
+    def _failed(self, part: Any, error: Exception) -> ModelError:
+        return ModelError(
+            f"{self._model} failed on {self._shape(part)} on {self._device}: "
+            f"{type(error).__name__}: {_first_line(error)}",
+            "check predict_batch, input_size and the device.",
+        )
+
+
+def _autocast(device: Any) -> contextlib.AbstractContextManager[Any]:
+    """Return bfloat16 autocast on a GPU (half precision on one that has no bfloat16)."""
+    import torch
+
+    if device.type != "cuda":
+        return contextlib.nullcontext()
+    dtype = torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    context: contextlib.AbstractContextManager[Any] = torch.autocast("cuda", dtype=dtype)
+    return context
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether an error says that the device, or the machine, has no memory left."""
+    import torch
+
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    text = str(error).lower()
+    return "out of memory" in text or "can't allocate memory" in text
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -1,0 +1,44 @@
+"""Judgement: slices, metrics and bounds to verdicts that can be defended.
+
+Evaluation multiplies slice membership with per-sample statistics; a suite judges expectations
+together. PASS: the one-sided interval clears the bound. FAIL: the evidence against it stays
+significant after all the suite's tests are counted. Otherwise INCONCLUSIVE, with the number of
+images still needed. A suite passes only when each test does, so PASS needs no correction (an
+intersection-union test, Berger 1982); any FAIL fails it, so FAIL does.
+"""
+
+from __future__ import annotations
+
+from slicedb.judge.aligned import Judged, Universe, load, universe
+from slicedb.judge.comparison import Comparison, compare
+from slicedb.judge.confusion import Confusion, confusion
+from slicedb.judge.evaluation import Evaluation, evaluate
+from slicedb.judge.groups import groups_of, resampled
+from slicedb.judge.pairs import Pair
+from slicedb.judge.power import Power, power
+from slicedb.judge.results import Report, Result, Verdict
+from slicedb.judge.settings import settings
+from slicedb.judge.suite import run
+
+__all__ = [
+    "Comparison",
+    "Confusion",
+    "Evaluation",
+    "Judged",
+    "Pair",
+    "Power",
+    "Report",
+    "Result",
+    "Universe",
+    "Verdict",
+    "compare",
+    "confusion",
+    "evaluate",
+    "groups_of",
+    "load",
+    "power",
+    "resampled",
+    "run",
+    "settings",
+    "universe",
+]

@@ -1,0 +1,332 @@
+"""The slice x model x metric table."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from slicedb import metrics as m
+from slicedb import stats
+from slicedb.judge.aligned import Judged, Keys, load, universe
+from slicedb.judge.groups import groups_of, resampled
+from slicedb.metrics import Estimate, Membership, Metric, ratios
+from slicedb.store import Store
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Bootstrap: TypeAlias = Literal["percentile", "bca"]
+"""How bounds come from resamples; see `slicedb.stats.bootstrap`."""
+
+_SCHEMA = pa.schema(
+    [
+        ("slice", pa.string()),
+        ("model", pa.string()),
+        ("metric", pa.string()),
+        ("of", pa.string()),
+        ("value", pa.float64()),
+        ("low", pa.float64()),
+        ("high", pa.float64()),
+        ("n", pa.int64()),
+        ("left_out", pa.int64()),
+        ("reason", pa.string()),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Values with their intervals, one row a slice, model, metric and class."""
+
+    table: pa.Table
+    """slice, model, metric, of (class or null), value, low, high, n, left_out, reason."""
+    confidence: float
+    """Of the intervals, two-sided."""
+    warnings: tuple[str, ...] = ()
+    """What to know before the values are believed, such as many looks at a held-out slice."""
+
+    def to_arrow(self) -> pa.Table:
+        """Return the rows as an Arrow table."""
+        return self.table
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return the rows as a pandas data frame."""
+        return self.table.to_pandas()
+
+    def value(
+        self, slice: str, model: str, metric: str = "accuracy", of: str | None = None
+    ) -> float:
+        """Return one value, NaN where it is undefined.
+
+        Raises:
+            KeyError: no such row.
+        """
+        for row in self.table.to_pylist():
+            if (row["slice"], row["model"], row["metric"], row["of"]) == (slice, model, metric, of):
+                return float(row["value"])
+        raise KeyError((slice, model, metric, of))
+
+    def grid(self) -> tuple[list[str], list[list[str]]]:
+        """Return header and cells: a row a slice and metric, a column a model."""
+        models = list(dict.fromkeys(self.table["model"].to_pylist()))
+        cells: dict[tuple[str, str], dict[str, dict[str, Any]]] = {}
+        for row in self.table.to_pylist():
+            metric = row["metric"] if row["of"] is None else f"{row['metric']} of {row['of']}"
+            cells.setdefault((row["slice"], metric), {})[row["model"]] = row
+        lines = []
+        for (name, metric), found in cells.items():
+            n, out = (
+                _span(r["n"] for r in found.values()),
+                _span(r["left_out"] for r in found.values()),
+            )
+            lines.append([name, metric, n, out, *(_cell(found.get(model)) for model in models)])
+        return ["slice", "metric", "n", "left out", *models], lines
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def __str__(self) -> str:
+        header, lines = self.grid()
+        widths = [max(len(row[i]) for row in [header, *lines]) for i in range(len(header))]
+        rows = [header, ["-" * w for w in widths], *lines]
+        text = "\n".join(
+            "  ".join(
+                cell.rjust(w) if 2 <= i <= 3 else cell.ljust(w)
+                for i, (cell, w) in enumerate(zip(row, widths))
+            ).rstrip()
+            for row in rows
+        )
+        note = f"in brackets: the {self.confidence:.0%} interval"
+        return "\n".join([text, note, *(f"warning: {w}" for w in self.warnings)])
+
+    def _repr_html_(self) -> str:
+        header, lines = self.grid()
+
+        def row(cells: Iterable[str], tag: str) -> str:
+            inside = "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells)
+            return f"<tr>{inside}</tr>"
+
+        body = "".join(row(line, "td") for line in lines)
+        return f"<table><thead>{row(header, 'th')}</thead><tbody>{body}</tbody></table>"
+
+
+def evaluate(
+    store: Store,
+    models: str | Sequence[str],
+    members: Mapping[str, Keys],
+    *,
+    metrics: Sequence[str] | None = None,
+    per_class: bool = False,
+    confidence: float = 0.95,
+    group: str | None = None,
+    bootstrap: Bootstrap | None = None,
+) -> Evaluation:
+    """Evaluate models on slices, all slices of a model in one pass.
+
+    Args:
+        store: where labels and predictions are.
+        models: names of models with predictions.
+        members: slice -> int64 keys; a sample counts once, however often it is named.
+        metrics: names, see `slicedb.metrics`; None is accuracy for classifiers, mAP for
+            detectors, the mean absolute error for numbers, F1 for sets of labels.
+        per_class: add a row a class for metrics that are defined for one class.
+        confidence: of the two-sided intervals (Wilson for shares).
+        group: a column of samples whose groups are independent where samples are not (the video
+            a frame is of, say); intervals then come from the bootstrap of whole groups.
+        bootstrap: "percentile" or "bca" in place of the formulas; "percentile" with `group`.
+
+    Returns:
+        Rows in the order slice, model, metric, class. `n` counts samples; for a share of one class
+        its labels (recall), its predictions (precision), or both (F1). `left_out` counts the
+        members without a label or without a prediction; a value that is undefined is NaN and has
+        a `reason`.
+
+    Raises:
+        UnknownModelError: a model has no predictions.
+        CheckError: there is no such metric.
+    """
+    names = [models] if isinstance(models, str) else list(models)
+    asked = None if metrics is None else [m.find(name) for name in metrics]
+    every = universe(store)
+    rows = [every.rows(np.asarray(keys, np.int64)) for keys in members.values()]
+    sizes = np.array(
+        [len(np.unique(k)) if len(r) != len(k) else len(k) for r, k in zip(rows, members.values())],
+        np.int64,
+    )
+    judged = [load(store, name) for name in names]
+    how = None
+    if group is not None or bootstrap is not None:
+        how = _Resampling(groups_of(store, group) if group else None, bootstrap or "percentile")
+    blocks = []
+    for i, j in enumerate(judged):  # models that saw the same samples share the matrix
+        if i == 0 or not np.array_equal(j.row_of, judged[i - 1].row_of):
+            belongs = j.members(rows)
+        task = j.outcomes.task
+        wanted = [m.find(m.primary(task))] if asked is None else asked
+        wanted = [m.suit(metric, task) for metric in wanted]
+        blocks.append(_one_model(j, belongs, sizes, wanted, per_class, confidence, how))
+    table = _order(pa.concat_tables(blocks), list(members), names) if blocks else None
+    return Evaluation(table if table is not None else _SCHEMA.empty_table(), confidence)
+
+
+def estimates(judged: Judged, members: Membership, wanted: Sequence[Metric]) -> dict[str, Estimate]:
+    """Return the estimates of several metrics by name; metrics of equal state share its sums.
+
+    A metric whose columns the predictions lack gives NaN.
+    """
+    found: dict[str, Estimate] = {}
+    sums: dict[str, Any] = {}
+    outcomes = judged.outcomes
+    width = len(outcomes.classes) ** 2
+    for metric in wanted:
+        if m.missing(metric, outcomes):
+            nan = np.full(len(members), np.nan)
+            found[metric.name] = Estimate(nan, np.zeros(len(members)), nan)
+        elif metric.state.kind == "ranked":
+            found[metric.name] = m.compute_ranked(metric, outcomes, members)
+        elif metric.state.kind == "codes" and len(members) * width > 50_000_000:
+            parts = [
+                m.compute(metric, m.update(metric, outcomes, part))
+                for _, part in members.blocks(width)
+            ]
+            found[metric.name] = Estimate.join(parts)
+        else:
+            if metric.state.name not in sums:
+                sums[metric.state.name] = m.update(metric, outcomes, members)
+            found[metric.name] = m.compute(metric, sums[metric.state.name])
+    return found
+
+
+def _one_model(
+    judged: Judged,
+    members: Membership,
+    sizes: npt.NDArray[np.int64],
+    wanted: Sequence[Metric],
+    per_class: bool,
+    confidence: float,
+    how: _Resampling | None,
+) -> pa.Table:
+    classes = judged.outcomes.classes
+    asked: list[tuple[Metric, str | None]] = []
+    for metric in wanted:
+        asked.append((metric, None))
+        if per_class and (metric.per_class is not None or metric.by_class):
+            asked += [(m.for_class(metric, code), name) for code, name in enumerate(classes)]
+    found = estimates(judged, members, [metric for metric, of in asked if of is None])
+    parts = []
+    for metric, of in asked:
+        missing = m.missing(metric, judged.outcomes)
+        estimate = found[metric.name] if of is None or missing else _again(judged, members, metric)
+        bounds = m.interval(metric, estimate, confidence)
+        if how is not None and not missing and metric.interval != "exact":
+            bounds = how.interval(judged, members, metric, confidence)
+        empty = missing or m.empty(judged.outcomes.task)
+        why = [empty if missing or n == 0 else metric.undefined for n in members.sizes]
+        why = [reason if size else m.NO_SAMPLES for reason, size in zip(why, sizes)]
+        parts.append(_rows(judged.model, metric, of, estimate, members, sizes, bounds, why))
+    return pa.concat_tables(parts)
+
+
+@dataclass(frozen=True, eq=False)
+class _Resampling:
+    """Bounds by the bootstrap."""
+
+    groups: Keys | None
+    """Group of each row of the universe."""
+    method: Bootstrap
+
+    def interval(
+        self, judged: Judged, members: Membership, metric: Metric, confidence: float
+    ) -> stats.Interval:
+        """Return the bounds of every slice."""
+        bounds: list[tuple[Any, Any]] = []
+        for rows in members.positions:
+            codes = None if self.groups is None else self.groups[judged.rows[rows]]
+            statistic, units = resampled(metric, judged.outcomes.take(rows), codes)
+            if metric.bias and self.method == "percentile" and units:
+                bounds.append(_moved(metric, statistic, units, confidence))
+                continue
+            bounds.append(
+                stats.bootstrap(statistic, units, confidence=confidence, method=self.method)
+            )
+        low, high = np.array(bounds, float).reshape(-1, 2).T
+        return stats.Interval(low, high)
+
+
+def _moved(metric: Metric, statistic: Any, units: int, confidence: float) -> tuple[float, float]:
+    """Return percentile bounds, moved by the bias that the resamples show."""
+    found = ratios.drawn(statistic, units, metric.bias)
+    low, high = m.interval(metric, found, confidence)
+    return float(low[0]), float(high[0])
+
+
+def _again(judged: Judged, members: Membership, metric: Metric) -> Estimate:
+    return estimates(judged, members, [metric])[metric.name]
+
+
+def _rows(
+    model: str,
+    metric: Metric,
+    of: str | None,
+    found: Estimate,
+    members: Membership,
+    sizes: npt.NDArray[np.int64],
+    bounds: stats.Interval,
+    why: Sequence[str],
+) -> pa.Table:
+    """Return a row a slice; `why` says for each why its value is undefined, where it is."""
+    low, high = bounds
+    s = len(members)
+    n = members.sizes
+    if of is not None and metric.interval == "share":
+        n = found.size.astype(np.int64)  # the trials of a class: its labels, or its predictions
+    reasons: list[str | None] = [None] * s
+    for i in np.flatnonzero(np.isnan(found.value)).tolist():
+        reasons[i] = why[i]
+    columns = {
+        "slice": pa.array(np.arange(s)),  # replaced by its name when all models are together
+        "model": pa.DictionaryArray.from_arrays(np.zeros(s, np.int32), [model]).cast(pa.string()),
+        "metric": pa.DictionaryArray.from_arrays(np.zeros(s, np.int32), [metric.name]).cast(
+            pa.string()
+        ),
+        "of": pa.array([of] * s, pa.string()),
+        "value": found.value,
+        "low": low,
+        "high": high,
+        "n": n,
+        "left_out": sizes - members.sizes,
+        "reason": pa.array(reasons, pa.string()),
+    }
+    return pa.table(columns)
+
+
+def _order(table: pa.Table, slices: Sequence[str], models: Sequence[str]) -> pa.Table:
+    """Put rows of one slice together and its name in place of its number."""
+    number = table["slice"].to_numpy()
+    order = np.argsort(number, kind="stable")  # within a slice: models, metrics, classes as asked
+    table = table.take(order)
+    names = pa.DictionaryArray.from_arrays(number[order].astype(np.int32), list(slices) or [""])
+    return table.set_column(0, "slice", names.cast(pa.string())).cast(_SCHEMA)
+
+
+def _span(values: Iterable[int]) -> str:
+    found = sorted(set(values))
+    return f"{found[0]:,}" if len(found) == 1 else f"{found[0]:,}-{found[-1]:,}"
+
+
+def _cell(row: Mapping[str, Any] | None) -> str:
+    if row is None:
+        return ""
+    if np.isnan(row["value"]):
+        return f"undefined: {row['reason']}"
+    if row["metric"] == "count":
+        return f"{row['value']:,.0f}"
+    if np.isnan(row["low"]):
+        return f"{row['value']:.3f}"
+    return f"{row['value']:.3f} [{row['low']:.3f}, {row['high']:.3f}]"

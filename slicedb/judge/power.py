@@ -1,0 +1,158 @@
+"""What a slice can show: the drop it finds, and the images that a smaller one needs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+from slicedb import stats
+from slicedb.errors import CheckError
+from slicedb.judge.aligned import Keys, universe
+from slicedb.judge.pairs import pair_of
+from slicedb.show import rows as text
+from slicedb.store import Store
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Power:
+    """Sample sizes for drops of A against B, one slice a row."""
+
+    a: str
+    b: str
+    drop: float
+    """The drop in accuracy asked about."""
+    power: float
+    """Share of such drops that are found."""
+    confidence: float
+    table: pa.Table
+    """slice, n, disagreement, needed (images for the drop), enough, finds (the smallest drop that
+    n images find; NaN where they find none)."""
+
+    def to_arrow(self) -> pa.Table:
+        """Return the rows as an Arrow table."""
+        return self.table
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return the rows as a pandas data frame."""
+        return self.table.to_pandas()
+
+    def sentences(self) -> list[str]:
+        """Return one sentence a slice."""
+        points = f"{100 * self.drop:g}-point"
+        return [
+            f"{r['slice']}: detecting a {points} drop here needs {r['needed']:,} images, "
+            f"there are {r['n']:,}"
+            for r in self.table.to_pylist()
+        ]
+
+    def cells(self) -> list[list[str]]:
+        """Return the rows as text."""
+        return [
+            [
+                r["slice"],
+                f"{r['n']:,}",
+                f"{r['disagreement']:.1%}",
+                f"{r['needed']:,}",
+                "yes" if r["enough"] else "no",
+                "-" if np.isnan(r["finds"]) else f"{r['finds']:.2%}",
+            ]
+            for r in self.table.to_pylist()
+        ]
+
+    def __str__(self) -> str:
+        head = ["slice", "n", "disagreement", f"needed for {self.drop:.1%}", "enough", "finds"]
+        note = (
+            f"a drop of {self.a} against {self.b}, found in {self.power:.0%} of cases by one test "
+            f"at {self.confidence:.0%}"
+        )
+        return f"{text.to_text(head, self.cells())}\n{note}"
+
+
+def power(
+    store: Store,
+    a: str,
+    b: str,
+    members: Mapping[str, Keys],
+    *,
+    drop: float = 0.02,
+    power: float = 0.8,
+    confidence: float = 0.95,
+) -> Power:
+    """Say how many images it takes to see a drop between two models (Connor 1987).
+
+    Args:
+        store: where labels and predictions are.
+        a: a model with predictions.
+        b: the model it is compared with.
+        members: slice -> int64 keys.
+        drop: in accuracy, in (0, 1).
+        power: share of such drops that are to be found.
+        confidence: of the one-sided test of one slice alone.
+
+    Raises:
+        UnknownModelError: a model has no predictions.
+        CheckError: the drop, power or confidence is not a share.
+    """
+    for name, value in (("drop", drop), ("power", power), ("confidence", confidence)):
+        if not 0 < value < 1:
+            raise CheckError(f"{name} is {value:g}.", "a share between 0 and 1, such as 0.02.")
+    every, pair = universe(store), pair_of(store, a, b)
+    belongs = pair.members([every.rows(np.asarray(k, np.int64)) for k in members.values()])
+    differ = (pair.a.correct != pair.b.correct).astype(float)[:, None]
+    discordant = belongs.sum(differ)[:, 0]
+    lines = []
+    for name, n, k in zip(members, belongs.sizes.tolist(), discordant.tolist()):
+        seen = k / n if n else float("nan")
+        assumed = max(drop, seen) if n else 1.0  # a drop is itself a disagreement
+        needed = stats.n_for_paired(assumed, drop, confidence, power)
+        lines.append(
+            {
+                "slice": name,
+                "n": n,
+                "disagreement": seen,
+                "needed": needed,
+                "enough": n >= needed,
+                "finds": finds(k, n, power=power, confidence=confidence),
+            }
+        )
+    kinds = pa.schema(
+        [
+            ("slice", pa.string()),
+            ("n", pa.int64()),
+            ("disagreement", pa.float64()),
+            ("needed", pa.int64()),
+            ("enough", pa.bool_()),
+            ("finds", pa.float64()),
+        ]
+    )
+    return Power(a, b, drop, power, confidence, pa.Table.from_pylist(lines, schema=kinds))
+
+
+def finds(discordant: float, n: int, *, power: float = 0.8, confidence: float = 0.95) -> float:
+    """Return the smallest drop that n images find; NaN where they find none.
+
+    The disagreement is the one seen, or the drop itself where that is larger.
+
+    >>> print(f"{finds(64, 1000):.4f}")
+    0.0199
+    """
+    if n < 1:
+        return float("nan")
+    found = stats.drop_for_paired(max(discordant / n, 1e-9), n, confidence, power)
+    if not np.isnan(found):
+        return found
+    low, high = discordant / n, 1.0
+    if stats.n_for_paired(1.0, 1.0, confidence, power) > n:
+        return float("nan")
+    for _ in range(60):
+        middle = (low + high) / 2
+        enough = stats.n_for_paired(middle, middle, confidence, power) <= n
+        low, high = (low, middle) if enough else (middle, high)
+    return high

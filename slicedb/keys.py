@@ -1,0 +1,154 @@
+"""Find the row of a key: the one index from keys to rows, and what else is done with keys.
+
+A key is a 63-bit hash of a sample's id (`slicedb.schema.keys_of`), never negative, and it joins
+every table with every other.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+Keys = npt.NDArray[np.int64]
+
+_EMPTY = -1
+"""Never a key: keys are not negative."""
+
+
+class KeyIndex:
+    """The row of each key, by open addressing.
+
+    Keys are hashes, so their leading bits alone almost say where they stand: a key lies at the
+    slot that its bits name, or a few slots behind. There are two to four slots per key, so most
+    keys lie at their own. Nothing is sorted when the keys are ascending already, and the table is
+    built at the first look-up.
+
+    Args:
+        keys: int64 (n,), not negative, in any order. Where a key repeats, its first row counts.
+
+    >>> index = KeyIndex(np.array([30, 10, 20]))
+    >>> index.find(np.array([10, 40, 30])).tolist()
+    [1, -1, 0]
+    """
+
+    def __init__(self, keys: npt.ArrayLike) -> None:
+        self.keys: Keys = np.asarray(keys, dtype=np.int64)
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def find(self, keys: npt.ArrayLike) -> Keys:
+        """Return int64 (m,): the row of each key, -1 where it has none."""
+        return self._find(keys).astype(np.int64)
+
+    def rows(self, keys: npt.ArrayLike) -> Keys:
+        """Return int64: the rows of those keys that have one, in the order of `keys`.
+
+        >>> KeyIndex([30, 10, 20]).rows([20, 40, 30]).tolist()
+        [2, 0]
+        """
+        rows = self.find(keys)
+        return rows[rows >= 0]
+
+    def has(self, keys: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+        """Return bool (m,): whether each key has a row."""
+        return np.asarray(self.find(keys) >= 0)
+
+    def mask(self, keys: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+        """Return bool (n,): which rows of the index the keys name.
+
+        >>> KeyIndex([30, 10, 20]).mask([20, 40, 20]).tolist()
+        [False, False, True]
+        """
+        mask = np.zeros(len(self.keys) + 1, dtype=bool)
+        mask[self._find(keys)] = True  # -1, for keys without a row, is the place behind the last
+        return mask[:-1]
+
+    def _find(self, keys: npt.ArrayLike) -> npt.NDArray[np.integer]:
+        """Return int32 or int64 (m,): the row of each key, -1 where it has none."""
+        wanted = np.asarray(keys, dtype=np.int64)
+        if not len(self.keys) or not len(wanted):
+            return np.full(len(wanted), -1, dtype=np.int64)
+        shift, slot_keys, slot_rows = self._slots
+        slot = wanted >> shift
+        np.maximum(slot, 0, out=slot)  # a negative number is no key, and has no slot of its own
+        ahead = np.flatnonzero(slot_keys.take(slot) != wanted)
+        while len(ahead):
+            slot[ahead] += 1
+            here = slot_keys.take(slot[ahead])
+            ahead = ahead[(here != wanted[ahead]) & (here != _EMPTY)]
+        return np.asarray(slot_rows.take(slot))
+
+    @cached_property
+    def order(self) -> npt.NDArray[np.int64] | None:
+        """int64 (n,): the rows in ascending order of their keys; None when they stand so."""
+        if (self.keys[1:] >= self.keys[:-1]).all():
+            return None
+        return np.argsort(self.keys, kind="stable")
+
+    @cached_property
+    def _slots(self) -> tuple[int, Keys, npt.NDArray[np.integer]]:
+        """Return (bits to shift, key of each slot, row of each slot); the last slot is empty."""
+        rows = np.arange(len(self.keys)) if self.order is None else self.order
+        ascending = self.keys if self.order is None else self.keys[self.order]
+        first = np.append(True, ascending[1:] != ascending[:-1])
+        if not first.all():
+            ascending, rows = ascending[first], rows[first]
+        n = len(ascending)
+        bits = min(40, n.bit_length() + 1)
+        shift = 63 - bits
+        i = np.arange(n)
+        # Each key moves behind those that took its slot: a running maximum instead of a loop.
+        slot = np.maximum.accumulate((ascending >> shift) - i) + i
+        size = max(2**bits, int(slot[-1]) + 1) + 1
+        slot_keys = np.full(size, _EMPTY, np.int64)
+        slot_keys[slot] = ascending
+        slot_rows = np.full(size, -1, np.int32 if len(self.keys) < 2**31 else np.int64)
+        slot_rows[slot] = rows
+        return shift, slot_keys, slot_rows
+
+
+def distinct(keys: npt.ArrayLike) -> Keys:
+    """Return the distinct keys, ascending.
+
+    Sorting and comparing neighbours takes a thirtieth of the time of `np.unique` of numpy 2.4.
+
+    >>> distinct([3, 1, 3]).tolist()
+    [1, 3]
+    """
+    ascending = np.sort(np.asarray(keys, dtype=np.int64))
+    if len(ascending) < 2:
+        return ascending
+    return np.asarray(ascending[np.append(True, ascending[1:] != ascending[:-1])])
+
+
+def first_of_each(keys: npt.ArrayLike) -> Keys:
+    """Return int64: the position where each distinct key stands first, ascending.
+
+    >>> first_of_each([3, 1, 3, 2]).tolist()
+    [0, 1, 3]
+    """
+    given = np.asarray(keys, dtype=np.int64)
+    order = np.argsort(given, kind="stable")
+    ascending = given[order]
+    return np.asarray(
+        np.sort(order[np.append(True, ascending[1:] != ascending[:-1])[: len(given)]])
+    )
+
+
+def mix(values: npt.NDArray[np.integer]) -> npt.NDArray[np.uint64]:
+    """Spread 64 bits over 64 bits, so that the result has nothing to do with other uses of a key.
+
+    The finaliser of SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number
+    generators", OOPSLA 2014).
+
+    >>> mix(np.array([1], np.int64)).tolist()
+    [6238072747940578789]
+    """
+    x = values.astype(np.uint64)
+    with np.errstate(over="ignore"):  # wrapping is the point
+        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return np.asarray(x ^ (x >> np.uint64(31)))

@@ -1,0 +1,1 @@
+"""Bind a parsed query to the schema."""

@@ -1,0 +1,1 @@
+"""Hot tables: the columns that queries ask for, loaded into DuckDB."""

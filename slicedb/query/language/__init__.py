@@ -1,0 +1,1 @@
+"""The text of a query: what the user wrote, DuckDB's tree of it, parameters."""

@@ -1,0 +1,138 @@
+"""The scores of one run: which rows are still in, and their columns of scores."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from slicedb.query.bind.scope import Search, Term
+from slicedb.query.run.cuts import Condition, Score, holds, scores_of
+from slicedb.query.run.plan import Plan
+
+if TYPE_CHECKING:
+    from slicedb.query.engine import Engine
+
+SELECTIVE = 0.2
+"""Share of rows below which taking them out costs less than going through all."""
+_SAMPLE = 2_048
+"""Rows that tell how few a condition leaves."""
+
+
+class Scores:
+    """Columns of scores of the rows that are still in.
+
+    Args:
+        engine: computes them.
+        plan: what is asked.
+        check: raises when the time is used up.
+
+    Attributes:
+        rows: int64 (m,), rising: places in stored order that `values` speak of; None is all.
+        mask: bool (m,): which of them are still in; None is all.
+        values: score to float32 (m,), NaN for null.
+    """
+
+    def __init__(self, engine: Engine, plan: Plan, check: Callable[[], None]) -> None:
+        self._engine = engine
+        self._plan = plan
+        self._check = check
+        self._samples = engine.tables.samples(plan.pool.catalog.samples)
+        self.total = engine.tables.rows(self._samples)
+        self.keys = engine.tables.keys(self._samples)
+        self.visible = engine.tables.visible(self._samples)
+        self.rows: np.ndarray | None = None
+        self.mask: np.ndarray | None = None
+        self.values: dict[Score, np.ndarray] = {}
+
+    @property
+    def size(self) -> int:
+        """The number of rows that are scored."""
+        return self.total if self.rows is None else len(self.rows)
+
+    @property
+    def left(self) -> int:
+        """The number of rows still in."""
+        return self.size if self.mask is None else int(np.count_nonzero(self.mask))
+
+    def places(self) -> np.ndarray:
+        """Return int64 (k,): where among the scored rows those are that are still in."""
+        return np.arange(self.size) if self.mask is None else np.flatnonzero(self.mask)
+
+    def keep(self, mask: np.ndarray) -> None:
+        """Keep rows; when few are left, the others are dropped.
+
+        Args:
+            mask: bool (m,): which of the rows may stay.
+        """
+        self.mask = mask if self.mask is None else self.mask & mask
+        left = self.left
+        if left == self.size:
+            self.mask = None
+        elif left <= SELECTIVE * self.size:
+            self.take(self.places())
+
+    def take(self, places: np.ndarray) -> None:
+        """Keep the rows at some places, rising, and drop the others."""
+        self.rows = places if self.rows is None else self.rows[places]
+        self.values = {score: column[places] for score, column in self.values.items()}
+        self.mask = None
+
+    def restrict(self, rows: np.ndarray) -> None:
+        """Keep some rows, given by their places in stored order."""
+        mask = np.zeros(self.total, dtype=bool)
+        mask[rows] = True
+        self.keep(mask if self.rows is None else mask[self.rows])
+
+    def add(self, wanted: Sequence[Score]) -> int:
+        """Compute the columns that are not here yet; returns how many."""
+        new = [score for score in dict.fromkeys(wanted) if score not in self.values]
+        if new:
+            self.values |= self._computed(new, self.rows)
+        return len(new)
+
+    def decide(self, conditions: Sequence[Condition]) -> None:
+        """Keep the rows where conditions hold.
+
+        One that leaves few rows goes first, so that the others' scores are computed for those.
+        """
+        todo = self._by_share(conditions)
+        while todo:
+            together = 1 if todo[0][0] <= SELECTIVE else len(todo)
+            group, todo = [found for _, found in todo[:together]], todo[together:]
+            self.add([score for found in group for score in scores_of(found)])
+            self.keep(np.logical_and.reduce([holds(found, self.values) for found in group]))
+
+    def _by_share(self, conditions: Sequence[Condition]) -> list[tuple[float, Condition]]:
+        """Return conditions with the share of rows each leaves, by a sample, the fewest first."""
+        if len(conditions) < 2 or self.size < 8 * _SAMPLE:
+            return [(1.0, found) for found in conditions]
+        every = np.arange(self.size) if self.rows is None else self.rows
+        rows = every[:: len(every) // _SAMPLE]
+        asked = {found: list(scores_of(found)) for found in conditions}
+        plain = [s for scores in asked.values() for s in scores if _is_of_the_sample(s)]
+        values = self._computed(list(dict.fromkeys(plain)), rows)
+        shares = []
+        for number, (found, scores) in enumerate(asked.items()):
+            known = all(score in values for score in scores)
+            # what cannot be tried on a sample, nearest and search, is nearly always for few
+            share = float(holds(found, values).mean()) if known else 0.0
+            shares.append((share, number, found))
+        return [(share, found) for share, _, found in sorted(shares, key=lambda s: s[:2])]
+
+    def _computed(self, wanted: list[Score], rows: np.ndarray | None) -> dict[Score, np.ndarray]:
+        engine, catalog = self._engine, self._plan.pool.catalog
+        meanings = [score for score in wanted if isinstance(score, Term)]
+        searches = [score for score in wanted if isinstance(score, Search)]
+        places = partial(engine.tables.places, self._samples)
+        check = self._check
+        scored = engine.meaning.score(meanings, catalog, self.keys, rows, self.visible, check)
+        found = engine.search.score(searches, catalog.samples, places, self.total, rows, check)
+        return dict(scored) | dict(found)
+
+
+def _is_of_the_sample(score: Score) -> bool:
+    """Return whether a score of some rows costs no more than those rows."""
+    return isinstance(score, Term) and score.kind != "nearest"

@@ -1,0 +1,8 @@
+"""Runs: what was judged, on what, and what came out; and how each test fared over time."""
+
+from __future__ import annotations
+
+from slicedb.runs.history import Runs, Trend, Trends
+from slicedb.runs.record import record_evaluation
+
+__all__ = ["Runs", "Trend", "Trends", "record_evaluation"]

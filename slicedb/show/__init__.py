@@ -1,0 +1,1 @@
+"""Show: one renderer for tables, numbers, templates and charts."""

@@ -1,0 +1,1 @@
+"""Vectors: the matrix of an embedding, exact top-k, targets and the background bank."""
