@@ -25,6 +25,7 @@
     │   ├── UnknownEmbeddingError     (also KeyError)
     │   └── FingerprintError          vectors of two different encoders would be mixed
     ├── PredictionError               (also ValueError) predictions made elsewhere do not fit
+    ├── PluginError                   (also ValueError) an installed plug-in does not fit
     └── CheckError                    (also ValueError) an expectation does not parse or apply
 
 A message is two sentences: the fact with the value, then the hint with the way out.
@@ -75,6 +76,10 @@ class UnknownSampleError(DatabaseError, KeyError):
 
 class ConflictError(DatabaseError):
     """Another writer changed the table and the retries are used up."""
+
+
+class PluginError(SliceDBError, ValueError):
+    """A plug-in of an installed package cannot be loaded, or does not fulfil its protocol."""
 
 
 class IngestError(SliceDBError, ValueError):

@@ -13,7 +13,7 @@ import slicedb
 ROOT = Path(slicedb.__file__).parent
 
 ROWS: tuple[tuple[str, ...], ...] = (
-    ("errors", "schema", "progress", "keys", "sql", "cache", "show"),
+    ("errors", "schema", "progress", "keys", "sql", "cache", "plugins", "show"),
     ("stats", "media", "metrics", "tasks"),
     ("store", "sources", "models"),
     ("ingest", "inference", "embedding", "commits", "doctor"),
