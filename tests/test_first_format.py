@@ -1,0 +1,49 @@
+"""A database written by an earlier SliceDB opens, anywhere, and answers as it did there."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import slicedb
+from slicedb.schema import SAMPLES
+
+DATA = Path(__file__).parent / "data"
+sys.path.insert(0, str(DATA))
+
+from first_format import answers  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with the database and `answers.json`, away from where it was written."""
+    folder = tmp_path_factory.mktemp("elsewhere")
+    with tarfile.open(DATA / "first_format.tar.xz") as archive:
+        archive.extractall(folder, filter="data")
+    return folder
+
+
+def test_an_old_database_answers_as_it_did(unpacked: Path) -> None:
+    before: dict[str, Any] = json.loads((unpacked / "answers.json").read_text())
+    now = answers(slicedb.open(unpacked / "old.slicedb"))
+    assert sorted(now) == sorted(before)
+    for part in before:
+        assert now[part] == before[part], part
+
+
+def test_an_old_database_is_written_on(unpacked: Path) -> None:
+    db = slicedb.open(unpacked / "old.slicedb")
+    assert db.relabel("id = '04.png'", "red") == 1
+    assert db.tag("label = 'red'", "seen") == 6
+    assert db.delete("id = '16.png'") == 1
+    assert db.embed().unchanged == 16
+    assert db.query("list_contains(tags, 'seen') AND day.loss IS NOT NULL").count() == 6
+    assert db.commit("edited again").tables[SAMPLES] > 6
+    db.commits.checkout("clean", force=True)
+    assert db.query("").count() == 18
+    assert db.query("label = 'green'").ids() == db.query("label = 'green'", at="clean").ids()
