@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
@@ -77,7 +78,7 @@ def string(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def literal(value: Any) -> str:
+def literal(value: Any, *, doubles: bool = False) -> str:
     """Return a value as an SQL expression of the same type.
 
     A negative number comes in parentheses: after a minus it would begin a comment. A float is
@@ -87,6 +88,7 @@ def literal(value: Any) -> str:
         value: None, bool, int, float, Decimal, str, bytes, date, datetime, time, timedelta, an
             array or NumPy scalar, or a list, tuple, set or dictionary (with text keys: a struct)
             of these.
+        doubles: write each float as the DOUBLE that it is, as in `0.5e0`.
 
     Raises:
         ValueError: it is of another type.
@@ -96,6 +98,7 @@ def literal(value: Any) -> str:
     """
     if value is None:
         return "NULL"
+    inner = partial(literal, doubles=doubles)
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):
@@ -105,6 +108,7 @@ def literal(value: Any) -> str:
     if isinstance(value, (int, float)):
         # A subclass such as an IntEnum has a repr of its own.
         plain = int.__repr__(value) if isinstance(value, int) else float.__repr__(value)
+        plain += "e0" if doubles and "." in plain and "e" not in plain else ""
         return f"({plain})" if plain.startswith("-") else plain
     if isinstance(value, Decimal) and value.is_finite():
         return f"({value:f})" if value.is_signed() else f"{value:f}"
@@ -121,11 +125,11 @@ def literal(value: Any) -> str:
     if isinstance(value, (bytes, bytearray)):
         return "from_hex(" + string(value.hex()) + ")"
     if isinstance(value, (list, tuple, set, frozenset)):
-        return f"[{', '.join(map(literal, value))}]"
+        return f"[{', '.join(map(inner, value))}]"
     if isinstance(value, dict) and all(isinstance(key, str) for key in value):
-        return "{" + ", ".join(f"{string(k)}: {literal(v)}" for k, v in value.items()) + "}"
+        return "{" + ", ".join(f"{string(k)}: {inner(v)}" for k, v in value.items()) + "}"
     if hasattr(value, "tolist"):
-        return literal(value.tolist())
+        return inner(value.tolist())
     raise ValueError(f"{value!r} is no SQL value")
 
 

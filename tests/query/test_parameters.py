@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
+from decimal import Decimal
 
+import duckdb
 import numpy as np
 import pytest
 
@@ -45,6 +47,72 @@ def test_values_of_every_kind_come_back_as_they_were(engine: Engine) -> None:
     assert asked["v"][0].as_py() == zoned.timestamp()
 
 
+OPERATORS = """+ - * / // % ** ^ = <> < > <= >= == != || & | << >> IS·DISTINCT·FROM""".split()
+
+
+@pytest.mark.parametrize("operator", OPERATORS)
+@pytest.mark.parametrize("value", [-5, 5])
+@pytest.mark.parametrize("space", ["", " "])
+def test_a_value_after_an_operator_is_what_duckdb_binds(
+    engine: Engine, operator: str, value: int, space: str
+) -> None:
+    if value < 0 and operator in ("<<", ">>"):
+        pytest.skip("DuckDB refuses to shift by a negative number")
+    word = operator.replace("·", " ")
+    text = f"i {word}{' ' if word.isupper() else space}$x"
+    if operator == "||":
+        text = f"i::VARCHAR {word}{space}$x"
+    wanted = duckdb.execute(f"SELECT {text} FROM (SELECT 3 AS i)", {"x": value}).fetchall()
+    filled = fill(f"SELECT {text} AS v FROM (SELECT 3 AS i)", {"x": value})
+    got = engine.query(filled).to_arrow()["v"].to_pylist()
+    assert got == [wanted[0][0]]
+
+
+def test_a_negative_value_keeps_the_rest_of_its_line(engine: Engine) -> None:
+    text = fill("m1.loss -$x > 5.5 AND label = 'red'", {"x": -5})
+    assert text == "m1.loss - (-5) > 5.5 AND label = 'red'"
+    assert engine.query(text).ids() == ["a3"]
+    assert fill("-$x - ?", {"x": 1, "1": -2.0}) == "- 1 - (-2.0e0)"
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "wanted"),
+    [
+        ("typeof($x)", 0.5, "DOUBLE"),
+        ("typeof($x)", [0.5, -1.5], "DOUBLE[]"),
+        ("typeof($x)", -3, "INTEGER"),
+        ("typeof($x)", np.array([1.5]), "DOUBLE[]"),
+        ("typeof($x)", Decimal("-1.50"), "DECIMAL(3,2)"),
+        ("$x[1]", [-7, 8], -7),
+        ("[1, 2, 3][$x]", -1, 3),
+        ("3 IN $x", [-3, 3], True),
+        ("$x::VARCHAR", -5, "-5"),
+        ("$x::VARCHAR", date(2026, 2, 3), "2026-02-03"),
+        ("DATE '2026-02-05' -$x", date(2026, 2, 3), 2),
+        ("CASE WHEN true THEN$x END", "a -- b", "a -- b"),
+        ("'it''s' ||$x|| '!'", "'--\"", "it's'--\"!"),
+        ("$x.size", {"size": -2}, -2),
+        ("isnan($x)", float("nan"), True),
+        ("NOT$x", True, False),
+        ("$x IS NULL", None, True),
+    ],
+)
+def test_a_value_has_the_type_it_had_in_python(
+    engine: Engine, text: str, value: object, wanted: object
+) -> None:
+    marked = text.replace("$x", "?") if "THEN$x" in text or "NOT$x" in text else text
+    params = [value] if marked != text else {"x": value}
+    assert engine.query(fill(f"SELECT {marked} AS v", params)).to_arrow()["v"].to_pylist() == [
+        wanted
+    ]
+
+
+@pytest.mark.parametrize("text", ["3=?AND true", "3 IN?", "?=3AND true", "(?)=3", "[?][1]=3"])
+def test_a_value_joins_no_character_beside_it(engine: Engine, text: str) -> None:
+    value = [[3]] if text == "3 IN?" else [3]
+    assert engine.query(fill(f"SELECT {text} AS v", value)).to_arrow()["v"].to_pylist() == [True]
+
+
 def test_a_mark_without_a_value_is_named_at_its_place() -> None:
     with pytest.raises(
         ParseError, match=r"parameter \$lable has no value.*did you mean 'label'"
@@ -60,8 +128,8 @@ def test_a_mark_without_a_value_is_named_at_its_place() -> None:
     [
         ("label = $a", {"a": "red", "b": 1}, r"No parameter \$b in the text.*\$a"),
         ("label = 'red'", [1], r"No parameter \$1 in the text.*the text has none"),
-        ("label = ?", [float("nan")], r"parameter \$1 is nan, which is no SQL value"),
-        ("label = $a", {"a": {"x": 1}}, r"parameter \$a is \{'x': 1\}, which is no SQL value"),
+        ("label = ?", [1j], r"parameter \$1 is 1j, which is no SQL value"),
+        ("label = $a", {"a": {1: "x"}}, r"parameter \$a is \{1: 'x'\}, which is no SQL value"),
         ("label = ?", "red", r"params is 'red'.*a dictionary by name"),
     ],
 )

@@ -5,18 +5,18 @@ The text that comes out is a whole one: it can be a slice, and shows what was as
 
 from __future__ import annotations
 
-import math
+import re
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from slicedb.errors import ParseError, QueryError, did_you_mean
-from slicedb.query.bind.catalog import literal
 from slicedb.query.language.text import Token, tokenize
+from slicedb.sql import literal
 
+_JOINS = re.compile(rb"[\w'\x80-\xff]")
 NO_VALUE = "give it one: params={'name': value} in Python, --param name=value on the command line."
 
-Params: TypeAlias = "Mapping[str, Any] | Sequence[Any]"
+Params: TypeAlias = "Mapping[str, object] | Sequence[object]"
 
 
 def fill(text: str, params: Params) -> str:
@@ -25,13 +25,13 @@ def fill(text: str, params: Params) -> str:
     Args:
         text: a query text with `$name`, or with `?` or `$1`, where values stand.
         params: name to value, or the values in order: texts, numbers, booleans, None, dates,
-            times, and lists of these.
+            times, lists and dictionaries of these.
 
     Raises:
         QueryError: a parameter has no value, a value no parameter, or a value is of another kind.
 
     >>> fill("label = $label AND lux > $lux", {"label": "it's", "lux": 0.5})
-    "label = 'it''s' AND lux > 0.5"
+    "label = 'it''s' AND lux > 0.5e0"
     >>> fill("label IN ?", [["cat", "dog"]])
     "label IN ['cat', 'dog']"
     """
@@ -40,19 +40,22 @@ def fill(text: str, params: Params) -> str:
     pairs = params.items() if isinstance(params, Mapping) else enumerate(params, 1)
     values = {str(name): value for name, value in pairs}
     body, done, used, counted = text.encode(), 0, set(), 0
-    found = marks(tokenize(body))
+    placed = marks(tokenize(body))
     pieces: list[bytes] = []
-    for token in found:
+    for token in placed:
         counted += token.text == b"?"
         name = str(counted) if token.text == b"?" else token.text[1:].decode()
         if name not in values:
             raise _no_value(text, token, name, list(values))
         used.add(name)
-        pieces += [body[done : token.start], sql_value(values[name], name).encode()]
+        pieces += [
+            body[done : token.start],
+            _apart(body, token, sql_value(values[name], name)).encode(),
+        ]
         done = token.end
     if len(used) < len(values):
         rest = next(name for name in values if name not in used)
-        shown = [token.text.decode() for token in found]
+        shown = [token.text.decode() for token in placed]
         hint = did_you_mean(f"${rest}", shown, "parameters") if shown else "the text has none."
         raise QueryError(f"No parameter ${rest} in the text.", hint, text=text)
     return b"".join([*pieces, body[done:]]).decode()
@@ -64,37 +67,34 @@ def marks(tokens: Sequence[Token]) -> list[Token]:
     >>> [mark.text for mark in marks(tokenize(b"a = $a AND b = ? AND c = '$c' -- $d"))]
     [b'$a', b'?']
     """
-    found = []
+    placed = []
     for token, after in zip(tokens, [*tokens[1:], None]):
         if token.text == b"?":
-            found.append(token)
+            placed.append(token)
         elif token.text == b"$" and after is not None:
-            found.append(Token(token.start, after.end, "parameter", b"$" + after.text))
-    return found
+            placed.append(Token(token.start, after.end, "parameter", b"$" + after.text))
+    return placed
 
 
-def sql_value(value: Any, name: str = "") -> str:
-    """Return a value as SQL.
+def sql_value(value: object, name: str = "") -> str:
+    """Return a value as an SQL expression of the same type.
 
-    >>> sql_value([True, None, 2])
-    '[true, NULL, 2]'
+    >>> sql_value([True, None, 2.5])
+    '[true, NULL, 2.5e0]'
     """
-    if value is None or isinstance(value, bool):
-        return "NULL" if value is None else str(value).lower()
-    if isinstance(value, str):
-        return literal(value)
-    if isinstance(value, (datetime, date)):
-        kind = "TIMESTAMP" if isinstance(value, datetime) else "DATE"
-        zone = "TZ" if isinstance(value, datetime) and value.tzinfo is not None else ""
-        return f"{kind}{zone} {literal(value.isoformat())}"
-    if isinstance(value, (list, tuple, set, frozenset)):
-        return f"[{', '.join(sql_value(item, name) for item in value)}]"
-    if hasattr(value, "tolist"):
-        return sql_value(value.tolist(), name)
-    if isinstance(value, int) or (isinstance(value, float) and math.isfinite(value)):
-        return repr(value)
-    hint = "texts, numbers, booleans, None, dates and lists of these are."
-    raise QueryError(f"The parameter ${name} is {value!r}, which is no SQL value.", hint)
+    try:
+        return literal(value, doubles=True)
+    except ValueError:
+        hint = "texts, numbers, booleans, None, dates and lists of these are."
+        message = f"The parameter ${name} is {value!r}, which is no SQL value."
+        raise QueryError(message, hint) from None
+
+
+def _apart(body: bytes, mark: Token, value: str) -> str:
+    """Return a value that no character beside it can join: `x=?AND y`, `n?`."""
+    before, after = body[: mark.start][-1:], body[mark.end :][:1]
+    left = "" if not before or before in b" \t\r\n([,:>" else " "
+    return left + value + (" " if _JOINS.match(after) else "")
 
 
 def _no_value(text: str, token: Token, name: str, known: list[str]) -> QueryError:
