@@ -34,7 +34,7 @@ PENDING = {
     "vectors imports query",
 }
 
-PENDING_CIRCLES = {"query", "training", "judge"}
+PENDING_CIRCLES = {"query", "judge"}
 
 DOORS = {
     "lance": {"store"},

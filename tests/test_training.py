@@ -48,10 +48,11 @@ from slicedb.training import (
     slice_weighted,
     to_torch,
 )
+from slicedb.training.encoded import bytes_of
 from slicedb.training.forgetting import count_events
-from slicedb.training.loader import _Remote, _windows
 from slicedb.training.memory import Memory
-from slicedb.training.pixels import bytes_of
+from slicedb.training.processes import Worker
+from slicedb.training.threads import read_windows
 
 LABELS = ["cat", "dog", "owl"]
 
@@ -428,24 +429,24 @@ def test_a_state_of_something_else_is_refused(store: Store, keys: np.ndarray) ->
 def test_a_large_slice_is_read_in_windows_that_grow_and_not_kept(
     store: Store, keys: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("slicedb.training.dataset._KEEP_BYTES", 0)
+    monkeypatch.setattr("slicedb.training.encoded._KEEP_BYTES", 0)
     dataset = to_torch(store, keys)
     one = int(dataset.sizes[0])
-    monkeypatch.setattr("slicedb.training.loader._WINDOW_BYTES", 30 * one)
+    monkeypatch.setattr("slicedb.training.threads._WINDOW_BYTES", 30 * one)
     loader = dataset.loader(batch_size=4, seed=1)
-    windows = _windows(dataset, loader._plan(loader.order(0)))
+    windows = read_windows(dataset, loader._plan(loader.order(0)))
     assert [len(w) for w in windows][:3] == [1, 2, 4] and max(map(len, windows)) <= 7
     assert ids_of(loader) == ids_of(to_torch(store, keys).loader(batch_size=4, seed=1))
-    assert dataset._kept is None
+    assert dataset._images._cached is None
 
 
 def test_large_images_are_read_in_small_windows(store: Store, keys: np.ndarray) -> None:
     dataset = to_torch(store, keys)
     loader = dataset.loader(batch_size=10, shuffle=False)
     plan = loader._plan(loader.order(0))
-    assert [len(window) for window in _windows(dataset, plan)] == [6]
+    assert [len(window) for window in read_windows(dataset, plan)] == [6]
     dataset.sizes = np.full(60, 400 << 10)  # 4 MB a batch, 24 MB in all
-    assert [len(window) for window in _windows(dataset, plan)] == [1, 2, 2, 1]
+    assert [len(window) for window in read_windows(dataset, plan)] == [1, 2, 2, 1]
 
 
 def test_memory_is_used_again_only_when_nothing_of_a_batch_is_left() -> None:
@@ -523,7 +524,7 @@ def test_worker_processes_give_the_same_batches(store: Store, keys: np.ndarray) 
         assert [b[-1] for b in loader] == [ids for *_, ids in epochs[2]]
     indices = loader.order(0)[16:32]
     state = torch.random.get_rng_state(), random.getstate(), np.random.get_state()
-    again, _ = _Remote(dataset, "raise").__getitems__(((2, 0, 1), indices))  # seed, epoch, batch
+    again, _ = Worker(dataset, True).__getitems__(((2, 0, 1), indices))  # seed, epoch, batch
     torch.random.set_rng_state(state[0])
     random.setstate(state[1])
     np.random.set_state(state[2])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
@@ -12,6 +12,9 @@ import numpy.typing as npt
 
 if TYPE_CHECKING:
     from slicedb.slices.calibration.record import Calibration
+    from slicedb.training import SliceDataset
+    from slicedb.training.pictures import Transform
+    from slicedb.training.pixels import Decoder
 
 Keys: TypeAlias = npt.NDArray[np.int64]
 """int64 (n,): join keys, in the order of the slice."""
@@ -169,13 +172,32 @@ class Slice:
         units = self.units(keys) if self.group and self.units is not None else keys
         return in_share(units, self.holdout)
 
-    def to_torch(self, **options: Any) -> Any:
+    def to_torch(
+        self,
+        *,
+        transform: Transform | None = None,
+        columns: Sequence[str] = ("label",),
+        classes: Sequence[str] | None = None,
+        decoder: Decoder | None = None,
+        size: int | tuple[int, int] | None = None,
+        dtype: Literal["uint8", "float32"] = "uint8",
+    ) -> SliceDataset:
         """Return the samples that may be trained on as a torch dataset.
 
         `s.to_torch(transform=tf).loader(batch_size=256, shuffle=True)` is a loader; see
-        `slicedb.training.to_torch` for the options.
+        `slicedb.training.to_torch` for the arguments.
         """
-        return self.query().to_torch(self.training_keys(), **options)
+        options: dict[str, Any] = {} if decoder is None else {"decoder": decoder}
+        dataset: SliceDataset = self.query().to_torch(
+            self.training_keys(),
+            transform=transform,
+            columns=columns,
+            classes=classes,
+            size=size,
+            dtype=dtype,
+            **options,
+        )
+        return dataset
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ does not survive a fork.
 """
 
 from slicedb.training.dataset import SliceDataset, to_torch
-from slicedb.training.epochs import EpochLog, EpochLogger, epoch_name, epochs_of
+from slicedb.training.epoch_names import epoch_name, epochs_of
+from slicedb.training.epochs import EpochLog, EpochLogger
 from slicedb.training.forgetting import forgetting
 from slicedb.training.lightning import lightning_callback
 from slicedb.training.loader import Loader

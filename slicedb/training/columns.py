@@ -1,10 +1,10 @@
-"""Columns of `samples` as a batch needs them: tensors where there are numbers, lists elsewhere."""
+"""Hold columns of `samples` as batches need them: tensors for numbers, lists for the rest."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -13,15 +13,18 @@ import torch
 
 from slicedb.errors import ClassesError, did_you_mean
 
+Values: TypeAlias = torch.Tensor | list[object]
+"""Those of a batch: a tensor (b, ...), or a list."""
+
 
 class Column(Protocol):
     """One column of the samples of a dataset, in their order."""
 
-    def batch(self, indices: np.ndarray) -> Any:
+    def batch(self, indices: np.ndarray) -> Values:
         """Return the values of samples, int64 (b,), as a tensor (b, ...) or a list."""
         ...
 
-    def items(self, indices: np.ndarray) -> list[Any]:
+    def items(self, indices: np.ndarray) -> list[object]:
         """Return the same values one by one, as Python numbers where they are numbers."""
         ...
 
@@ -32,16 +35,16 @@ class Numbers:
 
     values: np.ndarray
 
-    def batch(self, indices: np.ndarray) -> Any:
+    def batch(self, indices: np.ndarray) -> Values:
         return torch.from_numpy(self.values[indices])
 
-    def items(self, indices: np.ndarray) -> list[Any]:
+    def items(self, indices: np.ndarray) -> list[object]:
         return list(self.values[indices].tolist())
 
 
 @dataclass(frozen=True)
 class ManyHot:
-    """Several classes a sample, kept as their numbers; float32 (b, c) of 0 and 1 in a batch."""
+    """Several classes per sample, kept as their numbers; float32 (b, c) of 0 and 1 in a batch."""
 
     values: np.ndarray
     """int64: the class numbers of all samples, one after the other."""
@@ -49,13 +52,13 @@ class ManyHot:
     """int64 (n + 1,): where each sample's begin."""
     width: int
 
-    def batch(self, indices: np.ndarray) -> Any:
+    def batch(self, indices: np.ndarray) -> Values:
         out = torch.zeros((len(indices), self.width))
         for row, i in enumerate(indices.tolist()):
             out[row, self.values[self.offsets[i] : self.offsets[i + 1]]] = 1
         return out
 
-    def items(self, indices: np.ndarray) -> list[Any]:
+    def items(self, indices: np.ndarray) -> list[object]:
         return list(self.batch(indices))
 
 
@@ -65,10 +68,10 @@ class Objects:
 
     values: pa.ChunkedArray
 
-    def batch(self, indices: np.ndarray) -> Any:
+    def batch(self, indices: np.ndarray) -> Values:
         return self.items(indices)
 
-    def items(self, indices: np.ndarray) -> list[Any]:
+    def items(self, indices: np.ndarray) -> list[object]:
         return list(self.values.take(pa.array(indices)).to_pylist())
 
 
@@ -104,29 +107,24 @@ def column_of(
 
 
 def _numbers_of(labels: pa.ChunkedArray, ids: np.ndarray, classes: Sequence[str]) -> np.ndarray:
-    found = pc.index_in(labels, value_set=pa.array(list(classes), pa.string()))
-    outside = np.flatnonzero(pc.is_null(found).to_numpy())
+    numbers = pc.index_in(labels, value_set=pa.array(list(classes), pa.string()))
+    outside = np.flatnonzero(pc.is_null(numbers).to_numpy())
     if len(outside):
-        _refuse(
-            labels[int(outside[0])].as_py(),
-            ids[int(outside[0])],
-            len(outside),
-            len(labels),
-            classes,
-        )
-    return np.asarray(found.to_numpy().astype(np.int64))
+        first = int(outside[0])
+        _refuse(labels[first].as_py(), ids[first], len(outside), len(labels), classes)
+    return np.asarray(numbers.to_numpy().astype(np.int64))
 
 
 def _many_hot(labels: pa.ChunkedArray, ids: np.ndarray, classes: Sequence[str]) -> ManyHot:
     lengths = pc.fill_null(pc.list_value_length(labels), 0).to_numpy()
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     flat = pc.list_flatten(labels)
-    found = pc.index_in(flat, value_set=pa.array(list(classes), pa.string()))
-    outside = np.flatnonzero(pc.is_null(found).to_numpy())
+    numbers = pc.index_in(flat, value_set=pa.array(list(classes), pa.string()))
+    outside = np.flatnonzero(pc.is_null(numbers).to_numpy())
     if len(outside):
         sample = int(np.searchsorted(offsets, outside[0], side="right")) - 1
         _refuse(flat[int(outside[0])].as_py(), ids[sample], len(outside), len(flat), classes)
-    return ManyHot(found.to_numpy().astype(np.int64), offsets, len(classes))
+    return ManyHot(numbers.to_numpy().astype(np.int64), offsets, len(classes))
 
 
 def _refuse(label: str | None, sample: str, n: int, of: int, classes: Sequence[str]) -> None:

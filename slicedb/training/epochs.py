@@ -1,53 +1,37 @@
-"""Predictions of a training run, a table an epoch: `run7_epoch0`, `run7_epoch1`, ..."""
+"""Log the predictions of a training run, one table per epoch."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
+import pyarrow as pa
 import torch
 
-from slicedb.models.names import check_name
 from slicedb.predictions import PredictionLog
-from slicedb.schema import PREDICTIONS
 from slicedb.store import Store
+from slicedb.training.epoch_names import epoch_name
+from slicedb.training.forgetting import forgetting
+
+if TYPE_CHECKING:
+    from slicedb.database import Database
+
+Scores: TypeAlias = torch.Tensor | np.ndarray | None
+"""Logits or probabilities (n, c)."""
 
 
-def epoch_name(run: str, epoch: int) -> str:
-    """Return the name an epoch's predictions go by in queries.
+class Batches(Protocol):
+    """A loader: yields `(images, ..., ids)`."""
 
-    Whatever is no letter, digit or underscore becomes an underscore, one for a stretch of them,
-    so that `run7_epoch3.loss` needs no quotes. Runs that differ in nothing else share names.
-
-    Raises:
-        ModelError: the name cannot stand in a query even so.
-        ValueError: the epoch is negative.
-
-    >>> epoch_name("run7", 3), epoch_name("resnet-18 (long)", 12)
-    ('run7_epoch3', 'resnet_18_long_epoch12')
-    """
-    if epoch < 0:
-        raise ValueError(f"Epoch {epoch} is negative.")
-    word = re.sub(r"[^A-Za-z0-9_]+", "_", run).strip("_")
-    name = f"{word}_epoch{epoch}"
-    check_name(name)
-    return name
-
-
-def epochs_of(store: Store, run: str) -> dict[int, str]:
-    """Return the models of the logged epochs of a run, by epoch, ascending."""
-    prefix = PREDICTIONS + epoch_name(run, 0).removesuffix("0")
-    numbers = (name.removeprefix(prefix) for name in store.names() if name.startswith(prefix))
-    return {n: epoch_name(run, n) for n in sorted(int(n) for n in numbers if n.isdecimal())}
+    def __iter__(self) -> Iterator[tuple[Any, ...]]: ...
 
 
 class EpochLog:
-    """Takes the predictions of one epoch; made by `EpochLogger.epoch`.
+    """Takes the predictions of one epoch; `EpochLogger.epoch` opens it.
 
-    A sample that comes again within the epoch, as a weighted sampler draws it, keeps the first
+    A sample that comes again within the epoch, as with a weighted sampler, keeps its first
     prediction.
     """
 
@@ -55,12 +39,14 @@ class EpochLog:
         self._log = log
         self._seen: set[str] = set()
         self.repeated = 0
-        """Predictions left out because the sample came before."""
+        """How many predictions were left out because their sample came before."""
 
     def __repr__(self) -> str:
         return f"<EpochLog {self._log.model!r}: {len(self._seen):,} predictions>"
 
-    def add(self, ids: Sequence[str], *, logits: Any = None, probabilities: Any = None) -> None:
+    def add(
+        self, ids: Sequence[str], *, logits: Scores = None, probabilities: Scores = None
+    ) -> None:
         """Take a batch: n ids, and logits or probabilities (n, c).
 
         Raises:
@@ -95,8 +81,10 @@ class EpochLogger:
         classes: names in the order of the logits; None takes those of the loader.
     """
 
-    def __init__(self, store: Any, run: str, *, classes: Sequence[str] | None = None) -> None:
-        self.store: Store = getattr(store, "store", store)
+    def __init__(
+        self, store: Store | Database, run: str, *, classes: Sequence[str] | None = None
+    ) -> None:
+        self.store: Store = store if isinstance(store, Store) else store.store
         self.run = run
         self.classes = classes
         epoch_name(run, 0)
@@ -112,7 +100,14 @@ class EpochLogger:
         with PredictionLog(self.store, epoch_name(self.run, epoch), classes=names) as log:
             yield EpochLog(log)
 
-    def __call__(self, net: Any, loader: Any, epoch: int, *, device: Any = None) -> EpochLog:
+    def __call__(
+        self,
+        net: torch.nn.Module,
+        loader: Batches,
+        epoch: int,
+        *,
+        device: torch.device | str | None = None,
+    ) -> EpochLog:
         """Run a network over a loader in evaluation mode, and log its logits.
 
         Args:
@@ -134,12 +129,10 @@ class EpochLogger:
             net.train(was_training)
         return log
 
-    def forgetting(self, keys: np.ndarray | None = None) -> Any:
-        """Return `forgetting` over the epochs logged so far, as an Arrow table."""
-        from slicedb.training.forgetting import forgetting
-
+    def forgetting(self, keys: np.ndarray | None = None) -> pa.Table:
+        """Return `forgetting` over the epochs logged so far."""
         return forgetting(self.store, self.run, keys)
 
 
-def _rows(values: Any, rows: list[int]) -> Any:
+def _rows(values: Scores, rows: list[int]) -> Scores:
     return None if values is None else values[rows]

@@ -1,4 +1,4 @@
-"""Forgetting events and loss over the logged epochs of a training run."""
+"""Count forgetting events over the logged epochs of a training run, and line up the losses."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from slicedb.errors import UnknownModelError, did_you_mean
+from slicedb.keys import KeyIndex
 from slicedb.schema import PREDICTIONS
 from slicedb.store import Store
-from slicedb.training.epochs import epoch_name, epochs_of
+from slicedb.training.epoch_names import epoch_name, epochs_of
 
 
 def forgetting(store: Store, run: str | Sequence[str], keys: np.ndarray | None = None) -> pa.Table:
@@ -19,8 +20,8 @@ def forgetting(store: Store, run: str | Sequence[str], keys: np.ndarray | None =
 
     A sample is forgotten when it was classified correctly at one presentation and wrongly at the
     next (Toneva et al., "An empirical study of example forgetting during deep neural network
-    learning", ICLR 2019). Presentations here are the logged epochs; an epoch that has no
-    prediction of a sample is passed over.
+    learning", ICLR 2019). Presentations here are the logged epochs; an epoch without a prediction
+    of a sample is skipped for that sample.
 
     Args:
         store: the database.
@@ -28,11 +29,11 @@ def forgetting(store: Store, run: str | Sequence[str], keys: np.ndarray | None =
         keys: int64 (n,): samples to look at, in this order; None takes all that were logged.
 
     Returns:
-        A row a sample: `id`; `key`; `epochs`, the number with a prediction; `forgetting`, the
+        One row per sample: `id`; `key`; `epochs`, how many have a prediction; `forgetting`, the
         number of events, null for a sample never learned (the paper counts it as infinite);
-        `learned_at`, the position of the first epoch that is correct; `unforgettable`, learned
-        and never forgotten; `correctness`, the share of epochs that is correct; `mean_loss`; and
-        `loss`, a float32 an epoch, null where there is none. Labels are the current ones.
+        `learned_at`, the position of the first correct epoch; `unforgettable`, learned and never
+        forgotten; `correctness`, the fraction of correct epochs; `mean_loss`; and `loss`, one
+        float32 per epoch, null where there is none. Labels are the current ones.
 
     Raises:
         UnknownModelError: no epoch of the run was logged, or a model has no predictions.
@@ -49,32 +50,23 @@ def forgetting(store: Store, run: str | Sequence[str], keys: np.ndarray | None =
     correct = np.full((len(models), len(keys)), -1, dtype=np.int8)
     loss = np.full((len(models), len(keys)), np.nan, dtype=np.float32)
     for epoch, table in enumerate(tables):
-        at, row = _match(keys, table["key"].to_numpy())
+        rows = KeyIndex(table["key"].to_numpy()).find(keys)
+        has = rows >= 0
         known = pc.fill_null(pc.cast(table["correct"], pa.int8()), -1).to_numpy()
-        correct[epoch, at] = known[row]
-        loss[epoch, at] = pc.fill_null(table["loss"], float("nan")).to_numpy()[row]
+        correct[epoch, has] = known[rows[has]]
+        loss[epoch, has] = pc.fill_null(table["loss"], float("nan")).to_numpy()[rows[has]]
     return _table(ids, keys, correct, loss)
 
 
 def _samples(tables: list[pa.Table], keys: np.ndarray | None) -> tuple[pa.Array, np.ndarray]:
+    """Return ids and keys of the logged samples by id, or of those asked for, in their order."""
     both = pa.concat_tables([table.select(["id", "key"]) for table in tables])
     both = both.group_by("key", use_threads=False).aggregate([("id", "min")]).sort_by("id_min")
-    ids, found = both["id_min"].combine_chunks(), both["key"].to_numpy()
+    ids, logged = both["id_min"].combine_chunks(), both["key"].to_numpy()
     if keys is None:
-        return ids, found
-    wanted, row = _match(np.asarray(keys, dtype=np.int64), found)
-    return ids.take(pa.array(row)), np.asarray(keys, dtype=np.int64)[wanted]
-
-
-def _match(keys: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return positions in `keys` that are in `other`, ascending, and where they are there."""
-    if not len(other):
-        return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
-    order = np.argsort(other, kind="stable")
-    at = np.minimum(np.searchsorted(other, keys, sorter=order), len(other) - 1)
-    row = order[at]
-    there = np.flatnonzero(other[row] == keys)
-    return there, row[there]
+        return ids, logged
+    rows = KeyIndex(logged).rows(keys)
+    return ids.take(pa.array(rows)), logged[rows]
 
 
 def count_events(correct: np.ndarray) -> np.ndarray:

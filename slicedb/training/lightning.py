@@ -1,27 +1,39 @@
-"""A Lightning callback that logs an epoch's predictions; Lightning is imported when it is made."""
+"""Log each epoch's predictions from Lightning, which is imported when the callback is made."""
 
 from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import torch
 
 from slicedb.errors import SliceDBError
 from slicedb.training.epochs import EpochLog, EpochLogger
 
+if TYPE_CHECKING:
+    from slicedb.database import Database
+    from slicedb.store import Store
+
+
+class Trainer(Protocol):
+    """What the callback asks of Lightning's trainer."""
+
+    current_epoch: int
+    world_size: int
+    sanity_checking: bool
+
 
 def lightning_callback(
-    store: Any,
+    store: Store | Database,
     run: str,
     *,
     classes: Sequence[str] | None = None,
     stage: Literal["validation", "train"] = "validation",
-    logits: Callable[[Any], Any] | None = None,
+    logits: Callable[[Any], torch.Tensor] | None = None,
     ids: Callable[[Any], Sequence[str]] | None = None,
-) -> Any:
+) -> object:
     """Return a Lightning callback that logs each epoch under `epoch_name(run, epoch)`.
 
     Args:
@@ -29,9 +41,9 @@ def lightning_callback(
         run: names the epochs.
         classes: names in the order of the logits; None takes the labels of the samples, sorted.
         stage: whose steps are logged; Lightning's sanity check is left out.
-        logits: from what the step returned to (n, c); None takes `outputs["logits"]`, or the
-            output itself when it is a matrix.
-        ids: from a batch to its ids; None takes the last part of the batch.
+        logits: maps what the step returned to logits (n, c); None takes `outputs["logits"]`, or
+            the output itself when it is a matrix.
+        ids: maps a batch to its ids; None takes the last part of the batch.
 
     Raises:
         SliceDBError: Lightning is not installed; later, when several processes train at once.
@@ -39,7 +51,7 @@ def lightning_callback(
     logger = EpochLogger(store, run, classes=classes)
     steps = _Steps(logger, logits or _logits, ids or _ids)
 
-    def on_epoch_start(self: Any, trainer: Any, module: Any) -> None:
+    def on_epoch_start(self: object, trainer: Trainer, module: object) -> None:
         if not getattr(trainer, "sanity_checking", False):
             if getattr(trainer, "world_size", 1) > 1:
                 raise SliceDBError(
@@ -49,14 +61,16 @@ def lightning_callback(
             steps.begin(int(trainer.current_epoch))
 
     def on_batch_end(
-        self: Any, trainer: Any, module: Any, outputs: Any, batch: Any, *_: Any, **__: Any
+        self: object, trainer: Trainer, module: object, outputs: object, batch: object, *_: object
     ) -> None:
         steps.step(outputs, batch)
 
-    def on_epoch_end(self: Any, trainer: Any, module: Any) -> None:
+    def on_epoch_end(self: object, trainer: Trainer, module: object) -> None:
         steps.end()
 
-    def on_exception(self: Any, trainer: Any, module: Any, exception: BaseException) -> None:
+    def on_exception(
+        self: object, trainer: Trainer, module: object, exception: BaseException
+    ) -> None:
         steps.drop()
 
     return type(
@@ -78,7 +92,7 @@ class _Steps:
     def __init__(
         self,
         logger: EpochLogger,
-        logits: Callable[[Any], Any],
+        logits: Callable[[Any], torch.Tensor],
         ids: Callable[[Any], Sequence[str]],
     ) -> None:
         self._logger = logger
@@ -92,7 +106,7 @@ class _Steps:
         self._open = ExitStack()
         self._log = self._open.enter_context(self._logger.epoch(epoch))
 
-    def step(self, outputs: Any, batch: Any) -> None:
+    def step(self, outputs: object, batch: object) -> None:
         if self._log is not None:
             self._log.add(self._ids(batch), logits=self._logits(outputs))
 
@@ -103,16 +117,17 @@ class _Steps:
             open_log.close()
 
     def drop(self) -> None:
-        """Forget an epoch that did not come to its end."""
+        """Forget an epoch that was not finished."""
         if self._open is not None:
             self._open.pop_all()
         self._open = self._log = None
 
 
-def _base() -> Any:
+def _base() -> type:
     for name in ("lightning.pytorch", "pytorch_lightning"):
         try:
-            return importlib.import_module(name).Callback
+            base: type = importlib.import_module(name).Callback
+            return base
         except ImportError:
             continue
     raise SliceDBError(
@@ -121,15 +136,15 @@ def _base() -> Any:
     )
 
 
-def _logits(outputs: Any) -> Any:
-    found = outputs.get("logits") if isinstance(outputs, Mapping) else outputs
-    if not isinstance(found, torch.Tensor) or found.ndim != 2:
+def _logits(outputs: object) -> torch.Tensor:
+    logits = outputs.get("logits") if isinstance(outputs, Mapping) else outputs
+    if not isinstance(logits, torch.Tensor) or logits.ndim != 2:
         raise SliceDBError(
             f"The step returned {type(outputs).__name__}, and no logits are in it.",
             "return {'loss': ..., 'logits': ...} from it, or pass logits=.",
         )
-    return found
+    return logits
 
 
-def _ids(batch: Any) -> Sequence[str]:
+def _ids(batch: Sequence[Sequence[str]]) -> Sequence[str]:
     return list(batch[-1])

@@ -1,32 +1,25 @@
-"""Batches of a dataset, in an order that depends on seed and epoch alone."""
+"""Batches of a dataset, in an order that depends on the seed and the epoch alone."""
 
 from __future__ import annotations
 
 import hashlib
-import random
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 import torch
 
 from slicedb.errors import SliceDBError
-from slicedb.training.dataset import Batch, SliceDataset
-from slicedb.training.decoded import Decoded, Failure
+from slicedb.training.batch import Batch, BatchPlan, BatchSource, Failure
 from slicedb.training.memory import Memory
+from slicedb.training.processes import Processes, Worker
+from slicedb.training.threads import Threads
 
 Workers: TypeAlias = Literal["thread", "spawn", "forkserver"]
-
-_WINDOW_BYTES = 32 << 20
-"""Encoded images read together where they are small: a row among many costs Lance far less."""
-_LARGE_WINDOW_BYTES = 8 << 20
-"""The same where they are large: beyond it, memory fresh from the system costs more than rows."""
-_LARGE = 16 << 10
-"""Bytes an image, on average, from which images are large."""
-_PARTS = 2
+OnError: TypeAlias = Literal["raise", "skip"]
+LoaderState: TypeAlias = dict[str, int | bool | str]
+"""Where a loader stands, in JSON-ready values."""
 
 
 class Loader:
@@ -36,27 +29,27 @@ class Loader:
     next epoch, which is shuffled anew; `set_epoch` names it. Images are read from the database in
     a background thread, ahead of the batches by at most 64 MB of encoded images.
 
-    Random transforms draw from torch's generators: with `num_workers=0` they run in the caller's
-    thread and `torch.manual_seed` repeats them; worker processes are seeded for each batch from
-    seed, epoch and batch; with several threads they cannot be repeated.
+    Random transforms draw from torch's generators. With `num_workers=0` they run in the caller's
+    thread, and `torch.manual_seed` makes them repeatable. Worker processes are seeded for each
+    batch from seed, epoch and batch. With several threads, transforms are not repeatable.
 
     Args:
         dataset: what `to_torch` returns.
-        batch_size: samples a batch.
-        shuffle: in a new order each epoch; False keeps the order of the slice.
-        seed: of the order.
+        batch_size: samples per batch.
+        shuffle: True draws a new order each epoch; False keeps the order of the slice.
+        seed: seed of the order.
         num_workers: 0 decodes in the caller's thread, when a batch is asked for; n decodes ahead
             in n threads or processes.
-        sampler: indices of an epoch, in place of `shuffle`: ours, or any torch sampler. Its
-            `set_epoch` is called when it has one.
-        drop_last: leave out the last batch when it is not full.
-        pin_memory: page-locked tensors; None where there is a GPU.
+        sampler: gives the indices of an epoch in place of `shuffle`: one of ours, or any torch
+            sampler. Its `set_epoch` is called when it has one.
+        drop_last: leaves out the last batch when it is not full.
+        pin_memory: whether tensors are page-locked; None means yes when there is a GPU.
         workers: "thread" decodes with Python's lock released. "spawn" and "forkserver" start
             processes, for transforms that hold the lock; the first batch then waits seconds for
             their imports, and the script needs `if __name__ == "__main__":`.
         on_error: "raise" stops at an image that does not decode and names it; "skip" leaves it
             out of its batch and counts it in `skipped`.
-        prefetch: batches decoded ahead a worker.
+        prefetch: batches decoded ahead per worker.
 
     Raises:
         SliceDBError: fork is asked for.
@@ -65,7 +58,7 @@ class Loader:
 
     def __init__(
         self,
-        dataset: SliceDataset,
+        dataset: BatchSource,
         *,
         batch_size: int = 256,
         shuffle: bool = True,
@@ -75,7 +68,7 @@ class Loader:
         drop_last: bool = False,
         pin_memory: bool | None = None,
         workers: Workers = "thread",
-        on_error: Literal["raise", "skip"] = "raise",
+        on_error: OnError = "raise",
         prefetch: int = 2,
     ) -> None:
         _check(batch_size, num_workers, prefetch, seed, workers, on_error)
@@ -92,11 +85,10 @@ class Loader:
         self.prefetch = prefetch
         self.skipped: dict[str, str] = {}
         """Why each sample was left out, by id (on_error="skip")."""
-        self.memory = Memory(pin=self.pin_memory)
-        """Where threads decode to, used again once a batch is let go."""
+        self._memory = Memory(pin=self.pin_memory)
         self._next = _Position(0, 0)
         self._current: _Position | None = None
-        self._processes: _Processes | None = None
+        self._processes: Processes | None = None
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -135,21 +127,19 @@ class Loader:
             return np.random.default_rng([self.seed, epoch]).permutation(len(self.dataset))
         return np.arange(len(self.dataset))
 
-    def _plan(self, order: np.ndarray) -> list[np.ndarray]:
+    def _plan(self, order: np.ndarray) -> BatchPlan:
         size = self.batch_size
         stop = len(order) - len(order) % size if self.drop_last else len(order)
         return [order[start : start + size] for start in range(0, stop, size)]
 
-    # --- where it stands ----------------------------------------------------------------------
-
     def set_epoch(self, epoch: int) -> None:
-        """Say which epoch the next `iter()` is; a position loaded for that epoch is kept."""
+        """Set the epoch of the next `iter()`; a position loaded for that epoch is kept."""
         self._current = None
         if epoch != self._next.epoch:
             self._next = _Position(epoch, 0)
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return where the loader stands: after the last batch it gave, in JSON-ready values."""
+    def state_dict(self) -> LoaderState:
+        """Return where the loader stands: after the last batch it gave."""
         at = self._next if self._current is None else self._current
         if at.n_batches is not None and at.batch >= at.n_batches:
             at = _Position(at.epoch + 1, 0)
@@ -162,8 +152,8 @@ class Loader:
             "order": at.order if at.batch else "",
         }
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Let the next `iter()` go on with the exact next batch.
+    def load_state_dict(self, state: LoaderState) -> None:
+        """Let the next `iter()` continue with the exact next batch.
 
         Raises:
             SliceDBError: the state is of another slice, seed, sampler or batch size.
@@ -183,20 +173,31 @@ class Loader:
                 "that gives the same order for the same epoch.",
             )
         self._next, self._current = _Position(epoch, batch), None
-        self._next.order = state["order"]
+        self._next.order = str(state["order"])
 
     def _digest(self, order: np.ndarray) -> str:
         return hashlib.blake2b(self.dataset.keys[order].tobytes(), digest_size=8).hexdigest()
 
-    # --- running ------------------------------------------------------------------------------
-
-    def _run(self, position: _Position, plan: list[np.ndarray]) -> Iterator[Batch]:
-        todo = plan[position.batch :]
+    def _run(self, position: _Position, plan: BatchPlan) -> Iterator[Batch]:
+        rest, stops = plan[position.batch :], self.on_error == "raise"
         if self.workers == "thread" or not self.num_workers:
-            results = _threaded(self, todo)
+            results = Threads(
+                self.dataset,
+                self.num_workers,
+                self.prefetch,
+                stops,
+                self.pin_memory,
+                self._memory,
+            ).run(rest)
         else:
-            self._processes = self._processes or _Processes(self)
-            results = self._processes.run(todo, position.epoch, position.batch)
+            self._processes = self._processes or Processes(
+                Worker(self.dataset, stops),
+                self.num_workers,
+                self.workers,
+                self.prefetch,
+                self.pin_memory,
+            )
+            results = self._processes.run(rest, self.seed, position.epoch, position.batch)
         try:
             for batch, failures in results:
                 position.batch += 1
@@ -226,7 +227,7 @@ class Loader:
 class _Position:
     epoch: int
     batch: int
-    """The next batch of the epoch."""
+    """Number of the next batch of the epoch."""
     n_batches: int | None = None
     order: str = ""
 
@@ -253,164 +254,3 @@ def _check(
     ):
         if number < least:
             raise ValueError(f"{name}={number} is less than {least}.")
-
-
-# --- threads -----------------------------------------------------------------------------------
-
-Result: TypeAlias = tuple[Batch, Sequence[Failure]]
-
-
-def _threaded(loader: Loader, plan: list[np.ndarray]) -> Any:
-    """Yield (batch, failures): read in one thread, decoded here or in the workers' threads."""
-    dataset, n = loader.dataset, loader.num_workers
-    reader = ThreadPoolExecutor(1, "slicedb-read")
-    pool = ThreadPoolExecutor(n, "slicedb-decode") if n else None
-    try:
-        ahead: deque[Callable[[], list[Decoded]]] = deque()
-        for indices, blobs in _read_ahead(dataset, plan, reader):
-            ahead.append(_decoding(loader, indices, blobs, pool))
-            if len(ahead) > (n and loader.prefetch):
-                yield _finish(loader, ahead.popleft())
-        while ahead:
-            yield _finish(loader, ahead.popleft())
-    finally:  # also when the consumer stops, or on Ctrl-C
-        for each in (reader, pool):
-            if each is not None:
-                each.shutdown(wait=True, cancel_futures=True)
-
-
-def _decoding(
-    loader: Loader, indices: np.ndarray, blobs: list[bytes], pool: ThreadPoolExecutor | None
-) -> Callable[[], list[Decoded]]:
-    dataset = loader.dataset
-    shape = dataset.shape
-    room = None if shape is None else loader.memory.array((len(indices), *shape))
-    if pool is None:
-        return lambda: [dataset.decode(indices, blobs, room)]
-    step = -(-len(indices) // (_PARTS * loader.num_workers))
-    parts: list[Future[Decoded]] = [
-        pool.submit(
-            dataset.decode,
-            indices[a : a + step],
-            blobs[a : a + step],
-            None if room is None else room[a : a + step],
-        )
-        for a in range(0, len(indices), step)
-    ]
-    return lambda: [part.result() for part in parts]
-
-
-def _finish(loader: Loader, decoded: Callable[[], list[Decoded]]) -> Result:
-    parts = decoded()
-    failures = [failure for part in parts for failure in part.failures]
-    if failures and loader.on_error == "raise":
-        raise failures[0].error()
-    return loader.dataset.assemble(parts, pin=loader.pin_memory), failures
-
-
-def _read_ahead(
-    dataset: SliceDataset, plan: list[np.ndarray], reader: ThreadPoolExecutor
-) -> Iterator[tuple[np.ndarray, list[bytes]]]:
-    """Yield (indices, encoded images) of each batch; the next window is read meanwhile."""
-    windows = [(window, np.concatenate(window)) for window in _windows(dataset, plan)]
-    # the first is read here: there is nothing to do meanwhile
-    blobs = dataset.read(windows[0][1]) if windows else []
-    for number, (window, _) in enumerate(windows, 1):
-        coming = [reader.submit(dataset.read, after) for _, after in windows[number : number + 1]]
-        start = 0
-        for indices in window:
-            yield indices, blobs[start : start + len(indices)]
-            start += len(indices)
-        blobs = coming[0].result() if coming else []
-
-
-def _windows(dataset: SliceDataset, plan: list[np.ndarray]) -> list[list[np.ndarray]]:
-    """Group the batches that are read together, since Lance reads many rows at once far cheaper.
-
-    One window where all fits; else one batch, for a quick start, then twice as many each time.
-    """
-    sizes = [int(dataset.sizes[indices].sum()) for indices in plan]
-    large = sum(sizes) > _LARGE * sum(map(len, plan))
-    room = min(_WINDOW_BYTES, _LARGE_WINDOW_BYTES) if large else _WINDOW_BYTES
-    if sum(sizes) <= room and dataset.stored:
-        return [plan] if plan else []
-    windows: list[list[np.ndarray]] = []
-    most, used = 0, 0
-    for indices, size in zip(plan, sizes):
-        if not windows or len(windows[-1]) >= most or used + size > room:
-            windows.append([])
-            most, used = max(1, 2 * most), 0
-        windows[-1].append(indices)
-        used += size
-    return windows
-
-
-# --- processes ---------------------------------------------------------------------------------
-
-
-class _Processes:
-    """Worker processes that live as long as the loader, fed and watched by torch's DataLoader."""
-
-    def __init__(self, loader: Loader) -> None:
-        self._tasks = _Tasks()
-        self._loader = torch.utils.data.DataLoader(
-            _Remote(loader.dataset, loader.on_error),
-            batch_sampler=self._tasks,
-            num_workers=loader.num_workers,
-            multiprocessing_context=loader.workers,
-            collate_fn=_as_is,
-            pin_memory=loader.pin_memory,
-            prefetch_factor=loader.prefetch,
-            persistent_workers=True,
-        )
-        self._seed = loader.seed
-
-    def run(self, plan: list[np.ndarray], epoch: int, first: int) -> Any:
-        """Yield (batch, failures)."""
-        self._tasks.tasks = [
-            ((self._seed, epoch, first + number), indices) for number, indices in enumerate(plan)
-        ]
-        yield from self._loader
-
-
-class _Tasks:
-    """What torch takes for a batch sampler: the batches of the present epoch."""
-
-    def __init__(self) -> None:
-        self.tasks: list[Any] = []
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter(self.tasks)
-
-    def __len__(self) -> int:
-        return len(self.tasks)
-
-
-@dataclass(frozen=True)
-class _Remote:
-    """Runs in a worker process: from a task to a batch."""
-
-    dataset: SliceDataset
-    on_error: str
-
-    def __len__(self) -> int:
-        return len(self.dataset)
-
-    def __getitems__(self, task: tuple[tuple[int, int, int], np.ndarray]) -> Result:
-        seed, indices = task
-        _seed_all(seed)
-        decoded = self.dataset.decode(indices, self.dataset.read(indices))
-        if decoded.failures and self.on_error == "raise":  # the main process raises
-            return (None, []), decoded.failures
-        return self.dataset.assemble([decoded]), decoded.failures
-
-
-def _as_is(result: Result) -> Result:
-    return result
-
-
-def _seed_all(seed: tuple[int, int, int]) -> None:
-    one, two, three = np.random.SeedSequence(seed).generate_state(3).tolist()
-    torch.manual_seed(one)
-    random.seed(two)
-    np.random.seed(three)

@@ -1,4 +1,4 @@
-"""Memory for decoded batches, used again once nobody looks at a batch any more."""
+"""Reuse the memory of decoded batches once no tensor or view of them is left."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import math
 import threading
 import weakref
 from functools import partial
-from typing import Any
 
 import numpy as np
 
 _FREE_BYTES = 256 << 20
 _VECTOR = 32
-"""libjpeg-turbo writes rows that begin at a multiple of so many bytes past the caches, which makes
-decoding 32 x 32 pixels a sixth slower, 256 x 256 a thirtieth: ours begin halfway between."""
+"""libjpeg-turbo writes rows that begin at a multiple of this many bytes past the caches, which
+makes decoding of 32 x 32 pixels a sixth slower, of 256 x 256 a thirtieth: ours begin halfway
+between."""
 
 
 class Memory:
@@ -37,7 +37,7 @@ class Memory:
         self._free: list[bytearray] = []
         self._lock = threading.RLock()  # a batch may be let go within either method
 
-    def __reduce__(self) -> Any:
+    def __reduce__(self) -> tuple[object, tuple[()]]:
         return partial(Memory, pin=self._pin), ()  # a copied loader begins with memory of its own
 
     def array(self, shape: tuple[int, ...]) -> np.ndarray:

@@ -1,14 +1,11 @@
-"""Decoding a batch of pictures straight into its memory, at their size or at one asked for."""
+"""Decode the pictures of a batch straight into its memory, as they are or resized."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import pairwise
 from typing import TypeAlias
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 import simplejpeg
 
 from slicedb.errors import MediaError, SliceDBError
@@ -23,26 +20,8 @@ _DRAFT = 3
 _SMALL = 1 << 14  # bytes
 _JPEG = b"\xff\xd8\xff"
 _MARKS = (b"Exi", b"\0\x14\x08")
-"""What is in a JPEG that has an orientation, and in one of four components (CMYK): the name of the
-block, and length and depth in the frame header."""
-
-
-def bytes_of(column: pa.ChunkedArray) -> list[bytes]:
-    """Return each value of a binary column, b"" of a null; faster than Arrow's `to_pylist`."""
-    found: list[bytes] = []
-    for chunk in column.chunks:
-        _, ends, values = chunk.buffers()
-        if values is None:
-            found += [b""] * len(chunk)
-            continue
-        width = np.int64 if pa.types.is_large_binary(chunk.type) else np.int32
-        at = np.frombuffer(ends, width)[chunk.offset : chunk.offset + len(chunk) + 1].tolist()
-        whole = memoryview(values)
-        each = [bytes(whole[start:stop]) for start, stop in pairwise(at)]
-        for null in np.flatnonzero(pc.is_null(chunk)) if chunk.null_count else ():
-            each[null] = b""
-        found += each
-    return found
+"""Bytes of a JPEG with an orientation (the name of the EXIF block), and of one with four components
+(CMYK): length and depth in the frame header."""
 
 
 def decode_rows(

@@ -1,15 +1,15 @@
-"""Samplers: which samples an epoch draws, and how often."""
+"""Choose which samples an epoch draws, and how often."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import numpy as np
 import torch
 
 from slicedb.errors import ClassesError, UnknownSliceError, did_you_mean
-from slicedb.training.dataset import SliceDataset, keys_in
+from slicedb.keys import KeyIndex
+from slicedb.training.dataset import HasKeys, SliceDataset, keys_in
 
 
 class WeightedSampler(torch.utils.data.Sampler):
@@ -20,9 +20,9 @@ class WeightedSampler(torch.utils.data.Sampler):
 
     Args:
         weights: float64 (n,), not negative; they need not sum to 1.
-        n: samples an epoch; None is as many as there are weights.
+        n: samples per epoch; None is as many as there are weights.
         replacement: False draws each sample at most once.
-        seed: of the draw.
+        seed: seed of the draw.
 
     Raises:
         ValueError: a weight is negative or no number, all are 0, or `n` cannot be drawn.
@@ -50,7 +50,7 @@ class WeightedSampler(torch.utils.data.Sampler):
         self._epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Say which epoch is drawn next."""
+        """Set the epoch that is drawn next."""
         self._epoch = epoch
 
     def indices(self, epoch: int) -> np.ndarray:
@@ -73,8 +73,8 @@ class WeightedSampler(torch.utils.data.Sampler):
 
 def slice_weighted(
     weights: Mapping[str, float],
-    members: Mapping[str, Any],
-    on: Any,
+    members: Mapping[str, np.ndarray | HasKeys],
+    on: np.ndarray | HasKeys | SliceDataset,
     *,
     n: int | None = None,
     replacement: bool = True,
@@ -86,15 +86,15 @@ def slice_weighted(
     replacement this is importance resampling of the training set towards the slices.
 
     Args:
-        weights: by name of slice; 3.0 draws its members three times as often.
-        members: by name, the slice: int64 keys, or anything whose `keys()` gives them.
-        on: the dataset that is drawn from, or its keys.
-        n: samples an epoch; None is as many as the dataset has.
+        weights: weights by slice name; 3.0 draws its members three times as often.
+        members: slices by name: int64 keys, or anything whose `keys()` gives them.
+        on: the dataset to draw from, or its keys.
+        n: samples per epoch; None is as many as the dataset has.
         replacement: False draws each sample at most once.
-        seed: of the draw.
+        seed: seed of the draw.
 
     Raises:
-        UnknownSliceError: a weight for a slice that is not among the members.
+        UnknownSliceError: there is a weight for a slice that is not among the members.
         ValueError: a weight is negative.
     """
     keys = keys_in(on)
@@ -104,7 +104,7 @@ def slice_weighted(
             raise UnknownSliceError(
                 f"No slice '{name}' among the members.", did_you_mean(name, members, "slices")
             )
-        each[np.isin(keys, keys_in(members[name]))] *= weight
+        each[KeyIndex(keys_in(members[name])).has(keys)] *= weight
     return WeightedSampler(each, n=n, replacement=replacement, seed=seed)
 
 
@@ -126,10 +126,10 @@ def class_balanced(
     Args:
         dataset: with the column `label`.
         q: in [0, 1].
-        boost: by class, a factor on its share.
-        n: samples an epoch; None is as many as the dataset has.
+        boost: factors on the shares of classes, by class.
+        n: samples per epoch; None is as many as the dataset has.
         replacement: False draws each sample at most once.
-        seed: of the draw.
+        seed: seed of the draw.
 
     Raises:
         ClassesError: an unknown class in `boost`, or a dataset without labels.

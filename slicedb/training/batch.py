@@ -1,0 +1,89 @@
+"""What a loader works with: decoded parts of a batch, and the dataset they come from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+import numpy as np
+
+from slicedb.errors import MediaError
+
+if TYPE_CHECKING:
+    import torch
+
+Batch: TypeAlias = tuple[Any, ...]
+"""(images, one value per column, ids): images (b, 3, h, w), `label` int64 (b,), ids list[str]."""
+
+BatchPlan: TypeAlias = list[np.ndarray]
+"""The samples of each batch, int64 (b,): rows of the dataset."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A sample whose image does not decode."""
+
+    id: str
+    reason: str
+    """The status such a sample would get, for example "truncated"."""
+    message: str
+
+    def error(self) -> MediaError:
+        """Return the error that names the sample."""
+        return MediaError(
+            self.reason,
+            f"Sample '{self.id}' does not decode ({self.reason}): {self.message} "
+            "Hint: loader(on_error='skip') leaves such samples out and counts them.",
+        )
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """A decoded part of a batch."""
+
+    indices: np.ndarray
+    """int64 (k,): the samples that did decode."""
+    images: np.ndarray | list[torch.Tensor]
+    """uint8 (k, h, w, 3), or a list of what the transform returned."""
+    failures: list[Failure]
+
+
+Result: TypeAlias = tuple[Batch, Sequence[Failure]]
+"""A batch, and the samples missing from it because their images do not decode."""
+
+
+class BatchSource(Protocol):
+    """A dataset as a loader sees it; `SliceDataset` is one."""
+
+    keys: np.ndarray
+    """int64 (n,)."""
+    sizes: np.ndarray
+    """int64 (n,): bytes of each encoded image."""
+    classes: tuple[str, ...]
+
+    def __len__(self) -> int: ...
+
+    @property
+    def stored(self) -> bool:
+        """Whether the database holds every image itself."""
+        ...
+
+    @property
+    def shape(self) -> tuple[int, int, int] | None:
+        """Height, width and 3 of the decoded images, None while that is unknown."""
+        ...
+
+    def read(self, indices: np.ndarray) -> list[bytes]:
+        """Return the encoded images of samples, int64 (b,)."""
+        ...
+
+    def decode(
+        self, indices: np.ndarray, blobs: Sequence[bytes], room: np.ndarray | None = None
+    ) -> Decoded:
+        """Decode and transform a part of a batch, into `room` where that is given."""
+        ...
+
+    def assemble(self, parts: Sequence[Decoded], *, pin: bool = False) -> Batch:
+        """Return the batch of its decoded parts."""
+        ...

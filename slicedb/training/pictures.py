@@ -1,0 +1,167 @@
+"""Turn encoded images into what a batch holds: resized pixels, or what a transform makes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias, TypeVar
+
+import numpy as np
+import torch
+from PIL import Image
+
+from slicedb.errors import MediaError, SliceDBError
+from slicedb.models.preprocessing import Preprocessing
+from slicedb.training.batch import Decoded, Failure
+from slicedb.training.pixels import (
+    Decoder,
+    check_shape,
+    decode_rows,
+    fit_into,
+    fit_rows,
+    joined,
+)
+
+T = TypeVar("T")
+Size: TypeAlias = int | tuple[int, int] | None
+Dtype: TypeAlias = Literal["uint8", "float32"]
+Transform: TypeAlias = Callable[[Image.Image], torch.Tensor]
+"""Takes an RGB Pillow image and returns a tensor; tensors of one shape make a batch."""
+
+
+@dataclass
+class Pictures:
+    """Decodes the images of a dataset; see `to_torch` for transform, decoder, size and dtype."""
+
+    ids: np.ndarray
+    """(n,): the samples' ids, for messages."""
+    transform: Transform | None
+    decoder: Decoder
+    size: Size
+    dtype: Dtype
+
+    def __post_init__(self) -> None:
+        self._fit = None if self.size is None else _preprocessing(self.size)
+        self._seen: tuple[int, int, int] | None = None
+
+    @property
+    def shape(self) -> tuple[int, int, int] | None:
+        """Height, width and 3 of the pictures of a batch, None while that is unknown."""
+        if self.transform is not None:
+            return None
+        return self._seen if self._fit is None else (*self._fit.size, 3)
+
+    def items(self, indices: np.ndarray, blobs: Sequence[bytes]) -> list[torch.Tensor]:
+        """Return the pictures of samples one by one.
+
+        Raises:
+            MediaError: an image does not decode.
+            SliceDBError: the transform fails.
+        """
+        images = []
+        for i, data in zip(indices.tolist(), blobs):
+            try:
+                images.append(self._one(i, data))
+            except MediaError as error:
+                raise self._failure(i, error).error() from error
+        return images
+
+    def decode(
+        self, indices: np.ndarray, blobs: Sequence[bytes], room: np.ndarray | None
+    ) -> Decoded:
+        """Decode a part of a batch; what does not decode is left out and reported.
+
+        Args:
+            indices: int64 (b,).
+            blobs: their encoded images.
+            room: uint8 (b, *shape) to decode into; None allocates it.
+
+        Raises:
+            SliceDBError: the images differ in size, or the transform fails.
+        """
+        images: np.ndarray | list[torch.Tensor]
+        failures: dict[int, MediaError] = {}
+        if self.transform is not None:
+            images = []
+            for at, (i, data) in enumerate(zip(indices.tolist(), blobs)):
+                try:
+                    images.append(self._one(i, data))
+                except MediaError as error:
+                    failures[at] = error
+        elif self._fit is not None:
+            if room is None:
+                room = np.empty((len(blobs), *self._fit.size, 3), dtype=np.uint8)
+            images = fit_rows(blobs, self._fit, self.decoder, failures.__setitem__, room)
+        else:
+            images = decode_rows(blobs, self.decoder, failures.__setitem__, room)
+            self._seen = images.shape[1:] if len(images) else self._seen
+        reports = [self._failure(int(indices[at]), error) for at, error in failures.items()]
+        good = np.delete(indices, list(failures)) if failures else indices
+        return Decoded(good, images, reports)
+
+    def stack(self, parts: Sequence[Decoded]) -> torch.Tensor:
+        """Return the pictures of a batch, (b, 3, h, w), of its decoded parts."""
+        if not parts or self.transform is not None:
+            return _collated([image for part in parts for image in part.images])
+        arrays = [part.images for part in parts if isinstance(part.images, np.ndarray)]
+        for array in arrays:
+            check_shape(arrays[0].shape[1:], array.shape[1:])
+        return self._tensor(joined(arrays))
+
+    def _tensor(self, pixels: np.ndarray) -> torch.Tensor:
+        """Return (..., 3, h, w), channels last in memory, of uint8 (..., h, w, 3)."""
+        tensor = torch.from_numpy(pixels).movedim(-1, -3)
+        return tensor if self.dtype == "uint8" else tensor.to(torch.float32).div_(255)
+
+    def _one(self, index: int, data: bytes) -> torch.Tensor:
+        if self.transform is not None:
+            return self._transformed(self.transform, index, data)
+        if self._fit is None:
+            return self._tensor(self.decoder(data, None))
+        out = np.empty((*self._fit.size, 3), dtype=np.uint8)
+        fit_into(data, out, self._fit, self.decoder)
+        return self._tensor(out)
+
+    def _transformed(self, transform: Transform, index: int, data: bytes) -> torch.Tensor:
+        enough = None if self.size is None else int(np.max(self.size))
+        image = Image.fromarray(self.decoder(data, enough))
+        try:
+            return transform(image)
+        except Exception as error:
+            raise SliceDBError(
+                f"The transform failed on sample '{self.ids[index]}' "
+                f"({image.width}x{image.height}): {type(error).__name__}: {error}",
+                "a transform takes an RGB Pillow image.",
+            ) from error
+
+    def _failure(self, index: int, error: MediaError) -> Failure:
+        return Failure(self.ids[index], error.reason, error.message)
+
+
+def pinned(value: T) -> T:
+    """Return a tensor in page-locked memory; anything else, and pinned ones, as they are."""
+    if isinstance(value, torch.Tensor) and not value.is_pinned():
+        page_locked: T = value.pin_memory()
+        return page_locked
+    return value
+
+
+def _preprocessing(size: int | tuple[int, int]) -> Preprocessing:
+    if isinstance(size, int):
+        return Preprocessing(size=(size, size), resize=size)
+    height, width = size
+    return Preprocessing(size=(height, width), resize=None)
+
+
+def _collated(images: list[torch.Tensor]) -> torch.Tensor:
+    if not images:
+        return torch.empty(0)
+    try:
+        if isinstance(images[0], torch.Tensor):
+            return torch.stack(images)
+        return torch.utils.data.default_collate(images)
+    except (RuntimeError, TypeError) as error:
+        raise SliceDBError(
+            f"What the transform returns does not make a batch: {str(error).splitlines()[0]}",
+            "return tensors of one shape: end the transform with a crop and a conversion.",
+        ) from error
