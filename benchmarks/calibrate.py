@@ -31,11 +31,11 @@ import numpy as np
 from scipy.special import expit, logit
 
 from slicedb.errors import SliceError
-from slicedb.query.bind.scope import Calibrated
 from slicedb.slices.calibration.answers import Question
 from slicedb.slices.calibration.run import Goal, calibrate
 from slicedb.stats import wilson
 from slicedb.stats.ranking import Ranking
+from slicedb.vectors import Calibrated
 
 DEEPER = 48
 """48 times SUPG's rank missed the target in 4.9 % of 2,100 slices, 40 times in 5.5 %."""

@@ -291,9 +291,8 @@ def vector_benchmark(folder: Path, rows: int, repeats: int) -> None:
 
     store = build(folder, rows, vectors=True)
     engine = engine_of(store)
-    info = engine.plan("similarity('x') > 0").pool.catalog.embedding("default")
     started = time.perf_counter()
-    matrix = engine.vectors.matrix(info)
+    matrix = engine.vectors.matrix("default")
     print(
         f"\nmatrix built or mapped in {time.perf_counter() - started:.1f} s: float16 "
         f"{matrix.vectors.shape}, memory-mapped"

@@ -31,7 +31,6 @@ PENDING = {
     "cli imports demo",
     "judge imports report",
     "judge imports runs",
-    "vectors imports query",
 }
 
 PENDING_CIRCLES = {"query", "judge"}

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from slicedb.export import ExportReport
     from slicedb.ingest import IngestReport
     from slicedb.query.run.search import TextReport
-    from slicedb.vectors.nearby import IndexReport
+    from slicedb.vectors import IndexReport
 
 
 class DataVerbs(Asking):

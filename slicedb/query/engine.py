@@ -24,13 +24,11 @@ from slicedb.query.functions import guards
 from slicedb.query.hot.tables import HotTables
 from slicedb.query.language.parse import Node, parse
 from slicedb.query.run.cuts import condition
-from slicedb.query.run.meaning import Meaning
 from slicedb.query.run.plan import Plan
 from slicedb.query.run.run import Runner, run_sql
 from slicedb.query.run.search import TextSearch
 from slicedb.schema import SAMPLES
-from slicedb.vectors.matrix import Vectors
-from slicedb.vectors.nearby import Nearby
+from slicedb.vectors import Approximate, Meaning, Vectors
 
 if TYPE_CHECKING:
     from slicedb.embedding import Encoder
@@ -121,10 +119,10 @@ class Engine:
         self._plans: dict[tuple[Any, ...], Plan] = {}
         self._lock = threading.RLock()
         self.tables = HotTables(store, self._connection)
-        self.vectors = Vectors(store)
-        self.meaning = Meaning(self.vectors, encoder)
+        self.vectors = Vectors(store, encoder)
+        self.meaning = Meaning(self.vectors)
         self.search = TextSearch(store)
-        self.nearby = Nearby(store, self.vectors, encoder)
+        self.nearby = Approximate(self.vectors)
 
     def query(
         self,

@@ -14,7 +14,6 @@ import pyarrow as pa
 
 from slicedb.errors import BindError, QueryError, SliceError, UnknownSliceError, did_you_mean
 from slicedb.expectations.grammar import parse_check
-from slicedb.query.bind.scope import Calibrated
 from slicedb.schema import SAMPLES
 from slicedb.slices import looks
 from slicedb.slices.apply import Change, apply_files, references
@@ -29,6 +28,7 @@ from slicedb.slices.slice import Ask, Keys, Slice, SliceInfo, State
 from slicedb.slices.state import state_of
 from slicedb.slices.table import SliceTable
 from slicedb.store import Store
+from slicedb.vectors import Calibrated
 
 _Slices: TypeAlias = list[Slice]  # inside the class `list` is a verb
 _Changes: TypeAlias = list[Change]

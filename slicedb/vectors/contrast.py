@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import json
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from slicedb.query.bind.catalog import TableInfo
+from slicedb.cache import Cache
+from slicedb.schema import EMBEDDINGS
 from slicedb.vectors.background import DEFAULT, NEAR, ODDS
-from slicedb.vectors.matrix import Matrix
-from slicedb.vectors.targets import Targets
+from slicedb.vectors.directions import Directions
+from slicedb.vectors.matrix import Check, Matrix
 
 if TYPE_CHECKING:
-    from slicedb.embedding import Encoder
+    from slicedb.store import Store
 
-_TOGETHER = 16  # background phrases scored in one pass over the vectors
+_TOGETHER = 16
+"""Background phrases scored in one pass over the vectors."""
+_BACKGROUNDS = 8
+"""Columns of background odds kept, one float per sample each."""
 
 
 @dataclass(frozen=True)
@@ -35,25 +38,24 @@ class Contrast:
     """Weighs texts against the background of one database.
 
     Args:
-        targets: encodes the phrases.
+        store: the database.
+        directions: encodes the phrases.
     """
 
-    def __init__(self, targets: Targets) -> None:
-        self._targets = targets
-        self._banks: dict[tuple[str, int], Bank] = {}
-        self._background: dict[tuple[str, int], np.ndarray] = {}
-        self._lock = threading.RLock()
+    def __init__(self, store: Store, directions: Directions) -> None:
+        self._store = store
+        self._directions = directions
+        self._banks = Cache[tuple[str, int], Bank](_BACKGROUNDS)
+        self._backgrounds = Cache[tuple[str, int, tuple[int, ...]], np.ndarray](_BACKGROUNDS)
 
     def log_odds(
         self,
-        embedding: str,
-        info: TableInfo,
         matrix: Matrix,
         target: np.ndarray,
         cosines: np.ndarray,
         unlike: Sequence[tuple[float, np.ndarray]],
         rows: np.ndarray | None,
-        check: Callable[[], None],
+        check: Check,
     ) -> np.ndarray:
         """Return float32 (n,): the log-odds of a text against what it must stand out from.
 
@@ -64,75 +66,68 @@ class Contrast:
         must be beaten by itself.
 
         Args:
-            embedding: its name.
-            info: its table.
-            matrix: its vectors.
+            matrix: the vectors of the embedding.
             target: float32 (d,), unit length: the text.
             cosines: float32 (n,) with the text.
             unlike: weight and float32 (n,) cosines of each text to be unlike.
             rows: int64 (n,): the rows of the matrix that the cosines are of; None is all.
             check: raises when the time is used up.
         """
-        encoder = self._targets.encoder(embedding)
-        bank = self._bank(embedding, encoder, info)
-        kept = np.flatnonzero(bank.vectors @ target < NEAR)
-        scale = np.float32(encoder.logit_scale)
+        bank = self.bank(matrix)
+        # A phrase that says the same as the text is no background to it.
+        others = np.flatnonzero(bank.vectors @ target < NEAR)
+        scale = np.float32(self._directions.encoder(matrix.name).logit_scale)
         against = np.full(len(cosines), -np.inf, dtype=np.float32)
-        if len(kept):
-            background = self._against(bank, info, matrix, scale, kept, check)
+        if len(others):
+            background = self._background(bank, matrix, scale, others, check)
             against = background if rows is None else background[rows]
         for weight, other in unlike:
             against = np.logaddexp(against, scale * other + np.float32(np.log(weight)))
         with np.errstate(invalid="ignore"):
-            found = scale * cosines - against
-        return np.asarray(found, dtype=np.float32)
+            return np.asarray(scale * cosines - against, dtype=np.float32)
 
-    def fingerprint(self, embedding: str, info: TableInfo) -> str:
+    def fingerprint(self, matrix: Matrix) -> str:
         """Return what log-odds depend on besides the vectors: the encoder and the bank."""
         from slicedb.embedding.table import COMPARED, FINGERPRINT
 
-        encoder = self._targets.encoder(embedding)
-        bank = self._bank(embedding, encoder, info)
-        whole = json.loads(info.metadata.get(FINGERPRINT) or "{}")
-        about = [{name: whole.get(name) for name in COMPARED}, bank.phrases, NEAR, ODDS]
-        about += [f"{float(encoder.logit_scale):.4f}", list(getattr(encoder, "templates", ()))]
-        return hashlib.blake2b(json.dumps(about).encode(), digest_size=8).hexdigest()
+        encoder = self._directions.encoder(matrix.name)
+        metadata = self._store.metadata(EMBEDDINGS + matrix.name, matrix.version)
+        stored = json.loads(metadata.get(FINGERPRINT) or "{}")
+        parts = (
+            {name: stored.get(name) for name in COMPARED},
+            self.bank(matrix).phrases,
+            NEAR,
+            ODDS,
+            f"{float(encoder.logit_scale):.4f}",
+            list(getattr(encoder, "templates", ())),
+        )
+        return hashlib.blake2b(json.dumps(parts).encode(), digest_size=8).hexdigest()
 
-    def _bank(self, embedding: str, encoder: Encoder, info: TableInfo) -> Bank:
-        slot = (info.name, info.version)
-        with self._lock:
-            if slot not in self._banks:
-                phrases = tuple(getattr(encoder, "background", None) or DEFAULT)
-                vectors = np.stack([self._targets.text(embedding, p, info) for p in phrases])
-                self._banks[slot] = Bank(phrases, vectors)
-            return self._banks[slot]
+    def bank(self, matrix: Matrix) -> Bank:
+        """Return the encoded background of the encoder that made an embedding."""
 
-    def _against(
-        self,
-        bank: Bank,
-        info: TableInfo,
-        matrix: Matrix,
-        scale: np.float32,
-        kept: np.ndarray,
-        check: Callable[[], None],
+        def encode() -> Bank:
+            encoder = self._directions.encoder(matrix.name)
+            phrases = tuple(getattr(encoder, "background", None) or DEFAULT)
+            return Bank(phrases, np.stack([self._directions.text(p, matrix) for p in phrases]))
+
+        return self._banks.get((matrix.name, matrix.version), encode)
+
+    def _background(
+        self, bank: Bank, matrix: Matrix, scale: np.float32, phrases: np.ndarray, check: Check
     ) -> np.ndarray:
-        """Return float32 (n,): log of ODDS x the mean of exp(scale x cosine) over the phrases kept.
+        """Return float32 (n,): log of ODDS x the mean of exp(scale x cosine) over some phrases.
 
         It depends on the database and the phrases alone, so it is computed once for each set of
-        phrases kept (nearly always all of them) and each version of the embeddings.
+        phrases (nearly always all of them) and each version of the embeddings.
         """
-        slot = (f"{info.name}:{','.join(map(str, kept))}", info.version)
-        with self._lock:
-            found = self._background.get(slot)
-        if found is None:
-            found = np.full(len(matrix.keys), -np.inf, dtype=np.float32)
-            for start in range(0, len(kept), _TOGETHER):
-                some = bank.vectors[kept[start : start + _TOGETHER]]
+
+        def compute() -> np.ndarray:
+            total = np.full(len(matrix), -np.inf, dtype=np.float32)
+            for start in range(0, len(phrases), _TOGETHER):
+                some = bank.vectors[phrases[start : start + _TOGETHER]]
                 for cosines in matrix.scores(some, None, check, keep=False):
-                    found = np.logaddexp(found, scale * cosines)
-            found += np.float32(np.log(ODDS / len(kept)))
-            with self._lock:
-                while len(self._background) >= 8:
-                    del self._background[next(iter(self._background))]
-                self._background[slot] = found
-        return found
+                    total = np.logaddexp(total, scale * cosines)
+            return total + np.float32(np.log(ODDS / len(phrases)))
+
+        return self._backgrounds.get((matrix.name, matrix.version, tuple(phrases)), compute)

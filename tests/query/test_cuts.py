@@ -101,10 +101,9 @@ def test_a_score_depends_on_nothing_beside_it(
     many: Engine, small: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(vectors, "_SMALL", 10**9 if small else 0)
-    info = many.plan("similarity('red') > 0").pool.catalog.embedding("default")
     rng = np.random.default_rng(0)
     targets = rng.standard_normal((5, DIM)).astype(np.float32)
-    stored = many.vectors.matrix(info)
+    stored = many.vectors.matrix()
     whole = np.array(vectors.Matrix(stored.keys, stored.vectors).scores(targets))
     rows = np.sort(rng.choice(len(stored.keys), 777, replace=False))
     for some in (rows, rows[:1], rows[:50]):
@@ -116,11 +115,10 @@ def test_a_score_depends_on_nothing_beside_it(
 
 
 def test_kept_scores_stay_within_their_bytes(many: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    info = many.plan("similarity('red') > 0").pool.catalog.embedding("default")
-    stored = many.vectors.matrix(info)
+    stored = many.vectors.matrix()
+    monkeypatch.setattr(vectors, "_CACHED", 2 * 4 * len(stored))
     matrix = vectors.Matrix(stored.keys, stored.vectors)
     column = matrix.scores(np.eye(DIM, dtype=np.float32)[:1])[0]
-    monkeypatch.setattr(vectors, "_CACHE", 2 * column.nbytes)
     matrix.scores(np.eye(DIM, dtype=np.float32))
     assert len(matrix._columns) == 2
     with pytest.raises(ValueError, match="read-only"):

@@ -79,7 +79,7 @@ def own(built: Path, tmp_path: Path) -> Database:
 
 
 def test_recall_is_measured_and_stored(db: Database) -> None:
-    about = db.engine.nearby.about(TABLE)
+    about = db.engine.nearby.about()
     assert about is not None
     assert about.recall >= 0.9 and about.recall_texts is not None and about.recall_texts >= 0.9
     assert (about.rows, about.k, about.partitions) == (ROWS, 100, 11)
@@ -158,7 +158,7 @@ def test_new_vectors_are_found_and_taken_in(own: Database) -> None:
 
 def test_doctor_measures_the_index_and_mends_it(own: Database) -> None:
     assert own.doctor() == []
-    about = own.engine.nearby.about(TABLE)
+    about = own.engine.nearby.about()
     assert about is not None
     poor = IndexText(about.__dict__ | {"probes": 1, "wanted": 0.95})
     own.store.set_metadata(TABLE, {"slicedb:index": poor.json})

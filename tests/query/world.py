@@ -14,7 +14,6 @@ from slicedb.cam import cams_schema
 from slicedb.errors import SliceError, UnknownSliceError, did_you_mean
 from slicedb.query import Engine
 from slicedb.query.bind.catalog import Catalog
-from slicedb.query.bind.scope import Calibrated
 from slicedb.schema import (
     CAMS,
     EMBEDDINGS,
@@ -26,6 +25,7 @@ from slicedb.schema import (
     predictions_schema,
 )
 from slicedb.store import Store
+from slicedb.vectors import Calibrated
 
 AXES = {"red": 0, "green": 1, "blue": 2, "dull": 3}
 CLASSES = ["red", "green", "blue"]
@@ -272,7 +272,9 @@ def engine_of(store: Store, **options: Any) -> Engine:
         if name not in CALIBRATIONS:
             slice_named(name)
             raise SliceError(f"Slice '{name}' is not calibrated.")
-        fingerprint = engine.meaning.fingerprint("default", Catalog(store))
+        fingerprint = engine.meaning.fingerprint(
+            "default", Catalog(store).embedding("default").version
+        )
         return Calibrated("'red'", "default", fingerprint, **CALIBRATIONS[name])
 
     engine = Engine(

@@ -9,78 +9,17 @@ from typing import ClassVar, Literal, TypeAlias
 import numpy as np
 
 from slicedb.errors import SliceError
-from slicedb.query.bind.catalog import Catalog, TableInfo, literal, quote
+from slicedb.query.bind.catalog import Catalog, TableInfo, quote
 from slicedb.query.language.parse import Node
 from slicedb.query.language.text import Source
+from slicedb.vectors import Calibrated, Term
 
 ROW = "~row"
 """Hidden column of a samples relation: the row's place in stored order."""
 
 
-@dataclass(frozen=True)
-class Target:
-    """One thing to be similar to."""
-
-    kind: Literal["text", "image", "sample"]
-    value: str
-    weight: float = 1.0
-    """How much it counts; negative: to be unlike it."""
-    at: int = field(default=0, compare=False)
-    source: Source | None = field(default=None, compare=False)
-
-    def __str__(self) -> str:
-        shown = literal(self.value)
-        if self.kind != "text":
-            shown = f"{self.kind}({shown})"
-        if self.weight == 1:
-            return shown
-        if self.weight == -1:
-            return f"without({shown})"
-        return f"weighted({shown}, {self.weight:g})"
-
-
-@dataclass(frozen=True)
-class Calibrated:
-    """What labels said of a text: a direction beside it, and a cut."""
-
-    shown: str
-    """The targets it was made for, as `Term.shown` gives them."""
-    embedding: str
-    fingerprint: str
-    """Of the encoder and the phrases it holds for; see `slicedb.vectors.contrast`."""
-    cut: float
-    """The least score of a match, as float32 holds it."""
-    slope: float = 1.0
-    """How much the log-odds of the text count."""
-    direction: bytes = b""
-    """float32 (d,): added as a product with the sample's unit vector; empty adds nothing."""
-
-
 CalibrationNamed: TypeAlias = Callable[[str], Calibrated]
 """Gives the calibration of a slice; raises SliceError where there is none."""
-
-
-@dataclass(frozen=True)
-class Term:
-    """One term of meaning; its values are one column of scores.
-
-    `similarity` gives cosines, `matches` the probability of the text, `nearest` true or false,
-    `calibrated` log-odds as labels corrected them.
-    """
-
-    kind: Literal["similarity", "matches", "nearest", "calibrated"]
-    targets: tuple[Target, ...]
-    embedding: str
-    k: int = 0
-    calibrated: Calibrated | None = None
-
-    @property
-    def shown(self) -> str:
-        """The targets, as a query writes them."""
-        return ", ".join(map(str, self.targets))
-
-    def __str__(self) -> str:
-        return f"{self.kind}({self.shown}{f', {self.k}' if self.k else ''})"
 
 
 @dataclass(frozen=True)

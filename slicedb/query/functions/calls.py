@@ -9,13 +9,14 @@ import numpy as np
 
 from slicedb.errors import BindError, did_you_mean
 from slicedb.query.bind.catalog import quote
-from slicedb.query.bind.scope import Bound, Edit, Part, Relation, Scope, Search, SubQuery, Term
+from slicedb.query.bind.scope import Bound, Edit, Part, Relation, Scope, Search, SubQuery
 from slicedb.query.functions import cams, objects
 from slicedb.query.functions import meanings as meaningcalls
 from slicedb.query.functions import texts as textcalls
 from slicedb.query.functions.words import BY_NAME
 from slicedb.query.language.parse import Node
 from slicedb.query.language.text import Token
+from slicedb.vectors import Term
 
 if TYPE_CHECKING:
     from slicedb.query.bind.bind import Binder

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from slicedb.errors import SandboxError, SliceError, did_you_mean
-from slicedb.query.bind.scope import Target, Term
 from slicedb.query.functions.words import TARGETS
 from slicedb.query.language.parse import Node
+from slicedb.vectors import Target, Term
 
 if TYPE_CHECKING:
     from slicedb.query.functions.calls import Call

@@ -13,8 +13,9 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from slicedb.query.bind.scope import Bound, Search, Term
+from slicedb.query.bind.scope import Bound, Search
 from slicedb.query.language.parse import Node
+from slicedb.vectors import Term
 
 Score: TypeAlias = Term | Search
 Mask: TypeAlias = np.ndarray

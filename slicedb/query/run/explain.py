@@ -72,7 +72,7 @@ def _index(engine: Engine, plan: Plan) -> str:
     if term is None:
         return "exact: an index names the best k alone, without conditions"
     info = plan.pool.catalog.embedding(term.embedding)
-    about = engine.nearby.about(info.name, info.version)
+    about = engine.nearby.about(term.embedding, info.version)
     if about is None:
         return "exact: there is no index of this version; `slicedb index --embedding` builds it"
     assert plan.top_k is not None

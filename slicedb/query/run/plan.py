@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from slicedb.query.bind.scope import Bound, Pool, Search, Term
+from slicedb.query.bind.scope import Bound, Pool, Search
 from slicedb.query.functions.words import WINDOWED
 from slicedb.query.language.parse import Node
 from slicedb.query.run.cuts import Condition
 from slicedb.schema import EMBEDDINGS, PREDICTIONS
+from slicedb.vectors import Term
 
 _RANKED = ("similarity", "search")
 """Kinds of terms whose best k can be found without the others."""

@@ -16,11 +16,11 @@ import numpy as np
 import pyarrow as pa
 
 from slicedb.errors import BindError, ParseError, QueryError, QueryTimeoutError, did_you_mean
-from slicedb.query.bind.scope import ROW, Bound, Frame, Term
+from slicedb.query.bind.scope import ROW, Bound, Frame
 from slicedb.query.bind.write import Writer, Written
 from slicedb.query.run.plan import Plan
 from slicedb.query.run.scores import Scores
-from slicedb.vectors.scored import at_least_best, register
+from slicedb.vectors import Term, at_least_best
 
 if TYPE_CHECKING:
     from slicedb.query.engine import Engine
@@ -202,8 +202,8 @@ class Runner:
         info = plan.pool.catalog.embedding(term.embedding)
         samples = engine.tables.samples(plan.pool.catalog.samples)
         started = time.perf_counter()
-        target = engine.meaning.direction(term, plan.pool.catalog)
-        found = engine.nearby.candidates(info.name, info.version, target, plan.top_k.k)
+        target = engine.vectors.direction(term.embedding, term.targets, info.version)
+        found = engine.nearby.candidates(term.embedding, info.version, target, plan.top_k.k)
         if found is None:
             return None
         rows = engine.tables.places(samples, found)
@@ -240,6 +240,15 @@ class Runner:
         rows = scores.rows[order]
         picked = {"key": scores.keys[rows], ROW: rows}
         return register(picked | {slot: values[order] for slot, values in columns.items()})
+
+
+def register(values: dict[str, np.ndarray]) -> pa.Table:
+    """Return columns of scores as an Arrow table, null where NaN."""
+    fields = {}
+    for name, column in values.items():
+        empty = np.isnan(column) if column.dtype.kind == "f" else None
+        fields[name] = pa.array(column, mask=empty if empty is not None and empty.any() else None)
+    return pa.table(fields)
 
 
 def in_stored_order(table: pa.Table) -> pa.Table:

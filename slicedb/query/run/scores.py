@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from slicedb.query.bind.scope import Search, Term
+from slicedb.query.bind.scope import Search
 from slicedb.query.run.cuts import Condition, Score, holds, scores_of
 from slicedb.query.run.plan import Plan
+from slicedb.vectors import Term
 
 if TYPE_CHECKING:
     from slicedb.query.engine import Engine
@@ -128,7 +129,8 @@ class Scores:
         searches = [score for score in wanted if isinstance(score, Search)]
         places = partial(engine.tables.places, self._samples)
         check = self._check
-        scored = engine.meaning.score(meanings, catalog, self.keys, rows, self.visible, check)
+        versions = {t.embedding: catalog.embedding(t.embedding).version for t in meanings}
+        scored = engine.meaning.score(meanings, versions, self.keys, rows, self.visible, check)
         found = engine.search.score(searches, catalog.samples, places, self.total, rows, check)
         return dict(scored) | dict(found)
 

@@ -12,11 +12,11 @@ import numpy.typing as npt
 
 from slicedb.errors import SliceError, did_you_mean
 from slicedb.query import Query
-from slicedb.query.bind.scope import Calibrated, Term
 from slicedb.query.functions.calls import end_of
 from slicedb.query.language.text import Source
 from slicedb.slices.slice import Keys, Slice
 from slicedb.stats.ranking import Ranking
+from slicedb.vectors import Calibrated, Term
 
 Ask = Callable[[str], Any]
 
@@ -56,8 +56,9 @@ class Population:
 
     def vectors(self) -> npt.NDArray[np.float32]:
         """Return float32 (n, d), unit length."""
-        engine, catalog = self.query.engine, self.query.plan().pool.catalog
-        return engine.meaning.unit_vectors(self.term.embedding, catalog, self.keys)
+        name = self.term.embedding
+        version = self.query.plan().pool.catalog.embedding(name).version
+        return self.query.engine.vectors.matrix(name, version).of(self.keys)
 
 
 def population(s: Slice, ask: Ask, term: str | None = None) -> Population:
@@ -108,7 +109,8 @@ def _ranked(
         SliceError: there is none with an embedding.
     """
     engine, catalog = query.engine, query.plan().pool.catalog
-    fingerprint = engine.meaning.fingerprint(term.embedding, catalog)
+    version = catalog.embedding(term.embedding).version
+    fingerprint = engine.meaning.fingerprint(term.embedding, version)
     plain = Calibrated(term.shown, term.embedding, fingerprint, 0.0)
     odds = _scores(query, term, plain, keys)
     keys, odds = keys[~np.isnan(odds)], odds[~np.isnan(odds)]
@@ -126,10 +128,9 @@ def _scores(
 ) -> npt.NDArray[np.float32]:
     asked = Term("calibrated", term.targets, term.embedding, calibrated=calibrated)
     everyone = np.ones(len(keys), dtype=bool)
-    found = query.engine.meaning.score(
-        [asked], query.plan().pool.catalog, keys, None, everyone, lambda: None
-    )
-    return np.asarray(found[asked], dtype=np.float32)
+    versions = {term.embedding: query.plan().pool.catalog.embedding(term.embedding).version}
+    scores = query.engine.meaning.score([asked], versions, keys, None, everyone, lambda: None)
+    return np.asarray(scores[asked], dtype=np.float32)
 
 
 def _chosen(name: str, meanings: dict[int, Any], wanted: str | None) -> Term:

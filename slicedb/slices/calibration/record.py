@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from slicedb.query.bind.scope import Calibrated
 from slicedb.stats.cuts import Aim, Share
+from slicedb.vectors import Calibrated
 
 
 @dataclass(frozen=True)

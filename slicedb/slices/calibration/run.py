@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from slicedb.errors import SliceError
-from slicedb.query.bind.scope import Calibrated
 from slicedb.slices.calibration.answers import Answers, Question, State
 from slicedb.slices.calibration.population import Population
 from slicedb.slices.calibration.record import Calibration
@@ -18,6 +17,7 @@ from slicedb.slices.slice import Keys
 from slicedb.stats.cuts import Aim, Cut, at_rank, choose
 from slicedb.stats.ranking import Ranking
 from slicedb.stats.refine import refine
+from slicedb.vectors import Calibrated
 
 Asker: TypeAlias = Callable[[list[Question]], Iterable[tuple[Question, State]]]
 """Answers all questions it is given: a list, or one by one, kept as they come."""

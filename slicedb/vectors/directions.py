@@ -1,0 +1,95 @@
+"""Turn targets of meaning into unit vectors: texts through the encoder, pictures, samples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from slicedb.cache import Cache
+from slicedb.errors import MediaError, QueryError
+from slicedb.schema import keys_of
+from slicedb.vectors.matrix import Matrix
+from slicedb.vectors.terms import Target
+
+if TYPE_CHECKING:
+    from slicedb.embedding import Encoder
+
+_TEXTS = 10_000
+"""Texts kept encoded."""
+_NOTHING = 1e-6
+"""Length below which a sum of targets has no direction."""
+
+
+class Directions:
+    """Encodes targets, and keeps the texts it has encoded.
+
+    Args:
+        encoder: gives the encoder that an embedding was made with, by the embedding's name.
+    """
+
+    def __init__(self, encoder: Callable[[str], Encoder]) -> None:
+        self.encoder = encoder
+        # The version is part of the key: an embedding can be made anew with another encoder.
+        self._texts = Cache[tuple[str, int, str], np.ndarray](_TEXTS)
+
+    def sum(self, targets: Sequence[Target], matrix: Matrix) -> np.ndarray:
+        """Return float32 (d,), unit length: the weighted sum of the targets.
+
+        Raises:
+            QueryError: the targets cancel out, or cannot be encoded.
+        """
+        parts = [t.weight * self.vector(t, matrix) for t in targets]
+        total = np.sum(parts, axis=0)
+        length = float(np.linalg.norm(total))
+        if length < _NOTHING:
+            raise targets[0].error(f"The targets {', '.join(map(str, targets))} cancel out.")
+        return np.asarray(total / length, dtype=np.float32)
+
+    def vector(self, target: Target, matrix: Matrix) -> np.ndarray:
+        """Return float32 (d,), unit length, of one target; its weight is left out."""
+        if target.kind == "text":
+            vector = self.text(target.value, matrix)
+        elif target.kind == "sample":
+            vector = _of_sample(target, matrix)
+        else:
+            vector = self._image(target, matrix)
+        if vector.shape != (matrix.dim,):
+            raise QueryError(
+                f"The encoder of embedding '{matrix.name}' gives {vector.shape[-1]} numbers, "
+                f"the stored vectors have {matrix.dim}."
+            )
+        return vector
+
+    def text(self, text: str, matrix: Matrix) -> np.ndarray:
+        """Return float32 (d,), unit length, of a text as an ensemble of prompts."""
+
+        def encode() -> np.ndarray:
+            vector = self.encoder(matrix.name).encode_prompt(text)
+            return np.asarray(vector, dtype=np.float32).reshape(-1)
+
+        return self._texts.get((matrix.name, matrix.version, text), encode)
+
+    def _image(self, target: Target, matrix: Matrix) -> np.ndarray:
+        from slicedb import media
+
+        try:
+            picture = media.decode(Path(target.value).read_bytes())
+        except (OSError, MediaError) as error:
+            message = f"The image file '{target.value}' cannot be read: {error}"
+            raise target.error(message) from error
+        vectors = self.encoder(matrix.name).encode_images([picture])
+        return np.asarray(vectors[0], dtype=np.float32)
+
+
+def _of_sample(target: Target, matrix: Matrix) -> np.ndarray:
+    row = int(matrix.index.find(keys_of([target.value]))[0])
+    vector = matrix.vectors[row].astype(np.float32) if row >= 0 else np.array([np.nan])
+    if np.isnan(vector).any():
+        hint = (
+            "an id is written as `id` shows it, with its folders; `slicedb embed` embeds new ones."
+        )
+        raise target.error(f"No sample '{target.value}' with an embedding.", hint)
+    return np.asarray(vector)
