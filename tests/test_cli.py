@@ -297,21 +297,6 @@ def test_columns_are_names_or_expressions(here: Path, say) -> None:
     assert "No column 'lss'" in say("LIMIT 1", "--columns", "id,made.lss").err
 
 
-def test_a_table_fits_the_terminal_and_keeps_the_ends_of_paths(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    import pyarrow as pa
-
-    from slicedb.cli import output
-
-    table = pa.table({"id": ["photos/" + "x" * 40 + "/cat_01.jpg"], "note": ["word " * 20]})
-    text = output._table(table)
-    assert "…" + "x" * 36 + "/cat_01.jpg" in text and text.rstrip().endswith("wo…")
-    monkeypatch.setattr(output, "_room", lambda: 60)
-    narrow = output._table(table).splitlines()
-    assert max(map(len, narrow)) <= 60 and narrow[2].startswith("…") and "/cat_01.jpg " in narrow[2]
-
-
 def test_text_says_whom_it_cannot_see(here: Path, say) -> None:
     from PIL import Image
 
@@ -398,15 +383,3 @@ def test_verbs_look_at_a_commit(here: Path, say) -> None:
     say("delete", "light = 'night'", "--yes")
     assert say("export", "light = 'night'", "old.csv", "--at", "v1").code == 0
     assert len(list(csv.DictReader(io.StringIO((here / "old.csv").read_text())))) > 10
-
-
-def test_wide_letters_and_marks_keep_the_columns_straight() -> None:
-    import pyarrow as pa
-
-    from slicedb.cli import output
-
-    table = pa.table({"id": ["寿司/一", "e\u0301clair", "a\tb\nc"], "n": [1, 22, 333]})
-    lines = output._table(table).splitlines()
-    widths = {output._width(line) for line in lines}
-    assert len(widths) == 1 and "a b c" in lines[-1]
-    assert output._width(output._cut("寿" * 40, 21)) <= 21

@@ -13,7 +13,7 @@ import slicedb
 ROOT = Path(slicedb.__file__).parent
 
 ROWS: tuple[tuple[str, ...], ...] = (
-    ("errors", "schema", "progress", "keys", "sql", "cache", "plugins", "show"),
+    ("errors", "schema", "keys", "sql", "cache", "plugins", "show", "progress"),
     ("stats", "media", "metrics", "tasks"),
     ("store", "sources", "models"),
     ("ingest", "inference", "embedding", "commits", "doctor"),

@@ -17,7 +17,7 @@ from slicedb.judge.aligned import Keys, universe
 from slicedb.judge.groups import groups_of
 from slicedb.judge.pairs import pair_of
 from slicedb.query.bind.catalog import quote
-from slicedb.show import rows as text
+from slicedb.show import html, numbers, text
 from slicedb.store import Store
 
 if TYPE_CHECKING:
@@ -94,8 +94,8 @@ class Comparison:
                 _share(r["accuracy_b"]),
                 "undefined" if np.isnan(r["difference"]) else f"{r['difference']:+.4f}",
                 "" if np.isnan(r["low"]) else f"[{r['low']:+.4f}, {r['high']:+.4f}]",
-                text.p_value(r["p"]),
-                text.p_value(r["p_adjusted"]),
+                numbers.p_value(r["p"]),
+                numbers.p_value(r["p_adjusted"]),
             ]
             for r in self.table.to_pylist()
         ]
@@ -120,10 +120,10 @@ class Comparison:
             )
         lost = [(r["slice"], r["lost"]) for r in self.table.to_pylist() if r["losses"]]
         notes += [f"lost in {name}: {query}" for name, query in lost[:3]]
-        return "\n".join([text.to_text(_HEAD, self.cells()), *notes])
+        return "\n".join([text.table(_HEAD, self.cells()), *notes])
 
     def _repr_html_(self) -> str:
-        return text.to_html(_HEAD, self.cells())
+        return html.table(_HEAD, self.cells())
 
 
 def compare(

@@ -13,7 +13,7 @@ from slicedb import stats
 from slicedb.errors import CheckError
 from slicedb.judge.aligned import Keys, universe
 from slicedb.judge.pairs import pair_of
-from slicedb.show import rows as text
+from slicedb.show import text
 from slicedb.store import Store
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class Power:
             f"a drop of {self.a} against {self.b}, found in {self.power:.0%} of cases by one test "
             f"at {self.confidence:.0%}"
         )
-        return f"{text.to_text(head, self.cells())}\n{note}"
+        return f"{text.table(head, self.cells())}\n{note}"
 
 
 def power(

@@ -8,10 +8,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from slicedb import metrics
-from slicedb.report import charts
-from slicedb.report.charts import tip
+from slicedb import metrics, stats
 from slicedb.report.tables import cells
+from slicedb.show import charts
+from slicedb.show.charts import tip
 
 Facts = Mapping[str, Any]
 
@@ -302,7 +302,8 @@ def reliability(run: Any, facts: Facts) -> str:
     bins = facts.get("calibration") or []
     if not sum(n for n, _, _ in bins):
         return ""
-    drawn, error = charts.reliability(bins)
+    ends = [stats.wilson(right, n) if n else (math.nan, math.nan) for n, _, right in bins]
+    drawn, error = charts.reliability(bins, [(float(low), float(high)) for low, high in ends])
     return (
         f'<p class="about">Expected calibration error {error:.3f}. Below the diagonal '
         f"{_e(run.model)} is more sure than right; the bars count the samples.</p>{drawn}"

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from slicedb import schema
 from slicedb.expectations.grammar import BASELINE
-from slicedb.show import rows as text
+from slicedb.show import text
 from slicedb.store import Store
 
 if TYPE_CHECKING:
@@ -201,7 +201,7 @@ class Trends:
             "the oldest run first; flaky by chance: each flip is a change within the interval; "
             "up and down: beyond it"
         )
-        return f"{text.to_text(head, self.cells(), (0, 1, 2, 3, 6, 8))}\n{note}"
+        return f"{text.table(head, self.cells())}\n{note}"
 
 
 class Runs:

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from slicedb.schema import SAMPLES
+from slicedb.show import text
 from slicedb.slices.overlap import membership
 from slicedb.slices.slice import Keys
 
@@ -37,15 +38,13 @@ class Breakdown:
         return self.table
 
     def __str__(self) -> str:
-        from slicedb.show.small import aligned
-
         rows = []
         for row in self.table.to_pylist():
             n = row["count"]
             cells = [f"{row[s]:,} ({row[s] / n:.0%})" if n else "0" for s in self.splits]
             held = "" if row["held_out"] is None else f"{row['held_out']:,}"
             rows.append([row["slice"], f"{n:,}", held, *cells])
-        return aligned(["slice", "count", "held out", *self.splits], rows)
+        return text.table(["slice", "count", "held out", *self.splits], rows)
 
 
 def breakdown(

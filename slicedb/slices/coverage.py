@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from slicedb.errors import ModelError, UnknownModelError, did_you_mean
 from slicedb.query.bind.catalog import literal
 from slicedb.schema import PREDICTIONS, SAMPLES
+from slicedb.show import text
 from slicedb.slices.overlap import membership
 from slicedb.slices.slice import Keys
 
@@ -48,8 +49,6 @@ class Coverage:
         return self.table
 
     def __str__(self) -> str:
-        from slicedb.show.small import aligned
-
         if not self.errors:
             return f"{self.model} has no errors on {self.judged:,} samples"
         rows = [
@@ -69,7 +68,7 @@ class Coverage:
             [
                 f"{self.model}: {self.errors:,} errors on {self.judged:,} samples, "
                 f"{self.uncovered:,} ({self.uncovered / self.errors:.1%}) in no slice",
-                aligned(head, rows),
+                text.table(head, rows),
                 f"those in no slice: {self.query}",
             ]
         )

@@ -1,16 +1,28 @@
-"""Drawings of a page: SVG by hand, which opens offline and scales."""
+"""Draw the charts of the report and the page as SVG, which opens offline and scales."""
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TypedDict
+
+from slicedb.show.html import escape
+
+
+class Point(TypedDict):
+    """One run of a test."""
+
+    ran_at: str
+    model: str
+    verdict: str
+    value: float | None
+    low: float | None
+    high: float | None
 
 
 def tip(text: str) -> str:
     """Return the attribute that makes an element say something under the pointer."""
-    return f'data-tip="{html.escape(text, quote=True)}"'
+    return f'data-tip="{escape(text)}"'
 
 
 def interval(value: float, low: float, high: float, bound: float, span: tuple[float, float]) -> str:
@@ -46,7 +58,7 @@ def interval(value: float, low: float, high: float, bound: float, span: tuple[fl
     about += f"\nrail from {left:.3g} to {right:.3g}"
     return (
         f'<svg class="inline" width="{wide}" height="22" viewBox="0 0 {wide} 22" role="img" '
-        f'aria-label="{html.escape(about, quote=True)}" {tip(about)}>{"".join(parts)}</svg>'
+        f'aria-label="{escape(about)}" {tip(about)}>{"".join(parts)}</svg>'
     )
 
 
@@ -86,27 +98,30 @@ def chart(size: int, inside: str, label: str, below: int = 0) -> str:
     """Return an SVG with room for the labels of a `frame`."""
     return (
         f'<svg viewBox="-56 -10 {size + 70} {size + 50 + below}" width="{size + 70}" role="img" '
-        f'aria-label="{html.escape(label, quote=True)}">{inside}</svg>'
+        f'aria-label="{escape(label)}">{inside}</svg>'
     )
 
 
-def reliability(bins: Sequence[Sequence[float]]) -> tuple[str, float]:
-    """Return the reliability diagram of (n, sum of confidence, n right) and its calibration error.
+def reliability(
+    bins: Sequence[Sequence[float]], intervals: Sequence[tuple[float, float]]
+) -> tuple[str, float]:
+    """Return the reliability diagram and the expected calibration error.
 
-    Circles grow with the samples of their bin; whiskers are Wilson intervals; bars below count.
+    Circles grow with the samples of their bin, and bars below count them.
+
+    Args:
+        bins: n, sum of the confidences and number of right predictions of each bin, in order.
+        intervals: the ends of the whisker of each bin's accuracy.
     """
-    from slicedb import stats
-
     size, marks, error = 280, [], 0.0
     total = sum(n for n, _, _ in bins)
     tallest = max((n for n, _, _ in bins), default=1) or 1
-    for k, (n, confidence, right) in enumerate(bins):
+    for k, ((n, confidence, right), (low, up)) in enumerate(zip(bins, intervals)):
         wide = size / len(bins)
         hover = f"confidence {k / len(bins):.2f} to {(k + 1) / len(bins):.2f}: no sample"
         high = 34 * n / tallest
         if n:
             mean, share = confidence / n, right / n
-            low, up = (float(v) for v in stats.wilson(right, n))
             hover = (
                 f"mean confidence {mean:.3f}\naccuracy {share:.3f} [{low:.3f}, {up:.3f}]\n"
                 f"n = {n:,.0f}"
@@ -160,12 +175,11 @@ def most_of(risk: Sequence[float]) -> float:
     return top if top <= 1 else math.ceil(top)
 
 
-def line(points: Sequence[dict[str, Any]]) -> str:
+def line(points: Sequence[Point]) -> str:
     """Return a test over its runs: the values joined, each with its interval and verdict."""
-    known = [p for p in points if p["value"] is not None]
-    if not known:
+    marks = [m for p in points for m in (p["value"], p["low"], p["high"]) if m is not None]
+    if all(p["value"] is None for p in points):
         return ""
-    marks = [p[k] for p in known for k in ("value", "low", "high") if p[k] is not None]
     low, high = span_of(marks, False)
     wide, tall = 170, 34
     step = (wide - 16) / max(len(points) - 1, 1)
@@ -175,11 +189,12 @@ def line(points: Sequence[dict[str, Any]]) -> str:
 
     path, dots = [], []
     for i, p in enumerate(points):
-        if p["value"] is None:
+        value = p["value"]
+        if value is None:
             continue
         x = 8 + i * step
-        path.append(f"{x:.1f} {y(p['value']):.1f}")
-        about = f"{p['ran_at']}, {p['model']}: {p['verdict']}\n{p['value']:.4g}"
+        path.append(f"{x:.1f} {y(value):.1f}")
+        about = f"{p['ran_at']}, {p['model']}: {p['verdict']}\n{value:.4g}"
         whisker = ""
         if p["low"] is not None and p["high"] is not None:
             about += f" [{p['low']:.4g}, {p['high']:.4g}]"
@@ -189,7 +204,7 @@ def line(points: Sequence[dict[str, Any]]) -> str:
             )
         dots.append(
             f'<g class="{p["verdict"]}" {tip(about)}>{whisker}<circle class="at" cx="{x:.1f}" '
-            f'cy="{y(p["value"]):.1f}" r="3.6"/></g>'
+            f'cy="{y(value):.1f}" r="3.6"/></g>'
         )
     return (
         f'<svg class="inline" width="{wide}" height="{tall}" viewBox="0 0 {wide} {tall}" '
