@@ -13,7 +13,6 @@ import pyarrow as pa
 from slicedb.cam import cams_schema
 from slicedb.errors import SliceError, UnknownSliceError, did_you_mean
 from slicedb.query import Engine
-from slicedb.query.bind.catalog import Catalog
 from slicedb.schema import (
     CAMS,
     EMBEDDINGS,
@@ -272,9 +271,8 @@ def engine_of(store: Store, **options: Any) -> Engine:
         if name not in CALIBRATIONS:
             slice_named(name)
             raise SliceError(f"Slice '{name}' is not calibrated.")
-        fingerprint = engine.meaning.fingerprint(
-            "default", Catalog(store).embedding("default").version
-        )
+        version = store.version(EMBEDDINGS + "default")
+        fingerprint = engine.meaning.fingerprint("default", version)
         return Calibrated("'red'", "default", fingerprint, **CALIBRATIONS[name])
 
     engine = Engine(
