@@ -16,8 +16,8 @@ from slicedb.errors import SliceError, did_you_mean
 from slicedb.judge.aligned import Keys, universe
 from slicedb.judge.groups import groups_of
 from slicedb.judge.pairs import pair_of
-from slicedb.query.bind.catalog import quote
 from slicedb.show import html, numbers, text
+from slicedb.sql import quoted
 from slicedb.store import Store
 
 if TYPE_CHECKING:
@@ -205,7 +205,7 @@ def flipped(scope: str, right: str, wrong: str) -> str:
     >>> flipped("in_slice('night')", "v3", "v4")
     "in_slice('night') AND v3.correct AND NOT v4.correct"
     """
-    names = [m if _PLAIN.fullmatch(m) else quote(m) for m in (right, wrong)]
+    names = [m if _PLAIN.fullmatch(m) else quoted(m) for m in (right, wrong)]
     return f"{f'{scope} AND ' if scope else ''}{names[0]}.correct AND NOT {names[1]}.correct"
 
 

@@ -16,7 +16,7 @@ from slicedb.errors import CheckError
 from slicedb.judge.aligned import Judged, Keys, load, universe
 from slicedb.keys import distinct
 from slicedb.metrics import boxes
-from slicedb.query.bind.catalog import literal, quote
+from slicedb.sql import quoted, string
 from slicedb.store import Store
 
 if TYPE_CHECKING:
@@ -133,8 +133,8 @@ def cell_query(model: str, label: str, prediction: str) -> str:
     >>> cell_query("v3", "Chef's salad", "Soup")
     "label = 'Chef''s salad' AND v3.prediction = 'Soup'"
     """
-    name = model if _PLAIN.fullmatch(model) else quote(model)
-    return f"label = {literal(label)} AND {name}.prediction = {literal(prediction)}"
+    name = model if _PLAIN.fullmatch(model) else quoted(model)
+    return f"label = {string(label)} AND {name}.prediction = {string(prediction)}"
 
 
 def confusion(store: Store, model: str, keys: Keys) -> Confusion:

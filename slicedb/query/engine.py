@@ -15,13 +15,14 @@ import pyarrow as pa
 from slicedb.errors import BindError, SliceDBError, UnknownSliceError
 from slicedb.query.bind import conditions
 from slicedb.query.bind.bind import Binder
-from slicedb.query.bind.boxes import MATCHED
-from slicedb.query.bind.catalog import Catalog, TableInfo, duckdb_types
 from slicedb.query.bind.order import add_order
-from slicedb.query.bind.scope import ROW, Bound, CalibrationNamed, Frame, Pool, Relation
-from slicedb.query.bind.write import Writer
+from slicedb.query.bound.bound import Bound, CalibrationNamed, Frame, Pool
+from slicedb.query.bound.boxes import MATCHED
+from slicedb.query.bound.catalog import Catalog, TableInfo, duckdb_types
+from slicedb.query.bound.relation import ROW, Relation
 from slicedb.query.functions import guards
 from slicedb.query.hot.tables import HotTables
+from slicedb.query.hot.write import Writer
 from slicedb.query.language.parse import Node, parse
 from slicedb.query.run.cuts import condition
 from slicedb.query.run.plan import Plan

@@ -10,11 +10,11 @@ import numpy as np
 import pyarrow as pa
 
 from slicedb.errors import QueryError
-from slicedb.query.bind.catalog import quote
-from slicedb.query.bind.scope import ROW
+from slicedb.query.bound.relation import ROW
 from slicedb.query.language.text import read
 from slicedb.query.run.plan import Plan
 from slicedb.schema import EMBEDDINGS, OK, SAMPLES, keys_of
+from slicedb.sql import quoted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -123,7 +123,7 @@ class Query:
     def _listed(self, plan: Plan) -> tuple[list[str], np.ndarray]:
         """Return ids and keys of a result that lists `id`: known samples, each once."""
         name = next(name for name, _ in plan.columns if name.lower() == "id")
-        ids = self._engine.run(plan).fetch(f"{quote(name)} AS id")["id"].drop_null()
+        ids = self._engine.run(plan).fetch(f"{quoted(name)} AS id")["id"].drop_null()
         listed = list(dict.fromkeys(map(str, ids.to_pylist())))
         keys = keys_of(listed)
         known = self._engine.is_known(plan, keys)

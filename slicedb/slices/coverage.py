@@ -12,11 +12,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from slicedb.errors import ModelError, UnknownModelError, did_you_mean
-from slicedb.query.bind.catalog import literal
 from slicedb.schema import PREDICTIONS, SAMPLES
 from slicedb.show import text
 from slicedb.slices.overlap import membership
 from slicedb.slices.slice import Keys
+from slicedb.sql import string
 
 if TYPE_CHECKING:
     from slicedb.store import Store
@@ -109,7 +109,7 @@ def coverage(store: Store, model: str, members: Mapping[str, Keys]) -> Coverage:
                 "lift": errors / n / rate,
             }
         ).take(pa.array(order))
-    names = "".join(f" AND NOT in_slice({literal(name)})" for name in members)
+    names = "".join(f" AND NOT in_slice({string(name)})" for name in members)
     found = int((wrong & (times == 0)).sum())
     return Coverage(
         model, int(judged.sum()), total, found, table, f"NOT {_quoted(model)}.correct{names}"

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from slicedb.query.bind.boxes import MATCHED
-from slicedb.query.bind.scope import Edit, Scope
+from slicedb.query.bound.bound import Edit
+from slicedb.query.bound.boxes import MATCHED
+from slicedb.query.bound.scope import Scope
 from slicedb.query.functions import calls
 from slicedb.query.functions.words import BY_NAME
 from slicedb.query.language.parse import Node

@@ -10,14 +10,17 @@ from __future__ import annotations
 from typing import Any
 
 from slicedb.errors import BindError, SandboxError, did_you_mean
-from slicedb.query.bind import averages, boxes
-from slicedb.query.bind.catalog import quote
-from slicedb.query.bind.scope import Bound, Edit, Matching, Part, Pool, Relation, Scope
+from slicedb.query.bind import averages
 from slicedb.query.bind.stars import Stars
+from slicedb.query.bound import boxes
+from slicedb.query.bound.bound import Bound, Edit, Part, Pool
+from slicedb.query.bound.relation import Matching, Relation
+from slicedb.query.bound.scope import Scope
 from slicedb.query.functions import calls, guards, objects
 from slicedb.query.functions.words import BY_NAME, CHANCE, TABLE_FUNCTIONS, TARGETS, is_forbidden
 from slicedb.query.language.parse import Node, Parsed
 from slicedb.schema import SAMPLES
+from slicedb.sql import quoted
 
 _FILE_SIGNS = ("/", "\\", ".", ":", "*")
 
@@ -140,7 +143,7 @@ class Binder(Stars):
         self.bound.relations.append(relation)
         number = self.source.number_at(ref["query_location"])
         first, last = (self.source.tokens[n] for n in (number, number + 2 * len(path) - 2))
-        named: tuple[Part, ...] = () if ref["alias"] else (f" AS {quote(alias)}",)
+        named: tuple[Part, ...] = () if ref["alias"] else (f" AS {quoted(alias)}",)
         self.bound.edits.append(Edit(first.start, last.end, (relation, *named)))
 
     def _boxes(
@@ -192,7 +195,7 @@ class Binder(Stars):
         self.bound.relations.append(relation)
         start = int(ref["query_location"])
         end = calls.end_of(self.source.tokens, start)
-        named: tuple[Part, ...] = () if ref["alias"] else (f" AS {quote(alias)}",)
+        named: tuple[Part, ...] = () if ref["alias"] else (f" AS {quoted(alias)}",)
         self.bound.edits.append(Edit(start, end, (relation, *named)))
 
     def _find_top(self, node: Node, scope: Scope) -> None:
@@ -234,7 +237,7 @@ class Binder(Stars):
         if expression["class"] == "COLUMN_REF" and edited and not expression["alias"]:
             names = expression["column_names"]
             shown = f"{names[-2]}.{names[-1]}" if top else names[-1]
-            self.bound.edits.append(Edit(edited[-1].end, edited[-1].end, (f" AS {quote(shown)}",)))
+            self.bound.edits.append(Edit(edited[-1].end, edited[-1].end, (f" AS {quoted(shown)}",)))
         elif expression["class"] == "FUNCTION" and edited and not expression["alias"]:
             self._named_as_written(expression)
 
@@ -244,7 +247,7 @@ class Binder(Stars):
             start = int(call["query_location"])
             end = calls.end_of(self.source.tokens, start)
             text = " ".join(self.source.sql[start:end].decode().split())
-            shown = quote(text.replace('"using"', "using"))
+            shown = quoted(text.replace('"using"', "using"))
             self.bound.edits.append(Edit(end, end, (f" AS {shown}",)))
 
     def walk(self, value: Any, scope: Scope) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from slicedb.errors import QueryError
-from slicedb.query.bind.scope import Bound
+from slicedb.query.bound.bound import Bound
 from slicedb.query.language.parse import Node, parse
 from slicedb.query.language.text import PREDICATE, Token
 

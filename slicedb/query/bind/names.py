@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TypeVar
 
 from slicedb.errors import BindError, QueryError, did_you_mean
-from slicedb.query.bind.boxes import MATCHED, has_boxes, matched, matching_of
-from slicedb.query.bind.boxes import found as boxes_of
-from slicedb.query.bind.catalog import quote
-from slicedb.query.bind.scope import Bound, Edit, ModelColumn, Pool, Relation, Scope
+from slicedb.query.bound.bound import Bound, Edit, Pool
+from slicedb.query.bound.boxes import MATCHED, has_boxes, matched, matching_of
+from slicedb.query.bound.boxes import found as boxes_of
+from slicedb.query.bound.relation import ModelColumn, Relation
+from slicedb.query.bound.scope import Scope
 from slicedb.query.language.parse import NOWHERE, Node, Parsed
 from slicedb.schema import SAMPLES
+from slicedb.sql import quoted
 
 _Error = TypeVar("_Error", bound=QueryError)
 
@@ -104,10 +106,10 @@ class Names:
             self._no_column(names[2], relation, ref)
             return
         relation.columns.add(column)
-        self._edit_column(ref, f"{quote(relation.alias)}.{quote(column)}", names[3:])
+        self._edit_column(ref, f"{quoted(relation.alias)}.{quoted(column)}", names[3:])
 
     def _edit_column(self, ref: Node, text: str, fields: list[str], end: int = 0) -> None:
-        text += "".join(f".{quote(name)}" for name in fields)
+        text += "".join(f".{quoted(name)}" for name in fields)
         start = ref["query_location"]
         self.bound.edits.append(Edit(start, end or start + ref["query_location_length"], (text,)))
 
@@ -172,7 +174,7 @@ class Names:
     def _last_token(self, ref: Node, name: str) -> int:
         start = int(ref["query_location"])
         end = start + int(ref["query_location_length"])
-        wanted = {name.lower().encode(), quote(name).lower().encode()}
+        wanted = {name.lower().encode(), quoted(name).lower().encode()}
         inside = [t for t in self.source.tokens if start <= t.start < end and t.word in wanted]
         return inside[-1].start if inside else start
 

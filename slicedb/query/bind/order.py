@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from slicedb.query.bind.catalog import quote
-from slicedb.query.bind.scope import ROW, Bound, Edit
+from slicedb.query.bound.bound import Bound, Edit
+from slicedb.query.bound.relation import ROW
 from slicedb.query.language.text import Token
+from slicedb.sql import quoted
 
 _OPEN, _CLOSE = (b"(", b"[", b"{"), (b")", b"]", b"}")
 _LIMITS = (b"limit", b"offset", b"fetch")
@@ -18,7 +19,7 @@ def add_order(bound: Bound) -> None:
     order = modifiers.get("ORDER_MODIFIER")
     if order and any(o["expression"]["class"] == "STAR" for o in order["orders"]):
         return
-    column = f'{quote(bound.top.alias)}."{ROW}"'
+    column = f'{quoted(bound.top.alias)}."{ROW}"'
     limit = next((t for t in _outer(bound.source.tokens) if t.word in _LIMITS), None)
     has_limit = any("LIMIT" in kind for kind in modifiers)
     if has_limit and limit is None:

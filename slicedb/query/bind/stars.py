@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from slicedb.query.bind.catalog import quote
 from slicedb.query.bind.names import Names
-from slicedb.query.bind.scope import ROW, Edit, Frame, Part, Relation, Scope
+from slicedb.query.bound.bound import Edit, Frame, Part
+from slicedb.query.bound.relation import ROW, Relation
+from slicedb.query.bound.scope import Scope
 from slicedb.query.language.parse import NOWHERE, Node
+from slicedb.sql import quoted
 
 
 class Stars(Names):
@@ -39,11 +41,11 @@ class Stars(Names):
             return list(dict.fromkeys(h for r in shown for h in r.hidden))
 
         def excluded(frame: Frame) -> str:
-            names = ", ".join(map(quote, hidden(frame)))
+            names = ", ".join(map(quoted, hidden(frame)))
             return f" EXCLUDE ({names})" if names else ""
 
         def more(frame: Frame) -> str:
-            return "".join(quote(name) + ", " for name in hidden(frame))
+            return "".join(quoted(name) + ", " for name in hidden(frame))
 
         if star["query_location"] == NOWHERE:
             start = self._implicit_star(scope)
@@ -73,12 +75,12 @@ class Stars(Names):
             whole = ()
         if narrows:
             assert self.bound.top is not None
-            alias = quote(self.bound.top.alias)
+            alias = quoted(self.bound.top.alias)
             listed = f'{before}{alias}."key", {alias}."{ROW}"'
             top = self.bound.top
 
             def scores(_: Frame) -> str:
-                return "".join(f", {alias}.{quote(slot)}" for slot in top.slots) + after
+                return "".join(f", {alias}.{quoted(slot)}" for slot in top.slots) + after
 
             self.bound.edits.append(Edit(start, end, (listed, scores), "narrow"))
         if whole:

@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from slicedb.errors import BindError, did_you_mean
-from slicedb.query.bind.catalog import quote
-from slicedb.query.bind.scope import Bound, Edit, Part, Relation, Scope, Search, SubQuery
+from slicedb.query.bound.bound import Bound, Edit, Part, Search, SubQuery
+from slicedb.query.bound.relation import Relation
+from slicedb.query.bound.scope import Scope
 from slicedb.query.functions import cams, objects
 from slicedb.query.functions import meanings as meaningcalls
 from slicedb.query.functions import texts as textcalls
 from slicedb.query.functions.words import BY_NAME
 from slicedb.query.language.parse import Node
 from slicedb.query.language.text import Token
+from slicedb.sql import quoted
 from slicedb.vectors import Term
 
 if TYPE_CHECKING:
@@ -154,9 +156,9 @@ def _in_slice(call: Call) -> None:
     name = call.text(call.positional[0])
     anchor = call.anchor()
     found = call.binder.slice_of(call.binder, name, call.positional[0])
-    alias = quote(anchor.alias)
+    alias = quoted(anchor.alias)
     if isinstance(found, str):
-        call.replace(f'({alias}."key" IN (SELECT "key" FROM {quote(found)}))')
+        call.replace(f'({alias}."key" IN (SELECT "key" FROM {quoted(found)}))')
         return
     call.binder.bound.parts.append(found)
     column = "key" if found.narrows else "id"

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from slicedb.errors import did_you_mean
-from slicedb.query.bind.catalog import TableInfo
-from slicedb.query.bind.scope import ModelColumn, Part
+from slicedb.query.bound.bound import Part
+from slicedb.query.bound.catalog import TableInfo
+from slicedb.query.bound.relation import ModelColumn
 from slicedb.query.language.parse import Node
 from slicedb.schema import CAMS
 

@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from slicedb.errors import BindError, did_you_mean
-from slicedb.query.bind import boxes
-from slicedb.query.bind.catalog import literal, quote
-from slicedb.query.bind.scope import Count, Matching, Part, Relation
+from slicedb.query.bound import boxes
+from slicedb.query.bound.bound import Part
+from slicedb.query.bound.relation import Count, Matching, Relation
 from slicedb.query.functions.words import BY_NAME
 from slicedb.query.hot.relations import hot_name
 from slicedb.query.language.parse import Node
+from slicedb.sql import quoted, string
 
 if TYPE_CHECKING:
     from slicedb.query.bind.bind import Binder
@@ -66,14 +67,14 @@ class _Condition:
         It goes by a name that no argument can mean: `label` in an argument is the sample's.
         """
         self.boxes.columns.add(name)
-        return f'"~b".{quote("~" + name)}'
+        return f'"~b".{quoted("~" + name)}'
 
     @property
     def source(self) -> list[str | Relation]:
         """The boxes, their columns renamed, as a source of rows."""
         names = [*sorted({"key", *self.boxes.columns}), *self.boxes.matched]
-        shown = ", ".join(f"{quote(name)} AS {quote('~' + name)}" for name in names)
-        inner = "".join(f", {quote(name)}" for name in self.boxes.inner)
+        shown = ", ".join(f"{quoted(name)} AS {quoted('~' + name)}" for name in names)
+        inner = "".join(f", {quoted(name)}" for name in self.boxes.inner)
         return [f"(SELECT {shown}{inner} FROM ", self.boxes, ') AS "~b"']
 
 
@@ -131,7 +132,7 @@ def _subquery(call: Call, anchor: Relation, found: _Condition) -> list[Part]:
     anchor.columns.add("key")
     call.binder.bound.relations.append(found.boxes)
     head = f"(CASE WHEN {there} THEN (SELECT count(*) FROM "
-    key = f' WHERE "~b"."~key" = {quote(anchor.alias)}."key"'
+    key = f' WHERE "~b"."~key" = {quoted(anchor.alias)}."key"'
     return [head, *found.source, key, *found.parts, ") END)"]
 
 
@@ -232,14 +233,14 @@ def _attributes(call: Call, found: _Condition, value: Node) -> None:
             hint = "a text, a number, true, false or NULL."
             raise call.error("The value of an attribute is written out.", given, hint)
         path = '$."' + str(argument["name"]).replace('"', '\\"') + '"'
-        said = f"json_extract_string({column}, {literal(path)})"
+        said = f"json_extract_string({column}, {string(path)})"
         constant = given["literal"]
         if constant["kind"] == "NULL_LITERAL":
             found.say(f"{said} IS NULL")
         elif constant["kind"] in ("INTEGER", "NUMERIC"):
             found.say(f"try_cast({said} AS DOUBLE) = {constant['text']}")
         else:
-            found.say(f"{said} = {literal(str(constant['text']))}")
+            found.say(f"{said} = {string(str(constant['text']))}")
 
 
 def _found_by(call: Call, found: _Condition, value: Node) -> None:
@@ -272,7 +273,7 @@ def _match(call: Call, found: _Condition, item: Node) -> tuple[str, str]:
     for column in ("found", "score"):
         shown = f"{matching.model}.{column}"
         found.boxes.matched[shown] = (matching, column)
-        columns.append(f'"~b".{quote("~" + shown)}')
+        columns.append(f'"~b".{quoted("~" + shown)}')
     if "confidence" not in call.named:
         return columns[0], ""
     least = call.number(call.named["confidence"])
@@ -332,7 +333,7 @@ def _overlap(call: Call) -> str:
         on += ' AND a."index" < b."index"'
     where = "true"
     if "label" in call.named:
-        text = literal(call.text(call.named["label"]))
+        text = string(call.text(call.named["label"]))
         where += f" AND a.label = {text} AND b.label = {text}"
     if "min_score" in call.named:
         least = call.number(call.named["min_score"])

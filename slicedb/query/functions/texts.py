@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from slicedb.errors import did_you_mean
-from slicedb.query.bind.scope import Part, Search
+from slicedb.query.bound.bound import Part, Search
 from slicedb.schema import searchable
 
 if TYPE_CHECKING:

@@ -11,10 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from slicedb.metrics.boxes import Boxes, Flat, Matches, is_crowd, match, overlaps
-from slicedb.query.bind.catalog import quote
-from slicedb.query.bind.scope import Matching, Relation
+from slicedb.query.bound.relation import Matching, Relation
 from slicedb.query.hot.relations import hot_match, hot_name
 from slicedb.schema import OK, SAMPLES
+from slicedb.sql import quoted
 
 if TYPE_CHECKING:
     from slicedb.query.hot.tables import HotTables
@@ -147,7 +147,7 @@ class HotBoxes:
         fields: dict[str, Any] = {}
         if "id" in new:
             ids = self._tables.read(SAMPLES, ["id"], _samples(relation).version)["id"]
-            at = self._tables.fetch(f'SELECT "~at" FROM hot.{quote(table)}')["~at"]
+            at = self._tables.fetch(f'SELECT "~at" FROM hot.{quoted(table)}')["~at"]
             fields["id"] = ids.combine_chunks().take(at.combine_chunks())
         if "attributes" in new:
             keys = self._tables.read(SAMPLES, ["key"], _samples(relation).version)["key"]
@@ -199,7 +199,7 @@ class HotBoxes:
     ) -> tuple[Boxes, pa.Array, np.ndarray]:
         """Return the boxes of a table, their labels and their places in the lists."""
         columns = '"~at", "index", label, x, y, w, h, score, "~crowd"'
-        rows = self._tables.fetch(f"SELECT {columns} FROM hot.{quote(hot_name(relation))}")
+        rows = self._tables.fetch(f"SELECT {columns} FROM hot.{quoted(hot_name(relation))}")
         labels = rows["label"].combine_chunks()
         xywh = np.column_stack([_floats(rows[side]) for side in "xywh"])
         crowd = rows["~crowd"].to_numpy()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from slicedb.query.bind.boxes import DERIVED
-from slicedb.query.bind.catalog import literal, quote
-from slicedb.query.bind.scope import ROW, Count, Frame, Matching, Relation
+from slicedb.query.bound.bound import Frame
+from slicedb.query.bound.boxes import DERIVED
+from slicedb.query.bound.relation import ROW, Count, Matching, Relation
 from slicedb.schema import OK
+from slicedb.sql import quoted, string
 
 
 def hot_name(relation: Relation) -> str:
@@ -37,24 +38,24 @@ def hot_relation(relation: Relation, frame: Frame) -> str:
     if relation.kind == "boxes":
         return _boxes(relation, frame)
     assert relation.table is not None
-    shown = [f"s.{quote(name)}" for name in relation.wanted(frame.narrow)]
+    shown = [f"s.{quoted(name)}" for name in relation.wanted(frame.narrow)]
     if relation.row:
         shown.append(f's.rowid AS "{ROW}"')
     for extra, info in relation.extras.items():
         stored = hot_column(info.version, extra.shown)
-        shown.append(f"s.{quote(stored)} AS {quote(extra.shown)}")
+        shown.append(f"s.{quoted(stored)} AS {quoted(extra.shown)}")
     slots = relation.slots if frame.scored else []
-    shown += [f"t.{quote(slot)}" for slot in slots]
+    shown += [f"t.{quoted(slot)}" for slot in slots]
     shown += [_figure(count) for count in relation.counts.values()]
-    source = f"hot.{quote(hot_name(relation))} AS s"
+    source = f"hot.{quoted(hot_name(relation))} AS s"
     if relation is frame.pruned:
-        source += f' JOIN {quote(frame.scores)} AS t ON s.rowid = t."~at"'
+        source += f' JOIN {quoted(frame.scores)} AS t ON s.rowid = t."~at"'
     elif slots:
-        source += f" POSITIONAL JOIN {quote(frame.scores)} AS t"
+        source += f" POSITIONAL JOIN {quoted(frame.scores)} AS t"
     for count in relation.counts.values():
         if count.sql:
-            source += f" LEFT JOIN ({_sql(count, frame)}) AS {quote(count.slot)}"
-            source += f' ON s.rowid = {quote(count.slot)}."~at"'
+            source += f" LEFT JOIN ({_sql(count, frame)}) AS {quoted(count.slot)}"
+            source += f' ON s.rowid = {quoted(count.slot)}."~at"'
     where = ""
     if relation.kind == "samples" and not relation.unfiltered:
         where = f" WHERE (s.status IS NULL OR s.status = '{OK}')"
@@ -63,10 +64,10 @@ def hot_relation(relation: Relation, frame: Frame) -> str:
 
 def _figure(count: Count) -> str:
     """Return a figure of a sample's boxes; null where one of its lists is."""
-    numbers = [f"s.{quote(hot_number(hot_name(r)))}" for r in count.boxes]
-    value = f"coalesce({quote(count.slot)}.v, 0)" if count.sql else numbers[0]
+    numbers = [f"s.{quoted(hot_number(hot_name(r)))}" for r in count.boxes]
+    value = f"coalesce({quoted(count.slot)}.v, 0)" if count.sql else numbers[0]
     known = " AND ".join(f"{number} IS NOT NULL" for number in numbers)
-    return f"CASE WHEN {known} THEN {value} END AS {quote(count.slot)}"
+    return f"CASE WHEN {known} THEN {value} END AS {quoted(count.slot)}"
 
 
 def _sql(count: Count, frame: Frame) -> str:
@@ -77,10 +78,10 @@ def _boxes(relation: Relation, frame: Frame) -> str:
     shown = [_column(relation, name) for name in relation.wanted(frame.narrow)]
     shown += [f's."{name}"' for name in relation.inner]
     for name, (matching, column) in relation.matched.items():
-        shown.append(f"s.{quote(hot_match(matching, column))} AS {quote(name)}")
+        shown.append(f"s.{quoted(hot_match(matching, column))} AS {quoted(name)}")
     borrowed = _borrowed(relation, frame)
-    shown += [f"p.{quote(column)} AS {quote(name)}" for name, column in borrowed.items()]
-    source = f"hot.{quote(hot_name(relation))} AS s"
+    shown += [f"p.{quoted(column)} AS {quoted(name)}" for name, column in borrowed.items()]
+    source = f"hot.{quoted(hot_name(relation))} AS s"
     if borrowed:
         assert relation.owner is not None
         source += f" JOIN {hot_relation(relation.owner, frame)} AS p ON p.key = s.key"
@@ -96,15 +97,15 @@ def _borrowed(relation: Relation, frame: Frame) -> dict[str, str]:
 
 def _column(relation: Relation, name: str) -> str:
     if name in DERIVED:
-        return f"{DERIVED[name]} AS {quote(name)}"
+        return f"{DERIVED[name]} AS {quoted(name)}"
     if relation.boxes == "found" and name in ("tp", "iou", "object"):
         assert relation.matching is not None
-        return f"s.{quote(hot_match(relation.matching, name))} AS {quote(name)}"
-    return f"s.{quote(name)}"
+        return f"s.{quoted(hot_match(relation.matching, name))} AS {quoted(name)}"
+    return f"s.{quoted(name)}"
 
 
 def _state(matching: Matching, template: str) -> str:
-    return template.format(f"s.{quote(hot_match(matching, 'state'))}")
+    return template.format(f"s.{quoted(hot_match(matching, 'state'))}")
 
 
 _OUTCOMES = {"truth": ("fn", "tp", "ignored"), "found": ("fp", None, "ignored")}
@@ -116,8 +117,8 @@ def _matches(relation: Relation, frame: Frame) -> str:
     names = relation.wanted(frame.narrow)
     parts = []
     for side in relation.sides:
-        shown = [f"{_side(relation.matching, side, n)} AS {quote(n)}" for n in names]
-        shown += [f's."~p:{i}" AS {quote(n)}' for i, n in enumerate(_borrowed(relation, frame))]
+        shown = [f"{_side(relation.matching, side, n)} AS {quoted(n)}" for n in names]
+        shown += [f's."~p:{i}" AS {quoted(n)}' for i, n in enumerate(_borrowed(relation, frame))]
         parts.append(f"SELECT {', '.join(shown)} FROM {_scanned(relation, side, frame)}")
     return f"({' UNION ALL '.join(parts)})"
 
@@ -125,13 +126,13 @@ def _matches(relation: Relation, frame: Frame) -> str:
 def _scanned(relation: Relation, side: Relation, frame: Frame) -> str:
     """Return the loaded boxes of one side that have an outcome, with what is borrowed."""
     assert relation.matching is not None and relation.owner is not None
-    state = f"s.{quote(hot_match(relation.matching, 'state'))}"
+    state = f"s.{quoted(hot_match(relation.matching, 'state'))}"
     kept = f"{state} IS NOT NULL" if side.boxes == "truth" else f"{state} IN (0, 2)"
     seen = "" if relation.unfiltered else ' AND s."~ok"'
-    source = f"hot.{quote(hot_name(side))} AS s"
+    source = f"hot.{quoted(hot_name(side))} AS s"
     borrowed = _borrowed(relation, frame)
     if borrowed:
-        lent = ", ".join(f'p.{quote(c)} AS "~p:{i}"' for i, c in enumerate(borrowed.values()))
+        lent = ", ".join(f'p.{quoted(c)} AS "~p:{i}"' for i, c in enumerate(borrowed.values()))
         owner = hot_relation(relation.owner, frame)
         source += f" JOIN {owner} AS p ON p.key = s.key"
         return f"(SELECT s.*, {lent} FROM {source} WHERE {kept}{seen}) AS s"
@@ -143,16 +144,16 @@ def _side(matching: Matching, side: Relation, name: str) -> str:
     is_truth = side.boxes == "truth"
     if name == "outcome":
         words = _OUTCOMES[side.boxes]
-        cases = "".join(f" WHEN {i} THEN {literal(w)}" for i, w in enumerate(words) if w)
+        cases = "".join(f" WHEN {i} THEN {string(w)}" for i, w in enumerate(words) if w)
         return _state(matching, "CASE {}" + cases + " END")
     if name in ("detection", "object"):
         return (
             's."index"'
             if (name == "object") == is_truth
-            else f"s.{quote(hot_match(matching, name))}"
+            else f"s.{quoted(hot_match(matching, name))}"
         )
     if name == "prediction":
-        return f"s.{quote(hot_match(matching, name))}" if is_truth else "s.label"
+        return f"s.{quoted(hot_match(matching, name))}" if is_truth else "s.label"
     if name == "iou" or (name == "score" and is_truth):
-        return f"s.{quote(hot_match(matching, name))}"
-    return DERIVED.get(name, f"s.{quote(name)}")
+        return f"s.{quoted(hot_match(matching, name))}"
+    return DERIVED.get(name, f"s.{quoted(name)}")

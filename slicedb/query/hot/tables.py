@@ -16,11 +16,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from slicedb.query.bind.catalog import TableInfo, bindable, quote
-from slicedb.query.bind.scope import ModelColumn, Relation
+from slicedb.query.bound.catalog import TableInfo, bindable
+from slicedb.query.bound.relation import ModelColumn, Relation
 from slicedb.query.hot.boxes import HotBoxes
 from slicedb.query.hot.relations import hot_column, hot_name, hot_number
 from slicedb.schema import OK, SAMPLES
+from slicedb.sql import quoted
 
 if TYPE_CHECKING:
     from slicedb.store import Store
@@ -120,7 +121,7 @@ class HotTables:
         state.used = time.monotonic()
         cursor = self._connection.cursor()
         cursor.register("~new", pa.table(fields))
-        target = f"hot.{quote(name)}"
+        target = f"hot.{quoted(name)}"
         try:
             if state.columns:
                 cursor.execute(
@@ -158,7 +159,7 @@ class HotTables:
     def drop(self, name: str, columns: list[str]) -> None:
         """Drop columns of a loaded table."""
         for column in columns:
-            self._connection.execute(f"ALTER TABLE hot.{quote(name)} DROP COLUMN {quote(column)}")
+            self._connection.execute(f"ALTER TABLE hot.{quoted(name)} DROP COLUMN {quoted(column)}")
         self._loaded[name].columns -= set(columns)
 
     def forget(self, table: str) -> None:
@@ -166,7 +167,7 @@ class HotTables:
         mine = [n for n in self._loaded if n.startswith(f"{table}@")]
         for name in sorted(mine, key=lambda n: self._loaded[n].used)[:-_KEEP]:
             del self._loaded[name]
-            self._connection.execute(f"DROP TABLE IF EXISTS hot.{quote(name)}")
+            self._connection.execute(f"DROP TABLE IF EXISTS hot.{quoted(name)}")
 
     def has(self, name: str) -> bool:
         """Return whether a table is loaded."""
@@ -245,7 +246,7 @@ class HotTables:
     def _column(self, name: str, expression: str) -> np.ndarray:
         cursor = self._connection.cursor()
         try:
-            answer = cursor.sql(f"SELECT {expression} AS c FROM hot.{quote(name)}")
+            answer = cursor.sql(f"SELECT {expression} AS c FROM hot.{quoted(name)}")
             found: np.ndarray = answer.to_arrow_table()["c"].to_numpy()
             return found
         finally:

@@ -13,7 +13,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from slicedb.query.bind.scope import Bound, Search
+from slicedb.query.bound.bound import Bound, Search
 from slicedb.query.language.parse import Node
 from slicedb.vectors import Term
 

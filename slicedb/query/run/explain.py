@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from slicedb.query.bind.scope import Relation
+from slicedb.query.bound.relation import Relation
 from slicedb.query.run.plan import Plan
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from slicedb.query.bind.scope import Bound, Pool, Search
+from slicedb.query.bound.bound import Bound, Pool, Search
 from slicedb.query.functions.words import WINDOWED
 from slicedb.query.language.parse import Node
 from slicedb.query.run.cuts import Condition

@@ -16,8 +16,9 @@ import numpy as np
 import pyarrow as pa
 
 from slicedb.errors import BindError, ParseError, QueryError, QueryTimeoutError, did_you_mean
-from slicedb.query.bind.scope import ROW, Bound, Frame
-from slicedb.query.bind.write import Writer, Written
+from slicedb.query.bound.bound import Bound, Frame
+from slicedb.query.bound.relation import ROW
+from slicedb.query.hot.write import Writer, Written
 from slicedb.query.run.plan import Plan
 from slicedb.query.run.scores import Scores
 from slicedb.vectors import Term, at_least_best

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from slicedb.query.bind.scope import Search
+from slicedb.query.bound.bound import Search
 from slicedb.query.run.cuts import Condition, Score, holds, scores_of
 from slicedb.query.run.plan import Plan
 from slicedb.vectors import Term

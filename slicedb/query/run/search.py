@@ -25,12 +25,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from slicedb.errors import DatabaseError, did_you_mean
-from slicedb.query.bind.scope import Search
+from slicedb.query.bound.bound import Search
 from slicedb.schema import SAMPLES, SEARCHED, searchable
 from slicedb.store import TextIndex
 
 if TYPE_CHECKING:
-    from slicedb.query.bind.catalog import TableInfo
+    from slicedb.query.bound.catalog import TableInfo
     from slicedb.store import Store
 
 Columns: TypeAlias = tuple[str, ...]

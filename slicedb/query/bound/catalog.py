@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -146,18 +145,3 @@ def duckdb_types(connection: Any, types: dict[str, pa.DataType]) -> dict[str, st
     finally:
         connection.unregister("~types")
     return {name: str(row[1]) for name, row in zip(types, rows)}
-
-
-def quote(name: str) -> str:
-    """Return a name as a quoted SQL identifier."""
-    return '"' + name.replace('"', '""') + '"'
-
-
-def literal(text: str) -> str:
-    """Return a text as an SQL string."""
-    return "'" + text.replace("'", "''") + "'"
-
-
-def joined(names: Iterable[str]) -> str:
-    """Return quoted names with commas."""
-    return ", ".join(map(quote, names))

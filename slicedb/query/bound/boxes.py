@@ -13,9 +13,10 @@ from typing import Literal
 
 import pyarrow as pa
 
-from slicedb.query.bind.catalog import Catalog, TableInfo, quote
-from slicedb.query.bind.scope import Matching, Relation
+from slicedb.query.bound.catalog import Catalog, TableInfo
+from slicedb.query.bound.relation import Matching, Relation
 from slicedb.schema import SAMPLES
+from slicedb.sql import quoted
 
 TRUTH = "objects"
 MATCHES = "matches"
@@ -132,7 +133,7 @@ def matched(relation: Relation, matching: Matching, column: str, found: Relation
     relation.matched[shown] = (matching, column)
     if all(side.matching != matching for side in relation.sides):
         relation.sides += (found,)
-    return f"{quote(relation.alias)}.{quote(shown)}"
+    return f"{quoted(relation.alias)}.{quoted(shown)}"
 
 
 __all__ = [

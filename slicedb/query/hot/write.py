@@ -6,10 +6,11 @@ import bisect
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from slicedb.query.bind.catalog import quote
-from slicedb.query.bind.scope import ROW, Bound, Edit, Frame, Relation, SubQuery
+from slicedb.query.bound.bound import Bound, Edit, Frame, SubQuery
+from slicedb.query.bound.relation import ROW, Relation
 from slicedb.query.hot.relations import hot_relation
 from slicedb.query.language.text import Source
+from slicedb.sql import quoted
 
 TypesOf = Callable[[Relation], dict[str, str]]
 """Gives the DuckDB type of every column a relation can show."""
@@ -61,7 +62,7 @@ class Writer:
     def candidates(self, bound: Bound, conditions: tuple[tuple[int, int], ...]) -> Written:
         """Return SQL for the row numbers of `bound.top` where all conditions hold."""
         assert bound.top is not None
-        alias = quote(bound.top.alias)
+        alias = quoted(bound.top.alias)
         relation = hot_relation(bound.top, self.frame)
         head = f'SELECT {alias}."{ROW}" AS row FROM {relation} AS {alias} WHERE true'
         self.written.add(head.encode(), bound.source, 0, False)
@@ -124,5 +125,5 @@ class Writer:
         """Return a relation of the right types and no rows."""
         types = self.types_of(relation)
         names = relation.wanted(frame.narrow) + relation.hidden
-        shown = ", ".join(f"NULL::{types[name]} AS {quote(name)}" for name in names)
+        shown = ", ".join(f"NULL::{types[name]} AS {quoted(name)}" for name in names)
         return f"(SELECT {shown} LIMIT 0)"

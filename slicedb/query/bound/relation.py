@@ -1,0 +1,139 @@
+"""Relations in a FROM: samples, models, boxes, and the columns each has to show."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from slicedb.query.bound.catalog import TableInfo
+from slicedb.sql import quoted
+
+ROW = "~row"
+"""Hidden column of a samples relation: the row's place in stored order."""
+
+
+@dataclass(frozen=True)
+class ModelColumn:
+    """A column of a model's predictions, as a column beside the samples.
+
+    `index` picks one class of `probabilities`, from 1 as DuckDB counts.
+    """
+
+    model: str
+    column: str
+    index: int = 0
+
+    @property
+    def shown(self) -> str:
+        """The name it has in a relation."""
+        return f"{self.model}.{self.column}" + (f"[{self.index}]" if self.index else "")
+
+
+@dataclass(frozen=True, order=True)
+class Matching:
+    """How a detector's boxes are matched with the ground truth."""
+
+    model: str
+    version: int
+    """Of its predictions."""
+    iou: float = 0.5
+    """The smallest overlap of a match."""
+    same_label: bool = True
+    """Whether a match needs the same label."""
+
+
+@dataclass(eq=False)
+class Count:
+    """A figure of each sample's boxes, as a column beside the samples.
+
+    It is null where one of the lists it is made of is, and 0 where `sql` has no row.
+    """
+
+    slot: str
+    """Name of the column."""
+    boxes: tuple[Relation, ...]
+    """The tables of boxes whose lists have to be there."""
+    sql: tuple[str | Relation, ...] = ()
+    """SELECT of `~at` (row of the sample) and `v`; empty: the number of boxes of the first."""
+    kind: str = "BIGINT"
+    """DuckDB type of the column."""
+
+
+@dataclass(eq=False)
+class Relation:
+    """One entry of a FROM."""
+
+    kind: Literal["samples", "model", "boxes", "other"]
+    alias: str
+    """As written, or the table's name."""
+    table: TableInfo | None = None
+    model: str = ""
+    columns: set[str] = field(default_factory=set)
+    """Real names of the columns the text names."""
+    all_columns: bool = False
+    star: bool = False
+    """Whether `*` of the outermost SELECT shows it, so that a narrow run may do with less."""
+    extras: dict[ModelColumn, TableInfo] = field(default_factory=dict)
+    slots: list[str] = field(default_factory=list)
+    """Columns of scores it needs."""
+    row: bool = False
+    """Whether it shows its hidden row number."""
+    unfiltered: bool = False
+    """Whether it shows quarantined samples too: the text mentions `status`."""
+    counts: dict[str, Count] = field(default_factory=dict)
+    """What is counted to the column it is counted in; for samples."""
+    boxes: Literal["", "truth", "found", "matches"] = ""
+    """Which boxes the rows are; for boxes."""
+    path: str = ""
+    """Its name, without the model's; for boxes."""
+    predictions: str = ""
+    """Name of the table that the boxes of a model are stored in."""
+    matching: Matching | None = None
+    """How a model's own columns `tp`, `iou`, ... are matched; for boxes."""
+    matched: dict[str, tuple[Matching, str]] = field(default_factory=dict)
+    """Shown name to what a matching says of a ground-truth box."""
+    inner: list[str] = field(default_factory=list)
+    """Stored columns of boxes that only our own SQL reads."""
+    owner: Relation | None = None
+    """The samples that the boxes are in."""
+    borrowed: dict[str, str] = field(default_factory=dict)
+    """Shown name to the name of a column of `owner`."""
+    sides: tuple[Relation, ...] = ()
+    """Ground truth and predicted boxes that `matches` puts together."""
+
+    @property
+    def hidden(self) -> list[str]:
+        """Columns it carries that `*` does not show."""
+        own = [ROW] * self.row + [extra.shown for extra in self.extras] + self.slots
+        own += [count.slot for count in self.counts.values()]
+        return own + self.inner + list(self.matched) + list(self.borrowed)
+
+    @property
+    def sample(self) -> Relation:
+        """The relation that carries what is known of the sample: itself, or the boxes' owner."""
+        return self.owner or self
+
+    def of_sample(self, column: str, shown: str = "") -> str:
+        """Return the SQL of a column that `sample` carries, as it is called here."""
+        shown = shown or column
+        if self.owner is None:
+            return f"{quoted(self.alias)}.{quoted(column)}"
+        self.borrowed[shown] = column
+        return f"{quoted(self.alias)}.{quoted(shown)}"
+
+    def family(self) -> list[Relation]:
+        """Return this relation and the ones it is written with."""
+        found = [self]
+        for count in self.counts.values():
+            found += [r for box in count.boxes for r in box.family()]
+            found += [r for part in count.sql if isinstance(part, Relation) for r in part.family()]
+        if self.owner is not None and self.borrowed:
+            found += self.owner.family()
+        return found
+
+    def wanted(self, narrow: bool) -> list[str]:
+        """Return the stored columns to read, in the table's order."""
+        assert self.table is not None
+        whole = self.all_columns or (self.star and not narrow)
+        keep = {"key"} | self.columns
+        return [name for name in self.table.types if whole or name in keep]
