@@ -102,6 +102,7 @@ def templates(tmp_path: Path) -> Path:
     return root
 
 
+@pytest.mark.slow
 def test_a_model_that_looks_at_the_fork_fails_and_one_that_looks_at_the_food_passes(
     templates: Path, tmp_path: Path
 ) -> None:

@@ -285,6 +285,7 @@ def test_labelling_goes_on_where_it_was_left(slices: Slices) -> None:
     assert made is not None and made.labels == 12
 
 
+@pytest.mark.slow
 def test_the_same_seed_asks_the_same_and_ends_the_same(slices: Slices) -> None:
     def run(name: str) -> tuple[list[str], Any]:
         slices.add(name, "matches('red') AND id < '580'")
@@ -400,6 +401,7 @@ def test_forget_takes_the_cut_off_and_keeps_the_answers(slices: Slices) -> None:
     assert slices.forget("reds").count() == before and slices.labelled("reds") == 20
 
 
+@pytest.mark.slow
 def test_the_command_line_asks_and_goes_on(scenes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from click.testing import CliRunner
 

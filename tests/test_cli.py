@@ -229,6 +229,7 @@ def test_templates_are_composed_and_a_net_without_layers_has_no_cam(here: Path, 
     assert (said.code, said.err.startswith("Error: ")) == (1, True)
 
 
+@pytest.mark.slow
 def test_slices_are_compared_and_told_apart_on_the_command_line(here: Path, say) -> None:
     assert say("slice", "add", "night", "light = 'night'", "--holdout", "20%").code == 0
     assert say("slice", "add", "soup", "label = 'Soup'", "--group", "lihgt").code == 1

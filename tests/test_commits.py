@@ -185,6 +185,7 @@ def chain(commits: Commits) -> list[str]:
     return found
 
 
+@pytest.mark.slow
 def test_commits_made_at_once_come_one_after_another(store: Store) -> None:
     def several(name: str) -> None:
         mine = Commits(Store.open(store.path, create=False))
@@ -223,6 +224,7 @@ def test_a_commit_follows_what_another_process_did_meanwhile(
     assert commits.get(made.id) == made
 
 
+@pytest.mark.slow
 def test_a_checkout_cut_off_is_told_and_finished_by_reset(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -272,6 +274,7 @@ while True:
 """
 
 
+@pytest.mark.slow
 def test_a_database_opens_whole_after_its_writer_was_killed(store: Store) -> None:
     Commits(store).commit("base")
     acknowledged: set[str] = set()

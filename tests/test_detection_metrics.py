@@ -256,6 +256,7 @@ def test_recall_suits_the_task_and_says_where_it_cannot() -> None:
     assert m.missing(other, outcomes) == "auroc is for classification, the model does detection"
 
 
+@pytest.mark.slow
 def test_an_interval_of_map_is_the_bootstraps_and_covers_the_truth() -> None:
     """The plain percentile interval covers 65 to 75 % here: mAP of few images is too high."""
     population = seen(*draw(2000, 20, most=5))

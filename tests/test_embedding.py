@@ -331,6 +331,7 @@ tiny = pytest.mark.skipif(
 )
 
 
+@pytest.mark.slow
 @tiny
 def test_the_bundled_model_runs_without_a_network(store: Store) -> None:
     report = embed(store)
@@ -341,6 +342,7 @@ def test_the_bundled_model_runs_without_a_network(store: Store) -> None:
     assert encoder.encode_prompt("a frog").shape == (encoder.dim,)
 
 
+@pytest.mark.slow
 @tiny
 @pytest.mark.realdata
 def test_the_bundled_model_knows_the_cifar_classes() -> None:

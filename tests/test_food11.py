@@ -97,6 +97,7 @@ def test_there_are_five_tests_with_the_bounds_of_the_tutorial() -> None:
     assert len(CLASSES) == 11 and CLASSES[2] == "Dessert"
 
 
+@pytest.mark.slow
 def test_a_good_model_passes_and_one_that_looks_at_the_fork_fails(tmp_path: Path) -> None:
     draw(tmp_path, 14)
     db = slicedb.open(tmp_path / "d.slicedb")

@@ -203,6 +203,7 @@ def test_any_number_of_threads_and_any_batch_give_the_same() -> None:
     assert n_threads(3) == 3 and n_threads() >= 1
 
 
+@pytest.mark.slow
 def test_runs_without_lance_and_duckdb() -> None:
     code = (
         "import sys\n"

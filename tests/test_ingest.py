@@ -377,6 +377,7 @@ def test_two_ids_with_one_key_are_refused(
         ingest(Store.open(tmp_path / "b.slicedb"), fill(root, {"3.jpg": jpeg(3)}))
 
 
+@pytest.mark.slow
 def test_interrupted_ingest_goes_on_where_it_stopped(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -407,6 +408,7 @@ def test_interrupted_ingest_goes_on_where_it_stopped(
     assert len(set(store.table("images", ["id"])["id"].to_pylist())) == 45
 
 
+@pytest.mark.slow
 def test_killed_process_leaves_whole_pieces(store: Store, tmp_path: Path) -> None:
     root = fill(tmp_path / "in", {f"{i:02}.jpg": jpeg(i) for i in range(45)})
     script = f"""
@@ -720,6 +722,7 @@ def test_changed_bytes_in_parquet_are_noticed(store: Store, tmp_path: Path) -> N
         ingest(store, tmp_path / "b.parquet")
 
 
+@pytest.mark.slow
 def test_pieces_are_bounded_in_bytes(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -743,6 +746,7 @@ def test_list_columns_may_be_written_as_text(store: Store, tmp_path: Path) -> No
     assert json.loads(row["objects"][0]["attributes"]) == {"hot": True}
 
 
+@pytest.mark.slow
 @pytest.mark.realdata
 @pytest.mark.skipif(not CIFAR.is_file(), reason="the CIFAR file is not beside this checkout")
 def test_real_images_as_parquet_csv_and_folder_agree(store: Store, tmp_path: Path) -> None:

@@ -66,6 +66,7 @@ def check_whole(db: Path, n: int) -> None:
     assert counts == {"images": n, "samples": n}
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_nothing_is_lost_or_doubled(tmp_path: Path) -> None:
     source, db = pictures(tmp_path / "in", 1000), tmp_path / "db"
     moments = random.Random(5)
@@ -84,6 +85,7 @@ def test_killed_at_any_moment_nothing_is_lost_or_doubled(tmp_path: Path) -> None
     check_whole(db, 1000)
 
 
+@pytest.mark.slow
 def test_processes_ingest_into_one_new_database_at_once(tmp_path: Path) -> None:
     db = tmp_path / "db"
     one, other = pictures(tmp_path / "1", 200), pictures(tmp_path / "2", 200, start=200)
@@ -93,6 +95,7 @@ def test_processes_ingest_into_one_new_database_at_once(tmp_path: Path) -> None:
     check_whole(db, 400)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="no limit on the size of files")
 @pytest.mark.parametrize("limit", [100, 60_000])
 def test_full_disk_is_said_and_what_was_written_stays(tmp_path: Path, limit: int) -> None:

@@ -58,6 +58,7 @@ _steps = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(
     deadline=None, max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -132,6 +133,7 @@ def test_every_commit_and_frozen_slice_stays_as_it_was(
         assert not [p for p in problems(db) if p[1] in ("lost versions", "missing pins")]
 
 
+@pytest.mark.slow
 def test_a_slice_frozen_on_two_branches_keeps_both(db: Database) -> None:
     db.slices.add("cats", "label = 'cat'")
     base = db.commit("base")
@@ -156,6 +158,7 @@ def test_a_slice_frozen_on_two_branches_keeps_both(db: Database) -> None:
 # --- dropping ------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_dropped_commit_lets_go_of_its_versions(db: Database) -> None:
     first = db.commit("first", tag="v1")
     for i in range(3):
@@ -176,6 +179,7 @@ def test_a_dropped_commit_lets_go_of_its_versions(db: Database) -> None:
         db.commits.drop(third.id)
 
 
+@pytest.mark.slow
 def test_tags_and_branches_are_given_and_taken(db: Database) -> None:
     db.commit("first", tag="v1")
     db.commits.untag("v1")
@@ -207,6 +211,7 @@ def test_a_table_that_a_commit_keeps_is_not_dropped(db: Database) -> None:
 # --- the diff of commits -------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_diff_of_commits_tells_the_slices_that_moved(db: Database) -> None:
     db.slices.add("cats", "label = 'cat'")
     db.slices.add("same", "label = 'bird'")
@@ -235,6 +240,7 @@ def test_the_diff_of_commits_tells_the_slices_that_moved(db: Database) -> None:
 # --- the doctor ----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_doctor_renews_pins_and_removes_stray_ones(
     db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -262,6 +268,7 @@ def test_the_doctor_tells_versions_that_are_lost(db: Database) -> None:
     assert problems(db, mend=True) == [("samples", "lost versions", 1, False)]
 
 
+@pytest.mark.slow
 def test_the_doctor_finds_stray_files_and_stale_caches(db: Database) -> None:
     data = Path(db.path) / "samples.lance" / "data"
     stray = data / "010101010101010101010101aaaaaaaaaaaaaaaaaaaaaaaaaa.lance"

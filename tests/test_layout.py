@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import slicedb
@@ -44,9 +46,14 @@ DOORS = {
     "pytorch_grad_cam": {"cam"},
 }
 
+FOLDERS = ("tests", "benchmarks")
+
 HEAVY = set(
     "torch torchvision lance lancedb duckdb pandas open_clip scipy pyarrow numpy rich timm".split()
 )
+
+STATEMENTS = (ast.stmt, ast.ExceptHandler, ast.match_case)
+"""What imports stand in; no expression holds one."""
 
 
 def modules() -> Iterator[tuple[str, Path]]:
@@ -57,22 +64,26 @@ def modules() -> Iterator[tuple[str, Path]]:
             yield parts[0], file
 
 
-def imports(file: Path) -> Iterator[tuple[str, int]]:
-    """Yield (imported module, line); those inside functions count, those for type checks do not."""
+@cache
+def imports(file: Path) -> list[tuple[str, int]]:
+    """Return (imported module, line); those inside functions count, those for types do not."""
+    names: list[tuple[str, int]] = []
     waiting: list[ast.AST] = [ast.parse(file.read_text())]
     while waiting:
         node = waiting.pop()
-        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+        if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING":
             waiting += node.orelse
             continue
-        waiting += ast.iter_child_nodes(node)
+        waiting += (part for part in ast.iter_child_nodes(node) if isinstance(part, STATEMENTS))
         if isinstance(node, ast.Import):
-            yield from ((alias.name, node.lineno) for alias in node.names)
+            names += ((alias.name, node.lineno) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{file}:{node.lineno} imports relatively"
-            yield from ((f"{node.module}.{alias.name}", node.lineno) for alias in node.names)
+            names += ((f"{node.module}.{alias.name}", node.lineno) for alias in node.names)
+    return names
 
 
+@cache
 def graph() -> dict[str, set[str]]:
     """Return which files of the package import which, both as dotted names."""
     files = {_dotted(file): file for file in ROOT.rglob("*.py")}
@@ -170,6 +181,15 @@ def test_import_and_help_load_nothing_heavy() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "ingest" in done.stdout
     assert set(ast.literal_eval(done.stderr)) & HEAVY == set()
+
+
+def test_the_formatter_lays_out_every_line() -> None:
+    files = [
+        f for folder in (ROOT, *map(ROOT.parent.joinpath, FOLDERS)) for f in folder.rglob("*.py")
+    ]
+    assert len(files) > 300
+    marked = [f.name for f in files if re.search(r"# fmt: ?(off|on|skip)\b", f.read_text())]
+    assert files and marked == []
 
 
 def test_all_names_of_the_package_exist_and_are_sorted() -> None:

@@ -124,6 +124,7 @@ def test_preprocessing_equals_torchvision(
     assert difference.mean() <= 0.3 * LEVEL
 
 
+@pytest.mark.slow
 def test_large_jpeg_is_decoded_smaller_and_stays_within_two_levels_on_average() -> None:
     data = photo(4000, 3000)
     difference = (ours(data, Preprocessing(resize=256)) - reference(data, 224, 256)).abs()
@@ -225,6 +226,7 @@ def test_fingerprint_of_a_plain_model_follows_settings_and_code() -> None:
     assert MeanColour().fingerprint() != Other().fingerprint()
 
 
+@pytest.mark.slow
 def test_fingerprint_is_the_same_in_another_process(factory: Path) -> None:
     code = (
         "import sys; from slicedb.models import load\n"
@@ -239,6 +241,7 @@ def test_fingerprint_is_the_same_in_another_process(factory: Path) -> None:
 # --- loading -----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_torchvision_brings_its_preprocessing_and_classes() -> None:
     model = load("torchvision:mobilenet_v3_small", weights="random")
     assert len(model.classes) == 1000 and model.classes[0] == "tench"
@@ -253,6 +256,7 @@ def test_torchvision_brings_its_preprocessing_and_classes() -> None:
     assert again.fingerprint() == model.fingerprint()
 
 
+@pytest.mark.slow
 def test_timm_brings_its_preprocessing() -> None:
     model = load("timm:resnet10t", weights="random", classes=["a", "b"])
     assert model.classes == ("a", "b")
@@ -291,6 +295,7 @@ def test_weights_are_loaded_from_a_file(tmp_path: Path, suffix: str, factory: Pa
     assert named.classes == ("x", "y", "z")
 
 
+@pytest.mark.slow
 def test_weights_of_another_width_name_both_numbers(tmp_path: Path) -> None:
     from safetensors.torch import save_file
     from torchvision.models import mobilenet_v3_small
@@ -340,6 +345,7 @@ def test_factory_errors_name_the_file_and_the_reason(factory: Path, tmp_path: Pa
         load(f"{tmp_path}/none.py:build")
 
 
+@pytest.mark.slow
 def test_exported_programs_run(tmp_path: Path) -> None:
     module = small().eval()
     batch = torch.export.Dim("batch", min=1, max=64)

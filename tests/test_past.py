@@ -105,7 +105,8 @@ def changes(db: Database, scenes: Path, random_: random.Random) -> Iterator[None
     yield
 
 
-@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [1, 2])
 def test_at_answers_as_a_copy_made_then(db: Database, scenes: Path, seed: int) -> None:
     copies = []
     for number, _ in enumerate(changes(db, scenes, random.Random(seed))):

@@ -79,6 +79,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_the_shell_side_of_the_tour_runs(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     lines = [span for spans in cells(0) for span in spans]
     assert len(lines) > 15
@@ -89,6 +90,7 @@ def test_the_shell_side_of_the_tour_runs(place: Path, capsys: pytest.CaptureFixt
             assert not stop.code, f"{line}\n{capsys.readouterr().err}"
 
 
+@pytest.mark.slow
 def test_the_python_side_of_the_tour_runs(place: Path) -> None:
     import pyarrow.csv as csv
     import pyarrow.parquet as pq

@@ -57,6 +57,7 @@ def test_versions_are_shown_and_asked_by_their_number(db: Database) -> None:
 # --- reasons -------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_every_reason_is_told_apart(db: Database) -> None:
     db.store.add_columns("samples", [pa.field("light", pa.string())])
     ids = db.query().ids()
@@ -216,6 +217,7 @@ def trio(tmp_path_factory: pytest.TempPathFactory) -> Database:
     return made
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=40)
 @given(_trees)
 def test_algebra_of_slices_is_that_of_sets(trio: Database, tree: object) -> None:
@@ -260,6 +262,7 @@ def test_a_bare_name_of_a_slice_is_told_how_to_be_asked(db: Database) -> None:
 # --- holdout -------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=20)
 @given(st.integers(0, 2**31), st.sampled_from([0.1, 0.2, 0.5]))
 def test_a_group_stays_together_and_new_data_moves_none(

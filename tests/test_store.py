@@ -236,6 +236,7 @@ def _write(path: str, name: str) -> None:
         )
 
 
+@pytest.mark.slow
 def test_two_processes_write_and_no_row_is_lost_or_doubled(store: Store) -> None:
     context = multiprocessing.get_context("spawn")
     workers = [context.Process(target=_write, args=(store.path, n)) for n in ("left", "right")]

@@ -265,6 +265,7 @@ def test_the_same_model_passes_with_a_margin(
     assert result.baseline == "good" and "than good" in result.check
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "metric",
     [
@@ -303,6 +304,7 @@ def test_without_a_baseline_the_comparison_is_inconclusive(store: Store, slices:
     assert run(store, chosen, strict=True).exit_code == 1
 
 
+@pytest.mark.slow
 def test_models_that_do_not_differ_are_not_shown_to_be_alike_by_few_samples(
     store: Store, slices: FakeAsk
 ) -> None:
@@ -326,6 +328,7 @@ def test_a_model_compared_with_itself_is_told(store: Store, slices: FakeAsk) -> 
 # --- the suite ------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_fail_is_counted_over_the_suite(store: Store, slices: FakeAsk) -> None:
     border = slice_of(slices, "s", "label IS NOT NULL", "accuracy >= 0.926")
     assert run(store, border).results[0].verdict == "FAIL"
@@ -336,6 +339,7 @@ def test_fail_is_counted_over_the_suite(store: Store, slices: FakeAsk) -> None:
     assert {r.verdict for r in run(store, many, correction="none").results} == {"FAIL"}
 
 
+@pytest.mark.slow
 def test_slices_that_do_not_gate_are_not_counted(store: Store, slices: FakeAsk) -> None:
     border = slice_of(slices, "s", "label IS NOT NULL", "accuracy >= 0.926")
     tiny = [slice_of(slices, f"t{i}", f"id = '{i:03}.jpg'", "accuracy >= 0.5") for i in range(20)]
@@ -346,6 +350,7 @@ def test_slices_that_do_not_gate_are_not_counted(store: Store, slices: FakeAsk) 
     assert run(store, [border, *gating]).results[0].verdict == "INCONCLUSIVE"
 
 
+@pytest.mark.slow
 def test_detect_spends_the_error_rate_on_slices_that_can_show_the_drop(
     store: Store, slices: FakeAsk
 ) -> None:
@@ -366,6 +371,7 @@ def test_detect_spends_the_error_rate_on_slices_that_can_show_the_drop(
     assert verdicts(0.1) == ["FAIL"] + ["INCONCLUSIVE"] * 14
 
 
+@pytest.mark.slow
 def test_max_t_keeps_power_for_slices_that_overlap(store: Store, slices: FakeAsk) -> None:
     text = "id >= '352' AND id < '362' OR id < '100'"  # 8 regressions, 2 wrong in both
     many = [slice_of(slices, f"t{i}", text, "accuracy no worse than good") for i in range(20)]

@@ -540,6 +540,7 @@ def test_worker_processes_name_what_does_not_decode(broken: tuple[Store, np.ndar
     loader.close()
 
 
+@pytest.mark.slow
 def test_ctrl_c_stops_the_loader(tmp_path: Path, store: Store) -> None:
     code = (
         "import os, signal, sys, threading\n"
@@ -831,6 +832,7 @@ def test_without_lightning_the_callback_says_so(
         lightning_callback(runs[0], "lit")
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::Warning:pytorch_lightning")  # its own
 @pytest.mark.filterwarnings("ignore:.*LeafSpec:FutureWarning")
 def test_a_real_lightning_trainer_takes_the_callback(

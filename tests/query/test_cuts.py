@@ -75,6 +75,7 @@ def cuts() -> st.SearchStrategy[str]:
     )
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(text=cuts(), plain=st.sampled_from(["", "label = 'red' AND ", "label = 'blue' AND "]))
 @pytest.mark.parametrize("small", [True, False])

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pytest
 from fuzzing import known_texts
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -74,6 +75,7 @@ def answer(engine: Engine, text: str) -> Any:
         return str(error)
 
 
+@pytest.mark.slow
 def test_a_kept_plan_never_answers_for_what_is_gone(tmp_path: Path) -> None:
     store = build(tmp_path / "world")
     slices: dict[str, Any] = {"mine": "label = 'red'"}

@@ -84,6 +84,7 @@ def check(world: tuple[Engine, Store, Path], n: int, seed: int) -> None:
     assert done["answers"] > 0.08 * n and done["errors"] > 0.3 * n
 
 
+@pytest.mark.slow
 def test_random_texts_give_answers_or_our_errors(world: tuple[Engine, Store, Path]) -> None:
     check(world, 500, seed=1)
 

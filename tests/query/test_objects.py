@@ -335,6 +335,7 @@ SHAPES = [
 ]
 
 
+@pytest.mark.slow
 @settings(max_examples=120, deadline=None)
 @given(
     shape=st.sampled_from(SHAPES),

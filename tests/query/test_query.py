@@ -114,6 +114,7 @@ PIECES = [
 ]
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(left=st.sampled_from(PIECES), right=st.sampled_from(PIECES))
 def test_algebra_is_that_of_sets(engine: Engine, left: str, right: str) -> None:
@@ -251,6 +252,7 @@ def test_odd_texts_raise_our_errors(engine: Engine, text: str) -> None:
     assert time.process_time() - started < 2
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(text=st.text(max_size=40))
 def test_any_text_raises_our_errors_only(engine: Engine, text: str) -> None:

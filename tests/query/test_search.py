@@ -77,6 +77,7 @@ def test_scores_are_bm25(
     assert found == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_answers_follow_ingest_relabel_and_delete(tmp_path: Path) -> None:
     rng = random.Random(0)
     texts = {f"s{n}": " ".join(rng.choices(WORDS, k=rng.randint(1, 6))) for n in range(40)}
