@@ -7,25 +7,28 @@ import os
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.dataset as pads
 import pyarrow.fs as pafs
 
-from slicedb.errors import (
-    DatabaseError,
-    UnknownSampleError,
-    UnknownTableError,
-    did_you_mean,
-)
+from slicedb.cache import Cache
+from slicedb.errors import DatabaseError, UnknownSampleError, UnknownTableError, did_you_mean
+from slicedb.keys import Keys
 from slicedb.schema import IMAGES, SAMPLES
 from slicedb.store.dropped import is_table
 from slicedb.store.files import first_sentence, read_uri
-from slicedb.store.view import ArrowView
+from slicedb.store.rows import Rows
+
+if TYPE_CHECKING:
+    import lance
+    import pyarrow.dataset as pads
 
 _IMAGE_CHUNK = 256
+_MOST_ROWS = 32
+_MOST_BYTES = 1 << 30
+"""Tables whose keys are kept in memory, and the bytes of all of them."""
 
 
 class Reader:
@@ -37,8 +40,10 @@ class Reader:
         self._fs = fs
         self._root = root
         self._lock = threading.RLock()
-        self._handles: dict[str, Any] = {}
-        self._positions: dict[tuple[str, int], tuple[np.ndarray, np.ndarray]] = {}
+        self._handles: dict[str, lance.LanceDataset] = {}
+        self._rows = Cache[tuple[str, int], Rows](
+            _MOST_ROWS, size=lambda rows: rows.nbytes, most_size=_MOST_BYTES
+        )
         self._synced = 0.0
         self._dirty: set[str] = set()
 
@@ -67,8 +72,8 @@ class Reader:
 
     def names(self) -> list[str]:
         """Return the names of all tables, sorted."""
-        found = (Path(entry.path).name for entry in self._entries())
-        names = [name.removesuffix(".lance") for name in found if name.endswith(".lance")]
+        folders = (Path(entry.path).name for entry in self._entries())
+        names = [name.removesuffix(".lance") for name in folders if name.endswith(".lance")]
         return sorted(name for name in names if not self.is_local or is_table(self._uri(name)))
 
     def has(self, name: str) -> bool:
@@ -83,7 +88,7 @@ class Reader:
         base = self._root if self.is_local else self.path.rstrip("/")
         return f"{base}/{name}.lance"
 
-    def dataset(self, name: str, version: int | None = None) -> Any:
+    def dataset(self, name: str, version: int | None = None) -> lance.LanceDataset:
         """Return the `lance.LanceDataset` at its latest, or at the given, version.
 
         Raises:
@@ -157,7 +162,7 @@ class Reader:
             columns: projection; None reads all.
             where: a Lance filter. For keys and ids only: users' predicates are DuckDB's.
             version: a version number; None is the latest.
-            batch_size: rows a batch, which bounds the memory.
+            batch_size: rows per batch, which bounds the memory.
         """
         dataset = self.dataset(name, version)
         scanner = dataset.scanner(
@@ -181,8 +186,8 @@ class Reader:
         wanted = None if columns is None else list(columns)
         return dataset.scanner(columns=wanted, filter=where, scan_in_order=True).to_table()
 
-    def positions(self, name: str, keys: np.ndarray, version: int | None = None) -> np.ndarray:
-        """Return the row offset of each key in stored order, -1 where there is no such row.
+    def positions(self, name: str, keys: Keys, version: int | None = None) -> Keys:
+        """Return the place of each key in stored order, -1 where there is no such row.
 
         Args:
             name: the table.
@@ -192,30 +197,12 @@ class Reader:
         Returns:
             int64 (n,).
         """
-        dataset = self.dataset(name, version)
-        slot = (name, int(dataset.version))
-        with self._lock:
-            found = self._positions.get(slot)
-        if found is None:
-            column = dataset.scanner(columns=["key"], scan_in_order=True).to_table()["key"]
-            stored = column.to_numpy()
-            order = np.argsort(stored, kind="stable")
-            found = (stored[order], order)
-            with self._lock:
-                for old in [s for s in self._positions if s[0] == name]:
-                    del self._positions[old]
-                self._positions[slot] = found
-        ordered, order = found
-        keys = np.asarray(keys, dtype=np.int64)
-        if not len(ordered):
-            return np.full(len(keys), -1, dtype=np.int64)
-        at = np.minimum(np.searchsorted(ordered, keys), len(ordered) - 1)
-        return np.where(ordered[at] == keys, order[at], -1)
+        return self._rows_of(name, self.dataset(name, version)).positions(keys)
 
     def take(
         self,
         name: str,
-        keys: np.ndarray,
+        keys: Keys,
         columns: Sequence[str] | None = None,
         *,
         version: int | None = None,
@@ -226,26 +213,27 @@ class Reader:
             UnknownSampleError: a key has no row.
         """
         dataset = self.dataset(name, version)
-        at = self.positions(name, keys, int(dataset.version))
-        if len(at) and at.min() < 0:
-            missing = np.asarray(keys)[at < 0]
+        rows = self._rows_of(name, dataset)
+        positions = rows.positions(keys)
+        if len(positions) and positions.min() < 0:
+            missing = np.asarray(keys)[positions < 0]
             raise UnknownSampleError(
-                f"{len(missing):,} of {len(at):,} keys have no row in '{name}', "
+                f"{len(missing):,} of {len(positions):,} keys have no row in '{name}', "
                 f"the first is {int(missing[0])}."
             )
-        wanted = None if columns is None else list(columns)
-        if len(at) > 1 and (np.diff(at) == 1).all():  # a scan of neighbours costs half
-            some = dataset.scanner(
-                columns=wanted, offset=int(at[0]), limit=len(at), scan_in_order=True
-            )
-            return some.to_table()
-        if not len(at):
-            return dataset.scanner(columns=wanted, limit=0).to_table()
-        return dataset.take(at.tolist(), columns=wanted)
+        return rows.take(dataset, positions, columns)
 
-    def read_images(
-        self, keys: np.ndarray, *, version: int | None = None
-    ) -> Iterator[tuple[int, bytes]]:
+    def _rows_of(self, name: str, dataset: lance.LanceDataset) -> Rows:
+        """Return the rows of a table at the version of a handle; one version is remembered."""
+        slot = (name, int(dataset.version))
+        rows = self._rows.find(slot)
+        if rows is None:
+            rows = Rows.read(dataset)
+            self._rows.drop_where(lambda other: other[0] == name)
+            self._rows.put(slot, rows)
+        return rows
+
+    def read_images(self, keys: Keys, *, version: int | None = None) -> Iterator[tuple[int, bytes]]:
         """Yield `(key, encoded bytes)` in the order of `keys`.
 
         Bytes come from the `images` table, or from the sample's `uri` when it was ingested by
@@ -260,19 +248,20 @@ class Reader:
         stored = self.has(IMAGES)
         for start in range(0, len(keys), _IMAGE_CHUNK):
             chunk = keys[start : start + _IMAGE_CHUNK]
-            at = self.positions(IMAGES, chunk, version) if stored else np.full(len(chunk), -1)
-            found: dict[int, bytes] = {}
-            inside = chunk[at >= 0]
-            if len(inside):
+            images: dict[int, bytes] = {}
+            if stored:
+                inside = chunk[self.positions(IMAGES, chunk, version) >= 0]
                 table = self.take(IMAGES, inside, ["image"], version=version)
-                found = dict(zip(inside.tolist(), table["image"].to_pylist()))
-            lost = [key for key in chunk.tolist() if found.get(key) is None]
+                images = dict(zip(inside.tolist(), table["image"].to_pylist()))
+            lost = [key for key in chunk.tolist() if images.get(key) is None]
             if lost:
                 uris = self.take(SAMPLES, np.array(lost), ["uri"])["uri"].to_pylist()
-                found.update(zip(lost, map(read_uri, uris)))
+                images.update(zip(lost, map(read_uri, uris)))
             for key in chunk.tolist():
-                yield key, found[key]
+                yield key, images[key]
 
     def arrow_dataset(self, name: str, version: int | None = None) -> pads.Dataset:
         """Return a table as a `pyarrow.dataset.Dataset` that DuckDB can register."""
+        from slicedb.store.view import ArrowView  # here, for pyarrow.dataset imports pandas
+
         return ArrowView(self.dataset(name, version))
