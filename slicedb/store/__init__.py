@@ -7,7 +7,8 @@ stable row ids, a declared primary key on `id`, and the same answer to a commit 
 
 from slicedb.store.past import Past
 from slicedb.store.software import software
-from slicedb.store.tables import Batches, Store
+from slicedb.store.tables import Store
 from slicedb.store.textindex import TextIndex
+from slicedb.store.writing import Batches
 
 __all__ = ["Batches", "Past", "Store", "TextIndex", "software"]

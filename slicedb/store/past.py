@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import timedelta
-from typing import Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 import pyarrow as pa
 
 from slicedb.errors import DatabaseError, UnknownTableError, did_you_mean
 from slicedb.store.tables import Store
+
+if TYPE_CHECKING:
+    import lance
 
 _T = TypeVar("_T")
 
@@ -31,7 +34,7 @@ class Past(Store):
         self.title = title
         self._present = store
         self._tables = dict(tables)
-        self._opened: dict[tuple[str, int], Any] = {}
+        self._opened: dict[tuple[str, int], lance.LanceDataset] = {}
 
     def names(self) -> list[str]:
         """Return the names of the tables there were, sorted."""
@@ -41,7 +44,7 @@ class Past(Store):
         """Return whether there was a table of that name."""
         return name in self._tables
 
-    def dataset(self, name: str, version: int | None = None) -> Any:
+    def dataset(self, name: str, version: int | None = None) -> lance.LanceDataset:
         """Return the `lance.LanceDataset` at its version of then, or at the one given.
 
         Raises:
@@ -87,7 +90,8 @@ class Past(Store):
     def sync(self) -> None:
         """Do nothing: nothing was written."""
 
-    def _commit(self, name: str, write: Callable[[], _T]) -> _T:
+    def attempt(self, name: str, write: Callable[[], _T]) -> _T:
+        """Refuse."""
         self._refuse()
 
     def _refuse(self) -> NoReturn:

@@ -40,12 +40,12 @@ def build_index(store: Store, name: str, partitions: int) -> None:
             _COLUMN, "IVF_SQ", name=_NAME, metric="cosine", num_partitions=partitions, replace=True
         )
 
-    store._commit(name, write)
+    store.attempt(name, write)
 
 
 def extend_index(store: Store, name: str) -> None:
     """Take in the rows written since the index was built; a version of its own."""
-    store._commit(name, lambda: store.dataset(name).optimize.optimize_indices())
+    store.attempt(name, lambda: store.dataset(name).optimize.optimize_indices())
 
 
 def about_index(store: Store, name: str, version: int | None = None) -> dict[str, Any] | None:

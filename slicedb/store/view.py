@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.dataset as pads
+
+if TYPE_CHECKING:
+    import lance
 
 
 class ArrowView(pads.Dataset):
@@ -15,7 +20,7 @@ class ArrowView(pads.Dataset):
     some filters it pushes down raise in Lance; those are applied by pyarrow to what was read.
     """
 
-    def __init__(self, dataset: Any) -> None:
+    def __init__(self, dataset: lance.LanceDataset) -> None:
         self._dataset = dataset
         self._schema = pa.schema([f for f in dataset.schema if _is_bindable(f.type)])
 
@@ -24,8 +29,12 @@ class ArrowView(pads.Dataset):
         return self._schema
 
     def scanner(
-        self, columns: Any = None, filter: Any = None, batch_size: int = 65536, **_: Any
-    ) -> Any:
+        self,
+        columns: Sequence[str] | None = None,
+        filter: pc.Expression | None = None,
+        batch_size: int = 65536,
+        **_: object,
+    ) -> pads.Scanner:
         names = list(columns) if columns is not None else self._schema.names
         try:
             scanner = self._dataset.scanner(columns=names, filter=filter, batch_size=batch_size)
@@ -37,7 +46,7 @@ class ArrowView(pads.Dataset):
                 reader.to_reader(), schema=self._schema, columns=names, filter=filter
             )
 
-    def count_rows(self, filter: Any = None, **_: Any) -> int:
+    def count_rows(self, filter: pc.Expression | None = None, **_: object) -> int:
         return int(self._dataset.count_rows(filter))
 
 

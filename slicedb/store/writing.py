@@ -1,0 +1,278 @@
+"""Write tables: appends, upserts, deletions; retries and commit conflicts."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterable, Sequence
+from datetime import timedelta
+from functools import partial
+from typing import TypeAlias, TypeVar
+
+import pyarrow as pa
+
+from slicedb.errors import ConflictError, DatabaseError, did_you_mean
+from slicedb.sql import is_in
+from slicedb.store.dropped import LAYOUT, make_anew, put_aside
+from slicedb.store.files import first_sentence
+from slicedb.store.reading import Reader
+from slicedb.store.upkeep import COMPACT_AT, index_ids, merge_fragments, pins_of
+
+Batches: TypeAlias = pa.Table | pa.RecordBatch | Iterable[pa.RecordBatch]
+
+_PRIMARY_KEY = {b"lance-schema:unenforced-primary-key": b"true"}
+_RETRIES = 12
+_TOGETHER = 1000
+"""Ids deleted by one commit, which bounds the length of its filter."""
+_ROOM = "check the free space and the permissions; what was committed is safe."
+_T = TypeVar("_T")
+
+
+class Writer(Reader):
+    """What can be written to a database's tables."""
+
+    def create(self, name: str, schema: pa.Schema) -> None:
+        """Create an empty table; one that is there already is left as it is."""
+        import lance
+
+        fields = [_as_key(field) if field.name == "id" else field for field in schema]
+        empty = pa.schema(fields, metadata=schema.metadata).empty_table()
+        try:
+            if not (self.is_local and make_anew(self._root, name, empty)):
+                lance.write_dataset(empty, self._uri(name), mode="create", **LAYOUT)
+        except OSError as error:
+            if "already exists" not in str(error):
+                if self.is_local and not self.has(name):  # LanceDB would list what is left of it
+                    shutil.rmtree(self._uri(name), ignore_errors=True)
+                raise DatabaseError(
+                    f"Cannot create table '{name}': {first_sentence(error)}", _ROOM
+                ) from error
+        self._dirty.add(name)
+
+    def append(self, name: str, batches: Batches) -> int:
+        """Add rows whose ids are known to be new; returns the version written.
+
+        Columns that are left out become null.
+        """
+        import lance
+
+        rows = self._fitted(name, batches)
+
+        def write() -> int:
+            return int(lance.write_dataset(rows, self._uri(name), mode="append").version)
+
+        version = self.attempt(name, write)
+        self._tend(name)
+        return version
+
+    def upsert(
+        self,
+        name: str,
+        batches: Batches,
+        *,
+        insert: bool = True,
+        expected_version: int | None = None,
+    ) -> int:
+        """Update the rows whose `id` is there and insert the others; returns the version.
+
+        Args:
+            name: the table.
+            batches: rows with all columns, or with `id` and a subset when `insert` is False.
+            insert: False leaves out rows whose id is not there.
+            expected_version: the version the rows were computed from; a table that has moved
+                on since is refused instead of overwritten.
+
+        Raises:
+            ConflictError: the table moved on, or other writers kept winning.
+        """
+        rows = self._fitted(name, batches)
+
+        def write() -> int:
+            dataset = self.dataset(name)
+            if expected_version is not None and dataset.version != expected_version:
+                raise ConflictError(
+                    f"Table '{name}' is at version {dataset.version}, these rows were computed "
+                    f"from version {expected_version}.",
+                    "read it again and repeat the change; nothing was written.",
+                )
+            merge = dataset.merge_insert("id").when_matched_update_all()
+            if insert:
+                merge = merge.when_not_matched_insert_all()
+            merge.execute(rows)
+            return self.version(name)
+
+        version = self.attempt(name, write)
+        self._tend(name)
+        return version
+
+    def delete(self, name: str, ids: Sequence[str]) -> int:
+        """Delete the rows of these ids; returns the version written."""
+        for start in range(0, len(ids), _TOGETHER):
+            self.attempt(name, partial(self._delete, name, ids[start : start + _TOGETHER]))
+        return self.version(name)
+
+    def _delete(self, name: str, ids: Sequence[str]) -> None:
+        self.dataset(name).delete(is_in("id", ids))
+
+    def restore(self, name: str, version: int | None) -> None:
+        """Make a table what it was at a version, as a new version; None empties it."""
+
+        def write() -> None:
+            if version is None:
+                self.dataset(name).delete("true")
+            else:
+                self.dataset(name, version).restore()
+
+        self.attempt(name, write)
+
+    def drop(self, name: str) -> None:
+        """Delete a table and all its versions.
+
+        A table made anew under the name goes on with the numbers of its versions (on object
+        stores they start again: what a process keeps in memory of the old one is taken for it).
+
+        Raises:
+            DatabaseError: commits or frozen slices keep versions of it.
+        """
+        pins = sorted(self.pins(name))
+        if pins:
+            shown = ", ".join(pins[:3]) + (" ..." if len(pins) > 3 else "")
+            raise DatabaseError(
+                f"Table '{name}' is kept by {len(pins)} commits or frozen slices: {shown}.",
+                "use another name, or let go of them (`slicedb versions drop`, `slice thaw`).",
+            )
+        with self._lock:
+            self._handles.pop(name, None)
+        if self.is_local:
+            put_aside(self._root, name)
+        else:
+            self._fs.delete_dir(f"{self._root}/{name}.lance")
+
+    def add_columns(self, name: str, fields: Sequence[pa.Field]) -> None:
+        """Add columns, null in every row; those that are there already are left alone."""
+
+        def write() -> None:
+            dataset = self.dataset(name)
+            new = [field for field in fields if field.name not in dataset.schema.names]
+            if new:
+                dataset.add_columns(new)
+
+        self.attempt(name, write)
+
+    def set_metadata(self, name: str, values: dict[str, str]) -> None:
+        """Store text with a table's schema; a version of its own."""
+        self.attempt(name, lambda: self.dataset(name).update_schema_metadata(values))
+
+    def change_metadata(self, name: str, key: str, change: Callable[[str | None], str]) -> None:
+        """Store text that depends on what is there, without losing what others write meanwhile.
+
+        Args:
+            name: the table.
+            key: of the text.
+            change: gives the new text from the present one, None where there is none; called
+                again when another writer was faster.
+        """
+
+        def write() -> None:
+            dataset = self.dataset(name)
+            text = (dataset.schema.metadata or {}).get(key.encode())
+            dataset.update_schema_metadata({key: change(None if text is None else text.decode())})
+
+        self.attempt(name, write)
+
+    def compact(self, name: str) -> None:
+        """Merge small fragments, and bring the index on `id` up to date."""
+
+        def write() -> None:
+            merge_fragments(self.dataset(name), name)
+            index_ids(self.dataset(name))
+
+        self.attempt(name, write)
+
+    def pin(self, name: str, version: int, tag: str) -> None:
+        """Keep a version through every cleanup, under a tag (letters, digits, `_`, `-`, `.`)."""
+        tags = self.dataset(name).tags
+        if tag not in tags.list():
+            self.attempt(name, lambda: tags.create(tag, version))
+
+    def unpin(self, name: str, tag: str) -> None:
+        """Let a pinned version go; a tag that is not there is left alone."""
+        tags = self.dataset(name).tags
+        if tag in tags.list():
+            tags.delete(tag)
+
+    def pins(self, name: str, older_than: timedelta | None = None) -> dict[str, int]:
+        """Return the pinned versions of a table, by tag; only those made so long ago, if given."""
+        return pins_of(self.dataset(name), older_than)
+
+    def attempt(self, name: str, write: Callable[[], _T]) -> _T:
+        """Run a write, again after a commit conflict, and translate what Lance raises.
+
+        Args:
+            name: the table that is written.
+            write: opens the table anew each time, so that it sees what the other writer did.
+
+        Raises:
+            ConflictError: other writers kept winning.
+            DatabaseError: the write failed.
+        """
+        for attempt in range(_RETRIES):
+            try:
+                result = write()
+                self._dirty.add(name)
+                return result
+            except (OSError, ValueError, RuntimeError) as error:
+                if isinstance(error, DatabaseError):
+                    raise
+                if not _is_conflict(error):
+                    raise DatabaseError(
+                        f"Writing table '{name}' failed: {first_sentence(error)}",
+                        _ROOM,
+                    ) from error
+                last = error
+                time.sleep(min(0.02 * 2**attempt, 1.0) * (0.5 + os.urandom(1)[0] / 256))
+        raise ConflictError(
+            f"Table '{name}' was changed by another writer {_RETRIES} times in a row: "
+            f"{first_sentence(last)}",
+            "run the command again; nothing of this batch was written.",
+        ) from last
+
+    def _fitted(self, name: str, batches: Batches) -> pa.Table:
+        """Return rows in the types of a table's columns."""
+        schema = self.schema(name)
+        if isinstance(batches, pa.Table):
+            table = batches
+        else:
+            listed = [batches] if isinstance(batches, pa.RecordBatch) else list(batches)
+            table = pa.Table.from_batches(listed) if listed else schema.empty_table()
+        for column in table.column_names:
+            if column not in schema.names:
+                raise DatabaseError(
+                    f"Table '{name}' has no column '{column}'.",
+                    did_you_mean(column, schema.names, "columns"),
+                )
+        fields = [schema.field(column) for column in table.column_names]
+        try:
+            return table.cast(pa.schema(fields, metadata=schema.metadata))
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
+            raise DatabaseError(
+                f"Rows do not fit table '{name}': {first_sentence(error)}"
+            ) from error
+
+    def _tend(self, name: str) -> None:
+        """Compact a table that many small writes have broken up."""
+        if len(self.dataset(name).fragment_ids()) >= COMPACT_AT:
+            with contextlib.suppress(ConflictError):
+                self.compact(name)
+
+
+def _as_key(field: pa.Field) -> pa.Field:
+    # Lance then refuses that two writers insert the same new id at once.
+    return field.with_nullable(False).with_metadata(_PRIMARY_KEY)
+
+
+def _is_conflict(error: Exception) -> bool:
+    text = str(error).lower()
+    return "conflict" in text or "concurrent" in text or "preempted" in text
