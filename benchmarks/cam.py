@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import timm
 import torch
+from pytorch_grad_cam import GradCAM
 
 from slicedb.cam import GradCam
 
@@ -38,14 +39,17 @@ def main() -> None:
     images = torch.randn(args.images, 3, 224, 224)
     print(f"{'network':26s} {'layer':18s} {'ours /s':>9s} {'package /s':>11s} {'ratio':>6s}  error")
     for name in args.nets:
-        explain = GradCam(timm.create_model(name).eval())
+        net = timm.create_model(name).eval()
+        explain = GradCam(net)
+        reshape = None if explain.layer.layout == "channels first" else explain.layer.to_maps
+        package = GradCAM(net, [explain.layer.module], reshape)
         ours: list[float] = []
         theirs: list[float] = []
-        explain(images[:1]), explain.with_package(images[:1])
+        explain(images[:1]), package(images[:1])
         for _ in range(args.repeat):
             spent, cams = seconds(lambda: explain(images).enlarge((224, 224)))  # noqa: B023
             ours.append(spent / args.images)
-            spent, reference = seconds(lambda: explain.with_package(images))  # noqa: B023
+            spent, reference = seconds(lambda: package(images))  # noqa: B023
             theirs.append(spent / args.images)
         error = float(np.abs(cams - reference).max())
         print(

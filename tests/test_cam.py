@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import warnings
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from PIL import Image
 from torch import nn
 
 from slicedb.cam import (
+    METHODS,
     GradCam,
     border,
     cam,
@@ -24,8 +27,10 @@ from slicedb.cam import (
     points_at,
     read,
 )
+from slicedb.cam.layers import no_fast_path
+from slicedb.cam.table import method_of
 from slicedb.errors import CheckError, ModelError, UnknownTableError
-from slicedb.models import TorchClassifier
+from slicedb.models import TorchClassifier, TorchRegressor
 from slicedb.schema import keys_of
 from slicedb.store import Store
 
@@ -111,19 +116,70 @@ NETS = {
 }
 
 
+def with_package(
+    explain: GradCam, net: nn.Module, kind: str, images: torch.Tensor, targets: list[int] | None
+) -> np.ndarray:
+    """Return the maps of the package called directly, float32 (n, h, w)."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import pytorch_grad_cam
+        from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
+
+    reshape = None if explain.layer.layout == "channels first" else explain.layer.to_maps
+    wanted = None if targets is None else [ClassifierOutputTarget(t) for t in targets]
+    with no_fast_path(), contextlib.redirect_stderr(io.StringIO()):
+        runner = getattr(pytorch_grad_cam, kind)(net, [explain.layer.module], reshape)
+        made: np.ndarray = runner(images, wanted)
+        runner.activations_and_grads.release()
+    return made
+
+
 @pytest.mark.parametrize("name", NETS)
 def test_maps_equal_the_reference_package(name: str) -> None:
     make, layer, grid = NETS[name]
     images = torch.randn(5, 3, 32, 32, generator=torch.Generator().manual_seed(0))
-    explain = GradCam(make().eval(), input_size=32)
+    net = make().eval()
+    explain = GradCam(net, input_size=32)
     assert (explain.layer.name, explain.layer.grid) == (layer, grid)
     for targets in (None, [2, 0, 1, 1, 0]):
         ours = explain(images, targets)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            theirs = explain.with_package(images, targets)
+        theirs = with_package(explain, net, "GradCAM", images, targets)
         assert theirs.max() > 0.9
         np.testing.assert_allclose(ours.enlarge((32, 32)), theirs, atol=1e-5)
+
+
+PACKAGE = {
+    "gradcam++": "GradCAMPlusPlus",
+    "xgradcam": "XGradCAM",
+    "hirescam": "HiResCAM",
+    "elementwise": "GradCAMElementWise",
+    "layercam": "LayerCAM",
+    "eigengradcam": "EigenGradCAM",
+    "scorecam": "ScoreCAM",
+    "eigencam": "EigenCAM",
+    "kpcacam": "KPCA_CAM",
+}
+
+
+@pytest.mark.parametrize("method", PACKAGE)
+def test_methods_equal_the_package_called_directly(method: str) -> None:
+    images = torch.randn(3, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    for name in ("residual", "vit", "channels last"):
+        net = NETS[name][0]().eval()
+        explain = GradCam(net, input_size=32, method=method)
+        for targets in (None, [2, 0, 1]):
+            ours = explain(images, targets)
+            assert ours.maps.shape == (3, *NETS[name][2])
+            assert ours.maps.min() >= 0 and ours.maps.max((1, 2)).tolist() == [1, 1, 1]
+            theirs = with_package(explain, net, PACKAGE[method], images, targets)
+            np.testing.assert_allclose(ours.enlarge((32, 32)), theirs, atol=5e-5)
+            np.testing.assert_allclose(ours.logits, net(images).detach(), atol=1e-5)
+
+
+def test_methods_are_all_tested_and_an_unknown_one_is_refused() -> None:
+    assert ("gradcam", *PACKAGE) == METHODS
+    with pytest.raises(ModelError, match=r"No method 'gradcam\+'. Hint: did you mean 'gradcam"):
+        GradCam(plain(), input_size=32, method="gradcam+")
 
 
 def test_batches_equal_single_images() -> None:
@@ -140,14 +196,18 @@ def test_a_picture_that_is_not_square_has_a_grid_of_its_shape() -> None:
     assert explain(torch.rand(2, 3, 32, 64)).maps.shape == (2, 8, 16)
 
 
-def test_network_is_left_as_it_was() -> None:
+@pytest.mark.parametrize("method", ["gradcam", "layercam", "scorecam"])
+def test_network_is_left_as_it_was(method: str) -> None:
     net = plain().train()
     before = {k: v.clone() for k, v in net.state_dict().items()}
+    for parameter in net.parameters():
+        parameter.grad = torch.ones_like(parameter)  # of a training step under way
     with torch.no_grad():
-        made = GradCam(net, input_size=32)(torch.rand(2, 3, 32, 32))
+        made = GradCam(net, input_size=32, method=method)(torch.rand(2, 3, 32, 32))
         assert not torch.is_grad_enabled()
     assert made.logits.shape == (2, 3)
-    assert net.training and all(p.grad is None and p.requires_grad for p in net.parameters())
+    assert net.training and all(p.requires_grad for p in net.parameters())
+    assert all(p.grad is not None and (p.grad == 1).all() for p in net.parameters())
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in net.modules())
     assert all(torch.equal(v, before[k]) for k, v in net.state_dict().items())
 
@@ -160,16 +220,6 @@ def test_a_layer_can_be_named() -> None:
         GradCam(net, layer="conv9", input_size=32)
     with pytest.raises(ModelError, match="no map of the picture"):
         GradCam(net, layer="9", input_size=32)
-
-
-def test_other_methods_come_from_the_package() -> None:
-    explain = GradCam(plain().eval(), input_size=32)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        made = explain.with_package(torch.rand(2, 3, 32, 32), [0, 1], method="layercam")
-    assert made.shape == (2, 32, 32)
-    with pytest.raises(ModelError, match="did you mean"):
-        explain.with_package(torch.rand(2, 3, 32, 32), method="gradcm")
 
 
 def test_a_model_without_convolution_or_attention_is_refused() -> None:
@@ -326,6 +376,54 @@ def test_another_grid_begins_the_table_anew(tmp_path: Path) -> None:
     assert cam(store, "m", model, keys[:2], layer="0").grid == (16, 16)
     assert store.count("cams__m") == 2
     assert pa.types.is_fixed_size_list(store.schema("cams__m").field("map").type)
+
+
+def test_another_method_begins_the_table_anew(tmp_path: Path) -> None:
+    store = Store.open(tmp_path / "s.slicedb")
+    fill(store, {f"{i}": png((i, 90, 200)) for i in range(3)})
+    keys = keys_of(["0", "1", "2"])
+    model = TorchClassifier(plain(), classes=["a", "b", "c"], input_size=32)
+    assert not str(cam(store, "m", model, keys)).endswith("gradcam.")
+    assert method_of(store, "m") == "gradcam"
+    report = cam(store, "m", model, keys[:2], method="layercam")
+    assert (report.computed, report.method) == (2, "layercam")
+    assert str(report).endswith("8 x 8 at layer '4' by layercam.")
+    assert (store.count("cams__m"), method_of(store, "m")) == (2, "layercam")
+    assert cam(store, "m", model, keys, method="layercam").unchanged == 2
+    with pytest.raises(ModelError, match="No method 'layercan'"):
+        cam(store, "m", model, keys, method="layercan")
+
+
+def test_maps_of_a_regression_explain_its_number_and_a_detector_says_what_is_possible(
+    tmp_path: Path,
+) -> None:
+    store = Store.open(tmp_path / "s.slicedb")
+    fill(store, {f"{i}": png((i, 90, 200)) for i in range(3)})
+    keys = keys_of(["0", "1", "2"])
+    model = TorchRegressor(plain(1), target="age", input_size=32)
+    for method in ("gradcam", "gradcam++"):
+        assert cam(store, "age", model, keys, method=method).computed == 3
+        rows = read(store, "age", keys)
+        assert rows["target"].to_pylist() == [None] * 3 and rows["map"].null_count == 0
+    with pytest.raises(CheckError, match="No target 'label'"):
+        cam(store, "age", model, keys, target="label")
+    model.task = "detection"
+    with pytest.raises(ModelError, match=r"does detection.*explains one score per picture"):
+        cam(store, "age", model, keys)
+
+
+@pytest.mark.realdata
+def test_maps_of_photos_equal_the_package_by_every_method(shared_data: Path) -> None:
+    from slicedb.demo import classifiers
+
+    model = classifiers.food_v1()
+    files = sorted((shared_data / "photos").glob("*.JPEG"))[:6]
+    pixels = torch.stack([classifiers.transform(Image.open(file)) for file in files])
+    for method, kind in {"gradcam": "GradCAM", **PACKAGE}.items():
+        explain = GradCam(model, method=method)
+        assert explain.layer.grid == (3, 3)
+        theirs = with_package(explain, model.module, kind, pixels, None)
+        np.testing.assert_allclose(explain(pixels).enlarge((48, 48)), theirs, atol=5e-5)
 
 
 def test_unknown_targets_and_tables_are_named(tmp_path: Path) -> None:

@@ -1,11 +1,13 @@
-"""What a model looked at: grad-cam maps, computed, drawn, and stored so that queries can ask."""
+"""What a model looks at: grad-cam maps, computed, drawn, and stored so that queries can ask."""
 
 from __future__ import annotations
 
-from slicedb.cam.gradcam import METHODS, Cams, GradCam
+from slicedb.cam.compute import CamReport, cam
+from slicedb.cam.gradcam import Cams, GradCam
 from slicedb.cam.maps import BORDER, border, enlarge, mass_in, overlay, points_at
+from slicedb.cam.methods import METHODS
 from slicedb.cam.overlays import StoredCams, overlay_of, overlays
-from slicedb.cam.table import CamReport, cam, cams_schema, grid_of, maps_of, read
+from slicedb.cam.table import cams_schema, grid_of, maps_of, read
 
 __all__ = [
     "BORDER",

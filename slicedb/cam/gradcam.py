@@ -1,9 +1,10 @@
-"""Grad-CAM (Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks", ICCV 2017).
+"""Explain a network: by our own Grad-CAM, or by a method of the `grad-cam` package.
 
-The gradient of a class's logit, averaged over each channel of the last map of features, weighs
-the channels; the positive part of their sum is the map. Results equal those of the `grad-cam`
-package; the work is less: nothing is recorded below the layer, the gradient ends there, and
-the maps are weighed where the network runs, so that a few numbers an image travel back.
+Grad-CAM (Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks", ICCV 2017) averages
+the gradient of a class's logit over each channel of the last feature map and weighs the channels
+by it; the map is the positive part of their sum. Ours gives the maps of the package with less
+work: nothing is recorded below the layer, the gradient ends there, and the maps are weighed where
+the network runs, so that only a few numbers per image travel back.
 """
 
 from __future__ import annotations
@@ -11,17 +12,19 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
 
-from slicedb.cam.layers import Layer, find, named, no_fast_path
+from slicedb.cam.layers import Forward, Layer, Modules, find, named, no_fast_path
 from slicedb.cam.maps import enlarge
-from slicedb.errors import ModelError, did_you_mean
+from slicedb.cam.methods import OWN, Choose, check_method, explain, recorded_from
+from slicedb.errors import ModelError
 
-METHODS = ("gradcam", "gradcam++", "xgradcam", "hirescam", "layercam", "eigencam")
-"""`gradcam` runs here, the others in the `grad-cam` package."""
+if TYPE_CHECKING:
+    from slicedb.models import Model
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ class Cams:
     strength: np.ndarray
     """float32 (n,): the largest value before it was scaled to 1."""
     targets: np.ndarray
-    """int64 (n,): the class each map speaks of."""
+    """int64 (n,): the class each map explains."""
     logits: np.ndarray
     """float32 (n, c)."""
 
@@ -43,16 +46,18 @@ class Cams:
 
 
 class GradCam:
-    """Explain a network; the layer is found by itself.
+    """Explains a network; the layer is found by itself.
 
     Args:
         model: a `torch.nn.Module` from images (n, 3, h, w) to logits (n, c), or a SliceDB model.
         layer: a module, or its name in the network, in place of the one found.
+        method: one of `slicedb.cam.METHODS`.
         input_size: pixels of the square input, or (height, width), to find the layer with; None
             takes the model's own, else 224.
 
     Raises:
-        ModelError: the network has no convolution and no attention layer.
+        ModelError: the network has no convolution and no attention layer, or there is no such
+            method.
 
     >>> net = torch.nn.Sequential(
     ...     torch.nn.Conv2d(3, 4, 3, 2, 1), torch.nn.ReLU(),
@@ -64,15 +69,17 @@ class GradCam:
 
     def __init__(
         self,
-        model: Any,
+        model: torch.nn.Module | Model,
         *,
         layer: str | torch.nn.Module | None = None,
+        method: str = OWN,
         input_size: int | tuple[int, int] | None = None,
     ) -> None:
+        self.method = check_method(method)
         self.name = str(model) if hasattr(model, "predict_batch") else type(model).__name__
         self._modules = _modules_of(model, self.name)
-        self._forward = model.predict_batch if hasattr(model, "predict_batch") else model
-        size: Any = input_size or getattr(model, "input_size", None) or 224
+        self._forward = cast("Forward", getattr(model, "predict_batch", model))
+        size = input_size or getattr(model, "input_size", None) or 224
         height, width = (size, size) if isinstance(size, int) else size
         with self._evaluating():
             black = torch.zeros((1, 3, height, width), device=self.device)
@@ -101,89 +108,51 @@ class GradCam:
         Raises:
             ModelError: a target is no class of the network.
         """
-        seen: list[torch.Tensor] = []
 
-        def hook(_module: Any, _inputs: Any, output: torch.Tensor) -> torch.Tensor:
-            leaf = output.detach()
-            torch.set_grad_enabled(True)  # from here on up; below nothing was recorded
-            seen[:] = [leaf.requires_grad_()]
-            return leaf.clone()  # a layer above may write into it
+        def choose(scores: torch.Tensor) -> torch.Tensor:
+            return _targets(scores, targets, self.name)
 
-        handle = self.layer.module.register_forward_hook(hook)
-        try:
-            with self._evaluating(), torch.inference_mode(False), torch.no_grad(), no_fast_path():
-                pixels = images.clone() if images.is_inference() else images
-                logits = self._forward(pixels.to(self.device))
-                chosen = _targets(logits.detach(), targets, self.name)
-                with torch.enable_grad():
-                    score = logits.gather(1, chosen[:, None]).sum()
-                    (gradient,) = torch.autograd.grad(score, seen)
-        finally:
-            handle.remove()
-        maps = weigh(self.layer.to_maps(seen[0].detach()), self.layer.to_maps(gradient))
+        run = self._own if self.method == OWN else partial(explain, self.method, self.layer)
+        with self._evaluating(), torch.inference_mode(False), torch.no_grad(), no_fast_path():
+            pixels = images.clone() if images.is_inference() else images
+            maps, chosen, scores = run(self._forward, pixels.to(self.device), choose)
         strength = maps.amax((1, 2))
         scaled = maps / strength.clamp(min=torch.finfo(torch.float32).tiny)[:, None, None]
         return Cams(
             maps=scaled.cpu().numpy(),
             strength=strength.cpu().numpy(),
             targets=chosen.cpu().numpy(),
-            logits=logits.detach().float().cpu().numpy(),
+            logits=scores.float().cpu().numpy(),
         )
 
-    def with_package(
-        self,
-        images: torch.Tensor,
-        targets: Sequence[int] | np.ndarray | None = None,
-        method: str = "gradcam",
-    ) -> np.ndarray:
-        """Return the maps that the `grad-cam` package gives for the same layer.
-
-        Args:
-            images: float32 (n, 3, h, w).
-            targets: the class to explain for each image; None is the predicted one.
-            method: one of `METHODS`.
-
-        Returns:
-            float32 (n, h, w) in [0, 1], at the size of the images.
-        """
-        import pytorch_grad_cam as package
-        from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
-
-        if method not in METHODS:
-            raise ModelError(f"No method '{method}'.", did_you_mean(method, METHODS, "methods"))
-        names = ("GradCAM", "GradCAMPlusPlus", "XGradCAM", "HiResCAM", "LayerCAM", "EigenCAM")
-        kind = getattr(package, dict(zip(METHODS, names))[method])
-        wanted = None if targets is None else [ClassifierOutputTarget(int(t)) for t in targets]
-        with self._evaluating(), no_fast_path(), torch.enable_grad():
-            reshape = None if self.layer.layout == "channels first" else self.layer.to_maps
-            cam = kind(_Callable(self), [self.layer.module], reshape_transform=reshape)
-            with cam:
-                made: np.ndarray = cam(images.to(self.device), wanted)
-        return made
+    def _own(
+        self, forward: Forward, pixels: torch.Tensor, choose: Choose
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        with recorded_from(self.layer.module) as seen:
+            logits = forward(pixels)
+        chosen = choose(logits.detach())
+        with torch.enable_grad():
+            score = logits.gather(1, chosen[:, None]).sum()
+            (gradient,) = torch.autograd.grad(score, seen)
+        maps = weigh(self.layer.to_maps(seen[0].detach()), self.layer.to_maps(gradient))
+        return maps, chosen, logits.detach()
 
     @contextlib.contextmanager
     def _evaluating(self) -> Iterator[None]:
+        """Put the network into evaluation mode, without gradients of its weights, and back."""
         training = [m for m in self._modules.values() if m.training]
+        weights = [p for p in self._modules[""].parameters() if p.requires_grad]
         try:
             for module in training:
                 module.training = False
+            for weight in weights:
+                weight.requires_grad_(False)
             yield
         finally:
             for module in training:
                 module.training = True
-
-
-class _Callable(torch.nn.Module):  # type: ignore[misc,unused-ignore]
-    """The network as the package wants it, its modules kept where they are."""
-
-    def __init__(self, cam: GradCam) -> None:
-        super().__init__()
-        self.inner = torch.nn.ModuleList([cam._modules[""]])
-        self._cam = cam
-        self.training = False
-
-    def forward(self, images: torch.Tensor) -> Any:
-        return self._cam._forward(images)
+            for weight in weights:
+                weight.requires_grad_(True)
 
 
 def weigh(activations: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
@@ -220,7 +189,7 @@ def _targets(
     return chosen
 
 
-def _modules_of(model: Any, name: str) -> dict[str, Any]:
+def _modules_of(model: torch.nn.Module | Model, name: str) -> Modules:
     """Return the modules of a network by name, the whole under ''."""
     module = model if isinstance(model, torch.nn.Module) else getattr(model, "module", None)
     if not isinstance(module, torch.nn.Module):

@@ -1,10 +1,10 @@
-"""Where to look: the last map of features that still has a place in the picture.
+"""Find the layer to look at: the last feature map that still lies over the picture.
 
     CNN            the output of the last block before pooling                      (n, c, h, w)
     Swin and such  the same, channels last                                          (n, h, w, c)
     ViT            the norm in front of the last attention, reshaped to its patches (n, t, d)
 
-One black picture is run through the network, and what its modules give is written down in order.
+One black picture is run through the network, and the outputs of its modules are recorded in order.
 """
 
 from __future__ import annotations
@@ -14,11 +14,17 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import torch
 
 from slicedb.errors import ModelError, did_you_mean
+
+Modules: TypeAlias = dict[str, torch.nn.Module]
+"""By name, as `named_modules` gives them; the whole network is ''."""
+
+Forward: TypeAlias = Callable[[torch.Tensor], torch.Tensor]
+"""Maps images (n, 3, h, w) to scores (n, c)."""
 
 Layout: TypeAlias = Literal["channels first", "channels last", "tokens"]
 
@@ -32,7 +38,7 @@ class Layer:
 
     name: str
     """Its path in the network, as in `named_modules`."""
-    module: Any
+    module: torch.nn.Module
     layout: Layout
     grid: tuple[int, int]
     """Rows and columns of the map."""
@@ -52,7 +58,7 @@ class Layer:
 @dataclass(frozen=True)
 class _Event:
     name: str
-    module: Any
+    module: torch.nn.Module
     shape: tuple[int, ...]
     output: int
     """Identity of the tensor, so that a block and the module it ends with are seen as one."""
@@ -67,14 +73,12 @@ class _Record:
     events: list[_Event] = field(default_factory=list)
     attention: list[int] = field(default_factory=list)
     """How many events there were when each attention began."""
-    kept: list[Any] = field(default_factory=list)
+    kept: list[torch.Tensor] = field(default_factory=list)
     """Outputs, kept so that no identity is used twice."""
     depth: int = 0
 
 
-def find(
-    modules: dict[str, Any], forward: Callable[[Any], Any], images: torch.Tensor, name: str
-) -> Layer:
+def find(modules: Modules, forward: Forward, images: torch.Tensor, name: str) -> Layer:
     """Return the layer to explain a network by.
 
     Args:
@@ -89,18 +93,18 @@ def find(
     record = _run(modules, forward, images)
     calls = Counter(event.name for event in record.events)
     size = (images.shape[2], images.shape[3])
-    found = _last_map(record, calls, size) or _last_tokens(record, calls, size)
-    if found is None:
+    layer = _last_map(record, calls, size) or _last_tokens(record, calls, size)
+    if layer is None:
         raise ModelError(
             f"{name} has no convolution or attention layer whose output is a map of the picture.",
             "grad-cam needs one; name a layer with layer='...' if it was overlooked.",
         )
-    return found
+    return layer
 
 
 def named(
-    modules: dict[str, Any],
-    forward: Callable[[Any], Any],
+    modules: Modules,
+    forward: Forward,
     images: torch.Tensor,
     name: str,
     layer: str | torch.nn.Module,
@@ -132,7 +136,7 @@ def named(
     )
 
 
-def _run(modules: dict[str, Any], forward: Callable[[Any], Any], images: torch.Tensor) -> _Record:
+def _run(modules: Modules, forward: Forward, images: torch.Tensor) -> _Record:
     record = _Record()
     handles = []
     for path, module in modules.items():
@@ -149,7 +153,7 @@ def _run(modules: dict[str, Any], forward: Callable[[Any], Any], images: torch.T
 
 
 def _before(record: _Record, attends: bool) -> Callable[..., None]:
-    def hook(_module: Any, _inputs: Any) -> None:
+    def hook(_module: object, _inputs: object) -> None:
         if attends:
             if not record.depth:
                 record.attention.append(len(record.events))
@@ -159,7 +163,7 @@ def _before(record: _Record, attends: bool) -> Callable[..., None]:
 
 
 def _after(record: _Record, path: str, attends: bool) -> Callable[..., None]:
-    def hook(module: Any, _inputs: Any, output: Any) -> None:
+    def hook(module: torch.nn.Module, _inputs: object, output: object) -> None:
         record.depth -= attends
         if isinstance(output, torch.Tensor):
             record.kept.append(output)
@@ -181,16 +185,16 @@ def no_fast_path() -> Iterator[None]:
         torch.backends.mha.set_fastpath_enabled(before)
 
 
-def _kind(module: Any) -> str:
+def _kind(module: torch.nn.Module) -> str:
     return type(module).__name__.lower()
 
 
-def _is_attention(module: Any) -> bool:
+def _is_attention(module: torch.nn.Module) -> bool:
     kind = _kind(module)
     return "attention" in kind or kind.endswith("attn")
 
 
-def _keeps_nothing(module: Any) -> bool:
+def _keeps_nothing(module: torch.nn.Module) -> bool:
     """Return whether a module only pools or passes on."""
     kind = _kind(module)
     return "pool" in kind or "dropout" in kind or kind in ("identity", "flatten")

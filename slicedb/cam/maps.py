@@ -1,11 +1,11 @@
-"""What maps say in numbers, and how they look over the picture.
+"""Measure maps, and lay them over the picture.
 
 Maps are piecewise constant over the cells of their grid; a box cuts cells by area.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image
@@ -13,18 +13,8 @@ from PIL import Image
 BORDER = 1 / 7
 """Width of the border, as a share of each side: the outer ring of a 7 x 7 map."""
 
-_COLOURS = np.array(
-    [
-        (0, 0, 96),
-        (0, 64, 255),
-        (0, 220, 220),
-        (120, 255, 90),
-        (255, 220, 0),
-        (255, 60, 0),
-        (128, 0, 0),
-    ],
-    np.float32,
-)
+_HEX = "000060 0040ff 00dcdc 78ff5a ffdc00 ff3c00 800000"
+_COLOURS = np.array([list(bytes.fromhex(colour)) for colour in _HEX.split()], np.float32)
 
 
 def mass_in(maps: np.ndarray, boxes: np.ndarray, shown: np.ndarray | None = None) -> np.ndarray:
@@ -128,7 +118,7 @@ def overlay(
     image: Image.Image | np.ndarray,
     map: np.ndarray,
     *,
-    shown: Any = None,
+    shown: Sequence[float] | None = None,
     strength: float = 0.5,
 ) -> Image.Image:
     """Lay a map over its picture, from blue (nothing) to red.

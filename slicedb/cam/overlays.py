@@ -1,4 +1,4 @@
-"""Pictures of what a model looked at: stored maps laid over the samples they speak of."""
+"""Draw what a model looked at: stored maps laid over the pictures of their samples."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def overlays(
         strength: of the colours, in [0, 1].
 
     Returns:
-        One RGB picture a key, in order; None where there is no map or no picture.
+        One RGB picture per key, in order; None where there is no map or no picture.
 
     Raises:
         UnknownTableError: nothing was computed for this model.
@@ -58,9 +58,9 @@ def overlays(
     at = np.flatnonzero(store.positions(table, keys) >= 0)
     rows = store.take(table, keys[at], ["map", "shown"])
     maps = maps_of(rows, grid_of(store, model))
-    there, shown = np.asarray(rows["map"].combine_chunks().is_valid()), rows["shown"].to_pylist()
+    has_map, shown = np.asarray(rows["map"].combine_chunks().is_valid()), rows["shown"].to_pylist()
     for k, (_, data) in enumerate(store.read_images(keys[at])):
-        if there[k]:
+        if has_map[k]:
             made[int(at[k])] = _laid(data, maps[k], shown[k], side, strength)
     return made
 
@@ -133,17 +133,17 @@ class StoredCams:
             UnknownTableError: the model has no maps.
             UnknownSampleError: no map of that sample, or its picture does not decode.
         """
-        found = self.overlays([sample], model, side=side)[0]
-        if found is None:
+        picture = self.overlays([sample], model, side=side)[0]
+        if picture is None:
             raise UnknownSampleError(
                 f"No map of '{sample}'.", f"`slicedb cam {self._one(model)}` makes what is missing."
             )
-        return found
+        return picture
 
     def overlays(
         self, samples: Sequence[str], model: str | None = None, *, side: int | None = None
     ) -> list[Image.Image | None]:
-        """Return one picture a sample, None where there is no map; see `overlay`."""
+        """Return one picture per sample, None where there is no map; see `overlay`."""
         return overlays(self._store, self._one(model), keys_of(samples), side=side)
 
     def table(self, model: str | None = None) -> pa.Table:
@@ -156,12 +156,14 @@ class StoredCams:
     def _one(self, model: str | None) -> str:
         if model is not None:
             return model
-        found = self.models()
-        if len(found) != 1:
-            fact = f"{len(found)} models have maps." if found else "No model has maps."
-            hint = did_you_mean("", found, "models") if found else "run `slicedb cam MODEL` first."
+        models = self.models()
+        if len(models) != 1:
+            fact = f"{len(models)} models have maps." if models else "No model has maps."
+            hint = (
+                did_you_mean("", models, "models") if models else "run `slicedb cam MODEL` first."
+            )
             raise CheckError(fact, hint)
-        return found[0]
+        return models[0]
 
 
 def _laid(

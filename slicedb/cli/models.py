@@ -178,13 +178,15 @@ def log_predictions(
 @db_option
 @click.option("--on", metavar="QUERY|SLICE", help="Default: every sample.")
 @click.option("--target", default="prediction", show_default=True, metavar="prediction|label|CLASS")
+@click.option("--method", default="gradcam", show_default=True, help="eigencam, layercam, ...")
 @click.option("--layer", metavar="NAME", help="Default: found by itself.")
 def cam(model: str, db: str | None, on: str | None, **options: Any) -> None:
     """Store what a model looked at (grad-cam), for queries and reports.
 
     \b
-    Example:
+    Examples:
       slicedb cam food_v3 --on "food_v3.confidence > 0.9 AND NOT food_v3.correct"
+      slicedb cam food_v3 --method eigencam
     """
     click.echo(str(open_db(db).cam(model, on, **options)))
 

@@ -1,0 +1,257 @@
+"""Compute the maps of many samples: the verb `cam`."""
+
+from __future__ import annotations
+
+import html
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from slicedb.cam.maps import border
+from slicedb.cam.table import prepare, stale
+from slicedb.errors import CheckError, ModelError, did_you_mean
+from slicedb.keys import distinct
+from slicedb.progress import Bar
+from slicedb.schema import SAMPLES, content_of
+
+if TYPE_CHECKING:
+    from slicedb.cam.gradcam import GradCam
+    from slicedb.models import Model
+    from slicedb.store import Store
+
+
+_WRITE = 1024
+"""Rows between two writes: what an interrupted run loses at most."""
+
+
+@dataclass(frozen=True)
+class CamReport:
+    """What a run of `cam` did."""
+
+    computed: int
+    """Rows that are new or were stale."""
+    unchanged: int
+    """Rows that were there already."""
+    failed: int
+    """Images that did not decode."""
+    layer: str
+    """The layer that was looked at; "" when there was nothing to do."""
+    grid: tuple[int, int]
+    """Rows and columns of the maps."""
+    seconds: float
+    method: str = "gradcam"
+    pictures: Callable[[], str] | None = field(default=None, repr=False, compare=False)
+    """Gives the HTML of the first overlays, for a notebook."""
+
+    def _repr_html_(self) -> str:
+        shown = self.pictures() if self.pictures is not None else ""
+        return f"<p>{html.escape(str(self))}</p>{shown}"
+
+    def __str__(self) -> str:
+        rate = self.computed / self.seconds if self.seconds else 0.0
+        text = (
+            f"{self.computed:,} maps in {self.seconds:.1f} s ({rate:,.0f}/s), "
+            f"{self.unchanged:,} unchanged"
+        )
+        failed = f", {self.failed:,} failed" if self.failed else ""
+        where = f"; {self.grid[0]} x {self.grid[1]} at layer '{self.layer}'" if self.layer else ""
+        by = f" by {self.method}" if self.method != "gradcam" else ""
+        return f"{text}{failed}{where}{by}."
+
+
+def cam(
+    store: Store,
+    model_name: str,
+    model: Model,
+    keys: np.ndarray,
+    *,
+    target: str = "prediction",
+    method: str = "gradcam",
+    layer: str | None = None,
+    batch_size: int = 32,
+    threads: int | None = None,
+    progress: Bar | None = None,
+) -> CamReport:
+    """Compute the maps that are missing or stale and store them in `cams__<model>`.
+
+    Finished maps are written every thousand rows, so a run that was stopped resumes where it was.
+    A table holds the maps of one method: asking for another one replaces them.
+
+    Args:
+        store: the database.
+        model_name: names the table.
+        model: a SliceDB model: a classifier, or one that predicts a number.
+        keys: int64 (n,), the samples.
+        target: "prediction" explains what the model predicts, "label" the ground truth, and the
+            name of a class that class. Maps of `eigencam` and `kpcacam` do not depend on it.
+        method: one of `slicedb.cam.METHODS`; all but "gradcam" run in the `grad-cam` package.
+        layer: name of the layer, in place of the one found.
+        batch_size: images per batch.
+        threads: decoding threads; None takes the cores.
+        progress: counts the images.
+
+    Raises:
+        ModelError: there is no such method; the model is a detector, or has no convolution and no
+            attention layer.
+        CheckError: `target` is no class of the model.
+    """
+    from slicedb.cam.gradcam import GradCam
+    from slicedb.cam.methods import check_method
+
+    start = time.perf_counter()
+    check_method(method)
+    classes = _explained_classes(model)
+    _check_target(target, model, classes)
+    keys = distinct(keys)
+    columns = ["id", "key", "sha256", "label", "width", "height"]
+    samples = store.take(SAMPLES, keys, columns)
+    labels = samples["label"].to_pylist()
+    asked = [f"label {label}" if target == "label" else target for label in labels]
+    asked = [f"{text} at {layer}" if layer else text for text in asked]
+    wanted = pa.table(
+        {
+            "key": samples["key"],
+            "content": pa.array(content_of(samples["sha256"].to_pylist())),
+            "fingerprint": np.full(len(samples), content_of([model.fingerprint()])[0]),
+            "asked": pa.array(asked, pa.string()),
+        }
+    )
+    todo = stale(store, model_name, wanted, method)
+    if not len(todo):
+        return CamReport(0, len(keys), 0, "", (0, 0), time.perf_counter() - start, method)
+    explain = GradCam(model, layer=layer, method=method)
+    grid, about = explain.layer.grid, {"layer": explain.layer.name, "method": method}
+    table = prepare(store, model_name, grid, {**about, "classes": json.dumps(classes)})
+    failed = 0
+    rows: list[dict[str, Any]] = []
+    stated = wanted.drop_columns(["key"]).take(pa.array(todo)).to_pylist()
+    with model.session(explain.device):
+        made = _rows(
+            store, explain, model, samples.take(pa.array(todo)), target, batch_size, threads
+        )
+        for row, facts in zip(made, stated):
+            rows.append(row | facts)
+            failed += row["error"] is not None
+            if progress is not None:
+                progress.advance(1)
+            if len(rows) >= _WRITE:
+                store.upsert(table, pa.Table.from_pylist(rows, store.schema(table)))
+                rows = []
+        if rows:
+            store.upsert(table, pa.Table.from_pylist(rows, store.schema(table)))
+    return CamReport(
+        computed=len(todo) - failed,
+        unchanged=len(keys) - len(todo),
+        failed=failed,
+        layer=explain.layer.name,
+        grid=grid,
+        seconds=time.perf_counter() - start,
+        method=method,
+    )
+
+
+def _explained_classes(model: Model) -> list[str]:
+    """Return the classes that maps can explain; none for a model that predicts a number.
+
+    Raises:
+        ModelError: the model gives no score per picture.
+    """
+    if model.task == "regression":
+        return []
+    if model.task != "classification":
+        raise ModelError(
+            f"{model} does {model.task}.",
+            "grad-cam explains one score per picture: a class of a classifier, or the number that "
+            "a regression predicts.",
+        )
+    return list(model.classes)
+
+
+def _check_target(target: str, model: Model, classes: Sequence[str]) -> None:
+    choices = ["prediction", *(["label", *classes] if classes else [])]
+    if target not in choices:
+        raise CheckError(f"No target '{target}' of {model}.", did_you_mean(target, choices))
+
+
+def _rows(
+    store: Store,
+    explain: GradCam,
+    model: Model,
+    samples: pa.Table,
+    target: str,
+    batch_size: int,
+    threads: int | None,
+) -> Iterator[dict[str, Any]]:
+    """Yield one row per sample, in order."""
+    from slicedb.inference.batches import batches
+
+    ids, keys, labels = (samples[c].to_pylist() for c in ("id", "key", "label"))
+    shown = _shown(model, samples)
+    images = (data for _, data in store.read_images(np.array(keys, np.int64)))
+    feed = batches(
+        zip(ids, images), model.preprocessing, model.transform, size=batch_size, threads=threads
+    )
+    pick = _Picker(target, list(model.classes))
+    at = 0
+    for batch in feed:
+        n = len(batch.ids)
+        errors = [
+            error or pick.why_not(label) for error, label in zip(batch.errors, labels[at : at + n])
+        ]
+        good = [i for i, error in enumerate(errors) if error is None]
+        cams = None
+        if good:
+            pixels = batch.images[good]
+            if not pixels.is_floating_point():
+                pixels = model.preprocessing.normalise(pixels.to(explain.device))
+            cams = explain(pixels, pick([labels[at + i] for i in good]))
+            borders = border(cams.maps)
+        where = {i: k for k, i in enumerate(good)}
+        for i in range(n):
+            k = where.get(i)
+            row = {
+                "id": ids[at + i],
+                "key": keys[at + i],
+                "error": errors[i],
+                "shown": shown[at + i],
+            }
+            if k is not None and cams is not None:
+                row["target"] = model.classes[int(cams.targets[k])] if model.classes else None
+                row["map"] = cams.maps[k].reshape(-1).tolist()
+                row["border"] = None if np.isnan(borders[k]) else float(borders[k])
+            yield row
+        at += n
+
+
+class _Picker:
+    """Chooses the class that each image is explained for."""
+
+    def __init__(self, target: str, classes: list[str]) -> None:
+        self.target = target
+        self.index = {name: i for i, name in enumerate(classes)}
+
+    def __call__(self, labels: list[str | None]) -> list[int] | None:
+        if self.target == "prediction":
+            return None
+        named = labels if self.target == "label" else [self.target] * len(labels)
+        return [self.index[name] for name in named if name is not None]
+
+    def why_not(self, label: str | None) -> str | None:
+        """Return why a sample has no target, None when it has one."""
+        if self.target != "label" or label in self.index:
+            return None
+        return f"label {label!r} is no class of the model"
+
+
+def _shown(model: Model, samples: pa.Table) -> list[list[float] | None]:
+    """Return the part of each picture that the network sees, in pixels."""
+    box: Callable[[int, int], tuple[float, ...]] | None = getattr(model.preprocessing, "box", None)
+    if model.transform is not None or box is None:
+        return [None] * len(samples)
+    sizes = zip(samples["width"].to_pylist(), samples["height"].to_pylist())
+    return [None if not w or not h else [float(e) for e in box(w, h)] for w, h in sizes]
