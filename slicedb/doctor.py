@@ -12,6 +12,7 @@ import numpy as np
 
 from slicedb.commits import Commits, frozen_slices
 from slicedb.errors import DatabaseError
+from slicedb.keys import KeyIndex, distinct
 from slicedb.schema import COMMITS, IMAGES, OK, PER_SAMPLE, SAMPLES, SLICES
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ def _deleted(store: Store, name: str, mend: bool) -> list[Finding]:
 
 def _orphans(store: Store, name: str, samples: np.ndarray, mend: bool) -> list[Finding]:
     table = store.table(name, ["id", "key"])
-    alone = ~np.isin(table["key"].to_numpy(), samples)
+    alone = ~KeyIndex(samples).has(table["key"].to_numpy())
     if not alone.any():
         return []
     ids = np.array(table["id"].to_pylist(), dtype=object)[alone].tolist()
@@ -105,7 +106,7 @@ def _finding(name: str, problem: str, n: int, mend: bool, act: Callable[[], obje
 
 
 def _duplicates(name: str, keys: np.ndarray) -> list[Finding]:
-    doubled = len(keys) - len(np.unique(keys))
+    doubled = len(keys) - len(distinct(keys))
     advice = "two writers added the same ids; delete and ingest them again"
     return [Finding(name, "duplicates", doubled, advice)] if doubled else []
 

@@ -20,7 +20,7 @@ import pytest
 from PIL import Image
 
 from slicedb.errors import DatabaseError, IngestError, SourceError, TooManyBrokenError
-from slicedb.ingest import IngestReport
+from slicedb.ingest import IngestReport, fingerprint
 from slicedb.ingest import ingest as ingest_into
 from slicedb.schema import keys_of
 from slicedb.store import Store
@@ -763,3 +763,20 @@ def test_real_images_as_parquet_csv_and_folder_agree(store: Store, tmp_path: Pat
     other = Store.open(tmp_path / "other.slicedb")
     ingest(other, root)
     assert rows(other, "label", "sha256", "phash") == labels
+
+
+def test_fingerprints_of_rows_are_those_that_databases_hold() -> None:
+    day = dt.datetime(2026, 1, 2)
+    table = pa.table(
+        {
+            "label": ["cat", None, "dog", None],
+            "n": [1, -2, None, None],
+            "x": [0.5, None, 1e300, None],
+            "b": [True, False, None, None],
+            "when": pa.array([day, None, None, None], pa.timestamp("us")),
+            "tags": [["a", "b"], [], None, None],
+        }
+    )
+    # written by earlier versions into `row_stamp`: another number would tell of a changed source
+    stamps = [3688184351289451141, 7946813296530870963, 1514164289596323550, 0]
+    assert fingerprint.rows(table).tolist() == stamps

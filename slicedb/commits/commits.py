@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from slicedb.commits.difference import Difference, between
+from slicedb.commits.head import Head
 from slicedb.commits.pins import frozen_slices
 from slicedb.errors import DatabaseError, did_you_mean
 from slicedb.schema import COMMITS, COMMITS_SCHEMA, RUNS, TESTS
@@ -68,52 +69,51 @@ class Commits:
         """
         every = self.history()
         head = self._head()
-        wanted = head["branches"].get(name, name)
-        found = [c for c in every if c.id == wanted or wanted in c.tags]
-        if not found and len(wanted) >= 4:
-            found = [c for c in every if c.id.startswith(wanted)]
-        if len(found) == 1:
-            return found[0]
-        if found:
+        wanted = head.branches.get(name, name)
+        matches = [c for c in every if c.id == wanted or wanted in c.tags]
+        if not matches and len(wanted) >= 4:
+            matches = [c for c in every if c.id.startswith(wanted)]
+        if len(matches) == 1:
+            return matches[0]
+        if matches:
             raise DatabaseError(
-                f"'{name}' is the start of {len(found)} commits.", "give more digits."
+                f"'{name}' is the start of {len(matches)} commits.", "give more digits."
             )
-        if name == "HEAD" and head["commit"] is not None:
-            return self.get(head["commit"])
-        names = [*head["branches"], *(t for c in every for t in c.tags), *(c.id for c in every)]
+        if name == "HEAD" and head.commit is not None:
+            return self.get(head.commit)
+        names = [*head.branches, *(t for c in every for t in c.tags), *(c.id for c in every)]
         raise DatabaseError(f"No commit '{name}'.", did_you_mean(name, names, "commits"))
 
     def branches(self) -> dict[str, str | None]:
         """Return the commit each branch stands at, by name."""
         head = self._head()
-        return {head["branch"]: None, **head["branches"]}
+        return {head.branch: None, **head.branches}
 
     @property
     def branch_name(self) -> str:
         """The name of the current branch."""
-        return str(self._head()["branch"])
+        return self._head().branch
 
     def is_clean(self) -> bool:
         """Return whether no table has changed since the last commit or checkout."""
         head = self._head()
-        return bool(head["clean"] == self._versions()) and self.cut_off() is None
+        return head.clean == self._versions() and head.going is None
 
     def cut_off(self) -> str | None:
         """Return the commit that a checkout or reset was going to when it was cut off.
 
-        The tables are then partly here and partly there. It is also told while another process is
-        under way.
+        Some tables are then at that commit and others are not. While another process is at such
+        a checkout, its commit is returned too.
         """
-        going: str | None = self._head().get("going")
-        return going
+        return self._head().going
 
     def _versions(self) -> dict[str, int]:
         return {k: v for k, v in self._store.versions().items() if k not in _UNVERSIONED}
 
-    def _head(self) -> dict[str, Any]:
+    def _head(self) -> Head:
         if not self._store.has(COMMITS):
-            return _head_of(None)
-        return _head_of(self._store.metadata(COMMITS).get(_HEAD))
+            return Head()
+        return Head.read(self._store.metadata(COMMITS).get(_HEAD))
 
     # --- writing ------------------------------------------------------------------------------
 
@@ -136,8 +136,8 @@ class Commits:
         commit = Commit(
             id=uuid.uuid4().hex[:12],
             message=message,
-            branch=head["branch"],
-            parent=head["commit"],
+            branch=head.branch,
+            parent=head.commit,
             tags=(tag,) if tag else (),
             tables=versions,
             created_at=datetime.now(UTC).replace(tzinfo=None),
@@ -150,13 +150,13 @@ class Commits:
         self._store.sync()
         self._store.append(COMMITS, _to_row(commit))
 
-        def follow(head: dict[str, Any]) -> dict[str, Any]:
+        def follow(head: Head) -> Head:
             nonlocal commit
-            if (head["commit"], head["branch"]) != (commit.parent, commit.branch):
-                # another process moved on meanwhile: this commit comes after that
-                commit = replace(commit, parent=head["commit"], branch=head["branch"])
+            if (head.commit, head.branch) != (commit.parent, commit.branch):
+                # Another process has committed meanwhile: this commit comes after that one.
+                commit = replace(commit, parent=head.commit, branch=head.branch)
                 self._store.upsert(COMMITS, _to_row(commit))
-            return _at(head | {"clean": versions}, commit.id)
+            return head.at(commit.id, versions)
 
         self._move(follow)
         return commit
@@ -164,15 +164,15 @@ class Commits:
     def tag(self, commit: str, name: str) -> Commit:
         """Give a commit a further name."""
         self._check_new(name)
-        found = self.get(commit)
-        return self._tagged(found, (*found.tags, name))
+        tagged = self.get(commit)
+        return self._tagged(tagged, (*tagged.tags, name))
 
     def untag(self, name: str) -> Commit:
         """Take a tag from its commit."""
-        found = self.get(name)
-        if name not in found.tags:
+        tagged = self.get(name)
+        if name not in tagged.tags:
             raise DatabaseError(f"No tag '{name}'.", "`slicedb history` lists the tags.")
-        return self._tagged(found, tuple(t for t in found.tags if t != name))
+        return self._tagged(tagged, tuple(t for t in tagged.tags if t != name))
 
     def _tagged(self, commit: Commit, tags: tuple[str, ...]) -> Commit:
         named = replace(commit, tags=tags)
@@ -182,30 +182,30 @@ class Commits:
     def drop(self, name: str) -> Commit:
         """Forget a commit and let go of the versions it keeps; `cleanup` then removes them.
 
-        Commits made after it are told to come after the one before it.
+        The commits that came after it then come after the one before it.
 
         Raises:
             DatabaseError: there is none, or a branch stands at it.
         """
-        found = self.get(name)
+        commit = self.get(name)
         head = self._head()
-        standing = [b for b, commit in head["branches"].items() if commit == found.id]
-        if standing or head["commit"] == found.id:
-            where = ", ".join(standing) or head["branch"]
+        standing = [b for b, tip in head.branches.items() if tip == commit.id]
+        if standing or head.commit == commit.id:
+            where = ", ".join(standing) or head.branch
             raise DatabaseError(
-                f"Branch {where} stands at commit {found.id}.",
+                f"Branch {where} stands at commit {commit.id}.",
                 "reset or commit on it first; the newest commit of a branch stays.",
             )
-        children = [c for c in self.history() if c.parent == found.id]
+        children = [c for c in self.history() if c.parent == commit.id]
         for child in children:
-            self._store.upsert(COMMITS, _to_row(replace(child, parent=found.parent)))
-        self._store.delete(COMMITS, [found.id])
+            self._store.upsert(COMMITS, _to_row(replace(child, parent=commit.parent)))
+        self._store.delete(COMMITS, [commit.id])
         for table in self._store.names():
             for tag in self._store.pins(table):
-                if tag == f"commit-{found.id}" or tag.startswith(f"commit-{found.id}-"):
+                if tag == f"commit-{commit.id}" or tag.startswith(f"commit-{commit.id}-"):
                     self._store.unpin(table, tag)
         self._store.sync()
-        return found
+        return commit
 
     def drop_branch(self, name: str) -> None:
         """Forget a branch; its commits stay.
@@ -214,23 +214,24 @@ class Commits:
             DatabaseError: there is none, or it is the current one.
         """
         head = self._head()
-        if name == head["branch"]:
+        if name == head.branch:
             raise DatabaseError(f"'{name}' is the current branch.", "check out another first.")
-        if name not in head["branches"]:
-            hint = did_you_mean(name, head["branches"], "branches")
+        if name not in head.branches:
+            hint = did_you_mean(name, head.branches, "branches")
             raise DatabaseError(f"No branch '{name}'.", hint)
 
-        def without(head: dict[str, Any]) -> dict[str, Any]:
-            return head | {"branches": {k: v for k, v in head["branches"].items() if k != name}}
+        def without(head: Head) -> Head:
+            return replace(head, branches={k: v for k, v in head.branches.items() if k != name})
 
         self._move(without)
 
     def branch(self, name: str) -> None:
         """Start a branch at the last commit and go on there; the tables stay as they are."""
         self._check_new(name)
-        if self._head()["commit"] is None:
+        start = self._head().commit
+        if start is None:
             raise DatabaseError("There is no commit to branch from.", "`slicedb commit` first.")
-        self._move(lambda head: _at(head | {"branch": name}, head["commit"]))
+        self._move(lambda head: replace(head, branch=name).at(head.commit or start))
 
     def checkout(self, name: str, *, force: bool = False) -> Commit:
         """Bring every table to a commit, tag or branch.
@@ -250,10 +251,18 @@ class Commits:
                 "There are changes since the last commit.",
                 "`slicedb commit` them first; --force lets go of them.",
             )
-        branch = {"branch": name} if name in self._head()["branches"] else {}
+        is_branch = name in self._head().branches
         self._restore(target)
-        there = branch | {"commit": target.id, "clean": self._versions(), "going": None}
-        self._move(lambda head: head | there)
+        clean = self._versions()
+        self._move(
+            lambda head: replace(
+                head,
+                branch=name if is_branch else head.branch,
+                commit=target.id,
+                clean=clean,
+                going=None,
+            )
+        )
         return target
 
     def reset(self, name: str) -> Commit:
@@ -261,7 +270,7 @@ class Commits:
         target = self.get(name)
         self._restore(target)
         clean = self._versions()
-        self._move(lambda head: _at(head | {"clean": clean, "going": None}, target.id))
+        self._move(lambda head: replace(head, going=None).at(target.id, clean))
         return target
 
     def _check_whole(self) -> None:
@@ -274,7 +283,7 @@ class Commits:
             )
 
     def _restore(self, target: Commit) -> None:
-        self._move(lambda head: head | {"going": target.id})
+        self._move(lambda head: replace(head, going=target.id))
         for name in self._versions():
             self._store.restore(name, target.tables.get(name))
         for tag, tables in frozen_slices(self._store):
@@ -287,9 +296,9 @@ class Commits:
         if name in taken:
             raise DatabaseError(f"The name '{name}' is taken.", "choose another.")
 
-    def _move(self, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    def _move(self, change: Callable[[Head], Head]) -> None:
         """Change the head; `change` is called again when another process was faster."""
-        self._store.change_metadata(COMMITS, _HEAD, lambda said: json.dumps(change(_head_of(said))))
+        self._store.change_metadata(COMMITS, _HEAD, lambda text: change(Head.read(text)).to_json())
         self._store.sync()
 
     # --- comparing ----------------------------------------------------------------------------
@@ -302,7 +311,7 @@ class Commits:
             after: a commit; None is the present state.
         """
         if before is None:
-            before = self._head()["commit"]
+            before = self._head().commit
             if before is None:
                 raise DatabaseError("There is no commit to compare with.", "`slicedb commit`.")
         old = self.get(before).tables
@@ -310,23 +319,11 @@ class Commits:
         return between(self._store, old, new)
 
 
-def _head_of(said: str | None) -> dict[str, Any]:
-    """Return the head: branch, commit, branches (name -> commit), clean (table -> version)."""
-    empty: dict[str, Any] = {"branch": "main", "commit": None, "branches": {}, "clean": {}}
-    return empty if said is None else json.loads(said)
-
-
-def _at(head: dict[str, Any], commit: str) -> dict[str, Any]:
-    """Return the head with its branch standing at a commit."""
-    branches = {**head["branches"], head["branch"]: commit}
-    return head | {"commit": commit, "branches": branches}
-
-
 def _to_row(commit: Commit) -> pa.Table:
     row = {**commit.__dict__, "tags": list(commit.tags), "tables": json.dumps(commit.tables)}
     return pa.Table.from_pylist([row], schema=COMMITS_SCHEMA)
 
 
-def _from_row(row: dict) -> Commit:
+def _from_row(row: dict[str, Any]) -> Commit:
     tables = json.loads(row["tables"])
     return Commit(**{**row, "tags": tuple(row["tags"] or ()), "tables": tables})

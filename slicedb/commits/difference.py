@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from slicedb.keys import KeyIndex
 from slicedb.schema import SAMPLES
 
 if TYPE_CHECKING:
@@ -75,29 +75,17 @@ def between(store: Store, old: Mapping[str, int], new: Mapping[str, int]) -> Dif
     columns = ["key", "id", "label", "sha256"]
     a = store.table(SAMPLES, columns, version=old.get(SAMPLES))
     b = store.table(SAMPLES, columns, version=new.get(SAMPLES))
-    at = _places(a["key"].to_numpy(), b["key"].to_numpy())
-    stayed = at >= 0
-    both_a, both_b = a.filter(pa.array(stayed)), b.take(pa.array(at[stayed]))
-    fresh = np.ones(len(b), bool)
-    fresh[at[stayed]] = False
+    after = KeyIndex(b["key"].to_numpy())
+    rows = after.find(a["key"].to_numpy())
+    stayed = rows >= 0
+    both_a, both_b = a.filter(pa.array(stayed)), b.take(pa.array(rows[stayed]))
     return Difference(
-        added=_ids(b.filter(pa.array(fresh))),
+        added=_ids(b.filter(pa.array(~after.mask(a["key"].to_numpy())))),
         removed=_ids(a.filter(pa.array(~stayed))),
         relabelled=_ids(both_b.filter(_differ(both_a["label"], both_b["label"]))),
         changed=_ids(both_b.filter(_differ(both_a["sha256"], both_b["sha256"]))),
         tables=moved,
     )
-
-
-def _places(keys: np.ndarray, among: np.ndarray) -> np.ndarray:
-    """Return int64 (n,): where each key stands among others, -1 where it does not."""
-    if np.array_equal(keys, among):
-        return np.arange(len(keys))
-    if not len(among):
-        return np.full(len(keys), -1)
-    order = np.argsort(among)
-    at = order[np.minimum(np.searchsorted(among, keys, sorter=order), len(among) - 1)]
-    return np.where(among[at] == keys, at, -1)
 
 
 def _ids(table: pa.Table) -> list[str]:

@@ -11,13 +11,16 @@ import time
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from slicedb.keys import mix
 from slicedb.schema import keys_of
 
 _RACY_NS = 2_000_000_000
 """A file touched this shortly ago may be touched again within one tick of its clock."""
+_GAMMA = np.uint64(0x9E3779B97F4A7C15)
 
 
 def files(uris: Sequence[str | None]) -> tuple[np.ndarray, np.ndarray]:
@@ -89,13 +92,9 @@ def _values(array: pa.Array) -> np.ndarray:
     return words[codes] if len(words) else np.zeros(len(array), dtype=np.uint64)
 
 
-def _mix(values: np.ndarray) -> np.ndarray:
-    """Spread 64 bits over 64 bits (SplitMix64: Steele, Lea, Flood 2014)."""
-    mixed = values.astype(np.uint64, copy=True)
-    mixed += np.uint64(0x9E3779B97F4A7C15)
-    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return np.asarray(mixed ^ (mixed >> np.uint64(31)))
+def _mix(values: npt.NDArray[np.integer]) -> npt.NDArray[np.uint64]:
+    """Return a step of SplitMix64: what is stored in databases is made with its increment."""
+    return mix(values.astype(np.uint64) + _GAMMA)
 
 
 def _positive(values: np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from slicedb.errors import IngestError
 from slicedb.ingest.source import Source
+from slicedb.keys import KeyIndex
 from slicedb.schema import IMAGES, OK, SAMPLES, content_of, keys_of
 from slicedb.store import Store
 
@@ -44,8 +45,8 @@ class Known:
         """Whether the bytes of each have to be read again, since they are not in `images`."""
         if with_images and len(self.keys):
             self.lacking = (store.positions(IMAGES, self.keys) < 0) & ~self.unreadable
-        self._by_id = _Index(self.keys)
-        self._by_uri: _Index | None = None
+        self._by_id = KeyIndex(self.keys)
+        self._by_uri: KeyIndex | None = None
         self._content: np.ndarray | None = None
 
     @property
@@ -62,19 +63,19 @@ class Known:
             IngestError: another id has the same key.
         """
         rows = self._by_id.find(keys)
-        there = np.flatnonzero(rows >= 0)
-        if len(there):
-            old = self._ids.take(pa.array(rows[there]))
-            same = mask(pc.equal(old, pa.array(ids, pa.string()).take(pa.array(there))))
+        known = np.flatnonzero(rows >= 0)
+        if len(known):
+            old = self._ids.take(pa.array(rows[known]))
+            same = mask(pc.equal(old, pa.array(ids, pa.string()).take(pa.array(known))))
             if not same.all():
-                at = int(np.flatnonzero(~same)[0])
-                raise collision(ids[int(there[at])], old[at].as_py())
+                first = int(np.flatnonzero(~same)[0])
+                raise collision(ids[int(known[first])], old[first].as_py())
         return rows
 
     def find_uris(self, uris: Sequence[str | None]) -> np.ndarray:
         """Return the row of the sample that lay at each uri, int64 (n,); -1 where there is none."""
         if self._by_uri is None:
-            self._by_uri = _Index(keys_of(uri or "" for uri in self._uris.to_pylist()))
+            self._by_uri = KeyIndex(keys_of(uri or "" for uri in self._uris.to_pylist()))
         rows = self._by_uri.find(keys_of(uri or "" for uri in uris))
         if not len(self.keys):
             return rows
@@ -114,22 +115,8 @@ class Known:
     def broken(self, rows: np.ndarray) -> dict[str, int]:
         """Return how many of the rows are quarantined, by reason."""
         counts = self._status.take(pa.array(rows)).cast(pa.string()).value_counts()
-        found = {item["values"]: item["counts"] for item in counts.to_pylist()}
-        return {reason: n for reason, n in found.items() if reason is not None and reason != OK}
-
-
-class _Index:
-    """Row numbers by key."""
-
-    def __init__(self, keys: np.ndarray) -> None:
-        self._order = np.argsort(keys, kind="stable")
-        self._sorted = keys[self._order]
-
-    def find(self, keys: np.ndarray) -> np.ndarray:
-        if not len(self._sorted):
-            return np.full(len(keys), -1)
-        at = np.minimum(np.searchsorted(self._sorted, keys), len(self._sorted) - 1)
-        return np.where(self._sorted[at] == keys, self._order[at], -1)
+        pairs = ((item["values"], item["counts"]) for item in counts.to_pylist())
+        return {reason: n for reason, n in pairs if reason is not None and reason != OK}
 
 
 def collision(one: str, other: str) -> IngestError:

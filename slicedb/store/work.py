@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from slicedb.keys import KeyIndex
 from slicedb.schema import IMAGES, OK, SAMPLES, content_of
 
 _ROWS = 4096
@@ -42,8 +43,7 @@ def samples_of(store: Store, keys: np.ndarray | None) -> tuple[pa.Table, int]:
     """
     table = store.table(SAMPLES, ["id", "key", "label", "sha256", "status"])
     if keys is not None:
-        asked = np.isin(table["key"].to_numpy(), np.asarray(keys, dtype=np.int64))
-        table = table.filter(pa.array(asked))
+        table = table.filter(pa.array(KeyIndex(keys).has(table["key"].to_numpy())))
     good = table.filter(pc.fill_null(pc.equal(table["status"], OK), False))
     content = pa.array(content_of(good["sha256"]), pa.int64())
     good = good.select(["id", "key", "label"]).append_column("content", content)
@@ -65,17 +65,15 @@ def missing(samples: pa.Table, done: pa.Table) -> tuple[np.ndarray, np.ndarray]:
     Returns:
         int64 (m,) positions in `samples`, and bool (m,): whether there is no row at all yet.
     """
-    wanted, keys = samples["key"].to_numpy(), done["key"].to_numpy()
-    if not len(keys):
-        return np.arange(len(wanted)), np.ones(len(wanted), dtype=bool)
-    order = np.argsort(keys)
-    at = order[np.minimum(np.searchsorted(keys, wanted, sorter=order), len(keys) - 1)]
-    there = keys[at] == wanted
-    good = there & (done["content"].to_numpy()[at] == samples["content"].to_numpy())
+    if not len(done):
+        return np.arange(len(samples)), np.ones(len(samples), dtype=bool)
+    rows = KeyIndex(done["key"].to_numpy()).find(samples["key"].to_numpy())
+    has_row = rows >= 0
+    is_done = has_row & (done["content"].to_numpy()[rows] == samples["content"].to_numpy())
     if "error" in done.column_names:
-        good &= pc.is_null(done["error"]).to_numpy()[at]
-    todo = np.flatnonzero(~good)
-    return todo, ~there[todo]
+        is_done &= pc.is_null(done["error"]).to_numpy()[rows]
+    todo = np.flatnonzero(~is_done)
+    return todo, ~has_row[todo]
 
 
 def images_of(store: Store, rows: pa.Table) -> Iterator[tuple[str, bytes]]:
