@@ -25,6 +25,7 @@
     │   ├── UnknownEmbeddingError     (also KeyError)
     │   └── FingerprintError          vectors of two different encoders would be mixed
     ├── PredictionError               (also ValueError) predictions made elsewhere do not fit
+    ├── OptionError                   (also TypeError) a verb has no option of that name
     ├── PluginError                   (also ValueError) an installed plug-in does not fit
     └── CheckError                    (also ValueError) an expectation does not parse or apply
 
@@ -34,7 +35,10 @@ A message is two sentences: the fact with the value, then the hint with the way 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import functools
+import inspect
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
 
 
 class SliceDBError(Exception):
@@ -76,6 +80,10 @@ class UnknownSampleError(DatabaseError, KeyError):
 
 class ConflictError(DatabaseError):
     """Another writer changed the table and the retries are used up."""
+
+
+class OptionError(SliceDBError, TypeError):
+    """A method has no argument of that name."""
 
 
 class PluginError(SliceDBError, ValueError):
@@ -237,3 +245,38 @@ def did_you_mean(name: str, choices: Iterable[str], what: str = "") -> str:
         return f"did you mean {' or '.join(repr(lower[n]) for n in near)}?"
     shown = ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
     return f"{what}: {shown}."
+
+
+T = TypeVar("T")
+
+
+def suggesting(cls: type[T]) -> type[T]:
+    """Let the public methods of a class answer an unknown argument with the nearest one there is.
+
+    Signatures stay as they are written: `inspect`, editors and type checkers see the methods
+    themselves.
+
+    >>> @suggesting
+    ... class Handle:
+    ...     def evaluate(self, *, metrics=None): ...
+    >>> Handle().evaluate(metric="f1")
+    Traceback (most recent call last):
+    slicedb.errors.OptionError: evaluate() has no option 'metric'. Hint: did you mean 'metrics'?
+    """
+    for name, method in list(vars(cls).items()):
+        if inspect.isfunction(method) and not name.startswith("_"):
+            setattr(cls, name, _suggesting(method))
+    return cls
+
+
+def _suggesting(method: Callable[..., Any]) -> Callable[..., Any]:
+    names = [p.name for p in inspect.signature(method).parameters.values() if p.name != "self"]
+
+    @functools.wraps(method)
+    def checked(*args: Any, **options: Any) -> Any:
+        for name in options.keys() - names:
+            hint = did_you_mean(name, names, "options")
+            raise OptionError(f"{method.__name__}() has no option '{name}'.", hint)
+        return method(*args, **options)
+
+    return checked

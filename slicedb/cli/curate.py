@@ -110,7 +110,7 @@ def _price(text: str | None) -> float | str | None:
 @click.option("--on", metavar="QUERY|SLICE", help="Default: every sample.")
 @click.option("--binning", type=click.Choice(["width", "mass"]), default="width", show_default=True)
 @at_option
-def calibration(model: str, db: str | None, on: str | None, binning: str, at: str | None) -> None:
+def calibration(model: str, db: str | None, on: str | None, binning: Any, at: str | None) -> None:
     """Show calibration before and after temperature scaling, on rows not fitted on.
 
     \b

@@ -1,0 +1,1277 @@
+"""The handle a user holds: `slicedb.open(path)` gives a `Database` with every verb.
+
+Each verb is a signature, its documentation and a call into the room that does the work. What a
+verb needs is imported when it is called, so that the command line reads signatures and
+documentation from here without loading anything heavy.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
+
+from slicedb.cache import Cache
+from slicedb.errors import QueryError, SliceDBError, suggesting
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    import pyarrow as pa
+    import torch
+    from PIL import Image
+
+    from slicedb.analysis import Mistakes
+    from slicedb.behaviour.severity import SeverityTable
+    from slicedb.cam import CamReport, StoredCams
+    from slicedb.commits import Commit, Commits, Difference
+    from slicedb.decide import Calibration, CostReport
+    from slicedb.decide.cost import Price
+    from slicedb.decide.matrix import Costs
+    from slicedb.doctor import Finding
+    from slicedb.embedding import EmbedReport, Encoder
+    from slicedb.expectations.behaviours import Change as Corruption
+    from slicedb.export import ExportReport
+    from slicedb.ingest import IngestReport
+    from slicedb.judge import Comparison, Confusion, Evaluation, Power, Report
+    from slicedb.models import Model, Registry
+    from slicedb.predictions import LogReport, PredictionLog, PredictReport
+    from slicedb.progress import Bar
+    from slicedb.query import Engine, Params, Query
+    from slicedb.query.run.search import TextReport
+    from slicedb.runs import Runs
+    from slicedb.selection import On, Selection, Several
+    from slicedb.slices import Change, Slice, Slices
+    from slicedb.store import Store
+    from slicedb.training import SliceDataset
+    from slicedb.vectors import IndexReport
+
+__all__ = ["Database", "On", "open"]
+
+Device: TypeAlias = "str | torch.device | None"
+Names: TypeAlias = "Sequence[str] | None"
+Path: TypeAlias = "str | os.PathLike[str]"
+
+_MOMENTS = 3
+"""Commits kept open, each with its loaded columns."""
+
+
+def open(path: Path = "data.slicedb", *, create: bool = True) -> Database:
+    """Open a database, and create it when it is missing.
+
+    Args:
+        path: a directory, or an object-store URI.
+        create: False refuses to create.
+
+    Raises:
+        DatabaseNotFoundError: there is none and `create` is False.
+        FormatError: it was written by a newer SliceDB.
+    """
+    from slicedb.store import Store
+
+    return Database(Store.open(path, create=create))
+
+
+@suggesting
+class Database:
+    """Images, labels, embeddings and every model's predictions, and the slices over them.
+
+    Args:
+        store: its tables; `slicedb.open(path)` opens them.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self._moments: Cache[str, Self] = Cache(_MOMENTS)
+
+    def __repr__(self) -> str:
+        at = f".at({self.store.title!r})" if self.store.title else ""
+        return f"slicedb.open({self.path!r}){at}"
+
+    @property
+    def path(self) -> str:
+        """Where the database lies."""
+        return self.store.path
+
+    def info(self) -> dict[str, Any]:
+        """Return what is in the database: samples by status, columns, models, slices, tables.
+
+        `metadata` has the columns that the user brought, with their Arrow types.
+        """
+        from slicedb import schema
+
+        counts = self.sql("SELECT status, count(*) AS n FROM samples GROUP BY ALL ORDER BY status")
+        names, columns = self.store.names(), self.store.schema(schema.SAMPLES)
+        own = [f for f in columns if f.name not in schema.SAMPLES_SCHEMA.names]
+
+        def behind(prefix: str) -> list[str]:
+            return [name.removeprefix(prefix) for name in names if name.startswith(prefix)]
+
+        return {
+            "path": self.path,
+            "format": int(self.store.metadata(schema.SAMPLES)["slicedb:format"]),
+            "samples": self.store.count(schema.SAMPLES),
+            "status": dict(zip(counts["status"].to_pylist(), counts["n"].to_pylist())),
+            "columns": columns.names,
+            "metadata": {f.name: str(f.type) for f in own},
+            "embeddings": behind(schema.EMBEDDINGS),
+            "predictions": behind(schema.PREDICTIONS),
+            "slices": [s.name for s in self.slices.list()],
+            "tables": self.store.describe(),
+        }
+
+    # --- data ---------------------------------------------------------------------------------
+
+    def ingest(
+        self,
+        source: Path,
+        *,
+        form: str | None = None,
+        images: Path | None = None,
+        split: str | None = None,
+        label: str | None = None,
+        prefix: str = "",
+        id_by: Literal["path", "sha256"] = "path",
+        path_column: str | None = None,
+        image_column: str | None = None,
+        label_column: str | None = None,
+        split_column: str | None = None,
+        caption_column: str | None = None,
+        id_column: str | None = None,
+        reference: bool = False,
+        replace: bool = False,
+        delete_missing: bool = False,
+        max_broken: float | None = None,
+        max_pixels: int = 178_956_970,
+        threads: int | None = None,
+        progress: bool | None = None,
+    ) -> IngestReport:
+        """Read images and their metadata: a folder, CSV or Parquet, Pascal VOC, COCO or YOLO.
+
+        Every image is decoded in full. A broken one is quarantined: its sample stays, with the
+        reason in `status`. Run again, it reads what is new or changed; see `slicedb.ingest.ingest`.
+
+        Args:
+            source: a folder, or a .csv, .tsv, .parquet, .json (COCO) or .yaml (YOLO) file.
+            form: voc, coco, yolo, folder, csv or parquet; by default it is recognised.
+            images: folder that the file names in a COCO file start at.
+            split: split of every sample, for example test.
+            label: label of every sample.
+            prefix: text put before every id, to keep two sources apart.
+            id_by: what the id of a sample is: its path below the root, or the hash of its bytes,
+                which leaves out copies.
+            path_column: column of a CSV or Parquet file with the paths of the images.
+            image_column: column of a Parquet file with encoded images.
+            label_column: column with the ground truth.
+            split_column: column with the split.
+            caption_column: column with the caption.
+            id_column: column with stable ids.
+            reference: keep only the paths of the images, not their bytes.
+            replace: let this source take over ids that belong to another one.
+            delete_missing: remove the samples of this source whose file is gone.
+            max_broken: fail when a larger fraction of the images is broken; the data stays.
+            max_pixels: width × height beyond which an image counts as broken.
+            threads: decoding threads; by default one per core.
+            progress: True draws a bar on stderr, False none; by default one on a terminal.
+
+        Raises:
+            SourceError: the source is missing, empty, unreadable or of an unknown format.
+            IngestError: a named column is not there, a type disagrees with the existing column,
+                or an id comes twice or belongs to another image.
+            TooManyBrokenError: the fraction passed `max_broken`.
+        """
+        from slicedb import edits, ingest
+
+        report = ingest.ingest(
+            self.store,
+            source,
+            form=form,
+            images=images,
+            split=split,
+            label=label,
+            prefix=prefix,
+            id_by=id_by,
+            path_column=path_column,
+            image_column=image_column,
+            label_column=label_column,
+            split_column=split_column,
+            caption_column=caption_column,
+            id_column=id_column,
+            reference=reference,
+            replace=replace,
+            delete_missing=delete_missing,
+            max_broken=max_broken,
+            max_pixels=max_pixels,
+            threads=threads,
+            progress=progress,
+        )
+        edits.labels_changed(self.store)
+        if delete_missing:
+            self.doctor(mend=True)  # vectors and predictions of what was removed
+        edits.texts_changed(self.store)
+        return report
+
+    def compose(
+        self,
+        folder: Path,
+        *,
+        classes: Names = None,
+        backgrounds: Names = None,
+        extras: Names = None,
+        labels: Mapping[str, str] | Names = None,
+        split: str | None = None,
+        progress: bool | None = None,
+    ) -> IngestReport:
+        """Compose test pictures from templates: every foreground on every background.
+
+        Args:
+            folder: a template folder, see `slicedb.behaviour.templates`.
+            classes: only the foregrounds of these class folders.
+            backgrounds: only on these backgrounds.
+            extras: only with these extras; "none" stands for compositions without one.
+            labels: names of the class folders: by folder, or in order where they are numbers.
+            split: split of every composition.
+            progress: True draws a bar on stderr, False none; by default one on a terminal.
+
+        Raises:
+            SourceError: no foregrounds or backgrounds, an unknown name, an unreadable picture.
+        """
+        from slicedb import edits
+        from slicedb.behaviour import templates
+
+        report = templates.compose(
+            self.store,
+            folder,
+            classes=classes,
+            backgrounds=backgrounds,
+            extras=extras,
+            labels=labels,
+            split=split,
+            progress=progress,
+        )
+        edits.labels_changed(self.store)
+        edits.texts_changed(self.store)
+        return report
+
+    def embed(
+        self,
+        model: str = "slicedb-tiny",
+        pretrained: str | None = None,
+        *,
+        name: str = "default",
+        batch_size: int | None = None,
+        device: Device = None,
+        on: On = None,
+        replace: bool = False,
+        threads: int | None = None,
+        progress: bool | None = None,
+        encoder: Encoder | None = None,
+    ) -> EmbedReport:
+        """Embed the samples that have no vector yet; an interrupted run resumes.
+
+        Args:
+            model: an open_clip model; the default is the bundled tiny CLIP.
+            pretrained: an open_clip tag, or a local weights file.
+            name: name of the embedding.
+            batch_size: images per batch; by default what fits the device.
+            device: cpu, cuda, cuda:1 or mps; by default a GPU where there is one.
+            on: the samples to embed; by default all of them.
+            replace: drop the vectors of another encoder under this name first.
+            threads: decoding threads; by default one per core.
+            progress: True draws a bar on stderr, False none; by default one on a terminal.
+            encoder: an encoder that is open already, in place of `model` and `pretrained`.
+
+        Raises:
+            EmbeddingError: the encoder cannot be opened.
+            FingerprintError: the vectors under this name are another encoder's.
+        """
+        from slicedb import embedding
+
+        report = embedding.embed(
+            self.store,
+            model=model,
+            pretrained=pretrained,
+            name=name,
+            batch_size=batch_size,
+            device=device,
+            keys=None if on is None else self.keys(on),
+            replace=replace,
+            threads=threads,
+            progress=progress,
+            encoder=encoder,
+        )
+        if report.embedded:
+            self.engine.nearby.extend(report.name, replaced=replace)
+        self.store.sync()
+        return report
+
+    def encoder(self, name: str = "default") -> Encoder:
+        """Return the encoder that made an embedding; it is opened once per process."""
+        from slicedb.embedding import encoder_of
+
+        return encoder_of(self.store, name)
+
+    def index(
+        self, embedding: str | None = None, *, text: Names = None, recall: float = 0.95
+    ) -> IndexReport | TextReport:
+        """Build an index ahead: the approximate one of an embedding, else that of `search`.
+
+        `search` finds its texts without this; it takes the time at the first search instead. The
+        approximate index is asked by `query(..., approximate=True)` alone.
+
+        Args:
+            embedding: build the approximate index of this embedding.
+            text: search this column beside the caption from now on; by default the columns stay
+                as they are.
+            recall: the fraction of the 100 nearest that the approximate index should find.
+
+        Raises:
+            DatabaseError: there is no such text column.
+            EmbeddingError: there is no such embedding, or it is too small for an index.
+        """
+        from slicedb.query.run.search import TextSearch, mark
+
+        report: IndexReport | TextReport
+        if embedding is not None:
+            report = self.engine.nearby.build(embedding, recall)
+        else:
+            if text is not None:
+                mark(self.store, text)
+            report = TextSearch(self.store).ensure()
+        self.store.sync()
+        return report
+
+    def relabel(self, on: On, label: str | None) -> int:
+        """Set the ground truth of samples, and return how many of them changed.
+
+        Loss and correctness of every model are derived again from the stored probabilities.
+
+        Args:
+            on: the samples.
+            label: the label; None removes it.
+        """
+        from slicedb import edits
+
+        return edits.relabel(self.store, self._selection.ids(on), label)
+
+    def tag(self, on: On, *tags: str, remove: bool = False) -> int:
+        """Add tags to samples, or remove them, and return how many samples changed.
+
+        Args:
+            on: the samples.
+            *tags: words.
+            remove: remove the tags instead.
+        """
+        from slicedb import edits
+
+        return edits.tag(self.store, self._selection.ids(on), tags, remove=remove)
+
+    def delete(self, on: On) -> int:
+        """Remove samples with their images, vectors and predictions, and return how many.
+
+        Commits and frozen slices keep the versions that they pinned.
+        """
+        from slicedb import edits
+
+        return edits.delete(self.store, self._selection.ids(on))
+
+    def export(self, on: On, dest: Path, *, form: str | None = None) -> ExportReport:
+        """Write samples and their metadata to files.
+
+        Args:
+            on: the samples; their order is kept.
+            dest: a new folder, or a file ending in .csv, .parquet or .json (COCO).
+            form: folder, csv, parquet, coco, voc or yolo; by default the ending tells.
+
+        Raises:
+            SliceDBError: an unknown format or ending, or a destination that exists already or
+                cannot be written.
+        """
+        from slicedb.export import export
+
+        return export(self.store, self.keys(on), dest, form=form)
+
+    def doctor(self, *, mend: bool = False) -> list[Finding]:
+        """Look for what is fragmented, orphaned, doubled, lost or left over, and poor indexes.
+
+        Args:
+            mend: mend what can be mended without losing anything.
+        """
+        from slicedb.doctor import examine
+        from slicedb.vectors.recall import poor_indexes
+
+        findings = examine(self.store, mend=mend)
+        return findings + poor_indexes(self.store, self.engine.nearby, mend=mend)
+
+    def cleanup(self, days: float = 14, *, dry_run: bool = False) -> int:
+        """Remove old versions that no commit and no frozen slice keeps; return the bytes freed.
+
+        Args:
+            days: keep versions younger than that; the newest of each table always stays.
+            dry_run: only say how much would be freed.
+        """
+        from datetime import timedelta
+
+        return self.store.cleanup(timedelta(days=days), dry_run=dry_run)
+
+    # --- queries and slices -------------------------------------------------------------------
+
+    @cached_property
+    def slices(self) -> Slices:
+        """The registry of slices; their texts may not name local files."""
+        from slicedb.slices import Slices
+
+        return Slices(
+            self.store,
+            lambda text: self.engine.query(text, files=False),
+            past=lambda commit: self.at(commit).slices,
+        )
+
+    @cached_property
+    def engine(self) -> Engine:
+        """What answers queries; local files named by `image('file')` may be read."""
+        from slicedb.query import Engine
+
+        return Engine(
+            self.store,
+            slice_named=lambda name: self.slices.text_or_keys(name),
+            encoder=self.encoder,
+            calibration_named=lambda name: self.slices.calibrated(name),
+            allow_files=True,
+            to_torch=self._to_torch,
+            overlays=self._overlays,
+        )
+
+    @cached_property
+    def _selection(self) -> Selection:
+        from slicedb.selection import Selection
+
+        return Selection(self.store, self.slices, self.query)
+
+    def query(
+        self,
+        text: str = "",
+        params: Params | None = None,
+        *,
+        at: str | None = None,
+        approximate: bool = False,
+    ) -> Query:
+        """Parse and bind a query; nothing is read until its rows are asked for.
+
+        Args:
+            text: a predicate or a SELECT. `AT 'commit'` at its end is the same as `at`.
+            params: values of `$name` (a dictionary) or of `?` and `$1` (a list) in the text.
+            at: ask an earlier commit, tag or branch instead of the present state.
+            approximate: let `ORDER BY similarity(...) DESC LIMIT k` without conditions take its
+                rows from the index that `index(embedding)` built; everything else is exact.
+
+        Raises:
+            QueryError: with the line, the column and the token.
+            DatabaseError: there is no such commit.
+        """
+        return self._asked(text, params, at, approximate=approximate)
+
+    def sql(self, text: str, params: Params | None = None, *, at: str | None = None) -> pa.Table:
+        """Answer any SELECT as an Arrow table.
+
+        Args:
+            text: a SELECT or a predicate; it may not name local files.
+            params: values of `$name` or of `?` in the text, see `query`.
+            at: ask an earlier commit, tag or branch instead of the present state.
+        """
+        return self._asked(text, params, at, files=False).to_arrow()
+
+    def _asked(
+        self,
+        text: str,
+        params: Params | None,
+        at: str | None,
+        files: bool | None = None,
+        approximate: bool = False,
+    ) -> Query:
+        from slicedb.query import fill, split_at
+
+        asked, written = split_at(text if params is None else fill(text, params))
+        if at and written and self.commits.get(at).id != self.commits.get(written).id:
+            raise QueryError(
+                f"The text asks AT '{written}', and at= is '{at}'.", "name one.", text=text
+            )
+        commit = written or at
+        engine = (self.at(commit) if commit else self).engine
+        return engine.query(asked, files=files, approximate=approximate)
+
+    def keys(self, on: On = None) -> np.ndarray:
+        """Return the int64 keys of what `on` names, in its order."""
+        return self._selection.keys(on)
+
+    def apply(self, folder: Path, *, dry_run: bool = False) -> list[Change]:
+        """Register the slice files of a folder, and return what changed.
+
+        Args:
+            folder: a folder of .sql files, or one of them.
+            dry_run: only say what would change.
+        """
+        return self.slices.apply(folder, dry_run=dry_run)
+
+    # --- versions -----------------------------------------------------------------------------
+
+    @cached_property
+    def commits(self) -> Commits:
+        """The commits: `commit`, `history`, `branch`, `checkout`, `reset`, `diff`, `tag`."""
+        from slicedb.commits import Commits
+
+        return Commits(self.store)
+
+    def commit(self, message: str, *, tag: str | None = None) -> Commit:
+        """Record the version of every table under one id.
+
+        Args:
+            message: what changed.
+            tag: a name for the commit.
+        """
+        return self.commits.commit(message, tag=tag)
+
+    def at(self, commit: str) -> Self:
+        """Return the database as it was at a commit: every verb that reads works on it.
+
+        A query, a slice's definition and members, predictions and embeddings are those of then;
+        what was made later is not there. Nothing can be written.
+
+        Args:
+            commit: an id or the start of one, a tag, or a branch.
+
+        Raises:
+            DatabaseError: there is no such commit.
+        """
+        from slicedb.store import Past
+
+        known = self.commits.get(commit)
+        title = commit if commit in known.tags else known.id
+        past = Past(self.store, known.tables, title)
+        return self._moments.get(f"{known.id} {title}", lambda: type(self)(past))
+
+    def diff(self, before: str | None = None, after: str | None = None) -> Difference:
+        """Compare two commits: samples added, removed and relabelled, and the slices' members.
+
+        Args:
+            before: a commit; by default the last one.
+            after: a commit; by default the present state.
+        """
+        from slicedb.slices.moves import moves
+
+        difference = self.commits.diff(before, after)
+        old = self.at(before if before is not None else "HEAD")
+        new = self.at(after) if after is not None else self
+        return replace(difference, slices=moves(new.store, old.slices, new.slices))
+
+    # --- models -------------------------------------------------------------------------------
+
+    @cached_property
+    def models(self) -> Registry:
+        """The registry of models."""
+        from slicedb.models import Registry
+
+        return Registry(self.store, lambda name: self.commits.get(name).id)
+
+    def predict(
+        self,
+        model: str,
+        on: On | Iterable[On] = None,
+        *,
+        source: Model | None = None,
+        batch_size: int | None = None,
+        device: Device = None,
+        threads: int | None = None,
+        progress: bool | None = None,
+    ) -> PredictReport:
+        """Predict what is missing or stale, in one batched pass; an interrupted run resumes.
+
+        Args:
+            model: the registered name.
+            on: the samples to predict; of several slices or queries, their union.
+            source: the model itself, in place of the registered one.
+            batch_size: images per batch; by default what fits the device.
+            device: cpu, cuda, cuda:1 or mps; by default a GPU where there is one.
+            threads: decoding threads; by default one per core.
+            progress: True draws a bar on stderr, False none; by default one on a terminal.
+
+        Raises:
+            UnknownModelError: no model of that name.
+            PredictionError: the name belongs to predictions made elsewhere.
+        """
+        from slicedb.predictions import predict
+
+        report = predict(
+            self.store,
+            model,
+            source if source is not None else self.models.get(model),
+            self._selection.union(on),
+            batch_size=batch_size,
+            device=device,
+            threads=threads,
+            progress=progress,
+        )
+        self.store.sync()
+        return report
+
+    def log_predictions(
+        self,
+        model: str,
+        data: pa.Table | pd.DataFrame | Path | None = None,
+        *,
+        classes: Names = None,
+        annotations: Path | None = None,
+        id_column: str = "id",
+        prefix: str = "",
+        replace: bool = False,
+        target: str | None = None,
+        multilabel: bool = False,
+        confidence: float | None = None,
+    ) -> LogReport | PredictionLog:
+        """Store predictions made elsewhere.
+
+        With `data` they are stored at once; without, a context manager is returned whose
+        `add(ids, logits=...)`, `add(ids, detections=...)` or `add(ids, value=...)` collects them.
+        The columns that a table may have are described at `slicedb.predictions.log`.
+
+        Args:
+            model: the name to log under.
+            data: an Arrow table, a pandas frame, or a CSV, Parquet or COCO results file.
+            classes: class names in the order of the probabilities; by default the labels.
+            annotations: COCO's annotation file, which says what the numbers of its results mean.
+            id_column: the column with the ids.
+            prefix: text put before every id, for example the folder that file names leave out.
+            replace: forget what was logged under this name before.
+            target: the column of samples that a regression's value predicts; by default the label.
+            multilabel: probabilities are of labels that do not exclude one another.
+            confidence: score from which a box, or a label of several, counts; by default 0.5.
+
+        Raises:
+            PredictionError: an unknown id or class, a value that is no probability, a box of
+                negative size, or a sample that comes twice; with the place.
+        """
+        from slicedb.predictions import PredictionLog, log
+
+        if data is None:
+            return PredictionLog(
+                self.store,
+                model,
+                classes=classes,
+                replace=replace,
+                target=target,
+                multilabel=multilabel,
+                confidence=confidence,
+            )
+        return log(
+            self.store,
+            model,
+            data,
+            classes=classes,
+            annotations=annotations,
+            id_column=id_column,
+            prefix=prefix,
+            replace=replace,
+            target=target,
+            multilabel=multilabel,
+            confidence=confidence,
+        )
+
+    def cam(
+        self,
+        model: str,
+        on: On | Iterable[On] = None,
+        *,
+        target: str = "prediction",
+        layer: str | None = None,
+        batch_size: int = 32,
+        threads: int | None = None,
+        progress: Bar | None = None,
+    ) -> CamReport:
+        """Store what a model looked at (Grad-CAM) in `cams__<model>`; only what is missing.
+
+        Args:
+            model: the registered name.
+            on: the samples.
+            target: explain the prediction, the label, or the class of this name.
+            layer: the layer to explain, in place of the one that is found.
+            batch_size: images per batch.
+            threads: decoding threads; by default one per core.
+            progress: a bar that counts the images.
+
+        Raises:
+            ModelError: the model is no classifier, or has no layer to explain.
+            CheckError: `target` is no class of the model.
+        """
+        from slicedb.cam import cam
+        from slicedb.cam.overlays import cards
+
+        keys = self._selection.union(on)
+        report = cam(
+            self.store,
+            model,
+            self.models.get(model),
+            keys,
+            target=target,
+            layer=layer,
+            batch_size=batch_size,
+            threads=threads,
+            progress=progress,
+        )
+        self.store.sync()
+        return replace(report, pictures=lambda: cards(self.store, model, keys))
+
+    @cached_property
+    def cams(self) -> StoredCams:
+        """The stored maps: `db.cams.overlay('a.jpg', 'food_v3')` is a picture."""
+        from slicedb.cam import StoredCams
+
+        return StoredCams(self.store)
+
+    def _to_torch(self, keys: np.ndarray, **options: Any) -> SliceDataset:
+        from slicedb.training import to_torch
+
+        return to_torch(self.store, keys, **options)
+
+    def _overlays(self, model: str, keys: np.ndarray, side: int) -> list[Image.Image | None]:
+        from slicedb.cam import overlays
+
+        return list(overlays(self.store, model, keys, side=side))
+
+    # --- judging ------------------------------------------------------------------------------
+
+    def evaluate(
+        self,
+        models: str | Sequence[str],
+        slices: Several = None,
+        *,
+        metrics: Names = None,
+        per_class: bool = False,
+        confidence: float = 0.95,
+        group: str | None = None,
+        bootstrap: Literal["percentile", "bca"] | None = None,
+        predict: bool = True,
+        at: str | None = None,
+        record: bool = True,
+    ) -> Evaluation:
+        """Return the slice × model table of metrics with intervals.
+
+        Args:
+            models: one name or several.
+            slices: names, texts or queries, or one; by default every registered slice, after
+                "all".
+            metrics: names of metrics; by default accuracy for classifiers, mAP for detectors, the
+                mean absolute error for regression, F1 for multi-label models.
+            per_class: add one row per class, for metrics that are defined for one class.
+            confidence: of the two-sided intervals.
+            group: a column of samples whose groups are independent where samples are not, such as
+                the video that a frame is of; whole groups are then resampled.
+            bootstrap: percentile or bca intervals in place of the formulas.
+            predict: predict missing rows of registered models first.
+            at: ask an earlier commit, tag or branch; nothing is predicted then.
+            record: write the evaluation down in `runs`, for the lineage of registered models.
+
+        Raises:
+            UnknownModelError: a model has no predictions.
+            CheckError: there is no such metric.
+        """
+        from slicedb.judge import evaluate
+        from slicedb.runs.evaluated import keep
+
+        past = self if at is None else self.at(at)
+        names = [models] if isinstance(models, str) else list(models)
+        members = past._selection.members(slices)
+        if predict and past is self:
+            self._fill(names, members.values())
+        evaluation = evaluate(
+            past.store,
+            names,
+            members,
+            metrics=metrics,
+            per_class=per_class,
+            confidence=confidence,
+            group=group,
+            bootstrap=bootstrap,
+        )
+        return keep(
+            past.store,
+            evaluation,
+            names,
+            members,
+            past.slices,
+            past._selection.registered(slices),
+            record=record and any(name in self.models for name in names),
+        )
+
+    def compare(
+        self,
+        a: str,
+        b: str,
+        slices: Several = None,
+        *,
+        confidence: float = 0.95,
+        correction: Literal["max-t", "holm", "benjamini-hochberg", "none"] = "max-t",
+        group: str | None = None,
+        predict: bool = True,
+        at: str | None = None,
+    ) -> Comparison:
+        """Compare two models slice by slice: wins, losses, ties, difference, p, flipped samples.
+
+        >>> db.compare("v3", "v4", slices=["night"]).query("night", "lost")  # doctest: +SKIP
+        "in_slice('night') AND v4.correct AND NOT v3.correct"
+
+        Args:
+            a: a model; differences are its accuracy minus that of `b`.
+            b: another one.
+            slices: names, texts or queries, or one; by default every registered slice, after
+                "all".
+            confidence: of the two-sided score intervals.
+            correction: how the slices are counted: max-t for slices that share samples, the
+                others for any.
+            group: a column of samples whose groups are independent where samples are not.
+            predict: predict missing rows of registered models first.
+            at: ask an earlier commit, tag or branch; nothing is predicted then.
+
+        Raises:
+            UnknownModelError: a model has no predictions.
+            CheckError: there is no such column, or a model is no classifier.
+        """
+        from slicedb.judge import compare
+
+        past = self if at is None else self.at(at)
+        members = past._selection.members(slices)
+        if predict and past is self:
+            self._fill([a, b], members.values())
+        return compare(
+            past.store,
+            a,
+            b,
+            members,
+            scopes=past._selection.predicates(slices),
+            confidence=confidence,
+            correction=correction,
+            group=group,
+        )
+
+    def power(
+        self,
+        a: str,
+        b: str,
+        slices: Several = None,
+        *,
+        drop: float = 0.02,
+        power: float = 0.8,
+        confidence: float = 0.95,
+    ) -> Power:
+        """Say how many images it takes to see a drop of one model against another.
+
+        Args:
+            a: a model with predictions.
+            b: the model that it is compared with.
+            slices: names, texts or queries, or one; by default every registered slice, after
+                "all".
+            drop: the drop in accuracy to see, in (0, 1).
+            power: the fraction of such drops to find.
+            confidence: of the one-sided test of one slice alone.
+
+        Raises:
+            UnknownModelError: a model has no predictions.
+        """
+        from slicedb import judge
+
+        members = self._selection.members(slices)
+        return judge.power(self.store, a, b, members, drop=drop, power=power, confidence=confidence)
+
+    def confusion(self, model: str, on: On = None, *, at: str | None = None) -> Confusion:
+        """Return the confusion matrix of a model over a slice; of a detector, in boxes.
+
+        Args:
+            model: whose predictions.
+            on: the samples to judge; by default every sample.
+            at: ask an earlier commit, tag or branch.
+        """
+        from slicedb.judge import confusion
+
+        past = self if at is None else self.at(at)
+        return confusion(past.store, model, past.keys(on))
+
+    def errors(
+        self,
+        model: str,
+        on: On = None,
+        *,
+        by: Sequence[str] = ("label",),
+        sure: float = 0.9,
+        unsure: float = 0.5,
+        n: int = 20,
+        slices: Names = None,
+        confidence: float = 0.95,
+        tag: bool = False,
+    ) -> Mistakes:
+        """Review a model's mistakes; every finding is a query that can be named as a slice.
+
+        Args:
+            model: whose predictions.
+            on: the samples to review; a slice's name or a predicate becomes part of the queries.
+            by: columns whose values are reviewed like slices.
+            sure: confidence from which a mistake is a confident one.
+            unsure: confidence below which a prediction is unsure.
+            n: rows of the top losses and of the confused pairs.
+            slices: names of slices whose share of the errors is shown; by default all of them.
+            confidence: of the intervals.
+            tag: tag the samples of each finding with its name.
+
+        Raises:
+            CheckError: `unsure` is above `sure`, or `on` is a text that is no predicate.
+        """
+        from slicedb import analysis
+
+        names = [s.name for s in self.slices.list()] if slices is None else slices
+        mistakes = analysis.errors(
+            self.store,
+            model,
+            None if on is None else self.keys(on),
+            scope=self._selection.scope(on),
+            slices={name: self.keys(name) for name in names},
+            by=by,
+            sure=sure,
+            unsure=unsure,
+            n=n,
+            confidence=confidence,
+        )
+        for finding in mistakes.findings if tag else ():
+            if len(finding.keys):
+                self.tag(finding.keys, finding.name)
+        return mistakes
+
+    def cost(
+        self,
+        model: str,
+        on: On = None,
+        *,
+        matrix: Costs | None = None,
+        column: str | None = None,
+        positive: str | None = None,
+        false_positive: Price = 1.0,
+        false_negative: Price = 1.0,
+        ask: Price | None = None,
+        human: Price | None = None,
+        slices: str | Sequence[str] = (),
+        calibrate: bool = False,
+        folds: int = 10,
+        confidence: float = 0.95,
+        seed: int = 0,
+    ) -> CostReport:
+        """Say what a model's mistakes cost, and which threshold is cheapest.
+
+        Whatever is fitted (a threshold, a temperature, how much to ask) is judged on samples that
+        it was not fitted on.
+
+        Args:
+            model: whose predictions and probabilities.
+            on: the samples to judge; by default every sample.
+            matrix: cost of each truth (rows) and decision (columns): a CSV file, a table, or
+                nested lists; by default a mistake costs 1.
+            column: a column of samples that every cost of the sample is multiplied by.
+            positive: decide this class against the rest, by a threshold.
+            false_positive: cost of a wrong yes, or a column that holds it.
+            false_negative: cost of a wrong no, or a column that holds it.
+            ask: cost of asking a person, or a column that holds it.
+            human: how a person does: a label column, a logged model, or a cost per sample.
+            slices: slices that are judged one by one beside the whole.
+            calibrate: judge the cheapest decisions after temperature scaling, too.
+            folds: of the cross-fit.
+            confidence: of every interval.
+            seed: of the folds.
+
+        Raises:
+            ClassesError: the matrix, `positive` or the labels do not fit the classes.
+            CheckError: a cost is negative or not a number, or options exclude each other.
+        """
+        from slicedb import decide
+
+        names = [slices] if isinstance(slices, str) else slices
+        return decide.cost(
+            self.store,
+            model,
+            None if on is None else self.keys(on),
+            matrix=matrix,
+            column=column,
+            positive=positive,
+            false_positive=false_positive,
+            false_negative=false_negative,
+            ask=ask,
+            human=human,
+            slices={name: self.keys(name) for name in names},
+            calibrate=calibrate,
+            folds=folds,
+            confidence=confidence,
+            seed=seed,
+        )
+
+    def calibration(
+        self,
+        model: str,
+        on: On = None,
+        *,
+        folds: int = 5,
+        bins: int = 15,
+        binning: Literal["width", "mass"] = "width",
+        seed: int = 0,
+    ) -> Calibration:
+        """Show calibration before and after temperature scaling, on rows not fitted on.
+
+        Args:
+            model: whose probabilities.
+            on: the samples to judge; by default every sample.
+            folds: every row is judged by the temperature of the other folds.
+            bins: of the reliability diagram.
+            binning: bins of equal width, or of equal mass.
+            seed: of the folds.
+        """
+        from slicedb import decide
+
+        keys = None if on is None else self.keys(on)
+        return decide.calibrate(
+            self.store, model, keys, folds=folds, bins=bins, binning=binning, seed=seed
+        )
+
+    def test(
+        self,
+        source: Path | Sequence[str | Slice] | None = None,
+        *,
+        model: str | None = None,
+        baseline: str | None = None,
+        confidence: float | None = None,
+        correction: Literal["auto", "holm", "max-t", "benjamini-hochberg", "none"] | None = None,
+        strict: bool | None = None,
+        minimum: int | None = None,
+        group: str | None = None,
+        detect: float | None = None,
+        looks: int | None = None,
+        predict: bool = True,
+        write: bool | None = None,
+    ) -> Report:
+        """Run the expectations of slices against a model.
+
+        An option that is not given is taken from `suite.toml`, and else has the default that
+        `slicedb.judge.run` says.
+
+        Args:
+            source: a folder or a file of slices (applied first), or names of slices; by default
+                every registered slice that has expectations.
+            model: the model under test; `suite.toml` may name it.
+            baseline: the model that "baseline" stands for in expectations.
+            confidence: of each one-sided bound; by default 0.95.
+            correction: how many tests are counted; auto is max-t for the comparisons with one
+                baseline and holm elsewhere.
+            strict: count INCONCLUSIVE as a failure.
+            minimum: samples below which a slice reports but does not gate; by default 10.
+            group: a column of samples whose groups are independent where samples are not, such as
+                the video that a frame is of.
+            detect: the drop in accuracy that must not be missed; the error rate is spent on the
+                slices that can show it.
+            looks: runs over a held-out slice after which a warning is given; 0 never warns.
+            predict: predict missing rows of registered models first.
+            write: store the run in `runs` and `tests`; by default it is, except at a commit.
+
+        Raises:
+            UnknownModelError: a model has no predictions.
+            CheckError: an expectation does not parse, or names a class that does not exist.
+        """
+        from slicedb import judge
+
+        chosen, settings = self._suite(source)
+        given: dict[str, Any] = {
+            "model": model,
+            "baseline": baseline,
+            "confidence": confidence,
+            "correction": correction,
+            "strict": strict,
+            "minimum": minimum,
+            "group": group,
+            "detect": detect,
+            "looks": looks,
+            "write": write,
+        }
+        settings |= {name: value for name, value in given.items() if value is not None}
+        settings.setdefault("write", not self.store.title)
+        if settings.get("model") is None:
+            raise SliceDBError(
+                "No model to test.", "pass model=, or --model, or name it in suite.toml."
+            )
+        return judge.run(
+            self.store,
+            chosen,
+            predict=(lambda name, keys: self._fill([name], [keys])) if predict else None,
+            behave=self._spoil if predict else None,
+            **settings,
+        )
+
+    def _suite(
+        self, source: Path | Sequence[str | Slice] | None
+    ) -> tuple[list[Slice], dict[str, Any]]:
+        """Return the slices to test and the settings of their folder."""
+        from slicedb import judge
+        from slicedb.slices import Slice
+
+        if source is None:
+            return [s for s in self.slices.list() if s.expect], {}
+        if not isinstance(source, (str, os.PathLike)):
+            return [s if isinstance(s, Slice) else self.slices.get(s) for s in source], {}
+        names = [change.name for change in self.slices.apply(source)]
+        return [self.slices.get(name) for name in names], judge.settings(source)
+
+    def behaviour(
+        self,
+        model: str,
+        templates: Path | None = None,
+        *,
+        labels: Mapping[str, str] | Names = None,
+        expect: Names = None,
+        least: float = 0.8,
+        on: str = "template IS NOT NULL",
+        decide: Literal["interval", "point"] = "interval",
+        confidence: float = 0.95,
+        correction: Literal["auto", "holm", "max-t", "benjamini-hochberg", "none"] = "auto",
+        strict: bool = False,
+        minimum: int = 10,
+        write: bool = True,
+    ) -> Report:
+        """Compose every picture of a template folder, predict them and judge the model on them.
+
+        Args:
+            model: the registered name.
+            templates: a folder, see `slicedb.behaviour.templates`; by default what was composed
+                earlier is taken.
+            labels: names of the class folders: by folder, or in order where they are numbers.
+            expect: expectations; by default accuracy, that neither background nor extra changes
+                the prediction, and that another food does.
+            least: the bound of each expectation where `expect` gives none.
+            on: a predicate that picks compositions.
+            decide: judge by the interval, or by the value alone (point).
+            confidence: of each one-sided bound.
+            correction: how many tests are counted, see `test`.
+            strict: count INCONCLUSIVE as a failure.
+            minimum: samples below which an expectation reports but does not gate.
+            write: store the run in `runs` and `tests`.
+
+        Raises:
+            SourceError: no foregrounds or backgrounds.
+            CheckError: nothing was composed.
+        """
+        from slicedb import judge
+        from slicedb.behaviour.composed import expectations
+        from slicedb.slices import Slice
+
+        if templates is not None:
+            self.compose(templates, labels=labels)
+        if expect is None:
+            expect = expectations(self.sql, self.query("").columns, on, least)
+        compositions = Slice(
+            "compositions", on, expect=tuple(expect), decide=decide, answer=lambda: self.query(on)
+        )
+        return judge.run(
+            self.store,
+            [compositions],
+            model=model,
+            predict=lambda name, keys: self._fill([name], [keys]),
+            behave=self._spoil,
+            confidence=confidence,
+            correction=correction,
+            strict=strict,
+            minimum=minimum,
+            write=write,
+        )
+
+    def severity(
+        self,
+        model: str,
+        slices: Several = None,
+        *,
+        kinds: Iterable[str] | None = None,
+        severities: Iterable[int] | None = None,
+        predict: bool = True,
+        confidence: float = 0.95,
+        batch_size: int | None = None,
+        device: Device = None,
+        threads: int | None = None,
+        progress: bool | None = None,
+    ) -> SeverityTable:
+        """Return accuracy against the severity of corruptions, slice by slice.
+
+        Args:
+            model: the registered name.
+            slices: names, texts or queries, or one; by default every registered slice, after
+                "all".
+            kinds: corruptions, flips or crops; by default the 15 corruptions of ImageNet-C.
+            severities: from 1 to 5; by default all.
+            predict: predict what is missing first; only predictions are stored, no pictures.
+            confidence: of the intervals.
+            batch_size: images per batch; by default what fits the device.
+            device: cpu, cuda, cuda:1 or mps; by default a GPU where there is one.
+            threads: decoding threads; by default one per core.
+            progress: True draws a bar on stderr, False none; by default one on a terminal.
+
+        Raises:
+            CheckError: an unknown kind or severity.
+        """
+        from slicedb.behaviour.severity import changes, severity
+
+        what = changes(kinds, severities)
+        members = self._selection.members(slices)
+        if predict:
+            self._fill([model], members.values())
+            keys = self._selection.union(list(members.values()))
+            self._spoil(model, keys, what, batch_size, device, threads, progress)
+        return severity(self.store, model, members, what, confidence)
+
+    @cached_property
+    def runs(self) -> Runs:
+        """The runs that were written down: `list()`, and `trends()` of each test over them."""
+        from slicedb.runs import Runs
+
+        return Runs(self.store)
+
+    def _fill(self, models: Iterable[str], keys: Iterable[np.ndarray]) -> None:
+        """Predict what registered models lack; models whose results were logged are left alone."""
+        union = self._selection.union(list(keys))
+        for name in models:
+            if self.models.can_load(name):
+                self.predict(name, union)
+
+    def _spoil(
+        self,
+        model: str,
+        keys: np.ndarray,
+        what: Sequence[Corruption],
+        batch_size: int | None = None,
+        device: Device = None,
+        threads: int | None = None,
+        progress: bool | None = None,
+    ) -> None:
+        """Predict corrupted pictures that are missing; logged models are left alone."""
+        if self.models.can_load(model):
+            from slicedb.behaviour.spoilt import spoil
+
+            spoil(
+                self.store,
+                model,
+                self.models.get(model),
+                keys,
+                what,
+                batch_size=batch_size,
+                device=device,
+                threads=threads,
+                progress=progress,
+            )
+            self.store.sync()
+
+
+def __getattr__(name: str) -> object:
+    if name == "On":
+        from slicedb.selection import On
+
+        return On
+    raise AttributeError(f"module 'slicedb.database' has no attribute '{name}'")

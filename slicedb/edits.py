@@ -1,0 +1,69 @@
+"""Change samples: labels, tags, deletion; and derive again what depends on them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pyarrow as pa
+
+from slicedb import schema
+from slicedb.predictions import refresh
+from slicedb.query.run.search import TextSearch
+from slicedb.store import Store
+
+
+def relabel(store: Store, ids: Sequence[str], label: str | None) -> int:
+    """Set the ground truth of samples and return how many of them changed.
+
+    Args:
+        store: the database.
+        ids: the samples.
+        label: the label; None removes it.
+    """
+    rows = store.take(schema.SAMPLES, schema.keys_of(ids), ["id", "label"])
+    changed = [i for i, old in zip(ids, rows["label"].to_pylist()) if old != label]
+    if changed:
+        table = pa.table({"id": changed, "label": pa.array([label] * len(changed), "string")})
+        store.upsert(schema.SAMPLES, table, insert=False)
+        labels_changed(store)
+        store.sync()
+    return len(changed)
+
+
+def tag(store: Store, ids: Sequence[str], tags: Sequence[str], *, remove: bool = False) -> int:
+    """Add tags to samples, or remove them, and return how many samples changed."""
+    rows = store.take(schema.SAMPLES, schema.keys_of(ids), ["id", "tags"])
+    changed: dict[str, list[str]] = {}
+    for sample, old in zip(ids, rows["tags"].to_pylist()):
+        before = old or []
+        after = [t for t in dict.fromkeys([*before, *tags]) if not (remove and t in tags)]
+        if after != before:
+            changed[sample] = after
+    if changed:
+        lists = pa.array(changed.values(), pa.list_(pa.string()))
+        store.upsert(schema.SAMPLES, pa.table({"id": list(changed), "tags": lists}), insert=False)
+        store.sync()
+    return len(changed)
+
+
+def delete(store: Store, ids: Sequence[str]) -> int:
+    """Remove samples with their images, vectors and predictions, and return how many."""
+    for name in store.names():
+        if name == schema.IMAGES or name.startswith(schema.PER_SAMPLE):
+            store.delete(name, ids)
+    # The samples go last, so that an interrupted delete can be asked for again.
+    store.delete(schema.SAMPLES, ids)
+    texts_changed(store)
+    store.sync()
+    return len(ids)
+
+
+def labels_changed(store: Store) -> None:
+    """Derive loss and correctness again where a label is no longer the one they speak of."""
+    if any(name.startswith(schema.PREDICTIONS) for name in store.names()):
+        refresh(store)
+
+
+def texts_changed(store: Store) -> None:
+    """Bring the full-text index up to date, where there is one."""
+    TextSearch(store).refresh()

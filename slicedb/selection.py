@@ -1,0 +1,117 @@
+"""Resolve what a verb works on: names of slices, query texts, queries, slices and keys."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from slicedb import schema, sql
+from slicedb.keys import distinct
+from slicedb.query import Query
+from slicedb.slices import Slice, Slices
+from slicedb.store import Store
+
+Keys: TypeAlias = npt.NDArray[np.int64]
+
+On: TypeAlias = str | Query | Slice | np.ndarray | None
+"""What a verb works on: the name of a slice, a query text, a Query, a Slice, int64 keys, or None
+for every sample that is ok."""
+
+Part: TypeAlias = str | Slice | Query
+"""One slice that a model is judged on: its name, a query text, a Slice or a Query."""
+
+Several: TypeAlias = Part | Sequence[Part] | None
+"""Slices, or one of them; None is every registered slice."""
+
+
+class Selection:
+    """Finds the samples that an argument names.
+
+    Args:
+        store: the database.
+        slices: its registered slices.
+        ask: gives the query of a text.
+    """
+
+    def __init__(self, store: Store, slices: Slices, ask: Callable[[str], Query]) -> None:
+        self._store = store
+        self._slices = slices
+        self._ask = ask
+
+    def keys(self, on: On = None) -> Keys:
+        """Return the int64 keys of what `on` names, in its order."""
+        return on if isinstance(on, np.ndarray) else self._named(on).keys()
+
+    def ids(self, on: On) -> list[str]:
+        """Return the ids of what `on` names, in its order."""
+        if not isinstance(on, np.ndarray):
+            return self._named(on).ids()
+        ids: list[str] = self._store.take(schema.SAMPLES, on, ["id"])["id"].to_pylist()
+        return ids
+
+    def _named(self, on: str | Query | Slice | None) -> Query | Slice:
+        if isinstance(on, str) and on in self._slices:
+            return self._slices.get(on)
+        if on is None or isinstance(on, str):
+            return self._ask(on or "")
+        return on.exact() if isinstance(on, Query) else on
+
+    def union(self, on: On | Iterable[On]) -> Keys:
+        """Return the distinct keys of what `on` names, or of all its parts, ascending."""
+        if isinstance(on, (list, tuple, set)):
+            parts = [self.keys(part) for part in on]
+            return distinct(np.concatenate(parts)) if parts else np.empty(0, np.int64)
+        return distinct(self.keys(on))  # type: ignore[arg-type]
+
+    def members(self, slices: Several) -> dict[str, Keys]:
+        """Return slice -> keys; every registered slice after "all" where none is named."""
+        if slices is None:
+            names = [s.name for s in self._slices.list()]
+            return {"all": self.keys(), **{name: self.keys(name) for name in names}}
+        return {title(part): self.keys(part) for part in listed(slices)}
+
+    def predicates(self, slices: Several) -> dict[str, str]:
+        """Return slice -> a predicate of its members, for the slices that are named."""
+        if slices is None:
+            return {"all": ""}
+        return {title(part): self._predicate(part) for part in listed(slices)}
+
+    def _predicate(self, part: Part) -> str:
+        if isinstance(part, Slice) or (isinstance(part, str) and part in self._slices):
+            return f"in_slice({sql.string(title(part))})"
+        text = (self._ask(part) if isinstance(part, str) else part).predicate()
+        # A lone condition comes in parentheses, against a comment at its end; without one it is
+        # given as it was written.
+        plain = text.startswith("(") and text.endswith("\n)") and "--" not in text
+        return text[1:-2] if plain else text
+
+    def scope(self, on: On) -> str:
+        """Return the query text of what `on` names; "" for keys and for every sample."""
+        if isinstance(on, Slice) or (isinstance(on, str) and on in self._slices):
+            return f"in_slice({sql.string(title(on))})"
+        return on if isinstance(on, str) else on.text if isinstance(on, Query) else ""
+
+    def registered(self, slices: Several) -> list[Slice]:
+        """Return the registered slices among those named; all of them where none is named."""
+        if slices is None:
+            return self._slices.list()
+        return [
+            self._slices.get(part) if isinstance(part, str) else part
+            for part in listed(slices)
+            if isinstance(part, Slice) or (isinstance(part, str) and part in self._slices)
+        ]
+
+
+def listed(slices: Part | Sequence[Part]) -> Sequence[Part]:
+    """Return one slice or several as several."""
+    return [slices] if isinstance(slices, (str, Slice, Query)) else slices
+
+
+def title(part: Part) -> str:
+    """Return what a slice is called in a table: its name, or the text of its query."""
+    if isinstance(part, Slice):
+        return part.name
+    return part if isinstance(part, str) else part.text
