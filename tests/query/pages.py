@@ -18,25 +18,27 @@ QUERIES = Path(__file__).parents[2] / "queries"
 
 COOKBOOK = """# Cookbook
 
-Worked queries, each a test (`tests/query/cases/cookbook.sql` holds them with the samples they find
-in a small world). `m1` and `m2` are classifiers, `d1` and `d2` detectors; put your own names in
-their place. A text that begins with SELECT gives what it lists, any other is a set of samples:
-make it a slice with `slicedb slice add NAME "TEXT"`. [README.md](README.md) explains the words.
+Worked queries. Each of them is a test: `tests/query/cases/cookbook.sql` has the samples that it
+finds in a small world. `m1` and `m2` are classifiers, and `d1` and `d2` are detectors; put the
+names of your own models in their place. A text that begins with SELECT returns what it lists. Any
+other text selects samples and becomes a slice with `slicedb slice add NAME "TEXT"`.
+[README.md](README.md) explains the functions.
 """
 
 ERRORS = """# Errors of the query language
 
-Every error, with a text that provokes it. All of them come as one line with the place, the token
-and the way out, before a row is read unless the value of a row is at fault; in Python they are
-`slicedb.errors.QueryError` with `line`, `column`, `token` and `hint`. Each text is a test
-(`tests/query/cases`), and a test holds that no error of the language is missing here.
+This page lists every error, each with a text that causes it. An error is one line with the
+position, the token and a hint. It comes before any row is read, unless the value of a row is to
+blame. In Python it is a `slicedb.errors.QueryError` with `line`, `column`, `token` and `hint`.
+Each text is a test (`tests/query/cases`), and another test checks that no error of the language
+is missing here.
 """
 
 ABOUT = {
     "ParseError": "The text is not SQL.",
-    "BindError": "The text names something that is not there, or that stands where it cannot.",
-    "SandboxError": "The text tries to write, or reaches for files, the network or internals.",
-    "QueryError": "A value of a row cannot be computed.",
+    "BindError": "The text names something that does not exist, or uses it where it cannot stand.",
+    "SandboxError": "The text tries to write, or to reach files, the network or internals.",
+    "QueryError": "The value of a row cannot be computed.",
 }
 
 
