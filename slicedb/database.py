@@ -684,17 +684,19 @@ class Database:
         on: On | Iterable[On] = None,
         *,
         target: str = "prediction",
+        method: str = "gradcam",
         layer: str | None = None,
         batch_size: int = 32,
         threads: int | None = None,
         progress: Bar | None = None,
     ) -> CamReport:
-        """Store what a model looked at (Grad-CAM) in `cams__<model>`; only what is missing.
+        """Store what a model looked at in `cams__<model>`; only missing maps are computed.
 
         Args:
             model: the registered name.
             on: the samples.
             target: explain the prediction, the label, or the class of this name.
+            method: one of `slicedb.cam.METHODS`: gradcam, eigencam, layercam, ...
             layer: the layer to explain, in place of the one that is found.
             batch_size: images per batch.
             threads: decoding threads; by default one per core.
@@ -714,6 +716,7 @@ class Database:
             self.models.get(model),
             keys,
             target=target,
+            method=method,
             layer=layer,
             batch_size=batch_size,
             threads=threads,
