@@ -30,6 +30,7 @@ def test_every_benchmark_is_in_the_table_of_what_was_measured() -> None:
     assert [s.name for s in SCRIPTS if s.name not in page] == []
 
 
+@pytest.mark.slow
 def test_moves_counts_the_files_that_a_verb_enters() -> None:
     command = [sys.executable, str(FOLDER / "moves.py"), "--list"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)

@@ -28,6 +28,7 @@ def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_an_old_database_answers_as_it_did(unpacked: Path) -> None:
     before: dict[str, Any] = json.loads((unpacked / "answers.json").read_text())
     now = answers(slicedb.open(unpacked / "old.slicedb"))
