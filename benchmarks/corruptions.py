@@ -23,10 +23,11 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter, map_coordinates
 from scipy.signal import fftconvolve
 
-from slicedb.behaviour.corruptions import CORRUPTIONS, KINDS, SEVERITIES, corrupt
+from slicedb.behaviour.corruptions import BUILT_IN, KINDS, SEVERITIES, corrupt
 from slicedb.behaviour.corruptions.weather import textures
 
 Rng = np.random.Generator
+SETTINGS = {corruption.name: corruption.settings for corruption in BUILT_IN}
 
 
 def _clip(values: np.ndarray) -> np.ndarray:
@@ -190,7 +191,7 @@ def reference(images: np.ndarray, kind: str, severity: int) -> None:
     """Corrupt image by image."""
     function: Callable[..., np.ndarray] = globals()[kind]
     for key, image in enumerate(images):
-        function(image, np.random.default_rng(key), *CORRUPTIONS[kind].severities[severity - 1])
+        function(image, np.random.default_rng(key), *SETTINGS[kind][severity - 1])
 
 
 def pictures(n: int, side: int = 224) -> np.ndarray:

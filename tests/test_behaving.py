@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +12,17 @@ import pytest
 from click.testing import CliRunner
 from fakes_models import MeanColour, colours, fill
 from PIL import Image
+from test_plugins import install
 
 import slicedb
 from slicedb.behaviour.corruptions import CORRUPTIONS, corrupt
 from slicedb.behaviour.severity import changes
 from slicedb.cli import verbs
-from slicedb.errors import CheckError, SourceError
+from slicedb.errors import CheckError, PluginError, SourceError
 from slicedb.expectations import behaviours as names
 from slicedb.expectations import parse_check
 from slicedb.models import Model
+from slicedb.plugins import PluginWarning
 from slicedb.schema import SPOILT
 
 NAMES = ["red", "green", "blue"]
@@ -63,8 +67,9 @@ def test_mistakes_in_them_are_pointed_at(text: str, message: str) -> None:
 
 
 def test_the_words_know_every_corruption() -> None:
-    assert tuple(CORRUPTIONS) == names.CORRUPTIONS
-    assert {n for n, c in CORRUPTIONS.items() if len(set(c.severities)) == 1} == set(names.FLIPS)
+    assert CORRUPTIONS is names.CORRUPTIONS and len(CORRUPTIONS) == 18
+    flips = {name for name, one in CORRUPTIONS.items() if one.severities == 1}
+    assert flips == {"flip_horizontal", "flip_vertical"}
 
 
 # --- templates in one command -------------------------------------------------------------------
@@ -312,3 +317,74 @@ def test_the_verb_composes_predicts_and_judges_in_one_command(
     )
     listed = call("behaviour", "list")
     assert "direction(foreground)" in listed.output and "glass_blur" in listed.output
+
+
+# --- corruptions of installed packages -----------------------------------------------------------
+
+SEPIA = """
+import torch
+
+class Blank:
+    name, family, about = "{name}", "colour", "swap red and blue"
+    severities = {severities}
+
+    def apply(self, images, severity, keys):
+        assert len(keys) == len(images) and images.dtype == torch.uint8
+        {body}
+
+ONE = Blank()
+"""
+
+
+@pytest.fixture
+def plugged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder of installed packages that is looked at anew, before and after."""
+    folder = tmp_path / "site"
+    folder.mkdir()
+    monkeypatch.setattr(sys, "path", [*sys.path, str(folder)])
+    CORRUPTIONS.forget()
+    yield folder
+    CORRUPTIONS.forget()
+
+
+def blank(site: Path, module: str, name: str, body: str, severities: int = 2) -> None:
+    sys.modules.pop(module, None)
+    code = SEPIA.format(name=name, body=body, severities=severities)
+    install(site, module, "slicedb.corruptions", {name: f"{module}:ONE"}, code)
+
+
+def test_a_corruption_of_another_package_works_everywhere(
+    plugged: Path, db: slicedb.Database
+) -> None:
+    blank(plugged, "adds_swapped", "swapped", "return images.flip(3) if severity == 2 else images")
+    assert str(parse_check("invariance(swapped)>=0.5")) == "invariance(swapped at 2) >= 0.5"
+    found = db.severity("m", "label = 'red'", kinds=["swapped"])
+    assert [found.value("label = 'red'", "swapped", s) for s in (1, 2)] == [1.0, 0.0]
+    asked = ["invariance(swapped at 1) >= 0.5", "accuracy under swapped at 2 >= 0.5"]
+    db.slices.add("reds", "label = 'red'", expect=asked)
+    report = db.test(["reds"], model="m")
+    assert [r.value for r in report.results] == [1.0, 0.0]
+    listed = CliRunner().invoke(verbs, ["behaviour", "list", "-f", "csv"]).output
+    assert "swapped,colour,swap red and blue,invariance(swapped at 2) >= 0.8" in listed
+
+
+@pytest.mark.parametrize(
+    ("name", "severities", "body", "problem"),
+    [
+        ("Fog", 2, "", "'Fog' is no lower-case word"),
+        ("fog", 2, "", "name 'fog' is taken"),
+        ("much", 6, "", "'much' has 6 severities, not 1 to 5"),
+    ],
+)
+def test_a_corruption_that_does_not_fit_is_left_out(
+    plugged: Path, name: str, severities: int, body: str, problem: str
+) -> None:
+    blank(plugged, "does_not_fit", name, "return images", severities)
+    with pytest.warns(PluginWarning, match=problem), pytest.raises(CheckError, match="no_such"):
+        parse_check("invariance(no_such) >= 0.5")
+
+
+def test_a_corruption_that_returns_something_else_is_named(plugged: Path) -> None:
+    blank(plugged, "returns_floats", "floats", "return images.float()")
+    with pytest.raises(PluginError, match=r"'floats' returned torch.float32 \(1, 8, 8, 3\)"):
+        corrupt(np.zeros((1, 8, 8, 3), np.uint8), "floats", 1, keys=np.zeros(1, np.int64))

@@ -1,9 +1,9 @@
-"""What expectations can ask of behaviour, as rows."""
+"""List what expectations can ask of behaviour."""
 
 from __future__ import annotations
 
-from slicedb.behaviour.corruptions import CORRUPTIONS
-from slicedb.expectations.behaviours import FLIPS
+from slicedb.expectations.behaviours import change
+from slicedb.expectations.corruption import CORRUPTIONS
 
 _COMPOSED = (
     ("accuracy over compositions", "right on composed pictures"),
@@ -15,7 +15,7 @@ _COMPOSED = (
 
 
 def catalogue() -> list[dict[str, str]]:
-    """Return one row an expectation: behaviour, needs, what it asks, example.
+    """Return one row per expectation: behaviour, needs, what it asks, example.
 
     >>> [row["behaviour"] for row in catalogue()][:2]
     ['accuracy over compositions', 'invariance(background)']
@@ -25,14 +25,12 @@ def catalogue() -> list[dict[str, str]]:
         for name, asks in _COMPOSED
     ]
     for one in CORRUPTIONS.values():
-        at = "" if one.name in FLIPS else " at 3"
-        asks = (one.function().__doc__ or "").strip().split("\n")[0].rstrip(".")
         rows.append(
             {
                 "behaviour": one.name,
                 "of": one.family,
-                "asks": asks[:1].lower() + asks[1:],
-                "example": f"invariance({one.name}{at}) >= 0.8",
+                "asks": one.about,
+                "example": f"invariance({change(one.name)}) >= 0.8",
             }
         )
     return rows

@@ -12,7 +12,8 @@ import pyarrow.compute as pc
 
 from slicedb.behaviour.corruptions import KINDS, SEVERITIES
 from slicedb.behaviour.spoilt import spoilt
-from slicedb.expectations.behaviours import FLIPS, Change, change
+from slicedb.expectations.behaviours import Change, change
+from slicedb.expectations.corruption import CORRUPTIONS
 from slicedb.stats import wilson
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ def _bar(share: float) -> str:
 def changes(
     kinds: Iterable[str] | None = None, severities: Iterable[int] | None = None
 ) -> list[Change]:
-    """Return corruptions at severities; all 15 kinds at all five where nothing is said.
+    """Return corruptions at severities; by default all 15 kinds of ImageNet-C at all five.
 
     Raises:
         CheckError: an unknown kind or severity.
@@ -118,12 +119,14 @@ def changes(
     >>> [str(c) for c in changes(["fog", "flip"], [1, 5])]
     ['fog at 1', 'fog at 5', 'flip_horizontal']
     """
-    steps = list(severities or SEVERITIES)
-    found: list[Change] = []
+    asked = None if severities is None else list(severities)
+    chosen: list[Change] = []
     for kind in kinds or KINDS:
         name = change(kind).name
-        found += [change(kind)] if name in FLIPS else [change(kind, step) for step in steps]
-    return list(dict.fromkeys(found))
+        most = CORRUPTIONS[name].severities if name in CORRUPTIONS else 1
+        steps = asked or SEVERITIES[:most]
+        chosen += [change(kind)] if most == 1 else [change(kind, step) for step in steps]
+    return list(dict.fromkeys(chosen))
 
 
 def severity(

@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from slicedb.errors import CheckError, did_you_mean
+from slicedb.expectations.corruption import CORRUPTIONS
 
 SURROUNDINGS: dict[str, tuple[str, ...]] = {
     "background": ("background",),
@@ -20,38 +21,13 @@ SURROUNDINGS: dict[str, tuple[str, ...]] = {
 }
 """Name of an invariance over compositions -> the columns that may change."""
 
-CORRUPTIONS: tuple[str, ...] = (
-    "gaussian_noise",
-    "shot_noise",
-    "impulse_noise",
-    "defocus_blur",
-    "glass_blur",
-    "motion_blur",
-    "zoom_blur",
-    "snow",
-    "frost",
-    "fog",
-    "brightness",
-    "contrast",
-    "elastic_transform",
-    "pixelate",
-    "jpeg_compression",
-    "flip_horizontal",
-    "flip_vertical",
-    "crop",
-)
-"""Ways to change a picture; `slicedb.behaviour.corruptions` does it."""
-
 DIRECTIONS = ("foreground",)
 
 COMPOSITIONS = "compositions"
 """What accuracy is over where its interval shall know that foods were used again."""
 
-FLIPS = ("flip_horizontal", "flip_vertical")
-"""Without degrees: every severity is the same."""
-
 SEVERITY = 3
-"""Of a corruption where none is said; flips have only one, 1."""
+"""Of a corruption where none is given; one without degrees, such as a flip, has only 1."""
 
 _SHORT = {
     "backgrounds": "background",
@@ -82,7 +58,8 @@ class Change:
         return self.severity == 0
 
     def __str__(self) -> str:
-        if self.is_composed or self.name in FLIPS:
+        corruption = None if self.is_composed else CORRUPTIONS.get(self.name)
+        if self.is_composed or (corruption is not None and corruption.severities == 1):
             return self.name
         return f"{self.name} at {self.severity}"
 
@@ -93,17 +70,18 @@ def change(name: str, severity: int | None = None) -> Change:
     Raises:
         CheckError: there is none of that name, or no such severity.
     """
-    known = (*SURROUNDINGS, *DIRECTIONS, COMPOSITIONS, *CORRUPTIONS)
-    found = _SHORT.get(name.lower(), name.lower())
-    if found not in known:
-        raise CheckError(f"No behaviour '{name}'.", did_you_mean(name, known, "behaviours"))
-    if found not in CORRUPTIONS:
+    word = _SHORT.get(name.lower(), name.lower())
+    if word in (*SURROUNDINGS, *DIRECTIONS, COMPOSITIONS):
         if severity is not None:
-            raise CheckError(f"'{found}' has no severity.", f"write `{found}` alone.")
-        return Change(found)
-    if found in FLIPS:
-        return Change(found, 1)
-    severity = SEVERITY if severity is None else severity
-    if not 1 <= severity <= 5:
-        raise CheckError(f"Severity {severity} of '{found}'.", "severities are 1 to 5.")
-    return Change(found, severity)
+            raise CheckError(f"'{word}' has no severity.", f"write `{word}` alone.")
+        return Change(word)
+    if word not in CORRUPTIONS:
+        known = (*SURROUNDINGS, *DIRECTIONS, COMPOSITIONS, *CORRUPTIONS)
+        raise CheckError(f"No behaviour '{name}'.", did_you_mean(name, known, "behaviours"))
+    most = CORRUPTIONS[word].severities
+    if most == 1:
+        return Change(word, 1)
+    severity = min(SEVERITY, most) if severity is None else severity
+    if not 1 <= severity <= most:
+        raise CheckError(f"Severity {severity} of '{word}'.", f"severities are 1 to {most}.")
+    return Change(word, severity)

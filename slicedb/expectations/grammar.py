@@ -18,14 +18,8 @@ from typing import Literal, NoReturn
 
 from slicedb import metrics
 from slicedb.errors import CheckError, did_you_mean
-from slicedb.expectations.behaviours import (
-    COMPOSITIONS,
-    CORRUPTIONS,
-    DIRECTIONS,
-    SURROUNDINGS,
-    Change,
-    change,
-)
+from slicedb.expectations.behaviours import COMPOSITIONS, DIRECTIONS, SURROUNDINGS, Change, change
+from slicedb.expectations.corruption import CORRUPTIONS
 
 Op = Literal[">=", ">", "<=", "<"]
 

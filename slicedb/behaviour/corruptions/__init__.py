@@ -1,4 +1,4 @@
-"""Corruptions of pictures: 15 kinds at five severities, and flips and crops.
+"""Corruptions of pictures: 15 kinds at five severities, flips and crops, and those of plug-ins.
 
 The kinds and severities are those of ImageNet-C (Hendrycks & Dietterich, "Benchmarking Neural
 Network Robustness to Common Corruptions and Perturbations", ICLR 2019), written anew for batches:
@@ -17,40 +17,64 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from importlib import import_module
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import numpy as np
 
-from slicedb.errors import CheckError, did_you_mean
+from slicedb.errors import CheckError, PluginError, did_you_mean
+from slicedb.expectations.corruption import CORRUPTIONS, Corruption
 
-Family: TypeAlias = Literal["noise", "blur", "weather", "digital", "geometry"]
+if TYPE_CHECKING:
+    import torch
+
+Images = TypeVar("Images", "np.ndarray", "torch.Tensor")
+Settings: TypeAlias = tuple[tuple[float, ...], ...]
 
 _CPU_PIXELS = 3 * 224 * 224
 """Pixels a thread works on at a time: more fall out of the caches, fewer cost more steps."""
 _GPU_PIXELS = 64 * 224 * 224
 _SHARES = 4
-"""Tasks a thread: waking one for each picture would cost as much as the cheap kinds."""
+"""Tasks per thread: waking one for each picture would cost as much as the cheap kinds."""
 
 
 @dataclass(frozen=True)
-class Corruption:
-    """One way to spoil a picture."""
+class BuiltIn:
+    """A corruption that SliceDB brings: a function of this package and its settings."""
 
     name: str
-    family: Family
-    severities: tuple[tuple[Any, ...], ...]
+    family: str
+    """The module that has the function."""
+    settings: Settings
     """The settings of each severity, from 1."""
 
-    def function(self) -> Callable[..., Any]:
-        """Return what does it: (uint8 (n, h, w, 3), streams, *settings) -> uint8 (n, h, w, 3)."""
-        import importlib
+    @property
+    def severities(self) -> int:
+        """How many degrees there are."""
+        return len(self.settings)
 
-        module = importlib.import_module(f"slicedb.behaviour.corruptions.{self.family}")
-        function: Callable[..., Any] = getattr(module, self.name)
+    @property
+    def about(self) -> str:
+        """The first line of the function's docstring, as a part of a sentence."""
+        text = (self._function.__doc__ or "").strip().split("\n")[0].rstrip(".")
+        return text[:1].lower() + text[1:]
+
+    def apply(self, images: torch.Tensor, severity: int, keys: np.ndarray) -> torch.Tensor:
+        """See `Corruption.apply`."""
+        from slicedb.behaviour.corruptions.pixels import stream_of
+
+        streams = [stream_of(int(key), self.name) for key in keys]
+        return self._function(images, streams, *self.settings[severity - 1])
+
+    @property
+    def _function(self) -> Callable[..., torch.Tensor]:
+        """Does it: (uint8 (n, h, w, 3), streams, *settings) -> uint8 (n, h, w, 3)."""
+        module = import_module(f"slicedb.behaviour.corruptions.{self.family}")
+        function: Callable[..., torch.Tensor] = getattr(module, self.name)
         return function
 
 
-_TABLE: tuple[tuple[str, Family, tuple[tuple[Any, ...], ...]], ...] = (
+_TABLE: tuple[tuple[str, str, Settings], ...] = (
     ("gaussian_noise", "noise", ((0.08,), (0.12,), (0.18,), (0.26,), (0.38,))),
     ("shot_noise", "noise", ((60,), (25,), (12,), (5,), (3,))),
     ("impulse_noise", "noise", ((0.03,), (0.06,), (0.09,), (0.17,), (0.27,))),
@@ -86,31 +110,30 @@ _TABLE: tuple[tuple[str, Family, tuple[tuple[Any, ...], ...]], ...] = (
     ),
     ("pixelate", "digital", ((0.6,), (0.5,), (0.4,), (0.3,), (0.25,))),
     ("jpeg_compression", "digital", ((25,), (18,), (15,), (10,), (7,))),
-    ("flip_horizontal", "geometry", ((0,),) * 5),
-    ("flip_vertical", "geometry", ((0,),) * 5),
+    ("flip_horizontal", "geometry", ((),)),
+    ("flip_vertical", "geometry", ((),)),
     ("crop", "geometry", ((0.95,), (0.9,), (0.8,), (0.7,), (0.6,))),
 )
 
-CORRUPTIONS: dict[str, Corruption] = {row[0]: Corruption(*row) for row in _TABLE}
-"""All kinds, flips and crops included, by name."""
+BUILT_IN = [BuiltIn(*row) for row in _TABLE]
 
-KINDS: tuple[str, ...] = tuple(c.name for c in CORRUPTIONS.values() if c.family != "geometry")
+KINDS: tuple[str, ...] = tuple(c.name for c in BUILT_IN if c.family != "geometry")
 """The 15 kinds of ImageNet-C."""
 
 SEVERITIES = (1, 2, 3, 4, 5)
 
 
 def corrupt(
-    images: Any, kind: str, severity: int = 3, *, keys: np.ndarray, threads: int | None = None
-) -> Any:
+    images: Images, kind: str, severity: int = 3, *, keys: np.ndarray, threads: int | None = None
+) -> Images:
     """Corrupt a batch of pictures.
 
     Args:
         images: uint8 (n, h, w, 3), a NumPy array or a torch tensor on any device; not changed.
         kind: one of `CORRUPTIONS`.
-        severity: 1 to 5.
+        severity: 1 to 5; a flip, which has no degrees, is the same at each.
         keys: int64 (n,), the samples' keys, which seed the random numbers.
-        threads: on a CPU; None takes the cores.
+        threads: how many work on a CPU; None takes the cores.
 
     Returns:
         uint8 (n, h, w, 3), of the type of `images`.
@@ -125,8 +148,11 @@ def corrupt(
     import torch
 
     chosen = corruption(kind)
-    if severity not in SEVERITIES:
-        raise CheckError(f"Severity {severity} of '{kind}'.", "severities are 1 to 5.")
+    most = chosen.severities
+    if severity not in (SEVERITIES if most == 1 else range(1, most + 1)):
+        hint = f"severities are 1 to {most if most > 1 else SEVERITIES[-1]}."
+        raise CheckError(f"Severity {severity} of '{kind}'.", hint)
+    severity = min(severity, most)
     x = torch.from_numpy(np.ascontiguousarray(images)) if isinstance(images, np.ndarray) else images
     if x.ndim != 4 or x.shape[3] != 3 or x.dtype != torch.uint8:
         raise CheckError(
@@ -136,7 +162,9 @@ def corrupt(
     if len(keys) != len(x):
         raise CheckError(f"{len(keys)} keys for {len(x)} pictures.", "give one key a picture.")
     done = _run(chosen, severity, x.contiguous(), np.asarray(keys, np.int64), threads)
-    return done.numpy() if isinstance(images, np.ndarray) else done
+    if isinstance(images, np.ndarray):
+        return np.asarray(done.numpy())
+    return done
 
 
 def corruption(kind: str) -> Corruption:
@@ -150,13 +178,12 @@ def corruption(kind: str) -> Corruption:
     return CORRUPTIONS[kind]
 
 
-def _run(chosen: Corruption, severity: int, x: Any, keys: np.ndarray, threads: int | None) -> Any:
+def _run(
+    chosen: Corruption, severity: int, x: torch.Tensor, keys: np.ndarray, threads: int | None
+) -> torch.Tensor:
     import torch
 
-    from slicedb.behaviour.corruptions.pixels import stream_of
-
     out = torch.empty_like(x)
-    function, settings = chosen.function(), chosen.severities[severity - 1]
     cpu = x.device.type == "cpu"
     size = max(1, (_CPU_PIXELS if cpu else _GPU_PIXELS) // max(1, x.shape[1] * x.shape[2]))
 
@@ -164,8 +191,9 @@ def _run(chosen: Corruption, severity: int, x: Any, keys: np.ndarray, threads: i
         with torch.inference_mode():
             for start in starts:
                 part = slice(start, start + size)
-                streams = [stream_of(int(key), chosen.name) for key in keys[part]]
-                out[part] = function(x[part], streams, *settings)
+                made = chosen.apply(x[part], severity, keys[part])
+                _check_made(chosen, x[part], made)
+                out[part] = made
 
     starts = range(0, len(x), size)
     if not cpu:
@@ -175,6 +203,15 @@ def _run(chosen: Corruption, severity: int, x: Any, keys: np.ndarray, threads: i
     shares = _SHARES * threads
     list(_pool(os.getpid(), threads).map(work, [starts[i::shares] for i in range(shares)]))
     return out
+
+
+def _check_made(chosen: Corruption, given: torch.Tensor, made: torch.Tensor) -> None:
+    """Hold what a plug-in returns against the contract; writing it elsewhere would convert it."""
+    shape, dtype = getattr(made, "shape", None), getattr(made, "dtype", None)
+    if shape != given.shape or dtype != given.dtype:
+        wanted = f"{given.dtype} {tuple(given.shape)}"
+        got = f"{dtype} {tuple(shape)}" if shape is not None else type(made).__name__
+        raise PluginError(f"The corruption '{chosen.name}' returned {got}.", f"return {wanted}.")
 
 
 def _cores() -> int:

@@ -9,12 +9,12 @@ import torch
 from slicedb.behaviour.corruptions.pixels import Stream, resize, uniform
 
 
-def flip_horizontal(x: torch.Tensor, streams: Sequence[Stream], _: float) -> torch.Tensor:
+def flip_horizontal(x: torch.Tensor, streams: Sequence[Stream]) -> torch.Tensor:
     """Mirror left and right."""
     return x.flip(2)
 
 
-def flip_vertical(x: torch.Tensor, streams: Sequence[Stream], _: float) -> torch.Tensor:
+def flip_vertical(x: torch.Tensor, streams: Sequence[Stream]) -> torch.Tensor:
     """Mirror top and bottom."""
     return x.flip(1)
 
