@@ -50,6 +50,7 @@ class Registry(Mapping[str, T], Generic[T]):
         group: the entry points' group, such as "slicedb.metrics".
         builtin: "module:attribute" of each object, or list of objects, that SliceDB brings.
         check: returns what is wrong with an object, "" if nothing is.
+        key: what members are told apart by, where that is more than the name.
     """
 
     def __init__(
@@ -57,10 +58,14 @@ class Registry(Mapping[str, T], Generic[T]):
         group: str,
         builtin: Iterable[str],
         check: Callable[[T], str] = lambda member: "",
+        key: Callable[[T], str] = lambda member: member.name,
     ) -> None:
         self.group = group
+        self.added: dict[str, T] = {}
+        """The members that were added in this process."""
         self._specs = tuple(builtin)
         self._check = check
+        self._key = key
 
     @cached_property
     def builtin(self) -> dict[str, T]:
@@ -69,7 +74,7 @@ class Registry(Mapping[str, T], Generic[T]):
         for spec in self._specs:
             module, _, attribute = spec.partition(":")
             for member in _listed(getattr(import_module(module), attribute)):
-                members[member.name] = member
+                members[self._key(member)] = member
         return members
 
     @cached_property
@@ -79,9 +84,10 @@ class Registry(Mapping[str, T], Generic[T]):
         for entry in entry_points(group=self.group):
             try:
                 for member in self._members(entry):
-                    if member.name in self.builtin or member.name in members:
+                    key = self._key(member)
+                    if key in self.builtin or key in members:
                         raise PluginError(f"The name '{member.name}' is taken.")
-                    members[member.name] = member
+                    members[key] = member
             except Exception as error:  # a plug-in may raise anything, and must not stop the rest
                 warnings.warn(f"{_origin(entry)} is left out: {error}", PluginWarning, stacklevel=2)
         return members
@@ -95,20 +101,34 @@ class Registry(Mapping[str, T], Generic[T]):
                 raise PluginError(problem)
         return members
 
+    def add(self, member: T) -> None:
+        """Add a member for as long as this process runs.
+
+        Raises:
+            PluginError: it does not fulfil the protocol, or its name is taken.
+        """
+        if problem := self._check(member):
+            raise PluginError(problem)
+        if self._key(member) in self:
+            raise PluginError(f"The name '{member.name}' is taken.")
+        self.added[self._key(member)] = member
+
     def __getitem__(self, name: str) -> T:
-        if name in self.builtin:
-            return self.builtin[name]
+        for members in (self.builtin, self.added):
+            if name in members:
+                return members[name]
         return self.installed[name]
 
     def __iter__(self) -> Iterator[str]:
         yield from self.builtin
+        yield from self.added
         yield from self.installed
 
     def __len__(self) -> int:
-        return len(self.builtin) + len(self.installed)
+        return len(self.builtin) + len(self.added) + len(self.installed)
 
     def __contains__(self, name: object) -> bool:
-        return name in self.builtin or name in self.installed
+        return name in self.builtin or name in self.added or name in self.installed
 
     def forget(self) -> None:
         """Look at the installed packages again at the next use."""
