@@ -158,7 +158,7 @@ def test_auroc_influence_is_delongs_variance() -> None:
 # --- undefined ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", [n for n in (*m.METRICS, "top_2") if n != "count"])
+@pytest.mark.parametrize("name", [n for n in (*m.names("classification"), "top_2") if n != "count"])
 def test_an_empty_slice_is_nan_not_zero(name: str) -> None:
     outcomes = CASES["random"]
     metric, members = m.find(name), Membership([np.empty(0, np.int64)], outcomes.n)
@@ -189,7 +189,7 @@ def test_unknown_metrics_and_classless_ones() -> None:
 
 # --- sums -----------------------------------------------------------------------------------------
 
-NAMES = [n for n, row in m.METRICS.items() if row.state.kind != "ranked"] + ["top_2"]
+NAMES = [n for n in m.names("classification") if m.find(n).state.kind != "ranked"] + ["top_2"]
 
 
 @pytest.mark.parametrize("name", NAMES)

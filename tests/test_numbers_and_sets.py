@@ -14,7 +14,7 @@ from sklearn import metrics as sk
 
 from slicedb import metrics as m
 from slicedb import stats
-from slicedb.metrics import Detections, LabelSets, Membership, Numbers
+from slicedb.metrics import Detections, LabelSets, Membership, PredictedNumbers
 from slicedb.schema import OBJECT
 
 
@@ -28,10 +28,10 @@ def value(name: str, outcomes: Any, of: int | None = None) -> float:
     return float(m.compute(metric, m.update(metric, outcomes, members)).value[0])
 
 
-def numbers(n: int, seed: int) -> Numbers:
+def numbers(n: int, seed: int) -> PredictedNumbers:
     rng = np.random.default_rng(seed)
     target = rng.normal(30, 10, n)
-    return Numbers(target, target + rng.normal(1, 4, n))
+    return PredictedNumbers(target, target + rng.normal(1, 4, n))
 
 
 @pytest.mark.parametrize("n", [1, 2, 300])

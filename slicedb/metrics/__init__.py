@@ -1,6 +1,6 @@
 """Metrics: per-sample statistics once, then sums, then values.
 
-`update` turns outcomes and a membership into sums, one row a slice; sums of two parts merge by
+`update` turns outcomes and a membership into sums, one row per slice; sums of two parts merge by
 addition; `compute` turns sums into estimates, all slices at once. A metric is a row of a table:
 
 >>> import numpy as np
@@ -11,34 +11,33 @@ addition; `compute` turns sums into estimates, all slices at once. A metric is a
 >>> compute(accuracy, update(accuracy, outcomes, members)).value.round(3).tolist()
 [0.667, 0.0]
 
-Undefined is NaN, with the reason in the metric's row, never 0.
+An undefined value is NaN, never 0, and the metric says why. Installed packages add metrics, see
+`Metric`.
 """
 
 from __future__ import annotations
 
+from slicedb.metrics.computing import compute, compute_ranked, interval, p_value, update
 from slicedb.metrics.detections import Detections
-from slicedb.metrics.estimate import Estimate
+from slicedb.metrics.estimate import Estimate, mean, share
 from slicedb.metrics.membership import Membership
 from slicedb.metrics.metric import Metric
 from slicedb.metrics.multilabel import LabelSets
-from slicedb.metrics.outcomes import Outcomes, Said
-from slicedb.metrics.regression import Numbers
+from slicedb.metrics.outcomes import Outcomes, TaskOutcomes
+from slicedb.metrics.regression import PredictedNumbers
+from slicedb.metrics.regression import PredictedNumbers as Numbers
+from slicedb.metrics.states import MetricState, PerSample, mean_state, moments
 from slicedb.metrics.table import (
     METRICS,
     NO_SAMPLES,
-    compute,
-    compute_ranked,
     empty,
     find,
     for_class,
-    interval,
     missing,
     names,
-    p_value,
     per_class,
     primary,
     suit,
-    update,
 )
 
 __all__ = [
@@ -49,20 +48,27 @@ __all__ = [
     "LabelSets",
     "Membership",
     "Metric",
+    "MetricState",
     "Numbers",
     "Outcomes",
-    "Said",
+    "PerSample",
+    "PredictedNumbers",
+    "TaskOutcomes",
     "compute",
     "compute_ranked",
     "empty",
     "find",
     "for_class",
     "interval",
+    "mean",
+    "mean_state",
     "missing",
+    "moments",
     "names",
     "p_value",
     "per_class",
     "primary",
+    "share",
     "suit",
     "update",
 ]

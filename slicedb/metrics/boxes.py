@@ -21,13 +21,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-Bools = npt.NDArray[np.bool_]
+from slicedb.metrics.outcomes import Bools, Floats, Ints
 
 _PAIRS = 1 << 21
 """Pairs whose overlap is computed at once."""

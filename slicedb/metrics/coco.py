@@ -10,13 +10,12 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from slicedb.metrics.boxes import Floats, Ints
 from slicedb.metrics.detections import Detections
+from slicedb.metrics.outcomes import Floats, Ints
 
 IOUS: tuple[float, ...] = tuple(np.linspace(0.5, 0.95, 10).tolist())
 """The overlaps that mAP averages over."""
@@ -24,7 +23,8 @@ IOUS: tuple[float, ...] = tuple(np.linspace(0.5, 0.95, 10).tolist())
 RECALLS = np.linspace(0.0, 1.0, 101)
 """The recalls that precision is read at."""
 
-_Value = Callable[[Any, Any, Ints, Ints], Floats]
+_Counts = npt.NDArray[np.number]
+_Value = Callable[[_Counts, _Counts, Ints, Ints], Floats]
 
 _EPSILON = np.spacing(1)
 _CELLS = 1 << 18
@@ -130,7 +130,7 @@ def _class_values(one: _Class, part: npt.NDArray[np.int32], there: Ints, value: 
     return out
 
 
-def _average_precision(right: Any, seen: Any, steps: Ints, there: Ints) -> Floats:
+def _average_precision(right: _Counts, seen: _Counts, steps: Ints, there: Ints) -> Floats:
     """Return the mean over `RECALLS` of the best precision at that recall or a higher one.
 
     Precision is best at hits, so only they are looked at. Each counts as often as recalls of
@@ -152,7 +152,7 @@ def _average_precision(right: Any, seen: Any, steps: Ints, there: Ints) -> Float
     return np.asarray(np.einsum("hb,hb->b", best, first) / len(RECALLS))
 
 
-def _recall(right: Any, seen: Any, steps: Ints, there: Ints) -> Floats:
+def _recall(right: _Counts, seen: _Counts, steps: Ints, there: Ints) -> Floats:
     if not len(right):
         return np.zeros(right.shape[1])
     return np.asarray(right[-1] / there)

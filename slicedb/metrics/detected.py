@@ -15,13 +15,12 @@ import numpy as np
 from slicedb.metrics import ratios
 from slicedb.metrics.coco import IOUS, Curves, mean_over_classes
 from slicedb.metrics.detections import AREAS, IOU, LEAST, Detections
-from slicedb.metrics.estimate import Estimate, mean
-from slicedb.metrics.metric import Metric, Weighted
+from slicedb.metrics.estimate import Estimate, count, mean
+from slicedb.metrics.metric import POSITIVE, Metric, Weighted
 from slicedb.metrics.outcomes import Floats
-from slicedb.metrics.states import State, moments
+from slicedb.metrics.states import MetricState, PerSample, mean_state
 
 TASK = "detection"
-PRIMARY = "map"
 
 _NO_TRUTH = "no box is annotated"
 _NOTHING = "no box is predicted from that confidence on"
@@ -39,43 +38,24 @@ _FEWEST = 200
 _AREA = {f"map_{area}": area for area in AREAS if area != "all"}
 
 
-def names() -> list[str]:
-    """Return the names, one value standing for every overlap."""
-    return [
-        "map",
-        "ap50",
-        *_AREA,
-        "mar",
-        "precision@0.5",
-        "recall@0.5",
-        "f1@0.5",
-        "mean_iou",
-        "loss",
-    ]
+def _ap(word: str) -> Metric | None:
+    """Return the average precision at one overlap, None when the name means something else.
 
-
-def find(word: str) -> Metric | None:
-    """Return the metric of a name in its canonical form or another, None when there is none.
-
-    >>> found = find("mAP@.75")
-    >>> found.name if found else None
+    >>> metric = _ap("map@.75")
+    >>> metric.name if metric else None
     'ap75'
     """
-    text = word.lower()
-    text = {"ar": "mar", "ar100": "mar", "ap@50:95": "map", "map@50:95": "map"}.get(text, text)
-    if text == "map" or text in _AREA:
-        return _average(text, IOUS, _AREA.get(text, "all"))
-    if text == "mar":
-        return _average(text, IOUS, "all", recall=True)
-    if match := _AP.fullmatch(text):
-        iou = float(match[1]) if "." in match[1] else int(match[1]) / 100
-        name = f"ap{round(iou * 100):02d}" if _is_whole(iou * 100) else f"ap@{iou:g}"
-        return _average(name, (iou,), "all") if iou >= LEAST else None
-    if text == "loss":
-        return _LOSS
-    if text == "count":
-        return _COUNT
-    match = _AT.fullmatch(text)
+    match = _AP.fullmatch(word)
+    if match is None:
+        return None
+    iou = float(match[1]) if "." in match[1] else int(match[1]) / 100
+    name = f"ap{round(iou * 100):02d}" if _is_whole(iou * 100) else f"ap@{iou:g}"
+    return _average(name, (iou,), "all") if iou >= LEAST else None
+
+
+def _counted(word: str) -> Metric | None:
+    """Return the metric of boxes at one overlap and confidence, None when it is another name."""
+    match = _AT.fullmatch(word)
     if match is None or float(match[2] or IOU) < LEAST:
         return None
     return _at(match[1], float(match[2] or IOU), None if match[3] is None else float(match[3]))
@@ -92,11 +72,18 @@ def _nothing(outcomes: Detections) -> Floats:
     return np.empty((outcomes.n, 0))
 
 
-_RANKED = State("boxes", "ranked", ("boxes",), _nothing)
+_RANKED = MetricState("boxes", "ranked", ("boxes",), _nothing)
 
 
 def _average(
-    name: str, ious: tuple[float, ...], area: str, *, recall: bool = False, of: int | None = None
+    name: str,
+    ious: tuple[float, ...],
+    area: str = "all",
+    *,
+    recall: bool = False,
+    of: int | None = None,
+    aliases: tuple[str, ...] = (),
+    family: Callable[[str], Metric | None] | None = None,
 ) -> Metric:
     def weighted(outcomes: Detections) -> Weighted:
         curves = Curves(outcomes, ious, area, of)
@@ -114,8 +101,10 @@ def _average(
         compute,
         "draws",
         _NO_TRUTH,
+        TASK,
+        aliases=aliases,
+        family=family,
         by_class=True,
-        task=TASK,
         bind=lambda code: _average(name, ious, area, recall=recall, of=code),
         weighted=weighted,
         bias=_BIAS,
@@ -125,7 +114,9 @@ def _average(
 # --- boxes at one overlap and one confidence ------------------------------------------------------
 
 
-def _parts(kind: str, iou: float, confidence: float | None, of: int | None) -> Callable:
+def _parts(
+    kind: str, iou: float, confidence: float | None, of: int | None
+) -> Callable[[Detections], Floats]:
     def rows(outcomes: Detections) -> Floats:
         if kind == "mean_iou":
             total, matched = outcomes.overlap(iou, confidence, of)
@@ -140,19 +131,27 @@ def _parts(kind: str, iou: float, confidence: float | None, of: int | None) -> C
 _UNDEFINED = {"precision": _NOTHING, "recall": _NO_TRUTH, "f1": _NEITHER, "mean_iou": _NO_MATCH}
 
 
-def _at(kind: str, iou: float, confidence: float | None, of: int | None = None) -> Metric:
+def _at(
+    kind: str,
+    iou: float,
+    confidence: float | None = None,
+    of: int | None = None,
+    *,
+    family: Callable[[str], Metric | None] | None = None,
+) -> Metric:
     name = f"{kind}@{iou:g}" if kind != "mean_iou" or iou != IOU else kind
     name += "" if confidence is None else f":{confidence:g}"
     label = name if of is None else f"{name} of {of}"
-    state = State(label, "moments", ("boxes",), _parts(kind, iou, confidence, of))
+    state = MetricState(label, "moments", ("boxes",), _parts(kind, iou, confidence, of))
     return Metric(
         name,
         state,
         ratios.mean if kind == "mean_iou" else ratios.share,
         "mean" if kind == "mean_iou" else "share",
         _UNDEFINED[kind],
+        TASK,
+        family=family,
         by_class=True,
-        task=TASK,
         bind=partial(_at, kind, iou, confidence),
     )
 
@@ -160,11 +159,18 @@ def _at(kind: str, iou: float, confidence: float | None, of: int | None = None) 
 # --- a number a sample ----------------------------------------------------------------------------
 
 
-def _count(sums: Floats) -> Estimate:
-    n = sums[:, 0]
-    return Estimate(n, n, np.full_like(n, np.nan))
+_LOSS = PerSample("loss", lambda o: o.losses())
+_LOSSES = mean_state(_LOSS, ("boxes",))
 
-
-_LOSSES = State("loss", "moments", ("boxes",), lambda o: moments(o.losses()))
-_LOSS = Metric("loss", _LOSSES, mean, "mean", EMPTY, rises=False, task=TASK, is_mean=True)
-_COUNT = Metric("count", _LOSSES, _count, "exact", EMPTY, task=TASK)
+ROWS = (
+    Metric("count", _LOSSES, count, "exact", EMPTY, TASK, POSITIVE),
+    _average("map", IOUS, aliases=("ap@50:95", "map@50:95")),
+    _average("ap50", (0.5,), family=_ap),
+    *(_average(name, IOUS, area) for name, area in _AREA.items()),
+    _average("mar", IOUS, recall=True, aliases=("ar", "ar100")),
+    _at("precision", IOU, family=_counted),
+    _at("recall", IOU),
+    _at("f1", IOU),
+    _at("mean_iou", IOU),
+    Metric("loss", _LOSSES, mean, "mean", EMPTY, TASK, POSITIVE, rises=False, sample=_LOSS),
+)

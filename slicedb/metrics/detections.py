@@ -19,7 +19,8 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from slicedb.metrics.boxes import Bools, Boxes, Flat, Floats, Ints, Pairs, match, overlaps, rows_of
+from slicedb.metrics.boxes import Boxes, Flat, Pairs, match, overlaps, rows_of
+from slicedb.metrics.outcomes import Bools, Floats, Ints
 
 IOU = 0.5
 """Overlap from which on a box counts as found, where nobody says otherwise."""

@@ -162,6 +162,12 @@ def share(sums: Floats) -> Estimate:
     return Estimate(value, n, np.full_like(value, np.nan))
 
 
+def count(sums: Floats) -> Estimate:
+    """Return the number of samples from moments (s, 3)."""
+    n = sums[:, 0]
+    return Estimate(n, n, np.full_like(n, np.nan))
+
+
 def mean(sums: Floats) -> Estimate:
     """Return a mean and its standard error from moments (s, 3)."""
     n, total, squares = sums.T

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
 
 _CELLS = 8_000_000
 """Cells of a block held at once: 64 MB."""
@@ -31,7 +34,7 @@ class Membership:
         return len(self.positions)
 
     @cached_property
-    def matrix(self) -> Any:
+    def matrix(self) -> csr_matrix:
         """The matrix as scipy CSR, float64 (s, n)."""
         from scipy import sparse
 
@@ -40,7 +43,7 @@ class Membership:
         shape = (len(self), self.n)
         return sparse.csr_matrix((np.ones(len(columns)), columns, ends), shape=shape)
 
-    def sum(self, values: Any) -> npt.NDArray[np.float64]:
+    def sum(self, values: npt.NDArray[np.number] | csr_matrix) -> npt.NDArray[np.float64]:
         """Sum columns over each slice.
 
         Args:

@@ -5,8 +5,8 @@ decisions together, `_weighted` weighs classes by their samples.
 
 >>> truth, predicted = np.array([[[1, 1], [0, 1]], [[1, 0], [0, 1]]], bool)
 >>> seen = LabelSets(("cat", "dog"), truth, predicted)
->>> metric = find("f1_micro")
->>> round(metric.compute(metric.name, seen).value.item(), 3) if metric else None
+>>> metric = _averaged("f1", "micro")
+>>> round(metric.compute(metric.name, seen).value.item(), 3)
 0.8
 """
 
@@ -21,17 +21,15 @@ import numpy as np
 import numpy.typing as npt
 
 from slicedb.metrics import ratios
-from slicedb.metrics.estimate import Estimate, mean, share
-from slicedb.metrics.metric import Metric, Weighted
-from slicedb.metrics.outcomes import EPSILON, Floats, Ints
+from slicedb.metrics.estimate import count, mean, share
+from slicedb.metrics.metric import POSITIVE, Metric, Weighted
+from slicedb.metrics.outcomes import EPSILON, Bools, Floats, Ints
 from slicedb.metrics.ranked import area
-from slicedb.metrics.states import State, moments
+from slicedb.metrics.states import MetricState, PerSample, mean_state
 
-Bools = npt.NDArray[np.bool_]
 Average = Literal["macro", "micro", "weighted"]
 
 TASK = "multilabel"
-PRIMARY = "f1"
 
 EMPTY = "no sample has both labels and a prediction"
 _NO_LABEL = "no sample has the label"
@@ -135,7 +133,7 @@ def _sums(o: LabelSets) -> Floats:
     return np.concatenate([o.truth & o.predicted, o.truth, o.predicted], axis=1).astype(float)
 
 
-def _averaged(part: str, how: Average, of: int | None) -> Callable[[Floats], Floats]:
+def _value(part: str, how: Average, of: int | None) -> Callable[[Floats], Floats]:
     """Return the function from sums (b, 3 c) to values (b,)."""
 
     def value(sums: Floats) -> Floats:
@@ -153,15 +151,14 @@ def _averaged(part: str, how: Average, of: int | None) -> Callable[[Floats], Flo
         ratio = np.divide(hit, below, out=np.zeros_like(hit), where=known)
         weight = np.where(known, weight, 0.0)
         total = weight.sum(axis=1)
-        found = (weight * ratio).sum(axis=1) / np.where(total > 0, total, np.nan)
-        return np.asarray(found)
+        return np.asarray((weight * ratio).sum(axis=1) / np.where(total > 0, total, np.nan))
 
     return value
 
 
-def _set_metric(part: str, how: Average, of: int | None = None) -> Metric:
+def _averaged(part: str, how: Average, of: int | None = None) -> Metric:
     name = part if how == "macro" else f"{part}_{how}"
-    value = _averaged(part, how, of)
+    value = _value(part, how, of)
 
     def weighted(outcomes: LabelSets) -> Weighted:
         rows = _sums(outcomes)
@@ -169,50 +166,58 @@ def _set_metric(part: str, how: Average, of: int | None = None) -> Metric:
 
     return Metric(
         name,
-        State(f"sets {name}", "ranked", ("labels",), _sums),
+        MetricState(f"sets {name}", "ranked", ("labels",), _sums),
         lambda _, outcomes: ratios.drawn(weighted(outcomes), outcomes.n),
         "draws",
         {"precision": _NEVER, "recall": _NO_LABEL, "f1": _NEITHER}[part],
+        TASK,
         by_class=how == "macro",
-        task=TASK,
-        bind=partial(_set_metric, part, how),
+        bind=partial(_averaged, part, how),
         weighted=weighted,
     )
 
 
-def _count(sums: Floats) -> Estimate:
-    n = sums[:, 0]
-    return Estimate(n, n, np.full_like(n, np.nan))
+_N = ("labels",)
+_EXACT = PerSample("accuracy", lambda o: o.correct.astype(float))
+_WRONG = PerSample("hamming_loss", lambda o: (o.truth != o.predicted).mean(axis=1))
+_ENTROPY = PerSample("log_loss", lambda o: o.losses())
+_RANKED = MetricState("label ranks", "ranked", ("probabilities",), _sums)
+_AVERAGES: tuple[Average, ...] = ("macro", "micro", "weighted")
 
-
-_EXACT = State("exact", "moments", ("labels",), lambda o: moments(o.correct.astype(float)))
-_HAMMING = State(
-    "hamming", "moments", ("labels",), lambda o: moments((o.truth != o.predicted).mean(axis=1))
+ROWS = (
+    Metric("count", mean_state(_EXACT, _N), count, "exact", EMPTY, TASK, POSITIVE),
+    Metric(
+        "accuracy",
+        mean_state(_EXACT, _N),
+        share,
+        "share",
+        EMPTY,
+        TASK,
+        aliases=("subset_accuracy",),
+        sample=_EXACT,
+    ),
+    Metric(
+        "hamming_loss",
+        mean_state(_WRONG, _N),
+        mean,
+        "mean",
+        EMPTY,
+        TASK,
+        rises=False,
+        sample=_WRONG,
+    ),
+    *(_averaged(part, how) for part in ("precision", "recall", "f1") for how in _AVERAGES),
+    Metric(
+        "log_loss",
+        mean_state(_ENTROPY, ("probabilities",)),
+        mean,
+        "mean",
+        EMPTY,
+        TASK,
+        POSITIVE,
+        rises=False,
+        sample=_ENTROPY,
+    ),
+    Metric("auroc", _RANKED, area, "share", _ONE_KIND, TASK, by_class=True),
+    Metric("average_precision", _RANKED, area, "share", _NO_LABEL, TASK, by_class=True),
 )
-_ENTROPY = State("entropy", "moments", ("probabilities",), lambda o: moments(o.losses()))
-_RANKED = State("label ranks", "ranked", ("probabilities",), _sums)
-
-_ROWS = (
-    Metric("count", _EXACT, _count, "exact", EMPTY, task=TASK),
-    Metric("accuracy", _EXACT, share, "share", EMPTY, task=TASK, is_mean=True),
-    Metric("hamming_loss", _HAMMING, mean, "mean", EMPTY, rises=False, task=TASK, is_mean=True),
-    *(
-        _set_metric(part, how)
-        for part in ("precision", "recall", "f1")
-        for how in ("macro", "micro", "weighted")
-    ),  # type: ignore[arg-type]
-    Metric("log_loss", _ENTROPY, mean, "mean", EMPTY, rises=False, task=TASK, is_mean=True),
-    Metric("auroc", _RANKED, area, "share", _ONE_KIND, by_class=True, task=TASK),
-    Metric("average_precision", _RANKED, area, "share", _NO_LABEL, by_class=True, task=TASK),
-)
-_KNOWN = {m.name: m for m in _ROWS}
-
-
-def names() -> list[str]:
-    """Return the names."""
-    return [m.name for m in _ROWS if m.name != "count"]
-
-
-def find(word: str) -> Metric | None:
-    """Return the metric of a name, None when there is none."""
-    return _KNOWN.get({"subset_accuracy": "accuracy"}.get(word, word))

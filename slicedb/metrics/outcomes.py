@@ -1,25 +1,27 @@
-"""What models said about samples whose truth is known, in columns; here for classifiers."""
+"""Ground truth beside predictions, one row per sample: the protocol, and that of classifiers."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 
 EPSILON = float(np.finfo(np.float64).eps)
 """Probabilities are clipped to [EPSILON, 1] before the logarithm, as scikit-learn does."""
 
 
-class Said(Protocol):
-    """Truth and prediction of samples, whatever the task."""
+class TaskOutcomes(Protocol):
+    """Ground truth and predictions of n samples, whatever the task."""
 
     task: ClassVar[str]
+    """The task that they are of; metrics name it, too."""
 
     @property
     def classes(self) -> tuple[str, ...]: ...
@@ -28,12 +30,12 @@ class Said(Protocol):
     @property
     def columns(self) -> frozenset[str]: ...
     @property
-    def correct(self) -> npt.NDArray[np.bool_]: ...
-    def wrong(self, code: int | None = None) -> npt.NDArray[np.bool_]: ...
+    def correct(self) -> Bools: ...
+    def wrong(self, code: int | None = None) -> Bools: ...
     def present_in(self, rows: Ints | slice) -> list[int]: ...
     def losses(self) -> Floats: ...
-    def take(self, rows: Ints) -> Said: ...
-    def with_classes(self, classes: tuple[str, ...]) -> Said: ...
+    def take(self, rows: Ints) -> Self: ...
+    def with_classes(self, classes: tuple[str, ...]) -> Self: ...
 
 
 class Ranked(Protocol):
@@ -44,7 +46,7 @@ class Ranked(Protocol):
     @property
     def present(self) -> list[int]: ...
     def scores(self, code: int) -> Floats: ...
-    def positive(self, code: int) -> npt.NDArray[np.bool_]: ...
+    def positive(self, code: int) -> Bools: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +63,7 @@ class Outcomes:
     """float64 (n,) in [0, 1]: of the predicted class."""
     probabilities: npt.NDArray[np.floating] | None = None
     """(n, c), c <= len(classes): of the model's own classes; rows sum to 1."""
-    half: npt.NDArray[np.bool_] | None = None
+    half: Bools | None = None
     """bool (n,): a fair coin a sample, for what is fitted on one half and measured on the other;
     None tosses it by the confidence."""
 
@@ -81,7 +83,7 @@ class Outcomes:
         return frozenset(known)
 
     @property
-    def correct(self) -> npt.NDArray[np.bool_]:
+    def correct(self) -> Bools:
         """bool (n,): the prediction is the label."""
         return np.asarray(self.label == self.prediction)
 
@@ -109,11 +111,11 @@ class Outcomes:
         """Return the codes of the classes that some sample among rows has."""
         return [int(c) for c in np.unique(self.label[rows])]
 
-    def positive(self, code: int) -> npt.NDArray[np.bool_]:
+    def positive(self, code: int) -> Bools:
         """Return bool (n,): the label is the class."""
         return np.asarray(self.label == code)
 
-    def wrong(self, code: int | None = None) -> npt.NDArray[np.bool_]:
+    def wrong(self, code: int | None = None) -> Bools:
         """Return bool (n,): the prediction is not the label, one of them being a class if given."""
         wrong = self.label != self.prediction
         if code is not None:

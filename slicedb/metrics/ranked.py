@@ -6,13 +6,12 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from slicedb.metrics.estimate import Estimate
-from slicedb.metrics.outcomes import Floats, Ranked
+from slicedb.metrics.outcomes import Bools, Floats, Ranked
 
 
-class Curve(NamedTuple):
+class RankArea(NamedTuple):
     """The area under one class's curve, against all others."""
 
     value: float
@@ -22,7 +21,7 @@ class Curve(NamedTuple):
     """Samples that decide it."""
 
 
-def auroc(score: Floats, positive: npt.NDArray[np.bool_]) -> Curve | None:
+def auroc(score: Floats, positive: Bools) -> RankArea | None:
     """Return the area under the ROC curve: P(a positive outscores a negative), ties half.
 
     The influences are DeLong's structural components (DeLong et al., Biometrics 1988).
@@ -46,10 +45,10 @@ def auroc(score: Floats, positive: npt.NDArray[np.bool_]) -> Curve | None:
     count = np.where(positive, m, k)
     # m (m - 1) instead of m^2: DeLong's unbiased variances
     weight = np.sqrt(1 / (count * np.maximum(count - 1.0, 1.0)))
-    return Curve(value, (part - value) * weight, float(min(m, k)))
+    return RankArea(value, (part - value) * weight, float(min(m, k)))
 
 
-def average_precision(score: Floats, positive: npt.NDArray[np.bool_]) -> Curve | None:
+def average_precision(score: Floats, positive: Bools) -> RankArea | None:
     """Return average precision: the precision at each positive, averaged; ties share a step.
 
     Its interval is the binomial one on the positives (Boyd, Eng & Page, ECML 2013).
@@ -69,10 +68,10 @@ def average_precision(score: Floats, positive: npt.NDArray[np.bool_]) -> Curve |
     hits = np.cumsum(positive[order])[last]
     precision = hits / (last + 1)
     value = float((np.diff(hits, prepend=0) * precision).sum() / m)
-    return Curve(value, np.zeros(len(score)), float(m))
+    return RankArea(value, np.zeros(len(score)), float(m))
 
 
-CURVES: dict[str, Callable[[Floats, npt.NDArray[np.bool_]], Curve | None]] = {
+CURVES: dict[str, Callable[[Floats, Bools], RankArea | None]] = {
     "auroc": auroc,
     "average_precision": average_precision,
 }

@@ -1,7 +1,7 @@
 """Metrics of models that predict a number.
 
->>> seen = Numbers(np.array([1.0, 2.0]), np.array([1.5, 2.0]))
->>> seen.residual.tolist()
+>>> outcomes = PredictedNumbers(np.array([1.0, 2.0]), np.array([1.5, 2.0]))
+>>> outcomes.residual.tolist()
 [0.5, 0.0]
 """
 
@@ -11,21 +11,18 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
-from slicedb.metrics.estimate import Estimate, mean
-from slicedb.metrics.metric import Metric
-from slicedb.metrics.outcomes import Floats, Ints
-from slicedb.metrics.states import State, moments
+from slicedb.metrics.estimate import Estimate, count, mean
+from slicedb.metrics.metric import ANY_NUMBER, POSITIVE, Metric
+from slicedb.metrics.outcomes import Bools, Floats, Ints
+from slicedb.metrics.states import PerSample, mean_state
 
 TASK = "regression"
-PRIMARY = "mae"
-
 EMPTY = "no sample has both a target and a prediction"
 
 
 @dataclass(frozen=True, eq=False)
-class Numbers:
+class PredictedNumbers:
     """Samples with a target and a predicted number, one row each."""
 
     target: Floats
@@ -48,11 +45,11 @@ class Numbers:
         return np.asarray(self.value - self.target)
 
     @property
-    def correct(self) -> npt.NDArray[np.bool_]:
+    def correct(self) -> Bools:
         """bool (n,): the value is the target."""
         return np.asarray(self.residual == 0)
 
-    def wrong(self, code: int | None = None) -> npt.NDArray[np.bool_]:
+    def wrong(self, code: int | None = None) -> Bools:
         """Return bool (n,): the value is not the target."""
         return ~self.correct
 
@@ -64,11 +61,11 @@ class Numbers:
         """Return float64 (n,): squared residuals."""
         return np.asarray(self.residual**2)
 
-    def take(self, rows: Ints) -> Numbers:
+    def take(self, rows: Ints) -> PredictedNumbers:
         """Return some rows, in the order given."""
-        return Numbers(self.target[rows], self.value[rows])
+        return PredictedNumbers(self.target[rows], self.value[rows])
 
-    def with_classes(self, classes: tuple[str, ...]) -> Numbers:
+    def with_classes(self, classes: tuple[str, ...]) -> PredictedNumbers:
         """Return itself: there are no classes."""
         return self
 
@@ -82,31 +79,34 @@ def _rmse(sums: Floats) -> Estimate:
     return Estimate(value, square.size, error)
 
 
-def _count(sums: Floats) -> Estimate:
-    n = sums[:, 0]
-    return Estimate(n, n, np.full_like(n, np.nan))
-
-
 _N = ("value", "target")
-_ABSOLUTE = State("abs_error", "moments", _N, lambda o: moments(np.abs(o.residual)))
-_SQUARED = State("squared_error", "moments", _N, lambda o: moments(o.residual**2))
-_SIGNED = State("residual", "moments", _N, lambda o: moments(o.residual))
+_ABSOLUTE = PerSample("mae", lambda o: np.abs(o.residual))
+_SQUARED = PerSample("mse", lambda o: o.residual**2)
+_SIGNED = PerSample("bias", lambda o: o.residual)
 
-_ROWS = (
-    Metric("count", _ABSOLUTE, _count, "exact", EMPTY, task=TASK),
-    Metric("mae", _ABSOLUTE, mean, "mean", EMPTY, rises=False, task=TASK, is_mean=True),
-    Metric("rmse", _SQUARED, _rmse, "mean", EMPTY, rises=False, task=TASK),
-    Metric("mse", _SQUARED, mean, "mean", EMPTY, rises=False, task=TASK, is_mean=True),
-    Metric("bias", _SIGNED, mean, "mean", EMPTY, rises=False, task=TASK, is_mean=True),
+
+def _mean(
+    statistic: PerSample, range: tuple[float, float] = POSITIVE, aliases: tuple[str, ...] = ()
+) -> Metric:
+    state = mean_state(statistic, _N)
+    return Metric(
+        statistic.name,
+        state,
+        mean,
+        "mean",
+        EMPTY,
+        TASK,
+        range,
+        rises=False,
+        aliases=aliases,
+        sample=statistic,
+    )
+
+
+ROWS = (
+    Metric("count", mean_state(_ABSOLUTE, _N), count, "exact", EMPTY, TASK, POSITIVE),
+    _mean(_ABSOLUTE, aliases=("mean_absolute_error",)),
+    Metric("rmse", mean_state(_SQUARED, _N), _rmse, "mean", EMPTY, TASK, POSITIVE, rises=False),
+    _mean(_SQUARED),
+    _mean(_SIGNED, ANY_NUMBER),
 )
-_KNOWN = {m.name: m for m in _ROWS}
-
-
-def names() -> list[str]:
-    """Return the names."""
-    return [m.name for m in _ROWS if m.name != "count"]
-
-
-def find(word: str) -> Metric | None:
-    """Return the metric of a name, None when there is none."""
-    return _KNOWN.get({"mean_absolute_error": "mae"}.get(word, word))

@@ -4,18 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from slicedb.metrics.outcomes import EPSILON, Floats, Ints, Outcomes
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
 
 BINS = 15
 """Confidence bins of equal width (Guo et al., ICML 2017)."""
 
 
 @dataclass(frozen=True)
-class State:
+class PerSample:
+    """A number per sample that says how right its prediction is, or how wrong."""
+
+    name: str
+    values: Callable[..., Floats]
+    """Outcomes of n samples -> float64 (n,)."""
+
+
+@dataclass(frozen=True)
+class MetricState:
     """One kind of per-sample statistic.
 
     `rows` gives codes (n,) that are counted, moments (n, d) that are summed (dense or scipy
@@ -26,7 +39,13 @@ class State:
     name: str
     kind: Literal["codes", "moments", "ranked"]
     needs: tuple[str, ...]
-    rows: Callable[[Any], Any]
+    """The columns of the outcomes that it reads."""
+    rows: Callable[..., npt.NDArray[np.int64] | Floats | csr_matrix]
+
+
+def mean_state(statistic: PerSample, needs: tuple[str, ...] = ()) -> MetricState:
+    """Return the state of a metric that is the mean of a number per sample."""
+    return MetricState(statistic.name, "moments", needs, lambda o: moments(statistic.values(o)))
 
 
 def _confusion(outcomes: Outcomes) -> Ints:
@@ -53,18 +72,17 @@ def brier_scores(outcomes: Outcomes) -> Floats:
     return np.asarray((p**2).sum(axis=1) - 2 * outcomes.true_probability() + 1)
 
 
-def in_top(k: int) -> Callable[[Outcomes], Floats]:
-    """Return the function that says whether the label is among the k most probable classes."""
+def in_top(k: int) -> PerSample:
+    """Return whether the label is among the k most probable classes."""
 
-    def rows(outcomes: Outcomes) -> Floats:
+    def inside(outcomes: Outcomes) -> Floats:
         assert outcomes.probabilities is not None
         p = outcomes.true_probability()[:, None]
         width = outcomes.probabilities.shape[1]
         ahead = (outcomes.probabilities > p).sum(axis=1)
-        inside = (ahead < k) & (outcomes.label < width)
-        return moments(inside.astype(float))
+        return np.asarray(((ahead < k) & (outcomes.label < width)).astype(float))
 
-    return rows
+    return PerSample(f"top_{k}", inside)
 
 
 def confidence_bins(confidence: Floats) -> Ints:
@@ -73,7 +91,7 @@ def confidence_bins(confidence: Floats) -> Ints:
     return np.clip(np.searchsorted(edges, confidence, side="left") - 1, 0, BINS - 1)
 
 
-def _calibration(outcomes: Outcomes) -> Any:
+def _calibration(outcomes: Outcomes) -> csr_matrix:
     """Return sparse (n, 2 + 2 BINS): 1, the squared gap, the gap in the column of half and bin.
 
     Without halves of its own a sample's is a bit of the hash of its confidence, so that it does
@@ -98,13 +116,12 @@ def _nothing(outcomes: Outcomes) -> Floats:
     return np.empty((outcomes.n, 0))
 
 
-CONFUSION = State("confusion", "codes", ("label", "prediction"), _confusion)
-LOG_LOSS = State("log_loss", "moments", ("probabilities",), lambda o: moments(log_losses(o)))
-BRIER = State("brier", "moments", ("probabilities",), lambda o: moments(brier_scores(o)))
-CALIBRATION = State("calibration", "moments", ("confidence",), _calibration)
-RANKED = State("ranked", "ranked", ("probabilities",), _nothing)
+CORRECT = PerSample("accuracy", lambda outcomes: outcomes.correct.astype(float))
+LOG_LOSSES = PerSample("log_loss", log_losses)
+BRIER_SCORES = PerSample("brier", brier_scores)
 
-
-def top(k: int) -> State:
-    """Return the state of top-k accuracy."""
-    return State(f"top_{k}", "moments", ("probabilities",), in_top(k))
+CONFUSION = MetricState("confusion", "codes", ("label", "prediction"), _confusion)
+LOG_LOSS = mean_state(LOG_LOSSES, ("probabilities",))
+BRIER = mean_state(BRIER_SCORES, ("probabilities",))
+CALIBRATION = MetricState("calibration", "moments", ("confidence",), _calibration)
+RANKED = MetricState("ranked", "ranked", ("probabilities",), _nothing)

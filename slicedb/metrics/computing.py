@@ -1,0 +1,182 @@
+"""From outcomes and a membership to sums, from sums to estimates, and from those to intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from slicedb import stats
+from slicedb.metrics.estimate import Estimate
+from slicedb.metrics.membership import Membership
+from slicedb.metrics.metric import Metric
+from slicedb.metrics.outcomes import Floats, Ints, TaskOutcomes
+
+Alternative = Literal["less", "greater"]
+
+
+def update(metric: Metric, outcomes: TaskOutcomes, members: Membership) -> Floats | Ints:
+    """Return the sums of a metric's state, one row per slice; two parts merge by addition.
+
+    Args:
+        metric: not a ranked one, which has no sums.
+        outcomes: n rows.
+        members: s slices over the same n rows.
+
+    Returns:
+        int64 (s, c, c) for the confusion state, else float64 (s, d).
+    """
+    rows = metric.state.rows(outcomes)
+    if metric.state.kind == "codes":
+        c = len(outcomes.classes)
+        return members.count(np.asarray(rows, np.int64), c * c).reshape(len(members), c, c)
+    return members.sum(rows)
+
+
+def compute(metric: Metric, sums: Floats | Ints) -> Estimate:
+    """Return the estimates of all slices from their sums."""
+    return metric.compute(sums)
+
+
+def compute_ranked(metric: Metric, outcomes: TaskOutcomes, members: Membership) -> Estimate:
+    """Return the estimates of a ranked metric, slice by slice."""
+    parts = [metric.compute(metric.name, outcomes.take(rows)) for rows in members.positions]
+    if not parts:
+        return Estimate(np.empty(0), np.empty(0), np.empty(0))
+    return Estimate.join(parts)
+
+
+def interval(
+    metric: Metric,
+    estimate: Estimate,
+    confidence: float = 0.95,
+    *,
+    sides: stats.intervals.Sides = 2,
+    guarantee: bool = False,
+) -> stats.Interval:
+    """Return the interval of estimates.
+
+    Args:
+        metric: says how.
+        estimate: its estimates.
+        confidence: coverage wanted.
+        sides: 1 makes each bound alone hold at `confidence`.
+        guarantee: Clopper-Pearson in place of Wilson, for shares.
+    """
+    return _KINDS[metric.interval].interval(estimate, confidence, sides, guarantee)
+
+
+def p_value(metric: Metric, estimate: Estimate, bound: float, alternative: Alternative) -> Floats:
+    """Return one-sided p-values of estimates against a bound.
+
+    Args:
+        metric: says how.
+        estimate: its estimates.
+        bound: value under the null hypothesis.
+        alternative: "less" seeks evidence that the true value lies below the bound.
+    """
+    return _KINDS[metric.interval].p_value(estimate, bound, alternative)
+
+
+# --- a value that is known exactly ----------------------------------------------------------------
+
+
+def _exact_interval(
+    estimate: Estimate, confidence: float, sides: stats.intervals.Sides, guarantee: bool
+) -> stats.Interval:
+    return stats.Interval(estimate.value, estimate.value)
+
+
+def _exact_p(estimate: Estimate, bound: float, alternative: Alternative) -> Floats:
+    beyond = estimate.value < bound if alternative == "less" else estimate.value > bound
+    return np.where(np.isnan(estimate.value), np.nan, np.where(beyond, 0.0, 1.0))
+
+
+# --- a share of trials ----------------------------------------------------------------------------
+
+
+def _share_interval(
+    estimate: Estimate, confidence: float, sides: stats.intervals.Sides, guarantee: bool
+) -> stats.Interval:
+    method = stats.clopper_pearson if guarantee else stats.wilson
+    return method(_successes(estimate), _trials(estimate), confidence, sides=sides)
+
+
+def _share_p(estimate: Estimate, bound: float, alternative: Alternative) -> Floats:
+    return stats.proportion_p(_successes(estimate), _trials(estimate), bound, alternative)
+
+
+def _trials(estimate: Estimate) -> Floats:
+    return np.where(np.isnan(estimate.value), 0.0, estimate.size)
+
+
+def _successes(estimate: Estimate) -> Floats:
+    """Return value x size, whole where it is a count that a division made uneven."""
+    k = np.where(np.isnan(estimate.value), 0.0, estimate.value * estimate.size)
+    whole = np.rint(k)
+    return np.where(np.abs(k - whole) < 1e-9 * np.maximum(1.0, k), whole, k)
+
+
+# --- a mean, by Student's t -----------------------------------------------------------------------
+
+
+def _mean_interval(
+    estimate: Estimate, confidence: float, sides: stats.intervals.Sides, guarantee: bool
+) -> stats.Interval:
+    from scipy.special import stdtrit
+
+    tail = stats.intervals.tail(confidence, sides)
+    half = -stdtrit(np.maximum(estimate.size - 1, 1), tail) * estimate.error
+    if estimate.floor is None:
+        return stats.Interval(estimate.value - half, estimate.value + half)
+    # an error of calibration, which lies in [0, 1]
+    low, high = estimate.floor - half, estimate.value + half
+    return stats.Interval(np.maximum(low, 0.0), np.minimum(high, 1.0))
+
+
+def _mean_p(estimate: Estimate, bound: float, alternative: Alternative) -> Floats:
+    from scipy.special import stdtr
+
+    start = estimate.value if estimate.floor is None or alternative == "less" else estimate.floor
+    gap = start - bound
+    with np.errstate(divide="ignore", invalid="ignore"):
+        t = np.where((gap == 0) & (estimate.error == 0), 0.0, gap / estimate.error)
+    df = np.maximum(estimate.size - 1, 1)
+    return np.asarray(stdtr(df, t) if alternative == "less" else stdtr(df, -t))
+
+
+# --- a value with resamples -----------------------------------------------------------------------
+
+
+def _draws_interval(
+    estimate: Estimate, confidence: float, sides: stats.intervals.Sides, guarantee: bool
+) -> stats.Interval:
+    """Return the percentile interval of the draws that are defined."""
+    tail = stats.intervals.tail(confidence, sides)
+    edges = np.full((2, len(estimate.value)), np.nan)
+    if estimate.draws is not None:
+        known = ~np.isnan(estimate.draws).all(axis=1)
+        edges[:, known] = np.nanquantile(estimate.draws[known], [tail, 1 - tail], axis=1)
+    return stats.Interval(edges[0], edges[1])
+
+
+def _draws_p(estimate: Estimate, bound: float, alternative: Alternative) -> Floats:
+    assert estimate.draws is not None
+    known = np.sum(~np.isnan(estimate.draws), axis=1)
+    beyond = estimate.draws >= bound if alternative == "less" else estimate.draws <= bound
+    p = (beyond.sum(axis=1) + 1) / (known + 1)
+    return np.where(np.isnan(estimate.value), np.nan, p)
+
+
+class _Kind(NamedTuple):
+    interval: Callable[[Estimate, float, stats.intervals.Sides, bool], stats.Interval]
+    p_value: Callable[[Estimate, float, Alternative], Floats]
+
+
+_KINDS = {
+    "exact": _Kind(_exact_interval, _exact_p),
+    "share": _Kind(_share_interval, _share_p),
+    "mean": _Kind(_mean_interval, _mean_p),
+    "draws": _Kind(_draws_interval, _draws_p),
+}
