@@ -391,7 +391,7 @@ def test_a_box_without_a_score_counts_as_sure(tmp_path: Path) -> None:
 
 
 def test_digests_see_what_counts_and_not_the_order(tmp_path: Path) -> None:
-    from slicedb.predictions.digests import digest_of_labels, digest_of_objects
+    from slicedb.tasks.digests import digest_of_labels, digest_of_objects
 
     a, b = one(score=None), one("blue", (1, 2, 3, 4), None)
     crowd = {**b, "attributes": '{"iscrowd": 1}'}

@@ -16,9 +16,10 @@ from fakes_models import COLOURS, SURE, MeanColour, colours, png
 from torch import nn
 
 from slicedb.errors import ClassesError, ModelError
-from slicedb.inference import predict, scores_of, softmax
+from slicedb.inference import predict
 from slicedb.inference.batches import n_threads
 from slicedb.models import TorchClassifier
+from slicedb.tasks.probabilities import scores_of, softmax
 
 
 def table(*args: Any, **options: Any) -> pa.Table:

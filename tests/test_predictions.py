@@ -16,9 +16,9 @@ from fakes_models import COLOURS, SURE, MeanColour, coloured_store, colours, fil
 from slicedb import predictions
 from slicedb.errors import ClassesError, ModelError, PredictionError
 from slicedb.predictions import PredictionLog, log, predict, refresh
-from slicedb.predictions.about import About
 from slicedb.schema import PREDICTIONS, SAMPLES, keys_of
 from slicedb.store import Store
+from slicedb.tasks import About
 
 TABLE = PREDICTIONS + "mean"
 WRONG = 9.99991
@@ -282,10 +282,14 @@ def test_ids_come_from_any_column_and_behind_a_prefix(tmp_path: Path) -> None:
     fill(
         store, {"photos/7": picture, "photos/8": picture}, {"photos/7": "red", "photos/8": "green"}
     )
-    (tmp_path / "p.csv").write_text("file,id,prediction\n7,x,red\n8,y,green\n")
+    (tmp_path / "p.csv").write_text("file,number,prediction\n7,x,red\n8,y,green\n")
     report = log(store, "theirs", tmp_path / "p.csv", id_column="file", prefix="photos/")
     assert report.logged == 2
     assert set(rows(store, PREDICTIONS + "theirs")) == {"photos/7", "photos/8"}
+    assert store.table("predictions__theirs", ["number"])["number"].to_pylist() == ["x", "y"]
+    (tmp_path / "two.csv").write_text("file,id,prediction\n7,x,red\n8,y,green\n")
+    with pytest.raises(PredictionError, match="has a column 'id' beside 'file'"):
+        log(store, "theirs", tmp_path / "two.csv", id_column="file", prefix="photos/")
     with pytest.raises(PredictionError, match=r"no column 'name'.*--id-column"):
         log(store, "theirs", tmp_path / "p.csv", id_column="name")
     with pytest.raises(PredictionError, match=r"prefix='photos/' \(--prefix\) makes samples"):

@@ -20,11 +20,13 @@ import pyarrow.compute as pc
 from slicedb.behaviour.corruptions import corrupt
 from slicedb.errors import CheckError
 from slicedb.expectations.behaviours import Change
-from slicedb.inference import NOT_FINITE, columns_of, softmax
+from slicedb.inference.prediction import reasons
 from slicedb.models.model import check_width
 from slicedb.progress import bar
 from slicedb.schema import PREDICTIONS, SAMPLES, SPOILT, content_of, keys_of, spoilt_schema
 from slicedb.store.work import images_of, missing, samples_of
+from slicedb.tasks import TASKS
+from slicedb.tasks.probabilities import score_columns, softmax
 
 if TYPE_CHECKING:
     from slicedb.models import Model
@@ -87,7 +89,7 @@ def spoil(
         ModelError: the model does not run.
     """
     started = time.perf_counter()
-    if model.task != "classification":
+    if not TASKS[model.task].one_class:
         raise CheckError(f"'{model_name}' does {model.task}.", "name a classifier.")
     for one in changes:
         if one.is_composed:
@@ -228,10 +230,9 @@ def _said(
         check_width(model, logits, len(good))
         where = np.flatnonzero([error is None for error in why])
         probabilities[where] = softmax(logits)
-        lost = np.isnan(probabilities[:, 0])
-        why = [e or (NOT_FINITE if bad else None) for e, bad in zip(why, lost.tolist())]
+        why = reasons(why, np.isnan(probabilities[:, 0]))
     rows = about.take(pa.array(picked))
-    names, scores = _names(rows["id"].to_pylist(), one), columns_of(probabilities, model.classes)
+    names, scores = _names(rows["id"].to_pylist(), one), score_columns(probabilities, model.classes)
     return pa.table(
         {
             "id": names,

@@ -139,7 +139,7 @@ def _record_batch(outputs: Outputs, dim: int) -> pa.RecordBatch:
     values = outputs.values
     if not values.shape[1]:
         values = np.full((len(outputs.ids), dim), np.nan, dtype=np.float32)
-    lost = ~np.isfinite(values).all(axis=1)
+    lost = np.asarray(~np.isfinite(values).all(axis=1))
     errors = [
         error or ("the vector is not finite" if bad else None)
         for error, bad in zip(outputs.errors, lost.tolist())

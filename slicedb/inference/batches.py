@@ -5,10 +5,10 @@ from __future__ import annotations
 import itertools
 import os
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -16,15 +16,22 @@ from slicedb.errors import MediaError, ModelError
 from slicedb.media import decode
 from slicedb.models.preprocessing import Preprocessing
 
+if TYPE_CHECKING:
+    import torch
+    from PIL import Image
+
+    Transform = Callable[[Image.Image], torch.Tensor]
+
+T = TypeVar("T")
 Item = tuple[str, bytes]
 
 
 @dataclass(frozen=True)
-class Batch:
+class ImageBatch:
     """A batch on its way to the model."""
 
     ids: list[str]
-    images: Any
+    images: torch.Tensor
     """uint8 tensor (n, h, w, 3), or float32 (n, 3, h, w) when the model has its own transform.
     The memory is used again two batches later."""
     errors: list[str | None]
@@ -43,13 +50,13 @@ def n_threads(threads: int | None = None) -> int:
 def batches(
     items: Iterable[Item],
     preprocessing: Preprocessing,
-    transform: Callable[[Any], Any] | None = None,
+    transform: Transform | None = None,
     *,
     size: int,
     threads: int | None = None,
     ahead: int = 0,
     pin: bool = False,
-) -> Generator[Batch, None, None]:
+) -> Generator[ImageBatch, None, None]:
     """Decode items into batches.
 
     Reading runs one batch ahead in a thread of its own. Decoding runs `ahead` batches ahead of
@@ -98,12 +105,12 @@ def batches(
 
 def pictures(
     items: Iterable[Item],
-    read: Callable[[str, bytes], Any],
+    read: Callable[[str, bytes], T],
     *,
     size: int,
     threads: int | None = None,
     ahead: int = 0,
-) -> Generator[tuple[list[str], list[Any]], None, None]:
+) -> Generator[tuple[list[str], list[T]], None, None]:
     """Read items in batches that are lists, for images of different sizes.
 
     Args:
@@ -116,7 +123,7 @@ def pictures(
     Yields:
         The ids of a batch, and what `read` returned for each.
     """
-    waiting: deque[tuple[list[str], list[Future[Any]]]] = deque()
+    waiting: deque[tuple[list[str], list[Future[T]]]] = deque()
     source = iter(items)
     with ThreadPoolExecutor(n_threads(threads), "slicedb-decode") as pool:
         try:
@@ -146,10 +153,10 @@ class _Buffer:
         self.preprocessing = preprocessing
         self._shape = (size, *preprocessing.size, 3)
         self._pin = pin
-        self._images: Any = None
+        self._images: torch.Tensor | None = None
 
     @property
-    def images(self) -> Any:
+    def images(self) -> torch.Tensor:
         if self._images is None:
             import torch
 
@@ -164,35 +171,36 @@ class _Decoding:
         self,
         chunk: list[Item],
         buffer: _Buffer,
-        transform: Callable[[Any], Any] | None,
+        transform: Transform | None,
         pool: ThreadPoolExecutor,
         workers: int,
     ) -> None:
         self.chunk = chunk
         self.buffer = buffer
         self.transform = transform
-        self._images: Any = buffer.images if transform is None else None
+        self._images = None if transform is not None else buffer.images
         step = -(-len(chunk) // (2 * workers))
-        self._parts: list[Future[Any]] = [
+        self._parts: list[Future[list[torch.Tensor | str | None]]] = [
             pool.submit(self._run, start, start + step) for start in range(0, len(chunk), step)
         ]
 
-    def _run(self, start: int, stop: int) -> list[Any]:
+    def _run(self, start: int, stop: int) -> list[torch.Tensor | str | None]:
         part = self.chunk[start:stop]
-        if self.transform is not None:
+        if self._images is None:
+            assert self.transform is not None
             return [_transformed(name, data, self.transform) for name, data in part]
         rows = self._images.numpy()[start:stop]
         fill = self.buffer.preprocessing.fill
         return [_filled(data, row, fill) for (_, data), row in zip(part, rows)]
 
-    def batch(self, pin: bool) -> Batch:
+    def batch(self, pin: bool) -> ImageBatch:
         """Wait for the pool and return the batch."""
         done = [result for part in self._parts for result in part.result()]
         ids = [name for name, _ in self.chunk]
-        if self.transform is None:
-            return Batch(ids, self._images[: len(ids)], done)
+        if self._images is not None:
+            return ImageBatch(ids, self._images[: len(ids)], done)
         errors = [result if isinstance(result, str) else None for result in done]
-        return Batch(ids, _stack(done, ids, pin), errors)
+        return ImageBatch(ids, _stack(done, ids, pin), errors)
 
 
 def _filled(data: bytes, row: np.ndarray, fill: Callable[[bytes, np.ndarray], None]) -> str | None:
@@ -204,7 +212,7 @@ def _filled(data: bytes, row: np.ndarray, fill: Callable[[bytes, np.ndarray], No
     return None
 
 
-def _transformed(name: str, data: bytes, transform: Callable[[Any], Any]) -> Any:
+def _transformed(name: str, data: bytes, transform: Transform) -> torch.Tensor | str:
     """Return the tensor, or the reason why the bytes do not decode."""
     try:
         image = decode(data)
@@ -227,10 +235,10 @@ def _transformed(name: str, data: bytes, transform: Callable[[Any], Any]) -> Any
     return tensor
 
 
-def _stack(done: list[Any], ids: list[str], pin: bool) -> Any:
+def _stack(done: Sequence[torch.Tensor | str], ids: list[str], pin: bool) -> torch.Tensor:
     import torch
 
-    first = next((t for t in done if not isinstance(t, str)), None)
+    first = next((tensor for tensor in done if not isinstance(tensor, str)), None)
     if first is None:
         return torch.zeros((0, 3, 1, 1))
     for name, tensor in zip(ids, done):
@@ -241,7 +249,7 @@ def _stack(done: list[Any], ids: list[str], pin: bool) -> Any:
                 "end it with a crop to one size.",
             )
     blank = torch.zeros_like(first)
-    stacked = torch.stack([blank if isinstance(t, str) else t for t in done])
+    stacked = torch.stack([blank if isinstance(tensor, str) else tensor for tensor in done])
     return stacked.pin_memory() if pin else stacked
 
 

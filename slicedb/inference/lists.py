@@ -1,39 +1,34 @@
-"""The runner of detectors: images of any size through a model, a list at a time."""
+"""The runner of models that take a list of images, each of its own size."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from slicedb.inference.batches import Item, pictures
 from slicedb.inference.runner import DeviceSide, pick_device
-from slicedb.models.detector import Detector, Found, Picture, check_length
+from slicedb.models.detector import Detector, Picture, check_length
+from slicedb.models.model import Model
+from slicedb.tasks.objects import ImageBoxes
+
+if TYPE_CHECKING:
+    import torch
 
 _CPU_IMAGES = 4
 _GPU_IMAGES = 16
 
 
-@dataclass(frozen=True)
-class Detected:
-    """What a detector said about one batch."""
-
-    ids: list[str]
-    found: list[Found | None]
-    errors: list[str | None]
-    """Why an image has no boxes at all, not even none."""
-
-
-def detect(
-    model: Detector,
+def run_lists(
+    model: Model,
     items: Iterable[Item],
     *,
     batch_size: int | None = None,
-    device: Any = None,
+    device: torch.device | str | None = None,
     threads: int | None = None,
-) -> Generator[Detected, None, None]:
-    """Yield what a detector says about each batch of items, in their order.
+) -> Generator[ListOutputs, None, None]:
+    """Yield what a model says about each batch of items, in their order.
 
     Args:
         model: anything with the contract of `Detector`.
@@ -49,38 +44,49 @@ def detect(
     """
     import torch
 
+    assert isinstance(model, Detector)
     chosen = pick_device(device, model)
     gpu = chosen.type == "cuda"
     size = batch_size or (_GPU_IMAGES if gpu else _CPU_IMAGES)
     feed = pictures(items, model.read, size=size, threads=threads, ahead=1 if gpu else 0)
     with contextlib.closing(feed), model.session(chosen):
-        device_side = _Side(model, chosen, size)
+        device_side = _ListSide(model, chosen, size)
         for ids, read in feed:
-            seen = [p for p in read if isinstance(p, Picture)]
+            decoded = [p for p in read if isinstance(p, Picture)]
             with torch.inference_mode():
-                said = iter(device_side([p.pixels for p in seen]) if seen else [])
-            found = [model.found(next(said), p) if isinstance(p, Picture) else p for p in read]
-            yield Detected(
+                raw = iter(device_side([p.pixels for p in decoded]) if decoded else [])
+            boxes = [model.boxes_of(next(raw), p) if isinstance(p, Picture) else p for p in read]
+            yield ListOutputs(
                 ids,
-                [f if isinstance(f, Found) else None for f in found],
-                [f if isinstance(f, str) else None for f in found],
+                [None if isinstance(b, str) else b for b in boxes],
+                [b if isinstance(b, str) else None for b in boxes],
             )
 
 
-class _Side(DeviceSide):
+@dataclass(frozen=True)
+class ListOutputs:
+    """What the model said about one batch, image by image."""
+
+    ids: list[str]
+    values: list[ImageBoxes | None]
+    errors: list[str | None]
+    """Why an image has no boxes at all, not even none."""
+
+
+class _ListSide(DeviceSide[list["torch.Tensor"], list[object]]):
     """A batch is a list of tensors of different sizes."""
 
-    def _forward(self, images: list[Any]) -> list[Any]:
+    def _forward(self, images: list[torch.Tensor]) -> list[object]:
         import torch
 
         moved = [image.to(self._device, non_blocking=True) for image in images]
         floats = [m.float().div_(255) if m.dtype == torch.uint8 else m for m in moved]
-        said = self._model.predict_batch(floats)
-        check_length(self._model, said, len(images))
-        return list(said)
+        raw = self._model.predict_batch(floats)
+        check_length(self._model, raw, len(images))
+        return list(raw)
 
-    def _join(self, parts: list[list[Any]]) -> list[Any]:
+    def _join(self, parts: list[list[object]]) -> list[object]:
         return [one for part in parts for one in part]
 
-    def _shape(self, images: list[Any]) -> str:
+    def _shape(self, images: list[torch.Tensor]) -> str:
         return f"{len(images)} images, the first of shape {tuple(images[0].shape)}"

@@ -6,13 +6,18 @@ import contextlib
 from collections import deque
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from slicedb.errors import ModelError, SliceDBError
-from slicedb.inference.batches import Batch, Item, batches
+from slicedb.inference.batches import ImageBatch, Item, batches
 from slicedb.models.model import Model
+from slicedb.models.weights import first_line
+
+if TYPE_CHECKING:
+    import torch
 
 _CPU_PIXELS = 8 * 224 * 224
 """Pixels a batch on a CPU: more fall out of the caches (MobileNetV2 at 224 on two cores: 174 images
@@ -28,13 +33,15 @@ class Outputs:
     """What the model said about one batch."""
 
     ids: list[str]
-    values: np.ndarray
+    values: npt.NDArray[np.float32]
     """float32 (n, c); rows whose image did not decode are NaN."""
     errors: list[str | None]
     """Why a row has no values."""
 
 
-def pick_device(device: Any = None, model: Model | None = None) -> Any:
+def pick_device(
+    device: torch.device | str | None = None, model: Model | None = None
+) -> torch.device:
     """Return the torch device: as given, else the GPU the model is on, any GPU, the CPU.
 
     Raises:
@@ -56,7 +63,7 @@ def pick_device(device: Any = None, model: Model | None = None) -> Any:
     return chosen
 
 
-def default_batch_size(size: tuple[int, int], device: Any) -> int:
+def default_batch_size(size: tuple[int, int], device: torch.device) -> int:
     """Return how many images of `size` pixels go into a batch when the user does not say."""
     pixels = _CPU_PIXELS if device.type == "cpu" else _GPU_PIXELS
     return int(np.clip(pixels // (size[0] * size[1]), 4, 512 if device.type == "cpu" else 2048))
@@ -67,7 +74,7 @@ def run(
     items: Iterable[Item],
     *,
     batch_size: int | None = None,
-    device: Any = None,
+    device: torch.device | str | None = None,
     threads: int | None = None,
 ) -> Generator[Outputs, None, None]:
     """Yield what the model says about each batch of items, in their order.
@@ -96,9 +103,9 @@ def run(
         ahead=2 if gpu else 0,
         pin=gpu,
     )
-    flight: deque[tuple[Batch, _Fetched]] = deque()
+    flight: deque[tuple[ImageBatch, _Fetched]] = deque()
     with contextlib.closing(feed), model.session(chosen):
-        device_side = DeviceSide(model, chosen, size)
+        device_side = _TensorSide(model, chosen, size)
         for batch in feed:
             with torch.inference_mode():
                 flight.append((batch, _Fetched(device_side(batch.images), gpu)))
@@ -108,7 +115,7 @@ def run(
             yield _outputs(*flight.popleft())
 
 
-def _outputs(batch: Batch, fetched: _Fetched) -> Outputs:
+def _outputs(batch: ImageBatch, fetched: _Fetched) -> Outputs:
     values = fetched.wait()
     if not len(values):  # not one image of the batch decoded, and there is no shape to go by
         values = np.full((len(batch.ids), 0), np.nan, dtype=np.float32)
@@ -121,10 +128,10 @@ def _outputs(batch: Batch, fetched: _Fetched) -> Outputs:
 class _Fetched:
     """Values on their way from the device, copied without holding up the next batch."""
 
-    def __init__(self, values: Any, gpu: bool) -> None:
+    def __init__(self, values: torch.Tensor, gpu: bool) -> None:
         import torch
 
-        self._event: Any = None
+        self._event: torch.cuda.Event | None = None
         if not gpu:
             self._host = values.to(device="cpu", dtype=torch.float32, copy=True)
             return
@@ -139,18 +146,22 @@ class _Fetched:
         return np.asarray(self._host.numpy())
 
 
-class DeviceSide:
+Images = TypeVar("Images", "torch.Tensor", "list[torch.Tensor]")
+Raw = TypeVar("Raw")
+
+
+class DeviceSide(Generic[Images, Raw]):
     """Copy, normalise, run; halve the batch and try again when memory runs out."""
 
-    def __init__(self, model: Model, device: Any, size: int) -> None:
+    def __init__(self, model: Model, device: torch.device, size: int) -> None:
         self._model = model
         self._device = device
         self._most = size
 
-    def __call__(self, images: Any) -> Any:
+    def __call__(self, images: Images) -> Raw:
         import torch
 
-        parts: list[Any] = []
+        parts: list[Raw] = []
         at = 0
         while at < len(images):
             part = images[at : at + self._most]
@@ -164,7 +175,7 @@ class DeviceSide:
                 if len(part) == 1:
                     raise ModelError(
                         f"{self._model} runs out of memory on a single image on "
-                        f"{self._device}: {_first_line(error)}",
+                        f"{self._device}: {first_line(error)}",
                         "use a device with more memory, or device='cpu'.",
                     ) from error
             except SliceDBError:
@@ -176,17 +187,40 @@ class DeviceSide:
                 torch.cuda.empty_cache()
         return self._join(parts)
 
-    def _join(self, parts: list[Any]) -> Any:
+    def _forward(self, images: Images) -> Raw:
+        """Return what the model says of a part of the batch."""
+        raise NotImplementedError
+
+    def _join(self, parts: list[Raw]) -> Raw:
+        """Return what it said of several parts as one."""
+        raise NotImplementedError
+
+    def _shape(self, images: Images) -> str:
+        """Return the words for a part of the batch."""
+        raise NotImplementedError
+
+    def _failed(self, part: Images, error: Exception) -> ModelError:
+        return ModelError(
+            f"{self._model} failed on {self._shape(part)} on {self._device}: "
+            f"{type(error).__name__}: {first_line(error)}",
+            "check predict_batch, input_size and the device.",
+        )
+
+
+class _TensorSide(DeviceSide["torch.Tensor", "torch.Tensor"]):
+    """A batch is one tensor."""
+
+    def _join(self, parts: list[torch.Tensor]) -> torch.Tensor:
         import torch
 
         if not parts:
             return torch.zeros((0, 0))
         return torch.cat(parts) if len(parts) != 1 else parts[0]
 
-    def _shape(self, part: Any) -> str:
-        return f"a batch of shape {tuple(part.shape)}"
+    def _shape(self, images: torch.Tensor) -> str:
+        return f"a batch of shape {tuple(images.shape)}"
 
-    def _forward(self, images: Any) -> Any:
+    def _forward(self, images: torch.Tensor) -> torch.Tensor:
         import torch
 
         moved = images.to(self._device, non_blocking=True)
@@ -204,22 +238,15 @@ class DeviceSide:
             )
         return values
 
-    def _failed(self, part: Any, error: Exception) -> ModelError:
-        return ModelError(
-            f"{self._model} failed on {self._shape(part)} on {self._device}: "
-            f"{type(error).__name__}: {_first_line(error)}",
-            "check predict_batch, input_size and the device.",
-        )
 
-
-def _autocast(device: Any) -> contextlib.AbstractContextManager[Any]:
+def _autocast(device: torch.device) -> contextlib.AbstractContextManager[object]:
     """Return bfloat16 autocast on a GPU (half precision on one that has no bfloat16)."""
     import torch
 
     if device.type != "cuda":
         return contextlib.nullcontext()
     dtype = torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-    context: contextlib.AbstractContextManager[Any] = torch.autocast("cuda", dtype=dtype)
+    context: contextlib.AbstractContextManager[object] = torch.autocast("cuda", dtype=dtype)
     return context
 
 
@@ -231,7 +258,3 @@ def is_out_of_memory(error: BaseException) -> bool:
         return True
     text = str(error).lower()
     return "out of memory" in text or "can't allocate memory" in text
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -14,6 +14,7 @@ from slicedb.media import decode, decode_rgb
 from slicedb.metrics.detections import CONFIDENCE
 from slicedb.models.fingerprint import code_text
 from slicedb.models.model import Model, TorchModel, check_names
+from slicedb.tasks.objects import ImageBoxes
 
 _SIDE = 64
 """Pixels of the black image that a detector is tried on."""
@@ -29,18 +30,6 @@ class Picture:
     """(height, width) of the original, pixels."""
 
 
-@dataclass(frozen=True)
-class Found:
-    """The boxes of one image."""
-
-    xywh: np.ndarray
-    """float64 (k, 4): left, top, width, height, in pixels of the original."""
-    label: np.ndarray
-    """int64 (k,): index into the classes."""
-    score: np.ndarray
-    """float64 (k,), falling."""
-
-
 class Detector(Model):
     """Base of every detector: state the classes, write `predict_batch`.
 
@@ -53,11 +42,12 @@ class Detector(Model):
     ...         one = {"labels": torch.tensor([1]), "scores": torch.tensor([0.9])}
     ...         return [{"boxes": torch.tensor([[0, 0, *size]]), **one} for size in sizes]
     >>> image = Picture(torch.zeros((3, 20, 30), dtype=torch.uint8), (20, 30))
-    >>> Everything().found(Everything().predict_batch([image.pixels])[0], image).xywh.tolist()
+    >>> Everything().boxes_of(Everything().predict_batch([image.pixels])[0], image).xywh.tolist()
     [[0.0, 0.0, 30.0, 20.0]]
     """
 
     task = "detection"
+    takes_list = True
     first_label = 1
     """The number of the first class; torchvision counts from 1, 0 being the background."""
     longest: int | None = None
@@ -114,7 +104,7 @@ class Detector(Model):
             )
         return tensor
 
-    def found(self, said: Any, picture: Picture) -> Found | str:
+    def boxes_of(self, said: Any, picture: Picture) -> ImageBoxes | str:
         """Turn what the model says of one image into boxes of the original, or say what is wrong.
 
         Raises:
@@ -141,7 +131,7 @@ class Detector(Model):
         xywh = np.concatenate([boxes[:, :2], sides], axis=1) * scale
         kept = np.argsort(-scores, kind="stable")
         kept = kept[scores[kept] >= self.min_score][: self.most]
-        return Found(xywh[kept], number[kept], scores[kept])
+        return ImageBoxes(xywh[kept], number[kept], scores[kept])
 
     def _parts(self, said: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         try:
@@ -196,7 +186,7 @@ class Detector(Model):
                     "check predict_batch: it takes a list of tensors (3, h, w).",
                 ) from error
         check_length(self, said, 1)
-        self.found(said[0], Picture(pixels, (_SIDE, _SIDE)))
+        self.boxes_of(said[0], Picture(pixels, (_SIDE, _SIDE)))
 
 
 class TorchDetector(TorchModel, Detector):

@@ -16,6 +16,7 @@ from slicedb.models.preprocessing import (
     Preprocessing,
 )
 from slicedb.models.resizing import Interpolation
+from slicedb.tasks import TASKS, About
 
 _LIBRARIES = {"torch", "torchvision", "timm", "open_clip"}
 """Their structure is in the module's `repr`; for classes of the user the source counts too."""
@@ -36,7 +37,9 @@ class Model:
     """
 
     task: str = "classification"
-    """What it does: classification, detection or regression."""
+    """What it does: the name of a task, see `slicedb.tasks.TASKS`."""
+    takes_list: bool = False
+    """Whether `predict_batch` takes a list of images, each of its own size."""
     confidence: float = CONFIDENCE
     """Score from which on a detector's box counts in tp, fp and fn."""
     target: str = "label"
@@ -72,7 +75,11 @@ class Model:
     @property
     def n_outputs(self) -> int:
         """Numbers that `predict_batch` gives an image."""
-        return 1 if self.task == "regression" else len(self.classes)
+        return TASKS[self.task].width(len(self.classes))
+
+    def about(self, fingerprint: str = "") -> About:
+        """Return what is true of all of its predictions."""
+        return About(self.task, tuple(self.classes), fingerprint, self.confidence, self.target)
 
     @property
     def preprocessing(self) -> Preprocessing:
@@ -148,7 +155,7 @@ class Model:
         import torch
         from PIL import Image
 
-        if self.task == "classification":
+        if TASKS[self.task].has_classes:
             check_names(self)
         height, width = self.preprocessing.size
         if self.transform is not None:
@@ -271,15 +278,18 @@ def check_width(model: Model, logits: Any, n: int) -> None:
             f"predict_batch returns a tensor of shape ({n}, {model.n_outputs}).",
         )
     if shape[1] != model.n_outputs:
-        if model.task == "regression":
-            raise ModelError(f"{model} gives {shape[1]} numbers an image.", "one is asked for.")
+        if model.n_outputs != len(model.classes):
+            raise ModelError(
+                f"{model} gives {shape[1]} numbers an image.",
+                f"{'one is' if model.n_outputs == 1 else f'{model.n_outputs} are'} asked for.",
+            )
         raise ClassesError(
             f"{model} has {len(model.classes)} class names, its output has {shape[1]}.",
             "give one name for each output, in the order of the logits.",
         )
 
 
-def need_classifier(model: Any, what: str) -> None:
+def need_classifier(model: Model, what: str) -> None:
     """Refuse a model that does not predict one class a picture.
 
     Args:
@@ -289,7 +299,7 @@ def need_classifier(model: Any, what: str) -> None:
     Raises:
         ModelError: it does something else.
     """
-    if getattr(model, "task", "classification") != "classification":
+    if not TASKS[model.task].one_class:
         raise ModelError(f"{model} does {model.task}.", f"{what} is for classifiers.")
 
 

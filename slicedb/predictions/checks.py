@@ -1,368 +1,182 @@
-"""Checks of predictions made elsewhere; each error names the place."""
+"""Checks of predictions made elsewhere: their ids, and the columns of the user's own."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from slicedb.errors import PredictionError, did_you_mean
-from slicedb.inference import softmax
-from slicedb.predictions import boxes
+from slicedb.keys import KeyIndex, distinct
+from slicedb.metrics.outcomes import Bools
+from slicedb.schema import keys_of
+from slicedb.tasks import AnyTask
 
-_SUM = 0.01
 _SHOWN = 3
+_CHOICES = 20_000
+"""Ids that a hint looks for the nearest one in."""
+_NEAR = 1e-3
+"""How far a given number may be from ours, which are kept with seven digits."""
+
+Keys = npt.NDArray[np.int64]
 
 
-@dataclass(frozen=True)
-class Part:
-    """A batch of predictions as they come in."""
-
-    ids: list[str]
-    prediction: list[Any] | None = None
-    confidence: np.ndarray | None = None
-    probabilities: np.ndarray | None = None
-    """float32 (n, c)."""
-    columns: dict[str, Any] = field(default_factory=dict)
-    """What else the user logs."""
-    objects: pa.Array | None = None
-    """Detections, a list a sample."""
-    value: np.ndarray | None = None
-    """float64 (n,): predicted numbers."""
-    labels: pa.Array | None = None
-    """list<string> (n,): predicted sets of labels."""
-    several: bool = False
-    """Whether probabilities are of labels that do not exclude one another."""
-
-    @property
-    def task(self) -> str:
-        """What kind of predictions these are."""
-        if self.objects is not None:
-            return "detection"
-        if self.value is not None:
-            return "regression"
-        return "multilabel" if self.several or self.labels is not None else "classification"
-
-    @staticmethod
-    def of(
-        ids: list[str],
-        logits: Any,
-        probabilities: Any,
-        prediction: Any,
-        confidence: Any,
-        columns: dict[str, Any],
-    ) -> Part:
-        """Turn tensors, arrays and lists into one form.
-
-        Raises:
-            PredictionError: nothing is predicted, two things are, or a value is no number.
-        """
-        if logits is not None and probabilities is not None:
-            raise PredictionError("Both logits and probabilities are given.", "give one of them.")
-        if logits is None and probabilities is None and prediction is None:
-            raise PredictionError(
-                "Nothing is predicted.",
-                "give logits=, probabilities= or prediction=; objects= for boxes, value= for a "
-                "number, labels= for several labels.",
-            )
-        matrix = None
-        if logits is not None:
-            matrix = _matrix(logits, "logits", ids)
-            _finite(matrix, "logits", ids)
-            matrix = softmax(matrix)
-        elif probabilities is not None:
-            matrix = _matrix(probabilities, "probabilities", ids)
-        return Part(
-            ids=ids,
-            prediction=None if prediction is None else _listed(prediction),
-            confidence=None if confidence is None else _numbers(confidence, "confidence"),
-            probabilities=matrix,
-            columns=columns,
-        )
-
-    @staticmethod
-    def of_numbers(ids: list[str], value: Any, columns: dict[str, Any]) -> Part:
-        """The same for predictions of a number a sample."""
-        if hasattr(value, "detach"):
-            value = value.detach().cpu().double().numpy()
-        try:
-            numbers = np.asarray(value, dtype=np.float64)
-        except (TypeError, ValueError) as error:
-            raise PredictionError(f"value holds something that is no number: {error}") from error
-        if numbers.ndim == 2 and numbers.shape[1] == 1:
-            numbers = numbers[:, 0]
-        if numbers.ndim != 1:
-            raise PredictionError(f"value has shape {numbers.shape}.", "give one number a sample.")
-        return Part(ids, value=numbers, columns=columns)
-
-    @staticmethod
-    def of_sets(
-        ids: list[str], logits: Any, probabilities: Any, labels: Any, columns: dict[str, Any]
-    ) -> Part:
-        """The same for predictions of any number of labels a sample.
-
-        Raises:
-            PredictionError: nothing is predicted, or two things are.
-        """
-        if logits is not None and probabilities is not None:
-            raise PredictionError("Both logits and probabilities are given.", "give one of them.")
-        matrix = None
-        if logits is not None:
-            matrix = _matrix(logits, "logits", ids).astype(np.float64)
-            _finite(matrix, "logits", ids)
-            matrix = (0.5 + 0.5 * np.tanh(matrix / 2)).astype(np.float32)  # the sigmoid
-        elif probabilities is not None:
-            matrix = _matrix(probabilities, "probabilities", ids)
-        if matrix is None and labels is None:
-            raise PredictionError("Nothing is predicted.", "give probabilities= or labels=.")
-        sets = None if labels is None else _sets(labels)
-        return Part(ids, probabilities=matrix, labels=sets, columns=columns, several=True)
-
-
-class Checker:
-    """Holds predictions against the samples and the classes.
+class IdChecker:
+    """Holds the ids of predictions against the samples, and against those that came before.
 
     Args:
         ids: of all samples.
-        labels: theirs; the classes, when none are declared.
-        classes: declared class names.
+        keys: theirs.
     """
 
-    def __init__(
-        self, ids: pa.ChunkedArray, labels: pa.Array, classes: Sequence[str] | None
-    ) -> None:
-        self._ids = set(ids.to_pylist())
-        self._seen: set[str] = set()
-        self.declared = classes is not None
-        self.classes = (
-            list(classes)
-            if classes is not None
-            else sorted(label for label in labels.unique().to_pylist() if label is not None)
-        )
-        self.place = "log.add"
-        if len(set(self.classes)) != len(self.classes):
-            raise PredictionError("A class is declared twice.", "names of classes are unique.")
+    def __init__(self, ids: pa.ChunkedArray, keys: npt.ArrayLike) -> None:
+        self._ids = ids
+        self._index = KeyIndex(keys)
+        self._seen: set[int] = set()
 
-    def check(self, part: Part) -> Part:
-        """Return the part with every value in its place, or raise.
+    def check(self, ids: Sequence[str], place: str) -> Keys:
+        """Return the key of each id, or raise.
 
         Raises:
             PredictionError: with the count, the place and examples.
         """
-        self._check_ids(part.ids)
-        for what, values in (("prediction", part.prediction), ("confidence", part.confidence)):
-            if values is not None and len(values) != len(part.ids):
-                raise PredictionError(
-                    f"{len(part.ids)} ids, but {len(values)} values of {what} in {self.place}."
-                )
-        prediction = part.prediction
-        if prediction is not None:
-            known = set(self.classes)
-            prediction = [self._class(v, i, part.ids, known) for i, v in enumerate(prediction)]
-        if part.probabilities is not None:
-            self._check_probabilities(part.probabilities, part.ids, part.several)
-            if prediction is not None:
-                self._check_agreement(prediction, part)
-        elif part.confidence is not None:
-            _unit(part.confidence, "confidence", part.ids)
-        if part.objects is not None:
-            self._check_length(part.objects, part.ids, "objects")
-            boxes.check(part.objects, part.ids, self.classes, self.place)
-        if part.value is not None:
-            self._check_length(part.value, part.ids, "value")
-            _finite(part.value[:, None], "values", part.ids)
-        if part.labels is not None:
-            self._check_length(part.labels, part.ids, "labels")
-            self._check_sets(part.labels, part.ids)
-        return replace(part, prediction=prediction)
-
-    def _check_length(self, values: Any, ids: list[str], what: str) -> None:
-        if len(values) != len(ids):
+        if not len(ids):
+            raise PredictionError(f"There are no rows in {place}.")
+        wrong = [i for i in ids if not isinstance(i, str)]
+        if wrong:
             raise PredictionError(
-                f"{len(ids)} ids, but {len(values)} values of {what} in {self.place}."
+                f"An id in {place} is {wrong[0]!r}, a {type(wrong[0]).__name__}.", "ids are text."
             )
-
-    def _check_sets(self, labels: pa.Array, ids: list[str]) -> None:
-        flat = pc.list_flatten(labels)
-        known = pc.is_in(flat, value_set=pa.array(self.classes, pa.string()))
-        bad = np.flatnonzero(~np.asarray(known))
-        if len(bad):
-            row = int(pc.list_parent_indices(labels)[int(bad[0])].as_py())
-            name = flat[int(bad[0])].as_py()
+        keys = keys_of(ids)
+        unknown = np.flatnonzero(~self._index.has(keys))
+        if len(unknown):
+            self._refuse_unknown([ids[i] for i in unknown.tolist()], len(ids), place)
+        if len(distinct(keys)) != len(keys):
+            _refuse_twice(ids, place)
+        again = self._seen.intersection(keys.tolist())
+        if again:
+            name = next(i for i, key in zip(ids, keys.tolist()) if key in again)
             raise PredictionError(
-                f"Label {name!r} of sample '{ids[row]}' (row {row + 1} of {self.place}) is no "
-                "class.",
-                did_you_mean(str(name), self.classes, "classes") + " Declare others: classes=.",
-            )
-
-    def _prefix(self, unknown: list[str]) -> str:
-        """Say which prefix would make samples of all of them, if one does."""
-        ending = "/" + unknown[0]
-        found = [known for known in self._ids if known.endswith(ending)]
-        prefix = found[0][: -len(unknown[0])] if len(found) == 1 else None
-        if prefix is None or any(prefix + name not in self._ids for name in unknown):
-            return ""
-        return f" prefix='{prefix}' (--prefix) makes samples of all of them."
-
-    def _check_ids(self, ids: list[str]) -> None:
-        if not ids:
-            raise PredictionError(f"There are no rows in {self.place}.")
-        wrong = next((i for i in ids if not isinstance(i, str)), None)
-        if wrong is not None or None in ids:
-            raise PredictionError(
-                f"An id in {self.place} is {wrong!r}, a {type(wrong).__name__}.", "ids are text."
-            )
-        unknown = [i for i in ids if i not in self._ids]
-        if unknown:
-            raise PredictionError(
-                f"{len(unknown):,} of {len(ids):,} ids in {self.place} are no samples here: "
-                f"{_examples(unknown)}.",
-                did_you_mean(unknown[0], sorted(self._ids)[:20_000], "samples")
-                + self._prefix(unknown),
-            )
-        seen = dict.fromkeys(ids)
-        if len(seen) != len(ids):
-            first: dict[str, int] = {}
-            for row, name in enumerate(ids):
-                if name in first:
-                    raise PredictionError(
-                        f"Sample '{name}' comes twice in {self.place}: rows {first[name] + 1} and "
-                        f"{row + 1}.",
-                        "keep one prediction a sample.",
-                    )
-                first[name] = row
-        again = next((i for i in ids if i in self._seen), None)
-        if again is not None:
-            raise PredictionError(
-                f"Sample '{again}' was logged before in this run.",
+                f"Sample '{name}' was logged before in this run.",
                 "keep one prediction a sample; a distributed sampler pads its last batch.",
             )
-        self._seen.update(ids)
+        self._seen.update(keys.tolist())
+        return keys
 
-    def _class(self, value: Any, row: int, ids: list[str], known: set[str]) -> str | None:
-        if value is None or value in known:
-            return value  # type: ignore[no-any-return]
-        if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
-            if self.declared and 0 <= value < len(self.classes):
-                return self.classes[int(value)]
-            raise PredictionError(
-                f"Prediction {value} of sample '{ids[row]}' (row {row + 1} of {self.place}) is no "
-                f"number of a class: there are {len(self.classes)} declared.",
-                "numbers count from 0, in the order of classes=.",
-            )
-        if not self.classes:
-            return str(value)
+    def _refuse_unknown(self, unknown: Sequence[str], n: int, place: str) -> None:
+        known = self._ids.to_pylist()
+        shown = ", ".join(repr(name) for name in unknown[:_SHOWN])
         raise PredictionError(
-            f"Prediction {value!r} of sample '{ids[row]}' (row {row + 1} of {self.place}) is no "
-            f"class.",
-            did_you_mean(str(value), self.classes, "classes") + " Declare others with classes=.",
+            f"{len(unknown):,} of {n:,} ids in {place} are no samples here: "
+            f"{shown}{', ...' if len(unknown) > _SHOWN else ''}.",
+            did_you_mean(unknown[0], sorted(known)[:_CHOICES], "samples")
+            + _prefix(unknown, set(known)),
         )
 
-    def _check_probabilities(self, matrix: np.ndarray, ids: list[str], several: bool) -> None:
-        if not self.classes:
-            raise PredictionError(
-                "There are probabilities, and nobody said of which classes.", "give classes=."
-            )
-        if matrix.shape[1] != len(self.classes):
-            which = "declared" if self.declared else "labels of the samples (none are declared)"
-            raise PredictionError(
-                f"{matrix.shape[1]} probabilities a row in {self.place}, for {len(self.classes)} "
-                f"classes: {which}.",
-                "give classes= in the order of the probabilities.",
-            )
-        _unit(matrix, "probability", ids)
-        if several:
-            return
-        sums = matrix.sum(axis=1)
-        off = np.flatnonzero(np.abs(sums - 1) > _SUM)
-        if len(off):
-            raise PredictionError(
-                f"The probabilities of sample '{ids[off[0]]}' (row {off[0] + 1} of {self.place}) "
-                f"sum to {sums[off[0]]:.3f}, not to 1{_others(off)}.",
-                "pass logits= for values before the softmax.",
-            )
 
-    def _check_agreement(self, prediction: list[str | None], part: Part) -> None:
-        assert part.probabilities is not None
-        for row, (name, values) in enumerate(zip(prediction, part.probabilities)):
-            if name is not None and values[self.classes.index(name)] < values.max() - 1e-6:
-                best = self.classes[int(values.argmax())]
-                raise PredictionError(
-                    f"Sample '{part.ids[row]}' (row {row + 1} of {self.place}) is predicted "
-                    f"'{name}', its probabilities say '{best}'.",
-                    "check the order of classes=, or leave one of the two away.",
-                )
+def _prefix(unknown: Sequence[str], known: set[str]) -> str:
+    """Say which prefix would make samples of all of them, if one does."""
+    ends = [name for name in known if name.endswith("/" + unknown[0])]
+    prefix = ends[0][: -len(unknown[0])] if len(ends) == 1 else None
+    if prefix is None or any(prefix + name not in known for name in unknown):
+        return ""
+    return f" prefix='{prefix}' (--prefix) makes samples of all of them."
 
 
-def _sets(labels: Any) -> pa.Array:
+def _refuse_twice(ids: Sequence[str], place: str) -> None:
+    first: dict[str, int] = {}
+    for row, name in enumerate(ids):
+        if name in first:
+            raise PredictionError(
+                f"Sample '{name}' comes twice in {place}: rows {first[name] + 1} and {row + 1}.",
+                "keep one prediction a sample.",
+            )
+        first[name] = row
+
+
+def check_names(own: Sequence[str], ours: Sequence[str], place: str) -> None:
+    """Refuse columns of the user that SQL could not tell from ours, or from one another.
+
+    Args:
+        own: names of the user's columns.
+        ours: names of the columns in the table of predictions.
+        place: what errors call the source.
+
+    Raises:
+        PredictionError: two names differ by their case only.
+    """
+    exact = {name.casefold(): name for name in ours}
+    for name in own:
+        other = exact.setdefault(name.casefold(), name)
+        if other != name:
+            raise PredictionError(
+                f"Column '{name}' of {place} differs from '{other}' by its case only, and SQL "
+                "takes the two for one.",
+                f"rename it, for example to '{name}_given', or leave it out.",
+            )
+
+
+def with_own(
+    columns: Mapping[str, pa.Array],
+    own: Mapping[str, pa.Array],
+    task: AnyTask,
+    ids: Sequence[str],
+    place: str,
+) -> dict[str, pa.Array]:
+    """Return the columns of predictions with those of the user's own.
+
+    One that has the name of ours is kept where we cannot compute it (`Task.keeps`) and left alone
+    where it says the same; otherwise it is refused, since it would be lost.
+
+    Args:
+        columns: ours.
+        own: the user's.
+        task: what is predicted.
+        ids: of the rows.
+        place: what errors call the source.
+
+    Raises:
+        PredictionError: a column says something else than ours of the same name.
+    """
+    merged = dict(columns)
+    for name, given in own.items():
+        ours = merged.get(name)
+        if ours is None:
+            merged[name] = given
+            continue
+        values = _cast(given, ours.type)
+        if values is not None and name in task.keeps and ours.null_count == len(ours):
+            merged[name] = values
+            continue
+        bad = np.flatnonzero(_contradicts(ours, values)) if values is not None else [0]
+        if len(bad):
+            i = int(bad[0])
+            what = "has none" if not ours[i].is_valid else f"has {ours[i].as_py()!r}"
+            raise PredictionError(
+                f"Column '{name}' of {place} has {given[i].as_py()!r} for sample '{ids[i]}', where "
+                f"SliceDB's own column '{name}' {what}.",
+                f"rename it to keep it, for example to '{name}_given', or leave it out.",
+            )
+    return merged
+
+
+def _cast(values: pa.Array, kind: pa.DataType) -> pa.Array | None:
     try:
-        if isinstance(labels, pa.ChunkedArray):
-            labels = labels.combine_chunks()
-        rows = labels if isinstance(labels, pa.Array) else [list(row) for row in labels]
-        kind = pa.list_(pa.string())
-        return rows.cast(kind) if isinstance(rows, pa.Array) else pa.array(rows, kind)
-    except (pa.ArrowException, TypeError) as error:
-        raise PredictionError(f"labels cannot be read: {error}", "a list of names each.") from error
+        return values.cast(kind)
+    except pa.ArrowException:
+        return None
 
 
-def _listed(values: Any) -> list[Any]:
-    if hasattr(values, "detach"):
-        values = values.detach().cpu()
-    return list(values.tolist() if hasattr(values, "tolist") else values)
-
-
-def _numbers(values: Any, what: str) -> np.ndarray:
-    if hasattr(values, "detach"):
-        values = values.detach().cpu().float().numpy()
-    try:
-        return np.asarray(values, dtype=np.float32)
-    except (TypeError, ValueError) as error:
-        raise PredictionError(f"{what} holds something that is no number: {error}") from error
-
-
-def _matrix(values: Any, what: str, ids: list[str]) -> np.ndarray:
-    matrix = _numbers(values, what)
-    if matrix.ndim != 2 or len(matrix) != len(ids):
-        raise PredictionError(
-            f"{what} have shape {matrix.shape} for {len(ids)} ids.",
-            f"give one row a sample: ({len(ids)}, number of classes).",
-        )
-    return matrix
-
-
-def _finite(matrix: np.ndarray, what: str, ids: list[str]) -> None:
-    bad = np.flatnonzero(~np.isfinite(matrix).all(axis=1))
-    if len(bad):
-        raise PredictionError(
-            f"The {what} of {len(bad):,} samples are not finite numbers, the first is "
-            f"'{ids[bad[0]]}' (row {bad[0] + 1}).",
-            "leave those rows out.",
-        )
-
-
-def _unit(values: np.ndarray, what: str, ids: list[str]) -> None:
-    """Refuse NaN and what lies outside [0, 1]."""
-    flat = values.reshape(len(ids), -1)
-    wrong = ~((flat >= 0) & (flat <= 1 + 1e-4))
-    bad = np.flatnonzero(wrong.any(axis=1))
-    if len(bad):
-        value = flat[bad[0]][wrong[bad[0]]][0]
-        raise PredictionError(
-            f"A {what} of sample '{ids[bad[0]]}' (row {bad[0] + 1}) is {value:.4g}{_others(bad)}.",
-            "probabilities lie in [0, 1]; pass logits= for values before the softmax.",
-        )
-
-
-def _others(rows: np.ndarray) -> str:
-    """Say how many rows share a fault with the first of them."""
-    n = len(rows) - 1
-    return f", and {n:,} more row{'s' * (n != 1)} are wrong" if n else ""
-
-
-def _examples(names: list[str]) -> str:
-    shown = ", ".join(repr(name) for name in names[:_SHOWN])
-    return shown + (", ..." if len(names) > _SHOWN else "")
+def _contradicts(ours: pa.Array, given: pa.Array) -> Bools:
+    """Return bool (n,): where a given value is not ours; nothing given contradicts nothing."""
+    if pa.types.is_floating(ours.type):
+        a, b = (np.asarray(column.to_numpy(zero_copy_only=False)) for column in (ours, given))
+        same = np.asarray(np.isclose(a, b, rtol=_NEAR, atol=_NEAR))
+    elif pa.types.is_nested(ours.type):
+        same = np.array([a == b for a, b in zip(ours.to_pylist(), given.to_pylist())], bool)
+    else:
+        same = np.asarray(pc.fill_null(pc.equal(ours, given), False))
+    return np.asarray(np.asarray(given.is_valid()) & ~same)

@@ -6,27 +6,26 @@ import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from slicedb import inference
 from slicedb.errors import PredictionError, did_you_mean
 from slicedb.models.model import Model
 from slicedb.models.names import check_name
-from slicedb.predictions.about import About
 from slicedb.predictions.refresh import refresh
-from slicedb.predictions.tables import prepare, table_of
-from slicedb.predictions.tasks import TASKS, text_of
+from slicedb.predictions.tables import prepare, table_of, with_truth
 from slicedb.progress import bar
 from slicedb.schema import SAMPLES, content_of
 from slicedb.store import Store
 from slicedb.store.work import Writer, failures, images_of, missing, samples_of
+from slicedb.tasks import TASKS, About, TruthColumn
+from slicedb.tasks.arrays import one_array
 
-_BOXES = 20
-"""Boxes an image that the memory of a chunk is reckoned with."""
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass(frozen=True)
@@ -43,8 +42,8 @@ class PredictReport:
     quarantined: int
     """Samples asked for whose status is not ok; they are never predicted."""
     outside: int
-    """Of a classifier: samples whose label is none of the model's classes, never correct, and
-    without a loss."""
+    """Of a classifier: samples whose label is none of the model's classes; such a prediction is
+    never correct, and has no loss."""
     seconds: float
     examples: tuple[str, ...] = ()
     """The first failures: id and reason."""
@@ -72,7 +71,7 @@ def predict(
     keys: np.ndarray | None = None,
     *,
     batch_size: int | None = None,
-    device: Any = None,
+    device: torch.device | str | None = None,
     threads: int | None = None,
     progress: bool | None = None,
 ) -> PredictReport:
@@ -102,12 +101,13 @@ def predict(
     model.check()
     samples, quarantined = samples_of(store, keys)
     about = prepare(store, model_name, model)
-    _check_target(store, about)
+    task = TASKS[about.task]
+    _check_truth(store, task.truth_of(about))
     refresh(store, model_name)
     table = table_of(model_name)
     todo, fresh = missing(samples, store.table(table, ["key", "content", "error"]))
     rows = samples.take(pa.array(todo))
-    row_bytes = 64 * _BOXES if about.task == "detection" else 4 * len(model.classes)
+    row_bytes = task.row_bytes(len(model.classes))
     writer = Writer(store, table, rows, fresh, _finish(store, about), row_bytes)
     with bar(len(todo), f"predict {model_name}", progress) as shown:
         batches = inference.predict(
@@ -130,7 +130,7 @@ def predict(
         unchanged=len(samples) - len(todo),
         failed=writer.failed,
         quarantined=quarantined,
-        outside=_outside(samples, model) if about.task == "classification" else 0,
+        outside=task.outside(one_array(samples["label"]), about.classes),
         seconds=time.perf_counter() - started,
         examples=tuple(writer.examples),
     )
@@ -140,32 +140,26 @@ def _finish(store: Store, about: About) -> Callable[[pa.Table, pa.Table], pa.Tab
     """Return the step from what the model says to rows of its table."""
     fingerprint = int(content_of([about.fingerprint])[0])
     task = TASKS[about.task]
-    column = task.truth(about)
+    source = task.truth_of(about)
 
-    def finish(said: pa.Table, rows: pa.Table) -> pa.Table:
-        if column in rows.column_names:
-            truth = rows[column]
+    def finish(predictions: pa.Table, rows: pa.Table) -> pa.Table:
+        if source.table == SAMPLES and source.column in rows.column_names:
+            truth = one_array(rows[source.column])
         else:  # objects and the like are read a chunk at a time
-            truth = store.take(SAMPLES, rows["key"].to_numpy(), [column])[column]
-        columns = {name: said[name] for name in said.schema.names}
+            _, truth = with_truth(store, source, rows["key"].to_numpy())
+        columns = {name: predictions[name] for name in predictions.schema.names}
         columns |= {"key": rows["key"], "content": rows["content"]}
-        columns |= task.derive(said, text_of(truth), about)
-        columns["fingerprint"] = pa.array(np.full(len(said), fingerprint))
+        columns |= task.derive(predictions, truth, about)
+        columns["fingerprint"] = pa.array(np.full(len(predictions), fingerprint))
         return pa.table(columns)
 
     return finish
 
 
-def _check_target(store: Store, about: About) -> None:
+def _check_truth(store: Store, source: TruthColumn) -> None:
     names = store.schema(SAMPLES).names
-    if about.task == "regression" and about.target not in names:
+    if source.table == SAMPLES and source.column not in names:
         raise PredictionError(
-            f"No column '{about.target}' in samples to predict.",
-            did_you_mean(about.target, names, "columns"),
+            f"No column '{source.column}' in samples to predict.",
+            did_you_mean(source.column, names, "columns"),
         )
-
-
-def _outside(samples: pa.Table, model: Model) -> int:
-    labels = samples["label"]
-    known = pc.is_in(labels, value_set=pa.array(list(model.classes), pa.string()))
-    return int(pc.sum(pc.and_(pc.is_valid(labels), pc.invert(known))).as_py() or 0)

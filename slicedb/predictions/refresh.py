@@ -1,16 +1,16 @@
-"""Columns that speak of the ground truth, derived again where it changed, without the model."""
+"""Derive the columns that speak of the ground truth again where it changed, without the model."""
 
 from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
 
-from slicedb.predictions.about import About
+from slicedb.keys import KeyIndex
 from slicedb.predictions.tables import models_of, table_of
-from slicedb.predictions.tasks import TASKS, text_of
-from slicedb.predictions.truth import differs
 from slicedb.schema import SAMPLES
 from slicedb.store import Store
+from slicedb.tasks import TASKS, About, TruthColumn
+from slicedb.tasks.arrays import differs, one_array
 
 _CHUNK = 20_000
 
@@ -26,43 +26,40 @@ def refresh(store: Store, model: str | None = None) -> int:
         The number of prediction rows that changed.
     """
     models = models_of(store) if model is None else [model]
-    about = {name: About.read(store, name) for name in models if store.has(table_of(name))}
-    held: dict[str, tuple[np.ndarray, pa.Array]] = {}
-    there = store.schema(SAMPLES).names if store.has(SAMPLES) else []
+    abouts = {name: About.read(store, name) for name in models if store.has(table_of(name))}
+    truths: dict[TruthColumn, tuple[KeyIndex, pa.Array]] = {}  # read once for all models
     changed = 0
-    for name, facts in about.items():
-        column = TASKS[facts.task].truth(facts)
-        if column not in there:
+    for name, about in abouts.items():
+        source = TASKS[about.task].truth_of(about)
+        if not store.has(source.table) or source.column not in store.schema(source.table).names:
             continue
-        if column not in held:
-            held[column] = _truths(store, column)
-        changed += _refresh(store, name, facts, *held[column])
+        if source not in truths:
+            rows = store.table(source.table, ["key", source.column])
+            truths[source] = KeyIndex(rows["key"].to_numpy()), one_array(rows[source.column])
+        changed += _refresh(store, name, about, source, *truths[source])
     return changed
 
 
-def _truths(store: Store, column: str) -> tuple[np.ndarray, pa.Array]:
-    """Return all keys, ascending, and the ground truth of each."""
-    samples = store.table(SAMPLES, ["key", column])
-    keys = samples["key"].to_numpy()
-    order = np.argsort(keys)
-    return keys[order], text_of(samples[column]).take(pa.array(order))
-
-
-def _refresh(store: Store, model: str, about: About, keys: np.ndarray, truth: pa.Array) -> int:
+def _refresh(
+    store: Store, model: str, about: About, source: TruthColumn, index: KeyIndex, truth: pa.Array
+) -> int:
     name, task = table_of(model), TASKS[about.task]
     rows = store.table(name, ["key", task.mark])
-    mine = rows["key"].to_numpy()
-    if not len(mine) or not len(keys):
+    keys = rows["key"].to_numpy()
+    if not len(keys) or not len(index):
         return 0
-    at = np.minimum(np.searchsorted(keys, mine), len(keys) - 1)
-    there = keys[at] == mine
-    now = truth.take(pa.array(at, mask=~there))
-    changed = np.flatnonzero(there & differs(rows[task.mark], task.marks(now, about)))
+    at = index.find(keys)
+    has_row = at >= 0
+    now = truth.take(pa.array(at, mask=~has_row))
+    stale = differs(rows[task.mark], task.marks(now, about))
+    if source.table == SAMPLES:  # a prediction whose sample is gone has no truth to speak of
+        stale &= has_row
+    changed = np.flatnonzero(stale)
     stored = store.schema(name).names
-    columns = ["id", *(column for column in task.said if column in stored)]
+    columns = ["id", *(column for column in task.reads if column in stored)]
     for start in range(0, len(changed), _CHUNK):
         part = changed[start : start + _CHUNK]
-        old = store.take(name, mine[part], columns)
+        old = store.take(name, keys[part], columns)
         derived = task.derive(old, now.take(pa.array(part)), about)
         store.upsert(name, pa.table({"id": old["id"], **derived}), insert=False)
     return len(changed)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from slicedb.errors import ClassesError, PredictionError
+from slicedb.keys import KeyIndex
 from slicedb.models.model import Model
-from slicedb.predictions.about import LOGGED, About
-from slicedb.predictions.tasks import TASKS
-from slicedb.schema import PREDICTIONS
+from slicedb.schema import PREDICTIONS, SAMPLES
 from slicedb.store import Store
+from slicedb.tasks import LOGGED, TASKS, About, TruthColumn
+from slicedb.tasks.arrays import one_array
 
 
 def table_of(model: str) -> str:
@@ -60,8 +62,7 @@ def prepare(store: Store, name: str, model: Model) -> About:
         ClassesError: it has another number of classes, and a commit keeps a version of it.
     """
     table = table_of(name)
-    now = About(model.task, tuple(model.classes), model.fingerprint(), model.confidence)
-    now = replace(now, target=model.target)
+    now = model.about(model.fingerprint())
     if not store.has(table):
         create(store, name, now, width=len(model.classes))
         return now
@@ -75,7 +76,7 @@ def prepare(store: Store, name: str, model: Model) -> About:
         return now
     same_columns = before.task == now.task and len(before.classes) == len(now.classes)
     if before.fingerprint == now.fingerprint and before.task == now.task:
-        store.set_metadata(table, now.metadata())  # what counts changed, not what was said
+        store.set_metadata(table, now.metadata())  # what counts changed, not what was predicted
         return now
     if same_columns:
         store.restore(table, None)
@@ -90,3 +91,21 @@ def prepare(store: Store, name: str, model: Model) -> About:
     store.drop(table)
     create(store, name, now, width=len(model.classes))
     return now
+
+
+def with_truth(
+    store: Store, source: TruthColumn, keys: npt.NDArray[np.int64], columns: Sequence[str] = ()
+) -> tuple[pa.Table, pa.Array]:
+    """Return columns of samples, and their ground truth, null where a sample has none.
+
+    Both have a row per key.
+    """
+    if source.table == SAMPLES:
+        samples = store.take(SAMPLES, keys, list(dict.fromkeys([*columns, source.column])))
+        return samples, one_array(samples[source.column])
+    samples = store.take(SAMPLES, keys, list(columns)) if columns else pa.table({})
+    if not store.has(source.table):
+        return samples, pa.nulls(len(keys))
+    rows = store.table(source.table, ["key", source.column])
+    at = KeyIndex(rows["key"].to_numpy()).find(keys)
+    return samples, one_array(rows[source.column]).take(pa.array(at, mask=at < 0))

@@ -1,13 +1,14 @@
-"""What a table of predictions says of itself in its metadata."""
+"""What a table of predictions says of itself, kept in its metadata."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from slicedb.metrics.detections import CONFIDENCE
 from slicedb.schema import PREDICTIONS
-from slicedb.store import Store
 
 CLASSES = "slicedb:classes"
 FINGERPRINT = "slicedb:fingerprint"
@@ -22,12 +23,18 @@ LABEL = "label"
 """The column that a number is compared with, where nobody names another one."""
 
 
+class HasMetadata(Protocol):
+    """What is needed of a store."""
+
+    def metadata(self, name: str) -> Mapping[str, str]: ...
+
+
 @dataclass(frozen=True)
 class About:
     """What is true of all rows of a table of predictions."""
 
     task: str = "classification"
-    """classification, multilabel, detection or regression."""
+    """The name of a task, see `slicedb.tasks.TASKS`."""
     classes: tuple[str, ...] = ()
     fingerprint: str = ""
     """Of the model; `LOGGED` where the predictions were made elsewhere."""
@@ -37,15 +44,15 @@ class About:
     """The column of samples with the number to predict."""
 
     @classmethod
-    def read(cls, store: Store, model: str) -> About:
+    def read(cls, store: HasMetadata, model: str) -> About:
         """Return what a model's table says."""
-        held = store.metadata(PREDICTIONS + model)
+        facts = store.metadata(PREDICTIONS + model)
         return cls(
-            held.get(TASK, "classification"),
-            tuple(json.loads(held.get(CLASSES) or "[]")),
-            held.get(FINGERPRINT, ""),
-            float(held.get(SURE, CONFIDENCE)),
-            held.get(TARGET, LABEL),
+            facts.get(TASK, "classification"),
+            tuple(json.loads(facts.get(CLASSES) or "[]")),
+            facts.get(FINGERPRINT, ""),
+            float(facts.get(SURE, CONFIDENCE)),
+            facts.get(TARGET, LABEL),
         )
 
     def metadata(self) -> dict[str, str]:

@@ -1,0 +1,5 @@
+"""Moved to `slicedb.tasks.about`."""
+
+from slicedb.tasks.about import About
+
+__all__ = ["About"]

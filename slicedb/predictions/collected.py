@@ -1,0 +1,303 @@
+"""Predictions that training code collects: checked as they come, stored at the end, or none."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from slicedb.errors import PredictionError, did_you_mean
+from slicedb.metrics.detections import CONFIDENCE
+from slicedb.models.names import check_name
+from slicedb.predictions.checks import IdChecker, check_names, with_own
+from slicedb.predictions.tables import create, table_of, with_truth
+from slicedb.schema import SAMPLES, content_of
+from slicedb.store import Store
+from slicedb.tasks import LOGGED, TASKS, About, AnyTask
+from slicedb.tasks.about import LABEL
+from slicedb.tasks.arrays import one_array
+from slicedb.tasks.given import GivenBatch
+
+_FALLBACK = "classification"
+"""The task of predictions that none recognises; it says what is missing."""
+
+
+@dataclass(frozen=True)
+class CollectedBatch:
+    """A batch of predictions, checked."""
+
+    ids: Sequence[str]
+    keys: npt.NDArray[np.int64]
+    predictions: Mapping[str, pa.Array]
+    """The columns that the task reads from what was given."""
+    own: Mapping[str, pa.Array]
+    """What else the user logs."""
+
+
+class PredictionLog:
+    """Collect predictions in training code, and store them when the block ends without an error.
+
+    Args:
+        store: the database.
+        model: names the table `predictions__<model>`.
+        classes: class names in the order of the logits.
+        replace: forget what was logged under this name before.
+        target: the column of samples that `value` predicts; by default `label`.
+        multilabel: probabilities are of labels that do not exclude one another.
+        confidence: score from which on a box, or a label of several, counts; by default 0.5.
+        task: what is predicted, where the names of the columns do not tell.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        model: str,
+        *,
+        classes: Sequence[str] | None = None,
+        replace: bool = False,
+        target: str | None = None,
+        multilabel: bool = False,
+        confidence: float | None = None,
+        task: str | None = None,
+    ) -> None:
+        check_name(model, loose=True)
+        if task is not None and task not in TASKS:
+            raise PredictionError(f"No task '{task}'.", did_you_mean(task, TASKS, "tasks"))
+        self.model = model
+        self.place = "log.add"
+        """What errors call the source of the predictions."""
+        self.kept: list[str] = []
+        """Columns that SliceDB would compute, and could not, and so keeps as they were given."""
+        self._task = TASKS["multilabel"] if multilabel else None if task is None else TASKS[task]
+        self._target, self._confidence = target, confidence
+        self._store = store
+        self._replace = replace
+        samples = store.table(SAMPLES, ["id", "key"])
+        self._checker = IdChecker(samples["id"], samples["key"].to_numpy())
+        self._declared = classes is not None
+        self._classes = None if classes is None else list(classes)
+        self._batches: list[CollectedBatch] = []
+        self._about: About | None = None
+        if classes is not None and len(set(classes)) != len(classes):
+            raise PredictionError("A class is declared twice.", "names of classes are unique.")
+        self._check_table()
+
+    @property
+    def classes(self) -> list[str]:
+        """The class names, as declared; else the labels of the samples."""
+        if self._classes is not None:
+            return self._classes
+        task = self._task or TASKS[_FALLBACK]
+        if not task.has_classes:
+            return []
+        source = task.truth_of(About())
+        rows = self._store.table(source.table, [source.column])
+        classes = task.classes_in(one_array(rows[source.column]))
+        if self._task is not None:  # of another task they may be in another column
+            self._classes = classes
+        return classes
+
+    def __len__(self) -> int:
+        return sum(len(batch.ids) for batch in self._batches)
+
+    def add(
+        self,
+        ids: Sequence[str],
+        *,
+        logits: object = None,
+        probabilities: object = None,
+        prediction: Sequence[str] | None = None,
+        confidence: object = None,
+        objects: object = None,
+        detections: Sequence[object] | None = None,
+        value: object = None,
+        labels: object = None,
+        **columns: object,
+    ) -> None:
+        """Take the predictions of a batch; they are checked now and stored at the end.
+
+        Args:
+            ids: of the samples, n of them.
+            logits: (n, c), a tensor on any device or an array; becomes probabilities by softmax.
+            probabilities: (n, c), each row sums to 1.
+            prediction: class names, or numbers of classes, n of them.
+            confidence: n numbers in [0, 1].
+            objects: of a detector, n lists of {label, bbox [x, y, w, h] in pixels, score}.
+            detections: the same as torchvision's models return it, n dicts of boxes, labels (from
+                1) and scores.
+            value: of a regression, n numbers.
+            labels: n lists of labels, where a sample may have several.
+            **columns: anything else to keep, n values each.
+
+        Raises:
+            PredictionError: see `log`.
+        """
+        named = {
+            "logits": logits,
+            "probabilities": probabilities,
+            "prediction": prediction,
+            "confidence": confidence,
+            "objects": objects,
+            "detections": detections,
+            "value": value,
+            "labels": labels,
+        }
+        given = {name: values for name, values in named.items() if values is not None}
+        self.take(list(ids), {**given, **columns})
+
+    def take(self, ids: Sequence[str], values: Mapping[str, object]) -> None:
+        """Take predictions by the names of their columns, as `add` does."""
+        task = self.recognise(values)
+        keys = self._checker.check(ids, self.place)
+        about = self._settings(task)
+        batch = GivenBatch(
+            ids, values, tuple(self.classes), self._declared, self.place, about.confidence
+        )
+        used = task.inputs(values, batch.classes)
+        own = {name: batch.column(name) for name in values if name not in used}
+        ours = task.schema(1).names
+        check_names(list(own), ours, self.place)
+        taken = CollectedBatch(ids, keys, task.read(batch), own)
+        if not own.keys().isdisjoint(ours):
+            self._rows(taken, about)  # a column that would be lost is refused now, not at the end
+        self._batches.append(taken)
+
+    def recognise(self, names: Collection[str]) -> AnyTask:
+        """Return the task whose predictions have columns of these names."""
+        if self._task is None:
+            fits = (task for task in TASKS.values() if task.recognises(names))
+            self._task = next(fits, TASKS[_FALLBACK])
+        return self._task
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is None and self._batches:
+            self._write()
+
+    def _check_table(self) -> None:
+        """Refuse a name that a registered model predicts under, or logged with other classes."""
+        if not self._store.has(table_of(self.model)) or self._replace:
+            return
+        before = About.read(self._store, self.model)
+        if before.fingerprint != LOGGED:
+            raise PredictionError(
+                f"The predictions of '{self.model}' are computed by the registered model.",
+                "log under another name, or replace=True.",
+            )
+        if self._declared and list(before.classes) != self.classes:
+            raise PredictionError(
+                f"'{self.model}' was logged with {len(before.classes)} other classes: "
+                f"{', '.join(before.classes[:5])}.",
+                "log under another name, or replace=True.",
+            )
+        self._classes = list(before.classes)
+
+    def _settings(self, task: AnyTask) -> About:
+        """Return what the table says of itself.
+
+        Raises:
+            PredictionError: it says something else already, or there is no such target.
+        """
+        if self._about is None:
+            self._about = self._new_settings(task)
+        return self._about
+
+    def _new_settings(self, task: AnyTask) -> About:
+        about = About(
+            task.name,
+            tuple(self.classes) if task.has_classes else (),
+            LOGGED,
+            self._confidence or CONFIDENCE,
+            self._target or LABEL,
+        )
+        names = self._store.schema(SAMPLES).names
+        if about.target not in names:
+            hint = did_you_mean(about.target, names, "columns of samples")
+            raise PredictionError(f"No column '{about.target}' to predict.", hint)
+        if not self._store.has(table_of(self.model)) or self._replace:
+            return about
+        before = About.read(self._store, self.model)
+        wanted = replace(
+            before,
+            confidence=self._confidence or before.confidence,
+            target=self._target or before.target,
+        )
+        if before.task != task.name or wanted != before:
+            raise PredictionError(
+                f"'{self.model}' was logged before as {before.task} with other settings.",
+                "log under another name, or replace=True.",
+            )
+        return before
+
+    def _write(self) -> None:
+        assert self._task is not None
+        if len({frozenset(batch.predictions) for batch in self._batches}) > 1:
+            raise PredictionError(
+                "Some batches were logged with probabilities and some without, or of another kind.",
+                "give all of them the same.",
+            )
+        about = self._settings(self._task)
+        tables = [self._rows(batch, about) for batch in self._batches]
+        table = pa.concat_tables(tables, promote_options="permissive")
+        name, has_probabilities = table_of(self.model), "probabilities" in table.column_names
+        is_new = not self._store.has(name)
+        if not is_new and self._replace:
+            self._store.drop(name)
+            is_new = True
+        if is_new:
+            field = table.schema.field("probabilities") if has_probabilities else None
+            ours = self._task.schema(1).names
+            extra = [field for field in table.schema if field.name not in ours]
+            width = None if field is None else field.type.list_size
+            create(self._store, self.model, about, width=width, extra=extra)
+        else:
+            stored = self._store.schema(name).names
+            if has_probabilities != ("probabilities" in stored):
+                raise PredictionError(
+                    f"'{self.model}' was logged {'without' if has_probabilities else 'with'} "
+                    "probabilities before.",
+                    "log under another name, or replace=True.",
+                )
+            new = [field for field in table.schema if field.name not in stored]
+            check_names([field.name for field in new], stored, self.place)
+            self._store.add_columns(name, new)
+        try:
+            self._store.upsert(name, table)
+        except BaseException:
+            if is_new:
+                self._store.drop(name)
+            raise
+        self._store.sync()
+
+    def _rows(self, batch: CollectedBatch, about: About) -> pa.Table:
+        """Return the rows of the table that a batch makes."""
+        task, n = TASKS[about.task], len(batch.ids)
+        source = task.truth_of(about)
+        samples, truth = with_truth(self._store, source, batch.keys, ["sha256"])
+        predictions = dict(batch.predictions)
+        columns = {
+            "id": pa.array(batch.ids, pa.string()),
+            "key": pa.array(batch.keys),
+            **predictions,
+            **task.derive(pa.table(predictions), truth, about),
+            "content": pa.array(content_of(samples["sha256"])),
+            "fingerprint": pa.nulls(n, pa.int64()),
+            "error": pa.nulls(n, pa.string()),
+        }
+        merged = with_own(columns, batch.own, task, batch.ids, self.place)
+        for name in task.keeps:
+            if name in batch.own and merged[name] is not columns[name] and name not in self.kept:
+                self.kept.append(name)
+        return pa.table(merged)

@@ -1,0 +1,87 @@
+"""Arrow columns as one array, as matrices, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from slicedb.metrics.outcomes import Bools, Floats, Ints
+
+Column: TypeAlias = "pa.Array | pa.ChunkedArray"
+
+
+def one_array(column: Column) -> pa.Array:
+    """Return a column as one array."""
+    if isinstance(column, pa.Array):
+        return column
+    joined = column.combine_chunks()
+    if isinstance(joined, pa.ChunkedArray):  # what pyarrow makes of no chunks at all
+        return pa.concat_arrays(joined.chunks) if joined.num_chunks else pa.array([], joined.type)
+    return joined
+
+
+def matrix_of(column: Column) -> npt.NDArray[np.float32]:
+    """Return a fixed-size list column as float32 (n, c), NaN where it is null."""
+    array = one_array(column)
+    width = array.type.list_size
+    values = array.values.slice(array.offset * width, len(array) * width)
+    matrix: npt.NDArray[np.float32] = values.to_numpy(zero_copy_only=False)
+    matrix = matrix.reshape(len(array), width)
+    if array.null_count:
+        matrix = matrix.copy()
+        matrix[~array.is_valid().to_numpy(zero_copy_only=False)] = np.nan
+    return matrix
+
+
+def list_column(matrix: npt.NDArray[np.floating], null: Bools | None = None) -> pa.Array:
+    """Return a matrix (n, c) as a column of c float32 a row, null where `null` (n,) is."""
+    flat = pa.array(np.ascontiguousarray(matrix, dtype=np.float32).reshape(-1))
+    mask = pa.array(null) if null is not None and null.any() else None
+    return pa.FixedSizeListArray.from_arrays(flat, matrix.shape[1], mask=mask)
+
+
+def floats_of(table: pa.Table, name: str) -> Floats | None:
+    """Return a column as float64 (n,); None where the table lacks it, or a row of it is null."""
+    if name not in table.column_names or table[name].null_count:
+        return None
+    return np.asarray(table[name].to_numpy(), np.float64)
+
+
+def whole_matrix(table: pa.Table, name: str = "probabilities") -> npt.NDArray[np.float32] | None:
+    """Return a column of lists as (n, c); None where the table lacks it, or a row of it is null."""
+    if name not in table.column_names or table[name].null_count:
+        return None
+    return matrix_of(table[name])
+
+
+def codes_of(column: Column) -> tuple[tuple[str, ...], Ints]:
+    """Return the distinct strings of a column, sorted, and int64 codes, -1 for null."""
+    array = one_array(column)
+    encoded = array if pa.types.is_dictionary(array.type) else array.dictionary_encode()
+    names = encoded.dictionary.to_pylist()
+    code = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False).astype(np.int64)
+    rank = np.argsort(np.argsort(np.array(names, dtype=object))) if names else np.empty(0, int)
+    return tuple(sorted(names)), np.append(rank, -1)[code]
+
+
+def recoded(names: Sequence[str], classes: Sequence[str]) -> Ints:
+    """Return int64: the place of each name among the classes, -1 where it has none."""
+    at = {name: i for i, name in enumerate(classes)}
+    return np.array([at.get(name, -1) for name in names], np.int64)
+
+
+def differs(old: Column, new: Column) -> Bools:
+    """Return bool (n,): where two columns differ, null being a value of its own."""
+    one_null = pc.xor(pc.is_null(old), pc.is_null(new))
+    unequal = pc.fill_null(pc.not_equal(old, new), False)
+    return np.asarray(pc.or_(one_null, unequal))
+
+
+def null_in(*columns: Column) -> Bools:
+    """Return bool (n,): where some of the columns is null."""
+    return np.asarray(np.any([np.asarray(pc.is_null(column)) for column in columns], axis=0))

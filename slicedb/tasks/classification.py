@@ -1,0 +1,252 @@
+"""Classification: one class per sample."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from slicedb.errors import PredictionError, did_you_mean
+from slicedb.metrics.classification import EMPTY
+from slicedb.metrics.outcomes import Bools, Ints, Outcomes
+from slicedb.tasks.about import LABEL, About
+from slicedb.tasks.arrays import (
+    codes_of,
+    floats_of,
+    matrix_of,
+    one_array,
+    recoded,
+    whole_matrix,
+)
+from slicedb.tasks.columns import predictions_schema
+from slicedb.tasks.given import GivenBatch, unknown_in
+from slicedb.tasks.probabilities import score_columns, softmax
+from slicedb.tasks.task import (
+    AlignedRows,
+    Columns,
+    ConfusionCounts,
+    ModelOutput,
+    Shown,
+    Task,
+    TruthColumn,
+)
+
+_INPUTS = ("prediction", "confidence", "probabilities", "logits")
+_TINY = np.finfo(np.float32).tiny
+_AGREES = 1e-6
+"""How much less likely than the most probable class a given prediction may be."""
+
+
+class Classification(Task[Outcomes]):
+    """A sample has a label, and the model says which, as a name or with probabilities."""
+
+    name = "classification"
+    reads = ("prediction", "confidence", "probabilities")
+    mark = "label"
+    keeps = ("loss", "margin", "entropy")
+    primary = "accuracy"
+    empty = EMPTY
+    one_class = True
+
+    def schema(self, width: int | None) -> pa.Schema:
+        """Return the columns; `label` is the one that `loss` and `correct` speak of."""
+        own = [
+            pa.field("prediction", pa.string()),
+            pa.field("confidence", pa.float32()),
+            pa.field("loss", pa.float32()),
+            pa.field("correct", pa.bool_()),
+            pa.field("margin", pa.float32()),
+            pa.field("entropy", pa.float32()),
+            pa.field("label", pa.string()),
+        ]
+        return predictions_schema(own, width)
+
+    def columns_of_output(self, output: ModelOutput, about: About) -> tuple[Columns, Bools]:
+        """Return what logits (n, c) say."""
+        probabilities = softmax(np.asarray(output))
+        return score_columns(probabilities, about.classes), np.isnan(probabilities[:, 0])
+
+    def recognises(self, names: Collection[str]) -> bool:
+        """Return whether there is a column that names classes, or has probabilities of them."""
+        scores = not {"probabilities", "logits"}.isdisjoint(names)
+        return "prediction" in names or (scores and "labels" not in names)
+
+    def inputs(self, names: Collection[str], classes: Collection[str]) -> set[str]:
+        """Return the names of predictions, and those of classes that are columns."""
+        lists = not {"probabilities", "logits"}.isdisjoint(names)
+        return {*_INPUTS, *(() if lists else classes)} & set(names)
+
+    def read(self, batch: GivenBatch) -> Columns:
+        """Return prediction, confidence, margin, entropy, and probabilities where given."""
+        logits, probabilities = batch.scores()
+        prediction = _named(batch) if batch.has("prediction") else None
+        matrix = softmax(logits) if logits is not None else probabilities
+        if matrix is not None:
+            if logits is None:
+                batch.check_sums(matrix)
+            if prediction is not None:
+                _check_agreement(prediction, matrix, batch)
+            return score_columns(np.asarray(matrix, np.float32), batch.classes)
+        if prediction is None:
+            raise PredictionError(
+                f"Nothing is predicted in {batch.place}; it has "
+                f"{', '.join(list(batch.values)[:8]) or 'ids alone'}.",
+                "give prediction, probabilities or logits; objects for boxes, value for a number, "
+                "labels for several labels. Where columns are named like classes, classes= "
+                "(--classes A,B) says so.",
+            )
+        n = len(batch.ids)
+        return {
+            "prediction": prediction,
+            "confidence": _confidence(batch),
+            "margin": pa.nulls(n, pa.float32()),
+            "entropy": pa.nulls(n, pa.float32()),
+        }
+
+    def truth_of(self, about: About) -> TruthColumn:
+        """Return the column of labels."""
+        return TruthColumn(LABEL)
+
+    def marks(self, truth: pa.Array, about: About) -> pa.Array:
+        """Return the labels themselves."""
+        return truth
+
+    def derive(self, predictions: pa.Table, truth: pa.Array, about: About) -> Columns:
+        """Return loss, correct and label, as `loss_and_correct` does."""
+        has = "probabilities" in predictions.column_names
+        matrix = matrix_of(predictions["probabilities"]) if has else None
+        return loss_and_correct(truth, one_array(predictions["prediction"]), matrix, about.classes)
+
+    def outside(self, truth: pa.Array, classes: Sequence[str]) -> int:
+        """Return how many labels are none of the model's classes: never correct, without loss."""
+        return int(unknown_in(truth, classes).sum())
+
+    def truth(self, column: pa.Array) -> pa.Array:
+        """Return the labels as a dictionary, so that they are coded once."""
+        return column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
+
+    def outcomes(self, rows: AlignedRows) -> Outcomes:
+        """Return labels and predictions as codes."""
+        names, prediction = codes_of(rows.predictions["prediction"])
+        labels, label = codes_of(rows.truth)
+        classes = rows.about.classes or names
+        used = {labels[c] for c in np.flatnonzero(np.bincount(label))}
+        classes += tuple(sorted((used | set(names)) - set(classes)))
+        return Outcomes(
+            classes,
+            recoded(labels, classes)[label],
+            recoded(names, classes)[prediction],
+            floats_of(rows.predictions, "confidence"),
+            whole_matrix(rows.predictions),
+            (rows.predictions["key"].to_numpy() & 1).astype(bool),  # keys are hashes
+        )
+
+    def confusion(self, outcomes: Outcomes, rows: Ints) -> ConfusionCounts:
+        """Return how many samples of each class are predicted as each."""
+        c = len(outcomes.classes)
+        codes = outcomes.label[rows] * c + outcomes.prediction[rows]
+        counts = np.bincount(codes, minlength=c * c).reshape(c, c)
+        return ConfusionCounts(outcomes.classes, counts)
+
+    def shown(self, outcomes: Outcomes, row: int) -> Shown:
+        """Return label, prediction and confidence."""
+        sure = None if outcomes.confidence is None else float(outcomes.confidence[row])
+        label, prediction = outcomes.label[row], outcomes.prediction[row]
+        return Shown(outcomes.classes[label], outcomes.classes[prediction], sure)
+
+
+def loss_and_correct(
+    labels: pa.Array,
+    prediction: pa.Array,
+    probabilities: npt.NDArray[np.floating] | None,
+    classes: Sequence[str],
+) -> Columns:
+    """Return the columns that speak of the ground truth.
+
+    `correct` is `prediction = label` as SQL has it: null without a label or a prediction, and
+    false for a label that is none of the model's classes. `loss` is the cross entropy
+    -ln p(label) in nats, at most 87.3 (the smallest float32); it is null where the label is
+    missing or none of the classes, and where there are no probabilities.
+
+    Args:
+        labels: string (n,), null where unknown.
+        prediction: string (n,).
+        probabilities: float32 (n, c), NaN where unknown; None when there are none.
+        classes: the c class names.
+    """
+    correct = pc.equal(prediction, labels)
+    if probabilities is None or not len(labels):
+        loss = pa.nulls(len(labels), pa.float32())
+    else:
+        at = pc.index_in(labels, value_set=pa.array(list(classes), pa.string()))
+        known = at.is_valid().to_numpy(zero_copy_only=False)
+        column = at.fill_null(0).to_numpy(zero_copy_only=False)
+        p = probabilities[np.arange(len(column)), column]
+        values = np.maximum(-np.log(np.maximum(p, _TINY)), 0).astype(np.float32)
+        loss = pa.array(values, pa.float32(), mask=~known | np.isnan(p))
+    return {"loss": loss, "correct": correct, "label": labels}
+
+
+def _named(batch: GivenBatch) -> pa.Array:
+    """Return the predicted classes as names, of names or numbers of classes.
+
+    Raises:
+        PredictionError: one is no class.
+    """
+    column = batch.column("prediction")
+    if pa.types.is_integer(column.type):
+        return _numbered(column, batch)
+    if not batch.classes:
+        return column.cast(pa.string())
+    text = pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
+    bad = unknown_in(column, batch.classes) if text else np.asarray(column.is_valid())
+    if bad.any():
+        i = int(np.flatnonzero(bad)[0])
+        value = column[i].as_py()
+        raise PredictionError(
+            f"Prediction {value!r} of {batch.row(i)} is no class.",
+            did_you_mean(str(value), batch.classes, "classes") + " Declare others with classes=.",
+        )
+    return column.cast(pa.string())
+
+
+def _numbered(column: pa.Array, batch: GivenBatch) -> pa.Array:
+    most = len(batch.classes) if batch.declared else 0
+    outside = pc.or_(pc.less(column, 0), pc.greater_equal(column, most))
+    bad = np.flatnonzero(np.asarray(pc.fill_null(outside, False)))
+    if len(bad):
+        i = int(bad[0])
+        raise PredictionError(
+            f"Prediction {column[i].as_py()} of {batch.row(i)} is no number of a class: there are "
+            f"{len(batch.classes)} declared.",
+            "numbers count from 0, in the order of classes=.",
+        )
+    return pa.array(list(batch.classes), pa.string()).take(column)
+
+
+def _confidence(batch: GivenBatch) -> pa.Array:
+    if not batch.has("confidence"):
+        return pa.nulls(len(batch.ids), pa.float32())
+    confidence = batch.numbers("confidence", np.float32)
+    batch.check_length(len(confidence), "confidence")
+    batch.check_unit(confidence, "confidence")
+    return pa.array(confidence, pa.float32())
+
+
+def _check_agreement(
+    prediction: pa.Array, matrix: npt.NDArray[np.floating], batch: GivenBatch
+) -> None:
+    code = pc.index_in(prediction, value_set=pa.array(list(batch.classes), pa.string()))
+    at = pc.fill_null(code, 0).to_numpy(zero_copy_only=False)
+    likely = matrix[np.arange(len(matrix)), at] >= matrix.max(axis=1) - _AGREES
+    bad = np.flatnonzero(np.asarray(code.is_valid()) & ~likely)
+    if len(bad):
+        i = int(bad[0])
+        raise PredictionError(
+            f"{batch.row(i).capitalize()} is predicted '{prediction[i].as_py()}', its "
+            f"probabilities say '{batch.classes[int(matrix[i].argmax())]}'.",
+            "check the order of classes=, or leave one of the two away.",
+        )

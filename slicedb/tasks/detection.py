@@ -1,0 +1,196 @@
+"""Detection: boxes with labels per sample."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from typing import cast
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from slicedb.metrics.boxes import match, overlaps, rows_of
+from slicedb.metrics.detected import EMPTY
+from slicedb.metrics.detections import Detections
+from slicedb.metrics.outcomes import Bools, Ints
+from slicedb.schema import OBJECT
+from slicedb.tasks.about import About
+from slicedb.tasks.arrays import null_in, one_array
+from slicedb.tasks.columns import predictions_schema
+from slicedb.tasks.digests import digest_of_objects
+from slicedb.tasks.given import GivenBatch
+from slicedb.tasks.objects import (
+    ImageBoxes,
+    box_of,
+    check_objects,
+    grouped,
+    is_long,
+    objects_from,
+    objects_from_dicts,
+    objects_of,
+)
+from slicedb.tasks.task import (
+    AlignedRows,
+    Columns,
+    ConfusionCounts,
+    ModelOutput,
+    Shown,
+    ShownBox,
+    Task,
+    TruthColumn,
+)
+
+NOTHING = "(nothing)"
+"""The last class of a confusion: boxes where nothing is, and what was missed."""
+
+_BOXES = 20
+"""Boxes an image that the memory of a chunk is reckoned with."""
+_BOX_BYTES = 64
+
+
+class Detection(Task[Detections]):
+    """A sample has objects, and the model finds boxes."""
+
+    name = "detection"
+    reads = ("objects",)
+    mark = "truth"
+    primary = "map"
+    empty = EMPTY
+
+    def schema(self, width: int | None) -> pa.Schema:
+        """Return the columns.
+
+        `tp`, `fp` and `fn` count boxes after matching with the ground truth, `iou` is the mean
+        overlap of the matched ones (null when none is), and `correct` says that nothing is missed
+        and nothing too many; they, and `loss`, are null where the sample's `objects` are. `truth`
+        is a digest of the ground truth that they speak of.
+        """
+        own = [
+            pa.field("objects", pa.list_(OBJECT)),
+            pa.field("tp", pa.int64()),
+            pa.field("fp", pa.int64()),
+            pa.field("fn", pa.int64()),
+            pa.field("iou", pa.float32()),
+            pa.field("loss", pa.float32()),
+            pa.field("correct", pa.bool_()),
+            pa.field("truth", pa.int64()),
+        ]
+        return predictions_schema(own)
+
+    def row_bytes(self, n_classes: int) -> int:
+        """Return the size of a few boxes."""
+        return _BOX_BYTES * _BOXES
+
+    def columns_of_output(self, output: ModelOutput, about: About) -> tuple[Columns, Bools]:
+        """Return the boxes of each image."""
+        images = cast(Sequence[ImageBoxes | None], output)
+        return {"objects": objects_of(images, about.classes)}, np.zeros(len(images), bool)
+
+    def recognises(self, names: Collection[str]) -> bool:
+        """Return whether there is a column of objects, or a row per box."""
+        return not {"objects", "detections"}.isdisjoint(names) or is_long(names)
+
+    def inputs(self, names: Collection[str], classes: Collection[str]) -> set[str]:
+        """Return `objects` or `detections`."""
+        return {"objects", "detections"} & set(names)
+
+    def grouped(self, table: pa.Table, place: str) -> pa.Table:
+        """Return one row per sample of a table with a row per box."""
+        return table if "objects" in table.column_names else grouped(table, place)
+
+    def read(self, batch: GivenBatch) -> Columns:
+        """Return the objects, of lists of boxes or of what torchvision's models return."""
+        if batch.has("detections"):
+            given = cast(Sequence[dict[str, object]], batch.values["detections"])
+            objects = objects_from_dicts(given, batch.classes, 1, batch.place)
+        else:
+            objects = objects_from(batch.values["objects"], batch.place)
+        batch.check_length(len(objects), "objects")
+        check_objects(objects, batch)
+        return {"objects": objects}
+
+    def classes_in(self, truth: pa.Array) -> list[str]:
+        """Return the labels of the boxes, sorted."""
+        return super().classes_in(pc.struct_field(pc.list_flatten(truth), "label"))
+
+    def truth_of(self, about: About) -> TruthColumn:
+        """Return the column of objects."""
+        return TruthColumn("objects")
+
+    def marks(self, truth: pa.Array, about: About) -> pa.Array:
+        """Return a digest of each list."""
+        return digest_of_objects(truth, about.confidence)
+
+    def derive(self, predictions: pa.Table, truth: pa.Array, about: About) -> Columns:
+        """Return what matching the boxes gives, and the digest of the ground truth."""
+        objects = one_array(predictions["objects"])
+        outcomes = Detections.of(objects, truth, about.classes, about.confidence)
+        unknown = null_in(truth, objects)
+        tp, fp, fn = outcomes.counts()
+        total, matched = outcomes.overlap()
+        iou = np.divide(total, matched, out=np.zeros(outcomes.n), where=matched > 0)
+        return {
+            "tp": pa.array(tp, pa.int64(), mask=unknown),
+            "fp": pa.array(fp, pa.int64(), mask=unknown),
+            "fn": pa.array(fn, pa.int64(), mask=unknown),
+            "iou": pa.array(iou.astype(np.float32), mask=unknown | (matched == 0)),
+            "loss": pa.array(outcomes.losses().astype(np.float32), mask=unknown),
+            "correct": pa.array((fp == 0) & (fn == 0), mask=unknown),
+            "truth": digest_of_objects(truth, about.confidence),
+        }
+
+    def outcomes(self, rows: AlignedRows) -> Detections:
+        """Return the boxes of both sides; ties of score are broken as COCO does, by the image."""
+        objects, about = one_array(rows.predictions["objects"]), rows.about
+        boxes = Detections.of(objects, rows.truth, about.classes, about.confidence)
+        return replace(boxes, rank=rows.ranks())
+
+    def confusion(self, outcomes: Detections, rows: Ints) -> ConfusionCounts:
+        """Return boxes against boxes, matched whatever their labels, at an IoU of 0.5.
+
+        The last row counts boxes where nothing is, the last column what was missed; boxes below
+        the model's confidence and crowds are left aside.
+        """
+        images = outcomes.take(rows)
+        truth = images.truth
+        assert images.found.score is not None
+        sure = np.flatnonzero(images.found.score >= images.confidence)
+        predicted = rows_of(images.found, sure)
+        matched = match(overlaps(predicted, truth, same_label=False), predicted, truth)
+        crowd = truth.crowd if truth.crowd is not None else np.zeros(len(truth), bool)
+        c = len(images.classes) + 1
+        hit = matched.truth >= 0
+        label = np.where(hit, np.append(truth.label, c - 1)[matched.truth], c - 1)
+        codes = (label * c + predicted.label)[~matched.ignored]
+        missed = truth.label[(matched.found < 0) & ~crowd] * c + c - 1
+        counts = np.bincount(np.concatenate([codes, missed]), minlength=c * c)
+        return ConfusionCounts((*images.classes, NOTHING), counts.reshape(c, c), "boxes")
+
+    def shown(self, outcomes: Detections, row: int) -> Shown:
+        """Return how many boxes of each label, and the boxes; predicted ones that count."""
+        image = outcomes.take(np.array([row]))
+        truth = [
+            ShownBox(box_of(xywh), image.classes[label])
+            for xywh, label in zip(image.truth.xywh, image.truth.label.tolist())
+        ]
+        assert image.found.score is not None
+        predicted = [
+            ShownBox(box_of(xywh), image.classes[label], score)
+            for xywh, label, score in zip(
+                image.found.xywh, image.found.label.tolist(), image.found.score.tolist()
+            )
+            if score >= image.confidence
+        ]
+        return Shown(_tally(truth), _tally(predicted), boxes=(*truth, *predicted))
+
+
+def _tally(boxes: Sequence[ShownBox]) -> str:
+    """Return how many boxes there are of each label.
+
+    >>> _tally([ShownBox((0, 0, 1, 1), "cat"), ShownBox((0, 0, 2, 2), "cat")])
+    '2 cat'
+    """
+    counts = Counter(box.label for box in boxes)
+    return ", ".join(f"{n} {label}" for label, n in counts.most_common()) or "(nothing)"

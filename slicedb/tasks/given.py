@@ -1,0 +1,260 @@
+"""Predictions made elsewhere, as they come in, and the checks that all tasks share.
+
+Each error names the place that the predictions come from, and the sample.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from slicedb.errors import PredictionError
+from slicedb.metrics.detections import CONFIDENCE
+from slicedb.metrics.outcomes import Bools
+from slicedb.tasks.arrays import Column, one_array
+
+Numbers = npt.NDArray[np.floating]
+
+_SUM = 0.01
+"""How far from 1 the probabilities of a sample may sum to."""
+_ROUNDING = 1e-4
+
+
+@dataclass(frozen=True)
+class GivenBatch:
+    """A batch of predictions made elsewhere."""
+
+    ids: Sequence[str]
+    values: Mapping[str, object]
+    """By name, a value per id: tensors, arrays, lists or Arrow columns."""
+    classes: tuple[str, ...] = ()
+    """Names in the order of the probabilities."""
+    declared: bool = True
+    """Whether the user named the classes; otherwise they are the labels of the samples."""
+    place: str = "log.add"
+    """What errors call the source."""
+    confidence: float = CONFIDENCE
+    """Score from which on a label of several counts."""
+
+    def row(self, i: int) -> str:
+        """Return the words for the sample of a row."""
+        return f"sample '{self.ids[i]}' (row {i + 1} of {self.place})"
+
+    def has(self, name: str) -> bool:
+        """Return whether something of that name was given."""
+        return self.values.get(name) is not None
+
+    def column(self, name: str) -> pa.Array:
+        """Return one value per id as an Arrow array.
+
+        Raises:
+            PredictionError: there is another number of values, or they are not of one type.
+        """
+        array = arrow_of(self.values[name], name, self.place)
+        self.check_length(len(array), name)
+        return array
+
+    def check_length(self, n: int, name: str) -> None:
+        """Refuse another number of values than there are ids."""
+        if n != len(self.ids):
+            raise PredictionError(f"{len(self.ids)} ids, but {n} values of {name} in {self.place}.")
+
+    def numbers(self, name: str, dtype: type[np.floating] = np.float64) -> Numbers:
+        """Return the numbers of that name as an array of any shape.
+
+        Raises:
+            PredictionError: something is no number.
+        """
+        values = self.values[name]
+        try:
+            if isinstance(values, pa.Array | pa.ChunkedArray):
+                column = one_array(values.cast(pa.from_numpy_dtype(dtype)))
+                return np.asarray(column.to_numpy(zero_copy_only=False))
+            return np.asarray(numpy_of(values), dtype=dtype)
+        except pa.ArrowException as error:
+            raise PredictionError(
+                f"Column '{name}' of {self.place} is not numeric: {error}"
+            ) from error
+        except (TypeError, ValueError) as error:
+            raise PredictionError(f"{name} holds something that is no number: {error}") from error
+
+    def check_finite(self, values: Numbers, name: str) -> None:
+        """Refuse NaN and infinity."""
+        bad = np.flatnonzero(~np.isfinite(values.reshape(len(self.ids), -1)).all(axis=1))
+        if len(bad):
+            raise PredictionError(
+                f"The {name} of {len(bad):,} samples are not finite numbers, the first is "
+                f"'{self.ids[bad[0]]}' (row {bad[0] + 1}).",
+                "leave those rows out.",
+            )
+
+    def check_unit(self, values: Numbers, name: str) -> None:
+        """Refuse NaN and what lies outside [0, 1]."""
+        flat = values.reshape(len(self.ids), -1)
+        wrong = ~((flat >= 0) & (flat <= 1 + _ROUNDING))
+        bad = np.flatnonzero(wrong.any(axis=1))
+        if len(bad):
+            value = flat[bad[0]][wrong[bad[0]]][0]
+            raise PredictionError(
+                f"A {name} of sample '{self.ids[bad[0]]}' (row {bad[0] + 1}) is {value:.4g}"
+                f"{_others(bad)}.",
+                "probabilities lie in [0, 1]; pass logits= for values before the softmax.",
+            )
+
+    def check_sums(self, matrix: Numbers) -> None:
+        """Refuse probabilities that do not sum to 1."""
+        sums = matrix.sum(axis=1)
+        off = np.flatnonzero(np.abs(sums - 1) > _SUM)
+        if len(off):
+            raise PredictionError(
+                f"The probabilities of {self.row(int(off[0]))} sum to {sums[off[0]]:.3f}, not to 1"
+                f"{_others(off)}.",
+                "pass logits= for values before the softmax.",
+            )
+
+    def scores(self) -> tuple[Numbers | None, Numbers | None]:
+        """Return (logits, probabilities), one of them (n, c) or neither; checked but for sums.
+
+        They are a list per sample, or a column of probabilities per class.
+
+        Raises:
+            PredictionError: both are given, a row has another width, a value is no probability.
+        """
+        given = [name for name in ("logits", "probabilities") if self.has(name)]
+        if len(given) > 1:
+            raise PredictionError("Both logits and probabilities are given.", "give one of them.")
+        if given:
+            matrix = self._matrix(given[0])
+        elif (spread := self._spread()) is not None:
+            matrix = spread
+        else:
+            return None, None
+        self._check_width(matrix)
+        if given == ["logits"]:
+            self.check_finite(matrix, "logits")
+            return matrix, None
+        self.check_unit(matrix, "probability")
+        return None, matrix
+
+    def _matrix(self, name: str) -> Numbers:
+        values = self.values[name]
+        if isinstance(values, pa.Array | pa.ChunkedArray):
+            return _matrix_of_lists(one_array(values), name, self.place)
+        matrix = self.numbers(name, np.float32)
+        if matrix.ndim != 2 or len(matrix) != len(self.ids):
+            raise PredictionError(
+                f"{name} have shape {matrix.shape} for {len(self.ids)} ids.",
+                f"give one row a sample: ({len(self.ids)}, number of classes).",
+            )
+        return matrix
+
+    def _spread(self) -> Numbers | None:
+        """Return the probabilities of a table with a column per class, None where it has none."""
+        spread = [name for name in self.classes if name in self.values]
+        if not spread:
+            return None
+        missing = [name for name in self.classes if name not in self.values]
+        if missing:
+            raise PredictionError(
+                f"{self.place} has a column of probabilities for {len(spread)} of "
+                f"{len(self.classes)} classes; '{missing[0]}' has none.",
+                "give one column a class, named like it.",
+            )
+        columns = [self.numbers(name, np.float32) for name in self.classes]
+        return np.stack(columns, axis=1)
+
+    def _check_width(self, matrix: Numbers) -> None:
+        if not self.classes:
+            raise PredictionError(
+                "There are probabilities, and nobody said of which classes.", "give classes=."
+            )
+        if matrix.shape[1] != len(self.classes):
+            which = "declared" if self.declared else "labels of the samples (none are declared)"
+            raise PredictionError(
+                f"{matrix.shape[1]} probabilities a row in {self.place}, for {len(self.classes)} "
+                f"classes: {which}.",
+                "give classes= in the order of the probabilities.",
+            )
+
+
+def numpy_of(values: object) -> object:
+    """Return a tensor of any device as a numpy array, and anything else as it is."""
+    if hasattr(values, "detach"):
+        tensor = values.detach().cpu()
+        return (tensor.float() if tensor.element_size() == 2 else tensor).numpy()  # no bfloat16
+    return values
+
+
+def arrow_of(values: object, name: str, place: str) -> pa.Array:
+    """Return a column of values in any form as one Arrow array.
+
+    Raises:
+        PredictionError: the values are not of one type.
+    """
+    if isinstance(values, pa.Array | pa.ChunkedArray):
+        array = one_array(values)
+        return array.cast(array.type.value_type) if pa.types.is_dictionary(array.type) else array
+    plain = numpy_of(values)
+    try:
+        return pa.array(plain if isinstance(plain, np.ndarray) else list(plain))  # type: ignore[call-overload]
+    except (pa.ArrowException, TypeError) as error:
+        reason = str(error).splitlines()[0]
+        raise PredictionError(f"'{name}' of {place} cannot be read: {reason}") from error
+
+
+def _matrix_of_lists(column: pa.Array, name: str, place: str) -> Numbers:
+    """Return a column of lists, or of JSON text, as float32 (n, c)."""
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        rows = [_json(text, i, name, place) for i, text in enumerate(column.to_pylist())]
+        try:
+            column = pa.array(rows, pa.list_(pa.float32()))
+        except (pa.ArrowException, TypeError) as error:
+            raise PredictionError(
+                f"Column '{name}' of {place} is not a list of numbers a row: {error}"
+            ) from error
+    try:
+        sizes = pc.list_value_length(column)
+        values = pc.list_flatten(column).cast(pa.float32())
+    except pa.ArrowException as error:
+        raise PredictionError(
+            f"Column '{name}' of {place} is {column.type}.", "give a list of numbers a row."
+        ) from error
+    width = sizes[0].as_py() if len(column) and sizes[0].is_valid else 0
+    bad = np.flatnonzero(~np.asarray(pc.fill_null(pc.equal(sizes, width), False)))
+    if len(bad):
+        i = int(bad[0])
+        length = str(sizes[i].as_py()) if sizes[i].is_valid else "no"
+        raise PredictionError(
+            f"Row {i + 1} of {place} has {length} {name}, the first has {width}.",
+            "give every row one value a class.",
+        )
+    matrix: Numbers = values.to_numpy(zero_copy_only=False).reshape(len(column), width)
+    return matrix
+
+
+def _json(text: str | None, row: int, name: str, place: str) -> object:
+    try:
+        return json.loads(text or "")
+    except ValueError as error:
+        raise PredictionError(
+            f"Row {row + 1} of {place}: {text!r} is no list of numbers ({name}).",
+            "write [0.1, 0.9], or one column a class.",
+        ) from error
+
+
+def _others(rows: npt.NDArray[np.intp]) -> str:
+    """Say how many rows share a fault with the first of them."""
+    n = len(rows) - 1
+    return f", and {n:,} more row{'s' * (n != 1)} are wrong" if n else ""
+
+
+def unknown_in(column: Column, classes: Sequence[str]) -> Bools:
+    """Return bool (n,): where a column of names has one that is no class; null is none."""
+    known = pc.is_in(column, value_set=pa.array(list(classes), pa.string()))
+    return np.asarray(pc.and_(pc.is_valid(column), pc.invert(known)))

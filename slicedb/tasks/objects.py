@@ -1,0 +1,217 @@
+"""Columns of objects: the boxes of each image, from what models return and users give."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from slicedb.errors import PredictionError, did_you_mean
+from slicedb.metrics.boxes import Flat
+from slicedb.metrics.outcomes import Bools, Floats, Ints
+from slicedb.schema import OBJECT
+from slicedb.tasks.arrays import one_array
+from slicedb.tasks.given import GivenBatch, numpy_of, unknown_in
+
+_OTHER = {"width": "w", "height": "h", "category": "label", "class": "label", "confidence": "score"}
+_SIDES = ("x", "y", "w", "h")
+_BOX_COLUMNS = {"id", "label", "bbox", "score", "attributes", *_SIDES}
+
+
+@dataclass(frozen=True)
+class ImageBoxes:
+    """The boxes that a model predicts for one image."""
+
+    xywh: Floats
+    """float64 (k, 4): left, top, width, height, in pixels of the original."""
+    label: Ints
+    """int64 (k,): index into the classes."""
+    score: Floats
+    """float64 (k,), falling."""
+
+
+def objects_of(images: Sequence[ImageBoxes | None], classes: Sequence[str]) -> pa.Array:
+    """Return a column of `slicedb.schema.OBJECT` in lists, null where there is None."""
+    known = [boxes for boxes in images if boxes is not None]
+    xywh = np.concatenate([np.empty((0, 4)), *(boxes.xywh for boxes in known)])
+    label = np.concatenate([np.empty(0, np.int64), *(boxes.label for boxes in known)])
+    score = np.concatenate([np.empty(0), *(boxes.score for boxes in known)])
+    n = len(label)
+    sides = pa.ListArray.from_arrays(pa.array(np.arange(n + 1) * 4, pa.int32()), xywh.ravel())
+    labels = pa.array(list(classes), pa.string()).take(pa.array(label))
+    struct = pa.StructArray.from_arrays(
+        [labels, sides, pa.array(score), pa.nulls(n, pa.string())], fields=list(OBJECT)
+    )
+    sizes = np.array([0 if boxes is None else len(boxes.label) for boxes in images], np.int64)
+    offsets = pa.array(np.concatenate([[0], np.cumsum(sizes)]), pa.int32())
+    mask = pa.array([boxes is None for boxes in images]) if len(known) < len(images) else None
+    return pa.ListArray.from_arrays(offsets, struct, mask=mask)
+
+
+def objects_from(values: object, place: str) -> pa.Array:
+    """Return lists of objects as one column of `slicedb.schema.OBJECT`.
+
+    Args:
+        values: an Arrow column of lists of structs, or a list per sample of dicts with `label`,
+            `bbox` [x, y, w, h] in pixels of the original and `score`.
+        place: what errors call the source.
+
+    Raises:
+        PredictionError: they are something else.
+    """
+    kind = pa.list_(OBJECT)
+    try:
+        if not isinstance(values, pa.Array | pa.ChunkedArray):
+            rows = [None if row is None else list(row) for row in values]  # type: ignore[attr-defined]
+            return pa.array(rows, kind)
+        column = one_array(values)
+        flat = pc.list_flatten(column)
+        parts = [_field(flat, field) for field in OBJECT]
+        struct = pa.StructArray.from_arrays(parts, fields=list(OBJECT))
+        sizes = pc.fill_null(pc.list_value_length(column), 0).to_numpy(zero_copy_only=False)
+        offsets = pa.array(np.concatenate([[0], np.cumsum(sizes)]), pa.int32())
+        return pa.ListArray.from_arrays(offsets, struct, mask=column.is_null())
+    except (pa.ArrowException, TypeError, KeyError, AttributeError) as error:
+        raise PredictionError(
+            f"The objects of {place} cannot be read: {str(error).splitlines()[0]}",
+            "give each sample a list of {label, bbox: [x, y, w, h], score}.",
+        ) from error
+
+
+def _field(flat: pa.Array, field: pa.Field) -> pa.Array:
+    names = [flat.type.field(i).name for i in range(flat.type.num_fields)]
+    if field.name not in names:
+        return pa.nulls(len(flat), field.type)
+    return pc.struct_field(flat, field.name).cast(field.type)
+
+
+def objects_from_dicts(
+    detections: Sequence[Mapping[str, object]], classes: Sequence[str], first: int, place: str
+) -> pa.Array:
+    """Return what torchvision's models return as a column of objects.
+
+    Args:
+        detections: a dict per sample: boxes (k, 4) as left, top, right, bottom, labels (k,),
+            scores (k,).
+        classes: names in the order of the labels.
+        first: the number of the first class.
+        place: what errors call the source.
+
+    Raises:
+        PredictionError: a label has no name, or the parts do not fit together.
+    """
+    images: list[ImageBoxes] = []
+    for row, detection in enumerate(detections):
+        try:
+            boxes, labels, scores = (
+                np.asarray(numpy_of(detection[k])) for k in ("boxes", "labels", "scores")
+            )
+            boxes = boxes.astype(float).reshape(-1, 4)
+            number = labels.astype(np.int64).ravel() - first
+            scores = scores.astype(float).ravel()
+        except (KeyError, TypeError, ValueError) as error:
+            raise PredictionError(
+                f"Row {row + 1} of {place} is no detection: {error}",
+                "give a dict with boxes (k, 4), labels (k,) and scores (k,).",
+            ) from error
+        if not len(boxes) == len(number) == len(scores):
+            raise PredictionError(
+                f"Row {row + 1} of {place} has {len(boxes)} boxes, {len(number)} labels and "
+                f"{len(scores)} scores."
+            )
+        wrong = number[(number < 0) | (number >= len(classes))]
+        if len(wrong):
+            raise PredictionError(
+                f"Row {row + 1} of {place} has label {wrong[0] + first}, which has no name: "
+                f"{len(classes)} classes are declared.",
+                f"labels count from {first}, in the order of classes=.",
+            )
+        xywh = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
+        images.append(ImageBoxes(xywh, number, scores))
+    return objects_of(images, classes)
+
+
+def check_objects(objects: pa.Array, batch: GivenBatch) -> None:
+    """Refuse boxes that are none.
+
+    Args:
+        objects: a column of objects, a row per id of the batch.
+        batch: what they were given in.
+
+    Raises:
+        PredictionError: a label nobody declared, a number that is none, a negative size, a score
+            outside [0, 1]; with the sample and the box.
+    """
+    flat = Flat.of(objects)
+
+    def refuse(bad: Bools, what: str, hint: str) -> None:
+        if bad.any():
+            i = int(np.flatnonzero(bad)[0])
+            which = f"Box {flat.index[i]} of sample '{batch.ids[flat.image[i]]}' in {batch.place}"
+            count = int(bad.sum())
+            more = f" ({count:,} boxes)" if count > 1 else ""
+            raise PredictionError(f"{which} {what}{more}.", hint)
+
+    unknown = unknown_in(flat.label, batch.classes) | np.asarray(flat.label.is_null())
+    if unknown.any():
+        name = flat.label[int(np.flatnonzero(unknown)[0])].as_py()
+        hint = did_you_mean(str(name), batch.classes, "classes") + " Declare others: classes=."
+        refuse(unknown, f"has the label {name!r}, which is no class", hint)
+    four = "a box is [x, y, w, h]: four numbers, pixels of the original image."
+    refuse(np.asarray(~np.isfinite(flat.xywh).all(axis=1)), "is not four finite numbers", four)
+    refuse(np.asarray((flat.xywh[:, 2:] < 0).any(axis=1)), "has a negative width or height", four)
+    given = pc.struct_field(pc.list_flatten(objects), "score").is_valid()
+    outside = np.asarray(given) & ~((flat.score >= 0) & (flat.score <= 1))
+    refuse(outside, "has a score outside [0, 1]", "scores lie in [0, 1]; leave out unknown ones.")
+
+
+def is_long(names: Collection[str]) -> bool:
+    """Return whether columns hold a box per row: id, label, and bbox or x, y, w, h."""
+    short = {_OTHER.get(name, name) for name in names}
+    return {"id", "label"} <= short and ("bbox" in short or set(_SIDES) <= short)
+
+
+def grouped(table: pa.Table, place: str) -> pa.Table:
+    """Return id and objects, a row per sample, of a table with a row per box.
+
+    A row whose box is null says that its sample was looked at and nothing found. Other columns
+    become attributes of the boxes.
+    """
+    table = table.rename_columns([_OTHER.get(n, n) for n in table.column_names])
+    names = table.column_names
+    ids, label = table["id"].to_pylist(), table["label"].to_pylist()
+    if "bbox" in names:
+        boxes = table["bbox"].to_pylist()
+        boxes = [json.loads(b) if isinstance(b, str) else b for b in boxes]
+        if set(_SIDES) <= set(names):
+            table = table.drop_columns(list(_SIDES))  # the same box once more
+    else:
+        boxes = list(zip(*(table[k].to_pylist() for k in _SIDES)))
+    scores = table["score"].to_pylist() if "score" in names else [None] * len(ids)
+    rows: dict[str, list[dict[str, object]]] = {}
+    for name, what, box, score, attributes in zip(ids, label, boxes, scores, _attributes(table)):
+        held = rows.setdefault(name, [])
+        if box is not None and not all(side is None for side in box):
+            row = {"label": what, "bbox": list(box), "score": score, "attributes": attributes}
+            held.append(row)
+    return pa.table({"id": list(rows), "objects": objects_from(list(rows.values()), place)})
+
+
+def _attributes(table: pa.Table) -> list[str | None]:
+    """Return the columns of a table of boxes that say something else, as JSON."""
+    own = [name for name in table.column_names if name not in _BOX_COLUMNS]
+    if not own:
+        has = "attributes" in table.column_names
+        return table["attributes"].to_pylist() if has else [None] * len(table)
+    return [json.dumps(row, default=str) for row in table.select(own).to_pylist()]
+
+
+def box_of(xywh: npt.NDArray[np.floating]) -> tuple[float, float, float, float]:
+    """Return one row of boxes as plain numbers."""
+    left, top, width, height = (float(side) for side in xywh)
+    return left, top, width, height
