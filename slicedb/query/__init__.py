@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 from slicedb.query.engine import Engine
-from slicedb.query.functions.words import functions
+from slicedb.query.functions.function import Call, Function, Parameter
+from slicedb.query.functions.registry import functions
 from slicedb.query.language.parameters import Params, fill
 from slicedb.query.language.text import split_at
 from slicedb.query.query import Query
 from slicedb.query.run.explain import Explanation
 from slicedb.query.run.plan import Reads
 
-__all__ = ["Engine", "Explanation", "Params", "Query", "Reads", "fill", "functions", "split_at"]
+__all__ = [
+    "Call",
+    "Engine",
+    "Explanation",
+    "Function",
+    "Parameter",
+    "Params",
+    "Query",
+    "Reads",
+    "fill",
+    "functions",
+    "split_at",
+]

@@ -6,7 +6,6 @@ import os
 import threading
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,16 +13,17 @@ import pyarrow as pa
 
 from slicedb.errors import BindError, SliceDBError, UnknownSliceError
 from slicedb.query.bind import conditions
-from slicedb.query.bind.bind import Binder
-from slicedb.query.bind.order import add_order
+from slicedb.query.bind.bind import bind
+from slicedb.query.bound.binding import Binding
 from slicedb.query.bound.bound import Bound, CalibrationNamed, Frame, Pool
 from slicedb.query.bound.boxes import MATCHED
 from slicedb.query.bound.catalog import Catalog, TableInfo, duckdb_types
 from slicedb.query.bound.relation import ROW, Relation
-from slicedb.query.functions import guards
+from slicedb.query.functions.duckdb import install
 from slicedb.query.hot.tables import HotTables
 from slicedb.query.hot.write import Writer
-from slicedb.query.language.parse import Node, parse
+from slicedb.query.language.parse import parse
+from slicedb.query.language.tree import Node
 from slicedb.query.run.cuts import condition
 from slicedb.query.run.plan import Plan
 from slicedb.query.run.run import Runner, run_sql
@@ -39,21 +39,6 @@ if TYPE_CHECKING:
 _PLANS = 512
 LATE = 20_000
 """Rows up to which columns are taken by key instead of loaded for all samples."""
-
-
-@cache
-def duckdb_functions() -> dict[str, bool]:
-    """Return the names of DuckDB's functions, with whether they aggregate."""
-    import duckdb
-
-    connection = duckdb.connect(":memory:")
-    rows = connection.execute(
-        "SELECT function_name, bool_or(function_type = 'aggregate') FROM duckdb_functions() "
-        "WHERE function_type IN ('scalar', 'aggregate', 'macro', 'window') GROUP BY 1"
-    ).fetchall()
-    connection.close()
-    more = {"unnest": False, "row_number": False, "coalesce": False, "grouping": False}
-    return {str(name).lower(): bool(flag) for name, flag in rows} | more
 
 
 def connect(store: Store, memory_limit: str | None) -> Any:
@@ -74,7 +59,7 @@ def connect(store: Store, memory_limit: str | None) -> Any:
         config["memory_limit"] = memory_limit
     connection = duckdb.connect(":memory:", config=config)
     connection.execute("CREATE SCHEMA hot")
-    guards.install(connection)
+    install(connection)
     connection.execute("SET lock_configuration = true")
     return connection
 
@@ -247,25 +232,23 @@ class Engine:
         context = f"In slice '{inside[-1]}'" if inside else ""
         parsed = parse(text, self.cursor(), context)
 
-        def slice_of(binder: Binder, name: str, at: Node) -> Bound | str:
-            return self._slice(binder, name, at, pool, inside)
+        def slice_named(binding: Binding, name: str, at: Node) -> Bound | str:
+            return self._slice(binding, name, at, pool, inside)
 
-        bound = Binder(parsed, pool, duckdb_functions(), slice_of).bind()
-        add_order(bound)
-        return bound
+        return bind(parsed, pool, slice_named)
 
     def _slice(
-        self, binder: Binder, name: str, at: Node, pool: Pool, inside: tuple[str, ...]
+        self, binding: Binding, name: str, at: Node, pool: Pool, inside: tuple[str, ...]
     ) -> Bound | str:
         if name in inside:
             way = " -> ".join([*inside[inside.index(name) :], name])
             message = f"The slice '{name}' includes itself ({way})."
-            raise binder.error(BindError, message, "take one of them out.", at)
+            raise binding.error(BindError, message, "take one of them out.", at)
         try:
             found = self._slice_named(name)
         except UnknownSliceError as error:
             message = f"No slice '{name}'."
-            raise binder.error(BindError, message, error.hint, at) from error
+            raise binding.error(BindError, message, error.hint, at) from error
         pool.slices[name] = found
         if not isinstance(found, str):
             table = f"slice:{name}"
@@ -276,7 +259,7 @@ class Engine:
             columns = [column.lower() for column, _ in self._columns(bound, pool)]
             if "id" not in columns:
                 message = f"The slice '{name}' gives no id."
-                raise binder.error(BindError, message, "its query must select id.", at)
+                raise binding.error(BindError, message, "its query must select id.", at)
         return bound
 
     def types_of(self, relation: Relation) -> dict[str, str]:

@@ -247,7 +247,7 @@ class Query:
     def _limited(self, tail: str) -> Query:
         """Return some of this query, in its order."""
         plan = self.plan()
-        if not any("LIMIT" in m["type"] for m in plan.bound.tree["modifiers"]):
+        if plan.bound.tree.limit is None:
             return self._with(f"{_bare(self.text)}\n{tail}")
         return self._with(f"SELECT * FROM (\n{_whole(self)}\n) {tail}")
 
@@ -360,7 +360,7 @@ def _predicate(query: Query) -> str:
     """Return the text as a predicate: itself in parentheses, or membership in its rows."""
     plan = query.plan()
     source = plan.bound.source
-    if source.is_predicate and not plan.is_ordered and not plan.bound.tree["qualify"]:
+    if source.is_predicate and not plan.is_ordered and not plan.bound.tree.qualify:
         return f"({_bare(query.text)}\n)" if source.tokens[4:] else "(true)"
     query._rows("&, | and ~")
     column = "key" if plan.bound.narrows else "id"

@@ -2,36 +2,36 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from slicedb.errors import QueryError
 from slicedb.query.bound.bound import Bound
-from slicedb.query.language.parse import Node, parse
-from slicedb.query.language.text import PREDICATE, Token
+from slicedb.query.language.parse import parse
+from slicedb.query.language.text import Span, Token
+from slicedb.query.language.tree import Node
 
-_ENDS = {b"group", b"having", b"window", b"qualify", b"order", b"limit", b"offset", b"fetch"}
-_ENDS |= {b"using", b"union", b"intersect", b"except"}
-_PLACES = ("query_location", "query_location_length")
+if TYPE_CHECKING:
+    import duckdb
 
-Span = tuple[int, int]
+_ENDS = frozenset(
+    b"group having window qualify order limit offset fetch using union intersect except".split()
+)
 
 
-def split(bound: Bound, connection: Any) -> list[tuple[Span, Node]] | None:
+def split(bound: Bound, connection: duckdb.DuckDBPyConnection) -> list[tuple[Span, Node]] | None:
     """Return place and tree of each part of the outermost WHERE, or None where a place is unsure.
 
-    A part is certain when it parses, alone, to the very tree it has inside the whole.
+    The places come from the tokens, and are believed when each part, by itself, parses to the very
+    tree that it has inside the whole.
     """
-    where = bound.tree.get("where_clause")
+    where = bound.tree.where if bound.tree.type == "SELECT_NODE" else None
     if where is None:
         return []
-    parts = list(where["children"]) if where["type"] == "CONJUNCTION_AND" else [where]
-    spans = _at_ands(_where(bound.source.tokens), whole=len(parts) == 1)
-    if len(spans) != len(parts):
+    parts = where.children if where.type == "CONJUNCTION_AND" else [where]
+    tokens = _where(bound)
+    spans = _at_ands(tokens) if len(parts) > 1 else _whole(tokens)
+    if len(spans) != len(parts) or _alone(bound, spans, connection) != parts:
         return None
-    raw = bound.source.sql
-    for (start, end), part in zip(spans, parts):
-        if _alone(raw[start:end].decode(), connection) != _placeless(part):
-            return None
     return list(zip(spans, parts))
 
 
@@ -40,55 +40,43 @@ def is_plain(bound: Bound, span: Span) -> bool:
     return not any(span[0] <= place < span[1] for place in bound.meanings)
 
 
-def _where(tokens: tuple[Token, ...]) -> list[Token]:
+def _where(bound: Bound) -> list[Token]:
     """Return the tokens of the outermost WHERE."""
-    depth, found, inside = 0, [], False
-    for token in tokens:
-        if depth == 0 and token.word == b"where":
-            inside = True
-            continue
-        if inside and depth == 0 and token.word in _ENDS:
-            break
-        depth += (token.text in (b"(", b"[", b"{")) - (token.text in (b")", b"]", b"}"))
-        if inside:
-            found.append(token)
-    return found
+    tokens = bound.source.tokens
+    outermost = [(n, token.word) for n, token in enumerate(tokens) if not token.depth]
+    begin = next((n + 1 for n, word in outermost if word == b"where"), len(tokens))
+    end = next((n for n, word in outermost if n >= begin and word in _ENDS), len(tokens))
+    return list(tokens[begin:end])
 
 
-def _at_ands(tokens: list[Token], whole: bool) -> list[Span]:
-    if not tokens:
-        return []
-    if whole:
-        return [(tokens[0].start, tokens[-1].end)]
-    spans, start, depth, between = [], 0, 0, 0
+def _whole(tokens: list[Token]) -> list[Span]:
+    return [(tokens[0].start, tokens[-1].end)] if tokens else []
+
+
+def _at_ands(tokens: list[Token]) -> list[Span]:
+    """Return the places between the outermost ANDs, those of BETWEEN and CASE left out."""
+    spans, start, cases, betweens = [], 0, 0, 0
     for number, token in enumerate(tokens):
-        depth += (token.text in (b"(", b"[", b"{")) - (token.text in (b")", b"]", b"}"))
-        depth += (token.word == b"case") - (token.word == b"end")
-        between += depth == 0 and token.word == b"between"
-        if depth == 0 and token.word == b"and":
-            if between:
-                between -= 1
-                continue
-            if number == start:
-                return []
-            spans.append((tokens[start].start, tokens[number - 1].end))
-            start = number + 1
-    if start >= len(tokens):
-        return []
-    return [*spans, (tokens[start].start, tokens[-1].end)]
+        if token.depth:
+            continue
+        word = token.word
+        cases += (word == b"case") - (word == b"end")
+        betweens += word == b"between" and not cases
+        if word != b"and" or cases:
+            continue
+        if betweens:
+            betweens -= 1
+            continue
+        spans += _whole(tokens[start:number])
+        start = number + 1
+    return spans + _whole(tokens[start:])
 
 
-def _alone(text: str, connection: Any) -> Any:
+def _alone(bound: Bound, spans: list[Span], connection: duckdb.DuckDBPyConnection) -> list[Node]:
+    """Return the tree of each place by itself; nothing where one does not parse."""
+    raw = bound.source.sql
+    listed = ", ".join(f"({raw[start:end].decode()}\n)" for start, end in spans)
     try:
-        return _placeless(parse(f"{PREDICATE.decode()}({text}\n)", connection).tree["where_clause"])
+        return parse(f"SELECT {listed}", connection).tree.select_list
     except QueryError:
-        return None
-
-
-def _placeless(node: Any) -> Any:
-    """Return a tree without its places."""
-    if isinstance(node, list):
-        return [_placeless(item) for item in node]
-    if isinstance(node, dict):
-        return {name: _placeless(item) for name, item in node.items() if name not in _PLACES}
-    return node
+        return []

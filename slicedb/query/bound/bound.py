@@ -11,8 +11,8 @@ import numpy as np
 from slicedb.errors import SliceError
 from slicedb.query.bound.catalog import Catalog
 from slicedb.query.bound.relation import Relation
-from slicedb.query.language.parse import Node
 from slicedb.query.language.text import Source
+from slicedb.query.language.tree import Node
 from slicedb.vectors import Calibrated, Term
 
 CalibrationNamed: TypeAlias = Callable[[str], Calibrated]

@@ -109,6 +109,12 @@ class Relation:
         return own + self.inner + list(self.matched) + list(self.borrowed)
 
     @property
+    def versioned(self) -> str:
+        """Name and version of the table behind it."""
+        assert self.table is not None
+        return f"{self.table.name}@{self.table.version}"
+
+    @property
     def sample(self) -> Relation:
         """The relation that carries what is known of the sample: itself, or the boxes' owner."""
         return self.owner or self

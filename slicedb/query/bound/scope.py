@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from slicedb.query.bound.relation import Relation
-from slicedb.query.language.parse import Node
+from slicedb.query.language.tree import Node
 
 
 @dataclass

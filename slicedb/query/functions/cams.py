@@ -1,4 +1,4 @@
-"""Bind the words about stored grad-cam maps: plain SQL over the column of maps.
+"""Functions about stored Grad-CAM maps: plain SQL over the column of maps.
 
 A map is a list of rows x columns shares that covers `shown`, [left, top, right, bottom] in pixels
 of the picture. Boxes become fractions of its cells, and a cell is cut by area.
@@ -7,8 +7,6 @@ of the picture. Boxes become fractions of its cells, and a cell is cut by area.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,11 +14,9 @@ from slicedb.errors import did_you_mean
 from slicedb.query.bound.bound import Part
 from slicedb.query.bound.catalog import TableInfo
 from slicedb.query.bound.relation import ModelColumn
-from slicedb.query.language.parse import Node
+from slicedb.query.functions.function import Call, Function, Sql
+from slicedb.query.language.tree import Node
 from slicedb.schema import CAMS
-
-if TYPE_CHECKING:
-    from slicedb.query.functions.calls import Call
 
 BORDER = 1 / 7
 """Width of the border, as a share of each side: the outer ring of a 7 x 7 map."""
@@ -46,8 +42,8 @@ _OVERLAP = (
 _KNOWN = 'list_filter("~g", lambda "~e": "~e"[1] + "~e"[2] + "~e"[3] + "~e"[4] IS NOT NULL)'
 
 
-def cam_border(call: Call) -> None:
-    """Bind `cam_border(...)`: one inner product a sample."""
+def _cam_border(call: Call) -> Sql:
+    """Return one inner product per sample."""
     info, grid = _maps(call, call.positional[0] if call.positional else None)
     width = BORDER
     if "width" in call.named:
@@ -59,35 +55,36 @@ def cam_border(call: Call) -> None:
     weights = 1 - np.outer(*(_covered(width, 1 - width, n) for n in grid)).ravel()
     inside = f"array_inner_product({cells}, {_array(weights)})"
     total = f"array_inner_product({cells}, {_array(np.ones(size))})"
-    call.replace(f"(least({inside}, {total}) / nullif({total}, 0))")
+    return f"(least({inside}, {total}) / nullif({total}, 0))"
 
 
-def cam_mass_in(call: Call) -> None:
-    """Bind `cam_mass_in(...)`."""
+def _cam_mass_in(call: Call) -> Sql:
     covered = _OVERLAP.replace("{c}", '"~c"')
     figure = (
         'CASE WHEN len("~k") > 0 THEN list_sum(list_transform(range({size}), lambda "~c": '
         f'{{m}}["~c" + 1] * least(1, list_sum(list_transform("~k", lambda "~e": {covered})))))'
         " / nullif(list_sum({m}), 0) END"
     )
-    call.replace("(", *_of_boxes(call, figure), ")::FLOAT")
+    return "(", *_of_boxes(call, figure), ")::FLOAT"
 
 
-def cam_points_at(call: Call) -> None:
-    """Bind `cam_points_at(...)`: the strongest cell, the first of equals, overlaps a box."""
+def _cam_points_at(call: Call) -> Sql:
+    """Return whether the strongest cell, the first of equals, overlaps a box."""
     cell = "(list_position({m}, list_max({m})) - 1)"
     overlaps = _OVERLAP.replace("{c}", cell) + " > 0"
     figure = (
         'CASE WHEN len("~k") > 0 AND list_max({m}) IS NOT NULL THEN list_max({m}) > 0 AND '
         f'len(list_filter("~k", lambda "~e": {overlaps})) > 0 END'
     )
-    call.replace("(", *_of_boxes(call, figure), ")")
+    return "(", *_of_boxes(call, figure), ")"
 
 
 def _of_boxes(call: Call, figure: str) -> list[Part]:
     """Return the SQL of a figure of the map `{m}` and the known boxes `"~k"`, in cells."""
     if len(call.positional) not in (0, 1, 4):
-        raise call.error(f"{call.word.name} is given {len(call.positional)} arguments.", None, _BOX)
+        raise call.error(
+            f"{call.function.name} is given {len(call.positional)} arguments.", None, _BOX
+        )
     info, (high, wide) = _maps(call)
     shown, cells = _shown(call, info), f"({_column(call, info, 'map')}::FLOAT[])"
     figure = figure.format(m=cells, wide=wide, high=high, size=high * wide)
@@ -102,24 +99,19 @@ def _boxes(call: Call) -> list[Part]:
     if len(call.positional) == 4:
         parts: list[Part] = ["[["]
         for number, value in enumerate(call.positional):
-            parts += [", " * (number > 0), "(", call.span(value), ")::DOUBLE"]
+            parts += [", " * (number > 0), "(", call.sql(value), ")::DOUBLE"]
         return [*parts, "]]"]
-    anchor = call.anchor()
-    anchor.sample.columns.add("objects")
-    objects = anchor.of_sample("objects", "samples.objects")
+    objects = call.column("objects")
     if not call.positional:
         return [f'list_transform({objects}, lambda "~b": "~b".bbox)']
-    label = call.span(call.positional[0])
+    label = call.sql(call.positional[0])
     head = f'list_transform(list_filter({objects}, lambda "~b": "~b".label = ('
     return [head, label, ')), lambda "~b": "~b".bbox)']
 
 
 def _shown(call: Call, info: TableInfo) -> str:
     """Return the SQL of the part a map covers; where that is not known, the whole picture."""
-    anchor = call.anchor()
-    anchor.sample.columns |= {"width", "height"}
-    width, height = (anchor.of_sample(c, f"samples.{c}") for c in ("width", "height"))
-    whole = f"[0, 0, {width}, {height}]::DOUBLE[]"
+    whole = f"[0, 0, {call.column('width')}, {call.column('height')}]::DOUBLE[]"
     return f"coalesce({_column(call, info, 'shown')}::DOUBLE[], {whole})"
 
 
@@ -134,14 +126,14 @@ def _column(call: Call, info: TableInfo, name: str) -> str:
 def _maps(call: Call, positional: Node | None = None) -> tuple[TableInfo, tuple[int, int]]:
     """Return the table of maps a call reads, and rows and columns of a map."""
     asked = positional if positional is not None else call.named.get("model")
-    catalog = call.binder.catalog
+    catalog = call.binding.catalog
     names = [n.removeprefix(CAMS) for n in catalog.names if n.startswith(CAMS)]
     known = {name.lower(): name for name in names}
     if not known:
-        raise call.error(f"{call.word.name} needs maps, there are none.", None, _NO_MAPS)
+        raise call.error(f"{call.function.name} needs maps, there are none.", None, _NO_MAPS)
     if asked is not None:
-        plain = asked["class"] == "COLUMN_REF" and len(asked["column_names"]) == 1
-        name = str(asked["column_names"][0]) if plain else call.text(asked)
+        plain = asked.kind == "COLUMN_REF" and len(asked.names) == 1
+        name = asked.names[0] if plain else call.text(asked)
         if name.lower() not in known:
             hint = did_you_mean(name, names, "models with maps")
             raise call.error(f"No maps of model '{name}'.", asked, hint)
@@ -168,9 +160,40 @@ def _array(values: np.ndarray) -> str:
     return f"[{', '.join(f'{v:.9g}' for v in values.tolist())}]::FLOAT[{len(values)}]"
 
 
-BINDERS: dict[str, Callable[[Call], None]] = {
-    "cam_border": cam_border,
-    "cam_mass_in": cam_mass_in,
-    "cam_points_at": cam_points_at,
-}
-"""Name of the word to what binds it."""
+FUNCTIONS = (
+    Function(
+        "cam_border",
+        "cam_border([model] [, width => share of each side])",
+        "FLOAT",
+        "Share in [0, 1] of what the model looked at (its stored grad-cam map) that lies in "
+        "the border of what it saw; the width is 1/7 where none is given. NULL without a map.",
+        "cam_border(m1, width => 0.25) > 0.5",
+        _cam_border,
+        most=1,
+        named=("width", "model"),
+        is_score=True,
+    ),
+    Function(
+        "cam_mass_in",
+        "cam_mass_in(x, y, w, h | ['label'] [, model => 'name'])",
+        "FLOAT",
+        "Share in [0, 1] of the map that lies in a box, in pixels of the picture, or in the "
+        "sample's annotated boxes (of a label). NULL without a map or a box.",
+        "cam_mass_in('car') < 0.2",
+        _cam_mass_in,
+        most=4,
+        named=("model",),
+        is_score=True,
+    ),
+    Function(
+        "cam_points_at",
+        "cam_points_at(x, y, w, h | ['label'] [, model => 'name'])",
+        "BOOLEAN",
+        "Whether the strongest cell of the map overlaps the box, or an annotated one (of a "
+        "label): the pointing game. NULL without a map or a box.",
+        "NOT cam_points_at('car')",
+        _cam_points_at,
+        most=4,
+        named=("model",),
+    ),
+)

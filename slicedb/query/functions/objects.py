@@ -1,4 +1,4 @@
-"""Bind the words about boxes: each becomes a figure beside the samples, or a subquery.
+"""Functions about boxes: each becomes a figure beside the samples, or a subquery.
 
 A call whose arguments are written out is counted once over all boxes and joined by sample; one
 whose arguments speak of the sample is a correlated subquery, which DuckDB turns into a join.
@@ -8,20 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
 
-from slicedb.errors import BindError, did_you_mean
+from slicedb.errors import did_you_mean
 from slicedb.query.bound import boxes
 from slicedb.query.bound.bound import Part
 from slicedb.query.bound.relation import Count, Matching, Relation
-from slicedb.query.functions.words import BY_NAME
-from slicedb.query.hot.relations import hot_name
-from slicedb.query.language.parse import Node
+from slicedb.query.functions.function import Call, Function, Sql
+from slicedb.query.functions.registry import function_named
+from slicedb.query.language.tree import Node, nodes
 from slicedb.sql import quoted, string
-
-if TYPE_CHECKING:
-    from slicedb.query.bind.bind import Binder
-    from slicedb.query.functions.calls import Call
 
 _LIMITS = {
     "min_area": ("area", ">="),
@@ -39,11 +34,10 @@ _LIMITS = {
 }
 """Option to the column of a box it bounds, and how."""
 
-_IOU = (
-    "greatest(0, least(a.x + a.w, b.x + b.w) - greatest(a.x, b.x)) * "
-    "greatest(0, least(a.y + a.h, b.y + b.h) - greatest(a.y, b.y))"
+_OPTIONS = (
+    *_LIMITS,
+    *"inside attributes found_by missed_by iou confidence model".split(),
 )
-_OF_BOTH = "least(1, i / nullif(p + q - i, 0))"
 
 
 @dataclass
@@ -78,21 +72,15 @@ class _Condition:
         return [f"(SELECT {shown}{inner} FROM ", self.boxes, ') AS "~b"']
 
 
-def has_object(call: Call) -> None:
-    """Bind `has_object(...)`."""
-    call.replace("(", *_count(call), " > 0)")
+def _has_object(call: Call) -> Sql:
+    return "(", *_count_objects(call), " > 0)"
 
 
-def count_objects(call: Call) -> None:
-    """Bind `count_objects(...)`."""
-    call.replace(*_count(call))
-
-
-def _count(call: Call) -> list[Part]:
+def _count_objects(call: Call) -> tuple[Part, ...]:
     """Return the SQL of the number of boxes that fit."""
     anchor = call.anchor()
     asked = call.named.get("model")
-    found = _conditions(call, _boxes(call, asked) if asked else _truth(call))
+    found = _conditions(call, detected(call, asked) if asked else ground_truth(call))
     if found.correlated:
         return _subquery(call, anchor, found)
     raw = "".join(str(_written(call, part)) for part in found.parts)
@@ -102,11 +90,11 @@ def _count(call: Call) -> list[Part]:
         found.boxes.inner = ["~at"]
         sql = (head, *found.source, f" WHERE true{raw} GROUP BY ALL")
     rules = "".join(f" {m.model} {m.iou:g}" for m, _ in found.boxes.matched.values())
-    key = f"{hot_name(found.boxes)} {raw}{rules}"
-    return [_beside(anchor, key, (found.boxes, *found.known), sql)]
+    key = f"{found.boxes.versioned} {raw}{rules}"
+    return (beside(anchor, key, (found.boxes, *found.known), sql),)
 
 
-def _beside(
+def beside(
     anchor: Relation,
     key: str,
     known: tuple[Relation, ...],
@@ -122,43 +110,41 @@ def _beside(
 
 def _written(call: Call, part: Part) -> Part:
     if isinstance(part, tuple):
-        return call.binder.source.sql[part[0] : part[1]].decode()
+        return call.binding.source.sql[part[0] : part[1]].decode()
     return part
 
 
-def _subquery(call: Call, anchor: Relation, found: _Condition) -> list[Part]:
-    known = [_beside(anchor, f"{hot_name(r)} ", (r,), ()) for r in (found.boxes, *found.known)]
+def _subquery(call: Call, anchor: Relation, found: _Condition) -> tuple[Part, ...]:
+    known = [beside(anchor, f"{r.versioned} ", (r,), ()) for r in (found.boxes, *found.known)]
     there = " AND ".join(f"{column} IS NOT NULL" for column in known)
     anchor.columns.add("key")
-    call.binder.bound.relations.append(found.boxes)
+    call.binding.bound.relations.append(found.boxes)
     head = f"(CASE WHEN {there} THEN (SELECT count(*) FROM "
     key = f' WHERE "~b"."~key" = {quoted(anchor.alias)}."key"'
-    return [head, *found.source, key, *found.parts, ") END)"]
+    return head, *found.source, key, *found.parts, ") END)"
 
 
 # --- boxes --------------------------------------------------------------------------------------
 
 
-def _truth(call: Call) -> Relation:
-    relation = boxes.truth(call.binder.catalog, "~b")
+def ground_truth(call: Call) -> Relation:
+    relation = boxes.truth(call.binding.catalog, "~b")
     relation.unfiltered = True
     return relation
 
 
-def _boxes(call: Call, asked: Node, matching: Matching | None = None) -> Relation:
+def detected(call: Call, asked: Node, matching: Matching | None = None) -> Relation:
     """Return the boxes of the model that an argument names."""
-    relation = boxes.found(call.binder.catalog, detector(call, asked), "~b", matching)
+    relation = boxes.found(call.binding.catalog, detector(call, asked), "~b", matching)
     relation.unfiltered = True
     return relation
 
 
 def detector(call: Call, asked: Node) -> str:
     """Return the detector that an argument names, as a text or as a plain name."""
-    if asked["class"] == "COLUMN_REF" and len(asked["column_names"]) == 1:
-        name = str(asked["column_names"][0])
-    else:
-        name = call.text(asked)
-    catalog = call.binder.catalog
+    plain = asked.kind == "COLUMN_REF" and len(asked.names) == 1
+    name = asked.names[0] if plain else call.text(asked)
+    catalog = call.binding.catalog
     if name.lower() not in catalog.models:
         hint = did_you_mean(name, catalog.models.values(), "models")
         raise call.error(f"No model '{name}'.", asked, hint)
@@ -175,7 +161,7 @@ def _conditions(call: Call, relation: Relation) -> _Condition:
     for name, value in call.named.items():
         if name in _LIMITS:
             column, operator = _LIMITS[name]
-            if value["class"] == "CONSTANT":
+            if value.kind == "CONSTANT":
                 call.number(value)
             _say(call, found, f"{found.column(column)} {operator} ", value)
         elif name in _OTHERS:
@@ -185,20 +171,16 @@ def _conditions(call: Call, relation: Relation) -> _Condition:
 
 def _say(call: Call, found: _Condition, head: str, value: Node) -> None:
     found.correlated = found.correlated or _speaks(value)
-    found.say(head, "(", call.span(value), ")")
+    found.say(head, "(", call.sql(value), ")")
 
 
-def _speaks(value: Any) -> bool:
+def _speaks(value: Node) -> bool:
     """Return whether an argument speaks of more than itself."""
-    if isinstance(value, list):
-        return any(map(_speaks, value))
-    if not isinstance(value, dict):
-        return False
-    if value.get("class") in ("COLUMN_REF", "SUBQUERY", "WINDOW", "STAR"):
-        return True
-    if value.get("class") == "FUNCTION" and value["function_name"].lower() in BY_NAME:
-        return True
-    return any(map(_speaks, value.values()))
+    return any(
+        part.kind in ("COLUMN_REF", "SUBQUERY", "WINDOW", "STAR")
+        or (part.kind == "FUNCTION" and function_named(part.name, part.schema) is not None)
+        for part in nodes(value)
+    )
 
 
 def _inside(call: Call, found: _Condition, value: Node) -> None:
@@ -216,31 +198,28 @@ _INSIDE = "[0, 0, 0.5, 1] is the left half; it holds the boxes whose centre is t
 
 def _items(value: Node) -> list[Node]:
     """Return the entries of a list that is written out, or the value alone."""
-    if value["class"] == "FUNCTION" and value["function_name"] == "list_value":
-        return [argument["expression"] for argument in value["arguments"]]
-    return [value]
+    is_list = value.kind == "FUNCTION" and value.name == "list_value"
+    return value.values if is_list else [value]
 
 
 def _attributes(call: Call, found: _Condition, value: Node) -> None:
     """Every key has that value."""
-    if value["class"] != "FUNCTION" or value["function_name"] != "struct_pack":
+    if value.kind != "FUNCTION" or value.name != "struct_pack":
         hint = "as in attributes => {'pose': 'Left', 'truncated': 1}."
         raise call.error("attributes needs keys and values written out.", value, hint)
     column = found.column("attributes")
-    for argument in value["arguments"]:
-        given = argument["expression"]
-        if given["class"] != "CONSTANT":
+    for name, given in value.written_arguments:
+        if given.kind != "CONSTANT":
             hint = "a text, a number, true, false or NULL."
             raise call.error("The value of an attribute is written out.", given, hint)
-        path = '$."' + str(argument["name"]).replace('"', '\\"') + '"'
-        said = f"json_extract_string({column}, {string(path)})"
-        constant = given["literal"]
-        if constant["kind"] == "NULL_LITERAL":
-            found.say(f"{said} IS NULL")
-        elif constant["kind"] in ("INTEGER", "NUMERIC"):
-            found.say(f"try_cast({said} AS DOUBLE) = {constant['text']}")
+        path = '$."' + name.replace('"', '\\"') + '"'
+        stored = f"json_extract_string({column}, {string(path)})"
+        if given.constant == "NULL_LITERAL":
+            found.say(f"{stored} IS NULL")
+        elif given.is_number:
+            found.say(f"try_cast({stored} AS DOUBLE) = {given.value}")
         else:
-            found.say(f"{said} = {string(str(constant['text']))}")
+            found.say(f"{stored} = {string(given.value)}")
 
 
 def _found_by(call: Call, found: _Condition, value: Node) -> None:
@@ -265,8 +244,8 @@ def _match(call: Call, found: _Condition, item: Node) -> tuple[str, str]:
         overlap = call.number(call.named["iou"])
         check_share(call, "iou", overlap, call.named["iou"])
     name = detector(call, item)
-    matching = boxes.matching_of(call.binder.catalog, name, overlap)
-    known = _boxes(call, item, matching)
+    matching = boxes.matching_of(call.binding.catalog, name, overlap)
+    known = detected(call, item, matching)
     found.known.append(known)
     found.boxes.sides += (known,)
     columns = []
@@ -291,7 +270,7 @@ def _modifies(call: Call, found: _Condition, value: Node) -> None:
     if not {"found_by", "missed_by"} & set(call.named):
         name = next(n for n, given in call.named.items() if given is value)
         hint = "it says when a model has found a box; add found_by or missed_by."
-        raise call.error(f"{name} stands alone in {call.word.name}.", value, hint)
+        raise call.error(f"{name} stands alone in {call.function.name}.", value, hint)
 
 
 _OTHERS: dict[str, Callable[[Call, _Condition, Node], None]] = {
@@ -303,106 +282,30 @@ _OTHERS: dict[str, Callable[[Call, _Condition, Node], None]] = {
     "confidence": _modifies,
 }
 
-# --- overlaps -----------------------------------------------------------------------------------
-
-
-def any_iou(call: Call) -> None:
-    """Bind `any_iou(a [, b] ...)`."""
-    least = 0.5
-    if "min_iou" in call.named:
-        least = call.number(call.named["min_iou"])
-        check_share(call, "min_iou", least, call.named["min_iou"])
-    call.replace(f"({_overlap(call)} >= {least!r})")
-
-
-def best_iou(call: Call) -> None:
-    """Bind `best_iou(a [, b] ...)`."""
-    call.replace(_overlap(call))
-
-
-def _overlap(call: Call) -> str:
-    """Return the column of the largest overlap of two lists of boxes, 0 where none touch."""
-    anchor = call.anchor()
-    sides = [_side(call, value) for value in call.positional]
-    if len(sides) == 1:
-        sides.append(_truth(call))
-    on = 'a."~at" = b."~at"'
-    if call.flag("same_label", True):
-        on += " AND a.label = b.label"
-    if hot_name(sides[0]) == hot_name(sides[1]):
-        on += ' AND a."index" < b."index"'
-    where = "true"
-    if "label" in call.named:
-        text = string(call.text(call.named["label"]))
-        where += f" AND a.label = {text} AND b.label = {text}"
-    if "min_score" in call.named:
-        least = call.number(call.named["min_score"])
-        where += (
-            f" AND coalesce(a.score >= {least!r}, true) AND coalesce(b.score >= {least!r}, true)"
-        )
-    for side in sides:
-        side.columns |= {"index", "label", "x", "y", "w", "h", "score"}
-        side.inner = ["~at"]
-    one, other = sides
-    pairs = f'SELECT a."~at", {_IOU} AS i, a.w * a.h AS p, b.w * b.h AS q FROM '
-    sql = (
-        f'SELECT "~at", max({_OF_BOTH}) AS v FROM ({pairs}',
-        one,
-        " AS a JOIN ",
-        other,
-        f" AS b ON {on} WHERE {where}) WHERE i > 0 GROUP BY ALL",
-    )
-    key = f"iou {hot_name(one)} {hot_name(other)} {on} {where}"
-    return _beside(anchor, key, (one, other), sql, "DOUBLE")
-
-
-def _side(call: Call, value: Node) -> Relation:
-    names = value["column_names"] if value["class"] == "COLUMN_REF" else []
-    text = value["literal"]["text"] if value["class"] == "CONSTANT" else ""
-    is_truth = [n.lower() for n in names] == ["objects"] or str(text).lower() == "objects"
-    return _truth(call) if is_truth else _boxes(call, value)
-
-
-# --- relations ----------------------------------------------------------------------------------
-
-_RULE = {"iou": ("INTEGER", "NUMERIC"), "same_label": ("BOOLEAN",)}
-"""Options of `model.matches(...)` to the kinds of constants they take."""
-
-
-def rule(binder: Binder, ref: Node) -> tuple[float, bool]:
-    """Return the smallest overlap, and whether labels have to agree, of a call in a FROM.
-
-    Raises:
-        BindError: an argument is not `iou => number` or `same_label => true|false`.
-    """
-    given: dict[str, str] = {}
-    function = ref["function"]
-    name = f"{function['schema']}.{function['function_name']}"
-    usual = f"{name}(iou => 0.5, same_label => true) is the default."
-    for argument in function["arguments"]:
-        option, value = str(argument["name"]).lower(), argument["expression"]
-        if option not in _RULE:
-            near = did_you_mean(option, _RULE)
-            message = f"{name} has no option '{option}'." if option else f"{name} takes options."
-            hint = near if near.startswith("did") else usual
-            raise binder.error(BindError, message, hint, value)
-        kind = value["literal"]["kind"] if value["class"] == "CONSTANT" else ""
-        if kind not in _RULE[option]:
-            needs = "true or false" if option == "same_label" else "a number written out"
-            raise binder.error(BindError, f"{option} of {name} is {needs}.", usual, value)
-        given[option] = str(value["literal"]["text"])
-    overlap = float(given.get("iou", 0.5))
-    if not 0 < overlap <= 1:
-        message = f"iou is {overlap:g}, it must be above 0 and at most 1."
-        raise binder.error(BindError, message, usual, ref)
-    return overlap, given.get("same_label", "true").lower() == "true"
-
-
-BINDERS: dict[str, Callable[[Call], None]] = {
-    "has_object": has_object,
-    "count_objects": count_objects,
-    "any_iou": any_iou,
-    "best_iou": best_iou,
-}
-
-__all__ = ["BINDERS", "check_share", "detector"]
+FUNCTIONS = (
+    Function(
+        "has_object",
+        "has_object(['label'] [, min_area =>] [, max_share =>] [, inside =>] [, attributes "
+        "=>] [, found_by =>] [, missed_by =>] [, model => 'name'] ...)",
+        "BOOLEAN",
+        "Whether the sample holds such a box. Options: min_ and max_ of area (square pixels),"
+        " share (of the image), ratio (width to height), width, height (pixels) and score; "
+        "inside [x, y, w, h] in shares of the image; attributes {key: value}; found_by, "
+        "missed_by a detector at iou (0.5) and confidence; model for its boxes in place of "
+        "the ground truth. NULL where the list of boxes is NULL.",
+        "has_object('car', min_area => 400)",
+        _has_object,
+        most=1,
+        named=_OPTIONS,
+    ),
+    Function(
+        "count_objects",
+        "count_objects(['label'] [, the options of has_object])",
+        "BIGINT",
+        "How many such boxes the sample holds. NULL where the list of boxes is NULL.",
+        "count_objects('car') > 1",
+        _count_objects,
+        most=1,
+        named=_OPTIONS,
+    ),
+)

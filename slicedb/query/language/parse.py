@@ -1,68 +1,33 @@
-"""Text to tree, by DuckDB's own parser.
+"""Parse a text with DuckDB's own parser.
 
-The tree is what `json_serialize_sql` gives: it accepts exactly the SQL that DuckDB runs, refuses
-everything that is not a SELECT, and marks every node with its place in the text. The binder then
-replaces places in the text, so that DuckDB runs the user's own words wherever they are plain SQL.
+`json_serialize_sql` accepts exactly the SQL that DuckDB runs, refuses everything that is not a
+SELECT, and gives the place of every node in the text. The binder then replaces places in the text,
+so that DuckDB runs the user's own words wherever they are plain SQL.
 """
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING
 
 from slicedb.errors import ParseError, QueryError, SandboxError
 from slicedb.query.language.parameters import NO_VALUE, marks
 from slicedb.query.language.text import Source, read, split_at
+from slicedb.query.language.tree import Node, nodes, read_tree
 
-Node: TypeAlias = dict[str, Any]
-
-NOWHERE = 2**64 - 1
-"""DuckDB's mark of a node that is not written in the text."""
+if TYPE_CHECKING:
+    import duckdb
 
 _WRITES = frozenset(
-    {
-        "alter",
-        "analyze",
-        "attach",
-        "begin",
-        "call",
-        "checkpoint",
-        "comment",
-        "commit",
-        "copy",
-        "create",
-        "deallocate",
-        "delete",
-        "detach",
-        "drop",
-        "execute",
-        "explain",
-        "export",
-        "import",
-        "insert",
-        "install",
-        "load",
-        "merge",
-        "pragma",
-        "prepare",
-        "reset",
-        "rollback",
-        "set",
-        "start",
-        "truncate",
-        "update",
-        "use",
-        "vacuum",
-        "abort",
-        "force",
-    }
+    """
+    abort alter analyze attach begin call checkpoint comment commit copy create deallocate delete
+    detach drop execute explain export force import insert install load merge pragma prepare reset
+    rollback set start truncate update use vacuum
+    """.split()
 )
-_NO_ROWS = frozenset(
-    {"describe", "desc", "show", "summarize", "table", "values", "pivot", "unpivot"}
-)
-_SCORES = frozenset({"similarity", "fuse", "cam_border", "cam_mass_in"})
-_LISTS = frozenset({"describe", "desc", "show"})
+_NO_ROWS = frozenset("describe desc show summarize table values pivot unpivot".split())
+_SCORES = frozenset("similarity fuse cam_border cam_mass_in".split())
+_LISTS = frozenset("describe desc show".split())
 _PIVOT = "write FROM samples PIVOT (count(*) FOR split IN ('train', 'test') GROUP BY label)."
 _LIKE_ANY = "LIKE takes one pattern: join several with OR, or regexp_matches(column, 'one|other')."
 _ONE_SELECT = "a query is one SELECT, or a predicate over samples; it reads and never writes."
@@ -75,10 +40,10 @@ class Parsed:
 
     source: Source
     tree: Node
-    """The query node: SELECT_NODE, SET_OPERATION_NODE, ..."""
+    """The query: a SELECT, a set operation, ..."""
 
 
-def parse(text: str, connection: Any, context: str = "") -> Parsed:
+def parse(text: str, connection: duckdb.DuckDBPyConnection, context: str = "") -> Parsed:
     """Parse a predicate or a SELECT.
 
     Args:
@@ -91,26 +56,33 @@ def parse(text: str, connection: Any, context: str = "") -> Parsed:
         SandboxError: it is more than one statement, or not a SELECT.
     """
     source = read(text, context)
-    try:
-        found = connection.execute("SELECT json_serialize_sql(?)", [source.sql.decode()])
-        answer = json.loads(found.fetchone()[0])
-    except RecursionError:
-        raise source.error(ParseError, "The query is nested too deeply.") from None
-    except Exception as error:  # DuckDB's own, of which there are many kinds
-        raise source.error(ParseError, _first_line(error)) from error
-    if answer.get("error"):
+    answer = _ask(source, connection)
+    if answer.is_error:
         raise _syntax_error(source, answer)
-    statements = answer["statements"]
-    if len(statements) != 1:
+    if len(answer.statements) != 1:
         raise _more_than_one(source)
-    tree: Node = statements[0]["node"]
-    if statements[0].get("named_param_map"):
+    statement = answer.statements[0]
+    if statement.named_parameters:
         mark = next(iter(marks(source.tokens)), None)
         shown, at = (mark.text.decode(), mark.start) if mark else ("of the text", None)
         raise source.error(ParseError, f"The parameter {shown} has no value.", NO_VALUE, at=at)
     if source.is_predicate:
-        _check_predicate(source, tree)
-    return Parsed(source, tree)
+        _check_predicate(source, statement.query)
+    return Parsed(source, statement.query)
+
+
+def _ask(source: Source, connection: duckdb.DuckDBPyConnection) -> Node:
+    """Return DuckDB's answer: its statements, or what is wrong with the text."""
+    try:
+        row = connection.execute("SELECT json_serialize_sql(?)", [source.sql.decode()]).fetchone()
+        assert row is not None
+        return read_tree(row[0])
+    except RecursionError:
+        raise source.error(ParseError, "The query is nested too deeply.") from None
+    except QueryError:
+        raise
+    except Exception as error:  # DuckDB's own, of which there are many kinds
+        raise source.error(ParseError, _first_line(error)) from error
 
 
 def _first_line(error: Exception) -> str:
@@ -119,30 +91,25 @@ def _first_line(error: Exception) -> str:
 
 
 def _syntax_error(source: Source, answer: Node) -> QueryError:
-    message = str(answer.get("error_message", "the text does not parse"))
+    message = answer.error_message
     if split_at(source.text)[1] is not None:
         last = source.tokens[-2] if source.tokens[-1].text != b";" else source.tokens[-3]
         hint = "a slice asks the present; ask with at= or --at, or freeze it."
-        raise source.error(ParseError, "AT cannot stand here.", hint, at=last.start)
+        return source.error(ParseError, "AT cannot stand here.", hint, at=last.start)
     if any(token.text == b";" for token in source.tokens):
         return _more_than_one(source)
     first = source.tokens[_first(source)].word.decode(errors="replace") if source.tokens else ""
     start = source.tokens[_first(source)].start if source.tokens else 0
     words = [token.word for token in source.tokens]
     if first == "pivot" or (b"pivot" in words and "Only SELECT" in message):
-        pivot = source.tokens[words.index(b"pivot")].start
-        said = "The statement PIVOT is not allowed here."
-        return source.error(SandboxError, said, _PIVOT, at=pivot)
+        at = source.tokens[words.index(b"pivot")].start
+        return source.error(SandboxError, "The statement PIVOT is not allowed here.", _PIVOT, at=at)
     if first in _WRITES or first in _NO_ROWS:
-        verb = first.upper()
         hint = _INFO if first in _LISTS else _ONE_SELECT
-        return source.error(SandboxError, f"{verb} is not allowed here.", hint, at=start)
+        return source.error(SandboxError, f"{first.upper()} is not allowed here.", hint, at=start)
     if "Only SELECT" in message:
         return source.error(SandboxError, "Only SELECT is allowed here.", _ONE_SELECT, at=0)
-    at = int(answer["position"]) if str(answer.get("position", "")).isdigit() else None
-    if at is None:
-        at = start if source.tokens else 0
-    at = min(at, max(len(source.sql) - 1, 0))
+    at = min(start if answer.error_at is None else answer.error_at, max(len(source.sql) - 1, 0))
     if 'near "any"' in message.lower() and b"like" in [w.removeprefix(b"i") for w in words]:
         hint = _LIKE_ANY
     elif source.is_predicate:
@@ -168,39 +135,25 @@ def _more_than_one(source: Source) -> SandboxError:
 
 
 def _check_predicate(source: Source, tree: Node) -> None:
-    if tree["type"] != "SELECT_NODE":
-        word = str(tree.get("setop_type", "a set operation"))
-        raise source.error(
-            ParseError, f"A predicate cannot hold {word}.", "begin the whole query with SELECT."
-        )
-    if (
-        tree["group_expressions"]
-        or tree["having"]
-        or tree["aggregate_handling"]
-        not in (
-            "STANDARD_HANDLING",
-            "NO_AGGREGATES_ALLOWED",
-        )
-    ):
-        raise source.error(
-            ParseError, "A predicate cannot hold GROUP BY.", "begin the whole query with SELECT."
-        )
-    _refuse_scores(source, tree["where_clause"])
+    whole = "begin the whole query with SELECT."
+    if tree.type != "SELECT_NODE":
+        word = tree.set_operation if tree.type == "SET_OPERATION_NODE" else "a set operation"
+        raise source.error(ParseError, f"A predicate cannot hold {word}.", whole)
+    usual = ("STANDARD_HANDLING", "NO_AGGREGATES_ALLOWED")
+    if tree.groups or tree.having or tree.aggregate_handling not in usual:
+        raise source.error(ParseError, "A predicate cannot hold GROUP BY.", whole)
+    if tree.where is not None:
+        _refuse_scores(source, tree.where)
 
 
-def _refuse_scores(source: Source, where: Node | None) -> None:
+def _refuse_scores(source: Source, where: Node) -> None:
     """Refuse a score as a condition: DuckDB takes a number for true, and all samples match."""
-    if where is None:
-        return
-    if where["class"] == "CONJUNCTION" or where["type"] == "OPERATOR_NOT":
-        for part in where["children"]:
-            _refuse_scores(source, part)
-    elif where["class"] == "FUNCTION" and where["function_name"].lower() in _SCORES:
-        name = where["function_name"].lower()
-        condition = "; matches(...) is a condition" if name == "similarity" else ""
-        raise source.error(
-            ParseError,
-            f"{name}(...) is a score, not a condition.",
-            f"compare it ({name}(...) > 0.3), or put ORDER BY before it{condition}.",
-            at=where["query_location"],
-        )
+    for part in nodes(where, lambda n: n.kind == "CONJUNCTION" or n.type == "OPERATOR_NOT"):
+        if part.kind == "FUNCTION" and part.name in _SCORES:
+            condition = "; matches(...) is a condition" if part.name == "similarity" else ""
+            raise source.error(
+                ParseError,
+                f"{part.name}(...) is a score, not a condition.",
+                f"compare it ({part.name}(...) > 0.3), or put ORDER BY before it{condition}.",
+                at=part.at,
+            )

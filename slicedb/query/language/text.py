@@ -5,7 +5,8 @@ from __future__ import annotations
 import bisect
 import re
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from functools import cache, cached_property
+from typing import NamedTuple, TypeAlias, TypeVar
 
 from slicedb.errors import ParseError, QueryError
 
@@ -19,24 +20,40 @@ _KEYWORDS = (b"using", b"column")
 _NAMED = re.compile(rb"\w+\s*(?:=>|:=)")
 _WORD = re.compile(rb"[A-Za-z_0-9$\x80-\xff]+")
 _AT = re.compile(r"\bat\s*'", re.IGNORECASE)
+_OPENING, _CLOSING = frozenset({b"(", b"[", b"{"}), frozenset({b")", b"]", b"}"})
 _DEEPEST = 300
 """Brackets in brackets; DuckDB's parser takes time with the square of it."""
+Span: TypeAlias = tuple[int, int]
+"""A place in the SQL, from and to, in bytes."""
+
 _Error = TypeVar("_Error", bound=QueryError)
 
 
-@dataclass(frozen=True)
-class Token:
+class Token(NamedTuple):
     """One token of the SQL: byte offsets and DuckDB's kind (keyword, identifier, operator...)."""
 
     start: int
     end: int
     kind: str
     text: bytes
+    depth: int = 0
+    """Number of brackets around it; an opening and a closing bracket stand outside themselves."""
 
     @property
     def word(self) -> bytes:
         """The token in lower case."""
         return self.text.lower()
+
+
+class CallPlace(NamedTuple):
+    """Where a call stands in the SQL."""
+
+    inside: int
+    """Offset behind its opening bracket."""
+    end: int
+    """Offset behind its closing bracket."""
+    arguments: tuple[Span, ...]
+    """Place of the value of each argument."""
 
 
 @dataclass(frozen=True)
@@ -68,14 +85,47 @@ class Source:
         end = self.shifts[at + 1][1] if at + 1 < len(self.shifts) else len(self.text.encode())
         return min(origin + offset - start, end)
 
+    @cached_property
+    def starts(self) -> list[int]:
+        """Offset of each token."""
+        return [token.start for token in self.tokens]
+
     def token_at(self, offset: int) -> Token | None:
         """Return the token that starts at, or covers, an offset."""
-        at = bisect.bisect_right([t.start for t in self.tokens], offset) - 1
+        at = bisect.bisect_right(self.starts, offset) - 1
         return self.tokens[at] if at >= 0 and offset < self.tokens[at].end else None
 
     def number_at(self, offset: int) -> int:
-        """Return the number of the token that starts at an offset."""
-        return bisect.bisect_left([t.start for t in self.tokens], offset)
+        """Return the number of the token that starts at an offset, or of the next one."""
+        return bisect.bisect_left(self.starts, offset)
+
+    def tokens_in(self, start: int, end: int) -> tuple[Token, ...]:
+        """Return the tokens that start in `[start, end)`."""
+        return self.tokens[self.number_at(start) : self.number_at(end)]
+
+    def outermost(self) -> list[Token]:
+        """Return the tokens outside all brackets; an outer bracket itself is one of them."""
+        return [token for token in self.tokens if not token.depth]
+
+    def call_at(self, start: int) -> CallPlace:
+        """Return where the parts of a call stand that begins at an offset."""
+        first = self.number_at(start)
+        opened = next(n for n in range(first, len(self.tokens)) if self.tokens[n].text == b"(")
+        inside = self.tokens[opened].depth + 1
+        spans: list[Span] = []
+        begin = opened + 1
+        for number in range(begin, len(self.tokens)):
+            token = self.tokens[number]
+            is_last = token.depth < inside
+            if is_last or (token.depth == inside and token.text == b","):
+                if begin + 2 < number and self.tokens[begin + 1].text in (b"=>", b":="):
+                    begin += 2
+                if begin < number:
+                    spans.append((self.tokens[begin].start, self.tokens[number - 1].end))
+                begin = number + 1
+            if is_last:
+                return CallPlace(self.tokens[opened].end, token.end, tuple(spans))
+        raise AssertionError("DuckDB parsed a call that does not end")
 
     def error(
         self,
@@ -125,21 +175,26 @@ def read(text: str, context: str = "") -> Source:
     if b"\0" in body:
         raise ParseError("The text holds a NUL character.", text=text.replace("\0", " "))
     tokens = tokenize(body)
-    if _depth(tokens) > _DEEPEST:
+    if any(token.depth > _DEEPEST for token in tokens):
         raise ParseError(f"The query nests brackets more than {_DEEPEST} deep.", text=text)
     if tokens and tokens[-1].text == b";":
         body = body[: tokens[-1].start] + b" " + body[tokens[-1].end :]
         tokens = tokens[:-1]
     prefix = _prefix(tokens)
-    pieces, shifts, done = [prefix], [(len(prefix), 0)], 0
+    pieces, shifts, done, moved = [prefix], [(len(prefix), 0)], 0, len(prefix)
+    written = [*_prefix_tokens(prefix)]
     for token in tokens:
         if token.word in _KEYWORDS and _NAMED.match(body, token.start):
-            pieces += [body[done : token.start], b'"', body[token.start : token.end], b'"']
-            done = token.end
-            length = sum(map(len, pieces))
-            shifts += [(length - 1 - len(token.text), token.start), (length, done)]
+            quoted = b'"' + token.text + b'"'
+            pieces += [body[done : token.start], quoted]
+            start, done = token.start + moved, token.end
+            shifts += [(start + 1, token.start), (start + len(quoted), done)]
+            written.append(Token(start, start + len(quoted), "identifier", quoted, token.depth))
+            moved += 2
+            continue
+        written.append(token._replace(start=token.start + moved, end=token.end + moved))
     sql = b"".join([*pieces, body[done:]])
-    return Source(text, sql, bool(prefix), tuple(tokenize(sql)), tuple(shifts), context)
+    return Source(text, sql, bool(prefix), tuple(written), tuple(shifts), context)
 
 
 def split_at(text: str) -> tuple[str, str | None]:
@@ -163,14 +218,6 @@ def split_at(text: str) -> tuple[str, str | None]:
     return body[: tokens[-2].start].decode(), name
 
 
-def _depth(tokens: list[Token]) -> int:
-    depth = deepest = 0
-    for token in tokens:
-        depth += (token.text in (b"(", b"[", b"{")) - (token.text in (b")", b"]", b"}"))
-        deepest = max(deepest, depth)
-    return deepest
-
-
 def _prefix(tokens: list[Token]) -> bytes:
     if not tokens or tokens[0].word in _TRAILERS:
         return UNFILTERED
@@ -178,19 +225,25 @@ def _prefix(tokens: list[Token]) -> bytes:
 
 
 def tokenize(sql: bytes) -> list[Token]:
-    """Return DuckDB's tokens; it gives their starts, the ends follow from the text."""
+    """Return DuckDB's tokens without comments; it gives their starts, the ends follow."""
     import duckdb
 
-    found: list[tuple[int, Any]] = duckdb.tokenize(sql.decode())
-    tokens = []
-    for number, (start, kind) in enumerate(found):
-        stop = found[number + 1][0] if number + 1 < len(found) else len(sql)
-        name = str(kind).rsplit(".", 1)[-1]
+    starts: list[tuple[int, object]] = duckdb.tokenize(sql.decode())
+    kinds = {kind: str(kind).rsplit(".", 1)[-1] for kind in {kind for _, kind in starts}}
+    tokens, depth = [], 0
+    for (start, kind), (stop, _) in zip(starts, [*starts[1:], (len(sql), None)]):
+        name = kinds[kind]
         if name == "comment" or start >= len(sql):
             continue
         raw = sql[start:stop].rstrip()
-        word = _WORD.match(raw)
-        if name in ("keyword", "identifier") and word and not raw.startswith(b'"'):
+        if name in ("keyword", "identifier") and (word := _WORD.match(raw)):
             raw = word.group()
-        tokens.append(Token(start, start + len(raw), name, raw))
+        depth -= raw in _CLOSING
+        tokens.append(Token(start, start + len(raw), name, raw, depth))
+        depth += raw in _OPENING
     return tokens
+
+
+@cache
+def _prefix_tokens(prefix: bytes) -> list[Token]:
+    return tokenize(prefix)

@@ -14,7 +14,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from slicedb.query.bound.bound import Bound, Search
-from slicedb.query.language.parse import Node
+from slicedb.query.language.tree import Node
 from slicedb.vectors import Term
 
 Score: TypeAlias = Term | Search
@@ -59,19 +59,19 @@ Condition: TypeAlias = Cut | Logic
 
 def condition(node: Node, bound: Bound) -> Condition | None:
     """Return a part of WHERE as a condition on scores, or None where it is more than that."""
-    kind = node["class"]
-    if kind in ("CONJUNCTION", "OPERATOR") and node["type"] in _WORDS:
-        parts = [condition(child, bound) for child in node["children"]]
+    kind = node.kind
+    if kind in ("CONJUNCTION", "OPERATOR") and node.type in _WORDS:
+        parts = [condition(child, bound) for child in node.children]
         known = tuple(part for part in parts if part is not None)
-        return Logic(_WORDS[node["type"]], known) if len(known) == len(parts) else None
+        return Logic(_WORDS[node.type], known) if len(known) == len(parts) else None
     if kind == "COMPARISON":
-        return _cut(node["type"], node["left"], node["right"], bound)
+        return _cut(node.type, node.left, node.right, bound)
     if kind == "BETWEEN":
-        low = _cut("COMPARE_GREATERTHANOREQUALTO", node["input"], node["lower"], bound)
-        high = _cut("COMPARE_LESSTHANOREQUALTO", node["input"], node["upper"], bound)
+        low = _cut("COMPARE_GREATERTHANOREQUALTO", node.input, node.lower, bound)
+        high = _cut("COMPARE_LESSTHANOREQUALTO", node.input, node.upper, bound)
         return Logic("and", (low, high)) if low and high else None
-    if kind == "FUNCTION" and node["query_location"] in bound.least:
-        place = node["query_location"]
+    if kind == "FUNCTION" and node.at in bound.least:
+        place = node.start
         return Cut("COMPARE_GREATERTHANOREQUALTO", bound.meanings[place], bound.least[place])
     return None
 
@@ -124,23 +124,19 @@ def _cut(compare: str, left: Node, right: Node, bound: Bound) -> Cut | None:
 
 
 def _side(node: Node, bound: Bound) -> Score | float | None:
-    if node["class"] == "CONSTANT":
+    if node.kind == "CONSTANT":
         return _number(node)
-    if node["class"] != "FUNCTION":
+    if node.kind != "FUNCTION" or node.at is None:
         return None
-    if node["function_name"] == "-" and len(node["arguments"]) == 1:
-        inner = node["arguments"][0]["expression"]
-        found = _number(inner) if inner["class"] == "CONSTANT" else None
-        return None if found is None else -found
-    place = node["query_location"]
-    return None if place in bound.least else bound.meanings.get(place)
+    if node.name == "-" and len(node.values) == 1:
+        number = _number(node.values[0])
+        return None if number is None else -number
+    return None if node.at in bound.least else bound.meanings.get(node.at)
 
 
 def _number(node: Node) -> float | None:
     """Return a number as DuckDB casts it to FLOAT, or None where that may round otherwise."""
-    if node["literal"]["kind"] not in ("INTEGER", "NUMERIC"):
-        return None
-    plain = _PLAIN.fullmatch(node["literal"]["text"])
+    plain = _PLAIN.fullmatch(node.value) if node.is_number else None
     if plain is None or not any(plain.groups()) or len(plain[2]) > _SCALE:
         return None
     digits = int(plain[1] + plain[2])

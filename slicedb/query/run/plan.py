@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 from slicedb.query.bound.bound import Bound, Pool, Search
-from slicedb.query.functions.words import WINDOWED
-from slicedb.query.language.parse import Node
+from slicedb.query.functions.registry import function_named
+from slicedb.query.language.tree import Node, nodes
 from slicedb.query.run.cuts import Condition
 from slicedb.schema import EMBEDDINGS, PREDICTIONS
 from slicedb.vectors import Term
@@ -70,9 +69,10 @@ class Plan:
     @cached_property
     def hidden(self) -> set[str]:
         """Columns of the result that users do not see: those of `*` that are ours."""
-        listed = self.bound.tree.get("select_list", [])
-        star = any(e["class"] == "STAR" for e in listed)
-        named = {n for e in listed if e["class"] == "COLUMN_REF" for n in e["column_names"][-1:]}
+        tree = self.bound.tree
+        listed = tree.select_list if tree.type == "SELECT_NODE" else []
+        star = any(e.kind == "STAR" for e in listed)
+        named = {e.names[-1] for e in listed if e.kind == "COLUMN_REF"}
         own = {"key"} if star and "key" not in named else set()
         return own | {name for name, _ in self.columns if name.startswith("~")}
 
@@ -121,27 +121,28 @@ class Plan:
     def top_k(self) -> TopK | None:
         """The best k that are enough, or None."""
         tree = self.bound.tree
-        if not self.prunes or self.filtered_by_more or tree["qualify"]:
+        if not self.prunes or self.filtered_by_more or tree.qualify:
             return None
-        modifiers = {m["type"]: m for m in tree["modifiers"]}
-        order, limit = modifiers.get("ORDER_MODIFIER"), modifiers.get("LIMIT_MODIFIER")
-        if not order or not limit or _has_window([tree["select_list"], tree["modifiers"]]):
+        order, limit = tree.order, tree.limit
+        if not order or not limit or limit.type != "LIMIT_MODIFIER":
             return None
-        first = order["orders"][0]
-        term = self._ordering(first["expression"])
-        if term is None or term.kind not in _RANKED or first["type"] != "DESCENDING":
+        first = order.orders[0]
+        term = self._ordering(first.expression)
+        if term is None or term.kind not in _RANKED or first.type != "DESCENDING":
             return None
-        if first["null_order"] == "NULLS_FIRST" or limit["limit_type"] != "ROW_COUNT":
+        if first.null_order == "NULLS_FIRST" or limit.limit_type != "ROW_COUNT":
             return None
-        sizes = [_integer(limit["limit"]), _integer(limit["offset"]) if limit["offset"] else 0]
+        if any(map(_is_window, nodes([*tree.select_list, *tree.modifiers]))):
+            return None
+        sizes = [_integer(limit.limit_rows), _integer(limit.offset) if limit.offset else 0]
         if None in sizes:
             return None
-        alone = self._is_star and len(order["orders"]) == 1 and not sizes[1]
+        alone = self._is_star and len(order.orders) == 1 and not sizes[1]
         return TopK(term, sum(size or 0 for size in sizes), alone)
 
     @property
     def _is_star(self) -> bool:
-        listed = [e["class"] for e in self.bound.tree["select_list"]]
+        listed = [e.kind for e in self.bound.tree.select_list]
         return listed == ["STAR"] and self.bound.narrows
 
     @cached_property
@@ -149,7 +150,7 @@ class Plan:
         """Whether the parts of WHERE, each worked out by itself, are the whole answer."""
         tree = self.bound.tree
         whole = self.prunes and self._is_star and not self.filtered_by_more
-        return whole and not tree["modifiers"] and not tree["qualify"]
+        return whole and not tree.modifiers and not tree.qualify
 
     @property
     def indexed(self) -> Term | None:
@@ -165,13 +166,13 @@ class Plan:
 
     def _ordering(self, expression: Node) -> Term | Search | None:
         """Return the term an ORDER BY entry is, itself or by the name it has in the SELECT."""
-        if expression["class"] == "COLUMN_REF" and len(expression["column_names"]) == 1:
-            alias = expression["column_names"][0].lower()
-            listed = [e for e in self.bound.tree["select_list"] if e["alias"].lower() == alias]
+        if expression.kind == "COLUMN_REF" and len(expression.names) == 1:
+            alias = expression.names[0].lower()
+            listed = [e for e in self.bound.tree.select_list if e.alias.lower() == alias]
             expression = listed[0] if len(listed) == 1 else expression
-        if expression["class"] != "FUNCTION":
+        if expression.kind != "FUNCTION" or expression.at is None:
             return None
-        return self.bound.meanings.get(expression["query_location"])
+        return self.bound.meanings.get(expression.at)
 
     @cached_property
     def score_slot(self) -> str | None:
@@ -179,33 +180,24 @@ class Plan:
         top = self.bound.top
         if top is None or not top.slots:
             return None
-        for modifier in self.bound.tree["modifiers"]:
-            for order in modifier.get("orders", [])[:1]:
-                term = self._ordering(order["expression"])
-                if term is not None:
-                    return self.terms[term]
+        if order := self.bound.tree.order:
+            term = self._ordering(order.orders[0].expression)
+            if term is not None:
+                return self.terms[term]
         kinds = {slot: term.kind for term, slot in self.terms.items()}
         return min(top.slots, key=lambda s: (kinds[s] != "similarity", top.slots.index(s)))
 
     @property
     def is_ordered(self) -> bool:
         """Whether the text has an ORDER BY or LIMIT."""
-        return any(
-            "ORDER" in m["type"] or "LIMIT" in m["type"] for m in self.bound.tree["modifiers"]
-        )
+        tree = self.bound.tree
+        return tree.order is not None or tree.limit is not None
 
 
 def _integer(node: Node | None) -> int | None:
-    if node is None or node["class"] != "CONSTANT" or node["literal"]["kind"] != "INTEGER":
-        return None
-    return int(node["literal"]["text"])
+    return int(node.value) if node is not None and node.constant == "INTEGER" else None
 
 
-def _has_window(value: Any) -> bool:
-    if isinstance(value, list):
-        return any(map(_has_window, value))
-    if not isinstance(value, dict):
-        return False
-    if value.get("class") == "FUNCTION" and value["function_name"].lower() in WINDOWED:
-        return True
-    return value.get("class") == "WINDOW" or any(map(_has_window, value.values()))
+def _is_window(node: Node) -> bool:
+    function = function_named(node.name, node.schema) if node.kind == "FUNCTION" else None
+    return node.kind == "WINDOW" or (function is not None and function.ranks)

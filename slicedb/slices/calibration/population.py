@@ -12,7 +12,6 @@ import numpy.typing as npt
 
 from slicedb.errors import SliceError, did_you_mean
 from slicedb.query import Query
-from slicedb.query.functions.calls import end_of
 from slicedb.query.language.text import Source
 from slicedb.slices.slice import Keys, Slice
 from slicedb.stats.ranking import Ranking
@@ -82,8 +81,7 @@ def population(s: Slice, ask: Ask, term: str | None = None) -> Population:
         )
     query = ask(s.text)
     bound = query.plan().bound
-    limits = any("LIMIT" in m["type"] for m in bound.tree["modifiers"])
-    if limits or bound.tree.get("qualify"):
+    if bound.tree.limit or (bound.tree.type == "SELECT_NODE" and bound.tree.qualify):
         message = f"Slice '{s.name}' has a LIMIT or QUALIFY: who is in depends on the others."
         raise SliceError(message, "calibrate the slice without it.")
     chosen = _chosen(s.name, bound.meanings, term)
@@ -156,7 +154,7 @@ def _chosen(name: str, meanings: dict[int, Any], wanted: str | None) -> Term:
 def _span(source: Source, place: int) -> tuple[int, int]:
     """Return where a call stands in the user's text, in characters."""
     raw = source.text.encode()
-    ends = source.origin(place), source.origin(end_of(source.tokens, place))
+    ends = source.origin(place), source.origin(source.call_at(place).end)
     start, end = (len(raw[:at].decode()) for at in ends)
     return start, end
 

@@ -1,4 +1,4 @@
-"""Functions that make much out of little, bounded.
+"""DuckDB's own functions: which there are, which a query may not call, and which are bounded.
 
 `repeat('x', 2000000000)` is one value, made in one call that neither the clock nor the memory limit
 of DuckDB reaches. Macros of the same names stand before such functions and refuse what would be
@@ -8,7 +8,61 @@ larger than `BOUND`; the argument is bounded too, since DuckDB works constants o
 from __future__ import annotations
 
 import re
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import duckdb
+
+
+@cache
+def duckdb_functions() -> dict[str, bool]:
+    """Return the names of DuckDB's functions, with whether they aggregate."""
+    import duckdb
+
+    connection = duckdb.connect(":memory:")
+    rows = connection.execute(
+        "SELECT function_name, bool_or(function_type = 'aggregate') FROM duckdb_functions() "
+        "WHERE function_type IN ('scalar', 'aggregate', 'macro', 'window') GROUP BY 1"
+    ).fetchall()
+    connection.close()
+    more = {"unnest": False, "row_number": False, "coalesce": False, "grouping": False}
+    return {str(name).lower(): bool(flag) for name, flag in rows} | more
+
+
+FORBIDDEN = frozenset(
+    """
+    getenv getvariable current_setting set_config nextval currval write_log sleep_ms pg_sleep
+    parse_duckdb_log_message current_query query query_table getconfig read_text read_blob
+    glob current_connection_id current_query_id current_transaction_id txid_current
+    in_search_path current_schemas current_database current_catalog setseed setval stats
+    json_serialize_plan combine finalize to_aggregate_state variant_bytes_to_variant
+    variant_to_parquet_variant index_key get_block_size obj_description shobj_description
+    col_description map_to_pg_oid map_type_id_to_pg_oid
+    """.split()
+)
+"""DuckDB functions that tell of, or change, things outside the data, or read raw bytes."""
+
+CHANCE = frozenset({"random", "uuid", "uuidv4", "uuidv7", "gen_random_uuid"})
+"""DuckDB functions that answer otherwise each time."""
+
+_SERVER = re.compile(r"pg_(?!typeof|size_pretty).*|inet_.*|has_\w+_privilege")
+"""Functions that speak of servers and catalogues."""
+
+
+def is_forbidden(name: str) -> bool:
+    """Return whether a query may not call DuckDB's function of that name, in lower case.
+
+    >>> is_forbidden("getenv"), is_forbidden("pg_get_viewdef"), is_forbidden("lower")
+    (True, True, False)
+    """
+    return name in FORBIDDEN or _SERVER.fullmatch(name) is not None
+
+
+TABLE_FUNCTIONS = frozenset(
+    {"range", "generate_series", "unnest", "json_each", "json_tree", "repeat", "repeat_row"}
+)
+"""The table functions a query may call; every other one reads files or internals."""
 
 BOUND = 1_000_000
 """Characters or elements one call may make."""
@@ -19,9 +73,9 @@ _TYPES = ("TIMESTAMP", "TIMESTAMPTZ")
 def _guard(name: str, parameters: str, size: str, arguments: str, bounded: str) -> str:
     """Return one overload: an error where `size` is too much, else the function itself."""
     small = f"CASE WHEN {size} > {BOUND} THEN NULL ELSE {bounded} END"
-    said = f"error('{name} would take or make more than {BOUND:,} characters or elements')"
+    refused = f"error('{name} would take or make more than {BOUND:,} characters or elements')"
     call = f"system.main.{name}({arguments.format(small)})"
-    return f"({parameters}) AS CASE WHEN {size} > {BOUND} THEN {said} ELSE {call} END"
+    return f"({parameters}) AS CASE WHEN {size} > {BOUND} THEN {refused} ELSE {call} END"
 
 
 def _series(name: str) -> tuple[str, ...]:
@@ -74,7 +128,7 @@ PATTERNED = frozenset({"format", "printf"})
 _WIDE = re.compile(r"[0-9]{4,}|\*|\{[^{}]*\{")
 
 
-def install(connection: Any) -> None:
+def install(connection: duckdb.DuckDBPyConnection) -> None:
     """Put the bounded functions before DuckDB's own."""
     for name, overloads in GUARDED.items():
         connection.execute(f"CREATE MACRO {name} {', '.join(overloads)}")

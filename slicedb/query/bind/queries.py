@@ -1,0 +1,199 @@
+"""Bind queries and expressions: walk the tree with the scopes of SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from slicedb.errors import SandboxError
+from slicedb.query.bind.calls import bind_call, check_function
+from slicedb.query.bind.columns import bind_class, bind_column, has_column, mark
+from slicedb.query.bind.stars import bind_star
+from slicedb.query.bind.tables import bind_table, bind_table_function
+from slicedb.query.bound.binding import Binding
+from slicedb.query.bound.relation import Relation
+from slicedb.query.bound.scope import Scope
+from slicedb.query.functions.duckdb import duckdb_functions
+from slicedb.query.functions.registry import function_named
+from slicedb.query.language.tree import Node, nodes
+from slicedb.sql import quoted
+
+
+def bind_names(binding: Binding) -> None:
+    """Bind every name and every call of a text.
+
+    Raises:
+        BindError: a name does not exist, or stands where it cannot.
+        SandboxError: the text reaches for files or internals.
+    """
+    _bind_query(binding, binding.bound.tree, None, frozenset(), top=True)
+
+
+def visit(binding: Binding, node: Node, scope: Scope) -> None:
+    """Bind an expression, and whatever stands inside."""
+    if node.is_query:
+        _bind_query(binding, node, scope, scope.ctes)
+    elif handler := _HANDLERS.get(node.kind):
+        handler(binding, node, scope)
+    else:
+        binding.visit_all([*node.parts], scope)
+
+
+# --- queries --------------------------------------------------------------------------------------
+
+
+def _bind_query(
+    binding: Binding, node: Node, parent: Scope | None, ctes: frozenset[str], top: bool = False
+) -> None:
+    for name, inner in node.ctes:
+        recursive = inner.type == "RECURSIVE_CTE_NODE"
+        own = {name.lower()} if recursive else set()
+        _bind_query(binding, inner, parent, ctes | own)
+        ctes |= {name.lower()}
+    scope = Scope(parent, ctes, node)
+    if node.type != "SELECT_NODE":
+        binding.visit_all([part for part in node.parts if not _is_cte_map(node, part)], scope)
+        return
+    if node.sample is not None:
+        binding.bound.chance = "USING SAMPLE"
+    conditions = _bind_from(binding, node.from_table, scope)
+    if top:
+        _find_top(binding, node, scope)
+    for expression in node.select_list:
+        _bind_selected(binding, expression, scope, top)
+    binding.visit_all(conditions, scope)
+    done = [node.from_table, *node.select_list]
+    rest = [p for p in node.parts if not _is_cte_map(node, p) and not any(p is d for d in done)]
+    binding.visit_all(rest, scope)
+
+
+def _is_cte_map(node: Node, part: Node) -> bool:
+    return part is node.fields.get("cte_map")
+
+
+def _find_top(binding: Binding, node: Node, scope: Scope) -> None:
+    """Note the samples relation whose rows are, one by one, the rows of the result."""
+    table = node.from_table
+    plain = (
+        table.type == "BASE_TABLE"
+        and len(scope.relations) == 1
+        and scope.relations[0].kind == "samples"
+        and table.sample is None
+        and not table.column_aliases
+        and not (node.groups or node.having or node.sample)
+        and node.aggregate_handling != "FORCE_AGGREGATES"
+        and not any("DISTINCT" in m.type for m in node.modifiers)
+        and not any(map(_aggregates, [*node.select_list, *node.modifiers]))
+    )
+    if plain:
+        binding.bound.top = scope.relations[0]
+        binding.bound.top.row = True
+
+
+def _aggregates(tree: Node) -> bool:
+    """Return whether an aggregate stands in a tree, subqueries left out."""
+    return any(
+        node.kind == "FUNCTION" and duckdb_functions().get(node.name, False)
+        for node in nodes(tree, lambda n: n.kind != "SUBQUERY")
+    )
+
+
+# --- FROM -----------------------------------------------------------------------------------------
+
+
+def _bind_from(binding: Binding, ref: Node, scope: Scope) -> list[Node]:
+    """Bind an entry of a FROM; returns the expressions to bind when all entries are known."""
+    if ref.fields.get("sample"):
+        binding.bound.chance = "TABLESAMPLE"
+    if ref.type == "BASE_TABLE":
+        bind_table(binding, ref, scope)
+    elif ref.type == "TABLE_FUNCTION":
+        bind_table_function(binding, ref, scope)
+    elif ref.type == "JOIN":
+        later = _bind_from(binding, ref.left, scope) + _bind_from(binding, ref.right, scope)
+        if ref.ref_type == "NATURAL":
+            _read_whole(scope)
+        mark(ref.using_columns, scope)
+        return later + [p for p in ref.parts if p is not ref.left and p is not ref.right]
+    elif ref.type == "PIVOT":
+        later = _bind_from(binding, ref.source, scope)
+        _read_whole(scope)
+        return later + [part for part in ref.parts if part is not ref.source]
+    elif ref.type == "SUBQUERY":
+        _bind_query(binding, ref.subquery, scope, scope.ctes)
+        scope.relations.append(Relation("other", ref.alias))
+    elif ref.type in ("EMPTY", "EXPRESSION_LIST", "COLUMN_DATA", "DELIM_GET"):
+        if ref.type == "EXPRESSION_LIST":
+            scope.relations.append(Relation("other", ref.alias))
+        return [*ref.parts]
+    else:
+        message = f"{ref.type.replace('_', ' ').title()} is not allowed in a query."
+        raise binding.error(SandboxError, message, "", ref)
+    return []
+
+
+def _read_whole(scope: Scope) -> None:
+    """Note that every column is read: NATURAL and PIVOT go by the names that there are."""
+    for relation in scope.relations:
+        relation.all_columns = True
+
+
+# --- expressions ----------------------------------------------------------------------------------
+
+
+def _bind_selected(binding: Binding, node: Node, scope: Scope, top: bool) -> None:
+    """Bind one entry of a select list; what is rewritten keeps the name that users know."""
+    if node.kind == "STAR" and not node.is_columns:
+        _bind_star(binding, node, scope, top)
+        return
+    edits = binding.bound.edits
+    before = len(edits)
+    visit(binding, node, scope)
+    if len(edits) == before or node.alias:
+        return
+    if node.kind == "COLUMN_REF":
+        shown = f"{node.names[-2]}.{node.names[-1]}" if top else node.names[-1]
+        binding.edit(edits[-1].end, edits[-1].end, f" AS {quoted(shown)}")
+    elif node.kind == "FUNCTION" and function_named(node.name, node.schema) is not None:
+        end = binding.source.call_at(node.start).end
+        text = " ".join(binding.source.sql[node.start : end].decode().split())
+        shown = text.replace('"using"', "using")
+        binding.edit(end, end, f" AS {quoted(shown)}")
+
+
+def _bind_star(binding: Binding, star: Node, scope: Scope, top: bool = False) -> None:
+    bind_star(binding, star, scope, top)
+    binding.visit_all([*star.parts], scope)
+
+
+def _bind_extract(binding: Binding, node: Node, scope: Scope) -> None:
+    """Bind an operator, which `model.probabilities['class']` may be."""
+    if node.type != "ARRAY_EXTRACT" or not bind_class(binding, node, scope):
+        binding.visit_all([*node.parts], scope)
+
+
+def _bind_window(binding: Binding, node: Node, scope: Scope) -> None:
+    check_function(binding, node)
+    binding.visit_all([*node.parts], scope)
+
+
+def _bind_lambda(binding: Binding, node: Node, scope: Scope) -> None:
+    names = [ref.names[0] for ref in nodes(node.lhs) if ref.kind == "COLUMN_REF"]
+    is_arrow = node.syntax != "LAMBDA_KEYWORD"
+    if is_arrow and any(has_column(name, scope) for name in names):
+        visit(binding, node.lhs, scope)  # `a -> 'path'` is JSON when a is a column
+    before = len(scope.parameters)
+    scope.parameters += [name.lower() for name in names]
+    if node.expr is not None:
+        visit(binding, node.expr, scope)
+    del scope.parameters[before:]
+
+
+_HANDLERS: dict[str, Callable[[Binding, Node, Scope], None]] = {
+    "COLUMN_REF": bind_column,
+    "FUNCTION": bind_call,
+    "LAMBDA": _bind_lambda,
+    "STAR": _bind_star,
+    "OPERATOR": _bind_extract,
+    "WINDOW": _bind_window,
+}
+"""Class of an expression to what binds it; the others are bound part by part."""
