@@ -292,7 +292,7 @@ def vector_benchmark(folder: Path, rows: int, repeats: int) -> None:
     store = build(folder, rows, vectors=True)
     engine = engine_of(store)
     started = time.perf_counter()
-    matrix = engine.vectors.matrix("default")
+    matrix = engine.session.vectors.matrix("default")
     print(
         f"\nmatrix built or mapped in {time.perf_counter() - started:.1f} s: float16 "
         f"{matrix.vectors.shape}, memory-mapped"
@@ -424,7 +424,7 @@ def search_benchmark(folder: Path, rows: int, repeats: int) -> None:
         wall, cpu = time.perf_counter() - started, time.process_time() - spent
         print(f"{name:<52} {wall:8.3f} ({cpu:.3f})  {found}")
 
-    timed("build the index", engine.search.ensure)
+    timed("build the index", engine.session.search.ensure)
     timed("first search: a rare word", engine.query("search('word900') > 0").count)
     timed("a rare word", engine.query("search('word901') > 0").count)
     timed("two common words", engine.query("search('word7 word9') > 0").count)
@@ -444,7 +444,7 @@ def index_benchmark(folder: Path, rows: int, repeats: int) -> None:
     text = "ORDER BY similarity('x') DESC LIMIT 100"
     engine.query(text).keys()
     started = time.perf_counter()
-    print(f"\n{engine.nearby.build('default')}")
+    print(f"\n{engine.session.approximate.build('default')}")
     print(f"built and measured in {time.perf_counter() - started:.1f} s")
     exact, near = engine.query(text), engine.query(text, approximate=True)
     ours, scan = in_turns(near.keys, exact.keys, repeats)

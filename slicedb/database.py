@@ -303,7 +303,7 @@ class Database:
             encoder=encoder,
         )
         if report.embedded:
-            self.engine.nearby.extend(report.name, replaced=replace)
+            self.engine.session.approximate.extend(report.name, replaced=replace)
         self.store.sync()
         return report
 
@@ -335,7 +335,7 @@ class Database:
 
         report: IndexReport | TextReport
         if embedding is not None:
-            report = self.engine.nearby.build(embedding, recall)
+            report = self.engine.session.approximate.build(embedding, recall)
         else:
             if text is not None:
                 mark(self.store, text)
@@ -403,7 +403,7 @@ class Database:
         from slicedb.vectors.recall import poor_indexes
 
         findings = examine(self.store, mend=mend)
-        return findings + poor_indexes(self.store, self.engine.nearby, mend=mend)
+        return findings + poor_indexes(self.store, self.engine.session.approximate, mend=mend)
 
     def cleanup(self, days: float = 14, *, dry_run: bool = False) -> int:
         """Remove old versions that no commit and no frozen slice keeps; return the bytes freed.

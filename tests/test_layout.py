@@ -46,7 +46,7 @@ PENDING = {
     "judge imports runs",
 }
 
-PENDING_CIRCLES = {"query", "judge"}
+PENDING_CIRCLES = {"judge"}
 
 DOORS = {
     "lance": {"store"},

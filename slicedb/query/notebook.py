@@ -2,101 +2,99 @@
 
 from __future__ import annotations
 
-import base64
-import html as escape
 import io
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from slicedb.errors import SliceDBError
 from slicedb.schema import CAMS, PREDICTIONS, SAMPLES
+from slicedb.show import html
 
 if TYPE_CHECKING:
     from slicedb.query.query import Query
 
-_SHOWN = 24
+_PICTURES = 24
+_ROWS = 100
 _SIDE = 128
 
 
-def html(query: Query) -> str:
-    """Return the HTML a notebook shows."""
-    text = f"<pre>{escape.escape(repr(query))}</pre>"
+def page(query: Query) -> str:
+    """Return the HTML that a notebook shows."""
+    text = html.element("pre", repr(query))
     if not query.is_rows:
-        return text + _table(query)
-    found = query.limit(_SHOWN)
-    keys = found.keys()
+        table = query.to_arrow().slice(0, _ROWS)
+        rows = [list(row.values()) for row in table.to_pylist()]
+        return text + html.table(table.column_names, rows)
     count = query.count()
-    head = f"<p>{count:,} samples{f', the first {_SHOWN}' if count > _SHOWN else ''}</p>"
-    cards = "".join(_card(*card) for card in _cards(query, found, keys))
-    style = "display:flex;flex-wrap:wrap;gap:8px"
-    return f"{text}{head}<div style='{style}'>{cards}</div>"
+    first = f", the first {_PICTURES}" if count > _PICTURES else ""
+    head = html.element("p", f"{count:,} samples{first}")
+    cards = html.Html("".join(_cards(query)))
+    return text + head + html.element("div", cards, style="display:flex;flex-wrap:wrap;gap:8px")
 
 
-def _cards(query: Query, found: Query, keys: Any) -> list[tuple[bytes, list[str]]]:
+def _cards(query: Query) -> list[html.Html]:
+    """Return a card of each of the first samples, in the order of the query."""
     from slicedb import media
 
-    store = query._engine.store
-    plan = query.plan()
-    samples = store.take(SAMPLES, keys, ["id", "label"]).to_pylist()
-    scores = found.scores()
-    named = {e.model for r in plan.bound.everywhere() for e in r.extras}
-    models = sorted(name for name in named if not name.startswith(CAMS))
-    looked = sorted(name.removeprefix(CAMS) for name in named if name.startswith(CAMS))
-    overlays = _overlays(query, looked, keys)
+    first = query.limit(_PICTURES)
+    keys, scores, store = first.keys(), first.scores(), query.session.store
+    lines = [
+        [str(row["id"]), f"label {row['label']}"]
+        for row in store.take(SAMPLES, keys, ["id", "label"]).to_pylist()
+    ]
+    named = {e.model for r in query.plan().bound.everywhere() for e in r.extras}
+    for model in sorted(name for name in named if not name.startswith(CAMS)):
+        for line, prediction in zip(lines, _predictions(query, model, keys)):
+            line.append(f"{model}: {prediction}")
+    for number, line in enumerate(lines if scores is not None else []):
+        assert scores is not None
+        line.append(f"score {scores[number]:.3f}")
+    maps = sorted(name.removeprefix(CAMS) for name in named if name.startswith(CAMS))
+    overlays = _overlays(query, maps, keys)
     cards = []
     for number, (_, data) in enumerate(store.read_images(keys)):
-        row = samples[number]
-        lines = [str(row["id"]), f"label {row['label']}"]
-        lines += [_prediction(query, model, int(keys[number])) for model in models]
-        if scores is not None:
-            lines.append(f"score {scores[number]:.3f}")
         try:
-            picture = media.thumbnail(data, _SIDE)
+            picture = overlays.get(number) or media.thumbnail(data, _SIDE)
         except SliceDBError:
             picture = b""
-        cards.append((overlays.get(number, picture), lines))
+        cards.append(_card(picture, lines[number]))
     return cards
 
 
-def _overlays(query: Query, models: list[str], keys: Any) -> dict[int, bytes]:
+def _overlays(query: Query, models: list[str], keys: np.ndarray) -> dict[int, bytes]:
     """Return, as JPEG, the pictures with the first model's maps where the text names maps."""
-    if not models or query._engine.overlays is None:
+    if not models or query.overlays is None:
         return {}
-    found = {}
-    for number, picture in enumerate(query._engine.overlays(models[0], keys, _SIDE)):
+    pictures = {}
+    for number, picture in enumerate(query.overlays(models[0], keys, _SIDE)):
         if picture is not None:
-            out = io.BytesIO()
-            picture.save(out, "JPEG", quality=85)
-            found[number] = out.getvalue()
-    return found
+            file = io.BytesIO()
+            picture.save(file, "JPEG", quality=85)
+            pictures[number] = file.getvalue()
+    return pictures
 
 
-def _prediction(query: Query, model: str, key: int) -> str:
-    table = query._engine.store.table(
-        PREDICTIONS + model, ["prediction", "confidence"], where=f"key = {key}"
-    )
-    if not len(table):
-        return f"{model}: none"
-    row = table.to_pylist()[0]
-    sure = "" if row["confidence"] is None else f" {row['confidence']:.2f}"
-    return f"{model}: {row['prediction']}{sure}"
+def _predictions(query: Query, model: str, keys: np.ndarray) -> list[str]:
+    """Return what a model predicts for each sample, with its confidence."""
+    listed = ", ".join(map(str, keys.tolist()))
+    columns = ["key", "prediction", "confidence"]
+    where = f"key IN ({listed})" if listed else "false"
+    table = query.session.store.table(PREDICTIONS + model, columns, where=where)
+    shown = {}
+    for row in table.to_pylist():
+        confidence = row["confidence"]
+        sure = "" if confidence is None else f" {confidence:.2f}"
+        shown[row["key"]] = f"{row['prediction']}{sure}"
+    return [shown.get(key, "none") for key in keys.tolist()]
 
 
-def _card(picture: bytes, lines: list[str]) -> str:
-    name = escape.escape(lines[0], quote=True)
-    data = base64.b64encode(picture).decode()
+def _card(picture: bytes, lines: list[str]) -> html.Html:
+    name, *words = lines
     if picture:
-        shown = f"<img alt='{name}' title='{name}' src='data:image/jpeg;base64,{data}'>"
+        shown = html.element("img", alt=name, title=name, src=html.data_uri(picture))
     else:
-        shown = "<div>no picture</div>"
-    words = "<br>".join(escape.escape(line) for line in lines[1:])
-    return f"<div style='width:{_SIDE}px;font-size:11px'>{shown}<br>{words}</div>"
-
-
-def _table(query: Query) -> str:
-    table = query.to_arrow()
-    head = "".join(f"<th>{escape.escape(name)}</th>" for name in table.column_names)
-    rows = "".join(
-        "<tr>" + "".join(f"<td>{escape.escape(str(v))}</td>" for v in row.values()) + "</tr>"
-        for row in table.slice(0, 100).to_pylist()
-    )
-    return f"<table><tr>{head}</tr>{rows}</table>"
+        shown = html.element("div", "no picture")
+    below = html.Html("<br>".join(map(html.escape, words)))
+    style = f"width:{_SIDE}px;font-size:11px"
+    return html.element("div", shown, html.Html("<br>"), below, style=style)

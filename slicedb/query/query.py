@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, overload
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, overload
 
 import numpy as np
 import pyarrow as pa
 
-from slicedb.errors import QueryError
-from slicedb.query.bound.relation import ROW
-from slicedb.query.language.text import read
+from slicedb.errors import BindError, QueryError, did_you_mean
+from slicedb.keys import KeyIndex
+from slicedb.query import derived, notebook
+from slicedb.query.run.explain import Explanation, explain
 from slicedb.query.run.plan import Plan
+from slicedb.query.run.runner import Runner
+from slicedb.query.run.session import Session
 from slicedb.schema import EMBEDDINGS, OK, SAMPLES, keys_of
 from slicedb.sql import quoted
 
@@ -20,8 +22,36 @@ if TYPE_CHECKING:
     import pandas as pd
     from PIL.Image import Image
 
-    from slicedb.query.engine import Engine
-    from slicedb.query.run.explain import Explanation
+    from slicedb.training import SliceDataset
+    from slicedb.training.pictures import Dtype, Size, Transform
+    from slicedb.training.pixels import Decoder
+
+ToTorch: TypeAlias = "Callable[..., SliceDataset]"
+"""Makes a torch dataset of int64 keys; see `slicedb.training.to_torch`."""
+Overlays: TypeAlias = "Callable[[str, np.ndarray, int], Sequence[Image | None]]"
+"""Gives the pictures of keys with a model's maps laid over them, `side` pixels wide."""
+
+
+class Asker(Protocol):
+    """What a query is asked of; see `slicedb.query.Engine`."""
+
+    session: Session
+    to_torch: ToTorch | None
+    overlays: Overlays | None
+
+    def query(
+        self, text: str | Query, *, at: dict[str, int] | None = None, files: bool | None = None
+    ) -> Query: ...
+
+    def plan(
+        self, text: str, at: dict[str, int] | None, files: bool, approximate: bool
+    ) -> Plan: ...
+
+
+class Referable(Protocol):
+    """What can stand for a query, such as a slice."""
+
+    def reference(self) -> str: ...
 
 
 class Query:
@@ -33,27 +63,35 @@ class Query:
 
     def __init__(
         self,
-        engine: Engine,
+        asker: Asker,
         text: str,
         *,
         at: dict[str, int] | None = None,
         files: bool = False,
         approximate: bool = False,
     ) -> None:
-        self._engine = engine
+        self._asker = asker
         self.text = text
         self.at = at
         self.files = files
         self.approximate = approximate
 
     @property
-    def engine(self) -> Engine:
-        """The engine that answers it."""
-        return self._engine
+    def session(self) -> Session:
+        """What is held open to answer it."""
+        return self._asker.session
+
+    @property
+    def overlays(self) -> Overlays | None:
+        """Gives pictures with a model's maps laid over them, for a notebook."""
+        return self._asker.overlays
 
     def plan(self) -> Plan:
         """Return the plan, bound to the schema as it is now."""
-        return self._engine.plan(self.text, self.at, self.files, self.approximate)
+        return self._asker.plan(self.text, self.at, self.files, self.approximate)
+
+    def _run(self, plan: Plan) -> Runner:
+        return Runner(self.session, plan)
 
     @property
     def is_rows(self) -> bool:
@@ -71,24 +109,24 @@ class Query:
         return self.plan().bound.chance
 
     def unseen(self) -> dict[str, int]:
-        """Return, by embedding that the text asks, how many samples have no vector in it.
+        """Return how many samples have no vector, by embedding that the text asks.
 
         Those are NULL in every term of meaning. Only samples that are ok count, and only
         embeddings that lack some are named.
         """
-        plan, store = self.plan(), self._engine.store
+        plan, store = self.plan(), self.session.store
         if self.at is not None or not plan.reads.embeddings:
             return {}
         ok = store.table(SAMPLES, ["key"], where=f"status IS NULL OR status = '{OK}'")["key"]
-        found = {}
+        missing = {}
         for name in sorted(plan.reads.embeddings):
-            known = store.table(EMBEDDINGS + name, ["key"])["key"]
-            found[name] = int((~np.isin(ok.to_numpy(), known.to_numpy())).sum())
-        return {name: n for name, n in found.items() if n}
+            embedded = KeyIndex(store.table(EMBEDDINGS + name, ["key"])["key"].to_numpy())
+            missing[name] = int(np.count_nonzero(~embedded.has(ok.to_numpy())))
+        return {name: n for name, n in missing.items() if n}
 
     def predicate(self) -> str:
         """Return a predicate over samples that holds for the members, whatever the text is."""
-        return _predicate(self)
+        return derived.predicate(self._rows("predicate"))
 
     @property
     def columns(self) -> list[str]:
@@ -103,31 +141,29 @@ class Query:
         plan = self._rows("count")
         if plan.bound.top is None:
             return len(self.keys())
-        return self._engine.run(plan).count()
+        return self._run(plan).count()
 
     def keys(self) -> np.ndarray:
         """Return int64 (n,): the keys of the samples, in order, each once."""
         plan = self._rows("keys")
         if plan.bound.narrows:
-            return np.asarray(self._engine.run(plan).rows()["key"].to_numpy(), dtype=np.int64)
+            return np.asarray(self._run(plan).rows()["key"].to_numpy(), dtype=np.int64)
         return self._listed(plan)[1]
 
     def ids(self) -> list[str]:
         """Return the ids of the samples, in order, each once."""
         plan = self._rows("ids")
-        if not plan.bound.narrows:
-            return self._listed(plan)[0]
-        found = self._engine.run(plan).rows()
-        return list(self._engine.ids(plan, found["key"], found[ROW]).to_pylist())
+        return self._run(plan).ids() if plan.bound.narrows else self._listed(plan)[0]
 
     def _listed(self, plan: Plan) -> tuple[list[str], np.ndarray]:
         """Return ids and keys of a result that lists `id`: known samples, each once."""
+        runner = self._run(plan)
         name = next(name for name, _ in plan.columns if name.lower() == "id")
-        ids = self._engine.run(plan).fetch(f"{quoted(name)} AS id")["id"].drop_null()
-        listed = list(dict.fromkeys(map(str, ids.to_pylist())))
-        keys = keys_of(listed)
-        known = self._engine.is_known(plan, keys)
-        return [name for name, keep in zip(listed, known) if keep], keys[known]
+        column = runner.fetch(f"{quoted(name)} AS id")["id"].drop_null()
+        ids = list(dict.fromkeys(map(str, column.to_pylist())))
+        keys = keys_of(ids)
+        known = runner.is_known(keys)
+        return [name for name, is_known in zip(ids, known) if is_known], keys[known]
 
     def scores(self) -> np.ndarray | None:
         """Return float32 (n,) in the order of `ids`: what similarity orders by, or the first term.
@@ -137,7 +173,7 @@ class Query:
         plan = self._rows("scores")
         if not plan.bound.narrows or plan.score_slot is None:
             return None
-        column = self._engine.run(plan).rows()[plan.score_slot]
+        column = self._run(plan).rows()[plan.score_slot]
         return np.asarray(column.to_numpy(), dtype=np.float32)
 
     def images(self, n: int | None = None) -> list[Image]:
@@ -145,18 +181,43 @@ class Query:
         from slicedb import media
 
         keys = (self if n is None else self.limit(n)).keys()
-        return [media.decode(data) for _, data in self._engine.store.read_images(keys)]
+        return [media.decode(data) for _, data in self.session.store.read_images(keys)]
 
-    def to_torch(self, keys: np.ndarray | None = None, **options: Any) -> Any:
+    def to_torch(
+        self,
+        keys: np.ndarray | None = None,
+        *,
+        transform: Transform | None = None,
+        columns: Sequence[str] = ("label",),
+        classes: Sequence[str] | None = None,
+        decoder: Decoder | None = None,
+        size: Size = None,
+        dtype: Dtype = "uint8",
+    ) -> SliceDataset:
         """Return the samples as a torch dataset, in order; see `slicedb.training.to_torch`.
 
         Args:
             keys: int64 (n,): take these in place of all samples.
-            **options: transform, columns, classes, size, dtype.
+            transform: applied to each picture.
+            columns: what is given with each picture.
+            classes: the labels' order; None takes the distinct ones.
+            decoder: turns bytes into a picture; None decodes RGB.
+            size: of the pictures.
+            dtype: of the pictures.
         """
-        if self._engine.to_torch is None:
+        make = self._asker.to_torch
+        if make is None:
             raise QueryError("This engine has no training code.", "open it with slicedb.open().")
-        return self._engine.to_torch(self.keys() if keys is None else keys, **options)
+        decoders = {} if decoder is None else {"decoder": decoder}
+        return make(
+            self.keys() if keys is None else keys,
+            transform=transform,
+            columns=columns,
+            classes=classes,
+            size=size,
+            dtype=dtype,
+            **decoders,
+        )
 
     def _rows(self, verb: str) -> Plan:
         plan = self.plan()
@@ -179,39 +240,19 @@ class Query:
         """
         plan = self.plan()
         if columns and plan.bound.source.is_predicate and not all(map(str.isidentifier, columns)):
-            return self._with(_listing(self, columns)).to_arrow()
-        table = self._late(plan) if plan.bound.narrows else None
+            return self._with(derived.listing(plan, columns)).to_arrow()
+        runner = self._run(plan)
+        table = runner.whole() if plan.bound.narrows else None
         if table is None:
-            table = self._engine.run(plan).fetch()
+            table = runner.fetch()
         shown = [n for n in table.column_names if n not in plan.hidden and not n.startswith("~")]
         if columns is not None:
             missing = [c for c in columns if c not in shown]
             if missing:
-                from slicedb.errors import BindError, did_you_mean
-
                 hint = did_you_mean(missing[0], shown, "columns")
                 raise BindError(f"No column '{missing[0]}' in the result.", hint, text=self.text)
             shown = columns
         return table.select(shown)
-
-    def _late(self, plan: Plan) -> pa.Table | None:
-        """Return the result with the columns of `*` taken by key, or None when that costs more."""
-        from slicedb.query.engine import LATE
-
-        found = self._engine.run(plan).rows()
-        names = [name for name, _ in plan.columns if name not in plan.hidden]
-        assert plan.bound.top is not None and plan.bound.top.table is not None
-        stored = plan.bound.top.table
-        rest = [n for n in names if n not in found.column_names]
-        if len(found) > LATE or any(n not in stored.types for n in rest):
-            return None
-        taken = (
-            self._engine.store.take(SAMPLES, found["key"].to_numpy(), rest, version=stored.version)
-            if rest
-            else None
-        )
-        fields = {n: found[n] if taken is None or n not in rest else taken[n] for n in names}
-        return pa.table(fields)
 
     def to_pandas(self) -> pd.DataFrame:
         """Return the result as a pandas frame."""
@@ -223,16 +264,14 @@ class Query:
         Args:
             run: False binds only, and shows no figures.
         """
-        from slicedb.query.run.explain import explain
-
-        return explain(self._engine, self.plan(), run)
+        return explain(self.session, self.plan(), run)
 
     # --- algebra ------------------------------------------------------------------------------
 
     def _with(self, text: str, other: Query | None = None) -> Query:
         """Return a query made of this one; it is exact, since it decides who is in it."""
         files = self.files or (other is not None and other.files)
-        return self._engine.query(text, at=self.at, files=files)
+        return self._asker.query(text, at=self.at, files=files)
 
     def exact(self) -> Query:
         """Return the query without an approximate index; verbs that work on samples ask it so."""
@@ -242,14 +281,7 @@ class Query:
         """Return the first `n` of this query."""
         if n < 0:
             raise QueryError(f"limit({n}) is negative.", text=self.text)
-        return self._limited(f"LIMIT {n}")
-
-    def _limited(self, tail: str) -> Query:
-        """Return some of this query, in its order."""
-        plan = self.plan()
-        if plan.bound.tree.limit is None:
-            return self._with(f"{_bare(self.text)}\n{tail}")
-        return self._with(f"SELECT * FROM (\n{_whole(self)}\n) {tail}")
+        return self[:n]
 
     def take(self, n: int, seed: int = 0) -> Query:
         """Return `n` samples drawn at random from this query, the same ones for the same seed.
@@ -258,30 +290,36 @@ class Query:
         """
         if n < 0:
             raise QueryError(f"take({n}) is negative.", text=self.text)
-        return self._with(f"{_predicate(self)} ORDER BY hash(id || ' {int(seed)}') LIMIT {n}")
+        chosen = derived.predicate(self._rows("take"))
+        return self._with(f"{chosen} ORDER BY hash(id || ' {int(seed)}') LIMIT {n}")
 
     def where(self, text: str) -> Query:
         """Return the samples of this query that a further predicate holds for."""
-        return self & self._engine.query(text, at=self.at, files=self.files)
+        return self & self._asker.query(text, at=self.at, files=self.files)
 
-    def __and__(self, other: Query | str) -> Query:
-        other = self._other(other)
-        return self._with(f"{_predicate(self)} AND {_predicate(other)}", other)
+    def __and__(self, other: Query | Referable | str) -> Query:
+        return self._joined("AND", other)
 
-    def __or__(self, other: Query | str) -> Query:
-        other = self._other(other)
-        return self._with(f"{_predicate(self)} OR {_predicate(other)}", other)
+    def __or__(self, other: Query | Referable | str) -> Query:
+        return self._joined("OR", other)
 
-    def __sub__(self, other: Query | str) -> Query:
+    def __sub__(self, other: Query | Referable | str) -> Query:
         return self & ~self._other(other)
 
     def __invert__(self) -> Query:
-        return self._with(f"{_predicate(self)} IS NOT TRUE")
+        return self._with(f"{derived.predicate(self._rows('~'))} IS NOT TRUE")
 
-    def _other(self, other: Any) -> Query:
+    def _joined(self, word: Literal["AND", "OR"], other: Query | Referable | str) -> Query:
+        right = self._other(other)
+        plans = (query._rows("&, | and ~") for query in (self, right))
+        return self._with(f" {word} ".join(map(derived.predicate, plans)), right)
+
+    def _other(self, other: Query | Referable | str) -> Query:
         """Return the other side: a query, a text, or a slice by its name."""
-        found = other.reference() if hasattr(other, "reference") else other
-        return found if isinstance(found, Query) else self._engine.query(found, at=self.at)
+        if isinstance(other, Query):
+            return other
+        text = other if isinstance(other, str) else other.reference()
+        return self._asker.query(text, at=self.at)
 
     # --- showing ------------------------------------------------------------------------------
 
@@ -306,62 +344,26 @@ class Query:
             return self._range(at)
         if at < 0:
             return self.ids()[at]
-        found = self[at : at + 1].ids()
-        if not found:
+        ids = self[at : at + 1].ids()
+        if not ids:
             raise IndexError(f"There is no sample {at}: the query gives {self.count()}.")
-        return found[0]
+        return ids[0]
 
     def _range(self, at: slice) -> Query:
         start, stop = at.start or 0, at.stop
         if at.step not in (None, 1) or start < 0 or (stop is not None and stop < 0):
             hint = "turn ORDER BY around to count from the end, or take a range of ids()."
             raise QueryError(f"A query has no range {at.start}:{at.stop}:{at.step}.", hint)
-        if stop is None:
-            return self._limited(f"OFFSET {start}")
-        size = f"LIMIT {max(stop - start, 0)}"
-        return self._limited(f"{size} OFFSET {start}" if start else size)
+        size = None if stop is None else max(stop - start, 0)
+        return self._with(derived.part(self.plan(), size, start))
 
     def __bool__(self) -> bool:
         return True
 
     def __repr__(self) -> str:
         shown = self.text or "SELECT * FROM samples"
-        title = self._engine.store.title
+        title = self.session.store.title
         return f"{shown.rstrip()} AT '{title}'" if title else shown
 
     def _repr_html_(self) -> str:
-        from slicedb.query.notebook import html
-
-        return html(self)
-
-
-def _bare(text: str) -> str:
-    """Return the text without a last semicolon."""
-    return re.sub(r";\s*$", "", text)
-
-
-def _whole(query: Query) -> str:
-    """Return the text as a whole SELECT."""
-    source = read(query.text)
-    if not source.is_predicate:
-        return _bare(query.text)
-    return source.sql.decode()
-
-
-def _listing(query: Query, columns: Sequence[str]) -> str:
-    """Return a predicate as a SELECT of some columns in place of all."""
-    star, shown = "SELECT * ", ", ".join(columns)
-    whole = _whole(query)
-    assert whole.startswith(star)
-    return f"SELECT {shown} {whole.removeprefix(star)}"
-
-
-def _predicate(query: Query) -> str:
-    """Return the text as a predicate: itself in parentheses, or membership in its rows."""
-    plan = query.plan()
-    source = plan.bound.source
-    if source.is_predicate and not plan.is_ordered and not plan.bound.tree.qualify:
-        return f"({_bare(query.text)}\n)" if source.tokens[4:] else "(true)"
-    query._rows("&, | and ~")
-    column = "key" if plan.bound.narrows else "id"
-    return f"(samples.{column} IN (SELECT {column} FROM (\n{_whole(query)}\n)))"
+        return notebook.page(self)

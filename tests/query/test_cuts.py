@@ -81,7 +81,7 @@ def cuts() -> st.SearchStrategy[str]:
 @pytest.mark.parametrize("small", [True, False])
 def test_cuts_are_those_of_duckdb(many: Engine, small: bool, text: str, plain: str) -> None:
     was, vectors._SMALL = vectors._SMALL, 10**9 if small else 0
-    many.vectors._open.clear()
+    many.session.vectors._open.clear()
     try:
         query = many.query(plain + text)
         # IS TRUE is no cut: DuckDB decides it, on scores of all samples
@@ -104,7 +104,7 @@ def test_a_score_depends_on_nothing_beside_it(
     monkeypatch.setattr(vectors, "_SMALL", 10**9 if small else 0)
     rng = np.random.default_rng(0)
     targets = rng.standard_normal((5, DIM)).astype(np.float32)
-    stored = many.vectors.matrix()
+    stored = many.session.vectors.matrix()
     whole = np.array(vectors.Matrix(stored.keys, stored.vectors).scores(targets))
     rows = np.sort(rng.choice(len(stored.keys), 777, replace=False))
     for some in (rows, rows[:1], rows[:50]):
@@ -116,7 +116,7 @@ def test_a_score_depends_on_nothing_beside_it(
 
 
 def test_kept_scores_stay_within_their_bytes(many: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    stored = many.vectors.matrix()
+    stored = many.session.vectors.matrix()
     monkeypatch.setattr(vectors, "_CACHED", 2 * 4 * len(stored))
     matrix = vectors.Matrix(stored.keys, stored.vectors)
     column = matrix.scores(np.eye(DIM, dtype=np.float32)[:1])[0]
@@ -135,7 +135,7 @@ def test_the_condition_that_leaves_few_goes_first(many: Engine, monkeypatch: Any
         return real(self, halves, rows, check)
 
     monkeypatch.setattr(vectors.Matrix, "_product", product)
-    many.vectors._open.clear()
+    many.session.vectors._open.clear()
     text = "NOT similarity('green') > 0.9 AND similarity('blue') < 0.5 AND similarity('red') > 0.9"
     found = many.query(text)
     assert 0 < found.count() < 1_000

@@ -141,9 +141,9 @@ VALID = [text for text in known_texts() if text.strip()]
 @given(text=st.sampled_from(VALID), seed=st.integers(0, 1000))
 def test_a_text_written_anew_parses_to_the_same_tree(engine: Engine, text: str, seed: int) -> None:
     try:
-        first = parse(text, engine.cursor())
+        first = parse(text, engine.session.cursor())
     except SliceDBError:
         return
-    again = parse(written(text, random.Random(seed)), engine.cursor())
+    again = parse(written(text, random.Random(seed)), engine.session.cursor())
     assert placeless(again.tree) == placeless(first.tree)
     assert not again.source.is_predicate  # a predicate is written as its whole SELECT

@@ -79,7 +79,7 @@ def own(built: Path, tmp_path: Path) -> Database:
 
 
 def test_recall_is_measured_and_stored(db: Database) -> None:
-    about = db.engine.nearby.about()
+    about = db.engine.session.approximate.about()
     assert about is not None
     assert about.recall >= 0.9 and about.recall_texts is not None and about.recall_texts >= 0.9
     assert (about.rows, about.k, about.partitions) == (ROWS, 100, 11)
@@ -149,7 +149,7 @@ def test_new_vectors_are_found_and_taken_in(own: Database) -> None:
     write(own, ["new"], unit(target[None]))
     asked = own.query("ORDER BY similarity('abc') DESC LIMIT 3", approximate=True)
     assert asked.ids()[0] == "new"
-    report = own.engine.nearby.extend("default")
+    report = own.engine.session.approximate.extend("default")
     assert report is not None and report.rows == ROWS + 1
     assert asked.ids()[0] == "new"
     own.delete("id = 'new'")
@@ -158,7 +158,7 @@ def test_new_vectors_are_found_and_taken_in(own: Database) -> None:
 
 def test_doctor_measures_the_index_and_mends_it(own: Database) -> None:
     assert own.doctor() == []
-    about = own.engine.nearby.about()
+    about = own.engine.session.approximate.about()
     assert about is not None
     poor = IndexText(about.__dict__ | {"probes": 1, "wanted": 0.95})
     own.store.set_metadata(TABLE, {"slicedb:index": poor.json})

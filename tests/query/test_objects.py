@@ -253,14 +253,14 @@ def test_old_matchings_and_versions_are_let_go(
         counts.setdefault(least, set()).add(engine.sql(text)["n"][0].as_py())
     assert all(len(found) == 1 for found in counts.values())
     assert sorted(counts[n].copy().pop() for n in counts)[0] < counts[0.3].copy().pop()
-    truth = next(n for n in engine.tables._loaded if n.startswith("objects@"))
-    states = [c for c in engine.tables.columns(truth) if c.endswith(".state")]
+    truth = next(n for n in engine.session.tables._loaded if n.startswith("objects@"))
+    states = [c for c in engine.session.tables.columns(truth) if c.endswith(".state")]
     assert len(states) == 2
     for _ in range(6):
         change = pa.table({"id": ["s00"], "fp": [1]})
         street.store.upsert(PREDICTIONS + "det", change, insert=False)
         engine.sql("SELECT count(*) FROM det.objects WHERE tp")
-    assert sum(n.startswith("det.objects@") for n in engine.tables._loaded) == 4
+    assert sum(n.startswith("det.objects@") for n in engine.session.tables._loaded) == 4
 
 
 def test_star_shows_no_columns_of_ours(engine: Engine) -> None:

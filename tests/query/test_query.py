@@ -280,7 +280,7 @@ def test_an_error_points_into_the_users_text(engine: Engine) -> None:
 def test_duckdb_itself_has_no_way_out(engine: Engine, tmp_path: Path) -> None:
     import duckdb
 
-    cursor = engine.cursor()
+    cursor = engine.session.cursor()
     for text in (
         f"COPY (SELECT 1) TO '{tmp_path}/x.csv'",
         "SELECT * FROM read_text('/etc/hostname')",

@@ -272,7 +272,7 @@ def engine_of(store: Store, **options: Any) -> Engine:
             slice_named(name)
             raise SliceError(f"Slice '{name}' is not calibrated.")
         version = store.version(EMBEDDINGS + "default")
-        fingerprint = engine.meaning.fingerprint("default", version)
+        fingerprint = engine.session.meaning.fingerprint("default", version)
         return Calibrated("'red'", "default", fingerprint, **CALIBRATIONS[name])
 
     engine = Engine(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from slicedb.cache import Cache
 from slicedb.schema import EMBEDDINGS, PREDICTIONS, SAMPLES
 
 if TYPE_CHECKING:
@@ -67,11 +68,11 @@ class Catalog:
         self,
         store: Store,
         at: dict[str, int] | None = None,
-        known: dict[tuple[str, int], TableInfo] | None = None,
+        known: Cache[tuple[str, int], TableInfo] | None = None,
     ) -> None:
         self._store = store
         self._at = dict(at or {})
-        self._known = known if known is not None else {}
+        self._known = known if known is not None else Cache(1)
         self._used: dict[str, TableInfo] = {}
 
     @cached_property
@@ -110,11 +111,10 @@ class Catalog:
         """Return a table, and note that the query depends on it."""
         if name not in self._used:
             version = self._at.get(name) or self._store.version(name)
-            info = self._known.get((name, version))
-            if info is None:
-                schema = self._store.schema(name, version)
-                info = self._known[name, version] = _info(name, version, schema)
-            self._used[name] = info
+            self._used[name] = self._known.get(
+                (name, version),
+                lambda: _info(name, version, self._store.schema(name, version)),
+            )
         return self._used[name]
 
     @property

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from slicedb.keys import KeyIndex
 from slicedb.query.bound.catalog import TableInfo, bindable
 from slicedb.query.bound.relation import ModelColumn, Relation
 from slicedb.query.hot.boxes import HotBoxes
@@ -24,12 +25,17 @@ from slicedb.schema import OK, SAMPLES
 from slicedb.sql import quoted
 
 if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
     from slicedb.store import Store
 
 _KEEP = 4
 """Versions of one table kept loaded."""
 _BATCH = 16_384
 """Rows whose nested lists are held at once."""
+
+
+Column: TypeAlias = pa.Array | pa.ChunkedArray | np.ndarray
 
 
 @dataclass
@@ -39,8 +45,7 @@ class Loaded:
     columns: set[str] = field(default_factory=set)
     rows: int = 0
     keys: np.ndarray | None = None
-    order: np.ndarray | None = None
-    """The rows in the order of their keys."""
+    index: KeyIndex | None = None
     visible: np.ndarray | None = None
     ids: pa.ChunkedArray | None = None
     used: float = 0.0
@@ -54,7 +59,7 @@ class HotTables:
         connection: a DuckDB connection; tables go to its schema `hot`.
     """
 
-    def __init__(self, store: Store, connection: Any) -> None:
+    def __init__(self, store: Store, connection: DuckDBPyConnection) -> None:
         self._store = store
         self._connection = connection
         self._loaded: dict[str, Loaded] = {}
@@ -103,7 +108,7 @@ class HotTables:
         }
         if not new and not beside:
             return 0
-        fields: dict[str, Any] = {}
+        fields: dict[str, Column] = {}
         if new:
             table = self._store.table(info.name, new, version=info.version)
             fields |= {c: _plain(table[c]) for c in new}
@@ -113,7 +118,7 @@ class HotTables:
         self.forget(info.name)
         return len(new) + len(beside)
 
-    def add(self, name: str, fields: dict[str, Any]) -> None:
+    def add(self, name: str, fields: Mapping[str, Column]) -> None:
         """Lay columns beside the ones a loaded table has."""
         if not fields:
             return
@@ -138,17 +143,17 @@ class HotTables:
 
     def _beside(
         self, name: str, wanted: dict[str, tuple[ModelColumn, TableInfo]]
-    ) -> dict[str, Any]:
+    ) -> dict[str, Column]:
         """Return columns of models in the order of the samples, null where there is no row."""
-        keys = pa.array(self.keys(name))
-        fields: dict[str, Any] = {}
+        keys = self.keys(name)
+        fields: dict[str, Column] = {}
         for info in {t.name: t for _, t in wanted.values()}.values():
             mine = {stored: e for stored, (e, t) in wanted.items() if t.name == info.name}
             columns = list(dict.fromkeys(e.column for e in mine.values()))
             read = list(dict.fromkeys(["key", *columns]))
             table = self._store.table(info.name, read, version=info.version)
-            stored_keys = table["key"].combine_chunks()
-            at = None if stored_keys.equals(keys) else pc.index_in(keys, value_set=stored_keys)
+            own = table["key"].to_numpy()
+            at = None if np.array_equal(own, keys) else nullable(KeyIndex(own).find(keys))
             for stored, extra in mine.items():
                 values = _plain(table[extra.column])
                 if extra.index:
@@ -212,19 +217,13 @@ class HotTables:
                 state.keys = self._column(name, "key").astype(np.int64)
             return state.keys
 
-    def places(self, name: str, keys: np.ndarray) -> np.ndarray:
-        """Return int64 (m,): the row of each key in a loaded samples table, -1 where none is."""
-        stored = self.keys(name)
+    def index(self, name: str) -> KeyIndex:
+        """Return the rows of the keys of a loaded samples table."""
         with self._lock:
             state = self._loaded[name]
-            if state.order is None:
-                state.order = np.argsort(stored, kind="stable")
-            order = state.order
-        if not len(order):
-            return np.full(len(keys), -1, dtype=np.int64)
-        at = np.minimum(np.searchsorted(stored, keys, sorter=order), len(order) - 1)
-        found: np.ndarray = np.where(stored[order[at]] == keys, order[at], -1)
-        return found
+            if state.index is None:
+                state.index = KeyIndex(self.keys(name))
+            return state.index
 
     def ids(self, name: str, version: int) -> pa.ChunkedArray:
         """Return the ids of a loaded samples table, in its order."""
@@ -247,8 +246,7 @@ class HotTables:
         cursor = self._connection.cursor()
         try:
             answer = cursor.sql(f"SELECT {expression} AS c FROM hot.{quoted(name)}")
-            found: np.ndarray = answer.to_arrow_table()["c"].to_numpy()
-            return found
+            return np.asarray(answer.to_arrow_table()["c"].to_numpy())
         finally:
             cursor.close()
 
@@ -258,6 +256,11 @@ class HotTables:
         with self._lock:
             self._ensure(info, ["key", "status"], {})
         return hot_name(Relation("samples", SAMPLES, info))
+
+
+def nullable(rows: np.ndarray) -> pa.Array:
+    """Return rows as Arrow, null where there is none (-1), to take from a column with."""
+    return pa.array(rows, mask=rows < 0)
 
 
 def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -1,16 +1,13 @@
-"""What a query reads and does, as text."""
+"""Show what a query reads and does, as text."""
 
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
 
 from slicedb.query.bound.relation import Relation
 from slicedb.query.run.plan import Plan
-
-if TYPE_CHECKING:
-    from slicedb.query.engine import Engine
-    from slicedb.query.run.run import Step
+from slicedb.query.run.runner import Runner, Step
+from slicedb.query.run.session import Session
 
 
 class Explanation(str):
@@ -20,22 +17,23 @@ class Explanation(str):
         return str(self)
 
 
-def explain(engine: Engine, plan: Plan, run: bool) -> Explanation:
+def explain(session: Session, plan: Plan, run: bool) -> Explanation:
     """Return the plan of a query, with the figures of one run."""
     lines = ["query", *(f"  {line}" for line in plan.text.splitlines() or ["(all samples)"])]
     lines += ["reads"]
     lines += [f"  {_reads(relation, plan)}" for relation in plan.bound.everywhere()]
     if plan.pool.slices:
         lines += ["slices"]
-        for name, found in plan.pool.slices.items():
-            kind = "live" if isinstance(found, str) else f"frozen, {len(found):,} samples"
+        for name, definition in plan.pool.slices.items():
+            is_live = isinstance(definition, str)
+            kind = "live" if is_live else f"frozen, {len(definition):,} samples"
             lines.append(f"  {name} ({kind})")
     if plan.terms:
         lines += ["meaning", *(f"  {term}  on {term.embedding}" for term in plan.terms)]
-        lines += [f"  {_strategy(engine, plan)}"]
+        lines += [f"  {_strategy(session, plan)}"]
     if run:
         started = time.perf_counter()
-        runner = engine.run(plan)
+        runner = Runner(session, plan)
         runner.rows() if plan.bound.narrows else runner.fetch()
         total = time.perf_counter() - started
         lines += ["steps", *(_step(step) for step in runner.steps)]
@@ -54,9 +52,9 @@ def _reads(relation: Relation, plan: Plan) -> str:
     return f"{relation.table.name} @ {relation.table.version}{seen}: {shown}{late}"
 
 
-def _strategy(engine: Engine, plan: Plan) -> str:
+def _strategy(session: Session, plan: Plan) -> str:
     if plan.approximate:
-        return _index(engine, plan)
+        return _index(session, plan)
     order = ["the SQL part first"] if plan.prunes and plan.conditions else []
     if plan.prunes and plan.cuts:
         order.append("cuts of scores, the one that leaves fewest first")
@@ -67,12 +65,12 @@ def _strategy(engine: Engine, plan: Plan) -> str:
     return f"{', then '.join(order)}; scores for the rows left, exact"
 
 
-def _index(engine: Engine, plan: Plan) -> str:
+def _index(session: Session, plan: Plan) -> str:
     term = plan.indexed
     if term is None:
         return "exact: an index names the best k alone, without conditions"
     info = plan.pool.catalog.embedding(term.embedding)
-    about = engine.nearby.about(term.embedding, info.version)
+    about = session.approximate.about(term.embedding, info.version)
     if about is None:
         return "exact: there is no index of this version; `slicedb index --embedding` builds it"
     assert plan.top_k is not None

@@ -188,6 +188,17 @@ class Plan:
         return min(top.slots, key=lambda s: (kinds[s] != "similarity", top.slots.index(s)))
 
     @property
+    def limit(self) -> tuple[int | None, int] | None:
+        """LIMIT (None is all) and OFFSET of the text; None where they are not plain numbers."""
+        limit = self.bound.tree.limit
+        if limit is None or limit.type != "LIMIT_MODIFIER" or limit.limit_type != "ROW_COUNT":
+            return None
+        most, offset = _integer(limit.limit_rows), _integer(limit.offset)
+        if (most is None and limit.limit_rows) or (offset is None and limit.offset):
+            return None
+        return most, offset or 0
+
+    @property
     def is_ordered(self) -> bool:
         """Whether the text has an ORDER BY or LIMIT."""
         tree = self.bound.tree

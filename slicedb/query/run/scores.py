@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from slicedb.query.bound.bound import Search
 from slicedb.query.run.cuts import Condition, Score, holds, scores_of
 from slicedb.query.run.plan import Plan
+from slicedb.query.run.session import Session
 from slicedb.vectors import Term
-
-if TYPE_CHECKING:
-    from slicedb.query.engine import Engine
 
 SELECTIVE = 0.2
 """Share of rows below which taking them out costs less than going through all."""
@@ -26,7 +22,7 @@ class Scores:
     """Columns of scores of the rows that are still in.
 
     Args:
-        engine: computes them.
+        session: what is held open.
         plan: what is asked.
         check: raises when the time is used up.
 
@@ -36,14 +32,14 @@ class Scores:
         values: score to float32 (m,), NaN for null.
     """
 
-    def __init__(self, engine: Engine, plan: Plan, check: Callable[[], None]) -> None:
-        self._engine = engine
+    def __init__(self, session: Session, plan: Plan, check: Callable[[], None]) -> None:
+        self._session = session
         self._plan = plan
         self._check = check
-        self._samples = engine.tables.samples(plan.pool.catalog.samples)
-        self.total = engine.tables.rows(self._samples)
-        self.keys = engine.tables.keys(self._samples)
-        self.visible = engine.tables.visible(self._samples)
+        self._samples = session.tables.samples(plan.pool.catalog.samples)
+        self.total = session.tables.rows(self._samples)
+        self.keys = session.tables.keys(self._samples)
+        self.visible = session.tables.visible(self._samples)
         self.rows: np.ndarray | None = None
         self.mask: np.ndarray | None = None
         self.values: dict[Score, np.ndarray] = {}
@@ -124,15 +120,19 @@ class Scores:
         return [(share, found) for share, _, found in sorted(shares, key=lambda s: s[:2])]
 
     def _computed(self, wanted: list[Score], rows: np.ndarray | None) -> dict[Score, np.ndarray]:
-        engine, catalog = self._engine, self._plan.pool.catalog
+        session, catalog = self._session, self._plan.pool.catalog
         meanings = [score for score in wanted if isinstance(score, Term)]
         searches = [score for score in wanted if isinstance(score, Search)]
-        places = partial(engine.tables.places, self._samples)
-        check = self._check
         versions = {t.embedding: catalog.embedding(t.embedding).version for t in meanings}
-        scored = engine.meaning.score(meanings, versions, self.keys, rows, self.visible, check)
-        found = engine.search.score(searches, catalog.samples, places, self.total, rows, check)
-        return dict(scored) | dict(found)
+        everyone, check = (self.keys, rows, self.visible), self._check
+        scored = session.meaning.score(meanings, versions, *everyone, check)
+        values: dict[Score, np.ndarray] = {}
+        values.update(scored.items())
+        if searches:
+            index = session.tables.index(self._samples)
+            hits = session.search.score(searches, catalog.samples, index, rows, check)
+            values.update(hits.items())
+        return values
 
 
 def _is_of_the_sample(score: Score) -> bool:

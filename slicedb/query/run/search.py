@@ -24,7 +24,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from slicedb.cache import Cache
 from slicedb.errors import DatabaseError, did_you_mean
+from slicedb.keys import KeyIndex
 from slicedb.query.bound.bound import Search
 from slicedb.schema import SAMPLES, SEARCHED, searchable
 from slicedb.store import TextIndex
@@ -40,6 +42,8 @@ _KEEP = 4
 """Indexes of one set of columns kept on disk: several commits may be asked in turn."""
 _HITS = 32
 """Answers kept."""
+_DIGESTS = 64
+"""Digests kept, of versions and sets of columns."""
 
 
 @dataclass(frozen=True)
@@ -80,17 +84,16 @@ class TextSearch:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._open: dict[str, TextIndex] = {}
-        self._digests: dict[tuple[int, Columns], str] = {}
-        self._hits: dict[tuple[str, str], tuple[np.ndarray, np.ndarray]] = {}
+        self._open = Cache[str, TextIndex](_KEEP)
+        self._digests = Cache[tuple[int, Columns], str](_DIGESTS)
+        self._hits = Cache[tuple[str, str], tuple[np.ndarray, np.ndarray]](_HITS)
         self._lock = threading.RLock()
 
     def score(
         self,
         terms: Sequence[Search],
         samples: TableInfo,
-        places: Callable[[np.ndarray], np.ndarray],
-        total: int,
+        index: KeyIndex,
         rows: np.ndarray | None,
         check: Callable[[], None],
     ) -> dict[Search, np.ndarray]:
@@ -99,33 +102,31 @@ class TextSearch:
         Args:
             terms: what to score.
             samples: the samples table at the version to read.
-            places: gives the rows of keys, in stored order.
-            total: the number of rows.
+            index: the rows of keys, in stored order.
             rows: int64 (m,): the rows to score, in stored order; None scores all.
             check: raises when the time is used up.
 
         Returns:
             float32 (m,) a term, NaN where no word is found.
         """
-        found: dict[Search, np.ndarray] = {}
+        columns: dict[Search, np.ndarray] = {}
         for term in terms:
             check()
             keys, scores = self.hits(term, samples.version)
-            values = np.full(total, np.nan, dtype=np.float32)
-            values[places(keys)] = scores
-            found[term] = values if rows is None else values[rows]
-        return found
+            values = np.full(len(index), np.nan, dtype=np.float32)
+            rows_of = index.find(keys)
+            values[rows_of[rows_of >= 0]] = scores[rows_of >= 0]
+            columns[term] = values if rows is None else values[rows]
+        return columns
 
     def hits(self, term: Search, version: int) -> tuple[np.ndarray, np.ndarray]:
         """Return int64 keys and float32 scores of the samples that hold a word of the term."""
         with self._lock:
             digest = self._digest(term.columns, version)
-            slot = (digest, term.words)
-            if slot not in self._hits:
-                while len(self._hits) >= _HITS:
-                    del self._hits[next(iter(self._hits))]
-                self._hits[slot] = self._index(digest, term.columns, version).hits(term.words)
-            return self._hits[slot]
+            return self._hits.get(
+                (digest, term.words),
+                lambda: self._index(digest, term.columns, version).hits(term.words),
+            )
 
     def ensure(self, columns: Columns | None = None) -> TextReport:
         """Build the index of these columns, or of those that `search` reads by itself."""
@@ -146,11 +147,7 @@ class TextSearch:
         return self._store.cache_dir / "search"
 
     def _index(self, digest: str, columns: Columns, version: int) -> TextIndex:
-        if digest not in self._open:
-            while len(self._open) >= _KEEP:
-                del self._open[next(iter(self._open))]
-            self._open[digest] = self._load(digest, columns, version)
-        return self._open[digest]
+        return self._open.get(digest, lambda: self._load(digest, columns, version))
 
     def _load(self, digest: str, columns: Columns, version: int) -> TextIndex:
         folder = self._home / f"{_slug(columns)}@{digest}"
@@ -173,8 +170,8 @@ class TextSearch:
         return TextIndex(folder)
 
     def _remove_old(self, columns: Columns) -> None:
-        found = sorted(self._home.glob(f"{_slug(columns)}@*"), key=lambda f: f.stat().st_mtime)
-        for folder in found[:-_KEEP]:
+        folders = sorted(self._home.glob(f"{_slug(columns)}@*"), key=lambda f: f.stat().st_mtime)
+        for folder in folders[:-_KEEP]:
             shutil.rmtree(folder, ignore_errors=True)
         for note in self._home.glob(f"{_slug(columns)}-*.digest"):
             note.unlink(missing_ok=True)
@@ -191,17 +188,20 @@ class TextSearch:
 
     def _digest(self, columns: Columns, version: int) -> str:
         """Return what tells these texts of these samples from all others."""
-        slot = (version, columns)
-        if slot not in self._digests:
-            note = self._home / f"{_slug(columns)}-{version}.digest"
+        return self._digests.get((version, columns), lambda: self._noted(columns, version))
+
+    def _noted(self, columns: Columns, version: int) -> str:
+        """Return the digest that an earlier process noted, or hash the texts and note it."""
+        note = self._home / f"{_slug(columns)}-{version}.digest"
+        if self._store.is_local:
             with contextlib.suppress(OSError):
-                self._digests[slot] = note.read_text() if self._store.is_local else ""
-        if not self._digests.get(slot):
-            self._digests[slot] = self._hashed(columns, version)
-            with contextlib.suppress(OSError):
-                self._home.mkdir(parents=True, exist_ok=True)
-                note.write_text(self._digests[slot])
-        return self._digests[slot]
+                if digest := note.read_text():
+                    return digest
+        digest = self._hashed(columns, version)
+        with contextlib.suppress(OSError):
+            self._home.mkdir(parents=True, exist_ok=True)
+            note.write_text(digest)
+        return digest
 
     def _hashed(self, columns: Columns, version: int) -> str:
         """Hash keys and texts, whatever their order: an update moves rows."""
@@ -212,14 +212,15 @@ class TextSearch:
         try:
             reader = pa.RecordBatchReader.from_batches(TextIndex.schema, batches)
             connection.register("texts", reader)
-            found = connection.execute(
+            sums = connection.execute(
                 "SELECT count(*), sum(hash(key, text)::HUGEINT), sum(hash(text, key)::HUGEINT) "
                 "FROM texts"
             ).fetchall()
         finally:
             connection.close()
-        said = f"{found[0]} {duckdb.__version__}"
-        return hashlib.blake2b(said.encode(), digest_size=12).hexdigest()
+        # Another version of DuckDB may hash otherwise.
+        content = f"{sums[0]} {duckdb.__version__}"
+        return hashlib.blake2b(content.encode(), digest_size=12).hexdigest()
 
 
 def _slug(columns: Columns) -> str:

@@ -57,7 +57,7 @@ class Population:
         """Return float32 (n, d), unit length."""
         name = self.term.embedding
         version = self.query.plan().pool.catalog.embedding(name).version
-        return self.query.engine.vectors.matrix(name, version).of(self.keys)
+        return self.query.session.vectors.matrix(name, version).of(self.keys)
 
 
 def population(s: Slice, ask: Ask, term: str | None = None) -> Population:
@@ -106,9 +106,8 @@ def _ranked(
     Raises:
         SliceError: there is none with an embedding.
     """
-    engine, catalog = query.engine, query.plan().pool.catalog
-    version = catalog.embedding(term.embedding).version
-    fingerprint = engine.meaning.fingerprint(term.embedding, version)
+    version = query.plan().pool.catalog.embedding(term.embedding).version
+    fingerprint = query.session.meaning.fingerprint(term.embedding, version)
     plain = Calibrated(term.shown, term.embedding, fingerprint, 0.0)
     odds = _scores(query, term, plain, keys)
     keys, odds = keys[~np.isnan(odds)], odds[~np.isnan(odds)]
@@ -127,7 +126,7 @@ def _scores(
     asked = Term("calibrated", term.targets, term.embedding, calibrated=calibrated)
     everyone = np.ones(len(keys), dtype=bool)
     versions = {term.embedding: query.plan().pool.catalog.embedding(term.embedding).version}
-    scores = query.engine.meaning.score([asked], versions, keys, None, everyone, lambda: None)
+    scores = query.session.meaning.score([asked], versions, keys, None, everyone, lambda: None)
     return np.asarray(scores[asked], dtype=np.float32)
 
 

@@ -1,0 +1,94 @@
+"""The texts of queries that are made from queries: ranges, sets, and other columns.
+
+A derived query is a text again, so that it can be shown, stored as a slice and asked anywhere.
+It gives the samples that the query itself gives, in the same order: see `Runner`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from slicedb.query.language.text import tokenize
+from slicedb.query.run.plan import Plan
+
+_LIMITS = (b"limit", b"offset", b"fetch")
+
+
+def whole(plan: Plan) -> str:
+    """Return the text as a whole SELECT."""
+    source = plan.bound.source
+    return source.sql.decode() if source.is_predicate else _bare(plan.text)
+
+
+def listing(plan: Plan, columns: Sequence[str]) -> str:
+    """Return a predicate as a SELECT of some columns in place of all."""
+    star, text = "SELECT * ", whole(plan)
+    assert text.startswith(star)
+    return f"SELECT {', '.join(columns)} {text.removeprefix(star)}"
+
+
+def predicate(plan: Plan) -> str:
+    """Return the text as a predicate: itself in parentheses, or membership in its rows."""
+    source = plan.bound.source
+    if source.is_predicate and not plan.is_ordered and not plan.bound.tree.qualify:
+        # Four tokens stand before a predicate: SELECT, *, FROM, samples.
+        return f"({_bare(plan.text)}\n)" if source.tokens[4:] else "(true)"
+    column = "key" if plan.bound.narrows else "id"
+    return f"(samples.{column} IN (SELECT {column} FROM (\n{whole(plan)}\n)))"
+
+
+def part(plan: Plan, size: int | None, start: int) -> str:
+    """Return some samples of a query, by their places in its order.
+
+    Args:
+        plan: the query.
+        size: how many; None is all from `start` on.
+        start: the place of the first.
+    """
+    if plan.bound.top is None and plan.is_rows:
+        return _by_sample(plan, _tail(size, start))
+    if plan.bound.tree.limit is None:
+        return f"{_bare(plan.text)}\n{_tail(size, start)}"
+    if plan.bound.top is not None and plan.limit is not None:
+        # The part of a part is written as one LIMIT: nested ones would lose the order of ties.
+        most, offset = plan.limit
+        rest = None if most is None else max(most - start, 0)
+        size = rest if size is None else size if rest is None else min(size, rest)
+        return f"{_before_limit(plan)}{_tail(size, start + offset)}"
+    return f"SELECT * FROM (\n{whole(plan)}\n) {_tail(size, start)}"
+
+
+def _by_sample(plan: Plan, tail: str) -> str:
+    """Return the first row of each sample of a result that may repeat them, as `ids` does."""
+    name = next(name for name, _ in plan.columns if name.lower() == "id")
+    place = "place of row"
+    numbered = f'SELECT *, row_number() OVER () AS "{place}" FROM (\n{whole(plan)}\n)'
+    return (
+        f'SELECT * EXCLUDE ("{place}") FROM ({numbered}) WHERE {name} IN (SELECT id FROM samples) '
+        f'QUALIFY row_number() OVER (PARTITION BY {name} ORDER BY "{place}") = 1 '
+        f'ORDER BY "{place}" {tail}'
+    )
+
+
+def _tail(size: int | None, start: int) -> str:
+    if size is None:
+        return f"OFFSET {start}"
+    return f"LIMIT {size} OFFSET {start}" if start else f"LIMIT {size}"
+
+
+def _before_limit(plan: Plan) -> str:
+    """Return the text up to the LIMIT or OFFSET of the outermost SELECT."""
+    source, limit = plan.bound.source, plan.bound.tree.limit
+    assert limit is not None
+    numbers = [number.start for number in (limit.limit_rows, limit.offset) if number is not None]
+    before = [t for t in source.tokens if t.word in _LIMITS and t.start < min(numbers)]
+    return source.text.encode()[: source.origin(before[-1].start)].decode()
+
+
+def _bare(text: str) -> str:
+    """Return the text without a last semicolon; a comment behind it stays."""
+    raw = text.encode()
+    tokens = tokenize(raw)
+    if not tokens or tokens[-1].text != b";":
+        return text
+    return (raw[: tokens[-1].start] + b" " + raw[tokens[-1].end :]).decode()

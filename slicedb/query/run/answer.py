@@ -1,0 +1,151 @@
+"""Ask DuckDB; its errors come out as ours, with their place in the user's text."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import threading
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from slicedb.errors import BindError, ParseError, QueryError, QueryTimeoutError, did_you_mean
+from slicedb.query.bound.bound import Bound
+from slicedb.query.hot.write import Written
+from slicedb.query.run.clock import out_of_time
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+_KINDS: dict[str, type[QueryError]] = {
+    "Binder": BindError,
+    "Catalog": BindError,
+    "Parser": ParseError,
+    "Syntax": ParseError,
+}
+_NOT_IN = re.compile(r'(?:Values list|Table) "(.*)" does not have a column named "(.*)"$')
+_WAYS_OUT = {
+    "cannot contain window functions": "they, and fuse, rank the rows that WHERE leaves: use them "
+    "in ORDER BY or QUALIFY.",
+    "cannot contain aggregates": "compare with a subquery, as in loss > (SELECT avg(loss) FROM "
+    "v3), or use HAVING after GROUP BY.",
+    "(BOOLEAN)'": "a BOOLEAN is counted as a number: write avg(x::INT).",
+    'from expression "objects"': "it is a list of boxes: has_object('car'), FROM objects, or "
+    "[o.label for o in objects].",
+}
+"""Part of a message of DuckDB's, to the way out."""
+
+
+def arrow(
+    cursor: DuckDBPyConnection,
+    written: Written,
+    bound: Bound,
+    timeout: float | None,
+    select: str | None = None,
+) -> pa.Table:
+    """Return the result of `written`, or of `SELECT <select> FROM (written)`."""
+    head, tail = ("", "") if select is None else (f"SELECT {select} FROM (\n", "\n)")
+    with _located(cursor, written, bound, timeout, head):
+        return cursor.sql(head + written.sql + tail).to_arrow_table()
+
+
+def columns(
+    cursor: DuckDBPyConnection, written: Written, bound: Bound, timeout: float | None
+) -> list[tuple[str, str]]:
+    """Return the name and the DuckDB type of each column of a result; no row is read."""
+    head = "DESCRIBE SELECT * FROM (\n"
+    with _located(cursor, written, bound, timeout, head):
+        # execute() says where an error is, sql() of the same text does not.
+        rows = cursor.execute(head + written.sql + "\n)").fetchall()
+    return [(str(row[0]), str(row[1])) for row in rows]
+
+
+@contextlib.contextmanager
+def _located(
+    cursor: DuckDBPyConnection, written: Written, bound: Bound, timeout: float | None, head: str
+) -> Iterator[None]:
+    """Interrupt DuckDB when the time is used up, and translate its errors."""
+    import duckdb
+
+    is_late = threading.Event()
+
+    def stop() -> None:
+        is_late.set()
+        cursor.interrupt()
+
+    timer = threading.Timer(max(timeout, 0.001), stop) if timeout is not None else None
+    if timer is not None:
+        timer.daemon = True
+        timer.start()
+    try:
+        yield
+    except (duckdb.Error, pa.ArrowException) as error:
+        if is_late.is_set():
+            raise out_of_time(timeout) from error
+        raise _translated(error, len(head.encode()), written, bound) from error
+    except RuntimeError as error:
+        # DuckDB's own answer to an interrupt: of our timer, or of Ctrl-C.
+        if "interrupt" in str(error).lower():
+            if is_late.is_set():
+                raise out_of_time(timeout) from error
+            raise KeyboardInterrupt from error
+        raise
+    finally:
+        if timer is not None:
+            timer.cancel()
+
+
+def _translated(error: Exception, offset: int, written: Written, bound: Bound) -> QueryError:
+    """Return DuckDB's error as ours.
+
+    Args:
+        error: DuckDB's; with `errors_as_json` its text is JSON.
+        offset: bytes that stand before `written` in the SQL that was run.
+        written: the SQL, which knows the way back to the user's text.
+        bound: what it was written from.
+    """
+    text = str(error)
+    about: dict[str, object] = {}
+    with contextlib.suppress(ValueError):
+        about = json.loads(text[text.index("{") :])
+    message = str(about.get("exception_message") or text).strip().split("\n")[0].rstrip(".!")
+    message = re.sub(r'column "~\w+"', "This value", message)  # a column of ours has no name
+    kind = str(about.get("exception_type") or type(error).__name__)
+    position = str(about.get("position", ""))
+    place = written.locate(int(position) - offset) if position.isdigit() else None
+    source, at = place if place is not None else (bound.source, None)
+    hint = ""
+    if about.get("error_subtype") == "COLUMN_NOT_FOUND":
+        name = str(about.get("name", ""))
+        message = f"No column '{name}'"
+        hint = _column_hint(name, str(about.get("candidates", "")), bound)
+    elif column := _NOT_IN.match(message):
+        message, hint = f"No column '{column[2]}' in {column[1]}", _not_in(column[2], bound)
+    elif "Interrupt" in kind:
+        return QueryTimeoutError("The query was interrupted.")
+    hint = hint or next((way for part, way in _WAYS_OUT.items() if part in message), "")
+    return source.error(_KINDS.get(kind, QueryError), f"{message}.", hint, at=at)
+
+
+def _not_in(name: str, bound: Bound) -> str:
+    """Return the way out where a CTE or a subquery has no such column."""
+    if any(r.kind == "samples" for r in bound.everywhere()):
+        hint = f"if '{name}' is a model, name its columns where FROM samples stands, or JOIN {name}"
+        return f"{hint} USING (key)."
+    return "name a column that its SELECT lists."
+
+
+def _column_hint(name: str, candidates: str, bound: Bound) -> str:
+    tables = [r.table for r in bound.everywhere() if r.table is not None]
+    if any(name == table.name for table in tables):
+        return "name a column of it."
+    names = [column for table in tables for column in table.types]
+    owners = [r.owner.table for r in bound.everywhere() if r.owner and r.owner.table]
+    if any(table.column(name) for table in owners):
+        return f"write samples.{name} for the sample's column."
+    choices = [*names, *(c.strip() for c in candidates.split(",") if c.strip() and "~" not in c)]
+    quoted = f'"{name}"' in bound.source.text
+    hint = did_you_mean(name, choices, "columns")
+    return f"{hint} Text goes in single quotes, double quotes name a column." if quoted else hint

@@ -1,0 +1,84 @@
+"""What is held open to answer queries over one database."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from slicedb.cache import Cache
+from slicedb.query.bound.catalog import TableInfo
+from slicedb.query.functions.duckdb import install
+from slicedb.query.hot.tables import HotTables
+from slicedb.query.hot.types import Types
+from slicedb.query.run.search import TextSearch
+from slicedb.vectors import Approximate, Meaning, Vectors
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+    from slicedb.embedding import Encoder
+    from slicedb.store import Store
+
+_TABLES = 256
+"""Versions of tables whose schemas are kept."""
+
+
+class Session:
+    """One sandboxed in-memory DuckDB over one database, and all that is loaded beside it.
+
+    Queries of several threads share it; each run works with a cursor of its own.
+
+    Args:
+        store: the database.
+        encoder: gives the encoder that an embedding was made with; None opens the one on record.
+        timeout: seconds that one run may take; None is no limit.
+        memory_limit: DuckDB's limit, for example "4GB".
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        encoder: Callable[[str], Encoder] | None = None,
+        timeout: float | None = None,
+        memory_limit: str | None = None,
+    ) -> None:
+        self.store = store
+        self.timeout = timeout
+        self.connection = connect(store, memory_limit)
+        self.tables = HotTables(store, self.connection)
+        self.types = Types(self.cursor)
+        self.infos = Cache[tuple[str, int], TableInfo](_TABLES)
+        self.vectors = Vectors(store, encoder)
+        self.meaning = Meaning(self.vectors)
+        self.approximate = Approximate(self.vectors)
+        self.search = TextSearch(store)
+
+    def cursor(self) -> DuckDBPyConnection:
+        """Return a DuckDB cursor of its own, for one thread."""
+        return self.connection.cursor()
+
+
+def connect(store: Store, memory_limit: str | None) -> DuckDBPyConnection:
+    """Open DuckDB with no way to files, to the network or to its own settings."""
+    import duckdb
+
+    config: dict[str, str | bool | int | float | list[str]] = {
+        "enable_external_access": "false",
+        "python_enable_replacements": "false",
+        "threads": str(os.cpu_count() or 1),
+        "temp_directory": str(store.cache_dir / "duckdb"),
+        "autoinstall_known_extensions": "false",
+        "autoload_known_extensions": "false",
+        "errors_as_json": "true",
+        "lambda_syntax": "ENABLE_SINGLE_ARROW",
+    }
+    if memory_limit:
+        config["memory_limit"] = memory_limit
+    connection = duckdb.connect(":memory:", config=config)
+    connection.execute("CREATE SCHEMA hot")
+    install(connection)
+    # Last, since it also locks what is set above.
+    connection.execute("SET lock_configuration = true")
+    return connection
