@@ -22,6 +22,7 @@ WITHOUT_A_TEXT = {
     "nested too deeply": "too long to show",
     "used up its time": "depends on the clock",
     "was interrupted": "somebody stops it",
+    "The function '.*' failed": "needs a package that fails",
     "describes a query in a way": "needs another DuckDB",
     "No image file": "reads a file",
     "cannot be read": "reads a file",

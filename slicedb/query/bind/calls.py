@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from slicedb.errors import BindError, ParseError, SandboxError, did_you_mean
+from slicedb.errors import BindError, ParseError, SandboxError, SliceDBError, did_you_mean
 from slicedb.query.bind.averages import AVERAGES, bind_average
 from slicedb.query.bound.binding import Binding
+from slicedb.query.bound.bound import Part
 from slicedb.query.bound.scope import Scope
 from slicedb.query.functions.duckdb import (
     CHANCE,
@@ -14,9 +15,11 @@ from slicedb.query.functions.duckdb import (
     is_forbidden,
     is_wide,
 )
-from slicedb.query.functions.function import Call
+from slicedb.query.functions.function import Call, Function
 from slicedb.query.functions.registry import FUNCTIONS, function_named
 from slicedb.query.language.tree import Node, nodes
+
+_PLUGIN = "it comes from an installed package, whose author can mend it."
 
 
 def refuse_scores(binding: Binding) -> None:
@@ -50,8 +53,26 @@ def bind_call(binding: Binding, node: Node, scope: Scope) -> None:
         hint = f"as in similarity({function.name}('...'))."
         raise binding.error(BindError, message, hint, node)
     call = Call(function, binding, node, scope)
-    sql = function.bind(call)
-    binding.edit(node.start, call.place.end, *([sql] if isinstance(sql, str) else sql))
+    parts = _expanded(binding, function, call)
+    binding.edit(node.start, call.place.end, *parts)
+
+
+def _expanded(binding: Binding, function: Function, call: Call) -> tuple[Part, ...]:
+    """Return what a call becomes; an error in the code of another package points at the call."""
+    assert function.bind is not None
+    if function.name in FUNCTIONS.builtin:
+        sql = function.bind(call)
+        return (sql,) if isinstance(sql, str) else sql
+    try:
+        sql = function.bind(call)
+    except SliceDBError:
+        raise
+    except Exception as error:  # a plug-in may raise anything
+        message = f"The function '{function.name}' failed: {error!r}."
+        raise binding.error(BindError, message, _PLUGIN, call.node) from error
+    parts = (sql,) if isinstance(sql, str) else sql
+    # In brackets, so that an operator beside the call cannot reach into it.
+    return "(", *parts, "\n)"
 
 
 def check_function(binding: Binding, node: Node) -> None:

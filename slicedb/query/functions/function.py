@@ -151,7 +151,7 @@ class Call:
         """Return an argument, or the one of a parameter, that must be a text written out."""
         if isinstance(value, str):
             node = self.given(value)
-            return str(self._default(value)) if node is None else self.text(node)
+            return str(self._default(value) or "") if node is None else self.text(node)
         if value.constant != "STRING":
             hint = "text goes in single quotes."
             raise self.error(f"{self.function.name} needs a text written out here.", value, hint)
