@@ -155,7 +155,8 @@ class Database:
 
         Args:
             source: a folder, or a .csv, .tsv, .parquet, .json (COCO) or .yaml (YOLO) file.
-            form: voc, coco, yolo, folder, csv or parquet; by default it is recognised.
+            form: format of the source: voc, coco, yolo, folder, csv or parquet; by default it is
+                recognised.
             images: folder that the file names in a COCO file start at.
             split: split of every sample, for example test.
             label: label of every sample.
@@ -174,7 +175,7 @@ class Database:
             max_broken: fail when a larger fraction of the images is broken; the data stays.
             max_pixels: width × height beyond which an image counts as broken.
             threads: decoding threads; by default one per core.
-            progress: True draws a bar on stderr, False none; by default one on a terminal.
+            progress: draw a bar on stderr; by default where that is a terminal.
 
         Raises:
             SourceError: the source is missing, empty, unreadable or of an unknown format.
@@ -233,7 +234,7 @@ class Database:
             extras: only with these extras; "none" stands for compositions without one.
             labels: names of the class folders: by folder, or in order where they are numbers.
             split: split of every composition.
-            progress: True draws a bar on stderr, False none; by default one on a terminal.
+            progress: draw a bar on stderr; by default where that is a terminal.
 
         Raises:
             SourceError: no foregrounds or backgrounds, an unknown name, an unreadable picture.
@@ -280,7 +281,7 @@ class Database:
             on: the samples to embed; by default all of them.
             replace: drop the vectors of another encoder under this name first.
             threads: decoding threads; by default one per core.
-            progress: True draws a bar on stderr, False none; by default one on a terminal.
+            progress: draw a bar on stderr; by default where that is a terminal.
             encoder: an encoder that is open already, in place of `model` and `pretrained`.
 
         Raises:
@@ -464,8 +465,8 @@ class Database:
             text: a predicate or a SELECT. `AT 'commit'` at its end is the same as `at`.
             params: values of `$name` (a dictionary) or of `?` and `$1` (a list) in the text.
             at: ask an earlier commit, tag or branch instead of the present state.
-            approximate: let `ORDER BY similarity(...) DESC LIMIT k` without conditions take its
-                rows from the index that `index(embedding)` built; everything else is exact.
+            approximate: let `ORDER BY similarity(...) DESC LIMIT k` without conditions use the
+                approximate index, see `index`; everything else is exact.
 
         Raises:
             QueryError: with the line, the column and the token.
@@ -595,7 +596,7 @@ class Database:
             batch_size: images per batch; by default what fits the device.
             device: cpu, cuda, cuda:1 or mps; by default a GPU where there is one.
             threads: decoding threads; by default one per core.
-            progress: True draws a bar on stderr, False none; by default one on a terminal.
+            progress: draw a bar on stderr; by default where that is a terminal.
 
         Raises:
             UnknownModelError: no model of that name.
@@ -762,12 +763,12 @@ class Database:
 
         Args:
             models: one name or several.
-            slices: names, texts or queries, or one; by default every registered slice, after
-                "all".
-            metrics: names of metrics; by default accuracy for classifiers, mAP for detectors, the
+            slices: slices to judge on: names, query texts or queries; by default all samples
+                together, then every registered slice.
+            metrics: metrics by name; by default accuracy for classifiers, mAP for detectors, the
                 mean absolute error for regression, F1 for multi-label models.
             per_class: add one row per class, for metrics that are defined for one class.
-            confidence: of the two-sided intervals.
+            confidence: level of the two-sided intervals.
             group: a column of samples whose groups are independent where samples are not, such as
                 the video that a frame is of; whole groups are then resampled.
             bootstrap: percentile or bca intervals in place of the formulas.
@@ -827,9 +828,9 @@ class Database:
         Args:
             a: a model; differences are its accuracy minus that of `b`.
             b: another one.
-            slices: names, texts or queries, or one; by default every registered slice, after
-                "all".
-            confidence: of the two-sided score intervals.
+            slices: slices to judge on: names, query texts or queries; by default all samples
+                together, then every registered slice.
+            confidence: level of the two-sided score intervals.
             correction: how the slices are counted: max-t for slices that share samples, the
                 others for any.
             group: a column of samples whose groups are independent where samples are not.
@@ -872,11 +873,11 @@ class Database:
         Args:
             a: a model with predictions.
             b: the model that it is compared with.
-            slices: names, texts or queries, or one; by default every registered slice, after
-                "all".
+            slices: slices to judge on: names, query texts or queries; by default all samples
+                together, then every registered slice.
             drop: the drop in accuracy to see, in (0, 1).
             power: the fraction of such drops to find.
-            confidence: of the one-sided test of one slice alone.
+            confidence: level of the one-sided test of one slice alone.
 
         Raises:
             UnknownModelError: a model has no predictions.
@@ -917,12 +918,12 @@ class Database:
         Args:
             model: whose predictions.
             on: the samples to review; a slice's name or a predicate becomes part of the queries.
-            by: columns whose values are reviewed like slices.
+            by: columns whose values are reviewed like slices; by default the label.
             sure: confidence from which a mistake is a confident one.
             unsure: confidence below which a prediction is unsure.
             n: rows of the top losses and of the confused pairs.
-            slices: names of slices whose share of the errors is shown; by default all of them.
-            confidence: of the intervals.
+            slices: slices whose share of the errors is shown; by default every registered one.
+            confidence: level of the intervals.
             tag: tag the samples of each finding with its name.
 
         Raises:
@@ -984,9 +985,9 @@ class Database:
             human: how a person does: a label column, a logged model, or a cost per sample.
             slices: slices that are judged one by one beside the whole.
             calibrate: judge the cheapest decisions after temperature scaling, too.
-            folds: of the cross-fit.
-            confidence: of every interval.
-            seed: of the folds.
+            folds: number of folds that thresholds are fitted and judged in turn on.
+            confidence: level of every interval.
+            seed: seed of the folds.
 
         Raises:
             ClassesError: the matrix, `positive` or the labels do not fit the classes.
@@ -1028,10 +1029,10 @@ class Database:
         Args:
             model: whose probabilities.
             on: the samples to judge; by default every sample.
-            folds: every row is judged by the temperature of the other folds.
-            bins: of the reliability diagram.
+            folds: number of folds; every row is judged by the temperature of the others.
+            bins: number of bins of the reliability diagram.
             binning: bins of equal width, or of equal mass.
-            seed: of the folds.
+            seed: seed of the folds.
         """
         from slicedb import decide
 
@@ -1066,16 +1067,17 @@ class Database:
                 every registered slice that has expectations.
             model: the model under test; `suite.toml` may name it.
             baseline: the model that "baseline" stands for in expectations.
-            confidence: of each one-sided bound; by default 0.95.
+            confidence: level of each one-sided bound; by default 0.95.
             correction: how many tests are counted; auto is max-t for the comparisons with one
                 baseline and holm elsewhere.
             strict: count INCONCLUSIVE as a failure.
-            minimum: samples below which a slice reports but does not gate; by default 10.
+            minimum: number of samples below which a slice reports but does not gate; by default 10.
             group: a column of samples whose groups are independent where samples are not, such as
                 the video that a frame is of.
             detect: the drop in accuracy that must not be missed; the error rate is spent on the
                 slices that can show it.
-            looks: runs over a held-out slice after which a warning is given; 0 never warns.
+            looks: runs over a held-out slice after which they are warned of, by default 10; 0 never
+                warns.
             predict: predict missing rows of registered models first.
             write: store the run in `runs` and `tests`; by default it is, except at a commit.
 
@@ -1154,10 +1156,10 @@ class Database:
             least: the bound of each expectation where `expect` gives none.
             on: a predicate that picks compositions.
             decide: judge by the interval, or by the value alone (point).
-            confidence: of each one-sided bound.
+            confidence: level of each one-sided bound.
             correction: how many tests are counted, see `test`.
             strict: count INCONCLUSIVE as a failure.
-            minimum: samples below which an expectation reports but does not gate.
+            minimum: number of samples below which an expectation reports but does not gate.
             write: store the run in `runs` and `tests`.
 
         Raises:
@@ -1206,16 +1208,16 @@ class Database:
 
         Args:
             model: the registered name.
-            slices: names, texts or queries, or one; by default every registered slice, after
-                "all".
+            slices: slices to judge on: names, query texts or queries; by default all samples
+                together, then every registered slice.
             kinds: corruptions, flips or crops; by default the 15 corruptions of ImageNet-C.
             severities: from 1 to 5; by default all.
             predict: predict what is missing first; only predictions are stored, no pictures.
-            confidence: of the intervals.
+            confidence: level of the intervals.
             batch_size: images per batch; by default what fits the device.
             device: cpu, cuda, cuda:1 or mps; by default a GPU where there is one.
             threads: decoding threads; by default one per core.
-            progress: True draws a bar on stderr, False none; by default one on a terminal.
+            progress: draw a bar on stderr; by default where that is a terminal.
 
         Raises:
             CheckError: an unknown kind or severity.

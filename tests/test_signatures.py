@@ -7,8 +7,10 @@ import inspect
 import re
 from collections.abc import Iterator
 
+import click
 import pytest
 
+from slicedb.cli import verbs
 from slicedb.database import Database
 from slicedb.errors import OptionError
 
@@ -70,3 +72,144 @@ def test_an_unknown_argument_is_answered_with_the_nearest() -> None:
     assert str(inspect.signature(Database.commit)) == (
         "(self, message: 'str', *, tag: 'str | None' = None) -> 'Commit'"
     )
+
+
+VERBS = {
+    "query": "slicedb.database:Database.query",
+    "ingest": "slicedb.database:Database.ingest",
+    "compose": "slicedb.database:Database.compose",
+    "embed": "slicedb.database:Database.embed",
+    "index": "slicedb.database:Database.index",
+    "export": "slicedb.database:Database.export",
+    "relabel": "slicedb.database:Database.relabel",
+    "tag": "slicedb.database:Database.tag",
+    "delete": "slicedb.database:Database.delete",
+    "info": "slicedb.database:Database.info",
+    "doctor": "slicedb.database:Database.doctor",
+    "versions cleanup": "slicedb.database:Database.cleanup",
+    "apply": "slicedb.database:Database.apply",
+    "predict": "slicedb.database:Database.predict",
+    "log-predictions": "slicedb.database:Database.log_predictions",
+    "cam": "slicedb.database:Database.cam",
+    "evaluate": "slicedb.database:Database.evaluate",
+    "compare": "slicedb.database:Database.compare",
+    "power": "slicedb.database:Database.power",
+    "confusion": "slicedb.database:Database.confusion",
+    "errors": "slicedb.database:Database.errors",
+    "cost": "slicedb.database:Database.cost",
+    "calibration": "slicedb.database:Database.calibration",
+    "test": "slicedb.database:Database.test",
+    "behaviour run": "slicedb.database:Database.behaviour",
+    "behaviour corrupt": "slicedb.database:Database.severity",
+    "commit": "slicedb.database:Database.commit",
+    "diff": "slicedb.database:Database.diff",
+    "branch": "slicedb.commits:Commits.branch",
+    "checkout": "slicedb.commits:Commits.checkout",
+    "reset": "slicedb.commits:Commits.reset",
+    "versions tag": "slicedb.commits:Commits.tag",
+    "versions untag": "slicedb.commits:Commits.untag",
+    "versions drop": "slicedb.commits:Commits.drop",
+    "model add": "slicedb.models:Registry.add",
+    "model list": "slicedb.models:Registry.list",
+    "model show": "slicedb.models:Registry.show",
+    "model drop": "slicedb.models:Registry.drop",
+    "slice add": "slicedb.slices:Slices.add",
+    "slice list": "slicedb.slices:Slices.states",
+    "slice show": "slicedb.slices:Slices.show",
+    "slice history": "slicedb.slices:Slices.history",
+    "slice freeze": "slicedb.slices:Slices.freeze",
+    "slice thaw": "slicedb.slices:Slices.thaw",
+    "slice diff": "slicedb.slices:Slices.diff",
+    "slice overlap": "slicedb.slices:Slices.overlap",
+    "slice coverage": "slicedb.slices:Slices.coverage",
+    "slice breakdown": "slicedb.slices:Slices.breakdown",
+    "slice drop": "slicedb.slices:Slices.drop",
+    "history": "slicedb.runs:Runs.trends",
+    "demo": "slicedb.demo.tour:run",
+    "slice calibrate": "slicedb.slices.calibration.verb:Calibrating.calibrate",
+    "functions": "slicedb.query:functions",
+    "behaviour list": "slicedb.behaviour.catalogue:catalogue",
+    "versions list": "slicedb.store:Store.describe",
+}
+"""Every command, and what of Python it calls."""
+
+WITHOUT_OPTION = {
+    "embed encoder": "an open encoder is an object",
+    "predict source": "a loaded model is an object",
+    "cam progress": "a bar that the caller counts on",
+    "demo echo": "a function that prints",
+    "slice calibrate answer": "asked at the terminal",
+    "behaviour run decide": "--point",
+    "slice add suite": "set by `apply`",
+    "slice add path": "set by `apply`",
+}
+"""Arguments that only Python has, with the reason."""
+
+OTHER_NAMES = {
+    "file": "data of log-predictions, which Python also takes as a table",
+    "spec": "model of model add, which Python also takes as an object",
+    "commits": "several in one call",
+    "folder": "path of apply",
+}
+"""Arguments of commands that Python calls otherwise."""
+
+OTHER_FLAGS = {
+    "--on": "slices: the samples of every verb are given with --on",
+    "--metric": "repeated",
+    "--kind": "repeated",
+    "--severity": "repeated",
+    "--slice": "repeated",
+    "--class": "repeated",
+    "--extra": "repeated",
+    "--background": "repeated",
+    "--param": "repeated",
+    "--as": "form: --format is that of the output",
+    "--format": "form, as of every verb that writes",
+    "--older-than": "days",
+    "--from": "before",
+    "--to": "after",
+    "--read-csv": "read, beside --write-csv",
+    "-n": "one letter",
+}
+"""Flags that are not the name of their argument, with the reason."""
+
+
+def commands() -> dict[str, click.Command]:
+    found = {}
+    for name, command in verbs.commands.items():
+        inner = getattr(command, "commands", None)
+        found |= {f"{name} {n}": c for n, c in inner.items()} if inner else {name: command}
+    return found
+
+
+def test_every_command_calls_a_verb_of_python() -> None:
+    assert set(VERBS) == set(commands())
+
+
+@pytest.mark.parametrize("name", VERBS)
+def test_the_command_line_reaches_every_argument_of_python(name: str) -> None:
+    module, _, path = VERBS[name].partition(":")
+    verb = importlib.import_module(module)
+    for attribute in path.split("."):
+        verb = getattr(verb, attribute)
+    arguments = {p for p in inspect.signature(verb).parameters if p != "self"}
+    reachable = {p.name for p in commands()[name].params}
+    skipped = {word.rpartition(" ")[2] for word in WITHOUT_OPTION if word.startswith(f"{name} ")}
+    others = reachable & set(OTHER_NAMES)
+    unreached = arguments - reachable - skipped
+    assert len(unreached) <= len(others), unreached
+    for option in commands()[name].params:
+        if isinstance(option, click.Option) and option.name in arguments:
+            kebab = f"--{option.name.replace('_', '-')}"
+            assert kebab in option.opts or set(option.opts) <= set(OTHER_FLAGS), option.opts
+
+
+def test_the_help_of_an_option_is_the_documentation_of_the_argument() -> None:
+    option = next(p for p in commands()["embed"].params if p.name == "batch_size")
+    assert option.help == "Images per batch; by default what fits the device."
+    assert "batch_size: images per batch; by default what fits the device." in (
+        inspect.getdoc(Database.embed) or ""
+    )
+    for name, command in commands().items():
+        bare = [p.opts for p in command.params if isinstance(p, click.Option) and not p.help]
+        assert bare == [], name

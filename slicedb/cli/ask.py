@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from slicedb.cli.common import at_option, db_option, open_db, rows_options, say, say_unseen
-from slicedb.cli.output import for_people, rows, write
+from slicedb.cli.common import db_option, open_db, rows_options, say, say_unseen
+from slicedb.cli.options import options_of
+from slicedb.cli.output import Output, for_people
+from slicedb.database import Database
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -24,23 +26,22 @@ if TYPE_CHECKING:
 @click.option("--count", is_flag=True, help="Print the number of rows alone.")
 @click.option("--ids", is_flag=True, help="Print the ids alone, one a line.")
 @click.option("--columns", metavar="A,B", help="Columns or expressions to show, e.g. id,v3.loss.")
-@at_option
-@click.option(
-    "--approximate", is_flag=True, help="Let ORDER BY similarity(...) DESC LIMIT k use the index."
-)
-@click.option(
-    "--param",
-    "params",
-    multiple=True,
-    metavar="NAME=VALUE",
-    help="A value for $NAME in the text: a text, or JSON.",
+@options_of(
+    Database.query,
+    "at approximate params",
+    at={"metavar": "COMMIT"},
+    params={
+        "flag": "--param",
+        "multiple": True,
+        "metavar": "NAME=VALUE",
+        "help": "A value for $NAME in the text: a text, or JSON.",
+    },
 )
 @click.option("--file", "file", type=click.File(), help="Read the text from a file; - is stdin.")
 def query(
     text: str,
     db: str | None,
-    form: str,
-    output: str | None,
+    out: Output,
     explain: bool,
     count: bool,
     ids: bool,
@@ -75,14 +76,14 @@ def query(
     else:
         chosen = [c.strip() for c in columns.split(",")] if columns else None
         table = asked.to_arrow(columns=chosen)
-        if form == "table" and output is None:
-            _show(asked, table)
+        if out.is_for_people:
+            _show(asked, table, out)
         else:
-            write(table, form, output)
+            out.write(table)
     say_unseen(asked)
 
 
-def _show(asked: Query, table: pa.Table) -> None:
+def _show(asked: Query, table: pa.Table, out: Output) -> None:
     """Print a table for people: of `*` what says something, with the score it was ordered by."""
     left: list[str] = []
     if asked.is_star and table.num_columns == len(asked.columns):
@@ -92,7 +93,7 @@ def _show(asked: Query, table: pa.Table) -> None:
             at = table.column_names.index("id") + 1
             table = table.add_column(at, "score", [scores])
     if table.num_columns:
-        write(table, "table")
+        out.write(table)
     more = f"; -f json or --columns shows {len(left)} more columns" if left else ""
     say(f"{table.num_rows:,} row{'s' * (table.num_rows != 1)}{more}")
 
@@ -110,7 +111,7 @@ def _param(text: str) -> tuple[str, Any]:
 
 @click.command()
 @rows_options
-def functions(form: str, output: str | None) -> None:
+def functions(out: Output) -> None:
     """List the functions of the query language.
 
     \b
@@ -119,7 +120,7 @@ def functions(form: str, output: str | None) -> None:
     """
     from slicedb.query import functions as listed
 
-    write(rows(listed()), form, output)
+    out.list(listed())
 
 
 COMMANDS = (query, functions)

@@ -1,4 +1,4 @@
-"""What every command shares: the database option, the output options, opening."""
+"""What commands share: the database, the output of rows, earlier commits, remarks."""
 
 from __future__ import annotations
 
@@ -7,29 +7,43 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from slicedb.cli.output import FORMATS
+from slicedb.cli.output import FORMATS, Output
 
 if TYPE_CHECKING:
     from slicedb.database import Database
     from slicedb.query import Query
     from slicedb.slices import Slice
 
-_F = TypeVar("_F", bound=Callable[..., Any])
+F = TypeVar("F", bound=Callable[..., Any])
 
 
-def db_option(function: _F) -> _F:
+def db_option(command: F) -> F:
     """Add `--db`; the value wins over the one before the verb."""
     return click.option(
         "--db",
         "db",
         metavar="PATH",
         help="Database directory or URI.  [default: $SLICEDB_DB, else data.slicedb]",
-    )(function)
+    )(command)
 
 
-def rows_options(function: _F) -> _F:
-    """Add `--format` and `--output` to a verb that returns rows."""
-    function = click.option("--output", "-o", metavar="FILE", help="Write to a file.")(function)
+def rows_options(command: F) -> F:
+    """Add `--format` and `--output`; the command gets an `Output` as its argument `out`."""
+
+    def collect(context: click.Context, parameter: click.Parameter, value: str) -> str:
+        out = context.params.setdefault("out", Output())
+        setattr(out, "form" if parameter.name == "form" else "file", value)
+        return value
+
+    command = click.option(
+        "--output",
+        "-o",
+        "output",
+        metavar="FILE",
+        expose_value=False,
+        callback=collect,
+        help="Write to a file.",
+    )(command)
     return click.option(
         "--format",
         "-f",
@@ -37,14 +51,16 @@ def rows_options(function: _F) -> _F:
         type=click.Choice(FORMATS),
         default="table",
         show_default=True,
+        expose_value=False,
+        callback=collect,
         help="How to print the rows.",
-    )(function)
+    )(command)
 
 
-def at_option(function: _F) -> _F:
+def at_option(command: F) -> F:
     """Add `--at` to a verb that can ask an earlier commit."""
     return click.option("--at", metavar="COMMIT", help="Ask an earlier commit, tag or branch.")(
-        function
+        command
     )
 
 
@@ -55,8 +71,20 @@ def open_db(db: str | None, *, create: bool = False, at: str | None = None) -> D
     context = click.get_current_context(silent=True)
     above = context.find_object(dict) if context else None
     path = db or (above or {}).get("db") or "data.slicedb"
-    found = open(path, create=create)
-    return found if at is None else found.at(at)
+    database = open(path, create=create)
+    return database if at is None else database.at(at)
+
+
+def names_of(text: str | None) -> list[str] | None:
+    """Read names from a comma list, or from a file with one per line."""
+    from pathlib import Path
+
+    if text is None:
+        return None
+    if Path(text).is_file():
+        lines = Path(text).read_text(encoding="utf-8").splitlines()
+        return [line.strip() for line in lines if line.strip()]
+    return [part.strip() for part in text.split(",")]
 
 
 def say_unseen(asked: Query | Slice) -> None:

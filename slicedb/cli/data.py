@@ -8,47 +8,25 @@ from typing import Any
 
 import click
 
-from slicedb.cli.common import at_option, db_option, open_db, rows_options, say
-from slicedb.cli.output import rows, write
+from slicedb.cli.common import at_option, db_option, names_of, open_db, rows_options, say
+from slicedb.cli.options import given, options_of
+from slicedb.cli.output import Output
+from slicedb.database import Database
+from slicedb.show import numbers
 
 
 @click.command()
 @click.argument("source", metavar="SOURCE")
 @db_option
-@click.option(
-    "--as",
-    "form",
-    metavar="FORMAT",
-    help="voc, coco, yolo, folder, csv or parquet; by default it is recognised.",
+@options_of(
+    Database.ingest,
+    "form images split label path_column image_column label_column split_column caption_column "
+    "id_column id_by prefix replace reference max_broken max_pixels delete_missing threads "
+    "progress",
+    form={"flag": "--as", "metavar": "FORMAT"},
+    images={"metavar": "DIR"},
+    prefix={"metavar": "TEXT"},
 )
-@click.option("--images", metavar="DIR", help="Folder that a COCO file's names of images start at.")
-@click.option("--split", metavar="NAME", help="Split of every sample, e.g. test.")
-@click.option("--label", metavar="NAME", help="Label of every sample.")
-@click.option("--path-column", metavar="COLUMN", help="CSV/Parquet column with image paths.")
-@click.option("--image-column", metavar="COLUMN", help="Parquet column with encoded images.")
-@click.option("--label-column", metavar="COLUMN", help="Column with the ground truth.")
-@click.option("--split-column", metavar="COLUMN", help="Column with the split.")
-@click.option("--caption-column", metavar="COLUMN", help="Column with the caption.")
-@click.option("--prefix", metavar="TEXT", help="Put before every id, to keep two sources apart.")
-@click.option("--replace", is_flag=True, help="Let this source take ids of another one over.")
-@click.option("--max-pixels", type=click.IntRange(1), metavar="N", help="Larger ones are broken.")
-@click.option("--id-column", metavar="COLUMN", help="Column with stable ids.")
-@click.option(
-    "--id-by",
-    type=click.Choice(["path", "sha256"]),
-    default="path",
-    show_default=True,
-    help="What the id of a sample is.",
-)
-@click.option("--reference", is_flag=True, help="Keep only the paths, not the bytes.")
-@click.option(
-    "--max-broken",
-    type=click.FloatRange(0, 1),
-    metavar="SHARE",
-    help="Exit with status 1 when a larger share of the images is broken.",
-)
-@click.option("--delete-missing", is_flag=True, help="Remove samples whose file is gone.")
-@click.option("--threads", type=click.IntRange(1), metavar="N", help="Decoding threads.")
 def ingest(source: str, db: str | None, **options: Any) -> None:
     """Read images and metadata: a folder, CSV or Parquet, Pascal VOC, COCO or YOLO.
 
@@ -71,9 +49,8 @@ def ingest(source: str, db: str | None, **options: Any) -> None:
 
     if not Path(source).exists():
         raise SourceError(f"No folder or file '{source}'.", "check the path; nothing was made.")
-    chosen = {name: value for name, value in options.items() if value is not None}
     try:
-        click.echo(str(open_db(db, create=True).ingest(source, **chosen)))
+        click.echo(str(open_db(db, create=True).ingest(source, **given(options))))
     except TooManyBrokenError as error:
         click.echo(str(error.report))
         raise
@@ -82,12 +59,14 @@ def ingest(source: str, db: str | None, **options: Any) -> None:
 @click.command()
 @click.argument("folder", metavar="FOLDER")
 @db_option
-@click.option("--split", metavar="NAME", help="Split of every composition.")
-@click.option("--labels", metavar="A,B,C|FILE", help="Names of class folders that are numbers.")
-@click.option(
-    "--extra", "extras", multiple=True, metavar="NAME", help="Only with these; or 'none'."
+@options_of(
+    Database.compose,
+    "split labels classes extras backgrounds progress",
+    labels={"metavar": "A,B,C|FILE", "multiple": False},
+    classes="--class",
+    extras="--extra",
+    backgrounds="--background",
 )
-@click.option("--background", "backgrounds", multiple=True, metavar="NAME", help="Only on these.")
 def compose(folder: str, db: str | None, labels: str | None, **options: Any) -> None:
     """Compose test pictures: every foreground x background x extra of a template folder.
 
@@ -98,25 +77,22 @@ def compose(folder: str, db: str | None, labels: str | None, **options: Any) -> 
       slicedb compose templates/ --split behaviour
       slicedb compose templates/ --labels classes.txt --extra none --extra fork
     """
-    from slicedb.cli.models import names_of
-
     if not Path(folder).is_dir():
         from slicedb.errors import SourceError
 
         raise SourceError(f"No folder '{folder}'.", "check the path; nothing was made.")
-    chosen = {name: value or None for name, value in options.items()}
     database = open_db(db, create=True)
-    click.echo(str(database.compose(folder, labels=names_of(labels), **chosen)))
+    click.echo(str(database.compose(folder, labels=names_of(labels), **given(options))))
 
 
 @click.command()
 @click.argument("model", default="slicedb-tiny")
 @db_option
-@click.option("--pretrained", metavar="TAG|FILE", help="open_clip tag, or a local weights file.")
-@click.option("--name", default="default", show_default=True, help="Name of the embedding.")
-@click.option("--batch-size", type=click.IntRange(1), help="Default: fits the device.")
-@click.option("--device", metavar="DEVICE", help="cpu, cuda, cuda:1, mps; default: the best.")
-@click.option("--replace", is_flag=True, help="Drop vectors of another encoder first.")
+@options_of(
+    Database.embed,
+    "pretrained name on batch_size device threads replace progress",
+    pretrained={"metavar": "TAG|FILE"},
+)
 def embed(db: str | None, **options: Any) -> None:
     """Embed images with an open_clip model; only what is missing.
 
@@ -129,24 +105,16 @@ def embed(db: str | None, **options: Any) -> None:
       slicedb embed ViT-B-32 --pretrained laion2b_s34b_b79k
       slicedb embed ViT-B-32 --pretrained weights.safetensors --name large
     """
-    click.echo(str(open_db(db).embed(**options)))
+    click.echo(str(open_db(db).embed(**given(options))))
 
 
 @click.command()
 @db_option
-@click.option("--embedding", metavar="NAME", help="Build the approximate index of an embedding.")
-@click.option(
-    "--recall",
-    type=click.FloatRange(0, 1, min_open=True),
-    default=0.95,
-    show_default=True,
-    help="Share of the 100 nearest it should find.",
-)
-@click.option(
-    "--text",
-    metavar="COLUMN",
-    multiple=True,
-    help="Search this column beside the caption; may be repeated.",
+@options_of(
+    Database.index,
+    "embedding recall text",
+    recall={"type": click.FloatRange(0, 1, min_open=True)},
+    text={"metavar": "COLUMN"},
 )
 def index(db: str | None, embedding: str | None, recall: float, text: tuple[str, ...]) -> None:
     """Build an index ahead: full text for search, or an approximate one for similarity.
@@ -186,7 +154,7 @@ def relabel(on: str, label: str, db: str | None) -> None:
 @click.argument("on", metavar="QUERY|SLICE")
 @click.argument("tags", nargs=-1, required=True)
 @db_option
-@click.option("--remove", is_flag=True, help="Remove the tags instead.")
+@options_of(Database.tag, "remove")
 def tag(on: str, tags: tuple[str, ...], db: str | None, remove: bool) -> None:
     """Add tags to samples, or remove them.
 
@@ -218,7 +186,7 @@ def delete(on: str, db: str | None, yes: bool) -> None:
 @click.command()
 @db_option
 @rows_options
-def info(db: str | None, form: str, output: str | None) -> None:
+def info(db: str | None, out: Output) -> None:
     """Show what is in the database.
 
     \b
@@ -226,7 +194,7 @@ def info(db: str | None, form: str, output: str | None) -> None:
       slicedb info
     """
     about = open_db(db).info()
-    if form == "table":
+    if out.form == "table":
         status = ", ".join(f"{n:,} {name}" for name, n in about["status"].items()) or "none"
         click.echo(f"{about['path']} (format {about['format']})")
         click.echo(f"samples: {about['samples']:,} ({status})")
@@ -235,20 +203,20 @@ def info(db: str | None, form: str, output: str | None) -> None:
         for word in ("embeddings", "predictions", "slices"):
             click.echo(f"{word}: {', '.join(about[word]) or 'none'}")
         click.echo("")
-    write(rows(about["tables"]), form, output)
+    out.list(about["tables"])
 
 
 @click.command()
 @db_option
 @rows_options
-@click.option("--mend", is_flag=True, help="Mend what can be mended without losing anything.")
+@options_of(Database.doctor, "mend")
 @click.option(
     "--cleanup",
     type=click.IntRange(0),
     metavar="DAYS",
     help="Remove older versions that no commit or frozen slice keeps.",
 )
-def doctor(db: str | None, form: str, output: str | None, mend: bool, cleanup: int | None) -> None:
+def doctor(db: str | None, out: Output, mend: bool, cleanup: int | None) -> None:
     """Show fragments, sizes and versions of every table, and what is wrong with them.
 
     Fragmented tables, orphaned rows and files, stray or missing pins and stale caches are mended
@@ -261,24 +229,25 @@ def doctor(db: str | None, form: str, output: str | None, mend: bool, cleanup: i
       slicedb doctor --mend --cleanup 30
     """
     database = open_db(db)
-    found = database.doctor(mend=mend)
+    findings = database.doctor(mend=mend)
     if cleanup is not None:
         freed = database.cleanup(cleanup)
-        say(f"{freed / 1e6:,.1f} MB of old versions removed")
-    write(rows(database.store.describe()), form, output)
-    for finding in found:
-        click.echo(str(finding), err=form != "table")
-    if not found:
-        click.echo("All is well.", err=form != "table")
-    sys.exit(1 if any(not finding.mended for finding in found) else 0)
+        say(f"{numbers.size(freed)} of old versions removed")
+    out.list(database.store.describe())
+    lines: list[object] = [*findings] or ["All is well."]
+    for line in lines:
+        click.echo(str(line), err=out.form != "table")
+    sys.exit(1 if any(not finding.mended for finding in findings) else 0)
 
 
 @click.command()
 @click.argument("on", metavar="QUERY|SLICE")
 @click.argument("dest", metavar="DEST")
 @db_option
-@click.option(
-    "--format", "form", metavar="folder|csv|parquet|coco|voc|yolo", help="Default: by the ending."
+@options_of(
+    Database.export,
+    "form",
+    form={"flag": "--format", "metavar": "folder|csv|parquet|coco|voc|yolo"},
 )
 @at_option
 def export(on: str, dest: str, db: str | None, form: str | None, at: str | None) -> None:

@@ -8,30 +8,23 @@ from typing import Any
 import click
 
 from slicedb.cli.common import at_option, db_option, open_db, rows_options, say
-from slicedb.cli.output import write
+from slicedb.cli.options import given, options_of
+from slicedb.cli.output import Output
+from slicedb.database import Database
 
 
 @click.command()
 @click.argument("models", nargs=-1, required=True, metavar="MODEL...")
 @db_option
 @rows_options
-@click.option("--on", multiple=True, metavar="QUERY|SLICE", help="Slices; default: all of them.")
-@click.option("--metric", "metrics", multiple=True, metavar="NAME", help="Default: by the task.")
-@click.option("--per-class", is_flag=True, help="One row a class as well.")
-@click.option("--group", metavar="COLUMN", help="Bounds resample whole groups of this column.")
-@click.option("--bootstrap", type=click.Choice(["percentile", "bca"]), help="In place of formulas.")
-@click.option("--no-predict", is_flag=True, help="Use what is predicted already.")
-@at_option
-def evaluate(
-    models: tuple[str, ...],
-    db: str | None,
-    form: str,
-    output: str | None,
-    on: tuple[str, ...],
-    metrics: tuple[str, ...],
-    no_predict: bool,
-    **options: Any,
-) -> None:
+@options_of(
+    Database.evaluate,
+    "slices metrics per_class confidence group bootstrap predict record at",
+    slices="--on",
+    metrics="--metric",
+    at={"metavar": "COMMIT"},
+)
+def evaluate(models: tuple[str, ...], db: str | None, out: Output, **options: Any) -> None:
     """Show the slice x model table, each value with its interval and its n.
 
     \b
@@ -41,14 +34,10 @@ def evaluate(
       slicedb evaluate food_v2 --at release-3
       slicedb evaluate food_v2 --group video
     """
-    options |= {"metrics": list(metrics)} if metrics else {}
-    found = open_db(db).evaluate(list(models), list(on) or None, predict=not no_predict, **options)
-    for warning in found.warnings:
+    evaluation = open_db(db).evaluate(models, **given(options))
+    for warning in evaluation.warnings:
         say(f"warning: {warning}")
-    if form == "table" and output is None:
-        click.echo(str(found))
-    else:
-        write(found.to_arrow(), form, output)
+    out.show(evaluation)
 
 
 @click.command()
@@ -56,30 +45,14 @@ def evaluate(
 @click.argument("b", metavar="B")
 @db_option
 @rows_options
-@click.option("--on", multiple=True, metavar="QUERY|SLICE", help="Slices; default: all of them.")
-@click.option(
-    "--correction",
-    type=click.Choice(["max-t", "holm", "benjamini-hochberg", "none"]),
-    default="max-t",
-    show_default=True,
-    help="How many slices are counted.",
+@options_of(
+    Database.compare,
+    "slices correction confidence group predict at",
+    slices="--on",
+    at={"metavar": "COMMIT"},
 )
-@click.option("--confidence", type=float, default=0.95, show_default=True, help="Of the intervals.")
-@click.option("--group", metavar="COLUMN", help="Samples of a group are not independent.")
 @click.option("--name", "names", metavar="NAME", help="Register what A lost as slice NAME_<slice>.")
-@click.option("--no-predict", is_flag=True, help="Use what is predicted already.")
-@at_option
-def compare(
-    a: str,
-    b: str,
-    db: str | None,
-    form: str,
-    output: str | None,
-    on: tuple[str, ...],
-    names: str | None,
-    no_predict: bool,
-    **options: Any,
-) -> None:
+def compare(a: str, b: str, db: str | None, out: Output, names: str | None, **options: Any) -> None:
     """Compare two models slice by slice: wins, losses, ties, difference and p.
 
     A win is a sample that A has right and B wrong; p is exact McNemar's, then with all slices
@@ -92,12 +65,9 @@ def compare(
       slicedb compare food_v2 food_v1 --on night --name lost
     """
     database = open_db(db)
-    found = database.compare(a, b, list(on) or None, predict=not no_predict, **options)
-    if form == "table" and output is None:
-        click.echo(str(found))
-    else:
-        write(found.to_arrow(), form, output)
-    for row in found.to_arrow().to_pylist() if names else ():
+    comparison = database.compare(a, b, **given(options))
+    out.show(comparison)
+    for row in comparison.to_arrow().to_pylist() if names else ():
         if row["losses"]:
             title = "".join(c if c.isalnum() else "_" for c in f"{names}_{row['slice']}")
             added = database.slices.add(title, row["lost"], replace=True)
@@ -109,21 +79,9 @@ def compare(
 @click.argument("b", metavar="B")
 @db_option
 @rows_options
-@click.option("--on", multiple=True, metavar="QUERY|SLICE", help="Slices; default: all of them.")
-@click.option("--drop", type=float, default=0.02, show_default=True, help="In accuracy.")
-@click.option("--power", type=float, default=0.8, show_default=True, help="Share found.")
-@click.option("--confidence", type=float, default=0.95, show_default=True, help="Of the test.")
+@options_of(Database.power, "slices drop power confidence", slices="--on")
 @at_option
-def power(
-    a: str,
-    b: str,
-    db: str | None,
-    form: str,
-    output: str | None,
-    on: tuple[str, ...],
-    at: str | None,
-    **options: Any,
-) -> None:
+def power(a: str, b: str, db: str | None, out: Output, at: str | None, **options: Any) -> None:
     """Say how many images it takes to see a drop of A against B, and what a slice can show.
 
     \b
@@ -131,46 +89,35 @@ def power(
       slicedb power food_v2 food_v1
       slicedb power food_v2 food_v1 --on night --drop 0.05
     """
-    found = open_db(db, at=at).power(a, b, list(on) or None, **options)
-    if form == "table" and output is None:
-        click.echo(str(found))
-    else:
-        write(found.to_arrow(), form, output)
+    out.show(open_db(db, at=at).power(a, b, **given(options)))
 
 
 @click.command()
 @click.argument("model", metavar="MODEL")
 @db_option
 @rows_options
-@click.option("--on", metavar="QUERY|SLICE", help="Default: every sample.")
-@at_option
-def confusion(
-    model: str, db: str | None, form: str, output: str | None, on: str | None, at: str | None
-) -> None:
+@options_of(Database.confusion, "on at", at={"metavar": "COMMIT"})
+def confusion(model: str, db: str | None, out: Output, **options: Any) -> None:
     """Show the confusion matrix: rows are the truth, columns the prediction.
 
     \b
     Example:
       slicedb confusion food_v2 --on night
     """
-    found = open_db(db).confusion(model, on, at=at)
-    if form == "table" and output is None:
-        click.echo(str(found))
-    else:
-        write(found.to_arrow(), form, output)
+    out.show(open_db(db).confusion(model, **options))
 
 
 @click.command()
 @click.argument("source", metavar="[DIR|FILE]", required=False)
 @db_option
-@click.option("--model", metavar="MODEL", help="The model under test.")
-@click.option("--baseline", metavar="MODEL", help="The model to compare with.")
-@click.option("--strict", is_flag=True, help="INCONCLUSIVE counts as failure.")
+@options_of(
+    Database.test,
+    "model baseline confidence correction strict minimum group detect looks predict write",
+)
 @click.option("--junit", metavar="FILE", help="Write JUnit XML.")
 @click.option("--json", "json_file", metavar="FILE", help="Write JSON.")
 @click.option("--markdown", metavar="FILE", help="Write Markdown, for a pull request.")
 @click.option("--html", metavar="FILE", help="Write one self-contained page.")
-@click.option("--no-predict", is_flag=True, help="Use what is predicted already.")
 def test(
     source: str | None,
     db: str | None,
@@ -178,7 +125,6 @@ def test(
     json_file: str | None,
     markdown: str | None,
     html: str | None,
-    no_predict: bool,
     **options: Any,
 ) -> None:
     """Run the expectations of slices against a model.
@@ -192,7 +138,7 @@ def test(
     """
     from pathlib import Path
 
-    report = open_db(db).test(source, predict=not no_predict, **options)
+    report = open_db(db).test(source, **given(options))
     writers = {junit: "to_junit", json_file: "to_json", markdown: "to_markdown", html: "to_html"}
     for file, method in writers.items():
         if file is not None:

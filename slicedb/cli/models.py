@@ -6,8 +6,10 @@ from typing import Any
 
 import click
 
-from slicedb.cli.common import db_option, open_db, rows_options, say
-from slicedb.cli.output import rows, write
+from slicedb.cli.common import db_option, names_of, open_db, rows_options
+from slicedb.cli.options import given, options_of
+from slicedb.cli.output import Output
+from slicedb.database import Database
 
 
 @click.group()
@@ -45,44 +47,27 @@ def add(name: str, spec: str, db: str | None, classes: str | None, **options: An
     click.echo(str(added))
 
 
-def names_of(text: str | None) -> list[str] | None:
-    """Read a comma list, or one class a line from a file."""
-    from pathlib import Path
-
-    if text is None:
-        return None
-    if Path(text).is_file():
-        lines = Path(text).read_text(encoding="utf-8").splitlines()
-        return [line.strip() for line in lines if line.strip()]
-    return [part.strip() for part in text.split(",")]
-
-
 @model.command(name="list")
 @db_option
 @rows_options
-def list_(db: str | None, form: str, output: str | None) -> None:
+def list_(db: str | None, out: Output) -> None:
     """List the models.
 
     \b
     Example:
       slicedb model list
     """
-    found = open_db(db).models.list()
-    if not found:
-        say("There are no models yet. Hint: `slicedb model add NAME SPEC`.")
-        return
-    write(
-        rows(
+    out.list(
+        (
             {
                 "model": m.name,
                 "spec": m.spec,
                 "classes": len(m.classes),
                 "fingerprint": m.fingerprint[:12],
             }
-            for m in found
+            for m in open_db(db).models.list()
         ),
-        form,
-        output,
+        "There are no models yet. Hint: `slicedb model add NAME SPEC`.",
     )
 
 
@@ -120,11 +105,8 @@ def drop(name: str, db: str | None) -> None:
 @click.command()
 @click.argument("model", metavar="MODEL")
 @db_option
-@click.option("--on", multiple=True, metavar="QUERY|SLICE", help="What to predict; repeatable.")
-@click.option("--batch-size", type=click.IntRange(1), help="Default: fits the device.")
-@click.option("--threads", type=click.IntRange(1), help="Decoding threads.")
-@click.option("--device", metavar="DEVICE", help="cpu, cuda, cuda:1, mps; default: the best.")
-def predict(model: str, db: str | None, on: tuple[str, ...], **options: Any) -> None:
+@options_of(Database.predict, "on batch_size threads device progress", on={"multiple": True})
+def predict(model: str, db: str | None, **options: Any) -> None:
     """Predict what is missing or stale, in one batched pass.
 
     \b
@@ -132,27 +114,19 @@ def predict(model: str, db: str | None, on: tuple[str, ...], **options: Any) -> 
       slicedb predict food_v3
       slicedb predict food_v3 --on indian_desserts --on night
     """
-    click.echo(str(open_db(db).predict(model, list(on) or None, **options)))
+    click.echo(str(open_db(db).predict(model, **given(options))))
 
 
 @click.command(name="log-predictions")
 @click.argument("model", metavar="MODEL")
 @click.argument("file", metavar="FILE")
 @db_option
-@click.option("--classes", metavar="A,B,C|FILE", help="Class names, where probabilities are given.")
-@click.option("--annotations", metavar="FILE", help="COCO's annotations, for its results (.json).")
-@click.option(
-    "--id-column",
-    metavar="COLUMN",
-    default="id",
-    show_default=True,
-    help="The column with the ids of samples.",
+@options_of(
+    Database.log_predictions,
+    "classes annotations id_column prefix target multilabel confidence replace",
+    classes={"metavar": "A,B,C|FILE", "multiple": False},
+    prefix={"metavar": "TEXT"},
 )
-@click.option("--prefix", metavar="TEXT", default="", help="Put before every id, e.g. a folder.")
-@click.option("--target", metavar="COLUMN", help="The column of samples that `value` predicts.")
-@click.option("--multilabel", is_flag=True, help="A sample may have several labels.")
-@click.option("--confidence", type=click.FloatRange(0, 1), help="Score from which on a box counts.")
-@click.option("--replace", is_flag=True, help="Forget what was logged under this name before.")
 def log_predictions(
     model: str, file: str, db: str | None, classes: str | None, **options: Any
 ) -> None:
@@ -169,18 +143,20 @@ def log_predictions(
       slicedb log-predictions cells_v2 results.json --annotations instances_val.json
       slicedb log-predictions age_v1 ages.csv --target age
     """
-    report = open_db(db).log_predictions(model, file, classes=names_of(classes), **options)
+    report = open_db(db).log_predictions(model, file, classes=names_of(classes), **given(options))
     click.echo(str(report))
 
 
 @click.command()
 @click.argument("model", metavar="MODEL")
 @db_option
-@click.option("--on", metavar="QUERY|SLICE", help="Default: every sample.")
-@click.option("--target", default="prediction", show_default=True, metavar="prediction|label|CLASS")
-@click.option("--method", default="gradcam", show_default=True, help="eigencam, layercam, ...")
-@click.option("--layer", metavar="NAME", help="Default: found by itself.")
-def cam(model: str, db: str | None, on: str | None, **options: Any) -> None:
+@options_of(
+    Database.cam,
+    "on target method layer batch_size threads",
+    on={"multiple": True},
+    target={"metavar": "prediction|label|CLASS"},
+)
+def cam(model: str, db: str | None, **options: Any) -> None:
     """Store what a model looked at (grad-cam), for queries and reports.
 
     \b
@@ -188,7 +164,7 @@ def cam(model: str, db: str | None, on: str | None, **options: Any) -> None:
       slicedb cam food_v3 --on "food_v3.confidence > 0.9 AND NOT food_v3.correct"
       slicedb cam food_v3 --method eigencam
     """
-    click.echo(str(open_db(db).cam(model, on, **options)))
+    click.echo(str(open_db(db).cam(model, **given(options))))
 
 
 COMMANDS = (model, predict, log_predictions, cam)

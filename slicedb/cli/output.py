@@ -5,8 +5,11 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
+
+import click
 
 from slicedb.errors import SliceDBError
 from slicedb.show import numbers, text
@@ -17,29 +20,53 @@ if TYPE_CHECKING:
 FORMATS = ("table", "csv", "json", "jsonl", "parquet")
 
 
-def rows(data: Iterable[Mapping[str, object]]) -> pa.Table:
-    """Return dictionaries as an Arrow table."""
-    import pyarrow as pa
+class Result(Protocol):
+    """What a verb of the library returns."""
 
-    return pa.Table.from_pylist([dict(row) for row in data])
+    def to_arrow(self) -> pa.Table: ...
 
 
-def write(table: pa.Table, form: str, output: str | None = None) -> None:
-    """Write rows to stdout, or to a file.
+@dataclass
+class Output:
+    """Where the rows of a command go, and how."""
 
-    Args:
-        table: the rows.
-        form: one of `FORMATS`.
-        output: a path; Parquet needs one unless stdout is redirected.
-    """
-    if form == "parquet":
-        _parquet(table, output)
-        return
-    whole = {"table": _table, "csv": _csv, "json": _json, "jsonl": _jsonl}[form](table)
-    if output is None:
-        sys.stdout.write(whole)
-    else:
-        Path(output).write_text(whole, encoding="utf-8")
+    form: str = "table"
+    """One of `FORMATS`."""
+    file: str | None = None
+    """A path; None is stdout."""
+
+    @property
+    def is_for_people(self) -> bool:
+        """Whether a person reads it."""
+        return self.form == "table" and self.file is None
+
+    def show(self, result: Result) -> None:
+        """Print a result for a person, or write its rows."""
+        if self.is_for_people:
+            click.echo(str(result))
+        else:
+            self.write(result.to_arrow())
+
+    def list(self, rows: Iterable[Mapping[str, object]], none: str = "") -> None:
+        """Write the rows of a list; where it is empty, `none` says how to add to it."""
+        import pyarrow as pa
+
+        listed = [dict(row) for row in rows]
+        if listed or not none:
+            self.write(pa.Table.from_pylist(listed))
+        else:
+            click.echo(none, err=True)
+
+    def write(self, table: pa.Table) -> None:
+        """Write rows to stdout, or to the file; Parquet does not go to a terminal."""
+        if self.form == "parquet":
+            _parquet(table, self.file)
+            return
+        whole = {"table": _table, "csv": _csv, "json": _json, "jsonl": _jsonl}[self.form](table)
+        if self.file is None:
+            sys.stdout.write(whole)
+        else:
+            Path(self.file).write_text(whole, encoding="utf-8")
 
 
 def for_people(table: pa.Table, asked: str) -> tuple[pa.Table, list[str]]:

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from slicedb.cli.common import at_option, db_option, open_db, rows_options, say, say_unseen
+from slicedb.cli.common import at_option, db_option, open_db, rows_options, say_unseen
 from slicedb.cli.labelling import calibrate
-from slicedb.cli.output import rows, write
+from slicedb.cli.options import options_of
+from slicedb.cli.output import Output
+from slicedb.database import Database
 
 if TYPE_CHECKING:
     from slicedb.slices import Slices
@@ -33,6 +35,11 @@ def slices() -> None:
 @click.option("--description", default="", help="What the slice is for.")
 @click.option("--holdout", metavar="SHARE", help="Never trained on, for example 20%.")
 @click.option("--group", default="", metavar="COLUMN", help="Groups that stay together in it.")
+@click.option(
+    "--decide",
+    type=click.Choice(["interval", "point"]),
+    help="Judge expectations by the interval (the default), or by the value alone.",
+)
 @click.option("--replace", is_flag=True, help="Give an existing slice a new definition.")
 def add(name: str, text: str, db: str | None, **options: Any) -> None:
     """Name a query.
@@ -54,7 +61,7 @@ def add(name: str, text: str, db: str | None, **options: Any) -> None:
 @rows_options
 @at_option
 @click.option("--splits", is_flag=True, help="Count the members in each split, too.")
-def list_(db: str | None, form: str, output: str | None, at: str | None, splits: bool) -> None:
+def list_(db: str | None, out: Output, at: str | None, splits: bool) -> None:
     """List the slices with their counts and states.
 
     A state is live, frozen, stale (frozen, and its query now finds others) or broken (a model, an
@@ -66,7 +73,7 @@ def list_(db: str | None, form: str, output: str | None, at: str | None, splits:
       slicedb slice list --splits --at release-3
     """
     registry = _slices(db, at)
-    table: list[dict[str, Any]] = [
+    table: list[dict[str, object]] = [
         {
             "slice": s.name,
             "kind": s.kind,
@@ -79,18 +86,15 @@ def list_(db: str | None, form: str, output: str | None, at: str | None, splits:
         }
         for s, state, count in registry.states()
     ]
-    if not table:
-        say("There are no slices yet. Hint: `slicedb slice add NAME QUERY`.")
-        return
-    if splits:
-        whole = [row["slice"] for row in table if row["count"] is not None]
-        found = {r.pop("slice"): r for r in registry.breakdown(whole).to_arrow().to_pylist()}
-        empty: dict[str, Any] = dict.fromkeys(next(iter(found.values()), {}))
+    if splits and table:
+        whole = [str(row["slice"]) for row in table if row["count"] is not None]
+        counts = {r.pop("slice"): r for r in registry.breakdown(whole).to_arrow().to_pylist()}
+        empty: dict[str, object] = dict.fromkeys(next(iter(counts.values()), {}))
         table = [
-            {"slice": row["slice"], "state": row["state"], **found.get(row["slice"], empty)}
+            {"slice": row["slice"], "state": row["state"], **counts.get(row["slice"], empty)}
             for row in table
         ]
-    write(rows(table), form, output)
+    out.list(table, "There are no slices yet. Hint: `slicedb slice add NAME QUERY`.")
 
 
 @slices.command()
@@ -113,27 +117,22 @@ def show(name: str, db: str | None, version: int | None, at: str | None) -> None
 @click.argument("name")
 @db_option
 @rows_options
-def history(name: str, db: str | None, form: str, output: str | None) -> None:
+def history(name: str, db: str | None, out: Output) -> None:
     """List the versions of a slice, the oldest first.
 
     \b
     Example:
       slicedb slice history indian_desserts
     """
-    found = _slices(db).history(name)
-    write(
-        rows(
-            {
-                "slice": f"{s.name}@{s.version}",
-                "created_at": s.created_at,
-                "kind": s.kind,
-                "expect": "; ".join(s.expect),
-                "text": s.text,
-            }
-            for s in found
-        ),
-        form,
-        output,
+    out.list(
+        {
+            "slice": f"{s.name}@{s.version}",
+            "created_at": s.created_at,
+            "kind": s.kind,
+            "expect": "; ".join(s.expect),
+            "text": s.text,
+        }
+        for s in _slices(db).history(name)
     )
 
 
@@ -173,9 +172,7 @@ def thaw(name: str, db: str | None) -> None:
 @rows_options
 @click.option("--from", "before", metavar="COMMIT", help="The commit A is taken at.")
 @click.option("--to", "after", metavar="COMMIT", help="The commit B is taken at; now: today.")
-def diff(
-    a: str, b: str | None, db: str | None, form: str, output: str | None, **moments: str | None
-) -> None:
+def diff(a: str, b: str | None, db: str | None, out: Output, **moments: str | None) -> None:
     """Show what entered and left, each sample with the reason.
 
     Two slices or versions; a frozen slice against its query now; a live one against its version
@@ -189,11 +186,7 @@ def diff(
       slicedb slice diff night --from clean --to now
     """
     registry = _slices(db)
-    found = registry.diff(a, b, **moments)
-    if form == "table" and output is None:
-        click.echo(str(found))
-    else:
-        write(found.to_arrow(), form, output)
+    out.show(registry.diff(a, b, **moments))
     if not any(moments.values()):
         say_unseen(registry.get(a))
 
@@ -211,8 +204,7 @@ def diff(
 def overlap(
     names: tuple[str, ...],
     db: str | None,
-    form: str,
-    output: str | None,
+    out: Output,
     at: str | None,
     matrix: Any,
 ) -> None:
@@ -223,11 +215,11 @@ def overlap(
       slicedb slice overlap
       slicedb slice overlap night dark rain --matrix containment
     """
-    found = _slices(db, at).overlap(list(names) or None)
-    if matrix is None and form == "table" and output is None:
-        click.echo(str(found))
+    pairs = _slices(db, at).overlap(list(names) or None)
+    if matrix is None and out.is_for_people:
+        click.echo(str(pairs))
     else:
-        write(found.to_arrow(matrix) if matrix else found.pairs(), form, output)
+        out.write(pairs.to_arrow(matrix) if matrix else pairs.pairs())
 
 
 @slices.command()
@@ -240,8 +232,7 @@ def coverage(
     model: str,
     names: tuple[str, ...],
     db: str | None,
-    form: str,
-    output: str | None,
+    out: Output,
     at: str | None,
 ) -> None:
     """Show which share of a model's errors lies in no slice, and in each.
@@ -250,11 +241,7 @@ def coverage(
     Example:
       slicedb slice coverage food_v2
     """
-    found = _slices(db, at).coverage(model, list(names) or None)
-    if form == "table" and output is None:
-        click.echo(str(found))
-    else:
-        write(found.to_arrow(), form, output)
+    out.show(_slices(db, at).coverage(model, list(names) or None))
 
 
 @slices.command()
@@ -262,20 +249,14 @@ def coverage(
 @db_option
 @rows_options
 @at_option
-def breakdown(
-    names: tuple[str, ...], db: str | None, form: str, output: str | None, at: str | None
-) -> None:
+def breakdown(names: tuple[str, ...], db: str | None, out: Output, at: str | None) -> None:
     """Show how many members of each slice are in train, validation and test.
 
     \b
     Example:
       slicedb slice breakdown
     """
-    found = _slices(db, at).breakdown(list(names) or None)
-    if form == "table" and output is None:
-        click.echo(str(found))
-    else:
-        write(found.to_arrow(), form, output)
+    out.show(_slices(db, at).breakdown(list(names) or None))
 
 
 @slices.command()
@@ -295,7 +276,7 @@ def drop(name: str, db: str | None) -> None:
 @click.command()
 @click.argument("folder", metavar="DIR", type=click.Path())
 @db_option
-@click.option("--dry-run", is_flag=True, help="Only say what would change.")
+@options_of(Database.apply, "dry_run")
 def apply(folder: str, db: str | None, dry_run: bool) -> None:
     """Register the slices of a folder of .sql files, and say what changed.
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import click
 
+from slicedb.cli.options import options_of
+from slicedb.demo.tour import run
+
 
 @click.command()
 @click.argument("folder", default="slicedb-demo", type=click.Path())
-@click.option("--scenes", default=2000, show_default=True, type=click.IntRange(200))
-@click.option("--seed", default=0, show_default=True)
+@options_of(run, "scenes seed", scenes={"type": click.IntRange(200)})
 def demo(folder: str, scenes: int, seed: int) -> None:
     """Take the tour: rendered plates of food, two models, one with planted faults.
 
@@ -18,8 +20,6 @@ def demo(folder: str, scenes: int, seed: int) -> None:
     Example:
       slicedb demo
     """
-    from slicedb.demo.tour import run
-
     run(folder, scenes=scenes, seed=seed)
 
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import click
 
-from slicedb.cli.common import db_option, open_db, rows_options, say
-from slicedb.cli.output import rows, write
+from slicedb.cli.common import db_option, open_db, rows_options
+from slicedb.cli.options import options_of
+from slicedb.cli.output import Output
+from slicedb.database import Database
+from slicedb.show import numbers
 
 
 @click.command()
 @click.argument("message")
 @db_option
-@click.option("--tag", metavar="NAME", help="A name for it.")
+@options_of(Database.commit, "tag")
 def commit(message: str, db: str | None, tag: str | None) -> None:
     """Record the state of all tables.
 
@@ -37,8 +40,7 @@ def commit(message: str, db: str | None, tag: str | None) -> None:
 )
 def history(
     db: str | None,
-    form: str,
-    output: str | None,
+    out: Output,
     tests: bool,
     slices: tuple[str, ...],
     model: str | None,
@@ -54,18 +56,10 @@ def history(
       slicedb history --tests --slice night
     """
     if tests:
-        trends = open_db(db).runs.trends(list(slices) or None, model=model, last=last)
-        if form == "table" and output is None:
-            click.echo(str(trends))
-        else:
-            write(trends.to_arrow(), form, output)
+        out.show(open_db(db).runs.trends(list(slices) or None, model=model, last=last))
         return
-    found = open_db(db).commits.history()
-    if not found:
-        say('There are no commits yet. Hint: `slicedb commit "message"`.')
-        return
-    write(
-        rows(
+    out.list(
+        (
             {
                 "commit": c.id,
                 "created_at": c.created_at,
@@ -73,10 +67,9 @@ def history(
                 "tags": ", ".join(c.tags),
                 "message": c.message,
             }
-            for c in found
+            for c in open_db(db).commits.history()
         ),
-        form,
-        output,
+        'There are no commits yet. Hint: `slicedb commit "message"`.',
     )
 
 
@@ -164,14 +157,14 @@ def versions() -> None:
 @versions.command(name="list")
 @db_option
 @rows_options
-def list_(db: str | None, form: str, output: str | None) -> None:
+def list_(db: str | None, out: Output) -> None:
     """List the tables with their versions, how many are kept, and their bytes.
 
     \b
     Example:
       slicedb versions list
     """
-    write(rows(open_db(db).store.describe()), form, output)
+    out.list(open_db(db).store.describe())
 
 
 @versions.command()
@@ -213,25 +206,20 @@ def drop(commits: tuple[str, ...], db: str | None, yes: bool) -> None:
       slicedb versions drop before-relabelling --yes
     """
     known = open_db(db).commits
-    found = [known.get(name) for name in commits]
+    named = [known.get(name) for name in commits]
     if not yes:
-        click.confirm(f"Forget {len(found)} commits for good?", abort=True, err=True)
-    for commit in found:
+        click.confirm(f"Forget {len(named)} commits for good?", abort=True, err=True)
+    for commit in named:
         click.echo(f"dropped {known.drop(commit.id)}")
 
 
 @versions.command()
 @db_option
-@click.option(
-    "--older-than",
-    "days",
-    type=click.FloatRange(0),
-    default=14,
-    show_default=True,
-    metavar="DAYS",
-    help="Age of the versions to remove.",
+@options_of(
+    Database.cleanup,
+    "days dry_run",
+    days={"flag": "--older-than", "type": click.FloatRange(0), "metavar": "DAYS"},
 )
-@click.option("--dry-run", is_flag=True, help="Only say how much there is.")
 def cleanup(db: str | None, days: float, dry_run: bool) -> None:
     """Remove old versions that no commit and no frozen slice keeps.
 
@@ -242,7 +230,7 @@ def cleanup(db: str | None, days: float, dry_run: bool) -> None:
     """
     freed = open_db(db).cleanup(days, dry_run=dry_run)
     word = "could be removed" if dry_run else "removed"
-    click.echo(f"{freed / 1e6:,.1f} MB of old versions {word}")
+    click.echo(f"{numbers.size(freed)} of old versions {word}")
 
 
 COMMANDS = (commit, history, diff, branch, checkout, reset, versions)

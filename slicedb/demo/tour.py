@@ -38,8 +38,8 @@ def run(
 
     Args:
         folder: where the pictures, the database and the slice files go; kept afterwards.
-        scenes: how many pictures to render.
-        seed: the first scene's.
+        scenes: number of pictures to render.
+        seed: seed of the first scene.
         echo: what prints a line.
 
     Returns:
