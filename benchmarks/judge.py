@@ -33,6 +33,7 @@ from slicedb.judge.evidence import Trial
 from slicedb.metrics import Outcomes, find
 from slicedb.slices import Slice
 from slicedb.store import Store
+from slicedb.tasks import TASKS
 
 CLASSES = [f"class_{i}" for i in range(10)]
 METRICS = ["accuracy", "balanced_accuracy", "f1", "log_loss", "brier", "ece"]
@@ -181,7 +182,7 @@ def build(path: Path, n: int, models: int) -> tuple[Store, np.ndarray]:
         p = (p / p.sum(axis=1, keepdims=True)).astype(np.float32)
         about = {"slicedb:classes": json.dumps(CLASSES)}
         table = f"{schema.PREDICTIONS}m{k}"
-        store.create(table, schema.predictions_schema(len(CLASSES)).with_metadata(about))
+        store.create(table, TASKS["classification"].schema(len(CLASSES)).with_metadata(about))
         store.append(
             table,
             pa.table(

@@ -24,8 +24,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from slicedb.query import Engine
-from slicedb.schema import OBJECT, PREDICTIONS, SAMPLES, detections_schema, keys_of
+from slicedb.schema import OBJECT, PREDICTIONS, SAMPLES, keys_of
 from slicedb.store import Store
+from slicedb.tasks import TASKS
 
 LABELS = np.array(["car", "person", "dog", "bike", "truck", "bus", "sign", "light"])
 BOXES = 5
@@ -152,7 +153,7 @@ def detections(batch: pa.RecordBatch, name: str, start: int) -> pa.RecordBatch:
         "key": batch["key"],
         "objects": _lists(labels, boxes, rng.random(len(labels)), counts),
     }
-    schema = detections_schema()
+    schema = TASKS["detection"].schema(None)
     arrays = [columns.get(f.name, pa.nulls(len(batch), f.type)) for f in schema]
     return pa.record_batch([a.cast(f.type) for a, f in zip(arrays, schema)], schema=schema)
 
@@ -166,7 +167,7 @@ def build(folder: Path, rows: int) -> Store:
         store.append(SAMPLES, samples(rows))
         pq.write_table(pa.Table.from_batches(samples(rows)), folder / f"boxes-{rows}.parquet")
         for name in SHIFT:
-            store.create(PREDICTIONS + name, detections_schema())
+            store.create(PREDICTIONS + name, TASKS["detection"].schema(None))
             for number, batch in enumerate(samples(rows)):
                 store.append(PREDICTIONS + name, detections(batch, name, number * CHUNK))
     return store

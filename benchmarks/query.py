@@ -33,9 +33,9 @@ from slicedb.schema import (
     SAMPLES,
     embeddings_schema,
     keys_of,
-    predictions_schema,
 )
 from slicedb.store import Store
+from slicedb.tasks import TASKS
 
 CLASSES = [f"class_{i}" for i in range(11)]
 MODELS = ("a", "b")
@@ -105,7 +105,7 @@ def samples(rows: int) -> Iterator[pa.RecordBatch]:
 def predictions(labels: np.ndarray, ids: np.ndarray, seed: int) -> Iterator[pa.RecordBatch]:
     """Yield a model's predictions, about 85 % right."""
     rng = np.random.default_rng(seed)
-    schema = predictions_schema(None)
+    schema = TASKS["classification"].schema(None)
     for start in range(0, len(ids), CHUNK):
         truth = labels[start : start + CHUNK]
         n = len(truth)
@@ -137,7 +137,7 @@ def build(folder: Path, rows: int, vectors: bool) -> Store:
         table = store.table(SAMPLES, ["id", "label"])
         ids, labels = (np.array(table[c].to_pylist()) for c in ("id", "label"))
         for seed, model in enumerate(MODELS, 1):
-            store.create(PREDICTIONS + model, predictions_schema(None))
+            store.create(PREDICTIONS + model, TASKS["classification"].schema(None))
             store.append(PREDICTIONS + model, predictions(labels, ids, seed))
             twin = pa.Table.from_batches(predictions(labels, ids, seed))
             pq.write_table(twin, folder / f"{model}-{rows}.parquet")

@@ -22,8 +22,9 @@ import numpy as np
 import pyarrow as pa
 
 import slicedb
-from slicedb.schema import PREDICTIONS, keys_of, predictions_schema
+from slicedb.schema import PREDICTIONS, keys_of
 from slicedb.slices.overlap import overlap
+from slicedb.tasks import TASKS
 
 LABELS = [f"class{i}" for i in range(20)]
 
@@ -64,7 +65,7 @@ def build(path: Path, n: int) -> slicedb.Database:
         right = random.random(m) < 0.9
         said = names.take(pa.array(np.where(right, code, (code + 1) % 20)))
         table = PREDICTIONS + "v1"
-        db.store.create(table, predictions_schema(None))
+        db.store.create(table, TASKS["classification"].schema(None))
         db.store.append(
             table,
             pa.table(

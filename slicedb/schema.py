@@ -208,34 +208,6 @@ def embeddings_schema(dim: int) -> pa.Schema:
     )
 
 
-def predictions_schema(n_classes: int | None) -> pa.Schema:
-    """Return the schema of a classifier's predictions table.
-
-    `content` and `fingerprint` say which image and which model a row was computed with; `label`
-    is the ground truth that `loss` and `correct` speak of; `error` says why a row is empty.
-
-    Args:
-        n_classes: width of `probabilities`; None when only the predicted class is known.
-    """
-    fields = [
-        _ID,
-        _KEY,
-        pa.field("prediction", pa.string()),
-        pa.field("confidence", pa.float32()),
-        pa.field("loss", pa.float32()),
-        pa.field("correct", pa.bool_()),
-        pa.field("margin", pa.float32()),
-        pa.field("entropy", pa.float32()),
-        pa.field("label", pa.string()),
-        pa.field("content", pa.int64()),
-        pa.field("fingerprint", pa.int64()),
-        pa.field("error", pa.string()),
-    ]
-    if n_classes is not None:
-        fields.append(pa.field("probabilities", pa.list_(pa.float32(), n_classes)))
-    return pa.schema(fields)
-
-
 def spoilt_schema() -> pa.Schema:
     """Return the schema of what a model says of corrupted pictures.
 
@@ -256,80 +228,6 @@ def spoilt_schema() -> pa.Schema:
             pa.field("error", pa.string()),
         ]
     )
-
-
-def detections_schema() -> pa.Schema:
-    """Return the schema of a detector's predictions table.
-
-    `tp`, `fp` and `fn` count boxes after matching with the ground truth, `iou` is the mean overlap
-    of the matched ones (null when none is), and `correct` says that nothing is missed and nothing
-    too many; they, and `loss`, are null where the sample's `objects` are. `truth` is a digest of
-    the ground truth that they speak of.
-    """
-    return pa.schema(
-        [
-            _ID,
-            _KEY,
-            pa.field("objects", pa.list_(OBJECT)),
-            pa.field("tp", pa.int64()),
-            pa.field("fp", pa.int64()),
-            pa.field("fn", pa.int64()),
-            pa.field("iou", pa.float32()),
-            pa.field("loss", pa.float32()),
-            pa.field("correct", pa.bool_()),
-            pa.field("truth", pa.int64()),
-            pa.field("content", pa.int64()),
-            pa.field("fingerprint", pa.int64()),
-            pa.field("error", pa.string()),
-        ]
-    )
-
-
-def numbers_schema() -> pa.Schema:
-    """Return the schema of the predictions of a model that predicts a number.
-
-    `residual` is value - target, `abs_error` its size and `loss` its square, of the target that
-    the sample has now.
-    """
-    return pa.schema(
-        [
-            _ID,
-            _KEY,
-            pa.field("value", pa.float64()),
-            pa.field("target", pa.float64()),
-            pa.field("residual", pa.float64()),
-            pa.field("abs_error", pa.float64()),
-            pa.field("loss", pa.float64()),
-            pa.field("content", pa.int64()),
-            pa.field("fingerprint", pa.int64()),
-            pa.field("error", pa.string()),
-        ]
-    )
-
-
-def label_sets_schema(n_classes: int | None) -> pa.Schema:
-    """Return the schema of the predictions of a model that gives any number of labels.
-
-    `labels` are the predicted ones; `truth` is a digest of those that `loss` and `correct` speak
-    of, and `correct` says that the whole set is right.
-
-    Args:
-        n_classes: width of `probabilities`; None when only the labels are known.
-    """
-    fields = [
-        _ID,
-        _KEY,
-        pa.field("labels", pa.list_(pa.string())),
-        pa.field("loss", pa.float32()),
-        pa.field("correct", pa.bool_()),
-        pa.field("truth", pa.int64()),
-        pa.field("content", pa.int64()),
-        pa.field("fingerprint", pa.int64()),
-        pa.field("error", pa.string()),
-    ]
-    if n_classes is not None:
-        fields.append(pa.field("probabilities", pa.list_(pa.float32(), n_classes)))
-    return pa.schema(fields)
 
 
 def keys_of(ids: Iterable[str]) -> np.ndarray:

@@ -14,6 +14,7 @@ from slicedb import schema
 from slicedb.query import Engine, Query
 from slicedb.schema import keys_of
 from slicedb.store import Store
+from slicedb.tasks import TASKS
 
 
 def made_store(
@@ -66,7 +67,7 @@ def add_model(
     ranked = np.sort(p, axis=1)
     correct = [None if y is None else bool(y == s) for y, s in zip(labels, said)]
     name = schema.PREDICTIONS + model
-    made = schema.predictions_schema(len(classes))
+    made = TASKS["classification"].schema(len(classes))
     store.create(name, made.with_metadata({"slicedb:classes": json.dumps(list(classes))}))
     true = np.maximum(true, np.finfo(np.float32).tiny)
     loss = pa.array(-np.log(true).astype(np.float32), mask=np.isnan(true))

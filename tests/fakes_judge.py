@@ -17,6 +17,7 @@ from slicedb.errors import BindError, ParseError
 from slicedb.schema import keys_of
 from slicedb.slices import Slices
 from slicedb.store import Store
+from slicedb.tasks import TASKS
 
 CLASSES = ("bird", "cat", "dog")
 
@@ -120,8 +121,12 @@ def add_predictions(
             if label in code:
                 row[code[label]] = 1 - 0.05 * (len(classes) - 1)
     width = len(classes)
-    table = schema.predictions_schema(width).with_metadata(
-        {"slicedb:classes": json.dumps(list(classes)), "slicedb:fingerprint": "f" * 8}
+    table = (
+        TASKS["classification"]
+        .schema(width)
+        .with_metadata(
+            {"slicedb:classes": json.dumps(list(classes)), "slicedb:fingerprint": "f" * 8}
+        )
     )
     store.create(name, table)
     store.upsert(

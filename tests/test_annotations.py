@@ -24,7 +24,8 @@ from slicedb.export import voc as voc_writer
 from slicedb.export import yolo as yolo_writer
 from slicedb.ingest import voc as voc_reader
 from slicedb.ingest import yolo as yolo_reader
-from slicedb.schema import PREDICTIONS, detections_schema
+from slicedb.schema import PREDICTIONS
+from slicedb.tasks import TASKS
 
 W, H = 40, 20
 
@@ -538,8 +539,8 @@ def test_blood_cells_found_by_one_and_missed_by_another(shared_data: Path, tmp_p
             for row in truth
         ]
         said[model] = {str(row["id"]): row["objects"] for row in found}
-        db.store.create(PREDICTIONS + model, detections_schema())
-        table = pa.Table.from_pylist(found, schema=detections_schema())
+        db.store.create(PREDICTIONS + model, TASKS["detection"].schema(None))
+        table = pa.Table.from_pylist(found, schema=TASKS["detection"].schema(None))
         db.store.append(PREDICTIONS + model, table)
 
     def matched(boxes: list[Any], found: list[Any]) -> set[int]:

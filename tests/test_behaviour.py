@@ -13,8 +13,9 @@ from PIL import Image, ImageDraw
 from slicedb.behaviour.expect import accuracy, agreement, composed, direction, invariance
 from slicedb.behaviour.templates import NOTHING, Templates, compose, source
 from slicedb.errors import CheckError, SourceError
-from slicedb.schema import SAMPLES, detections_schema
+from slicedb.schema import SAMPLES
 from slicedb.store import Store
+from slicedb.tasks import TASKS
 
 
 def cut_out(path: Path, colour: tuple[int, int, int]) -> None:
@@ -204,7 +205,7 @@ def test_lineage_and_predictions_are_joined(folder: Path, tmp_path: Path) -> Non
     compose(store, folder)
     with pytest.raises(CheckError, match="No predictions of 'm'"):
         composed(store, "m")
-    store.create("predictions__boxes", detections_schema())
+    store.create("predictions__boxes", TASKS["detection"].schema(None))
     with pytest.raises(CheckError, match="'boxes' predicts no class"):
         composed(store, "boxes")
     predict(store, "m", MeanColour(), None)

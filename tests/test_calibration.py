@@ -16,6 +16,7 @@ from slicedb.decide.temperature import HOTTEST, held_out_probabilities, log_prob
 from slicedb.errors import ClassesError, PredictionError, SliceError
 from slicedb.schema import keys_of
 from slicedb.store import Store
+from slicedb.tasks import TASKS
 
 
 def planted(n: int, temperature: float, seed: int, c: int = 11) -> tuple[np.ndarray, np.ndarray]:
@@ -180,10 +181,8 @@ def test_calibrate_over_keys_it_cannot_use_is_an_error(store: Store) -> None:
 def test_a_model_without_probabilities_cannot_be_calibrated(tmp_path: Path) -> None:
     import pyarrow as pa
 
-    from slicedb import schema
-
     store = made_store(tmp_path, ["a", "b"], np.eye(2), ["a", "b"])
-    store.create("predictions__bare", schema.predictions_schema(None))
+    store.create("predictions__bare", TASKS["classification"].schema(None))
     row = {"id": ["0000"], "key": keys_of(["0000"]), "prediction": ["a"]}
     store.append("predictions__bare", pa.table(row))
     with pytest.raises(PredictionError, match="no probabilities"):

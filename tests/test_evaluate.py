@@ -16,6 +16,7 @@ from slicedb.errors import CheckError, UnknownModelError
 from slicedb.judge import confusion, evaluate
 from slicedb.schema import keys_of
 from slicedb.store import Store
+from slicedb.tasks import TASKS
 
 NAMES = ("bird", "cat", "dog")
 N = 600
@@ -140,7 +141,7 @@ def test_per_class_accuracy_is_recall(world: tuple) -> None:
 def test_a_model_without_probabilities_says_so(tmp_path: Path) -> None:
     store, _ = small_store(tmp_path)
     name = schema.PREDICTIONS + "logged"
-    store.create(name, schema.predictions_schema(None))
+    store.create(name, TASKS["classification"].schema(None))
     ids = store.table("samples", ["id"])["id"].to_pylist()
     store.upsert(name, pa.table({"id": ids, "key": keys_of(ids), "prediction": ["cat"] * 12}))
     found = evaluate(store, "logged", {"all": keys_of(ids)}, metrics=["accuracy", "log_loss"])

@@ -368,6 +368,70 @@ def test_what_does_not_fit_is_refused_whole(
     assert not store.has(PREDICTIONS + "other")
 
 
+def test_a_given_loss_is_kept_where_none_can_be_computed(store: Store) -> None:
+    data = pa.table({"id": IDS, "prediction": CLASSES, "loss": [0.5, 3.0, 1.5], "tp": [1, 2, 3]})
+    report = log(store, "other", data)
+    table = store.table(PREDICTIONS + "other", ["id", "loss", "tp", "correct"])
+    assert table.to_pydict() == {
+        "id": IDS,
+        "loss": [0.5, 3.0, 1.5],
+        "tp": [1, 2, 3],
+        "correct": [True, True, True],
+    }
+    assert report.kept == ("loss",)
+    assert "As given, not computed here: loss." in str(report)
+
+
+def test_a_given_loss_is_gone_when_the_label_that_it_speaks_of_changes(store: Store) -> None:
+    log(store, "other", pa.table({"id": IDS, "prediction": CLASSES, "loss": [0.5, 3.0, 1.5]}))
+    key = store.table(SAMPLES, ["id", "key"]).filter(pa.compute.field("id") == IDS[1])
+    store.upsert(SAMPLES, key.append_column("label", pa.array(["red"])), insert=False)
+    assert refresh(store, "other") == 1
+    row = rows(store, PREDICTIONS + "other")
+    assert [row[i]["loss"] for i in IDS] == [0.5, None, 1.5]
+    assert [row[i]["correct"] for i in IDS] == [True, False, True]
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"loss": [0.357, 1.204, 9.0]}, "has 9 for sample '2_blue', where .* 'loss' has 0[.]"),
+        ({"label": ["red", "red", "blue"]}, "'label' .* 'red' for sample '1_green', .* 'green'"),
+        ({"correct": [True] * 3}, "'correct' .* True for sample '1_green'.*to 'correct_given'"),
+        ({"margin": ["?", "?", "?"]}, "'margin' of the table has '.' for sample '0_red'"),
+        ({"confidence": [0.7, 0.2, 1.0]}, "'confidence' of the table has 0.2"),
+        ({"error": [None, "late", None]}, "'error' of the table has 'late' for sample '1_green'"),
+        ({"Correct": [True] * 3}, "'Correct' .* differs from 'correct' by its case only"),
+        ({"Prediction": CLASSES}, "'Prediction' .* differs from 'prediction'"),
+        ({"note": [1, 2, 3], "Note": [1, 2, 3]}, "'Note' .* differs from 'note'"),
+    ],
+)
+def test_a_column_that_would_be_lost_is_refused_by_name(
+    store: Store, columns: dict[str, Any], message: str
+) -> None:
+    data = pa.table({"id": IDS, "probabilities": P, **columns})
+    with pytest.raises(PredictionError, match=message):
+        log(store, "other", data, classes=CLASSES)
+    with PredictionLog(store, "other", classes=CLASSES) as sink:
+        sink.place = "the table"
+        with pytest.raises(PredictionError, match=message):
+            sink.add(IDS, probabilities=np.array(P), **columns)
+    assert not store.has(PREDICTIONS + "other")
+
+
+def test_columns_that_say_what_ours_say_are_accepted(store: Store) -> None:
+    log(store, "one", pa.table({"id": IDS, "probabilities": P}), classes=CLASSES)
+    table = store.table(PREDICTIONS + "one")
+    log(store, "two", table, classes=CLASSES)
+    assert store.table(PREDICTIONS + "two").equals(table)
+
+
+def test_a_later_column_may_not_differ_by_its_case_either(store: Store) -> None:
+    log(store, "other", pa.table({"id": IDS, "prediction": CLASSES, "note": [1, 2, 3]}))
+    with pytest.raises(PredictionError, match=r"'Note' .* differs from 'note' by its case"):
+        log(store, "other", pa.table({"id": IDS, "prediction": CLASSES, "Note": [1, 2, 3]}))
+
+
 def test_nothing_is_written_when_the_block_fails(store: Store) -> None:
     with (
         pytest.raises(PredictionError, match="was logged before in this run"),

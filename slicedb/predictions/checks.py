@@ -151,16 +151,22 @@ def with_own(
         if values is not None and name in task.keeps and ours.null_count == len(ours):
             merged[name] = values
             continue
-        bad = np.flatnonzero(_contradicts(ours, values)) if values is not None else [0]
+        wrong = given.is_valid() if values is None else _contradicts(ours, values)
+        bad = np.flatnonzero(np.asarray(wrong))
         if len(bad):
             i = int(bad[0])
-            what = "has none" if not ours[i].is_valid else f"has {ours[i].as_py()!r}"
+            what = f"has {_text(ours[i])}" if ours[i].is_valid else "has none"
             raise PredictionError(
-                f"Column '{name}' of {place} has {given[i].as_py()!r} for sample '{ids[i]}', where "
+                f"Column '{name}' of {place} has {_text(given[i])} for sample '{ids[i]}', where "
                 f"SliceDB's own column '{name}' {what}.",
                 f"rename it to keep it, for example to '{name}_given', or leave it out.",
             )
     return merged
+
+
+def _text(value: pa.Scalar) -> str:
+    plain = value.as_py()
+    return f"{plain:.6g}" if isinstance(plain, float) else repr(plain)
 
 
 def _cast(values: pa.Array, kind: pa.DataType) -> pa.Array | None:

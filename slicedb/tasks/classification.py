@@ -34,7 +34,6 @@ from slicedb.tasks.task import (
     TruthColumn,
 )
 
-_INPUTS = ("prediction", "confidence", "probabilities", "logits")
 _TINY = np.finfo(np.float32).tiny
 _AGREES = 1e-6
 """How much less likely than the most probable class a given prediction may be."""
@@ -75,9 +74,12 @@ class Classification(Task[Outcomes]):
         return "prediction" in names or (scores and "labels" not in names)
 
     def inputs(self, names: Collection[str], classes: Collection[str]) -> set[str]:
-        """Return the names of predictions, and those of classes that are columns."""
-        lists = not {"probabilities", "logits"}.isdisjoint(names)
-        return {*_INPUTS, *(() if lists else classes)} & set(names)
+        """Return the names of predictions, and those of classes that are columns.
+
+        Beside probabilities a confidence is a column of the user's own: it follows from them.
+        """
+        scores = {"probabilities", "logits"} & set(names) or set(classes) & set(names)
+        return {"prediction", *scores, *(() if scores else ("confidence",))} & set(names)
 
     def read(self, batch: GivenBatch) -> Columns:
         """Return prediction, confidence, margin, entropy, and probabilities where given."""

@@ -17,8 +17,9 @@ from world import engine_of
 
 from slicedb.errors import SliceDBError
 from slicedb.query import Engine
-from slicedb.schema import PREDICTIONS, SAMPLES, detections_schema, keys_of
+from slicedb.schema import PREDICTIONS, SAMPLES, keys_of
 from slicedb.store import Store
+from slicedb.tasks import TASKS
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -76,8 +77,8 @@ class Street:
             {"id": n, "key": int(keys_of([n])[0]), "objects": boxes}
             for n, boxes in self.found.items()
         ]
-        self.store.create(PREDICTIONS + "det", detections_schema())
-        table = pa.Table.from_pylist(found[::-1], schema=detections_schema())
+        self.store.create(PREDICTIONS + "det", TASKS["detection"].schema(None))
+        table = pa.Table.from_pylist(found[::-1], schema=TASKS["detection"].schema(None))
         self.store.append(PREDICTIONS + "det", table)
         self.engine = engine_of(self.store)
 
@@ -229,14 +230,16 @@ def test_boxes_follow_a_new_version(tmp_path: Path) -> None:
     query = engine.query("SELECT count(*) n FROM objects WHERE det.found AND label = 'horse'")
     before = store.versions()
     assert query.to_arrow()["n"].to_pylist() == [0]
-    kind = detections_schema().field("objects").type
+    kind = TASKS["detection"].schema(None).field("objects").type
     horse = [{"label": "horse", "bbox": [0, 0, 5, 5], "score": 0.5}]
     change = pa.table({"id": ["s03"], "objects": pa.array([horse], kind)})
     store.upsert(SAMPLES, change, insert=False)
     assert engine.query("has_object('horse')").ids() == ["s03"]
     assert query.to_arrow()["n"].to_pylist() == [0]
     row = {"id": "s03", "key": int(keys_of(["s03"])[0]), "objects": horse}
-    store.upsert(PREDICTIONS + "det", pa.Table.from_pylist([row], schema=detections_schema()))
+    store.upsert(
+        PREDICTIONS + "det", pa.Table.from_pylist([row], schema=TASKS["detection"].schema(None))
+    )
     assert query.to_arrow()["n"].to_pylist() == [1]
     assert engine.query("has_object('horse')", at=before).ids() == []
 

@@ -18,12 +18,11 @@ from slicedb.schema import (
     EMBEDDINGS,
     PREDICTIONS,
     SAMPLES,
-    detections_schema,
     embeddings_schema,
     keys_of,
-    predictions_schema,
 )
 from slicedb.store import Store
+from slicedb.tasks import TASKS
 from slicedb.vectors import Calibrated
 
 AXES = {"red": 0, "green": 1, "blue": 2, "dull": 3}
@@ -186,8 +185,10 @@ def _detect(store: Store, model: str) -> None:
         }
         for name, boxes in DETECTIONS[model].items()
     ]
-    store.create(PREDICTIONS + model, detections_schema())
-    store.append(PREDICTIONS + model, pa.Table.from_pylist(rows, schema=detections_schema()))
+    store.create(PREDICTIONS + model, TASKS["detection"].schema(None))
+    store.append(
+        PREDICTIONS + model, pa.Table.from_pylist(rows, schema=TASKS["detection"].schema(None))
+    )
 
 
 def _embed(store: Store) -> None:
@@ -226,7 +227,7 @@ def _predict(store: Store, model: str, column: int) -> None:
         )
     name = PREDICTIONS + model
     metadata = {"slicedb:classes": json.dumps(CLASSES)}
-    schema = predictions_schema(3).with_metadata(metadata)
+    schema = TASKS["classification"].schema(3).with_metadata(metadata)
     store.create(name, schema)
     store.append(name, pa.Table.from_pylist(rows, schema=schema))
 
