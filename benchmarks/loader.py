@@ -181,6 +181,8 @@ def main() -> None:
     parser.add_argument("--folder-repeat", type=int, default=2, help="rounds with ImageFolder")
     parser.add_argument("--scratch", type=Path, default=None)
     options = parser.parse_args()
+    if options.scratch is not None:
+        options.scratch.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=options.scratch) as scratch:
         folder, photos = Path(scratch) / "cifar", Path(scratch) / "photos"
         sources = {"cifar": folder, "photos": photos}

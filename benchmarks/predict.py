@@ -249,7 +249,7 @@ def database(model: Model, items: Items, device: torch.device, plain: float) -> 
             return spent
 
         reports: list[Any] = []
-        run("warm", keys[:64], 64)
+        run("warm", keys[:64], min(64, len(keys)))
         everything = run("m", None, len(keys))
         again = run("m", None, 0)
         fill(store, items[:new])
