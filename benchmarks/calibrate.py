@@ -31,8 +31,8 @@ import numpy as np
 from scipy.special import expit, logit
 
 from slicedb.errors import SliceError
-from slicedb.slices.calibration.answers import Question
-from slicedb.slices.calibration.run import Goal, calibrate
+from slicedb.slices.answers import Question
+from slicedb.slices.calibrate import Goal, calibrate
 from slicedb.stats import wilson
 from slicedb.stats.ranking import Ranking
 from slicedb.vectors import Calibrated

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from slicedb.query.run.search import TextReport
     from slicedb.runs import Runs
     from slicedb.selection import On, Selection, Several
-    from slicedb.slices import Change, Slice, Slices
+    from slicedb.slices import Applied, Slice, Slices
     from slicedb.store import Store
     from slicedb.training import SliceDataset
     from slicedb.vectors import IndexReport
@@ -507,7 +507,7 @@ class Database:
         """Return the int64 keys of what `on` names, in its order."""
         return self._selection.keys(on)
 
-    def apply(self, folder: Path, *, dry_run: bool = False) -> list[Change]:
+    def apply(self, folder: Path, *, dry_run: bool = False) -> list[Applied]:
         """Register the slice files of a folder, and return what changed.
 
         Args:

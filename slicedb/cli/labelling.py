@@ -13,7 +13,7 @@ from slicedb.cli.common import db_option, open_db, say
 
 if TYPE_CHECKING:
     from slicedb.database import Database
-    from slicedb.slices.calibration import Question
+    from slicedb.slices.answers import Question
 
 _SAID = {"y": True, "n": False, "s": None}
 

@@ -6,20 +6,21 @@ folder of `.sql` files are a suite: `Slices.apply` registers them, `read_file` r
 
 from __future__ import annotations
 
-from slicedb.slices.apply import Change
+from slicedb.slices.apply import Applied
 from slicedb.slices.diff import Diff
 from slicedb.slices.files import SliceFile, find_files, read_file, read_folder
+from slicedb.slices.info import SliceInfo, SliceState
 from slicedb.slices.registry import Slices
-from slicedb.slices.slice import Slice, SliceInfo, State, in_share
+from slicedb.slices.slice import Slice, in_share
 
 __all__ = [
-    "Change",
+    "Applied",
     "Diff",
     "Slice",
     "SliceFile",
     "SliceInfo",
+    "SliceState",
     "Slices",
-    "State",
     "find_files",
     "in_share",
     "read_file",

@@ -1,8 +1,7 @@
-"""Registering slice files: what is new, what changed, who comes and who goes."""
+"""Register slice files: what is new, what changed, which samples come and go."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -10,24 +9,23 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from slicedb.errors import QueryError, SliceDBError, SliceError
+from slicedb.keys import KeyIndex, Keys
 from slicedb.slices.files import SliceFile
-from slicedb.slices.slice import Keys, Slice
+from slicedb.slices.references import references
+from slicedb.slices.slice import Slice
 
 if TYPE_CHECKING:
     from slicedb.slices.registry import Slices
 
-_IN_SLICE = re.compile(r"\bin_slice\s*\(\s*'((?:[^']|'')*)'", re.IGNORECASE)
-_NOT_CODE = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
-
 
 @dataclass(frozen=True)
-class Change:
+class Applied:
     """What applying one file does."""
 
     name: str
     kind: Literal["new", "changed", "unchanged"]
     added: int
-    """Members that come; all of them for a new slice."""
+    """Members that come: all of them for a new slice."""
     removed: int
     """Members that go."""
     count: int
@@ -43,26 +41,17 @@ class Change:
         return f"{self.kind:9}  {self.name:32}  {self.count:>9,} samples  {moves}"
 
 
-def references(text: str) -> list[str]:
-    """Return the slices that a text names by `in_slice`, each once.
-
-    >>> references("in_slice('a') AND NOT in_slice('b') -- in_slice('c')")
-    ['a', 'b']
-    """
-    return list(dict.fromkeys(_IN_SLICE.findall(_NOT_CODE.sub(" ", text))))
-
-
-def apply_files(slices: Slices, files: Sequence[SliceFile], *, dry_run: bool) -> list[Change]:
+def apply_files(slices: Slices, files: Sequence[SliceFile], *, dry_run: bool) -> list[Applied]:
     """Check all files, then register those that are new or changed; see `Slices.apply`."""
     texts = {file.name: file.text for file in files}
-    slices.check_loops(texts)
+    slices.definitions.check_loops(texts)
     moved = _moved(slices, texts)
     before = {
         file.name: slices.get(file.name).keys()
         for file in files
         if file.name in slices and file.name in moved
     }
-    with slices.files(texts):
+    with slices.definitions.standing(texts):
         after = {file.name: _members(slices, file) for file in files}
     changes = [_change(slices, file, before, after[file.name]) for file in files]
     if dry_run:
@@ -84,10 +73,11 @@ def _moved(slices: Slices, texts: dict[str, str]) -> set[str]:
 
 
 def _members(slices: Slices, file: SliceFile) -> Keys:
-    """Return the members of a file's query, an error in it located in the file."""
+    """Return the members of a file's query; an error in it is located in the file."""
     try:
-        slices.check_group(file.group)
-        return np.asarray(slices.validate(slices.question(file.name, file.text)).keys(), np.int64)
+        slices.definitions.check_group(file.group)
+        question = slices.definitions.question(file.name, file.text)
+        return np.asarray(slices.definitions.validate(question).keys(), np.int64)
     except QueryError as error:
         line = error.line + file.first_line - 1 if error.line else 0
         raise type(error)(
@@ -102,23 +92,23 @@ def _members(slices: Slices, file: SliceFile) -> Keys:
         raise SliceError(f"{file.path}: {error.message}", error.hint) from error
 
 
-def _change(slices: Slices, file: SliceFile, before: dict[str, Keys], after: Keys) -> Change:
+def _change(slices: Slices, file: SliceFile, before: dict[str, Keys], after: Keys) -> Applied:
     wanted = _as_slice(file, after, slices)
     if file.name not in slices:
-        return Change(file.name, "new", len(after), 0, len(after), file.path, wanted)
+        return Applied(file.name, "new", len(after), 0, len(after), file.path, wanted)
     old = slices.get(file.name)
     same = all(
         getattr(old, part) == getattr(wanted, part)
         for part in ("text", "description", "expect", "holdout", "decide", "group", "suite")
     )
     if same and old.kind == "frozen":
-        return Change(file.name, "unchanged", 0, 0, old.count(), file.path, old)
+        return Applied(file.name, "unchanged", 0, 0, old.count(), file.path, old)
     was = before.get(file.name, after)
-    return Change(
+    return Applied(
         file.name,
         "unchanged" if same else "changed",
-        len(np.setdiff1d(after, was)),
-        len(np.setdiff1d(was, after)),
+        int((~KeyIndex(was).has(after)).sum()),
+        int((~KeyIndex(after).has(was)).sum()),
         len(after),
         file.path,
         wanted,
@@ -126,8 +116,8 @@ def _change(slices: Slices, file: SliceFile, before: dict[str, Keys], after: Key
 
 
 def _as_slice(file: SliceFile, keys: Keys, slices: Slices) -> Slice:
-    """Return the slice of a file with the members found, for runs that register nothing."""
-    text = slices.question(file.name, file.text)
+    """Return the slice of a file with its members, for runs that register nothing."""
+    text = slices.definitions.question(file.name, file.text)
     calibration = slices.get(file.name).calibration if text != file.text else None
     return Slice(
         file.name,
@@ -140,13 +130,13 @@ def _as_slice(file: SliceFile, keys: Keys, slices: Slices) -> Slice:
         suite=file.suite,
         path=file.path,
         calibration=calibration,
-        answer=lambda: slices.validate(text),
-        stored=lambda: (keys, slices.validate(text).ids()),
+        answer=lambda: slices.definitions.validate(text),
+        stored=lambda: (keys, slices.definitions.validate(text).ids()),
     )
 
 
-def _register(slices: Slices, file: SliceFile, change: Change) -> Change:
+def _register(slices: Slices, file: SliceFile, change: Applied) -> Applied:
     added = slices.register(change.slice)
-    return Change(
+    return Applied(
         file.name, change.kind, change.added, change.removed, change.count, file.path, added
     )

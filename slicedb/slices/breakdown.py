@@ -1,4 +1,4 @@
-"""Slices over the splits: how much of each lies in train, validation and test."""
+"""Break slices down by split: how many members lie in train, validation and test."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from slicedb.keys import Keys
 from slicedb.schema import SAMPLES
 from slicedb.show import text
 from slicedb.slices.overlap import membership
-from slicedb.slices.slice import Keys
 
 if TYPE_CHECKING:
     from slicedb.store import Store
@@ -31,7 +31,7 @@ class Breakdown:
     splits: tuple[str, ...]
     """train, validation and test first, then the others, then `NO_SPLIT`."""
     table: pa.Table
-    """slice, count, held_out (null without a holdout), and a column of counts a split."""
+    """slice, count, held_out (null without a holdout), and one column of counts per split."""
 
     def to_arrow(self) -> pa.Table:
         """Return the counts."""
@@ -58,16 +58,16 @@ def breakdown(
         held_out: members in the holdout share of each slice, None without one.
     """
     column = store.table(SAMPLES, ["split"])["split"].combine_chunks().dictionary_encode()
-    found = [str(name) for name in column.dictionary.to_pylist()]
+    values = [str(name) for name in column.dictionary.to_pylist()]
     rank = {name: k for k, name in enumerate(_ORDER)}
-    order = sorted(range(len(found)), key=lambda k: (rank.get(found[k], len(rank)), found[k]))
-    place = np.empty(len(found) + 1, np.int64)
-    place[order] = np.arange(len(found))
-    place[-1] = len(found)
-    codes = pc.fill_null(column.indices, len(found)).to_numpy(zero_copy_only=False)
+    order = sorted(range(len(values)), key=lambda k: (rank.get(values[k], len(rank)), values[k]))
+    place = np.empty(len(values) + 1, np.int64)
+    place[order] = np.arange(len(values))
+    place[-1] = len(values)
+    codes = pc.fill_null(column.indices, len(values)).to_numpy(zero_copy_only=False)
     belongs = membership(store, members)
-    counts = belongs.count(place[codes], len(found) + 1)  # (s, splits)
-    splits = [*(found[k] for k in order), NO_SPLIT]
+    counts = belongs.count(place[codes], len(values) + 1)  # (s, splits)
+    splits = [*(values[k] for k in order), NO_SPLIT]
     if not counts[:, -1].any():
         splits = splits[:-1]
     columns = {name: counts[:, k] for k, name in enumerate(splits)}

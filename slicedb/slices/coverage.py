@@ -1,4 +1,4 @@
-"""Which of a model's errors the slices know: coverage, and what lies in no slice."""
+"""Find which of a model's errors lie in which slice, and which in none."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from slicedb.errors import ModelError, UnknownModelError, did_you_mean
+from slicedb.keys import Keys
 from slicedb.schema import PREDICTIONS, SAMPLES
 from slicedb.show import text
 from slicedb.slices.overlap import membership
-from slicedb.slices.slice import Keys
-from slicedb.sql import string
+from slicedb.sql import name, string
 
 if TYPE_CHECKING:
     from slicedb.store import Store
 
 
 @dataclass(frozen=True, eq=False)
-class Coverage:
+class SliceCoverage:
     """The errors of a model, by slice."""
 
     model: str
@@ -74,7 +74,7 @@ class Coverage:
         )
 
 
-def coverage(store: Store, model: str, members: Mapping[str, Keys]) -> Coverage:
+def coverage(store: Store, model: str, members: Mapping[str, Keys]) -> SliceCoverage:
     """Return how many of a model's errors lie in which slice.
 
     Args:
@@ -110,25 +110,25 @@ def coverage(store: Store, model: str, members: Mapping[str, Keys]) -> Coverage:
             }
         ).take(pa.array(order))
     names = "".join(f" AND NOT in_slice({string(name)})" for name in members)
-    found = int((wrong & (times == 0)).sum())
-    return Coverage(
-        model, int(judged.sum()), total, found, table, f"NOT {_quoted(model)}.correct{names}"
+    uncovered = int((wrong & (times == 0)).sum())
+    return SliceCoverage(
+        model, int(judged.sum()), total, uncovered, table, f"NOT {name(model)}.correct{names}"
     )
 
 
 def _errors(store: Store, model: str) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
     """Return bool (n,) over the samples in stored order: judged, and wrong."""
-    name = PREDICTIONS + model
-    if not store.has(name):
+    predictions = PREDICTIONS + model
+    if not store.has(predictions):
         names = [t.removeprefix(PREDICTIONS) for t in store.names() if t.startswith(PREDICTIONS)]
         hint = did_you_mean(model, names, "predictions")
         raise UnknownModelError(f"No predictions of a model '{model}'.", hint)
-    if "correct" not in store.schema(name).names:
+    if "correct" not in store.schema(predictions).names:
         raise ModelError(
             f"The predictions of '{model}' are not right or wrong as a whole.",
             "coverage is for classifiers.",
         )
-    table = store.table(name, ["key", "correct"])
+    table = store.table(predictions, ["key", "correct"])
     at = store.positions(SAMPLES, table["key"].to_numpy())
     known = np.asarray(pc.is_valid(table["correct"])) & (at >= 0)
     right = np.asarray(pc.fill_null(table["correct"], True))
@@ -136,7 +136,3 @@ def _errors(store: Store, model: str) -> tuple[npt.NDArray[np.bool_], npt.NDArra
     judged[at[known]] = True
     wrong[at[known & ~right]] = True
     return judged, wrong
-
-
-def _quoted(model: str) -> str:
-    return model if model.isidentifier() else f'"{model}"'

@@ -1,4 +1,4 @@
-"""Who came to a slice and who went, and why."""
+"""Compare two memberships: which samples came, which went, and why."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ import pyarrow.compute as pc
 
 from slicedb import schema
 from slicedb.errors import SliceDBError
+from slicedb.keys import KeyIndex, Keys
 from slicedb.query import Reads
 from slicedb.slices.reasons import DEFINITION, OTHER_SLICE, OTHERS, REASONS, UNKNOWN, reasons
-from slicedb.slices.slice import Keys, Members, Slice
+from slicedb.slices.slice import Members, Slice
 from slicedb.store import Store
 
 if TYPE_CHECKING:
@@ -62,20 +63,20 @@ class Diff:
     def counts(self) -> dict[str, tuple[int, int]]:
         """Reason -> how many came and how many went by it; in the order of `REASONS`."""
         table = self.table.group_by(["reason", "change"]).aggregate([([], "count_all")])
-        found = {(r["reason"], r["change"]): r["count_all"] for r in table.to_pylist()}
-        every = {reason for reason, _ in found}
+        numbers = {(r["reason"], r["change"]): r["count_all"] for r in table.to_pylist()}
+        every = {reason for reason, _ in numbers}
         return {
-            reason: (found.get((reason, "+"), 0), found.get((reason, "-"), 0))
+            reason: (numbers.get((reason, "+"), 0), numbers.get((reason, "-"), 0))
             for reason in REASONS
             if reason in every
         }
 
     def to_arrow(self) -> pa.Table:
-        """Return a row a sample that came or went."""
+        """Return one row per sample that came or went."""
         return self.table
 
     def to_pandas(self) -> pd.DataFrame:
-        """Return a row a sample that came or went, as a pandas frame."""
+        """Return one row per sample that came or went, as a pandas frame."""
         return self.table.to_pandas()
 
     def __repr__(self) -> str:
@@ -124,8 +125,8 @@ def diff(
         ask_anew: gives the members of definitions over the new data.
         reads: what the query reads, None where that is not known.
     """
-    come = new.keys[~np.isin(new.keys, old.keys)]
-    gone = old.keys[~np.isin(old.keys, new.keys)]
+    come = new.keys[~KeyIndex(old.keys).has(new.keys)]
+    gone = old.keys[~KeyIndex(new.keys).has(old.keys)]
     kept = len(new.keys) - len(come)
     changed = redefined(old.definitions, new.definitions)
     parts = [
@@ -161,25 +162,25 @@ def _explained(
         by_definition[:] = True
     elif changed and len(keys):
         try:
-            between = np.isin(keys, ask_anew(old.definitions))
+            between = KeyIndex(ask_anew(old.definitions)).has(keys)
         except SliceDBError:  # the old definition does not bind to the new tables
             between = np.full(len(keys), sign == "-")
         by_definition = ~between if sign == "+" else between
-    found = reasons(old.store, new.store, keys, None if changed else reads)
-    lasting = np.isin(found.reason, ("new image", "deleted", UNKNOWN))
+    why = reasons(old.store, new.store, keys, None if changed else reads)
+    lasting = np.isin(why.reason, ("new image", "deleted", UNKNOWN))
     take = by_definition & ~lasting
-    found.reason[take] = OTHER_SLICE if old.slice.name != new.slice.name else DEFINITION
+    why.reason[take] = OTHER_SLICE if old.slice.name != new.slice.name else DEFINITION
     names = ", ".join(n for n in changed if n)
     text = pa.array([names] * len(keys), pa.string())
-    found.detail = pc.if_else(pa.array(take), text, found.detail)
-    found.reason[found.reason == ""] = OTHERS
+    why.detail = pc.if_else(pa.array(take), text, why.detail)
+    why.reason[why.reason == ""] = OTHERS
     side = new if sign == "+" else old
     return pa.table(
         {
             "change": pa.array([sign] * len(keys), pa.string()),
             "id": _ids(side, keys),
-            "reason": pa.array(found.reason, pa.string()),
-            "detail": found.detail,
+            "reason": pa.array(why.reason, pa.string()),
+            "detail": why.detail,
         }
     )
 
@@ -189,6 +190,5 @@ def _ids(side: Side, keys: Keys) -> pa.Array | pa.ChunkedArray:
         return pa.array([], pa.string())
     if side.stored is None:
         return side.store.take(schema.SAMPLES, keys, ["id"])["id"].combine_chunks()
-    order = np.argsort(side.stored[0])
-    at = order[np.searchsorted(side.stored[0], keys, sorter=order)]
-    return pa.array(side.stored[1], pa.string()).take(pa.array(at))
+    rows = KeyIndex(side.stored[0]).find(keys)
+    return pa.array(side.stored[1], pa.string()).take(pa.array(rows))

@@ -1,4 +1,4 @@
-"""Slice files: a YAML head in the opening comment, then the query."""
+"""Read slice files: a YAML head in the opening comment, then the query."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from slicedb.errors import CheckError, SliceError, did_you_mean
 from slicedb.expectations.grammar import Check, parse_check
 
 HEAD_KEYS = ("slice", "description", "expect", "holdout", "decide", "group")
-"""What a head may say."""
+"""The keys of a head."""
 
 Decide = Literal["interval", "point"]
 
@@ -24,7 +24,7 @@ _LOOKS_LIKE_HEAD = re.compile(rf"^\s*(?:{'|'.join(HEAD_KEYS)})\s*:", re.MULTILIN
 
 @dataclass(frozen=True)
 class SliceFile:
-    """One slice as its file has it."""
+    """One slice, as its file defines it."""
 
     name: str
     """From the head, else the file's name."""
@@ -154,13 +154,13 @@ def read_file(
 
 def _split(source: str) -> tuple[str, int]:
     """Return the head (with the newlines before it, so that lines count) and the body's start."""
-    found = _COMMENT.match(source)
-    if found is None:
+    comment = _COMMENT.match(source)
+    if comment is None:
         return "", 0
-    inside = found[1]
+    inside = comment[1]
     if not _LOOKS_LIKE_HEAD.search(inside):
         return "", 0  # a comment like any other
-    return "\n" * source.count("\n", 0, found.start(1)) + inside, found.end()
+    return "\n" * source.count("\n", 0, comment.start(1)) + inside, comment.end()
 
 
 def _read_head(head: str, place: Path) -> tuple[dict[str, Any], dict[str, list[int]]]:
@@ -225,8 +225,8 @@ def _facts(values: dict[str, Any], lines: dict[str, list[int]], place: Path) -> 
 
 
 def _texts(values: dict[str, Any]) -> Sequence[object]:
-    found = values.get("expect") or []
-    return found if isinstance(found, list) else [found]
+    expect = values.get("expect") or []
+    return expect if isinstance(expect, list) else [expect]
 
 
 def _located(text: object, place: str) -> Check:

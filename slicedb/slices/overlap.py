@@ -1,4 +1,4 @@
-"""How slices overlap: shared samples, Jaccard index, containment."""
+"""Measure how slices overlap: shared samples, Jaccard index, containment."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from slicedb.keys import KeyIndex
+from slicedb.keys import KeyIndex, Keys
 from slicedb.metrics import Membership
 from slicedb.schema import SAMPLES
-from slicedb.slices.slice import Keys
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,7 +49,7 @@ class Overlap:
         return _share(self.shared, np.broadcast_to(self.sizes[:, None], self.shared.shape))
 
     def pairs(self, least: float = 0.0) -> pa.Table:
-        """Return a row a pair that shares samples, by falling Jaccard index.
+        """Return one row per pair that shares samples, by falling Jaccard index.
 
         Args:
             least: leave out pairs with a lower Jaccard index.
@@ -77,7 +76,7 @@ class Overlap:
         )
 
     def to_arrow(self, measure: Measure = "jaccard") -> pa.Table:
-        """Return the matrix: a row a slice, a column a slice."""
+        """Return the matrix: one row and one column per slice."""
         values = getattr(self, measure)
         columns = {name: values[:, k] for k, name in enumerate(self.names)}
         return pa.table({"slice": list(self.names), **columns})

@@ -1,11 +1,10 @@
-"""Why samples came and went: what of them changed between two states of the tables."""
+"""Explain why samples came and went: what of them changed between two states of the tables."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,8 +13,8 @@ import pyarrow.compute as pc
 
 from slicedb import schema
 from slicedb.errors import DatabaseError
+from slicedb.keys import Keys
 from slicedb.query import Reads
-from slicedb.slices.slice import Keys
 from slicedb.store import Store
 
 Bools = npt.NDArray[np.bool_]
@@ -38,25 +37,25 @@ REASONS = (
     OTHERS,
     UNKNOWN,
 )
-"""In the order they are shown. A sample has the first that holds; `detail` tells all that do."""
+"""In the order they are shown. A sample has the first that holds; `detail` names all that do."""
 
 _BOOKKEEPING = frozenset(
     {"id", "key", "uri", "stamp", "row_stamp", "source", "ingested_at", "error", "bytes"}
 )
 _OF_LABEL = frozenset({"correct", "loss"})
 _PART = 50_000  # vectors compared at once
-_LONG = 60  # characters of a list that are told
+_LONG = 60  # characters of a list that are shown
 
 
 @dataclass
-class Found:
+class Explained:
     """Reason and detail of n samples, filled in from the first to the last."""
 
     reason: npt.NDArray[np.object_]
     detail: pa.Array = field(default_factory=lambda: pa.array([], pa.string()))
 
     @classmethod
-    def of(cls, n: int) -> Found:
+    def of(cls, n: int) -> Explained:
         """Return n samples without a reason."""
         return cls(np.full(n, "", object), pa.array([""] * n, pa.string()))
 
@@ -70,7 +69,7 @@ class Found:
         self.detail = pc.if_else(pa.array(mask), more, self.detail)
 
 
-def reasons(old: Store, new: Store, keys: Keys, reads: Reads | None) -> Found:
+def reasons(old: Store, new: Store, keys: Keys, reads: Reads | None) -> Explained:
     """Return why each sample's membership can have changed, "" where nothing of it did.
 
     Args:
@@ -79,36 +78,36 @@ def reasons(old: Store, new: Store, keys: Keys, reads: Reads | None) -> Found:
         keys: int64 (n,).
         reads: what the query reads; None looks at every column.
     """
-    found = Found.of(len(keys))
+    why = Explained.of(len(keys))
     try:
         was = old.positions(schema.SAMPLES, keys) >= 0
     except DatabaseError:  # the version it was frozen at was let go
-        found.add(np.ones(len(keys), bool), UNKNOWN, "its data of then was cleaned up")
-        return found
-    found.add(~was, NEW)
-    found.add(was & ~(new.positions(schema.SAMPLES, keys) >= 0), DELETED)
-    both = np.flatnonzero(found.reason == "")
+        why.add(np.ones(len(keys), bool), UNKNOWN, "its data of then was cleaned up")
+        return why
+    why.add(~was, NEW)
+    why.add(was & ~(new.positions(schema.SAMPLES, keys) >= 0), DELETED)
+    both = np.flatnonzero(why.reason == "")
     if len(both):
-        inside = Found.of(len(both))
+        inside = Explained.of(len(both))
         _of_samples(inside, old, new, keys[both], reads)
         _of_models(inside, old, new, keys[both], reads)
-        found.reason[both] = inside.reason
+        why.reason[both] = inside.reason
         at = np.full(len(keys), -1)
         at[both] = np.arange(len(both))
         taken = inside.detail.take(pa.array(at, mask=at < 0))
-        found.detail = pc.coalesce(taken, found.detail)
-    return found
+        why.detail = pc.coalesce(taken, why.detail)
+    return why
 
 
-def _of_samples(found: Found, old: Store, new: Store, keys: Keys, reads: Reads | None) -> None:
-    there = [set(store.schema(schema.SAMPLES).names) for store in (old, new)]
-    every = (there[0] | there[1]) - _BOOKKEEPING
+def _of_samples(why: Explained, old: Store, new: Store, keys: Keys, reads: Reads | None) -> None:
+    columns = [set(store.schema(schema.SAMPLES).names) for store in (old, new)]
+    every = (columns[0] | columns[1]) - _BOOKKEEPING
     wanted = every if reads is None else every & (reads.columns | {"status", "sha256"})
-    if reads is None or any(_OF_LABEL & columns for columns in reads.models.values()):
+    if reads is None or any(_OF_LABEL & used for used in reads.models.values()):
         wanted |= {"label"}
     names = sorted(wanted, key=lambda c: (c != "status", c != "label", c))
-    before = _taken(old, schema.SAMPLES, keys, [n for n in names if n in there[0]])
-    after = _taken(new, schema.SAMPLES, keys, [n for n in names if n in there[1]])
+    before = _taken(old, schema.SAMPLES, keys, [n for n in names if n in columns[0]])
+    after = _taken(new, schema.SAMPLES, keys, [n for n in names if n in columns[1]])
     pictures = np.zeros(len(keys), bool)
     for name in names:
         differ = differs(_column(before, name), _column(after, name))
@@ -118,27 +117,27 @@ def _of_samples(found: Found, old: Store, new: Store, keys: Keys, reads: Reads |
             reason = {"status": "status changed", "label": "relabelled"}.get(name, "column changed")
             moves = _moves(_column(before, name), _column(after, name), differ)
             lead = "" if name == "label" else f"{name}: "
-            found.add(differ, reason, _led(lead, moves))
+            why.add(differ, reason, _led(lead, moves))
     if reads is None or reads.embeddings or reads.models:
-        found.add(pictures, "image changed")
+        why.add(pictures, "image changed")
 
 
-def _of_models(found: Found, old: Store, new: Store, keys: Keys, reads: Reads | None) -> None:
+def _of_models(why: Explained, old: Store, new: Store, keys: Keys, reads: Reads | None) -> None:
     for name in _tables(old, new, schema.EMBEDDINGS, None if reads is None else reads.embeddings):
         title = name.removeprefix(schema.EMBEDDINGS)
-        found.add(_vectors_differ(old, new, name, keys), "embedding changed", title)
+        why.add(_vectors_differ(old, new, name, keys), "embedding changed", title)
     models = None if reads is None else frozenset(reads.models)
     for name in _tables(old, new, schema.PREDICTIONS, models):
         model = name.removeprefix(schema.PREDICTIONS)
-        there = [set(s.schema(name).names) if s.has(name) else set() for s in (old, new)]
+        columns = [set(s.schema(name).names) if s.has(name) else set() for s in (old, new)]
         own = {"prediction"} if reads is None else set(reads.models[model])
-        for column in sorted((there[0] | there[1]) & own):
-            before = _taken(old, name, keys, [column] if column in there[0] else [])
-            after = _taken(new, name, keys, [column] if column in there[1] else [])
+        for column in sorted((columns[0] | columns[1]) & own):
+            before = _taken(old, name, keys, [column] if column in columns[0] else [])
+            after = _taken(new, name, keys, [column] if column in columns[1] else [])
             differ = differs(_column(before, column), _column(after, column))
             if differ.any():
                 moves = _moves(_column(before, column), _column(after, column), differ)
-                found.add(differ, "prediction changed", _led(f"{model}.{column}: ", moves))
+                why.add(differ, "prediction changed", _led(f"{model}.{column}: ", moves))
 
 
 def _tables(old: Store, new: Store, prefix: str, read: frozenset[str] | None) -> Iterator[str]:
@@ -221,7 +220,7 @@ def _texts(column: pa.ChunkedArray) -> pa.Array:
     return pc.fill_null(text.combine_chunks(), "null")
 
 
-def _nested(value: Any) -> str:
+def _nested(value: object) -> str:
     text = json.dumps(value, default=str)
     if len(text) <= _LONG or value is None:
         return text

@@ -1,38 +1,44 @@
-"""The registry of slices: the verbs of `slicedb slice` and `slicedb apply`."""
+"""Register slices: the verbs of `slicedb slice` and `slicedb apply`."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import replace
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 from uuid import uuid4
 
 import numpy as np
-import pyarrow as pa
 
-from slicedb.errors import BindError, QueryError, SliceError, UnknownSliceError, did_you_mean
+from slicedb.errors import QueryError, SliceError
 from slicedb.expectations.grammar import parse_check
-from slicedb.schema import SAMPLES
+from slicedb.keys import Keys
 from slicedb.slices import looks
-from slicedb.slices.apply import Change, apply_files, references
+from slicedb.slices.answers import Question
+from slicedb.slices.apply import Applied, apply_files
 from slicedb.slices.breakdown import Breakdown, breakdown
-from slicedb.slices.calibration import Calibrating, Calibration
-from slicedb.slices.coverage import Coverage, coverage
+from slicedb.slices.calibrating import BUDGET, Calibrating, goal_of
+from slicedb.slices.coverage import SliceCoverage, coverage
+from slicedb.slices.definitions import SliceDefinitions
 from slicedb.slices.diff import Diff
 from slicedb.slices.files import check_name, parse_share, read_folder
+from slicedb.slices.info import SliceInfo, SliceState
 from slicedb.slices.overlap import Overlap, overlap
+from slicedb.slices.references import references
 from slicedb.slices.sides import Compared, compare
-from slicedb.slices.slice import Ask, Keys, Slice, SliceInfo, State
+from slicedb.slices.slice import Ask, Slice
 from slicedb.slices.state import state_of
 from slicedb.slices.table import SliceTable
 from slicedb.store import Store
+
+if TYPE_CHECKING:
+    from slicedb.query import Query
 from slicedb.vectors import Calibrated
 
 _Slices: TypeAlias = list[Slice]  # inside the class `list` is a verb
-_Changes: TypeAlias = list[Change]
-_States: TypeAlias = list[tuple[Slice, State, int | None]]
+_Changes: TypeAlias = list[Applied]
+_States: TypeAlias = list[tuple[Slice, SliceState, int | None]]
 
 
 class Slices:
@@ -48,17 +54,12 @@ class Slices:
         self._table = SliceTable(store, ask)
         self._ask = ask
         self._past = past
-        self._files: dict[str, str | Keys] = {}  # what stands before the registered ones
+        self.definitions = SliceDefinitions(self._table)
 
     # --- reading ------------------------------------------------------------------------------
 
     def __contains__(self, name: object) -> bool:
-        if not isinstance(name, str):
-            return False
-        bare, at, version = name.partition("@")
-        if at:
-            return any(str(s.version) == version for s in self._table.versions(bare))
-        return name in self._table.latest()
+        return name in self._table
 
     def __iter__(self) -> Iterator[Slice]:
         return iter(self.list())
@@ -68,8 +69,8 @@ class Slices:
 
     def list(self) -> _Slices:
         """Return the newest version of every slice, by name."""
-        found = self._table.latest()
-        return [found[name] for name in sorted(found)]
+        latest = self._table.latest()
+        return [latest[name] for name in sorted(latest)]
 
     def get(self, name: str) -> Slice:
         """Return a slice: the newest version of `name`, or the one that `name@version` says.
@@ -77,17 +78,7 @@ class Slices:
         Raises:
             UnknownSliceError: there is no such slice or version.
         """
-        bare, _, version = name.partition("@")
-        if version:
-            versions = {f"{bare}@{s.version}": s for s in self._table.versions(bare)}
-            if name in versions:
-                return replace(versions[name], numbered=True)
-            raise UnknownSliceError(f"No slice '{name}'.", did_you_mean(name, versions, "versions"))
-        found = self._table.latest()
-        if bare not in found:
-            choices = [*self._files, *found]
-            raise UnknownSliceError(f"No slice '{name}'.", did_you_mean(name, choices, "slices"))
-        return found[bare]
+        return self.definitions.get(name)
 
     def history(self, name: str) -> _Slices:
         """Return every version of a slice, oldest first."""
@@ -127,21 +118,7 @@ class Slices:
         Raises:
             UnknownSliceError: there is no such slice.
         """
-        if name in self._files:
-            found = self._files[name]
-            return self.question(name, found) if isinstance(found, str) else found
-        s = self.get(name)
-        return s.question if s.kind == "live" else self._table.members(s, present=False)[0]
-
-    def question(self, name: str, text: str) -> str:
-        """Return a text, bound to the calibration of the slice of that name that has it."""
-        kept = self._kept(name, text)
-        return text if kept is None else self.get(name).question
-
-    def _kept(self, name: str, text: str) -> Calibration | None:
-        """Return the calibration of a slice, which holds as long as its text is the same."""
-        found = self._table.latest().get(name)
-        return found.calibration if found is not None and found.text == text else None
+        return self.definitions.text_or_keys(name)
 
     def calibrated(self, name: str) -> Calibrated:
         """Return what `matches(..., calibrated => name)` obeys.
@@ -150,18 +127,14 @@ class Slices:
             UnknownSliceError: there is no such slice.
             SliceError: it is not calibrated.
         """
-        found = self.get(name).calibration
-        if found is None:
-            hint = f"`slicedb slice calibrate {name}`."
-            raise SliceError(f"Slice '{name}' is not calibrated.", hint)
-        return found.calibrated
+        return self.definitions.calibrated(name)
 
     # --- writing ------------------------------------------------------------------------------
 
     def add(
         self,
         name: str,
-        text: Any,
+        text: str | Query,
         *,
         expect: Sequence[str] = (),
         description: str = "",
@@ -191,9 +164,10 @@ class Slices:
             QueryError: the text does not parse or names what is not there.
             CheckError: an expectation does not parse.
         """
+        query_text = text if isinstance(text, str) else text.text
         wanted = Slice(
             check_name(name),
-            text if isinstance(text, str) else str(text.text),
+            query_text,
             description=description,
             expect=tuple(str(parse_check(str(e))) for e in expect),
             holdout=None if holdout is None else parse_share(holdout),
@@ -201,35 +175,86 @@ class Slices:
             group=group,
             suite=suite,
             path=path,
-            calibration=self._kept(name, text if isinstance(text, str) else str(text.text)),
+            calibration=self.definitions.calibration(name, query_text),
         )
         if name in self and not replace:
             raise SliceError(
                 f"There is a slice '{name}' already.", "replace=True (--replace) redefines it."
             )
-        self.check_loops({name: wanted.text})
-        self.check_group(group)
-        self.validate(wanted.text)
+        self.definitions.check_loops({name: wanted.text})
+        self.definitions.check_group(group)
+        self.definitions.validate(wanted.text)
         return self.register(wanted)
 
-    def check_group(self, group: str) -> None:
-        """Raise SliceError when there is no such column of samples, or it holds lists."""
-        if not group:
-            return
-        columns = self._table.store.schema(SAMPLES)
-        if group not in columns.names:
-            hint = did_you_mean(group, columns.names, "columns")
-            raise SliceError(f"No column '{group}' in samples to group by.", hint)
-        if pa.types.is_nested(columns.field(group).type):
-            raise SliceError(f"The column '{group}' holds lists.", "group by a plain column.")
+    def calibrate(
+        self,
+        name: str,
+        *,
+        answer: Callable[[Question], bool | None] | None = None,
+        truth: str | None = None,
+        read: str | os.PathLike[str] | None = None,
+        recall: float | None = None,
+        precision: float | None = None,
+        budget: int = BUDGET,
+        term: str | None = None,
+        confidence: float = 0.95,
+        seed: int = 0,
+    ) -> Slice:
+        """Ask for labels, and store the cut they give with the slice as its next version.
 
-    def calibrate(self, name: str, **options: Any) -> Slice:
-        """Let labels choose the cut of a slice's `matches`; see `Calibrating.calibrate`."""
-        return self._calibrating.calibrate(name, **options)
+        Answers are kept as they come; whatever ends the asking early, the next call goes on.
 
-    def write_questions(self, name: str, path: str | os.PathLike[str], **options: Any) -> int:
-        """Write what a calibration wants labelled; see `Calibrating.write_questions`."""
-        return self._calibrating.write_questions(name, path, **options)
+        Args:
+            name: a live slice with a `matches`.
+            answer: is asked one question at a time; None from it skips the sample.
+            truth: a predicate that is true where the sample shows the text, null where nobody
+                knows: `label = 'Dessert'`.
+            read: a file that `write_questions` wrote, filled in.
+            recall: the share of what shows the text that must match, at `confidence`.
+            precision: the share of the matches that must show it. With neither, the best balance
+                (F1), and only where it is surely better than the cut there is.
+            budget: labels in all, those kept from before included.
+            term: the text meant, where the slice has several.
+            confidence: of the aim, and of the intervals of precision and recall.
+            seed: of the choice of samples.
+
+        Returns:
+            The new version; its `calibration` says precision, recall and the labels.
+
+        Raises:
+            SliceError: there is nothing to calibrate, the options do not fit, or no cut is as
+                precise as wanted.
+
+        Example:
+            db.slices.calibrate("desserts", truth="label = 'Dessert'", recall=0.9)
+        """
+        return self._calibrating.calibrate(
+            name,
+            answer=answer,
+            truth=truth,
+            read=read,
+            goal=goal_of(recall, precision, confidence),
+            budget=budget,
+            term=term,
+            seed=seed,
+        )
+
+    def write_questions(
+        self,
+        name: str,
+        path: str | os.PathLike[str],
+        *,
+        budget: int = BUDGET,
+        term: str | None = None,
+        seed: int = 0,
+    ) -> int:
+        """Write what is to be labelled to a CSV file, and return how many samples that is.
+
+        Args:
+            name: as for `calibrate`; so are budget, term and seed.
+            path: the file; its column `answer` is to be filled in with y, n or s.
+        """
+        return self._calibrating.write_questions(name, path, budget=budget, term=term, seed=seed)
 
     def labelled(self, name: str, *, term: str | None = None) -> int:
         """Return how many labels there are to calibrate a slice with."""
@@ -250,9 +275,9 @@ class Slices:
         today.
         """
         s = self.get(name)
-        found = self._ask(s.question)
-        versions = self._table.data_versions(found)
-        members = found.keys(), found.ids()
+        query = self._ask(s.question)
+        versions = self._table.data_versions(query)
+        members = query.keys(), query.ids()
         fresh = replace(s, token=uuid4().hex[:8], version=self._table.next_version(s.name))
         self._table.pin(fresh, versions)
         frozen = self._table.write(fresh, kind="frozen", members=members, tables=versions)
@@ -308,7 +333,7 @@ class Slices:
         own = definitions[""]
         if isinstance(own, np.ndarray):
             return own
-        with owner.files(nested):
+        with owner.definitions.standing(nested):
             return np.asarray(owner._ask(own).keys(), np.int64)
 
     def past(self, commit: str) -> Slices:
@@ -329,7 +354,7 @@ class Slices:
         """
         return overlap(self._table.store, self._members(names))
 
-    def coverage(self, model: str, names: Sequence[str] | None = None) -> Coverage:
+    def coverage(self, model: str, names: Sequence[str] | None = None) -> SliceCoverage:
         """Return the share of a model's errors that lie in no slice, and in each.
 
         Args:
@@ -355,11 +380,11 @@ class Slices:
         """Return the members of slices; of all, those whose text does not bind are left out."""
         if names is not None:
             return {name: self.get(name).keys() for name in names}
-        found = {}
+        members = {}
         for s in self.list():
             with suppress(QueryError):
-                found[s.name] = s.keys()
-        return found
+                members[s.name] = s.keys()
+        return members
 
     def apply(self, path: str | os.PathLike[str], *, dry_run: bool = False) -> _Changes:
         """Register the slice files of a folder, or one file; all of them, or none.
@@ -384,41 +409,6 @@ class Slices:
         """Return the slices of files with their members, and register nothing."""
         return [change.slice for change in self.apply(path, dry_run=True)]
 
-    # --- for the modules of this package --------------------------------------------------------
-
-    @contextmanager
-    def files(self, texts: Mapping[str, str | Keys]) -> Iterator[None]:
-        """Let texts stand before the registered slices while the block runs."""
-        before = self._files
-        self._files = {**before, **texts}
-        try:
-            yield
-        finally:
-            self._files = before
-
-    def validate(self, text: str) -> Any:
-        """Return the answer of a text that gives samples.
-
-        Raises:
-            SliceError: it gives groups or counts, or other samples each time.
-        """
-        try:
-            found = self._ask(text)
-        except BindError as error:
-            if error.token in self:
-                error.hint = f"in_slice('{error.token}') is the slice of that name."
-            raise
-        if not found.is_rows:
-            raise SliceError(
-                "The query gives groups, not samples.", "a slice's rows keep the column id."
-            )
-        if found.chance:
-            raise SliceError(
-                f"The query gives other samples each time it is asked: {found.chance}.",
-                "ORDER BY hash(id) LIMIT 100 draws the same ones, as query.take(100) does.",
-            )
-        return found
-
     def register(self, s: Slice) -> Slice:
         """Write a slice, checked before, as the next live version of its name."""
         old = self._table.latest().get(s.name)
@@ -427,20 +417,6 @@ class Slices:
             self._table.unpin(old)
         return written
 
-    def check_loops(self, texts: Mapping[str, str]) -> None:
-        """Raise SliceError when slices, these texts included, are made of each other."""
-        known = {s.name: s.text for s in self.list() if s.kind == "live"} | dict(texts)
-        for name in texts:
-            _follow(name, known, ())
-
 
 def _moment(commit: str | None) -> str | None:
     return None if commit in (None, "now") else commit
-
-
-def _follow(name: str, texts: Mapping[str, str], path: tuple[str, ...]) -> None:
-    if name in path:
-        ring = " -> ".join([*path[path.index(name) :], name])
-        raise SliceError(f"Slices are made of each other: {ring}.", "break the ring.")
-    for other in references(texts.get(name, "")):
-        _follow(other, texts, (*path, name))

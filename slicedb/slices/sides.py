@@ -1,4 +1,4 @@
-"""What is compared with what: slices, versions and commits to the two sides of a diff."""
+"""Decide what is compared: slices, versions and commits become the two sides of a diff."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from slicedb.errors import SliceDBError, SliceError, UnknownSliceError
+from slicedb.keys import Keys
 from slicedb.query import Reads
-from slicedb.slices.apply import references
 from slicedb.slices.diff import Definitions, Diff, Side, diff
-from slicedb.slices.slice import Keys, Slice
+from slicedb.slices.references import references
+from slicedb.slices.slice import Slice
 from slicedb.slices.table import SliceTable, as_row
 from slicedb.store import Past
 
@@ -46,17 +47,17 @@ def compare(
     tables = [now if c is None else past(c) for c in (asked.before, asked.after)]
     if asked.before is not None or asked.after is not None:
         names = (asked.a, asked.b or asked.a)
-        found = [_found(table, now, name) for table, name in zip(tables, names)]
+        pair = [_slice_of(table, now, name) for table, name in zip(tables, names)]
     else:
-        found = _of_present(now, asked)
-    old, new = (_side(t, s, c) for t, s, c in zip(tables, found, (asked.before, asked.after)))
+        pair = _of_present(now, asked)
+    old, new = (_side(t, s, c) for t, s, c in zip(tables, pair, (asked.before, asked.after)))
     return diff(old, new, lambda definitions: anew(tables[1], definitions), _reads(new, tables[1]))
 
 
 def _of_present(now: SliceTable, asked: Compared) -> list[Slice]:
-    old = get(now, asked.a)
+    old = now.get(asked.a)
     if asked.b is not None:
-        return [old, get(now, asked.b)]
+        return [old, now.get(asked.b)]
     if old.kind == "frozen":
         row = {**as_row(old), "kind": "live", "tables": None}
         return [old, replace(now.from_row(row), numbered=False)]
@@ -68,29 +69,12 @@ def _of_present(now: SliceTable, asked: Compared) -> list[Slice]:
     return [replace(before[-1], numbered=True), replace(old, numbered=True)]
 
 
-def get(table: SliceTable, name: str) -> Slice:
-    """Return the slice of a name or `name@version`.
-
-    Raises:
-        UnknownSliceError: there is none.
-    """
-    bare, _, version = name.partition("@")
-    found = table.latest()
-    if not version and bare in found:
-        return found[bare]
-    for s in table.versions(bare) if version else ():
-        if str(s.version) == version:
-            return replace(s, numbered=True)
-    where = f" at '{table.store.title}'" if table.store.title else ""
-    raise UnknownSliceError(f"No slice '{name}'{where}.", f"slices: {', '.join(found) or 'none'}.")
-
-
-def _found(table: SliceTable, now: SliceTable, name: str) -> Slice:
+def _slice_of(table: SliceTable, now: SliceTable, name: str) -> Slice:
     """Return a slice of a moment; one that was defined later as it is defined now."""
     try:
-        return get(table, name)
+        return table.get(name)
     except UnknownSliceError:
-        later = get(now, name)
+        later = now.get(name)
         return later if later.kind == "frozen" else table.from_row(as_row(later))
 
 
@@ -107,19 +91,19 @@ def _side(table: SliceTable, s: Slice, commit: str | None) -> Side:
 def _definitions(table: SliceTable, s: Slice) -> Definitions:
     """Return the text of a slice and of those it is made of, as they were when it was frozen."""
     known = table.latest(until=s.created_at if s.kind == "frozen" else None)
-    found: dict[str, str | Keys] = {"": s.question}
+    definitions: dict[str, str | Keys] = {"": s.question}
     todo = references(s.text)
     while todo:
         name = todo.pop()
         part = known.get(name)
-        if name in found or part is None:
+        if name in definitions or part is None:
             continue
         if part.kind == "frozen":
-            found[name] = table.members(part, present=False)[0]
+            definitions[name] = table.members(part, present=False)[0]
             continue
-        found[name] = part.question
+        definitions[name] = part.question
         todo += references(part.text)
-    return found
+    return definitions
 
 
 def _reads(side: Side, table: SliceTable) -> Reads | None:

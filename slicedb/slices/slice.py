@@ -1,44 +1,30 @@
-"""A slice as the database holds it."""
+"""A slice: a named query, live or frozen, as the database holds it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from slicedb.keys import Keys, mix
+
 if TYPE_CHECKING:
-    from slicedb.slices.calibration.record import Calibration
+    from slicedb.query import Query
+    from slicedb.slices.calibration import SliceCalibration
     from slicedb.training import SliceDataset
     from slicedb.training.pictures import Transform
     from slicedb.training.pixels import Decoder
-
-Keys: TypeAlias = npt.NDArray[np.int64]
-"""int64 (n,): join keys, in the order of the slice."""
 
 Members: TypeAlias = tuple[Keys, list[str]]
 """The keys and the ids of the same samples."""
 
 
-class Answer(Protocol):
-    """What a query text is answered with; see `slicedb.query.Query`."""
-
-    @property
-    def text(self) -> str: ...
-    @property
-    def is_rows(self) -> bool: ...
-    @property
-    def chance(self) -> str: ...
-    def count(self) -> int: ...
-    def ids(self) -> list[str]: ...
-    def keys(self) -> Keys: ...
-
-
-Ask = Callable[..., Any]
-"""Parses and binds a query text at once and gives an `Answer`."""
+Ask: TypeAlias = "Callable[[str], Query]"
+"""Parses and binds a query text at once."""
 
 
 @dataclass(frozen=True)
@@ -71,13 +57,13 @@ class Slice:
     """Version of each table a frozen slice was frozen at."""
     created_at: datetime | None = None
     """UTC."""
-    calibration: Calibration | None = None
+    calibration: SliceCalibration | None = None
     """The cut that labels gave its `matches`."""
     token: str = ""
     """Part of the names of a frozen slice's pins, so that two branches never share one."""
     numbered: bool = False
     """Whether it was asked for as `name@version`."""
-    answer: Callable[[], Answer] | None = field(default=None, repr=False, compare=False)
+    answer: Callable[[], Query] | None = field(default=None, repr=False, compare=False)
     """Asks for the members."""
     stored: Callable[[], Members] | None = field(default=None, repr=False, compare=False)
     """Gives the stored members of a frozen slice that are still in the database."""
@@ -91,24 +77,24 @@ class Slice:
         """Its name; `name@version` where it was asked for so."""
         return f"{self.name}@{self.version}" if self.numbered else self.name
 
-    def reference(self) -> Any:
+    def reference(self) -> Query:
         """Return the query `in_slice('name')`, which follows the slice when it is redefined."""
         assert self.ask is not None
         return self.ask(f"in_slice('{self.title}')")
 
-    def __and__(self, other: Any) -> Any:
+    def __and__(self, other: Query | str) -> Query:
         """Return the query of the samples that are in both: `a & b`, `a & "label = 'cat'"`."""
         return self.reference() & other
 
-    def __or__(self, other: Any) -> Any:
+    def __or__(self, other: Query | str) -> Query:
         """Return the query of the samples that are in either."""
         return self.reference() | other
 
-    def __sub__(self, other: Any) -> Any:
+    def __sub__(self, other: Query | str) -> Query:
         """Return the query of the samples that are in this one alone: `a - b` is `a & ~b`."""
         return self.reference() - other
 
-    def __invert__(self) -> Any:
+    def __invert__(self) -> Query:
         """Return the query of the samples that are not in it."""
         return ~self.reference()
 
@@ -119,7 +105,7 @@ class Slice:
             return self.text
         return self.calibration.question(self.text, f"{self.name}@{self.version}")
 
-    def query(self) -> Any:
+    def query(self) -> Query:
         """Return the query over its members; nothing is read yet."""
         assert self.answer is not None
         return self.answer()
@@ -127,13 +113,11 @@ class Slice:
     def unseen(self) -> dict[str, int]:
         """Return how many samples its text cannot see, by embedding; see `Query.unseen`."""
         assert self.ask is not None
-        found: dict[str, int] = self.ask(self.text).unseen()
-        return found
+        return self.ask(self.text).unseen()
 
     def _repr_html_(self) -> str | None:
         """Show its pictures in a notebook."""
-        found: str | None = self.query()._repr_html_() if self.answer is not None else None
-        return found
+        return self.query()._repr_html_() if self.answer is not None else None
 
     def __repr__(self) -> str:
         expect = f", expect={list(self.expect)}" if self.expect else ""
@@ -200,73 +184,11 @@ class Slice:
         return dataset
 
 
-@dataclass(frozen=True)
-class State:
-    """How a slice stands to the database as it is."""
-
-    kind: Literal["live", "frozen", "stale", "broken"]
-    """stale: frozen, and its query finds other samples now. broken: its text does not bind: a
-    model, an embedding, a column or a slice it names is gone."""
-    note: str = ""
-    """What a stale slice's query would add and remove, or what a broken one lacks."""
-
-    def __str__(self) -> str:
-        return f"{self.kind}: {self.note}" if self.note else self.kind
-
-
-@dataclass(frozen=True)
-class SliceInfo:
-    """What `slice show` prints."""
-
-    slice: Slice
-    count: int | None
-    """Members now; None where its text does not bind."""
-    deleted: list[str]
-    """Ids a frozen slice had that are no longer in the database."""
-    state: State = State("live")
-    versions: tuple[Slice, ...] = ()
-    """Every version, oldest first."""
-    looks: str = ""
-    """How often models were judged on it, for example "12 looks (v3 8, v4 4)"."""
-
-    def __str__(self) -> str:
-        s = self.slice
-        count = "unknown" if self.count is None else f"{self.count:,}"
-        lines = [f"{s.name}  {s.kind}, version {s.version}, {count} samples"]
-        lines += [str(self.state)] if self.state.kind in ("stale", "broken") else []
-        lines += [s.description] if s.description else []
-        lines += [f"from {s.path}"] if s.path else []
-        lines += ["", s.text]
-        lines += ["", *(f"expects {e}" for e in s.expect)] if s.expect else []
-        if s.holdout is not None:
-            of = f" of the groups of {s.group}" if s.group else ""
-            lines += ["", f"{s.holdout:.0%}{of} are held out from training"]
-        lines += [self.looks] if self.looks else []
-        if s.calibration is not None:
-            lines += ["", str(s.calibration)]
-        if s.tables:
-            at = ", ".join(f"{t} {v}" for t, v in sorted(s.tables.items()))
-            lines += ["", f"frozen at {at}"]
-        if self.deleted:
-            shown = ", ".join(self.deleted[:5]) + (" ..." if len(self.deleted) > 5 else "")
-            lines += [f"{len(self.deleted):,} samples were deleted since: {shown}"]
-        if len(self.versions) > 1:
-            lines += ["", *(_version_line(v, v.version == s.version) for v in self.versions)]
-        return "\n".join(lines)
-
-
-def _version_line(s: Slice, shown: bool) -> str:
-    when = f"{s.created_at:%Y-%m-%d %H:%M}" if s.created_at else ""
-    text = " ".join(s.text.split())
-    cut = text if len(text) <= 60 else text[:59] + "…"
-    return f"{'*' if shown else ' '} {s.name}@{s.version}  {when}  {s.kind:6}  {cut}"
-
-
 def in_share(keys: Keys, share: float) -> npt.NDArray[np.bool_]:
     """Return bool (n,): whether each sample is in a stable share, whatever else is there.
 
     The keys are hashes of the ids already; they are mixed once more so that the share has nothing
-    to do with any other use of the key (splitmix64's finaliser, Steele et al., OOPSLA 2014).
+    to do with any other use of the key.
 
     Args:
         keys: int64 (n,), not negative.
@@ -275,9 +197,4 @@ def in_share(keys: Keys, share: float) -> npt.NDArray[np.bool_]:
     >>> in_share(np.array([1, 2, 3]), 1.0).tolist()
     [True, True, True]
     """
-    x = keys.astype(np.uint64)
-    with np.errstate(over="ignore"):
-        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    x ^= x >> np.uint64(31)
-    return np.asarray((x >> np.uint64(11)) < np.uint64(share * 2**53))
+    return np.asarray((mix(keys) >> np.uint64(11)) < np.uint64(share * 2**53))

@@ -1,18 +1,21 @@
-"""Whether slices still say what they said: stale and broken ones."""
+"""Tell whether a slice is live, frozen, stale or broken."""
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from slicedb.errors import SliceDBError
+from slicedb.keys import KeyIndex
 from slicedb.schema import EMBEDDINGS
-from slicedb.slices.slice import Slice, State
+from slicedb.slices.info import SliceState
+from slicedb.slices.slice import Slice
 from slicedb.slices.table import SliceTable
 
+if TYPE_CHECKING:
+    from slicedb.query import Query
 
-def state_of(table: SliceTable, s: Slice) -> tuple[State, int | None]:
+
+def state_of(table: SliceTable, s: Slice) -> tuple[SliceState, int | None]:
     """Return the state of a slice and the number of its members, None where it is broken.
 
     A frozen slice is asked again: it is stale when its text finds other samples than it keeps.
@@ -20,26 +23,26 @@ def state_of(table: SliceTable, s: Slice) -> tuple[State, int | None]:
     """
     kept = s.count() if s.kind == "frozen" else None
     try:
-        answer = table.ask(s.question)
-        empty = _empty(table, answer)
+        query = table.ask(s.question)
+        empty = _empty(table, query)
         if empty:
-            return State("broken", empty), kept
+            return SliceState("broken", empty), kept
         if kept is None:
-            return State("live"), int(answer.count())
-        now = answer.keys()
+            return SliceState("live"), int(query.count())
+        now = query.keys()
     except SliceDBError as error:
-        return State("broken", error.message), kept
+        return SliceState("broken", error.message), kept
     then = table.members(s, present=False)[0]
-    come = int((~np.isin(now, then)).sum())
-    gone = int((~np.isin(then, now)).sum())
+    come = int((~KeyIndex(then).has(now)).sum())
+    gone = int((~KeyIndex(now).has(then)).sum())
     if come or gone:
-        return State("stale", f"its query now finds +{come:,} -{gone:,}"), kept
-    return State("frozen"), kept
+        return SliceState("stale", f"its query now finds +{come:,} -{gone:,}"), kept
+    return SliceState("frozen"), kept
 
 
-def _empty(table: SliceTable, answer: Any) -> str:
-    """Say which model or embedding that the answer reads has no rows, "" where none is empty."""
-    reads = answer.plan().reads if hasattr(answer, "plan") else None
+def _empty(table: SliceTable, query: Query) -> str:
+    """Say which model or embedding that the query reads has no rows, "" where none is empty."""
+    reads = query.plan().reads if hasattr(query, "plan") else None
     for name in sorted(reads.tables) if reads is not None else ():
         if table.store.has(name) and not table.store.count(name):
             kind = "embedding" if name.startswith(EMBEDDINGS) else "model"

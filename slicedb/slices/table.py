@@ -1,11 +1,12 @@
-"""The table of slices: one row a version, a tombstone for what is dropped."""
+"""The table of slices: one row per version, and a tombstone for each slice that was dropped."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,10 +15,15 @@ import pyarrow.compute as pc
 
 from slicedb import schema
 from slicedb.commits import slice_tag
-from slicedb.errors import QueryError
-from slicedb.slices.calibration.record import Calibration
-from slicedb.slices.slice import Ask, Keys, Members, Slice
+from slicedb.errors import QueryError, UnknownSliceError, did_you_mean
+from slicedb.keys import Keys
+from slicedb.slices.calibration import SliceCalibration
+from slicedb.slices.slice import Ask, Members, Slice
+from slicedb.sql import equals
 from slicedb.store import Store
+
+if TYPE_CHECKING:
+    from slicedb.query import Query
 
 _COLUMNS = [
     *("name", "version", "kind", "text", "description", "expect", "head", "tables", "dropped"),
@@ -42,6 +48,36 @@ class SliceTable:
         ]
         newest = {s.name: (s, dropped) for s, dropped in rows}
         return {name: s for name, (s, dropped) in newest.items() if not dropped}
+
+    def __contains__(self, name: object) -> bool:
+        bare, at, version = str(name).partition("@")
+        if at:
+            return any(str(s.version) == version for s in self.versions(bare))
+        return bare in self.latest()
+
+    def get(self, name: str, others: Iterable[str] = ()) -> Slice:
+        """Return the newest version of `name`, or the one that `name@version` says.
+
+        Args:
+            name: a slice, or `name@version`.
+            others: names that an error offers, too.
+
+        Raises:
+            UnknownSliceError: there is no such slice or version.
+        """
+        bare, _, version = name.partition("@")
+        where = f" at '{self.store.title}'" if self.store.title else ""
+        if version:
+            versions = {f"{bare}@{s.version}": s for s in self.versions(bare)}
+            if name in versions:
+                return replace(versions[name], numbered=True)
+            hint = did_you_mean(name, versions, "versions")
+            raise UnknownSliceError(f"No slice '{name}'{where}.", hint)
+        latest = self.latest()
+        if bare not in latest:
+            hint = did_you_mean(name, [*others, *latest], "slices")
+            raise UnknownSliceError(f"No slice '{name}'{where}.", hint)
+        return latest[bare]
 
     def versions(self, name: str) -> list[Slice]:
         """Return every version of a slice, oldest first."""
@@ -90,10 +126,10 @@ class SliceTable:
             if self.store.has(table):
                 self.store.unpin(table, slice_tag(s.name, s.version, s.token))
 
-    def data_versions(self, found: Any) -> dict[str, int]:
+    def data_versions(self, query: Query) -> dict[str, int]:
         """Return the versions of samples and images, and of the tables an answer depends on."""
         kinds = (schema.EMBEDDINGS, schema.PREDICTIONS)
-        reads = found.plan().reads if hasattr(found, "plan") else None
+        reads = query.plan().reads if hasattr(query, "plan") else None
         return {
             name: version
             for name, version in self.store.versions().items()
@@ -109,9 +145,10 @@ class SliceTable:
             present: leave out what a frozen slice had and the database no longer has.
         """
         if s.kind == "live":
-            found = self.ask(s.question)
-            return found.keys(), found.ids()
-        row = self.store.table(schema.SLICES, ["keys", "ids"], where=f"id = '{s.name}@{s.version}'")
+            query = self.ask(s.question)
+            return query.keys(), query.ids()
+        is_it = equals("id", f"{s.name}@{s.version}")
+        row = self.store.table(schema.SLICES, ["keys", "ids"], where=is_it)
         keys = np.asarray(row["keys"].combine_chunks().flatten(), np.int64)
         ids: list[str] = row["ids"].combine_chunks().flatten().to_pylist()
         if not present:
@@ -121,8 +158,7 @@ class SliceTable:
 
     def present(self, keys: Keys) -> npt.NDArray[np.bool_]:
         """Return bool (n,): whether each key is still among the samples."""
-        now = self.store.table(schema.SAMPLES, ["key"])["key"].to_numpy()
-        return np.asarray(np.isin(keys, now))
+        return np.asarray(self.store.positions(schema.SAMPLES, keys) >= 0)
 
     def units(self, group: str, keys: Keys) -> Keys:
         """Return int64 (n,): a hash of the group of each sample, of the sample where it has none.
@@ -139,7 +175,7 @@ class SliceTable:
         alone = code == len(names)
         return np.where(alone, keys, hashes[code])
 
-    def _asked(self, title: str, question: str) -> Any:
+    def _asked(self, title: str, question: str) -> Query:
         """Answer a slice's text; an error in it names the slice."""
         try:
             return self.ask(question)
@@ -173,7 +209,7 @@ class SliceTable:
             head.get("path", ""),
             json.loads(row["tables"] or "{}"),
             row.get("created_at"),
-            calibration=None if calibration is None else Calibration.from_json(calibration),
+            calibration=None if calibration is None else SliceCalibration.from_json(calibration),
             token=head.get("token", ""),
             answer=lambda: self._asked(
                 name, f"in_slice('{name}@{s.version}')" if frozen else s.question

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from slicedb.errors import SliceError, did_you_mean
+from slicedb.keys import KeyIndex, Keys, distinct
 from slicedb.query import Query
 from slicedb.query.language.text import Source
-from slicedb.slices.slice import Keys, Slice
+from slicedb.slices.slice import Ask, Slice
 from slicedb.stats.ranking import Ranking
 from slicedb.vectors import Calibrated, Term
-
-Ask = Callable[[str], Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +58,7 @@ class Population:
         return self.query.session.vectors.matrix(name, version).of(self.keys)
 
 
-def population(s: Slice, ask: Ask, term: str | None = None) -> Population:
+def population_of(s: Slice, ask: Ask, term: str | None = None) -> Population:
     """Return what can be calibrated of a slice.
 
     The samples are those for which the text decides: `label = 'x' AND matches('t')` leaves the
@@ -91,11 +89,11 @@ def population(s: Slice, ask: Ask, term: str | None = None) -> Population:
         np.asarray(ask(_replaced(s.text, spans, word)).keys(), np.int64)
         for word in ("true", "false")
     )
-    if len(np.setdiff1d(without, with_it)):
+    if not KeyIndex(with_it).has(without).all():
         message = f"Slice '{s.name}' is of samples that do not match {chosen.shown}."
         hint = f"calibrate a slice of matches({chosen.shown}), and write NOT in_slice(...)."
         raise SliceError(message, hint)
-    return _ranked(s, query, chosen, spans, np.setdiff1d(with_it, without))
+    return _ranked(s, query, chosen, spans, distinct(with_it[~KeyIndex(without).has(with_it)]))
 
 
 def _ranked(
@@ -116,7 +114,7 @@ def _ranked(
         raise SliceError(message, "`slicedb embed` makes them.")
     order = np.lexsort((keys, -odds))
     keys, odds = keys[order], odds[order]
-    now = int(np.isin(keys, query.keys()).sum())
+    now = int(KeyIndex(query.keys()).has(keys).sum())
     return Population(query, term, spans, keys, odds.astype(np.float64), now, fingerprint)
 
 
@@ -130,7 +128,7 @@ def _scores(
     return np.asarray(scores[asked], dtype=np.float32)
 
 
-def _chosen(name: str, meanings: dict[int, Any], wanted: str | None) -> Term:
+def _chosen(name: str, meanings: Mapping[int, object], wanted: str | None) -> Term:
     """Return the term to calibrate."""
     found = [t for t in meanings.values() if isinstance(t, Term) and t.kind == "matches"]
     terms = list(dict.fromkeys(found))

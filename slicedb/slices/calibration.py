@@ -1,4 +1,4 @@
-"""What is stored with a calibrated slice."""
+"""The calibration that is stored with a slice."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from slicedb.vectors import Calibrated
 
 
 @dataclass(frozen=True)
-class Calibration:
+class SliceCalibration:
     """A cut, and a direction where labels were sure of one, for the `matches` of a slice.
 
     Precision and recall speak of the text among the samples that the rest of the slice leaves.
@@ -53,19 +53,19 @@ class Calibration:
 
     def to_json(self) -> dict[str, Any]:
         """Return it as values of JSON."""
-        found = asdict(self)
+        values = asdict(self)
         direction = base64.b64encode(self.calibrated.direction).decode()
-        found["calibrated"]["direction"] = direction
-        return found
+        values["calibrated"]["direction"] = direction
+        return values
 
     @classmethod
-    def from_json(cls, found: Mapping[str, Any]) -> Calibration:
+    def from_json(cls, values: Mapping[str, Any]) -> SliceCalibration:
         """Return what `to_json` gave."""
-        about = dict(found["calibrated"])
+        about = dict(values["calibrated"])
         about["direction"] = base64.b64decode(about["direction"])
-        spans = tuple((start, end) for start, end in found["spans"])
-        shares = {name: Share(**found[name]) for name in ("precision", "recall")}
-        return cls(**{**found, **shares, "calibrated": Calibrated(**about), "spans": spans})
+        spans = tuple((start, end) for start, end in values["spans"])
+        shares = {name: Share(**values[name]) for name in ("precision", "recall")}
+        return cls(**{**values, **shares, "calibrated": Calibrated(**about), "spans": spans})
 
     def __str__(self) -> str:
         aim = f"{self.aim} >= {self.least:g}" if self.least else "the best balance"

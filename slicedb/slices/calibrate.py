@@ -10,16 +10,16 @@ import numpy as np
 import numpy.typing as npt
 
 from slicedb.errors import SliceError
-from slicedb.slices.calibration.answers import Answers, Question, State
-from slicedb.slices.calibration.population import Population
-from slicedb.slices.calibration.record import Calibration
-from slicedb.slices.slice import Keys
+from slicedb.keys import KeyIndex, Keys, mix
+from slicedb.slices.answers import Answers, Question, Reply
+from slicedb.slices.calibration import SliceCalibration
+from slicedb.slices.population import Population
 from slicedb.stats.cuts import Aim, Cut, at_rank, choose
 from slicedb.stats.ranking import Ranking
 from slicedb.stats.refine import refine
 from slicedb.vectors import Calibrated
 
-Asker: TypeAlias = Callable[[list[Question]], Iterable[tuple[Question, State]]]
+Asker: TypeAlias = Callable[[list[Question]], Iterable[tuple[Question, Reply]]]
 """Answers all questions it is given: a list, or one by one, kept as they come."""
 
 
@@ -54,19 +54,19 @@ class Labels:
     """Places of those asked about and not answered yet."""
 
 
-def labels_of(found: Population, states: dict[int, State]) -> Labels:
+def labels_of(population: Population, states: dict[int, Reply]) -> Labels:
     """Return the states of the samples of a population; others are left out."""
 
-    def where(*wanted: State) -> npt.NDArray[np.int64]:
+    def where(*wanted: Reply) -> npt.NDArray[np.int64]:
         keys = [key for key, state in states.items() if state in wanted]
-        return np.flatnonzero(np.isin(found.keys, np.array(keys, dtype=np.int64)))
+        return np.flatnonzero(KeyIndex(keys).has(population.keys))
 
     ranks = where("yes", "no")
     return Labels(ranks, np.isin(ranks, where("yes")), where("skipped"), where("asked"))
 
 
 def calibrate(
-    found: Population,
+    population: Population,
     answers: Answers,
     asker: Asker | None,
     *,
@@ -74,11 +74,11 @@ def calibrate(
     goal: Goal,
     seed: int = 0,
     source: str = "",
-) -> Calibration:
+) -> SliceCalibration:
     """Ask until `budget` labels are there, and return the calibration.
 
     Args:
-        found: the samples.
+        population: the samples.
         answers: what is known already, and where answers are kept.
         asker: answers questions; None takes what is there.
         budget: labels wanted.
@@ -90,18 +90,18 @@ def calibrate(
         SliceError: no cut reaches the precision wanted.
     """
     while asker is not None:
-        labels = labels_of(found, answers.states())
+        labels = labels_of(population, answers.states())
         count = _next(len(labels.ranks), budget)
-        todo = questions(found, answers, labels, count, seed) if count else []
+        todo = questions(population, answers, labels, count, seed) if count else []
         if not todo:
             break
-        said = asker(todo)
-        if isinstance(said, list):
-            answers.put([q for q, _ in said], [state for _, state in said], source)
+        replies = asker(todo)
+        if isinstance(replies, list):
+            answers.put([q for q, _ in replies], [reply for _, reply in replies], source)
             continue
-        for question, state in said:
-            answers.put([question], [state], source)
-    return _conclude(found, labels_of(found, answers.states()), goal, seed)
+        for question, reply in replies:
+            answers.put([question], [reply], source)
+    return _conclude(population, labels_of(population, answers.states()), goal, seed)
 
 
 def _next(labelled: int, budget: int) -> int:
@@ -113,18 +113,18 @@ def _next(labelled: int, budget: int) -> int:
 
 
 def questions(
-    found: Population, answers: Answers, labels: Labels, count: int, seed: int = 0
+    population: Population, answers: Answers, labels: Labels, count: int, seed: int = 0
 ) -> list[Question]:
     """Return the next samples to ask about: the open ones, then those that tell most.
 
     Inside a stratum samples come in the order of a number that belongs to each for good, so that
     the same ones are asked about again after an interruption or when data was added.
     """
-    order = _order(found.keys, seed)
+    order = _order(population.keys, seed)
     if len(labels.open):
         picked = labels.open
     else:
-        ranking = found.ranking
+        ranking = population.ranking
         k = len(ranking.edges) - 1
         strata = ranking.strata(labels.ranks)
         yes = np.bincount(strata, weights=labels.yes, minlength=k)
@@ -132,7 +132,7 @@ def questions(
         gone = np.bincount(ranking.strata(labels.gone), minlength=k)
         rng = np.random.default_rng([seed, len(labels.ranks)])
         wanted = ranking.allocate(yes, asked, count, rng, gone)
-        taken = np.zeros(len(found.keys), dtype=bool)
+        taken = np.zeros(len(population.keys), dtype=bool)
         taken[labels.ranks] = taken[labels.gone] = True
         chosen = []
         for start, end, n in zip(ranking.edges[:-1], ranking.edges[1:], wanted):
@@ -140,54 +140,52 @@ def questions(
             chosen.append(free[np.argsort(order[free])][:n])
         picked = np.concatenate(chosen)
     picked = picked[np.argsort(order[picked])][:count]
-    return answers.question(found.keys[picked])
+    return answers.question(population.keys[picked])
 
 
 def _order(keys: Keys, seed: int) -> npt.NDArray[np.uint64]:
     """Return uint64 (n,): a random number for each sample, always the same for a seed."""
     mixer = np.random.default_rng([seed, 1]).integers(0, 2**62, dtype=np.int64)
-    x = (keys ^ mixer).astype(np.uint64)
-    with np.errstate(over="ignore"):
-        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return np.asarray(x ^ (x >> np.uint64(31)))
+    return mix(keys ^ mixer)
 
 
-def _conclude(found: Population, labels: Labels, goal: Goal, seed: int) -> Calibration:
+def _conclude(population: Population, labels: Labels, goal: Goal, seed: int) -> SliceCalibration:
     """Return the calibration that the labels give; none of them leaves the slice as it is."""
-    ranking = found.ranking
-    ranks, scores, importance = labels.ranks, found.log_odds, None
-    made = found.calibrated(0.0)
-    refined = refine(scores[ranks], found.vectors()[ranks], labels.yes) if len(ranks) else None
+    ranking = population.ranking
+    ranks, scores, importance = labels.ranks, population.log_odds, None
+    made = population.calibrated(0.0)
+    refined = refine(scores[ranks], population.vectors()[ranks], labels.yes) if len(ranks) else None
     if refined is not None:
         importance = _importance(ranking, ranks)
-        made = found.calibrated(0.0, refined.slope, refined.direction.astype(np.float32))
-        scores = np.sort(found.scores(made).astype(np.float64))[::-1]
+        made = population.calibrated(0.0, refined.slope, refined.direction.astype(np.float32))
+        scores = np.sort(population.scores(made).astype(np.float64))[::-1]
         ranking = Ranking(scores)
         ranks = np.minimum(np.searchsorted(-scores, -refined.held_out), len(scores) - 1)
     rng = np.random.default_rng([seed, 2])
     positives = ranking.draws(ranks, labels.yes, rng, importance=importance)
     if len(ranks):
-        now = found.now if refined is None else None
+        now = population.now if refined is None else None
         cut = choose(ranking, positives, goal.aim, goal.least, goal.confidence, now)
     else:
-        cut = at_rank(ranking, positives, found.now, goal.confidence)
+        cut = at_rank(ranking, positives, population.now, goal.confidence)
     if goal.aim == "precision" and len(ranks) and not cut.reached:
         message = f"No cut has a precision of {goal.least:g} with {goal.confidence:.0%} confidence"
         raise SliceError(
             f"{message}; the nearest has {cut.precision}, by {len(ranks):,} labels.",
             "ask for less, or give a larger budget: the answers are kept.",
         )
-    made = found.calibrated(_score_at(scores, cut.rank), made.slope, _direction(made.direction))
-    return _record(found, labels, goal, cut, made)
+    made = population.calibrated(
+        _score_at(scores, cut.rank), made.slope, _direction(made.direction)
+    )
+    return _record(population, labels, goal, cut, made)
 
 
 def _record(
-    found: Population, labels: Labels, goal: Goal, cut: Cut, made: Calibrated
-) -> Calibration:
-    return Calibration(
+    population: Population, labels: Labels, goal: Goal, cut: Cut, made: Calibrated
+) -> SliceCalibration:
+    return SliceCalibration(
         made,
-        found.spans,
+        population.spans,
         goal.aim,
         goal.least,
         cut.precision,
@@ -195,7 +193,7 @@ def _record(
         goal.confidence,
         len(labels.ranks),
         int(labels.yes.sum()),
-        len(found.keys),
+        len(population.keys),
         cut.rank,
     )
 

@@ -1,4 +1,4 @@
-"""What was asked of people, or of a column, and what they said; kept in the database."""
+"""Questions about samples and the replies to them, kept in the database."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from slicedb import schema
 from slicedb.errors import SliceError, did_you_mean
 from slicedb.store import Store
 
-State: TypeAlias = Literal["asked", "yes", "no", "skipped"]
+Reply: TypeAlias = Literal["asked", "yes", "no", "skipped"]
 
-_SAID: dict[str, State | None] = {
+_REPLIES: dict[str, Reply | None] = {
     **dict.fromkeys(("y", "yes", "1", "true", "t", "x"), "yes"),
     **dict.fromkeys(("n", "no", "0", "false", "f"), "no"),
     **dict.fromkeys(("s", "skip", "skipped", "?"), "skipped"),
@@ -52,18 +53,16 @@ class Answers:
     def __init__(self, store: Store, slice_name: str, text: str) -> None:
         self._store, self._slice, self._text = store, slice_name, text
 
-    def states(self) -> dict[int, State]:
+    def states(self) -> dict[int, Reply]:
         """Return key -> state of every sample asked about."""
         if not self._store.has(schema.ANSWERS):
             return {}
         rows = self._store.table(schema.ANSWERS, ["key", "slice", "text", "state"])
-        return {
-            row["key"]: row["state"]
-            for row in rows.to_pylist()
-            if row["slice"] == self._slice and row["text"] == self._text
-        }
+        mine = pc.and_(pc.equal(rows["slice"], self._slice), pc.equal(rows["text"], self._text))
+        rows = rows.filter(mine)
+        return dict(zip(rows["key"].to_pylist(), rows["state"].to_pylist()))
 
-    def put(self, questions: Sequence[Question], states: Sequence[State], source: str) -> None:
+    def put(self, questions: Sequence[Question], states: Sequence[Reply], source: str) -> None:
         """Keep answers; an earlier one of the same sample is replaced."""
         if not questions:
             return
@@ -105,7 +104,7 @@ def write_csv(path: str | os.PathLike[str], questions: Iterable[Question]) -> No
 
 def read_csv(
     path: str | os.PathLike[str], asked: dict[str, Question]
-) -> tuple[list[Question], list[State]]:
+) -> tuple[list[Question], list[Reply]]:
     """Read answers back; empty ones are left open.
 
     Args:
@@ -127,10 +126,10 @@ def read_csv(
         raise SliceError(f"{path} cannot be read: {error}.") from error
     questions, states = [], []
     for line, sample, answer in rows:
-        said = (answer or "").strip().lower()
-        if said not in _SAID:
+        word = (answer or "").strip().lower()
+        if word not in _REPLIES:
             raise SliceError(f"{path}, line {line}: {answer!r} is no answer.", "write y, n or s.")
-        state = _SAID[said]
+        state = _REPLIES[word]
         if state is None:
             continue
         if sample not in asked:
