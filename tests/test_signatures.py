@@ -128,6 +128,7 @@ VERBS = {
     "demo": "slicedb.demo.tour:run",
     "slice calibrate": "slicedb.slices.calibration.verb:Calibrating.calibrate",
     "functions": "slicedb.query:functions",
+    "metrics": "slicedb.metrics:listed",
     "behaviour list": "slicedb.behaviour.catalogue:catalogue",
     "versions list": "slicedb.store:Store.describe",
 }

@@ -27,6 +27,8 @@ from slicedb.database import Database
 def evaluate(models: tuple[str, ...], db: str | None, out: Output, **options: Any) -> None:
     """Show the slice x model table, each value with its interval and its n.
 
+    `slicedb metrics` lists the metrics.
+
     \b
     Examples:
       slicedb evaluate food_v1 food_v2
@@ -149,4 +151,18 @@ def test(
     sys.exit(report.exit_code)
 
 
-COMMANDS = (evaluate, compare, power, confusion, test)
+@click.command()
+@rows_options
+def metrics(out: Output) -> None:
+    """List the metrics that evaluate, test and expectations know.
+
+    \b
+    Example:
+      slicedb metrics
+    """
+    from slicedb.metrics import listed
+
+    out.list(listed())
+
+
+COMMANDS = (evaluate, compare, power, confusion, test, metrics)

@@ -36,6 +36,25 @@ def names(task: str | None = None) -> list[str]:
     return list(dict.fromkeys(every))
 
 
+def listed() -> list[dict[str, str]]:
+    """Return one row per metric: name, task, range, better, classes, other names.
+
+    >>> [row["name"] for row in listed()][:2]
+    ['count', 'accuracy']
+    """
+    return [
+        {
+            "name": metric.name,
+            "task": metric.task,
+            "range": f"{metric.range[0]:g} to {metric.range[1]:g}",
+            "better": "higher" if metric.rises else "lower",
+            "per_class": "yes" if metric.has_classes else "",
+            "also": ", ".join(metric.aliases),
+        }
+        for metric in METRICS.values()
+    ]
+
+
 def find(name: str) -> Metric:
     """Return the metric of a name or alias; `top_<k>`, `ap<IoU>` and `recall@<IoU>` for any.
 
