@@ -1,0 +1,154 @@
+"""A package of its own, installed by pip, that brings a metric and a function of the language."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from PIL import Image
+
+import slicedb
+from slicedb.metrics import METRICS
+from slicedb.plugins import Registry
+from slicedb.query.functions.registry import FUNCTIONS
+
+REGISTRIES: tuple[Registry[object], ...] = (METRICS, FUNCTIONS)  # type: ignore[assignment]
+
+NAME = "slicedb_shots"
+
+CODE = '''
+"""What a camera club adds to SliceDB."""
+
+from slicedb.metrics import Metric, PerSample, mean, mean_state
+from slicedb.query import Call, Function, Parameter
+
+
+def _is_square(call: Call) -> str:
+    return f"abs({call.column('width')} - {call.column('height')}) <= {call.number('slack')}"
+
+
+IS_SQUARE = Function(
+    "is_square",
+    "is_square([slack])",
+    "BOOLEAN",
+    "Whether the picture is as wide as it is high, but for `slack` pixels (default 0).",
+    "is_square(10)",
+    _is_square,
+    (Parameter("slack", default=0.0),),
+)
+
+_doubt = PerSample("doubt", lambda outcomes: 1 - outcomes.confidence)
+
+DOUBT = Metric(
+    "doubt",
+    mean_state(_doubt, needs=("confidence",)),
+    mean,
+    "mean",
+    "no sample is judged",
+    rises=False,
+    sample=_doubt,
+)
+'''
+
+ENTRIES = {
+    "slicedb.metrics": f"doubt = {NAME}:DOUBT",
+    "slicedb.functions": f"is_square = {NAME}:IS_SQUARE",
+}
+
+
+def wheel(folder: Path) -> Path:
+    """Write the package as the wheel that a build backend would make of it."""
+    info = f"{NAME}-1.0.dist-info"
+    points = "\n".join(f"[{group}]\n{entry}\n" for group, entry in ENTRIES.items())
+    files = {
+        f"{NAME}.py": CODE,
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {NAME}\nVersion: 1.0\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{info}/entry_points.txt": points,
+    }
+    record = ""
+    for name, text in files.items():
+        digest = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        record += f"{name},sha256={digest.rstrip('=')},{len(text.encode())}\n"
+    path = folder / f"{NAME}-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, text in {**files, f"{info}/RECORD": f"{record}{info}/RECORD,,\n"}.items():
+            archive.writestr(name, text)
+    return path
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder that the package is installed in."""
+    folder = tmp_path_factory.mktemp("package")
+    pip = "-m pip install -q --no-deps --no-index --disable-pip-version-check --target"
+    subprocess.run(
+        [sys.executable, *pip.split(), str(folder / "site"), str(wheel(folder))], check=True
+    )
+    return folder / "site"
+
+
+@pytest.fixture
+def installed(site: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let this process find the package, and forget it afterwards."""
+    monkeypatch.setattr(sys, "path", [*sys.path, str(site)])
+    for registry in REGISTRIES:
+        registry.forget()
+    yield
+    for registry in REGISTRIES:
+        registry.forget()
+    sys.modules.pop(NAME, None)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """Return a folder with a database of two square pictures and one wide one, and a model."""
+    for name, size in {"a": (8, 8), "b": (8, 9), "c": (30, 8)}.items():
+        (tmp_path / "pictures").mkdir(exist_ok=True)
+        Image.new("RGB", size, "red").save(tmp_path / "pictures" / f"{name}.png")
+    db = slicedb.open(tmp_path / "data.slicedb")
+    db.ingest(tmp_path / "pictures", label="red")
+    ids = ["a.png", "b.png", "c.png"]
+    rows = {"id": ids, "prediction": ["red"] * 3, "confidence": [0.9, 0.7, 0.2]}
+    db.log_predictions("m", pa.table(rows))
+    return tmp_path
+
+
+def test_its_function_and_its_metric_go_through_the_verbs(installed: None, place: Path) -> None:
+    db = slicedb.open(place / "data.slicedb")
+    assert db.query("is_square()").ids() == ["a.png"]
+    assert db.query("is_square(1)").ids() == ["a.png", "b.png"]
+    db.slices.add("square", "is_square(1)", expect=["doubt <= 0.5"])
+    table = db.evaluate("m", slices=["square"], metrics=["doubt", "accuracy"]).to_arrow()
+    values = dict(zip(table["metric"].to_pylist(), table["value"].to_pylist()))
+    assert values == {"doubt": pytest.approx(0.2), "accuracy": 1.0}
+    report = db.test(["square"], model="m")
+    assert [str(r.check) for r in report.results] == ["doubt <= 0.5"]
+    assert report.results[0].value == pytest.approx(0.2)
+
+
+@pytest.mark.slow
+def test_the_command_line_knows_it(site: Path, place: Path) -> None:
+    paths = os.pathsep.join([str(site), os.environ.get("PYTHONPATH", "")])
+
+    def run(*words: str, status: int = 0) -> str:
+        command = [sys.executable, "-c", "from slicedb.cli import main; main()", *words]
+        env = {**os.environ, "PYTHONPATH": paths, "SLICEDB_DB": str(place / "data.slicedb")}
+        done = subprocess.run(command, capture_output=True, text=True, env=env)
+        assert done.returncode == status, done.stderr
+        return done.stdout + done.stderr
+
+    assert "is_square([slack])" in run("functions")
+    assert run("is_square(1)", "-f", "csv", "--columns", "id").split() == ["id", "a.png", "b.png"]
+    run("slice", "add", "square", "is_square(1)", "--expect", "doubt <= 0.9")
+    assert "0.200" in run("evaluate", "m", "--on", "square", "--metric", "doubt")
+    assert "doubt <= 0.9" in run("test", "--model", "m")
+    assert "did you mean 'doubt'?" in run("evaluate", "m", "--metric", "doubts", status=1)
