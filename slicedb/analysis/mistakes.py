@@ -6,19 +6,20 @@ Every finding carries a query text, so that naming it as a slice is one line.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from slicedb import stats
-from slicedb.decide import words
+from slicedb import sql, stats
 from slicedb.decide.reading import Predicted, memberships, read
 from slicedb.errors import CheckError, SliceError
+from slicedb.show import numbers
+from slicedb.show.tabular import Grid, Tabular
 
 if TYPE_CHECKING:
     from slicedb.store import Store
@@ -89,7 +90,7 @@ class SliceShare:
 
 
 @dataclass(frozen=True, eq=False)
-class Mistakes:
+class Mistakes(Tabular):
     """The error analysis of one model."""
 
     model: str
@@ -121,80 +122,52 @@ class Mistakes:
 
     def to_arrow(self) -> pa.Table:
         """Return every finding, pair and share in one table: kind, name, n, share, query."""
-        rows: list[dict[str, Any]] = [
-            {"kind": "set", "name": f.name, "n": f.n, "share": f.share, "query": f.query}
-            for f in self.findings
+        rows = [("set", f.name, f.n, f.share, f.query) for f in self.findings]
+        rows += [("pair", _title(p), p.n, p.share, p.query) for p in self.pairs]
+        rows += [("slice", s.slice, s.n_errors, s.share_of_errors, s.query) for s in self.shares]
+        return pa.Table.from_pylist([dict(zip(_SUMMARY.names, row)) for row in rows], _SUMMARY)
+
+    def parts(self) -> Iterable[str | Grid]:
+        """Yield the review sets, the confused pairs, the slices and the largest losses."""
+        share = numbers.percent
+        yield (
+            f"{self.model}: {self.n_errors:,} errors in {self.n:,} samples "
+            f"({share(self.n_errors / self.n)}), {self.left_out:,} left out"
+        )
+        sets = [[f.name, f"{f.n:,}", share(f.share), f.query] for f in self.findings]
+        pairs = [
+            [_title(p), f"{p.n:,}", share(p.share), share(p.rate), p.query] for p in self.pairs
         ]
-        rows += [
-            {
-                "kind": "pair",
-                "name": f"{p.truth} as {p.prediction}",
-                "n": p.n,
-                "share": p.share,
-                "query": p.query,
-            }
-            for p in self.pairs
-        ]
-        rows += [
-            {
-                "kind": "slice",
-                "name": s.slice,
-                "n": s.n_errors,
-                "share": s.share_of_errors,
-                "query": s.query,
-            }
+        shares = [
+            [
+                s.slice,
+                f"{s.n_errors:,}",
+                share(s.share_of_samples),
+                share(s.share_of_errors),
+                f"{share(s.low)} to {share(s.high)}",
+                f"{s.lift:.2f}",
+            ]
             for s in self.shares
         ]
-        return pa.Table.from_pylist(rows, _SUMMARY)
-
-    def __str__(self) -> str:
-        rate = self.n_errors / self.n
-        parts = [
-            f"{self.model}: {self.n_errors:,} errors in {self.n:,} samples ({rate:.1%}), "
-            f"{self.left_out:,} left out"
+        top = [
+            [
+                r["id"],
+                r["label"],
+                r["prediction"],
+                numbers.number(r["loss"]),
+                numbers.number(r["confidence"]),
+            ]
+            for r in self.top.slice(0, 5).to_pylist()
         ]
-        sets = [[f.name, f"{f.n:,}", f"{f.share:.1%}", f.query] for f in self.findings]
-        parts.append(words.columns(["review set", "n", "share", "query"], sets))
-        if self.pairs:
-            pairs = [
-                [
-                    f"{p.truth} as {p.prediction}",
-                    f"{p.n:,}",
-                    f"{p.share:.1%}",
-                    f"{p.rate:.1%}",
-                    p.query,
-                ]
-                for p in self.pairs
-            ]
-            head = ["confused", "n", "of errors", "of class", "query"]
-            parts.append(words.columns(head, pairs))
-        if self.shares:
-            shares = [
-                [
-                    s.slice,
-                    f"{s.n_errors:,}",
-                    f"{s.share_of_samples:.1%}",
-                    f"{s.share_of_errors:.1%}",
-                    f"{s.low:.1%} to {s.high:.1%}",
-                    f"{s.lift:.2f}",
-                ]
-                for s in self.shares
-            ]
-            head = ["slice", "errors", "of samples", "of errors", "interval", "lift"]
-            parts.append(words.columns(head, shares))
-        if len(self.top):
-            top = [
-                [
-                    str(r["id"]),
-                    r["label"],
-                    r["prediction"],
-                    words.number(_float(r["loss"])),
-                    words.number(_float(r["confidence"])),
-                ]
-                for r in self.top.slice(0, 5).to_pylist()
-            ]
-            parts.append(words.columns(["top loss", "truth", "said", "loss", "confidence"], top))
-        return "\n\n".join(parts)
+        for grid in (
+            Grid(["review set", "n", "share", "query"], sets),
+            Grid(["confused", "n", "of errors", "of class", "query"], pairs),
+            Grid(["slice", "errors", "of samples", "of errors", "interval", "lift"], shares),
+            Grid(["top loss", "truth", "prediction", "loss", "confidence"], top),
+        ):
+            if grid.rows:
+                yield ""
+                yield grid
 
 
 _NOT_PREDICATE = re.compile(r"^\s*(select|with|from)\b|\b(order\s+by|limit)\b", re.IGNORECASE)
@@ -251,42 +224,42 @@ def errors(
             f"The scope {scope!r} is not a predicate.",
             "name it as a slice and say in_slice('name').",
         )
-    found = read(store, model, keys, columns=[c for c in by if c != "label"])
-    wrong = ~found.outcomes.correct
-    order = _by_loss(found)
+    predicted = read(store, model, keys, columns=[c for c in by if c != "label"])
+    wrong = ~predicted.outcomes.correct
+    order = _by_loss(predicted)
     shares = [
-        *_slice_shares(found, wrong, slices, scope, confidence),
-        *_column_shares(found, wrong, by, scope, confidence),
+        *_slice_shares(predicted, wrong, slices, scope, confidence),
+        *_column_shares(predicted, wrong, by, scope, confidence),
     ]
     return Mistakes(
         model,
-        found.n,
+        predicted.n,
         int(wrong.sum()),
-        found.left_out,
-        _review_sets(found, wrong, order, scope, sure, unsure),
-        _top(found, order[:n]),
-        f"{words.conjunction(scope, f'{words.name(model)}.loss IS NOT NULL')} "
-        f"ORDER BY {words.name(model)}.loss DESC, id LIMIT {n}",
-        _pairs(found, wrong, scope, n, confidence),
+        predicted.left_out,
+        _review_sets(predicted, wrong, order, scope, sure, unsure),
+        _top(predicted, order[:n]),
+        f"{sql.conjunction(scope, f'{sql.name(model)}.loss IS NOT NULL')} "
+        f"ORDER BY {sql.name(model)}.loss DESC, id LIMIT {n}",
+        _pairs(predicted, wrong, scope, n, confidence),
         tuple(sorted(shares, key=lambda s: (-s.lift, -s.n_errors, s.slice))),
     )
 
 
-def _by_loss(found: Predicted) -> Ints:
+def _by_loss(predicted: Predicted) -> Ints:
     """Return the rows by falling loss, unknown losses last, equal ones by id."""
-    loss = found.loss
-    names = found.rows["id"].combine_chunks()
+    loss = predicted.loss
+    names = predicted.rows["id"].combine_chunks()
     by_id = pc.array_sort_indices(names).to_numpy().astype(np.int64)
     key = np.where(np.isnan(loss), -np.inf, loss)[by_id]
     return np.asarray(by_id[np.argsort(-key, kind="stable")])
 
 
 def _review_sets(
-    found: Predicted, wrong: Bools, order: Ints, scope: str, sure: float, unsure: float
+    predicted: Predicted, wrong: Bools, order: Ints, scope: str, sure: float, unsure: float
 ) -> tuple[Finding, ...]:
-    m = words.name(found.model)
-    certain = found.confidence >= np.float32(sure)
-    doubtful = found.confidence < np.float32(unsure)
+    m = sql.name(predicted.model)
+    certain = predicted.confidence >= np.float32(sure)
+    doubtful = predicted.confidence < np.float32(unsure)
     high, low = f"{m}.confidence >= {sure!r}", f"{m}.confidence < {unsure!r}"
     bad, good = f"NOT {m}.correct", f"{m}.correct"
     rows: tuple[tuple[str, str, Bools, tuple[str, ...]], ...] = (
@@ -314,44 +287,44 @@ def _review_sets(
         Finding(
             name,
             text,
-            words.conjunction(scope, *parts),
+            sql.conjunction(scope, *parts),
             int(members.sum()),
             float(members.mean()),
-            found.keys[order[members[order]]],
+            predicted.keys[order[members[order]]],
         )
         for name, text, members, parts in rows
     )
 
 
-def _top(found: Predicted, at: Ints) -> pa.Table:
-    at = at[~np.isnan(found.loss[at])]
+def _top(predicted: Predicted, at: Ints) -> pa.Table:
+    at = at[~np.isnan(predicted.loss[at])]
     names = ["id", "label", "prediction", "loss", "confidence", "margin"]
-    rows = found.rows.select(names).take(at)
-    return rows.append_column("correct", pa.array(found.outcomes.correct[at]))
+    rows = predicted.rows.select(names).take(at)
+    return rows.append_column("correct", pa.array(predicted.outcomes.correct[at]))
 
 
 def _pairs(
-    found: Predicted, wrong: Bools, scope: str, most: int, confidence: float
+    predicted: Predicted, wrong: Bools, scope: str, most: int, confidence: float
 ) -> tuple[ConfusedPair, ...]:
-    names = found.outcomes.classes
-    label, prediction = found.outcomes.label, found.outcomes.prediction
+    names = predicted.outcomes.classes
+    label, prediction = predicted.outcomes.label, predicted.outcomes.prediction
     codes, counts = np.unique(label[wrong] * len(names) + prediction[wrong], return_counts=True)
     chosen = np.lexsort((codes, -counts))[:most]
     sizes = np.bincount(label, minlength=len(names))
-    total, m = int(wrong.sum()), words.name(found.model)
+    total, m = int(wrong.sum()), sql.name(predicted.model)
     pairs = []
     for code, count in zip(codes[chosen].tolist(), counts[chosen].tolist()):
-        truth, said = divmod(code, len(names))
+        truth, taken = divmod(code, len(names))
         low, high = stats.wilson(count, sizes[truth], confidence)
-        text = words.conjunction(
+        text = sql.conjunction(
             scope,
-            words.equals("label", names[truth]),
-            f"{m}.prediction = {words.literal(names[said])}",
+            sql.equals("label", names[truth]),
+            f"{m}.prediction = {sql.literal(names[taken])}",
         )
         pairs.append(
             ConfusedPair(
                 names[truth],
-                names[said],
+                names[taken],
                 count,
                 count / total,
                 count / int(sizes[truth]),
@@ -364,25 +337,27 @@ def _pairs(
 
 
 def _slice_shares(
-    found: Predicted,
+    predicted: Predicted,
     wrong: Bools,
     slices: Mapping[str, Ints] | None,
     scope: str,
     confidence: float,
 ) -> list[SliceShare]:
     return [
-        _share(found, wrong, name, at, f"in_slice({words.literal(name)})", scope, confidence)
-        for name, at in memberships(found, slices).items()
+        _share(predicted, wrong, name, at, f"in_slice({sql.literal(name)})", scope, confidence)
+        for name, at in memberships(predicted, slices).items()
         if len(at)
     ]
 
 
 def _column_shares(
-    found: Predicted, wrong: Bools, by: Sequence[str], scope: str, confidence: float
+    predicted: Predicted, wrong: Bools, by: Sequence[str], scope: str, confidence: float
 ) -> list[SliceShare]:
     result = []
     for column in by:
-        coded = pc.dictionary_encode(found.rows[column].combine_chunks(), null_encoding="encode")
+        coded = pc.dictionary_encode(
+            predicted.rows[column].combine_chunks(), null_encoding="encode"
+        )
         values = coded.dictionary.to_pylist()
         if len(values) > _MOST_VALUES:
             raise SliceError(
@@ -391,14 +366,14 @@ def _column_shares(
             )
         codes = coded.indices.to_numpy(zero_copy_only=False)
         for code, value in enumerate(values):
-            text = words.equals(column, value)
+            text = sql.equals(column, value)
             at = np.flatnonzero(codes == code)
-            result.append(_share(found, wrong, text, at, text, scope, confidence))
+            result.append(_share(predicted, wrong, text, at, text, scope, confidence))
     return result
 
 
 def _share(
-    found: Predicted,
+    predicted: Predicted,
     wrong: Bools,
     name: str,
     at: Ints,
@@ -408,9 +383,9 @@ def _share(
 ) -> SliceShare:
     total, inside = int(wrong.sum()), int(wrong[at].sum())
     low, high = stats.wilson(inside, total, confidence)
-    of_samples = len(at) / found.n
+    of_samples = len(at) / predicted.n
     of_errors = inside / total if total else float("nan")
-    query = words.conjunction(scope, text, f"NOT {words.name(found.model)}.correct")
+    query = sql.conjunction(scope, text, f"NOT {sql.name(predicted.model)}.correct")
     return SliceShare(
         name,
         len(at),
@@ -424,5 +399,5 @@ def _share(
     )
 
 
-def _float(value: float | None) -> float:
-    return float("nan") if value is None else value
+def _title(pair: ConfusedPair) -> str:
+    return f"{pair.truth} as {pair.prediction}"

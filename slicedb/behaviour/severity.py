@@ -14,6 +14,7 @@ from slicedb.behaviour.corruptions import KINDS, SEVERITIES
 from slicedb.behaviour.spoilt import spoilt
 from slicedb.expectations.behaviours import Change, change
 from slicedb.expectations.corruption import CORRUPTIONS
+from slicedb.show.tabular import Grid, Tabular
 from slicedb.stats import wilson
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ _BARS = "▁▂▃▄▅▆▇█"
 
 
 @dataclass(frozen=True)
-class SeverityTable:
+class SeverityTable(Tabular):
     """Accuracy of one model over slices, kinds and severities."""
 
     model: str
@@ -51,35 +52,31 @@ class SeverityTable:
                 return float(row["accuracy"])
         raise KeyError((slice, kind, severity))
 
-    def __str__(self) -> str:
+    def parts(self) -> Iterable[str | Grid]:
+        """Yield a table per slice: one row per kind, one column per severity."""
         rows = self.table.to_pylist()
-        lines = []
+        severities = sorted({row["severity"] for row in rows} - {0})
+        head = ["severity", *map(str, severities), "0 to worst", "interval of the worst"]
         for name in dict.fromkeys(row["slice"] for row in rows):
-            mine = [row for row in rows if row["slice"] == name]
-            clean = next(row for row in mine if row["kind"] == CLEAN)
-            kinds = dict.fromkeys(row["kind"] for row in mine if row["kind"] != CLEAN)
-            severities = sorted({row["severity"] for row in mine} - {0})
+            of_slice = [row for row in rows if row["slice"] == name]
+            clean = next(row for row in of_slice if row["kind"] == CLEAN)
             shown = _LABELLED if clean["n"] else _UNLABELLED
+            about = "no labels; share of predictions that stay"
             if clean["n"]:
-                said = (
-                    f"accuracy {clean['accuracy']:.3f} [{clean['low']:.3f} to "
-                    f"{clean['high']:.3f}] as they are, n = {clean['n']:,}"
-                )
-            else:
-                said = "no labels; share of predictions that stay"
-            lines.append(f"{self.model} on {name}: {said}")
-            head = "".join(f"{severity:>7}" for severity in severities)
-            lines.append(f"  {'severity':<20}{head}   0 to worst, interval of the worst")
-            lines += [
-                _line(kind, clean, [row for row in mine if row["kind"] == kind], severities, shown)
-                for kind in kinds
-            ]
-            lines.append("")
-        if self.left_out:
-            lines.append(
-                f"{self.left_out:,} pictures count for no accuracy: no label or no prediction"
+                ends = f"[{clean['low']:.3f} to {clean['high']:.3f}]"
+                about = f"accuracy {clean['accuracy']:.3f} {ends} as they are, n = {clean['n']:,}"
+            yield f"{self.model} on {name}: {about}"
+            kinds = dict.fromkeys(row["kind"] for row in of_slice if row["kind"] != CLEAN)
+            yield Grid(
+                head,
+                [
+                    _line(clean, [r for r in of_slice if r["kind"] == kind], severities, shown)
+                    for kind in kinds
+                ],
             )
-        return "\n".join(lines).rstrip()
+            yield ""
+        if self.left_out:
+            yield f"{self.left_out:,} pictures count for no accuracy: no label or no prediction"
 
 
 _LABELLED = ("accuracy", "low", "high")
@@ -88,20 +85,17 @@ _UNLABELLED = ("same", "same_low", "same_high")
 
 
 def _line(
-    kind: str,
     clean: dict[str, Any],
     rows: list[dict[str, Any]],
     severities: Sequence[int],
     shown: tuple[str, str, str],
-) -> str:
+) -> list[str]:
     value, low, high = shown
-    by_severity = {row["severity"]: row for row in rows}
-    cells = "".join(
-        f"{by_severity[s][value]:7.3f}" if s in by_severity else " " * 7 for s in severities
-    )
+    values = {row["severity"]: f"{row[value]:.3f}" for row in rows}
     drawn = "".join(_bar(row[value]) for row in [clean, *rows])
     worst = rows[-1]
-    return f"  {kind:<20}{cells}   {drawn:<7} {worst[low]:.3f} to {worst[high]:.3f}"
+    ends = f"{worst[low]:.3f} to {worst[high]:.3f}"
+    return [worst["kind"], *(values.get(s, "") for s in severities), drawn, ends]
 
 
 def _bar(share: float) -> str:

@@ -24,6 +24,7 @@ from slicedb.inference.prediction import reasons
 from slicedb.models.model import check_width
 from slicedb.progress import bar
 from slicedb.schema import PREDICTIONS, SAMPLES, SPOILT, content_of, keys_of, spoilt_schema
+from slicedb.show.tabular import Record
 from slicedb.store.work import images_of, missing, samples_of
 from slicedb.tasks import TASKS
 from slicedb.tasks.probabilities import score_columns, softmax
@@ -37,7 +38,7 @@ _SECONDS = 10.0
 
 
 @dataclass(frozen=True)
-class SpoiltReport:
+class SpoiltReport(Record):
     """What a run over corrupted pictures did."""
 
     computed: int

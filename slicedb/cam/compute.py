@@ -18,6 +18,7 @@ from slicedb.errors import CheckError, ModelError, did_you_mean
 from slicedb.keys import distinct
 from slicedb.progress import Bar
 from slicedb.schema import SAMPLES, content_of
+from slicedb.show.tabular import Record
 
 if TYPE_CHECKING:
     from slicedb.cam.gradcam import GradCam
@@ -30,7 +31,7 @@ _WRITE = 1024
 
 
 @dataclass(frozen=True)
-class CamReport:
+class CamReport(Record):
     """What a run of `cam` did."""
 
     computed: int

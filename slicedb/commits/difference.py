@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from slicedb.keys import KeyIndex
 from slicedb.schema import SAMPLES
+from slicedb.show.tabular import Tabular
 
 if TYPE_CHECKING:
     from slicedb.store import Store
@@ -35,7 +36,7 @@ class SliceMove:
 
 
 @dataclass(frozen=True)
-class Difference:
+class Difference(Tabular):
     """What changed in `samples` between two states; each is a list of ids, sorted."""
 
     added: list[str]
@@ -47,6 +48,13 @@ class Difference:
     """Tables whose version differs: before and after; None where there was none."""
     slices: tuple[SliceMove, ...] = ()
     """The slices whose members or definitions moved; see `Database.diff`."""
+
+    def to_arrow(self) -> pa.Table:
+        """Return one row per sample: change (added, removed, relabelled or changed) and id."""
+        kinds = ("added", "removed", "relabelled", "changed")
+        rows = [(kind, sample) for kind in kinds for sample in getattr(self, kind)]
+        changes, ids = zip(*rows) if rows else ((), ())
+        return pa.table({"change": pa.array(changes, "string"), "id": pa.array(ids, "string")})
 
     def __str__(self) -> str:
         lines = [

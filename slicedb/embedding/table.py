@@ -20,6 +20,7 @@ from slicedb.errors import EmbeddingError, FingerprintError, UnknownEmbeddingErr
 from slicedb.inference.runner import Outputs, run
 from slicedb.progress import bar
 from slicedb.schema import EMBEDDINGS, embeddings_schema
+from slicedb.show.tabular import Record
 from slicedb.store import Store
 from slicedb.store.work import Writer, failures, images_of, missing, samples_of
 
@@ -32,7 +33,7 @@ _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*\Z")
 
 
 @dataclass(frozen=True)
-class EmbedReport:
+class EmbedReport(Record):
     """What an embedding run did."""
 
     name: str

@@ -19,6 +19,7 @@ from slicedb.export.folder import write_folder
 from slicedb.export.tables import write_csv, write_parquet
 from slicedb.export.voc import write_voc
 from slicedb.export.yolo import write_yolo
+from slicedb.show.tabular import Record
 
 if TYPE_CHECKING:
     from slicedb.store import Store
@@ -59,7 +60,7 @@ _TAKEN = {
 
 
 @dataclass(frozen=True)
-class ExportReport:
+class ExportReport(Record):
     """What was written."""
 
     n: int

@@ -19,6 +19,7 @@ from slicedb.predictions.refresh import refresh
 from slicedb.predictions.tables import prepare, table_of, with_truth
 from slicedb.progress import bar
 from slicedb.schema import SAMPLES, content_of
+from slicedb.show.tabular import Record
 from slicedb.store import Store
 from slicedb.store.work import Writer, failures, images_of, missing, samples_of
 from slicedb.tasks import TASKS, About, TruthColumn
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class PredictReport:
+class PredictReport(Record):
     """What a prediction run did."""
 
     model: str

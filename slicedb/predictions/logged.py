@@ -12,11 +12,12 @@ from slicedb.predictions.coco import from_coco, read_json
 from slicedb.predictions.collected import PredictionLog
 from slicedb.predictions.files import read, with_ids
 from slicedb.schema import SAMPLES
+from slicedb.show.tabular import Record
 from slicedb.store import Store
 
 
 @dataclass(frozen=True)
-class LogReport:
+class LogReport(Record):
     """What was stored of predictions made elsewhere."""
 
     model: str

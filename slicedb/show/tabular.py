@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 from slicedb.show import html, text
@@ -82,3 +82,18 @@ class Tabular:
             if part
         )
         return f'<div class="slicedb">{_STYLE}{shown}</div>'
+
+
+class Record(Tabular):
+    """Base of results of one row: dataclasses that say in `__str__` what was done."""
+
+    def to_arrow(self) -> pa.Table:
+        """Return one row with a column for each field."""
+        import pyarrow as pa
+
+        shown = [f.name for f in fields(self) if f.repr]  # type: ignore[arg-type]
+        return pa.Table.from_pylist([{name: getattr(self, name) for name in shown}])
+
+    def parts(self) -> Iterable[str | Grid]:
+        """Yield the text of the result."""
+        yield str(self)

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 
 from slicedb.errors import EmbeddingError, SliceDBError
+from slicedb.show.tabular import Record
 from slicedb.store import vectorindex as lance_index
 from slicedb.vectors.background import DEFAULT
 from slicedb.vectors.best import best
@@ -30,7 +31,7 @@ _MORE = 2
 
 
 @dataclass(frozen=True)
-class IndexReport:
+class IndexReport(Record):
     """An approximate index, measured against a scan of all vectors."""
 
     embedding: str

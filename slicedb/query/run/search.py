@@ -29,6 +29,7 @@ from slicedb.errors import DatabaseError, did_you_mean
 from slicedb.keys import KeyIndex
 from slicedb.query.bound.bound import Search
 from slicedb.schema import SAMPLES, SEARCHED, searchable
+from slicedb.show.tabular import Record
 from slicedb.store import TextIndex
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ _DIGESTS = 64
 
 
 @dataclass(frozen=True)
-class TextReport:
+class TextReport(Record):
     """A full-text index."""
 
     columns: Columns
