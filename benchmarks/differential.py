@@ -1,0 +1,293 @@
+"""Compare SliceDB's SQL with bare DuckDB's: generated queries, and any folder of SQL files.
+
+    python benchmarks/differential.py --generated 20000
+    python benchmarks/differential.py --folder duckdb/test/sql --folder sqlglot/tests/fixtures
+
+Generated queries come from `tests/query/differential.py`, derived ones included (`q[a:b]`, `&`,
+`|`, `~`, `in_slice`, freeze, `take`). In a folder every `.sql` file and every sqllogictest
+(`.test`) is read: what makes tables runs in bare DuckDB, and every SELECT is asked twice, with the
+tables it names written into it as CTEs of their rows. Printed is how many give equal rows, how many
+differ, and what SliceDB refuses although DuckDB answers, by message.
+"""
+
+from __future__ import annotations
+
+import argparse
+import collections
+import re
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "query"))
+
+from differential import Maker, build, difference, plain, written
+
+from slicedb import Database, sql
+from slicedb.errors import SliceDBError
+
+MOST_ROWS = 200
+"""Rows of a table that are written into a text; texts over larger tables are left out."""
+SECONDS = 5.0
+CHANCE = re.compile(
+    r"\b(random|uuid|gen_random_uuid|uuidv\d|now|today|current_\w+|get_current_\w+|localtime\w*|"
+    r"transaction_timestamp|txid_current|setseed|nextval|currval|version|pragma\w*|tablesample|"
+    r"using\s+sample|approx_\w+|reservoir_quantile|age|duckdb_\w+|rowid|histogram_\w+)\b",
+    re.IGNORECASE,
+)
+"""What answers differently each time, or speaks of the database itself."""
+RULED_OUT = re.compile(
+    r"\b(read_\w+|glob|parquet_\w+|sniff_csv|information_schema|pg_\w+|sqlite_master|query_table|"
+    r"query|getvariable|which_secret|checkpoint|force_checkpoint|add_parquet_key|sql_auto_complete|"
+    r"test_\w+|repeat_row|summary|seq_scan|index_scan|current_setting|set_config|getenv)\s*\(|"
+    r"\binformation_schema\.|\bpg_catalog\.|\bsqlite_master\b|\bINTO\b|"
+    r"^\s*(DESCRIBE|SHOW|SUMMARIZE|"
+    r"PIVOT|UNPIVOT|VALUES|TABLE|EXPLAIN|CALL|PRAGMA)\b",
+    re.IGNORECASE,
+)
+"""What SliceDB refuses by rule (`queries/README.md`, "What differs from DuckDB")."""
+
+MAKES = re.compile(
+    r"\s*(CREATE|INSERT|UPDATE|DELETE|ALTER|DROP|BEGIN|COMMIT|SET\s+default_)", re.IGNORECASE
+)
+"""Statements that are run; settings and the like may reach outside, or bring the process down."""
+
+
+def main() -> None:
+    """Read the options and print the comparisons."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--generated", type=int, default=0, help="number of generated texts")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--folder", action="append", default=[], help="a folder of SQL files")
+    parser.add_argument("--match", default="", help="only files whose path matches this")
+    parser.add_argument("--show", type=int, default=3, help="examples of each kind of difference")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        world = build(Path(scratch))
+        world.db.engine.timeout = 2 * SECONDS
+        if options.generated:
+            tally = Tally(options.show)
+            for seed in range(options.seed, options.seed + options.generated):
+                text = written(Maker(seed).any(), world.ids)
+                try:
+                    problem = difference(world, text, derived=seed % 4 == 0, seed=seed)
+                except Exception as error:  # a bare exception is a finding too
+                    problem = f"raised {type(error).__name__}: {error}"
+                tally.add(text.ours, problem, f"seed {seed}")
+            tally.print("generated")
+        for folder in options.folder:
+            tally = Tally(options.show)
+            files = [f for f in sorted(Path(folder).rglob("*")) if f.suffix in (".sql", ".test")]
+            for file in files:
+                if re.search(options.match, str(file)):
+                    _compare_file(world.db, file, tally)
+            tally.print(folder)
+
+
+class Tally:
+    """Counts of what came of the texts, with examples."""
+
+    def __init__(self, show: int) -> None:
+        self.counts: collections.Counter[str] = collections.Counter()
+        self.kinds: collections.Counter[str] = collections.Counter()
+        self.examples: dict[str, list[str]] = collections.defaultdict(list)
+        self.show = show
+        self.start = time.perf_counter()
+
+    def add(self, text: str, problem: str, place: str) -> None:
+        """Count one text; `problem` is "" where the answers are equal."""
+        fate = (
+            "equal" if not problem else "refused" if problem.startswith("refused") else "different"
+        )
+        self.counts[fate] += 1
+        if problem:
+            kind = re.sub(r"'[^']*'|\"[^\"]*\"|\d+", "…", problem)[:90]
+            self.kinds[kind] += 1
+            if len(self.examples[kind]) < self.show:
+                shown = " ".join(text.split())[-400:]
+                self.examples[kind].append(f"{place}: {shown}\n      {problem[:400]}")
+
+    def leave_out(self, reason: str) -> None:
+        """Count a text that is not compared."""
+        self.counts[f"left out: {reason}"] += 1
+
+    def print(self, title: str) -> None:
+        """Print the counts, then the kinds of differences with examples."""
+        print(
+            f"\n{title}: {sum(self.counts.values()):,} texts "
+            f"in {time.perf_counter() - self.start:.0f} s"
+        )
+        for name, n in sorted(self.counts.items()):
+            print(f"  {n:7,}  {name}")
+        for kind, n in self.kinds.most_common():
+            print(f"\n  {n} × {kind}")
+            for example in self.examples[kind]:
+                print(f"    {example}")
+
+
+def _compare_file(db: Database, file: Path, tally: Tally) -> None:
+    bare = duckdb.connect()
+    bare.execute(
+        "SET enable_external_access = false; SET threads = 2; SET memory_limit = '2GB';"
+        "SET TimeZone = 'UTC'"
+    )
+    for kind, text in _statements(file):
+        if kind == "make":
+            if MAKES.match(text):
+                _bounded(bare, text)
+            continue
+        if CHANCE.search(text) or RULED_OUT.search(text):
+            tally.leave_out("chance, or refused by rule")
+            continue
+        whole = _with_tables(bare, text)
+        if whole is None:
+            tally.leave_out("needs what a CTE cannot give")
+            continue
+        rows = _bounded(bare, whole)
+        if rows is None:
+            tally.leave_out("DuckDB refuses it, or takes too long")
+            continue
+        tally.add(whole, _difference(db, whole, rows), str(file))
+    bare.close()
+
+
+def _statements(file: Path) -> Iterator[tuple[str, str]]:
+    """Yield ("make", text) for what changes tables and ("ask", text) for SELECTs."""
+    text = file.read_text(errors="replace")
+    if file.suffix == ".sql":
+        body = re.sub(r"^--.*$|^# .*$", "", text, flags=re.MULTILINE)
+        pieces = body.splitlines() if file.name == "identity.sql" else body.split(";")
+        for piece in pieces:
+            yield _kind(piece), piece.strip()
+        return
+    for block in re.split(r"\n\s*\n", text):
+        lines = [line for line in block.splitlines() if not line.startswith("#")]
+        while lines and re.match(r"(skipif|onlyif|mode|require|load|tags)\b", lines[0]):
+            lines.pop(0)
+        if not lines or not re.match(r"(statement|query)\b", lines[0]):
+            continue
+        body = "\n".join(lines[1:]).split("\n----")[0].strip()
+        if "statement error" not in lines[0] and "${" not in body:
+            yield _kind(body), body.rstrip("; \n")
+
+
+def _kind(text: str) -> str:
+    return "ask" if re.match(r"[\s(]*(SELECT|WITH|FROM)\b", text, re.IGNORECASE) else "make"
+
+
+Rows = tuple[list[str], list[tuple[object, ...]]]
+
+
+def _bounded(bare: duckdb.DuckDBPyConnection, text: str) -> Rows | None:
+    """Run a text for a bounded time; None where it fails."""
+    timer = threading.Timer(SECONDS, bare.interrupt)
+    timer.start()
+    try:
+        result = bare.execute(text)
+        if result is None or result.description is None:
+            return [], []
+        table = result.to_arrow_table()
+        rows = list(zip(*(column.to_pylist() for column in table.columns), strict=True))
+        return table.column_names, rows
+    except (
+        duckdb.Error,
+        RuntimeError,
+        ValueError,
+        OverflowError,
+        ImportError,
+        TypeError,
+        pa.ArrowException,
+    ):
+        return None
+    finally:
+        timer.cancel()
+
+
+def _with_tables(bare: duckdb.DuckDBPyConnection, text: str) -> str | None:
+    """Return the text with the tables it names as CTEs of their rows."""
+    try:
+        names = sorted(bare.get_table_names(text))
+        views = bare.execute("SELECT view_name FROM duckdb_views() WHERE NOT internal").fetchall()
+    except (duckdb.Error, RuntimeError):
+        return None
+    names += [v for (v,) in views if re.search(rf"\b{re.escape(v)}\b", text, re.IGNORECASE)]
+    ctes = []
+    for name in dict.fromkeys(names):
+        cte = _cte(bare, name)
+        if cte is None:
+            return None
+        ctes.append(cte)
+    if not ctes:
+        return text
+    head = ",\n".join(ctes)
+    if own := re.match(r"\s*WITH\s+(RECURSIVE\b)?", text, re.IGNORECASE):
+        return f"WITH {'RECURSIVE ' if own[1] else ''}{head},\n{text[own.end() :]}"
+    return f"WITH {head}\n{text}"
+
+
+def _cte(bare: duckdb.DuckDBPyConnection, name: str) -> str | None:
+    if "." in name:
+        return None
+    described = _bounded(bare, f"DESCRIBE {sql.quoted(name)}")
+    if described is None:
+        return None
+    columns = [(str(row[0]), str(row[1])) for row in described[1]]
+    texts = ", ".join(f"CAST({sql.quoted(c)} AS VARCHAR)" for c, _ in columns)
+    rows = _bounded(bare, f"SELECT {texts} FROM {sql.quoted(name)}")
+    if rows is None or len(rows[1]) > MOST_ROWS:
+        return None
+    casts = ", ".join(f"CAST({sql.quoted(c)} AS {kind}) AS {sql.quoted(c)}" for c, kind in columns)
+    head = ", ".join(sql.quoted(c) for c, _ in columns)
+    if not rows[1]:
+        nulls = ", ".join("NULL" for _ in columns)
+        empty = f"(VALUES ({nulls})) AS v({head}) WHERE false"
+        return f"{sql.quoted(name)} AS (SELECT {casts} FROM {empty})"
+    values = ", ".join(
+        "(" + ", ".join(sql.literal(value) for value in row) + ")" for row in rows[1]
+    )
+    return f"{sql.quoted(name)} AS (SELECT {casts} FROM (VALUES {values}) AS v({head}))"
+
+
+def _difference(db: Database, text: str, want: Rows) -> str:
+    try:
+        table = db.sql(text)
+    except SliceDBError as error:
+        return f"refused: {error}"
+    except Exception as error:  # a bare exception is a finding too
+        return f"raised {type(error).__name__}: {error}"
+    names, rows = _apart(want[0]), want[1]
+    if table.column_names != names:
+        return f"columns {table.column_names}, not {names}"
+    try:
+        columns = [column.to_pylist() for column in table.columns]
+    except (ValueError, OverflowError, NotImplementedError):
+        return ""  # a date that Python does not have
+    got = sorted((tuple(map(plain, row)) for row in zip(*columns, strict=True)), key=repr)
+    right = sorted((tuple(map(plain, row)) for row in rows), key=repr)
+    if len(got) != len(right):
+        return f"{len(got)} rows, not {len(right)}"
+    pairs = [(a, b) for a, b in zip(got, right) if repr(a) != repr(b)]
+    return f"row {pairs[0][0]}, not {pairs[0][1]}"[:300] if pairs else ""
+
+
+def _apart(names: list[str]) -> list[str]:
+    """Return the names of columns as a table has them: the second `a` is `a_1`."""
+    apart: list[str] = []
+    taken: collections.Counter[str] = collections.Counter()
+    for name in names:
+        n = taken[name.lower()]
+        taken[name.lower()] += 1
+        apart.append(f"{name}_{n}" if n else name)
+    return apart
+
+
+if __name__ == "__main__":
+    main()
