@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from slicedb.query.bind.order import limit_start
 from slicedb.query.language.text import tokenize
 from slicedb.query.run.plan import Plan
-
-_LIMITS = (b"limit", b"offset", b"fetch")
 
 
 def whole(plan: Plan) -> str:
@@ -78,11 +77,10 @@ def _tail(size: int | None, start: int) -> str:
 
 def _before_limit(plan: Plan) -> str:
     """Return the text up to the LIMIT or OFFSET of the outermost SELECT."""
-    source, limit = plan.bound.source, plan.bound.tree.limit
-    assert limit is not None
-    numbers = [number.start for number in (limit.limit_rows, limit.offset) if number is not None]
-    before = [t for t in source.tokens if t.word in _LIMITS and t.start < min(numbers)]
-    return source.text.encode()[: source.origin(before[-1].start)].decode()
+    source = plan.bound.source
+    start = limit_start(source, plan.bound.tree)
+    assert start is not None  # the numbers are known, so their place is
+    return source.text.encode()[: source.origin(start)].decode()
 
 
 def _bare(text: str) -> str:

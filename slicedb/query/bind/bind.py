@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from slicedb.query.bind.calls import refuse_scores
+from slicedb.query.bind.headings import name_columns
 from slicedb.query.bind.order import add_order
 from slicedb.query.bind.queries import bind_names, visit
 from slicedb.query.bound.binding import Binding, SliceNamed
@@ -49,6 +50,7 @@ STEPS: tuple[Callable[[Binding], None], ...] = (
     refuse_scores,
     bind_names,
     see_quarantined,
+    name_columns,
     add_order,
 )
 """What binding does, in order."""

@@ -1,39 +1,56 @@
-"""Where an outermost SELECT is ordered: ties, and rows without an order, go by stored order."""
+"""Order samples the same way everywhere: by the text, then, where that says nothing, as stored.
+
+Without it, rows that tie would come in any order, and a LIMIT would choose others each time.
+"""
 
 from __future__ import annotations
 
 from slicedb.query.bound.binding import Binding
-from slicedb.query.bound.bound import Bound, Edit
-from slicedb.query.bound.relation import ROW
-from slicedb.query.language.text import Token
+from slicedb.query.bound.bound import Edit
+from slicedb.query.bound.relation import ROW, Relation
+from slicedb.query.language.text import Source
+from slicedb.query.language.tree import Node
 from slicedb.sql import quoted
 
 _LIMITS = (b"limit", b"offset", b"fetch")
 
 
 def add_order(binding: Binding) -> None:
-    """Note the edit that makes the order of the samples deterministic."""
+    """Note the edits that make the order of samples, and what a LIMIT takes of it, definite."""
     bound = binding.bound
-    if bound.top is None:
-        return
-    order = bound.tree.order
-    if order is not None and any(o.expression.kind == "STAR" for o in order.orders):
-        return
-    column = f'{quoted(bound.top.alias)}."{ROW}"'
-    limit = next((t for t in _tail(bound) if t.word in _LIMITS), None)
-    has_limit = bound.tree.limit is not None
-    if has_limit and limit is None:
+    for node, relation in bound.limited:
+        at = limit_start(bound.source, node)
+        if at is not None and not _is_by_all(node):
+            binding.edit(at, at, _more(node, relation))
+    if bound.top is None or _is_by_all(bound.tree):
         return
     tokens = bound.source.tokens
-    at = limit.start if has_limit and limit else tokens[-1].end if tokens else 0
-    text = f", {column} " if order else f" ORDER BY {column} "
-    bound.edits.append(Edit(at, at, (text,), "ordered"))
+    at = tokens[-1].end if tokens else 0
+    if bound.tree.limit is not None:
+        at = limit_start(bound.source, bound.tree)
+    if at is not None:
+        bound.edits.append(Edit(at, at, (_more(bound.tree, bound.top),), "ordered"))
 
 
-def _tail(bound: Bound) -> list[Token]:
-    """Return the outermost tokens from the last ORDER, WHERE or FROM on."""
-    outermost = bound.source.outermost()
-    for number in range(len(outermost) - 1, -1, -1):
-        if outermost[number].word in (b"order", b"where", b"from"):
-            return outermost[number:]
-    return outermost
+def limit_start(source: Source, node: Node) -> int | None:
+    """Return where the LIMIT or OFFSET of a query begins, whichever stands first.
+
+    None where DuckDB does not say where its numbers are: `LIMIT ALL`.
+    """
+    assert node.limit is not None
+    numbers = [n.at for n in (node.limit.limit_rows, node.limit.offset) if n is not None]
+    places = [at for at in numbers if at is not None]
+    if len(places) < len(numbers):
+        return None
+    before = [t.start for t in source.tokens_in(0, min(places)) if t.word in _LIMITS]
+    return before[-1]
+
+
+def _is_by_all(node: Node) -> bool:
+    """Return whether a query has ORDER BY ALL, behind which nothing may stand."""
+    return node.order is not None and any(o.expression.kind == "STAR" for o in node.order.orders)
+
+
+def _more(node: Node, relation: Relation) -> str:
+    column = f'{quoted(relation.alias)}."{ROW}"'
+    return f", {column} " if node.order else f" ORDER BY {column} "

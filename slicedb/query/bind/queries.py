@@ -56,8 +56,7 @@ def _bind_query(
     if node.sample is not None:
         binding.bound.chance = "USING SAMPLE"
     conditions = _bind_from(binding, node.from_table, scope)
-    if top:
-        _find_top(binding, node, scope)
+    _find_samples(binding, node, scope, top)
     for expression in node.select_list:
         _bind_selected(binding, expression, scope, top)
     binding.visit_all(conditions, scope)
@@ -70,8 +69,11 @@ def _is_cte_map(node: Node, part: Node) -> bool:
     return part is node.fields.get("cte_map")
 
 
-def _find_top(binding: Binding, node: Node, scope: Scope) -> None:
-    """Note the samples relation whose rows are, one by one, the rows of the result."""
+def _find_samples(binding: Binding, node: Node, scope: Scope, top: bool) -> None:
+    """Note the samples relation whose rows are, one by one, the rows of a SELECT.
+
+    Of the outermost SELECT, and of those with a LIMIT: it chooses by the stored order of samples.
+    """
     table = node.from_table
     plain = (
         table.type == "BASE_TABLE"
@@ -84,9 +86,14 @@ def _find_top(binding: Binding, node: Node, scope: Scope) -> None:
         and not any("DISTINCT" in m.type for m in node.modifiers)
         and not any(map(_aggregates, [*node.select_list, *node.modifiers]))
     )
-    if plain:
-        binding.bound.top = scope.relations[0]
-        binding.bound.top.row = True
+    if not plain or not (top or node.limit):
+        return
+    relation = scope.relations[0]
+    relation.row = True
+    if top:
+        binding.bound.top = relation
+    else:
+        binding.bound.limited.append((node, relation))
 
 
 def _aggregates(tree: Node) -> bool:
