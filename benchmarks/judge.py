@@ -28,8 +28,12 @@ import pyarrow as pa
 
 from slicedb import schema, stats
 from slicedb.expectations import Check
-from slicedb.judge import Judged, Pair, confusion, evaluate, paired, verdicts
-from slicedb.judge.evidence import Trial
+from slicedb.judge import Aligned, confusion, evaluate
+from slicedb.judge.inputs import Inputs
+from slicedb.judge.paired import paired
+from slicedb.judge.settings import Correction, Settings
+from slicedb.judge.trials import Scope, Trial
+from slicedb.judge.verdicts import verdicts
 from slicedb.metrics import Outcomes, find
 from slicedb.slices import Slice
 from slicedb.store import Store
@@ -42,32 +46,32 @@ METRICS = ["accuracy", "balanced_accuracy", "f1", "log_loss", "brier", "ece"]
 # --- null -----------------------------------------------------------------------------------------
 
 
-def judged(model: str, right: np.ndarray) -> Judged:
+def judged(model: str, right: np.ndarray) -> Aligned:
     """Return a model that is right where told, over a universe of its own."""
     n = len(right)
     outcomes = Outcomes(("a", "b"), np.zeros(n, np.int64), np.where(right, 0, 1))
-    return Judged(model, outcomes, np.arange(n), np.arange(n), "")
+    return Aligned(model, outcomes, np.arange(n), np.arange(n), "")
 
 
 def verdict_of(
     candidate: np.ndarray,
     baseline: np.ndarray,
     rows: list[np.ndarray],
-    correction: str,
+    correction: Correction,
     detect: float | None = None,
 ) -> list[str]:
-    """Return the verdict of "accuracy no worse than baseline" a slice."""
+    """Return the verdict of "accuracy no worse than baseline" for each slice."""
     new, old = judged("new", candidate), judged("old", baseline)
     check = Check("accuracy", baseline="old")
-    trials = [Trial(i, check, baseline="old") for i in range(len(rows))]
-    sizes = [len(r) for r in rows]
-    paired.judge(trials, find("accuracy"), Pair(new, old), rows, sizes, 0.95, [None] * len(rows))
-    checked = [(Slice(f"s{i}", "true"), [check]) for i in range(len(rows))]
-    verdicts.correct(trials, checked, correction, 10, detect)
-    return [t.verdict(0.05, "interval", 10) for t in trials]
+    scopes = [Scope(Slice(f"s{i}", "true"), r, r) for i, r in enumerate(rows)]
+    trials = [Trial(scope, check, "new", find("accuracy")) for scope in scopes]
+    # Nothing is read: the outcomes are at hand, and no groups are asked for.
+    inputs = Inputs(None, {"new": new, "old": old}, 0.95)  # type: ignore[arg-type]
+    results = verdicts(list(paired(trials, inputs)), Settings(correction=correction, detect=detect))
+    return [result.verdict for result in results]
 
 
-RULES: dict[str, tuple[str, float | None]] = {
+RULES: dict[str, tuple[Correction, float | None]] = {
     "auto (max-T)": ("auto", None),
     "max-T, detect = 0.05": ("auto", 0.05),
     "holm": ("holm", None),

@@ -35,12 +35,13 @@ if TYPE_CHECKING:
     from slicedb.expectations.behaviours import Change as Corruption
     from slicedb.export import ExportReport
     from slicedb.ingest import IngestReport
-    from slicedb.judge import Comparison, Confusion, Evaluation, Power, Report
+    from slicedb.judge import Comparison, Confusion, Evaluation, Power
     from slicedb.models import Model, Registry
     from slicedb.predictions import LogReport, PredictionLog, PredictReport
     from slicedb.progress import Bar
     from slicedb.query import Engine, Params, Query
     from slicedb.query.run.search import TextReport
+    from slicedb.report import Report
     from slicedb.runs import Runs
     from slicedb.selection import On, Selection, Several
     from slicedb.slices import Applied, Slice, Slices
@@ -428,7 +429,13 @@ class Database:
             self.store,
             lambda text: self.engine.query(text, files=False),
             past=lambda commit: self.at(commit).slices,
+            looks=self._looks,
         )
+
+    def _looks(self, s: Slice) -> str:
+        from slicedb.runs.looks import shown
+
+        return shown(self.store, s)
 
     @cached_property
     def engine(self) -> Engine:
@@ -781,7 +788,7 @@ class Database:
             CheckError: there is no such metric.
         """
         from slicedb.judge import evaluate
-        from slicedb.runs.evaluated import keep
+        from slicedb.runs import record_evaluation
 
         past = self if at is None else self.at(at)
         names = [models] if isinstance(models, str) else list(models)
@@ -798,14 +805,13 @@ class Database:
             group=group,
             bootstrap=bootstrap,
         )
-        return keep(
+        return record_evaluation(
             past.store,
             evaluation,
             names,
             members,
-            past.slices,
             past._selection.registered(slices),
-            record=record and any(name in self.models for name in names),
+            always=record and any(name in self.models for name in names),
         )
 
     def compare(
@@ -1086,6 +1092,7 @@ class Database:
             CheckError: an expectation does not parse, or names a class that does not exist.
         """
         from slicedb import judge
+        from slicedb.report import report_of
 
         chosen, settings = self._suite(source)
         given: dict[str, Any] = {
@@ -1098,21 +1105,22 @@ class Database:
             "group": group,
             "detect": detect,
             "looks": looks,
-            "write": write,
         }
         settings |= {name: value for name, value in given.items() if value is not None}
-        settings.setdefault("write", not self.store.title)
+        looks = settings.pop("looks", None)
         if settings.get("model") is None:
             raise SliceDBError(
                 "No model to test.", "pass model=, or --model, or name it in suite.toml."
             )
-        return judge.run(
+        run = judge.run(
             self.store,
             chosen,
             predict=(lambda name, keys: self._fill([name], [keys])) if predict else None,
             behave=self._spoil if predict else None,
             **settings,
         )
+        written = not self.store.title if write is None else write
+        return report_of(self.store, run, write=written, looks=looks)
 
     def _suite(
         self, source: Path | Sequence[str | Slice] | None
@@ -1126,7 +1134,7 @@ class Database:
         if not isinstance(source, (str, os.PathLike)):
             return [s if isinstance(s, Slice) else self.slices.get(s) for s in source], {}
         names = [change.name for change in self.slices.apply(source)]
-        return [self.slices.get(name) for name in names], judge.settings(source)
+        return [self.slices.get(name) for name in names], dict(judge.settings(source))
 
     def behaviour(
         self,
@@ -1168,6 +1176,7 @@ class Database:
         """
         from slicedb import judge
         from slicedb.behaviour.composed import expectations
+        from slicedb.report import report_of
         from slicedb.slices import Slice
 
         if templates is not None:
@@ -1177,7 +1186,7 @@ class Database:
         compositions = Slice(
             "compositions", on, expect=tuple(expect), decide=decide, answer=lambda: self.query(on)
         )
-        return judge.run(
+        run = judge.run(
             self.store,
             [compositions],
             model=model,
@@ -1187,8 +1196,8 @@ class Database:
             correction=correction,
             strict=strict,
             minimum=minimum,
-            write=write,
         )
+        return report_of(self.store, run, write=write)
 
     def severity(
         self,

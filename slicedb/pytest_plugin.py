@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from slicedb.judge import Report, Result
+    from slicedb.judge import Result
+    from slicedb.report import Report
     from slicedb.slices import SliceFile
 
 _OPTIONS = {

@@ -10,10 +10,16 @@ import pyarrow as pa
 import pytest
 from PIL import Image, ImageDraw
 
-from slicedb.behaviour.expect import accuracy, agreement, composed, direction, invariance
+from slicedb.behaviour.expect import Rate, accuracy, agreement, composed, direction, invariance
 from slicedb.behaviour.templates import NOTHING, Templates, compose, source
 from slicedb.errors import CheckError, SourceError
+from slicedb.expectations import parse_check
+from slicedb.judge.behaviours import evidence_of
+from slicedb.judge.settings import Settings
+from slicedb.judge.trials import Scope, Trial
+from slicedb.judge.verdicts import verdicts
 from slicedb.schema import SAMPLES
+from slicedb.slices import Slice
 from slicedb.store import Store
 from slicedb.tasks import TASKS
 
@@ -121,14 +127,23 @@ def grid(predict: object, foregrounds: int = 9) -> pa.Table:
     return pa.Table.from_pylist(rows)
 
 
+def verdict_of(rate: Rate, bound: float) -> str:
+    """Return the verdict of a suite of one expectation."""
+    nobody = np.empty(0, np.int64)
+    scope = Scope(Slice("compositions", "true"), nobody, nobody)
+    trial = Trial(scope, parse_check(f"accuracy over compositions >= {bound}"), "m")
+    (result,) = verdicts([evidence_of(trial, rate, 0.95)], Settings())
+    return result.verdict
+
+
 def test_a_model_that_looks_at_the_fork_fails() -> None:
     rows = grid(lambda r: "c0" if "fork" in r["extra"] else r["label"])
     rate = invariance(rows, "extra")
     assert (rate.value, rate.n, rate.groups) == (pytest.approx(1 / 3), 27, 9)
-    assert rate.verdict(0.7) == "FAIL"
+    assert verdict_of(rate, 0.7) == "FAIL"
     assert "1+0+fork" in rate.broken[0]
     assert rate.pairs[0] == ("1+0+none", "c1", "1+0+fork", "c0")
-    assert invariance(rows, "background").verdict(0.7) == "PASS"
+    assert verdict_of(invariance(rows, "background"), 0.7) == "PASS"
 
 
 def test_a_model_that_does_not_passes_in_95_of_100_seeds() -> None:
@@ -137,7 +152,7 @@ def test_a_model_that_does_not_passes_in_95_of_100_seeds() -> None:
         rng = np.random.default_rng(seed)
         said = {f: f"c{rng.integers(3)}" for f in range(9)}  # wrong as often as not, but steady
         rows = grid(lambda r, said=said: said[int(r["foreground"].split("/")[1])])
-        passed += invariance(rows, "extra").verdict(0.7) == "PASS"
+        passed += verdict_of(invariance(rows, "extra"), 0.7) == "PASS"
     assert passed >= 95
 
 
@@ -164,9 +179,9 @@ def test_direction_wants_another_prediction_for_another_class() -> None:
     right = direction(grid(lambda r: r["label"]))
     assert (right.value, right.n, right.groups) == (1.0, 27, 4)
     assert right.low == pytest.approx(0.05 ** (1 / 4))
-    assert right.verdict(0.4) == "PASS"
+    assert verdict_of(right, 0.4) == "PASS"
     blind = direction(grid(lambda r: r["background"]))
-    assert (blind.value, blind.verdict(0.8)) == (0.0, "FAIL")
+    assert (blind.value, verdict_of(blind, 0.8)) == (0.0, "FAIL")
     assert len(blind.broken) == 27
     assert blind.pairs[0] == ("0+0+none", "0", "1+0+none", "0")
 
@@ -177,7 +192,7 @@ def test_accuracy_and_missing_predictions() -> None:
     assert (rate.value, rate.n, rate.left_out, rate.groups) == (1.0, 27, 9, 3)
     assert rate.low == pytest.approx(0.05 ** (1 / 3))
     assert invariance(rows, "extra").n == 0
-    assert invariance(rows, "extra").verdict(0.8) == "INCONCLUSIVE"
+    assert verdict_of(invariance(rows, "extra"), 0.8) == "INCONCLUSIVE"
     assert accuracy(grid(lambda r: None)).n == 0
     assert direction(rows).left_out == 3
 

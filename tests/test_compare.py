@@ -13,8 +13,7 @@ from statsmodels.stats.contingency_tables import mcnemar
 
 from slicedb import judge, metrics, schema, stats
 from slicedb.errors import CheckError, SliceError, UnknownModelError
-from slicedb.judge import compare, evaluate, power
-from slicedb.judge.groups import groups_of, resampled
+from slicedb.judge import compare, evaluate, groups_of, power, resampled
 from slicedb.metrics import Outcomes
 from slicedb.schema import keys_of
 from slicedb.slices import Slice
@@ -223,7 +222,7 @@ def a_suite(store: Store, *expect: str, group: str = "", **options: object) -> j
     ask = FakeAsk(store)
     text = "label IS NOT NULL"
     chosen = Slice("s", text, expect=expect, group=group, answer=lambda: ask(text))
-    return judge.run(store, [chosen], model="new", write=False, **options)  # type: ignore[arg-type]
+    return judge.run(store, [chosen], model="new", **options)  # type: ignore[arg-type]
 
 
 def test_frames_of_few_videos_do_not_fail_what_independent_frames_do(store: Store) -> None:
@@ -252,7 +251,7 @@ def test_slices_of_other_groups_flip_by_their_own(store: Store) -> None:
     ]
 
     def adjusted(*chosen: Slice) -> list[float]:
-        found = judge.run(store, chosen, model="new", write=False).results
+        found = judge.run(store, chosen, model="new").results
         return [r.p_adjusted for r in found]
 
     alone = [adjusted(s)[0] for s in both]
@@ -271,7 +270,7 @@ def test_too_few_groups_report_but_do_not_gate(store: Store) -> None:
     ask = FakeAsk(store)
     text = "id < '200.jpg'"
     chosen = Slice("s", text, expect=("accuracy >= 0.99",), answer=lambda: ask(text))
-    found = judge.run(store, [chosen], model="new", group="video", write=False).results[0]
+    found = judge.run(store, [chosen], model="new", group="video").results[0]
     assert found.verdict == "INCONCLUSIVE" and "below 30 groups" in found.message
 
 
@@ -280,7 +279,7 @@ def test_all_right_by_group_is_not_certain(store: Store) -> None:
     text = "label IS NOT NULL AND id >= '100.jpg'"
     expect = ("accuracy >= 0.95", "accuracy >= 1")
     chosen = Slice("s", text, expect=expect, answer=lambda: ask(text))
-    found, perfect = judge.run(store, [chosen], model="new", group="video", write=False).results
+    found, perfect = judge.run(store, [chosen], model="new", group="video").results
     assert perfect.p == 1.0  # no resample speaks against it
     assert found.low == pytest.approx(float(stats.clopper_pearson(30, 30, sides=1).low))
     assert found.verdict == "INCONCLUSIVE"

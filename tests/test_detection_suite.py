@@ -17,9 +17,9 @@ from slicedb import metrics as m
 from slicedb import stats
 from slicedb.errors import CheckError
 from slicedb.expectations import parse_check
-from slicedb.judge import compare, confusion, evaluate, load, run
-from slicedb.judge.groups import groups_of, resampled
+from slicedb.judge import compare, confusion, evaluate, groups_of, load, resampled, run
 from slicedb.predictions import log
+from slicedb.report import report_of
 from slicedb.schema import OK, SAMPLES, SAMPLES_SCHEMA, keys_of
 from slicedb.slices import Slices
 from slicedb.store import Store
@@ -109,7 +109,7 @@ def test_expectations_of_detectors_are_judged_with_bootstrap_intervals(tmp_path:
             "auroc per class >= 0.5",
         ],
     )
-    report = run(store, [slices.get("every")], model="good")
+    report = report_of(store, run(store, [slices.get("every")], model="good"))
     found = {r.check: r for r in report.results}
     assert found["map >= 0.05"].verdict == "PASS"
     assert found["ap50 of RBC >= 0.95"].verdict == "FAIL"

@@ -15,11 +15,13 @@ import slicedb
 from slicedb.cli import main
 from slicedb.database import Database
 from slicedb.errors import DatabaseError
-from slicedb.judge.results import Report, Result
+from slicedb.judge import Result, SuiteRun, Verdict
+from slicedb.judge.results import Provenance
+from slicedb.judge.trials import Scope
 from slicedb.models import TorchClassifier
-from slicedb.runs import Runs
+from slicedb.runs import Runs, record
 from slicedb.runs.history import Point, Trend
-from slicedb.runs.record import record
+from slicedb.slices import Slice
 from slicedb.store import Store
 
 DAY = datetime(2026, 1, 1)
@@ -67,28 +69,40 @@ def test_the_bars_run_from_the_lowest_to_the_highest_value() -> None:
     assert Trend("s", "c", (point(0.3, "PASS"), point(0.3, "PASS"))).bars == "▅▅"
 
 
-def a_run(i: int, model: str, baseline: str, value: float, verdict: str) -> Report:
+def a_run(i: int, model: str, baseline: str, value: float, verdict: Verdict) -> SuiteRun:
     checks = [f"accuracy no worse than {baseline}", "count >= 3"]
     results = tuple(
-        Result("night", c, model, verdict, value, value - 0.02, value + 0.02, 50, baseline=b)  # type: ignore[arg-type]
+        Result(
+            slice="night",
+            check=c,
+            model=model,
+            verdict=verdict,
+            value=value,
+            low=value - 0.02,
+            high=value + 0.02,
+            n=50,
+            baseline=b,
+        )
         for c, b in zip(checks, (baseline, None))
     )
-    facts = {
-        "tables": {},
-        "fingerprints": {model: f"f{i}"},
-        "queries": {"night": "true"},
-        "software": "{}",
-        "slices": {"night": {"holdout": 0.2, "n": 50}},
-    }
-    at = (DAY + timedelta(days=i)).isoformat()
-    return Report(results, model, baseline, run=f"run{i}", ran_at=at, facts=facts)
+    rows = np.arange(50)
+    return SuiteRun(
+        results,
+        model,
+        baseline,
+        run=f"run{i}",
+        ran_at=(DAY + timedelta(days=i)).isoformat(),
+        provenance=Provenance(fingerprints={model: f"f{i}"}),
+        scopes=(Scope(Slice("night", "true"), rows, rows),),
+    )
 
 
 def test_trends_follow_a_test_over_models_and_their_baselines(tmp_path: Path) -> None:
     store = Store.open(str(tmp_path / "h.slicedb"))
     assert len(Runs(store).trends()) == 0 and str(Runs(store).trends()) == "no runs yet"
     assert Runs(store).list().num_rows == 0
-    for i, (value, verdict) in enumerate([(0.0, "PASS"), (0.01, "PASS"), (-0.2, "FAIL")]):
+    came_out: list[tuple[float, Verdict]] = [(0.0, "PASS"), (0.01, "PASS"), (-0.2, "FAIL")]
+    for i, (value, verdict) in enumerate(came_out):
         record(store, a_run(i, f"v{i + 1}", f"v{i}", value, verdict))
     runs = Runs(store)
     assert runs.list()["id"].to_pylist() == ["run2", "run1", "run0"]

@@ -13,7 +13,7 @@ from fakes_judge import add_predictions, add_samples, write
 
 import slicedb
 from slicedb.database import Database
-from slicedb.judge import Report
+from slicedb.report import Report
 
 pytest_plugins = ["pytester"]
 

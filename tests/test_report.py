@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
+from datetime import datetime
 from html.parser import HTMLParser
 from typing import Any
 from xml.etree import ElementTree as xml
@@ -11,78 +13,84 @@ from xml.etree import ElementTree as xml
 import numpy as np
 import pytest
 
-from slicedb.judge import Report, Result
+from slicedb.judge import Result, Verdict
+from slicedb.judge.results import Provenance
+from slicedb.judge.trials import Scope
+from slicedb.report import Report
+from slicedb.report.figures import Bin, Card, CostCurve, Figures, HeatMap, Tile
+from slicedb.runs.history import Point, Trend
+from slicedb.slices import Slice
 
 NAN = float("nan")
 
 
-def a_report(**options: Any) -> Report:
+def result(slice: str, check: str, verdict: Verdict, value: float, n: int, **more: Any) -> Result:
+    given = {"low": value, "high": value, "metric": check.split()[0], **more}
+    return Result(slice=slice, check=check, model="v4", verdict=verdict, value=value, n=n, **given)
+
+
+FIGURES = Figures(
+    classes=["<cat>", "dog"],
+    confusion=[[5, 1], [0, 9]],
+    bins=[Bin(0, 0.0, 0.0), Bin(15, 13.5, 14.0)],
+    heat_map=HeatMap(
+        "accuracy",
+        ["night", "none"],
+        ["v4"],
+        [[Tile(0.61, 0.5, 0.7, 240), Tile(NAN, NAN, NAN, 0)]],
+    ),
+)
+
+
+def a_report(figures: Figures = FIGURES, **options: Any) -> Report:
     results = (
-        Result(
+        result(
             "night",
             "accuracy >= 0.8",
-            "v4",
             "FAIL",
             0.61,
-            0.55,
-            0.67,
             240,
-            2,
-            None,
-            None,
-            1e-6,
-            3e-6,
-            "0.61 <b>",
-            ("a|b.jpg", "<c>.jpg"),
-            "food",
-            "food/night.sql",
+            low=0.55,
+            high=0.67,
+            left_out=2,
+            p=1e-6,
+            p_adjusted=3e-6,
+            message="0.61 <b>",
+            worst_ids=("a|b.jpg", "<c>.jpg"),
+            suite="food",
+            path="food/night.sql",
+            is_share=True,
         ),
-        Result(
+        result(
             "day",
             "accuracy no worse than v3 by 0.02",
-            "v4",
             "INCONCLUSIVE",
             -0.004,
-            -0.02,
-            0.01,
             500,
-            0,
-            900,
-            "v3",
-            0.4,
-            0.8,
-            "about 900 samples would settle it",
+            low=-0.02,
+            high=0.01,
+            needed=900,
+            baseline="v3",
+            p=0.4,
+            p_adjusted=0.8,
+            message="about 900 samples would settle it",
+            is_share=True,
         ),
-        Result("a & b", "count >= 30", "v4", "PASS", 31.0, 31.0, 31.0, 31),
-        Result(
-            "none",
-            "accuracy >= 0.5",
-            "v4",
-            "INCONCLUSIVE",
-            NAN,
-            NAN,
-            NAN,
-            0,
-            message="undefined: \x00 no sample",
+        result("a & b", "count >= 30", "PASS", 31.0, 31),
+        result(
+            "none", "accuracy >= 0.5", "INCONCLUSIVE", NAN, 0, message="undefined: \x00 no sample"
         ),
     )
-    facts = {
-        "tables": {"samples": 7},
-        "fingerprints": {"v4": "ff"},
-        "queries": {"night": "x < '<'"},
-        "software": '{"slicedb": "0"}',
-        "classes": ["<cat>", "dog"],
-        "confusion": [[5, 1], [0, 9]],
-        "calibration": [[0, 0.0, 0.0], [15, 13.5, 14.0]],
-        "grid": {
-            "slices": ["night", "none"],
-            "models": ["v4"],
-            "cells": [[[0.61, 0.5, 0.7, 240], [NAN, NAN, NAN, 0]]],
-        },
+    nobody = np.empty(0, np.int64)
+    options = {
+        "run": "r1",
+        "ran_at": "2026-01-01T00:00:00",
+        "provenance": Provenance({"samples": 7}, {"v4": "ff"}, '{"slicedb": "0"}'),
+        "scopes": (Scope(Slice("night", "x < '<'"), nobody, nobody),),
+        "figures": lambda: figures,
+        **options,
     }
-    return Report(
-        results, "v4", "v3", run="r1", ran_at="2026-01-01T00:00:00", facts=facts, **options
-    )
+    return Report(results, "v4", "v3", **options)
 
 
 class Tags(HTMLParser):
@@ -158,53 +166,31 @@ def test_the_page_is_whole_and_loads_nothing_from_elsewhere() -> None:
 
 def a_whole_report() -> Report:
     """Everything that a page can show, with hostile names."""
-    point = {
-        "value": 0.6,
-        "low": 0.5,
-        "high": 0.7,
-        "verdict": "FAIL",
-        "model": "<v3>",
-        "ran_at": "2026-01-01 00:00",
-    }
-    more = {
-        "gallery": [
-            {
-                "id": "<c>.jpg",
-                "src": "data:image/jpeg;base64,A",
-                "cam": "data:image/jpeg;base64,B",
-                "label": "<cat>",
-                "prediction": "dog",
-                "confidence": 0.9,
-                "slices": ["night"],
-            },
-            {
-                "id": "d.jpg",
-                "src": None,
-                "cam": None,
-                "label": "dog",
-                "prediction": "<cat>",
-                "confidence": None,
-                "slices": ["night", "day"],
-            },
-        ],
-        "coverage": {
-            "coverage": [0.5, 1.0],
-            "risk": [0.1, 0.3],
-            "doubt": [0.2, 0.9],
-            "policies": [{"policy": "always </script>", "cost": 0.4, "low": 0.3, "high": 0.5}],
-        },
-        "trends": [
-            {
-                "slice": "night",
-                "check": "accuracy >= 0.8",
-                "direction": "flat",
-                "flips": 1,
-                "status": "flaky by chance",
-                "points": [point, {**point, "value": None, "low": None, "high": None}, point],
-            }
-        ],
-    }
-    return a_report(more=lambda: more)
+    point = Point("r", "<v3>", "FAIL", 0.6, 0.5, 0.7, 240, datetime(2026, 1, 1))
+    passed = replace(point, verdict="PASS", value=0.65)
+    gallery = (
+        Card(
+            "<c>.jpg",
+            "data:image/jpeg;base64,A",
+            "data:image/jpeg;base64,B",
+            ["night"],
+            "<cat>",
+            "dog",
+            0.9,
+        ),
+        Card("d.jpg", None, None, ["night", "day"], "dog", "<cat>"),
+    )
+    policy = {"policy": "always </script>", "cost": 0.4, "low": 0.3, "high": 0.5}
+    figures = replace(
+        FIGURES,
+        gallery=gallery,
+        cost=CostCurve([0.5, 1.0], [0.1, 0.3], [0.2, 0.9], [policy]),
+        trends=(
+            Trend("night", "accuracy >= 0.8", (point, passed)),
+            Trend("night", "<f1> >= 0.8", (point, replace(point, value=NAN, low=NAN, high=NAN))),
+        ),
+    )
+    return a_report(figures)
 
 
 def test_every_section_is_there_when_it_has_something_to_show() -> None:
@@ -232,15 +218,10 @@ def test_the_numbers_of_the_cost_chart_are_json_that_a_script_reads() -> None:
 def test_arrows_stand_where_intervals_lie_apart_and_say_what_is_better(
     metric: str, marks: list[str]
 ) -> None:
-    mine = [[0.3, 0.2, 0.4, 9], [0.9, 0.8, 1.0, 9], [0.55, 0.45, 0.65, 9]]
-    other = [[0.6, 0.5, 0.7, 9]] * 3
-    report = a_report()
-    report.facts["grid"] = {
-        "slices": ["a", "b", "c"],
-        "models": ["v4", "v3"],
-        "metric": metric,
-        "cells": [mine, other],
-    }
+    mine = [Tile(0.3, 0.2, 0.4, 9), Tile(0.9, 0.8, 1.0, 9), Tile(0.55, 0.45, 0.65, 9)]
+    other = [Tile(0.6, 0.5, 0.7, 9)] * 3
+    heat_map = HeatMap(metric, ["a", "b", "c"], ["v4", "v3"], [mine, other])
+    report = a_report(replace(FIGURES, heat_map=heat_map))
     tiles = report.to_html().split('<section id="slices"')[1].split("<tr data-slice=")[1:4]
     found = [re.findall(r'<span class="(up|down)">([▼▲])</span>', tile) for tile in tiles]
     assert ["".join(f"{way} {arrow}" for way, arrow in each) for each in found] == marks
@@ -256,20 +237,46 @@ def test_many_classes_show_their_confused_pairs() -> None:
     classes = [f"c{i}" for i in range(80)]
     matrix = np.eye(80, dtype=int) * 9
     matrix[3, 7] = 5
-    report = a_report()
-    report.facts.update(classes=classes, confusion=matrix.tolist())
-    page = report.to_html()
+    page = a_report(replace(FIGURES, classes=classes, confusion=matrix.tolist())).to_html()
     assert "The 1 most frequent of 1 confused pairs of 80 classes." in page
     assert "label = &#x27;c3&#x27; AND v4.prediction = &#x27;c7&#x27;" in page
 
 
 def test_what_only_the_page_needs_is_made_when_it_is_written() -> None:
     calls: list[int] = []
-    report = a_report(more=lambda: calls.append(1) or {})  # type: ignore[func-returns-value]
+
+    def figures() -> Figures:
+        calls.append(1)
+        return FIGURES
+
+    report = replace(a_report(), figures=figures)
     report.to_json(), report.to_markdown(), report.to_junit(), str(report)
     assert calls == []
     report.to_html()
     assert calls == [1]
+
+
+def test_only_the_rail_of_a_share_ends_at_0_and_1() -> None:
+    results = (
+        result("a", "accuracy >= 0.9", "PASS", 0.98, 9, low=0.96, high=1.0, is_share=True),
+        result("a", "mae <= 12.5", "PASS", 11.9, 9, low=11.3, high=12.5, bound=12.5),
+        result("a", "count_error <= 3", "PASS", 2.0, 9, low=1.0, high=2.5, bound=3.0),
+    )
+    page = Report(results, "v4").to_html()
+    ends = re.findall(r'rail from ([-\d.]+) to ([-\d.]+)"', page)
+    assert ends[::2] == [("0.958", "1"), ("11.2", "12.6"), ("0.9", "3.1")]
+
+
+def test_wide_letters_take_two_cells_in_the_text() -> None:
+    results = (
+        result("寿司", "accuracy >= 0.9", "PASS", 0.98, 9, low=0.96, high=1.0),
+        result("night", "accuracy >= 0.9", "PASS", 0.98, 9, low=0.96, high=1.0),
+    )
+    lines = str(Report(results, "v4")).splitlines()
+    assert lines[2:4] == [
+        "PASS     寿司   accuracy >= 0.9  0.980  [0.960, 1.000]  9",
+        "PASS     night  accuracy >= 0.9  0.980  [0.960, 1.000]  9",
+    ]
 
 
 def test_a_run_without_results_is_told_too() -> None:

@@ -16,7 +16,7 @@ from slicedb.errors import OptionError
 
 PUBLIC = """
 slicedb.cam:StoredCams slicedb.commits:Commits slicedb.database:Database
-slicedb.judge:Evaluation slicedb.judge:Report slicedb.models:Registry
+slicedb.judge:Evaluation slicedb.report:Report slicedb.models:Registry
 slicedb.predictions:PredictionLog slicedb.query:Engine
 slicedb.query:Query slicedb.runs:Runs slicedb.slices:Slice slicedb.slices:Slices
 slicedb.training:EpochLogger slicedb.training:SliceDataset

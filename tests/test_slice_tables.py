@@ -14,7 +14,7 @@ import slicedb
 from slicedb.database import Database
 from slicedb.errors import ModelError, UnknownModelError
 from slicedb.metrics import Membership
-from slicedb.slices.looks import optimism
+from slicedb.runs.looks import optimism
 from slicedb.slices.overlap import shared
 
 

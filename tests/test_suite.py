@@ -12,7 +12,8 @@ from fakes_judge import FakeAsk, add_predictions, add_samples
 
 from slicedb import judge, stats
 from slicedb.errors import CheckError, SliceError, UnknownModelError
-from slicedb.judge import Report
+from slicedb.report import Report, report_of
+from slicedb.report.figures import figures_of
 from slicedb.slices import Slice
 from slicedb.store import Store
 
@@ -50,8 +51,9 @@ def slice_of(ask: FakeAsk, name: str, text: str, *expect: str, **options: object
 
 def run(store: Store, chosen: Slice | Sequence[Slice], **options: object) -> Report:
     several = [chosen] if isinstance(chosen, Slice) else chosen
-    options = {"model": "good", "write": False, **options}
-    return judge.run(store, several, **options)  # type: ignore[arg-type]
+    write = bool(options.pop("write", False))
+    options = {"model": "good", **options}
+    return report_of(store, judge.run(store, several, **options), write=write)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -440,8 +442,9 @@ def test_two_versions_of_a_slice_are_told_apart(store: Store, slices: FakeAsk) -
     before = slice_of(slices, "s", "true", "count >= 1", version=1, numbered=True)
     report = run(store, [now, before])
     assert [(r.slice, r.value) for r in report.results] == [("s", 200.0), ("s@1", 401.0)]
-    assert report.facts["queries"] == {"s": "label = 'cat'", "s@1": "true"}
-    assert report.facts["grid"]["slices"] == ["s", "s@1"]
+    assert report.queries == {"s": "label = 'cat'", "s@1": "true"}
+    heat_map = figures_of(store, report).heat_map
+    assert heat_map is not None and heat_map.slices == ["s", "s@1"]
 
 
 def test_a_run_is_written_down(store: Store, slices: FakeAsk) -> None:

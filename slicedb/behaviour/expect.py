@@ -50,14 +50,6 @@ class Rate:
     """Of each broken unit: an id and its prediction, another id and its other prediction (for
     `direction`, the same one)."""
 
-    def verdict(self, bound: float) -> str:
-        """Return PASS when the interval clears a lower bound, FAIL when it lies below it."""
-        if not self.n:
-            return "INCONCLUSIVE"
-        if self.low >= bound:
-            return "PASS"
-        return "FAIL" if self.high < bound else "INCONCLUSIVE"
-
     def __str__(self) -> str:
         left = f", {self.left_out} left out" if self.left_out else ""
         return (

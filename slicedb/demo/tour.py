@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from slicedb.database import Database
-    from slicedb.judge import Report
+    from slicedb.report import Report
 
 MODELS = ("food_v1", "food_v2")
 _HERE = Path(__file__).parent

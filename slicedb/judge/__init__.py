@@ -9,26 +9,26 @@ intersection-union test, Berger 1982); any FAIL fails it, so FAIL does.
 
 from __future__ import annotations
 
-from slicedb.judge.aligned import Judged, Universe, load, universe
+from slicedb.judge.aligned import Aligned, Universe, groups_of, load, universe
 from slicedb.judge.comparison import Comparison, compare
 from slicedb.judge.confusion import Confusion, confusion
 from slicedb.judge.evaluation import Evaluation, evaluate
-from slicedb.judge.groups import groups_of, resampled
 from slicedb.judge.pairs import Pair
 from slicedb.judge.power import Power, power
-from slicedb.judge.results import Report, Result, Verdict
+from slicedb.judge.resampling import resampled
+from slicedb.judge.results import Result, SuiteRun, Verdict
 from slicedb.judge.settings import settings
 from slicedb.judge.suite import run
 
 __all__ = [
+    "Aligned",
     "Comparison",
     "Confusion",
     "Evaluation",
-    "Judged",
     "Pair",
     "Power",
-    "Report",
     "Result",
+    "SuiteRun",
     "Universe",
     "Verdict",
     "compare",

@@ -1,98 +1,87 @@
-"""Trials against a plain bound."""
+"""Evidence for a metric against a number."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from slicedb import metrics as m
 from slicedb import stats
-from slicedb.judge.aligned import Judged, Keys
 from slicedb.judge.evaluation import estimates
-from slicedb.judge.evidence import Trial
-from slicedb.judge.groups import resampled
-from slicedb.judge.resampled import judge as judge_resampled
-from slicedb.judge.resampled import replicates_of
+from slicedb.judge.evidence import Evidence
+from slicedb.judge.inputs import Inputs
+from slicedb.judge.resampling import replicates_of, resample, resampled
+from slicedb.judge.trials import Trial
 from slicedb.metrics import Estimate, Metric
 
 
-def judge(
-    trials: Sequence[Trial],
-    metric: Metric,
-    judged: Judged,
-    rows: Sequence[Keys],
-    sizes: Sequence[int],
-    confidence: float,
-    groups: Sequence[Keys | None],
-) -> None:
-    """Fill in trials of one metric (of one class), all slices at once.
-
-    Args:
-        trials: to be filled in.
-        metric: the metric, already bound to its class.
-        judged: the model's outcomes.
-        rows: per trial, the rows of the universe.
-        sizes: per trial, the members of the slice.
-        confidence: of each bound alone.
-        groups: per trial, the group of each row of the universe; None: samples are independent.
-    """
-    members = judged.members(rows)
-    found = estimates(judged, members, [metric])[metric.name]
-    low, high = m.interval(metric, found, confidence, sides=1, guarantee=True)
-    missing = m.missing(metric, judged.outcomes)
-    empty = missing or m.empty(judged.outcomes.task)
+def absolute(trials: Sequence[Trial], inputs: Inputs) -> Iterator[Evidence]:
+    """Yield the evidence for trials of one metric (of one class), all slices at once."""
+    aligned, confidence, metric = inputs.model, inputs.confidence, trials[0].metric
+    assert metric is not None
+    if trials[0].check.of is not None:
+        metric = m.for_class(metric, aligned.outcomes.classes.index(trials[0].check.of))
+    members = aligned.members([t.scope.rows for t in trials])
+    estimate = estimates(aligned, members, [metric])[metric.name]
+    low, high = m.interval(metric, estimate, confidence, sides=1, guarantee=True)
     for i, trial in enumerate(trials):
-        one = found.at(i)
-        trial.value, trial.low, trial.high = float(found.value[i]), float(low[i]), float(high[i])
-        trial.n = int(members.sizes[i])
-        trial.left_out = int(sizes[i]) - trial.n
-        trial.rises = metric.rises
-        trial.rows = rows[i]
-        trial.approximate = metric.interval in ("mean", "draws")
-        if trial.check.of is not None and metric.interval == "share":
-            trial.n = int(found.size[i])  # the trials of a class: its labels, or its predictions
-        if np.isnan(trial.value):
-            trial.reason = empty if missing or not members.sizes[i] else metric.undefined
-            if not sizes[i]:
-                trial.reason = m.NO_SAMPLES
+        n, size = int(members.sizes[i]), len(trial.scope.keys)
+        by_class = trial.check.of is not None and metric.interval == "share"
+        evidence = Evidence(
+            trial=trial,
+            value=float(estimate.value[i]),
+            low=float(low[i]),
+            high=float(high[i]),
+            # the trials of a class are its labels, or its predictions
+            n=int(estimate.size[i]) if by_class else n,
+            left_out=size - n,
+            is_approximate=metric.interval in ("mean", "draws"),
+            rows=trial.scope.rows,
+        )
+        if np.isnan(evidence.value):
+            reason = m.missing(metric, aligned.outcomes)
+            reason = reason or (metric.undefined if n else m.empty(aligned.outcomes.task))
+            yield replace(evidence, undefined=reason if size else m.NO_SAMPLES)
             continue
-        side = "less" if trial.wants_high else "greater"
-        trial.p = float(m.p_value(metric, one, trial.bound, side)[0])  # type: ignore[arg-type]
-        trial.needs = _needed(metric, one, trial, confidence)
-        group = groups[i]
-        if group is not None:
+        one, side = estimate.at(i), "less" if trial.wants_high else "greater"
+        p = float(m.p_value(metric, one, trial.bound, side)[0])  # type: ignore[arg-type]
+        evidence = replace(evidence, p=p)
+        evidence = replace(evidence, needed=_needed(metric, one, evidence, confidence))
+        groups = inputs.groups(trial.group)
+        if groups is not None:
             positions = members.positions[i]
-            trial.groups = group[judged.rows[positions]]
-            statistic, units = resampled(metric, judged.outcomes.take(positions), trial.groups)
-            judge_resampled(
-                trial,
-                statistic,
-                units,
+            evidence = replace(evidence, groups=groups[aligned.rows[positions]])
+            outcomes = aligned.outcomes.take(positions)
+            evidence = resample(
+                evidence,
+                *resampled(metric, outcomes, evidence.groups),
                 confidence,
                 replicates=replicates_of(metric),
                 undefined=metric.undefined,
-                share=metric.interval == "share",
+                is_share=metric.interval == "share",
                 bias=metric.bias,
             )
+        yield evidence
 
 
 def _needed(
-    metric: Metric, one: Estimate, trial: Trial, confidence: float
+    metric: Metric, one: Estimate, evidence: Evidence, confidence: float
 ) -> Callable[[], int | None]:
     """Return the function that gives the samples that would settle a trial."""
-    size, value, bound = float(one.size[0]), trial.value, trial.bound
-    per_trial = trial.n / size if size else 1.0  # samples an effective trial stands for
+    size, value, bound = float(one.size[0]), evidence.value, evidence.trial.bound
+    per_trial = evidence.n / size if size else 1.0  # samples an effective trial stands for
 
     def by_share() -> int | None:
         def clears(k: int) -> bool:
             low, high = stats.clopper_pearson(value * k, k, confidence, sides=1)
             return bool(low > bound or high < bound)
 
-        found = None if value == bound else stats.n_to_clear(clears, max(1, int(size)))
-        return None if found is None else int(np.ceil(found * per_trial))
+        n = None if value == bound else stats.n_to_clear(clears, max(1, int(size)))
+        return None if n is None else int(np.ceil(n * per_trial))
 
     def by_mean() -> int | None:
-        return stats.n_to_narrow(trial.n, trial.high - value, abs(value - bound))
+        return stats.n_to_narrow(evidence.n, evidence.high - value, abs(value - bound))
 
     return by_share if metric.interval == "share" else by_mean

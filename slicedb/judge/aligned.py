@@ -1,12 +1,15 @@
-"""Labels and predictions, read once and lined up by key."""
+"""Line up ground truth and predictions by key: the one reader that every judgement uses.
+
+`load` gives everything that one model predicted, kept in memory while the tables do not change.
+`select` gives some of its samples, in the order asked for, with columns of the tables beside them.
+"""
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -15,20 +18,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from slicedb import schema
-from slicedb.errors import UnknownModelError, did_you_mean
-from slicedb.keys import KeyIndex
+from slicedb.cache import Cache
+from slicedb.errors import CheckError, UnknownModelError, did_you_mean
+from slicedb.keys import KeyIndex, Keys
 from slicedb.metrics import Detections, LabelSets, Membership, Numbers, Outcomes
 from slicedb.predictions.about import About
 from slicedb.predictions.tasks import TASKS, label_sets, number_of, text_of
 from slicedb.store import Store
 
-Keys = npt.NDArray[np.int64]
-
 _T = TypeVar("_T")
-_KEPT = 12
-"""Tables kept in memory a store, newest first."""
+_MOST = 12
+"""Values kept in memory per store; the ones used last stay."""
 
-_cache: WeakKeyDictionary[Store, OrderedDict[tuple[Any, ...], Any]] = WeakKeyDictionary()
+_cache: WeakKeyDictionary[Store, Cache[tuple[object, ...], object]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,8 +55,8 @@ class Universe:
 
 
 @dataclass(frozen=True, eq=False)
-class Judged:
-    """What one model said about the samples whose truth is known, by ascending key."""
+class Aligned:
+    """The predictions of one model beside the ground truth, by ascending key."""
 
     model: str
     outcomes: Any
@@ -80,15 +82,14 @@ class Judged:
         """
         c = len(self.outcomes.classes)
         codes = np.append(self.outcomes.label * c + self.outcomes.prediction, c * c)
-        found: npt.NDArray[np.int32] = codes[np.append(self.row_of, -1)].astype(np.int32)
-        return found
+        return np.asarray(codes[np.append(self.row_of, -1)], np.int32)
 
     def members(self, rows: Sequence[Keys]) -> Membership:
         """Return the membership of slices given as rows of the universe."""
         if self.outcomes.n == len(self.row_of):  # every sample has both, rows are the same
             return Membership(rows, self.outcomes.n)
-        found = [self.row_of[r] for r in rows]
-        return Membership([f[f >= 0] for f in found], self.outcomes.n)
+        positions = [self.row_of[r] for r in rows]
+        return Membership([p[p >= 0] for p in positions], self.outcomes.n)
 
 
 def universe(store: Store) -> Universe:
@@ -96,7 +97,7 @@ def universe(store: Store) -> Universe:
     return cached(store, (schema.SAMPLES,), "universe", lambda: _read_universe(store))
 
 
-def load(store: Store, model: str) -> Judged:
+def load(store: Store, model: str) -> Aligned:
     """Read a model's predictions beside the current labels, from memory if nothing changed.
 
     Raises:
@@ -122,15 +123,40 @@ def cached(store: Store, tables: tuple[str, ...], what: str, read: Callable[[], 
         what: tells apart what is kept of the same tables.
         read: reads it.
     """
+    kept = _cache.get(store) or _cache.setdefault(store, Cache(_MOST))
     slot = (what, *((name, store.version(name)) for name in tables))
-    kept = _cache.setdefault(store, OrderedDict())
-    if slot not in kept:
-        kept[slot] = read()
-        while len(kept) > _KEPT:
-            kept.popitem(last=False)
-    kept.move_to_end(slot)
-    found: _T = kept[slot]
-    return found
+    return cast(_T, kept.get(slot, read))
+
+
+def groups_of(store: Store, column: str) -> Keys:
+    """Return int64 (universe,): the group of each sample; one without a value stands alone.
+
+    Args:
+        store: the database.
+        column: a column of samples, such as the video a frame is of.
+
+    Raises:
+        CheckError: there is no such column, or its values are no names.
+    """
+    names = store.schema(schema.SAMPLES).names
+    if column not in names:
+        hint = did_you_mean(column, names, "columns of samples")
+        raise CheckError(f"No column '{column}' to group by.", hint)
+    return cached(store, (schema.SAMPLES,), f"groups {column}", lambda: _read_groups(store, column))
+
+
+def _read_groups(store: Store, column: str) -> Keys:
+    table = store.table(schema.SAMPLES, ["key", column])
+    values = table[column].combine_chunks()
+    if pa.types.is_nested(values.type):
+        raise CheckError(f"'{column}' is {values.type}.", "group by one value a sample.")
+    encoded = values.dictionary_encode()
+    code = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+    lonely = code < 0
+    code[lonely] = len(encoded.dictionary) + np.arange(int(lonely.sum()))
+    groups = np.empty(len(code), np.int64)
+    groups[universe(store).places.find(table["key"].to_numpy())] = code
+    return groups
 
 
 def _read_universe(store: Store) -> Universe:
@@ -140,7 +166,7 @@ def _read_universe(store: Store) -> Universe:
     return Universe(keys, labels, code[order])
 
 
-def _read_judged(store: Store, model: str, name: str) -> Judged:
+def _read_judged(store: Store, model: str, name: str) -> Aligned:
     about = About.read(store, model)
     wanted, read = _READERS[about.task]
     there = set(store.schema(name).names)
@@ -156,7 +182,7 @@ def _read_judged(store: Store, model: str, name: str) -> Judged:
     outcomes = read(said, order[rows], every, np.flatnonzero(row_of >= 0), truth, about)
     if about.task == "detection":  # ties of score are broken as COCO does, by the image
         outcomes = replace(outcomes, rank=_ranks(store)[row_of >= 0])
-    return Judged(model, outcomes, keys[rows], row_of, about.fingerprint)
+    return Aligned(model, outcomes, keys[rows], row_of, about.fingerprint)
 
 
 def _truth(store: Store, about: About) -> pa.Array:
@@ -238,9 +264,7 @@ def _line_up(every: Universe, keys: Keys, known: npt.NDArray[np.bool_]) -> tuple
     if len(keys) == len(every.keys) and np.array_equal(keys, every.keys):
         at = np.arange(len(keys))  # the usual case: everything is predicted
     else:
-        at = np.searchsorted(keys, every.keys)
-        at[at == len(keys)] = 0
-        at = np.where(keys[at] == every.keys, at, -1) if len(keys) else np.full_like(at, -1)
+        at = KeyIndex(keys).find(every.keys)
     judged = (at >= 0) & known
     row_of = np.where(judged, np.cumsum(judged) - 1, -1)
     return row_of, at[judged]

@@ -1,27 +1,27 @@
-"""Two models side by side, a slice a row: who wins, by how much, and whether that is luck."""
+"""Compare two models slice by slice: who wins, by how much, and whether that is luck."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Literal, TypedDict, cast
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from slicedb import stats
+from slicedb import sql, stats
 from slicedb.errors import SliceError, did_you_mean
-from slicedb.judge.aligned import Keys, universe
-from slicedb.judge.groups import groups_of
+from slicedb.judge.aligned import groups_of, universe
 from slicedb.judge.pairs import pair_of
-from slicedb.show import html, numbers, text
-from slicedb.sql import quoted
+from slicedb.judge.resampling import REPLICATES, mean_by_group
+from slicedb.keys import Keys, distinct
+from slicedb.metrics import Membership
+from slicedb.show.numbers import interval, p_value
+from slicedb.show.tabular import Grid, Tabular
 from slicedb.store import Store
 
-if TYPE_CHECKING:
-    import pandas as pd
+Floats = npt.NDArray[np.float64]
 
 Correction = Literal["max-t", "holm", "benjamini-hochberg", "none"]
 
@@ -31,11 +31,36 @@ CORRECTIONS: tuple[Correction, ...] = ("max-t", "holm", "benjamini-hochberg", "n
 Flip = Literal["won", "lost", "flipped"]
 
 _HEAD = ("slice", "n", "wins", "losses", "ties", "A", "B", "A - B", "interval", "p", "p adjusted")
-_PLAIN = re.compile(r"[A-Za-z_]\w*")
+
+
+class Row(TypedDict):
+    """One slice of a comparison."""
+
+    slice: str
+    n: int
+    left_out: int
+    """Members without a label, or not seen by both models."""
+    wins: int
+    losses: int
+    ties: int
+    accuracy_a: float
+    accuracy_b: float
+    difference: float
+    """A - B; NaN where the slice has no samples."""
+    low: float
+    high: float
+    p: float
+    """Two-sided, of exact McNemar."""
+    p_adjusted: float
+    """The same with all slices counted."""
+    won: str
+    """Query text of the samples that A has right and B wrong."""
+    lost: str
+    """The reverse."""
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Comparison(Tabular):
     """What `compare` finds; a win is a sample that A has right and B wrong."""
 
     a: str
@@ -54,11 +79,7 @@ class Comparison:
         """Return the rows as an Arrow table."""
         return self.table
 
-    def to_pandas(self) -> pd.DataFrame:
-        """Return the rows as a pandas data frame."""
-        return self.table.to_pandas()
-
-    def row(self, slice: str) -> dict[str, Any]:
+    def row(self, slice: str) -> Row:
         """Return one slice's row.
 
         Raises:
@@ -67,8 +88,11 @@ class Comparison:
         names = self.table["slice"].to_pylist()
         if slice not in names:
             raise SliceError(f"'{slice}' was not compared.", did_you_mean(slice, names, "slices"))
-        found: dict[str, Any] = self.table.slice(names.index(slice), 1).to_pylist()[0]
-        return found
+        row: Row = self._rows()[names.index(slice)]
+        return row
+
+    def _rows(self) -> list[Row]:
+        return cast(list[Row], self.table.to_pylist())
 
     def query(self, slice: str, flip: Flip = "flipped") -> str:
         """Return the query text of the samples that flipped in a slice.
@@ -77,9 +101,9 @@ class Comparison:
             slice: one of those compared.
             flip: "won" is A right and B wrong, "lost" the reverse, "flipped" both kinds.
         """
-        if flip != "flipped":
-            return str(self.row(slice)[flip])
-        return f"({self.row(slice)['won']}) OR ({self.row(slice)['lost']})"
+        row = self.row(slice)
+        texts = {"won": row["won"], "lost": row["lost"]}
+        return texts.get(flip, f"({row['won']}) OR ({row['lost']})")
 
     def cells(self) -> list[list[str]]:
         """Return the rows as text."""
@@ -93,37 +117,25 @@ class Comparison:
                 _share(r["accuracy_a"]),
                 _share(r["accuracy_b"]),
                 "undefined" if np.isnan(r["difference"]) else f"{r['difference']:+.4f}",
-                "" if np.isnan(r["low"]) else f"[{r['low']:+.4f}, {r['high']:+.4f}]",
-                numbers.p_value(r["p"]),
-                numbers.p_value(r["p_adjusted"]),
+                interval(r["low"], r["high"], "+.4f"),
+                p_value(r["p"]),
+                p_value(r["p_adjusted"]),
             ]
-            for r in self.table.to_pylist()
+            for r in self._rows()
         ]
 
-    def __repr__(self) -> str:
-        return str(self)
-
-    def __str__(self) -> str:
-        left = sum(self.table["left_out"].to_pylist())
-        notes = [f"A = {self.a}, B = {self.b}; a win: {self.a} right and {self.b} wrong"]
-        notes.append(f"in brackets the {self.confidence:.0%} interval, {self.correction} adjusted")
-        if self.group:
-            notes[-1] += f", by groups of {self.group}"
-        if left:
-            notes.append(
-                "left out, without a label or not seen by both: "
-                + ", ".join(
-                    f"{r['left_out']:,} of {r['slice']}"
-                    for r in self.table.to_pylist()
-                    if r["left_out"]
-                )
-            )
-        lost = [(r["slice"], r["lost"]) for r in self.table.to_pylist() if r["losses"]]
-        notes += [f"lost in {name}: {query}" for name, query in lost[:3]]
-        return "\n".join([text.table(_HEAD, self.cells()), *notes])
-
-    def _repr_html_(self) -> str:
-        return html.table(_HEAD, self.cells())
+    def parts(self) -> Iterator[str | Grid]:
+        """Yield the table, what its columns mean, and the samples that were lost."""
+        rows = self._rows()
+        yield Grid(_HEAD, self.cells(), align="<>>>>>>>>>>")
+        yield f"A = {self.a}, B = {self.b}; a win: {self.a} right and {self.b} wrong"
+        groups = f", by groups of {self.group}" if self.group else ""
+        yield f"in brackets the {self.confidence:.0%} interval, {self.correction} adjusted{groups}"
+        left_out = [f"{r['left_out']:,} of {r['slice']}" for r in rows if r["left_out"]]
+        if left_out:
+            yield f"left out, without a label or not seen by both: {', '.join(left_out)}"
+        lost = [f"lost in {r['slice']}: {r['lost']}" for r in rows if r["losses"]]
+        yield from lost[:3]
 
 
 def compare(
@@ -144,7 +156,8 @@ def compare(
         a: a model with predictions.
         b: another one.
         members: slice -> int64 keys.
-        scopes: slice -> predicate of its members, "" for all; by default `in_slice('name')`.
+        scopes: slice -> predicate of its members, "" for all of them; None is
+            `in_slice('name')` for each.
         confidence: of the two-sided score intervals (Tango 1998).
         correction: one of `CORRECTIONS`.
         group: a column of samples whose groups are independent where samples are not: intervals
@@ -164,7 +177,7 @@ def compare(
     every, pair = universe(store), pair_of(store, a, b)
     units = groups_of(store, group)[pair.rows] if group else None
     belongs = pair.members([every.rows(np.asarray(k, np.int64)) for k in members.values()])
-    sizes = np.array([len(np.unique(k)) for k in members.values()], np.int64)
+    sizes = np.array([len(distinct(k)) for k in members.values()], np.int64)
     right = pair.a.correct.astype(float), pair.b.correct.astype(float)
     d = right[0] - right[1]
     sums = belongs.sum(np.stack([d > 0, d < 0, *right], axis=1).astype(float))
@@ -176,7 +189,7 @@ def compare(
         low, high = _by_groups(d, belongs.positions, units, confidence)
         p = np.array([_flips(d, [rows], len(d), units)[0] for rows in belongs.positions])
     adjusted = _adjusted(p, d, belongs, units, correction)
-    texts = [scope_text(name, (scopes or {}).get(name)) for name in members]
+    texts = [(scopes or {}).get(name, f"in_slice({sql.string(name)})") for name in members]
     table = pa.table(
         {
             "slice": pa.array(list(members), pa.string()),
@@ -205,28 +218,16 @@ def flipped(scope: str, right: str, wrong: str) -> str:
     >>> flipped("in_slice('night')", "v3", "v4")
     "in_slice('night') AND v3.correct AND NOT v4.correct"
     """
-    names = [m if _PLAIN.fullmatch(m) else quoted(m) for m in (right, wrong)]
-    return f"{f'{scope} AND ' if scope else ''}{names[0]}.correct AND NOT {names[1]}.correct"
-
-
-def scope_text(name: str, scope: str | None = None) -> str:
-    """Return the predicate of a slice's members as part of a conjunction, "" for all of them.
-
-    >>> scope_text("night"), scope_text("x", "a = 1 OR b = 2"), scope_text("all", "")
-    ("in_slice('night')", '(a = 1 OR b = 2)', '')
-    """
-    if scope is None:
-        return f"in_slice('{name}')"
-    return f"({scope})" if re.search(r"\bor\b", scope, re.IGNORECASE) else scope
+    return sql.conjunction(scope, f"{sql.name(right)}.correct", f"NOT {sql.name(wrong)}.correct")
 
 
 def _adjusted(
-    p: npt.NDArray[np.float64],
-    d: npt.NDArray[np.float64],
-    belongs: Any,
+    p: Floats,
+    d: Floats,
+    belongs: Membership,
     units: Keys | None,
     correction: Correction,
-) -> npt.NDArray[np.float64]:
+) -> Floats:
     tested = np.flatnonzero(belongs.sizes > 0)
     if correction == "none" or len(tested) < 2:
         return p
@@ -236,35 +237,23 @@ def _adjusted(
     return np.where(np.isnan(p), np.nan, np.fmax(adjusted, p))  # no less than the exact p alone
 
 
-def _flips(
-    d: npt.NDArray[np.float64], positions: Sequence[Keys], n: int, units: Keys | None
-) -> npt.NDArray[np.float64]:
-    from slicedb.metrics import Membership
-
-    found = stats.max_t(d, Membership(positions, n).matrix, groups=units, sides=2).p
-    return np.where(np.isnan(found), 1.0, found)
+def _flips(d: Floats, positions: Sequence[Keys], n: int, units: Keys | None) -> Floats:
+    p = stats.max_t(d, Membership(positions, n).matrix, groups=units, sides=2).p
+    return np.where(np.isnan(p), 1.0, p)
 
 
-def _by_groups(
-    d: npt.NDArray[np.float64], positions: Sequence[Keys], units: Keys, confidence: float
-) -> npt.NDArray[np.float64]:
+def _by_groups(d: Floats, positions: Sequence[Keys], units: Keys, confidence: float) -> Floats:
     """Return (2, s): percentile bounds of the mean difference, whole groups resampled."""
-    bounds = []
-    for rows in positions:
-        code = np.unique(units[rows], return_inverse=True)[1]
-        total, n = np.bincount(code, d[rows]), np.bincount(code).astype(float)
-        found = stats.bootstrap(
-            lambda w, total=total, n=n: (w @ total) / (w @ n),  # type: ignore[misc]
-            len(n),
-            replicates=2000,
-            confidence=confidence,
+    bounds = [
+        stats.bootstrap(
+            *mean_by_group(d[rows], units[rows]), replicates=REPLICATES, confidence=confidence
         )
-        bounds.append(found)
-    low_high: npt.NDArray[np.float64] = np.array(bounds, np.float64).reshape(-1, 2).T
-    return low_high
+        for rows in positions
+    ]
+    return np.array(bounds, np.float64).reshape(-1, 2).T
 
 
-def _divide(a: npt.NDArray[Any], n: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+def _divide(a: Keys | Floats, n: Keys) -> Floats:
     return np.asarray(np.divide(a, n, out=np.full(len(n), np.nan), where=n > 0))
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import html
-import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,12 +10,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from slicedb import stats
+from slicedb import sql, stats
 from slicedb.errors import CheckError
-from slicedb.judge.aligned import Judged, Keys, load, universe
-from slicedb.keys import distinct
+from slicedb.judge.aligned import Aligned, load, universe
+from slicedb.keys import Keys, distinct
 from slicedb.metrics import boxes
-from slicedb.sql import quoted, string
+from slicedb.show.tabular import Grid, Tabular
 from slicedb.store import Store
 
 if TYPE_CHECKING:
@@ -26,11 +25,9 @@ if TYPE_CHECKING:
 NOTHING = "(nothing)"
 """The last class of a detector's confusion: boxes where nothing is, and what was missed."""
 
-_PLAIN = re.compile(r"[A-Za-z_]\w*")
-
 
 @dataclass(frozen=True, eq=False)
-class Confusion:
+class Confusion(Tabular):
     """Counts of (label, prediction); rows are the truth."""
 
     model: str
@@ -95,36 +92,17 @@ class Confusion:
 
         return pd.DataFrame(self.matrix, index=list(self.classes), columns=list(self.classes))
 
-    def __str__(self) -> str:
-        head = ["label \\ predicted", *self.classes, "n", "accuracy"]
-        per_class = self.accuracy_per_class().to_pylist()
-        lines = [
-            [
-                name,
-                *(f"{x:,}" if x else "." for x in row),
-                f"{about['n']:,}",
-                _share(about["value"]),
-            ]
-            for name, row, about in zip(self.classes, self.matrix, per_class)
+    def parts(self) -> Iterator[str | Grid]:
+        """Yield the matrix with n and accuracy of each class, and what was left out."""
+        accuracy = self.accuracy_per_class().to_pylist()
+        rows = [
+            [name, *(f"{x:,}" if x else "." for x in counts), f"{row['n']:,}", _share(row["value"])]
+            for name, counts, row in zip(self.classes, self.matrix, accuracy)
         ]
-        widths = [max(len(row[k]) for row in [head, *lines]) for k in range(len(head))]
-        text = "\n".join(
-            "  ".join(
-                cell.rjust(w) if k else cell.ljust(w)
-                for k, (cell, w) in enumerate(zip(row, widths))
-            )
-            for row in [head, *lines]
-        )
+        head = ["label \\ predicted", *self.classes, "n", "accuracy"]
+        yield Grid(head, rows, align="<" + ">" * (len(head) - 1))
         left = f"{self.left_out:,}{'' if self.unit == 'samples' else ' samples'} left out"
-        return f"{text}\n{self.n:,} {self.unit}, {left}"
-
-    def _repr_html_(self) -> str:
-        head = "".join(f"<th>{html.escape(name)}</th>" for name in ("", *self.classes))
-        body = ""
-        for name, row in zip(self.classes, self.matrix):
-            cells = "".join(f"<td>{x or ''}</td>" for x in row)
-            body += f"<tr><th>{html.escape(name)}</th>{cells}</tr>"
-        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        yield f"{self.n:,} {self.unit}, {left}"
 
 
 def cell_query(model: str, label: str, prediction: str) -> str:
@@ -133,8 +111,8 @@ def cell_query(model: str, label: str, prediction: str) -> str:
     >>> cell_query("v3", "Chef's salad", "Soup")
     "label = 'Chef''s salad' AND v3.prediction = 'Soup'"
     """
-    name = model if _PLAIN.fullmatch(model) else quoted(model)
-    return f"label = {string(label)} AND {name}.prediction = {string(prediction)}"
+    predicted = f"{sql.name(model)}.prediction = {sql.string(prediction)}"
+    return f"label = {sql.string(label)} AND {predicted}"
 
 
 def confusion(store: Store, model: str, keys: Keys) -> Confusion:
@@ -149,12 +127,12 @@ def confusion(store: Store, model: str, keys: Keys) -> Confusion:
         UnknownModelError: the model has no predictions.
         CheckError: it predicts numbers, or several labels a sample.
     """
-    judged, every = load(store, model), universe(store)
-    if judged.outcomes.task == "detection":
-        return _of_boxes(judged, every.rows(np.asarray(keys, np.int64)), len(distinct(keys)))
-    if judged.outcomes.task != "classification":
+    aligned, every = load(store, model), universe(store)
+    if aligned.outcomes.task == "detection":
+        return _of_boxes(aligned, every.rows(np.asarray(keys, np.int64)), len(distinct(keys)))
+    if aligned.outcomes.task != "classification":
         raise CheckError(
-            f"{model} does {judged.outcomes.task}: a sample has no one predicted class.",
+            f"{model} does {aligned.outcomes.task}: a sample has no one predicted class.",
             "confusion is for classifiers and detectors.",
         )
     asked = np.asarray(keys, np.int64)
@@ -165,20 +143,20 @@ def confusion(store: Store, model: str, keys: Keys) -> Confusion:
     n_known = int(np.count_nonzero(chosen[:-1]))
     if n_known + n_unknown < len(asked):
         rows = np.flatnonzero(chosen)  # a sample counts once, however often it is named
-    c = len(judged.outcomes.classes)
-    counts = np.bincount(judged.codes.take(rows), minlength=c * c + 1)[:-1]
+    c = len(aligned.outcomes.classes)
+    counts = np.bincount(aligned.codes.take(rows), minlength=c * c + 1)[:-1]
     left_out = n_known + n_unknown - int(counts.sum())
-    return Confusion(model, judged.outcomes.classes, counts.reshape(c, c), left_out)
+    return Confusion(model, aligned.outcomes.classes, counts.reshape(c, c), left_out)
 
 
-def _of_boxes(judged: Judged, rows: Keys, asked: int) -> Confusion:
+def _of_boxes(aligned: Aligned, rows: Keys, asked: int) -> Confusion:
     """Return boxes against boxes, matched whatever their labels, at an IoU of 0.5.
 
     The last row counts boxes where nothing is, the last column what was missed; boxes below the
     model's confidence and crowds are left aside.
     """
-    members = judged.members([rows])
-    seen = judged.outcomes.take(members.positions[0])
+    members = aligned.members([rows])
+    seen = aligned.outcomes.take(members.positions[0])
     sure = np.flatnonzero(seen.found.score >= seen.confidence)
     found = boxes.rows_of(seen.found, sure)
     matched = boxes.match(boxes.overlaps(found, seen.truth, same_label=False), found, seen.truth)
@@ -190,7 +168,7 @@ def _of_boxes(judged: Judged, rows: Keys, asked: int) -> Confusion:
     missed = seen.truth.label[(matched.found < 0) & ~crowd] * c + c - 1
     counts = np.bincount(np.concatenate([codes, missed]), minlength=c * c)
     names = (*seen.classes, NOTHING)
-    return Confusion(judged.model, names, counts.reshape(c, c), asked - seen.n, "boxes")
+    return Confusion(aligned.model, names, counts.reshape(c, c), asked - seen.n, "boxes")
 
 
 def _share(value: float) -> str:

@@ -1,51 +1,47 @@
-"""Trials of the size of a slice: counts and shares of splits, which are what they are."""
+"""Evidence for the size of a slice: counts and shares of splits, which chance plays no part in."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-import numpy as np
+import pyarrow.compute as pc
 
-from slicedb import schema
+from slicedb import schema, sql
 from slicedb.errors import CheckError, did_you_mean
-from slicedb.expectations import Check
-from slicedb.judge.aligned import Keys
-from slicedb.judge.evidence import Trial
-from slicedb.slices import Slice
-from slicedb.store import Store
+from slicedb.judge.evidence import Evidence
+from slicedb.judge.inputs import Inputs
+from slicedb.judge.trials import Trial
+from slicedb.keys import KeyIndex, Keys, distinct
 
 
-def judge(
-    store: Store, trials: Sequence[Trial], checked: Sequence[tuple[Slice, list[Check]]]
-) -> None:
-    """Fill in trials of counts and shares of splits.
+def counts(trials: Sequence[Trial], inputs: Inputs) -> Iterator[Evidence]:
+    """Yield the evidence for counts and shares of splits.
 
     Raises:
         CheckError: no sample is in a split.
     """
     splits: dict[str, Keys] = {}
     for trial in trials:
-        members = np.unique(checked[trial.slice][0].keys())
-        trial.counted, trial.n, trial.value = False, len(members), float(len(members))
+        members = distinct(trial.scope.slice.keys())
+        n, value = len(members), float(len(members))
         if trial.check.metric == "share":
-            split = _split(store, trial, checked[trial.slice][0].name, splits)
-            inside = int(np.isin(members, split, assume_unique=True).sum())
-            trial.n, trial.value = inside, inside / len(split)
-        trial.low = trial.high = trial.value
+            name = trial.check.of or ""
+            if name not in splits:
+                splits[name] = _split(trial, name, inputs)
+            n = int(KeyIndex(members).mask(splits[name]).sum())
+            value = n / len(splits[name])
+        yield Evidence(trial=trial, value=value, low=value, high=value, n=n)
 
 
-def _split(store: Store, trial: Trial, of: str, known: dict[str, Keys]) -> Keys:
-    """Return the keys of the split whose share is asked, of the slice `of`."""
-    name = trial.check.of
-    assert name is not None
-    if name not in known:
-        table = store.table(schema.SAMPLES, ["key", "split"])
-        names = np.array(table["split"].to_pylist(), dtype=object)
-        known[name] = table["key"].to_numpy()[names == name]
-        if not len(known[name]):
-            there = sorted({n for n in names if n})
-            raise CheckError(
-                f"In '{trial.check}' of slice '{of}': no sample is in split '{name}'.",
-                did_you_mean(name, there, "splits"),
-            )
-    return known[name]
+def _split(trial: Trial, name: str, inputs: Inputs) -> Keys:
+    """Return the keys of a split."""
+    where = sql.equals("split", name)
+    keys: Keys = inputs.store.table(schema.SAMPLES, ["key"], where=where)["key"].to_numpy()
+    if not len(keys):
+        names = pc.unique(inputs.store.table(schema.SAMPLES, ["split"])["split"]).to_pylist()
+        raise CheckError(
+            f"In '{trial.check}' of slice '{trial.scope.slice.name}': no sample is in split "
+            f"'{name}'.",
+            did_you_mean(name, sorted(n for n in names if n), "splits"),
+        )
+    return keys

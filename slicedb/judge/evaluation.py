@@ -1,11 +1,10 @@
-"""The slice x model x metric table."""
+"""Evaluate models on slices: the table of slice x model x metric."""
 
 from __future__ import annotations
 
-import html
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import Literal, TypeAlias, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -13,13 +12,13 @@ import pyarrow as pa
 
 from slicedb import metrics as m
 from slicedb import stats
-from slicedb.judge.aligned import Judged, Keys, load, universe
-from slicedb.judge.groups import groups_of, resampled
+from slicedb.judge.aligned import Aligned, groups_of, load, universe
+from slicedb.judge.resampling import Statistic, resampled
+from slicedb.keys import Keys, distinct
 from slicedb.metrics import Estimate, Membership, Metric, ratios
+from slicedb.show.numbers import interval
+from slicedb.show.tabular import Grid, Tabular
 from slicedb.store import Store
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Bootstrap: TypeAlias = Literal["percentile", "bca"]
 """How bounds come from resamples; see `slicedb.stats.bootstrap`."""
@@ -40,9 +39,22 @@ _SCHEMA = pa.schema(
 )
 
 
+class _Row(TypedDict):
+    slice: str
+    model: str
+    metric: str
+    of: str | None
+    value: float
+    low: float
+    high: float
+    n: int
+    left_out: int
+    reason: str | None
+
+
 @dataclass(frozen=True)
-class Evaluation:
-    """Values with their intervals, one row a slice, model, metric and class."""
+class Evaluation(Tabular):
+    """Values with their intervals, one row per slice, model, metric and class."""
 
     table: pa.Table
     """slice, model, metric, of (class or null), value, low, high, n, left_out, reason."""
@@ -54,10 +66,6 @@ class Evaluation:
     def to_arrow(self) -> pa.Table:
         """Return the rows as an Arrow table."""
         return self.table
-
-    def to_pandas(self) -> pd.DataFrame:
-        """Return the rows as a pandas data frame."""
-        return self.table.to_pandas()
 
     def value(
         self, slice: str, model: str, metric: str = "accuracy", of: str | None = None
@@ -73,47 +81,25 @@ class Evaluation:
         raise KeyError((slice, model, metric, of))
 
     def grid(self) -> tuple[list[str], list[list[str]]]:
-        """Return header and cells: a row a slice and metric, a column a model."""
+        """Return header and cells: one row per slice and metric, one column per model."""
         models = list(dict.fromkeys(self.table["model"].to_pylist()))
-        cells: dict[tuple[str, str], dict[str, dict[str, Any]]] = {}
+        by_name: dict[tuple[str, str], dict[str, _Row]] = {}
         for row in self.table.to_pylist():
             metric = row["metric"] if row["of"] is None else f"{row['metric']} of {row['of']}"
-            cells.setdefault((row["slice"], metric), {})[row["model"]] = row
+            by_name.setdefault((row["slice"], metric), {})[row["model"]] = row
         lines = []
-        for (name, metric), found in cells.items():
-            n, out = (
-                _span(r["n"] for r in found.values()),
-                _span(r["left_out"] for r in found.values()),
-            )
-            lines.append([name, metric, n, out, *(_cell(found.get(model)) for model in models)])
+        for (name, metric), rows in by_name.items():
+            n = _span(r["n"] for r in rows.values())
+            left_out = _span(r["left_out"] for r in rows.values())
+            lines.append([name, metric, n, left_out, *(_cell(rows.get(each)) for each in models)])
         return ["slice", "metric", "n", "left out", *models], lines
 
-    def __repr__(self) -> str:
-        return str(self)
-
-    def __str__(self) -> str:
-        header, lines = self.grid()
-        widths = [max(len(row[i]) for row in [header, *lines]) for i in range(len(header))]
-        rows = [header, ["-" * w for w in widths], *lines]
-        text = "\n".join(
-            "  ".join(
-                cell.rjust(w) if 2 <= i <= 3 else cell.ljust(w)
-                for i, (cell, w) in enumerate(zip(row, widths))
-            ).rstrip()
-            for row in rows
-        )
-        note = f"in brackets: the {self.confidence:.0%} interval"
-        return "\n".join([text, note, *(f"warning: {w}" for w in self.warnings)])
-
-    def _repr_html_(self) -> str:
-        header, lines = self.grid()
-
-        def row(cells: Iterable[str], tag: str) -> str:
-            inside = "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells)
-            return f"<tr>{inside}</tr>"
-
-        body = "".join(row(line, "td") for line in lines)
-        return f"<table><thead>{row(header, 'th')}</thead><tbody>{body}</tbody></table>"
+    def parts(self) -> Iterator[str | Grid]:
+        """Yield the table, what is in brackets, and the warnings."""
+        head, lines = self.grid()
+        yield Grid(head, lines, align="<<>>" + "<" * (len(head) - 4))
+        yield f"in brackets: the {self.confidence:.0%} interval"
+        yield from (f"warning: {w}" for w in self.warnings)
 
 
 def evaluate(
@@ -156,55 +142,58 @@ def evaluate(
     every = universe(store)
     rows = [every.rows(np.asarray(keys, np.int64)) for keys in members.values()]
     sizes = np.array(
-        [len(np.unique(k)) if len(r) != len(k) else len(k) for r, k in zip(rows, members.values())],
+        [len(distinct(k)) if len(r) != len(k) else len(k) for r, k in zip(rows, members.values())],
         np.int64,
     )
-    judged = [load(store, name) for name in names]
     how = None
     if group is not None or bootstrap is not None:
         how = _Resampling(groups_of(store, group) if group else None, bootstrap or "percentile")
     blocks = []
-    for i, j in enumerate(judged):  # models that saw the same samples share the matrix
-        if i == 0 or not np.array_equal(j.row_of, judged[i - 1].row_of):
-            belongs = j.members(rows)
-        task = j.outcomes.task
+    row_of = None
+    for aligned in [load(store, name) for name in names]:
+        if row_of is None or not np.array_equal(aligned.row_of, row_of):
+            belongs, row_of = aligned.members(rows), aligned.row_of
+        # models that saw the same samples share the matrix
+        task = aligned.outcomes.task
         wanted = [m.find(m.primary(task))] if asked is None else asked
         wanted = [m.suit(metric, task) for metric in wanted]
-        blocks.append(_one_model(j, belongs, sizes, wanted, per_class, confidence, how))
+        blocks.append(_one_model(aligned, belongs, sizes, wanted, per_class, confidence, how))
     table = _order(pa.concat_tables(blocks), list(members), names) if blocks else None
     return Evaluation(table if table is not None else _SCHEMA.empty_table(), confidence)
 
 
-def estimates(judged: Judged, members: Membership, wanted: Sequence[Metric]) -> dict[str, Estimate]:
+def estimates(
+    aligned: Aligned, members: Membership, wanted: Sequence[Metric]
+) -> dict[str, Estimate]:
     """Return the estimates of several metrics by name; metrics of equal state share its sums.
 
     A metric whose columns the predictions lack gives NaN.
     """
-    found: dict[str, Estimate] = {}
-    sums: dict[str, Any] = {}
-    outcomes = judged.outcomes
+    result: dict[str, Estimate] = {}
+    sums: dict[str, npt.NDArray[np.float64] | npt.NDArray[np.int64]] = {}
+    outcomes = aligned.outcomes
     width = len(outcomes.classes) ** 2
     for metric in wanted:
         if m.missing(metric, outcomes):
             nan = np.full(len(members), np.nan)
-            found[metric.name] = Estimate(nan, np.zeros(len(members)), nan)
+            result[metric.name] = Estimate(nan, np.zeros(len(members)), nan)
         elif metric.state.kind == "ranked":
-            found[metric.name] = m.compute_ranked(metric, outcomes, members)
+            result[metric.name] = m.compute_ranked(metric, outcomes, members)
         elif metric.state.kind == "codes" and len(members) * width > 50_000_000:
             parts = [
                 m.compute(metric, m.update(metric, outcomes, part))
                 for _, part in members.blocks(width)
             ]
-            found[metric.name] = Estimate.join(parts)
+            result[metric.name] = Estimate.join(parts)
         else:
             if metric.state.name not in sums:
                 sums[metric.state.name] = m.update(metric, outcomes, members)
-            found[metric.name] = m.compute(metric, sums[metric.state.name])
-    return found
+            result[metric.name] = m.compute(metric, sums[metric.state.name])
+    return result
 
 
 def _one_model(
-    judged: Judged,
+    aligned: Aligned,
     members: Membership,
     sizes: npt.NDArray[np.int64],
     wanted: Sequence[Metric],
@@ -212,24 +201,24 @@ def _one_model(
     confidence: float,
     how: _Resampling | None,
 ) -> pa.Table:
-    classes = judged.outcomes.classes
+    classes = aligned.outcomes.classes
     asked: list[tuple[Metric, str | None]] = []
     for metric in wanted:
         asked.append((metric, None))
         if per_class and (metric.per_class is not None or metric.by_class):
             asked += [(m.for_class(metric, code), name) for code, name in enumerate(classes)]
-    found = estimates(judged, members, [metric for metric, of in asked if of is None])
+    whole = estimates(aligned, members, [metric for metric, of in asked if of is None])
     parts = []
     for metric, of in asked:
-        missing = m.missing(metric, judged.outcomes)
-        estimate = found[metric.name] if of is None or missing else _again(judged, members, metric)
+        missing = m.missing(metric, aligned.outcomes)
+        estimate = whole[metric.name] if of is None or missing else _again(aligned, members, metric)
         bounds = m.interval(metric, estimate, confidence)
         if how is not None and not missing and metric.interval != "exact":
-            bounds = how.interval(judged, members, metric, confidence)
-        empty = missing or m.empty(judged.outcomes.task)
+            bounds = how.interval(aligned, members, metric, confidence)
+        empty = missing or m.empty(aligned.outcomes.task)
         why = [empty if missing or n == 0 else metric.undefined for n in members.sizes]
         why = [reason if size else m.NO_SAMPLES for reason, size in zip(why, sizes)]
-        parts.append(_rows(judged.model, metric, of, estimate, members, sizes, bounds, why))
+        parts.append(_rows(aligned.model, metric, of, estimate, members, sizes, bounds, why))
     return pa.concat_tables(parts)
 
 
@@ -242,66 +231,61 @@ class _Resampling:
     method: Bootstrap
 
     def interval(
-        self, judged: Judged, members: Membership, metric: Metric, confidence: float
+        self, aligned: Aligned, members: Membership, metric: Metric, confidence: float
     ) -> stats.Interval:
         """Return the bounds of every slice."""
-        bounds: list[tuple[Any, Any]] = []
+        bounds: list[tuple[float, float]] = []
         for rows in members.positions:
-            codes = None if self.groups is None else self.groups[judged.rows[rows]]
-            statistic, units = resampled(metric, judged.outcomes.take(rows), codes)
+            codes = None if self.groups is None else self.groups[aligned.rows[rows]]
+            statistic, units = resampled(metric, aligned.outcomes.take(rows), codes)
             if metric.bias and self.method == "percentile" and units:
                 bounds.append(_moved(metric, statistic, units, confidence))
                 continue
-            bounds.append(
-                stats.bootstrap(statistic, units, confidence=confidence, method=self.method)
-            )
+            both = stats.bootstrap(statistic, units, confidence=confidence, method=self.method)
+            bounds.append((float(both.low), float(both.high)))
         low, high = np.array(bounds, float).reshape(-1, 2).T
         return stats.Interval(low, high)
 
 
-def _moved(metric: Metric, statistic: Any, units: int, confidence: float) -> tuple[float, float]:
+def _moved(
+    metric: Metric, statistic: Statistic, units: int, confidence: float
+) -> tuple[float, float]:
     """Return percentile bounds, moved by the bias that the resamples show."""
-    found = ratios.drawn(statistic, units, metric.bias)
-    low, high = m.interval(metric, found, confidence)
+    draws = ratios.drawn(statistic, units, metric.bias)
+    low, high = m.interval(metric, draws, confidence)
     return float(low[0]), float(high[0])
 
 
-def _again(judged: Judged, members: Membership, metric: Metric) -> Estimate:
-    return estimates(judged, members, [metric])[metric.name]
+def _again(aligned: Aligned, members: Membership, metric: Metric) -> Estimate:
+    return estimates(aligned, members, [metric])[metric.name]
 
 
 def _rows(
     model: str,
     metric: Metric,
     of: str | None,
-    found: Estimate,
+    estimate: Estimate,
     members: Membership,
     sizes: npt.NDArray[np.int64],
     bounds: stats.Interval,
     why: Sequence[str],
 ) -> pa.Table:
-    """Return a row a slice; `why` says for each why its value is undefined, where it is."""
-    low, high = bounds
-    s = len(members)
-    n = members.sizes
+    """Return one row per slice; `why` says for each why its value is undefined, where it is."""
+    s, n = len(members), members.sizes
     if of is not None and metric.interval == "share":
-        n = found.size.astype(np.int64)  # the trials of a class: its labels, or its predictions
-    reasons: list[str | None] = [None] * s
-    for i in np.flatnonzero(np.isnan(found.value)).tolist():
-        reasons[i] = why[i]
+        n = estimate.size.astype(np.int64)  # the trials of a class: its labels, or its predictions
+    is_undefined = np.isnan(estimate.value)
     columns = {
         "slice": pa.array(np.arange(s)),  # replaced by its name when all models are together
-        "model": pa.DictionaryArray.from_arrays(np.zeros(s, np.int32), [model]).cast(pa.string()),
-        "metric": pa.DictionaryArray.from_arrays(np.zeros(s, np.int32), [metric.name]).cast(
-            pa.string()
-        ),
+        "model": pa.repeat(model, s),
+        "metric": pa.repeat(metric.name, s),
         "of": pa.array([of] * s, pa.string()),
-        "value": found.value,
-        "low": low,
-        "high": high,
+        "value": estimate.value,
+        "low": bounds.low,
+        "high": bounds.high,
         "n": n,
         "left_out": sizes - members.sizes,
-        "reason": pa.array(reasons, pa.string()),
+        "reason": pa.array(list(why), pa.string(), mask=~is_undefined),
     }
     return pa.table(columns)
 
@@ -316,17 +300,16 @@ def _order(table: pa.Table, slices: Sequence[str], models: Sequence[str]) -> pa.
 
 
 def _span(values: Iterable[int]) -> str:
-    found = sorted(set(values))
-    return f"{found[0]:,}" if len(found) == 1 else f"{found[0]:,}-{found[-1]:,}"
+    ordered = sorted(set(values))
+    low, high = ordered[0], ordered[-1]
+    return f"{low:,}" if low == high else f"{low:,}-{high:,}"
 
 
-def _cell(row: Mapping[str, Any] | None) -> str:
+def _cell(row: _Row | None) -> str:
     if row is None:
         return ""
     if np.isnan(row["value"]):
         return f"undefined: {row['reason']}"
     if row["metric"] == "count":
         return f"{row['value']:,.0f}"
-    if np.isnan(row["low"]):
-        return f"{row['value']:.3f}"
-    return f"{row['value']:.3f} [{row['low']:.3f}, {row['high']:.3f}]"
+    return f"{row['value']:.3f} {interval(row['low'], row['high'])}".rstrip()

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from slicedb.errors import CheckError
-from slicedb.judge.aligned import Judged, Keys, load
+from slicedb.judge.aligned import Aligned, load
+from slicedb.keys import Keys
 from slicedb.metrics import Membership, Metric, missing
 from slicedb.store import Store
 
@@ -20,7 +21,7 @@ _BINARY = ("accuracy", "recall_micro", "precision_micro", "f1_micro", "recall_we
 class Pair:
     """Two models on the samples that both of them saw."""
 
-    def __init__(self, model: Judged, baseline: Judged) -> None:
+    def __init__(self, model: Aligned, baseline: Aligned) -> None:
         if model.outcomes.task != baseline.outcomes.task:
             tasks = f"{model.model} does {model.outcomes.task}, {baseline.model} "
             raise CheckError(

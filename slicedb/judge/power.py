@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 
 from slicedb import stats
 from slicedb.errors import CheckError
-from slicedb.judge.aligned import Keys, universe
+from slicedb.judge.aligned import universe
 from slicedb.judge.pairs import pair_of
-from slicedb.show import text
+from slicedb.keys import Keys
+from slicedb.show.tabular import Grid, Tabular
 from slicedb.store import Store
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 @dataclass(frozen=True)
-class Power:
-    """Sample sizes for drops of A against B, one slice a row."""
+class Power(Tabular):
+    """Sample sizes for drops of A against B, one row per slice."""
 
     a: str
     b: str
@@ -38,10 +35,6 @@ class Power:
     def to_arrow(self) -> pa.Table:
         """Return the rows as an Arrow table."""
         return self.table
-
-    def to_pandas(self) -> pd.DataFrame:
-        """Return the rows as a pandas data frame."""
-        return self.table.to_pandas()
 
     def sentences(self) -> list[str]:
         """Return one sentence a slice."""
@@ -66,13 +59,14 @@ class Power:
             for r in self.table.to_pylist()
         ]
 
-    def __str__(self) -> str:
+    def parts(self) -> Iterator[str | Grid]:
+        """Yield the table, and the test that it is about."""
         head = ["slice", "n", "disagreement", f"needed for {self.drop:.1%}", "enough", "finds"]
-        note = (
+        yield Grid(head, self.cells(), align="<>>>>>")
+        yield (
             f"a drop of {self.a} against {self.b}, found in {self.power:.0%} of cases by one test "
             f"at {self.confidence:.0%}"
         )
-        return f"{text.table(head, self.cells())}\n{note}"
 
 
 def power(
@@ -145,9 +139,9 @@ def finds(discordant: float, n: int, *, power: float = 0.8, confidence: float = 
     """
     if n < 1:
         return float("nan")
-    found = stats.drop_for_paired(max(discordant / n, 1e-9), n, confidence, power)
-    if not np.isnan(found):
-        return found
+    drop = stats.drop_for_paired(max(discordant / n, 1e-9), n, confidence, power)
+    if not np.isnan(drop):
+        return drop
     low, high = discordant / n, 1.0
     if stats.n_for_paired(1.0, 1.0, confidence, power) > n:
         return float("nan")

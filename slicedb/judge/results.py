@@ -1,21 +1,26 @@
-"""What a suite's run is told as."""
+"""The results of a suite: one row per expectation, and the run that they belong to."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
+
+from slicedb.judge.aligned import Aligned
+from slicedb.judge.trials import Scope
 
 Verdict: TypeAlias = Literal["PASS", "FAIL", "INCONCLUSIVE"]
 
+NAN = float("nan")
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, kw_only=True)
 class Result:
     """One expectation of one slice, judged."""
 
     slice: str
     check: str
-    """The expectation in its canonical form; `per class` is told once a class."""
+    """The expectation in its canonical form; `per class` gives one result for each class."""
     model: str
     verdict: Verdict
     value: float
@@ -23,28 +28,34 @@ class Result:
     low: float
     """Lower bound; each bound alone holds at the suite's confidence."""
     high: float
+    """Upper bound."""
     n: int
-    """Samples it rests on: with label and prediction, and the baseline's, too."""
+    """Samples it rests on: those with label and prediction, and the baseline's prediction too."""
     left_out: int = 0
     """Members without label or prediction, or unseen by the baseline."""
     needed: int | None = None
     """Samples that would settle it if the rates stayed as they are; None where none would."""
     baseline: str | None = None
-    p: float = float("nan")
-    """Evidence against the expectation, alone."""
-    p_adjusted: float = float("nan")
+    p: float = NAN
+    """One-sided p-value of the null hypothesis that the expectation holds."""
+    p_adjusted: float = NAN
     """The same with all tests of the suite counted."""
     message: str = ""
     """One sentence for people."""
     worst_ids: tuple[str, ...] = ()
     """Wrong samples of the slice, highest loss first; against a baseline, those it had right."""
     suite: str = ""
+    """The folder of the slice's file."""
     path: str = ""
     """The slice's file."""
-    bound: float = float("nan")
+    bound: float = NAN
     """The number that the value is compared with."""
     expectation: str = ""
-    """What the file says, before classes and the baseline are filled in."""
+    """The expectation as the file says it, before classes and the baseline are filled in."""
+    metric: str = ""
+    """Name of the metric, "count", "share", or the behaviour."""
+    is_share: bool = False
+    """Whether the metric lies in [0, 1] whatever the data."""
 
     @property
     def title(self) -> str:
@@ -53,7 +64,19 @@ class Result:
 
 
 @dataclass(frozen=True)
-class Report:
+class Provenance:
+    """What a run rests on."""
+
+    tables: Mapping[str, int] = field(default_factory=dict)
+    """Version of each table."""
+    fingerprints: Mapping[str, str] = field(default_factory=dict)
+    """Fingerprint by model, the one under test first; "" where it is not known."""
+    software: str = "{}"
+    """Versions of packages, as JSON."""
+
+
+@dataclass(frozen=True)
+class SuiteRun:
     """A suite's run."""
 
     results: tuple[Result, ...]
@@ -67,12 +90,13 @@ class Report:
     ran_at: str = ""
     """ISO time, UTC."""
     seconds: float = 0.0
-    more: Callable[[], dict[str, Any]] | None = field(default=None, repr=False, compare=False)
-    """Gives what only the page needs: thumbnails, maps, costs, history."""
-    facts: dict[str, Any] = field(default_factory=dict, repr=False)
-    """Tables, fingerprints, queries, software; confusion and calibration for the page."""
     warnings: tuple[str, ...] = ()
     """What to know before the verdicts are believed, such as many looks at a held-out slice."""
+    provenance: Provenance = field(default_factory=Provenance, repr=False)
+    scopes: tuple[Scope, ...] = field(default=(), repr=False, compare=False)
+    """The slices, and the samples that they were judged on."""
+    aligned: Mapping[str, Aligned] = field(default_factory=dict, repr=False, compare=False)
+    """Predictions and ground truth by model, the one under test first."""
 
     def count(self, verdict: Verdict) -> int:
         """Return how many results have a verdict."""
@@ -92,39 +116,7 @@ class Report:
         """0, or 1 when something fails the run."""
         return 0 if self.ok else 1
 
-    def __repr__(self) -> str:
-        return str(self)
-
-    def __str__(self) -> str:
-        from slicedb.report import to_text
-
-        return to_text(self)
-
-    def to_json(self) -> str:
-        """Return the whole run as JSON."""
-        from slicedb.report import to_json
-
-        return to_json(self)
-
-    def to_markdown(self) -> str:
-        """Return tables for a pull request."""
-        from slicedb.report import to_markdown
-
-        return to_markdown(self)
-
-    def to_junit(self) -> str:
-        """Return JUnit XML, one test case an expectation."""
-        from slicedb.report import to_junit
-
-        return to_junit(self)
-
-    def to_html(self) -> str:
-        """Return one self-contained page that opens offline."""
-        from slicedb.report import to_html
-
-        return to_html(self)
-
-    def _repr_html_(self) -> str:
-        from slicedb.report import to_html_table
-
-        return to_html_table(self)
+    @property
+    def queries(self) -> dict[str, str]:
+        """The query text of each slice."""
+        return {scope.slice.title: scope.slice.text for scope in self.scopes}

@@ -4,15 +4,59 @@ from __future__ import annotations
 
 import os
 import tomllib
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Literal, TypedDict, cast
 
 from slicedb.errors import SliceError, did_you_mean
 
 FILE = "suite.toml"
 
+Correction = Literal["auto", "holm", "max-t", "benjamini-hochberg", "none"]
+
 CORRECTIONS = ("auto", "holm", "max-t", "benjamini-hochberg", "none")
 """How the tests of a suite are counted; "auto" is max-T where it applies and Holm elsewhere."""
+
+MINIMUM = 10
+"""Samples below which a slice reports but does not gate."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How verdicts are reached.
+
+    Raises:
+        SliceError: a setting is not right.
+    """
+
+    confidence: float = 0.95
+    """Of each one-sided bound."""
+    correction: Correction = "auto"
+    """How the tests of the suite are counted."""
+    minimum: int = MINIMUM
+    """Samples below which a slice reports but does not gate."""
+    detect: float | None = None
+    """The drop in accuracy that must not be missed; None treats all slices alike."""
+
+    def __post_init__(self) -> None:
+        check_settings(self.confidence, self.correction, detect=self.detect)
+
+
+class SuiteFile(TypedDict, total=False):
+    """What `suite.toml` may say."""
+
+    model: str
+    baseline: str
+    confidence: float
+    correction: Correction
+    strict: bool
+    minimum: int
+    group: str
+    """A column of samples whose groups are independent."""
+    detect: float
+    looks: int
+    """Looks at a held-out slice after which they are warned of; 0 never warns."""
+
 
 _KINDS: dict[str, type | tuple[type, ...]] = {
     "model": str,
@@ -27,17 +71,11 @@ _KINDS: dict[str, type | tuple[type, ...]] = {
 }
 
 
-def settings(path: str | os.PathLike[str]) -> dict[str, Any]:
+def settings(path: str | os.PathLike[str]) -> SuiteFile:
     """Return the settings of a folder, or of the folder a file lies in; {} without a file.
 
     Args:
         path: a folder of slice files, or one of them.
-
-    Returns:
-        Any of model, baseline (names), confidence (0 to 1), correction, strict (bool), minimum
-        (samples below which a slice reports but does not gate), group (a column of samples),
-        detect (the drop in accuracy that must not be missed) and looks (runs over a held-out
-        slice after which they are warned of; 0 never warns); see `slicedb.judge.suite`.
 
     Raises:
         SliceError: the file is not TOML, or has an unknown key or a wrong value.
@@ -47,10 +85,10 @@ def settings(path: str | os.PathLike[str]) -> dict[str, Any]:
     if not file.is_file():
         return {}
     try:
-        found = tomllib.loads(file.read_text(encoding="utf-8"))
+        table = tomllib.loads(file.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SliceError(f"{file} is not TOML: {error}.", "lines of `key = value`.") from None
-    for key, value in found.items():
+    for key, value in table.items():
         if key not in _KINDS:
             hint = did_you_mean(key, _KINDS, "settings")
             raise SliceError(f"{file}: unknown setting '{key}'.", hint)
@@ -58,12 +96,12 @@ def settings(path: str | os.PathLike[str]) -> dict[str, Any]:
         if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
             raise SliceError(f"{file}: {key} is {value!r}.", "see the README's suite.toml.")
     check_settings(
-        found.get("confidence", 0.95),
-        found.get("correction", "auto"),
+        table.get("confidence", 0.95),
+        table.get("correction", "auto"),
         str(file),
-        detect=found.get("detect"),
+        detect=table.get("detect"),
     )
-    return found
+    return cast(SuiteFile, table)
 
 
 def check_settings(

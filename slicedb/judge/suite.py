@@ -1,40 +1,35 @@
-"""Running a suite: gather, judge, count the tests, decide, write down."""
+"""Run a suite: line up what is needed, gather the evidence, count all tests, decide."""
 
 from __future__ import annotations
 
 import time
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Literal
 from uuid import uuid4
 
 import numpy as np
 
-from slicedb import metrics as m
+from slicedb import schema
 from slicedb.expectations import Check, parse_check
 from slicedb.expectations.grammar import BASELINE
-from slicedb.judge import absolute, counts, paired, verdicts
-from slicedb.judge import behaviours as behaviour
-from slicedb.judge.aligned import Judged, Keys, load, universe
-from slicedb.judge.evidence import Trial
-from slicedb.judge.expand import trials_of
-from slicedb.judge.facts import facts_of
-from slicedb.judge.groups import groups_of
-from slicedb.judge.pairs import Pair
-from slicedb.judge.results import Report
-from slicedb.judge.settings import check_settings
-from slicedb.report import extras as page
-from slicedb.runs.record import record
+from slicedb.judge.absolute import absolute
+from slicedb.judge.aligned import Aligned, load, universe
+from slicedb.judge.behaviours import Behave, behaviours, fill
+from slicedb.judge.counts import counts
+from slicedb.judge.evidence import Evidence
+from slicedb.judge.inputs import Inputs
+from slicedb.judge.paired import paired
+from slicedb.judge.results import Provenance, SuiteRun
+from slicedb.judge.settings import MINIMUM, Correction, Settings
+from slicedb.judge.trials import Scope, Trial, trials_of
+from slicedb.judge.verdicts import verdicts
+from slicedb.keys import Keys, distinct
 from slicedb.slices import Slice
-from slicedb.slices.looks import LIMIT, warnings
-from slicedb.store import Store
+from slicedb.store import Store, software
 
-Correction = Literal["auto", "holm", "max-t", "benjamini-hochberg", "none"]
-
-MINIMUM = 10
-"""Samples below which a slice reports but does not gate."""
+WORST = 5
+"""Worst samples that a result names."""
 
 
 def run(
@@ -44,24 +39,22 @@ def run(
     model: str,
     baseline: str | None = None,
     predict: Callable[[str, Keys], object] | None = None,
-    behave: behaviour.Behave | None = None,
+    behave: Behave | None = None,
     confidence: float = 0.95,
     correction: Correction = "auto",
     strict: bool = False,
     minimum: int = MINIMUM,
     group: str | None = None,
     detect: float | None = None,
-    looks: int | None = LIMIT,
-    write: bool = True,
-) -> Report:
-    """Judge the expectations of slices.
+) -> SuiteRun:
+    """Judge the expectations of slices. Nothing is written down.
 
     Args:
-        store: where labels and predictions are, and where the run is written down.
+        store: where labels and predictions are.
         slices: those with expectations are judged, on their holdout share if they have one.
         model: the model under test.
         baseline: what "baseline" stands for in expectations.
-        predict: called once a model with the union of the keys, to fill in what is missing.
+        predict: called once for each model with the union of the keys, to fill in what is missing.
         behave: the same for corrupted pictures, where expectations speak of them.
         confidence: of each one-sided bound; 1 - confidence bounds the chance that a suite in
             which every expectation holds shows any FAIL.
@@ -75,33 +68,30 @@ def run(
         detect: the drop in accuracy that must not be missed: max-T spends the error rate on the
             slices in which it is decided (`slicedb.stats.detection_weights`); None treats all
             slices alike.
-        looks: runs over a slice with a holdout after which they are warned of; 0 never warns.
-        write: store the run in `runs` and `tests`.
 
     Raises:
         UnknownModelError: a model has no predictions.
         CheckError: an expectation does not parse or names a class that does not exist.
         SliceError: a setting is not right.
     """
-    check_settings(confidence, correction, detect=detect)
+    settings = Settings(confidence, correction, minimum, detect)
     started, began = time.perf_counter(), datetime.now(UTC)
-    checked = [(s, [parse_check(text) for text in s.expect]) for s in slices]
-    keys = [s.holdout_keys() for s, _ in checked]
-    every = np.unique(np.concatenate(keys)) if keys else np.empty(0, np.int64)
-    models = _models(model, baseline, (c for _, checks in checked for c in checks))
+    checks = [[parse_check(text) for text in s.expect] for s in slices]
+    keys = [s.holdout_keys() for s in slices]
+    names = _models(model, baseline, (check for of_slice in checks for check in of_slice))
     if predict is not None:
-        for name in models:
+        every = distinct(np.concatenate([np.empty(0, np.int64), *keys]))
+        for name in names:
             predict(name, every)
     if behave is not None:
-        behaviour.fill(behave, model, [checks for _, checks in checked], keys)
-    judged = {name: load(store, name) for name in models}
-    rows = [universe(store).rows(k) for k in keys]
-    trials = trials_of(checked, judged[model], rows, baseline, group)
-    _judge(store, trials, checked, keys, rows, judged, model, confidence)
-    verdicts.correct(trials, checked, correction, minimum, detect, 1 - confidence)
-    results = verdicts.decide(store, trials, checked, judged, model, confidence, minimum)
-    report = Report(
-        tuple(results),
+        fill(behave, model, keys, checks)
+    aligned = {name: load(store, name) for name in names}
+    scopes = tuple(Scope(s, k, universe(store).rows(k)) for s, k in zip(slices, keys))
+    trials = trials_of(scopes, checks, aligned[model], baseline, group)
+    evidence = _gather(trials, Inputs(store, aligned, confidence))
+    results = verdicts(_with_worst(store, evidence, aligned), settings)
+    return SuiteRun(
+        results,
         model,
         baseline,
         confidence,
@@ -109,15 +99,13 @@ def run(
         strict,
         run=f"{began:%Y%m%dT%H%M%S}-{uuid4().hex[:6]}",
         ran_at=began.isoformat(timespec="seconds"),
-        more=lambda: page.facts(store, results, judged, model, every),
-        facts=facts_of(store, checked, models, judged, rows),
+        seconds=time.perf_counter() - started,
+        provenance=Provenance(
+            store.versions(), {name: a.fingerprint for name, a in aligned.items()}, software()
+        ),
+        scopes=scopes,
+        aligned=aligned,
     )
-    report = replace(report, seconds=time.perf_counter() - started)
-    if not write:
-        return report
-    record(store, report)
-    sizes = {s.name: len(k) for (s, _), k in zip(checked, keys)}
-    return replace(report, warnings=warnings(store, report.facts["looks"], sizes, looks))
 
 
 def _models(model: str, baseline: str | None, checks: Iterable[Check]) -> list[str]:
@@ -126,53 +114,74 @@ def _models(model: str, baseline: str | None, checks: Iterable[Check]) -> list[s
     return list(dict.fromkeys(every))
 
 
-def _judge(
-    store: Store,
-    trials: Sequence[Trial],
-    checked: Sequence[tuple[Slice, list[Check]]],
-    keys: Sequence[Keys],
-    rows: Sequence[Keys],
-    judged: dict[str, Judged],
-    model: str,
-    confidence: float,
-) -> None:
-    """Fill in the trials: sizes of slices, values of metrics, behaviour."""
-    counts.judge(store, [t for t in trials if t.check.metric in ("count", "share")], checked)
-    groups = {c: groups_of(store, c) if c else None for c in {t.column for t in trials}}
-    _judge_values(trials, judged, model, rows, [len(k) for k in keys], groups, confidence)
-    changed = [t for t in trials if t.check.change is not None]
-    behaviour.judge(store, changed, keys, model, confidence)
+# --- evidence -------------------------------------------------------------------------------------
 
 
-def _judge_values(
-    trials: Sequence[Trial],
-    judged: dict[str, Judged],
-    model: str,
-    rows: Sequence[Keys],
-    sizes: Sequence[int],
-    groups: dict[str, Keys | None],
-    confidence: float,
-) -> None:
-    """Judge the trials that share a metric, a class and a baseline together."""
-    alike: dict[tuple[str, str | None, str | None], list[Trial]] = defaultdict(list)
+def _unknown(trials: Sequence[Trial], inputs: Inputs) -> Iterator[Evidence]:
+    """Yield the evidence for trials that have no value, for a reason known beforehand."""
     for trial in trials:
-        if trial.counted and trial.check.change is None and not trial.reason:
-            alike[trial.check.metric, trial.check.of, trial.check.baseline].append(trial)
-    pairs: dict[str, Pair] = {}
-    for (name, of, against), group in alike.items():
-        metric = m.suit(m.find(name), judged[model].outcomes.task)
-        group_rows, group_sizes = [rows[t.slice] for t in group], [sizes[t.slice] for t in group]
-        units = [groups[t.column] for t in group]
-        if against == BASELINE:
-            for trial in group:
-                trial.reason = "no baseline was named"
-                trial.n = len(rows[trial.slice])
-            continue
-        if against is None:
-            if of is not None:
-                metric = m.for_class(metric, judged[model].outcomes.classes.index(of))
-            absolute.judge(group, metric, judged[model], group_rows, group_sizes, confidence, units)
-            continue
-        if against not in pairs:
-            pairs[against] = Pair(judged[model], judged[against])
-        paired.judge(group, metric, pairs[against], group_rows, group_sizes, confidence, units)
+        n = len(trial.scope.rows) if trial.check.baseline == BASELINE else 0
+        yield Evidence(trial=trial, undefined=trial.undefined, n=n)
+
+
+Gather = Callable[[Sequence[Trial], Inputs], Iterator[Evidence]]
+"""Trials of one kind that share metric, class and baseline -> the evidence for each."""
+
+KINDS: tuple[tuple[Callable[[Trial], bool], Gather], ...] = (
+    (lambda trial: trial.is_exact, counts),
+    (lambda trial: trial.check.change is not None, behaviours),
+    (lambda trial: bool(trial.undefined), _unknown),
+    (lambda trial: trial.check.baseline is not None, paired),
+    (lambda trial: True, absolute),
+)
+"""Kinds of trials; the first that a trial belongs to gathers its evidence."""
+
+
+def _gather(trials: Sequence[Trial], inputs: Inputs) -> list[Evidence]:
+    """Return the evidence for all trials; those that share a computation are gathered together."""
+    alike: dict[tuple[Gather, str, str | None, str | None], list[int]] = {}
+    for i, trial in enumerate(trials):
+        gather = next(gather for belongs, gather in KINDS if belongs(trial))
+        what = (gather, trial.check.metric, trial.check.of, trial.check.baseline)
+        alike.setdefault(what, []).append(i)
+    result: dict[int, Evidence] = {}
+    for (gather, *_), members in alike.items():
+        result |= zip(members, gather([trials[i] for i in members], inputs))
+    return [result[i] for i in range(len(trials))]
+
+
+# --- the worst samples ----------------------------------------------------------------------------
+
+
+def _with_worst(
+    store: Store, evidence: Sequence[Evidence], aligned: Mapping[str, Aligned]
+) -> list[Evidence]:
+    """Return the evidence with the ids of the worst samples, all of them read at once."""
+    worst = [_worst(e, aligned) for e in evidence]
+    keys = distinct(np.concatenate([np.empty(0, np.int64), *worst]))
+    ids: dict[int, str] = {}
+    if len(keys):
+        ids = dict(zip(keys.tolist(), store.take(schema.SAMPLES, keys, ["id"])["id"].to_pylist()))
+    return [
+        replace(e, worst=tuple(ids[key] for key in of_trial.tolist())) if len(of_trial) else e
+        for e, of_trial in zip(evidence, worst)
+    ]
+
+
+def _worst(evidence: Evidence, aligned: Mapping[str, Aligned]) -> Keys:
+    """Return the keys of wrong samples, highest loss first; regressions before others."""
+    check, one = evidence.trial.check, aligned[evidence.trial.model]
+    rows = one.row_of[evidence.rows]
+    is_known = rows >= 0
+    rows = rows[is_known]
+    outcomes = one.outcomes.take(rows)
+    has_class = check.of is not None and check.of in outcomes.classes
+    wrong = outcomes.wrong(outcomes.classes.index(check.of) if has_class else None)
+    loss = outcomes.losses()
+    other = aligned.get(check.baseline or "")
+    if other is not None:
+        seen = other.row_of[evidence.rows[is_known]]
+        loss = loss + 1e6 * ((seen >= 0) & other.outcomes.correct[seen])
+    candidates = np.flatnonzero(wrong)
+    order = candidates[np.argsort(-loss[candidates], kind="stable")][:WORST]
+    return one.keys[rows[order]]

@@ -1,98 +1,233 @@
-"""From evidence to verdicts: all tests of the suite counted, each told in one sentence."""
+"""From evidence to verdicts: all tests of the suite counted, and each result in one sentence."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 
-from slicedb import schema, stats
-from slicedb.expectations import Check
-from slicedb.judge.aligned import Judged, Keys
-from slicedb.judge.evidence import Trial
+from slicedb import stats
+from slicedb.judge.evidence import Evidence
 from slicedb.judge.results import Result, Verdict
+from slicedb.judge.settings import Settings
+from slicedb.keys import distinct
 from slicedb.metrics import Membership
-from slicedb.slices import Slice
-from slicedb.store import Store
-
-WORST = 5
-"""Worst samples told a result."""
 
 DROP = 0.02
-"""The drop in accuracy whose sample size an undecided comparison tells."""
+"""The drop in accuracy whose sample size an undecided comparison names."""
 
 _FLIPS = 10_000
 
+Floats = npt.NDArray[np.float64]
 
-def correct(
-    trials: Sequence[Trial],
-    checked: Sequence[tuple[Slice, list[Check]]],
-    correction: str,
-    minimum: int,
-    detect: float | None = None,
-    alpha: float = 0.05,
-) -> None:
-    """Set the adjusted p of every trial that gates.
+
+def verdicts(evidence: Sequence[Evidence], settings: Settings) -> tuple[Result, ...]:
+    """Return the results of a suite, in the order of the evidence."""
+    counted = adjusted(evidence, settings).tolist()
+    return tuple(_result(_Case(e, p, settings)) for e, p in zip(evidence, counted))
+
+
+@dataclass(frozen=True)
+class _Case:
+    """The evidence for one expectation, with everything that its verdict depends on."""
+
+    evidence: Evidence
+    p: float
+    """p with all tests of the suite counted; NaN where it takes no part."""
+    settings: Settings
+
+    @property
+    def by_value(self) -> bool:
+        return self.evidence.trial.scope.slice.decide == "point"
+
+    @property
+    def gates(self) -> bool:
+        return self.evidence.gates(self.settings.minimum)
+
+    @property
+    def is_significant(self) -> bool:
+        return self.p <= 1 - self.settings.confidence and not self.evidence.holds
+
+    @cached_property
+    def needed(self) -> int | None:
+        """Samples that would settle it, None where no number does."""
+        n = None if self.evidence.needed is None else self.evidence.needed()
+        return n if n is None else max(n, self.evidence.least(self.settings.minimum))
+
+
+@dataclass(frozen=True)
+class _Rule:
+    applies: Callable[[_Case], bool]
+    verdict: Verdict
+    sentence: Callable[[_Case], str]
+    """What was found and what it means."""
+
+
+def _exact(case: _Case) -> str:
+    value = case.evidence.value
+    return f"{value:,.0f}" if case.evidence.trial.check.metric == "count" else f"{value:.4f}"
+
+
+def _figures(case: _Case) -> str:
+    """Return the value with its interval and the samples that it rests on."""
+    e, trial = case.evidence, case.evidence.trial
+    value = f"{e.value:+.4f}" if trial.check.baseline else f"{e.value:.4f}"
+    spread = "" if np.isnan(e.low) else f" [{e.low:.4f}, {e.high:.4f}]"
+    text = f"{value}{spread}, n = {e.n:,}"
+    if e.failures is not None and e.failures.basis:
+        text += f", {e.failures.basis}"
+    if e.groups is not None:
+        text += f" in {e.units:,} groups"
+    if e.left_out:
+        what = "not seen by both models" if trial.check.baseline else "without label or prediction"
+        text += f" ({e.left_out:,} {what} left out)"
+    return text
+
+
+def _too_small(case: _Case) -> str:
+    units = "samples" if case.evidence.groups is None else "groups"
+    least = case.evidence.least(case.settings.minimum)
+    return f"{_figures(case)}; below {least} {units} a slice reports but does not gate"
+
+
+def _undecided(case: _Case) -> str:
+    needed, confidence = case.needed, case.settings.confidence
+    if needed is None:
+        why = f"no number of samples settles it at {confidence:.0%}, leave a margin"
+    elif needed <= case.evidence.n:
+        why = "significant alone, not with all tests of the suite counted"
+    else:
+        why = f"about {needed:,} samples would settle it"
+    return f"{_figures(case)}; {why}{_drop_needs(case.evidence, confidence)}"
+
+
+def _drop_needs(evidence: Evidence, confidence: float) -> str:
+    """Return the images that a drop of `DROP` takes, for comparisons of right and wrong."""
+    if evidence.gains is None or evidence.groups is not None or not evidence.n:
+        return ""
+    differ = max(DROP, np.count_nonzero(evidence.gains.values) / evidence.n)
+    n = stats.n_for_paired(differ, DROP, confidence)
+    return f"; detecting a {100 * DROP:g}-point drop here needs {n:,} images"
+
+
+_ALONE: Callable[[_Case], str] = lambda case: f"{_figures(case)}; decided by the value alone"  # noqa: E731
+
+RULES: tuple[_Rule, ...] = (
+    _Rule(
+        lambda case: bool(np.isnan(case.evidence.value)),
+        "INCONCLUSIVE",
+        lambda case: f"undefined: {case.evidence.undefined}",
+    ),
+    _Rule(lambda case: case.evidence.trial.is_exact and case.evidence.holds, "PASS", _exact),
+    _Rule(lambda case: case.evidence.trial.is_exact, "FAIL", _exact),
+    _Rule(lambda case: case.by_value and case.evidence.holds, "PASS", _ALONE),
+    _Rule(lambda case: case.by_value, "FAIL", _ALONE),
+    _Rule(lambda case: not case.gates, "INCONCLUSIVE", _too_small),
+    _Rule(
+        lambda case: case.is_significant,
+        "FAIL",
+        lambda case: f"{_figures(case)}; p = {case.p:.2g} with all tests counted",
+    ),
+    _Rule(lambda case: case.evidence.is_shown, "PASS", _figures),
+    _Rule(lambda case: True, "INCONCLUSIVE", _undecided),
+)
+"""The first rule that applies gives the verdict and its sentence."""
+
+
+def _result(case: _Case) -> Result:
+    e, trial = case.evidence, case.evidence.trial
+    rule = next(rule for rule in RULES if rule.applies(case))
+    parts = (rule.sentence(case), "" if e.failures is None else e.failures.text, trial.note)
+    return Result(
+        slice=trial.scope.slice.title,
+        check=str(trial.check),
+        model=trial.model,
+        verdict=rule.verdict,
+        value=e.value,
+        low=e.low,
+        high=e.high,
+        n=e.n,
+        left_out=e.left_out,
+        needed=case.needed if rule.verdict == "INCONCLUSIVE" else None,
+        baseline=trial.check.baseline,
+        p=e.p,
+        p_adjusted=case.p,
+        message="; ".join(part for part in parts if part),
+        worst_ids=e.worst,
+        suite=trial.scope.slice.suite,
+        path=trial.scope.slice.path,
+        bound=trial.bound,
+        expectation=trial.expectation,
+        metric=trial.check.metric,
+        is_share=trial.is_share,
+    )
+
+
+# --- all tests counted ----------------------------------------------------------------------------
+
+
+def adjusted(evidence: Sequence[Evidence], settings: Settings) -> Floats:
+    """Return float64 (n,): p with all tests of the suite counted, NaN where one takes no part.
 
     Comparisons with one baseline and no margin go to max-T where they agree on what is right and
     on what is independent, the others to Holm; each family gets its share of the error rate
     (Bonferroni over the families).
-
-    Args:
-        trials: with their p.
-        checked: the slices, for `decide`.
-        correction: see `slicedb.judge.settings.CORRECTIONS`.
-        minimum: samples below which a slice does not gate.
-        detect: the drop that max-T spends the error rate on; None treats slices alike.
-        alpha: the error rate.
     """
-    gates = [
-        t
-        for t in trials
-        if t.counted
-        and not np.isnan(t.p)
-        and not t.is_too_small(minimum)
-        and checked[t.slice][0].decide == "interval"
-    ]
-    families: dict[str, list[Trial]] = {}
-    for t in gates:
-        exact = t.gains is not None and t.check.margin == 0
-        together = exact and correction in ("auto", "max-t")
-        name = f"{t.right_by}, {t.column}, {t.baseline}" if together else ""
-        families.setdefault(name, []).append(t)
-    for name, family in families.items():
-        part = len(family) / len(gates)
+    result = np.full(len(evidence), np.nan)
+    families: dict[str, list[int]] = {}
+    for i, e in enumerate(evidence):
+        if not np.isnan(e.p) and _takes_part(e, settings):
+            families.setdefault(_family(e, settings.correction), []).append(i)
+    total = sum(map(len, families.values()))
+    for name, members in families.items():
+        part = len(members) / total
+        family = [evidence[i] for i in members]
         if name:
-            found = _max_t(family, detect, alpha * part)
+            p = _max_t(family, settings.detect, (1 - settings.confidence) * part)
         else:
-            found = _by_p([t.p for t in family], correction)
-        for t, p in zip(family, found):
-            t.p_adjusted = float(min(1.0, p / part))
+            p = _by_p([e.p for e in family], settings.correction)
+        result[members] = np.minimum(1.0, p / part)
+    return result
 
 
-def _by_p(p: Sequence[float], correction: str) -> np.ndarray:
+def _takes_part(e: Evidence, settings: Settings) -> bool:
+    by_interval = e.trial.scope.slice.decide == "interval"
+    return by_interval and not e.trial.is_exact and e.gates(settings.minimum)
+
+
+def _family(e: Evidence, correction: str) -> str:
+    """Return the comparisons that max-T takes together, "" for what is judged by its p alone."""
+    if e.gains is None or e.trial.check.margin or correction not in ("auto", "max-t"):
+        return ""
+    return f"{e.gains.right_by}, {e.trial.group}, {e.trial.check.baseline}"
+
+
+def _by_p(p: Sequence[float], correction: str) -> Floats:
     if correction == "none":
         return np.asarray(p)
     method = stats.benjamini_hochberg if correction == "benjamini-hochberg" else stats.holm
     return method(p)
 
 
-def _max_t(family: Sequence[Trial], detect: float | None, alpha: float) -> np.ndarray:
+def _max_t(family: Sequence[Evidence], detect: float | None, alpha: float) -> Floats:
     """Return step-down max-T p-values over comparisons with one baseline."""
     if len(family) == 1 and family[0].groups is None:
         return np.array([family[0].p])  # exact, without random flips
-    union = np.unique(np.concatenate([t.rows for t in family]))
-    positions = [np.searchsorted(union, t.rows) for t in family]
+    union = distinct(np.concatenate([e.rows for e in family]))
+    positions = [np.searchsorted(union, e.rows) for e in family]
+    gains = [e.gains.values for e in family if e.gains is not None]
     d, groups = np.zeros(len(union)), np.arange(len(union))
-    for t, at in zip(family, positions):
-        assert t.gains is not None
-        d[at] = t.gains
-        if t.groups is not None:
-            groups[at] = t.groups
+    for e, at, values in zip(family, positions, gains):
+        d[at] = values
+        if e.groups is not None:
+            groups[at] = e.groups
     weights = None
     if detect is not None:
-        discordant = [int(np.count_nonzero(t.gains)) for t in family if t.gains is not None]
-        weights = stats.detection_weights([t.n for t in family], discordant, detect, alpha)
+        discordant = [int(np.count_nonzero(values)) for values in gains]
+        weights = stats.detection_weights([e.n for e in family], discordant, detect, alpha)
     p = stats.max_t(
         d,
         Membership(positions, len(union)).matrix,
@@ -101,132 +236,3 @@ def _max_t(family: Sequence[Trial], detect: float | None, alpha: float) -> np.nd
         replicates=_FLIPS,
     ).p
     return np.where(np.isnan(p), 1.0, p)
-
-
-def decide(
-    store: Store,
-    trials: Sequence[Trial],
-    checked: Sequence[tuple[Slice, list[Check]]],
-    judged: dict[str, Judged],
-    model: str,
-    confidence: float,
-    minimum: int,
-) -> list[Result]:
-    """Return the results in the order of the trials."""
-    results = []
-    for t in trials:
-        s = checked[t.slice][0]
-        verdict = t.verdict(1 - confidence, s.decide, minimum)
-        needed = None
-        if verdict == "INCONCLUSIVE" and t.needs is not None:
-            needed = t.needs()
-            needed = needed if needed is None else max(needed, t.least(minimum))
-        plain = t.counted and t.check.change is None
-        keys = _worst(t, judged, model) if plain else np.empty(0, np.int64)
-        results.append(
-            Result(
-                s.title,
-                str(t.check),
-                model,
-                verdict,
-                t.value,
-                t.low,
-                t.high,
-                t.n,
-                t.left_out,
-                needed,
-                t.baseline,
-                t.p,
-                t.p_adjusted,
-                _told(t, message(t, verdict, needed, s.decide, confidence, minimum)),
-                t.worst or tuple(_ids(store, keys)),
-                s.suite,
-                s.path,
-                t.bound,
-                t.expectation,
-            )
-        )
-    return results
-
-
-def message(
-    t: Trial, verdict: Verdict, needed: int | None, decide: str, confidence: float, minimum: int
-) -> str:
-    """Return one sentence that says what was found and what it means."""
-    if np.isnan(t.value):
-        return f"undefined: {t.reason}"
-    if not t.counted:
-        return f"{t.value:,.0f}" if t.check.metric == "count" else f"{t.value:.4f}"
-    value = _signed(t.value) if t.check.baseline else f"{t.value:.4f}"
-    spread = "" if np.isnan(t.low) else f" [{t.low:.4f}, {t.high:.4f}]"
-    found = f"{value}{spread}, n = {t.n:,}"
-    if t.basis:
-        found += f", {t.basis}"
-    if t.groups is not None:
-        found += f" in {t.units:,} groups"
-    if t.check.baseline and t.left_out:
-        found += f" ({t.left_out:,} not seen by both models left out)"
-    elif t.left_out:
-        found += f" ({t.left_out:,} without label or prediction left out)"
-    if decide == "point":
-        return f"{found}; decided by the value alone"
-    if verdict == "FAIL":
-        return f"{found}; p = {t.p_adjusted:.2g} with all tests counted"
-    if verdict == "PASS":
-        return found
-    if t.is_too_small(minimum):
-        return f"{found}; below {t.least(minimum)} {_units(t)} a slice reports but does not gate"
-    if needed is None:
-        why = f"no number of samples settles it at {confidence:.0%}, leave a margin"
-    elif needed <= t.n:
-        why = "significant alone, not with all tests of the suite counted"
-    else:
-        why = f"about {needed:,} samples would settle it"
-    return f"{found}; {why}{_drop_needs(t, confidence)}"
-
-
-def _drop_needs(t: Trial, confidence: float) -> str:
-    """Return the images that a drop of `DROP` takes, for comparisons of right and wrong."""
-    if t.gains is None or t.groups is not None or not t.n:
-        return ""
-    differ = max(DROP, np.count_nonzero(t.gains) / t.n)
-    n = stats.n_for_paired(differ, DROP, confidence)
-    return f"; detecting a {100 * DROP:g}-point drop here needs {n:,} images"
-
-
-def _told(t: Trial, found: str) -> str:
-    return "; ".join(part for part in (found, t.evidence, t.note) if part)
-
-
-def _units(t: Trial) -> str:
-    return "samples" if t.groups is None else "groups"
-
-
-def _signed(x: float) -> str:
-    return f"{x:+.4f}"
-
-
-def _worst(t: Trial, judged: dict[str, Judged], model: str) -> Keys:
-    """Return the keys of wrong samples, highest loss first; regressions before others."""
-    one = judged[model]
-    rows = one.row_of[t.rows]
-    rows = rows[rows >= 0]
-    outcomes = one.outcomes.take(rows)
-    known = t.check.of is not None and t.check.of in outcomes.classes
-    wrong = outcomes.wrong(outcomes.classes.index(t.check.of) if known else None)
-    loss = outcomes.losses()
-    if t.baseline in judged:
-        other = judged[t.baseline]
-        seen = other.row_of[t.rows[one.row_of[t.rows] >= 0]]
-        had_it = (seen >= 0) & other.outcomes.correct[seen]
-        loss = loss + 1e6 * had_it
-    candidates = np.flatnonzero(wrong)
-    order = candidates[np.argsort(-loss[candidates], kind="stable")][:WORST]
-    return one.keys[rows[order]]
-
-
-def _ids(store: Store, keys: Keys) -> list[str]:
-    if not len(keys):
-        return []
-    found: list[str] = store.take(schema.SAMPLES, keys, ["id"])["id"].to_pylist()
-    return found

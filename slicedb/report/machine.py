@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict
-from typing import Any
+from collections.abc import Mapping
 from xml.etree import ElementTree as xml
 
+from slicedb.judge import Result, SuiteRun, Verdict
 
-def to_json(run: Any) -> str:
+VERDICTS: tuple[Verdict, ...] = ("PASS", "FAIL", "INCONCLUSIVE")
+
+COLUMNS = """
+    slice check model verdict value low high n left_out needed baseline p p_adjusted message
+    worst_ids suite path bound expectation
+""".split()
+"""What the JSON tells of a result, in this order."""
+
+
+def to_json(run: SuiteRun) -> str:
     """Return the whole run as JSON; what is undefined is null."""
     whole = {
         "run": run.run,
@@ -22,23 +31,27 @@ def to_json(run: Any) -> str:
         "strict": run.strict,
         "seconds": round(run.seconds, 3),
         "warnings": list(run.warnings),
-        "counts": {v: run.count(v) for v in ("PASS", "FAIL", "INCONCLUSIVE")},
-        "results": [asdict(r) for r in run.results],
-        "facts": {k: v for k, v in run.facts.items() if k in ("tables", "fingerprints", "queries")},
-        "software": json.loads(run.facts.get("software") or "{}"),
+        "counts": {v: run.count(v) for v in VERDICTS},
+        "results": [{name: getattr(r, name) for name in COLUMNS} for r in run.results],
+        "facts": {
+            "tables": run.provenance.tables,
+            "fingerprints": run.provenance.fingerprints,
+            "queries": run.queries,
+        },
+        "software": json.loads(run.provenance.software),
     }
     return json.dumps(_plain(whole), indent=2, ensure_ascii=False) + "\n"
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
+def _plain(value: object) -> object:
+    if isinstance(value, Mapping):
         return {k: _plain(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
         return [_plain(v) for v in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def to_junit(run: Any) -> str:
+def to_junit(run: SuiteRun) -> str:
     """Return JUnit XML: a test suite a folder, a test case an expectation.
 
     INCONCLUSIVE is `skipped`, or a failure in a strict run.
@@ -46,7 +59,7 @@ def to_junit(run: Any) -> str:
     root = xml.Element("testsuites", name="slicedb", tests=str(len(run.results)))
     root.set("failures", str(sum(run.is_failure(r) for r in run.results)))
     root.set("time", f"{run.seconds:.3f}")
-    groups: dict[str, list[Any]] = {}
+    groups: dict[str, list[Result]] = {}
     for r in run.results:
         groups.setdefault(r.suite or "queries", []).append(r)
     for name, results in groups.items():
@@ -63,7 +76,7 @@ def to_junit(run: Any) -> str:
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + xml.tostring(root, "unicode") + "\n"
 
 
-def _case(suite: xml.Element, r: Any, run: Any) -> None:
+def _case(suite: xml.Element, r: Result, run: SuiteRun) -> None:
     case = xml.SubElement(suite, "testcase", classname=_clean(r.slice), name=_clean(r.check))
     case.set("time", "0")
     if r.path:

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-import html
 from importlib import resources
-from typing import Any
 
+from slicedb.judge import SuiteRun
 from slicedb.report import sections
+from slicedb.report.figures import Figures
 from slicedb.report.tables import headline
+from slicedb.show import html
 
 Part = tuple[str, str, str]
-"""Anchor, title, and the function's name in `sections`."""
+"""Anchor, title and HTML of a section."""
 
-PARTS: tuple[Part, ...] = (
-    ("warnings", "Warnings", "warnings"),
-    ("verdicts", "Verdicts", "verdicts"),
-    ("slices", "Slices and models", "heat_map"),
-    ("confusion", "Confusion", "confusion"),
-    ("reliability", "Reliability", "reliability"),
-    ("cost", "Cost", "cost"),
-    ("worst", "Worst samples", "gallery"),
-    ("history", "History", "history"),
-    ("facts", "What it rests on", "facts"),
+SECTIONS: tuple[tuple[str, str, sections.Section], ...] = (
+    ("warnings", "Warnings", sections.warnings),
+    ("verdicts", "Verdicts", sections.verdicts),
+    ("slices", "Slices and models", sections.heat_map),
+    ("confusion", "Confusion", sections.confusion),
+    ("reliability", "Reliability", sections.reliability),
+    ("cost", "Cost", sections.cost),
+    ("worst", "Worst samples", sections.gallery),
+    ("history", "History", sections.history),
+    ("facts", "What it rests on", sections.provenance),
 )
 """The sections in their order; one without anything to show is left out."""
 
@@ -29,11 +30,11 @@ _HALF = ("reliability", "cost")
 """Sections that stand beside each other where the window is wide."""
 
 
-def to_html(run: Any) -> str:
+def to_html(run: SuiteRun, figures: Figures | None = None) -> str:
     """Return one page that opens offline: inline styles, SVG and script, nothing from elsewhere."""
-    facts = {**run.facts, **(run.more() if run.more is not None else {})}
-    made = [(anchor, title, getattr(sections, name)(run, facts)) for anchor, title, name in PARTS]
-    made = [(anchor, title, inside) for anchor, title, inside in made if inside]
+    drawn = figures or Figures()
+    made = [(anchor, title, show(run, drawn)) for anchor, title, show in SECTIONS]
+    made = [part for part in made if part[2]]
     links = "".join(f'<a href="#{anchor}">{title}</a>' for anchor, title, _ in made)
     body = "\n".join(
         f'<section id="{anchor}"{_width(anchor, made)}><h2>{title}</h2>{inside}</section>'
@@ -44,14 +45,12 @@ def to_html(run: Any) -> str:
         f"{run.ran_at}, bounds each hold at {run.confidence:.0%}, correction {run.correction}, "
         f"run {run.run}"
     )
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{title}</title><style>{asset('page.css')}</style></head><body>"
+    header = (
         f'<header class="{"ok" if run.ok else "bad"}"><h1>{title}</h1><p>{html.escape(about)}</p>'
         f"<nav>{links}</nav></header>\n<main>{body}</main>"
-        f'<div id="tip" role="status"></div><script>{asset("page.js")}</script></body></html>\n'
+        '<div id="tip" role="status"></div>'
     )
+    return html.page(headline(run), header, css=asset("page.css"), script=asset("page.js"))
 
 
 def _width(anchor: str, made: list[Part]) -> str:

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-import html
 import json
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from typing import TypeAlias
 
-from slicedb import metrics, stats
-from slicedb.report.tables import cells
+from slicedb import metrics, sql, stats
+from slicedb.judge import Result, SuiteRun
+from slicedb.judge.confusion import cell_query
+from slicedb.report.figures import Card, Figures, HeatMap
+from slicedb.report.tables import ORDER, cells
+from slicedb.runs.history import Trend
 from slicedb.show import charts
 from slicedb.show.charts import tip
+from slicedb.show.html import escape as _e
 
-Facts = Mapping[str, Any]
+Section: TypeAlias = Callable[[SuiteRun, Figures], str]
 
 MOST_CLASSES = 60
 """Classes up to which the whole confusion matrix is drawn; beyond, the confused pairs."""
 
 MOST_PAIRS = 40
 
-_ORDER = {"FAIL": 0, "INCONCLUSIVE": 1, "PASS": 2}
 _COLUMNS = (
     ("verdict", "verdict", ""),
     ("slice", "slice", ""),
@@ -31,10 +35,6 @@ _COLUMNS = (
 )
 
 
-def _e(text: object) -> str:
-    return html.escape(str(text), quote=True)
-
-
 def _heads(columns: Sequence[tuple[str, str, str]]) -> str:
     return "".join(
         f'<th class="sort{" n" if first else ""}" data-key="{key}" data-first="{first}">'
@@ -43,7 +43,7 @@ def _heads(columns: Sequence[tuple[str, str, str]]) -> str:
     )
 
 
-def warnings(run: Any, facts: Facts) -> str:
+def warnings(run: SuiteRun, figures: Figures) -> str:
     """Return what speaks against trusting the verdicts."""
     return "".join(f"<p><b>Warning:</b> {_e(w)}</p>" for w in run.warnings)
 
@@ -51,16 +51,16 @@ def warnings(run: Any, facts: Facts) -> str:
 # --- verdicts -------------------------------------------------------------------------------------
 
 
-def verdicts(run: Any, facts: Facts) -> str:
+def verdicts(run: SuiteRun, figures: Figures) -> str:
     """Return the table of expectations; it filters, sorts, and opens row by row."""
     if not run.results:
         return "<p>No expectations.</p>"
     spans = _spans(run.results)
-    order = sorted(run.results, key=lambda r: _ORDER[r.verdict])
-    bodies = "".join(_result(r, spans[_kind(r)], facts) for r in order)
+    order = sorted(run.results, key=lambda r: ORDER[r.verdict])
+    bodies = "".join(_result(r, spans[_kind(r)], run.queries) for r in order)
     buttons = "".join(
         f'<button data-show="{v}" aria-pressed="true" class="{v}">{run.count(v)} {v}</button>'
-        for v in _ORDER
+        for v in ORDER
         if run.count(v)
     )
     return (
@@ -73,51 +73,47 @@ def verdicts(run: Any, facts: Facts) -> str:
     )
 
 
-def _kind(r: Any) -> str:
-    """Return which results share a rail: differences, shares, or one metric."""
-    metric = r.check.split()[0]
-    against = "difference " if r.baseline is not None else ""
-    share = not metric.startswith(("log_loss", "brier", "ece", "count", "share"))
-    return against + ("share" if share else metric)
+def _kind(r: Result) -> tuple[str, bool]:
+    """Return which results share a rail, and whether it ends at 0 and 1."""
+    if r.baseline is not None:
+        return f"difference of {'shares' if r.is_share else r.metric}", False
+    return "share" if r.is_share else r.metric, r.is_share
 
 
-def _spans(results: Sequence[Any]) -> dict[str, tuple[float, float]]:
-    marks: dict[str, list[float]] = {}
+def _spans(results: Sequence[Result]) -> dict[tuple[str, bool], tuple[float, float]]:
+    marks: dict[tuple[str, bool], list[float]] = {}
     for r in results:
         marks.setdefault(_kind(r), []).extend((r.value, r.low, r.high, r.bound))
-    return {
-        kind: charts.span_of([m for m in some if m is not None], kind == "share")
-        for kind, some in marks.items()
-    }
+    return {kind: charts.span_of(some, kind[1]) for kind, some in marks.items()}
 
 
-def _result(r: Any, span: tuple[float, float], facts: Facts) -> str:
+def _result(r: Result, span: tuple[float, float], queries: Mapping[str, str]) -> str:
     verdict, name, check, value, spread, n = cells(r)
     drawn = charts.interval(r.value, r.low, r.high, r.bound, span) if spread else ""
     margin = "" if math.isnan(r.value) or math.isnan(r.bound) else r.value - r.bound
     keys = {
-        "verdict": _ORDER[verdict],
+        "verdict": ORDER[verdict],
         "slice": name.lower(),
         "check": check.lower(),
         "value": "" if math.isnan(r.value) else r.value,
         "margin": margin,
         "n": r.n,
     }
-    data = "".join(f' data-{k}="{_e(v)}"' for k, v in keys.items() if k != "verdict")
+    data = "".join(f' data-{k}="{_e(str(v))}"' for k, v in keys.items() if k != "verdict")
     text = _e(f"{verdict} {name} {check} {r.message}".lower())
+    more = _opened(r, queries.get(r.slice))
     return (
         f'<tbody data-verdict="{verdict}"{data} data-text="{text}">'
         f'<tr class="row" tabindex="0"><td><b class="chip {verdict}">{verdict}</b></td>'
         f'<td class="text">{_e(name)}</td><td class="text">{_e(check)}</td>'
         f'<td class="n">{_e(value)}</td><td class="{verdict}">{drawn}</td>'
         f'<td class="n">{_e(n)}</td></tr>'
-        f'<tr class="more" hidden><td colspan="6">{_opened(r, facts)}</td></tr></tbody>'
+        f'<tr class="more" hidden><td colspan="6">{more}</td></tr></tbody>'
     )
 
 
-def _opened(r: Any, facts: Facts) -> str:
+def _opened(r: Result, text: str | None) -> str:
     parts = [f"<p>{_e(r.message)}</p>"] if r.message else []
-    text = (facts.get("queries") or {}).get(r.slice)
     if text:
         parts.append(_query(text))
     if r.worst_ids:
@@ -136,32 +132,26 @@ def _query(text: str) -> str:
 # --- slice x model --------------------------------------------------------------------------------
 
 
-def heat_map(run: Any, facts: Facts) -> str:
+def heat_map(run: SuiteRun, figures: Figures) -> str:
     """Return accuracy by slice and model; hovering tells value, interval and n."""
-    grid = facts.get("grid") or {}
-    if not grid.get("slices"):
+    grid = figures.heat_map
+    if grid is None or not grid.slices:
         return ""
-    metric = grid.get("metric", "accuracy")
-    title = "Accuracy" if metric == "accuracy" else metric
-    values = [c[0] for column in grid["cells"] for c in column if not math.isnan(c[0])]
+    title = "Accuracy" if grid.metric == "accuracy" else grid.metric
+    values = [tile.value for column in grid.tiles for tile in column if not math.isnan(tile.value)]
     low, high = (min(values), max(values)) if values else (0.0, 1.0)
-    head = _heads(
-        [("slice", "slice", "")] + [(f"m{k}", m, "") for k, m in enumerate(grid["models"])]
-    )
+    head = _heads([("slice", "slice", "")] + [(f"m{k}", m, "") for k, m in enumerate(grid.models)])
     rows = []
-    for i, name in enumerate(grid["slices"]):
-        tiles = [
-            _tile(column[i], name, model, grid, i, k, (low, high))
-            for k, (model, column) in enumerate(zip(grid["models"], grid["cells"]))
-        ]
+    for i, name in enumerate(grid.slices):
+        tiles = [_tile(grid, i, k, (low, high)) for k in range(len(grid.models))]
         keys = f' data-slice="{_e(name.lower())}"'
-        for k, column in enumerate(grid["cells"]):
-            keys += f' data-m{k}="{"" if math.isnan(column[i][0]) else column[i][0]}"'
+        for k, column in enumerate(grid.tiles):
+            keys += f' data-m{k}="{"" if math.isnan(column[i].value) else column[i].value}"'
         rows.append(f'<tr{keys}><th title="{_e(name)}">{_e(name)}</th>{"".join(tiles)}</tr>')
     scale = (
         f'<div class="scale">{low:.3f}<i></i>{high:.3f}<span>▼ ▲ below or above '
-        f"{_e(grid['models'][1])} by more than either interval</span></div>"
-        if len(grid["models"]) > 1
+        f"{_e(grid.models[1])} by more than either interval</span></div>"
+        if len(grid.models) > 1
         else f'<div class="scale">{low:.3f}<i></i>{high:.3f}</div>'
     )
     return (
@@ -171,33 +161,22 @@ def heat_map(run: Any, facts: Facts) -> str:
     )
 
 
-def _rises(metric: str) -> bool:
-    return metrics.find(metric).rises
-
-
-def _tile(
-    cell: Sequence[float],
-    name: str,
-    model: str,
-    grid: Mapping[str, Any],
-    i: int,
-    k: int,
-    ends: tuple[float, float],
-) -> str:
-    value, low, high, n = cell
+def _tile(grid: HeatMap, i: int, k: int, ends: tuple[float, float]) -> str:
+    """Return the tile of slice i and model k; the second model is what others are held against."""
+    name, model = grid.slices[i], grid.models[k]
+    value, low, high, n = grid.tiles[k][i]
     if math.isnan(value):
         about = f"{name}, {model}: undefined, no sample has both a label and a prediction"
         return f'<td class="none" tabindex="0" {tip(about)}>–</td>'
-    metric = grid.get("metric", "accuracy")
-    about = f"{name}, {model}\n{metric} {value:.4f} [{low:.4f}, {high:.4f}]\nn = {n:,.0f}"
+    about = f"{name}, {model}\n{grid.metric} {value:.4f} [{low:.4f}, {high:.4f}]\nn = {n:,.0f}"
     mark = ""
-    if k != 1 and len(grid["models"]) > 1:
-        other = grid["cells"][1][i]
-        if not math.isnan(other[0]):
-            about += f"\n{value - other[0]:+.4f} against {grid['models'][1]}"
-            if high < other[1] or low > other[2]:
-                below = high < other[1]
-                way = "down" if below == _rises(metric) else "up"
+    if k != 1 and len(grid.models) > 1:
+        other = grid.tiles[1][i]
+        if not math.isnan(other.value):
+            about += f"\n{value - other.value:+.4f} against {grid.models[1]}"
+            if high < other.low or low > other.high:
+                below = high < other.low
+                way = "down" if below == metrics.find(grid.metric).rises else "up"
                 mark = f' <span class="{way}">{"▼" if below else "▲"}</span>'
     share = (value - ends[0]) / (ends[1] - ends[0]) if ends[1] > ends[0] else 0.5
     style = f"background:hsl(var(--mark)/{0.05 + 0.7 * share:.2f})"
@@ -207,19 +186,19 @@ def _tile(
 # --- confusion ------------------------------------------------------------------------------------
 
 
-def confusion(run: Any, facts: Facts) -> str:
+def confusion(run: SuiteRun, figures: Figures) -> str:
     """Return the confusion matrix; a cell shows the query of its samples."""
-    matrix, classes = facts.get("confusion") or [], list(facts.get("classes") or [])
+    matrix, classes = figures.confusion, figures.classes
     if not matrix or not any(map(any, matrix)):
         return ""
-    scope = _scope(facts)
+    scope = _scope(run)
     where = (
         '<div class="query" id="cell-query"><pre>A click on a cell shows the query of its samples.'
         "</pre><button hidden>Copy</button></div>"
     )
     about = (
         f"{_e(run.model)}: rows are the truth, columns the prediction, over all slices tested"
-        f"{' (their holdout shares)' if _held(facts) else ''}."
+        f"{' (their holdout shares)' if any(s.slice.holdout for s in run.scopes) else ''}."
     )
     table = (
         _matrix(run.model, matrix, classes, scope)
@@ -277,29 +256,23 @@ def _pairs(model: str, matrix: Sequence[Sequence[int]], classes: Sequence[str], 
 
 
 def _cell_query(model: str, label: str, prediction: str, scope: str) -> str:
-    from slicedb.judge.confusion import cell_query
-
     return f"{scope}{cell_query(model, label, prediction)}"
 
 
-def _scope(facts: Facts) -> str:
+def _scope(run: SuiteRun) -> str:
     """Return the predicate of the slices tested, with the AND that follows it."""
-    names = [f"in_slice('{name}')" for name in facts.get("queries") or {}]
+    names = [f"in_slice({sql.string(name)})" for name in run.queries]
     if not names or len(names) > 30:
         return ""
     return f"{names[0]} AND " if len(names) == 1 else f"({' OR '.join(names)}) AND "
 
 
-def _held(facts: Facts) -> bool:
-    return any(s.get("holdout") for s in (facts.get("slices") or {}).values())
-
-
 # --- reliability and cost -------------------------------------------------------------------------
 
 
-def reliability(run: Any, facts: Facts) -> str:
+def reliability(run: SuiteRun, figures: Figures) -> str:
     """Return the reliability diagram with its counts."""
-    bins = facts.get("calibration") or []
+    bins = figures.bins
     if not sum(n for n, _, _ in bins):
         return ""
     ends = [stats.wilson(right, n) if n else (math.nan, math.nan) for n, _, right in bins]
@@ -310,18 +283,18 @@ def reliability(run: Any, facts: Facts) -> str:
     )
 
 
-def cost(run: Any, facts: Facts) -> str:
+def cost(run: SuiteRun, figures: Figures) -> str:
     """Return the cost of answering only the surest, with the price of asking a person to drag."""
-    found = facts.get("coverage")
-    if not found or not found["coverage"]:
+    curve = figures.cost
+    if curve is None or not curve.coverage:
         return ""
     size = 280
-    data = {**found, "box": size, "most": charts.most_of(found["risk"])}
+    data = {**asdict(curve), "box": size, "most": charts.most_of(curve.risk)}
     text = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
     rows = "".join(
         f'<tr><td>{_e(p["policy"])}</td><td class="n">{p["cost"]:.4f}</td>'
         f'<td class="n">{p["low"]:.4f} to {p["high"]:.4f}</td></tr>'
-        for p in found.get("policies", [])
+        for p in curve.policies
     )
     table = (
         '<div class="wide"><table><thead><tr><th>decision</th><th>cost a sample</th>'
@@ -332,7 +305,7 @@ def cost(run: Any, facts: Facts) -> str:
     return (
         '<p class="about">A mistake costs 1. Dashed: the mean cost of what is answered, the surest '
         "first. Line: with the rest given to a person, at the price below.</p>"
-        f"{charts.cost(found['coverage'], found['risk'], size)}"
+        f"{charts.cost(curve.coverage, curve.risk, size)}"
         '<label class="slider">asking costs <b id="price-said"></b><input type="range" id="price" '
         'min="0" max="0.5" step="0.01" value="0.1"></label><p class="about" id="cost-said"></p>'
         f'{table}<script type="application/json" id="cost-data">{text}</script>'
@@ -342,53 +315,50 @@ def cost(run: Any, facts: Facts) -> str:
 # --- worst samples --------------------------------------------------------------------------------
 
 
-def gallery(run: Any, facts: Facts) -> str:
+def gallery(run: SuiteRun, figures: Figures) -> str:
     """Return thumbnails of the worst samples, with what the model looked at where it is known."""
-    cards = facts.get("gallery") or []
-    if not cards:
+    if not figures.gallery:
         return ""
-    looked = any(card.get("cam") for card in cards)
+    has_maps = any(card.cam for card in figures.gallery)
     button = (
         '<div class="controls"><button id="looked">Show what the model looked at</button></div>'
-        if looked
+        if has_maps
         else ""
     )
     about = "Wrong samples of expectations that do not pass, the highest loss first; against a "
     about += "baseline those it had right."
-    about += " Under the pointer: the stored class activation map." if looked else ""
+    about += " Under the pointer: the stored class activation map." if has_maps else ""
     return (
         f'<p class="about">{about}</p>{button}<div class="cards" id="gallery">'
-        f"{''.join(map(_card, cards))}</div>"
+        f"{''.join(map(_card, figures.gallery))}</div>"
     )
 
 
-def _card(card: Mapping[str, Any]) -> str:
-    picture = (
-        f'<img alt="{_e(card["id"])}" src="{card["src"]}">' if card.get("src") else "no picture"
-    )
-    if card.get("cam"):
-        picture += f'<img class="cam" alt="class activation map" src="{card["cam"]}">'
-    sure = "" if card.get("confidence") is None else f" ({card['confidence']:.2f})"
-    slices = ", ".join(card["slices"])
+def _card(card: Card) -> str:
+    picture = f'<img alt="{_e(card.id)}" src="{card.src}">' if card.src else "no picture"
+    if card.cam:
+        picture += f'<img class="cam" alt="class activation map" src="{card.cam}">'
+    sure = "" if card.confidence is None else f" ({card.confidence:.2f})"
+    label, prediction = _e(str(card.label)), _e(str(card.prediction))
     return (
-        f'<figure><div class="frame">{picture}</div><figcaption><b>{_e(card["label"])}</b> called '
-        f"{_e(card['prediction'])}{sure}<br><code>{_e(card['id'])}</code><br>"
-        f'<span class="soft">{_e(slices)}</span></figcaption></figure>'
+        f'<figure><div class="frame">{picture}</div><figcaption><b>{label}</b> called '
+        f"{prediction}{sure}<br><code>{_e(card.id)}</code><br>"
+        f'<span class="soft">{_e(", ".join(card.slices))}</span></figcaption></figure>'
     )
 
 
-# --- history and facts ----------------------------------------------------------------------------
+# --- history and provenance -----------------------------------------------------------------------
 
 
-def history(run: Any, facts: Facts) -> str:
+def history(run: SuiteRun, figures: Figures) -> str:
     """Return each test over its runs; flips by chance are told apart."""
-    trends = [t for t in facts.get("trends") or [] if len(t["points"]) > 1]
+    trends = [t for t in figures.trends if len(t.points) > 1]
     if not trends:
         return ""
     rows = "".join(
-        f'<tr><td class="text">{_e(t["slice"])}</td><td class="text">{_e(t["check"])}</td>'
-        f"<td>{charts.line(t['points'])}</td><td>{_e(t['direction'])}</td>"
-        f'<td class="n">{t["flips"]}</td><td>{_e(t["status"])}</td></tr>'
+        f'<tr><td class="text">{_e(t.slice)}</td><td class="text">{_e(t.check)}</td>'
+        f"<td>{charts.line(_points(t))}</td><td>{_e(t.direction)}</td>"
+        f'<td class="n">{t.flips}</td><td>{_e(t.status)}</td></tr>'
         for t in trends
     )
     return (
@@ -400,15 +370,27 @@ def history(run: Any, facts: Facts) -> str:
     )
 
 
-def facts(run: Any, facts: Facts) -> str:
+def _points(trend: Trend) -> list[charts.Point]:
+    return [
+        {
+            "ran_at": f"{p.ran_at:%Y-%m-%d %H:%M}",
+            "model": p.model,
+            "verdict": p.verdict,
+            "value": None if math.isnan(p.value) else p.value,
+            "low": None if math.isnan(p.low) else p.low,
+            "high": None if math.isnan(p.high) else p.high,
+        }
+        for p in trend.points
+    ]
+
+
+def provenance(run: SuiteRun, figures: Figures) -> str:
     """Return versions, fingerprints and query texts."""
-    queries = "".join(
-        f"<dt>{_e(name)}</dt><dd>{_query(text)}</dd>"
-        for name, text in (facts.get("queries") or {}).items()
-    )
-    tables = ", ".join(f"{t} {v}" for t, v in (facts.get("tables") or {}).items())
-    prints = ", ".join(f"{m} {f[:16]}" for m, f in (facts.get("fingerprints") or {}).items() if f)
-    software = ", ".join(f"{p} {v}" for p, v in json.loads(facts.get("software") or "{}").items())
+    about = run.provenance
+    queries = "".join(f"<dt>{_e(name)}</dt><dd>{_query(t)}</dd>" for name, t in run.queries.items())
+    tables = ", ".join(f"{table} {version}" for table, version in about.tables.items())
+    prints = ", ".join(f"{m} {f[:16]}" for m, f in about.fingerprints.items() if f)
+    software = ", ".join(f"{p} {v}" for p, v in json.loads(about.software).items())
     lines = [("Table versions", tables), ("Fingerprints", prints), ("Software", software)]
     return "".join(f'<p class="about">{k}: {_e(v)}</p>' for k, v in lines if v) + (
         f"<details><summary>Query texts</summary><dl>{queries}</dl></details>" if queries else ""

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from slicedb.runs.history import Runs, Trend, Trends
-from slicedb.runs.record import record_evaluation
+from slicedb.runs.record import record, record_evaluation
 
-__all__ = ["Runs", "Trend", "Trends", "record_evaluation"]
+__all__ = ["Runs", "Trend", "Trends", "record", "record_evaluation"]

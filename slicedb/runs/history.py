@@ -3,46 +3,49 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Literal, TypedDict
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from slicedb import schema
+from slicedb import schema, sql
 from slicedb.expectations.grammar import BASELINE
-from slicedb.show import text
+from slicedb.runs.table import read
+from slicedb.show.numbers import number
+from slicedb.show.tabular import Grid, Tabular
 from slicedb.store import Store
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Status = Literal["new", "steady", "flaky by chance", "changed"]
 
 LAST = 20
 """Runs a trend looks back on."""
 
-_READ = (
-    "id",
-    "run",
-    "slice",
-    "check",
-    "model",
-    "baseline",
-    "verdict",
-    "value",
-    "low",
-    "high",
-    "n",
-    "ran_at",
-)
+_READ = "id run slice check model baseline verdict value low high n ran_at".split()
 """Columns of `tests` that trends read; not the messages."""
 
 _BARS = "▁▂▃▄▅▆▇█"
 _LETTERS = {"PASS": "P", "FAIL": "F", "INCONCLUSIVE": "?"}
+
+
+class _Stored(TypedDict):
+    """One row of the table `tests`."""
+
+    id: str
+    run: str
+    slice: str
+    check: str
+    model: str
+    baseline: str | None
+    verdict: str
+    value: float | None
+    low: float | None
+    high: float | None
+    n: int | None
+    ran_at: datetime
 
 
 @dataclass(frozen=True)
@@ -124,35 +127,28 @@ class Trend:
         return "".join(" " if np.isnan(x) else _BARS[round(x * 7)] for x in scaled)
 
 
-@dataclass(frozen=True)
-class Trends:
-    """How the tests fared."""
+@dataclass(frozen=True, repr=False)
+class Trends(Tabular):
+    """How the tests fared, one row per test."""
 
     trends: tuple[Trend, ...]
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[Trend]:
         return iter(self.trends)
 
     def __len__(self) -> int:
         return len(self.trends)
 
     def to_arrow(self) -> pa.Table:
-        """Return one row a test."""
+        """Return one row per test."""
         rows = [
             {
                 "slice": t.slice,
                 "check": t.check,
                 "runs": len(t.points),
                 "verdicts": t.verdicts,
-                "value": t.points[-1].value,
-                "low": t.points[-1].low,
-                "high": t.points[-1].high,
-                "n": t.points[-1].n,
-                "change": t.change,
-                "direction": t.direction,
-                "flips": t.flips,
-                "flips_by_chance": t.flips_by_chance,
-                "status": t.status,
+                **{name: getattr(t.points[-1], name) for name in ("value", "low", "high", "n")},
+                **{name: getattr(t, name) for name in _OF_TREND},
                 "models": [p.model for p in t.points],
                 "values": [p.value for p in t.points],
                 "run_ids": [p.run for p in t.points],
@@ -162,46 +158,31 @@ class Trends:
         ]
         return pa.Table.from_pylist(rows, schema=_SCHEMA)
 
-    def to_pandas(self) -> pd.DataFrame:
-        """Return the rows as a pandas data frame."""
-        return self.to_arrow().to_pandas()
-
-    def cells(self) -> list[list[str]]:
-        """Return the rows as text."""
-        return [
+    def parts(self) -> Iterator[str | Grid]:
+        """Yield the table and what its words mean."""
+        if not self.trends:
+            yield "no runs yet"
+            return
+        head = "slice expectation verdicts value last change trend flips status".split()
+        rows = [
             [
                 t.slice,
                 t.check,
                 t.verdicts,
                 t.bars,
-                _number(t.points[-1].value),
-                _number(t.change, "+"),
+                number(t.points[-1].value),
+                _change(t.change),
                 t.direction,
                 str(t.flips),
                 t.status,
             ]
             for t in self.trends
         ]
-
-    def __str__(self) -> str:
-        if not self.trends:
-            return "no runs yet"
-        head = [
-            "slice",
-            "expectation",
-            "verdicts",
-            "value",
-            "last",
-            "change",
-            "trend",
-            "flips",
-            "status",
-        ]
-        note = (
+        yield Grid(head, rows, align="<<<<>><><")
+        yield (
             "the oldest run first; flaky by chance: each flip is a change within the interval; "
             "up and down: beyond it"
         )
-        return f"{text.table(head, self.cells())}\n{note}"
 
 
 class Runs:
@@ -220,11 +201,7 @@ class Runs:
         Args:
             kind: "test" or "evaluate"; None is all.
         """
-        if not self._store.has(schema.RUNS):
-            return schema.RUNS_SCHEMA.empty_table()
-        rows = self._store.table(schema.RUNS)
-        if kind is not None:
-            rows = rows.filter(pc.equal(rows["kind"], kind))
+        rows = read(self._store, where=None if kind is None else sql.equals("kind", kind))
         return rows.sort_by([("ran_at", "descending"), ("id", "descending")])
 
     def trends(
@@ -245,7 +222,9 @@ class Runs:
             return Trends(())
         named = [slices] if isinstance(slices, str) else slices
         runs = self._last(model, last)
-        rows = self._store.table(schema.TESTS, _READ, where=_among("run", runs)).to_pylist()
+        rows: list[_Stored] = self._store.table(
+            schema.TESTS, _READ, where=sql.is_in("run", runs)
+        ).to_pylist()
         baselines = self._baselines(runs)
         tests: dict[tuple[str, str], list[Point]] = {}
         for r in sorted(rows, key=_when):
@@ -262,28 +241,22 @@ class Runs:
             seen = seen.filter(pc.equal(seen["model"], model))
         each = seen.group_by("run").aggregate([("ran_at", "min")])
         ordered = each.sort_by([("ran_at_min", "ascending"), ("run", "ascending")])
-        found: Sequence[str] = ordered["run"].to_pylist()[-most:]
-        return found
+        ids: list[str] = ordered["run"].to_pylist()
+        return ids[-most:]
 
     def _baselines(self, runs: Sequence[str]) -> dict[str, str | None]:
         """Return the baseline that each run was given."""
-        rows = self._store.table(schema.RUNS, ["id", "summary"], where=_among("id", runs))
+        rows = read(self._store, ["id", "summary"], sql.is_in("id", runs))
         return {r["id"]: json.loads(r["summary"] or "{}").get("baseline") for r in rows.to_pylist()}
 
 
-def _among(column: str, ids: Sequence[str]) -> str:
-    """Return the filter of the rows of some runs."""
-    quoted = ", ".join("'" + i.replace("'", "''") + "'" for i in ids)
-    return f"{column} IN ({quoted})" if ids else "false"
-
-
-def _when(row: dict[str, Any]) -> tuple[datetime, str, int]:
+def _when(row: _Stored) -> tuple[datetime, str, int]:
     number = row["id"].rpartition("/")[2]
     return row["ran_at"], row["run"], int(number) if number.isdigit() else 0
 
 
-def _point(r: dict[str, Any]) -> Point:
-    value, low, high = (float("nan") if r[k] is None else r[k] for k in ("value", "low", "high"))
+def _point(r: _Stored) -> Point:
+    value, low, high = (float("nan") if x is None else x for x in (r["value"], r["low"], r["high"]))
     return Point(r["run"], r["model"], r["verdict"], value, low, high, r["n"] or 0, r["ran_at"])
 
 
@@ -291,18 +264,18 @@ def _alike(check: str, baseline: str | None, of_run: str | None) -> str:
     """Return a check with the run's baseline under the word that stands for it."""
     if baseline is None or baseline != of_run:
         return check
-    head, found, tail = check.partition("no worse than ")
+    head, words, tail = check.partition("no worse than ")
     for name in (f"'{baseline}'", f'"{baseline}"', baseline):
-        if found and tail.startswith(name):
-            return f"{head}{found}{BASELINE}{tail[len(name) :]}"
+        if words and tail.startswith(name):
+            return f"{head}{words}{BASELINE}{tail[len(name) :]}"
     return check
 
 
-def _number(value: float, sign: str = "") -> str:
-    if np.isnan(value):
-        return "-"
-    return f"{value:{sign},.0f}" if abs(value) >= 1000 else f"{value:{sign}.4g}"
+def _change(value: float) -> str:
+    return f"+{number(value)}" if value >= 0 else number(value)
 
+
+_OF_TREND = ("change", "direction", "flips", "flips_by_chance", "status")
 
 _SCHEMA = pa.schema(
     [

@@ -1,118 +1,141 @@
-"""Writing a run down: what was judged, on what, and what came out."""
+"""Write down what was judged, on what, and what came out."""
 
 from __future__ import annotations
 
 import contextlib
-import json
-from collections.abc import Mapping
+import getpass
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
 from uuid import uuid4
 
+import numpy as np
 import pyarrow as pa
 
 from slicedb import schema
 from slicedb.errors import DatabaseError
-from slicedb.judge import Evaluation
-from slicedb.judge.results import Report
+from slicedb.judge import Evaluation, SuiteRun
+from slicedb.predictions.about import About
+from slicedb.runs import looks
+from slicedb.runs.table import Run, append
+from slicedb.slices import Slice
 from slicedb.store import Store, software
 
 _FIGURES = 100
 """Rows of an evaluation that are written down."""
 
-_KEPT = ("slice", "model", "metric", "of", "value", "low", "high", "n")
+_COLUMNS = ("slice", "model", "metric", "of", "value", "low", "high", "n")
 
 
 def user() -> str:
     """Return the name of whoever runs this, "" where the system does not say."""
-    import getpass
-
     try:
         return getpass.getuser()
     except (OSError, KeyError, ImportError):
         return ""
 
 
-def record_evaluation(store: Store, found: Evaluation, about: Mapping[str, Any]) -> None:
-    """Add an evaluation to `runs`; a database that cannot be written to is left alone.
+def record(store: Store, run: SuiteRun, limit: int | None = looks.LIMIT) -> SuiteRun:
+    """Add a run to `runs` and its results to `tests`, and return it with its warnings.
 
     Args:
         store: the tables.
-        found: what came out; the first `_FIGURES` rows are kept.
-        about: tables, fingerprints, queries (slice -> text), slices (slice -> facts), looks.
+        run: what came out.
+        limit: looks at a held-out slice after which it warns of them; None and 0 never warn.
     """
-    now = datetime.now(UTC)
-    rows = found.to_arrow().slice(0, _FIGURES).to_pylist()
-    figures = [{k: None if v != v else v for k, v in row.items() if k in _KEPT} for row in rows]
-    summary = {
-        "by": user(),
-        "slices": about["slices"],
-        "metrics": figures,
-        "looks": about.get("looks", {}),
-        "models": list(about["fingerprints"]),
-    }
-    run = {
-        "id": f"{now:%Y%m%dT%H%M%S}-{uuid4().hex[:6]}",
-        "kind": "evaluate",
-        "what": ", ".join(about["fingerprints"]),
-        **{k: json.dumps(about[k]) for k in ("tables", "fingerprints", "queries")},
-        "software": software(),
-        "summary": json.dumps(summary),
-        "ran_at": now.replace(tzinfo=None),
-    }
-    with contextlib.suppress(DatabaseError, OSError):
-        store.create(schema.RUNS, schema.RUNS_SCHEMA)
-        store.append(schema.RUNS, pa.Table.from_pylist([run], schema=schema.RUNS_SCHEMA))
-
-
-def record(store: Store, report: Report) -> None:
-    """Add a run to `runs` and its results to `tests`."""
-    at = datetime.fromisoformat(report.ran_at).replace(tzinfo=None)
-    summary = {
-        "model": report.model,
-        "baseline": report.baseline,
-        "confidence": report.confidence,
-        "correction": report.correction,
-        "strict": report.strict,
-        "looks": report.facts.get("looks", {}),
-        "models": list(report.facts["fingerprints"]),
-        "ok": report.ok,
-        "by": user(),
-        "slices": report.facts.get("slices", {}),
-        **{v.lower(): report.count(v) for v in ("PASS", "FAIL", "INCONCLUSIVE")},  # type: ignore[arg-type]
-    }
-    run = {
-        "id": report.run,
-        "kind": "test",
-        "what": report.model,
-        "tables": json.dumps(report.facts["tables"]),
-        "fingerprints": json.dumps(report.facts["fingerprints"]),
-        "queries": json.dumps(report.facts["queries"]),
-        "software": report.facts["software"],
-        "summary": json.dumps(summary),
-        "ran_at": at,
-    }
+    at = datetime.fromisoformat(run.ran_at).replace(tzinfo=None)
+    guarded = looks.guarded([scope.slice for scope in run.scopes])
     tests = [
         {
-            "id": f"{report.run}/{i}",
-            "run": report.run,
-            "slice": r.slice,
-            "check": r.check,
-            "model": r.model,
-            "baseline": r.baseline,
-            "verdict": r.verdict,
-            "value": r.value,
-            "low": r.low,
-            "high": r.high,
-            "n": r.n,
-            "left_out": r.left_out,
-            "message": r.message,
+            "id": f"{run.run}/{i}",
+            "run": run.run,
             "ran_at": at,
+            **{name: getattr(result, name) for name in _RESULT},
         }
-        for i, r in enumerate(report.results)
+        for i, result in enumerate(run.results)
     ]
     store.create(schema.TESTS, schema.TESTS_SCHEMA)
-    store.create(schema.RUNS, schema.RUNS_SCHEMA)
     if tests:
         store.append(schema.TESTS, pa.Table.from_pylist(tests, schema=schema.TESTS_SCHEMA))
-    store.append(schema.RUNS, pa.Table.from_pylist([run], schema=schema.RUNS_SCHEMA))
+    row = Run(
+        id=run.run,
+        kind="test",
+        what=run.model,
+        ran_at=at,
+        queries=run.queries,
+        **vars(run.provenance),
+        summary={
+            "model": run.model,
+            "baseline": run.baseline,
+            "confidence": run.confidence,
+            "correction": run.correction,
+            "strict": run.strict,
+            "looks": guarded,
+            "models": list(run.provenance.fingerprints),
+            "ok": run.ok,
+            "by": user(),
+            "slices": {
+                s.slice.title: {"holdout": s.slice.holdout, "n": len(s.rows)} for s in run.scopes
+            },
+            "pass": run.count("PASS"),
+            "fail": run.count("FAIL"),
+            "inconclusive": run.count("INCONCLUSIVE"),
+        },
+    )
+    append(store, row)
+    sizes = {scope.slice.name: len(scope.keys) for scope in run.scopes}
+    return replace(run, warnings=looks.warnings(store, guarded, sizes, limit))
+
+
+_RESULT = "slice check model baseline verdict value low high n left_out message".split()
+"""Columns of the table `tests` that are fields of a result."""
+
+
+def record_evaluation(
+    store: Store,
+    evaluation: Evaluation,
+    models: Sequence[str],
+    members: Mapping[str, np.ndarray],
+    slices: Sequence[Slice],
+    *,
+    always: bool,
+) -> Evaluation:
+    """Add an evaluation to `runs`, and return it with the warnings of its held-out slices.
+
+    A database that cannot be written to is left alone.
+
+    Args:
+        store: the tables; at an earlier commit nothing is written.
+        evaluation: what came out; its first `_FIGURES` rows are written down.
+        models: names of its models.
+        members: slice -> int64 keys.
+        slices: the registered slices among those judged.
+        always: write it down whatever was judged, not only looks at held-out slices.
+    """
+    guarded = looks.guarded(slices)
+    if store.title or not (guarded or always):
+        return evaluation
+    now = datetime.now(UTC)
+    texts = {s.title: s.text for s in slices}
+    rows = evaluation.to_arrow().slice(0, _FIGURES).select(_COLUMNS).to_pylist()
+    row = Run(
+        id=f"{now:%Y%m%dT%H%M%S}-{uuid4().hex[:6]}",
+        kind="evaluate",
+        what=", ".join(models),
+        ran_at=now.replace(tzinfo=None),
+        tables=store.versions(),
+        fingerprints={name: About.read(store, name).fingerprint for name in models},
+        queries={name: texts.get(name, name) for name in members},
+        software=software(),
+        summary={
+            "by": user(),
+            "slices": {name: {"n": len(keys)} for name, keys in members.items()},
+            "metrics": [{k: None if v != v else v for k, v in row.items()} for row in rows],
+            "looks": guarded,
+            "models": list(models),
+        },
+    )
+    with contextlib.suppress(DatabaseError, OSError):
+        append(store, row)
+    sizes = {name.partition("@")[0]: len(keys) for name, keys in members.items()}
+    return replace(evaluation, warnings=looks.warnings(store, guarded, sizes))

@@ -14,7 +14,6 @@ import numpy as np
 from slicedb.errors import QueryError, SliceError
 from slicedb.expectations.grammar import parse_check
 from slicedb.keys import Keys
-from slicedb.slices import looks
 from slicedb.slices.answers import Question
 from slicedb.slices.apply import Applied, apply_files
 from slicedb.slices.breakdown import Breakdown, breakdown
@@ -48,12 +47,20 @@ class Slices:
         store: where they are kept.
         ask: parses and binds a query text at once, and gives its `Answer`.
         past: gives the slices of a commit; what compares moments needs it.
+        looks: says how often models were judged on a slice, "" where that is not counted.
     """
 
-    def __init__(self, store: Store, ask: Ask, past: Callable[[str], Slices] | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        ask: Ask,
+        past: Callable[[str], Slices] | None = None,
+        looks: Callable[[Slice], str] = lambda s: "",
+    ) -> None:
         self._table = SliceTable(store, ask)
         self._ask = ask
         self._past = past
+        self._looks = looks
         self.definitions = SliceDefinitions(self._table)
 
     # --- reading ------------------------------------------------------------------------------
@@ -98,14 +105,13 @@ class Slices:
             keys, ids = self._table.members(s, present=False)
             here = self._table.present(keys)
             deleted = [i for i, ok in zip(ids, here) if not ok]
-        looked = looks.of(self._table.store, s)
         return SliceInfo(
             s,
             count,
             deleted,
             state,
             tuple(self._table.versions(s.name)),
-            str(looked) if looked is not None else "",
+            self._looks(s),
         )
 
     def states(self) -> _States:

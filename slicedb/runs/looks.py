@@ -10,18 +10,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow.compute as pc
 
-from slicedb import schema
-from slicedb.slices.slice import Slice
-
-if TYPE_CHECKING:
-    from slicedb.store import Store
+from slicedb.runs.table import read
+from slicedb.slices import Slice
+from slicedb.store import Store
 
 LIMIT = 10
 """Looks at a held-out slice after which they are warned of; `looks` in `suite.toml` sets it."""
@@ -60,39 +57,31 @@ def guarded(slices: Sequence[Slice]) -> dict[str, str]:
     return {s.name: signature(s) for s in slices if s.holdout is not None}
 
 
-def of(store: Store, s: Slice) -> Looks | None:
-    """Return the looks at a slice since it was defined as it is, None without a holdout."""
+def shown(store: Store, s: Slice) -> str:
+    """Return the looks at a slice since it was defined as it is, "" without a holdout."""
     if s.holdout is None:
-        return None
+        return ""
     mark = signature(s)
-    return _counts(store, {s.name: mark}).get((s.name, mark), Looks())
+    return str(_counts(store, {s.name: mark}).get((s.name, mark), Looks()))
 
 
 def _counts(store: Store, looked: Mapping[str, str]) -> dict[tuple[str, str], Looks]:
     """Return the looks at some slices, by name and signature."""
-    found: dict[tuple[str, str], Looks] = {}
-    for summary, prints in _runs(store, looked.values()):
+    counts: dict[tuple[str, str], Looks] = {}
+    if not looked:
+        return counts
+    rows = read(store, ["summary", "fingerprints"], "kind IN ('test', 'evaluate')")
+    # Only the runs that looked at one of them are parsed: there may be thousands, with figures.
+    marks = "|".join(f'"{mark}"' for mark in looked.values())
+    for row in rows.filter(pc.match_substring_regex(rows["summary"], marks)).to_pylist():
+        summary, fingerprints = json.loads(row["summary"]), json.loads(row["fingerprints"] or "{}")
         for name, mark in summary.get("looks", {}).items():
-            looks = found.setdefault((name, mark), Looks())
+            looks = counts.setdefault((name, mark), Looks())
             looks.times += 1
             for model in summary.get("models", []):
                 looks.models[model] = looks.models.get(model, 0) + 1
-                looks.candidates.add(f"{model} {prints.get(model, '')}")
-    return found
-
-
-def _runs(store: Store, marks: Collection[str]) -> Iterator[tuple[dict[str, Any], dict[str, str]]]:
-    """Yield summary and fingerprints of the runs that looked at slices of some signatures.
-
-    Only those are parsed: a run keeps figures, too, and there may be thousands.
-    """
-    if not store.has(schema.RUNS) or not marks:
-        return
-    columns = ["summary", "fingerprints"]
-    rows = store.table(schema.RUNS, columns, where="kind IN ('test', 'evaluate')")
-    some = pc.match_substring_regex(rows["summary"], "|".join(f'"{mark}"' for mark in marks))
-    for row in rows.filter(some).to_pylist():
-        yield json.loads(row["summary"]), json.loads(row["fingerprints"] or "{}")
+                looks.candidates.add(f"{model} {fingerprints.get(model, '')}")
+    return counts
 
 
 def warnings(
@@ -108,10 +97,10 @@ def warnings(
     """
     if not limit or not looked:
         return ()
-    found = _counts(store, looked)
+    counts = _counts(store, looked)
     lines = []
     for name, mark in looked.items():
-        looks = found.get((name, mark), Looks())
+        looks = counts.get((name, mark), Looks())
         if looks.times > limit:
             lines.append(_warning(name, looks, sizes.get(name, 0)))
     return tuple(lines)

@@ -1,0 +1,237 @@
+"""What only the page of a run draws: made when it is written, from what the run lined up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from slicedb import cam, decide, media, schema
+from slicedb import metrics as m
+from slicedb.cam.overlays import data_uri as picture_uri
+from slicedb.errors import MediaError, SliceDBError
+from slicedb.judge import Aligned, Result, SuiteRun
+from slicedb.judge.evaluation import estimates
+from slicedb.keys import KeyIndex, Keys, distinct
+from slicedb.metrics import Membership, Outcomes
+from slicedb.runs import Runs, Trend
+from slicedb.show.html import data_uri
+from slicedb.store import Store
+
+CARDS = 48
+"""Worst samples shown."""
+
+_SIDE = 180
+"""Pixels of the longer side of a thumbnail."""
+
+_POINTS = 200
+"""Points of the cost curve."""
+
+
+class Tile(NamedTuple):
+    """The metric of one model on one slice."""
+
+    value: float
+    """NaN where it is undefined."""
+    low: float
+    high: float
+    n: float
+
+
+class Bin(NamedTuple):
+    """The samples of one bin of confidence."""
+
+    n: float
+    confidence: float
+    """Sum of the confidences."""
+    right: float
+    """Number of right predictions."""
+
+
+@dataclass(frozen=True)
+class HeatMap:
+    """One metric of every slice and model."""
+
+    metric: str
+    slices: Sequence[str]
+    models: Sequence[str]
+    tiles: Sequence[Sequence[Tile]]
+    """One column per model, one tile per slice."""
+
+
+@dataclass(frozen=True)
+class Card:
+    """A wrong sample."""
+
+    id: str
+    src: str | None
+    """Its thumbnail as a data URI; None where there is no picture."""
+    cam: str | None
+    """The stored class activation map over it."""
+    slices: Sequence[str]
+    label: str | None = None
+    prediction: str | None = None
+    confidence: float | None = None
+
+
+@dataclass(frozen=True)
+class CostCurve:
+    """What answering only the surest costs, and what ways of deciding cost."""
+
+    coverage: Sequence[float]
+    risk: Sequence[float]
+    doubt: Sequence[float]
+    policies: Sequence[Mapping[str, str | float]]
+    """policy, cost, low, high."""
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Everything that the page draws beyond the verdicts."""
+
+    classes: Sequence[str] = ()
+    confusion: Sequence[Sequence[int]] = ()
+    """Counts of label (row) and prediction (column)."""
+    bins: Sequence[Bin] = ()
+    """Bins of confidence, of equal width."""
+    heat_map: HeatMap | None = None
+    gallery: Sequence[Card] = ()
+    cost: CostCurve | None = None
+    trends: Sequence[Trend] = ()
+
+
+def figures_of(store: Store, run: SuiteRun) -> Figures:
+    """Return the figures of a run, over all its slices together."""
+    model = run.aligned[run.model]
+    rows = distinct(np.concatenate([np.empty(0, np.int64), *(s.rows for s in run.scopes)]))
+    keys = distinct(np.concatenate([np.empty(0, np.int64), *(s.keys for s in run.scopes)]))
+    every = model.members([rows])
+    names = list(dict.fromkeys(r.slice for r in run.results))
+    return Figures(
+        classes=model.outcomes.classes,
+        confusion=_confusion(model, every),
+        bins=_bins(model, every),
+        heat_map=_heat_map(run),
+        gallery=gallery(store, run.results, model),
+        cost=cost_curve(store, run.model, keys),
+        trends=tuple(Runs(store).trends(names)),
+    )
+
+
+def _confusion(model: Aligned, every: Membership) -> list[list[int]]:
+    if not isinstance(model.outcomes, Outcomes):
+        return []
+    counts: list[list[int]] = m.update(m.find("accuracy"), model.outcomes, every)[0].tolist()
+    return counts
+
+
+def _bins(model: Aligned, every: Membership) -> list[Bin]:
+    outcomes = model.outcomes
+    if not isinstance(outcomes, Outcomes) or outcomes.confidence is None:
+        return []
+    at = every.positions[0]
+    confidence, right = outcomes.confidence[at], outcomes.correct[at].astype(float)
+    bins = m.states.confidence_bins(confidence)
+    columns = [np.bincount(bins, w, m.states.BINS) for w in (None, confidence, right)]
+    return [Bin(*row) for row in np.stack(columns, axis=1).tolist()]
+
+
+def _heat_map(run: SuiteRun) -> HeatMap:
+    """Return accuracy of every slice and model with its Wilson interval.
+
+    Of other tasks it is the metric that is shown where nobody asks for one; a model of another
+    task than the first has none of it.
+    """
+    task = run.aligned[run.model].outcomes.task
+    metric = m.suit(m.find(m.primary(task)), task)
+    rows = [scope.rows for scope in run.scopes]
+    columns = []
+    for aligned in run.aligned.values():
+        members = aligned.members(rows)
+        estimate = estimates(aligned, members, [metric])[metric.name]
+        low, high = m.interval(metric, estimate)
+        table = np.stack([estimate.value, low, high, members.sizes], axis=1)
+        columns.append([Tile(*row) for row in table.tolist()])
+    titles = [scope.slice.title for scope in run.scopes]
+    return HeatMap(m.primary(task), titles, list(run.aligned), columns)
+
+
+# --- worst samples --------------------------------------------------------------------------------
+
+
+def gallery(store: Store, results: Sequence[Result], model: Aligned) -> tuple[Card, ...]:
+    """Return a card for each of the worst samples of expectations that do not pass."""
+    slices: dict[str, list[str]] = {}
+    for r in results:
+        for sample in r.worst_ids if r.verdict != "PASS" else ():
+            if r.slice not in slices.setdefault(sample, []):
+                slices[sample].append(r.slice)
+    ids = list(slices)[:CARDS]
+    if not ids:
+        return ()
+    keys = schema.keys_of(ids)
+    known = zip(
+        ids, _thumbnails(store, keys), _maps(store, model.model, keys), _predicted(model, keys)
+    )
+    return tuple(Card(name, src, cam, slices[name], *row) for name, src, cam, row in known)
+
+
+def _predicted(model: Aligned, keys: Keys) -> list[tuple[str | None, str | None, float | None]]:
+    """Return label, prediction and confidence of each key; None where it was not judged."""
+    outcomes = model.outcomes
+    if not isinstance(outcomes, Outcomes):
+        return [(None, None, None)] * len(keys)
+    rows: list[tuple[str | None, str | None, float | None]] = []
+    for at in KeyIndex(model.keys).find(keys).tolist():
+        if at < 0:
+            rows.append((None, None, None))
+            continue
+        sure = None if outcomes.confidence is None else float(outcomes.confidence[at])
+        label, prediction = outcomes.label[at], outcomes.prediction[at]
+        rows.append((outcomes.classes[label], outcomes.classes[prediction], sure))
+    return rows
+
+
+def _thumbnails(store: Store, keys: Keys) -> list[str | None]:
+    small: dict[int, str] = {}
+    try:
+        for key, data in store.read_images(keys):
+            try:
+                small[key] = data_uri(media.thumbnail(data, _SIDE))
+            except MediaError:
+                continue
+    except SliceDBError:
+        pass  # a database of predictions alone has no pictures
+    return [small.get(key) for key in keys.tolist()]
+
+
+def _maps(store: Store, model: str, keys: Keys) -> list[str | None]:
+    if not store.has(schema.CAMS + model):
+        return [None] * len(keys)
+    pictures = cam.overlays(store, model, keys, side=_SIDE)
+    return [None if picture is None else picture_uri(picture) for picture in pictures]
+
+
+# --- cost -----------------------------------------------------------------------------------------
+
+
+def cost_curve(store: Store, model: str, keys: Keys) -> CostCurve | None:
+    """Return the cost curve; None without probabilities, or where nothing is judged."""
+    try:
+        report = decide.cost(store, model, keys)
+    except SliceDBError:
+        return None
+    curve = report.coverage
+    at = np.linspace(0, len(curve.coverage) - 1, _POINTS).astype(int)
+    at = at[np.append(True, at[1:] != at[:-1])]
+    coverage, risk, doubt = (
+        np.round(x[at], 5).tolist() for x in (curve.coverage, curve.risk, curve.doubt)
+    )
+    return CostCurve(
+        coverage,
+        risk,
+        doubt,
+        [{"policy": r.policy, "cost": r.cost, "low": r.low, "high": r.high} for r in report.rows],
+    )

@@ -1,0 +1,72 @@
+"""A suite's run that can be read: text, JSON, Markdown, JUnit XML, and one HTML page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from slicedb.judge import SuiteRun
+from slicedb.report import machine, tables
+from slicedb.runs import record
+from slicedb.runs.looks import LIMIT
+from slicedb.store import Store
+
+if TYPE_CHECKING:
+    from slicedb.report.figures import Figures
+
+
+@dataclass(frozen=True, repr=False)
+class Report(SuiteRun):
+    """A suite's run, with what shows it."""
+
+    figures: Callable[[], Figures] | None = field(default=None, compare=False)
+    """Makes what only the page draws: confusion, thumbnails, costs, history."""
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def __str__(self) -> str:
+        return tables.to_text(self)
+
+    def to_json(self) -> str:
+        """Return the whole run as JSON."""
+        return machine.to_json(self)
+
+    def to_markdown(self) -> str:
+        """Return tables for a pull request."""
+        return tables.to_markdown(self)
+
+    def to_junit(self) -> str:
+        """Return JUnit XML, one test case per expectation."""
+        return machine.to_junit(self)
+
+    def to_html(self) -> str:
+        """Return one self-contained page that opens offline."""
+        from slicedb.report.page import to_html
+
+        return to_html(self, None if self.figures is None else self.figures())
+
+    def _repr_html_(self) -> str:
+        return tables.to_html_table(self)
+
+
+def report_of(
+    store: Store, run: SuiteRun, *, write: bool = True, looks: int | None = None
+) -> Report:
+    """Return the report of a run.
+
+    Args:
+        store: the tables.
+        run: the results.
+        write: store the run in `runs` and `tests`.
+        looks: runs over a held-out slice after which it warns of them; 0 never warns.
+    """
+
+    def figures() -> Figures:
+        from slicedb.report.figures import figures_of
+
+        return figures_of(store, run)
+
+    written = record(store, run, LIMIT if looks is None else looks) if write else run
+    return Report(**vars(written), figures=figures)
