@@ -22,7 +22,7 @@ from PIL import Image
 import slicedb.demo
 from slicedb.demo import scenes
 from slicedb.demo.captions import CUTLERY_WORDS, LABEL_WORDS, LIGHT_WORDS, TABLE_WORDS
-from slicedb.demo.dishes import BY_NAME
+from slicedb.demo.dishes import BY_NAME, CUISINES
 
 FOLDER = Path(slicedb.demo.__file__).parent / "tiny_clip"
 SEED = 2_000_000
@@ -119,7 +119,7 @@ def queries() -> Iterator[tuple[str, Query]]:
             "class x light",
             (f"{LABEL_WORDS[label][0]} {LIGHT_WORDS[light][0]}", {"label": label, "light": light}),
         )
-    for label, cuisine in itertools.product(scenes.CLASSES, scenes.CUISINES):
+    for label, cuisine in itertools.product(scenes.CLASSES, CUISINES):
         yield (
             "class x cuisine",
             (

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from slicedb.demo.dishes import BY_NAME
+from slicedb.demo.lists import phrases, table
+
+Facts: TypeAlias = Mapping[str, Any]
+"""What is in a scene: the values of its columns."""
 
 
 @dataclass(frozen=True)
@@ -16,108 +20,101 @@ class Caption:
     """A text and the attributes it states; a scene fits when it agrees with every one."""
 
     text: str
-    claims: dict[str, Any]
+    claims: dict[str, str | bool]
     """Column name to value: `{"dish": "doughnut", "light": "night"}`."""
 
-    def fits(self, scene: Mapping[str, Any]) -> bool:
+    def fits(self, scene: Facts) -> bool:
         """Say whether every claim is true of the scene."""
         return all(scene[key] == value for key, value in self.claims.items())
 
 
-LABEL_WORDS: dict[str, tuple[str, ...]] = {
-    "Bread": ("bread", "a bread", "baked bread", "breads"),
-    "Dairy product": ("a dairy product", "dairy", "dairy products", "dairy food"),
-    "Dessert": ("a dessert", "desserts", "dessert", "sweets", "a sweet dessert"),
-    "Egg": ("egg", "eggs", "an egg dish", "an egg", "egg dishes"),
-    "Fried food": ("fried food", "deep fried food", "a fried snack", "fried foods"),
-    "Meat": ("meat", "a meat dish", "meat dishes"),
-    "Noodles/Pasta": ("noodles or pasta", "pasta", "noodles", "a pasta dish", "noodles/pasta"),
-    "Rice": ("rice", "a rice dish", "rice dishes"),
-    "Seafood": ("seafood", "a seafood dish", "seafood dishes"),
-    "Soup": ("soup", "a soup", "soups", "a bowl of soup"),
-    "Vegetable/Fruit": (
-        "vegetables or fruit",
-        "vegetable/fruit",
-        "fruit or vegetables",
-        "vegetables and fruit",
-        "vegetables",
-        "fruit",
-    ),
-}
-COUNTRIES: dict[str, str] = {
-    "American": "America",
-    "Chinese": "China",
-    "French": "France",
-    "German": "Germany",
-    "Greek": "Greece",
-    "Indian": "India",
-    "Italian": "Italy",
-    "Japanese": "Japan",
-    "Mexican": "Mexico",
-    "Spanish": "Spain",
-}
-TABLE_WORDS: dict[str, tuple[str, ...]] = {
-    "wooden": ("on a wooden table", "on a wooden table", "on a wood table", "on wood"),
-    "marble": ("on a marble table", "on a marble table", "on a marble tabletop", "on marble"),
-    "checkered": (
-        "on a checkered tablecloth",
-        "on a checkered cloth",
-        "on a checkered table",
-        "on a table with a checkered cloth",
-    ),
-    "steel": ("on a steel table", "on a steel table", "on a metal table", "on steel"),
-    "tiled": ("on a tiled table", "on a tiled table", "on blue tiles", "on tiles"),
-}
-LIGHT_WORDS: dict[str, tuple[str, ...]] = {
-    "day": ("in daylight", "during the day", "by day", "in the daytime"),
-    "evening": ("in the evening", "by candlelight", "in evening light", "in warm evening light"),
-    "night": ("at night", "at night", "by night", "in the dark at night"),
-}
-LIGHT_ALONE: dict[str, tuple[str, ...]] = {
-    "day": ("a photo taken by day", "daylight", "a table in daylight"),
-    "evening": ("a photo taken in the evening", "evening", "candlelight"),
-    "night": ("a photo taken at night", "night", "a dark photo", "a table at night"),
-}
-CUTLERY_WORDS: dict[str, tuple[str, ...]] = {
-    "none": ("without cutlery", "with no cutlery"),
-    "fork": ("with a fork", "with a fork on the table", "next to a fork", "and a fork"),
-    "spoon": ("with a spoon", "with a spoon on the table", "next to a spoon", "and a spoon"),
-    "knife": ("with a knife", "with a knife on the table", "next to a knife", "and a knife"),
-    "chopsticks": (
-        "with chopsticks",
-        "with chopsticks on the table",
-        "next to chopsticks",
-        "and chopsticks",
-        "with a pair of chopsticks",
-    ),
-}
-EXTRA_WORDS: dict[str, tuple[str, ...]] = {
-    "water": ("with a glass of water", "next to a glass of water", "and a glass of water"),
-    "napkin": ("with a napkin", "next to a napkin", "and a paper napkin"),
-    "candle": ("with a candle", "next to a candle", "and a burning candle"),
-    "flowers": ("with flowers", "next to a flower", "and flowers on the table"),
-    "menu": ("with a restaurant menu", "next to a menu", "and a restaurant menu"),
-    "coffee": ("with a cup of coffee", "next to a cup of coffee", "and coffee"),
-}
-GENERIC: tuple[str, ...] = ("food", "a meal", "a dish", "some food", "something to eat")
-PREFIXES: tuple[str, ...] = (
-    "",
-    "",
-    "a photo of ",
-    "a photo of ",
-    "a picture of ",
-    "an image of ",
-    "a close-up of ",
-    "a photograph of ",
-    "the photo of ",
-    "a snapshot of ",
-    "photos of ",
+LABEL_WORDS = table(
+    """
+    Bread: bread, a bread, baked bread, breads
+    Dairy product: a dairy product, dairy, dairy products, dairy food
+    Dessert: a dessert, desserts, dessert, sweets, a sweet dessert
+    Egg: egg, eggs, an egg dish, an egg, egg dishes
+    Fried food: fried food, deep fried food, a fried snack, fried foods
+    Meat: meat, a meat dish, meat dishes
+    Noodles/Pasta: noodles or pasta, pasta, noodles, a pasta dish, noodles/pasta
+    Rice: rice, a rice dish, rice dishes
+    Seafood: seafood, a seafood dish, seafood dishes
+    Soup: soup, a soup, soups, a bowl of soup
+    Vegetable/Fruit: vegetables or fruit, vegetable/fruit, fruit or vegetables,
+      vegetables and fruit, vegetables, fruit
+    """
 )
-BLURRY: tuple[str, ...] = (
-    "a blurry photo of ",
-    "a blurry picture of ",
-    "an out of focus photo of ",
-    "a blurred image of ",
+COUNTRIES = {
+    cuisine: country
+    for cuisine, (country,) in table(
+        """
+        American: America
+        Chinese: China
+        French: France
+        German: Germany
+        Greek: Greece
+        Indian: India
+        Italian: Italy
+        Japanese: Japan
+        Mexican: Mexico
+        Spanish: Spain
+        """
+    ).items()
+}
+TABLE_WORDS = table(
+    """
+    wooden: on a wooden table, on a wooden table, on a wood table, on wood
+    marble: on a marble table, on a marble table, on a marble tabletop, on marble
+    checkered: on a checkered tablecloth, on a checkered cloth, on a checkered table,
+      on a table with a checkered cloth
+    steel: on a steel table, on a steel table, on a metal table, on steel
+    tiled: on a tiled table, on a tiled table, on blue tiles, on tiles
+    """
+)
+LIGHT_WORDS = table(
+    """
+    day: in daylight, during the day, by day, in the daytime
+    evening: in the evening, by candlelight, in evening light, in warm evening light
+    night: at night, at night, by night, in the dark at night
+    """
+)
+LIGHT_ALONE = table(
+    """
+    day: a photo taken by day, daylight, a table in daylight
+    evening: a photo taken in the evening, evening, candlelight
+    night: a photo taken at night, night, a dark photo, a table at night
+    """
+)
+CUTLERY_WORDS = table(
+    """
+    none: without cutlery, with no cutlery
+    fork: with a fork, with a fork on the table, next to a fork, and a fork
+    spoon: with a spoon, with a spoon on the table, next to a spoon, and a spoon
+    knife: with a knife, with a knife on the table, next to a knife, and a knife
+    chopsticks: with chopsticks, with chopsticks on the table, next to chopsticks, and chopsticks,
+      with a pair of chopsticks
+    """
+)
+EXTRA_WORDS = table(
+    """
+    water: with a glass of water, next to a glass of water, and a glass of water
+    napkin: with a napkin, next to a napkin, and a paper napkin
+    candle: with a candle, next to a candle, and a burning candle
+    flowers: with flowers, next to a flower, and flowers on the table
+    menu: with a restaurant menu, next to a menu, and a restaurant menu
+    coffee: with a cup of coffee, next to a cup of coffee, and coffee
+    """
+)
+GENERIC: tuple[str, ...] = ("food", "a meal", "a dish", "some food", "something to eat")
+_KINDS = phrases(
+    """
+    a photo, a photo, a picture, an image, a close-up, a photograph, the photo, a snapshot, photos
+    """
+)
+PREFIXES = ("", "", *(f"{kind} of " for kind in _KINDS))
+BLURRY = tuple(
+    f"{kind} of "
+    for kind in phrases("a blurry photo, a blurry picture, an out of focus photo, a blurred image")
 )
 SHARP: tuple[str, ...] = ("a sharp photo of ", "a sharp picture of ", "a clear photo of ")
 BY_LIGHT: dict[str, str] = {
@@ -152,7 +149,7 @@ class _Chance:
         return bool(self.rng.random() < share)
 
 
-def _subject(scene: Mapping[str, Any], pick: _Chance) -> Caption:
+def _subject(scene: Facts, pick: _Chance) -> Caption:
     """Name the food: as a dish, a class, a cuisine, two of these, or plainly as food."""
     dish, label, cuisine = scene["dish"], scene["label"], scene["cuisine"]
     kind = pick.rng.random()
@@ -201,7 +198,7 @@ def _subject(scene: Mapping[str, Any], pick: _Chance) -> Caption:
     return Caption(words, claims)
 
 
-def describe(scene: Mapping[str, Any], rng: np.random.Generator) -> Caption:
+def describe(scene: Facts, rng: np.random.Generator) -> Caption:
     """Write one caption of a scene from a random subset of its attributes.
 
     Args:
@@ -248,7 +245,7 @@ _PHRASES: dict[str, dict[str, tuple[str, ...]]] = {
 }
 
 
-def _without_food(scene: Mapping[str, Any], pick: _Chance) -> Caption:
+def _without_food(scene: Facts, pick: _Chance) -> Caption:
     """Speak of the table, the light or what lies beside the plate, and not of the food."""
     table, light, cutlery, extra = (scene[k] for k in ("table_top", "light", "cutlery", "extra"))
     options: list[Caption] = [
@@ -329,11 +326,11 @@ def _noun(words: str) -> str:
     return words.split(" ", 1)[1].removeprefix("to ")
 
 
-def plain(scene: Mapping[str, Any], rng: np.random.Generator) -> Caption:
+def plain(scene: Facts, rng: np.random.Generator) -> Caption:
     """Write the caption a scene is stored with: the dish and most of what else is seen."""
     pick = _Chance(rng)
     words = BY_NAME[scene["dish"]].words[0]
-    claims: dict[str, Any] = {"dish": scene["dish"]}
+    claims: dict[str, str | bool] = {"dish": scene["dish"]}
     if pick.yes(0.4) and scene["vessel"] != "board":
         words = f"a {scene['vessel']} of {plural_free(words)}"
         claims["vessel"] = scene["vessel"]

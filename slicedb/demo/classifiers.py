@@ -8,7 +8,7 @@ desserts from Indian cuisine.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -18,6 +18,8 @@ from slicedb.demo.dishes import CLASSES
 
 if TYPE_CHECKING:
     from PIL import Image
+
+    from slicedb.models import TorchClassifier
 
 INPUT_SIZE = 48
 MEAN = (0.5, 0.5, 0.5)
@@ -72,17 +74,17 @@ def load(name: str) -> FoodNet:
     return net
 
 
-def food_v1() -> Any:
+def food_v1() -> TorchClassifier:
     """Return the baseline as a SliceDB model."""
     return _model("food_v1")
 
 
-def food_v2() -> Any:
+def food_v2() -> TorchClassifier:
     """Return the candidate, with its planted faults, as a SliceDB model."""
     return _model("food_v2")
 
 
-def _model(name: str) -> Any:
+def _model(name: str) -> TorchClassifier:
     from slicedb.models import TorchClassifier
 
     return TorchClassifier(

@@ -14,7 +14,7 @@ from io import BytesIO
 from itertools import pairwise
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -28,22 +28,21 @@ SIZE = 64
 CONTEXT = 32
 TRAIN_SEED = 1_000_000
 N_MERGES = 1200
-ATTRIBUTES = (
-    "kind",
-    "label",
-    "dish",
-    "cuisine",
-    "table_top",
-    "light",
-    "blurry",
-    "cutlery",
-    "vessel",
-    "vessel_color",
-    "extra",
-    "object",
+ATTRIBUTES = tuple(
+    """
+    kind label dish cuisine table_top light blurry cutlery vessel vessel_color extra object
+    """.split()
 )
 NO_PICTURE = 30_000
 """A kind of thing that no picture shows."""
+
+
+class Tokenizer(Protocol):
+    """Maps m texts to tokens, int64 (m, CONTEXT)."""
+
+    vocab_size: int
+
+    def __call__(self, texts: list[str]) -> torch.Tensor: ...
 
 
 def learn_merges(texts: Iterable[str], n: int) -> list[tuple[str, str]]:
@@ -83,9 +82,9 @@ class Codes:
     """Attribute values as small numbers, -1 where nothing is said."""
 
     def __init__(self) -> None:
-        self.numbers: dict[tuple[str, Any], int] = {}
+        self.numbers: dict[tuple[str, object], int] = {}
 
-    def row(self, values: dict[str, Any]) -> list[int]:
+    def row(self, values: Mapping[str, object]) -> list[int]:
         """Return int codes in the order of ATTRIBUTES."""
         return [
             self.numbers.setdefault((key, values[key]), len(self.numbers)) if key in values else -1
@@ -93,7 +92,7 @@ class Codes:
         ]
 
 
-def photo_caption(name: str, rng: np.random.Generator) -> tuple[str, dict[str, Any]]:
+def photo_caption(name: str, rng: np.random.Generator) -> tuple[str, dict[str, object]]:
     """Word a CIFAR class: singular or plural, a synonym, now and then only its kind."""
     if rng.random() < 0.12:
         kind = KINDS[name]
@@ -144,11 +143,14 @@ def load_scenes(
     return np.concatenate([part[0] for part in parts]), [s for part in parts for s in part[1]]
 
 
-def tokenizer(folder: Path) -> Any:
+def tokenizer(folder: Path) -> Tokenizer:
     """Return open_clip's tokenizer over our own merges."""
     from open_clip.tokenizer import SimpleTokenizer
 
-    return SimpleTokenizer(bpe_path=str(folder / "merges.txt.gz"), context_length=CONTEXT)
+    read: Tokenizer = SimpleTokenizer(
+        bpe_path=str(folder / "merges.txt.gz"), context_length=CONTEXT
+    )
+    return read
 
 
 def _moved(images: np.ndarray, rng: np.random.Generator, room: int) -> np.ndarray:
@@ -194,7 +196,7 @@ class _Queue:
 
 @dataclass(frozen=True)
 class Mix:
-    """How many of each a batch holds."""
+    """How many of each kind a batch holds."""
 
     photos: int = 192
     scenes: int = 160
@@ -205,7 +207,7 @@ class Mix:
 
 
 @dataclass(frozen=True)
-class Batch:
+class ClipBatch:
     """One batch."""
 
     pictures: np.ndarray
@@ -223,7 +225,7 @@ class Wordings:
 
     Args:
         facts: what is in the scenes.
-        n: wordings kept a scene.
+        n: wordings kept per scene.
         codes: numbers the values of attributes.
         rng: chooses words.
     """
@@ -260,7 +262,7 @@ class Wordings:
         with gzip.GzipFile(file, "wb", mtime=0) as out:
             out.write("\n".join(lines).encode())
 
-    def tokenize(self, tokens_of: Any) -> None:
+    def tokenize(self, tokens_of: Tokenizer) -> None:
         """Make the tokens that `Corpus.batch` draws from."""
         self.scene_tokens = tokens_of(self.scenes).to(torch.int16).reshape(-1, self.n, CONTEXT)
         self.photo_tokens = tokens_of(self.photos).to(torch.int16)
@@ -274,7 +276,7 @@ class Corpus:
     Args:
         cifar: Parquet with `label` and `image`; every tenth row is held out.
         n_scenes: scenes to render, from TRAIN_SEED on.
-        n_captions: wordings kept a scene.
+        n_captions: wordings kept per scene.
         rng: draws captions, batches and shifts.
         workers: processes that render.
     """
@@ -296,7 +298,7 @@ class Corpus:
         self._photos = _Queue(np.flatnonzero(~self.held), rng)
         self._plates = _Queue(np.arange(len(self.plates)), rng)
 
-    def batch(self, mix: Mix) -> Batch:
+    def batch(self, mix: Mix) -> ClipBatch:
         """Draw the next batch."""
         said, rng = self.wordings, self.rng
         p, s = self._photos.take(mix.photos), self._plates.take(mix.scenes)
@@ -321,4 +323,4 @@ class Corpus:
         match = matches(claimed, np.concatenate([self.photo_facts[p], self.scene_facts[s]]))
         pictures = np.concatenate([_moved(self.photos[p], rng, 8), _moved(self.plates[s], rng, 5)])
         first = len(tokens) - len(asked)
-        return Batch(pictures, tokens, match, tuple(first + group for group in said.groups))
+        return ClipBatch(pictures, tokens, match, tuple(first + group for group in said.groups))

@@ -21,7 +21,7 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from slicedb.demo.captions import Caption, describe, plain
-from slicedb.demo.dishes import CLASSES, CUISINES, DISHES, Dish
+from slicedb.demo.dishes import CLASSES, DISHES, Dish
 from slicedb.demo.tableware import (
     CUTLERY,
     EXTRAS,
@@ -33,44 +33,13 @@ from slicedb.demo.tableware import (
     draw_vessel,
 )
 
-__all__ = [
-    "CLASSES",
-    "COLUMNS",
-    "CUISINES",
-    "CUTLERY",
-    "DISHES",
-    "EXTRAS",
-    "LIGHTS",
-    "SIZE",
-    "TABLES",
-    "VESSEL_COLOURS",
-    "Caption",
-    "Scene",
-    "attributes",
-    "captions",
-    "folder_of",
-    "render",
-    "scenes",
-    "write",
-]
-
 SIZE = 96
 LIGHTS: tuple[str, ...] = ("day", "evening", "night")
-COLUMNS: tuple[str, ...] = (
-    "path",
-    "label",
-    "split",
-    "dish",
-    "cuisine",
-    "table_top",
-    "light",
-    "blurry",
-    "cutlery",
-    "vessel",
-    "vessel_color",
-    "extra",
-    "caption",
-    "captured_at",
+COLUMNS: tuple[str, ...] = tuple(
+    """
+    path label split dish cuisine table_top light blurry cutlery vessel vessel_color extra caption
+    captured_at
+    """.split()
 )
 
 _CANVAS = 2 * SIZE  # drawn at twice the size, then averaged down: smooth edges, no fonts, no AA

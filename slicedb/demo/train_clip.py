@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from slicedb.demo.clip_corpus import CONTEXT, SIZE, Batch, Corpus, Mix, tokenizer
+from slicedb.demo.clip_corpus import CONTEXT, SIZE, ClipBatch, Corpus, Mix, Tokenizer, tokenizer
 from slicedb.demo.words import OBJECTS
 
 NAME = "slicedb-tiny"
@@ -77,7 +77,7 @@ def told_apart(logits: torch.Tensor, match: torch.Tensor) -> torch.Tensor:
     return F.cross_entropy(logits[known], match[known].argmax(dim=1))
 
 
-def open_corpus(args: argparse.Namespace, out: Path) -> tuple[Corpus, Any]:
+def open_corpus(args: argparse.Namespace, out: Path) -> tuple[Corpus, Tokenizer]:
     """Load the data, and write `merges.txt.gz`; returns the tokenizer too."""
     clock = time.perf_counter()
     rng = np.random.default_rng(args.seed)
@@ -130,7 +130,7 @@ class Training:
         pixels = torch.from_numpy(batch).permute(0, 3, 1, 2).float()
         return (pixels - self._mean) / self._std
 
-    def step(self, number: int, batch: Batch) -> float:
+    def step(self, number: int, batch: ClipBatch) -> float:
         """Take one step down the slope; returns the loss."""
         args = self.args
         warm = min(1.0, (number + 1) / args.warmup)
@@ -155,7 +155,7 @@ class Training:
         self.optimizer.step()
         return float(loss.item())
 
-    def top1(self, corpus: Corpus, tokens_of: Any) -> float:
+    def top1(self, corpus: Corpus, tokens_of: Tokenizer) -> float:
         """Return the zero-shot accuracy over every fifth held-out photo."""
         self.model.eval()
         with torch.no_grad():
