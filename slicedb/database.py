@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from slicedb.export import ExportReport
     from slicedb.ingest import IngestReport
     from slicedb.judge import Comparison, Confusion, Evaluation, Power
-    from slicedb.models import Model, Registry
+    from slicedb.models import Model, Models
     from slicedb.predictions import LogReport, PredictionLog, PredictReport
     from slicedb.progress import Bar
     from slicedb.query import Engine, Params, Query
@@ -577,11 +577,11 @@ class Database:
     # --- models -------------------------------------------------------------------------------
 
     @cached_property
-    def models(self) -> Registry:
+    def models(self) -> Models:
         """The registry of models."""
-        from slicedb.models import Registry
+        from slicedb.models import Models
 
-        return Registry(self.store, lambda name: self.commits.get(name).id)
+        return Models(self.store, lambda name: self.commits.get(name).id)
 
     def predict(
         self,

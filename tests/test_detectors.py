@@ -15,7 +15,7 @@ from fakes_models import rows
 
 from slicedb import inference
 from slicedb.errors import CheckError, ClassesError, ModelError, PredictionError
-from slicedb.models import Detector, Registry, TorchDetector, load
+from slicedb.models import Detector, Models, TorchDetector, load
 from slicedb.predictions import PredictionLog, log, predict, refresh
 from slicedb.schema import OBJECT, SAMPLES, keys_of
 from slicedb.store import Store
@@ -251,10 +251,10 @@ def test_out_of_memory_halves_the_batch() -> None:
 def test_a_factory_and_the_registry_know_detectors(tmp_path: Path) -> None:
     store = world(tmp_path)
     (tmp_path / "corner.py").write_text(FACTORY)
-    registry = Registry(store)
+    registry = Models(store)
     row = registry.add("corner", f"{tmp_path}/corner.py:build")
     assert row.details["object"] == "Corner" and row.classes == NAMES
-    model = Registry(store).get("corner")
+    model = Models(store).get("corner")
     assert isinstance(model, TorchDetector) and model.confidence == 0.25
     predict(store, "corner", model)
     assert rows(store, "predictions__corner")["unknown"]["objects"][0]["bbox"] == [0, 0, 4, 4]

@@ -16,7 +16,7 @@ from PIL import Image
 from torch import nn
 
 from slicedb.errors import ClassesError, ModelError, UnknownModelError
-from slicedb.models import Model, Preprocessing, Registry, TorchClassifier, load, resizing
+from slicedb.models import Model, Models, Preprocessing, TorchClassifier, load, resizing
 from slicedb.models.names import check_name
 from slicedb.models.resizing import Interpolation
 from slicedb.models.weights import load_weights
@@ -374,9 +374,9 @@ def test_a_logged_name_may_have_a_dash() -> None:
 
 def test_registry_loads_from_the_spec_again(store: Store, factory: Path, monkeypatch: Any) -> None:
     monkeypatch.chdir(factory.parent)
-    added = Registry(store).add("food_v1", "food.py:build")
+    added = Models(store).add("food_v1", "food.py:build")
     assert added.spec == f"{factory}:build"
-    other = Registry(store)
+    other = Models(store)
     assert [row.name for row in other.list()] == ["food_v1"]
     assert other.can_load("food_v1") and "food_v1" in other
     assert other.get("food_v1").classes == ("a", "b", "c")
@@ -384,23 +384,23 @@ def test_registry_loads_from_the_spec_again(store: Store, factory: Path, monkeyp
 
 
 def test_registry_notices_changed_code(store: Store, factory: Path) -> None:
-    Registry(store).add("food_v1", f"{factory}:build")
+    Models(store).add("food_v1", f"{factory}:build")
     factory.write_text(FACTORY.replace("input_size=8", "input_size=9"))
     with pytest.raises(ModelError, match=r"is not what was registered.*replace=True"):
-        Registry(store).get("food_v1")
+        Models(store).get("food_v1")
 
 
 def test_python_object_lives_in_its_process_only(store: Store) -> None:
-    registry = Registry(store)
+    registry = Models(store)
     registry.add("mean", MeanColour())
     assert isinstance(registry.get("mean"), MeanColour)
-    assert not Registry(store).can_load("mean")
+    assert not Models(store).can_load("mean")
     with pytest.raises(ModelError, match=r"added as a Python object \(MeanColour\).*add it again"):
-        Registry(store).get("mean")
+        Models(store).get("mean")
 
 
 def test_a_taken_name_needs_replace(store: Store) -> None:
-    registry = Registry(store)
+    registry = Models(store)
     registry.add("mean", MeanColour())
     registry.add("mean", MeanColour())
     with pytest.raises(ModelError, match="already, with other weights"):
@@ -414,16 +414,16 @@ def test_mismatch_is_found_before_anything_is_written(store: Store) -> None:
         classes = ("red", "green")
 
     with pytest.raises(ClassesError, match="has 2 class names, its output has 3"):
-        Registry(store).add("wide", Wide())
-    assert Registry(store).list() == []
+        Models(store).add("wide", Wide())
+    assert Models(store).list() == []
     with pytest.raises(ModelError, match="is no model"):
-        Registry(store).add("net", small())  # type: ignore[arg-type]
+        Models(store).add("net", small())  # type: ignore[arg-type]
 
 
 def test_drop_forgets_predictions_too(store: Store) -> None:
     from slicedb.predictions import predict
 
-    registry = Registry(store)
+    registry = Models(store)
     registry.add("mean", MeanColour())
     predict(store, "mean", registry.get("mean"))
     registry.drop("mean")
@@ -433,7 +433,7 @@ def test_drop_forgets_predictions_too(store: Store) -> None:
 
 
 def test_unknown_name_names_its_neighbours(store: Store) -> None:
-    registry = Registry(store)
+    registry = Models(store)
     registry.add("food_v1", MeanColour())
     with pytest.raises(UnknownModelError, match="did you mean 'food_v1'"):
         registry.get("food_v2")
@@ -460,8 +460,8 @@ def test_a_plain_model_from_a_file_is_itself_when_it_is_loaded_again(tmp_path: P
         "        return images[:, :, 0, 0]\n"
     )
     store = Store.open(tmp_path / "d.slicedb")
-    added = Registry(store).add("corner", f"{file}:Corner")
-    assert Registry(store).get("corner").fingerprint() == added.fingerprint
+    added = Models(store).add("corner", f"{file}:Corner")
+    assert Models(store).get("corner").fingerprint() == added.fingerprint
 
 
 def test_a_module_beside_the_factory_is_told_how_to_be_found(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from slicedb.errors import OptionError
 
 PUBLIC = """
 slicedb.cam:StoredCams slicedb.commits:Commits slicedb.database:Database
-slicedb.judge:Evaluation slicedb.report:Report slicedb.models:Registry
+slicedb.judge:Evaluation slicedb.report:Report slicedb.models:Models
 slicedb.predictions:PredictionLog slicedb.query:Engine
 slicedb.query:Query slicedb.runs:Runs slicedb.slices:Slice slicedb.slices:Slices
 slicedb.training:EpochLogger slicedb.training:SliceDataset
@@ -109,10 +109,10 @@ VERBS = {
     "versions tag": "slicedb.commits:Commits.tag",
     "versions untag": "slicedb.commits:Commits.untag",
     "versions drop": "slicedb.commits:Commits.drop",
-    "model add": "slicedb.models:Registry.add",
-    "model list": "slicedb.models:Registry.list",
-    "model show": "slicedb.models:Registry.show",
-    "model drop": "slicedb.models:Registry.drop",
+    "model add": "slicedb.models:Models.add",
+    "model list": "slicedb.models:Models.list",
+    "model show": "slicedb.models:Models.show",
+    "model drop": "slicedb.models:Models.drop",
     "slice add": "slicedb.slices:Slices.add",
     "slice list": "slicedb.slices:Slices.states",
     "slice show": "slicedb.slices:Slices.show",

@@ -1,8 +1,8 @@
-"""Models: the contract, preprocessing, loading, the registry and the batched runner.
+"""Models: the contract, preprocessing, loading, and the models of a database.
 
-A plug-in author writes one method, `predict_batch(images) -> logits` (or `-> detections`);
+The author of a model writes one method, `predict_batch(images) -> logits` (or `-> detections`);
 batching, devices, mixed precision, decoding, retries after out-of-memory, progress and storage are
-SliceDB's.
+SliceDB's. An installed package adds a kind of model specs, see `ModelType`.
 """
 
 from __future__ import annotations
@@ -11,14 +11,18 @@ from slicedb.models.detector import Detector, TorchDetector
 from slicedb.models.loading import load
 from slicedb.models.model import Model, TorchClassifier
 from slicedb.models.preprocessing import Preprocessing
-from slicedb.models.registry import Registry
+from slicedb.models.registry import Models
 from slicedb.models.regressor import TorchRegressor
+from slicedb.models.types import MODEL_TYPES, ModelSpec, ModelType
 
 __all__ = [
+    "MODEL_TYPES",
     "Detector",
     "Model",
+    "ModelSpec",
+    "ModelType",
+    "Models",
     "Preprocessing",
-    "Registry",
     "TorchClassifier",
     "TorchDetector",
     "TorchRegressor",

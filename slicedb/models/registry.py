@@ -16,9 +16,10 @@ import pyarrow as pa
 
 from slicedb.errors import ModelError, UnknownModelError, did_you_mean
 from slicedb.models.lineage import Judgement, judgements
-from slicedb.models.loading import PRETRAINED, RANDOM, load, resolve
+from slicedb.models.loading import load, type_of
 from slicedb.models.model import Model
 from slicedb.models.names import check_name
+from slicedb.models.types import PRETRAINED, RANDOM
 from slicedb.schema import MODELS, MODELS_SCHEMA, PER_MODEL, SAMPLES
 
 _SHOWN = 10
@@ -124,7 +125,7 @@ def _line(value: Any) -> str:
     return re.sub(r",? *(?=\))", "", re.sub(r"\s*\n\s*", ", ", outer).replace("(, ", "("))
 
 
-class Registry:
+class Models:
     """The models of one database.
 
     Args:
@@ -171,7 +172,7 @@ class Registry:
         file = os.fspath(weights) if weights is not None else None
         if file not in (None, PRETRAINED, RANDOM):
             file = os.path.abspath(os.path.expanduser(str(file)))
-        spec = _absolute(model) if isinstance(model, str) else ""
+        spec = type_of(model).absolute(model) if isinstance(model, str) else ""
         if isinstance(model, str):
             loaded = load(spec, weights=file, classes=classes, allow_pickle=allow_pickle, name=name)
         else:
@@ -302,16 +303,6 @@ def _object(name: str, model: Any, weights: str | None, classes: Sequence[str] |
     model.name = name
     model.check()
     return model
-
-
-def _absolute(spec: str) -> str:
-    """Return the spec with the path of its file made absolute."""
-    if ".py:" in spec:
-        path, factory = resolve(spec)
-        return f"{path}:{factory}"
-    if ":" not in spec and os.path.exists(os.path.expanduser(spec)):
-        return os.path.abspath(os.path.expanduser(spec))
-    return spec
 
 
 def _describe(

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from slicedb.errors import ClassesError, ModelError
 
+T = TypeVar("T")
+
+_SEED = 0
 _WRAPPED = ("state_dict", "model_state_dict", "model_state", "model", "net", "module", "weights")
 _PREFIXES = ("module.", "_orig_mod.", "model.")
 
@@ -230,6 +233,15 @@ class OnnxModule:
 
     def __repr__(self) -> str:
         return "OnnxModule()"
+
+
+def seeded(build: Callable[[], T]) -> T:
+    """Return what a function builds, with the same random numbers each time."""
+    import torch
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(_SEED)
+        return build()
 
 
 def first_line(error: BaseException) -> str:
