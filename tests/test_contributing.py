@@ -43,7 +43,7 @@ def exists(name: str) -> bool:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_file_and_name_on_the_page_exists(page: Path) -> None:
-    places = (page.parent, ROOT, ROOT / "slicedb")
+    places = (page.parent, ROOT, ROOT / "slicedb", ROOT / "queries" / "demo")
     missing = []
     for span in spans(page):
         if FILE.fullmatch(span):
@@ -65,3 +65,14 @@ def test_hooks_and_workflow_call_the_steps_of_the_ci_script() -> None:
             called = re.findall(r"[:`+] ?\.ci/run ((?:[a-z]+ ?)+)", (ROOT / file).read_text())
             assert called
             assert {word for words in called for word in words.split()} <= STEPS
+
+
+def test_the_table_of_rooms_is_that_of_the_layout_test() -> None:
+    from test_layout import ROWS, modules
+
+    page = (ROOT / "slicedb" / "README.md").read_text(encoding="utf-8")
+    lines = re.findall(r"^\| [\w ]+ \| (`.+`) \|$", page, flags=re.M)
+    rooms = {name for name, _ in modules()}
+    assert [re.findall(r"`(\w+)`", line) for line in lines] == [
+        [room for room in row if room in rooms] for row in ROWS
+    ]
