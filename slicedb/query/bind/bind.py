@@ -16,7 +16,6 @@ from slicedb.query.bind.queries import bind_names, visit
 from slicedb.query.bound.binding import Binding, SliceNamed
 from slicedb.query.bound.bound import Bound, Pool
 from slicedb.query.language.parse import Parsed
-from slicedb.query.language.tree import nodes
 
 
 def bind(parsed: Parsed, pool: Pool, slice_named: SliceNamed) -> Bound:
@@ -40,8 +39,8 @@ def bind(parsed: Parsed, pool: Pool, slice_named: SliceNamed) -> Bound:
 def see_quarantined(binding: Binding) -> None:
     """Let every relation show quarantined samples too where the text speaks of `status`."""
     bound = binding.bound
-    refs = (node for node in nodes(bound.tree) if node.kind == "COLUMN_REF")
-    bound.unfiltered = any(name.lower() == "status" for ref in refs for name in ref.names)
+    samples = (r.sample for r in bound.relations if r.kind in ("samples", "boxes"))
+    bound.unfiltered = any("status" in relation.columns for relation in samples)
     for relation in bound.relations:
         relation.unfiltered = relation.unfiltered or bound.unfiltered
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from slicedb.errors import BindError, ParseError, SandboxError, SliceDBError, did_you_mean
 from slicedb.query.bind.averages import AVERAGES, bind_average
+from slicedb.query.bind.columns import bind_column, has_column
 from slicedb.query.bound.binding import Binding
 from slicedb.query.bound.bound import Part
 from slicedb.query.bound.scope import Scope
@@ -19,6 +20,8 @@ from slicedb.query.functions.function import Call, Function
 from slicedb.query.functions.registry import FUNCTIONS, function_named
 from slicedb.query.language.tree import Node, nodes
 
+_SCHEMAS = frozenset("main system temp memory hot pg_catalog information_schema".split())
+"""DuckDB's own schemas and catalogs, which a query does not name."""
 _PLUGIN = "it comes from an installed package, whose author can mend it."
 
 
@@ -75,14 +78,14 @@ def _expanded(binding: Binding, function: Function, call: Call) -> tuple[Part, .
     return "(", *parts, "\n)"
 
 
-def check_function(binding: Binding, node: Node) -> None:
+def check_function(binding: Binding, node: Node, is_method: bool = False) -> None:
     """Refuse a function that DuckDB does not have, or that a query may not call."""
     name = node.name
     if is_forbidden(name):
         raise binding.error(SandboxError, f"The function '{name}' is not allowed.", "", node)
     if name in CHANCE:
         binding.bound.chance = name
-    if node.schema or node.catalog:
+    if (node.schema or node.catalog) and not is_method:
         hint = f"write {name}(...) alone."
         raise binding.error(SandboxError, "A function is named without a schema.", hint, node)
     if name not in duckdb_functions() and not node.fields.get("is_operator"):
@@ -92,9 +95,10 @@ def check_function(binding: Binding, node: Node) -> None:
 
 def _bind_duckdb(binding: Binding, node: Node, scope: Scope) -> None:
     name = node.name
-    check_function(binding, node)
+    is_method = _bind_method(binding, node, scope)
+    check_function(binding, node, is_method)
     if name in PATTERNED:
-        _check_pattern(binding, node)
+        _check_pattern(binding, node, is_method)
     if name in GUARDED and any(s.parameters for s in scope.chain()):
         message = f"{name} cannot stand inside a lambda."
         hint = "it would multiply what one row costs; make the list outside."
@@ -104,9 +108,55 @@ def _bind_duckdb(binding: Binding, node: Node, scope: Scope) -> None:
         bind_average(binding, node, scope)
 
 
-def _check_pattern(binding: Binding, node: Node) -> None:
+def _bind_method(binding: Binding, node: Node, scope: Scope) -> bool:
+    """Bind the column in `column.function()`; returns whether there is one.
+
+    A column that is rewritten becomes the function's first argument: before a dot, it would be
+    taken for a schema.
+    """
+    names = node.method_of
+    if not names or names[0].lower() in _SCHEMAS or node.at is None:
+        return False
+    first = names[0].lower()
+    in_sight = [r for s in scope.chain() for r in s.relations]
+    known = (
+        has_column(first, scope)
+        or first in binding.catalog.models
+        or any(
+            r.alias.lower() == first or (r.kind == "other" and len(names) == 1) for r in in_sight
+        )
+        or any(first in s.parameters for s in scope.chain())
+    )
+    if not known:
+        return False
+    tokens = binding.source.tokens
+    number = binding.source.number_at(node.start)
+    last = tokens[number + 2 * len(names) - 2]  # names and the dots between them
+    function = tokens[number + 2 * len(names)]
+    column = Node(
+        {
+            "class": "COLUMN_REF",
+            "type": "COLUMN_REF",
+            "alias": "",
+            "column_names": names,
+            "query_location": node.start,
+            "query_location_length": last.end - node.start,
+        }
+    )
+    before = len(binding.bound.edits)
+    bind_column(binding, column, scope)
+    if len(binding.bound.edits) == before:
+        return True
+    place = binding.source.call_at(function.start)
+    comma = ", " if place.arguments else ""
+    text = function.text.decode()
+    binding.edit(node.start, place.inside, f"{text}(", (node.start, last.end), comma)
+    return True
+
+
+def _check_pattern(binding: Binding, node: Node, is_method: bool) -> None:
     """Refuse patterns that make much out of little; those of columns cannot be read."""
-    pattern = node.values[0] if node.values else None
+    pattern = node.values[0] if node.values and not is_method else None
     if pattern is None or pattern.constant != "STRING" or is_wide(pattern.value):
         message = f"The pattern of {node.name} may be too wide."
         hint = "write it out, with widths up to 999."

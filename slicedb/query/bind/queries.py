@@ -81,10 +81,10 @@ def _find_samples(binding: Binding, node: Node, scope: Scope, top: bool) -> None
         and scope.relations[0].kind == "samples"
         and table.sample is None
         and not table.column_aliases
-        and not (node.groups or node.having or node.sample)
+        and not (node.groups or node.group_sets or node.having or node.sample)
         and node.aggregate_handling != "FORCE_AGGREGATES"
         and not any("DISTINCT" in m.type for m in node.modifiers)
-        and not any(map(_aggregates, [*node.select_list, *node.modifiers]))
+        and not any(map(_changes_rows, [*node.select_list, *node.modifiers]))
     )
     if not plain or not (top or node.limit):
         return
@@ -96,10 +96,10 @@ def _find_samples(binding: Binding, node: Node, scope: Scope, top: bool) -> None
         binding.bound.limited.append((node, relation))
 
 
-def _aggregates(tree: Node) -> bool:
-    """Return whether an aggregate stands in a tree, subqueries left out."""
+def _changes_rows(tree: Node) -> bool:
+    """Return whether an expression makes one row of many, or many of one; subqueries do not."""
     return any(
-        node.kind == "FUNCTION" and duckdb_functions().get(node.name, False)
+        node.kind == "FUNCTION" and (node.name == "unnest" or duckdb_functions().get(node.name))
         for node in nodes(tree, lambda n: n.kind != "SUBQUERY")
     )
 
@@ -160,7 +160,7 @@ def _bind_selected(binding: Binding, node: Node, scope: Scope, top: bool) -> Non
     if node.kind == "COLUMN_REF":
         shown = f"{node.names[-2]}.{node.names[-1]}" if top else node.names[-1]
         binding.edit(edits[-1].end, edits[-1].end, f" AS {quoted(shown)}")
-    elif node.kind == "FUNCTION" and function_named(node.name, node.schema) is not None:
+    elif node.kind == "FUNCTION" and (node.method_of or function_named(node.name)):
         end = binding.source.call_at(node.start).end
         text = " ".join(binding.source.sql[node.start : end].decode().split())
         shown = text.replace('"using"', "using")
@@ -169,7 +169,11 @@ def _bind_selected(binding: Binding, node: Node, scope: Scope, top: bool) -> Non
 
 def _bind_star(binding: Binding, star: Node, scope: Scope, top: bool = False) -> None:
     bind_star(binding, star, scope, top)
-    binding.visit_all([*star.parts], scope)
+    parts = star.parts
+    if star.is_columns and star.expr is not None and star.expr.at is None:
+        # COLUMNS(lambda c: ...) is a filter of a star that the text does not contain.
+        parts = (part for value in star.expr.values for part in value.parts)
+    binding.visit_all([*parts], scope)
 
 
 def _bind_extract(binding: Binding, node: Node, scope: Scope) -> None:

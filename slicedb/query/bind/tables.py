@@ -31,10 +31,9 @@ def bind_table(binding: Binding, ref: Node, scope: Scope) -> None:
     relation = _relation(binding, path, ref)
     if relation is None:
         raise _no_table(binding, path, ref, scope)
-    first = binding.source.number_at(ref.start)
+    first = _after_alias(binding, ref)
     last = first + 2 * len(path) - 2  # names and the dots between them
-    tokens = binding.source.tokens
-    _place(binding, relation, ref, scope, tokens[first].start, tokens[last].end)
+    _place(binding, relation, ref, scope, ref.start, binding.source.tokens[last].end)
 
 
 def bind_table_function(binding: Binding, ref: Node, scope: Scope) -> None:
@@ -90,6 +89,13 @@ def _boxes(
     return make(binding.catalog, model, alias, matching)
 
 
+def _after_alias(binding: Binding, ref: Node) -> int:
+    """Return the number of the token that names a relation, behind the alias of `b: samples`."""
+    first, tokens = binding.source.number_at(ref.start), binding.source.tokens
+    has_alias = first + 1 < len(tokens) and tokens[first + 1].text == b":"
+    return first + 2 if has_alias else first
+
+
 def _place(
     binding: Binding, relation: Relation, ref: Node, scope: Scope, start: int, end: int
 ) -> None:
@@ -97,7 +103,9 @@ def _place(
     relation.all_columns = bool(ref.column_aliases)
     scope.relations.append(relation)
     binding.bound.relations.append(relation)
-    alias = "" if ref.alias else f" AS {quoted(relation.alias)}"
+    first = binding.source.number_at(ref.start)
+    is_behind = ref.alias and first == _after_alias(binding, ref)
+    alias = "" if is_behind else f" AS {quoted(relation.alias)}"
     binding.edit(start, end, relation, alias)
 
 

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     import duckdb
 
 
+_CALLED = re.compile(r"(\w+)\(")
+
+
 @cache
 def duckdb_functions() -> dict[str, bool]:
     """Return the names of DuckDB's functions, with whether they aggregate."""
@@ -22,12 +25,19 @@ def duckdb_functions() -> dict[str, bool]:
 
     connection = duckdb.connect(":memory:")
     rows = connection.execute(
-        "SELECT function_name, bool_or(function_type = 'aggregate') FROM duckdb_functions() "
+        "SELECT function_name, bool_or(function_type = 'aggregate'), "
+        "string_agg(macro_definition, ' ') FROM duckdb_functions() "
         "WHERE function_type IN ('scalar', 'aggregate', 'macro', 'window') GROUP BY 1"
     ).fetchall()
     connection.close()
-    more = {"unnest": False, "row_number": False, "coalesce": False, "grouping": False}
-    return {str(name).lower(): bool(flag) for name, flag in rows} | more
+    aggregates = {name for name, is_aggregate, _ in rows if is_aggregate}
+    known = {
+        # A macro aggregates when it calls an aggregate: geomean(x) is exp(avg(ln(x))).
+        str(name).lower(): name in aggregates
+        or bool(aggregates.intersection(_CALLED.findall(definition or "")))
+        for name, _, definition in rows
+    }
+    return known | dict.fromkeys(("unnest", "row_number", "coalesce", "grouping"), False)
 
 
 FORBIDDEN = frozenset(

@@ -57,6 +57,10 @@ def parse(text: str, connection: duckdb.DuckDBPyConnection, context: str = "") -
     """
     source = read(text, context)
     answer = _ask(source, connection)
+    if source.may_be_whole:
+        whole = read(text, context, is_whole=True)
+        if not (of_whole := _ask(whole, connection)).is_error:
+            source, answer = whole, of_whole
     if answer.is_error:
         raise _syntax_error(source, answer)
     if len(answer.statements) != 1:

@@ -127,6 +127,15 @@ class Source:
                 return CallPlace(self.tokens[opened].end, token.end, tuple(spans))
         raise AssertionError("DuckDB parsed a call that does not end")
 
+    @property
+    def may_be_whole(self) -> bool:
+        """Whether a predicate begins as a SELECT in brackets, which may be a whole query."""
+        written = (token.word for token in self.tokens if token.start >= self.shifts[0][0])
+        first = next(written, b"")
+        while first == b"(":
+            first = next(written, b"")
+        return self.is_predicate and first in _STATEMENTS
+
     def error(
         self,
         kind: type[_Error],
@@ -162,8 +171,13 @@ class Source:
         return kind(message, hint, text=self.text, line=line, column=column, token=shown)
 
 
-def read(text: str, context: str = "") -> Source:
+def read(text: str, context: str = "", is_whole: bool = False) -> Source:
     """Read a text: find its tokens, complete a predicate, take off a last semicolon.
+
+    Args:
+        text: what the user wrote.
+        context: where it comes from, for errors.
+        is_whole: whether a text in brackets is a whole query, as in `(SELECT 1) UNION SELECT 2`.
 
     Raises:
         ParseError: the text holds characters that no query can hold.
@@ -180,7 +194,7 @@ def read(text: str, context: str = "") -> Source:
     if tokens and tokens[-1].text == b";":
         body = body[: tokens[-1].start] + b" " + body[tokens[-1].end :]
         tokens = tokens[:-1]
-    prefix = _prefix(tokens)
+    prefix = b"" if is_whole else _prefix(tokens)
     pieces, shifts, done, moved = [prefix], [(len(prefix), 0)], 0, len(prefix)
     written = [*_prefix_tokens(prefix)]
     for token in tokens:

@@ -144,6 +144,12 @@ class Node:
     schema = _text("schema")
     """FUNCTION: what stands before the name and a dot."""
     catalog = _text("catalog")
+
+    @property
+    def method_of(self) -> list[str]:
+        """FUNCTION: the names before its own, such as the column in `name.upper()`."""
+        return self.path[:-1]
+
     is_distinct = _flag("distinct")
     is_operator = _flag("is_operator")
     """FUNCTION: whether it is written as an operator, such as `+`."""
@@ -249,6 +255,8 @@ class Node:
     from_table = _node("from_table")
     where = _optional("where_clause")
     groups = _nodes("group_expressions")
+    group_sets = _list("group_sets")
+    """SELECT: the sets of its GROUP BY; one that is empty for `GROUP BY ()`."""
     having = _optional("having")
     qualify = _optional("qualify")
     aggregate_handling = _text("aggregate_handling")
@@ -288,7 +296,7 @@ class Node:
 
     @property
     def path(self) -> list[str]:
-        """BASE_TABLE: its name's parts between dots."""
+        """BASE_TABLE, FUNCTION: its name's parts between dots."""
         return self._qualified_name._path
 
     @property
