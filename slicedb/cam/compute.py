@@ -162,9 +162,7 @@ def _explained_classes(model: Model) -> list[str]:
     Raises:
         ModelError: the model gives no score per picture.
     """
-    if model.task == "regression":
-        return []
-    if model.task != "classification":
+    if model.takes_list:
         raise ModelError(
             f"{model} does {model.task}.",
             "grad-cam explains one score per picture: a class of a classifier, or the number that "

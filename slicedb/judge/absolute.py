@@ -42,7 +42,7 @@ def absolute(trials: Sequence[Trial], inputs: Inputs) -> Iterator[Evidence]:
         )
         if np.isnan(evidence.value):
             reason = m.missing(metric, aligned.outcomes)
-            reason = reason or (metric.undefined if n else m.empty(aligned.outcomes.task))
+            reason = reason or (metric.undefined if n else aligned.task.empty)
             yield replace(evidence, undefined=reason if size else m.NO_SAMPLES)
             continue
         one, side = estimate.at(i), "less" if trial.wants_high else "greater"

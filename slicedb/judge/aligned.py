@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar, cast
 from weakref import WeakKeyDictionary
@@ -21,12 +21,13 @@ from slicedb import schema
 from slicedb.cache import Cache
 from slicedb.errors import CheckError, UnknownModelError, did_you_mean
 from slicedb.keys import KeyIndex, Keys
-from slicedb.metrics import Detections, LabelSets, Membership, Numbers, Outcomes
-from slicedb.predictions.about import About
-from slicedb.predictions.tasks import TASKS, label_sets, number_of, text_of
+from slicedb.metrics import Membership
 from slicedb.store import Store
+from slicedb.tasks import TASKS, About, AlignedRows, AnyTask, TruthColumn
+from slicedb.tasks.arrays import codes_of, one_array
 
 _T = TypeVar("_T")
+_LABELS = TruthColumn("label")
 _MOST = 12
 """Values kept in memory per store; the ones used last stay."""
 
@@ -60,8 +61,7 @@ class Aligned:
 
     model: str
     outcomes: Any
-    """One row a sample that has both: `Outcomes` of a classifier, `Detections`, `Numbers` or
-    `LabelSets`, as `outcomes.task` says."""
+    """One row per sample that has both, of the type that the task makes."""
     keys: Keys
     """int64 (n,), ascending: the samples of `outcomes`."""
     row_of: Keys
@@ -69,20 +69,15 @@ class Aligned:
     fingerprint: str
     """Of the model; "" where it is not known."""
 
+    @property
+    def task(self) -> AnyTask:
+        """What the model does."""
+        return TASKS[self.outcomes.task]
+
     @cached_property
     def rows(self) -> Keys:
         """int64 (n,): the row of the universe of each row of `outcomes`."""
         return np.flatnonzero(self.row_of >= 0)
-
-    @cached_property
-    def codes(self) -> npt.NDArray[np.int32]:
-        """Of a classifier, int32 (universe + 1,): label x classes + prediction.
-
-        The last code stands where it is not judged.
-        """
-        c = len(self.outcomes.classes)
-        codes = np.append(self.outcomes.label * c + self.outcomes.prediction, c * c)
-        return np.asarray(codes[np.append(self.row_of, -1)], np.int32)
 
     def members(self, rows: Sequence[Keys]) -> Membership:
         """Return the membership of slices given as rows of the universe."""
@@ -109,9 +104,10 @@ def load(store: Store, model: str) -> Aligned:
         known = [t.removeprefix(schema.PREDICTIONS) for t in names]
         hint = did_you_mean(model, known, "predictions")
         raise UnknownModelError(f"No predictions of a model '{model}'.", hint)
-    return cached(
-        store, (schema.SAMPLES, table), "judged", lambda: _read_judged(store, model, table)
-    )
+    about = cached(store, (table,), "about", lambda: About.read(store, model))
+    truth = TASKS[about.task].truth_of(about).table
+    tables = dict.fromkeys((schema.SAMPLES, table, *([truth] if store.has(truth) else [])))
+    return cached(store, tuple(tables), "aligned", lambda: _read_aligned(store, model, about))
 
 
 def cached(store: Store, tables: tuple[str, ...], what: str, read: Callable[[], _T]) -> _T:
@@ -161,41 +157,51 @@ def _read_groups(store: Store, column: str) -> Keys:
 
 def _read_universe(store: Store) -> Universe:
     table = store.table(schema.SAMPLES, ["key", "label"])
-    labels, code = _codes(table["label"])
+    labels, code = codes_of(table["label"])
     keys, order = _ascending(table["key"].to_numpy())
     return Universe(keys, labels, code[order])
 
 
-def _read_judged(store: Store, model: str, name: str) -> Aligned:
-    about = About.read(store, model)
-    wanted, read = _READERS[about.task]
-    there = set(store.schema(name).names)
-    table = store.table(name, ["key", *(c for c in wanted if c in there)])
-    if table[wanted[0]].null_count:
-        table = table.filter(pc.is_valid(table[wanted[0]]))
+def _read_aligned(store: Store, model: str, about: About) -> Aligned:
+    name, task = schema.PREDICTIONS + model, TASKS[about.task]
+    stored = set(store.schema(name).names)
+    table = store.table(name, ["key", *(c for c in task.reads if c in stored)])
+    if table[task.reads[0]].null_count:
+        table = table.filter(pc.is_valid(table[task.reads[0]]))
     keys, order = _ascending(table["key"].to_numpy())
-    truth = None if about.task == "classification" else _truth(store, about)
-    every = universe(store)
-    known = every.code >= 0 if truth is None else np.asarray(pc.is_valid(truth))
-    row_of, rows = _line_up(every, keys, known)
-    said = table if truth is None else table.take(pa.array(order[rows]))
-    outcomes = read(said, order[rows], every, np.flatnonzero(row_of >= 0), truth, about)
-    if about.task == "detection":  # ties of score are broken as COCO does, by the image
-        outcomes = replace(outcomes, rank=_ranks(store)[row_of >= 0])
+    truth = _truth(store, task, about)
+    row_of, rows = _line_up(universe(store), keys, np.asarray(pc.is_valid(truth)))
+    judged = row_of >= 0
+    outcomes = task.outcomes(
+        AlignedRows(
+            table,
+            order[rows],
+            truth.take(pa.array(np.flatnonzero(judged))),
+            about,
+            lambda: _ranks(store)[judged],
+        )
+    )
     return Aligned(model, outcomes, keys[rows], row_of, about.fingerprint)
 
 
-def _truth(store: Store, about: About) -> pa.Array:
-    """Return the ground truth of a task that is not in `label`, by ascending key."""
-    column = TASKS[about.task].truth(about)
+def _truth(store: Store, task: AnyTask, about: About) -> pa.Array:
+    """Return the ground truth as the task compares it, by ascending key; null where unknown."""
+    source = task.truth_of(about)
+    every = universe(store)
+    if source == _LABELS:  # coded already
+        code = pa.array(every.code, mask=every.code < 0)
+        labels = pa.array(every.labels, pa.string())
+        return task.truth(pa.DictionaryArray.from_arrays(code, labels))
+    if not store.has(source.table):
+        return pa.nulls(len(every.keys))
 
     def read() -> pa.Array:
-        table = store.table(schema.SAMPLES, ["key", column])
-        _, order = _ascending(table["key"].to_numpy())
-        values = text_of(table[column]).take(pa.array(order))
-        return number_of(values) if about.task == "regression" else values
+        table = store.table(source.table, ["key", source.column])
+        at = KeyIndex(table["key"].to_numpy()).find(every.keys)
+        return task.truth(one_array(table[source.column]).take(pa.array(at, mask=at < 0)))
 
-    return cached(store, (schema.SAMPLES,), f"truth {about.task} {column}", read)
+    tables = tuple(dict.fromkeys((schema.SAMPLES, source.table)))
+    return cached(store, tables, f"truth {task.name} {source.column}", read)
 
 
 def _ranks(store: Store) -> Keys:
@@ -208,55 +214,6 @@ def _ranks(store: Store) -> Keys:
         return np.asarray(ranks.to_numpy(zero_copy_only=False).astype(np.int64)[order])
 
     return cached(store, (schema.SAMPLES,), "ranks", read)
-
-
-def _class(
-    table: pa.Table, order: Keys, every: Universe, rows: Keys, truth: Any, about: About
-) -> Outcomes:
-    names, predicted = _codes(table["prediction"])
-    classes = about.classes or names
-    label, prediction = every.code[rows], predicted[order]
-    used = {every.labels[c] for c in np.unique(label)} | {names[c] for c in np.unique(prediction)}
-    classes += tuple(sorted(used - set(classes)))
-    return Outcomes(
-        classes,
-        _recode(every.labels, classes)[label],
-        _recode(names, classes)[prediction],
-        _column(table, "confidence", order),
-        _matrix(table, order),
-        (table["key"].to_numpy()[order] & 1).astype(bool),  # keys are hashes
-    )
-
-
-def _boxes(
-    table: pa.Table, order: Keys, every: Universe, rows: Keys, truth: pa.Array, about: About
-) -> Detections:
-    found, there = text_of(table["objects"]), truth.take(pa.array(rows))
-    return Detections.of(found, there, about.classes, about.confidence)
-
-
-def _number(
-    table: pa.Table, order: Keys, every: Universe, rows: Keys, truth: pa.Array, about: About
-) -> Numbers:
-    target = truth.take(pa.array(rows)).to_numpy(zero_copy_only=False)
-    return Numbers(np.asarray(target, float), np.asarray(table["value"].to_numpy(), float))
-
-
-def _labels(
-    table: pa.Table, order: Keys, every: Universe, rows: Keys, truth: pa.Array, about: About
-) -> LabelSets:
-    p = _matrix(table, np.arange(len(table)))
-    return label_sets(text_of(table["labels"]), truth.take(pa.array(rows)), about.classes, p)
-
-
-_READERS: dict[str, tuple[tuple[str, ...], Callable[..., Any]]] = {
-    "classification": (("prediction", "confidence", "probabilities"), _class),
-    "detection": (("objects",), _boxes),
-    "regression": (("value",), _number),
-    "multilabel": (("labels", "probabilities"), _labels),
-}
-"""Columns that are read of each task, without the first of which a row says nothing, and what
-makes outcomes of them."""
 
 
 def _line_up(every: Universe, keys: Keys, known: npt.NDArray[np.bool_]) -> tuple[Keys, Keys]:
@@ -273,32 +230,3 @@ def _line_up(every: Universe, keys: Keys, known: npt.NDArray[np.bool_]) -> tuple
 def _ascending(keys: Keys) -> tuple[Keys, Keys]:
     order = np.argsort(keys, kind="stable")
     return keys[order], order
-
-
-def _codes(column: pa.ChunkedArray) -> tuple[tuple[str, ...], Keys]:
-    """Return the distinct strings, sorted, and int64 codes, -1 for null."""
-    encoded = column.combine_chunks().dictionary_encode()
-    names = encoded.dictionary.to_pylist()
-    code = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False).astype(np.int64)
-    rank = np.argsort(np.argsort(np.array(names, dtype=object))) if names else np.empty(0, int)
-    return tuple(sorted(names)), np.append(rank, -1)[code]
-
-
-def _recode(names: Sequence[str], classes: Sequence[str]) -> Keys:
-    at = {name: i for i, name in enumerate(classes)}
-    return np.array([at.get(name, -1) for name in names], np.int64)
-
-
-def _column(table: pa.Table, name: str, order: Keys) -> npt.NDArray[np.float64] | None:
-    if name not in table.column_names or table[name].null_count:
-        return None
-    return np.asarray(table[name].to_numpy(), np.float64)[order]
-
-
-def _matrix(table: pa.Table, order: Keys) -> npt.NDArray[np.floating] | None:
-    """Return (n, c) probabilities, or None where some row has none."""
-    if "probabilities" not in table.column_names or table["probabilities"].null_count:
-        return None
-    column = table["probabilities"].combine_chunks()
-    width = column.type.list_size
-    return np.asarray(column.flatten().to_numpy(zero_copy_only=False).reshape(-1, width)[order])

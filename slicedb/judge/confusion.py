@@ -12,18 +12,13 @@ import pyarrow as pa
 
 from slicedb import sql, stats
 from slicedb.errors import CheckError
-from slicedb.judge.aligned import Aligned, load, universe
+from slicedb.judge.aligned import load, universe
 from slicedb.keys import Keys, distinct
-from slicedb.metrics import boxes
 from slicedb.show.tabular import Grid, Tabular
 from slicedb.store import Store
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-NOTHING = "(nothing)"
-"""The last class of a detector's confusion: boxes where nothing is, and what was missed."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,48 +122,17 @@ def confusion(store: Store, model: str, keys: Keys) -> Confusion:
         UnknownModelError: the model has no predictions.
         CheckError: it predicts numbers, or several labels a sample.
     """
-    aligned, every = load(store, model), universe(store)
-    if aligned.outcomes.task == "detection":
-        return _of_boxes(aligned, every.rows(np.asarray(keys, np.int64)), len(distinct(keys)))
-    if aligned.outcomes.task != "classification":
+    aligned, asked = load(store, model), np.asarray(keys, np.int64)
+    known = universe(store).rows(asked)  # a sample counts once, however often it is named
+    rows = aligned.members([known]).positions[0]
+    counts = aligned.task.confusion(aligned.outcomes, rows)
+    if counts is None:
         raise CheckError(
-            f"{model} does {aligned.outcomes.task}: a sample has no one predicted class.",
+            f"{model} does {aligned.task.name}: a sample has no one predicted class.",
             "confusion is for classifiers and detectors.",
         )
-    asked = np.asarray(keys, np.int64)
-    rows = every.places.find(asked)
-    chosen = np.zeros(len(every.keys) + 1, bool)
-    chosen[rows] = True  # -1, for unknown samples, is the place behind the last
-    n_unknown = len(distinct(asked[rows < 0])) if chosen[-1] else 0
-    n_known = int(np.count_nonzero(chosen[:-1]))
-    if n_known + n_unknown < len(asked):
-        rows = np.flatnonzero(chosen)  # a sample counts once, however often it is named
-    c = len(aligned.outcomes.classes)
-    counts = np.bincount(aligned.codes.take(rows), minlength=c * c + 1)[:-1]
-    left_out = n_known + n_unknown - int(counts.sum())
-    return Confusion(model, aligned.outcomes.classes, counts.reshape(c, c), left_out)
-
-
-def _of_boxes(aligned: Aligned, rows: Keys, asked: int) -> Confusion:
-    """Return boxes against boxes, matched whatever their labels, at an IoU of 0.5.
-
-    The last row counts boxes where nothing is, the last column what was missed; boxes below the
-    model's confidence and crowds are left aside.
-    """
-    members = aligned.members([rows])
-    seen = aligned.outcomes.take(members.positions[0])
-    sure = np.flatnonzero(seen.found.score >= seen.confidence)
-    found = boxes.rows_of(seen.found, sure)
-    matched = boxes.match(boxes.overlaps(found, seen.truth, same_label=False), found, seen.truth)
-    crowd = seen.truth.crowd if seen.truth.crowd is not None else np.zeros(len(seen.truth), bool)
-    c = len(seen.classes) + 1
-    hit = matched.truth >= 0
-    label = np.where(hit, np.append(seen.truth.label, c - 1)[matched.truth], c - 1)
-    codes = (label * c + found.label)[~matched.ignored]
-    missed = seen.truth.label[(matched.found < 0) & ~crowd] * c + c - 1
-    counts = np.bincount(np.concatenate([codes, missed]), minlength=c * c)
-    names = (*seen.classes, NOTHING)
-    return Confusion(aligned.model, names, counts.reshape(c, c), asked - seen.n, "boxes")
+    n = len(asked) if len(known) == len(asked) else len(distinct(asked))
+    return Confusion(model, counts.classes, counts.matrix, n - len(rows), counts.unit)
 
 
 def _share(value: float) -> str:

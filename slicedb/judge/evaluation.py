@@ -154,8 +154,8 @@ def evaluate(
         if row_of is None or not np.array_equal(aligned.row_of, row_of):
             belongs, row_of = aligned.members(rows), aligned.row_of
         # models that saw the same samples share the matrix
-        task = aligned.outcomes.task
-        wanted = [m.find(m.primary(task))] if asked is None else asked
+        task = aligned.task.name
+        wanted = [m.find(aligned.task.primary)] if asked is None else asked
         wanted = [m.suit(metric, task) for metric in wanted]
         blocks.append(_one_model(aligned, belongs, sizes, wanted, per_class, confidence, how))
     table = _order(pa.concat_tables(blocks), list(members), names) if blocks else None
@@ -215,7 +215,7 @@ def _one_model(
         bounds = m.interval(metric, estimate, confidence)
         if how is not None and not missing and metric.interval != "exact":
             bounds = how.interval(aligned, members, metric, confidence)
-        empty = missing or m.empty(aligned.outcomes.task)
+        empty = missing or aligned.task.empty
         why = [empty if missing or n == 0 else metric.undefined for n in members.sizes]
         why = [reason if size else m.NO_SAMPLES for reason, size in zip(why, sizes)]
         parts.append(_rows(aligned.model, metric, of, estimate, members, sizes, bounds, why))

@@ -39,7 +39,7 @@ def paired(trials: Sequence[Trial], inputs: Inputs) -> Iterator[Evidence]:
     missing = pair.missing(metric)
     for trial, positions in zip(trials, members.positions):
         if code is not None and d is not None:
-            positions = positions[pair.a.label[positions] == code]
+            positions = positions[pair.a.positive(code)[positions]]
         n = len(positions)
         # other classes are not left out, they are not asked for
         left_out = len(trial.scope.keys) - n if code is None else 0

@@ -10,12 +10,11 @@ import numpy.typing as npt
 from slicedb.errors import CheckError
 from slicedb.judge.aligned import Aligned, load
 from slicedb.keys import Keys
-from slicedb.metrics import Membership, Metric, missing
+from slicedb.metrics import Membership, Metric, PerSample, missing
 from slicedb.store import Store
+from slicedb.tasks import TASKS
 
 Floats = npt.NDArray[np.float64]
-
-_BINARY = ("accuracy", "recall_micro", "precision_micro", "f1_micro", "recall_weighted")
 
 
 class Pair:
@@ -34,7 +33,7 @@ class Pair:
         self.b = baseline.outcomes.take(baseline.row_of[self.rows]).with_classes(self.a.classes)
         if len(self.b.classes) > len(self.a.classes):
             self.a = self.a.with_classes(self.b.classes)
-        self._differences: dict[str, Floats | None] = {}
+        self._differences: dict[str, Floats] = {}
 
     def members(self, rows: Sequence[Keys]) -> Membership:
         """Return the membership over the common samples of slices given as universe rows."""
@@ -43,33 +42,30 @@ class Pair:
 
     def differences(self, metric: Metric, of: str | None) -> Floats | None:
         """Return float64 (n,) model - baseline a sample, or None where a metric has no such."""
-        name = self.right_by(metric, of)
-        if not name:
+        statistic = _per_sample(metric, of)
+        if statistic is None:
             return None
-        if name not in self._differences:
-            if name == "accuracy" and self.a.task == "classification":
-                d = self.a.correct.astype(float) - self.b.correct
-            elif not self.missing(metric):
-                d = metric.state.rows(self.a)[:, 1] - metric.state.rows(self.b)[:, 1]
-            else:
-                d = np.full(self.a.n, np.nan)
-            self._differences[name] = d
-        return self._differences[name]
+        if statistic.name not in self._differences:
+            missing = self.missing(metric)
+            d = np.full(self.a.n, np.nan) if missing else self._difference(statistic)
+            self._differences[statistic.name] = d
+        return self._differences[statistic.name]
+
+    def _difference(self, statistic: PerSample) -> Floats:
+        return np.asarray(statistic.values(self.a) - statistic.values(self.b))
 
     def right_by(self, metric: Metric, of: str | None) -> str:
-        """Return the metric whose value of a sample a metric averages, "" where there is none.
-
-        Recall of a class is accuracy on the samples of that class.
-        """
-        if self.a.task == "classification" and (
-            metric.name in _BINARY or (of and metric.name == "recall")
-        ):
-            return "accuracy"
-        return metric.name if metric.is_mean and of is None else ""
+        """Return the name of what a metric averages over samples, "" where there is no such."""
+        statistic = _per_sample(metric, of)
+        return "" if statistic is None else statistic.name
 
     def missing(self, metric: Metric) -> str:
         """Return why one of the two does not have what a metric reads; empty when both have."""
         return missing(metric, self.a) or missing(metric, self.b)
+
+
+def _per_sample(metric: Metric, of: str | None) -> PerSample | None:
+    return metric.sample if of is None else metric.sample_of_class
 
 
 def pair_of(store: Store, a: str, b: str) -> Pair:
@@ -80,7 +76,7 @@ def pair_of(store: Store, a: str, b: str) -> Pair:
         CheckError: one does not give each sample one class, so that nothing is right or wrong.
     """
     pair = Pair(load(store, a), load(store, b))
-    if pair.a.task != "classification":
+    if not TASKS[pair.a.task].one_class:
         raise CheckError(
             f"{a} does {pair.a.task}: its samples are not right or wrong.",
             "`slicedb evaluate` and `no worse than` in an expectation compare by other metrics.",

@@ -159,7 +159,7 @@ def _per_class(trial: Trial, model: Aligned) -> list[Trial]:
     assert trial.metric is not None
     missing = m.missing(trial.metric, outcomes)
     if missing or not present:
-        empty = m.empty(outcomes.task) if len(rows) else m.NO_SAMPLES
+        empty = model.task.empty if len(rows) else m.NO_SAMPLES
         return [replace(trial, undefined=missing or empty)]
     reason = "no baseline was named" if trial.check.baseline == BASELINE else ""
     trials = [

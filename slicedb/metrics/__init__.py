@@ -25,19 +25,16 @@ from slicedb.metrics.metric import Metric
 from slicedb.metrics.multilabel import LabelSets
 from slicedb.metrics.outcomes import Outcomes, TaskOutcomes
 from slicedb.metrics.regression import PredictedNumbers
-from slicedb.metrics.regression import PredictedNumbers as Numbers
 from slicedb.metrics.states import MetricState, PerSample, mean_state, moments
 from slicedb.metrics.table import (
     METRICS,
     NO_SAMPLES,
-    empty,
     find,
     for_class,
     listed,
     missing,
     names,
     per_class,
-    primary,
     suit,
 )
 
@@ -50,14 +47,12 @@ __all__ = [
     "Membership",
     "Metric",
     "MetricState",
-    "Numbers",
     "Outcomes",
     "PerSample",
     "PredictedNumbers",
     "TaskOutcomes",
     "compute",
     "compute_ranked",
-    "empty",
     "find",
     "for_class",
     "interval",
@@ -69,7 +64,6 @@ __all__ = [
     "names",
     "p_value",
     "per_class",
-    "primary",
     "share",
     "suit",
     "update",

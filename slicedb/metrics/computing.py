@@ -30,7 +30,7 @@ def update(metric: Metric, outcomes: TaskOutcomes, members: Membership) -> Float
     rows = metric.state.rows(outcomes)
     if metric.state.kind == "codes":
         c = len(outcomes.classes)
-        return members.count(np.asarray(rows, np.int64), c * c).reshape(len(members), c, c)
+        return members.count(np.asarray(rows), c * c).reshape(len(members), c, c)
     return members.sum(rows)
 
 

@@ -55,17 +55,17 @@ class Membership:
         sums = self.matrix @ values  # (s, n) @ (n, d) -> (s, d)
         return sums if isinstance(sums, np.ndarray) else np.asarray(sums.toarray())
 
-    def count(self, codes: npt.NDArray[np.int64], width: int) -> npt.NDArray[np.int64]:
+    def count(self, codes: npt.NDArray[np.integer], width: int) -> npt.NDArray[np.int64]:
         """Count codes over each slice.
 
         Args:
-            codes: int64 (n,) in [0, width).
+            codes: integers (n,) in [0, width).
             width: number of codes.
 
         Returns:
             int64 (s, width).
         """
-        small = codes.astype(np.int32)
+        small = codes.astype(np.int32, copy=False)
         result = np.empty((len(self), width), np.int64)
         for i, rows in enumerate(self.positions):
             result[i] = np.bincount(small[rows], minlength=width)

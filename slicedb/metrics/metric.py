@@ -88,11 +88,6 @@ class Metric:
         return self.range == UNIT
 
     @property
-    def is_mean(self) -> bool:
-        """Whether it is the mean of a number per sample."""
-        return self.sample is not None
-
-    @property
     def has_classes(self) -> bool:
         """Whether it is defined for one class."""
         return self.per_class is not None or self.by_class

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar, Protocol, Self
 
 import numpy as np
@@ -86,6 +87,13 @@ class Outcomes:
     def correct(self) -> Bools:
         """bool (n,): the prediction is the label."""
         return np.asarray(self.label == self.prediction)
+
+    @cached_property
+    def codes(self) -> npt.NDArray[np.integer]:
+        """int32 or int64 (n,): label x classes + prediction, the cell of the confusion matrix."""
+        c = len(self.classes)
+        codes = self.label * c + self.prediction
+        return codes.astype(np.int32) if c * c < 2**31 else codes
 
     def true_probability(self) -> Floats:
         """Return float64 (n,): the probability of the label, 0 for a class the model lacks."""

@@ -40,16 +40,12 @@ class MetricState:
     kind: Literal["codes", "moments", "ranked"]
     needs: tuple[str, ...]
     """The columns of the outcomes that it reads."""
-    rows: Callable[..., npt.NDArray[np.int64] | Floats | csr_matrix]
+    rows: Callable[..., npt.NDArray[np.integer] | Floats | csr_matrix]
 
 
 def mean_state(statistic: PerSample, needs: tuple[str, ...] = ()) -> MetricState:
     """Return the state of a metric that is the mean of a number per sample."""
     return MetricState(statistic.name, "moments", needs, lambda o: moments(statistic.values(o)))
-
-
-def _confusion(outcomes: Outcomes) -> Ints:
-    return outcomes.label * len(outcomes.classes) + outcomes.prediction
 
 
 def moments(values: Floats) -> Floats:
@@ -120,7 +116,7 @@ CORRECT = PerSample("accuracy", lambda outcomes: outcomes.correct.astype(float))
 LOG_LOSSES = PerSample("log_loss", log_losses)
 BRIER_SCORES = PerSample("brier", brier_scores)
 
-CONFUSION = MetricState("confusion", "codes", ("label", "prediction"), _confusion)
+CONFUSION = MetricState("confusion", "codes", ("label", "prediction"), lambda o: o.codes)
 LOG_LOSS = mean_state(LOG_LOSSES, ("probabilities",))
 BRIER = mean_state(BRIER_SCORES, ("probabilities",))
 CALIBRATION = MetricState("calibration", "moments", ("confidence",), _calibration)

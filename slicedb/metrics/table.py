@@ -136,14 +136,3 @@ def for_class(metric: Metric, code: int) -> Metric:
 def per_class() -> str:
     """Return the names of the metrics that are defined for one class, for messages."""
     return ", ".join(dict.fromkeys(m.name for m in METRICS.values() if m.has_classes))
-
-
-def primary(task: str) -> str:
-    """Return the metric that is shown where nobody asks for one."""
-    rows = {"multilabel": "f1", "detection": "map", "regression": "mae"}
-    return rows.get(task, "accuracy")
-
-
-def empty(task: str) -> str:
-    """Return why a slice has no values at all."""
-    return next(m.undefined for m in METRICS.values() if m.task == task and m.name == "count")

@@ -15,7 +15,7 @@ from slicedb.errors import MediaError, SliceDBError
 from slicedb.judge import Aligned, Result, SuiteRun
 from slicedb.judge.evaluation import estimates
 from slicedb.keys import KeyIndex, Keys, distinct
-from slicedb.metrics import Membership, Outcomes
+from slicedb.metrics import Membership
 from slicedb.runs import Runs, Trend
 from slicedb.show.html import data_uri
 from slicedb.store import Store
@@ -121,7 +121,7 @@ def figures_of(store: Store, run: SuiteRun) -> Figures:
 
 
 def _confusion(model: Aligned, every: Membership) -> list[list[int]]:
-    if not isinstance(model.outcomes, Outcomes):
+    if not model.task.one_class:
         return []
     counts: list[list[int]] = m.update(m.find("accuracy"), model.outcomes, every)[0].tolist()
     return counts
@@ -129,7 +129,7 @@ def _confusion(model: Aligned, every: Membership) -> list[list[int]]:
 
 def _bins(model: Aligned, every: Membership) -> list[Bin]:
     outcomes = model.outcomes
-    if not isinstance(outcomes, Outcomes) or outcomes.confidence is None:
+    if not model.task.one_class or outcomes.confidence is None:
         return []
     at = every.positions[0]
     confidence, right = outcomes.confidence[at], outcomes.correct[at].astype(float)
@@ -144,8 +144,8 @@ def _heat_map(run: SuiteRun) -> HeatMap:
     Of other tasks it is the metric that is shown where nobody asks for one; a model of another
     task than the first has none of it.
     """
-    task = run.aligned[run.model].outcomes.task
-    metric = m.suit(m.find(m.primary(task)), task)
+    task = run.aligned[run.model].task
+    metric = m.suit(m.find(task.primary), task.name)
     rows = [scope.rows for scope in run.scopes]
     columns = []
     for aligned in run.aligned.values():
@@ -155,7 +155,7 @@ def _heat_map(run: SuiteRun) -> HeatMap:
         table = np.stack([estimate.value, low, high, members.sizes], axis=1)
         columns.append([Tile(*row) for row in table.tolist()])
     titles = [scope.slice.title for scope in run.scopes]
-    return HeatMap(m.primary(task), titles, list(run.aligned), columns)
+    return HeatMap(task.primary, titles, list(run.aligned), columns)
 
 
 # --- worst samples --------------------------------------------------------------------------------
@@ -180,17 +180,13 @@ def gallery(store: Store, results: Sequence[Result], model: Aligned) -> tuple[Ca
 
 def _predicted(model: Aligned, keys: Keys) -> list[tuple[str | None, str | None, float | None]]:
     """Return label, prediction and confidence of each key; None where it was not judged."""
-    outcomes = model.outcomes
-    if not isinstance(outcomes, Outcomes):
-        return [(None, None, None)] * len(keys)
     rows: list[tuple[str | None, str | None, float | None]] = []
     for at in KeyIndex(model.keys).find(keys).tolist():
         if at < 0:
             rows.append((None, None, None))
             continue
-        sure = None if outcomes.confidence is None else float(outcomes.confidence[at])
-        label, prediction = outcomes.label[at], outcomes.prediction[at]
-        rows.append((outcomes.classes[label], outcomes.classes[prediction], sure))
+        shown = model.task.shown(model.outcomes, at)
+        rows.append((shown.truth, shown.prediction, shown.confidence))
     return rows
 
 

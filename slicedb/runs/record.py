@@ -15,11 +15,11 @@ import pyarrow as pa
 from slicedb import schema
 from slicedb.errors import DatabaseError
 from slicedb.judge import Evaluation, SuiteRun
-from slicedb.predictions.about import About
 from slicedb.runs import looks
 from slicedb.runs.table import Run, append
 from slicedb.slices import Slice
 from slicedb.store import Store, software
+from slicedb.tasks import About
 
 _FIGURES = 100
 """Rows of an evaluation that are written down."""

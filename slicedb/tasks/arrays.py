@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from slicedb.metrics.outcomes import Bools, Floats, Ints
+from slicedb.metrics.outcomes import Bools, Ints
 
 Column: TypeAlias = "pa.Array | pa.ChunkedArray"
 
@@ -43,20 +43,6 @@ def list_column(matrix: npt.NDArray[np.floating], null: Bools | None = None) -> 
     flat = pa.array(np.ascontiguousarray(matrix, dtype=np.float32).reshape(-1))
     mask = pa.array(null) if null is not None and null.any() else None
     return pa.FixedSizeListArray.from_arrays(flat, matrix.shape[1], mask=mask)
-
-
-def floats_of(table: pa.Table, name: str) -> Floats | None:
-    """Return a column as float64 (n,); None where the table lacks it, or a row of it is null."""
-    if name not in table.column_names or table[name].null_count:
-        return None
-    return np.asarray(table[name].to_numpy(), np.float64)
-
-
-def whole_matrix(table: pa.Table, name: str = "probabilities") -> npt.NDArray[np.float32] | None:
-    """Return a column of lists as (n, c); None where the table lacks it, or a row of it is null."""
-    if name not in table.column_names or table[name].null_count:
-        return None
-    return matrix_of(table[name])
 
 
 def codes_of(column: Column) -> tuple[tuple[str, ...], Ints]:

@@ -15,11 +15,9 @@ from slicedb.metrics.outcomes import Bools, Ints, Outcomes
 from slicedb.tasks.about import LABEL, About
 from slicedb.tasks.arrays import (
     codes_of,
-    floats_of,
     matrix_of,
     one_array,
     recoded,
-    whole_matrix,
 )
 from slicedb.tasks.columns import predictions_schema
 from slicedb.tasks.given import GivenBatch, unknown_in
@@ -132,26 +130,26 @@ class Classification(Task[Outcomes]):
 
     def outcomes(self, rows: AlignedRows) -> Outcomes:
         """Return labels and predictions as codes."""
-        names, prediction = codes_of(rows.predictions["prediction"])
+        names, prediction = rows.codes("prediction")
         labels, label = codes_of(rows.truth)
         classes = rows.about.classes or names
         used = {labels[c] for c in np.flatnonzero(np.bincount(label))}
-        classes += tuple(sorted((used | set(names)) - set(classes)))
+        used |= {names[c] for c in np.flatnonzero(np.bincount(prediction))}
+        classes += tuple(sorted(used - set(classes)))
         return Outcomes(
             classes,
             recoded(labels, classes)[label],
             recoded(names, classes)[prediction],
-            floats_of(rows.predictions, "confidence"),
-            whole_matrix(rows.predictions),
-            (rows.predictions["key"].to_numpy() & 1).astype(bool),  # keys are hashes
+            rows.numbers("confidence"),
+            rows.matrix(),
+            (rows.table["key"].to_numpy()[rows.order] & 1).astype(bool),  # keys are hashes
         )
 
     def confusion(self, outcomes: Outcomes, rows: Ints) -> ConfusionCounts:
         """Return how many samples of each class are predicted as each."""
         c = len(outcomes.classes)
-        codes = outcomes.label[rows] * c + outcomes.prediction[rows]
-        counts = np.bincount(codes, minlength=c * c).reshape(c, c)
-        return ConfusionCounts(outcomes.classes, counts)
+        counts = np.bincount(outcomes.codes[rows], minlength=c * c)
+        return ConfusionCounts(outcomes.classes, counts.reshape(c, c))
 
     def shown(self, outcomes: Outcomes, row: int) -> Shown:
         """Return label, prediction and confidence."""

@@ -143,7 +143,7 @@ class Detection(Task[Detections]):
 
     def outcomes(self, rows: AlignedRows) -> Detections:
         """Return the boxes of both sides; ties of score are broken as COCO does, by the image."""
-        objects, about = one_array(rows.predictions["objects"]), rows.about
+        objects, about = rows.column("objects"), rows.about
         boxes = Detections.of(objects, rows.truth, about.classes, about.confidence)
         return replace(boxes, rank=rows.ranks())
 

@@ -13,7 +13,7 @@ from slicedb.errors import PredictionError, did_you_mean
 from slicedb.metrics.multilabel import EMPTY, LabelSets
 from slicedb.metrics.outcomes import Bools
 from slicedb.tasks.about import About
-from slicedb.tasks.arrays import list_column, matrix_of, null_in, one_array, whole_matrix
+from slicedb.tasks.arrays import list_column, matrix_of, null_in, one_array
 from slicedb.tasks.columns import predictions_schema
 from slicedb.tasks.digests import digest_of_labels
 from slicedb.tasks.given import GivenBatch, arrow_of, unknown_in
@@ -103,8 +103,7 @@ class Multilabel(Task[LabelSets]):
 
     def outcomes(self, rows: AlignedRows) -> LabelSets:
         """Return both sets of labels as matrices."""
-        labels = one_array(rows.predictions["labels"])
-        return label_sets(labels, rows.truth, rows.about.classes, whole_matrix(rows.predictions))
+        return label_sets(rows.column("labels"), rows.truth, rows.about.classes, rows.matrix())
 
     def shown(self, outcomes: LabelSets, row: int) -> Shown:
         """Return the two sets."""

@@ -97,9 +97,11 @@ class Regression(Task[PredictedNumbers]):
 
     def outcomes(self, rows: AlignedRows) -> PredictedNumbers:
         """Return targets and values."""
-        target = rows.truth.to_numpy(zero_copy_only=False)
-        value = rows.predictions["value"].to_numpy()
-        return PredictedNumbers(np.asarray(target, float), np.asarray(value, float))
+        target, value = (
+            np.asarray(column.to_numpy(zero_copy_only=False), float)
+            for column in (rows.truth, rows.column("value"))
+        )
+        return PredictedNumbers(target, value)
 
     def shown(self, outcomes: PredictedNumbers, row: int) -> Shown:
         """Return the two numbers."""

@@ -24,11 +24,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from slicedb.errors import CheckError
 from slicedb.metrics.metric import Metric
-from slicedb.metrics.outcomes import Bools, Ints, TaskOutcomes
+from slicedb.metrics.outcomes import Bools, Floats, Ints, TaskOutcomes
 from slicedb.schema import SAMPLES
 from slicedb.tasks.about import About
+from slicedb.tasks.arrays import codes_of, matrix_of, one_array
 from slicedb.tasks.given import GivenBatch
 from slicedb.tasks.objects import ImageBoxes
 
@@ -50,15 +50,38 @@ class TruthColumn:
 
 @dataclass(frozen=True, eq=False)
 class AlignedRows:
-    """Predictions beside the ground truth of the same samples, a row each."""
+    """Predictions beside the ground truth of the same n samples."""
 
-    predictions: pa.Table
-    """`key`, and those columns of `Task.reads` that the table has."""
+    table: pa.Table
+    """`key`, and those columns of `Task.reads` that are stored, in any order."""
+    order: Ints
+    """int64 (n,): the row of the table for each row of the truth."""
     truth: pa.Array
     """As `Task.truth` gives it; not null."""
     about: About
     ranks: Callable[[], Ints]
     """int64 (n,): the place of each sample's id among all ids, computed when asked for."""
+
+    def column(self, name: str) -> pa.Array:
+        """Return a column, a row per row of the truth."""
+        return one_array(self.table[name]).take(pa.array(self.order))
+
+    def codes(self, name: str) -> tuple[tuple[str, ...], Ints]:
+        """Return the names in a column, sorted, and the code of each row."""
+        names, codes = codes_of(self.table[name])  # before the rows are put in order: no text moves
+        return names, codes[self.order]
+
+    def numbers(self, name: str) -> Floats | None:
+        """Return float64 (n,); None where the table lacks the column, or a row of it is null."""
+        if name not in self.table.column_names or self.table[name].null_count:
+            return None
+        return np.asarray(self.table[name].to_numpy(), np.float64)[self.order]
+
+    def matrix(self, name: str = "probabilities") -> npt.NDArray[np.floating] | None:
+        """Return (n, c) of a column of lists; None where it lacks, or a row of it is null."""
+        if name not in self.table.column_names or self.table[name].null_count:
+            return None
+        return np.asarray(matrix_of(self.table[name])[self.order])
 
 
 @dataclass(frozen=True, eq=False)
@@ -199,16 +222,9 @@ class Task(ABC, Generic[Said]):
     def outcomes(self, rows: AlignedRows) -> Said:
         """Return truth and prediction as metrics read them."""
 
-    def confusion(self, outcomes: Said, rows: Ints) -> ConfusionCounts:
-        """Return how often each class is taken for each, over some rows.
-
-        Raises:
-            CheckError: there are no classes to confuse.
-        """
-        raise CheckError(
-            f"The model does {self.name}: a sample has no one predicted class.",
-            "confusion is for classifiers and detectors.",
-        )
+    def confusion(self, outcomes: Said, rows: Ints) -> ConfusionCounts | None:
+        """Return how often each class is taken for each, over some rows; None: not defined."""
+        return None
 
     # --- shown ------------------------------------------------------------------------------------
 

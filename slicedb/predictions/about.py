@@ -1,5 +1,0 @@
-"""Moved to `slicedb.tasks.about`."""
-
-from slicedb.tasks.about import About
-
-__all__ = ["About"]
