@@ -178,6 +178,27 @@ def test_a_dataclass_that_is_tabular_prints_its_table() -> None:
     assert repr(Counts(3)) == "n\n-\n3"
 
 
+def test_a_result_of_one_row_shows_its_sentence_and_its_fields() -> None:
+    from slicedb.export import ExportReport
+
+    report = ExportReport(3, "csv", "<a>.csv")
+    assert repr(report) == "3 samples written to <a>.csv (csv)"
+    assert "<p>3 samples written to &lt;a&gt;.csv (csv)</p>" in report._repr_html_()
+    assert report.to_pandas().to_dict("records") == [{"n": 3, "form": "csv", "dest": "<a>.csv"}]
+
+
+def test_a_difference_is_one_row_per_sample() -> None:
+    from slicedb.commits import Difference
+
+    one = Difference(["寿司"], [], ["b", "c"], [], {})
+    assert one.to_arrow().to_pylist() == [
+        {"change": "added", "id": "寿司"},
+        {"change": "relabelled", "id": "b"},
+        {"change": "relabelled", "id": "c"},
+    ]
+    assert Difference([], [], [], [], {}).to_arrow().num_rows == 0
+
+
 class Terminal(io.StringIO):
     """A stderr that says it is a terminal."""
 

@@ -77,7 +77,8 @@ def history(
 @click.argument("before", required=False)
 @click.argument("after", required=False)
 @db_option
-def diff(before: str | None, after: str | None, db: str | None) -> None:
+@rows_options
+def diff(before: str | None, after: str | None, db: str | None, out: Output) -> None:
     """Show samples added, removed and relabelled between two commits, and slices that moved.
 
     Without arguments: the last commit against the present state. `slicedb slice diff NAME --from
@@ -87,8 +88,9 @@ def diff(before: str | None, after: str | None, db: str | None) -> None:
     Examples:
       slicedb diff
       slicedb diff release-2 release-3
+      slicedb diff -f csv
     """
-    click.echo(str(open_db(db).diff(before, after)))
+    out.show(open_db(db).diff(before, after))
 
 
 @click.command()

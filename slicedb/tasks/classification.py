@@ -93,7 +93,7 @@ class Classification(Task[Outcomes]):
         if prediction is None:
             raise PredictionError(
                 f"Nothing is predicted in {batch.place}; it has "
-                f"{', '.join(list(batch.values)[:8]) or 'ids alone'}.",
+                f"{', '.join(['id', *batch.values][:8])}.",
                 "give prediction, probabilities or logits; objects for boxes, value for a number, "
                 "labels for several labels. Where columns are named like classes, classes= "
                 "(--classes A,B) says so.",
