@@ -67,6 +67,8 @@ def test_an_unknown_argument_is_answered_with_the_nearest() -> None:
         db.evaluate("v3", metric=["f1"])  # type: ignore[call-arg]
     with pytest.raises(TypeError, match=r"did you mean 'label_column'"):
         db.ingest("photos", lable_column="class")  # type: ignore[call-arg]
+    with pytest.raises(OptionError, match=r"add\(\) has no option 'expects'.*'expect'"):
+        load("slicedb.slices:Slices").add(None, "night", "true", expects=["count > 3"])
     assert str(inspect.signature(Database.commit)) == (
         "(self, message: 'str', *, tag: 'str | None' = None) -> 'Commit'"
     )

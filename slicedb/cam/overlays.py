@@ -15,7 +15,7 @@ from PIL import Image
 from slicedb import media
 from slicedb.cam.maps import overlay
 from slicedb.cam.table import grid_of, maps_of, no_maps
-from slicedb.errors import CheckError, MediaError, UnknownSampleError, did_you_mean
+from slicedb.errors import CheckError, MediaError, UnknownSampleError, did_you_mean, suggesting
 from slicedb.schema import CAMS, SAMPLES, keys_of
 
 if TYPE_CHECKING:
@@ -105,6 +105,7 @@ def image_tag(picture: Image.Image | None, name: str) -> str:
     return f"<img alt='{title}' title='{title}' src='{data_uri(picture)}'>"
 
 
+@suggesting
 class StoredCams:
     """The maps a database holds: `db.cams`.
 

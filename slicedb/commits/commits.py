@@ -14,7 +14,7 @@ import pyarrow as pa
 from slicedb.commits.difference import Difference, between
 from slicedb.commits.head import Head
 from slicedb.commits.pins import frozen_slices
-from slicedb.errors import DatabaseError, did_you_mean
+from slicedb.errors import DatabaseError, did_you_mean, suggesting
 from slicedb.schema import COMMITS, COMMITS_SCHEMA, RUNS, TESTS
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ class Commit:
         )
 
 
+@suggesting
 class Commits:
     """The commits of one database, and its current branch."""
 

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
-from slicedb.errors import ModelError, UnknownModelError, did_you_mean
+from slicedb.errors import ModelError, UnknownModelError, did_you_mean, suggesting
 from slicedb.models.lineage import Judgement, judgements
 from slicedb.models.loading import load, type_of
 from slicedb.models.model import Model
@@ -125,6 +125,7 @@ def _line(value: Any) -> str:
     return re.sub(r",? *(?=\))", "", re.sub(r"\s*\n\s*", ", ", outer).replace("(, ", "("))
 
 
+@suggesting
 class Models:
     """The models of one database.
 

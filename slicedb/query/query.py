@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, overload
 import numpy as np
 import pyarrow as pa
 
-from slicedb.errors import BindError, QueryError, did_you_mean
+from slicedb.errors import BindError, QueryError, did_you_mean, suggesting
 from slicedb.keys import KeyIndex
 from slicedb.query import derived, notebook
 from slicedb.query.run.explain import Explanation, explain
@@ -54,6 +54,7 @@ class Referable(Protocol):
     def reference(self) -> str: ...
 
 
+@suggesting
 class Query:
     """An ordered set of samples, or a table of figures, described by a text.
 

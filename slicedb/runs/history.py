@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from slicedb import schema, sql
+from slicedb.errors import suggesting
 from slicedb.expectations.grammar import BASELINE
 from slicedb.runs.table import read
 from slicedb.show.numbers import number
@@ -185,6 +186,7 @@ class Trends(Tabular):
         )
 
 
+@suggesting
 class Runs:
     """The runs of a database: `db.runs`.
 

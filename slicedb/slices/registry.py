@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import numpy as np
 
-from slicedb.errors import QueryError, SliceError
+from slicedb.errors import QueryError, SliceError, suggesting
 from slicedb.expectations.grammar import parse_check
 from slicedb.keys import Keys
 from slicedb.slices.answers import Question
@@ -40,6 +40,7 @@ _Changes: TypeAlias = list[Applied]
 _States: TypeAlias = list[tuple[Slice, SliceState, int | None]]
 
 
+@suggesting
 class Slices:
     """All slices of a database.
 

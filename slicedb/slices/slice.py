@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from slicedb.errors import suggesting
 from slicedb.keys import Keys, mix
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ Ask: TypeAlias = "Callable[[str], Query]"
 """Parses and binds a query text at once."""
 
 
+@suggesting
 @dataclass(frozen=True)
 class Slice:
     """A named query, live or frozen."""

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow.compute as pc
 from torch.utils.data import Dataset
 
-from slicedb.errors import ClassesError, DatabaseError, SliceError, did_you_mean
+from slicedb.errors import ClassesError, DatabaseError, SliceError, did_you_mean, suggesting
 from slicedb.media import decode_rgb
 from slicedb.schema import OK, SAMPLES
 from slicedb.store import Store
@@ -29,6 +29,7 @@ class HasKeys(Protocol):
     def keys(self) -> np.ndarray: ...
 
 
+@suggesting
 class SliceDataset(Dataset):
     """A map-style torch dataset over the samples of a slice.
 
