@@ -1,4 +1,4 @@
-"""What a model should not mind, and what it should: rates over compositions, with intervals.
+"""Measure what a model should not mind, and what it should: rates with intervals.
 
 A rate is a share of units that hold: for invariance a unit is the set of pictures that differ in
 nothing but the named parts, for direction a pair of foregrounds of different classes. Units that
@@ -11,7 +11,7 @@ import itertools
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -24,6 +24,9 @@ from slicedb.stats import clopper_pearson
 
 if TYPE_CHECKING:
     from slicedb.store import Store
+
+
+Row: TypeAlias = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,7 @@ class _Unit:
     ids: list[str]
     holds: float
     """1, 0, or a share."""
-    group: Any
+    group: object
     pair: tuple[str, str, str, str] | None = None
     """Where it breaks."""
 
@@ -96,14 +99,14 @@ def composed(store: Store, model: str, keys: np.ndarray | None = None) -> pa.Tab
         raise CheckError(f"'{model}' predicts no class.", "name a classifier.")
     at = store.positions(table, rows["key"].to_numpy())
     stored = store.table(table, ["prediction"])["prediction"].combine_chunks()
-    found = stored.take(pa.array(at, mask=at < 0))
-    return rows.drop_columns(["key"]).append_column("prediction", found)
+    predictions = stored.take(pa.array(at, mask=at < 0))
+    return rows.drop_columns(["key"]).append_column("prediction", predictions)
 
 
 def accuracy(rows: pa.Table, confidence: float = 0.95) -> Rate:
     """Return the share of compositions whose prediction is their label; foregrounds are groups."""
-    found = _rows(rows)
-    known = [r for r in found if r["prediction"] is not None and r["label"] is not None]
+    composed_rows = _rows(rows)
+    known = [r for r in composed_rows if r["prediction"] is not None and r["label"] is not None]
     units = [
         _Unit(
             [r["id"]],
@@ -113,7 +116,7 @@ def accuracy(rows: pa.Table, confidence: float = 0.95) -> Rate:
         )
         for r in known
     ]
-    return _rate("accuracy", units, len(found) - len(known), confidence)
+    return _rate("accuracy", units, len(composed_rows) - len(known), confidence)
 
 
 def invariance(
@@ -148,20 +151,20 @@ def invariance(
         if column not in rows.column_names:
             raise CheckError(f"No column '{column}'.", did_you_mean(column, rows.column_names))
     same = [name for name in LINEAGE if name not in to]
-    sets: dict[tuple[Any, ...], list[dict[str, Any]]] = defaultdict(list)
+    sets: dict[tuple[object, ...], list[Row]] = defaultdict(list)
     for row in _rows(rows):
         sets[tuple(row.get(name) for name in same)].append(row)
     units, left_out = [], 0
     for members in sets.values():
-        said = [m["prediction"] for m in members]
-        if None in said or len(members) < 2:
+        predictions = [m["prediction"] for m in members]
+        if None in predictions or len(members) < 2:
             left_out += 1
             continue
         first = members[0]
         other = next((m for m in members if m["prediction"] != first["prediction"]), None)
         pair = None
         if other is not None:
-            pair = (first["id"], said[0], other["id"], other["prediction"])
+            pair = (first["id"], predictions[0], other["id"], other["prediction"])
         group = (first.get("template"), first["foreground"])
         units.append(_Unit([m["id"] for m in members], other is None, group, pair))
     return _rate(f"invariance({', '.join(to)})", units, left_out, confidence)
@@ -176,10 +179,10 @@ def direction(rows: pa.Table, confidence: float = 0.95) -> Rate:
     (a mean over all pairs is at least as sure as one over disjoint pairs: Hoeffding, "Probability
     Inequalities for Sums of Bounded Random Variables", JASA 1963, section 5).
     """
-    scenes: dict[tuple[Any, ...], list[dict[str, Any]]] = defaultdict(list)
+    scenes: dict[tuple[object, ...], list[Row]] = defaultdict(list)
     for row in _rows(rows):
         scenes[(row.get("template"), row["background"], row["extra"])].append(row)
-    pairs: dict[tuple[str, str], list[tuple[dict[str, Any], dict[str, Any]]]] = defaultdict(list)
+    pairs: dict[tuple[str, str], list[tuple[Row, Row]]] = defaultdict(list)
     for members in scenes.values():
         for a, b in itertools.combinations(members, 2):
             if a["label"] != b["label"]:
@@ -217,16 +220,15 @@ def agreement(
     return _rate(name, units, len(ids) - len(units), confidence)
 
 
-def _rows(table: pa.Table) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = table.to_pylist()
-    return rows
+def _rows(table: pa.Table) -> list[Row]:
+    return list(table.to_pylist())
 
 
 def _rate(
     name: str, units: list[_Unit], left_out: int, confidence: float, trials: int | None = None
 ) -> Rate:
     """Return the rate of units; each group is one trial, or there are so many of them."""
-    by_group: dict[Any, list[float]] = defaultdict(list)
+    by_group: dict[object, list[float]] = defaultdict(list)
     for unit in units:
         by_group[unit.group].append(float(unit.holds))
     means = [sum(shares) / len(shares) for shares in by_group.values()]

@@ -1,10 +1,10 @@
-"""Accuracy against the severity of a corruption, slice by slice."""
+"""Measure accuracy against the severity of corruptions, slice by slice."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +14,7 @@ from slicedb.behaviour.corruptions import KINDS, SEVERITIES
 from slicedb.behaviour.spoilt import spoilt
 from slicedb.expectations.behaviours import Change, change
 from slicedb.expectations.corruption import CORRUPTIONS
+from slicedb.keys import KeyIndex, distinct
 from slicedb.show.tabular import Grid, Tabular
 from slicedb.stats import wilson
 
@@ -24,6 +25,9 @@ CLEAN = "clean"
 """The kind of the pictures as they are; severity 0."""
 
 _BARS = "▁▂▃▄▅▆▇█"
+
+
+Row: TypeAlias = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,7 @@ class SeverityTable(Tabular):
     """Sample and corruption pairs without a label or a prediction."""
 
     def to_arrow(self) -> pa.Table:
-        """Return one row a slice, kind and severity."""
+        """Return one row per slice, kind and severity."""
         return self.table
 
     def value(self, slice: str, kind: str, severity: int) -> float:
@@ -85,8 +89,8 @@ _UNLABELLED = ("same", "same_low", "same_high")
 
 
 def _line(
-    clean: dict[str, Any],
-    rows: list[dict[str, Any]],
+    clean: Row,
+    rows: list[Row],
     severities: Sequence[int],
     shown: tuple[str, str, str],
 ) -> list[str]:
@@ -139,18 +143,18 @@ def severity(
         what: corruptions with their severities.
         confidence: of the two-sided intervals.
     """
-    union = np.unique(np.concatenate(list(slices.values()))) if slices else np.empty(0, np.int64)
-    members = {name: np.searchsorted(union, np.unique(keys)) for name, keys in slices.items()}
+    union = distinct(np.concatenate([np.empty(0, np.int64), *slices.values()]))
+    members = {name: KeyIndex(union).rows(distinct(keys)) for name, keys in slices.items()}
     rows, left_out = [], 0
     for one in (None, *what):
-        said = spoilt(store, model, union, one)
-        known = _true(pc.and_(pc.is_valid(said["label"]), pc.is_valid(said["after"])))
-        right = _true(pc.equal(said["label"], said["after"]))
-        paired = _true(pc.and_(pc.is_valid(said["before"]), pc.is_valid(said["after"])))
-        same = _true(pc.equal(said["before"], said["after"]))
+        pictures = spoilt(store, model, union, one)
+        known = _true(pc.and_(pc.is_valid(pictures["label"]), pc.is_valid(pictures["after"])))
+        right = _true(pc.equal(pictures["label"], pictures["after"]))
+        paired = _true(pc.and_(pc.is_valid(pictures["before"]), pc.is_valid(pictures["after"])))
+        same = _true(pc.equal(pictures["before"], pictures["after"]))
         left_out += int((~known).sum())
         for name, at in members.items():
-            cell: dict[str, Any] = {"slice": name, "kind": one.name if one else CLEAN}
+            cell: Row = {"slice": name, "kind": one.name if one else CLEAN}
             cell |= {"severity": one.severity if one else 0, "n": int(known[at].sum())}
             cell |= _share("", right[at], known[at], confidence)
             cell |= _share("same", same[at], paired[at], confidence)
@@ -161,8 +165,7 @@ def severity(
 
 
 def _true(column: pa.ChunkedArray) -> np.ndarray:
-    found: np.ndarray = pc.fill_null(column, False).to_numpy().astype(bool)
-    return found
+    return np.asarray(pc.fill_null(column, False).to_numpy().astype(bool))
 
 
 def _share(name: str, hit: np.ndarray, of: np.ndarray, confidence: float) -> dict[str, float]:
@@ -173,17 +176,11 @@ def _share(name: str, hit: np.ndarray, of: np.ndarray, confidence: float) -> dic
     return {name or "accuracy": value, f"{before}low": float(low), f"{before}high": float(high)}
 
 
-_SCHEMA = pa.schema(
-    [
-        ("slice", pa.string()),
-        ("kind", pa.string()),
-        ("severity", pa.int64()),
-        ("n", pa.int64()),
-        ("accuracy", pa.float64()),
-        ("low", pa.float64()),
-        ("high", pa.float64()),
-        ("same", pa.float64()),
-        ("same_low", pa.float64()),
-        ("same_high", pa.float64()),
-    ]
-)
+_COUNTS = [
+    ("slice", pa.string()),
+    ("kind", pa.string()),
+    ("severity", pa.int64()),
+    ("n", pa.int64()),
+]
+_SHARES = "accuracy low high same same_low same_high".split()
+_SCHEMA = pa.schema([*_COUNTS, *((name, pa.float64()) for name in _SHARES)])

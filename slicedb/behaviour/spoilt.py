@@ -1,8 +1,8 @@
-"""What a model says of pictures that are noisy, blurred, foggy, flipped: predicted, resumable.
+"""Predict pictures that are noisy, blurred, foggy or flipped; a stopped run resumes.
 
-Pictures are corrupted as the network sees them, at its input size, a decoded batch serving every
-kind and severity; no corrupted picture is stored. A model with a transform of its own gets the
-whole picture corrupted before it.
+Pictures are corrupted as the network sees them, at its input size, and a decoded batch serves every
+kind and severity; no corrupted picture is stored. For a model with a transform of its own, the
+whole picture is corrupted before the transform.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import contextlib
 import time
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -30,8 +30,15 @@ from slicedb.tasks import TASKS
 from slicedb.tasks.probabilities import score_columns, softmax
 
 if TYPE_CHECKING:
+    import torch
+
     from slicedb.models import Model
     from slicedb.store import Store
+
+Device: TypeAlias = "torch.device | str | None"
+
+Pictures: TypeAlias = "torch.Tensor | list[np.ndarray | None]"
+"""uint8 (n, h, w, 3) at the network's input size, or whole pictures, None for a broken one."""
 
 _WRITE = 4096
 _SECONDS = 10.0
@@ -65,7 +72,7 @@ def spoil(
     changes: Sequence[Change],
     *,
     batch_size: int | None = None,
-    device: Any = None,
+    device: Device = None,
     threads: int | None = None,
     progress: bool | None = None,
 ) -> SpoiltReport:
@@ -80,7 +87,7 @@ def spoil(
         model: a SliceDB model.
         keys: int64 (n,), the samples; None is every sample.
         changes: corruptions with their severities.
-        batch_size: images a batch; None suits the device.
+        batch_size: images per batch; None suits the device.
         device: a torch device or its name; None takes a GPU when there is one.
         threads: decoding threads; None takes the cores.
         progress: see `slicedb.progress.bar`.
@@ -101,18 +108,18 @@ def spoil(
     mark = int(content_of([model.fingerprint()])[0])
     todo = _todo(store, table, samples, list(dict.fromkeys(changes)), mark)
     part = np.flatnonzero(np.any(list(todo.values()), axis=0)) if todo else np.empty(0, np.int64)
-    rows = samples.take(pa.array(part))
+    chosen = samples.take(pa.array(part))
     left = {one: wanted[part] for one, wanted in todo.items() if wanted.any()}
     total = int(sum(wanted.sum() for wanted in left.values()))
     failed, held, last = 0, [], time.monotonic()
     with bar(total, f"corrupt {model_name}", progress) as shown:
-        made = _predicted(store, model, rows, left, batch_size, device, threads)
+        made = _predicted(store, model, chosen, left, batch_size, device, threads)
         try:
             with contextlib.closing(made):
-                for said in made:
-                    held.append(said.append_column("fingerprint", pa.array([mark] * len(said))))
-                    failed += len(said) - said["error"].null_count
-                    shown.advance(len(said))
+                for rows in made:
+                    held.append(rows.append_column("fingerprint", pa.array([mark] * len(rows))))
+                    failed += len(rows) - rows["error"].null_count
+                    shown.advance(len(rows))
                     if sum(map(len, held)) >= _WRITE or time.monotonic() - last > _SECONDS:
                         _write(store, table, held)
                         held, last = [], time.monotonic()
@@ -140,11 +147,11 @@ def spoilt(store: Store, model: str, keys: np.ndarray, change: Change | None) ->
     after = before
     if change is not None:
         at = keys_of(_names(rows["id"].to_pylist(), change))
-        found = _taken(store, SPOILT + model, at, ["prediction", "content"])
+        stored = _taken(store, SPOILT + model, at, ["prediction", "content"])
         content = pa.array(content_of(rows["sha256"].to_pylist()))
-        fresh = pc.fill_null(pc.equal(found["content"], content), False)
-        said = pc.if_else(fresh, found["prediction"], pa.scalar(None, pa.string()))
-        after = pa.table({"prediction": said})
+        fresh = pc.fill_null(pc.equal(stored["content"], content), False)
+        predictions = pc.if_else(fresh, stored["prediction"], pa.scalar(None, pa.string()))
+        after = pa.table({"prediction": predictions})
     names = {"id": rows["id"], "key": rows["key"], "label": rows["label"]}
     return pa.table(names | {"before": before["prediction"], "after": after["prediction"]})
 
@@ -166,16 +173,16 @@ def _names(ids: Sequence[str], change: Change) -> list[str]:
 def _todo(
     store: Store, table: str, samples: pa.Table, changes: Sequence[Change], mark: int
 ) -> dict[Change, np.ndarray]:
-    """Return bool (n,) a change: which samples have no row of this model for their picture."""
+    """Return bool (n,) per change: which samples have no row of this model for their picture."""
     done = store.table(table, ["key", "content", "error", "fingerprint"])
     done = done.filter(pc.equal(done["fingerprint"], mark))
-    ids, found = samples["id"].to_pylist(), {}
+    ids, todo = samples["id"].to_pylist(), {}
     for one in changes:
         keys = pa.array(keys_of(_names(ids, one)))
         at, _ = missing(pa.table({"key": keys, "content": samples["content"]}), done)
-        found[one] = np.zeros(len(samples), bool)
-        found[one][at] = True
-    return found
+        todo[one] = np.zeros(len(samples), bool)
+        todo[one][at] = True
+    return todo
 
 
 def _write(store: Store, table: str, held: list[pa.Table]) -> None:
@@ -190,10 +197,10 @@ def _predicted(
     rows: pa.Table,
     left: dict[Change, np.ndarray],
     batch_size: int | None,
-    device: Any,
+    device: Device,
     threads: int | None,
 ) -> Generator[pa.Table, None, None]:
-    """Yield one table a batch and change."""
+    """Yield one table per batch and change."""
     import torch
 
     from slicedb.inference.runner import default_batch_size, pick_device
@@ -208,18 +215,18 @@ def _predicted(
             for one, wanted in left.items():
                 picked = np.flatnonzero(wanted[at : at + len(errors)])
                 if len(picked):
-                    yield _said(model, one, about, pictures, errors, picked, chosen)
+                    yield _rows_of(model, one, about, pictures, errors, picked, chosen)
             at += len(errors)
 
 
-def _said(
+def _rows_of(
     model: Model,
     one: Change,
     about: pa.Table,
-    pictures: Any,
+    pictures: Pictures,
     errors: list[str | None],
     picked: np.ndarray,
-    device: Any,
+    device: Device,
 ) -> pa.Table:
     """Return the rows of one batch under one change."""
     good = np.array([i for i in picked.tolist() if errors[i] is None], np.int64)
@@ -250,8 +257,13 @@ def _said(
 
 
 def _corrupted(
-    model: Model, pictures: Any, good: np.ndarray, one: Change, keys: np.ndarray, device: Any
-) -> Any:
+    model: Model,
+    pictures: Pictures,
+    good: np.ndarray,
+    one: Change,
+    keys: np.ndarray,
+    device: Device,
+) -> torch.Tensor:
     """Return the network's input for some pictures of a batch."""
     import torch
     from PIL import Image
@@ -268,7 +280,7 @@ def _corrupted(
     return torch.stack(made).to(device)
 
 
-Fed = Generator[tuple[Any, list[str | None]], None, None]
+Fed: TypeAlias = Generator[tuple[Pictures, list[str | None]], None, None]
 
 
 def _filled(store: Store, model: Model, rows: pa.Table, size: int, threads: int | None) -> Fed:

@@ -1,4 +1,4 @@
-"""Pictures composed of templates: every foreground on every background with every extra.
+"""Compose pictures of templates: every foreground on every background with every extra.
 
     templates/
         food/<class>/*.png      foregrounds by class; any folder name but those below
@@ -26,18 +26,18 @@ random, so that a composition is the same picture in any order, batch or process
 
 from __future__ import annotations
 
-import functools
 import io
 import os
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pyarrow as pa
 from PIL import Image, ImageOps
 
+from slicedb.cache import Cache
 from slicedb.errors import SourceError, did_you_mean
 from slicedb.media import EXTENSIONS
 
@@ -54,11 +54,16 @@ NOTHING = "none"
 
 LAYOUT = "layout.toml"
 
+Settings: TypeAlias = Mapping[str, Any]
+"""Of a layout file."""
+
 _BACKGROUNDS = ("background", "backgrounds")
 _EXTRAS = ("extra", "extras")
 _SEEN = 32
 """Alpha, of 255, from which a pixel counts as part of the thing: watermarks and shadows do not."""
 _BATCH = 32
+_PICTURES = Cache[str, Image.Image](most=64)
+_CUT_OUTS = Cache[str, Image.Image](most=64)
 
 
 @dataclass(frozen=True)
@@ -284,7 +289,7 @@ def _batches(
 ) -> Iterator[pa.RecordBatch]:
     for start in range(0, len(compositions), _BATCH):
         part = compositions[start : start + _BATCH]
-        columns: dict[str, Any] = {
+        columns: dict[str, object] = {
             "id": [c.id for c in part],
             "uri": pa.array([None] * len(part), pa.string()),
             "image": pa.array([templates.encode(c) for c in part], pa.large_binary()),
@@ -295,71 +300,75 @@ def _batches(
         yield pa.RecordBatch.from_pydict(columns)
 
 
-def _choose(asked: Sequence[str] | None, there: list[str], what: str, where: str) -> list[str]:
+def _choose(asked: Sequence[str] | None, choices: list[str], what: str, where: str) -> list[str]:
     if asked is None:
-        return there
+        return choices
     for name in asked:
-        if name not in there:
+        if name not in choices:
             raise SourceError(
-                f"No {what} '{name}' in '{where}'.", did_you_mean(name, there, f"choices of {what}")
+                f"No {what} '{name}' in '{where}'.",
+                did_you_mean(name, choices, f"choices of {what}"),
             )
     return list(dict.fromkeys(asked))
 
 
 def _pictures(folder: Path) -> dict[str, Path]:
     """Return the pictures of a folder by name without extension."""
-    found: dict[str, Path] = {}
+    pictures: dict[str, Path] = {}
     for file in sorted(folder.iterdir()):
         if file.suffix.lower() in EXTENSIONS and not file.name.startswith("."):
-            if file.stem in found:
+            if file.stem in pictures:
                 raise SourceError(
                     f"Two pictures are called '{file.stem}' in '{folder}'.", "rename one."
                 )
-            found[file.stem] = file
-    return found
+            pictures[file.stem] = file
+    return pictures
 
 
 def _layout(file: Path, folders: set[str], extras: Mapping[str, Path]) -> Layout:
     if not file.is_file():
         return Layout()
     try:
-        said = tomllib.loads(file.read_text())
+        settings = tomllib.loads(file.read_text())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SourceError(f"'{file}' is not TOML: {error}") from error
     base = Layout()
-    _known(said, ("foreground", "extra", "extras", "classes", "quality"), str(file), "setting")
-    _known(said.get("extras", {}), list(extras), str(file), "extra")
-    _known(said.get("classes", {}), sorted(folders), str(file), "class folder")
-    extra = _placement(base.extra, said.get("extra", {}), str(file))
+    _known(settings, ("foreground", "extra", "extras", "classes", "quality"), str(file), "setting")
+    _known(settings.get("extras", {}), list(extras), str(file), "extra")
+    _known(settings.get("classes", {}), sorted(folders), str(file), "class folder")
+    extra = _placement(base.extra, settings.get("extra", {}), str(file))
     return Layout(
-        foreground=_placement(base.foreground, said.get("foreground", {}), str(file)),
+        foreground=_placement(base.foreground, settings.get("foreground", {}), str(file)),
         extra=extra,
         extras={
             name: _placement(extra, place, str(file))
-            for name, place in said.get("extras", {}).items()
+            for name, place in settings.get("extras", {}).items()
         },
-        classes={str(k): str(v) for k, v in said.get("classes", {}).items()},
-        quality=int(said.get("quality", base.quality)),
+        classes={str(k): str(v) for k, v in settings.get("classes", {}).items()},
+        quality=int(settings.get("quality", base.quality)),
     )
 
 
-def _known(said: Mapping[str, Any], choices: Sequence[str], file: str, what: str) -> None:
-    for name in said:
+def _known(settings: Settings, choices: Sequence[str], file: str, what: str) -> None:
+    for name in settings:
         if name not in choices:
             raise SourceError(f"Unknown {what} '{name}' in '{file}'.", did_you_mean(name, choices))
 
 
-def _placement(base: Placement, said: Mapping[str, Any], file: str) -> Placement:
-    _known(said, ("x", "y", "width", "height"), file, "setting")
-    for name, value in said.items():
+def _placement(base: Placement, settings: Settings, file: str) -> Placement:
+    _known(settings, ("x", "y", "width", "height"), file, "setting")
+    for name, value in settings.items():
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
             raise SourceError(f"{name} is {value!r} in '{file}'.", "give a share between 0 and 1.")
-    return replace(base, **{name: float(value) for name, value in said.items()})
+    return replace(base, **{name: float(value) for name, value in settings.items()})
 
 
-@functools.lru_cache(maxsize=64)
 def _picture(path: str) -> Image.Image:
     """Return a picture as RGBA, as displayed."""
+    return _PICTURES.get(path, lambda: _read(path))
+
+
+def _read(path: str) -> Image.Image:
     try:
         with Image.open(path) as image:
             return ImageOps.exif_transpose(image).convert("RGBA")
@@ -370,10 +379,12 @@ def _picture(path: str) -> Image.Image:
         ) from error
 
 
-@functools.lru_cache(maxsize=64)
 def _cut_out(path: str) -> Image.Image:
     """Return a picture cut to what can be seen of it."""
-    image = _picture(path)
+    return _CUT_OUTS.get(path, lambda: _trimmed(_picture(path)))
+
+
+def _trimmed(image: Image.Image) -> Image.Image:
     seen = image.getchannel("A").point(lambda alpha: 255 if alpha >= _SEEN else 0).getbbox()
     return image.crop(seen) if seen else image
 

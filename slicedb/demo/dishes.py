@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from slicedb.demo import drawings
+from slicedb.demo.drawings import bakery, bowls, market, pan
 from slicedb.demo.lists import phrases
 from slicedb.demo.pen import Pen
 
@@ -26,6 +26,9 @@ class Dish:
     draw: Callable[[Pen], None]
 
 
+_DRAWINGS: dict[str, Callable[[Pen], None]] = {
+    name: draw for module in (bakery, bowls, market, pan) for name, draw in vars(module).items()
+}
 _SERVED = {"P": ("plate",), "B": ("bowl",), "PW": ("plate", "board"), "PB": ("plate", "bowl")}
 
 _TABLE = """
@@ -88,7 +91,7 @@ def _read(text: str) -> Iterator[Dish]:
             label = line
             continue
         name, cuisine, served, words = (cell.strip() for cell in line.split(" | "))
-        draw: Callable[[Pen], None] = getattr(drawings, name.replace(" ", "_"))
+        draw = _DRAWINGS[name.replace(" ", "_")]
         yield Dish(name, label, cuisine, phrases(words), _SERVED[served], draw)
 
 

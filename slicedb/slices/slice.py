@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from slicedb.query import Query
     from slicedb.slices.calibration import SliceCalibration
     from slicedb.training import SliceDataset
-    from slicedb.training.pictures import Transform
+    from slicedb.training.pictures import Dtype, Size, Transform
     from slicedb.training.pixels import Decoder
 
 Members: TypeAlias = tuple[Keys, list[str]]
@@ -165,25 +165,23 @@ class Slice:
         columns: Sequence[str] = ("label",),
         classes: Sequence[str] | None = None,
         decoder: Decoder | None = None,
-        size: int | tuple[int, int] | None = None,
-        dtype: Literal["uint8", "float32"] = "uint8",
+        size: Size = None,
+        dtype: Dtype = "uint8",
     ) -> SliceDataset:
         """Return the samples that may be trained on as a torch dataset.
 
         `s.to_torch(transform=tf).loader(batch_size=256, shuffle=True)` is a loader; see
         `slicedb.training.to_torch` for the arguments.
         """
-        options: dict[str, Any] = {} if decoder is None else {"decoder": decoder}
-        dataset: SliceDataset = self.query().to_torch(
+        return self.query().to_torch(
             self.training_keys(),
             transform=transform,
             columns=columns,
             classes=classes,
+            decoder=decoder,
             size=size,
             dtype=dtype,
-            **options,
         )
-        return dataset
 
 
 def in_share(keys: Keys, share: float) -> npt.NDArray[np.bool_]:

@@ -36,13 +36,36 @@ class SliceDataset(Dataset):
     An item is `(image, label, id)`: a tensor (3, h, w), a class number, and the sample's id. The
     dataset reads the version of the tables that was current when it was made, whatever is written
     meanwhile. Spawned and forkserver workers open the database on their own; a forked one is
-    refused, since Lance does not survive a fork. Make a dataset with `to_torch`.
+    refused, since Lance does not survive a fork.
+
+    Args:
+        store: the database.
+        keys: int64 (n,), or anything whose `keys()` gives them. A slice with a holdout gives only
+            the samples that may be trained on; pass `slice.keys()` for all of them.
+        transform: maps an RGB Pillow image to a tensor. None gives the pixels themselves.
+        columns: columns of `samples`; an item holds their values between image and id. `label`
+            becomes a class number and `labels` zeros and ones, numbers become tensors, and
+            anything else stays as it is.
+        classes: names in the order of the class numbers. None takes all labels of samples that
+            are ok, sorted: the same numbers for every slice of a database.
+        decoder: decodes the images; see `Decoder`.
+        size: without a transform, the size of the result in pixels: an int scales the shorter
+            side and crops the centre square, (h, w) scales to exactly that. With a transform, the
+            pixels of the shorter side that are enough for it: a larger JPEG is decoded at a
+            fraction of its size. None decodes in full.
+        dtype: without a transform, uint8 in [0, 255] or float32 in [0, 1].
+
+    Raises:
+        SliceError: the slice is empty.
+        DatabaseError: an unknown column.
+        ClassesError: a label is missing, or none of the classes.
+        UnknownSampleError: a key has no sample.
     """
 
     def __init__(
         self,
         store: Store,
-        keys: np.ndarray,
+        keys: np.ndarray | HasKeys,
         *,
         transform: Transform | None = None,
         columns: Sequence[str] = ("label",),
@@ -51,7 +74,8 @@ class SliceDataset(Dataset):
         size: Size = None,
         dtype: Dtype = "uint8",
     ) -> None:
-        self.keys = np.ascontiguousarray(keys, dtype=np.int64)
+        allowed = getattr(keys, "training_keys", None)
+        self.keys = np.ascontiguousarray(keys_in(keys if allowed is None else allowed()))
         if not len(self.keys):
             raise SliceError(
                 "The slice is empty: there is nothing to train on.", "look at its `count()`."
@@ -195,53 +219,8 @@ class SliceDataset(Dataset):
         return (images, *values, self._ids[indices].tolist())
 
 
-def to_torch(
-    store: Store,
-    keys: np.ndarray | HasKeys,
-    *,
-    transform: Transform | None = None,
-    columns: Sequence[str] = ("label",),
-    classes: Sequence[str] | None = None,
-    decoder: Decoder = decode_rgb,
-    size: Size = None,
-    dtype: Dtype = "uint8",
-) -> SliceDataset:
-    """Return the torch dataset of a slice.
-
-    Args:
-        store: the database.
-        keys: int64 (n,), or anything whose `keys()` gives them. A slice with a holdout gives only
-            the samples that may be trained on; pass `slice.keys()` for all of them.
-        transform: maps an RGB Pillow image to a tensor. None gives the pixels themselves.
-        columns: columns of `samples`; an item holds their values between image and id. `label`
-            becomes a class number and `labels` zeros and ones, numbers become tensors, and
-            anything else stays as it is.
-        classes: names in the order of the class numbers. None takes all labels of samples that
-            are ok, sorted: the same numbers for every slice of a database.
-        decoder: decodes the images; see `Decoder`.
-        size: without a transform, the size of the result in pixels: an int scales the shorter
-            side and crops the centre square, (h, w) scales to exactly that. With a transform, the
-            pixels of the shorter side that are enough for it: a larger JPEG is decoded at a
-            fraction of its size. None decodes in full.
-        dtype: without a transform, uint8 in [0, 255] or float32 in [0, 1].
-
-    Raises:
-        SliceError: the slice is empty.
-        DatabaseError: an unknown column.
-        ClassesError: a label is missing, or none of the classes.
-        UnknownSampleError: a key has no sample.
-    """
-    allowed = getattr(keys, "training_keys", None)
-    return SliceDataset(
-        store,
-        keys_in(keys if allowed is None else allowed()),
-        transform=transform,
-        columns=columns,
-        classes=classes,
-        decoder=decoder,
-        size=size,
-        dtype=dtype,
-    )
+to_torch = SliceDataset
+"""The torch dataset of a slice: `to_torch(db.store, db.slices.get("night"), transform=tf)`."""
 
 
 def keys_in(on: np.ndarray | HasKeys | SliceDataset) -> np.ndarray:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -74,48 +75,42 @@ class BuiltIn:
         return function
 
 
-_TABLE: tuple[tuple[str, str, Settings], ...] = (
-    ("gaussian_noise", "noise", ((0.08,), (0.12,), (0.18,), (0.26,), (0.38,))),
-    ("shot_noise", "noise", ((60,), (25,), (12,), (5,), (3,))),
-    ("impulse_noise", "noise", ((0.03,), (0.06,), (0.09,), (0.17,), (0.27,))),
-    ("defocus_blur", "blur", ((3, False), (4, True), (6, True), (8, True), (10, True))),
-    ("glass_blur", "blur", ((0.7, 1, 2), (0.9, 2, 1), (1, 2, 3), (1.1, 3, 2), (1.5, 4, 2))),
-    ("motion_blur", "blur", ((10, 3), (15, 5), (15, 8), (15, 12), (20, 15))),
-    ("zoom_blur", "blur", ((1.1, 0.01), (1.15, 0.01), (1.2, 0.02), (1.24, 0.02), (1.3, 0.03))),
-    (
-        "snow",
-        "weather",
-        (
-            (0.1, 0.3, 3, 0.5, 10, 4, 0.8),
-            (0.2, 0.3, 2, 0.5, 12, 4, 0.7),
-            (0.55, 0.3, 4, 0.9, 12, 8, 0.7),
-            (0.55, 0.3, 4.5, 0.85, 12, 8, 0.65),
-            (0.55, 0.3, 2.5, 0.85, 12, 12, 0.55),
-        ),
-    ),
-    ("frost", "weather", ((1, 0.4), (0.8, 0.6), (0.7, 0.7), (0.65, 0.7), (0.6, 0.75))),
-    ("fog", "weather", ((1.5, 2), (2, 2), (2.5, 1.7), (2.5, 1.5), (3, 1.4))),
-    ("brightness", "weather", ((0.1,), (0.2,), (0.3,), (0.4,), (0.5,))),
-    ("contrast", "digital", ((0.4,), (0.3,), (0.2,), (0.1,), (0.05,))),
-    (
-        "elastic_transform",
-        "digital",
-        (
-            (488, 171, 24.4),
-            (488, 19.5, 48.8),
-            (12.2, 2.44, 4.88),
-            (17.1, 2.44, 4.88),
-            (29.3, 2.44, 4.88),
-        ),
-    ),
-    ("pixelate", "digital", ((0.6,), (0.5,), (0.4,), (0.3,), (0.25,))),
-    ("jpeg_compression", "digital", ((25,), (18,), (15,), (10,), (7,))),
-    ("flip_horizontal", "geometry", ((),)),
-    ("flip_vertical", "geometry", ((),)),
-    ("crop", "geometry", ((0.95,), (0.9,), (0.8,), (0.7,), (0.6,))),
-)
+_TABLE = """
+gaussian_noise    noise    0.08 0.12 0.18 0.26 0.38
+shot_noise        noise    60 25 12 5 3
+impulse_noise     noise    0.03 0.06 0.09 0.17 0.27
+defocus_blur      blur     3,0 4,1 6,1 8,1 10,1
+glass_blur        blur     0.7,1,2 0.9,2,1 1,2,3 1.1,3,2 1.5,4,2
+motion_blur       blur     10,3 15,5 15,8 15,12 20,15
+zoom_blur         blur     1.1,0.01 1.15,0.01 1.2,0.02 1.24,0.02 1.3,0.03
+snow              weather 0.1,0.3,3,0.5,10,4,0.8 0.2,0.3,2,0.5,12,4,0.7 0.55,0.3,4,0.9,12,8,0.7
+                           0.55,0.3,4.5,0.85,12,8,0.65 0.55,0.3,2.5,0.85,12,12,0.55
+frost             weather  1,0.4 0.8,0.6 0.7,0.7 0.65,0.7 0.6,0.75
+fog               weather  1.5,2 2,2 2.5,1.7 2.5,1.5 3,1.4
+brightness        weather  0.1 0.2 0.3 0.4 0.5
+contrast          digital  0.4 0.3 0.2 0.1 0.05
+elastic_transform digital  488,171,24.4 488,19.5,48.8 12.2,2.44,4.88 17.1,2.44,4.88 29.3,2.44,4.88
+pixelate          digital  0.6 0.5 0.4 0.3 0.25
+jpeg_compression  digital  25 18 15 10 7
+flip_horizontal   geometry -
+flip_vertical     geometry -
+crop              geometry 0.95 0.9 0.8 0.7 0.6
+"""
+"""Kind, family, and the settings of each severity; a line that begins with a space goes on."""
 
-BUILT_IN = [BuiltIn(*row) for row in _TABLE]
+
+def _built_in(row: str) -> BuiltIn:
+    name, family, *settings = row.split()
+    return BuiltIn(name, family, tuple(_numbers(each) for each in settings))
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    """Return the settings of one severity, whole numbers as such; "-" stands for none."""
+    given = [] if text == "-" else text.split(",")
+    return tuple(int(part) if part.isdigit() else float(part) for part in given)
+
+
+BUILT_IN = list(map(_built_in, re.sub(r"\n +", " ", _TABLE).strip().splitlines()))
 
 KINDS: tuple[str, ...] = tuple(c.name for c in BUILT_IN if c.family != "geometry")
 """The 15 kinds of ImageNet-C."""
