@@ -1,6 +1,7 @@
 """Write a slice where other tools can read it: folder, CSV, Parquet, COCO, VOC, YOLO.
 
-Adding a format is one function and one row in `FORMATS`.
+A format is one function. An installed package adds one as the `write` of its
+`slicedb.ingest.Format`.
 """
 
 from __future__ import annotations
@@ -11,24 +12,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from slicedb.errors import SliceDBError, did_you_mean
 from slicedb.export.coco import write_coco
 from slicedb.export.folder import write_folder
 from slicedb.export.tables import write_csv, write_parquet
 from slicedb.export.voc import write_voc
 from slicedb.export.yolo import write_yolo
+from slicedb.keys import Keys
 from slicedb.show.tabular import Record
 
 if TYPE_CHECKING:
     from slicedb.store import Store
 
-__all__ = ["FORMATS", "ExportReport", "export"]
+__all__ = ["WRITERS", "ExportReport", "export", "writers"]
 
-Writer = Callable[["Store", np.ndarray, Path], int]
+Writer = Callable[["Store", Keys, Path], int]
 
-FORMATS: dict[str, Writer] = {
+WRITERS: dict[str, Writer] = {
     "folder": write_folder,
     "csv": write_csv,
     "parquet": write_parquet,
@@ -37,26 +37,21 @@ FORMATS: dict[str, Writer] = {
     "yolo": write_yolo,
 }
 _BY_SUFFIX = {".csv": "csv", ".parquet": "parquet", ".json": "coco"}
-_TAKEN = {
-    ".tsv",
-    ".jsonl",
-    ".xlsx",
-    ".xml",
-    ".txt",
-    ".yaml",
-    ".zip",
-    ".tar",
-    ".arrow",
-    ".feather",
-    ".pkl",
-    ".npz",
-    ".h5",
-    ".tfrecord",
-    ".tfrecords",
-    ".lance",
-    ".slicedb",
-}
+_TAKEN = frozenset(
+    """
+    .tsv .jsonl .xlsx .xml .txt .yaml .zip .tar .arrow .feather .pkl .npz .h5 .tfrecord .tfrecords
+    .lance .slicedb
+    """.split()
+)
 """Endings that name another kind of file, so that no folder is made of them by mistake."""
+
+
+def writers() -> dict[str, Writer]:
+    """Return the formats that can be written, by name, those of installed packages included."""
+    from slicedb.ingest import FORMATS
+
+    more = {**FORMATS.added, **FORMATS.installed}
+    return WRITERS | {name: form.write for name, form in more.items() if form.write is not None}
 
 
 @dataclass(frozen=True)
@@ -72,7 +67,7 @@ class ExportReport(Record):
 
 
 def export(
-    store: Store, keys: np.ndarray, dest: str | os.PathLike[str], *, form: str | None = None
+    store: Store, keys: Keys, dest: str | os.PathLike[str], *, form: str | None = None
 ) -> ExportReport:
     """Write samples and their metadata.
 
@@ -80,7 +75,7 @@ def export(
         store: the database.
         keys: int64 (n,); the order is kept.
         dest: a new folder, or a file ending in .csv, .parquet or .json (COCO).
-        form: one of `FORMATS`; None goes by the ending.
+        form: one of `writers()`; None goes by the ending.
 
     Raises:
         SliceDBError: an unknown format or ending, a destination that exists already or cannot be
@@ -94,13 +89,15 @@ def export(
             f"end the name in {', '.join(_BY_SUFFIX)}, or give a folder.",
         )
     form = form or _BY_SUFFIX.get(suffix, "folder")
-    if form not in FORMATS:
-        raise SliceDBError(f"No export format '{form}'.", did_you_mean(form, FORMATS, "formats"))
+    write = WRITERS.get(form) or writers().get(form)
+    if write is None:
+        known = did_you_mean(form, writers(), "formats")
+        raise SliceDBError(f"No export format '{form}'.", known)
     if path.exists() and (path.is_file() or any(path.iterdir())):
         raise SliceDBError(f"'{path}' exists already.", "name a new file or folder.")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        return ExportReport(FORMATS[form](store, keys, path), form, str(path))
+        return ExportReport(write(store, keys, path), form, str(path))
     except OSError as error:
         raise SliceDBError(
             f"'{path}' cannot be written: {error.strerror or error}.", "name another place."

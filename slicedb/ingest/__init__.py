@@ -1,52 +1,22 @@
 """Read images and their metadata into a database: verified, hashed, recognised the next time.
 
-A reader is a function `(path, options) -> Source`; a new format is one file and one row in
-`READERS`.
+A reader is a `Format`: the built-in ones, and those of installed packages.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 from slicedb import media
 from slicedb.errors import IngestError, SourceError, did_you_mean
-from slicedb.ingest import coco, folder, tabular, voc, yolo
+from slicedb.ingest.format import FORMATS, Format, recognise
+from slicedb.ingest.location import Location
 from slicedb.ingest.pipeline import Settings, run
 from slicedb.ingest.report import IngestReport
 from slicedb.ingest.source import IdBy, Options, Source
 from slicedb.schema import SAMPLES
 from slicedb.store import Store
-
-
-class Reader(NamedTuple):
-    """One format of source."""
-
-    form: str
-    """The word a user picks it by."""
-    name: str
-    """What a user calls it."""
-    reads: Callable[[Path], bool]
-    """Whether a path is of this format."""
-    open: Callable[[Path, Options], Source]
-    """Opens it."""
-
-
-def _ending(*suffixes: str) -> Callable[[Path], bool]:
-    return lambda path: path.suffix.lower() in suffixes
-
-
-READERS: tuple[Reader, ...] = (
-    Reader("voc", "a folder of Pascal VOC annotations", voc.reads, voc.read),
-    Reader("coco", "COCO annotations", coco.reads, coco.read),
-    Reader("yolo", "a YOLO data set", yolo.reads, yolo.read),
-    Reader("folder", "a folder of images", Path.is_dir, folder.read),
-    Reader("csv", "a CSV or TSV file", _ending(".csv", ".tsv"), tabular.read_csv),
-    Reader("parquet", "a Parquet file", _ending(".parquet", ".pq"), tabular.read_parquet),
-)
-"""The formats, in the order they are tried."""
 
 
 def ingest(
@@ -83,7 +53,8 @@ def ingest(
     Args:
         store: the database.
         source: path of a folder, or of a .csv, .tsv, .parquet, .json (COCO) or .yaml (YOLO) file.
-        form: "voc", "coco", "yolo", "folder", "csv" or "parquet"; None recognises it.
+        form: "voc", "coco", "yolo", "folder", "csv", "parquet", or the format of an installed
+            package (`slicedb.ingest.FORMATS` lists them); None recognises it.
         images: folder that a COCO file's names start at; None looks beside the file.
         split: split of every sample.
         label: label of every sample.
@@ -163,28 +134,36 @@ def open_source(
         SourceError: it is missing, or of an unknown format.
         IngestError: `form` is none of the formats.
     """
-    forms = [reader.form for reader in READERS]
-    if form is not None and form not in forms:
-        raise IngestError(f"No format '{form}'.", did_you_mean(form, forms, "formats"))
-    path = Path(source).expanduser()
+    if form is not None and form not in FORMATS:
+        raise IngestError(f"No format '{form}'.", did_you_mean(form, FORMATS, "formats"))
+    location = Location(str(Path(source).expanduser()))
     try:
-        if not path.exists():
-            raise SourceError(f"No folder or file '{source}'.", _nearest(path))
-        for reader in READERS:
-            if reader.form == form or (form is None and reader.reads(path)):
-                return reader.open(path, options)
+        if not location.exists():
+            raise SourceError(f"No folder or file '{source}'.", _nearest(Path(location.text)))
+        chosen = recognise(location) if form is None else FORMATS[form]
+        if chosen is not None:
+            return chosen.open(location, options)
     except PermissionError as error:
         raise SourceError(
             f"Cannot read '{source}': {error.strerror}.", "check its permissions."
         ) from error
-    known = ", ".join(reader.name for reader in READERS)
+    known = ", ".join(member.title for member in FORMATS.values())
     raise SourceError(f"'{source}' is of no format that can be ingested.", f"give {known}.")
 
 
 def _nearest(path: Path) -> str:
     """Return a hint with the deepest folder of the path that exists."""
-    there = next((p for p in path.absolute().parents if p.exists()), None)
-    return f"'{there}' exists, '{path.name}' is not below it." if there else "check the path."
+    parent = next((p for p in path.absolute().parents if p.exists()), None)
+    return f"'{parent}' exists, '{path.name}' is not below it." if parent else "check the path."
 
 
-__all__ = ["READERS", "IngestReport", "Reader", "ingest", "open_source"]
+__all__ = [
+    "FORMATS",
+    "Format",
+    "IngestReport",
+    "Location",
+    "Options",
+    "Source",
+    "ingest",
+    "open_source",
+]

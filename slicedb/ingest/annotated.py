@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from slicedb import media
 from slicedb.errors import IngestError, SourceError
-from slicedb.ingest.folder import SPLITS
+from slicedb.ingest.listing import folders_below, images_in
+from slicedb.ingest.location import Location
 from slicedb.ingest.source import ROWS, Options, Source
 from slicedb.schema import OBJECT
 
@@ -26,7 +25,7 @@ _SHOWN = 3
 class Annotated:
     """Collects annotated images; a bounded number of them as Python objects."""
 
-    where: Path
+    where: Location
     """The folder or file ingested."""
     options: Options
     notes: list[str] = field(default_factory=list)
@@ -72,7 +71,7 @@ class Annotated:
             )
         self._seen.add(name)
         if boxes:
-            self._check(boxes, size or size_of(uri))
+            self._check(boxes, size or media.size_of(uri))
         row = {"id": self.options.id_of(name), "uri": uri, "objects": boxes}
         self._rows.append({**row, "split": split, "caption": caption})
         if len(self._rows) >= ROWS:
@@ -136,22 +135,22 @@ class Annotated:
                 table = table.append_column(name, values)
         fields = [f for f in table.schema if f.name not in ("id", "uri")]
         return Source(
-            where=os.path.abspath(self.where),
+            where=self.where.path,
             fields=fields,
             batches=table.combine_chunks().to_batches(ROWS),
             total=table.num_rows,
             wins=frozenset(f.name for f in fields),
-            by_place=self.where.is_dir(),
+            by_place=self.where.is_folder(),
             skipped=self._elsewhere(),
             notes=[*self._summary(), *self.notes],
         )
 
     def _elsewhere(self) -> dict[str, int]:
         """Count the images of the folder that no annotation and no list speaks of."""
-        if not self.where.is_dir():
+        if not self.where.is_folder():
             return {}
         places = (
-            (folder.relative_to(self.where) / name).as_posix()
+            "/".join([*folder.parts_below(self.where), name])
             for folder in folders_below(self.where)
             for name in images_in(folder).values()
         )
@@ -186,61 +185,6 @@ def box(label: str, x: float, y: float, w: float, h: float, **rest: Any) -> dict
         **rest: `score`, and `attributes` as JSON.
     """
     return {"label": label, "bbox": [x, y, w, h], "score": None, "attributes": None, **rest}
-
-
-def size_of(path: str) -> tuple[float, float] | None:
-    """Return width and height of an image as displayed, None where it cannot be read."""
-    return media.size_of(path)
-
-
-def images_in(folder: Path) -> dict[str, str]:
-    """Return the images right in a folder: name without extension to name."""
-    if not folder.is_dir():
-        return {}
-    with os.scandir(folder) as entries:
-        names = sorted(e.name for e in entries if e.is_file())
-    found = (n for n in names if os.path.splitext(n)[1].lower() in media.EXTENSIONS)
-    return {os.path.splitext(n)[0]: n for n in found}
-
-
-def names_in(folder: Path, *endings: str) -> list[str]:
-    """Return the names in a folder that end so, sorted; none where it cannot be read."""
-    try:
-        return sorted(name for name in os.listdir(folder) if name.lower().endswith(endings))
-    except OSError:
-        return []
-
-
-def folders_below(path: Path, depth: int = 3) -> Iterator[Path]:
-    """Yield a folder and those below it, to a depth, sorted; hidden ones left out."""
-    return (folder for folder, _ in names_below(path, (), depth))
-
-
-def names_below(
-    path: Path, endings: tuple[str, ...], depth: int = 3
-) -> Iterator[tuple[Path, list[str]]]:
-    """Yield a folder and those below it, each with the names in it that end so, all sorted.
-
-    Each folder is listed once, for a large one takes a while.
-    """
-    names, inner = [], []
-    try:
-        with os.scandir(path) as entries:
-            for entry in entries:
-                if depth and entry.is_dir() and entry.name[0] != ".":
-                    inner.append(entry.path)
-                if entry.name.lower().endswith(endings):
-                    names.append(entry.name)
-    except OSError:
-        pass
-    yield path, sorted(names)
-    for name in sorted(inner):
-        yield from names_below(Path(name), endings, depth - 1)
-
-
-def split_in(parts: Iterable[str]) -> str | None:
-    """Return the last part that is the name of a split."""
-    return next((p for p in reversed(list(parts)) if p.lower() in SPLITS), None)
 
 
 def scalar(text: str) -> int | float | str:

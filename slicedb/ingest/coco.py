@@ -15,30 +15,23 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import PurePath
 from typing import Any
 
 import pyarrow as pa
 
 from slicedb.errors import SourceError
 from slicedb.ingest import columns as cols
-from slicedb.ingest.annotated import Annotated, box, names_below, split_in
-from slicedb.ingest.folder import SPLITS
+from slicedb.ingest.annotated import Annotated, box
+from slicedb.ingest.format import Format
+from slicedb.ingest.listing import SPLITS, names_below, split_in
+from slicedb.ingest.location import Location
 from slicedb.ingest.source import Options, Source
 
 _OWN = frozenset(
-    {
-        "id",
-        "image_id",
-        "category_id",
-        "bbox",
-        "segmentation",
-        "caption",
-        "iscrowd",
-        "area",
-        "attributes",
-        "score",
-    }
+    """
+    id image_id category_id bbox segmentation caption iscrowd area attributes score
+    """.split()
 )
 """Keys of an annotation that are not attributes by themselves."""
 _LARGE = 64 << 20
@@ -49,29 +42,30 @@ _PLACES = ("", "images", "data", "..", "../images", "../data")
 """Where images are looked for, from the folder of the file."""
 
 
-def reads(path: Path) -> bool:
-    """Return whether a path is a COCO file, or a folder that holds some."""
-    if path.is_dir():
-        return next(_files(path), None) is not None
-    return path.suffix.lower() == ".json" and path.is_file()
+def recognises(location: Location) -> bool:
+    """Return whether this is a COCO file, or a folder that holds some."""
+    if location.is_folder():
+        return next(_files(location), None) is not None
+    return location.suffix == ".json" and location.is_file()
 
 
-def _files(path: Path) -> Iterator[Path]:
+def _files(root: Location) -> Iterator[Location]:
     """Yield the COCO files of a folder: those of known names, and others that look like it."""
-    for folder, names in names_below(path, (".json",), 2):
+    for folder, names in names_below(root, (".json",), 2):
         for name in names:
-            if _known_name(name) or (len(names) <= _MANY and _looks_like(folder / name)):
-                yield folder / name
+            file = folder.join(name)
+            if _known_name(name) or (len(names) <= _MANY and _looks_like(file)):
+                yield file
 
 
 def _known_name(name: str) -> bool:
     return bool(re.match(r"(instances|captions)_\w+\.json$|_annotations\.coco\.json$", name))
 
 
-def _looks_like(file: Path) -> bool:
-    if file.stat().st_size > _LARGE:
+def _looks_like(file: Location) -> bool:
+    if file.size() > _LARGE:
         return False
-    with open(file, "rb") as opened:
+    with file.open() as opened:
         head = opened.read(1 << 16)
     if not head.lstrip().startswith(b"{"):
         return False
@@ -82,16 +76,16 @@ def _looks_like(file: Path) -> bool:
 class _Image:
     """One image of one or more files."""
 
-    said: dict[str, Any]
+    row: dict[str, Any]
     """What the file says of it."""
-    place: str
+    uri: str
     """Absolute path."""
     split: str | None
     boxes: list[dict[str, Any]] | None = None
     captions: list[str] = field(default_factory=list)
 
 
-def read(path: Path, options: Options) -> Source:
+def read(location: Location, options: Options) -> Source:
     """Open COCO annotations; the images are found by `file_name`.
 
     Images of a file of instances without annotations have no boxes; those of a file of captions
@@ -100,30 +94,28 @@ def read(path: Path, options: Options) -> Source:
     Raises:
         SourceError: a file is broken, or there is none.
     """
-    files = list(_files(path)) if path.is_dir() else [path]
+    files = list(_files(location)) if location.is_folder() else [location]
     if not files:
-        raise SourceError(f"No COCO annotations in '{path}'.", "give the JSON file itself.")
-    found = Annotated(path, options)
+        raise SourceError(f"No COCO annotations in '{location}'.", "give the JSON file itself.")
+    rows = Annotated(location, options)
     images: dict[str, _Image] = {}
     for file in files:
         try:
-            _File(file, path, options, found).add_to(images)
+            _File(file, location, options, rows).add_to(images)
         except _BrokenError as error:
-            found.broken.append(f"'{file}': {error}.")
-    found.refuse_broken()
-    said: list[dict[str, Any]] = []
+            rows.broken.append(f"'{file}': {error}.")
+    rows.refuse_broken()
     for name, image in images.items():
-        size = (image.said.get("width") or 0, image.said.get("height") or 0)
-        found.add(
+        size = (image.row.get("width") or 0, image.row.get("height") or 0)
+        rows.add(
             name,
-            image.place,
+            image.uri,
             image.boxes,
             split=image.split,
             size=size if min(size) > 0 else None,
             caption="\n".join(image.captions) or None,
         )
-        said.append(image.said)
-    return found.source(_metadata(said, found, options))
+    return rows.source(_metadata([image.row for image in images.values()], rows, options))
 
 
 class _BrokenError(Exception):
@@ -133,8 +125,8 @@ class _BrokenError(Exception):
 class _File:
     """One JSON file."""
 
-    def __init__(self, file: Path, root: Path, options: Options, found: Annotated) -> None:
-        self.file, self.root, self.found = file, root, found
+    def __init__(self, file: Location, root: Location, options: Options, rows: Annotated) -> None:
+        self.file, self.root, self.rows = file, root, rows
         self.data = _load(file)
         self.images = self._list("images")
         self.base = _base(file, root, options, self.images)
@@ -152,29 +144,30 @@ class _File:
     def add_to(self, images: dict[str, _Image]) -> None:
         """Add the images of this file, or what it says of ones that are there."""
         here: dict[Any, _Image] = {}
-        for number, said in enumerate(self.images):
-            file_name = said.get("file_name")
-            if not file_name or "id" not in said:
+        base = self.base.path
+        for number, row in enumerate(self.images):
+            file_name = row.get("file_name")
+            if not file_name or "id" not in row:
                 raise _BrokenError(f"images[{number}] has no file_name or no id")
-            place = os.path.normpath(os.path.join(self.base, str(file_name)))
-            name = _relative(place, str(file_name), self.root)
-            known = _Image(said, place, said.get("split") or self.split)
-            if isinstance(said.get("caption"), str):
-                known.captions.append(said["caption"])
-            image = images.setdefault(name, known)
-            image.said = {**said, **image.said}
-            if said["id"] in here:
-                raise _BrokenError(f"two images have the id {said['id']}")
-            here[said["id"]] = image
-        rows = self._list("annotations", False)
-        if not rows and "annotations" not in self.data:
+            uri = os.path.normpath(os.path.join(base, str(file_name)))
+            name = _relative(uri, str(file_name), self.root)
+            new = _Image(row, uri, row.get("split") or self.split)
+            if isinstance(row.get("caption"), str):
+                new.captions.append(row["caption"])
+            image = images.setdefault(name, new)
+            image.row = {**row, **image.row}
+            if row["id"] in here:
+                raise _BrokenError(f"two images have the id {row['id']}")
+            here[row["id"]] = image
+        annotations = self._list("annotations", False)
+        if not annotations and "annotations" not in self.data:
             return
-        if self.names or any("bbox" in row for row in rows):
+        if self.names or any("bbox" in row for row in annotations):
             for image in here.values():
-                if image.said.get("annotated") is not False:  # as our export says "nobody looked"
+                if image.row.get("annotated") is not False:  # our export marks the unannotated
                     image.boxes = image.boxes or []
         lost = 0
-        for number, row in enumerate(rows):
+        for number, row in enumerate(annotations):
             image_of = here.get(row.get("image_id"))
             if image_of is None:
                 lost += 1
@@ -185,7 +178,7 @@ class _File:
                 image_of.captions.append(row["caption"].strip())
         if lost:
             note = f"{lost:,} annotations of '{self.file.name}' speak of no image in it: left out."
-            self.found.notes.append(note)
+            self.rows.notes.append(note)
 
     def _box(self, number: int, row: dict[str, Any]) -> dict[str, Any]:
         numbers = row["bbox"]
@@ -202,8 +195,8 @@ class _File:
             raise _BrokenError(
                 f"annotations[{number}] has the category_id {category!r}, which is none of {known}"
             )
-        said = _attributes(row, w * h)
-        attributes = json.dumps(said, ensure_ascii=False) if said else None
+        extra = _attributes(row, w * h)
+        attributes = json.dumps(extra, ensure_ascii=False) if extra else None
         score = row.get("score")
         return box(
             self.names[category],
@@ -217,22 +210,22 @@ class _File:
 
 
 def _attributes(row: dict[str, Any], area: float) -> dict[str, Any]:
-    said = {k: v for k, v in row.items() if k not in _OWN and _is_scalar(v)}
+    extra = {k: v for k, v in row.items() if k not in _OWN and _is_scalar(v)}
     inner = row.get("attributes")
-    said |= {k: v for k, v in inner.items() if _is_scalar(v)} if isinstance(inner, dict) else {}
+    extra |= {k: v for k, v in inner.items() if _is_scalar(v)} if isinstance(inner, dict) else {}
     if row.get("iscrowd"):
-        said["iscrowd"] = int(row["iscrowd"])
+        extra["iscrowd"] = int(row["iscrowd"])
     given = row.get("area")
     if isinstance(given, int | float) and abs(given - area) > 1e-3 * max(area, 1):
-        said["area"] = given  # of the segmentation
-    return said
+        extra["area"] = given  # of the segmentation
+    return extra
 
 
-def _is_scalar(value: Any) -> bool:
+def _is_scalar(value: object) -> bool:
     return isinstance(value, str | int | float | bool)
 
 
-def _load(file: Path) -> dict[str, Any]:
+def _load(file: Location) -> dict[str, Any]:
     """Read a file; outlines are dropped as they are read, for they are most of it."""
 
     def lean(value: dict[str, Any]) -> dict[str, Any]:
@@ -240,8 +233,7 @@ def _load(file: Path) -> dict[str, Any]:
         return value
 
     try:
-        with open(file, encoding="utf-8") as opened:
-            data = json.load(opened, object_hook=lean)
+        data = json.loads(file.read_bytes().decode("utf-8"), object_hook=lean)
     except json.JSONDecodeError as error:
         raise _BrokenError(f"line {error.lineno}, column {error.colno}: {error.msg}") from error
     except (OSError, UnicodeDecodeError, RecursionError) as error:
@@ -251,61 +243,65 @@ def _load(file: Path) -> dict[str, Any]:
     return data
 
 
-def _base(file: Path, root: Path, options: Options, images: list[dict[str, Any]]) -> str:
+def _base(
+    file: Location, root: Location, options: Options, images: list[dict[str, Any]]
+) -> Location:
     """Return the folder that the file names are relative to: where some of them are."""
-    home = file.parent.absolute()
     if options.images is not None:
-        return os.path.abspath(options.images)
+        return Location(options.images)
     split = _split(file, root, short=False)
     more = [f"{up}{inner}{split}" for up in ("", "../") for inner in ("", "images/")]
     some = [str(image.get("file_name")) for image in images[:32]]
+    home = Location(file.parent.path)
     for place in [*_PLACES, *(more if split else [])]:
-        folder = os.path.normpath(home / place)
-        if any(os.path.isfile(os.path.join(folder, name)) for name in some):
+        folder = home.join(place)
+        if any(folder.join(name).is_file() for name in some):
             return folder
-    return str(home)
+    return home
 
 
-def _split(file: Path, root: Path, short: bool = True) -> str | None:
+def _split(file: Location, root: Location, short: bool = True) -> str | None:
     """Return the split that a file's name or folder says: instances_train2017 is train."""
     named = re.match(r"(?:instances|captions)_([A-Za-z]+)(\d*)$", file.stem)
     if named and named[1].lower() in SPLITS:
         return named[1] if short else named[1] + named[2]
     if file.stem.lower() in SPLITS:
         return file.stem
-    inside = file.parent.relative_to(root).parts if root.is_dir() else (file.parent.name,)
-    return split_in(inside)
+    parent = file.parent
+    return split_in(parent.parts_below(root) if root.is_folder() else (parent.name,))
 
 
-def _relative(place: str, file_name: str, root: Path) -> str:
+def _relative(uri: str, file_name: str, root: Location) -> str:
     """Return an image's path below the folder ingested; of a file's own, what it calls it."""
-    if root.is_dir():
-        home = str(root.absolute())
-        return Path(os.path.relpath(place, home)).as_posix()
-    return Path(os.path.normpath(file_name.replace("\\", "/"))).as_posix().lstrip("/")
+    if root.is_folder():
+        return PurePath(os.path.relpath(uri, root.path)).as_posix()
+    return PurePath(os.path.normpath(file_name.replace("\\", "/"))).as_posix().lstrip("/")
 
 
-def _metadata(said: list[dict[str, Any]], found: Annotated, options: Options) -> pa.Table:
+def _metadata(rows: list[dict[str, Any]], images: Annotated, options: Options) -> pa.Table:
     """Return the columns that the files have of each image, in plain types."""
     own = {"file_name", "width", "height", "split", "caption", "captions", "annotated"}
-    names = dict.fromkeys(k for row in said for k, v in row.items() if k not in own and v != "")
-    fields: dict[str, Any] = {}
+    names = dict.fromkeys(k for row in rows for k, v in row.items() if k not in own and v != "")
+    fields: dict[str, pa.Array] = {}
     for name in names:
-        values = [row.get(name) for row in said]
+        values = [row.get(name) for row in rows]
         if all(value is None or _is_scalar(value) for value in values):
             fields["image_id" if name == "id" else name] = _column(values)
     raw = pa.table(fields)
     roles = {name: name for name in ("label",) if name in raw.column_names}
     columns, notes = cols.plan(raw.schema, roles, options)
-    found.notes += notes
+    images.notes += notes
     columns = [
         c for c in columns if c.name not in ("objects", "caption", options.label and "label")
     ]
     return pa.table({c.name: c.convert(raw[c.source].combine_chunks()) for c in columns})
 
 
-def _column(values: list[Any]) -> pa.Array:
+def _column(values: list[object]) -> pa.Array:
     try:
         return pa.array(values)
     except (pa.ArrowInvalid, pa.ArrowTypeError):
         return pa.array([None if v is None else str(v) for v in values], pa.string())
+
+
+COCO = Format("coco", "COCO annotations", recognises, read)

@@ -21,38 +21,17 @@ from slicedb.ingest.source import Options
 from slicedb.schema import SAMPLES_SCHEMA
 
 GUESSES: dict[str, tuple[str, ...]] = {
-    "path": (
-        "path",
-        "image_path",
-        "img_path",
-        "image_file",
-        "file_path",
-        "filepath",
-        "file",
-        "filename",
-        "file_name",
-        "image_name",
-        "fname",
-        "relative_path",
-        "uri",
-        "image",
-        "img",
-    ),
-    "image": ("image", "img", "image_bytes", "bytes", "jpeg", "jpg", "png", "content", "data"),
-    "label": (
-        "label",
-        "class",
-        "category",
-        "target",
-        "class_name",
-        "label_name",
-        "category_name",
-        "classname",
-        "ground_truth",
-    ),
-    "split": ("split", "subset", "partition", "set"),
-    "caption": ("caption", "description", "alt_text"),
-    "id": ("id",),
+    role: tuple(names.split())
+    for role, names in {
+        "path": "path image_path img_path image_file file_path filepath file filename file_name"
+        " image_name fname relative_path uri image img",
+        "image": "image img image_bytes bytes jpeg jpg png content data",
+        "label": "label class category target class_name label_name category_name classname"
+        " ground_truth",
+        "split": "split subset partition set",
+        "caption": "caption description alt_text",
+        "id": "id",
+    }.items()
 }
 """Role -> the column names taken for it, in this order, whatever their case."""
 

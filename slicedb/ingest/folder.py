@@ -17,69 +17,25 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pyarrow as pa
 
 from slicedb import media
 from slicedb.errors import SourceError
+from slicedb.ingest.format import Format
+from slicedb.ingest.listing import SPLITS
+from slicedb.ingest.location import Location
 from slicedb.ingest.source import ROWS, Options, Source
 
-SPLITS = frozenset(
-    {"train", "training", "val", "valid", "validation", "dev", "test", "testing", "holdout"}
-)
-"""Folder names, in lower case, that are a split."""
-
-_MEANINGLESS = frozenset(
-    {"images", "image", "imgs", "img", "jpegimages", "photos", "pictures", "frames", "data"}
-)
+_MEANINGLESS = frozenset("images image imgs img jpegimages photos pictures frames data".split())
 _SIDECARS = frozenset(
-    {
-        ".txt",
-        ".csv",
-        ".tsv",
-        ".json",
-        ".jsonl",
-        ".xml",
-        ".yaml",
-        ".yml",
-        ".toml",
-        ".md",
-        ".rst",
-        ".html",
-        ".pdf",
-        ".log",
-        ".py",
-        ".ipynb",
-        ".sql",
-        ".parquet",
-        ".npy",
-        ".npz",
-        ".mat",
-        ".h5",
-        ".hdf5",
-        ".pkl",
-        ".pt",
-        ".pth",
-        ".safetensors",
-        ".onnx",
-        ".db",
-        ".sqlite",
-        ".zip",
-        ".tar",
-        ".gz",
-        ".tgz",
-        ".7z",
-        ".rar",
-        ".mp4",
-        ".avi",
-        ".mov",
-        ".mkv",
-        ".webm",
-        ".wav",
-        ".mp3",
-    }
+    """
+    .txt .csv .tsv .json .jsonl .xml .yaml .yml .toml .md .rst .html .pdf .log .py .ipynb .sql
+    .parquet .npy .npz .mat .h5 .hdf5 .pkl .pt .pth .safetensors .onnx .db .sqlite .zip .tar .gz
+    .tgz .7z .rar .mp4 .avi .mov .mkv .webm .wav .mp3
+    """.split()
 )
+"""Endings of files that are passed over without a look inside."""
 
 
 @dataclass(frozen=True)
@@ -90,28 +46,28 @@ class _Folder:
     names: list[str]
 
 
-def read(path: Path, options: Options) -> Source:
+def read(location: Location, options: Options) -> Source:
     """Open a folder of images.
 
     Raises:
         SourceError: it cannot be read, or holds no image.
     """
-    root = os.path.abspath(path)
+    root = location.path
     skipped: Counter[str] = Counter()
-    folders = [folder for folder in _walk(root, skipped) if folder.names]
+    folders = [folder for folder in _walk(location, skipped) if folder.names]
     if not folders:
-        found = ", ".join(f"{n:,} {kind}" for kind, n in skipped.most_common(5)) or "nothing"
+        others = ", ".join(f"{n:,} {kind}" for kind, n in skipped.most_common(5)) or "nothing"
         raise SourceError(
-            f"No images in '{path}'.",
-            f"it holds {found}; CSV and Parquet files are ingested by their own name.",
+            f"No images in '{location}'.",
+            f"it holds {others}; CSV and Parquet files are ingested by their own name.",
         )
     splits, labels, notes = _layout([folder.parts for folder in folders])
     if options.split is not None:
         splits = [options.split] * len(folders)
     if options.label is not None:
         labels = [options.label] * len(folders)
-    said = {"split": splits, "label": labels}
-    columns = {name: values for name, values in said.items() if any(values)}
+    guesses = {"split": splits, "label": labels}
+    columns = {name: values for name, values in guesses.items() if any(values)}
     return Source(
         where=root,
         fields=[pa.field(name, pa.string()) for name in columns],
@@ -124,24 +80,23 @@ def read(path: Path, options: Options) -> Source:
     )
 
 
-def _walk(root: str, skipped: Counter[str]) -> Iterator[_Folder]:
+def _walk(root: Location, skipped: Counter[str]) -> Iterator[_Folder]:
     """Yield every folder below the root, sorted; links to folders are followed once."""
     pending: list[tuple[str, ...]] = [()]
-    seen: set[tuple[int, int]] = set()
+    seen: set[object] = set()
     while pending:
         parts = pending.pop()
-        here = os.path.join(root, *parts)
+        here = root.join(*parts)
         try:
-            about = os.stat(here)
-            if (about.st_dev, about.st_ino) in seen:
+            identity = here.identity()
+            if identity in seen:
                 continue
-            seen.add((about.st_dev, about.st_ino))
-            with os.scandir(here) as entries:
-                names, below = _sort_out(entries, skipped)
+            seen.add(identity)
+            names, below = _sort_out(here, skipped)
         except OSError as error:
             if not parts:
                 raise SourceError(
-                    f"Cannot read '{root}': {error.strerror}.", "check its permissions."
+                    f"Cannot read '{root.path}': {error.strerror}.", "check its permissions."
                 ) from error
             skipped["unreadable folder"] += 1
             continue
@@ -149,38 +104,33 @@ def _walk(root: str, skipped: Counter[str]) -> Iterator[_Folder]:
         pending += [(*parts, name) for name in reversed(below)]
 
 
-def _sort_out(
-    entries: Iterator[os.DirEntry[str]], skipped: Counter[str]
-) -> tuple[list[str], list[str]]:
+def _sort_out(folder: Location, skipped: Counter[str]) -> tuple[list[str], list[str]]:
     """Return the names of the images and of the folders in one folder; count the rest."""
     names, below = [], []
-    for entry in entries:
-        name = entry.name
+    for name, kind, is_link in folder.list():
         at = name.rfind(".")
         extension = name[at:].lower() if at > 0 else ""
-        if extension in media.EXTENSIONS and name[0] != "." and not entry.is_dir():
-            if entry.is_file() or entry.is_symlink():
+        if extension in media.EXTENSIONS and name[0] != "." and kind != "folder":
+            if kind == "file" or is_link:
                 names.append(name)
             else:
                 skipped["special file"] += 1
         elif name[0] == "." or name in ("__MACOSX", "Thumbs.db", "desktop.ini"):
             skipped["hidden"] += 1
-        elif entry.is_dir():
+        elif kind == "folder":
             if extension not in (".lance", ".slicedb"):
                 below.append(name)
-        elif entry.is_file() and _looks_like_image(entry.path, extension):
+        elif kind == "file" and extension not in _SIDECARS and _is_image(folder.join(name)):
             names.append(name)
         else:
             skipped[extension or "without extension"] += 1
     return sorted(names), sorted(below)
 
 
-def _looks_like_image(path: str, extension: str) -> bool:
-    if extension in _SIDECARS:
-        return False
+def _is_image(file: Location) -> bool:
     try:
-        with open(path, "rb") as file:
-            return media.looks_like_image(file.read(32))
+        with file.open() as opened:
+            return media.looks_like_image(opened.read(32))
     except OSError:
         return False
 
@@ -253,3 +203,6 @@ def _batch(rows: dict[str, list[str | None]]) -> pa.RecordBatch:
 def _text(name: str) -> str:
     """Return a file name as valid Unicode; a name that is none ends up as unreadable."""
     return name if name.isascii() else os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+FOLDER = Format("folder", "a folder of images", Location.is_folder, read)

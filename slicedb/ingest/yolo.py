@@ -13,20 +13,15 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import PurePath
 from typing import Any
 
+from slicedb import media
 from slicedb.errors import SourceError
-from slicedb.ingest.annotated import (
-    Annotated,
-    box,
-    folders_below,
-    images_in,
-    names_in,
-    size_of,
-    split_in,
-)
-from slicedb.ingest.folder import SPLITS
+from slicedb.ingest.annotated import Annotated, box
+from slicedb.ingest.format import Format
+from slicedb.ingest.listing import SPLITS, folders_below, images_in, names_in, split_in
+from slicedb.ingest.location import Location
 from slicedb.ingest.source import Options, Source
 
 _LISTS = ("classes.txt", "obj.names", "classes.names")
@@ -35,31 +30,31 @@ _DIGITS = 3
 """Digits of a pixel that are kept: files have six of a share, which is less than that."""
 
 
-def reads(path: Path) -> bool:
-    """Return whether a path is a YOLO data set: its YAML file, or a folder with names."""
-    if path.is_file():
-        return path.suffix.lower() in _YAML and "names" in _yaml(path)
-    return path.is_dir() and _names_file(path) is not None
+def recognises(location: Location) -> bool:
+    """Return whether this is a YOLO data set: its YAML file, or a folder with class names."""
+    if location.is_file():
+        return location.suffix in _YAML and "names" in _yaml(location)
+    return location.is_folder() and _names_file(location) is not None
 
 
-def _names_file(path: Path) -> Path | None:
+def _names_file(folder: Location) -> Location | None:
     """Return the file of a folder that names the classes."""
-    for name in names_in(path, *_YAML):
+    for name in names_in(folder, *_YAML):
         try:
-            if "names" in _yaml(path / name):
-                return path / name
+            if "names" in _yaml(folder.join(name)):
+                return folder.join(name)
         except SourceError:
             if os.path.splitext(name)[0].lower() in ("data", "dataset"):
-                return path / name  # read() says what is wrong with it
-    listed = [name for name in names_in(path, *_LISTS) if name.lower() in _LISTS]
-    return path / listed[0] if listed and _has_label_files(path) else None
+                return folder.join(name)  # read() says what is wrong with it
+    lists = [name for name in names_in(folder, *_LISTS) if name.lower() in _LISTS]
+    return folder.join(lists[0]) if lists and _has_label_files(folder) else None
 
 
-def _has_label_files(path: Path) -> bool:
-    return any(set(names_in(folder, ".txt")) - {*_LISTS} for folder in folders_below(path))
+def _has_label_files(folder: Location) -> bool:
+    return any(set(names_in(inner, ".txt")) - {*_LISTS} for inner in folders_below(folder))
 
 
-def _yaml(file: Path) -> dict[str, Any]:
+def _yaml(file: Location) -> dict[str, Any]:
     """Return what a YAML file says, nothing where it is not a mapping.
 
     Raises:
@@ -68,7 +63,7 @@ def _yaml(file: Path) -> dict[str, Any]:
     import yaml
 
     try:
-        data = yaml.safe_load(file.read_text(encoding="utf-8", errors="replace"))
+        data = yaml.safe_load(file.read_text())
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
@@ -83,62 +78,63 @@ def _yaml(file: Path) -> dict[str, Any]:
 class _Part:
     """Some images of one split."""
 
-    images: list[Path]
+    images: list[Location]
     split: str | None
 
 
-def read(path: Path, options: Options) -> Source:
+def read(location: Location, options: Options) -> Source:
     """Open a YOLO data set.
 
-    An image without a text file has no boxes, as the format has it.
+    An image without a text file has no boxes, as the format defines.
 
     Raises:
         SourceError: classes are not named, a line is broken, or there is no image.
     """
-    home = path.parent if path.is_file() else path
-    file = path if path.is_file() else _names_file(path)
+    home = location.parent if location.is_file() else location
+    file = location if location.is_file() else _names_file(location)
     if file is None:
         raise SourceError(
-            f"No class names in '{path}'.", "it needs data.yaml with `names`, or classes.txt."
+            f"No class names in '{location}'.", "it needs data.yaml with `names`, or classes.txt."
         )
-    data = _yaml(file) if file.suffix.lower() in _YAML else {}
+    data = _yaml(file) if file.suffix in _YAML else {}
     names = _class_names(file, data)
-    found = Annotated(home, options)
+    rows = Annotated(home, options)
     without = 0
     for part in _parts(home, data):
         for image in part.images:
-            size = size_of(str(image))
-            boxes, has_file = _boxes(image, names, size, found)
+            uri = image.path
+            size = media.size_of(uri)
+            boxes, has_file = _boxes(image, names, size, rows)
             without += not has_file
-            name = Path(os.path.relpath(image, home)).as_posix()
-            found.add(name, str(image.absolute()), boxes, size=size, split=part.split)
+            name = "/".join(image.parts_below(home))
+            rows.add(name, uri, boxes, size=size, split=part.split)
     if without:
-        found.notes.append(f"{without:,} images have no label file: taken as without boxes.")
-    return found.source()
+        rows.notes.append(f"{without:,} images have no label file: taken as without boxes.")
+    return rows.source()
 
 
-def _class_names(file: Path, data: dict[str, Any]) -> dict[int, str]:
+def _class_names(file: Location, data: dict[str, Any]) -> dict[int, str]:
     if not data:
-        lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = file.read_text().splitlines()
         return {i: line.strip() for i, line in enumerate(lines) if line.strip()}
     names = data.get("names")
     try:
         pairs = names.items() if isinstance(names, dict) else enumerate(names or [])
-        found = {int(number): str(name) for number, name in pairs}
+        classes = {int(number): str(name) for number, name in pairs}
     except (TypeError, ValueError):
-        found = {}
-    if not found:
+        classes = {}
+    if not classes:
         raise SourceError(f"'{file}' names no classes.", "names: [car, person], or {0: car}.")
-    return found
+    return classes
 
 
-def _parts(home: Path, data: dict[str, Any]) -> Iterator[_Part]:
+def _parts(home: Location, data: dict[str, Any]) -> Iterator[_Part]:
     """Yield the splits that the YAML names, or else every image below the folder."""
-    base = Path(str(data.get("path") or ""))
-    roots = [r for r in (home / base, home, home.parent) if r.is_dir()]
-    named = [(split, data[split]) for split in data if str(split).lower() in SPLITS]
-    done: set[Path] = set()
-    for split, places in named:
+    base = home.join(str(data.get("path") or ""))
+    roots = [root for root in (base, home, home.parent) if root.is_folder()]
+    splits = [(split, data[split]) for split in data if str(split).lower() in SPLITS]
+    done: set[Location] = set()
+    for split, places in splits:
         for place in places if isinstance(places, list) else [places]:
             images = [i for i in _images(roots, str(place or "")) if i not in done]
             done.update(images)
@@ -146,40 +142,40 @@ def _parts(home: Path, data: dict[str, Any]) -> Iterator[_Part]:
                 yield _Part(images, str(split))
     if not done:
         for folder in folders_below(home):
-            images = [folder / name for name in images_in(folder).values()]
+            images = [folder.join(name) for name in images_in(folder).values()]
             if images:
-                yield _Part(images, split_in(folder.relative_to(home).parts))
+                yield _Part(images, split_in(folder.parts_below(home)))
 
 
-def _images(roots: list[Path], place: str) -> list[Path]:
+def _images(roots: list[Location], place: str) -> list[Location]:
     """Return the images of a place: a folder, or a text file that lists them."""
     if not place:
         return []
-    spots = [os.path.normpath(root / place) for root in roots]
-    spots += [os.path.normpath(root / place.lstrip("./")) for root in roots]  # Roboflow's ../train
-    where = next((Path(spot) for spot in spots if os.path.exists(spot)), None)
+    spots = [root.join(place) for root in roots]
+    spots += [root.join(place.lstrip("./")) for root in roots]  # Roboflow writes ../train
+    where = next((spot for spot in spots if spot.exists()), None)
     if where is None:
         return []
-    if where.is_dir():
-        return [f / name for f in folders_below(where) for name in images_in(f).values()]
-    lines = where.read_text(encoding="utf-8", errors="replace").splitlines()
-    listed = [line.strip() for line in lines if line.strip()]
-    return [Path(os.path.normpath(where.parent / line)) for line in listed]
+    if where.is_folder():
+        return [f.join(name) for f in folders_below(where) for name in images_in(f).values()]
+    lines = (line.strip() for line in where.read_text().splitlines())
+    return [where.parent.join(line) for line in lines if line]
 
 
-def _label_file(image: Path) -> Path:
+def _label_file(image: Location) -> Location:
     """Return where the boxes of an image are: labels/ in place of the last images/, or beside."""
-    parts = list(image.parts)
+    parts = list(PurePath(image.text).parts)
     for i in range(len(parts) - 2, -1, -1):
         if parts[i].lower() == "images":
-            other = Path(*parts[:i], "labels", *parts[i + 1 :]).with_suffix(".txt")
-            if other.is_file() or other.parent.is_dir():
-                return other
-    return image.with_suffix(".txt")
+            path = PurePath(*parts[:i], "labels", *parts[i + 1 :]).with_suffix(".txt")
+            labels = Location(str(path))
+            if labels.is_file() or labels.parent.is_folder():
+                return labels
+    return Location(str(PurePath(image.text).with_suffix(".txt")))
 
 
 def _boxes(
-    image: Path, names: dict[int, str], size: tuple[float, float] | None, found: Annotated
+    image: Location, names: dict[int, str], size: tuple[float, float] | None, rows: Annotated
 ) -> tuple[list[dict[str, Any]] | None, bool]:
     """Return the boxes of an image, and whether it has a label file.
 
@@ -191,14 +187,14 @@ def _boxes(
     if size is None:
         return None, True
     boxes = []
-    for number, line in enumerate(file.read_text(encoding="utf-8", errors="replace").splitlines()):
+    for number, line in enumerate(file.read_text().splitlines()):
         words = line.split()
         if not words:
             continue
         try:
             boxes.append(_box(words, names, size))
         except ValueError as error:
-            found.broken.append(f"'{file}', line {number + 1}: {error}.")
+            rows.broken.append(f"'{file}', line {number + 1}: {error}.")
             return [], True
     return boxes, True
 
@@ -231,3 +227,6 @@ def _box(words: list[str], names: dict[int, str], size: tuple[float, float]) -> 
     wide, high = size
     scaled = [round(v, _DIGITS) for v in (x * wide, y * high, w * wide, h * high)]
     return box(names[code], *scaled, score=score)
+
+
+YOLO = Format("yolo", "a YOLO data set", recognises, read)

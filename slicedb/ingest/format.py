@@ -1,0 +1,76 @@
+"""What a reader of a format is: built in, or from an installed package."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from slicedb.ingest.location import Location
+from slicedb.ingest.source import Options, Source
+from slicedb.plugins import Registry
+
+if TYPE_CHECKING:
+    from slicedb.keys import Keys
+    from slicedb.store import Store
+
+
+@dataclass(frozen=True)
+class Format:
+    """One format of sources. A package adds one by an entry point in the group `slicedb.formats`.
+
+    A reader looks, opens, and yields rows in batches as they are asked for; verifying and hashing
+    the images, recognising known ones, quarantine, threads and storage are SliceDB's.
+
+    Example:
+        def open_shots(location, options):
+            lines = location.read_text().split()
+            paths = [location.parent.join(line).path for line in lines]
+            ids = [options.id_of(line) for line in lines]
+            rows = pa.RecordBatch.from_pydict({"id": ids, "uri": paths})
+            return Source(where=location.path, fields=[], batches=[rows], total=len(ids))
+
+        SHOTS = Format("shots", "a list of shots", lambda l: l.suffix == ".shots", open_shots)
+    """
+
+    name: str
+    """The word a user picks it by: `slicedb ingest SOURCE --as NAME`."""
+    title: str
+    """What errors call it, with its article: "a CSV or TSV file"."""
+    recognises: Callable[[Location], bool]
+    """Whether a location that exists is of this format; quick, and reads a few bytes at most."""
+    open: Callable[[Location, Options], Source]
+    """Opens a location. Raises `SourceError` where something is broken, with its place, before
+    anything is written."""
+    write: Callable[[Store, Keys, Path], int] | None = None
+    """Writes samples, int64 (n,) keys in order, to a new folder or file, for `slicedb export`;
+    returns how many. None: the format is only read."""
+
+
+def _problem(member: Format) -> str:
+    return "" if isinstance(member, Format) else f"{member!r} is no slicedb.ingest.Format."
+
+
+FORMATS: Registry[Format] = Registry(
+    "slicedb.formats",
+    (
+        "slicedb.ingest.voc:VOC",
+        "slicedb.ingest.coco:COCO",
+        "slicedb.ingest.yolo:YOLO",
+        "slicedb.ingest.folder:FOLDER",
+        "slicedb.ingest.csv:CSV",
+        "slicedb.ingest.parquet:PARQUET",
+    ),
+    check=_problem,
+)
+"""The formats by name."""
+
+_GENERAL = "folder"
+"""Every folder is a folder of images, so this format is tried after those of packages."""
+
+
+def recognise(location: Location) -> Format | None:
+    """Return the format of a location that exists; None where no reader knows it."""
+    names = [*(name for name in FORMATS if name != _GENERAL), _GENERAL]
+    return next((FORMATS[name] for name in names if FORMATS[name].recognises(location)), None)
