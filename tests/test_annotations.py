@@ -480,6 +480,7 @@ def test_a_coco_file_alone_reads_back_beside_its_images(coco: Path, tmp_path: Pa
 # --- real pictures --------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.realdata
 def test_blood_cells_equal_their_xml(shared_data: Path, tmp_path: Path) -> None:
     db = slicedb.open(tmp_path / "bccd.slicedb")
@@ -514,6 +515,7 @@ def test_blood_cells_equal_their_xml(shared_data: Path, tmp_path: Path) -> None:
     assert "2 boxes have no area" in str(report)
 
 
+@pytest.mark.slow
 @pytest.mark.realdata
 def test_blood_cells_found_by_one_and_missed_by_another(shared_data: Path, tmp_path: Path) -> None:
     db = slicedb.open(tmp_path / "bccd.slicedb")

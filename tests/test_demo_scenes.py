@@ -49,6 +49,7 @@ def test_scenes_are_small_rgb_pictures_with_every_attribute() -> None:
     assert set(scenes.COLUMNS) - {"path", "split", "caption"} < set(scene)
 
 
+@pytest.mark.slow
 def test_every_dish_renders(some: list[tuple[Any, scenes.Scene]]) -> None:
     assert {scene["dish"] for _, scene in some} == {dish.name for dish in scenes.DISHES}
     assert {scene["label"] for _, scene in some} == set(scenes.CLASSES)
@@ -125,6 +126,7 @@ def clip(some: list[tuple[Any, scenes.Scene]]) -> Any:
         yield ranked
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize(
     ("text", "column", "value"),
@@ -145,11 +147,13 @@ def test_tiny_clip_ranks_scenes_by_what_they_show(
     assert sum(wanted[i] for i in clip(text)[:k]) / k >= 0.8
 
 
+@pytest.mark.slow
 def test_tiny_clip_joins_two_attributes(clip: Any, some: list[tuple[Any, Any]]) -> None:
     best = [some[i][1] for i in clip("a dessert on a wooden table")[:5]]
     assert sum(s["label"] == "Dessert" and s["table_top"] == "wooden" for s in best) >= 4
 
 
+@pytest.mark.slow
 def test_classifiers_tell_food_apart_and_v2_has_its_faults(
     some: list[tuple[Any, scenes.Scene]],
 ) -> None:

@@ -306,6 +306,7 @@ def test_boxes_of_one_image_do_not_count_as_independent() -> None:
     assert perfect.value[0] == 1 and perfect.size[0] == 20
 
 
+@pytest.mark.slow
 def test_shares_of_boxes_cover_the_truth_about_as_often_as_they_say() -> None:
     outcomes = seen(*draw(3000, 21, most=6))
     metric = m.find("recall@0.5:0.3")

@@ -156,6 +156,7 @@ def test_new_vectors_are_found_and_taken_in(own: Database) -> None:
     assert "new" not in asked.ids()
 
 
+@pytest.mark.slow
 def test_doctor_measures_the_index_and_mends_it(own: Database) -> None:
     assert own.doctor() == []
     about = own.engine.session.approximate.about()

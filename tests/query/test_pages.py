@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -63,8 +64,13 @@ def test_the_catalogue_says_what_is_raised(engine: Engine) -> None:
     assert [entry for entry in page if entry not in raised] == [], "run python tests/query/pages.py"
 
 
-def templates() -> Iterator[str]:
-    """Yield a regular expression for every message of an error in the code of the language."""
+@cache
+def templates() -> tuple[str, ...]:
+    """Return a regular expression for every message of an error in the code of the language."""
+    return tuple(_templates())
+
+
+def _templates() -> Iterator[str]:
     for file in (f for room in SOURCE for f in sorted(room.rglob("*.py"))):
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "message":

@@ -260,6 +260,7 @@ def test_any_text_raises_our_errors_only(engine: Engine, text: str) -> None:
         engine.query(text).to_arrow()
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None)
 @given(text=st.text(max_size=12), label=st.text(st.characters(codec="utf-8"), max_size=8))
 def test_quoted_text_is_only_text(engine: Engine, text: str, label: str) -> None:
