@@ -19,10 +19,12 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
-from typing import Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from slicedb.errors import PluginError
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 
 class Named(Protocol):
@@ -80,6 +82,8 @@ class Registry(Mapping[str, T], Generic[T]):
     @cached_property
     def installed(self) -> dict[str, T]:
         """The members that other packages bring, by name."""
+        from importlib.metadata import entry_points  # it imports email, so only where it is used
+
         members: dict[str, T] = {}
         for entry in entry_points(group=self.group):
             try:

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from slicedb.errors import BindError, QueryError, did_you_mean, suggesting
 from slicedb.keys import KeyIndex
-from slicedb.query import derived, notebook
+from slicedb.query import derived
 from slicedb.query.run.explain import Explanation, explain
 from slicedb.query.run.plan import Plan
 from slicedb.query.run.runner import Runner
@@ -367,4 +367,6 @@ class Query:
         return f"{shown.rstrip()} AT '{title}'" if title else shown
 
     def _repr_html_(self) -> str:
+        from slicedb.query import notebook
+
         return notebook.page(self)

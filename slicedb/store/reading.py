@@ -20,6 +20,7 @@ from slicedb.schema import IMAGES, SAMPLES
 from slicedb.store.dropped import is_table
 from slicedb.store.files import first_sentence, read_uri
 from slicedb.store.rows import Rows
+from slicedb.store.without_pandas import import_dataset
 
 if TYPE_CHECKING:
     import lance
@@ -95,6 +96,7 @@ class Reader:
             UnknownTableError: there is no such table.
             DatabaseError: there is no such version.
         """
+        import_dataset()  # before lance, which imports it with pandas behind
         import lance
 
         with self._lock:

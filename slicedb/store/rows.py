@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from slicedb.keys import KeyIndex, Keys
+from slicedb.store.without_pandas import arrow_array
 
 if TYPE_CHECKING:
     import lance
@@ -66,4 +67,4 @@ class Rows:
         # Not `dataset.take(offsets)`: beside a few deleted rows it walks the whole fragment for
         # every offset, 25 s for 10,000 of a million rows. The public ways to read by row id
         # (filters on `_rowid`) do not keep the order.
-        return dataset._take_rows(pa.array(self._row_ids[positions]), columns=wanted)
+        return dataset._take_rows(arrow_array(self._row_ids[positions]), columns=wanted)

@@ -139,7 +139,8 @@ def _info(name: str, version: int, schema: pa.Schema) -> TableInfo:
 def duckdb_types(connection: Any, types: dict[str, pa.DataType]) -> dict[str, str]:
     """Return DuckDB's name of each Arrow type, as DuckDB itself says it."""
     schema = pa.schema([pa.field(f"c{i}", kind) for i, kind in enumerate(types.values())])
-    connection.register("~types", schema.empty_table())
+    # Not empty_table(), which asks pyarrow whether a list is a pandas object, and so imports it.
+    connection.register("~types", pa.Table.from_batches([], schema))
     try:
         rows = connection.execute('DESCRIBE SELECT * FROM "~types"').fetchall()
     finally:

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -19,14 +20,15 @@ import pyarrow.compute as pc
 from slicedb.keys import KeyIndex
 from slicedb.query.bound.catalog import TableInfo, bindable
 from slicedb.query.bound.relation import ModelColumn, Relation
-from slicedb.query.hot.boxes import HotBoxes
 from slicedb.query.hot.relations import hot_column, hot_name, hot_number
 from slicedb.schema import OK, SAMPLES
 from slicedb.sql import quoted
+from slicedb.store.without_pandas import arrow_array
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
+    from slicedb.query.hot.boxes import HotBoxes
     from slicedb.store import Store
 
 _KEEP = 4
@@ -64,7 +66,13 @@ class HotTables:
         self._connection = connection
         self._loaded: dict[str, Loaded] = {}
         self._lock = threading.RLock()
-        self._boxes = HotBoxes(self)
+
+    @cached_property
+    def _boxes(self) -> HotBoxes:
+        """The tables of boxes; most queries have none, and need no metrics of detection."""
+        from slicedb.query.hot.boxes import HotBoxes
+
+        return HotBoxes(self)
 
     def ensure(self, relations: Iterable[Relation], narrow: Callable[[Relation], bool]) -> int:
         """Load the columns that relations need and that are not here yet.
@@ -83,7 +91,8 @@ class HotTables:
                         columns = [*columns, "status"]
                     loaded += self._ensure(relation.table, columns, relation.extras)
                     loaded += self._count(relation)
-            self._boxes.trim(started)
+            if "_boxes" in self.__dict__:
+                self._boxes.trim(started)
             return loaded
 
     def _count(self, relation: Relation) -> int:
@@ -260,7 +269,7 @@ class HotTables:
 
 def nullable(rows: np.ndarray) -> pa.Array:
     """Return rows as Arrow, null where there is none (-1), to take from a column with."""
-    return pa.array(rows, mask=rows < 0)
+    return arrow_array(rows, rows < 0)
 
 
 def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -277,6 +286,7 @@ def _element(lists: pa.ChunkedArray, index: int) -> pa.ChunkedArray:
             chunks.append(pc.list_element(chunk, index))
             continue
         values = chunk.values.slice(chunk.offset * size, len(chunk) * size)
-        picked = values.take(pa.array(np.arange(len(chunk)) * size + index))
-        chunks.append(pc.if_else(chunk.is_valid(), picked, pa.scalar(None, picked.type)))
+        places = np.arange(len(chunk)) * size + index
+        missing = ~chunk.is_valid().to_numpy(zero_copy_only=False)
+        chunks.append(values.take(arrow_array(places, missing)))
     return pa.chunked_array(chunks, type=lists.type.value_type)

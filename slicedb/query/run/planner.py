@@ -135,7 +135,7 @@ class Planner:
         frame = Frame("bare", ordered=bound.top is not None)
         written = Writer(frame, self._session.types.of).write(bound)
         cursor = self._session.cursor()
-        empty = pa.table({"key": pa.array([], pa.int64())})
+        empty = pa.Table.from_batches([], pa.schema([("key", pa.int64())]))
         for table in pool.frozen:
             cursor.register(table, empty)
         return answer.columns(cursor, written, bound, self._session.timeout)

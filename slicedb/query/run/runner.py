@@ -19,6 +19,7 @@ from slicedb.query.run.plan import Plan
 from slicedb.query.run.scores import Scores
 from slicedb.query.run.session import Session
 from slicedb.schema import SAMPLES
+from slicedb.store.without_pandas import arrow_array
 from slicedb.vectors import Term, at_least_best
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ class Runner:
         cursor = self._session.cursor()
         try:
             for name, keys in plan.pool.frozen.items():
-                cursor.register(name, pa.table({"key": keys}))
+                cursor.register(name, pa.table({"key": arrow_array(keys)}))
             if plan.terms:
                 scored = self._score(frame, cursor, select if narrow else "")
                 if isinstance(scored, pa.Table):
@@ -224,7 +225,7 @@ class Runner:
     def _decided(self, scores: Scores, whole: bool) -> pa.Table:
         """Return the rows still in as the result, or their number."""
         if not whole:
-            return pa.table({"n": [scores.left]})
+            return pa.table({"n": arrow_array(np.array([scores.left]))})
         at = scores.places()
         rows = at if scores.rows is None else scores.rows[at]
         columns = {slot: scores.values[term][at] for term, slot in self._plan.terms.items()}
@@ -252,14 +253,14 @@ class Runner:
 
 def register(values: dict[str, np.ndarray]) -> pa.Table:
     """Return columns of scores as an Arrow table, null where NaN."""
-    fields = {}
-    for name, column in values.items():
-        empty = np.isnan(column) if column.dtype.kind == "f" else None
-        fields[name] = pa.array(column, mask=empty if empty is not None and empty.any() else None)
+    fields = {
+        name: arrow_array(column, np.isnan(column) if column.dtype.kind == "f" else None)
+        for name, column in values.items()
+    }
     return pa.table(fields)
 
 
 def in_stored_order(table: pa.Table) -> pa.Table:
     """Return samples by their place in stored order."""
     rows = table[ROW].to_numpy()
-    return table if (rows[1:] > rows[:-1]).all() else table.take(np.argsort(rows))
+    return table if (rows[1:] > rows[:-1]).all() else table.take(arrow_array(np.argsort(rows)))
