@@ -17,8 +17,9 @@ from safetensors.torch import save_file
 
 from slicedb import embedding
 from slicedb.embedding import Encoder, embed, encoder_of, load_encoder
-from slicedb.embedding.loading import TINY, _open
+from slicedb.embedding.openclip import load, preprocessing_of
 from slicedb.embedding.prompts import BACKGROUND, TEMPLATES, TINY_TEMPLATES, wordings
+from slicedb.embedding.tiny import TINY
 from slicedb.errors import EmbeddingError, FingerprintError, UnknownEmbeddingError
 from slicedb.schema import EMBEDDINGS
 from slicedb.store import Store
@@ -89,7 +90,6 @@ def photo(width: int, height: int) -> bytes:
 def test_preprocessing_equals_that_of_open_clip(
     mode: str, interpolation: str, size: tuple[int, int]
 ) -> None:
-    from slicedb.embedding.loading import _preprocessing
     from slicedb.media import decode
 
     about = {
@@ -102,7 +102,7 @@ def test_preprocessing_equals_that_of_open_clip(
     theirs = image_transform_v2(PreprocessCfg(**about), is_train=False)
     data = photo(*size)
     expected = theirs(Image.open(io.BytesIO(data)))
-    ours, transform = _preprocessing(about)
+    ours, transform = preprocessing_of(about)
     if transform is not None:
         found = transform(decode(data))
     else:
@@ -114,7 +114,7 @@ def test_preprocessing_equals_that_of_open_clip(
 
 
 def test_embedding_equals_open_clip_called_directly(encoder: Encoder, config: str) -> None:
-    clip, _, tokenizer = _open(config, "random")
+    clip, _, tokenizer = load(config, "random")
     clip.eval()
     transform = image_transform_v2(PreprocessCfg(**clip.visual.preprocess_cfg), is_train=False)
     picture = Image.open(io.BytesIO(photo(150, 100)))
@@ -171,7 +171,7 @@ def test_fingerprint_says_what_a_vector_depends_on(encoder: Encoder) -> None:
 
 
 def test_weights_come_from_a_file(encoder: Encoder, config: str, tmp_path: Path) -> None:
-    clip, _, _ = _open(config, "random")
+    clip, _, _ = load(config, "random")
     path = tmp_path / "weights.safetensors"
     save_file({name: t.clone() for name, t in clip.state_dict().items()}, path)
     loaded = load_encoder(config, str(path))
@@ -305,7 +305,7 @@ def test_encoder_of_opens_what_was_stored(store: Store, encoder: Encoder, config
 
 
 def test_encoder_of_notices_other_weights(store: Store, config: str, tmp_path: Path) -> None:
-    clip, _, _ = _open(config, "random")
+    clip, _, _ = load(config, "random")
     path = tmp_path / "w.safetensors"
     tensors = {name: tensor.clone() for name, tensor in clip.state_dict().items()}
     save_file(tensors, path)
@@ -326,7 +326,7 @@ def test_names_of_embeddings(store: Store, encoder: Encoder) -> None:
 
 
 tiny = pytest.mark.skipif(
-    not embedding.loading._TINY_FOLDER.joinpath(f"{TINY}.safetensors").is_file(),
+    not embedding.tiny._FOLDER.joinpath(f"{TINY}.safetensors").is_file(),
     reason="the bundled weights are not built",
 )
 

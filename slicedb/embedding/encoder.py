@@ -4,61 +4,88 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import numpy as np
 from PIL import Image
 
+from slicedb.cache import Cache
+from slicedb.embedding.fingerprint import Fingerprint
 from slicedb.embedding.prompts import wordings
 from slicedb.errors import EmbeddingError
 from slicedb.models import Model, Preprocessing
+
+if TYPE_CHECKING:
+    import torch
+    import torch.nn
 
 _TEXTS = 256
 _IDEAS = 10_000
 """Prompts whose vectors are kept."""
 
 
+Tokenizer: TypeAlias = "Callable[[list[str]], torch.Tensor]"
+"""From n texts to their tokens (n, context)."""
+Transform: TypeAlias = "Callable[[Image.Image], torch.Tensor]"
+"""From a picture to the tensor (3, h, w) that the image tower takes."""
+Picture: TypeAlias = "Image.Image | np.ndarray"
+"""An RGB Pillow image, or uint8 (h, w, 3)."""
+
+
+class Towers(Protocol):
+    """A module with an image tower and a text tower into one space, such as open_clip's CLIP."""
+
+    def encode_image(self, images: torch.Tensor) -> torch.Tensor:
+        """Return the vectors (n, d) of preprocessed images (n, 3, h, w)."""
+
+    def encode_text(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Return the vectors (n, d) of tokens (n, context)."""
+
+    def to(self, device: torch.device) -> object:
+        """Move the weights."""
+
+
 class Encoder(Model):
-    """An open_clip model that embeds images and texts.
+    """A model that embeds images and texts in one space.
 
     Made by `load_encoder`. Vectors are float32 and of unit length, so that their dot product is
     the cosine.
 
     Args:
-        clip: the open_clip module, on `device`.
+        towers: the module, on `device`.
         tokenizer: from texts to tokens (n, context).
         name: architecture, and the tag or file of the weights.
-        fingerprint: everything a vector depends on, JSON-ready; see `slicedb.embedding.loading`.
+        fingerprint: everything a vector depends on, JSON-ready; see `fingerprint_of`.
         preprocessing: what is done to an image; `transform` replaces it.
         templates: wordings of the prompt ensemble.
-        background: phrases a text is contrasted against.
+        background: phrases that a text is contrasted against.
         device: where texts and single images are encoded.
         note: what a user should know of the model.
     """
 
     def __init__(
         self,
-        clip: Any,
-        tokenizer: Callable[[list[str]], Any],
+        towers: Towers,
+        tokenizer: Tokenizer,
         *,
         name: str,
-        fingerprint: dict[str, Any],
+        fingerprint: Fingerprint,
         preprocessing: Preprocessing,
-        transform: Callable[[Any], Any] | None,
+        transform: Transform | None,
         templates: Sequence[str],
         background: Sequence[str],
-        device: Any,
+        device: torch.device,
         note: str = "",
     ) -> None:
         self.name = name
-        self.fingerprint: dict[str, Any] = fingerprint  # type: ignore[assignment]
+        self.fingerprint: Fingerprint = fingerprint  # type: ignore[assignment]
         self.transform = transform
         self.templates = tuple(templates)
         self.background = list(background)
         self.note = note
-        self._clip, self._tokenizer, self._device = clip, tokenizer, device
+        self._towers, self._tokenizer, self._device = towers, tokenizer, device
         self._preprocessing = preprocessing
-        self._ideas: dict[tuple[str, tuple[str, ...]], np.ndarray] = {}
+        self._ideas = Cache[tuple[str, tuple[str, ...]], np.ndarray](_IDEAS)
 
     @property
     def dim(self) -> int:
@@ -75,26 +102,26 @@ class Encoder(Model):
         return self._preprocessing
 
     @property
-    def device(self) -> Any:
+    def device(self) -> torch.device:
         return self._device
 
     @contextlib.contextmanager
-    def session(self, device: Any) -> Iterator[None]:
+    def session(self, device: torch.device) -> Iterator[None]:
         """Run on a device for a while."""
         before = self._device
-        self._clip.to(device)
+        self._towers.to(device)
         self._device = device
         try:
             yield
         finally:
-            self._clip.to(before)
+            self._towers.to(before)
             self._device = before
 
-    def predict_batch(self, images: Any) -> Any:
+    def predict_batch(self, images: torch.Tensor) -> torch.Tensor:
         """Return unit vectors (n, d) of preprocessed images (n, 3, h, w)."""
-        return _unit(self._clip.encode_image(images).float())
+        return _unit(self._towers.encode_image(images).float())
 
-    def encode_images(self, images: Sequence[Any]) -> np.ndarray:
+    def encode_images(self, images: Sequence[Picture]) -> np.ndarray:
         """Return the vectors of pictures.
 
         Args:
@@ -112,7 +139,7 @@ class Encoder(Model):
                 vectors.append(self.predict_batch(batch).cpu().numpy())
         return np.concatenate(vectors)
 
-    def _batch(self, images: Sequence[Any]) -> Any:
+    def _batch(self, images: Sequence[Picture]) -> torch.Tensor:
         import torch
 
         if self.transform is not None:
@@ -130,7 +157,7 @@ class Encoder(Model):
         for start in range(0, len(texts), _TEXTS):
             tokens = self._tokenizer(list(texts[start : start + _TEXTS])).to(self._device)
             with torch.inference_mode():
-                encoded = _unit(self._clip.encode_text(tokens).float())
+                encoded = _unit(self._towers.encode_text(tokens).float())
             vectors.append(encoded.cpu().numpy())
         return np.concatenate(vectors)
 
@@ -156,23 +183,22 @@ class Encoder(Model):
                 f"The template {wrong[0]!r} has no {{}}." if wrong else "There are no templates.",
                 'write "a photo of {}."',
             )
-        slot = (text, chosen)
-        if slot not in self._ideas:  # kept here, so that every version of a table shares it
-            if len(self._ideas) >= _IDEAS:
-                self._ideas.clear()
-            mean = self.encode_texts(wordings(text, chosen)).mean(axis=0)
-            self._ideas[slot] = np.asarray(mean / np.linalg.norm(mean), dtype=np.float32)
-        return self._ideas[slot].copy()
+        # Kept with the encoder, so that every version of a table shares it.
+        return self._ideas.get((text, chosen), lambda: self._mean(text, chosen)).copy()
+
+    def _mean(self, text: str, templates: tuple[str, ...]) -> np.ndarray:
+        mean = self.encode_texts(wordings(text, templates)).mean(axis=0)
+        return np.asarray(mean / np.linalg.norm(mean), dtype=np.float32)
 
     def __str__(self) -> str:
         return f"Encoder {self.name}"
 
 
-def _picture(image: Any) -> Image.Image:
+def _picture(image: Picture) -> Image.Image:
     if isinstance(image, Image.Image):
         return image if image.mode == "RGB" else image.convert("RGB")
     return Image.fromarray(np.asarray(image))
 
 
-def _unit(vectors: Any) -> Any:
+def _unit(vectors: torch.Tensor) -> torch.Tensor:
     return vectors / vectors.norm(dim=-1, keepdim=True).clamp_min(1e-12)

@@ -9,13 +9,14 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 
 from slicedb.embedding.encoder import Encoder
-from slicedb.embedding.loading import TINY, fingerprint_json, load_encoder
+from slicedb.embedding.fingerprint import differing, fingerprint_json, title_of
+from slicedb.embedding.type import load_encoder
 from slicedb.errors import EmbeddingError, FingerprintError, UnknownEmbeddingError, did_you_mean
 from slicedb.inference.runner import Outputs, run
 from slicedb.progress import bar
@@ -24,11 +25,10 @@ from slicedb.show.tabular import Record
 from slicedb.store import Store
 from slicedb.store.work import Writer, failures, images_of, missing, samples_of
 
-FINGERPRINT = "slicedb:fingerprint"
-COMPARED = ("architecture", "weights", "quick_gelu", "preprocessing", "precision")
-"""What two encoders have to agree on for their vectors to be one kind. A GPU's bfloat16 autocast
-and the version of open_clip are noted, not compared: they move a cosine by about 0.001."""
+if TYPE_CHECKING:
+    import torch
 
+FINGERPRINT = "slicedb:fingerprint"
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*\Z")
 
 
@@ -68,11 +68,11 @@ class EmbedReport(Record):
 def embed(
     store: Store,
     *,
-    model: str = TINY,
+    model: str = "slicedb-tiny",
     pretrained: str | None = None,
     name: str = "default",
     batch_size: int | None = None,
-    device: Any = None,
+    device: torch.device | str | None = None,
     keys: np.ndarray | None = None,
     replace: bool = False,
     threads: int | None = None,
@@ -180,7 +180,7 @@ def _prepare(store: Store, table: str, encoder: Encoder, replace: bool) -> None:
     if not replace:
         name = table.removeprefix(EMBEDDINGS)
         raise FingerprintError(
-            f"The embedding '{name}' was made by {_title(before)}, not by {encoder.name}: "
+            f"The embedding '{name}' was made by {title_of(before)}, not by {encoder.name}: "
             f"{', '.join(differences)} differ.",
             "give the new one a name of its own (name=, --name), or throw the old vectors away "
             "(replace=True, --replace).",
@@ -199,17 +199,9 @@ def _prepare(store: Store, table: str, encoder: Encoder, replace: bool) -> None:
         store.create(table, schema)
 
 
-def differing(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """Return what two fingerprints do not agree on; empty when their vectors may be mixed."""
-    return [part for part in COMPARED if before.get(part) != now.get(part)]
-
-
-def _title(fingerprint: dict[str, Any]) -> str:
-    parts = [fingerprint.get("model"), fingerprint.get("pretrained")]
-    return ", ".join(str(part) for part in parts if part) or "an unknown encoder"
-
-
-def encoder_of(store: Store, name: str = "default", *, device: Any = None) -> Encoder:
+def encoder_of(
+    store: Store, name: str = "default", *, device: torch.device | str | None = None
+) -> Encoder:
     """Open the encoder that made an embedding.
 
     Args:
@@ -236,7 +228,7 @@ def encoder_of(store: Store, name: str = "default", *, device: Any = None) -> En
     differences = differing(before, encoder.fingerprint)
     if differences:
         raise FingerprintError(
-            f"The embedding '{name}' was made by {_title(before)}, whose "
+            f"The embedding '{name}' was made by {title_of(before)}, whose "
             f"{', '.join(differences)} changed since.",
             "restore those weights, or embed again with replace=True (--replace).",
         )

@@ -1,61 +1,72 @@
-"""Loading open_clip models: the bundled one, named ones with a tag, files."""
+"""Encoders of open_clip: architectures with a tag, files, models of the Hugging Face hub."""
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import warnings
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from slicedb.embedding.encoder import Encoder
-from slicedb.embedding.prompts import BACKGROUND, TEMPLATES, TINY_BACKGROUND, TINY_TEMPLATES
+from slicedb.embedding.encoder import Encoder, Tokenizer, Transform
+from slicedb.embedding.fingerprint import fingerprint_of
+from slicedb.embedding.prompts import BACKGROUND, TEMPLATES
+from slicedb.embedding.type import EncoderType
 from slicedb.errors import EmbeddingError, did_you_mean
-from slicedb.inference.runner import pick_device
 from slicedb.models import Preprocessing
-from slicedb.models.fingerprint import combine, tensors_digest
 
-TINY = "slicedb-tiny"
-"""The model that comes with SliceDB."""
+if TYPE_CHECKING:
+    import open_clip
+    import torch
 
-TINY_NOTE = (
-    "The bundled slicedb-tiny knows a small world: the ten CIFAR classes and rendered plates of "
-    "food. For your own photos name a larger model: slicedb embed ViT-B-32 --pretrained "
-    "laion2b_s34b_b79k."
-)
 RANDOM = "random"
 
-_TINY_FOLDER = Path(__file__).parent.parent / "demo" / "tiny_clip"
 _SCHEMES = ("hf-hub:", "local-dir:")
 _SEED = 0
 
 
-def load_encoder(
-    model: str = TINY, pretrained: str | None = None, *, device: Any = None
+class Loaded(NamedTuple):
+    """What open_clip loads: in float32, on the CPU."""
+
+    clip: open_clip.CLIP
+    config: dict[str, Any]
+    tokenizer: Tokenizer
+
+
+def open_encoder(model: str, pretrained: str | None, device: torch.device) -> Encoder:
+    """Open an encoder of open_clip; see `load_encoder`."""
+    return encoder_from(load(model, pretrained), model, pretrained, device)
+
+
+def encoder_from(
+    loaded: Loaded,
+    model: str,
+    pretrained: str | None,
+    device: torch.device,
+    *,
+    templates: tuple[str, ...] = TEMPLATES,
+    background: tuple[str, ...] = BACKGROUND,
+    note: str = "",
 ) -> Encoder:
-    """Open an encoder.
+    """Return the encoder of a loaded model; its fingerprint is taken, then it moves."""
+    import open_clip
 
-    Args:
-        model: an open_clip architecture ("ViT-B-32"), "hf-hub:org/name", "local-dir:path", the
-            path of a model config (`.json`), or "slicedb-tiny", which needs no download.
-        pretrained: a tag of open_clip (downloaded unless it is in its cache), or a weights file.
-            "random" takes the same random numbers each time, for dry runs.
-        device: a torch device or its name; None takes a GPU when there is one.
-
-    Raises:
-        EmbeddingError: no such architecture, tag or file, or the download fails.
-    """
-    chosen = pick_device(device)
-    if model == TINY and pretrained is None:
-        clip, config, tokenizer = _open_tiny()
-    else:
-        clip, config, tokenizer = _open(model, pretrained)
+    clip, config, tokenizer = loaded
     clip.eval().requires_grad_(False)
-    preprocessing, transform = _preprocessing(clip.visual.preprocess_cfg)
-    fingerprint = _fingerprint(clip, config, model, _source(pretrained))
-    clip.to(chosen)
-    tiny = model == TINY
+    about = clip.visual.preprocess_cfg
+    preprocessing, transform = preprocessing_of(about)
+    fingerprint = fingerprint_of(
+        clip,
+        model=model,
+        pretrained=source_of(pretrained),
+        config=config,
+        preprocessing=about,
+        dim=int(config["embed_dim"]),
+        logit_scale=float(clip.logit_scale.exp()),
+        open_clip=open_clip.__version__,
+    )
+    clip.to(device)
     return Encoder(
         clip,
         tokenizer,
@@ -63,31 +74,14 @@ def load_encoder(
         fingerprint=fingerprint,
         preprocessing=preprocessing,
         transform=transform,
-        templates=TINY_TEMPLATES if tiny else TEMPLATES,
-        background=TINY_BACKGROUND if tiny else BACKGROUND,
-        device=chosen,
-        note=TINY_NOTE if tiny else "",
+        templates=templates,
+        background=background,
+        device=device,
+        note=note,
     )
 
 
-def _open_tiny() -> tuple[Any, dict[str, Any], Any]:
-    import open_clip
-
-    weights = _TINY_FOLDER / f"{TINY}.safetensors"
-    if not weights.is_file():
-        raise EmbeddingError(
-            f"The bundled model is missing: no file '{weights}'.",
-            "install slicedb again, or name another model.",
-        )
-    clip, config, _ = _open(str(_TINY_FOLDER / f"{TINY}.json"), str(weights))
-    tokenizer = open_clip.SimpleTokenizer(
-        bpe_path=str(_TINY_FOLDER / "merges.txt.gz"),
-        context_length=config["text_cfg"]["context_length"],
-    )
-    return clip, config, tokenizer
-
-
-def _open(model: str, pretrained: str | None) -> tuple[Any, dict[str, Any], Any]:
+def load(model: str, pretrained: str | None) -> Loaded:
     """Return the module in float32 on the CPU, its config and its tokenizer."""
     import open_clip
 
@@ -102,7 +96,7 @@ def _open(model: str, pretrained: str | None) -> tuple[Any, dict[str, Any], Any]
             clip = _quietly(
                 lambda: open_clip.create_model(
                     name,
-                    pretrained=None if pretrained == RANDOM else _source(pretrained),
+                    pretrained=None if pretrained == RANDOM else source_of(pretrained),
                     # the tag knows what its weights were trained with; the plain config does not
                     force_quick_gelu=bool(tag.get("quick_gelu", False)),
                     require_pretrained=pretrained != RANDOM,
@@ -119,11 +113,11 @@ def _open(model: str, pretrained: str | None) -> tuple[Any, dict[str, Any], Any]
     config = dict(open_clip.get_model_config(name) or {})
     if tag.get("quick_gelu"):
         config["quick_gelu"] = True
-    return clip, config, tokenizer
+    return Loaded(clip, config, tokenizer)
 
 
-def _quietly(make: Any) -> Any:
-    """Call with fixed random numbers, and without the libraries' remarks: errors say it all."""
+def _quietly(make: Callable[[], open_clip.CLIP]) -> open_clip.CLIP:
+    """Call with fixed random numbers, and without log lines; errors are still raised."""
     import torch
 
     before = logging.root.manager.disable
@@ -153,7 +147,7 @@ def _register(path: str) -> str:
 
 
 def _check(name: str, pretrained: str | None) -> None:
-    """Refuse what open_clip would refuse late, or get wrong without a word."""
+    """Refuse what open_clip would refuse late, or get wrong in silence."""
     import open_clip
 
     known = open_clip.list_models()
@@ -186,14 +180,14 @@ def _check(name: str, pretrained: str | None) -> None:
         )
 
 
-def _source(pretrained: str | None) -> str | None:
+def source_of(pretrained: str | None) -> str | None:
     """Return a tag as it is, a file as its absolute path."""
     if pretrained and pretrained != RANDOM and os.path.isfile(os.path.expanduser(pretrained)):
         return os.path.abspath(os.path.expanduser(pretrained))
     return pretrained
 
 
-def _preprocessing(config: dict[str, Any]) -> tuple[Preprocessing, Any]:
+def preprocessing_of(config: dict[str, Any]) -> tuple[Preprocessing, Transform | None]:
     """Return our preprocessing, and open_clip's own transform where ours has no such mode."""
     from open_clip.transform import PreprocessCfg, image_transform_v2
 
@@ -213,34 +207,8 @@ def _preprocessing(config: dict[str, Any]) -> tuple[Preprocessing, Any]:
     return ours, image_transform_v2(PreprocessCfg(**config), is_train=False)
 
 
-def _fingerprint(
-    clip: Any, config: dict[str, Any], model: str, pretrained: str | None
-) -> dict[str, Any]:
-    import open_clip
-
-    about = clip.visual.preprocess_cfg
-    return {
-        "model": model if not model.endswith(".json") else os.path.abspath(model),
-        "pretrained": pretrained,
-        "architecture": combine({"config": config}),
-        "weights": tensors_digest(clip.state_dict()),
-        "quick_gelu": bool(config.get("quick_gelu", False)),
-        "preprocessing": {key: _plain(about[key]) for key in sorted(about)},
-        "precision": "fp32",
-        "dim": int(config["embed_dim"]),
-        "logit_scale": round(float(clip.logit_scale.exp()), 4),
-        "open_clip": open_clip.__version__,
-    }
-
-
-def fingerprint_json(fingerprint: dict[str, Any]) -> str:
-    """Return the fingerprint as text."""
-    return json.dumps(fingerprint, sort_keys=True)
-
-
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
-
-
 def _line(error: BaseException) -> str:
     return str(error).splitlines()[0] if str(error) else type(error).__name__
+
+
+OPEN_CLIP = EncoderType("open_clip", lambda model: True, open_encoder)
