@@ -10,21 +10,27 @@ from slicedb.judge import SuiteRun
 from slicedb.report import machine, tables
 from slicedb.runs import record
 from slicedb.runs.looks import LIMIT
+from slicedb.show.tabular import Tabular
 from slicedb.store import Store
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from slicedb.report.figures import Figures
 
 
-@dataclass(frozen=True, repr=False)
-class Report(SuiteRun):
+@dataclass(frozen=True)
+class Report(SuiteRun, Tabular):
     """A suite's run, with what shows it."""
 
     figures: Callable[[], Figures] | None = field(default=None, compare=False)
     """Makes what only the page draws: confusion, thumbnails, costs, history."""
 
-    def __repr__(self) -> str:
-        return str(self)
+    def to_arrow(self) -> pa.Table:
+        """Return one row per result."""
+        import pyarrow as pa
+
+        return pa.Table.from_pylist([vars(r) for r in self.results])
 
     def __str__(self) -> str:
         return tables.to_text(self)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 from slicedb.show import html, text
+from slicedb.show.text import clean
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -70,7 +71,8 @@ class Tabular:
         yield Grid(rows.column_names, [tuple(row.values()) for row in rows.to_pylist()])
 
     def __str__(self) -> str:
-        return "\n".join(map(str, self.parts()))
+        parts = (p if isinstance(p, Grid) else clean(p, keep="\n") for p in self.parts())
+        return "\n".join(map(str, parts))
 
     def __repr__(self) -> str:
         return str(self)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from slicedb.keys import Keys
 from slicedb.schema import SAMPLES
-from slicedb.show import text
+from slicedb.show.tabular import Grid, Tabular
 from slicedb.slices.overlap import membership
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ _ORDER = ("train", "training", "val", "valid", "validation", "dev", "test", "tes
 
 
 @dataclass(frozen=True, eq=False)
-class Breakdown:
+class Breakdown(Tabular):
     """The members of slices by split."""
 
     splits: tuple[str, ...]
@@ -37,14 +37,15 @@ class Breakdown:
         """Return the counts."""
         return self.table
 
-    def __str__(self) -> str:
+    def parts(self) -> Iterable[Grid]:
+        """Yield one row per slice, each count with its share of the slice."""
         rows = []
         for row in self.table.to_pylist():
             n = row["count"]
             cells = [f"{row[s]:,} ({row[s] / n:.0%})" if n else "0" for s in self.splits]
             held = "" if row["held_out"] is None else f"{row['held_out']:,}"
             rows.append([row["slice"], f"{n:,}", held, *cells])
-        return text.table(["slice", "count", "held out", *self.splits], rows)
+        yield Grid(["slice", "count", "held out", *self.splits], rows)
 
 
 def breakdown(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from slicedb.errors import ModelError, UnknownModelError, did_you_mean
 from slicedb.keys import Keys
 from slicedb.schema import PREDICTIONS, SAMPLES
-from slicedb.show import text
+from slicedb.show.tabular import Grid, Tabular
 from slicedb.slices.overlap import membership
 from slicedb.sql import name, string
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class SliceCoverage:
+class SliceCoverage(Tabular):
     """The errors of a model, by slice."""
 
     model: str
@@ -48,9 +48,15 @@ class SliceCoverage:
         """Return the rows of the slices."""
         return self.table
 
-    def __str__(self) -> str:
+    def parts(self) -> Iterable[str | Grid]:
+        """Yield how many errors lie in no slice, and one row per slice."""
         if not self.errors:
-            return f"{self.model} has no errors on {self.judged:,} samples"
+            yield f"{self.model} has no errors on {self.judged:,} samples"
+            return
+        yield (
+            f"{self.model}: {self.errors:,} errors on {self.judged:,} samples, "
+            f"{self.uncovered:,} ({self.uncovered / self.errors:.1%}) in no slice"
+        )
         rows = [
             [
                 r["slice"],
@@ -64,14 +70,8 @@ class SliceCoverage:
             for r in self.table.to_pylist()
         ]
         head = ["slice", "n", "errors", "error rate", "of all errors", "in it alone", "lift"]
-        return "\n".join(
-            [
-                f"{self.model}: {self.errors:,} errors on {self.judged:,} samples, "
-                f"{self.uncovered:,} ({self.uncovered / self.errors:.1%}) in no slice",
-                text.table(head, rows),
-                f"those in no slice: {self.query}",
-            ]
-        )
+        yield Grid(head, rows)
+        yield f"those in no slice: {self.query}"
 
 
 def coverage(store: Store, model: str, members: Mapping[str, Keys]) -> SliceCoverage:

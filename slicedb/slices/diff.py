@@ -14,12 +14,13 @@ from slicedb import schema
 from slicedb.errors import SliceDBError
 from slicedb.keys import KeyIndex, Keys
 from slicedb.query import Reads
+from slicedb.show.tabular import Tabular
 from slicedb.slices.reasons import DEFINITION, OTHER_SLICE, OTHERS, REASONS, UNKNOWN, reasons
 from slicedb.slices.slice import Members, Slice
 from slicedb.store import Store
 
 if TYPE_CHECKING:
-    import pandas as pd
+    pass
 
 Definitions: TypeAlias = "Mapping[str, str | Keys]"
 """What a slice is made of: its own text under "", and by name those it uses: a live one's text,
@@ -29,7 +30,7 @@ _SHOWN = 20
 
 
 @dataclass(frozen=True, eq=False)
-class Diff:
+class Diff(Tabular):
     """The difference of two memberships."""
 
     old: str
@@ -74,13 +75,6 @@ class Diff:
     def to_arrow(self) -> pa.Table:
         """Return one row per sample that came or went."""
         return self.table
-
-    def to_pandas(self) -> pd.DataFrame:
-        """Return one row per sample that came or went, as a pandas frame."""
-        return self.table.to_pandas()
-
-    def __repr__(self) -> str:
-        return str(self)
 
     def __str__(self) -> str:
         signs = self.table["change"].to_pylist()

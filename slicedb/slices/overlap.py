@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 from weakref import WeakKeyDictionary
@@ -14,6 +14,7 @@ import pyarrow as pa
 from slicedb.keys import KeyIndex, Keys
 from slicedb.metrics import Membership
 from slicedb.schema import SAMPLES
+from slicedb.show.tabular import Grid, Tabular
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,7 +29,7 @@ _known: WeakKeyDictionary[Store, tuple[int, KeyIndex]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True, eq=False)
-class Overlap:
+class Overlap(Tabular):
     """The overlap of s slices, each with each."""
 
     names: tuple[str, ...]
@@ -85,18 +86,26 @@ class Overlap:
         """Return the matrix as a pandas frame with names on both sides."""
         return self.to_arrow(measure).to_pandas().set_index("slice")
 
-    def __str__(self) -> str:
-        head = f"{len(self.names)} slices"
-        rows = self.pairs().slice(0, 20).to_pylist()
-        if not rows:
-            return f"{head}, no two share a sample"
-        width = max(len(f"{r['a']} & {r['b']}") for r in rows)
-        lines = [
-            f"{r['a'] + ' & ' + r['b']:{width}}  Jaccard {r['jaccard']:.3f}  "
-            f"{r['shared']:,} shared: {r['a_in_b']:.0%} of {r['a']}, {r['b_in_a']:.0%} of {r['b']}"
-            for r in rows
+    def parts(self) -> Iterable[str | Grid]:
+        """Yield the pairs that share samples, the most alike first."""
+        pairs = self.pairs().slice(0, 20).to_pylist()
+        if not pairs:
+            yield f"{len(self.names)} slices, no two share a sample"
+            return
+        yield f"{len(self.names)} slices"
+        head = ["a", "b", "Jaccard", "shared", "a in b", "b in a"]
+        rows = [
+            [
+                pair["a"],
+                pair["b"],
+                f"{pair['jaccard']:.3f}",
+                f"{pair['shared']:,}",
+                f"{pair['a_in_b']:.0%}",
+                f"{pair['b_in_a']:.0%}",
+            ]
+            for pair in pairs
         ]
-        return "\n".join([head, *lines])
+        yield Grid(head, rows, align="<<")
 
 
 def _share(part: npt.NDArray[np.int64], whole: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
