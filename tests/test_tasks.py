@@ -69,11 +69,11 @@ def test_a_sixth_task_is_derived_again_where_its_truth_changes(db: Database) -> 
     from slicedb.predictions import refresh
 
     logged(db, "near", 1)
-    wrong = db.query("NOT near.correct ORDER BY id LIMIT 1")
-    row = db.sql(f"SELECT id, key, grade FROM near WHERE id = '{wrong.ids()[0]}'")
+    wrong = db.query("NOT near.correct ORDER BY id LIMIT 1").ids()[0]
+    row = db.sql(f"SELECT id, key, grade FROM near WHERE id = '{wrong}'")
     db.store.upsert(GRADES, row)
     assert refresh(db.store, "near") == 1
-    assert db.query(f"near.correct AND id = '{wrong.ids()[0]}'").count() == 1
+    assert db.query(f"near.correct AND id = '{wrong}'").count() == 1
 
 
 def test_a_sixth_task_is_evaluated_tested_and_reported(db: Database) -> None:

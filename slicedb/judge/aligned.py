@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from slicedb import schema
 from slicedb.cache import Cache
 from slicedb.errors import CheckError, UnknownModelError, did_you_mean
-from slicedb.keys import KeyIndex, Keys
+from slicedb.keys import KeyIndex, Keys, distinct
 from slicedb.metrics import Membership
 from slicedb.store import Store
 from slicedb.tasks import TASKS, About, AlignedRows, AnyTask, TruthColumn
@@ -53,6 +53,17 @@ class Universe:
     def rows(self, keys: Keys) -> Keys:
         """Return int64 (m,), ascending and distinct: the rows of keys; unknown ones drop out."""
         return np.flatnonzero(self.places.mask(keys))
+
+    def named(self, keys: Keys) -> tuple[Keys, int]:
+        """Return the distinct rows of keys, in any order, and the number of distinct keys."""
+        rows = self.places.find(keys)
+        chosen = np.zeros(len(self.keys) + 1, bool)
+        chosen[rows] = True  # -1, for unknown samples, is the place behind the last
+        n = int(np.count_nonzero(chosen[:-1]))
+        if n == len(keys):
+            return rows, n
+        n_unknown = len(distinct(keys[rows < 0])) if chosen[-1] else 0
+        return np.flatnonzero(chosen[:-1]), n + n_unknown
 
 
 @dataclass(frozen=True, eq=False)

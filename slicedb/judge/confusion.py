@@ -13,7 +13,7 @@ import pyarrow as pa
 from slicedb import sql, stats
 from slicedb.errors import CheckError
 from slicedb.judge.aligned import load, universe
-from slicedb.keys import Keys, distinct
+from slicedb.keys import Keys
 from slicedb.show.tabular import Grid, Tabular
 from slicedb.store import Store
 
@@ -123,15 +123,14 @@ def confusion(store: Store, model: str, keys: Keys) -> Confusion:
         CheckError: it predicts numbers, or several labels a sample.
     """
     aligned, asked = load(store, model), np.asarray(keys, np.int64)
-    known = universe(store).rows(asked)  # a sample counts once, however often it is named
-    rows = aligned.members([known]).positions[0]
+    rows, n = universe(store).named(asked)
+    rows = aligned.members([rows]).positions[0]
     counts = aligned.task.confusion(aligned.outcomes, rows)
     if counts is None:
         raise CheckError(
             f"{model} does {aligned.task.name}: a sample has no one predicted class.",
             "confusion is for classifiers and detectors.",
         )
-    n = len(asked) if len(known) == len(asked) else len(distinct(asked))
     return Confusion(model, counts.classes, counts.matrix, n - len(rows), counts.unit)
 
 

@@ -36,6 +36,7 @@ class IdChecker:
         self._ids = ids
         self._index = KeyIndex(keys)
         self._seen: set[int] = set()
+        self._last: Keys = np.empty(0, np.int64)
 
     def check(self, ids: Sequence[str], place: str) -> Keys:
         """Return the key of each id, or raise.
@@ -56,14 +57,15 @@ class IdChecker:
             self._refuse_unknown([ids[i] for i in unknown.tolist()], len(ids), place)
         if len(distinct(keys)) != len(keys):
             _refuse_twice(ids, place)
-        again = self._seen.intersection(keys.tolist())
+        self._seen.update(self._last.tolist())  # not before: most tables come as one batch
+        again = self._seen.intersection(keys.tolist()) if self._seen else ()
         if again:
             name = next(i for i, key in zip(ids, keys.tolist()) if key in again)
             raise PredictionError(
                 f"Sample '{name}' was logged before in this run.",
                 "keep one prediction a sample; a distributed sampler pads its last batch.",
             )
-        self._seen.update(keys.tolist())
+        self._last = keys
         return keys
 
     def _refuse_unknown(self, unknown: Sequence[str], n: int, place: str) -> None:
