@@ -1,4 +1,4 @@
-"""A package of its own, installed by pip, that brings a metric and a function of the language."""
+"""A package of its own, installed by pip, that brings a format, a function and a metric."""
 
 from __future__ import annotations
 
@@ -11,24 +11,45 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import pyarrow as pa
 import pytest
 from PIL import Image
 
 import slicedb
+from slicedb.ingest import FORMATS
 from slicedb.metrics import METRICS
 from slicedb.plugins import Registry
 from slicedb.query.functions.registry import FUNCTIONS
 
-REGISTRIES: tuple[Registry[object], ...] = (METRICS, FUNCTIONS)  # type: ignore[assignment]
+REGISTRIES: tuple[Registry[object], ...] = (FORMATS, METRICS, FUNCTIONS)  # type: ignore[assignment]
 
 NAME = "slicedb_shots"
 
 CODE = '''
-"""What a camera club adds to SliceDB."""
+"""What a camera club adds to SliceDB: a list of shots, one `file camera` per line."""
 
+import pyarrow as pa
+
+from slicedb.ingest import Format, Source
 from slicedb.metrics import Metric, PerSample, mean, mean_state
 from slicedb.query import Call, Function, Parameter
+
+
+def _open_shots(location, options):
+    rows = [line.split() for line in location.read_text().splitlines()]
+    batch = {
+        "id": [options.id_of(file) for file, _ in rows],
+        "uri": [location.parent.join(file).path for file, _ in rows],
+        "label": [options.label] * len(rows),
+        "camera": [camera for _, camera in rows],
+    }
+    fields = [pa.field(name, pa.string()) for name in ("label", "camera")]
+    batches = [pa.RecordBatch.from_pydict(batch)]
+    return Source(location.path, fields, batches, len(rows))
+
+
+SHOTS = Format(
+    "shots", "a list of shots", lambda location: location.suffix == ".shots", _open_shots
+)
 
 
 def _is_square(call: Call) -> str:
@@ -59,6 +80,7 @@ DOUBT = Metric(
 '''
 
 ENTRIES = {
+    "slicedb.formats": f"shots = {NAME}:SHOTS",
     "slicedb.metrics": f"doubt = {NAME}:DOUBT",
     "slicedb.functions": f"is_square = {NAME}:IS_SQUARE",
 }
@@ -110,20 +132,21 @@ def installed(site: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    """Return a folder with a database of two square pictures and one wide one, and a model."""
+    """Return a folder with a list of three shots, and what a model predicts for them."""
     for name, size in {"a": (8, 8), "b": (8, 9), "c": (30, 8)}.items():
-        (tmp_path / "pictures").mkdir(exist_ok=True)
-        Image.new("RGB", size, "red").save(tmp_path / "pictures" / f"{name}.png")
-    db = slicedb.open(tmp_path / "data.slicedb")
-    db.ingest(tmp_path / "pictures", label="red")
-    ids = ["a.png", "b.png", "c.png"]
-    rows = {"id": ids, "prediction": ["red"] * 3, "confidence": [0.9, 0.7, 0.2]}
-    db.log_predictions("m", pa.table(rows))
+        Image.new("RGB", size, "red").save(tmp_path / f"{name}.png")
+    (tmp_path / "list.shots").write_text("a.png leica\nb.png nikon\nc.png nikon\n")
+    (tmp_path / "m.csv").write_text(
+        "id,prediction,confidence\na.png,red,0.9\nb.png,red,0.7\nc.png,red,0.2\n"
+    )
     return tmp_path
 
 
-def test_its_function_and_its_metric_go_through_the_verbs(installed: None, place: Path) -> None:
+def test_format_function_and_metric_go_through_the_verbs(installed: None, place: Path) -> None:
     db = slicedb.open(place / "data.slicedb")
+    assert db.ingest(place / "list.shots", label="red").added == 3
+    assert db.query("camera = 'nikon'").ids() == ["b.png", "c.png"]
+    db.log_predictions("m", place / "m.csv")
     assert db.query("is_square()").ids() == ["a.png"]
     assert db.query("is_square(1)").ids() == ["a.png", "b.png"]
     db.slices.add("square", "is_square(1)", expect=["doubt <= 0.5"])
@@ -146,9 +169,15 @@ def test_the_command_line_knows_it(site: Path, place: Path) -> None:
         assert done.returncode == status, done.stderr
         return done.stdout + done.stderr
 
+    assert "3 added" in run("ingest", str(place / "list.shots"), "--as", "shots", "--label", "red")
+    run("log-predictions", "m", str(place / "m.csv"))
     assert "is_square([slack])" in run("functions")
+    assert "doubt" in run("metrics")
+    assert "Installed packages add: shots." in " ".join(run("ingest", "--help").split())
+    assert "Installed packages add: doubt." in " ".join(run("evaluate", "--help").split())
     assert run("is_square(1)", "-f", "csv", "--columns", "id").split() == ["id", "a.png", "b.png"]
     run("slice", "add", "square", "is_square(1)", "--expect", "doubt <= 0.9")
     assert "0.200" in run("evaluate", "m", "--on", "square", "--metric", "doubt")
     assert "doubt <= 0.9" in run("test", "--model", "m")
+    assert "did you mean 'shots'?" in run("ingest", ".", "--as", "shot", status=1)
     assert "did you mean 'doubt'?" in run("evaluate", "m", "--metric", "doubts", status=1)

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from slicedb.cli.common import db_option, names_of, open_db, rows_options
-from slicedb.cli.options import given, options_of
+from slicedb.cli.options import Listing, given, options_of
 from slicedb.cli.output import Output
 from slicedb.database import Database
 
@@ -86,7 +86,13 @@ def run(
     Database.severity,
     "slices kinds severities confidence batch_size device threads predict progress",
     slices="--on",
-    kinds={"flag": "--kind", "metavar": "KIND"},
+    kinds={
+        "flag": "--kind",
+        "metavar": "KIND",
+        "cls": Listing,
+        "registry": "slicedb.expectations.corruption:CORRUPTIONS",
+        "group": "slicedb.corruptions",
+    },
     severities={"flag": "--severity", "type": click.IntRange(1, 5)},
 )
 def corrupt(model: str, db: str | None, out: Output, **options: Any) -> None:

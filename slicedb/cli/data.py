@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from slicedb.cli.common import at_option, db_option, names_of, open_db, rows_options, say
-from slicedb.cli.options import given, options_of
+from slicedb.cli.options import Listing, given, options_of
 from slicedb.cli.output import Output
 from slicedb.database import Database
 from slicedb.show import numbers
@@ -23,7 +23,13 @@ from slicedb.show import numbers
     "form images split label path_column image_column label_column split_column caption_column "
     "id_column id_by prefix replace reference max_broken max_pixels delete_missing threads "
     "progress",
-    form={"flag": "--as", "metavar": "FORMAT"},
+    form={
+        "flag": "--as",
+        "metavar": "FORMAT",
+        "cls": Listing,
+        "registry": "slicedb.ingest:FORMATS",
+        "group": "slicedb.formats",
+    },
     images={"metavar": "DIR"},
     prefix={"metavar": "TEXT"},
 )

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from slicedb.cli.common import at_option, db_option, open_db, rows_options, say
-from slicedb.cli.options import given, options_of
+from slicedb.cli.options import Listing, given, options_of
 from slicedb.cli.output import Output
 from slicedb.database import Database
 
@@ -21,7 +21,12 @@ from slicedb.database import Database
     Database.evaluate,
     "slices metrics per_class confidence group bootstrap predict record at",
     slices="--on",
-    metrics="--metric",
+    metrics={
+        "flag": "--metric",
+        "cls": Listing,
+        "registry": "slicedb.metrics:METRICS",
+        "group": "slicedb.metrics",
+    },
     at={"metavar": "COMMIT"},
 )
 def evaluate(models: tuple[str, ...], db: str | None, out: Output, **options: Any) -> None:

@@ -10,9 +10,14 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+if TYPE_CHECKING:
+    from slicedb.plugins import Named, Registry
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -29,6 +34,30 @@ _COLUMNS = ("column", "group", "target")
 
 _POSITIVE = "batch_size bins folds max_pixels n threads".split()
 """Whole numbers that cannot be 0."""
+
+
+class Listing(click.Option):
+    """An option whose help also names what installed packages add.
+
+    Args:
+        registry: "module:attribute" of the registry of plug-ins, which is only imported when a
+            package adds to it.
+        group: the group of entry points.
+    """
+
+    def __init__(self, *args: Any, registry: str, group: str, **attributes: Any) -> None:
+        super().__init__(*args, **attributes)
+        self._registry, self._group = registry, group
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """Return the line of the help, as click does."""
+        record = super().get_help_record(ctx)
+        if record is None or not entry_points(group=self._group):
+            return record
+        module, _, attribute = self._registry.partition(":")
+        registry: Registry[Named] = getattr(import_module(module), attribute)
+        names = ", ".join(dict.fromkeys(member.name for member in registry.installed.values()))
+        return record[0], f"{record[1]}  Installed packages add: {names}." if names else record[1]
 
 
 def options_of(method: Callable[..., Any], names: str, **special: str | Mapping[str, Any]) -> Any:
