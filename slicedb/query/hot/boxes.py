@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from slicedb.keys import KeyIndex
 from slicedb.metrics.boxes import Boxes, Flat, Matches, is_crowd, match, overlaps
+from slicedb.query.bound.catalog import TableInfo
 from slicedb.query.bound.relation import Matching, Relation
 from slicedb.query.hot.relations import hot_match, hot_name
-from slicedb.schema import OK, SAMPLES
+from slicedb.schema import OBJECT, OK, SAMPLES
 from slicedb.sql import quoted
+from slicedb.store.without_pandas import arrow_array
 
 if TYPE_CHECKING:
     from slicedb.query.hot.tables import HotTables
@@ -47,24 +50,24 @@ class HotBoxes:
         names = set(relation.wanted(False)) & set(_LATE)
         if relation.boxes == "matches":
             assert relation.matching is not None
-            truth, found = relation.sides
+            truth, predicted = relation.sides
             loaded = sum(self._table(side) + self._late(side, names) for side in relation.sides)
-            return loaded + self._match(relation.matching, truth, found)
+            return loaded + self._match(relation.matching, truth, predicted)
         loaded = self._table(relation) + self._late(relation, names)
         if relation.boxes == "found" and {"tp", "iou", "object"} & set(relation.wanted(False)):
             assert relation.matching is not None
             (truth,) = relation.sides
             loaded += self._table(truth) + self._match(relation.matching, truth, relation)
         for matching in dict.fromkeys(matching for matching, _ in relation.matched.values()):
-            found = next(s for s in relation.sides if s.matching == matching)
-            loaded += self._table(found) + self._match(matching, relation, found)
+            predicted = next(s for s in relation.sides if s.matching == matching)
+            loaded += self._table(predicted) + self._match(matching, relation, predicted)
         return loaded
 
     def number(self, relation: Relation) -> pa.Array:
         """Return int64 (n,): how many boxes each sample has, null where its list is null."""
         self._table(relation)
         numbers = self._numbers[hot_name(relation)]
-        return pa.array(numbers, mask=numbers < 0)
+        return arrow_array(numbers, numbers < 0)
 
     # --- flattening ---------------------------------------------------------------------------
 
@@ -75,17 +78,17 @@ class HotBoxes:
         owner = _samples(relation)
         columns = ["key", "width", "height", "status"]
         about = self._tables.read(SAMPLES, columns, owner.version)
-        keys = about["key"].combine_chunks()
-        numbers = np.full(len(keys), -1, np.int64)
+        index = KeyIndex(about["key"].to_numpy())
+        numbers = np.full(len(index), -1, np.int64)
         width, height = (_sizes(about[side]) for side in ("width", "height"))
         visible = _visible(about["status"])
         batches = []
-        for flat, at in self._flat(relation, keys, numbers):
+        for flat, at in self._flat(relation, index, numbers):
             crowd = is_crowd(flat.attributes)
             batches.append(
                 pa.table(
                     {
-                        "key": keys.take(pa.array(at)),
+                        "key": index.keys[at],
                         "index": flat.index,
                         "label": flat.label,
                         **{side: _nullable(flat.xywh[:, i]) for i, side in enumerate("xywh")},
@@ -106,7 +109,7 @@ class HotBoxes:
         return len(whole.column_names)
 
     def _flat(
-        self, relation: Relation, keys: pa.Array, numbers: np.ndarray
+        self, relation: Relation, index: KeyIndex, numbers: np.ndarray
     ) -> Iterator[tuple[Flat, np.ndarray]]:
         """Yield flattened boxes with the row of each one's sample; fills `numbers`.
 
@@ -118,18 +121,17 @@ class HotBoxes:
             if relation.boxes == "truth":
                 rows = np.arange(start, start + len(lists))
             else:
-                found = pc.index_in(batch["key"], value_set=keys)
-                rows = pc.fill_null(found, -1).to_numpy(zero_copy_only=False).astype(np.int64)
+                rows = index.find(batch["key"].to_numpy())
             start += len(lists)
             if (rows < 0).any():
-                there = pa.array(np.flatnonzero(rows >= 0))
-                lists, rows = lists.take(there), rows[rows >= 0]
+                known = np.flatnonzero(rows >= 0)
+                lists, rows = lists.take(arrow_array(known)), rows[known]
             lengths = pc.fill_null(pc.list_value_length(lists), -1)
             numbers[rows] = lengths.to_numpy(zero_copy_only=False)
             flat = Flat.of(lists)
             yield flat, rows[flat.image]
         if not start:
-            empty = Flat.of(pa.array([], relation_type()))
+            empty = Flat.of(pa.array([], pa.list_(OBJECT)))
             yield empty, empty.image
 
     def _batches(self, relation: Relation) -> Iterator[pa.RecordBatch]:
@@ -144,7 +146,7 @@ class HotBoxes:
         """Load ids and attributes where they are asked for."""
         table = hot_name(relation)
         new = sorted(names - self._tables.columns(table))
-        fields: dict[str, Any] = {}
+        fields: dict[str, pa.Array | pa.ChunkedArray] = {}
         if "id" in new:
             ids = self._tables.read(SAMPLES, ["id"], _samples(relation).version)["id"]
             at = self._tables.fetch(f'SELECT "~at" FROM hot.{quoted(table)}')["~at"]
@@ -152,28 +154,28 @@ class HotBoxes:
         if "attributes" in new:
             keys = self._tables.read(SAMPLES, ["key"], _samples(relation).version)["key"]
             numbers = np.empty(len(keys), np.int64)
-            flats = self._flat(relation, keys.combine_chunks(), numbers)
+            flats = self._flat(relation, KeyIndex(keys.to_numpy()), numbers)
             fields["attributes"] = pa.chunked_array([f.attributes for f, _ in flats])
         self._tables.add(table, fields)
         return len(fields)
 
     # --- matching -----------------------------------------------------------------------------
 
-    def _match(self, matching: Matching, truth: Relation, found: Relation) -> int:
+    def _match(self, matching: Matching, truth: Relation, predicted: Relation) -> int:
         """Match one model's boxes with the ground truth; both sides get its columns."""
-        state, both = hot_match(matching, "state"), (hot_name(truth), hot_name(found))
+        state, both = hot_match(matching, "state"), (hot_name(truth), hot_name(predicted))
         self._used |= dict.fromkeys(((name, matching) for name in both), time.monotonic())
         if all(state in self._tables.columns(name) for name in both):
             return 0
         codes: dict[str | None, int] = {}
-        mine, labels, index = self._boxes(found, codes)
+        mine, labels, index = self._boxes(predicted, codes)
         theirs, _, places = self._boxes(truth, codes)
         pairs = overlaps(mine, theirs, same_label=matching.same_label, least=matching.iou)
         matched = match(pairs, mine, theirs, iou=matching.iou)
-        seen, looked = (self._numbers[hot_name(r)] >= 0 for r in (found, truth))
+        seen, looked = (self._numbers[hot_name(r)] >= 0 for r in (predicted, truth))
         return self._add(
             truth, matching, _of_truth(matched, theirs, seen, mine, labels, index)
-        ) + self._add(found, matching, _of_found(matched, looked, mine, places))
+        ) + self._add(predicted, matching, _of_found(matched, looked, mine, places))
 
     def trim(self, since: float) -> None:
         """Drop the matchings that were asked for longest ago, and not since a moment."""
@@ -217,7 +219,7 @@ def _of_truth(
     matched: Matches,
     truth: Boxes,
     seen: np.ndarray,
-    found: Boxes,
+    predicted: Boxes,
     labels: pa.Array,
     index: np.ndarray,
 ) -> dict[str, pa.Array]:
@@ -227,13 +229,13 @@ def _of_truth(
     if truth.crowd is not None:
         state = np.where(truth.crowd, 2, state)
         by = np.where(truth.crowd, -1, by)
-    missed = by < 0
-    at = pa.array(by, mask=missed)
-    scores = np.full(len(found), np.nan) if found.score is None else found.score
+    at = arrow_array(by, by < 0)
+    unseen = ~seen[truth.image]
+    scores = np.full(len(predicted), np.nan) if predicted.score is None else predicted.score
     return {
-        "state": pa.array(state.astype(np.int8), mask=~seen[truth.image]),
-        "found": pa.array(state == 1, mask=~seen[truth.image] | (state == 2)),
-        "iou": pa.array(matched.iou).take(at),
+        "state": arrow_array(state.astype(np.int8), unseen),
+        "found": arrow_array(state == 1, unseen | (state == 2)),
+        "iou": arrow_array(matched.iou).take(at),
         "score": _nullable(scores).take(at),
         "detection": pa.array(index, pa.int64()).take(at),
         "prediction": labels.take(at),
@@ -241,27 +243,21 @@ def _of_truth(
 
 
 def _of_found(
-    matched: Matches, looked: np.ndarray, found: Boxes, places: np.ndarray
+    matched: Matches, looked: np.ndarray, predicted: Boxes, places: np.ndarray
 ) -> dict[str, pa.Array]:
     """Return what a matching says of each predicted box; null where there is no ground truth."""
     state = np.where(matched.ignored, 2, np.where(matched.truth >= 0, 1, 0)).astype(np.int8)
-    partner = pa.array(matched.truth, mask=matched.truth < 0)
+    unlabelled = ~looked[predicted.image]
+    partner = arrow_array(matched.truth, matched.truth < 0)
     return {
-        "state": pa.array(state, mask=~looked[found.image]),
-        "tp": pa.array(state == 1, mask=~looked[found.image] | matched.ignored),
+        "state": arrow_array(state, unlabelled),
+        "tp": arrow_array(state == 1, unlabelled | matched.ignored),
         "iou": _nullable(matched.iou),
         "object": pa.array(places, pa.int64()).take(partner),
     }
 
 
-def relation_type() -> pa.DataType:
-    """Return the Arrow type of a list of boxes."""
-    from slicedb.schema import OBJECT
-
-    return pa.list_(OBJECT)
-
-
-def _samples(relation: Relation) -> Any:
+def _samples(relation: Relation) -> TableInfo:
     assert relation.owner is not None and relation.owner.table is not None
     return relation.owner.table
 
@@ -271,7 +267,7 @@ def _floats(column: pa.ChunkedArray) -> np.ndarray:
 
 
 def _nullable(values: np.ndarray) -> pa.Array:
-    return pa.array(values, pa.float64(), mask=np.isnan(values))
+    return arrow_array(np.asarray(values, np.float64), np.isnan(values))
 
 
 def _sizes(column: pa.ChunkedArray) -> np.ndarray:

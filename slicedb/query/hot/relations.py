@@ -127,7 +127,7 @@ def _scanned(relation: Relation, side: Relation, frame: Frame) -> str:
     """Return the loaded boxes of one side that have an outcome, with what is borrowed."""
     assert relation.matching is not None and relation.owner is not None
     state = f"s.{quoted(hot_match(relation.matching, 'state'))}"
-    kept = f"{state} IS NOT NULL" if side.boxes == "truth" else f"{state} IN (0, 2)"
+    chosen = f"{state} IS NOT NULL" if side.boxes == "truth" else f"{state} IN (0, 2)"
     seen = "" if relation.unfiltered else ' AND s."~ok"'
     source = f"hot.{quoted(hot_name(side))} AS s"
     borrowed = _borrowed(relation, frame)
@@ -135,8 +135,8 @@ def _scanned(relation: Relation, side: Relation, frame: Frame) -> str:
         lent = ", ".join(f'p.{quoted(c)} AS "~p:{i}"' for i, c in enumerate(borrowed.values()))
         owner = hot_relation(relation.owner, frame)
         source += f" JOIN {owner} AS p ON p.key = s.key"
-        return f"(SELECT s.*, {lent} FROM {source} WHERE {kept}{seen}) AS s"
-    return f"(SELECT * FROM {source} WHERE {kept}{seen}) AS s"
+        return f"(SELECT s.*, {lent} FROM {source} WHERE {chosen}{seen}) AS s"
+    return f"(SELECT * FROM {source} WHERE {chosen}{seen}) AS s"
 
 
 def _side(matching: Matching, side: Relation, name: str) -> str:

@@ -76,43 +76,43 @@ def condition(node: Node, bound: Bound) -> Condition | None:
     return None
 
 
-def scores_of(found: Condition) -> Iterator[Score]:
+def scores_of(node: Condition) -> Iterator[Score]:
     """Yield the scores a condition depends on."""
-    if isinstance(found, Logic):
-        for part in found.parts:
+    if isinstance(node, Logic):
+        for part in node.parts:
             yield from scores_of(part)
         return
-    for side in (found.left, found.right):
+    for side in (node.left, node.right):
         if not isinstance(side, float):
             yield side
 
 
-def holds(found: Condition, values: Mapping[Score, np.ndarray]) -> Mask:
+def holds(node: Condition, values: Mapping[Score, np.ndarray]) -> Mask:
     """Return bool (n,): where a condition is true.
 
     Args:
-        found: the condition.
+        node: the condition.
         values: score to float32 (n,), NaN for null.
     """
-    return _truth(found, values)[0]
+    return _truth(node, values)[0]
 
 
-def _truth(found: Condition, values: Mapping[Score, np.ndarray]) -> tuple[Mask, Mask]:
+def _truth(node: Condition, values: Mapping[Score, np.ndarray]) -> tuple[Mask, Mask]:
     """Return where a condition is true and where it is false; it is null elsewhere."""
-    if isinstance(found, Logic):
-        each = [_truth(part, values) for part in found.parts]
+    if isinstance(node, Logic):
+        each = [_truth(part, values) for part in node.parts]
         trues, falses = [t for t, _ in each], [f for _, f in each]
-        if found.word == "not":
+        if node.word == "not":
             return falses[0], trues[0]
-        if found.word == "and":
+        if node.word == "and":
             return np.logical_and.reduce(trues), np.logical_or.reduce(falses)
         return np.logical_or.reduce(trues), np.logical_and.reduce(falses)
     left, right = (
         np.float32(side) if isinstance(side, float) else values[side]
-        for side in (found.left, found.right)
+        for side in (node.left, node.right)
     )
     with np.errstate(invalid="ignore"):
-        true: Mask = _COMPARE[found.compare](left, right)
+        true: Mask = _COMPARE[node.compare](left, right)
     return true, ~true & ~np.isnan(left) & ~np.isnan(right)
 
 

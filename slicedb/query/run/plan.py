@@ -85,8 +85,8 @@ class Plan:
         counted = [b for r in relations for count in r.counts.values() for b in count.boxes]
         for relation in (*relations, *counted, *(s for r in relations for s in r.sides)):
             if relation.kind == "boxes":
-                found = models.setdefault(relation.model, set()) if relation.model else columns
-                found.add("objects")
+                owner = models.setdefault(relation.model, set()) if relation.model else columns
+                owner.add("objects")
                 continue
             if relation.table is None:
                 continue
@@ -159,10 +159,10 @@ class Plan:
         Within a filter an index finds a third to a half of what is right, so it is asked only where
         nothing but the order chooses.
         """
-        found = self.top_k
-        if not self.approximate or found is None or self.conditions or self.cuts:
+        best = self.top_k
+        if not self.approximate or best is None or self.conditions or self.cuts:
             return None
-        return found.term if isinstance(found.term, Term) else None
+        return best.term if isinstance(best.term, Term) else None
 
     def _ordering(self, expression: Node) -> Term | Search | None:
         """Return the term an ORDER BY entry is, itself or by the name it has in the SELECT."""

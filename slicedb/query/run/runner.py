@@ -19,6 +19,7 @@ from slicedb.query.run.plan import Plan
 from slicedb.query.run.scores import Scores
 from slicedb.query.run.session import Session
 from slicedb.schema import SAMPLES
+from slicedb.show.numbers import count
 from slicedb.store.without_pandas import arrow_array
 from slicedb.vectors import Term, at_least_best
 
@@ -190,8 +191,8 @@ class Runner:
         if plan.cuts:
             started = time.perf_counter()
             scores.decide(plan.cuts)
-            said = f"decide {len(plan.cuts)} {'cut' if len(plan.cuts) == 1 else 'cuts'} of scores"
-            self._note(said, scores.left, started)
+            cuts = count(len(plan.cuts), "cut")
+            self._note(f"decide {cuts} of scores", scores.left, started)
 
     def _candidates(self, frame: Frame, cursor: DuckDBPyConnection) -> np.ndarray:
         """Return the rows the SQL part leaves."""
@@ -238,11 +239,11 @@ class Runner:
         started, k = time.perf_counter(), max(top_k.k, 1)
         at = scores.places() if scores.mask is not None else None
         column = scores.values[top_k.term]
-        kept = at_least_best(column if at is None else column[at], k)
-        if len(kept) < k:
+        best = at_least_best(column if at is None else column[at], k)
+        if len(best) < k:
             return None  # samples without an embedding come last, and some are wanted
-        scores.take(kept if at is None else at[kept])
-        self._note(f"keep the best {top_k.k:,} and ties", len(kept), started)
+        scores.take(best if at is None else at[best])
+        self._note(f"keep the best {top_k.k:,} and ties", len(best), started)
         assert scores.rows is not None
         columns = {slot: scores.values[term] for term, slot in self._plan.terms.items()}
         order = np.lexsort((scores.rows, -scores.values[top_k.term]))[: top_k.k]

@@ -98,26 +98,26 @@ class Scores:
         todo = self._by_share(conditions)
         while todo:
             together = 1 if todo[0][0] <= SELECTIVE else len(todo)
-            group, todo = [found for _, found in todo[:together]], todo[together:]
-            self.add([score for found in group for score in scores_of(found)])
-            self.keep(np.logical_and.reduce([holds(found, self.values) for found in group]))
+            group, todo = [part for _, part in todo[:together]], todo[together:]
+            self.add([score for part in group for score in scores_of(part)])
+            self.keep(np.logical_and.reduce([holds(part, self.values) for part in group]))
 
     def _by_share(self, conditions: Sequence[Condition]) -> list[tuple[float, Condition]]:
         """Return conditions with the share of rows each leaves, by a sample, the fewest first."""
         if len(conditions) < 2 or self.size < 8 * _SAMPLE:
-            return [(1.0, found) for found in conditions]
+            return [(1.0, part) for part in conditions]
         every = np.arange(self.size) if self.rows is None else self.rows
         rows = every[:: len(every) // _SAMPLE]
-        asked = {found: list(scores_of(found)) for found in conditions}
+        asked = {part: list(scores_of(part)) for part in conditions}
         plain = [s for scores in asked.values() for s in scores if _is_of_the_sample(s)]
         values = self._computed(list(dict.fromkeys(plain)), rows)
         shares = []
-        for number, (found, scores) in enumerate(asked.items()):
+        for number, (part, scores) in enumerate(asked.items()):
             known = all(score in values for score in scores)
             # what cannot be tried on a sample, nearest and search, is nearly always for few
-            share = float(holds(found, values).mean()) if known else 0.0
-            shares.append((share, number, found))
-        return [(share, found) for share, _, found in sorted(shares, key=lambda s: s[:2])]
+            share = float(holds(part, values).mean()) if known else 0.0
+            shares.append((share, number, part))
+        return [(share, part) for share, _, part in sorted(shares, key=lambda s: s[:2])]
 
     def _computed(self, wanted: list[Score], rows: np.ndarray | None) -> dict[Score, np.ndarray]:
         session, catalog = self._session, self._plan.pool.catalog
