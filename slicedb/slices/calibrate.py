@@ -14,7 +14,7 @@ from slicedb.keys import KeyIndex, Keys, mix
 from slicedb.slices.answers import Answers, Question, Reply
 from slicedb.slices.calibration import SliceCalibration
 from slicedb.slices.population import Population
-from slicedb.stats.cuts import Aim, Cut, at_rank, choose
+from slicedb.stats.cuts import Aim, RankCut, at_rank, choose
 from slicedb.stats.ranking import Ranking
 from slicedb.stats.refine import refine
 from slicedb.vectors import Calibrated
@@ -181,7 +181,7 @@ def _conclude(population: Population, labels: Labels, goal: Goal, seed: int) -> 
 
 
 def _record(
-    population: Population, labels: Labels, goal: Goal, cut: Cut, made: Calibrated
+    population: Population, labels: Labels, goal: Goal, cut: RankCut, made: Calibrated
 ) -> SliceCalibration:
     return SliceCalibration(
         made,

@@ -1,4 +1,4 @@
-"""The bootstrap, over weights, so that one matrix product replaces a loop over resamples."""
+"""The bootstrap over weights: one matrix product replaces a loop over resamples."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def bootstrap(
         confidence: coverage wanted.
         sides: 1 makes each bound alone hold at `confidence`.
         method: "bca" corrects bias and skew by the jackknife (Efron, JASA 1987).
-        seed: of numpy's default generator; the same seed gives the same interval.
+        seed: seed of NumPy's default generator; the same seed gives the same interval.
 
     >>> x = np.arange(10.0)
     >>> low, high = bootstrap(lambda w: w @ x / w.sum(axis=1), 10)
@@ -80,7 +80,7 @@ def bootstrap_draws(
         n: number of samples, at least 1.
         groups: (n,) group of each sample; whole groups are drawn.
         replicates: number of resamples.
-        seed: of numpy's default generator.
+        seed: seed of NumPy's default generator.
     """
     codes = None if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
     units, count = n if codes is None else int(codes.max()) + 1, replicates

@@ -1,7 +1,7 @@
-"""Shapes a ranking can have: curves of the share of positives from the top rank to the last.
+"""Shapes that a ranking can have: the share of positives from the top rank to the last.
 
 A prior over receiver operating characteristics, held as a fixed set of curves spread evenly over
-the parameters (a Kronecker sequence), so that a posterior is a weight a curve. Positives and
+the parameters (a Kronecker sequence), so that a posterior is one weight per curve. Positives and
 negatives are normal with unequal spread (the binormal model, Dorfman & Alf 1969), made robust: a
 part of the positives may lie low (the text misses them), a cloud of hard negatives may lie high,
 and both tails may be heavy.

@@ -1,4 +1,4 @@
-"""Where to cut a ranking: for a recall, for a precision, or for the best of both."""
+"""Choose where to cut a ranking: for a recall, for a precision, or for the best balance."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Aim: TypeAlias = Literal["recall", "precision", "f1"]
 
 @dataclass(frozen=True)
 class Share:
-    """An estimated share with its interval."""
+    """An estimated fraction with its interval."""
 
     value: float
     low: float
@@ -26,7 +26,7 @@ class Share:
 
 
 @dataclass(frozen=True)
-class Cut:
+class RankCut:
     """A place in a ranking, and what lies above it."""
 
     rank: int
@@ -48,7 +48,7 @@ def choose(
     least: float = 0.0,
     confidence: float = 0.95,
     now: int | None = None,
-) -> Cut:
+) -> RankCut:
     """Return the cut for an aim.
 
     Args:
@@ -79,7 +79,7 @@ def choose(
 
 def at_rank(
     ranking: Ranking, positives: npt.NDArray[np.int64], rank: int, confidence: float = 0.95
-) -> Cut:
+) -> RankCut:
     """Return what lies above any rank; between two cuts the positives are spread evenly."""
     above = _at(ranking, positives, rank)
     recall, precision = shares(above[:, None], np.array([rank]), positives[:, -1:])
@@ -95,7 +95,7 @@ def _at(ranking: Ranking, positives: npt.NDArray[np.int64], rank: int) -> npt.ND
 
 def _balanced(
     ranking: Ranking, positives: npt.NDArray[np.int64], confidence: float, now: int | None
-) -> Cut:
+) -> RankCut:
     total = positives[:, -1:]
     scores = 2 * positives / np.maximum(ranking.cuts + total, 1)
     rank = int(ranking.cuts[1:][scores[:, 1:].mean(axis=0).argmax()])
@@ -122,12 +122,12 @@ def _cut(
     recall: npt.NDArray[np.float64],
     confidence: float,
     reached: bool,
-) -> Cut:
+) -> RankCut:
     tail = (1 - confidence) / 2
-    found = []
+    estimates = []
     for values in (precision, recall):
         low, middle, high = np.quantile(values, [tail, 0.5, 1 - tail])
-        found.append(Share(float(middle), float(low), float(high)))
+        estimates.append(Share(float(middle), float(low), float(high)))
     if rank == 0:
-        found[0] = Share(1.0, 0.0, 1.0)  # labels say nothing about samples that are not there
-    return Cut(rank, found[0], found[1], confidence, reached)
+        estimates[0] = Share(1.0, 0.0, 1.0)  # labels say nothing about samples that are not there
+    return RankCut(rank, estimates[0], estimates[1], confidence, reached)

@@ -1,14 +1,19 @@
-"""Many tests at once: what stays significant."""
+"""Adjust the p-values of many tests made at once."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from slicedb.stats.intervals import Floats, Sides
+
+if TYPE_CHECKING:
+    from scipy import sparse
+
+Sparse: TypeAlias = "sparse.csr_matrix"
 
 _CELLS = 4_000_000
 
@@ -51,7 +56,7 @@ def benjamini_hochberg(p: npt.ArrayLike) -> Floats:
 
 
 class MaxT(NamedTuple):
-    """What `max_t` finds, one element a slice."""
+    """What `max_t` returns, one element per slice."""
 
     statistic: Floats
     """Sum of the differences over the root of the sum of their squares; NaN without any."""
@@ -61,7 +66,7 @@ class MaxT(NamedTuple):
 
 def max_t(
     differences: npt.ArrayLike,
-    members: Any,
+    members: npt.NDArray[np.bool_] | Sparse,
     *,
     groups: npt.ArrayLike | None = None,
     sides: Sides = 1,
@@ -77,8 +82,8 @@ def max_t(
     share their luck, and overlap costs no power as it does with Holm.
 
     Args:
-        differences: float (n,), candidate minus baseline a sample, higher is better (right - right
-            gives -1, 0, 1); rows of 0 are skipped.
+        differences: float (n,), candidate minus baseline per sample, higher is better (right -
+            right gives -1, 0, 1); rows of 0 are skipped.
         members: (s, n) membership, boolean array or scipy sparse matrix.
         groups: (n,) group of each sample; whole groups are flipped, for samples that are not
             independent (frames of one video).
@@ -88,7 +93,7 @@ def max_t(
         replicates: number of random flips; p is at least 1 / (replicates + 1).
         enough: stop once every slice has met so many flips as extreme as itself: its p is known
             to a twentieth then (Besag & Clifford, Biometrika 1991). None makes all flips.
-        seed: of numpy's default generator.
+        seed: seed of NumPy's default generator.
 
     Returns:
         statistic and adjusted p for "the slice is worse", float64 (s,).
@@ -124,7 +129,7 @@ def max_t(
     return MaxT(statistic, p)
 
 
-def _indicator(groups: npt.NDArray[Any]) -> Any:
+def _indicator(groups: npt.NDArray[np.generic]) -> Sparse:
     """Return the sparse matrix (n, g) that sums rows by group."""
     from scipy import sparse
 
@@ -145,7 +150,7 @@ def _score(sides: Sides, weights: Floats | None) -> Callable[[Floats], Floats]:
 
 
 def _count_more_extreme(
-    product: Any,
+    product: Sparse,
     observed: Floats,
     scored: Callable[[Floats], Floats],
     replicates: int,

@@ -1,4 +1,4 @@
-"""Two models on the same samples: the difference, its interval and its test.
+"""Compare two models on the same samples: the difference, its interval and its test.
 
 `only_a` counts the samples that A has right and B wrong, `only_b` the reverse; the samples on
 which both agree say nothing about the difference, only about its size relative to `n`.

@@ -1,4 +1,4 @@
-"""A ranking of which a few are labelled: where to look next, and how many positives lie where.
+"""A ranking with a few labels: where to look next, and how many positives lie where.
 
 The ranking is cut into strata that grow geometrically from its top, so that a rare class and a
 common one are both looked at where they begin to thin out. Labels are drawn at random inside a
@@ -52,12 +52,12 @@ class Ranking:
     def edges(self) -> Ints:
         """Rising ranks at which strata end, from 0 to n: (k + 1,)."""
         n = len(self.log_odds)
-        found = [0, min(FIRST, n)]
-        while found[-1] < n:
-            found.append(min(n, int(np.ceil(found[-1] * GROWTH))))
-        if len(found) > 3 and found[-1] - found[-2] < (found[-2] - found[-3]) / 2:
-            del found[-2]
-        return self._past_ties(np.array(found))
+        ends = [0, min(FIRST, n)]
+        while ends[-1] < n:
+            ends.append(min(n, int(np.ceil(ends[-1] * GROWTH))))
+        if len(ends) > 3 and ends[-1] - ends[-2] < (ends[-2] - ends[-3]) / 2:
+            del ends[-2]  # a last stratum that is too short joins the one before
+        return self._past_ties(np.array(ends))
 
     @cached_property
     def cuts(self) -> Ints:
@@ -106,8 +106,8 @@ class Ranking:
             asked: labels of each stratum, (k,).
         """
         y, n = np.asarray(yes, np.float32), np.asarray(asked, np.float32)
-        said, silent = self._logs
-        logs = self._curves[1] + said @ y + silent @ (n - y)  # (curves, k) @ (k,) -> (curves,)
+        log_yes, log_no = self._logs
+        logs = self._curves[1] + log_yes @ y + log_no @ (n - y)  # (curves, k) @ (k,) -> (curves,)
         return _flattened(logs - logs.max())
 
     def allocate(
@@ -145,22 +145,22 @@ class Ranking:
 
     def _telling(self, weights: Array, wanted: Ints, count: int, room: Ints) -> Ints:
         """Add labels to `wanted` until there are `count`, each where it tells most of the reach."""
-        kept = weights > NEGLIGIBLE
-        weights = weights[kept] / weights[kept].sum()
-        share, reach = self._curves[0][kept], self._reach[kept]
+        counts = weights > NEGLIGIBLE
+        weights = weights[counts] / weights[counts].sum()
+        share, reach = self._curves[0][counts], self._reach[counts]
         mean = weights @ share
         about = (share - mean) * weights[:, None]
         spread, pull = about.T @ (share - mean), about.T @ (reach - weights @ reach)  # (k, k), (k,)
         noise, wanted = mean * (1 - mean), wanted.copy()
         for stratum in np.repeat(np.arange(len(wanted)), wanted).tolist():
-            spread, pull = _told(spread, pull, noise, stratum)
+            spread, pull = _after_label(spread, pull, noise, stratum)
         for _ in range(count - int(wanted.sum())):
             gain = np.where(room > wanted, pull**2 / (np.diag(spread) + noise), -1.0)
             stratum = int(gain.argmax())
             if gain[stratum] < 0:
                 break
             wanted[stratum] += 1
-            spread, pull = _told(spread, pull, noise, stratum)
+            spread, pull = _after_label(spread, pull, noise, stratum)
         return wanted
 
     def draws(
@@ -188,9 +188,8 @@ class Ranking:
         k, strata = len(self.edges) - 1, self.strata(at)
         each = np.ones(len(at)) if importance is None else np.asarray(importance, float)
         total, squares = (np.bincount(strata, each**power, k) for power in (1, 2))
-        worth = total / np.maximum(
-            squares, 1e-300
-        )  # Kish's effective number of labels is worth * total
+        # Kish's effective number of labels is worth * total.
+        worth = total / np.maximum(squares, 1e-300)
         weights = self.weights(np.bincount(strata, each * y, k) * worth, total * worth)
         picked = rng.choice(len(weights), size, p=weights)
         ranked, scored = picked[picked < N_CURVES], picked[picked >= N_CURVES] - N_CURVES
@@ -200,11 +199,11 @@ class Ranking:
         piece = np.searchsorted(self.cuts, at, side="right") - 1
         known = np.bincount(piece, minlength=len(self.cuts) - 1)
         left = np.maximum(np.diff(self.cuts) - known, 0)
-        found = rng.binomial(left, share) + np.bincount(piece, weights=y, minlength=len(left))
-        return np.pad(np.cumsum(found, axis=1), ((0, 0), (1, 0))).astype(np.int64)
+        positives = rng.binomial(left, share) + np.bincount(piece, weights=y, minlength=len(left))
+        return np.pad(np.cumsum(positives, axis=1), ((0, 0), (1, 0))).astype(np.int64)
 
 
-def _told(spread: Array, pull: Array, noise: Array, stratum: int) -> tuple[Array, Array]:
+def _after_label(spread: Array, pull: Array, noise: Array, stratum: int) -> tuple[Array, Array]:
     """Return the covariances of the shares, and theirs with the reach, after one more label."""
     by = spread[:, stratum] / (spread[stratum, stratum] + noise[stratum])
     return spread - np.outer(by, spread[stratum]), pull - by * pull[stratum]

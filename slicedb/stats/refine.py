@@ -1,4 +1,4 @@
-"""A direction beside a score: logistic regression shrunk towards no direction at all."""
+"""Add a direction to a score: logistic regression, shrunk towards no direction at all."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ class Refined(NamedTuple):
 
     slope: float
     direction: Array
+    """float64 (d,)."""
     held_out: Array
+    """float64 (n,)."""
 
 
 def refine(score: npt.ArrayLike, vectors: npt.ArrayLike, labels: npt.ArrayLike) -> Refined | None:
@@ -56,10 +58,10 @@ def refine(score: npt.ArrayLike, vectors: npt.ArrayLike, labels: npt.ArrayLike) 
 
 def _folds(y: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
     """Return the fold of each label, positives and negatives spread alike."""
-    found = np.empty(len(y), dtype=np.int64)
+    folds = np.empty(len(y), dtype=np.int64)
     for kind in (True, False):
-        found[y == kind] = np.arange((y == kind).sum()) % FOLDS
-    return found
+        folds[y == kind] = np.arange((y == kind).sum()) % FOLDS
+    return folds
 
 
 def _losses(
@@ -91,7 +93,7 @@ def _fit(z: Array, x: Array, y: npt.NDArray[np.bool_], shrink: float) -> tuple[f
         slopes = [pull.sum(), pull @ z + 2 * (w[1] - 1)]
         return float(value), np.concatenate([slopes, x[:, :d].T @ pull + ridge])
 
-    found = minimize(loss, np.r_[0.0, 1.0, np.zeros(d)], jac=True, method="L-BFGS-B").x
+    fitted = minimize(loss, np.r_[0.0, 1.0, np.zeros(d)], jac=True, method="L-BFGS-B").x
     direction = np.zeros(x.shape[1])
-    direction[:d] = found[2:]
-    return float(found[0]), float(found[1]), direction
+    direction[:d] = fitted[2:]
+    return float(fitted[0]), float(fitted[1]), direction

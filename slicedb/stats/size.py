@@ -1,4 +1,4 @@
-"""How many images a question needs."""
+"""Compute how many images a question needs."""
 
 from __future__ import annotations
 
@@ -73,10 +73,10 @@ def drop_for_paired(
     low, high = 0.0, disagreement
     for _ in range(60):
         middle = (low + high) / 2
-        found = middle > 0 and (
+        is_found = middle > 0 and (
             n_for_paired(disagreement, middle, confidence, power, sides=sides) <= n
         )
-        low, high = (low, middle) if found else (middle, high)
+        low, high = (low, middle) if is_found else (middle, high)
     return high
 
 

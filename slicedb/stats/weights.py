@@ -1,4 +1,4 @@
-"""Spending a suite's error rate where a drop of the size that matters is decided."""
+"""Spend a suite's error rate where a drop of the size that matters is decided."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def detection_weights(
 ) -> Floats:
     """Return each slice's share of the error rate, for `max_t`, so that a drop is not missed.
 
-    A large slice shows a drop at a level far below alpha / s, a tiny one at none. So the most
-    part of the error rate goes to the slices in the order of what they need to find the drop with
-    the power wanted, the cheapest first, which serves the most slices; the rest is spread evenly.
+    A large slice shows a drop at a level far below alpha / s, a tiny one at none. So most
+    of the error rate goes to the slices in the order of what they need to find the drop with the
+    power wanted, the cheapest first, which serves the most slices; the rest is spread evenly.
     Sizes and numbers of discordant samples do not depend on the signs of the differences, so
     `max_t` holds its level with any weights made from them (Spjotvoll, Ann. Math. Statist. 1972;
     Roeder & Wasserman, Statist. Sci. 2009).
@@ -35,7 +35,7 @@ def detection_weights(
         share: part of alpha that is spent so.
 
     Returns:
-        float64 (s,), positive, of sum 1 (empty without slices).
+        float64 (s,), positive, with sum 1 (empty without slices).
 
     >>> detection_weights([400, 1000, 4000], [70, 180, 700], 0.05).round(3).tolist()
     [0.291, 0.417, 0.291]
