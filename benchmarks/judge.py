@@ -50,7 +50,7 @@ def judged(model: str, right: np.ndarray) -> Aligned:
     """Return a model that is right where told, over a universe of its own."""
     n = len(right)
     outcomes = Outcomes(("a", "b"), np.zeros(n, np.int64), np.where(right, 0, 1))
-    return Aligned(model, outcomes, np.arange(n), np.arange(n), "")
+    return Aligned(model, outcomes, np.arange(n), np.arange(n))
 
 
 def verdict_of(

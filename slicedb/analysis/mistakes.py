@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from slicedb import sql, stats
-from slicedb.decide.reading import Predicted, memberships, read
 from slicedb.errors import CheckError, SliceError
+from slicedb.judge.predicted import Predicted, select
 from slicedb.show import numbers
 from slicedb.show.tabular import Grid, Tabular
 
@@ -224,7 +224,7 @@ def errors(
             f"The scope {scope!r} is not a predicate.",
             "name it as a slice and say in_slice('name').",
         )
-    predicted = read(store, model, keys, columns=[c for c in by if c != "label"])
+    predicted = select(store, model, keys, columns=[c for c in by if c != "label"])
     wrong = ~predicted.outcomes.correct
     order = _by_loss(predicted)
     shares = [
@@ -345,7 +345,7 @@ def _slice_shares(
 ) -> list[SliceShare]:
     return [
         _share(predicted, wrong, name, at, f"in_slice({sql.literal(name)})", scope, confidence)
-        for name, at in memberships(predicted, slices).items()
+        for name, at in predicted.members(slices).items()
         if len(at)
     ]
 

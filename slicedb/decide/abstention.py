@@ -32,7 +32,7 @@ class Coverage:
         return float((steps * self.risk).sum())
 
     def to_arrow(self) -> pa.Table:
-        """Return one row a cut point."""
+        """Return one row per cut point."""
         return pa.table({"coverage": self.coverage, "risk": self.risk, "doubt": self.doubt})
 
     def at_risk(self, most: float) -> float:
@@ -62,9 +62,9 @@ def risk_coverage(doubt: npt.ArrayLike, cost: npt.ArrayLike) -> Coverage:
     ([0.0, 0.0, 0.33, 0.5], 0.5)
     """
     loss = np.asarray(cost, np.float64)
-    found = sweep(-np.asarray(doubt, np.float64), loss, np.zeros(len(loss)))
-    answered = found.n_yes[1:]
-    return Coverage(answered / found.n, found.cost[1:] * found.n / answered, -found.threshold[1:])
+    curve = sweep(-np.asarray(doubt, np.float64), loss, np.zeros(len(loss)))
+    answered = curve.n_yes[1:]
+    return Coverage(answered / curve.n, curve.cost[1:] * curve.n / answered, -curve.threshold[1:])
 
 
 def best_coverage(

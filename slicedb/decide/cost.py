@@ -10,15 +10,15 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from slicedb import schema
-from slicedb.decide import words
+from slicedb import schema, sql
 from slicedb.decide.abstention import best_coverage, risk_coverage
 from slicedb.decide.matrix import CostMatrix, Costs
 from slicedb.decide.policies import ALL, CostReport, PolicyCost
-from slicedb.decide.reading import Predicted, floats, memberships, read
 from slicedb.decide.temperature import held_out_probabilities
 from slicedb.decide.thresholds import CrossFit, Solution, mean_cost, solve
 from slicedb.errors import CheckError, ClassesError, SliceError, did_you_mean
+from slicedb.judge.predicted import Predicted, floats, select
+from slicedb.keys import KeyIndex, Keys
 
 if TYPE_CHECKING:
     from slicedb.store import Store
@@ -34,7 +34,7 @@ Price: TypeAlias = "float | str"
 class _Case:
     """The decision problem: what every decision costs every sample."""
 
-    found: Predicted
+    samples: Predicted
     values: Floats
     """float64 (c, d): cost of truth and decision."""
     weight: Floats
@@ -101,7 +101,7 @@ def expected_cost(
 def cost(
     store: Store,
     model: str,
-    keys: Ints | None = None,
+    keys: Keys | None = None,
     *,
     matrix: Costs | None = None,
     column: str | None = None,
@@ -111,7 +111,7 @@ def cost(
     ask: Price | None = None,
     human: Price | None = None,
     calibrate: bool = False,
-    slices: Mapping[str, Ints] | None = None,
+    slices: Mapping[str, Keys] | None = None,
     folds: int = 10,
     confidence: float = 0.95,
     seed: int = 0,
@@ -152,15 +152,15 @@ def cost(
     prices = [p for p in (column, false_positive, false_negative, ask) if isinstance(p, str)]
     by_column = isinstance(human, str) and human in store.schema(schema.SAMPLES).names
     wanted = [*prices, human] if by_column else prices
-    found = read(store, model, keys, columns=[str(c) for c in wanted], probabilities=True)
-    factor = _price(found, column if column is not None else 1.0)
+    samples = select(store, model, keys, columns=[str(c) for c in wanted], probabilities=True)
+    factor = _price(samples, column if column is not None else 1.0)
     if positive is None:
-        chosen = CostMatrix.of(matrix, found.outcomes.classes)
-        case = _many(found, chosen, factor, confidence, folds, seed)
+        chosen = CostMatrix.of(matrix, samples.outcomes.classes)
+        case = _many(samples, chosen, factor, confidence, folds, seed)
     else:
         chosen = None
-        yes, no = _price(found, false_positive), _price(found, false_negative)
-        case = _binary(found, positive, yes * factor, no * factor, confidence, folds, seed)
+        yes, no = _price(samples, false_positive), _price(samples, false_negative)
+        case = _binary(samples, positive, yes * factor, no * factor, confidence, folds, seed)
     policies = [_Policy("prediction", case.cost(case.decided)), _constant(case)]
     decisions, doubt = case.plan(case.probabilities)
     policies.append(_Policy("cheapest", case.cost(decisions)))
@@ -179,20 +179,20 @@ def cost(
     person = _human(store, case, human, by_column, positive)
     answer_up_to = None
     if ask is not None:
-        price = _price(found, ask)
+        price = _price(samples, ask)
         price = price + (0.0 if person is None or not isinstance(human, str) else person.cost)
         asking = best_coverage(
             doubt, answered, price, folds=folds, confidence=confidence, seed=seed
         )
         answer_up_to = asking.threshold
         policies.append(_fitted("cheapest, or ask", asking.held_out, 1 - asking.held_out.yes))
-        policies.append(_Policy("ask always", price, asked=np.ones(found.n)))
+        policies.append(_Policy("ask always", price, asked=np.ones(samples.n)))
     if person is not None:
         policies.append(person)
     return CostReport(
         model,
-        tuple(_rows(case, policies, memberships(found, slices))),
-        found.left_out,
+        tuple(_rows(case, policies, samples.members(slices))),
+        samples.left_out,
         risk_coverage(doubt, answered),
         chosen,
         positive,
@@ -205,14 +205,14 @@ def cost(
 
 
 def _many(
-    found: Predicted, matrix: CostMatrix, factor: Floats, confidence: float, folds: int, seed: int
+    samples: Predicted, matrix: CostMatrix, factor: Floats, confidence: float, folds: int, seed: int
 ) -> _Case:
-    outcomes = found.outcomes
+    outcomes = samples.outcomes
     assert outcomes.probabilities is not None
-    weight = np.broadcast_to(factor[:, None], (found.n, len(matrix.classes)))
+    weight = np.broadcast_to(factor[:, None], (samples.n, len(matrix.classes)))
     p = _normal(outcomes.probabilities)
     return _Case(
-        found,
+        samples,
         matrix.values,
         weight,
         outcomes.label,
@@ -226,7 +226,7 @@ def _many(
 
 
 def _binary(
-    found: Predicted,
+    samples: Predicted,
     positive: str,
     false_positive: Floats,
     false_negative: Floats,
@@ -234,15 +234,15 @@ def _binary(
     folds: int,
     seed: int,
 ) -> _Case:
-    outcomes = found.outcomes
-    if positive not in found.classes:
-        hint = did_you_mean(positive, found.classes, "its classes")
-        raise ClassesError(f"'{found.model}' has no class '{positive}'.", hint)
-    code = found.classes.index(positive)
+    outcomes = samples.outcomes
+    if positive not in samples.classes:
+        hint = did_you_mean(positive, samples.classes, "its classes")
+        raise ClassesError(f"'{samples.model}' has no class '{positive}'.", hint)
+    code = samples.classes.index(positive)
     assert outcomes.probabilities is not None
     p = _normal(outcomes.probabilities)[:, code]
     return _Case(
-        found,
+        samples,
         np.array([[0.0, 1.0], [1.0, 0.0]]),
         np.stack([false_negative, false_positive], 1),
         (outcomes.label == code).astype(np.int64),
@@ -260,14 +260,14 @@ def _normal(probabilities: npt.NDArray[np.floating]) -> Floats:
     return np.asarray(p / p.sum(axis=1, keepdims=True))
 
 
-def _price(found: Predicted, price: Price) -> Floats:
+def _price(samples: Predicted, price: Price) -> Floats:
     """Return float64 (n,): a cost a sample.
 
     Raises:
         CheckError: it is negative, infinite or missing.
     """
     if isinstance(price, str):
-        column = found.rows[price]
+        column = samples.rows[price]
         if not (
             pa.types.is_integer(column.type)
             or pa.types.is_floating(column.type)
@@ -278,10 +278,12 @@ def _price(found: Predicted, price: Price) -> Floats:
             )
         values = floats(column)
     else:
-        values = np.full(found.n, float(price))
+        values = np.full(samples.n, float(price))
     wrong = np.flatnonzero(~np.isfinite(values) | (values < 0))
     if len(wrong):
-        where = f" of '{found.rows['id'][int(wrong[0])].as_py()}'" if isinstance(price, str) else ""
+        where = (
+            f" of '{samples.rows['id'][int(wrong[0])].as_py()}'" if isinstance(price, str) else ""
+        )
         named = f" in '{price}'" if isinstance(price, str) else ""
         raise CheckError(
             f"The cost{named}{where} is {values[wrong[0]]:g}"
@@ -293,7 +295,7 @@ def _price(found: Predicted, price: Price) -> Floats:
 
 def _constant(case: _Case) -> _Policy:
     """Return the cheapest decision that is the same for all (chosen on the same samples)."""
-    n, known = case.found.n, case.probabilities.shape[1]
+    n, known = case.samples.n, case.probabilities.shape[1]
     means = [case.cost(np.full(n, d)).mean() for d in range(known)]
     best = int(np.argmin(means))
     return _Policy(f"always {case.names[best]}", case.cost(np.full(n, best)))
@@ -304,10 +306,10 @@ def _fitted(name: str, held_out: CrossFit, asked: Floats | None = None) -> _Poli
 
 
 def _threshold(case: _Case) -> Solution:
-    rows = np.zeros(case.found.n, np.int64)
-    outcomes = case.found.outcomes
+    rows = np.zeros(case.samples.n, np.int64)
+    outcomes = case.samples.outcomes
     assert outcomes.probabilities is not None
-    code = case.found.classes.index(case.names[1])
+    code = case.samples.classes.index(case.names[1])
     score = outcomes.probabilities[:, code]  # as stored: what a query sees
     return solve(
         score,
@@ -322,7 +324,7 @@ def _threshold(case: _Case) -> Solution:
 def _decided_yes(model: str, positive: str, value: float) -> str:
     if value == np.inf:
         return "false"
-    return f"{words.name(model)}.probabilities[{words.literal(positive)}] >= {value!r}"
+    return f"{sql.name(model)}.probabilities[{sql.string(positive)}] >= {value!r}"
 
 
 def _human(
@@ -332,13 +334,13 @@ def _human(
     if human is None:
         return None
     if not isinstance(human, str):
-        return _Policy("human", _price(case.found, human))
+        return _Policy("human", _price(case.samples, human))
     if by_column:
-        answers = case.found.rows[human].to_pylist()
+        answers = case.samples.rows[human].to_pylist()
     else:
-        said = read(store, human, case.found.keys)
-        given = dict(zip(said.keys.tolist(), said.rows["prediction"].to_pylist()))
-        answers = [given.get(key) for key in case.found.keys.tolist()]
+        given = select(store, human, case.samples.keys)
+        at = KeyIndex(given.keys).find(case.samples.keys)
+        answers = given.rows["prediction"].take(pa.array(at, mask=at < 0)).to_pylist()
     missing = sum(answer is None for answer in answers)
     if missing:
         raise SliceError(
@@ -358,9 +360,9 @@ def _human(
     return _Policy("human", case.cost([code[answer] for answer in answers]))
 
 
-def _rows(case: _Case, policies: list[_Policy], slices: Mapping[str, Ints]) -> list[PolicyCost]:
+def _rows(case: _Case, policies: list[_Policy], slices: Mapping[str, Keys]) -> list[PolicyCost]:
     result = []
-    everything = np.arange(case.found.n)
+    everything = np.arange(case.samples.n)
     base = policies[0]
     for name, at in {ALL: everything, **slices}.items():
         for policy in policies:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from slicedb.decide import words
 from slicedb.errors import CheckError, ClassesError, did_you_mean
+from slicedb.show import text
+from slicedb.show.numbers import number
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -31,6 +32,7 @@ class CostMatrix:
 
     >>> print(CostMatrix.of([[0, 1], [5, 0]], classes=["ok", "sick"]))
     truth  ok  sick
+    -----  --  ----
     ok      0     1
     sick    5     0
     """
@@ -95,13 +97,13 @@ class CostMatrix:
         return bool((self.values == 1.0 - np.eye(len(self.classes))).all())
 
     def to_arrow(self) -> pa.Table:
-        """Return one row a truth, the form that a CSV file has."""
+        """Return one row per truth, the form that a CSV file has."""
         columns = {name: self.values[:, i] for i, name in enumerate(self.classes)}
         return pa.table({"truth": list(self.classes), **columns})
 
     def __str__(self) -> str:
-        rows = [[t, *map(words.number, row)] for t, row in zip(self.classes, self.values)]
-        return words.columns(["truth", *self.classes], rows)
+        rows = [[t, *map(number, row.tolist())] for t, row in zip(self.classes, self.values)]
+        return text.table(["truth", *self.classes], rows, align="<" + ">" * len(self.classes))
 
 
 def cheapest(probabilities: npt.ArrayLike, values: npt.ArrayLike) -> tuple[Ints, Floats]:
@@ -125,7 +127,7 @@ def cheapest(probabilities: npt.ArrayLike, values: npt.ArrayLike) -> tuple[Ints,
     return decision, expected[np.arange(len(decision)), decision]
 
 
-def _numbers(costs: Any) -> Floats:
+def _numbers(costs: object) -> Floats:
     try:
         return np.array(costs, np.float64)
     except (TypeError, ValueError) as error:
@@ -135,7 +137,7 @@ def _numbers(costs: Any) -> Floats:
         ) from error
 
 
-def _same_names(given: Mapping[str, Any], what: str, wanted: Sequence[str]) -> None:
+def _same_names(given: Mapping[str, object], what: str, wanted: Sequence[str]) -> None:
     for name in wanted:
         if name not in given:
             raise ClassesError(

@@ -1,15 +1,17 @@
-"""What the costs of decisions are told as: a row a policy and slice, and the rules found."""
+"""The costs of ways of deciding: one row per policy and slice, and the rules that were fitted."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pyarrow as pa
 
-from slicedb.decide import words
 from slicedb.decide.abstention import Coverage
 from slicedb.decide.matrix import CostMatrix
 from slicedb.decide.thresholds import Curve, Threshold
+from slicedb.show.numbers import number
+from slicedb.show.tabular import Grid, Tabular
 
 ALL = "all"
 
@@ -43,9 +45,9 @@ class PolicyCost:
         return self.cost * self.n
 
 
-@dataclass(frozen=True, eq=False)
-class CostReport:
-    """The costs of a model's decisions, and the rules found."""
+@dataclass(frozen=True, eq=False, repr=False)
+class CostReport(Tabular):
+    """The costs of a model's decisions, and the rules that were fitted."""
 
     model: str
     rows: tuple[PolicyCost, ...]
@@ -75,43 +77,39 @@ class CostReport:
         Raises:
             KeyError: there is no such row.
         """
-        for found in self.rows:
-            if found.policy == policy and found.slice == slice:
-                return found
-        raise KeyError((policy, slice))
+        return {(row.policy, row.slice): row for row in self.rows}[policy, slice]
 
     def to_arrow(self) -> pa.Table:
-        """Return one row a slice and policy."""
+        """Return one row per slice and policy."""
         return pa.Table.from_pylist([{**vars(row), "total": row.total} for row in self.rows])
 
-    def __str__(self) -> str:
+    def parts(self) -> Iterator[str | Grid]:
+        """Yield the table, and the rules that were fitted."""
+        yield f"{self.model}: cost per sample, {self.left_out:,} left out"
         head = ["slice", "policy", "cost", "interval", "saving", "interval", "asked", "n"]
         rows = [
             [
                 r.slice,
                 r.policy,
-                words.number(r.cost),
+                number(r.cost),
                 _span(r.low, r.high),
-                words.number(r.saving),
+                number(r.saving),
                 _span(r.saving_low, r.saving_high),
                 f"{r.asked:.0%}" if r.asked else "",
                 f"{r.n:,}",
             ]
             for r in self.rows
         ]
-        lines = [f"{self.model}: cost a sample, {self.left_out:,} left out"]
-        lines.append(words.columns(head, rows))
+        yield Grid(head, rows, align="<<>>>>>>")
         if self.threshold is not None:
-            lines += [f"cheapest threshold {self.threshold}", f"query: {self.query}"]
+            yield f"cheapest threshold {self.threshold}"
+            yield f"query: {self.query}"
             if self.threshold.steady == self.threshold.steady:
-                lines.append(f"smoothed {self.threshold.steady:.4g}: varies less between samples")
+                yield f"smoothed {self.threshold.steady:.4g}: varies less between samples"
         if self.answer_up_to is not None:
-            lines.append(
-                f"answer where the expected cost is at most {-self.answer_up_to.value:.4g}"
-            )
-        lines.append(str(self.coverage))
-        return "\n".join(lines)
+            yield f"answer where the expected cost is at most {-self.answer_up_to.value:.4g}"
+        yield str(self.coverage)
 
 
 def _span(low: float, high: float) -> str:
-    return f"{words.number(low)} to {words.number(high)}"
+    return f"{number(low)} to {number(high)}"

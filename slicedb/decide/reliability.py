@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -10,8 +11,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from slicedb import stats
-from slicedb.decide import words
 from slicedb.errors import SliceError
+from slicedb.show.tabular import Grid, Tabular
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -22,8 +23,8 @@ Binning: TypeAlias = Literal["width", "mass"]
 BINS = 15
 
 
-@dataclass(frozen=True, eq=False)
-class Reliability:
+@dataclass(frozen=True, eq=False, repr=False)
+class Reliability(Tabular):
     """The data of a reliability diagram; empty bins are left out."""
 
     low: Floats
@@ -71,15 +72,16 @@ class Reliability:
         return float(np.abs(self.accuracy - self.confidence).max())
 
     def to_arrow(self) -> pa.Table:
-        """Return one row a bin."""
+        """Return one row per bin."""
         return pa.table(dict(vars(self)))
 
-    def __str__(self) -> str:
+    def parts(self) -> Iterator[Grid]:
+        """Yield one row per bin, with the gap between accuracy and confidence."""
         rows = [
             [f"{lo:.3f} to {hi:.3f}", f"{n:,}", f"{c:.3f}", f"{a:.3f}", f"{a - c:+.3f}"]
             for lo, hi, n, c, a in zip(self.low, self.high, self.n, self.confidence, self.accuracy)
         ]
-        return words.columns(["confidence", "n", "mean", "accuracy", "gap"], rows)
+        yield Grid(["confidence", "n", "mean", "accuracy", "gap"], rows, align=">>>>>")
 
 
 def reliability(
@@ -105,8 +107,8 @@ def reliability(
     Raises:
         SliceError: there are no samples, or a confidence is NaN or outside [0, 1].
 
-    >>> found = reliability([0.9, 0.9, 0.6, 0.6], [True, True, True, False])
-    >>> round(found.ece, 3)
+    >>> diagram = reliability([0.9, 0.9, 0.6, 0.6], [True, True, True, False])
+    >>> round(diagram.ece, 3)
     0.1
     """
     p, hit = np.asarray(confidence, np.float64), np.asarray(correct, np.float64)
@@ -141,5 +143,5 @@ def ece(
     >>> ece([0.7] * 10, [True] * 7 + [False] * 3) < 1e-12
     True
     """
-    found = reliability(confidence, correct, bins=bins, binning=binning)
-    return found.ece_debiased if debiased else found.ece
+    diagram = reliability(confidence, correct, bins=bins, binning=binning)
+    return diagram.ece_debiased if debiased else diagram.ece

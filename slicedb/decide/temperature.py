@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -9,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from slicedb.decide import words
-from slicedb.decide.reading import read
 from slicedb.decide.reliability import Binning, Reliability, reliability
 from slicedb.decide.thresholds import fold_of
 from slicedb.errors import ClassesError, SliceError
+from slicedb.judge.predicted import select
+from slicedb.show.tabular import Grid, Tabular
 
 if TYPE_CHECKING:
     from slicedb.store import Store
@@ -65,8 +66,8 @@ class Quality:
     """Unchanged by temperature scaling."""
 
 
-@dataclass(frozen=True, eq=False)
-class Calibration:
+@dataclass(frozen=True, eq=False, repr=False)
+class Calibration(Tabular):
     """A model before and after temperature scaling; "after" is on rows not fitted on."""
 
     model: str
@@ -91,16 +92,18 @@ class Calibration:
         ]
         return pa.Table.from_pylist(rows)
 
-    def __str__(self) -> str:
+    def parts(self) -> Iterator[str | Grid]:
+        """Yield the temperature, and the quality before and after."""
+        yield (
+            f"{self.model}: temperature {self.temperature}, n {self.n:,}, "
+            f"{self.left_out:,} left out"
+        )
         names = ("ece", "ece_debiased", "log_loss", "brier", "accuracy")
         rows = [
             [when, *(f"{getattr(q, name):.4f}" for name in names)]
             for when, q in (("before", self.before), ("after", self.after))
         ]
-        return (
-            f"{self.model}: temperature {self.temperature}, n {self.n:,}, "
-            f"{self.left_out:,} left out\n" + words.columns(["", *names], rows)
-        )
+        yield Grid(["", *names], rows, align="<>>>>>")
 
 
 def log_probabilities(probabilities: npt.ArrayLike) -> Floats:
@@ -139,8 +142,8 @@ def fit_temperature(logits: npt.ArrayLike, labels: npt.ArrayLike) -> Temperature
     >>> rng = np.random.default_rng(0)
     >>> z = rng.normal(size=(4000, 3))
     >>> y = (z + rng.gumbel(size=z.shape)).argmax(axis=1)
-    >>> found = fit_temperature(3 * z, y)
-    >>> found.low < 3 < found.high
+    >>> fitted = fit_temperature(3 * z, y)
+    >>> fitted.low < 3 < fitted.high
     True
     """
     z, y = np.asarray(logits, np.float64), np.asarray(labels, np.int64)
@@ -226,16 +229,16 @@ def calibrate(
     Raises:
         SliceDBError: no predictions, no probabilities, no labels.
     """
-    found = read(store, model, keys, probabilities=True)
-    assert found.outcomes.probabilities is not None
-    known = found.outcomes.label < found.n_classes
+    samples = select(store, model, keys, probabilities=True)
+    assert samples.outcomes.probabilities is not None
+    known = samples.outcomes.label < samples.n_classes
     if not known.any():
         raise ClassesError(
             f"No label is one of the classes of '{model}'.",
-            f"it knows {', '.join(found.classes[:12])}.",
+            f"it knows {', '.join(samples.classes[:12])}.",
         )
-    y = found.outcomes.label[known]
-    p = found.outcomes.probabilities[known].astype(np.float64)
+    y = samples.outcomes.label[known]
+    p = samples.outcomes.probabilities[known].astype(np.float64)
     p /= p.sum(axis=1, keepdims=True)  # float32 rounding
     q = held_out_probabilities(p, y, folds=folds, seed=seed)
     before, after = (_diagram(v, y, bins, binning) for v in (p, q))
@@ -247,7 +250,7 @@ def calibrate(
         before,
         after,
         len(y),
-        found.left_out + int((~known).sum()),
+        samples.left_out + int((~known).sum()),
     )
 
 

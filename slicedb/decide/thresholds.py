@@ -74,7 +74,7 @@ class Curve:
         return np.asarray(min(self.cost[0], self.cost[-1]) - self.cost)
 
     def to_arrow(self) -> pa.Table:
-        """Return one row a cut point."""
+        """Return one row per cut point."""
         share = self.n_yes / self.n
         return pa.table(
             {
@@ -195,8 +195,8 @@ def best_threshold(
     >>> rng = np.random.default_rng(0)
     >>> p = rng.random(5000)
     >>> sick = rng.random(5000) < p
-    >>> found = best_threshold(p, yes=~sick * 1.0, no=sick * 4.0)
-    >>> found.low < 0.2 < found.high  # 1 / (1 + 4)
+    >>> best = best_threshold(p, yes=~sick * 1.0, no=sick * 4.0)
+    >>> best.low < 0.2 < best.high  # 1 / (1 + 4)
     True
     """
     return solve(score, yes, no, folds=folds, confidence=confidence, seed=seed).threshold
@@ -250,7 +250,7 @@ def cross_fit(
     _, ends, ordered, values = _sorted(s)
     gain = (y - n)[ordered]
     levels = np.append(np.inf, values)
-    said, thresholds = np.zeros(len(s)), []
+    n_yes, thresholds = np.zeros(len(s)), []
     for repeat in range(repeats):
         part = fold_of(len(s), folds, seed + repeat)
         where = part[ordered]
@@ -258,9 +258,9 @@ def cross_fit(
         for fold in range(len(chosen)):
             steps = np.cumsum(np.where(where == fold, 0.0, gain))[ends]
             chosen[fold] = levels[np.argmin(np.append(0.0, steps))]
-        said += s >= chosen[part]
+        n_yes += s >= chosen[part]
         thresholds.append(chosen)
-    share = said / repeats
+    share = n_yes / repeats
     cost = share * y + (1 - share) * n
     smallest = (n.sum() + min(0.0, float(np.cumsum(gain)[ends].min()))) / len(s)
     optimism = max(0.0, float(cost.mean()) - smallest)

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeVar, cast
 from weakref import WeakKeyDictionary
@@ -77,8 +77,8 @@ class Aligned:
     """int64 (n,), ascending: the samples of `outcomes`."""
     row_of: Keys
     """int64 (universe,): row of each sample in `outcomes`, -1 where it has none."""
-    fingerprint: str
-    """Of the model; "" where it is not known."""
+    about: About = field(default_factory=About)
+    """What the table of predictions says of itself."""
 
     @property
     def task(self) -> AnyTask:
@@ -192,7 +192,7 @@ def _read_aligned(store: Store, model: str, about: About) -> Aligned:
             lambda: _ranks(store)[judged],
         )
     )
-    return Aligned(model, outcomes, keys[rows], row_of, about.fingerprint)
+    return Aligned(model, outcomes, keys[rows], row_of, about)
 
 
 def _truth(store: Store, task: AnyTask, about: About) -> pa.Array:

@@ -101,7 +101,7 @@ def run(
         ran_at=began.isoformat(timespec="seconds"),
         seconds=time.perf_counter() - started,
         provenance=Provenance(
-            store.versions(), {name: a.fingerprint for name, a in aligned.items()}, software()
+            store.versions(), {name: a.about.fingerprint for name, a in aligned.items()}, software()
         ),
         scopes=scopes,
         aligned=aligned,

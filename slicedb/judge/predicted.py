@@ -1,0 +1,208 @@
+"""Some labelled and predicted samples, with columns of the tables beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from slicedb import schema
+from slicedb.errors import BindError, PredictionError, SliceError, did_you_mean
+from slicedb.judge.aligned import Aligned, load, universe
+from slicedb.keys import KeyIndex, Keys
+from slicedb.metrics import Outcomes
+from slicedb.store import Store
+from slicedb.tasks.arrays import matrix_of
+
+Floats = npt.NDArray[np.float64]
+
+_PREDICTED = ("prediction", "confidence", "loss", "margin")
+_WHOLE = 0.02
+"""Share of a table above which reading all of it beats taking rows."""
+
+
+@dataclass(frozen=True, eq=False)
+class Predicted:
+    """Samples that have both a label and a prediction, one row each, in the order of the keys."""
+
+    model: str
+    keys: Keys
+    """int64 (n,)."""
+    rows: pa.Table
+    """id, label, the columns asked for; prediction, confidence, loss, margin."""
+    outcomes: Outcomes
+    """The same as codes and arrays."""
+    n_classes: int
+    """How many of `outcomes.classes` the model can decide for; labels it lacks come after."""
+    left_out: int
+    """Keys asked for that lack a label or a prediction."""
+
+    @property
+    def n(self) -> int:
+        """Number of rows."""
+        return len(self.keys)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The model's classes."""
+        return self.outcomes.classes[: self.n_classes]
+
+    @property
+    def confidence(self) -> npt.NDArray[np.float32]:
+        """float32 (n,), as stored, so that a comparison here and in a query agree; NaN: unknown."""
+        return floats(self.rows["confidence"]).astype(np.float32)
+
+    @property
+    def loss(self) -> Floats:
+        """float64 (n,) in nats; NaN: unknown."""
+        return floats(self.rows["loss"])
+
+    def members(self, slices: Mapping[str, Keys] | None) -> dict[str, Keys]:
+        """Return the row numbers of each slice, ascending, each once."""
+        given = slices or {}
+        return {name: np.flatnonzero(self._index.mask(keys)) for name, keys in given.items()}
+
+    @cached_property
+    def _index(self) -> KeyIndex:
+        return KeyIndex(self.keys)
+
+
+def select(
+    store: Store,
+    model: str,
+    keys: Keys | None = None,
+    *,
+    columns: Sequence[str] = (),
+    probabilities: bool = False,
+) -> Predicted:
+    """Return the labelled and predicted samples among the keys.
+
+    Args:
+        store: the database.
+        model: whose predictions.
+        keys: int64 (n,); None is every sample that is ok.
+        columns: columns of `samples` to carry along.
+        probabilities: leave out, too, what has no probabilities.
+
+    Raises:
+        UnknownModelError: nothing was ever predicted by that model.
+        BindError: no such column.
+        SliceError: there are no samples, or none of them has a label.
+        PredictionError: none of them has a prediction, or probabilities where those are needed.
+    """
+    aligned = _classifier(store, model, probabilities)
+    _check_columns(store, columns)
+    if keys is None:
+        is_ok = f"status IS NULL OR status = '{schema.OK}'"
+        keys = store.table(schema.SAMPLES, ["key"], where=is_ok)["key"].to_numpy()
+    asked, every = np.asarray(keys, np.int64), universe(store)
+    if not len(asked):
+        raise SliceError("There are no samples to judge.", "the slice is empty; widen its query.")
+    at = every.places.find(asked)
+    in_samples = at >= 0
+    n_labelled = int(np.count_nonzero(every.code[at[in_samples]] >= 0))
+    if not n_labelled:
+        raise SliceError(
+            f"None of the {len(asked):,} samples has a label.",
+            "set `label` with `slicedb relabel`, or ask for samples where label IS NOT NULL.",
+        )
+    rows = np.full(len(asked), -1)
+    rows[in_samples] = aligned.row_of[at[in_samples]]
+    chosen = np.flatnonzero(rows >= 0)
+    outcomes: Outcomes = aligned.outcomes.take(rows[chosen])
+    if probabilities and outcomes.probabilities is None:  # some samples of the model have none
+        chosen, outcomes = _with_probabilities(store, model, asked, chosen, outcomes)
+    if not len(chosen):
+        raise PredictionError(
+            f"'{model}' has no predictions for the {n_labelled:,} labelled samples.",
+            f"run `slicedb predict {model}`, or log them with `slicedb log-predictions`.",
+        )
+    wanted = dict.fromkeys(["id", "label", *(c for c in columns if c not in _PREDICTED)])
+    table = _rows(store, schema.SAMPLES, asked[chosen], list(wanted))
+    predicted = _rows(store, schema.PREDICTIONS + model, asked[chosen], list(_PREDICTED))
+    for name in _PREDICTED:
+        table = table.append_column(name, predicted[name])
+    width = _n_classes(aligned)
+    outcomes = _narrowed(outcomes, width)
+    if outcomes.probabilities is not None and outcomes.probabilities.shape[1] != width:
+        raise PredictionError(
+            f"{outcomes.probabilities.shape[1]} probabilities are stored a sample for {width} "
+            "classes.",
+            "log the predictions again with `classes`.",
+        )
+    return Predicted(model, asked[chosen], table, outcomes, width, len(asked) - len(chosen))
+
+
+def floats(column: pa.ChunkedArray) -> Floats:
+    """Return a column as float64 (n,), null as NaN."""
+    return np.asarray(pc.cast(column, pa.float64()).to_numpy(zero_copy_only=False), np.float64)
+
+
+def _classifier(store: Store, model: str, probabilities: bool) -> Aligned:
+    table = schema.PREDICTIONS + model
+    names = set(store.schema(table).names) if store.has(table) else {*_PREDICTED}
+    if not names.issuperset(_PREDICTED):
+        raise PredictionError(
+            f"'{model}' is not a classifier: its predictions have no class.",
+            f'`slicedb confusion {model}` and `slicedb "FROM {model}.matches"` show its mistakes.'
+            if "objects" in names
+            else "name a model that predicts one class per sample.",
+        )
+    aligned = load(store, model)
+    if probabilities and "probabilities" not in names:
+        raise PredictionError(
+            f"Only the predicted class of '{model}' is stored, no probabilities.",
+            "log it again with probabilities or logits.",
+        )
+    return aligned
+
+
+def _check_columns(store: Store, columns: Sequence[str]) -> None:
+    known = store.schema(schema.SAMPLES).names
+    for name in columns:
+        if name not in known:
+            raise BindError(f"No column '{name}' in samples.", did_you_mean(name, known, "columns"))
+
+
+def _rows(store: Store, table: str, keys: Keys, columns: list[str]) -> pa.Table:
+    """Return rows in the order of keys, all of which have one."""
+    version = store.version(table)
+    if len(keys) < _WHOLE * store.count(table, version):
+        return store.take(table, keys, columns, version=version)
+    at = store.positions(table, keys, version)
+    return store.table(table, columns, version=version).take(at)
+
+
+def _with_probabilities(
+    store: Store, model: str, asked: Keys, chosen: Keys, outcomes: Outcomes
+) -> tuple[Keys, Outcomes]:
+    """Return the positions in `asked` of samples that have probabilities, and the outcomes."""
+    column = _rows(store, schema.PREDICTIONS + model, asked[chosen], ["probabilities"])[0]
+    has = pc.is_valid(column).combine_chunks().to_numpy(zero_copy_only=False)
+    p = matrix_of(column.filter(pa.array(has)))
+    return chosen[has], replace(outcomes.take(np.flatnonzero(has)), probabilities=p)
+
+
+def _n_classes(aligned: Aligned) -> int:
+    """Return how many classes the model has: those it declares, or those it ever predicted."""
+    predicted = aligned.outcomes.prediction
+    return len(aligned.about.classes) or (int(predicted.max()) + 1 if len(predicted) else 0)
+
+
+def _narrowed(outcomes: Outcomes, width: int) -> Outcomes:
+    """Return the outcomes without the labels that no sample has and the model does not know."""
+    used = np.bincount(outcomes.label, minlength=len(outcomes.classes)) > 0
+    used |= np.bincount(outcomes.prediction, minlength=len(outcomes.classes)) > 0
+    used |= np.arange(len(outcomes.classes)) < width
+    code = np.cumsum(used) - 1
+    return replace(
+        outcomes,
+        classes=tuple(name for name, is_used in zip(outcomes.classes, used) if is_used),
+        label=code[outcomes.label],
+        prediction=code[outcomes.prediction],
+    )
