@@ -102,7 +102,7 @@ class Query:
     @property
     def is_star(self) -> bool:
         """Whether it shows all columns: a predicate, or SELECT *."""
-        return "key" in self.plan().hidden
+        return self.plan().is_star
 
     @property
     def chance(self) -> str:
@@ -132,8 +132,7 @@ class Query:
     @property
     def columns(self) -> list[str]:
         """Names of the columns of the result."""
-        plan = self.plan()
-        return [name for name, _ in plan.columns if name not in plan.hidden]
+        return [name for name, _ in self.plan().columns]
 
     # --- samples ------------------------------------------------------------------------------
 
@@ -246,14 +245,13 @@ class Query:
         table = runner.whole() if plan.bound.narrows else None
         if table is None:
             table = runner.fetch()
-        shown = [n for n in table.column_names if n not in plan.hidden and not n.startswith("~")]
-        if columns is not None:
-            missing = [c for c in columns if c not in shown]
-            if missing:
-                hint = did_you_mean(missing[0], shown, "columns")
-                raise BindError(f"No column '{missing[0]}' in the result.", hint, text=self.text)
-            shown = columns
-        return table.select(shown)
+        if columns is None:
+            return table
+        missing = [c for c in columns if c not in table.column_names]
+        if missing:
+            hint = did_you_mean(missing[0], table.column_names, "columns")
+            raise BindError(f"No column '{missing[0]}' in the result.", hint, text=self.text)
+        return table.select(columns)
 
     def to_pandas(self) -> pd.DataFrame:
         """Return the result as a pandas frame."""

@@ -27,25 +27,56 @@ def rows(table: pa.Table) -> tuple[list[str], list[tuple[object, ...]]]:
 
 
 TEXTS = """
+SELECT * FROM samples ORDER BY 1 DESC LIMIT 3
 SELECT * FROM samples ORDER BY 2 DESC NULLS LAST, 1 LIMIT 3
+SELECT * FROM samples ORDER BY #1 LIMIT 3
+SELECT label, * FROM samples ORDER BY 2 LIMIT 3
+FROM samples ORDER BY 1 LIMIT 3
 SELECT id, label FROM samples ORDER BY ALL LIMIT 3
 SELECT * EXCLUDE (ingested_at) FROM samples ORDER BY ALL LIMIT 3
+SELECT * FROM samples ORDER BY * LIMIT 3
 SELECT count(*) AS n FROM (SELECT DISTINCT * EXCLUDE (id) FROM (SELECT id, label FROM samples))
 SELECT label, split FROM samples GROUP BY ALL ORDER BY ALL
 SELECT * FROM (SELECT * FROM samples UNION SELECT * FROM samples) ORDER BY id LIMIT 2
+SELECT * FROM samples EXCEPT SELECT * FROM samples
+SELECT x, y FROM samples AS t(x, y) ORDER BY x LIMIT 3
+SELECT t.x FROM samples t(x) ORDER BY 1 LIMIT 2
+SELECT to_json(t)::VARCHAR AS j FROM samples t ORDER BY id LIMIT 2
 SELECT hash(t) = hash(u) AS same FROM samples t JOIN samples u USING (id)
+SELECT t FROM samples t ORDER BY id LIMIT 1
+WITH t AS (SELECT 1 AS key, 2 AS v) SELECT * FROM t
+WITH t AS (SELECT 1 AS key, 2 AS v) SELECT * FROM t ORDER BY 1
+SELECT * FROM json_each('{"a": 1}') ORDER BY key
+SELECT 1 AS "~x", 2 AS y
+SELECT * FROM samples JOIN (SELECT 'a1' AS id, 7 AS key) USING (id)
+SELECT s.*, t.* FROM samples s JOIN (SELECT 'a1' AS id, 7 AS key) t ON s.id = t.id
 SELECT id, label.upper() FROM samples WHERE label.upper() = 'RED' ORDER BY id
 SELECT samples.label.replace('r', 'b').upper() AS l FROM samples ORDER BY id LIMIT 2
 SELECT id FROM samples WHERE [i.upper() FOR i IN tags].contains('NIGHT') ORDER BY id
 SELECT COLUMNS(lambda c: c LIKE 'l%') FROM samples ORDER BY id LIMIT 2
 SELECT COLUMNS(c -> c LIKE 'l%') FROM samples ORDER BY id LIMIT 2
 SELECT COLUMNS('la|lu') FROM samples ORDER BY id LIMIT 2
+SELECT min(COLUMNS(* EXCLUDE (objects, ingested_at))) FROM samples
 SELECT COLUMNS(*) FROM (SELECT id, label FROM samples) ORDER BY id LIMIT 2
 SELECT b.id FROM b: samples ORDER BY b.id LIMIT 2
 FROM b: samples SELECT b.id ORDER BY ALL LIMIT 2
 SELECT a.id FROM a: samples JOIN b: samples ON a.id = b.id ORDER BY 1 LIMIT 2
 SELECT geomean(lux + 1) AS g FROM samples
 SELECT json_group_array(id) AS g FROM (SELECT id FROM samples ORDER BY id)
+SELECT min(COLUMNS('id|label')) FROM samples
+SELECT * LIKE 'l%' FROM samples ORDER BY id LIMIT 2
+SELECT s.* EXCLUDE (label, tags) FROM samples s ORDER BY 1 DESC LIMIT 2
+SELECT (*) FROM samples ORDER BY id LIMIT 1
+SELECT id FROM samples ORDER BY COLUMNS('label|id') LIMIT 3
+SELECT * FROM samples JOIN m1 USING (id) ORDER BY 1 LIMIT 2
+SELECT * FROM samples NATURAL JOIN m1 ORDER BY 1 LIMIT 2
+SELECT count(*) AS n FROM (SELECT label FROM samples GROUP BY ALL)
+SELECT count(DISTINCT samples) AS n FROM samples
+SELECT unnest(samples) FROM samples ORDER BY id LIMIT 1
+SELECT * FROM (SELECT id, label FROM samples) AS t(a) ORDER BY a LIMIT 1
+SELECT row_number() OVER () AS n, * FROM (SELECT id FROM samples ORDER BY id) ORDER BY 1 LIMIT 2
+SELECT e.key, s.id FROM samples s, json_each('{"a": 1}') e ORDER BY s.id LIMIT 2
+SELECT key, samples.id FROM samples, json_each('{"a": 1}') ORDER BY samples.id LIMIT 2
 SELECT count(*) AS n FROM samples GROUP BY ()
 SELECT (*) FROM (SELECT id FROM samples) ORDER BY id LIMIT 1
 (SELECT id FROM samples WHERE label = 'red') ORDER BY id
@@ -53,7 +84,9 @@ SELECT (*) FROM (SELECT id FROM samples) ORDER BY id LIMIT 1
 ((FROM samples SELECT id)) ORDER BY id LIMIT 2
 SELECT id, status FROM (SELECT id, 'x' AS status FROM samples) ORDER BY id LIMIT 20
 SELECT count(*) AS n FROM samples WHERE len(list_filter(['a'], lambda status: status = 'a')) = 1
+SELECT id, 1 AS status FROM samples ORDER BY status, id
 WITH t AS (SELECT 'ok' AS status) SELECT samples.id FROM samples, t WHERE t.status = 'ok' ORDER BY 1
+SELECT id FROM samples WHERE (SELECT status FROM (SELECT 'ok' AS status)) = 'ok' ORDER BY id
 SELECT id, unnest(tags) AS tag FROM samples ORDER BY id, tag
 SELECT DISTINCT * FROM (SELECT label FROM samples) ORDER BY ALL
 SELECT * EXCLUDE (label) REPLACE (upper(id) AS id) FROM samples ORDER BY id LIMIT 1
@@ -68,7 +101,8 @@ SELECT max(i) AS m FROM (SELECT row_number() OVER (ORDER BY id) AS i, * FROM sam
 def test_a_text_means_what_it_means_to_duckdb(
     engine: Engine, bare: duckdb.DuckDBPyConnection, text: str
 ) -> None:
-    wanted = rows(bare.sql(text).to_arrow_table())
+    # Columns of one name get numbers in a subquery, as they do in a result of SliceDB.
+    wanted = rows(bare.sql(f"SELECT * FROM ({text}\n)").to_arrow_table())
     got = rows(engine.query(text).to_arrow())
     assert got == wanted
 
@@ -82,10 +116,43 @@ def test_a_text_means_what_it_means_to_duckdb(
         ("label = 'red'; -- done", ["a1", "a2", "a3"]),
         ("m1.prediction.upper() = 'RED'", ["a1", "a2", "c2"]),
         ("m1.prediction.replace('r', 'R').length() = 3 AND label = 'blue'", ["c2"]),
+        ("m1.correct ORDER BY 1 LIMIT 2", ["a1", "a2"]),
+        ("m1.correct ORDER BY ALL DESC LIMIT 2", ["c3", "c1"]),
     ],
 )
 def test_a_predicate_of_such_a_form(engine: Engine, text: str, expected: list[str]) -> None:
     assert engine.query(text).ids() == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "SELECT * FROM samples JOIN m1 USING (@) ORDER BY samples.id",
+        "SELECT * FROM (SELECT * FROM samples) AS s JOIN m1 USING (@) ORDER BY s.id",
+        "SELECT s.* FROM (FROM samples) AS s JOIN m1 ON s.@ = m1.@ ORDER BY s.id",
+        "WITH s AS (SELECT * FROM samples) SELECT s.* FROM s JOIN m1 USING (@) ORDER BY s.id",
+        "SELECT * FROM (SELECT * FROM samples UNION SELECT * FROM samples) ORDER BY @ LIMIT 0",
+    ],
+)
+def test_the_key_is_there_for_a_text_that_names_it(engine: Engine, text: str) -> None:
+    by_key, by_id = (engine.query(text.replace("@", name)) for name in ("key", "id"))
+    names = [name for name in by_id.columns if name not in ("id", "id_1")]
+    assert "key" not in by_key.columns
+    assert [n for n in by_key.columns if n not in ("id", "id_1")] == names
+    assert by_key.to_arrow(["label"]) == by_id.to_arrow(["label"])
+
+
+def test_a_text_may_show_the_key_or_leave_it_out(engine: Engine) -> None:
+    shown = engine.query("SELECT key, * FROM samples")
+    assert shown.columns[:2] == ["key", "id"] and shown.columns.count("key") == 1
+    assert "key" not in engine.query("SELECT * EXCLUDE (key) FROM samples").columns
+    renamed = engine.query("SELECT * RENAME (key AS k) FROM samples")
+    assert renamed.columns[-1] == "k"
+    inner = "SELECT max(key) AS k FROM (SELECT DISTINCT * FROM samples)"
+    assert (
+        engine.sql(inner)["k"].to_pylist()
+        == engine.sql("SELECT max(key) AS k FROM samples")["k"].to_pylist()
+    )
 
 
 def test_rows_made_of_one_sample_are_one_sample(engine: Engine) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from slicedb.errors import BindError, did_you_mean
 from slicedb.query.bound import boxes
 from slicedb.query.bound.binding import Binding
+from slicedb.query.bound.bound import Frame
 from slicedb.query.bound.catalog import TableInfo
-from slicedb.query.bound.relation import ModelColumn, Relation
+from slicedb.query.bound.relation import KEY, ModelColumn, Relation
 from slicedb.query.bound.scope import Scope
 from slicedb.query.language.tree import Node
 from slicedb.schema import SAMPLES
-from slicedb.sql import quoted
+from slicedb.sql import quoted, string
 
 
 def bind_column(binding: Binding, ref: Node, scope: Scope) -> None:
@@ -22,9 +23,9 @@ def bind_column(binding: Binding, ref: Node, scope: Scope) -> None:
     names, first = ref.names, ref.names[0].lower()
     if any(first in s.parameters for s in scope.chain()):
         return
-    mark(names[:1], scope)
+    _mark(names[0], scope)
     if len(names) == 1:
-        _mark_whole_row(first, scope)
+        _bind_whole_row(binding, ref, scope)
         return
     relation = _relation_named(first, scope)
     by_path = _by_path(names, scope) if relation is None else None
@@ -41,13 +42,22 @@ def bind_column(binding: Binding, ref: Node, scope: Scope) -> None:
         raise _unknown_name(binding, ref, scope)
 
 
-def mark(names: list[str], scope: Scope) -> None:
-    """Note that columns of those names are read, in every relation in sight that has them."""
+def read(names: list[str], relation: Relation) -> None:
+    """Note that columns of those names are read, of those that a relation has."""
+    if relation.table is not None:
+        columns = map(relation.table.column, names)
+        relation.columns.update(column for column in columns if column is not None)
+
+
+def _mark(name: str, scope: Scope) -> None:
+    """Note that a column of that name is read, in every relation in sight that has one."""
     for inner in scope.chain():
-        for name in names:
-            for relation in inner.relations:
-                if relation.table and (column := relation.table.column(name)):
-                    relation.columns.add(column)
+        is_of_other = any(name.lower() in r.names for r in inner.relations)
+        for relation in inner.relations:
+            if not (is_of_other and name.lower() == KEY):
+                read([name], relation)
+        if is_of_other:
+            break  # it means that one, and no column further out
 
 
 def has_column(name: str, scope: Scope) -> bool:
@@ -55,12 +65,23 @@ def has_column(name: str, scope: Scope) -> bool:
     return any(r.table and r.table.column(name) for s in scope.chain() for r in s.relations)
 
 
-def _mark_whole_row(name: str, scope: Scope) -> None:
-    """Note that all columns are read of a relation whose name stands for its rows."""
-    for inner in scope.chain():
-        for relation in inner.relations:
-            if relation.alias.lower() == name and relation.table:
-                relation.all_columns = relation.all_columns or not relation.table.column(name)
+def _bind_whole_row(binding: Binding, ref: Node, scope: Scope) -> None:
+    """Bind the name of a relation that stands for its rows: a struct of the columns in sight."""
+    relation = _relation_named(ref.names[0].lower(), scope)
+    if relation is None or relation.table is None or has_column(ref.names[0], scope):
+        return
+    relation.all_columns = True
+
+    def row(frame: Frame) -> str:
+        hidden = relation.unseen(frame.narrow)
+        if not hidden or ref.at is None:
+            return binding.written(ref)
+        names = [name for name in relation.wanted(frame.narrow) if name not in hidden]
+        alias = quoted(relation.alias)
+        return "{" + ", ".join(f"{string(n)}: {alias}.{quoted(n)}" for n in names) + "}"
+
+    if ref.at is not None and not any(relation.aliases):
+        binding.edit(ref.start, ref.end, row)
 
 
 def _sees_others(scope: Scope) -> bool:
@@ -102,7 +123,8 @@ def _told_by(binding: Binding, ref: Node, scope: Scope) -> Relation:
 def _bind_column_of(binding: Binding, relation: Relation, ref: Node, scope: Scope) -> None:
     """Bind `alias.column`, or `alias.model.column`."""
     names = ref.names
-    if relation.table is None:
+    aliases = [alias.lower() for alias in relation.aliases]
+    if relation.table is None or names[1].lower() in aliases:
         return
     if column := relation.table.column(names[1]):
         relation.columns.add(column)

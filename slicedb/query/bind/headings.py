@@ -5,7 +5,7 @@ from __future__ import annotations
 from slicedb.query.bound.binding import Binding
 from slicedb.query.functions.registry import function_named
 from slicedb.query.language.text import Source, Span
-from slicedb.query.language.tree import Node
+from slicedb.query.language.tree import Node, nodes
 from slicedb.sql import quoted
 
 _ENDS = frozenset(b"from where group having window qualify order limit offset fetch using".split())
@@ -30,9 +30,14 @@ def name_columns(binding: Binding) -> None:
 
 
 def _is_named(node: Node) -> bool:
-    """Return whether an entry has its name from elsewhere: columns, `*` and our own calls."""
+    """Return whether an entry has its names from elsewhere: columns, stars and our own calls."""
     is_ours = node.kind == "FUNCTION" and function_named(node.name, node.schema) is not None
-    return is_ours or node.kind in ("COLUMN_REF", "STAR")
+    return is_ours or node.kind == "COLUMN_REF" or _has_star(node)
+
+
+def _has_star(node: Node) -> bool:
+    parts = nodes(node, lambda n: n.kind != "SUBQUERY")
+    return any(part.kind == "STAR" for part in parts)
 
 
 def _entries(source: Source) -> list[Span]:

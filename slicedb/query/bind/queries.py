@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 from slicedb.errors import SandboxError
 from slicedb.query.bind.calls import bind_call, check_function
-from slicedb.query.bind.columns import bind_class, bind_column, has_column, mark
+from slicedb.query.bind.columns import bind_class, bind_column, has_column, read
 from slicedb.query.bind.stars import bind_star
-from slicedb.query.bind.tables import bind_table, bind_table_function
+from slicedb.query.bind.tables import bind_table, bind_table_function, other
 from slicedb.query.bound.binding import Binding
-from slicedb.query.bound.relation import Relation
-from slicedb.query.bound.scope import Scope
+from slicedb.query.bound.relation import KEY, Relation
+from slicedb.query.bound.scope import Output, Scope
 from slicedb.query.functions.duckdb import duckdb_functions
 from slicedb.query.functions.registry import function_named
 from slicedb.query.language.tree import Node, nodes
@@ -25,7 +25,9 @@ def bind_names(binding: Binding) -> None:
         BindError: a name does not exist, or stands where it cannot.
         SandboxError: the text reaches for files or internals.
     """
-    _bind_query(binding, binding.bound.tree, None, frozenset(), top=True)
+    tree = binding.bound.tree
+    binding.bound.names_key = any(map(_names_key, nodes(tree)))
+    _bind_query(binding, tree, None, {}, outermost=True)
 
 
 def visit(binding: Binding, node: Node, scope: Scope) -> None:
@@ -41,28 +43,84 @@ def visit(binding: Binding, node: Node, scope: Scope) -> None:
 # --- queries --------------------------------------------------------------------------------------
 
 
+def _names_key(node: Node) -> bool:
+    """Return whether a node names the column `key`, or may name it."""
+    if node.kind == "COLUMN_REF":
+        return KEY in (node.names[0].lower(), node.names[-1].lower())
+    return KEY in map(str.lower, node.using_columns) if node.is_join else False
+
+
 def _bind_query(
-    binding: Binding, node: Node, parent: Scope | None, ctes: frozenset[str], top: bool = False
-) -> None:
+    binding: Binding,
+    node: Node,
+    parent: Scope | None,
+    ctes: dict[str, Output],
+    outermost: bool = False,
+) -> Output:
+    """Bind a query; returns what is known of its columns."""
+    ctes = dict(ctes)
     for name, inner in node.ctes:
-        recursive = inner.type == "RECURSIVE_CTE_NODE"
-        own = {name.lower()} if recursive else set()
-        _bind_query(binding, inner, parent, ctes | own)
-        ctes |= {name.lower()}
-    scope = Scope(parent, ctes, node)
-    if node.type != "SELECT_NODE":
-        binding.visit_all([part for part in node.parts if not _is_cte_map(node, part)], scope)
-        return
+        is_recursive = inner.type == "RECURSIVE_CTE_NODE"
+        own = {name.lower(): Output()} if is_recursive else {}
+        ctes[name.lower()] = _bind_query(binding, inner, parent, ctes | own)
+    scope = Scope(parent, ctes, node, outermost)
+    if node.type == "SELECT_NODE":
+        return _bind_select(binding, node, scope)
+    outputs = []
+    for part in node.parts:
+        if part.is_query:
+            outputs.append(_bind_query(binding, part, scope, ctes, outermost))
+        elif not _is_cte_map(node, part):
+            visit(binding, part, scope)
+    first = next(iter(outputs), Output())
+    return Output(first.names, any(output.keyed for output in outputs))
+
+
+def _bind_select(binding: Binding, node: Node, scope: Scope) -> Output:
     if node.sample is not None:
         binding.bound.chance = "USING SAMPLE"
     conditions = _bind_from(binding, node.from_table, scope)
-    _find_samples(binding, node, scope, top)
+    is_top = scope.outermost and node is binding.bound.tree
+    _find_samples(binding, node, scope, is_top)
     for expression in node.select_list:
-        _bind_selected(binding, expression, scope, top)
+        _bind_selected(binding, expression, scope, is_top)
     binding.visit_all(conditions, scope)
-    done = [node.from_table, *node.select_list]
+    done = [node.from_table, *node.select_list, *node.modifiers]
     rest = [p for p in node.parts if not _is_cte_map(node, p) and not any(p is d for d in done)]
     binding.visit_all(rest, scope)
+    for modifier in node.modifiers:
+        ordering = [o.expression for o in modifier.orders] if modifier is node.order else None
+        parts = [*modifier.parts] if ordering is None else ordering
+        binding.visit_all([p for p in parts if not _is_of_select_list(p, node)], scope)
+    return _output(node, scope)
+
+
+def _is_of_select_list(ordering: Node, select: Node) -> bool:
+    """Return whether an entry of ORDER BY speaks of the select list: an alias, `*` or ALL."""
+    if ordering.kind == "STAR":
+        return not ordering.is_columns or ordering.at is None
+    if ordering.kind != "COLUMN_REF" or len(ordering.names) > 1:
+        return False
+    return any(e.alias.lower() == ordering.names[0].lower() for e in select.select_list)
+
+
+def _output(node: Node, scope: Scope) -> Output:
+    """Return what is known of the columns of a SELECT."""
+    names: set[str] = set()
+    keyed = False
+    for expression in node.select_list:
+        if expression.kind == "STAR":
+            of = expression.relation_name.lower()
+            shown = [r for r in scope.relations if not of or r.alias.lower() == of]
+            keyed = keyed or any(r.has_key(False) for r in shown)
+            for relation in shown:
+                names |= relation.table.lower.keys() if relation.table else relation.names
+                names -= {KEY} if relation.table and not relation.has_key(False) else set()
+        elif expression.alias:
+            names.add(expression.alias.lower())
+        elif expression.kind == "COLUMN_REF":
+            names.add(expression.names[-1].lower())
+    return Output(frozenset(names), keyed and not scope.outermost)
 
 
 def _is_cte_map(node: Node, part: Node) -> bool:
@@ -119,15 +177,16 @@ def _bind_from(binding: Binding, ref: Node, scope: Scope) -> list[Node]:
         later = _bind_from(binding, ref.left, scope) + _bind_from(binding, ref.right, scope)
         if ref.ref_type == "NATURAL":
             _read_whole(scope)
-        mark(ref.using_columns, scope)
+        for relation in scope.relations:
+            read(ref.using_columns, relation)
         return later + [p for p in ref.parts if p is not ref.left and p is not ref.right]
     elif ref.type == "PIVOT":
         later = _bind_from(binding, ref.source, scope)
         _read_whole(scope)
         return later + [part for part in ref.parts if part is not ref.source]
     elif ref.type == "SUBQUERY":
-        _bind_query(binding, ref.subquery, scope, scope.ctes)
-        scope.relations.append(Relation("other", ref.alias))
+        output = _bind_query(binding, ref.subquery, scope, scope.ctes)
+        scope.relations.append(other(ref, output))
     elif ref.type in ("EMPTY", "EXPRESSION_LIST", "COLUMN_DATA", "DELIM_GET"):
         if ref.type == "EXPRESSION_LIST":
             scope.relations.append(Relation("other", ref.alias))
@@ -158,9 +217,9 @@ def _bind_selected(binding: Binding, node: Node, scope: Scope, top: bool) -> Non
     if len(edits) == before or node.alias:
         return
     if node.kind == "COLUMN_REF":
-        shown = f"{node.names[-2]}.{node.names[-1]}" if top else node.names[-1]
+        shown = ".".join(node.names[-2:]) if top else node.names[-1]
         binding.edit(edits[-1].end, edits[-1].end, f" AS {quoted(shown)}")
-    elif node.kind == "FUNCTION" and (node.method_of or function_named(node.name)):
+    elif node.kind == "FUNCTION" and function_named(node.name, node.schema) is not None:
         end = binding.source.call_at(node.start).end
         text = " ".join(binding.source.sql[node.start : end].decode().split())
         shown = text.replace('"using"', "using")

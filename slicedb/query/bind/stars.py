@@ -2,49 +2,99 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from slicedb.query.bound.binding import Binding
 from slicedb.query.bound.bound import Edit, Frame
-from slicedb.query.bound.relation import ROW, Relation
+from slicedb.query.bound.relation import KEY, ROW, Relation
 from slicedb.query.bound.scope import Scope
 from slicedb.query.language.tree import Node, nodes
-from slicedb.sql import quoted
+from slicedb.sql import quoted, string
 
 
 def bind_star(binding: Binding, star: Node, scope: Scope, top: bool) -> None:
-    """Bind one `*`, `t.*` or COLUMNS(...)."""
+    """Bind one `*`, `t.*` or COLUMNS(...); `top` says whether it is listed by the outermost SELECT.
+
+    A `*` leaves out `key` unless the text names it: then those of subqueries show it, so that it
+    can be asked for outside.
+    """
+    bound = binding.bound
     of = star.relation_name.lower()
     shown = [r for r in scope.relations if not of or r.alias.lower() == of]
-    bound = binding.bound
-    narrows = top and bound.top is not None and star.is_plain_star and not bound.narrows
+    names_key = star.star_names(KEY) or (bound.names_key and not scope.outermost)
+    narrows = (
+        top
+        and bound.top is not None
+        and star.is_plain_star
+        and not (star.is_columns or bound.narrows or _counts_columns(bound.tree))
+        and not _is_bracketed(binding, star)
+    )
     for relation in shown:
-        if narrows:
-            relation.star = True
-        else:
-            relation.all_columns = True
-    if star.is_columns:
-        return
+        relation.star = relation.star or narrows
+        relation.all_columns = relation.all_columns or not narrows
+        if names_key and relation.table is not None and relation.table.column(KEY):
+            relation.columns.add(KEY)
     bound.narrows = bound.narrows or narrows
-    if star.at is None:
-        _write_implied(binding, scope, shown, narrows)
-    else:
-        _leave_out_hidden(binding, star, shown)
+    unseen = Unseen(shown, names_key)
+    if star.is_columns and star.expr is not None:
+        _leave_out_of_columns(binding, star.expr, unseen)
+    elif star.at is not None:
+        _leave_out(binding, star, unseen)
         if narrows:
             _write_narrow(binding, star.start, star.end)
+    elif not star.is_columns:
+        _write_implied(binding, scope, unseen, narrows)
 
 
-def _hidden(shown: list[Relation]) -> str:
-    """Return the columns of relations that `*` does not show; they are known after binding."""
-    return ", ".join(map(quoted, dict.fromkeys(h for r in shown for h in r.hidden)))
+@dataclass(frozen=True)
+class Unseen:
+    """The columns of relations that a `*` does not show; all are known when the text is written."""
+
+    relations: list[Relation]
+    names_key: bool
+    """Whether `key` is shown."""
+
+    def names(self, frame: Frame) -> list[tuple[str, str]]:
+        """Return the alias and the name of each column."""
+        return [
+            (relation.alias, name)
+            for relation in self.relations
+            for name in self._of(relation, frame)
+            if name != KEY or not self.names_key
+        ]
+
+    def _of(self, relation: Relation, frame: Frame) -> list[str]:
+        return relation.unseen(frame.narrow) if relation.table else [KEY] * relation.keyed
+
+    def listed(self, frame: Frame) -> str:
+        """Return them as EXCLUDE takes them."""
+        names = self.names(frame)
+        if not all(alias for alias, _ in names):  # a subquery without an alias
+            return ", ".join(dict.fromkeys(quoted(name) for _, name in names))
+        return ", ".join(f"{quoted(alias)}.{quoted(name)}" for alias, name in names)
 
 
-def _leave_out_hidden(binding: Binding, star: Node, shown: list[Relation]) -> None:
-    """Add the hidden columns to the EXCLUDE of a `*`, or give it one."""
+def _counts_columns(tree: Node) -> bool:
+    """Return whether an outermost SELECT speaks of its columns by place, as in ORDER BY 1."""
+    ordering = [o.expression for o in tree.order.orders] if tree.order else []
+    by_place = any(o.kind == "STAR" or o.constant == "INTEGER" for o in ordering)
+    return by_place or any(node.kind == "POSITIONAL_REFERENCE" for node in nodes(tree))
 
-    def excluded(_: Frame) -> str:
-        return f" EXCLUDE ({hidden})" if (hidden := _hidden(shown)) else ""
 
-    def more(_: Frame) -> str:
-        return f"{hidden}, " if (hidden := _hidden(shown)) else ""
+def _is_bracketed(binding: Binding, star: Node) -> bool:
+    """Return whether a `*` stands in brackets, where several columns would be one row."""
+    before = binding.source.tokens_in(0, star.at or 0)[-1:]
+    return star.at is not None and bool(before) and before[0].text == b"("
+
+
+def _leave_out(binding: Binding, star: Node, unseen: Unseen) -> None:
+    """Add the unseen columns to the EXCLUDE of a `*`, or give it one."""
+
+    def excluded(frame: Frame) -> str:
+        return f" EXCLUDE ({names})" if (names := unseen.listed(frame)) else ""
+
+    def more(frame: Frame) -> str:
+        return f"{names}, " if (names := unseen.listed(frame)) else ""
 
     inside = binding.source.tokens_in(star.start, star.end)
     mark = next(token for token in inside if token.text == b"*")
@@ -55,20 +105,49 @@ def _leave_out_hidden(binding: Binding, star: Node, shown: list[Relation]) -> No
         return
     first = inside[word + 1]
     if first.text == b"(":
-        binding.edit(first.end, first.end, more)
+        binding.edit(first.start, first.end, "(", more)
     else:
         binding.edit(first.start, first.end, "(", more, (first.start, first.end), ")")
 
 
-def _write_implied(binding: Binding, scope: Scope, shown: list[Relation], narrows: bool) -> None:
+def _leave_out_of_columns(binding: Binding, chosen: Node, unseen: Unseen) -> None:
+    """Keep the unseen columns out of COLUMNS('pattern') and COLUMNS(lambda ...)."""
+
+    def names(frame: Frame) -> str:
+        return ", ".join(string(name) for _, name in unseen.names(frame))
+
+    def matching(frame: Frame) -> str:
+        pattern = binding.written(chosen)
+        if not names(frame):
+            return pattern
+        return f'lambda "~c": regexp_matches("~c", {pattern}) AND "~c" NOT IN ({names(frame)})'
+
+    if chosen.constant == "STRING":
+        binding.edit(chosen.start, chosen.end, matching)
+        return
+    test = chosen.values[-1] if chosen.kind == "FUNCTION" and chosen.at is None else None
+    if test is None or test.kind != "LAMBDA" or test.at is None:
+        return
+    name = quoted(test.lhs.names[0])
+    tokens = binding.source.tokens_in(test.start, test.end)
+    begin = next(token for token in tokens if token.text in (b":", b"->"))
+
+    def more(frame: Frame) -> str:
+        return f") AND {name} NOT IN ({names(frame)})" if names(frame) else ")"
+
+    binding.edit(begin.start, begin.end, begin.text.decode() + " (")
+    binding.edit(test.end, test.end, more)
+
+
+def _write_implied(binding: Binding, scope: Scope, unseen: Unseen, narrows: bool) -> None:
     """Write the `SELECT *` that a text leaves out when it begins with FROM."""
     at = _begin_of_from(binding, scope)
     if at is None:
         return
 
-    def whole(_: Frame) -> str:
-        hidden = _hidden(shown)
-        return f"SELECT * EXCLUDE ({hidden}) " if hidden else "SELECT * "
+    def whole(frame: Frame) -> str:
+        names = unseen.listed(frame)
+        return f"SELECT * EXCLUDE ({names}) " if names else "SELECT * "
 
     binding.bound.edits.append(Edit(at, at, (whole,), "wide" if narrows else ""))
     if narrows:
@@ -84,7 +163,7 @@ def _write_narrow(
 
     def columns(_: Frame) -> str:
         alias = quoted(top.alias)
-        names = ("key", ROW, *top.slots)
+        names = (KEY, ROW, *top.slots)
         return before + ", ".join(f"{alias}.{quoted(name)}" for name in names) + after
 
     binding.bound.edits.append(Edit(start, end, (columns,), "narrow"))

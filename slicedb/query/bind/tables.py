@@ -6,12 +6,14 @@ from slicedb.errors import BindError, SandboxError, did_you_mean
 from slicedb.query.bound import boxes
 from slicedb.query.bound.binding import Binding
 from slicedb.query.bound.relation import Matching, Relation
-from slicedb.query.bound.scope import Scope
+from slicedb.query.bound.scope import Output, Scope
 from slicedb.query.functions.duckdb import TABLE_FUNCTIONS
 from slicedb.query.language.tree import Node
 from slicedb.schema import SAMPLES
 from slicedb.sql import quoted
 
+_JSON = frozenset("key value type atom id parent fullkey path".split())
+"""Columns of json_each and json_tree."""
 _FILE_SIGNS = ("/", "\\", ".", ":", "*")
 
 
@@ -26,7 +28,8 @@ def bind_table(binding: Binding, ref: Node, scope: Scope) -> None:
     if ref.at_clause is not None:
         raise binding.error(BindError, "AT is not part of a query.", "ask with at=.", ref)
     if len(path) == 1 and path[0].lower() in scope.ctes:
-        scope.relations.append(Relation("other", ref.alias or path[0]))
+        output = scope.ctes[path[0].lower()]
+        scope.relations.append(other(ref, output, path[0]))
         return
     relation = _relation(binding, path, ref)
     if relation is None:
@@ -54,7 +57,14 @@ def bind_table_function(binding: Binding, ref: Node, scope: Scope) -> None:
         message = f"The table function '{call.name}' is not allowed in a query."
         raise binding.error(SandboxError, message, "", ref)
     binding.visit_all(call.values, scope)
-    scope.relations.append(Relation("other", ref.alias or call.name))
+    names = _JSON if call.name.startswith("json_") else frozenset()
+    scope.relations.append(other(ref, Output(names), call.name))
+
+
+def other(ref: Node, output: Output, name: str = "") -> Relation:
+    """Return a relation that is none of ours: a CTE, a subquery, a table function."""
+    names = output.names | {alias.lower() for alias in ref.column_aliases}
+    return Relation("other", ref.alias or name, names=names, keyed=output.keyed)
 
 
 def _relation(binding: Binding, path: list[str], ref: Node) -> Relation | None:
@@ -101,6 +111,7 @@ def _place(
 ) -> None:
     """Write a relation in place of its name, and let the SELECT see it."""
     relation.all_columns = bool(ref.column_aliases)
+    relation.aliases = tuple(ref.column_aliases)
     scope.relations.append(relation)
     binding.bound.relations.append(relation)
     first = binding.source.number_at(ref.start)

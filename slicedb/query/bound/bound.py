@@ -82,6 +82,8 @@ class Bound:
     """Each inner SELECT with a LIMIT whose rows are the rows of one samples relation."""
     unfiltered: bool = False
     """Whether the text mentions `status`, and so sees quarantined samples too."""
+    names_key: bool = False
+    """Whether the text names `key`, which then passes through the stars of its subqueries."""
     chance: str = ""
     """What makes the answer another one each time, such as `random`."""
     narrows: bool = False

@@ -108,7 +108,9 @@ def _info(name: str, version: int, kind: str) -> TableInfo:
 def _relation(
     kind: Literal["truth", "found"], alias: str, info: TableInfo, samples: TableInfo
 ) -> Relation:
-    owner = Relation("samples", SAMPLES, samples, unfiltered=True)  # the boxes are filtered
+    owner = Relation(
+        "samples", SAMPLES, samples, unfiltered=True, keyed=True
+    )  # the boxes are filtered
     return Relation("boxes", alias, info, boxes=kind, owner=owner, path=TRUTH)
 
 

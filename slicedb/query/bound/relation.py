@@ -11,6 +11,9 @@ from slicedb.sql import quoted
 ROW = "~row"
 """Hidden column of a samples relation: the row's place in stored order."""
 
+KEY = "key"
+"""The stored column that joins tables: shown only where a text names it."""
+
 
 @dataclass(frozen=True)
 class ModelColumn:
@@ -76,6 +79,13 @@ class Relation:
     extras: dict[ModelColumn, TableInfo] = field(default_factory=dict)
     slots: list[str] = field(default_factory=list)
     """Columns of scores it needs."""
+    keyed: bool = False
+    """Whether it shows `key` although the text does not name it; of others, whether a `*` of
+    samples in it does."""
+    aliases: tuple[str, ...] = ()
+    """New names of its first columns, as in `samples AS s(a, b)`."""
+    names: frozenset[str] = frozenset()
+    """Columns that others are known to have, in lower case."""
     row: bool = False
     """Whether it shows its hidden row number."""
     unfiltered: bool = False
@@ -138,8 +148,17 @@ class Relation:
         return found
 
     def wanted(self, narrow: bool) -> list[str]:
-        """Return the stored columns to read, in the table's order."""
+        """Return the stored columns to read, in the table's order but for `key`."""
         assert self.table is not None
         whole = self.all_columns or (self.star and not narrow)
-        keep = {"key"} | self.columns
-        return [name for name in self.table.types if whole or name in keep]
+        names = [n for n in self.table.types if n != KEY and (whole or n in self.columns)]
+        names += [KEY] * self.has_key(narrow)
+        return names or [next(iter(self.table.types))] * (not self.hidden)  # rows alone count
+
+    def has_key(self, narrow: bool) -> bool:
+        """Return whether it shows `key`, which then stands behind the other columns."""
+        return self.keyed or KEY in self.columns or (self.star and narrow)
+
+    def unseen(self, narrow: bool) -> list[str]:
+        """Return the columns that are as if they were not there, but for a text that names them."""
+        return [KEY] * self.has_key(narrow) + self.hidden

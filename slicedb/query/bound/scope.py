@@ -8,22 +8,32 @@ from slicedb.query.bound.relation import Relation
 from slicedb.query.language.tree import Node
 
 
+@dataclass(frozen=True)
+class Output:
+    """What is known of the columns of a query."""
+
+    names: frozenset[str] = frozenset()
+    """Names of columns, in lower case; there may be more."""
+    keyed: bool = False
+    """Whether a `*` in it shows the `key` of samples, since the text names that somewhere."""
+
+
 @dataclass
 class Scope:
     """The names one SELECT can see."""
 
     parent: Scope | None
-    ctes: frozenset[str]
+    ctes: dict[str, Output]
     node: Node
+    outermost: bool = False
+    """Whether its rows are those of the result."""
     relations: list[Relation] = field(default_factory=list)
     parameters: list[str] = field(default_factory=list)
     """Names of the lambdas around the expression being bound."""
 
     def chain(self) -> list[Scope]:
         """Return this scope and those around it, inside out."""
-        found: list[Scope] = []
-        scope: Scope | None = self
-        while scope is not None:
-            found.append(scope)
-            scope = scope.parent
-        return found
+        scopes = [self]
+        while (parent := scopes[-1].parent) is not None:
+            scopes.append(parent)
+        return scopes

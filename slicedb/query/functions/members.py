@@ -12,10 +12,14 @@ def _in_slice(call: Call) -> Sql:
     members = call.binding.slice_named(call.binding, name, call.positional[0])
     alias = quoted(anchor.alias)
     if isinstance(members, str):
+        anchor.keyed = True
         return f'({alias}."key" IN (SELECT "key" FROM {quoted(members)}))'
     call.binding.bound.parts.append(members)
+    # Boxes have their sample's key and id too.
     column = "key" if members.narrows else "id"
-    anchor.columns.add(column)  # boxes have their sample's key and id too
+    anchor.keyed = anchor.keyed or members.narrows
+    if not members.narrows:
+        anchor.columns.add("id")
     head = f'({alias}."{column}" IN (SELECT "{column}" FROM (\n'
     return head, SubQuery(members), "\n)))"
 

@@ -66,6 +66,7 @@ class _Condition:
     @property
     def source(self) -> list[str | Relation]:
         """The boxes, their columns renamed, as a source of rows."""
+        self.boxes.keyed = True
         names = [*sorted({"key", *self.boxes.columns}), *self.boxes.matched]
         shown = ", ".join(f"{quoted(name)} AS {quoted('~' + name)}" for name in names)
         inner = "".join(f", {quoted(name)}" for name in self.boxes.inner)
@@ -117,7 +118,7 @@ def _written(call: Call, part: Part) -> Part:
 def _subquery(call: Call, anchor: Relation, found: _Condition) -> tuple[Part, ...]:
     known = [beside(anchor, f"{r.versioned} ", (r,), ()) for r in (found.boxes, *found.known)]
     there = " AND ".join(f"{column} IS NOT NULL" for column in known)
-    anchor.columns.add("key")
+    anchor.keyed = True
     call.binding.bound.relations.append(found.boxes)
     head = f"(CASE WHEN {there} THEN (SELECT count(*) FROM "
     key = f' WHERE "~b"."~key" = {quoted(anchor.alias)}."key"'

@@ -88,7 +88,7 @@ class HotTables:
                 elif relation.table is not None:
                     columns = relation.wanted(narrow(relation))
                     if relation.kind == "samples":
-                        columns = [*columns, "status"]
+                        columns = [*columns, "key", "status"]
                     loaded += self._ensure(relation.table, columns, relation.extras)
                     loaded += self._count(relation)
             if "_boxes" in self.__dict__:

@@ -224,6 +224,17 @@ class Node:
     _qualified_exclude_list = _list("qualified_exclude_list")
     _rename_list = _list("rename_list")
 
+    def star_names(self, name: str) -> bool:
+        """STAR: return whether its EXCLUDE, REPLACE or RENAME names a column."""
+        lists = (self._exclude_list, self._qualified_exclude_list, self._rename_list)
+        named = [item for each in lists for item in each] + [*self.replace_list]
+        words = [item for item in named if isinstance(item, str)]
+        inner = [
+            node.fields.values() for item in named if isinstance(item, Node) for node in nodes(item)
+        ]
+        words += [value for values in inner for value in values if isinstance(value, str)]
+        return name in map(str.lower, words)
+
     @property
     def is_plain_star(self) -> bool:
         """STAR: whether it shows every column as it is."""
@@ -285,6 +296,12 @@ class Node:
     column_aliases = _words("column_name_alias")
     at_clause = _optional("at_clause")
     ref_type = _text("ref_type")
+
+    @property
+    def is_join(self) -> bool:
+        """Whether it joins two entries of FROM."""
+        return self.fields.get("type") == "JOIN" and not self.kind
+
     using_columns = _words("using_columns")
     source = _node("source")
     """PIVOT: what is turned."""

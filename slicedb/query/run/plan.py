@@ -66,15 +66,11 @@ class Plan:
         """Whether the result is samples: it shows their id."""
         return any(name.lower() == "id" for name, _ in self.columns)
 
-    @cached_property
-    def hidden(self) -> set[str]:
-        """Columns of the result that users do not see: those of `*` that are ours."""
+    @property
+    def is_star(self) -> bool:
+        """Whether it shows all columns: a predicate, or SELECT *."""
         tree = self.bound.tree
-        listed = tree.select_list if tree.type == "SELECT_NODE" else []
-        star = any(e.kind == "STAR" for e in listed)
-        named = {e.names[-1] for e in listed if e.kind == "COLUMN_REF"}
-        own = {"key"} if star and "key" not in named else set()
-        return own | {name for name, _ in self.columns if name.startswith("~")}
+        return tree.type == "SELECT_NODE" and any(e.kind == "STAR" for e in tree.select_list)
 
     @property
     def reads(self) -> Reads:

@@ -92,7 +92,7 @@ class Runner:
         plan, rows = self._plan, self.rows()
         assert plan.bound.top is not None and plan.bound.top.table is not None
         stored = plan.bound.top.table
-        names = [name for name, _ in plan.columns if name not in plan.hidden]
+        names = [name for name, _ in plan.columns]
         late = [name for name in names if name not in rows.column_names]
         if len(rows) > _LATE or any(name not in stored.types for name in late):
             return None
