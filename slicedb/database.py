@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
     import torch
+    from lancedb.db import DBConnection
     from PIL import Image
 
     from slicedb.analysis import Mistakes
@@ -95,6 +96,11 @@ class Database:
     def path(self) -> str:
         """Where the database lies."""
         return self.store.path
+
+    @property
+    def lancedb(self) -> DBConnection:
+        """A live connection of LanceDB to the same tables; what one writes the other sees."""
+        return self.store.lancedb
 
     def info(self) -> dict[str, Any]:
         """Return what is in the database: samples by status, columns, models, slices, tables.

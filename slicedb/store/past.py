@@ -90,6 +90,11 @@ class Past(Store):
     def sync(self) -> None:
         """Do nothing: nothing was written."""
 
+    @property
+    def lancedb(self) -> NoReturn:
+        """Refuse: LanceDB's connection could write, and shows the present."""
+        self._refuse()
+
     def attempt(self, name: str, write: Callable[[], _T]) -> _T:
         """Refuse."""
         self._refuse()

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import time
 from datetime import timedelta
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow.fs as pafs
 
@@ -16,6 +16,9 @@ from slicedb.schema import FORMAT, SAMPLES, SAMPLES_SCHEMA
 from slicedb.store import upkeep
 from slicedb.store.files import filesystem, folder_bytes, sync_folder
 from slicedb.store.writing import Writer
+
+if TYPE_CHECKING:
+    from lancedb.db import DBConnection
 
 _FORMAT_KEY = "slicedb:format"
 _FIRST = f"{SAMPLES}.lance"
@@ -128,6 +131,17 @@ class Store(Writer):
                 {"table": name, **state, "bytes": size, "now": now if self.is_local else None}
             )
         return rows
+
+    @cached_property
+    def lancedb(self) -> DBConnection:
+        """A live connection of LanceDB to the same tables.
+
+        What either side writes the other sees at its next read. On object stores both take their
+        credentials from the same environment variables.
+        """
+        import lancedb
+
+        return lancedb.connect(self.path, read_consistency_interval=timedelta(0))
 
     def __repr__(self) -> str:
         return f"Store({self.path!r})"

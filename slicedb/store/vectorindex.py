@@ -1,7 +1,7 @@
-"""An approximate index over the vectors of a table, by Lance (IVF with scalar quantisation).
+"""An approximate index over the vectors of a table: IVF with scalar quantisation.
 
 Only ids come out of it. The distances of a quantised index are not those of the vectors, and a
-range of them has returned nothing where forty rows were right: whoever asks computes the scores.
+range of them has returned nothing where forty rows were right: the caller computes the scores.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
+    from lance.indices import IndexDescription
+
     from slicedb.store.tables import Store
 
 INDEX = "slicedb:index"
@@ -33,25 +35,28 @@ def partitions_for(rows: int) -> int:
 
 
 def build_index(store: Store, name: str, partitions: int) -> None:
-    """Build the index of a table anew; a version of its own."""
+    """Build the index of a table anew, by LanceDB; a version of its own."""
+    from lancedb.index import IvfSq
+
+    config = IvfSq(distance_type="cosine", num_partitions=partitions)
 
     def write() -> None:
-        store.dataset(name).create_index(
-            _COLUMN, "IVF_SQ", name=_NAME, metric="cosine", num_partitions=partitions, replace=True
-        )
+        table = store.lancedb.open_table(name)
+        table.create_index(_COLUMN, config=config, name=_NAME, replace=True)
 
     store.attempt(name, write)
 
 
 def extend_index(store: Store, name: str) -> None:
     """Take in the rows written since the index was built; a version of its own."""
+    # LanceDB's `optimize` would also remove the versions that are older than a week.
     store.attempt(name, lambda: store.dataset(name).optimize.optimize_indices())
 
 
 def about_index(store: Store, name: str, version: int | None = None) -> dict[str, Any] | None:
     """Return what was said of the index of a table, None where it has none."""
-    said = json.loads(store.metadata(name, version).get(INDEX, "null"))
-    return dict(said) if said is not None and _index(store, name, version) else None
+    about = json.loads(store.metadata(name, version).get(INDEX, "null"))
+    return dict(about) if about is not None and _index(store, name, version) else None
 
 
 def unindexed_rows(store: Store, name: str) -> int:
@@ -62,10 +67,10 @@ def unindexed_rows(store: Store, name: str) -> int:
     return sum(f.count_rows() for f in fragments if f.fragment_id not in inside)
 
 
-def _index(store: Store, name: str, version: int | None = None) -> Any:
+def _index(store: Store, name: str, version: int | None = None) -> IndexDescription | None:
     """Return Lance's description of the index, None where there is none."""
-    found = store.dataset(name, version).describe_indices()
-    return next((index for index in found if index.name == _NAME), None)
+    indexes = store.dataset(name, version).describe_indices()
+    return next((index for index in indexes if index.name == _NAME), None)
 
 
 def nearest_keys(
@@ -84,7 +89,9 @@ def nearest_keys(
     Returns:
         int64 (at most k,).
     """
+    # By pylance: 1.1 ms a search of 50,000 vectors where LanceDB takes 4.1, and the import of
+    # LanceDB adds 0.95 processor seconds to the first query of a process.
     nearest = {"column": _COLUMN, "q": vector, "k": k, "metric": "cosine", "nprobes": probes}
     scanner = store.dataset(name, version).scanner(columns=["key", "_distance"], nearest=nearest)
-    found: np.ndarray = scanner.to_table()["key"].to_numpy()
-    return found
+    keys: np.ndarray = scanner.to_table()["key"].to_numpy()
+    return keys
