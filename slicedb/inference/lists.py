@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -73,10 +73,10 @@ class ListOutputs:
     """Why an image has no boxes at all, not even none."""
 
 
-class _ListSide(DeviceSide[list["torch.Tensor"], list[object]]):
+class _ListSide(DeviceSide[list["torch.Tensor"], list[Mapping[str, object]]]):
     """A batch is a list of tensors of different sizes."""
 
-    def _forward(self, images: list[torch.Tensor]) -> list[object]:
+    def _forward(self, images: list[torch.Tensor]) -> list[Mapping[str, object]]:
         import torch
 
         moved = [image.to(self._device, non_blocking=True) for image in images]
@@ -85,7 +85,7 @@ class _ListSide(DeviceSide[list["torch.Tensor"], list[object]]):
         check_length(self._model, raw, len(images))
         return list(raw)
 
-    def _join(self, parts: list[list[object]]) -> list[object]:
+    def _join(self, parts: list[list[Mapping[str, object]]]) -> list[Mapping[str, object]]:
         return [one for part in parts for one in part]
 
     def _shape(self, images: list[torch.Tensor]) -> str:

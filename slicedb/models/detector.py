@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from slicedb.errors import ClassesError, MediaError, ModelError
 from slicedb.media import decode, decode_rgb
 from slicedb.metrics.detections import CONFIDENCE
+from slicedb.metrics.outcomes import Floats, Ints
 from slicedb.models.fingerprint import code_text
 from slicedb.models.model import Model, TorchModel, check_names
+from slicedb.tasks.given import numpy_of
 from slicedb.tasks.objects import ImageBoxes
+
+if TYPE_CHECKING:
+    import torch
+    from PIL import Image
+
+    from slicedb.models.model import Transform
 
 _SIDE = 64
 """Pixels of the black image that a detector is tried on."""
@@ -24,7 +32,7 @@ _SIDE = 64
 class Picture:
     """One image as a detector sees it."""
 
-    pixels: Any
+    pixels: torch.Tensor
     """uint8 tensor (3, h, w), or what the transform made of it."""
     size: tuple[int, int]
     """(height, width) of the original, pixels."""
@@ -58,7 +66,7 @@ class Detector(Model):
     """Boxes an image that are kept, the surest ones."""
     _beside = ("name", "transform", "classes", "confidence")
 
-    def predict_batch(self, images: list[Any]) -> list[dict[str, Any]]:  # type: ignore[override]
+    def predict_batch(self, images: list[torch.Tensor]) -> list[dict[str, torch.Tensor]]:
         """Return the boxes of each image.
 
         Args:
@@ -87,7 +95,7 @@ class Detector(Model):
             pixels = _reduced(pixels, self.longest)
         return Picture(torch.from_numpy(pixels).permute(2, 0, 1), (size[0], size[1]))
 
-    def _transformed(self, name: str, image: Any) -> Any:
+    def _transformed(self, name: str, image: Image.Image) -> torch.Tensor:
         assert self.transform is not None
         try:
             tensor = self.transform(image)
@@ -104,14 +112,14 @@ class Detector(Model):
             )
         return tensor
 
-    def boxes_of(self, said: Any, picture: Picture) -> ImageBoxes | str:
+    def boxes_of(self, output: Mapping[str, object], picture: Picture) -> ImageBoxes | str:
         """Turn what the model says of one image into boxes of the original, or say what is wrong.
 
         Raises:
             ModelError: it is not of the form that `predict_batch` describes.
             ClassesError: a label has no name.
         """
-        boxes, labels, scores = self._parts(said)
+        boxes, labels, scores = self._parts(output)
         if not (np.isfinite(boxes).all() and np.isfinite(scores).all()):
             return "the model's output is not a finite number"
         sides = boxes[:, 2:] - boxes[:, :2]
@@ -133,14 +141,14 @@ class Detector(Model):
         kept = kept[scores[kept] >= self.min_score][: self.most]
         return ImageBoxes(xywh[kept], number[kept], scores[kept])
 
-    def _parts(self, said: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _parts(self, output: Mapping[str, object]) -> tuple[Floats, Ints, Floats]:
         try:
-            boxes, labels, scores = (_array(said[k]) for k in ("boxes", "labels", "scores"))
-            boxes = boxes.astype(np.float64).reshape(-1, 4)
-            labels, scores = labels.astype(np.int64).ravel(), scores.astype(np.float64).ravel()
+            parts = [np.asarray(numpy_of(output[k])) for k in ("boxes", "labels", "scores")]
+            boxes = parts[0].astype(np.float64).reshape(-1, 4)
+            labels, scores = parts[1].astype(np.int64).ravel(), parts[2].astype(np.float64).ravel()
         except (KeyError, TypeError, ValueError) as error:
             raise ModelError(
-                f"{self} returned {_form(said)} for an image.",
+                f"{self} returned {_form(output)} for an image.",
                 "predict_batch returns a dict an image: boxes (k, 4), labels (k,), scores (k,).",
             ) from error
         if not len(boxes) == len(labels) == len(scores):
@@ -151,7 +159,7 @@ class Detector(Model):
         return boxes, labels, scores
 
     def preprocessing_text(self) -> str:
-        about: dict[str, Any] = {
+        about: dict[str, object] = {
             "longest": self.longest,
             "first_label": self.first_label,
             "min_score": self.min_score,
@@ -179,14 +187,14 @@ class Detector(Model):
             pixels = self._transformed("black", black)
         with self.session(self.device or "cpu"), torch.inference_mode():
             try:
-                said = self.predict_batch([pixels.to(self.device or "cpu")])
+                outputs = self.predict_batch([pixels.to(self.device or "cpu")])
             except Exception as error:
                 raise ModelError(
                     f"{self} does not run on an image of {_SIDE} x {_SIDE} pixels: {error}",
                     "check predict_batch: it takes a list of tensors (3, h, w).",
                 ) from error
-        check_length(self, said, 1)
-        self.boxes_of(said[0], Picture(pixels, (_SIDE, _SIDE)))
+        check_length(self, outputs, 1)
+        self.boxes_of(outputs[0], Picture(pixels, (_SIDE, _SIDE)))
 
 
 class TorchDetector(TorchModel, Detector):
@@ -210,10 +218,10 @@ class TorchDetector(TorchModel, Detector):
 
     def __init__(
         self,
-        module: Any,
+        module: torch.nn.Module,
         *,
         classes: Sequence[str],
-        transform: Callable[[Any], Any] | None = None,
+        transform: Transform | None = None,
         name: str | None = None,
         confidence: float = CONFIDENCE,
         first_label: int = 1,
@@ -232,37 +240,33 @@ class TorchDetector(TorchModel, Detector):
         self.most = most
 
     @staticmethod
-    def _layout(torch: Any) -> Any:
+    def _layout() -> torch.memory_format:
+        import torch
+
         return torch.preserve_format
 
-    def predict_batch(self, images: list[Any]) -> list[dict[str, Any]]:  # type: ignore[override]
+    def predict_batch(self, images: list[torch.Tensor]) -> list[dict[str, torch.Tensor]]:
         return self.module(images)  # type: ignore[no-any-return]
 
 
-def check_length(model: Model, said: Any, n: int) -> None:
+def check_length(model: Model, outputs: object, n: int) -> None:
     """Hold a detector's output against the contract: a list with an element an image.
 
     Raises:
         ModelError: it is something else.
     """
-    if not isinstance(said, (list, tuple)) or len(said) != n:
+    if not isinstance(outputs, list | tuple) or len(outputs) != n:
         raise ModelError(
-            f"{model} returned {_form(said)} for {n} image{'s' * (n != 1)}.",
+            f"{model} returned {_form(outputs)} for {n} image{'s' * (n != 1)}.",
             "predict_batch returns a list with a dict an image: boxes, labels, scores.",
         )
 
 
-def _array(values: Any) -> np.ndarray:
-    if hasattr(values, "detach"):
-        values = values.detach().cpu().numpy()
-    return np.asarray(values)
-
-
-def _form(said: Any) -> str:
-    if isinstance(said, dict):
-        return f"a dict with {', '.join(map(str, said)) or 'nothing'}"
-    length = f" of {len(said)}" if hasattr(said, "__len__") else ""
-    return f"a {type(said).__name__}{length}"
+def _form(output: object) -> str:
+    if isinstance(output, dict):
+        return f"a dict with {', '.join(map(str, output)) or 'nothing'}"
+    length = f" of {len(output)}" if hasattr(output, "__len__") else ""
+    return f"a {type(output).__name__}{length}"
 
 
 def _reduced(pixels: np.ndarray, longest: int) -> np.ndarray:

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 from slicedb.errors import ClassesError, ModelError, did_you_mean
 from slicedb.models.detector import TorchDetector
 from slicedb.models.model import Model, TorchClassifier
+from slicedb.models.programs import read_program
 from slicedb.models.types import RANDOM, ModelSpec, ModelType
-from slicedb.models.weights import first_line, load_weights, read_program, seeded
+from slicedb.models.weights import first_line, load_weights, seeded
 
 if TYPE_CHECKING:
     import torch

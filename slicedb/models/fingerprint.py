@@ -9,14 +9,14 @@ import json
 import re
 import textwrap
 from collections.abc import Iterable, Mapping
-from typing import Any
+from types import CodeType
 
 import numpy as np
 
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 
-def tensors_digest(named: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> str:
+def tensors_digest(named: Mapping[str, object] | Iterable[tuple[str, object]]) -> str:
     """Return the sha256 of named tensors: names, dtypes, shapes and values.
 
     The order does not count, so that a file and the module loaded from it agree.
@@ -37,7 +37,7 @@ def tensors_digest(named: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> str:
     return digest.hexdigest()
 
 
-def as_array(value: Any) -> np.ndarray | None:
+def as_array(value: object) -> np.ndarray | None:
     """Return a tensor's or array's values as a numpy array, None for anything else."""
     if isinstance(value, np.ndarray):
         return np.atleast_1d(value)
@@ -49,7 +49,7 @@ def as_array(value: Any) -> np.ndarray | None:
     return np.atleast_1d(np.asarray(tensor.numpy()))
 
 
-def code_text(thing: Any) -> str:
+def code_text(thing: object) -> str:
     """Return text that changes when the code of a function, class or transform does.
 
     The source counts without its comments and layout, so that another Python gives the same
@@ -57,10 +57,10 @@ def code_text(thing: Any) -> str:
     """
     code = getattr(thing, "__code__", None)
     if code is not None:
-        return f"{thing.__qualname__}:{_source(thing) or _code_digest(code)}"
+        return f"{_name(thing)}:{_source(thing) or _code_digest(code)}"
     if inspect.isclass(thing):
         methods = [m for m in vars(thing).values() if hasattr(m, "__code__")]
-        return f"{thing.__qualname__}:" + (_source(thing) or ",".join(map(code_text, methods)))
+        return f"{_name(thing)}:" + (_source(thing) or ",".join(map(code_text, methods)))
     shown = _ADDRESS.sub("", repr(thing))
     inner = getattr(thing, "transforms", None)  # torchvision's Compose and its like
     if isinstance(inner, (list, tuple)):
@@ -70,15 +70,19 @@ def code_text(thing: Any) -> str:
     return shown
 
 
-def _source(thing: Any) -> str | None:
+def _name(thing: object) -> str:
+    return str(getattr(thing, "__qualname__", ""))
+
+
+def _source(thing: object) -> str | None:
     try:
-        text = textwrap.dedent(inspect.getsource(thing))
+        text = textwrap.dedent(inspect.getsource(thing))  # type: ignore[arg-type]
         return hashlib.sha256(ast.unparse(ast.parse(text)).encode()).hexdigest()[:16]
     except (OSError, TypeError, SyntaxError):  # typed at a prompt, or a lambda inside a call
         return None
 
 
-def _code_digest(code: Any) -> str:
+def _code_digest(code: CodeType) -> str:
     digest = hashlib.sha256(code.co_code)
     digest.update(repr(code.co_names).encode())
     for constant in code.co_consts:
@@ -92,6 +96,6 @@ def _code_digest(code: Any) -> str:
     return digest.hexdigest()[:16]
 
 
-def combine(parts: Mapping[str, Any]) -> str:
+def combine(parts: Mapping[str, object]) -> str:
     """Return the sha256 (hex) of a JSON-ready mapping."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

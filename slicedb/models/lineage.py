@@ -8,16 +8,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from slicedb.schema import RUNS
 
 
-class Runs(Protocol):
+class HasTables(Protocol):
     """What is needed of a store."""
 
     def has(self, name: str) -> bool: ...
-    def table(self, name: str) -> Any: ...
+    def table(self, name: str) -> pa.Table: ...
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Judgement:
         return f"{self.kind} {when}{who} on {shown or 'nothing'}: {self.result}{old}"
 
 
-def judgements(store: Runs, model: str, fingerprint: str) -> list[Judgement]:
+def judgements(store: HasTables, model: str, fingerprint: str) -> list[Judgement]:
     """Return the runs that a model took part in, the newest first.
 
     Args:

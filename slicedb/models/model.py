@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from slicedb.errors import ClassesError, ModelError
 from slicedb.metrics.detections import CONFIDENCE
@@ -17,6 +17,12 @@ from slicedb.models.preprocessing import (
 )
 from slicedb.models.resizing import Interpolation
 from slicedb.tasks import TASKS, About
+
+if TYPE_CHECKING:
+    import torch
+    from PIL import Image
+
+    Transform = Callable[[Image.Image], torch.Tensor]
 
 _LIBRARIES = {"torch", "torchvision", "timm", "open_clip"}
 """Their structure is in the module's `repr`; for classes of the user the source counts too."""
@@ -55,13 +61,13 @@ class Model:
     mean: tuple[float, ...] = IMAGENET_MEAN
     std: tuple[float, ...] = IMAGENET_STD
     interpolation: Interpolation = "bilinear"
-    transform: Callable[[Any], Any] | None = None
+    transform: Transform | None = None
     """From an RGB Pillow image to a float tensor (3, h, w); replaces the preprocessing."""
 
     _beside: tuple[str, ...] = ("name", "transform", "classes")
     """Attributes that are no part of `weights_digest`."""
 
-    def predict_batch(self, images: Any) -> Any:
+    def predict_batch(self, images: torch.Tensor) -> torch.Tensor:
         """Return the logits of a batch.
 
         Args:
@@ -95,12 +101,12 @@ class Model:
         )
 
     @contextlib.contextmanager
-    def session(self, device: Any) -> Iterator[None]:
+    def session(self, device: torch.device | str) -> Iterator[None]:
         """Prepare for inference on a device, and put everything back at the end."""
         yield
 
     @property
-    def device(self) -> Any:
+    def device(self) -> torch.device | None:
         """The device the weights lie on now; None where the model has no say in it."""
         return None
 
@@ -110,7 +116,7 @@ class Model:
 
     def weights_digest(self) -> str:
         """Return the sha256 of everything the model holds: modules, tensors, settings."""
-        held: list[tuple[str, Any]] = []
+        held: list[tuple[str, object]] = []
         for name, value in vars(self).items():
             if name in self._beside:
                 continue
@@ -179,21 +185,22 @@ class Model:
 class TorchModel(Model):
     """What wrappers of a `torch.nn.Module` share: device, mode, fingerprint."""
 
-    module: Any
+    module: torch.nn.Module
 
     @staticmethod
-    def _layout(torch: Any) -> Any:
+    def _layout() -> torch.memory_format:
         """Return the memory format of the weights."""
+        import torch
+
         return torch.channels_last
 
     @property
-    def device(self) -> Any:
-        tensors: Any = getattr(self.module, "parameters", tuple)()
+    def device(self) -> torch.device | None:
+        tensors: Iterable[torch.Tensor] = getattr(self.module, "parameters", tuple)()
         return next((tensor.device for tensor in tensors), None)
 
     @contextlib.contextmanager
-    def session(self, device: Any) -> Iterator[None]:
-        import torch
+    def session(self, device: torch.device | str) -> Iterator[None]:
 
         before = self.device
         training = [m for m in getattr(self.module, "modules", tuple)() if m.training]
@@ -201,7 +208,7 @@ class TorchModel(Model):
             if training:
                 self.module.eval()
             if hasattr(self.module, "to") and before is not None:
-                self.module.to(device=device, memory_format=self._layout(torch))
+                self.module.to(device=device, memory_format=self._layout())
             yield
         finally:
             for part in training:
@@ -239,10 +246,10 @@ class TorchClassifier(TorchModel):
 
     def __init__(
         self,
-        module: Any,
+        module: torch.nn.Module,
         *,
         classes: Sequence[str],
-        transform: Callable[[Any], Any] | None = None,
+        transform: Transform | None = None,
         input_size: int | tuple[int, int] = 224,
         mean: Sequence[float] = IMAGENET_MEAN,
         std: Sequence[float] = IMAGENET_STD,
@@ -259,11 +266,11 @@ class TorchClassifier(TorchModel):
         self.resize = resize
         self.interpolation = interpolation
 
-    def predict_batch(self, images: Any) -> Any:
+    def predict_batch(self, images: torch.Tensor) -> torch.Tensor:
         return self.module(images)
 
 
-def check_width(model: Model, logits: Any, n: int) -> None:
+def check_width(model: Model, logits: object, n: int) -> None:
     """Hold an output against the contract: (n, c), c the number of class names or 1.
 
     Raises:

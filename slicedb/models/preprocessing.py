@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import simplejpeg
 
 from slicedb.media import decode_rgb
 from slicedb.models.resizing import FILTERS, Interpolation, resize_crop
+
+if TYPE_CHECKING:
+    import torch
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -95,7 +98,7 @@ class Preprocessing:
         top, left = round((tall - self.size[0]) / 2.0), round((wide - self.size[1]) / 2.0)
         return (tall, wide), (top, left)
 
-    def normalise(self, images: Any) -> Any:
+    def normalise(self, images: torch.Tensor) -> torch.Tensor:
         """Turn pixels into the network's input on the device they lie on.
 
         Args:
@@ -110,7 +113,7 @@ class Preprocessing:
         shift = torch.tensor([-m / s for m, s in zip(self.mean, self.std)], device=images.device)
         return images.to(torch.float32).mul_(scale).add_(shift).permute(0, 3, 1, 2)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Return the settings as JSON-ready values."""
         return {
             "size": list(self.size),

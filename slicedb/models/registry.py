@@ -30,8 +30,8 @@ class Tables(Protocol):
     """What the registry needs of a store."""
 
     def has(self, name: str) -> bool: ...
-    def create(self, name: str, schema: Any) -> None: ...
-    def schema(self, name: str, version: int | None = None) -> Any: ...
+    def create(self, name: str, schema: pa.Schema) -> None: ...
+    def schema(self, name: str, version: int | None = None) -> pa.Schema: ...
     def table(
         self,
         name: str,
@@ -39,8 +39,8 @@ class Tables(Protocol):
         *,
         where: str | None = None,
         version: int | None = None,
-    ) -> Any: ...
-    def upsert(self, name: str, batches: Any) -> int: ...
+    ) -> pa.Table: ...
+    def upsert(self, name: str, batches: pa.Table) -> int: ...
     def delete(self, name: str, ids: Sequence[str]) -> int: ...
     def drop(self, name: str) -> None: ...
     def pins(self, name: str) -> dict[str, int]: ...
@@ -58,7 +58,7 @@ class Registered:
     classes: tuple[str, ...]
     fingerprint: str
     """Hex digest of architecture, weights, preprocessing and class names."""
-    preprocessing: dict[str, Any]
+    preprocessing: dict[str, object]
     details: dict[str, Any] = field(default_factory=dict)
     """Number of parameters, class of the object, version, trained_on, earlier versions."""
     added_at: datetime.datetime | None = None
@@ -75,7 +75,7 @@ class Registered:
         """The commit of its training data, "" where it was not given."""
         return str(self.details.get("trained_on", ""))
 
-    def lineage(self) -> dict[str, Any]:
+    def lineage(self) -> dict[str, object]:
         """Return all that is known as plain values, for JSON."""
         facts = {k: v for k, v in vars(self).items() if k not in ("details", "judged")}
         runs = [{**vars(j), "ran_at": j.ran_at.isoformat()} for j in self.judged]
@@ -114,7 +114,7 @@ class Registered:
         return "\n".join(lines)
 
 
-def _line(value: Any) -> str:
+def _line(value: object) -> str:
     """Return what is shown of a preprocessing: the first text of a transform, on one line.
 
     >>> _line("Compose(\\n    ToTensor()\\n)ToTensor()")
@@ -290,7 +290,7 @@ class Models:
         self._store.upsert(MODELS, pa.Table.from_pylist([values], schema=MODELS_SCHEMA))
 
 
-def _object(name: str, model: Any, weights: str | None, classes: Sequence[str] | None) -> Model:
+def _object(name: str, model: object, weights: str | None, classes: Sequence[str] | None) -> Model:
     if not isinstance(model, Model):
         raise ModelError(
             f"A {type(model).__name__} is no model.",

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from slicedb.models.model import TorchModel
 from slicedb.models.preprocessing import IMAGENET_MEAN, IMAGENET_STD
 from slicedb.models.resizing import Interpolation
+
+if TYPE_CHECKING:
+    import torch
+
+    from slicedb.models.model import Transform
 
 
 class TorchRegressor(TorchModel):
@@ -24,10 +29,10 @@ class TorchRegressor(TorchModel):
 
     def __init__(
         self,
-        module: Any,
+        module: torch.nn.Module,
         *,
         target: str,
-        transform: Callable[[Any], Any] | None = None,
+        transform: Transform | None = None,
         input_size: int | tuple[int, int] = 224,
         mean: Sequence[float] = IMAGENET_MEAN,
         std: Sequence[float] = IMAGENET_STD,
@@ -44,7 +49,7 @@ class TorchRegressor(TorchModel):
         self.resize = resize
         self.interpolation = interpolation
 
-    def predict_batch(self, images: Any) -> Any:
+    def predict_batch(self, images: torch.Tensor) -> torch.Tensor:
         values = self.module(images)
         return values[:, None] if getattr(values, "ndim", 0) == 1 else values
 

@@ -1,13 +1,16 @@
-"""Weights files: tensors into modules, and programs that bring their own structure."""
+"""Weights files: tensors into modules."""
 
 from __future__ import annotations
 
 import pickle
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from slicedb.errors import ClassesError, ModelError
+
+if TYPE_CHECKING:
+    import torch
 
 T = TypeVar("T")
 
@@ -16,7 +19,7 @@ _WRAPPED = ("state_dict", "model_state_dict", "model_state", "model", "net", "mo
 _PREFIXES = ("module.", "_orig_mod.", "model.")
 
 
-def read_tensors(path: str, *, allow_pickle: bool = False) -> dict[str, Any]:
+def read_tensors(path: str, *, allow_pickle: bool = False) -> dict[str, torch.Tensor]:
     """Return the tensors of a weights file, by name, on the CPU.
 
     Checkpoints that wrap the tensors (`{"state_dict": ...}`) are unwrapped.
@@ -50,7 +53,7 @@ def read_tensors(path: str, *, allow_pickle: bool = False) -> dict[str, Any]:
     return _unwrap(held, file)
 
 
-def _unwrap(held: Any, file: Path) -> dict[str, Any]:
+def _unwrap(held: object, file: Path) -> dict[str, torch.Tensor]:
     if hasattr(held, "state_dict"):
         return dict(held.state_dict())
     while isinstance(held, Mapping) and not any(hasattr(v, "shape") for v in held.values()):
@@ -67,7 +70,7 @@ def _unwrap(held: Any, file: Path) -> dict[str, Any]:
 
 
 def load_weights(
-    module: Any,
+    module: torch.nn.Module,
     path: str,
     *,
     classes: Sequence[str] | None = None,
@@ -112,7 +115,7 @@ def load_weights(
     module.load_state_dict(tensors)
 
 
-def _renamed(tensors: dict[str, Any], module: Any) -> dict[str, Any]:
+def _renamed(tensors: dict[str, torch.Tensor], module: torch.nn.Module) -> dict[str, torch.Tensor]:
     """Take off the prefix that DataParallel, torch.compile or Lightning put before each name."""
     own = set(module.state_dict())
     for prefix in _PREFIXES:
@@ -133,106 +136,6 @@ def _differences(
     if extra:
         said.append(f"{len(extra)} unknown ({extra[0]})")
     return ", ".join(said)
-
-
-def read_program(path: Path) -> tuple[Any, tuple[int, int] | None]:
-    """Open a TorchScript, `torch.export` or ONNX program.
-
-    Returns:
-        A callable from images (n, 3, h, w) to logits with the interface of a module, and the
-        (height, width) of its input where the file says it.
-
-    Raises:
-        ModelError: it cannot be opened, or onnxruntime is not installed.
-    """
-    import torch
-
-    try:
-        if path.suffix == ".onnx":
-            return _onnx(path)
-        if path.suffix == ".pt2":
-            program = torch.export.load(path)
-            return Exported(program), _input_size(program)
-        return torch.jit.load(str(path), map_location="cpu"), None
-    except ModelError:
-        raise
-    except Exception as error:
-        raise ModelError(
-            f"'{path}' cannot be opened as a program: {first_line(error)}",
-            "a file of weights alone needs its architecture: torchvision:NAME, timm:NAME or "
-            "path/to/file.py:factory with weights=FILE.",
-        ) from error
-
-
-def _onnx(path: Path) -> tuple[Any, tuple[int, int] | None]:
-    try:
-        import onnxruntime  # type: ignore[import-not-found,unused-ignore]
-    except ImportError as error:
-        raise ModelError(
-            f"'{path}' needs onnxruntime, which is not installed.", "pip install onnxruntime."
-        ) from error
-    session = onnxruntime.InferenceSession(str(path))
-    height, width = session.get_inputs()[0].shape[2:4]
-    fixed = isinstance(height, int) and isinstance(width, int)
-    return OnnxModule(session, path), (height, width) if fixed else None
-
-
-def _input_size(program: Any) -> tuple[int, int] | None:
-    """Return the (height, width) of the images a program was exported with."""
-    try:
-        height, width = program.example_inputs[0][0].shape[-2:]
-        return int(height), int(width)
-    except (AttributeError, IndexError, TypeError, ValueError):
-        return None
-
-
-class Exported:
-    """A `torch.export` program with the interface of a module; it knows no training mode."""
-
-    def __init__(self, program: Any) -> None:
-        self._program = program
-        self._module = program.module()
-
-    def __call__(self, images: Any) -> Any:
-        return self._module(images.contiguous())
-
-    def to(self, device: Any, memory_format: Any = None) -> None:
-        self._module.to(device)
-
-    def state_dict(self) -> dict[str, Any]:
-        return dict(self._program.state_dict)
-
-    def parameters(self) -> list[Any]:
-        return list(self._module.parameters())
-
-    def __repr__(self) -> str:
-        return f"Exported({self._program.graph_module.code})"
-
-
-class OnnxModule:
-    """An ONNX session with the interface of a module: called with a tensor, returns a tensor."""
-
-    def __init__(self, session: Any, path: Path) -> None:
-        self._session = session
-        self._path = path
-        self._input = session.get_inputs()[0].name
-
-    def __call__(self, images: Any) -> Any:
-        import torch
-
-        feed = {self._input: images.detach().cpu().float().contiguous().numpy()}
-        return torch.from_numpy(self._session.run(None, feed)[0])
-
-    def state_dict(self) -> dict[str, Any]:
-        import numpy as np
-
-        return {"file": np.frombuffer(self._path.read_bytes(), dtype=np.uint8)}
-
-    def parameters(self) -> tuple[()]:
-        return ()
-
-    def __repr__(self) -> str:
-        return "OnnxModule()"
 
 
 def seeded(build: Callable[[], T]) -> T:
