@@ -29,11 +29,10 @@ import pyarrow as pa
 from slicedb import schema, stats
 from slicedb.expectations import Check
 from slicedb.judge import Aligned, confusion, evaluate
-from slicedb.judge.inputs import Inputs
+from slicedb.judge.evidence import Inputs
 from slicedb.judge.paired import paired
-from slicedb.judge.settings import Correction, Settings
 from slicedb.judge.trials import Scope, Trial
-from slicedb.judge.verdicts import verdicts
+from slicedb.judge.verdicts import Correction, Settings, verdicts
 from slicedb.metrics import Outcomes, find
 from slicedb.slices import Slice
 from slicedb.store import Store

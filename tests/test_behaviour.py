@@ -15,9 +15,8 @@ from slicedb.behaviour.templates import NOTHING, Templates, compose, source
 from slicedb.errors import CheckError, SourceError
 from slicedb.expectations import parse_check
 from slicedb.judge.behaviours import evidence_of
-from slicedb.judge.settings import Settings
 from slicedb.judge.trials import Scope, Trial
-from slicedb.judge.verdicts import verdicts
+from slicedb.judge.verdicts import Settings, verdicts
 from slicedb.schema import SAMPLES
 from slicedb.slices import Slice
 from slicedb.store import Store

@@ -9,9 +9,7 @@ import numpy as np
 
 from slicedb import metrics as m
 from slicedb import stats
-from slicedb.judge.evaluation import estimates
-from slicedb.judge.evidence import Evidence
-from slicedb.judge.inputs import Inputs
+from slicedb.judge.evidence import Evidence, Inputs
 from slicedb.judge.resampling import replicates_of, resample, resampled
 from slicedb.judge.trials import Trial
 from slicedb.metrics import Estimate, Metric
@@ -24,7 +22,7 @@ def absolute(trials: Sequence[Trial], inputs: Inputs) -> Iterator[Evidence]:
     if trials[0].check.of is not None:
         metric = m.for_class(metric, aligned.outcomes.classes.index(trials[0].check.of))
     members = aligned.members([t.scope.rows for t in trials])
-    estimate = estimates(aligned, members, [metric])[metric.name]
+    estimate = m.estimates(aligned.outcomes, members, [metric])[metric.name]
     low, high = m.interval(metric, estimate, confidence, sides=1, guarantee=True)
     for i, trial in enumerate(trials):
         n, size = int(members.sizes[i]), len(trial.scope.keys)

@@ -14,8 +14,7 @@ from slicedb.behaviour.spoilt import spoilt
 from slicedb.errors import CheckError
 from slicedb.expectations import Check
 from slicedb.expectations.behaviours import Change
-from slicedb.judge.evidence import Evidence, Failures
-from slicedb.judge.inputs import Inputs
+from slicedb.judge.evidence import Evidence, Failures, Inputs
 from slicedb.judge.trials import Trial
 from slicedb.keys import Keys, distinct
 from slicedb.store import Store

@@ -8,8 +8,7 @@ import pyarrow.compute as pc
 
 from slicedb import schema, sql
 from slicedb.errors import CheckError, did_you_mean
-from slicedb.judge.evidence import Evidence
-from slicedb.judge.inputs import Inputs
+from slicedb.judge.evidence import Evidence, Inputs
 from slicedb.judge.trials import Trial
 from slicedb.keys import KeyIndex, Keys, distinct
 

@@ -162,36 +162,6 @@ def evaluate(
     return Evaluation(table if table is not None else _SCHEMA.empty_table(), confidence)
 
 
-def estimates(
-    aligned: Aligned, members: Membership, wanted: Sequence[Metric]
-) -> dict[str, Estimate]:
-    """Return the estimates of several metrics by name; metrics of equal state share its sums.
-
-    A metric whose columns the predictions lack gives NaN.
-    """
-    result: dict[str, Estimate] = {}
-    sums: dict[str, npt.NDArray[np.float64] | npt.NDArray[np.int64]] = {}
-    outcomes = aligned.outcomes
-    width = len(outcomes.classes) ** 2
-    for metric in wanted:
-        if m.missing(metric, outcomes):
-            nan = np.full(len(members), np.nan)
-            result[metric.name] = Estimate(nan, np.zeros(len(members)), nan)
-        elif metric.state.kind == "ranked":
-            result[metric.name] = m.compute_ranked(metric, outcomes, members)
-        elif metric.state.kind == "codes" and len(members) * width > 50_000_000:
-            parts = [
-                m.compute(metric, m.update(metric, outcomes, part))
-                for _, part in members.blocks(width)
-            ]
-            result[metric.name] = Estimate.join(parts)
-        else:
-            if metric.state.name not in sums:
-                sums[metric.state.name] = m.update(metric, outcomes, members)
-            result[metric.name] = m.compute(metric, sums[metric.state.name])
-    return result
-
-
 def _one_model(
     aligned: Aligned,
     members: Membership,
@@ -207,7 +177,7 @@ def _one_model(
         asked.append((metric, None))
         if per_class and (metric.per_class is not None or metric.by_class):
             asked += [(m.for_class(metric, code), name) for code, name in enumerate(classes)]
-    whole = estimates(aligned, members, [metric for metric, of in asked if of is None])
+    whole = m.estimates(aligned.outcomes, members, [metric for metric, of in asked if of is None])
     parts = []
     for metric, of in asked:
         missing = m.missing(metric, aligned.outcomes)
@@ -257,7 +227,7 @@ def _moved(
 
 
 def _again(aligned: Aligned, members: Membership, metric: Metric) -> Estimate:
-    return estimates(aligned, members, [metric])[metric.name]
+    return m.estimates(aligned.outcomes, members, [metric])[metric.name]
 
 
 def _rows(

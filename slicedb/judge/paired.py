@@ -10,8 +10,7 @@ import numpy.typing as npt
 
 from slicedb import metrics as m
 from slicedb import stats
-from slicedb.judge.evidence import Evidence, Gains
-from slicedb.judge.inputs import Inputs
+from slicedb.judge.evidence import Evidence, Gains, Inputs
 from slicedb.judge.pairs import Pair
 from slicedb.judge.resampling import (
     REPLICATES,

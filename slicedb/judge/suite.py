@@ -17,13 +17,11 @@ from slicedb.judge.absolute import absolute
 from slicedb.judge.aligned import Aligned, load, universe
 from slicedb.judge.behaviours import Behave, behaviours, fill
 from slicedb.judge.counts import counts
-from slicedb.judge.evidence import Evidence
-from slicedb.judge.inputs import Inputs
+from slicedb.judge.evidence import Evidence, Inputs
 from slicedb.judge.paired import paired
 from slicedb.judge.results import Provenance, SuiteRun
-from slicedb.judge.settings import MINIMUM, Correction, Settings
 from slicedb.judge.trials import Scope, Trial, trials_of
-from slicedb.judge.verdicts import verdicts
+from slicedb.judge.verdicts import MINIMUM, Correction, Settings, verdicts
 from slicedb.keys import Keys, distinct
 from slicedb.slices import Slice
 from slicedb.store import Store, software
@@ -83,7 +81,7 @@ def run(
         every = distinct(np.concatenate([np.empty(0, np.int64), *keys]))
         for name in names:
             predict(name, every)
-    if behave is not None:
+    if behave is not None and any(c.change for of_slice in checks for c in of_slice):
         fill(behave, model, keys, checks)
     aligned = {name: load(store, name) for name in names}
     scopes = tuple(Scope(s, k, universe(store).rows(k)) for s, k in zip(slices, keys))

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from slicedb import stats
+from slicedb.errors import SliceError, did_you_mean
 from slicedb.judge.evidence import Evidence
 from slicedb.judge.results import Result, Verdict
-from slicedb.judge.settings import Settings
 from slicedb.keys import distinct
 from slicedb.metrics import Membership
 
@@ -22,6 +23,42 @@ DROP = 0.02
 _FLIPS = 10_000
 
 Floats = npt.NDArray[np.float64]
+
+
+Correction = Literal["auto", "holm", "max-t", "benjamini-hochberg", "none"]
+
+CORRECTIONS = ("auto", "holm", "max-t", "benjamini-hochberg", "none")
+"""How the tests of a suite are counted; "auto" is max-T where it applies and Holm elsewhere."""
+
+MINIMUM = 10
+"""Samples below which a slice reports but does not gate."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How verdicts are reached.
+
+    Raises:
+        SliceError: a setting is not right.
+    """
+
+    confidence: float = 0.95
+    """Of each one-sided bound."""
+    correction: Correction = "auto"
+    """How the tests of the suite are counted."""
+    minimum: int = MINIMUM
+    """Samples below which a slice reports but does not gate."""
+    detect: float | None = None
+    """The drop in accuracy that must not be missed; None treats all slices alike."""
+
+    def __post_init__(self) -> None:
+        if not 0.5 < self.confidence < 1:
+            raise SliceError(f"confidence is {self.confidence}.", "a number such as 0.95.")
+        if self.correction not in CORRECTIONS:
+            hint = did_you_mean(self.correction, CORRECTIONS, "corrections")
+            raise SliceError(f"correction is {self.correction!r}.", hint)
+        if self.detect is not None and not 0 < self.detect < 1:
+            raise SliceError(f"detect is {self.detect}.", "a drop in accuracy such as 0.05.")
 
 
 def verdicts(evidence: Sequence[Evidence], settings: Settings) -> tuple[Result, ...]:

@@ -17,7 +17,14 @@ An undefined value is NaN, never 0, and the metric says why. Installed packages 
 
 from __future__ import annotations
 
-from slicedb.metrics.computing import compute, compute_ranked, interval, p_value, update
+from slicedb.metrics.computing import (
+    compute,
+    compute_ranked,
+    estimates,
+    interval,
+    p_value,
+    update,
+)
 from slicedb.metrics.detections import Detections
 from slicedb.metrics.estimate import Estimate, mean, share
 from slicedb.metrics.membership import Membership
@@ -53,6 +60,7 @@ __all__ = [
     "TaskOutcomes",
     "compute",
     "compute_ranked",
+    "estimates",
     "find",
     "for_class",
     "interval",

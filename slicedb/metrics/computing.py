@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -12,8 +12,12 @@ from slicedb.metrics.estimate import Estimate
 from slicedb.metrics.membership import Membership
 from slicedb.metrics.metric import Metric
 from slicedb.metrics.outcomes import Floats, Ints, TaskOutcomes
+from slicedb.metrics.table import missing
 
 Alternative = Literal["less", "greater"]
+
+_CELLS = 50_000_000
+"""Cells of confusion matrices beyond which slices are computed in blocks."""
 
 
 def update(metric: Metric, outcomes: TaskOutcomes, members: Membership) -> Floats | Ints:
@@ -37,6 +41,33 @@ def update(metric: Metric, outcomes: TaskOutcomes, members: Membership) -> Float
 def compute(metric: Metric, sums: Floats | Ints) -> Estimate:
     """Return the estimates of all slices from their sums."""
     return metric.compute(sums)
+
+
+def estimates(
+    outcomes: TaskOutcomes, members: Membership, metrics: Iterable[Metric]
+) -> dict[str, Estimate]:
+    """Return the estimates of several metrics by name; metrics of equal state share its sums.
+
+    A metric whose columns the outcomes lack gives NaN.
+    """
+    result: dict[str, Estimate] = {}
+    sums: dict[str, Floats | Ints] = {}
+    width = len(outcomes.classes) ** 2
+    for metric in metrics:
+        state = metric.state
+        if missing(metric, outcomes):
+            nan = np.full(len(members), np.nan)
+            result[metric.name] = Estimate(nan, np.zeros(len(members)), nan)
+        elif state.kind == "ranked":
+            result[metric.name] = compute_ranked(metric, outcomes, members)
+        elif state.kind == "codes" and len(members) * width > _CELLS:
+            parts = (update(metric, outcomes, part) for _, part in members.blocks(width))
+            result[metric.name] = Estimate.join([compute(metric, part) for part in parts])
+        else:
+            if state.name not in sums:
+                sums[state.name] = update(metric, outcomes, members)
+            result[metric.name] = compute(metric, sums[state.name])
+    return result
 
 
 def compute_ranked(metric: Metric, outcomes: TaskOutcomes, members: Membership) -> Estimate:

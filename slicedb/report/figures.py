@@ -13,7 +13,6 @@ from slicedb import metrics as m
 from slicedb.cam.overlays import data_uri as picture_uri
 from slicedb.errors import MediaError, SliceDBError
 from slicedb.judge import Aligned, Result, SuiteRun
-from slicedb.judge.evaluation import estimates
 from slicedb.keys import KeyIndex, Keys, distinct
 from slicedb.metrics import Membership
 from slicedb.runs import Runs, Trend
@@ -150,7 +149,7 @@ def _heat_map(run: SuiteRun) -> HeatMap:
     columns = []
     for aligned in run.aligned.values():
         members = aligned.members(rows)
-        estimate = estimates(aligned, members, [metric])[metric.name]
+        estimate = m.estimates(aligned.outcomes, members, [metric])[metric.name]
         low, high = m.interval(metric, estimate)
         table = np.stack([estimate.value, low, high, members.sizes], axis=1)
         columns.append([Tile(*row) for row in table.tolist()])
