@@ -62,6 +62,11 @@ TEXTS = [
     "flag ORDER BY i LIMIT ALL",
     "in_slice('few') ORDER BY label LIMIT 24",
     "flag; -- done",
+    "SELECT s.id FROM samples s JOIN m1 m USING (key) WHERE m.correct ORDER BY s.i LIMIT 24",
+    "FROM m1 NATURAL JOIN (SELECT key, i FROM samples) JOIN samples t USING (key) SELECT t.id "
+    "ORDER BY t.i LIMIT 24 OFFSET 2",
+    "SELECT s.id FROM samples s JOIN m1 m USING (key) WHERE m.correct AND s.i < 3 ORDER BY s.i",
+    "SELECT id FROM samples SEMI JOIN m1 USING (key) LIMIT 24",
 ]
 
 

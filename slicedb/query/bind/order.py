@@ -5,8 +5,10 @@ Without it, rows that tie would come in any order, and a LIMIT would choose othe
 
 from __future__ import annotations
 
+from typing import Literal
+
 from slicedb.query.bound.binding import Binding
-from slicedb.query.bound.bound import Edit
+from slicedb.query.bound.bound import Bound, Edit
 from slicedb.query.bound.relation import ROW, Relation
 from slicedb.query.language.text import Source
 from slicedb.query.language.tree import Node
@@ -18,18 +20,21 @@ _LIMITS = (b"limit", b"offset", b"fetch")
 def add_order(binding: Binding) -> None:
     """Note the edits that make the order of samples, and what a LIMIT takes of it, definite."""
     bound = binding.bound
-    for node, relation in bound.limited:
-        at = limit_start(bound.source, node)
-        if at is not None and not _is_by_all(node):
-            binding.edit(at, at, _more(node, relation))
-    if bound.top is None or _is_by_all(bound.tree):
-        return
+    for node, relation in bound.ranked:
+        _order(bound, node, relation, "")
+    if bound.top is not None:
+        # Not where rows are only counted, or put in stored order afterwards.
+        _order(bound, bound.tree, bound.top, "ordered")
+
+
+def _order(bound: Bound, node: Node, relation: Relation, when: Literal["", "ordered"]) -> None:
     tokens = bound.source.tokens
-    at = tokens[-1].end if tokens else 0
-    if bound.tree.limit is not None:
-        at = limit_start(bound.source, bound.tree)
-    if at is not None:
-        bound.edits.append(Edit(at, at, (_more(bound.tree, bound.top),), "ordered"))
+    at = limit_start(bound.source, node) if node.limit else tokens[-1].end if tokens else 0
+    if at is None or _is_by_all(node):
+        return
+    column = f'{quoted(relation.alias)}."{ROW}"'
+    text = f", {column} " if node.order else f" ORDER BY {column} "
+    bound.edits.append(Edit(at, at, (text,), when))
 
 
 def limit_start(source: Source, node: Node) -> int | None:
@@ -49,8 +54,3 @@ def limit_start(source: Source, node: Node) -> int | None:
 def _is_by_all(node: Node) -> bool:
     """Return whether a query has ORDER BY ALL, behind which nothing may stand."""
     return node.order is not None and any(o.expression.kind == "STAR" for o in node.order.orders)
-
-
-def _more(node: Node, relation: Relation) -> str:
-    column = f'{quoted(relation.alias)}."{ROW}"'
-    return f", {column} " if node.order else f" ORDER BY {column} "

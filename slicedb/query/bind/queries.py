@@ -128,30 +128,35 @@ def _is_cte_map(node: Node, part: Node) -> bool:
 
 
 def _find_samples(binding: Binding, node: Node, scope: Scope, top: bool) -> None:
-    """Note the samples relation whose rows are, one by one, the rows of a SELECT.
+    """Note the samples relation whose stored order decides where the text leaves ties.
 
-    Of the outermost SELECT, and of those with a LIMIT: it chooses by the stored order of samples.
+    The outermost SELECT over samples alone is `bound.top`: its rows are the rows of the result,
+    one by one. Of inner SELECTs, and of joins, the order matters where there is a LIMIT.
     """
-    table = node.from_table
-    plain = (
-        table.type == "BASE_TABLE"
-        and len(scope.relations) == 1
-        and scope.relations[0].kind == "samples"
-        and table.sample is None
-        and not table.column_aliases
+    samples = [r for r in scope.relations if r.kind == "samples"]
+    if len(samples) != 1 or not _has_rows_of_from(node):
+        return
+    if top and node.from_table.type == "BASE_TABLE":
+        binding.bound.top = samples[0]
+    elif node.limit or (top and node.order):
+        binding.bound.ranked.append((node, samples[0]))
+    else:
+        return
+    samples[0].row = True
+
+
+def _has_rows_of_from(node: Node) -> bool:
+    """Return whether each row of a SELECT is a row of its FROM: of samples, or of a join."""
+    tables = [*nodes(node.from_table, lambda ref: ref.type == "JOIN")]
+    return (
+        node.from_table.type in ("BASE_TABLE", "JOIN")
+        and not any(ref.type == "BASE_TABLE" and ref.column_aliases for ref in tables)
+        and not any(ref.fields.get("sample") for ref in tables)
         and not (node.groups or node.group_sets or node.having or node.sample)
         and node.aggregate_handling != "FORCE_AGGREGATES"
         and not any("DISTINCT" in m.type for m in node.modifiers)
         and not any(map(_changes_rows, [*node.select_list, *node.modifiers]))
     )
-    if not plain or not (top or node.limit):
-        return
-    relation = scope.relations[0]
-    relation.row = True
-    if top:
-        binding.bound.top = relation
-    else:
-        binding.bound.limited.append((node, relation))
 
 
 def _changes_rows(tree: Node) -> bool:

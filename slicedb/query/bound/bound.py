@@ -78,8 +78,8 @@ class Bound:
     relations: list[Relation] = field(default_factory=list)
     top: Relation | None = None
     """The one samples relation of a plain outermost SELECT, whose rows are the result's rows."""
-    limited: list[tuple[Node, Relation]] = field(default_factory=list)
-    """Each inner SELECT with a LIMIT whose rows are the rows of one samples relation."""
+    ranked: list[tuple[Node, Relation]] = field(default_factory=list)
+    """Each other SELECT whose ties go by the stored order of a samples relation."""
     unfiltered: bool = False
     """Whether the text mentions `status`, and so sees quarantined samples too."""
     names_key: bool = False
