@@ -38,7 +38,7 @@ import difflib
 import functools
 import inspect
 from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 
 class SliceDBError(Exception):
@@ -269,11 +269,11 @@ def suggesting(cls: type[T]) -> type[T]:
     return cls
 
 
-def _suggesting(method: Callable[..., Any]) -> Callable[..., Any]:
+def _suggesting(method: Callable[..., T]) -> Callable[..., T]:
     names = [p.name for p in inspect.signature(method).parameters.values() if p.name != "self"]
 
     @functools.wraps(method)
-    def checked(*args: Any, **options: Any) -> Any:
+    def checked(*args: object, **options: object) -> T:
         for name in options.keys() - names:
             hint = did_you_mean(name, names, "options")
             raise OptionError(f"{method.__name__}() has no option '{name}'.", hint)

@@ -3,9 +3,9 @@
     pytest queries/ --slicedb-db food.slicedb --slicedb-model v4 --slicedb-baseline v3
 
 Nothing is collected unless a database is named, on the command line, in the ini file or by
-SLICEDB_DB, so other projects' `.sql` files are left alone; slice files that were not collected are
-told of. A path in the ini file is relative to it. The expectations of a folder are judged together,
-once.
+SLICEDB_DB, so that the `.sql` files of other projects are left alone; the summary then says which
+slice files were not collected. A path in the ini file is relative to that file. The expectations of
+a folder are judged together, once.
 """
 
 from __future__ import annotations
@@ -19,6 +19,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    from _pytest._code.code import TerminalRepr, TracebackStyle
+
+    from slicedb.database import Database
     from slicedb.judge import Result
     from slicedb.report import Report
     from slicedb.slices import SliceFile
@@ -31,7 +34,7 @@ _OPTIONS = {
 
 
 _EXPECTS = re.compile(r"^\s*(?:/\*\s*)?expect\s*:", re.MULTILINE)
-"""The head of a slice file that is a test; other SQL may speak of what it expects."""
+"""What the head of a slice file with a test holds; any SQL may contain the word `expect`."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -45,7 +48,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addini("slicedb_strict", strict, type="bool", default=False)
 
 
-def _option(config: pytest.Config, name: str) -> Any:
+def _option(config: pytest.Config, name: str) -> str | bool | None:
     given = config.getoption(f"--slicedb-{name}", None)
     return given if given is not None else config.getini(f"slicedb_{name}") or None
 
@@ -65,8 +68,8 @@ def pytest_report_header(config: pytest.Config) -> str | None:
     where = _db(config)
     if where is None:
         return None
-    told = {"db": where} | {name: _option(config, name) for name in ("model", "baseline")}
-    return f"slicedb: {', '.join(f'{name} {value}' for name, value in told.items() if value)}"
+    tested = {"db": where} | {name: _option(config, name) for name in ("model", "baseline")}
+    return f"slicedb: {', '.join(f'{name} {value}' for name, value in tested.items() if value)}"
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> QueryFile | None:
@@ -87,7 +90,7 @@ class QueryFile(pytest.File):
     """A slice file."""
 
     def collect(self) -> Iterator[Expectation]:
-        """Yield a test an expectation."""
+        """Yield one test per expectation."""
         from slicedb.slices import read_file
 
         file = read_file(self.path)
@@ -97,8 +100,8 @@ class QueryFile(pytest.File):
             yield Expectation.from_parent(self, name=str(check), slice_name=file.name)
 
     def repr_failure(  # type: ignore[override]
-        self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None
-    ) -> Any:
+        self, excinfo: pytest.ExceptionInfo[BaseException], style: TracebackStyle | None = None
+    ) -> str | TerminalRepr:
         """Show errors of ours as their message."""
         return _message(excinfo) or super().repr_failure(excinfo)
 
@@ -106,26 +109,28 @@ class QueryFile(pytest.File):
 class Expectation(pytest.Item):
     """One expectation of a slice."""
 
-    def __init__(self, *, slice_name: str, **options: Any) -> None:
-        super().__init__(**options)
+    def __init__(self, *, name: str, parent: QueryFile, slice_name: str) -> None:
+        super().__init__(name, parent)
         self.slice_name = slice_name
 
     def runtest(self) -> None:
-        """Fail, or skip when nothing can be said yet."""
+        """Fail where the expectation fails, and skip where it is not decided yet."""
         report = _judge(self.config).report(self.path)
-        found = [
+        results = [
             r for r in report.results if r.slice == self.slice_name and r.expectation == self.name
         ]
-        if not found:
+        if not results:
             raise ExpectationFailed((), f"{self.slice_name}: {self.name} was not judged")
-        failed = [r for r in found if report.is_failure(r)]
+        failed = [r for r in results if report.is_failure(r)]
         if failed:
             raise ExpectationFailed(failed)
-        unsure = [r for r in found if r.verdict == "INCONCLUSIVE"]
+        unsure = [r for r in results if r.verdict == "INCONCLUSIVE"]
         if unsure:
             pytest.skip("; ".join(_sentence(r) for r in unsure))
 
-    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
+    def repr_failure(
+        self, excinfo: pytest.ExceptionInfo[BaseException], style: TracebackStyle | None = None
+    ) -> str | TerminalRepr:
         """Show verdict, value, interval, n and the worst samples."""
         return _message(excinfo) or super().repr_failure(excinfo, style)
 
@@ -153,7 +158,7 @@ class Judge:
         self.config = config
         self.files: dict[Path, SliceFile] = {}
         self._reports: dict[Path, Report | Exception] = {}
-        self._database: Any = None
+        self._database: Database | None = None
 
     def report(self, path: Path) -> Report:
         """Return the run of the folder that a file belongs to."""
@@ -164,10 +169,10 @@ class Judge:
                 self._reports[top] = self._run(top)
             except Exception as error:
                 self._reports[top] = error
-        found = self._reports[top]
-        if isinstance(found, Exception):
-            raise found
-        return found
+        report = self._reports[top]
+        if isinstance(report, Exception):
+            raise report
+        return report
 
     def warnings(self) -> list[str]:
         """Return the warnings of the runs so far."""
@@ -183,10 +188,10 @@ class Judge:
             self._database = slicedb.open(where, create=False)
         names = [file.name for path, file in self.files.items() if folder in path.parents]
         given = {name: _option(self.config, name) for name in ("model", "baseline", "strict")}
-        settings = judge.settings(folder) | {k: v for k, v in given.items() if v}
+        settings: dict[str, Any] = {**judge.settings(folder)}
+        settings |= {name: value for name, value in given.items() if value}
         self._database.slices.apply(folder)
-        report: Report = self._database.test(names, **settings)
-        return report
+        return self._database.test(names, **settings)
 
 
 _JUDGE = pytest.StashKey[Judge]()
@@ -194,7 +199,9 @@ _LEFT = pytest.StashKey[list[Path]]()
 """Slice files that were not collected, since no database is named."""
 
 
-def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
     """Say what was not tested, and what to know before the verdicts are believed."""
     left = config.stash.get(_LEFT, [])
     if left:

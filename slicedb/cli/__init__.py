@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
 
 import click
 
@@ -37,7 +36,7 @@ class Verbs(click.Group):
             return super().resolve_command(ctx, ["query", *args])
         return super().resolve_command(ctx, args)
 
-    def invoke(self, ctx: click.Context) -> Any:
+    def invoke(self, ctx: click.Context) -> object:
         """Run the verb; click's own handling of Ctrl-C does not say that it resumes."""
         try:
             return super().invoke(ctx)
@@ -75,7 +74,7 @@ def _register() -> None:
 _register()
 
 
-def main(args: list[str] | None = None) -> Any:
+def main(args: list[str] | None = None) -> object:
     """Run the command line; an error of ours is one line on stderr and exit status 1."""
     try:
         return verbs.main(args=args, prog_name="slicedb", standalone_mode=True)

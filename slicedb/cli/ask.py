@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 
 import click
 
@@ -49,7 +49,7 @@ def query(
     at: str | None,
     approximate: bool,
     params: tuple[str, ...],
-    file: Any,
+    file: IO[str] | None,
 ) -> None:
     """Ask in SQL, by text and by nearest neighbours, in one statement.
 
@@ -98,7 +98,7 @@ def _show(asked: Query, table: pa.Table, out: Output) -> None:
     say(f"{table.num_rows:,} row{'s' * (table.num_rows != 1)}{more}")
 
 
-def _param(text: str) -> tuple[str, Any]:
+def _param(text: str) -> tuple[str, object]:
     """Return name and value of `name=value`; what is not JSON is a text."""
     name, equals, value = text.partition("=")
     if not equals or not name:

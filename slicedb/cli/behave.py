@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
 
 import click
 
@@ -52,7 +51,7 @@ def run(
     labels: str | None,
     point: bool,
     html: str | None,
-    **options: Any,
+    **options: object,
 ) -> None:
     """Compose TEMPLATES, predict the compositions, and judge the model on them.
 
@@ -95,7 +94,7 @@ def run(
     },
     severities={"flag": "--severity", "type": click.IntRange(1, 5)},
 )
-def corrupt(model: str, db: str | None, out: Output, **options: Any) -> None:
+def corrupt(model: str, db: str | None, out: Output, **options: object) -> None:
     """Show accuracy against the severity of corruptions, flips and crops, slice by slice.
 
     Predicts what is missing; a stopped run goes on where it was.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
 
 from slicedb.cli.common import at_option, db_option, open_db, rows_options
@@ -30,7 +28,7 @@ def errors(
     out: Output,
     by: tuple[str, ...],
     at: str | None,
-    **options: Any,
+    **options: object,
 ) -> None:
     """Review a model's mistakes: sure and wrong, top losses, confused pairs, shares.
 
@@ -66,7 +64,7 @@ def cost(
     out: Output,
     curve: str | None,
     at: str | None,
-    **options: Any,
+    **options: object,
 ) -> None:
     """Say what mistakes cost, which threshold is cheapest, and when to ask a person.
 
@@ -86,7 +84,7 @@ def cost(
 @db_option
 @options_of(Database.calibration, "on binning bins folds seed")
 @at_option
-def calibration(model: str, db: str | None, at: str | None, **options: Any) -> None:
+def calibration(model: str, db: str | None, at: str | None, **options: object) -> None:
     """Show calibration before and after temperature scaling, on rows not fitted on.
 
     \b

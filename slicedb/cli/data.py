@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -33,7 +32,7 @@ from slicedb.show import numbers
     images={"metavar": "DIR"},
     prefix={"metavar": "TEXT"},
 )
-def ingest(source: str, db: str | None, **options: Any) -> None:
+def ingest(source: str, db: str | None, **options: object) -> None:
     """Read images and metadata: a folder, CSV or Parquet, Pascal VOC, COCO or YOLO.
 
     Every image is decoded in full; broken ones are quarantined with their reason and stay
@@ -73,7 +72,7 @@ def ingest(source: str, db: str | None, **options: Any) -> None:
     extras="--extra",
     backgrounds="--background",
 )
-def compose(folder: str, db: str | None, labels: str | None, **options: Any) -> None:
+def compose(folder: str, db: str | None, labels: str | None, **options: object) -> None:
     """Compose test pictures: every foreground x background x extra of a template folder.
 
     Each is a sample whose columns `foreground`, `background` and `extra` say what it is made of.
@@ -99,7 +98,7 @@ def compose(folder: str, db: str | None, labels: str | None, **options: Any) -> 
     "pretrained name on batch_size device threads replace progress",
     pretrained={"metavar": "TAG|FILE"},
 )
-def embed(db: str | None, **options: Any) -> None:
+def embed(db: str | None, **options: object) -> None:
     """Embed images with an open_clip model; only what is missing.
 
     Without a model the bundled tiny CLIP runs. It knows a small world: the ten CIFAR classes and

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from typing import Any
 
 import click
 
@@ -29,7 +28,7 @@ from slicedb.database import Database
     },
     at={"metavar": "COMMIT"},
 )
-def evaluate(models: tuple[str, ...], db: str | None, out: Output, **options: Any) -> None:
+def evaluate(models: tuple[str, ...], db: str | None, out: Output, **options: object) -> None:
     """Show the slice x model table, each value with its interval and its n.
 
     `slicedb metrics` lists the metrics.
@@ -59,7 +58,9 @@ def evaluate(models: tuple[str, ...], db: str | None, out: Output, **options: An
     at={"metavar": "COMMIT"},
 )
 @click.option("--name", "names", metavar="NAME", help="Register what A lost as slice NAME_<slice>.")
-def compare(a: str, b: str, db: str | None, out: Output, names: str | None, **options: Any) -> None:
+def compare(
+    a: str, b: str, db: str | None, out: Output, names: str | None, **options: object
+) -> None:
     """Compare two models slice by slice: wins, losses, ties, difference and p.
 
     A win is a sample that A has right and B wrong; p is exact McNemar's, then with all slices
@@ -88,7 +89,7 @@ def compare(a: str, b: str, db: str | None, out: Output, names: str | None, **op
 @rows_options
 @options_of(Database.power, "slices drop power confidence", slices="--on")
 @at_option
-def power(a: str, b: str, db: str | None, out: Output, at: str | None, **options: Any) -> None:
+def power(a: str, b: str, db: str | None, out: Output, at: str | None, **options: object) -> None:
     """Say how many images it takes to see a drop of A against B, and what a slice can show.
 
     \b
@@ -104,14 +105,14 @@ def power(a: str, b: str, db: str | None, out: Output, at: str | None, **options
 @db_option
 @rows_options
 @options_of(Database.confusion, "on at", at={"metavar": "COMMIT"})
-def confusion(model: str, db: str | None, out: Output, **options: Any) -> None:
+def confusion(model: str, db: str | None, out: Output, **options: object) -> None:
     """Show the confusion matrix: rows are the truth, columns the prediction.
 
     \b
     Example:
       slicedb confusion food_v2 --on night
     """
-    out.show(open_db(db).confusion(model, **options))
+    out.show(open_db(db).confusion(model, **given(options)))
 
 
 @click.command()
@@ -132,7 +133,7 @@ def test(
     json_file: str | None,
     markdown: str | None,
     html: str | None,
-    **options: Any,
+    **options: object,
 ) -> None:
     """Run the expectations of slices against a model.
 

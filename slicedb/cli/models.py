@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
 
 from slicedb.cli.common import db_option, names_of, open_db, rows_options
@@ -30,7 +28,7 @@ def model() -> None:
 @click.option("--allow-pickle", is_flag=True, help="Load a pickled module; runs its code.")
 @click.option("--trained-on", metavar="COMMIT", help="The commit or tag of its training data.")
 @click.option("--replace", is_flag=True, help="Give an existing name another model.")
-def add(name: str, spec: str, db: str | None, classes: str | None, **options: Any) -> None:
+def add(name: str, spec: str, db: str | None, classes: str | None, **options: object) -> None:
     """Register a model under a name.
 
     SPEC is `file.py:factory`, `torchvision:NAME` (classifiers and detectors), `timm:NAME`, or an
@@ -43,7 +41,7 @@ def add(name: str, spec: str, db: str | None, classes: str | None, **options: An
       slicedb model add cells torchvision:fasterrcnn_resnet50_fpn --weights c.pt --classes a,b
       slicedb model add food_v4 models/food.py:build --weights v4.safetensors --trained-on clean
     """
-    added = open_db(db).models.add(name, spec, classes=names_of(classes), **options)
+    added = open_db(db).models.add(name, spec, classes=names_of(classes), **given(options))
     click.echo(str(added))
 
 
@@ -106,7 +104,7 @@ def drop(name: str, db: str | None) -> None:
 @click.argument("model", metavar="MODEL")
 @db_option
 @options_of(Database.predict, "on batch_size threads device progress", on={"multiple": True})
-def predict(model: str, db: str | None, **options: Any) -> None:
+def predict(model: str, db: str | None, **options: object) -> None:
     """Predict what is missing or stale, in one batched pass.
 
     \b
@@ -128,7 +126,7 @@ def predict(model: str, db: str | None, **options: Any) -> None:
     prefix={"metavar": "TEXT"},
 )
 def log_predictions(
-    model: str, file: str, db: str | None, classes: str | None, **options: Any
+    model: str, file: str, db: str | None, classes: str | None, **options: object
 ) -> None:
     """Store predictions made elsewhere: a CSV or Parquet file with an id column.
 
@@ -156,7 +154,7 @@ def log_predictions(
     on={"multiple": True},
     target={"metavar": "prediction|label|CLASS"},
 )
-def cam(model: str, db: str | None, **options: Any) -> None:
+def cam(model: str, db: str | None, **options: object) -> None:
     """Store what a model looked at (grad-cam), for queries and reports.
 
     \b

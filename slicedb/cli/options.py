@@ -19,7 +19,7 @@ import click
 if TYPE_CHECKING:
     from slicedb.plugins import Named, Registry
 
-F = TypeVar("F", bound=Callable[..., Any])
+F = TypeVar("F", bound=Callable[..., object])
 
 _METAVARS = {
     "Path | None": "FILE",
@@ -60,7 +60,9 @@ class Listing(click.Option):
         return record[0], f"{record[1]}  Installed packages add: {names}." if names else record[1]
 
 
-def options_of(method: Callable[..., Any], names: str, **special: str | Mapping[str, Any]) -> Any:
+def options_of(
+    method: Callable[..., object], names: str, **special: str | Mapping[str, object]
+) -> Callable[[F], F]:
     """Add an option for each named argument of a method.
 
     Args:
@@ -76,7 +78,7 @@ def options_of(method: Callable[..., Any], names: str, **special: str | Mapping[
         for name in reversed(names.split()):
             known = special.get(name, {})
             own = {"flag": known} if isinstance(known, str) else dict(known)
-            flag = own.pop("flag", f"--{name.replace('_', '-')}")
+            flag = str(own.pop("flag", f"--{name.replace('_', '-')}"))
             made = {**_option(name, arguments[name]), "help": sentence(help_of[name]), **own}
             if made.pop("is_pair", False):
                 flag = f"{flag}/--no-{flag.removeprefix('--')}"
@@ -88,12 +90,12 @@ def options_of(method: Callable[..., Any], names: str, **special: str | Mapping[
     return add
 
 
-def given(options: Mapping[str, Any]) -> dict[str, Any]:
+def given(options: Mapping[str, object]) -> dict[str, Any]:
     """Return the options that were given; the method has the defaults of the others."""
     return {name: value for name, value in options.items() if value not in (None, ())}
 
 
-def documented(method: Callable[..., Any]) -> dict[str, str]:
+def documented(method: Callable[..., object]) -> dict[str, str]:
     """Return what the documentation of a method says about each argument.
 
     >>> def embed(name: str, on: str) -> None:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from slicedb.cli.common import at_option, db_option, open_db, rows_options, say_unseen
 from slicedb.cli.labelling import calibrate
-from slicedb.cli.options import options_of
+from slicedb.cli.options import given, options_of
 from slicedb.cli.output import Output
 from slicedb.database import Database
 
 if TYPE_CHECKING:
     from slicedb.slices import Slices
+    from slicedb.slices.overlap import Measure
 
 
 def _slices(db: str | None, at: str | None = None) -> Slices:
@@ -41,7 +42,7 @@ def slices() -> None:
     help="Judge expectations by the interval (the default), or by the value alone.",
 )
 @click.option("--replace", is_flag=True, help="Give an existing slice a new definition.")
-def add(name: str, text: str, db: str | None, **options: Any) -> None:
+def add(name: str, text: str, db: str | None, **options: object) -> None:
     """Name a query.
 
     \b
@@ -51,7 +52,7 @@ def add(name: str, text: str, db: str | None, **options: Any) -> None:
       slicedb slice add dark_desserts "in_slice('desserts') AND NOT in_slice('day')"
       slicedb slice add scans "true" --holdout 20% --group patient
     """
-    added = _slices(db).add(name, text, **options)
+    added = _slices(db).add(name, text, **given(options))
     click.echo(f"{added.name}: {added.count():,} samples")
     say_unseen(added)
 
@@ -206,7 +207,7 @@ def overlap(
     db: str | None,
     out: Output,
     at: str | None,
-    matrix: Any,
+    matrix: Measure | None,
 ) -> None:
     """Show how slices overlap: shared samples, Jaccard index, and how much lies in the other.
 
