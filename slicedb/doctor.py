@@ -56,18 +56,18 @@ def examine(store: Store, *, mend: bool = False) -> list[Finding]:
         the findings; empty when all is well.
     """
     samples = _column(store, SAMPLES, "key")
-    found: list[Finding] = []
+    findings: list[Finding] = []
     for name in store.names():
-        found += _fragments(store, name, mend) or _deleted(store, name, mend)
-        found += _stray_files(store, name, mend)
+        findings += _fragments(store, name, mend) or _deleted(store, name, mend)
+        findings += _stray_files(store, name, mend)
         if name == IMAGES or name.startswith(PER_SAMPLE):
-            found += _orphans(store, name, samples, mend)
+            findings += _orphans(store, name, samples, mend)
         if "key" in store.schema(name).names:
-            found += _duplicates(name, _column(store, name, "key"))
-    found += _lost(store)
-    found += _pins(store, mend)
-    found += _cut_off(store)
-    return found + _caches(store, mend)
+            findings += _duplicates(name, _column(store, name, "key"))
+    findings += _lost(store)
+    findings += _pins(store, mend)
+    findings += _cut_off(store)
+    return findings + _caches(store, mend)
 
 
 def _column(store: Store, name: str, column: str) -> np.ndarray:
@@ -134,15 +134,15 @@ def _stray_files(store: Store, name: str, mend: bool) -> list[Finding]:
 def _pins(store: Store, mend: bool) -> list[Finding]:
     """Find pins that are missing, versions that are gone, and pins that nothing asks for."""
     wanted = dict(_wanted(store))
-    found = []
+    findings = []
     for name in store.names():
         pins = store.pins(name)
-        there = {int(version["version"]) for version in store.dataset(name).versions()}
+        versions = {int(version["version"]) for version in store.dataset(name).versions()}
         mine = {tag: version for (table, tag), version in wanted.items() if table == name}
-        lost = {tag for tag, version in mine.items() if version not in there}
+        lost = {tag for tag, version in mine.items() if version not in versions}
         if lost:
             advice = "commits or frozen slices name them; nothing can bring them back"
-            found.append(Finding(name, "lost versions", len(lost), advice))
+            findings.append(Finding(name, "lost versions", len(lost), advice))
         missing = {tag: v for tag, v in mine.items() if tag not in pins and tag not in lost}
         if missing:
 
@@ -150,7 +150,7 @@ def _pins(store: Store, mend: bool) -> list[Finding]:
                 for tag, version in missing.items():
                     store.pin(name, version, tag)
 
-            found.append(_finding(name, "missing pins", len(missing), mend, renew))
+            findings.append(_finding(name, "missing pins", len(missing), mend, renew))
         stray = [tag for tag in store.pins(name, older_than=_SETTLED) if _is_stray(tag, mine)]
         if stray:
 
@@ -158,8 +158,8 @@ def _pins(store: Store, mend: bool) -> list[Finding]:
                 for tag in stray:
                     store.unpin(name, tag)
 
-            found.append(_finding(name, "stray pins", len(stray), mend, remove))
-    return found
+            findings.append(_finding(name, "stray pins", len(stray), mend, remove))
+    return findings
 
 
 def _cut_off(store: Store) -> list[Finding]:
@@ -190,10 +190,10 @@ def _of_slices(store: Store, at: int | None, commit: str) -> Iterator[tuple[tupl
     if at == 0:
         return
     try:
-        found = frozen_slices(store, at)
-    except DatabaseError:  # told as a lost version
+        slices = frozen_slices(store, at)
+    except DatabaseError:  # reported as a lost version
         return
-    for tag, tables in found:
+    for tag, tables in slices:
         for name, version in tables.items():
             yield (name, f"{commit}-{version}" if commit else tag), version
 
@@ -217,7 +217,7 @@ def _caches(store: Store, mend: bool) -> list[Finding]:
 
 
 def _has_version(store: Store, name: str, version: str) -> bool:
-    known = {str(found["version"]) for found in store.dataset(name).versions()}
+    known = {str(about["version"]) for about in store.dataset(name).versions()}
     return version in known
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 import pyarrow as pa
@@ -50,6 +50,16 @@ OBJECT = pa.struct(
     ]
 )
 """One detection or annotated box: bbox is [x, y, w, h] in pixels, attributes a JSON object."""
+
+
+class Box(TypedDict):
+    """One `OBJECT` as Python has it."""
+
+    label: str
+    bbox: list[float]
+    score: float | None
+    attributes: str | None
+
 
 SAMPLES_SCHEMA = pa.schema(
     [
@@ -265,7 +275,7 @@ def content_of(sha256: Sequence[str | None] | pa.Array | pa.ChunkedArray) -> np.
     return np.asarray(values.astype(np.int64) @ (16 ** np.arange(14, -1, -1, dtype=np.int64)))
 
 
-def _digits(sha256: Any) -> np.ndarray | None:
+def _digits(sha256: object) -> np.ndarray | None:
     """Return the first 15 characters of a column of whole digests, uint8 (n, 15); else None."""
     column = sha256.combine_chunks() if isinstance(sha256, pa.ChunkedArray) else sha256
     if not isinstance(column, pa.StringArray) or column.null_count or not len(column):

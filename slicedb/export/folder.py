@@ -112,9 +112,9 @@ def _safe(part: str) -> str:
 
 
 def _unique(name: str, taken: set[str]) -> str:
-    path, n, found = PurePosixPath(name), 1, name
-    while found.lower() in taken:
+    path, n, free = PurePosixPath(name), 1, name
+    while free.lower() in taken:
         n += 1
-        found = str(path.with_name(f"{path.stem}-{n}{path.suffix}"))
-    taken.add(found.lower())
-    return found
+        free = str(path.with_name(f"{path.stem}-{n}{path.suffix}"))
+    taken.add(free.lower())
+    return free

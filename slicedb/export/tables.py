@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +14,9 @@ from slicedb.schema import SAMPLES
 
 if TYPE_CHECKING:
     from slicedb.store import Store
+
+Row: TypeAlias = dict[str, Any]
+"""One sample, or one object of a JSON file."""
 
 _CHUNK = 1024
 _INNER = frozenset({"key", "ingested_at", "mtime"})
@@ -66,5 +69,5 @@ def flatten(table: pa.Table) -> pa.Table:
     return table
 
 
-def _to_json(value: Any) -> str | None:
+def _to_json(value: object) -> str | None:
     return None if value is None else json.dumps(value, default=str, ensure_ascii=False)

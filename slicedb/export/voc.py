@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
-import numpy as np
-
 from slicedb.export.folder import file_name, write_images
-from slicedb.export.tables import metadata
+from slicedb.export.tables import Row, metadata
+from slicedb.keys import Keys
 
 if TYPE_CHECKING:
     from slicedb.store import Store
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 _COLUMNS = ["id", "width", "height", "split", "objects", "format"]
 
 
-def write_voc(store: Store, keys: np.ndarray, path: Path) -> int:
+def write_voc(store: Store, keys: Keys, path: Path) -> int:
     """Write an XML file an image; `slicedb ingest` reads them back.
 
     A sample whose objects are NULL gets none. Attributes become elements of the object.
@@ -46,20 +45,20 @@ def write_voc(store: Store, keys: np.ndarray, path: Path) -> int:
     return len(keys)
 
 
-def _annotation(name: str, row: dict[str, Any]) -> ElementTree.Element:
+def _annotation(name: str, row: Row) -> ElementTree.Element:
     root = ElementTree.Element("annotation")
     ElementTree.SubElement(root, "filename").text = name
     size = ElementTree.SubElement(root, "size")
     for side in ("width", "height"):
         ElementTree.SubElement(size, side).text = str(row[side] or 0)
-    for found in row["objects"]:
+    for box in row["objects"]:
         item = ElementTree.SubElement(root, "object")
-        ElementTree.SubElement(item, "name").text = str(found["label"])
-        for key, value in (json.loads(found["attributes"] or "{}")).items():
+        ElementTree.SubElement(item, "name").text = str(box["label"])
+        for key, value in (json.loads(box["attributes"] or "{}")).items():
             if key.isidentifier() and key not in ("name", "bndbox"):
-                said = int(value) if isinstance(value, bool) else value
-                ElementTree.SubElement(item, key).text = str(said)
-        x, y, w, h = found["bbox"]
+                text = int(value) if isinstance(value, bool) else value
+                ElementTree.SubElement(item, key).text = str(text)
+        x, y, w, h = box["bbox"]
         corners = ElementTree.SubElement(item, "bndbox")
         for corner, number in zip(("xmin", "ymin", "xmax", "ymax"), (x, y, x + w, y + h)):
             ElementTree.SubElement(corners, corner).text = f"{number:.12g}"

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from slicedb.export.folder import file_name, write_images
-from slicedb.export.tables import metadata
+from slicedb.export.tables import Row, metadata
+from slicedb.keys import Keys
 
 if TYPE_CHECKING:
+    from slicedb.schema import Box
     from slicedb.store import Store
 
 _COLUMNS = ["id", "width", "height", "split", "objects", "format"]
 
 
-def write_yolo(store: Store, keys: np.ndarray, path: Path) -> int:
+def write_yolo(store: Store, keys: Keys, path: Path) -> int:
     """Write a text file an image, lines of `class cx cy w h` in shares of it.
 
     A sample whose objects are NULL, or whose size is unknown, gets none. Attributes and scores
@@ -37,7 +37,7 @@ def write_yolo(store: Store, keys: np.ndarray, path: Path) -> int:
                 continue
             file = (path / "labels" / name).with_suffix(".txt")
             file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text("".join(_line(found, row, names) for found in row["objects"]))
+            file.write_text("".join(_line(box, row, names) for box in row["objects"]))
     lines = [f"{split}: images/{split}" for split in splits]
     lines += ["names:", *(f"  {i}: {json.dumps(n)}" for n, i in names.items())]
     path.mkdir(parents=True, exist_ok=True)
@@ -45,9 +45,9 @@ def write_yolo(store: Store, keys: np.ndarray, path: Path) -> int:
     return len(keys)
 
 
-def _line(found: dict[str, Any], row: dict[str, Any], names: dict[str, int]) -> str:
-    x, y, w, h = found["bbox"]
+def _line(box: Box, row: Row, names: dict[str, int]) -> str:
+    x, y, w, h = box["bbox"]
     wide, high = row["width"], row["height"]
-    code = names.setdefault(str(found["label"]), len(names))
+    code = names.setdefault(str(box["label"]), len(names))
     shares = ((x + w / 2) / wide, (y + h / 2) / high, w / wide, h / high)
     return f"{code} " + " ".join(f"{share:.8f}" for share in shares) + "\n"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 import pyarrow as pa
 
@@ -14,7 +13,7 @@ from slicedb.errors import IngestError, SourceError
 from slicedb.ingest.listing import folders_below, images_in
 from slicedb.ingest.location import Location
 from slicedb.ingest.source import ROWS, Options, Source
-from slicedb.schema import OBJECT
+from slicedb.schema import OBJECT, Box
 
 BOXES = pa.list_(OBJECT)
 _SHOWN = 3
@@ -37,7 +36,7 @@ class Annotated:
     """Boxes that reach beyond their image."""
     broken: list[str] = field(default_factory=list)
     """What is wrong with annotation files, a sentence each."""
-    _rows: list[dict[str, Any]] = field(default_factory=list)
+    _rows: list[dict[str, object]] = field(default_factory=list)
     _tables: list[pa.Table] = field(default_factory=list)
     _seen: set[str] = field(default_factory=set)
 
@@ -45,7 +44,7 @@ class Annotated:
         self,
         name: str,
         uri: str,
-        boxes: list[dict[str, Any]] | None,
+        boxes: list[Box] | None,
         *,
         size: tuple[float, float] | None = None,
         split: str | None = None,
@@ -77,7 +76,7 @@ class Annotated:
         if len(self._rows) >= ROWS:
             self._flush()
 
-    def _check(self, boxes: list[dict[str, Any]], size: tuple[float, float] | None) -> None:
+    def _check(self, boxes: list[Box], size: tuple[float, float] | None) -> None:
         for box in boxes:
             x, y, w, h = box["bbox"]
             self.labels[box["label"]] += 1
@@ -176,15 +175,25 @@ class Annotated:
             )
 
 
-def box(label: str, x: float, y: float, w: float, h: float, **rest: Any) -> dict[str, Any]:
+def box(
+    label: str,
+    x: float,
+    y: float,
+    w: float,
+    h: float,
+    *,
+    score: float | None = None,
+    attributes: str | None = None,
+) -> Box:
     """Return one box as `OBJECT` has it.
 
     Args:
         label: its label.
         x: left, pixels; y, w and h likewise.
-        **rest: `score`, and `attributes` as JSON.
+        score: of a detection.
+        attributes: a JSON object.
     """
-    return {"label": label, "bbox": [x, y, w, h], "score": None, "attributes": None, **rest}
+    return {"label": label, "bbox": [x, y, w, h], "score": score, "attributes": attributes}
 
 
 def scalar(text: str) -> int | float | str:

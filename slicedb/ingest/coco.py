@@ -16,7 +16,6 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import PurePath
-from typing import Any
 
 import pyarrow as pa
 
@@ -26,7 +25,8 @@ from slicedb.ingest.annotated import Annotated, box
 from slicedb.ingest.format import Format
 from slicedb.ingest.listing import SPLITS, names_below, split_in
 from slicedb.ingest.location import Location
-from slicedb.ingest.source import Options, Source
+from slicedb.ingest.source import Options, Row, Source
+from slicedb.schema import Box
 
 _OWN = frozenset(
     """
@@ -76,12 +76,12 @@ def _looks_like(file: Location) -> bool:
 class _Image:
     """One image of one or more files."""
 
-    row: dict[str, Any]
+    row: Row
     """What the file says of it."""
     uri: str
     """Absolute path."""
     split: str | None
-    boxes: list[dict[str, Any]] | None = None
+    boxes: list[Box] | None = None
     captions: list[str] = field(default_factory=list)
 
 
@@ -133,7 +133,7 @@ class _File:
         self.split = _split(file, root)
         self.names = {c.get("id"): str(c.get("name")) for c in self._list("categories", False)}
 
-    def _list(self, key: str, needed: bool = True) -> list[dict[str, Any]]:
+    def _list(self, key: str, needed: bool = True) -> list[Row]:
         rows = self.data.get(key)
         if rows is None and not needed:
             return []
@@ -143,7 +143,7 @@ class _File:
 
     def add_to(self, images: dict[str, _Image]) -> None:
         """Add the images of this file, or what it says of ones that are there."""
-        here: dict[Any, _Image] = {}
+        here: dict[object, _Image] = {}
         base = self.base.path
         for number, row in enumerate(self.images):
             file_name = row.get("file_name")
@@ -180,7 +180,7 @@ class _File:
             note = f"{lost:,} annotations of '{self.file.name}' speak of no image in it: left out."
             self.rows.notes.append(note)
 
-    def _box(self, number: int, row: dict[str, Any]) -> dict[str, Any]:
+    def _box(self, number: int, row: Row) -> Box:
         numbers = row["bbox"]
         try:
             x, y, w, h = (float(value) for value in numbers)
@@ -209,7 +209,7 @@ class _File:
         )
 
 
-def _attributes(row: dict[str, Any], area: float) -> dict[str, Any]:
+def _attributes(row: Row, area: float) -> Row:
     extra = {k: v for k, v in row.items() if k not in _OWN and _is_scalar(v)}
     inner = row.get("attributes")
     extra |= {k: v for k, v in inner.items() if _is_scalar(v)} if isinstance(inner, dict) else {}
@@ -225,10 +225,10 @@ def _is_scalar(value: object) -> bool:
     return isinstance(value, str | int | float | bool)
 
 
-def _load(file: Location) -> dict[str, Any]:
+def _load(file: Location) -> Row:
     """Read a file; outlines are dropped as they are read, for they are most of it."""
 
-    def lean(value: dict[str, Any]) -> dict[str, Any]:
+    def lean(value: Row) -> Row:
         value.pop("segmentation", None)
         return value
 
@@ -243,9 +243,7 @@ def _load(file: Location) -> dict[str, Any]:
     return data
 
 
-def _base(
-    file: Location, root: Location, options: Options, images: list[dict[str, Any]]
-) -> Location:
+def _base(file: Location, root: Location, options: Options, images: list[Row]) -> Location:
     """Return the folder that the file names are relative to: where some of them are."""
     if options.images is not None:
         return Location(options.images)
@@ -278,7 +276,7 @@ def _relative(uri: str, file_name: str, root: Location) -> str:
     return PurePath(os.path.normpath(file_name.replace("\\", "/"))).as_posix().lstrip("/")
 
 
-def _metadata(rows: list[dict[str, Any]], images: Annotated, options: Options) -> pa.Table:
+def _metadata(rows: list[Row], images: Annotated, options: Options) -> pa.Table:
     """Return the columns that the files have of each image, in plain types."""
     own = {"file_name", "width", "height", "split", "caption", "captions", "annotated"}
     names = dict.fromkeys(k for row in rows for k, v in row.items() if k not in own and v != "")

@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -75,22 +74,22 @@ def roles(schema: pa.Schema, options: Options) -> dict[str, str]:
     Raises:
         IngestError: the caller names a column that is not there.
     """
-    found: dict[str, str] = {}
+    chosen: dict[str, str] = {}
     for role, column in options.columns.items():
         if column not in schema.names:
             raise IngestError(f"No column '{column}'.", did_you_mean(column, schema.names))
-        found[role] = column
+        chosen[role] = column
     lower = {name.strip().lower(): name for name in reversed(schema.names)}
     for role, guesses in GUESSES.items():
-        free = [lower[g] for g in guesses if g in lower and lower[g] not in found.values()]
+        free = [lower[g] for g in guesses if g in lower and lower[g] not in chosen.values()]
         fits = [name for name in free if _fits(role, schema.field(name).type)]
-        if role not in found and fits:
-            found[role] = fits[0]
-    if "image" not in found:
-        pictures = [f.name for f in schema if is_image(f.type) and f.name not in found.values()]
+        if role not in chosen and fits:
+            chosen[role] = fits[0]
+    if "image" not in chosen:
+        pictures = [f.name for f in schema if is_image(f.type) and f.name not in chosen.values()]
         if pictures:
-            found["image"] = pictures[0]
-    return found
+            chosen["image"] = pictures[0]
+    return chosen
 
 
 def _fits(role: str, kind: pa.DataType) -> bool:
@@ -111,13 +110,13 @@ def is_image(kind: pa.DataType) -> bool:
 
 
 def plan(
-    schema: pa.Schema, found: dict[str, str], options: Options
+    schema: pa.Schema, chosen: dict[str, str], options: Options
 ) -> tuple[list[Column], list[str]]:
     """Return the metadata columns, and notes on those that were renamed or left out.
 
     Args:
         schema: of the source.
-        found: the columns that play a role.
+        chosen: the column that plays each role.
         options: with the types of the columns that exist already.
 
     Raises:
@@ -125,8 +124,8 @@ def plan(
     """
     columns: list[Column] = []
     notes: list[str] = []
-    roles_of = {column: role for role, column in found.items()}
-    taken = {"id", *(role for role in found if role in BROUGHT)}
+    roles_of = {column: role for role, column in chosen.items()}
+    taken = {"id", *(role for role in chosen if role in BROUGHT)}
     for field in schema:
         role = roles_of.get(field.name)
         if role in ("path", "image", "id"):
@@ -157,24 +156,24 @@ def _kind(field: pa.Field, name: str, existing: pa.Schema) -> pa.DataType:
     at = {other.lower(): other for other in existing.names}.get(name.lower())
     if at is None:
         return pa.string() if pa.types.is_null(kind) else kind
-    there = existing.field(at).type
-    text_becomes = pa.types.is_list(there) or pa.types.is_timestamp(there)
+    present = existing.field(at).type
+    text_becomes = pa.types.is_list(present) or pa.types.is_timestamp(present)
     if (
-        kind == there
+        kind == present
         or pa.types.is_null(kind)
-        or (pa.types.is_integer(kind) and pa.types.is_floating(there))
-        or (name in BROUGHT and there == pa.string() and not pa.types.is_nested(kind))
+        or (pa.types.is_integer(kind) and pa.types.is_floating(present))
+        or (name in BROUGHT and present == pa.string() and not pa.types.is_nested(kind))
         or (name in BROUGHT and text_becomes and pa.types.is_string(kind))
-        or (pa.types.is_nested(kind) and pa.types.is_nested(there) and name in BROUGHT)
+        or (pa.types.is_nested(kind) and pa.types.is_nested(present) and name in BROUGHT)
     ):
-        return there
-    raise _disagree(field.name, kind, there)
+        return present
+    raise _disagree(field.name, kind, present)
 
 
-def _disagree(column: str, kind: pa.DataType, there: pa.DataType, why: str = "") -> IngestError:
-    said = f": {why.splitlines()[0]}" if why else "."
+def _disagree(column: str, kind: pa.DataType, present: pa.DataType, why: str = "") -> IngestError:
+    reason = f": {why.splitlines()[0]}" if why else "."
     return IngestError(
-        f"Column '{column}' is {kind} in the source but {there} in samples{said}",
+        f"Column '{column}' is {kind} in the source but {present} in samples{reason}",
         "change its type or rename it in the source; nothing of this batch was written.",
     )
 
@@ -254,7 +253,7 @@ def _named(array: pa.Array, names: tuple[str, ...]) -> pa.Array:
     return pa.array(names, pa.string()).take(pc.if_else(valid, array, None))
 
 
-def _listed(text: str | None) -> list[Any] | None:
+def _listed(text: str | None) -> list[object] | None:
     """Read a list written as text: JSON, or words with `;`, `|` or `,` between."""
     if text is None or not text.strip():
         return None
@@ -265,7 +264,7 @@ def _listed(text: str | None) -> list[Any] | None:
     return [word.strip() for word in text.split(mark) if word.strip()]
 
 
-def _attributes(value: dict[str, Any]) -> dict[str, Any]:
+def _attributes(value: dict[str, object]) -> dict[str, object]:
     extra = value.get("attributes")
     return {**value, "attributes": json.dumps(extra)} if isinstance(extra, dict) else value
 

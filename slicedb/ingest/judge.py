@@ -27,14 +27,14 @@ class Judged:
     source: Source
     known: Known
     piece: Piece
-    found: Verified
+    verified: Verified
     at: np.ndarray
-    """int64: row of the piece -> row of `found`; what was not read has none."""
+    """int64: row of the piece -> row of `verified`; what was not read has none."""
     added: list[int]
     replaced: list[int]
     """Known samples whose bytes are others than last time."""
     retold: list[int]
-    """Known samples of which the source says something else than last time."""
+    """Known samples whose row in the source is another than last time."""
     moved: list[int]
     """Known samples whose file is the same, under another fingerprint or at another place."""
     restored: list[int]
@@ -51,7 +51,7 @@ class Judged:
     def images(self) -> pa.Table | None:
         """Return the rows to write to `images`, or None."""
         rows = [*self.added, *self.replaced, *self.restored]
-        data = pa.array(some_of(self.found.data, self.at[rows]), pa.large_binary())
+        data = pa.array(some_of(self.verified.data, self.at[rows]), pa.large_binary())
         if data.null_count:
             readable = data.is_valid()
             rows = [i for i, is_there in zip(rows, readable.to_pylist()) if is_there]
@@ -60,12 +60,12 @@ class Judged:
 
     def samples(self) -> Iterator[tuple[pa.Table, bool]]:
         """Yield the tables to write to `samples`, each with whether its rows are new."""
-        said = [f.name for f in self.source.fields]
+        brought = [f.name for f in self.source.fields]
         if self.added:
             measured = self._measured(self.added)
             columns = self._keyed(self.added) | self._file(self.added) | measured
-            columns |= self._said(self.added, said)
-            if "captured_at" in said:
+            columns |= self._metadata(self.added, brought)
+            if "captured_at" in brought:
                 columns["captured_at"] = pc.coalesce(
                     columns["captured_at"], measured["captured_at"]
                 )
@@ -79,8 +79,8 @@ class Judged:
             }
             yield pa.table(columns), False
         if self.retold:
-            wins = [name for name in said if name in self.source.wins]
-            columns = self._keyed(self.retold) | self._said(self.retold, wins)
+            wins = [name for name in brought if name in self.source.wins]
+            columns = self._keyed(self.retold) | self._metadata(self.retold, wins)
             yield pa.table(columns), False
         if self.moved:
             yield pa.table(self._keyed(self.moved) | self._file(self.moved)), False
@@ -92,8 +92,8 @@ class Judged:
     def _file(self, rows: list[int]) -> dict[str, pa.Array]:
         """Return where the images are; a sample stays with its source until its file moves."""
         old = [i for i in rows if self.piece.rows[i] >= 0 and i not in self.elsewhere]
-        kept = dict(zip(old, self.known.sources(self.piece.rows[old]))) if old else {}
-        sources = [kept.get(i) or self.source.where for i in rows]
+        before = dict(zip(old, self.known.sources(self.piece.rows[old]))) if old else {}
+        sources = [before.get(i) or self.source.where for i in rows]
         return {
             "uri": pa.array([self.piece.uris[i] for i in rows], pa.string()),
             "stamp": pa.array(self.piece.stamps[rows]),
@@ -102,11 +102,11 @@ class Judged:
 
     def _measured(self, rows: list[int]) -> dict[str, pa.Array]:
         now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
-        columns = self.found.columns(self.at[rows])
+        columns = self.verified.columns(self.at[rows])
         kind = SAMPLES_SCHEMA.field("ingested_at").type
         return {**columns, "ingested_at": pa.array([now] * len(rows), kind)}
 
-    def _said(self, rows: list[int], names: list[str]) -> dict[str, pa.Array]:
+    def _metadata(self, rows: list[int], names: list[str]) -> dict[str, pa.Array]:
         some = pa.array(rows, pa.int64())
         columns = {name: self.piece.batch[name].take(some) for name in names}
         return {**columns, "row_stamp": pa.array(self.piece.row_stamps[rows])}
@@ -134,10 +134,10 @@ def judge(
     Raises:
         IngestError: two ids have one key, or an id belongs to another source's image.
     """
-    found = piece.verified()
+    verified = piece.verified()
     at = np.cumsum(piece.read) - 1
-    dropped = _name_by_content(piece, found, at, known, new_keys) if by_content else set()
-    result = Judged(source, known, piece, found, at, [], [], [], [], [], set(), len(dropped))
+    dropped = _name_by_content(piece, verified, at, known, new_keys) if by_content else set()
+    result = Judged(source, known, piece, verified, at, [], [], [], [], [], set(), len(dropped))
     result.added += [i for i in np.flatnonzero(piece.rows < 0).tolist() if i not in dropped]
     _count_keys(piece, result.added, new_keys)
     old = np.flatnonzero(piece.rows >= 0)
@@ -159,7 +159,7 @@ def _sort_known(result: Judged, old: np.ndarray) -> None:
         result: to fill.
         old: int64 (m,), rows of the piece.
     """
-    piece, found, at, known = result.piece, result.found, result.at, result.known
+    piece, verified, at, known = result.piece, result.verified, result.at, result.known
     rows = piece.rows[old]
     uris = [piece.uris[i] for i in old.tolist()]
     elsewhere = ~known.same_uri(rows, uris) & np.array([uri is not None for uri in uris])
@@ -173,8 +173,8 @@ def _sort_known(result: Judged, old: np.ndarray) -> None:
     result.moved += old[unread & (elsewhere | stamped)].tolist()
     touched = elsewhere | stamped
     for i, row, is_touched in zip(old[~unread].tolist(), rows[~unread], touched[~unread]):
-        still_lost = found.status[at[i]] == "unreadable" and known.unreadable[row]
-        if not found.same[at[i]] and not still_lost:
+        still_lost = verified.status[at[i]] == "unreadable" and known.unreadable[row]
+        if not verified.same[at[i]] and not still_lost:
             result.replaced.append(i)
             continue
         if is_touched:
@@ -195,13 +195,13 @@ def _count_keys(piece: Piece, rows: list[int], new_keys: set[int]) -> None:
 
 
 def _name_by_content(
-    piece: Piece, found: Verified, at: np.ndarray, known: Known, new_keys: set[int]
+    piece: Piece, verified: Verified, at: np.ndarray, known: Known, new_keys: set[int]
 ) -> set[int]:
     """Name the rows by the sha256 of their bytes; return those that are duplicates.
 
     An image that cannot be read keeps its path for an id.
     """
-    for i, digest in zip(np.flatnonzero(piece.read).tolist(), found.sha256):
+    for i, digest in zip(np.flatnonzero(piece.read).tolist(), verified.sha256):
         piece.ids[i] = digest or piece.ids[i]
     unread = np.flatnonzero(~piece.read)
     for i, name in zip(unread.tolist(), known.ids(piece.rows[unread]) if len(unread) else []):
@@ -214,7 +214,7 @@ def _name_by_content(
         if key in here or key in new_keys or (row >= 0 and known.seen[row]):
             dropped.add(i)
         elif row >= 0 and piece.read[i]:
-            found.same[at[i]] = found.status[at[i]] != "unreadable"
+            verified.same[at[i]] = verified.status[at[i]] != "unreadable"
         here.add(key)
     return dropped
 

@@ -19,8 +19,8 @@ def notes(table: pa.Table, names: Iterable[str]) -> tuple[str, ...]:
         table: what was read, types inferred.
         names: the columns whose type was free.
     """
-    found = (_note(name, table[name]) for name in names if pa.types.is_string(table[name].type))
-    return tuple(note for note in found if note is not None)
+    sentences = (_note(name, table[name]) for name in names if pa.types.is_string(table[name].type))
+    return tuple(note for note in sentences if note is not None)
 
 
 def _note(name: str, column: pa.ChunkedArray) -> str | None:

@@ -69,11 +69,11 @@ class Piece:
 
     def verified(self) -> Verified:
         """Return what the threads found, in the order of the rows that were read."""
-        found = Verified()
+        verified = Verified()
         for task in self.tasks:
-            found.extend(task.result())
+            verified.extend(task.result())
         self.tasks.clear()
-        return found
+        return verified
 
 
 def pieces(source: Source, known: Known, *, by_content: bool) -> Iterator[Piece]:

@@ -64,13 +64,13 @@ class _Tally:
         total = len(judged.piece) - judged.duplicates
         self.unchanged += total - len(judged.added) - judged.changed
         fresh = [*judged.added, *judged.replaced]
-        found = Counter(some_of(judged.found.status, judged.at[fresh]))
-        del found[OK]
-        self.reasons.update(found)
+        reasons = Counter(some_of(judged.verified.status, judged.at[fresh]))
+        del reasons[OK]
+        self.reasons.update(reasons)
         rows = judged.piece.rows
-        kept = rows >= 0
-        kept[fresh] = False
-        self.reasons.update(known.broken(rows[kept]))
+        is_old = rows >= 0
+        is_old[fresh] = False
+        self.reasons.update(known.broken(rows[is_old]))
 
 
 def run(store: Store, source: Source, settings: Settings) -> IngestReport:
@@ -137,8 +137,8 @@ def _prepare(store: Store, source: Source, settings: Settings) -> None:
     """Make the table and the columns that are not there yet."""
     if not settings.reference and not store.has(IMAGES):
         store.create(IMAGES, IMAGES_SCHEMA)
-    there = store.schema(SAMPLES).names
-    new = [field for field in source.fields if field.name not in there]
+    names = store.schema(SAMPLES).names
+    new = [field for field in source.fields if field.name not in names]
     if new:
         store.add_columns(SAMPLES, new)
 

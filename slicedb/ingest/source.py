@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import pyarrow as pa
 
 IdBy: TypeAlias = Literal["path", "sha256"]
 """What a sample's id is made of: where the image lies, or what its bytes are."""
+
+Row: TypeAlias = dict[str, Any]
+"""One object of a JSON or YAML file, of which nothing is known before it is checked."""
 
 
 ROWS = 1 << 14

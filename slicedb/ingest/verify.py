@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import os
 import threading
 from collections.abc import Sequence
@@ -26,7 +27,7 @@ _one_small = threading.Lock()
 
 @dataclass(slots=True)
 class Verified:
-    """What was found out about some images, a list a column of `samples`, all parallel."""
+    """What verifying some images gave: one list per column of `samples`, all parallel."""
 
     data: list[bytes | None] = field(default_factory=list)
     """The encoded bytes; None when they cannot be read."""
@@ -36,7 +37,7 @@ class Verified:
     width: list[int | None] = field(default_factory=list)
     height: list[int | None] = field(default_factory=list)
     format: list[str | None] = field(default_factory=list)
-    captured_at: list[Any] = field(default_factory=list)
+    captured_at: list[dt.datetime | None] = field(default_factory=list)
     bytes: list[int | None] = field(default_factory=list)
     status: list[str] = field(default_factory=list)
     error: list[str | None] = field(default_factory=list)
@@ -99,10 +100,10 @@ def verify(
             _row(image, name, size, content, max_pixels, grays)
             for image, name, size, content in zip(images, names, sizes, expected)
         ]
-    found = Verified(*map(list, zip(*rows)))
+    verified = Verified(*map(list, zip(*rows)))
     hashes = iter(media.phash(_stacked(grays)).tolist() if grays else ())
-    found.phash = [None if width is None else next(hashes) for width in found.width]
-    return found
+    verified.phash = [None if width is None else next(hashes) for width in verified.width]
+    return verified
 
 
 def _stacked(grays: list[np.ndarray]) -> np.ndarray:
@@ -162,6 +163,6 @@ def _read(path: str | None, size: int) -> bytes:
         with open(path, "rb") as file:  # it grew, or it is beyond what one read gives
             return file.read()
     except (OSError, ValueError) as error:
-        said = getattr(error, "strerror", None) or str(error)
-        what = "only local files can be read" if "://" in path else said
+        reason = getattr(error, "strerror", None) or str(error)
+        what = "only local files can be read" if "://" in path else reason
         raise MediaError("unreadable", f"{path}: {what}.") from error

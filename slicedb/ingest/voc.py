@@ -13,7 +13,6 @@ import json
 import os
 import re
 from collections.abc import Iterator
-from typing import Any
 from xml.etree import ElementTree
 
 from slicedb.errors import SourceError
@@ -22,6 +21,7 @@ from slicedb.ingest.format import Format
 from slicedb.ingest.listing import SPLITS, images_in, names_below, names_in, split_in
 from slicedb.ingest.location import Location
 from slicedb.ingest.source import Options, Source
+from slicedb.schema import Box
 
 _IMAGES = ("jpegimages", "images", "imgs", "img")
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
@@ -135,7 +135,7 @@ def _parse(file: Location) -> ElementTree.Element:
         raise _BrokenError(str(getattr(error, "strerror", None) or error)) from error
 
 
-def _boxes(tree: ElementTree.Element) -> tuple[list[dict[str, Any]], int]:
+def _boxes(tree: ElementTree.Element) -> tuple[list[Box], int]:
     """Return the boxes of an annotation, and how many parts its objects have."""
     boxes, parts = [], 0
     for number, item in enumerate(tree.findall("object"), 1):

@@ -14,7 +14,6 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePath
-from typing import Any
 
 from slicedb import media
 from slicedb.errors import SourceError
@@ -22,7 +21,8 @@ from slicedb.ingest.annotated import Annotated, box
 from slicedb.ingest.format import Format
 from slicedb.ingest.listing import SPLITS, folders_below, images_in, names_in, split_in
 from slicedb.ingest.location import Location
-from slicedb.ingest.source import Options, Source
+from slicedb.ingest.source import Options, Row, Source
+from slicedb.schema import Box
 
 _LISTS = ("classes.txt", "obj.names", "classes.names")
 _YAML = (".yaml", ".yml")
@@ -54,7 +54,7 @@ def _has_label_files(folder: Location) -> bool:
     return any(set(names_in(inner, ".txt")) - {*_LISTS} for inner in folders_below(folder))
 
 
-def _yaml(file: Location) -> dict[str, Any]:
+def _yaml(file: Location) -> Row:
     """Return what a YAML file says, nothing where it is not a mapping.
 
     Raises:
@@ -113,7 +113,7 @@ def read(location: Location, options: Options) -> Source:
     return rows.source()
 
 
-def _class_names(file: Location, data: dict[str, Any]) -> dict[int, str]:
+def _class_names(file: Location, data: Row) -> dict[int, str]:
     if not data:
         lines = file.read_text().splitlines()
         return {i: line.strip() for i, line in enumerate(lines) if line.strip()}
@@ -128,7 +128,7 @@ def _class_names(file: Location, data: dict[str, Any]) -> dict[int, str]:
     return classes
 
 
-def _parts(home: Location, data: dict[str, Any]) -> Iterator[_Part]:
+def _parts(home: Location, data: Row) -> Iterator[_Part]:
     """Yield the splits that the YAML names, or else every image below the folder."""
     base = home.join(str(data.get("path") or ""))
     roots = [root for root in (base, home, home.parent) if root.is_folder()]
@@ -176,7 +176,7 @@ def _label_file(image: Location) -> Location:
 
 def _boxes(
     image: Location, names: dict[int, str], size: tuple[float, float] | None, rows: Annotated
-) -> tuple[list[dict[str, Any]] | None, bool]:
+) -> tuple[list[Box] | None, bool]:
     """Return the boxes of an image, and whether it has a label file.
 
     None where the image cannot be read, since shares of it are no pixels then.
@@ -199,7 +199,7 @@ def _boxes(
     return boxes, True
 
 
-def _box(words: list[str], names: dict[int, str], size: tuple[float, float]) -> dict[str, Any]:
+def _box(words: list[str], names: dict[int, str], size: tuple[float, float]) -> Box:
     """Return the box of one line.
 
     Raises:

@@ -49,7 +49,7 @@ quiet = _Quiet()
 large_lock = threading.Lock()
 
 
-def one_large(pixels: int) -> contextlib.AbstractContextManager[Any]:
+def one_large(pixels: int) -> contextlib.AbstractContextManager[object]:
     """Return what to hold while an image of so many pixels is decoded."""
     return large_lock if pixels > LARGE else contextlib.nullcontext()
 
@@ -84,8 +84,8 @@ def opened(data: bytes, max_pixels: int) -> Iterator[Image.Image]:
             raise MediaError("too_large", str(error)) from error
         except Exception as error:  # Pillow raises nearly anything on broken bytes
             reason = reason_of(data, str(error))
-            said = "No known image format." if reason == "not_an_image" else str(error)
-            raise MediaError(reason, said.split("<_io")[0].strip()) from error
+            message = "No known image format." if reason == "not_an_image" else str(error)
+            raise MediaError(reason, message.split("<_io")[0].strip()) from error
 
 
 def exif_of(data: bytes) -> tuple[int, dt.datetime | None]:

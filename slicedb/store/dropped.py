@@ -11,11 +11,10 @@ import contextlib
 import os
 import shutil
 from datetime import timedelta
-from typing import Any
 
 import pyarrow as pa
 
-LAYOUT: dict[str, Any] = {"enable_stable_row_ids": True, "data_storage_version": "2.2"}
+LAYOUT: dict[str, bool | str] = {"enable_stable_row_ids": True, "data_storage_version": "2.2"}
 """How every table is stored."""
 
 _FOLDER = ".dropped"
@@ -24,8 +23,8 @@ _FOLDER = ".dropped"
 def is_table(folder: str) -> bool:
     """Return whether a folder holds a version; one whose making was cut off holds none."""
     try:
-        with os.scandir(os.path.join(folder, "_versions")) as found:
-            return any(entry.name.endswith(".manifest") for entry in found)
+        with os.scandir(os.path.join(folder, "_versions")) as entries:
+            return any(entry.name.endswith(".manifest") for entry in entries)
     except (FileNotFoundError, NotADirectoryError):
         return False
 

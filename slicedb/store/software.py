@@ -10,8 +10,8 @@ def software() -> str:
     """Return the versions that a result depends on, as JSON."""
     from importlib.metadata import PackageNotFoundError, version
 
-    found = {}
+    versions = {}
     for package in ("slicedb", "pylance", "duckdb", "pyarrow", "numpy", "torch", "open_clip_torch"):
         with contextlib.suppress(PackageNotFoundError):
-            found[package] = version(package)
-    return json.dumps(found)
+            versions[package] = version(package)
+    return json.dumps(versions)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -24,11 +24,11 @@ class Store(Protocol):
 
     def has(self, name: str) -> bool: ...
     def version(self, name: str) -> int: ...
-    def table(self, name: str, columns: Sequence[str] | None = None) -> Any: ...
+    def table(self, name: str, columns: Sequence[str] | None = None) -> pa.Table: ...
     def positions(self, name: str, keys: np.ndarray) -> np.ndarray: ...
     def read_images(self, keys: np.ndarray) -> Iterator[tuple[int, bytes]]: ...
-    def append(self, name: str, batches: Any) -> int: ...
-    def upsert(self, name: str, batches: Any) -> int: ...
+    def append(self, name: str, batches: pa.Table) -> int: ...
+    def upsert(self, name: str, batches: pa.Table) -> int: ...
 
 
 def samples_of(store: Store, keys: np.ndarray | None) -> tuple[pa.Table, int]:
@@ -117,7 +117,7 @@ class Writer:
         self._most = max(1, min(_ROWS, _BYTES // max(1, row_bytes)))
 
     def add(self, batch: pa.RecordBatch) -> None:
-        """Take a batch with `id`, `error` and what the model said."""
+        """Take a batch with `id`, `error` and what the model gave."""
         self._held.append(batch)
         self._n += len(batch)
         if self._n >= self._most or time.monotonic() - self._last > _SECONDS:
@@ -127,19 +127,19 @@ class Writer:
         """Write what was collected."""
         if not self._held:
             return
-        said = pa.Table.from_batches(self._held).combine_chunks()
-        self._count_errors(said)
-        about = self._rows.slice(self._written, len(said))
-        fresh = self._fresh[self._written : self._written + len(said)]
-        self._write(self._finish(said, about), fresh)
-        self._written += len(said)
+        rows = pa.Table.from_batches(self._held).combine_chunks()
+        self._count_errors(rows)
+        about = self._rows.slice(self._written, len(rows))
+        fresh = self._fresh[self._written : self._written + len(rows)]
+        self._write(self._finish(rows, about), fresh)
+        self._written += len(rows)
         self._held, self._n = [], 0
         self._last = time.monotonic()
 
-    def _count_errors(self, said: pa.Table) -> None:
-        self.failed += len(said) - said["error"].null_count
-        if said["error"].null_count < len(said) and len(self.examples) < 3:
-            bad = said.filter(pc.is_valid(said["error"])).slice(0, 3)
+    def _count_errors(self, rows: pa.Table) -> None:
+        self.failed += len(rows) - rows["error"].null_count
+        if rows["error"].null_count < len(rows) and len(self.examples) < 3:
+            bad = rows.filter(pc.is_valid(rows["error"])).slice(0, 3)
             pairs = zip(bad["id"].to_pylist(), bad["error"].to_pylist())
             self.examples += [f"{name}: {error}" for name, error in pairs]
 
