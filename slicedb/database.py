@@ -450,9 +450,9 @@ class Database:
 
         return Engine(
             self.store,
-            slice_named=lambda name: self.slices.text_or_keys(name),
+            slice_named=lambda name: self.slices.definitions.text_or_keys(name),
             encoder=self.encoder,
-            calibration_named=lambda name: self.slices.calibrated(name),
+            calibration_named=lambda name: self.slices.definitions.calibrated(name),
             allow_files=True,
             to_torch=self._to_torch,
             overlays=self._overlays,

@@ -76,7 +76,7 @@ class FakeAsk:
 
     def _expand(self, text: str) -> str:
         def member(found: re.Match[str]) -> str:
-            inside = self.slices.text_or_keys(found[1])
+            inside = self.slices.definitions.text_or_keys(found[1])
             if isinstance(inside, str):
                 return f"({self._expand(inside)})"
             return f"(key IN ({', '.join(map(str, inside)) or 'NULL'}))"

@@ -204,9 +204,9 @@ def slices(_built: Path, tmp_path: Path) -> Slices:
     encoder: Any = Reds()
     engine = Engine(
         store,
-        slice_named=lambda name: found.text_or_keys(name),
+        slice_named=lambda name: found.definitions.text_or_keys(name),
         encoder=lambda _: encoder,
-        calibration_named=lambda name: found.calibrated(name),
+        calibration_named=lambda name: found.definitions.calibrated(name),
     )
     found = Slices(store, lambda text: engine.query(text, files=False))
     found.add("reds", "matches('red') AND id < '580'")
@@ -241,7 +241,7 @@ def test_the_cut_stays_with_the_text_and_goes_with_another(slices: Slices) -> No
     assert same.count() == count and same.calibration is not None
     assert slices.add("reds", "matches('red')", replace=True).calibration is None
     with pytest.raises(SliceError, match="'reds' is not calibrated"):
-        slices.calibrated("reds")
+        slices.definitions.calibrated("reds")
 
 
 def test_files_keep_the_cut_of_the_slice_they_define(slices: Slices, tmp_path: Path) -> None:

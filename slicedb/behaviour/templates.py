@@ -26,6 +26,7 @@ random, so that a composition is the same picture in any order, batch or process
 
 from __future__ import annotations
 
+import functools
 import io
 import os
 import tomllib
@@ -37,7 +38,6 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import pyarrow as pa
 from PIL import Image, ImageOps
 
-from slicedb.cache import Cache
 from slicedb.errors import SourceError, did_you_mean
 from slicedb.media import EXTENSIONS
 
@@ -62,8 +62,6 @@ _EXTRAS = ("extra", "extras")
 _SEEN = 32
 """Alpha, of 255, from which a pixel counts as part of the thing: watermarks and shadows do not."""
 _BATCH = 32
-_PICTURES = Cache[str, Image.Image](most=64)
-_CUT_OUTS = Cache[str, Image.Image](most=64)
 
 
 @dataclass(frozen=True)
@@ -363,12 +361,9 @@ def _placement(base: Placement, settings: Settings, file: str) -> Placement:
     return replace(base, **{name: float(value) for name, value in settings.items()})
 
 
+@functools.lru_cache(maxsize=64)
 def _picture(path: str) -> Image.Image:
     """Return a picture as RGBA, as displayed."""
-    return _PICTURES.get(path, lambda: _read(path))
-
-
-def _read(path: str) -> Image.Image:
     try:
         with Image.open(path) as image:
             return ImageOps.exif_transpose(image).convert("RGBA")
@@ -379,12 +374,10 @@ def _read(path: str) -> Image.Image:
         ) from error
 
 
+@functools.lru_cache(maxsize=64)
 def _cut_out(path: str) -> Image.Image:
     """Return a picture cut to what can be seen of it."""
-    return _CUT_OUTS.get(path, lambda: _trimmed(_picture(path)))
-
-
-def _trimmed(image: Image.Image) -> Image.Image:
+    image = _picture(path)
     seen = image.getchannel("A").point(lambda alpha: 255 if alpha >= _SEEN else 0).getbbox()
     return image.crop(seen) if seen else image
 

@@ -79,7 +79,7 @@ def _merged(word: tuple[str, ...], pair: tuple[str, str]) -> tuple[str, ...]:
 
 
 class Codes:
-    """Attribute values as small numbers, -1 where nothing is said."""
+    """Attribute values as small numbers, -1 where nothing is stated."""
 
     def __init__(self) -> None:
         self.numbers: dict[tuple[str, object], int] = {}
@@ -300,27 +300,32 @@ class Corpus:
 
     def batch(self, mix: Mix) -> ClipBatch:
         """Draw the next batch."""
-        said, rng = self.wordings, self.rng
+        words, rng = self.wordings, self.rng
         p, s = self._photos.take(mix.photos), self._plates.take(mix.scenes)
-        told = s[: mix.scene_captions]
-        which = rng.integers(0, said.n, len(told))
-        c = rng.integers(0, len(said.photo_tokens), mix.photo_captions)
-        f = rng.integers(0, len(said.filler_tokens), mix.fillers)
-        asked = [part[int(rng.integers(len(part)))] for part in said.prompt_tokens]
+        captioned = s[: mix.scene_captions]
+        which = rng.integers(0, words.n, len(captioned))
+        c = rng.integers(0, len(words.photo_tokens), mix.photo_captions)
+        f = rng.integers(0, len(words.filler_tokens), mix.fillers)
+        asked = [part[int(rng.integers(len(part)))] for part in words.prompt_tokens]
         tokens = torch.cat(
             [
-                said.scene_tokens[told, which],
-                said.photo_tokens[c],
-                said.filler_tokens[f],
+                words.scene_tokens[captioned, which],
+                words.photo_tokens[c],
+                words.filler_tokens[f],
                 torch.stack(asked),
             ]
         ).long()
         nothing = np.full((mix.fillers, len(ATTRIBUTES)), -1, dtype=np.int16)
         nothing[:, 0] = NO_PICTURE
         claimed = np.concatenate(
-            [said.scene_claims[told, which], said.photo_claims[c], nothing, said.prompt_claims]
+            [
+                words.scene_claims[captioned, which],
+                words.photo_claims[c],
+                nothing,
+                words.prompt_claims,
+            ]
         )
         match = matches(claimed, np.concatenate([self.photo_facts[p], self.scene_facts[s]]))
         pictures = np.concatenate([_moved(self.photos[p], rng, 8), _moved(self.plates[s], rng, 5)])
         first = len(tokens) - len(asked)
-        return ClipBatch(pictures, tokens, match, tuple(first + group for group in said.groups))
+        return ClipBatch(pictures, tokens, match, tuple(first + group for group in words.groups))

@@ -20,7 +20,7 @@ def moves(store: Store, old: Slices, new: Slices) -> tuple[SliceMove, ...]:
         new: the slices after.
     """
     before, after = ({s.name: s for s in slices} for slices in (old, new))
-    found = []
+    moved = []
     for name in sorted({*before, *after}):
         was, now = before.get(name), after.get(name)
         a, b = _keys(was), _keys(now)
@@ -29,8 +29,8 @@ def moves(store: Store, old: Slices, new: Slices) -> tuple[SliceMove, ...]:
         gone = 0 if a is None else len(a) - both
         note = _note(was, now, a, b)
         if come or gone or note:
-            found.append(SliceMove(name, come, gone, None if b is None else len(b), note))
-    return tuple(found)
+            moved.append(SliceMove(name, come, gone, None if b is None else len(b), note))
+    return tuple(moved)
 
 
 def _keys(s: Slice | None) -> np.ndarray | None:

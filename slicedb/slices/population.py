@@ -83,7 +83,7 @@ def population_of(s: Slice, ask: Ask, term: str | None = None) -> Population:
         message = f"Slice '{s.name}' has a LIMIT or QUALIFY: who is in depends on the others."
         raise SliceError(message, "calibrate the slice without it.")
     chosen = _chosen(s.name, bound.meanings, term)
-    places = [place for place, found in bound.meanings.items() if found == chosen]
+    places = [place for place, term in bound.meanings.items() if term == chosen]
     spans = tuple(_span(bound.source, place) for place in sorted(places))
     with_it, without = (
         np.asarray(ask(_replaced(s.text, spans, word)).keys(), np.int64)
@@ -130,8 +130,8 @@ def _scores(
 
 def _chosen(name: str, meanings: Mapping[int, object], wanted: str | None) -> Term:
     """Return the term to calibrate."""
-    found = [t for t in meanings.values() if isinstance(t, Term) and t.kind == "matches"]
-    terms = list(dict.fromkeys(found))
+    matches = [t for t in meanings.values() if isinstance(t, Term) and t.kind == "matches"]
+    terms = list(dict.fromkeys(matches))
     shown = {term.shown: term for term in terms}
     if not terms:
         message = f"Slice '{name}' has no matches(...) of its own to calibrate."

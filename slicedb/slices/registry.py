@@ -33,7 +33,6 @@ from slicedb.store import Store
 
 if TYPE_CHECKING:
     from slicedb.query import Query
-from slicedb.vectors import Calibrated
 
 _Slices: TypeAlias = list[Slice]  # inside the class `list` is a verb
 _Changes: TypeAlias = list[Applied]
@@ -118,23 +117,6 @@ class Slices:
     def states(self) -> _States:
         """Return every slice with its state and its count, None where its text does not bind."""
         return [(s, *state_of(self._table, s)) for s in self.list()]
-
-    def text_or_keys(self, name: str) -> str | Keys:
-        """Return the text of a live slice, or the int64 keys of a frozen one.
-
-        Raises:
-            UnknownSliceError: there is no such slice.
-        """
-        return self.definitions.text_or_keys(name)
-
-    def calibrated(self, name: str) -> Calibrated:
-        """Return what `matches(..., calibrated => name)` obeys.
-
-        Raises:
-            UnknownSliceError: there is no such slice.
-            SliceError: it is not calibrated.
-        """
-        return self.definitions.calibrated(name)
 
     # --- writing ------------------------------------------------------------------------------
 

@@ -21,23 +21,23 @@ def state_of(table: SliceTable, s: Slice) -> tuple[SliceState, int | None]:
     A frozen slice is asked again: it is stale when its text finds other samples than it keeps.
     A text that does not bind any more makes a frozen slice broken too, but its members stay.
     """
-    kept = s.count() if s.kind == "frozen" else None
+    size = s.count() if s.kind == "frozen" else None
     try:
         query = table.ask(s.question)
         empty = _empty(table, query)
         if empty:
-            return SliceState("broken", empty), kept
-        if kept is None:
+            return SliceState("broken", empty), size
+        if size is None:
             return SliceState("live"), int(query.count())
         now = query.keys()
     except SliceDBError as error:
-        return SliceState("broken", error.message), kept
+        return SliceState("broken", error.message), size
     then = table.members(s, present=False)[0]
     come = int((~KeyIndex(then).has(now)).sum())
     gone = int((~KeyIndex(now).has(then)).sum())
     if come or gone:
-        return SliceState("stale", f"its query now finds +{come:,} -{gone:,}"), kept
-    return SliceState("frozen"), kept
+        return SliceState("stale", f"its query now finds +{come:,} -{gone:,}"), size
+    return SliceState("frozen"), size
 
 
 def _empty(table: SliceTable, query: Query) -> str:

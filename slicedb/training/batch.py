@@ -54,36 +54,20 @@ Result: TypeAlias = tuple[Batch, Sequence[Failure]]
 
 
 class BatchSource(Protocol):
-    """A dataset as a loader sees it; `SliceDataset` is one."""
+    """A dataset as a loader sees it; see `SliceDataset`."""
 
     keys: np.ndarray
-    """int64 (n,)."""
     sizes: np.ndarray
     """int64 (n,): bytes of each encoded image."""
     classes: tuple[str, ...]
 
     def __len__(self) -> int: ...
-
     @property
-    def stored(self) -> bool:
-        """Whether the database holds every image itself."""
-        ...
-
+    def stored(self) -> bool: ...
     @property
-    def shape(self) -> tuple[int, int, int] | None:
-        """Height, width and 3 of the decoded images, None while that is unknown."""
-        ...
-
-    def read(self, indices: np.ndarray) -> list[bytes]:
-        """Return the encoded images of samples, int64 (b,)."""
-        ...
-
+    def shape(self) -> tuple[int, int, int] | None: ...
+    def read(self, indices: np.ndarray) -> list[bytes]: ...
     def decode(
         self, indices: np.ndarray, blobs: Sequence[bytes], room: np.ndarray | None = None
-    ) -> Decoded:
-        """Decode and transform a part of a batch, into `room` where that is given."""
-        ...
-
-    def assemble(self, parts: Sequence[Decoded], *, pin: bool = False) -> Batch:
-        """Return the batch of its decoded parts."""
-        ...
+    ) -> Decoded: ...
+    def assemble(self, parts: Sequence[Decoded], *, pin: bool = False) -> Batch: ...
