@@ -31,8 +31,8 @@ from slicedb.expectations import Check
 from slicedb.judge import Aligned, confusion, evaluate
 from slicedb.judge.evidence import Inputs
 from slicedb.judge.paired import paired
-from slicedb.judge.trials import Scope, Trial
-from slicedb.judge.verdicts import Correction, Settings, verdicts
+from slicedb.judge.trials import JudgedSlice, Trial
+from slicedb.judge.verdicts import Correction, SuiteSettings, verdicts
 from slicedb.metrics import Outcomes, find
 from slicedb.slices import Slice
 from slicedb.store import Store
@@ -62,11 +62,13 @@ def verdict_of(
     """Return the verdict of "accuracy no worse than baseline" for each slice."""
     new, old = judged("new", candidate), judged("old", baseline)
     check = Check("accuracy", baseline="old")
-    scopes = [Scope(Slice(f"s{i}", "true"), r, r) for i, r in enumerate(rows)]
+    scopes = [JudgedSlice(Slice(f"s{i}", "true"), r, r) for i, r in enumerate(rows)]
     trials = [Trial(scope, check, "new", find("accuracy")) for scope in scopes]
     # Nothing is read: the outcomes are at hand, and no groups are asked for.
     inputs = Inputs(None, {"new": new, "old": old}, 0.95)  # type: ignore[arg-type]
-    results = verdicts(list(paired(trials, inputs)), Settings(correction=correction, detect=detect))
+    results = verdicts(
+        list(paired(trials, inputs)), SuiteSettings(correction=correction, detect=detect)
+    )
     return [result.verdict for result in results]
 
 

@@ -15,8 +15,8 @@ from slicedb.behaviour.templates import NOTHING, Templates, compose, source
 from slicedb.errors import CheckError, SourceError
 from slicedb.expectations import parse_check
 from slicedb.judge.behaviours import evidence_of
-from slicedb.judge.trials import Scope, Trial
-from slicedb.judge.verdicts import Settings, verdicts
+from slicedb.judge.trials import JudgedSlice, Trial
+from slicedb.judge.verdicts import SuiteSettings, verdicts
 from slicedb.schema import SAMPLES
 from slicedb.slices import Slice
 from slicedb.store import Store
@@ -129,9 +129,9 @@ def grid(predict: object, foregrounds: int = 9) -> pa.Table:
 def verdict_of(rate: Rate, bound: float) -> str:
     """Return the verdict of a suite of one expectation."""
     nobody = np.empty(0, np.int64)
-    scope = Scope(Slice("compositions", "true"), nobody, nobody)
+    scope = JudgedSlice(Slice("compositions", "true"), nobody, nobody)
     trial = Trial(scope, parse_check(f"accuracy over compositions >= {bound}"), "m")
-    (result,) = verdicts([evidence_of(trial, rate, 0.95)], Settings())
+    (result,) = verdicts([evidence_of(trial, rate, 0.95)], SuiteSettings())
     return result.verdict
 
 

@@ -17,10 +17,10 @@ from slicedb.database import Database
 from slicedb.errors import DatabaseError
 from slicedb.judge import Result, SuiteRun, Verdict
 from slicedb.judge.results import Provenance
-from slicedb.judge.trials import Scope
+from slicedb.judge.trials import JudgedSlice
 from slicedb.models import TorchClassifier
 from slicedb.runs import Runs, record
-from slicedb.runs.history import Point, Trend
+from slicedb.runs.history import Trend, TrendPoint
 from slicedb.slices import Slice
 from slicedb.store import Store
 
@@ -28,8 +28,8 @@ DAY = datetime(2026, 1, 1)
 NAN = float("nan")
 
 
-def point(value: float, verdict: str, low: float = 0.8, high: float = 0.9) -> Point:
-    return Point("r", "m", verdict, value, low, high, 100, DAY)
+def point(value: float, verdict: str, low: float = 0.8, high: float = 0.9) -> TrendPoint:
+    return TrendPoint("r", "m", verdict, value, low, high, 100, DAY)
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def point(value: float, verdict: str, low: float = 0.8, high: float = 0.9) -> Po
     ],
 )
 def test_a_flip_within_the_interval_is_by_chance(
-    points: list[Point], status: str, flips: int, direction: str, verdicts: str
+    points: list[TrendPoint], status: str, flips: int, direction: str, verdicts: str
 ) -> None:
     trend = Trend("night", "accuracy >= 0.85", tuple(points))
     assert (trend.status, trend.flips, trend.direction, trend.verdicts) == (
@@ -93,7 +93,7 @@ def a_run(i: int, model: str, baseline: str, value: float, verdict: Verdict) -> 
         run=f"run{i}",
         ran_at=(DAY + timedelta(days=i)).isoformat(),
         provenance=Provenance(fingerprints={model: f"f{i}"}),
-        scopes=(Scope(Slice("night", "true"), rows, rows),),
+        scopes=(JudgedSlice(Slice("night", "true"), rows, rows),),
     )
 
 

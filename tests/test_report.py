@@ -15,10 +15,10 @@ import pytest
 
 from slicedb.judge import Result, Verdict
 from slicedb.judge.results import Provenance
-from slicedb.judge.trials import Scope
+from slicedb.judge.trials import JudgedSlice
 from slicedb.report import Report
 from slicedb.report.figures import Bin, Card, CostCurve, Figures, HeatMap, Tile
-from slicedb.runs.history import Point, Trend
+from slicedb.runs.history import Trend, TrendPoint
 from slicedb.slices import Slice
 
 NAN = float("nan")
@@ -86,7 +86,7 @@ def a_report(figures: Figures = FIGURES, **options: Any) -> Report:
         "run": "r1",
         "ran_at": "2026-01-01T00:00:00",
         "provenance": Provenance({"samples": 7}, {"v4": "ff"}, '{"slicedb": "0"}'),
-        "scopes": (Scope(Slice("night", "x < '<'"), nobody, nobody),),
+        "scopes": (JudgedSlice(Slice("night", "x < '<'"), nobody, nobody),),
         "figures": lambda: figures,
         **options,
     }
@@ -166,7 +166,7 @@ def test_the_page_is_whole_and_loads_nothing_from_elsewhere() -> None:
 
 def a_whole_report() -> Report:
     """Everything that a page can show, with hostile names."""
-    point = Point("r", "<v3>", "FAIL", 0.6, 0.5, 0.7, 240, datetime(2026, 1, 1))
+    point = TrendPoint("r", "<v3>", "FAIL", 0.6, 0.5, 0.7, 240, datetime(2026, 1, 1))
     passed = replace(point, verdict="PASS", value=0.65)
     gallery = (
         Card(

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from slicedb.analysis.mistakes import ConfusedPair, Finding, Mistakes, SliceShare, errors
+from slicedb.analysis.mistakes import ConfusedPair, Mistakes, ReviewSet, SliceShare, errors
 
-__all__ = ["ConfusedPair", "Finding", "Mistakes", "SliceShare", "errors"]
+__all__ = ["ConfusedPair", "Mistakes", "ReviewSet", "SliceShare", "errors"]

@@ -11,28 +11,26 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from slicedb import sql, stats
 from slicedb.errors import CheckError, SliceError
 from slicedb.judge.predicted import Predicted, select
+from slicedb.metrics.outcomes import Bools, Ints
 from slicedb.show import numbers
 from slicedb.show.tabular import Grid, Tabular
 
 if TYPE_CHECKING:
     from slicedb.store import Store
 
-Ints = npt.NDArray[np.int64]
-Bools = npt.NDArray[np.bool_]
 
 _MOST_VALUES = 200
 """A column with more values than this does not group samples."""
 
 
 @dataclass(frozen=True)
-class Finding:
+class ReviewSet:
     """A review set."""
 
     name: str
@@ -98,7 +96,7 @@ class Mistakes(Tabular):
     """Samples judged: those with a label and a prediction."""
     n_errors: int
     left_out: int
-    findings: tuple[Finding, ...]
+    findings: tuple[ReviewSet, ...]
     top: pa.Table
     """The largest losses: id, label, prediction, loss, confidence, margin, correct."""
     top_query: str
@@ -112,7 +110,7 @@ class Mistakes(Tabular):
         """The review sets as tags: tag to keys."""
         return {finding.name: finding.keys for finding in self.findings}
 
-    def finding(self, name: str) -> Finding:
+    def finding(self, name: str) -> ReviewSet:
         """Return a review set by its name.
 
         Raises:
@@ -256,7 +254,7 @@ def _by_loss(predicted: Predicted) -> Ints:
 
 def _review_sets(
     predicted: Predicted, wrong: Bools, order: Ints, scope: str, sure: float, unsure: float
-) -> tuple[Finding, ...]:
+) -> tuple[ReviewSet, ...]:
     m = sql.name(predicted.model)
     certain = predicted.confidence >= np.float32(sure)
     doubtful = predicted.confidence < np.float32(unsure)
@@ -284,7 +282,7 @@ def _review_sets(
         ("unsure_and_right", "unsure, though right: close calls", doubtful & ~wrong, (low, good)),
     )
     return tuple(
-        Finding(
+        ReviewSet(
             name,
             text,
             sql.conjunction(scope, *parts),

@@ -10,8 +10,7 @@ import pyarrow as pa
 
 from slicedb.decide.thresholds import Solution, solve, sweep
 from slicedb.errors import SliceError
-
-Floats = npt.NDArray[np.float64]
+from slicedb.metrics.outcomes import Floats
 
 
 @dataclass(frozen=True, eq=False)

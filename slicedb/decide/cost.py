@@ -19,12 +19,11 @@ from slicedb.decide.thresholds import CrossFit, Solution, mean_cost, solve
 from slicedb.errors import CheckError, ClassesError, SliceError, did_you_mean
 from slicedb.judge.predicted import Predicted, floats, select
 from slicedb.keys import KeyIndex, Keys
+from slicedb.metrics.outcomes import Floats, Ints
 
 if TYPE_CHECKING:
     from slicedb.store import Store
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 Price: TypeAlias = "float | str"
 """A number, or the name of a numeric column of samples."""

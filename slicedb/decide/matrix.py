@@ -12,11 +12,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from slicedb.errors import CheckError, ClassesError, did_you_mean
+from slicedb.metrics.outcomes import Floats, Ints
 from slicedb.show import text
 from slicedb.show.numbers import number
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 Costs: TypeAlias = (
     "CostMatrix | Mapping[str, Mapping[str, float]] | npt.ArrayLike | pa.Table | str | os.PathLike"

@@ -12,10 +12,8 @@ import pyarrow as pa
 
 from slicedb import stats
 from slicedb.errors import SliceError
+from slicedb.metrics.outcomes import Floats, Ints
 from slicedb.show.tabular import Grid, Tabular
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 Binning: TypeAlias = Literal["width", "mass"]
 """Bins of equal width in [0, 1], or of equally many samples."""

@@ -14,13 +14,12 @@ from slicedb.decide.reliability import Binning, Reliability, reliability
 from slicedb.decide.thresholds import fold_of
 from slicedb.errors import ClassesError, SliceError
 from slicedb.judge.predicted import select
+from slicedb.metrics.outcomes import Floats, Ints
 from slicedb.show.tabular import Grid, Tabular
 
 if TYPE_CHECKING:
     from slicedb.store import Store
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 COLDEST, HOTTEST = 0.01, 100.0
 """Temperatures are searched between these; perfect separation drives it down, noise up to the

@@ -14,11 +14,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from slicedb.errors import SliceError
+from slicedb.metrics.outcomes import Floats, Ints
 from slicedb.stats import Interval
 from slicedb.stats.intervals import tail
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 _CHERNOFF = np.array(
     [

@@ -127,10 +127,10 @@ class _Parser:
         return check
 
     def _metric(self) -> str:
-        found = self._take(_METRIC)
-        if found is None:
+        match = self._take(_METRIC)
+        if match is None:
             self._fail("an expectation begins with a metric", "such as `accuracy >= 0.9`.")
-        name = found[0]
+        name = match[0]
         if name in _WORDS or name in BEHAVIOURS:
             return name
         if iou := self._take(_IOU):
@@ -147,29 +147,29 @@ class _Parser:
     def _behaviour(self, metric: str) -> Check:
         """Parse what follows invariance, direction or accuracy: what is changed, the bound."""
         start = self.at
-        found = self._take(_CHANGE if metric in BEHAVIOURS else _UNDER)
+        match = self._take(_CHANGE if metric in BEHAVIOURS else _UNDER)
         able = {"invariance": (*SURROUNDINGS, *CORRUPTIONS), "direction": DIRECTIONS}
         choices = able.get(metric, (*CORRUPTIONS, COMPOSITIONS))
-        if found is None or not found[1]:
+        if match is None or not match[1]:
             self._fail(f"{metric} of what", f"write `{metric}({choices[0]}) >= 0.8`.")
         try:
-            what = change(found[1], None if found[2] is None else int(found[2]))
+            what = change(match[1], None if match[2] is None else int(match[2]))
         except CheckError as error:
             self.at = start
             fact = error.message[0].lower() + error.message[1:].rstrip(".")
             self._fail(
-                fact, did_you_mean(found[1], choices, "choices") if found[2] is None else error.hint
+                fact, did_you_mean(match[1], choices, "choices") if match[2] is None else error.hint
             )
         if what.name not in choices:
             self.at = start
-            hint = did_you_mean(found[1], choices, "choices")
+            hint = did_you_mean(match[1], choices, "choices")
             self._fail(f"{metric} does not speak of '{what.name}'", hint)
         bound = self._bound("accuracy", None, False)
         return Check(metric, bound.op, bound.bound, change=what)
 
     def _of(self) -> str | None:
-        found = self._take(_OF)
-        return None if found is None else next(g for g in found.groups() if g).strip()
+        match = self._take(_OF)
+        return None if match is None else next(g for g in match.groups() if g).strip()
 
     def _check_of(self, metric: str, of: str | None, per_class: bool) -> None:
         if metric == "share" and of is None:
@@ -185,10 +185,10 @@ class _Parser:
     def _worse(self, metric: str, of: str | None, per_class: bool) -> Check:
         if metric in _WORDS:
             self._fail(f"{metric} does not depend on a model", "compare it with a number.")
-        found = self._take(_MODEL)
-        if found is None:
+        match = self._take(_MODEL)
+        if match is None:
             self._fail("a model is missing after 'no worse than'", "name one, or write `baseline`.")
-        baseline = next(g for g in found.groups() if g)
+        baseline = next(g for g in match.groups() if g)
         margin = self._value() if self._take(_BY) else 0.0
         if margin < 0:
             self._fail(f"the margin {margin:g} is negative", "write by how much worse it may be.")
@@ -196,13 +196,13 @@ class _Parser:
 
     def _bound(self, metric: str, of: str | None, per_class: bool) -> Check:
         start = self.at
-        found = self._take(_OP)
-        if found is None:
+        match = self._take(_OP)
+        if match is None:
             hint = "write `>= 0.9`, or `no worse than baseline by 0.02`."
             self._fail("a comparison is expected here", hint)
-        op = _SAME.get(found[1], found[1])
+        op = _SAME.get(match[1], match[1])
         if op not in (">=", ">", "<=", "<"):
-            self.at = start + len(found[0]) - len(found[1])
+            self.at = start + len(match[0]) - len(match[1])
             self._fail(f"{op!r} is no comparison of an expectation", "use >=, >, <= or <.")
         bound = self._value()
         shares = metric == "share" or (metric != "count" and metrics.find(metric).is_share)
@@ -212,16 +212,16 @@ class _Parser:
         return Check(metric, op, bound, of, per_class)  # type: ignore[arg-type]
 
     def _value(self) -> float:
-        found = self._take(_NUMBER)
-        if found is None:
+        match = self._take(_NUMBER)
+        if match is None:
             self._fail("a number is expected here", "such as 0.9 or 90%.")
-        return float(found[1]) / 100 if found[2] else float(found[1])
+        return float(match[1]) / 100 if match[2] else float(match[1])
 
     def _take(self, pattern: re.Pattern[str]) -> re.Match[str] | None:
-        found = pattern.match(self.text, self.at)
-        if found is not None:
-            self.at = found.end()
-        return found
+        match = pattern.match(self.text, self.at)
+        if match is not None:
+            self.at = match.end()
+        return match
 
     def _fail(self, fact: str, hint: str) -> NoReturn:
         column = self.at + len(self.text[self.at :]) - len(self.text[self.at :].lstrip()) + 1

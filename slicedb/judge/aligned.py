@@ -130,9 +130,9 @@ def cached(store: Store, tables: tuple[str, ...], what: str, read: Callable[[], 
         what: tells apart what is kept of the same tables.
         read: reads it.
     """
-    kept = _cache.get(store) or _cache.setdefault(store, Cache(_MOST))
+    cache = _cache.get(store) or _cache.setdefault(store, Cache(_MOST))
     slot = (what, *((name, store.version(name)) for name in tables))
-    return cast(_T, kept.get(slot, read))
+    return cast(_T, cache.get(slot, read))
 
 
 def groups_of(store: Store, column: str) -> Keys:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Literal, TypedDict, cast
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from slicedb import sql, stats
@@ -17,15 +16,14 @@ from slicedb.judge.pairs import pair_of
 from slicedb.judge.resampling import REPLICATES, mean_by_group
 from slicedb.keys import Keys, distinct
 from slicedb.metrics import Membership
+from slicedb.metrics.outcomes import Floats
 from slicedb.show.numbers import interval, p_value
 from slicedb.show.tabular import Grid, Tabular
 from slicedb.store import Store
 
-Floats = npt.NDArray[np.float64]
+SliceCorrection = Literal["max-t", "holm", "benjamini-hochberg", "none"]
 
-Correction = Literal["max-t", "holm", "benjamini-hochberg", "none"]
-
-CORRECTIONS: tuple[Correction, ...] = ("max-t", "holm", "benjamini-hochberg", "none")
+CORRECTIONS: tuple[SliceCorrection, ...] = ("max-t", "holm", "benjamini-hochberg", "none")
 """How the slices are counted: max-T for slices that share samples, the others for any."""
 
 Flip = Literal["won", "lost", "flipped"]
@@ -33,7 +31,7 @@ Flip = Literal["won", "lost", "flipped"]
 _HEAD = ("slice", "n", "wins", "losses", "ties", "A", "B", "A - B", "interval", "p", "p adjusted")
 
 
-class Row(TypedDict):
+class ComparedSlice(TypedDict):
     """One slice of a comparison."""
 
     slice: str
@@ -79,7 +77,7 @@ class Comparison(Tabular):
         """Return the rows as an Arrow table."""
         return self.table
 
-    def row(self, slice: str) -> Row:
+    def row(self, slice: str) -> ComparedSlice:
         """Return one slice's row.
 
         Raises:
@@ -88,11 +86,11 @@ class Comparison(Tabular):
         names = self.table["slice"].to_pylist()
         if slice not in names:
             raise SliceError(f"'{slice}' was not compared.", did_you_mean(slice, names, "slices"))
-        row: Row = self._rows()[names.index(slice)]
+        row: ComparedSlice = self._rows()[names.index(slice)]
         return row
 
-    def _rows(self) -> list[Row]:
-        return cast(list[Row], self.table.to_pylist())
+    def _rows(self) -> list[ComparedSlice]:
+        return cast(list[ComparedSlice], self.table.to_pylist())
 
     def query(self, slice: str, flip: Flip = "flipped") -> str:
         """Return the query text of the samples that flipped in a slice.
@@ -146,7 +144,7 @@ def compare(
     *,
     scopes: Mapping[str, str] | None = None,
     confidence: float = 0.95,
-    correction: Correction = "max-t",
+    correction: SliceCorrection = "max-t",
     group: str | None = None,
 ) -> Comparison:
     """Compare two models on the samples that both of them saw, slice by slice.
@@ -226,7 +224,7 @@ def _adjusted(
     d: Floats,
     belongs: Membership,
     units: Keys | None,
-    correction: Correction,
+    correction: SliceCorrection,
 ) -> Floats:
     tested = np.flatnonzero(belongs.sizes > 0)
     if correction == "none" or len(tested) < 2:

@@ -13,9 +13,10 @@ import pyarrow as pa
 from slicedb import metrics as m
 from slicedb import stats
 from slicedb.judge.aligned import Aligned, groups_of, load, universe
-from slicedb.judge.resampling import Statistic, resampled
+from slicedb.judge.resampling import resampled
 from slicedb.keys import Keys, distinct
 from slicedb.metrics import Estimate, Membership, Metric, ratios
+from slicedb.metrics.metric import Weighted
 from slicedb.show.numbers import interval
 from slicedb.show.tabular import Grid, Tabular
 from slicedb.store import Store
@@ -218,7 +219,7 @@ class _Resampling:
 
 
 def _moved(
-    metric: Metric, statistic: Statistic, units: int, confidence: float
+    metric: Metric, statistic: Weighted, units: int, confidence: float
 ) -> tuple[float, float]:
     """Return percentile bounds, moved by the bias that the resamples show."""
     draws = ratios.drawn(statistic, units, metric.bias)

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
 from slicedb import metrics as m
 from slicedb import stats
@@ -23,8 +22,7 @@ from slicedb.judge.resampling import (
 from slicedb.judge.trials import Trial
 from slicedb.keys import Keys
 from slicedb.metrics import Metric
-
-Floats = npt.NDArray[np.float64]
+from slicedb.metrics.outcomes import Floats
 
 
 def paired(trials: Sequence[Trial], inputs: Inputs) -> Iterator[Evidence]:

@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from slicedb.errors import CheckError
 from slicedb.judge.aligned import Aligned, load
 from slicedb.keys import Keys
 from slicedb.metrics import Membership, Metric, PerSample, missing
+from slicedb.metrics.outcomes import Floats
 from slicedb.store import Store
 from slicedb.tasks import TASKS
-
-Floats = npt.NDArray[np.float64]
 
 
 class Pair:
@@ -37,8 +35,8 @@ class Pair:
 
     def members(self, rows: Sequence[Keys]) -> Membership:
         """Return the membership over the common samples of slices given as universe rows."""
-        found = [self.row_of[r] for r in rows]
-        return Membership([f[f >= 0] for f in found], len(self.rows))
+        positions = [self.row_of[r] for r in rows]
+        return Membership([p[p >= 0] for p in positions], len(self.rows))
 
     def differences(self, metric: Metric, of: str | None) -> Floats | None:
         """Return float64 (n,) model - baseline a sample, or None where a metric has no such."""

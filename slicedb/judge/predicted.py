@@ -16,10 +16,9 @@ from slicedb.errors import BindError, PredictionError, SliceError, did_you_mean
 from slicedb.judge.aligned import Aligned, load, universe
 from slicedb.keys import KeyIndex, Keys
 from slicedb.metrics import Outcomes
+from slicedb.metrics.outcomes import Floats
 from slicedb.store import Store
 from slicedb.tasks.arrays import matrix_of
-
-Floats = npt.NDArray[np.float64]
 
 _PREDICTED = ("prediction", "confidence", "loss", "margin")
 _WHOLE = 0.02

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from slicedb import stats
 from slicedb.judge.evidence import Evidence
 from slicedb.keys import Keys
 from slicedb.metrics import Metric, TaskOutcomes, ratios
-
-Floats = npt.NDArray[np.float64]
-
-Statistic: TypeAlias = Callable[[Floats], Floats]
-"""Weights float64 (b, units) -> values (b,)."""
+from slicedb.metrics.metric import Weighted
+from slicedb.metrics.outcomes import Floats
 
 REPLICATES = 2000
 """Resamples of a statistic that is one matrix product."""
@@ -44,7 +38,7 @@ def codes_of(groups: Keys) -> Keys:
 
 def resampled(
     metric: Metric, outcomes: TaskOutcomes, groups: Keys | None = None
-) -> tuple[Statistic, int]:
+) -> tuple[Weighted, int]:
     """Return a metric as a function of weights, and the number of weights.
 
     Args:
@@ -65,7 +59,7 @@ def resampled(
     return kinds[metric.state.kind](metric, outcomes, code, size), size
 
 
-def _ranked(metric: Metric, outcomes: TaskOutcomes, code: Keys, size: int) -> Statistic:
+def _ranked(metric: Metric, outcomes: TaskOutcomes, code: Keys, size: int) -> Weighted:
     def values(weights: Floats) -> Floats:
         draws = (np.repeat(np.arange(outcomes.n), w.astype(int)) for w in weights[:, code])
         each = [metric.compute(metric.name, outcomes.take(rows)).value[0] for rows in draws]
@@ -74,7 +68,7 @@ def _ranked(metric: Metric, outcomes: TaskOutcomes, code: Keys, size: int) -> St
     return values
 
 
-def _moments(metric: Metric, outcomes: TaskOutcomes, code: Keys, size: int) -> Statistic:
+def _moments(metric: Metric, outcomes: TaskOutcomes, code: Keys, size: int) -> Weighted:
     from scipy import sparse
 
     n = len(code)
@@ -87,7 +81,7 @@ def _moments(metric: Metric, outcomes: TaskOutcomes, code: Keys, size: int) -> S
     return values
 
 
-def _counts(metric: Metric, outcomes: TaskOutcomes, code: Keys, size: int) -> Statistic:
+def _counts(metric: Metric, outcomes: TaskOutcomes, code: Keys, size: int) -> Weighted:
     from scipy import sparse
 
     c = len(outcomes.classes)
@@ -108,7 +102,7 @@ def _counts(metric: Metric, outcomes: TaskOutcomes, code: Keys, size: int) -> St
     return values
 
 
-def mean_by_group(values: Floats, groups: Keys | None) -> tuple[Statistic, int]:
+def mean_by_group(values: Floats, groups: Keys | None) -> tuple[Weighted, int]:
     """Return the mean of a value per sample as a function of weights, and their number."""
     code = np.arange(len(values)) if groups is None else codes_of(groups)
     total, n = np.bincount(code, values), np.bincount(code).astype(float)
@@ -117,7 +111,7 @@ def mean_by_group(values: Floats, groups: Keys | None) -> tuple[Statistic, int]:
 
 def resample(
     evidence: Evidence,
-    statistic: Statistic,
+    statistic: Weighted,
     units: int,
     confidence: float,
     *,

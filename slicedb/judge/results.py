@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 from slicedb.judge.aligned import Aligned
-from slicedb.judge.trials import Scope
+from slicedb.judge.trials import JudgedSlice
 
 Verdict: TypeAlias = Literal["PASS", "FAIL", "INCONCLUSIVE"]
 
@@ -93,7 +93,7 @@ class SuiteRun:
     warnings: tuple[str, ...] = ()
     """What to know before the verdicts are believed, such as many looks at a held-out slice."""
     provenance: Provenance = field(default_factory=Provenance, repr=False)
-    scopes: tuple[Scope, ...] = field(default=(), repr=False, compare=False)
+    scopes: tuple[JudgedSlice, ...] = field(default=(), repr=False, compare=False)
     """The slices, and the samples that they were judged on."""
     aligned: Mapping[str, Aligned] = field(default_factory=dict, repr=False, compare=False)
     """Predictions and ground truth by model, the one under test first."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypedDict, cast
 
 from slicedb.errors import SliceError, did_you_mean
-from slicedb.judge.verdicts import Correction, Settings
+from slicedb.judge.verdicts import Correction, SuiteSettings
 
 FILE = "suite.toml"
 
@@ -68,7 +68,7 @@ def settings(path: str | os.PathLike[str]) -> SuiteFile:
             raise SliceError(f"{file}: {key} is {value!r}.", "see the README's suite.toml.")
     known = {k: v for k, v in table.items() if k in ("confidence", "correction", "detect")}
     try:
-        Settings(**known)
+        SuiteSettings(**known)
     except SliceError as error:
         raise SliceError(f"{file}: {error.message}", error.hint) from None
     return cast(SuiteFile, table)

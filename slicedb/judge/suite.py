@@ -20,8 +20,8 @@ from slicedb.judge.counts import counts
 from slicedb.judge.evidence import Evidence, Inputs
 from slicedb.judge.paired import paired
 from slicedb.judge.results import Provenance, SuiteRun
-from slicedb.judge.trials import Scope, Trial, trials_of
-from slicedb.judge.verdicts import MINIMUM, Correction, Settings, verdicts
+from slicedb.judge.trials import JudgedSlice, Trial, trials_of
+from slicedb.judge.verdicts import MINIMUM, Correction, SuiteSettings, verdicts
 from slicedb.keys import Keys, distinct
 from slicedb.slices import Slice
 from slicedb.store import Store, software
@@ -72,7 +72,7 @@ def run(
         CheckError: an expectation does not parse or names a class that does not exist.
         SliceError: a setting is not right.
     """
-    settings = Settings(confidence, correction, minimum, detect)
+    settings = SuiteSettings(confidence, correction, minimum, detect)
     started, began = time.perf_counter(), datetime.now(UTC)
     checks = [[parse_check(text) for text in s.expect] for s in slices]
     keys = [s.holdout_keys() for s in slices]
@@ -84,7 +84,7 @@ def run(
     if behave is not None and any(c.change for of_slice in checks for c in of_slice):
         fill(behave, model, keys, checks)
     aligned = {name: load(store, name) for name in names}
-    scopes = tuple(Scope(s, k, universe(store).rows(k)) for s, k in zip(slices, keys))
+    scopes = tuple(JudgedSlice(s, k, universe(store).rows(k)) for s, k in zip(slices, keys))
     trials = trials_of(scopes, checks, aligned[model], baseline, group)
     evidence = _gather(trials, Inputs(store, aligned, confidence))
     results = verdicts(_with_worst(store, evidence, aligned), settings)

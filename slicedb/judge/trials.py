@@ -27,7 +27,7 @@ EXACT = ("count", "share")
 
 
 @dataclass(frozen=True, eq=False)
-class Scope:
+class JudgedSlice:
     """A slice of a suite and the samples that it is judged on."""
 
     slice: Slice
@@ -41,7 +41,7 @@ class Scope:
 class Trial:
     """One expectation of one slice."""
 
-    scope: Scope
+    scope: JudgedSlice
     check: Check
     """The expectation, with its class and its baseline filled in."""
     model: str
@@ -94,7 +94,7 @@ class Trial:
 
 
 def trials_of(
-    scopes: Sequence[Scope],
+    scopes: Sequence[JudgedSlice],
     checks: Sequence[Sequence[Check]],
     model: Aligned,
     baseline: str | None,

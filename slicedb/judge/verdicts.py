@@ -8,7 +8,6 @@ from functools import cached_property
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from slicedb import stats
 from slicedb.errors import SliceError, did_you_mean
@@ -16,13 +15,12 @@ from slicedb.judge.evidence import Evidence
 from slicedb.judge.results import Result, Verdict
 from slicedb.keys import distinct
 from slicedb.metrics import Membership
+from slicedb.metrics.outcomes import Floats
 
 DROP = 0.02
 """The drop in accuracy whose sample size an undecided comparison names."""
 
 _FLIPS = 10_000
-
-Floats = npt.NDArray[np.float64]
 
 
 Correction = Literal["auto", "holm", "max-t", "benjamini-hochberg", "none"]
@@ -35,7 +33,7 @@ MINIMUM = 10
 
 
 @dataclass(frozen=True)
-class Settings:
+class SuiteSettings:
     """How verdicts are reached.
 
     Raises:
@@ -61,7 +59,7 @@ class Settings:
             raise SliceError(f"detect is {self.detect}.", "a drop in accuracy such as 0.05.")
 
 
-def verdicts(evidence: Sequence[Evidence], settings: Settings) -> tuple[Result, ...]:
+def verdicts(evidence: Sequence[Evidence], settings: SuiteSettings) -> tuple[Result, ...]:
     """Return the results of a suite, in the order of the evidence."""
     counted = adjusted(evidence, settings).tolist()
     return tuple(_result(_Case(e, p, settings)) for e, p in zip(evidence, counted))
@@ -74,7 +72,7 @@ class _Case:
     evidence: Evidence
     p: float
     """p with all tests of the suite counted; NaN where it takes no part."""
-    settings: Settings
+    settings: SuiteSettings
 
     @property
     def by_value(self) -> bool:
@@ -206,7 +204,7 @@ def _result(case: _Case) -> Result:
 # --- all tests counted ----------------------------------------------------------------------------
 
 
-def adjusted(evidence: Sequence[Evidence], settings: Settings) -> Floats:
+def adjusted(evidence: Sequence[Evidence], settings: SuiteSettings) -> Floats:
     """Return float64 (n,): p with all tests of the suite counted, NaN where one takes no part.
 
     Comparisons with one baseline and no margin go to max-T where they agree on what is right and
@@ -230,7 +228,7 @@ def adjusted(evidence: Sequence[Evidence], settings: Settings) -> Floats:
     return result
 
 
-def _takes_part(e: Evidence, settings: Settings) -> bool:
+def _takes_part(e: Evidence, settings: SuiteSettings) -> bool:
     by_interval = e.trial.scope.slice.decide == "interval"
     return by_interval and not e.trial.is_exact and e.gates(settings.minimum)
 

@@ -10,7 +10,7 @@ from slicedb.report.figures import Figures
 from slicedb.report.tables import headline
 from slicedb.show import html
 
-Part = tuple[str, str, str]
+_Section = tuple[str, str, str]
 """Anchor, title and HTML of a section."""
 
 SECTIONS: tuple[tuple[str, str, sections.Section], ...] = (
@@ -53,7 +53,7 @@ def to_html(run: SuiteRun, figures: Figures | None = None) -> str:
     return html.page(headline(run), header, css=asset("page.css"), script=asset("page.js"))
 
 
-def _width(anchor: str, made: list[Part]) -> str:
+def _width(anchor: str, made: list[_Section]) -> str:
     both = {a for a, _, _ in made} >= set(_HALF)
     return ' class="half"' if anchor in _HALF and both else ""
 

@@ -50,7 +50,7 @@ class _Stored(TypedDict):
 
 
 @dataclass(frozen=True)
-class Point:
+class TrendPoint:
     """A test in one run."""
 
     run: str
@@ -62,7 +62,7 @@ class Point:
     n: int
     ran_at: datetime
 
-    def is_within(self, other: Point) -> bool:
+    def is_within(self, other: TrendPoint) -> bool:
         """Return whether the interval of either holds the other's value: no more than chance."""
         if np.isnan([self.value, other.value]).any():
             return False
@@ -76,7 +76,7 @@ class Trend:
     slice: str
     check: str
     """The expectation; the run's own baseline reads "baseline"."""
-    points: tuple[Point, ...]
+    points: tuple[TrendPoint, ...]
 
     @property
     def flips(self) -> int:
@@ -228,7 +228,7 @@ class Runs:
             schema.TESTS, _READ, where=sql.is_in("run", runs)
         ).to_pylist()
         baselines = self._baselines(runs)
-        tests: dict[tuple[str, str], list[Point]] = {}
+        tests: dict[tuple[str, str], list[TrendPoint]] = {}
         for r in sorted(rows, key=_when):
             if named is not None and r["slice"] not in named:
                 continue
@@ -257,9 +257,11 @@ def _when(row: _Stored) -> tuple[datetime, str, int]:
     return row["ran_at"], row["run"], int(number) if number.isdigit() else 0
 
 
-def _point(r: _Stored) -> Point:
+def _point(r: _Stored) -> TrendPoint:
     value, low, high = (float("nan") if x is None else x for x in (r["value"], r["low"], r["high"]))
-    return Point(r["run"], r["model"], r["verdict"], value, low, high, r["n"] or 0, r["ran_at"])
+    return TrendPoint(
+        r["run"], r["model"], r["verdict"], value, low, high, r["n"] or 0, r["ran_at"]
+    )
 
 
 def _alike(check: str, baseline: str | None, of_run: str | None) -> str:
