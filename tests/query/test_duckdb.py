@@ -8,7 +8,7 @@ import duckdb
 import pyarrow as pa
 import pytest
 
-from slicedb.errors import QueryError
+from slicedb.errors import ParseError, QueryError
 from slicedb.query import Engine
 
 
@@ -153,6 +153,25 @@ def test_a_text_may_show_the_key_or_leave_it_out(engine: Engine) -> None:
         engine.sql(inner)["k"].to_pylist()
         == engine.sql("SELECT max(key) AS k FROM samples")["k"].to_pylist()
     )
+
+
+@pytest.mark.parametrize("n", [100, 250, 400])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "id{repeat: || 'x'} <> 'a' AND matches('red')",
+        "1{repeat: + 1} > 0",
+        "{repeat:NOT }true",
+        "id{repeat:.upper()} <> ''",
+    ],
+)
+def test_a_long_chain_is_answered_or_refused(engine: Engine, text: str, n: int) -> None:
+    head, rest = text.split("{repeat:")
+    part, tail = rest.split("}", 1)
+    try:
+        assert engine.query(head + part * n + tail).count() > 0
+    except ParseError as error:
+        assert n > 300 and "nested too deeply" in error.message
 
 
 def test_rows_made_of_one_sample_are_one_sample(engine: Engine) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from slicedb.errors import ParseError
 from slicedb.query.bind.calls import refuse_scores
 from slicedb.query.bind.headings import name_columns
 from slicedb.query.bind.order import add_order
@@ -31,8 +32,11 @@ def bind(parsed: Parsed, pool: Pool, slice_named: SliceNamed) -> Bound:
         SandboxError: the text reaches for files or internals.
     """
     binding = Binding(Bound(parsed.source, parsed.tree), pool, slice_named, visit)
-    for step in STEPS:
-        step(binding)
+    try:
+        for step in STEPS:
+            step(binding)
+    except RecursionError:
+        raise parsed.source.error(ParseError, "The query is nested too deeply.") from None
     return binding.bound
 
 

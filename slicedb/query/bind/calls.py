@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from slicedb.errors import BindError, ParseError, SandboxError, SliceDBError, did_you_mean
 from slicedb.query.bind.averages import AVERAGES, bind_average
 from slicedb.query.bind.columns import bind_column, has_column
@@ -37,11 +39,11 @@ def refuse_scores(binding: Binding) -> None:
             condition = "; matches(...) is a condition" if name == "similarity" else ""
             hint = f"compare it ({name}(...) > 0.3), or put ORDER BY before it{condition}."
             message = f"{name}(...) is a score, not a condition."
-            raise binding.error(ParseError, message, hint, part)
+            raise binding.error(ParseError, message, hint, part, len(name))
 
 
-def bind_call(binding: Binding, node: Node, scope: Scope) -> None:
-    """Bind one call.
+def bind_call(binding: Binding, node: Node, scope: Scope) -> Iterable[Node]:
+    """Bind one call; returns the nodes inside that are still to bind.
 
     Raises:
         BindError: there is no such function, or its arguments do not fit.
@@ -50,7 +52,7 @@ def bind_call(binding: Binding, node: Node, scope: Scope) -> None:
     function = function_named(node.name, node.schema)
     if function is None:
         _bind_duckdb(binding, node, scope)
-        return
+        return node.parts
     if function.bind is None:
         message = f"{function.name}(...) stands inside similarity or nearest."
         hint = f"as in similarity({function.name}('...'))."
@@ -58,6 +60,7 @@ def bind_call(binding: Binding, node: Node, scope: Scope) -> None:
     call = Call(function, binding, node, scope)
     parts = _expanded(binding, function, call)
     binding.edit(node.start, call.place.end, *parts)
+    return ()
 
 
 def _expanded(binding: Binding, function: Function, call: Call) -> tuple[Part, ...]:
@@ -103,7 +106,6 @@ def _bind_duckdb(binding: Binding, node: Node, scope: Scope) -> None:
         message = f"{name} cannot stand inside a lambda."
         hint = "it would multiply what one row costs; make the list outside."
         raise binding.error(SandboxError, message, hint, node)
-    binding.visit_all([*node.parts], scope)
     if name in AVERAGES and not node.is_distinct:
         bind_average(binding, node, scope)
 

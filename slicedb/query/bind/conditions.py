@@ -30,7 +30,10 @@ def split(bound: Bound, connection: duckdb.DuckDBPyConnection) -> list[tuple[Spa
     parts = where.children if where.type == "CONJUNCTION_AND" else [where]
     tokens = _where(bound)
     spans = _at_ands(tokens) if len(parts) > 1 else _whole(tokens)
-    if len(spans) != len(parts) or _alone(bound, spans, connection) != parts:
+    try:
+        if len(spans) != len(parts) or _alone(bound, spans, connection) != parts:
+            return None
+    except RecursionError:  # trees are compared as deep as they nest
         return None
     return list(zip(spans, parts))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from slicedb.errors import SandboxError
 from slicedb.query.bind.calls import bind_call, check_function
@@ -31,13 +31,19 @@ def bind_names(binding: Binding) -> None:
 
 
 def visit(binding: Binding, node: Node, scope: Scope) -> None:
-    """Bind an expression, and whatever stands inside."""
-    if node.is_query:
-        _bind_query(binding, node, scope, scope.ctes)
-    elif handler := _HANDLERS.get(node.kind):
-        handler(binding, node, scope)
-    else:
-        binding.visit_all([*node.parts], scope)
+    """Bind an expression, and whatever stands inside.
+
+    What is left to bind waits in a list, since `a || b || ...` nests as deep as it is long.
+    """
+    waiting = [node]
+    while waiting:
+        node = waiting.pop()
+        if node.is_query:
+            _bind_query(binding, node, scope, scope.ctes)
+        elif handler := _HANDLERS.get(node.kind):
+            waiting += [*handler(binding, node, scope)][::-1]
+        else:
+            waiting += [*node.parts][::-1]
 
 
 # --- queries --------------------------------------------------------------------------------------
@@ -214,7 +220,7 @@ def _read_whole(scope: Scope) -> None:
 def _bind_selected(binding: Binding, node: Node, scope: Scope, top: bool) -> None:
     """Bind one entry of a select list; what is rewritten keeps the name that users know."""
     if node.kind == "STAR" and not node.is_columns:
-        _bind_star(binding, node, scope, top)
+        binding.visit_all(_bind_star(binding, node, scope, top), scope)
         return
     edits = binding.bound.edits
     before = len(edits)
@@ -231,27 +237,34 @@ def _bind_selected(binding: Binding, node: Node, scope: Scope, top: bool) -> Non
         binding.edit(end, end, f" AS {quoted(shown)}")
 
 
-def _bind_star(binding: Binding, star: Node, scope: Scope, top: bool = False) -> None:
+# Each of these returns the nodes inside that are still to bind, in the same scope.
+
+
+def _bind_star(binding: Binding, star: Node, scope: Scope, top: bool = False) -> Iterable[Node]:
     bind_star(binding, star, scope, top)
-    parts = star.parts
     if star.is_columns and star.expr is not None and star.expr.at is None:
         # COLUMNS(lambda c: ...) is a filter of a star that the text does not contain.
-        parts = (part for value in star.expr.values for part in value.parts)
-    binding.visit_all([*parts], scope)
+        return [part for value in star.expr.values for part in value.parts]
+    return star.parts
 
 
-def _bind_extract(binding: Binding, node: Node, scope: Scope) -> None:
+def _bind_reference(binding: Binding, node: Node, scope: Scope) -> Iterable[Node]:
+    bind_column(binding, node, scope)
+    return ()
+
+
+def _bind_operator(binding: Binding, node: Node, scope: Scope) -> Iterable[Node]:
     """Bind an operator, which `model.probabilities['class']` may be."""
-    if node.type != "ARRAY_EXTRACT" or not bind_class(binding, node, scope):
-        binding.visit_all([*node.parts], scope)
+    is_class = node.type == "ARRAY_EXTRACT" and bind_class(binding, node, scope)
+    return () if is_class else node.parts
 
 
-def _bind_window(binding: Binding, node: Node, scope: Scope) -> None:
+def _bind_window(binding: Binding, node: Node, scope: Scope) -> Iterable[Node]:
     check_function(binding, node)
-    binding.visit_all([*node.parts], scope)
+    return node.parts
 
 
-def _bind_lambda(binding: Binding, node: Node, scope: Scope) -> None:
+def _bind_lambda(binding: Binding, node: Node, scope: Scope) -> Iterable[Node]:
     names = [ref.names[0] for ref in nodes(node.lhs) if ref.kind == "COLUMN_REF"]
     is_arrow = node.syntax != "LAMBDA_KEYWORD"
     if is_arrow and any(has_column(name, scope) for name in names):
@@ -261,14 +274,15 @@ def _bind_lambda(binding: Binding, node: Node, scope: Scope) -> None:
     if node.expr is not None:
         visit(binding, node.expr, scope)
     del scope.parameters[before:]
+    return ()
 
 
-_HANDLERS: dict[str, Callable[[Binding, Node, Scope], None]] = {
-    "COLUMN_REF": bind_column,
+_HANDLERS: dict[str, Callable[[Binding, Node, Scope], Iterable[Node]]] = {
+    "COLUMN_REF": _bind_reference,
     "FUNCTION": bind_call,
     "LAMBDA": _bind_lambda,
     "STAR": _bind_star,
-    "OPERATOR": _bind_extract,
+    "OPERATOR": _bind_operator,
     "WINDOW": _bind_window,
 }
 """Class of an expression to what binds it; the others are bound part by part."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TypeAlias, TypeVar
 
@@ -42,7 +42,7 @@ class Binding:
         """The tables that the text may name."""
         return self.pool.catalog
 
-    def visit_all(self, nodes: list[Node], scope: Scope) -> None:
+    def visit_all(self, nodes: Iterable[Node], scope: Scope) -> None:
         """Bind several expressions."""
         for node in nodes:
             self.visit(self, node, scope)

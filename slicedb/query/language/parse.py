@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from slicedb.errors import ParseError, QueryError, SandboxError
 from slicedb.query.language.parameters import NO_VALUE, marks
 from slicedb.query.language.text import Source, read, split_at
-from slicedb.query.language.tree import Node, nodes, read_tree
+from slicedb.query.language.tree import Node, read_tree
 
 if TYPE_CHECKING:
     import duckdb
@@ -26,7 +26,6 @@ _WRITES = frozenset(
     """.split()
 )
 _NO_ROWS = frozenset("describe desc show summarize table values pivot unpivot".split())
-_SCORES = frozenset("similarity fuse cam_border cam_mass_in".split())
 _LISTS = frozenset("describe desc show".split())
 _PIVOT = "write FROM samples PIVOT (count(*) FOR split IN ('train', 'test') GROUP BY label)."
 _LIKE_ANY = "LIKE takes one pattern: join several with OR, or regexp_matches(column, 'one|other')."
@@ -146,18 +145,3 @@ def _check_predicate(source: Source, tree: Node) -> None:
     usual = ("STANDARD_HANDLING", "NO_AGGREGATES_ALLOWED")
     if tree.groups or tree.having or tree.aggregate_handling not in usual:
         raise source.error(ParseError, "A predicate cannot hold GROUP BY.", whole)
-    if tree.where is not None:
-        _refuse_scores(source, tree.where)
-
-
-def _refuse_scores(source: Source, where: Node) -> None:
-    """Refuse a score as a condition: DuckDB takes a number for true, and all samples match."""
-    for part in nodes(where, lambda n: n.kind == "CONJUNCTION" or n.type == "OPERATOR_NOT"):
-        if part.kind == "FUNCTION" and part.name in _SCORES:
-            condition = "; matches(...) is a condition" if part.name == "similarity" else ""
-            raise source.error(
-                ParseError,
-                f"{part.name}(...) is a score, not a condition.",
-                f"compare it ({part.name}(...) > 0.3), or put ORDER BY before it{condition}.",
-                at=part.at,
-            )
