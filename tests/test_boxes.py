@@ -103,8 +103,8 @@ def test_matching_equals_cocos_loop(same_label: bool, crowds: float) -> None:
         has = np.flatnonzero(got.truth >= 0)
         assert got.ignored[has].tolist() == truth.crowd[got.truth[has]].tolist()
         plain = has[~got.ignored[has]]
-        assert got.found[got.truth[plain]].tolist() == plain.tolist()
-        assert ((got.found >= 0) == np.isin(np.arange(len(truth)), got.truth)).all()
+        assert got.predicted[got.truth[plain]].tolist() == plain.tolist()
+        assert ((got.predicted >= 0) == np.isin(np.arange(len(truth)), got.truth)).all()
         matched += len(has)
     assert matched > 200
 
@@ -140,14 +140,14 @@ def test_pairs_are_the_same_in_many_parts(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(boxes, "_PAIRS", 7)
     parts = overlaps(found, truth, least=0.1)
     assert len(whole.iou) > 20 and whole.iou.min() >= 0.1
-    assert whole.found.tolist() == parts.found.tolist()
+    assert whole.predicted.tolist() == parts.predicted.tolist()
     assert whole.truth.tolist() == parts.truth.tolist()
 
 
 def test_no_boxes_at_all() -> None:
     none = Boxes(np.empty(0, np.int64), np.empty((0, 4)), np.empty(0, np.int64))
     got = match(overlaps(none, none), none, none)
-    assert len(got.truth) == len(got.found) == 0
+    assert len(got.truth) == len(got.predicted) == 0
 
 
 def test_lists_of_objects_become_columns() -> None:

@@ -194,7 +194,7 @@ def test_per_sample_overlap_and_loss_by_hand() -> None:
 
 def test_a_box_without_a_score_is_sure_and_a_label_of_neither_kind_gets_a_code() -> None:
     outcomes = seen([[box("RBC", 0, 0, 9, 9)]], [[box("Yeast", 0, 0, 9, 9)]])
-    assert outcomes.found.score is not None and outcomes.found.score.tolist() == [1.0]
+    assert outcomes.predicted.score is not None and outcomes.predicted.score.tolist() == [1.0]
     assert outcomes.classes == (*CLASSES, "Yeast")
     assert outcomes.counts().fp.tolist() == [1]
 
@@ -282,13 +282,13 @@ def test_very_many_boxes_get_fewer_resamples(monkeypatch: pytest.MonkeyPatch) ->
     from slicedb.metrics import detected
 
     outcomes = seen(*draw(20, 1))
-    monkeypatch.setattr(detected, "_WORK", 300 * len(outcomes.found))
+    monkeypatch.setattr(detected, "_WORK", 300 * len(outcomes.predicted))
     members = Membership([np.arange(20), np.arange(10)], 20)
     got = m.compute_ranked(m.find("map"), outcomes, members)
     assert got.draws is not None
     assert np.isnan(got.draws).sum(axis=1).tolist() == [
         700,
-        700 - (300 * len(outcomes.found) // len(outcomes.take(np.arange(10)).found) - 300),
+        700 - (300 * len(outcomes.predicted) // len(outcomes.take(np.arange(10)).predicted) - 300),
     ]
     low, high = m.interval(m.find("map"), got)
     assert (low < got.value).all() and (low < high).all()

@@ -3,11 +3,12 @@
 Boxes are columns over all images, so that nothing loops over images or boxes:
 
 >>> import numpy as np
->>> truth = Boxes(np.array([0, 0]), np.array([[0, 0, 10, 10], [20, 0, 10, 10.0]]), np.array([0, 0]))
->>> found = Boxes(np.array([0, 0]), np.array([[0, 0, 10, 8], [0, 0, 10, 9.0]]), np.array([0, 0]),
-...               score=np.array([0.9, 0.8]))
->>> matched = match(overlaps(found, truth), found, truth, iou=0.5)
->>> matched.truth.tolist(), matched.found.tolist()
+>>> image, label = np.array([0, 0]), np.array([0, 0])
+>>> truth = Boxes(image, np.array([[0, 0, 10, 10], [20, 0, 10, 10.0]]), label)
+>>> sides, score = np.array([[0, 0, 10, 8], [0, 0, 10, 9.0]]), np.array([0.9, 0.8])
+>>> predicted = Boxes(image, sides, label, score)
+>>> matched = match(overlaps(predicted, truth), predicted, truth, iou=0.5)
+>>> matched.truth.tolist(), matched.predicted.tolist()
 ([0, -1], [0, -1])
 
 The rule is that of COCO (Lin et al. 2014; `pycocotools.COCOeval.evaluateImg`): in each image and
@@ -126,20 +127,20 @@ def _floats(values: pa.Array) -> Floats:
 
 def _xywh(boxes: pa.Array) -> Floats:
     """Return float64 (n, 4) of a column of lists of four numbers."""
-    found = np.full((len(boxes), 4), np.nan)
+    xywh = np.full((len(boxes), 4), np.nan)
     lengths = pc.fill_null(pc.list_value_length(boxes), 0).to_numpy(zero_copy_only=False)
     values = _floats(pc.list_flatten(boxes))
     whole = lengths == 4
-    found[whole] = values[np.repeat(whole, lengths)].reshape(-1, 4)
-    return found
+    xywh[whole] = values[np.repeat(whole, lengths)].reshape(-1, 4)
+    return xywh
 
 
 def is_crowd(attributes: pa.Array) -> Bools | None:
     """Return bool (n,): where the JSON attributes have `iscrowd` of 1; None when nowhere."""
     if attributes.null_count == len(attributes):
         return None
-    found = pc.match_substring_regex(attributes, r'"iscrowd"\s*:\s*(1\b|true)')
-    crowd: Bools = pc.fill_null(found, False).to_numpy(zero_copy_only=False).astype(bool)
+    marked = pc.match_substring_regex(attributes, r'"iscrowd"\s*:\s*(1\b|true)')
+    crowd: Bools = pc.fill_null(marked, False).to_numpy(zero_copy_only=False).astype(bool)
     return crowd if crowd.any() else None
 
 
@@ -176,9 +177,9 @@ def iou_matrix(a: Floats, b: Floats, crowd: Bools | None = None) -> Floats:
 
 @dataclass(frozen=True, eq=False)
 class Pairs:
-    """Predicted and true boxes of one image that overlap; parallel, (p,), in order of `found`."""
+    """Boxes of both sides of one image that overlap; parallel (p,), in order of `predicted`."""
 
-    found: Ints
+    predicted: Ints
     """int64: rows of the predicted boxes."""
     truth: Ints
     """int64: rows of the ground truth."""
@@ -189,17 +190,19 @@ class Pairs:
     never competes."""
 
 
-def overlaps(found: Boxes, truth: Boxes, *, same_label: bool = True, least: float = 0.0) -> Pairs:
+def overlaps(
+    predicted: Boxes, truth: Boxes, *, same_label: bool = True, least: float = 0.0
+) -> Pairs:
     """Return the pairs of boxes in one image that overlap.
 
     Args:
-        found: predicted boxes.
+        predicted: predicted boxes.
         truth: ground truth.
         same_label: whether only boxes of one label make a pair.
         least: the smallest overlap worth keeping; pairs that do not touch are never kept.
     """
-    labels = 1 + max(int(b.label.max(initial=0)) for b in (found, truth)) if same_label else 1
-    mine = found.image * labels + (found.label if same_label else 0)
+    labels = 1 + max(int(b.label.max(initial=0)) for b in (predicted, truth)) if same_label else 1
+    mine = predicted.image * labels + (predicted.label if same_label else 0)
     theirs = truth.image * labels + (truth.label if same_label else 0)
     order = np.argsort(theirs, kind="stable")
     start = np.searchsorted(theirs, mine, "left", sorter=order)
@@ -212,7 +215,7 @@ def overlaps(found: Boxes, truth: Boxes, *, same_label: bool = True, least: floa
         place = np.arange(len(f)) - np.repeat(np.cumsum(n) - n, n)
         t = order[np.repeat(start[part], n) + place]
         crowd = None if truth.crowd is None else truth.crowd[t]
-        values = iou(found.xywh[f], truth.xywh[t], crowd)
+        values = iou(predicted.xywh[f], truth.xywh[t], crowd)
         near = (values > 0) & (values >= least)
         fs.append(f[near])
         ts.append(t[near])
@@ -238,7 +241,7 @@ class Matches:
 
     truth: Ints
     """int64 (n,): for each predicted box the row of its ground truth; -1: it has none."""
-    found: Ints
+    predicted: Ints
     """int64 (m,): for each ground truth the row of the box that chose it; -1: it was missed. A
     crowd keeps the first."""
     iou: Floats
@@ -249,7 +252,7 @@ class Matches:
 
 
 def match(
-    pairs: Pairs, found: Boxes, truth: Boxes, *, iou: float = 0.5, ignored: Bools | None = None
+    pairs: Pairs, predicted: Boxes, truth: Boxes, *, iou: float = 0.5, ignored: Bools | None = None
 ) -> Matches:
     """Match predicted boxes one to one with the ground truth, as COCO does.
 
@@ -259,22 +262,22 @@ def match(
 
     Args:
         pairs: what `overlaps` gave for these boxes; computed once for many thresholds.
-        found: predicted boxes.
+        predicted: predicted boxes.
         truth: ground truth.
         iou: the smallest overlap of a match.
-        ignored: bool (m,), ground truth that neither counts when missed nor when found; crowds
+        ignored: bool (m,), ground truth that neither counts when missed nor when matched; crowds
             are ignored always.
     """
     crowd = np.zeros(len(truth), bool) if truth.crowd is None else truth.crowd
     counts = ~crowd if ignored is None else ~(crowd | ignored)
     near = np.flatnonzero(pairs.iou >= min(iou, 1 - 1e-10))
-    f, t, values = pairs.found[near], pairs.truth[near], pairs.iou[near]
-    rank = _ranks(f, pairs.group[near], found.score)
+    f, t, values = pairs.predicted[near], pairs.truth[near], pairs.iou[near]
+    rank = _ranks(f, pairs.group[near], predicted.score)
     order = np.lexsort((t, values, counts[t], f, rank))
     f, t, values, rank = f[order], t[order], values[order], rank[order]
-    partner = np.full(len(found), -1, np.int64)
+    partner = np.full(len(predicted), -1, np.int64)
     chosen = np.full(len(truth), -1, np.int64)
-    overlap = np.full(len(found), np.nan)
+    overlap = np.full(len(predicted), np.nan)
     rounds = np.searchsorted(rank, np.arange(rank[-1] + 2)) if len(rank) else np.zeros(1, np.int64)
     for start, stop in zip(rounds[:-1].tolist(), rounds[1:].tolist()):
         mine = t[start:stop]
@@ -285,7 +288,7 @@ def match(
         partner[f[best]], overlap[f[best]] = t[best], values[best]
         first = best[chosen[t[best]] < 0]
         chosen[t[first]] = f[first]
-    out = np.zeros(len(found), bool)
+    out = np.zeros(len(predicted), bool)
     has = partner >= 0
     out[has] = ~counts[partner[has]]
     return Matches(partner, chosen, overlap, out)

@@ -63,18 +63,18 @@ class Curves:
         self._ious = ious
         codes = range(len(seen.classes)) if of is None else [of]
         self._positives = seen.positives(area)[:, list(codes)]
-        score = seen.found.score
+        score = seen.predicted.score
         assert score is not None
-        image = seen.found.image
+        image = seen.predicted.image
         order = np.lexsort((image if seen.rank is None else seen.rank[image], -score))
-        label = seen.found.label[order]
+        label = seen.predicted.label[order]
         self._classes = []
         for code in codes:
             rows = order[label == code]
             at = [seen.hits(iou, area) for iou in ious]
             self._classes.append(
                 _Class(
-                    seen.found.image[rows],
+                    seen.predicted.image[rows],
                     tuple(np.flatnonzero(h.hit[rows]) for h in at),
                     tuple(_counted(h.ignored[rows]) for h in at),
                 )
@@ -91,21 +91,21 @@ class Curves:
         return self._each(weights, _average_precision)
 
     def recall(self, weights: Floats) -> Floats:
-        """Return the share of ground truth that is found at all, float64 (b, ious, classes)."""
+        """Return the share of ground truth that is detected at all, float64 (b, ious, classes)."""
         return self._each(weights, _recall)
 
     def _each(self, weights: Floats, value: _Value) -> Floats:
         whole = np.asarray(weights).astype(np.int32)
         b, classes = len(whole), self._classes
-        found = np.full((b, len(self._ious), len(classes)), np.nan)
+        values = np.full((b, len(self._ious), len(classes)), np.nan)
         for j, one in enumerate(classes):
             step = max(8, _CELLS // max(len(one.image), 1))
             for start in range(0, b, step):
                 part = np.ascontiguousarray(whole[start : start + step].T)  # (n, step)
                 there = self._positives[:, j].astype(np.int32) @ part
                 if there.any():
-                    found[start : start + step, :, j] = _class_values(one, part, there, value)
-        return found
+                    values[start : start + step, :, j] = _class_values(one, part, there, value)
+        return values
 
 
 def _counted(ignored: npt.NDArray[np.bool_]) -> npt.NDArray[np.int32] | None:

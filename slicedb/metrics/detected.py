@@ -91,7 +91,7 @@ def _average(
         return lambda weights: mean_over_classes(values(weights))
 
     def compute(_: str, outcomes: Detections) -> Estimate:
-        boxes = len(outcomes.found)
+        boxes = len(outcomes.predicted)
         replicates = int(np.clip(_WORK // max(boxes, 1), _FEWEST, ratios.REPLICATES))
         return ratios.drawn(weighted(outcomes), outcomes.n, _BIAS, replicates)
 

@@ -23,7 +23,7 @@ from slicedb.metrics.boxes import Boxes, Flat, Pairs, match, overlaps, rows_of
 from slicedb.metrics.outcomes import Bools, Floats, Ints
 
 IOU = 0.5
-"""Overlap from which on a box counts as found, where nobody says otherwise."""
+"""Overlap from which on a box counts as detected, where nobody says otherwise."""
 
 CONFIDENCE = 0.5
 """Score from which on a box counts, where the model does not say otherwise."""
@@ -50,13 +50,13 @@ class Hits(NamedTuple):
     """The outcome of one matching."""
 
     hit: Bools
-    """bool (found,): the box has a ground truth that counts."""
+    """bool (predicted,): the box has a ground truth that counts."""
     ignored: Bools
-    """bool (found,): the box counts for nothing."""
+    """bool (predicted,): the box counts for nothing."""
     iou: Floats
-    """float64 (found,): overlap with its ground truth, NaN without one."""
+    """float64 (predicted,): overlap with its ground truth, NaN without one."""
     positive: Bools
-    """bool (truth,): the ground truth counts, found or missed."""
+    """bool (truth,): the ground truth counts, matched or missed."""
 
 
 class Counts(NamedTuple):
@@ -75,7 +75,7 @@ class Detections:
     """Names; the model's classes first, then labels it does not know."""
     n: int
     """Number of images."""
-    found: Boxes
+    predicted: Boxes
     """Predicted boxes by ascending image, labels as indices into `classes`."""
     truth: Boxes
     """Ground truth by ascending image."""
@@ -84,7 +84,7 @@ class Detections:
     rank: Ints | None = None
     """int64 (n,): the order of images among boxes of equal score; None is that of the rows."""
     _root: Detections | None = None
-    _found_rows: Ints | None = None
+    _predicted_rows: Ints | None = None
     _truth_rows: Ints | None = None
     _known: dict[tuple[float, str], Hits] = field(default_factory=dict)
 
@@ -94,7 +94,7 @@ class Detections:
     @classmethod
     def of(
         cls,
-        found: pa.Array | pa.ChunkedArray,
+        predicted: pa.Array | pa.ChunkedArray,
         truth: pa.Array | pa.ChunkedArray,
         classes: Sequence[str] = (),
         confidence: float = CONFIDENCE,
@@ -103,17 +103,17 @@ class Detections:
         """Build from two columns of objects, a list an image.
 
         Args:
-            found: what the model found; a box without a score counts as sure.
+            predicted: what the model predicted; a box without a score counts as sure.
             truth: what is there.
             classes: names; labels that are not among them follow, sorted.
             confidence: score from which on a box counts.
             rank: int64 (n,), the order of images among boxes of equal score.
         """
-        sides = [Flat.of(found), Flat.of(truth)]
+        sides = [Flat.of(predicted), Flat.of(truth)]
         seen = {name for side in sides for name in side.label.unique().to_pylist()}
         names = [*classes, *sorted(n for n in seen if n is not None and n not in set(classes))]
         codes: dict[str | None, int] = {name: i for i, name in enumerate(names)}
-        boxes, there = Boxes.of(found, codes), Boxes.of(truth, codes)
+        boxes, there = Boxes.of(predicted, codes), Boxes.of(truth, codes)
         assert boxes.score is not None
         nameless = codes.pop(None)
         if (boxes.label == nameless).any() or (there.label == nameless).any():
@@ -121,21 +121,21 @@ class Detections:
         boxes = replace(boxes, score=np.where(np.isnan(boxes.score), 1.0, boxes.score), crowd=None)
         kept = np.flatnonzero(_places(boxes) < MOST)
         known = tuple(map(str, codes))
-        return cls(known, len(found), rows_of(boxes, kept), there, confidence, rank)
+        return cls(known, len(predicted), rows_of(boxes, kept), there, confidence, rank)
 
     def take(self, rows: Ints) -> Detections:
         """Return some images, in the order given; nothing is matched again."""
-        found, image = _gather(self.found.image, self.n, rows)
+        predicted, image = _gather(self.predicted.image, self.n, rows)
         truth, true_image = _gather(self.truth.image, self.n, rows)
         return Detections(
             self.classes,
             len(rows),
-            replace(rows_of(self.found, found), image=image),
+            replace(rows_of(self.predicted, predicted), image=image),
             replace(rows_of(self.truth, truth), image=true_image),
             self.confidence,
             None if self.rank is None else self.rank[rows],
             self._root or self,
-            found if self._found_rows is None else self._found_rows[found],
+            predicted if self._predicted_rows is None else self._predicted_rows[predicted],
             truth if self._truth_rows is None else self._truth_rows[truth],
         )
 
@@ -145,8 +145,8 @@ class Detections:
             return self
         union = classes + tuple(c for c in self.classes if c not in classes)
         code = np.array([union.index(c) for c in self.classes], np.int64)
-        recoded = [replace(b, label=code[b.label]) for b in (self.found, self.truth)]
-        return replace(self, classes=union, found=recoded[0], truth=recoded[1])
+        recoded = [replace(b, label=code[b.label]) for b in (self.predicted, self.truth)]
+        return replace(self, classes=union, predicted=recoded[0], truth=recoded[1])
 
     def hits(self, iou: float = IOU, area: str = "all") -> Hits:
         """Return who is matched at an overlap; each matching is made once.
@@ -161,7 +161,7 @@ class Detections:
                 self._known[key] = self._matched(iou, area)
             else:
                 whole = self._root.hits(iou, area)
-                f, t = self._found_rows, self._truth_rows
+                f, t = self._predicted_rows, self._truth_rows
                 self._known[key] = Hits(
                     whole.hit[f], whole.ignored[f], whole.iou[f], whole.positive[t]
                 )
@@ -169,15 +169,15 @@ class Detections:
 
     @cached_property
     def _pairs(self) -> Pairs:
-        return overlaps(self.found, self.truth, least=LEAST)
+        return overlaps(self.predicted, self.truth, least=LEAST)
 
     def _matched(self, iou: float, area: str) -> Hits:
         crowd = np.zeros(len(self.truth), bool) if self.truth.crowd is None else self.truth.crowd
         outside = _outside(self.truth, area)
-        found = match(self._pairs, self.found, self.truth, iou=iou, ignored=outside)
-        has = found.truth >= 0
-        ignored = np.where(has, found.ignored, _outside(self.found, area))
-        return Hits(has & ~ignored, ignored, found.iou, ~(crowd | outside))
+        matches = match(self._pairs, self.predicted, self.truth, iou=iou, ignored=outside)
+        has = matches.truth >= 0
+        ignored = np.where(has, matches.ignored, _outside(self.predicted, area))
+        return Hits(has & ~ignored, ignored, matches.iou, ~(crowd | outside))
 
     def counts(
         self, iou: float = IOU, confidence: float | None = None, of: int | None = None
@@ -194,11 +194,11 @@ class Detections:
         positive = at.positive
         if of is not None:
             counted, positive = (
-                counted & (self.found.label == of),
+                counted & (self.predicted.label == of),
                 positive & (self.truth.label == of),
             )
-        tp = np.bincount(self.found.image[counted & at.hit], minlength=self.n)
-        fp = np.bincount(self.found.image[counted & ~at.hit], minlength=self.n)
+        tp = np.bincount(self.predicted.image[counted & at.hit], minlength=self.n)
+        fp = np.bincount(self.predicted.image[counted & ~at.hit], minlength=self.n)
         return Counts(tp, fp, np.bincount(self.truth.image[positive], minlength=self.n) - tp)
 
     def overlap(
@@ -208,8 +208,8 @@ class Detections:
         at = self.hits(iou)
         hit = self._sure(confidence) & at.hit
         if of is not None:
-            hit &= self.found.label == of
-        image = self.found.image[hit]
+            hit &= self.predicted.label == of
+        image = self.predicted.image[hit]
         total = np.bincount(image, at.iou[hit], minlength=self.n).astype(float)
         return total, np.bincount(image, minlength=self.n)
 
@@ -222,16 +222,16 @@ class Detections:
     def losses(self) -> Floats:
         """Return float64 (n,): how wrong each image's boxes are, 0 when all is right and sure.
 
-        (sum over the ground truth of 1 - score x IoU of the box that found it, 1 where it was
-        missed, plus the scores of the boxes that found nothing) / max(1, boxes of ground truth),
+        (sum over the ground truth of 1 - score x IoU of the box that matches it, 1 where it was
+        missed, plus the scores of the boxes that match nothing) / max(1, boxes of ground truth),
         matched at an IoU of 0.5. It is the localisation-recall-precision error (Oksuz et al.,
         ECCV 2018) weighed by confidence, so that it needs no cut and no training targets.
         """
         at = self.hits()
-        score = self.found.score
+        score = self.predicted.score
         assert score is not None
         hit, false = at.hit, ~at.hit & ~at.ignored
-        image = self.found.image
+        image = self.predicted.image
         right = np.bincount(image[hit], score[hit] * at.iou[hit], minlength=self.n)
         wrong = np.bincount(image[false], score[false], minlength=self.n)
         there = np.bincount(self.truth.image[at.positive], minlength=self.n)
@@ -239,14 +239,14 @@ class Detections:
 
     @property
     def correct(self) -> Bools:
-        """bool (n,): every box is found, and none is there that should not be."""
-        found = self.counts()
-        return np.asarray((found.fp == 0) & (found.fn == 0))
+        """bool (n,): every box is detected, and none is there that should not be."""
+        counts = self.counts()
+        return np.asarray((counts.fp == 0) & (counts.fn == 0))
 
     def wrong(self, code: int | None = None) -> Bools:
         """Return bool (n,): some box is missed or should not be there, of one class or of any."""
-        found = self.counts(of=code)
-        return np.asarray((found.fp > 0) | (found.fn > 0))
+        counts = self.counts(of=code)
+        return np.asarray((counts.fp > 0) | (counts.fn > 0))
 
     def positives(self, area: str = "all") -> Ints:
         """Return int64 (n, classes): boxes of ground truth that count."""
@@ -256,8 +256,8 @@ class Detections:
         return np.bincount(codes, minlength=self.n * c).reshape(self.n, c)
 
     def _sure(self, confidence: float | None) -> Bools:
-        assert self.found.score is not None
-        return self.found.score >= (self.confidence if confidence is None else confidence)
+        assert self.predicted.score is not None
+        return self.predicted.score >= (self.confidence if confidence is None else confidence)
 
 
 def _outside(boxes: Boxes, area: str) -> Bools:

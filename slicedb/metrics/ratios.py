@@ -93,8 +93,8 @@ def drawn(
     if np.isnan(value[0]):
         draws = np.full(REPLICATES, np.nan)
     else:
-        found = stats.bootstrap_draws(statistic, n, replicates=replicates)
+        raw = stats.bootstrap_draws(statistic, n, replicates=replicates)
         draws = np.full(REPLICATES, np.nan)
-        draws[:replicates] = np.clip(recentred(found, float(value[0]), bias), 0.0, 1.0)
+        draws[:replicates] = np.clip(recentred(raw, float(value[0]), bias), 0.0, 1.0)
     error = np.array([np.nanstd(draws, ddof=1)]) if not np.isnan(draws).all() else value * np.nan
     return Estimate(value, np.array([float(n)]), error, draws=draws[None])

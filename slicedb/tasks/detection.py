@@ -155,16 +155,16 @@ class Detection(Task[Detections]):
         """
         images = outcomes.take(rows)
         truth = images.truth
-        assert images.found.score is not None
-        sure = np.flatnonzero(images.found.score >= images.confidence)
-        predicted = rows_of(images.found, sure)
+        assert images.predicted.score is not None
+        sure = np.flatnonzero(images.predicted.score >= images.confidence)
+        predicted = rows_of(images.predicted, sure)
         matched = match(overlaps(predicted, truth, same_label=False), predicted, truth)
         crowd = truth.crowd if truth.crowd is not None else np.zeros(len(truth), bool)
         c = len(images.classes) + 1
         hit = matched.truth >= 0
         label = np.where(hit, np.append(truth.label, c - 1)[matched.truth], c - 1)
         codes = (label * c + predicted.label)[~matched.ignored]
-        missed = truth.label[(matched.found < 0) & ~crowd] * c + c - 1
+        missed = truth.label[(matched.predicted < 0) & ~crowd] * c + c - 1
         counts = np.bincount(np.concatenate([codes, missed]), minlength=c * c)
         return ConfusionCounts((*images.classes, NOTHING), counts.reshape(c, c), "boxes")
 
@@ -175,11 +175,11 @@ class Detection(Task[Detections]):
             ShownBox(box_of(xywh), image.classes[label])
             for xywh, label in zip(image.truth.xywh, image.truth.label.tolist())
         ]
-        assert image.found.score is not None
+        assert image.predicted.score is not None
         predicted = [
             ShownBox(box_of(xywh), image.classes[label], score)
             for xywh, label, score in zip(
-                image.found.xywh, image.found.label.tolist(), image.found.score.tolist()
+                image.predicted.xywh, image.predicted.label.tolist(), image.predicted.score.tolist()
             )
             if score >= image.confidence
         ]

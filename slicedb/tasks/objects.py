@@ -179,7 +179,7 @@ def is_long(names: Collection[str]) -> bool:
 def grouped(table: pa.Table, place: str) -> pa.Table:
     """Return id and objects, a row per sample, of a table with a row per box.
 
-    A row whose box is null says that its sample was looked at and nothing found. Other columns
+    A row whose box is null says that its sample was looked at and has no objects. Other columns
     become attributes of the boxes.
     """
     table = table.rename_columns([_OTHER.get(n, n) for n in table.column_names])

@@ -224,7 +224,7 @@ def _of_truth(
     index: np.ndarray,
 ) -> dict[str, pa.Array]:
     """Return what a matching says of each ground-truth box; null where the model saw nothing."""
-    by = matched.found
+    by = matched.predicted
     state = np.where(by >= 0, 1, 0)
     if truth.crowd is not None:
         state = np.where(truth.crowd, 2, state)
