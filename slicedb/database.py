@@ -158,18 +158,19 @@ class Database:
         """Read images and their metadata: a folder, CSV or Parquet, Pascal VOC, COCO or YOLO.
 
         Every image is decoded in full. A broken one is quarantined: its sample stays, with the
-        reason in `status`. Run again, it reads what is new or changed; see `slicedb.ingest.ingest`.
+        reason in `status`. A second run reads only what is new or changed; see
+        `slicedb.ingest.ingest`.
 
         Args:
             source: a folder, or a .csv, .tsv, .parquet, .json (COCO) or .yaml (YOLO) file.
             form: format of the source: voc, coco, yolo, folder, csv or parquet; by default it is
                 recognised.
-            images: folder that the file names in a COCO file start at.
+            images: folder with the images of a COCO file.
             split: split of every sample, for example test.
             label: label of every sample.
-            prefix: text put before every id, to keep two sources apart.
-            id_by: what the id of a sample is: its path below the root, or the hash of its bytes,
-                which leaves out copies.
+            prefix: text to put before every id, to keep two sources apart.
+            id_by: how the id of a sample is made: from its path below the root, or from a hash of
+                its bytes, which leaves out duplicates.
             path_column: column of a CSV or Parquet file with the paths of the images.
             image_column: column of a Parquet file with encoded images.
             label_column: column with the ground truth.
@@ -178,11 +179,11 @@ class Database:
             id_column: column with stable ids.
             reference: keep only the paths of the images, not their bytes.
             replace: let this source take over ids that belong to another one.
-            delete_missing: remove the samples of this source whose file is gone.
-            max_broken: fail when a larger fraction of the images is broken; the data stays.
+            delete_missing: remove the samples of this source whose files are gone.
+            max_broken: fail if a larger fraction of the images is broken; the data stays.
             max_pixels: width × height beyond which an image counts as broken.
             threads: decoding threads; by default one per core.
-            progress: draw a bar on stderr; by default where that is a terminal.
+            progress: draw a progress bar on stderr; by default only in a terminal.
 
         Raises:
             SourceError: the source is missing, empty, unreadable or of an unknown format.
@@ -239,9 +240,9 @@ class Database:
             classes: only the foregrounds of these class folders.
             backgrounds: only on these backgrounds.
             extras: only with these extras; "none" stands for compositions without one.
-            labels: names of the class folders: by folder, or in order where they are numbers.
+            labels: names of the class folders: by folder, or in order if the folders are numbered.
             split: split of every composition.
-            progress: draw a bar on stderr; by default where that is a terminal.
+            progress: draw a progress bar on stderr; by default only in a terminal.
 
         Raises:
             SourceError: no foregrounds or backgrounds, an unknown name, an unreadable picture.
@@ -284,12 +285,12 @@ class Database:
             pretrained: an open_clip tag, or a local weights file.
             name: name of the embedding.
             batch_size: images per batch; by default what fits the device.
-            device: cpu, cuda, cuda:1 or mps; by default a GPU where there is one.
+            device: where to run: cpu, cuda, cuda:1 or mps; by default a GPU if there is one.
             on: the samples to embed; by default all of them.
-            replace: drop the vectors of another encoder under this name first.
+            replace: first drop the vectors of another encoder under this name.
             threads: decoding threads; by default one per core.
-            progress: draw a bar on stderr; by default where that is a terminal.
-            encoder: an encoder that is open already, in place of `model` and `pretrained`.
+            progress: draw a progress bar on stderr; by default only in a terminal.
+            encoder: an encoder that is already open, instead of `model` and `pretrained`.
 
         Raises:
             EmbeddingError: the encoder cannot be opened.
@@ -324,15 +325,15 @@ class Database:
     def index(
         self, embedding: str | None = None, *, text: Names = None, recall: float = 0.95
     ) -> IndexReport | TextReport:
-        """Build an index ahead: the approximate one of an embedding, else that of `search`.
+        """Build an index in advance: the approximate one of an embedding, or that of `search`.
 
-        `search` finds its texts without this; it takes the time at the first search instead. The
-        approximate index is asked by `query(..., approximate=True)` alone.
+        `search` also works without this; the first search then takes the time to build the index.
+        Only `query(..., approximate=True)` uses the approximate index.
 
         Args:
             embedding: build the approximate index of this embedding.
-            text: search this column beside the caption from now on; by default the columns stay
-                as they are.
+            text: search this column as well as the caption from now on; by default the columns
+                stay as they are.
             recall: the fraction of the 100 nearest that the approximate index should find.
 
         Raises:
@@ -391,7 +392,8 @@ class Database:
         Args:
             on: the samples; their order is kept.
             dest: a new folder, or a file ending in .csv, .parquet or .json (COCO).
-            form: folder, csv, parquet, coco, voc or yolo; by default the ending tells.
+            form: format to write: folder, csv, parquet, coco, voc or yolo; by default the ending of
+                `dest` decides.
 
         Raises:
             SliceDBError: an unknown format or ending, or a destination that exists already or
@@ -402,10 +404,10 @@ class Database:
         return export(self.store, self.keys(on), dest, form=form)
 
     def doctor(self, *, mend: bool = False) -> list[Finding]:
-        """Look for what is fragmented, orphaned, doubled, lost or left over, and poor indexes.
+        """Look for fragmented, orphaned, doubled, lost and left-over data, and for poor indexes.
 
         Args:
-            mend: mend what can be mended without losing anything.
+            mend: repair what can be repaired without loss.
         """
         from slicedb.doctor import examine
         from slicedb.vectors.recall import poor_indexes
@@ -417,8 +419,8 @@ class Database:
         """Remove old versions that no commit and no frozen slice keeps; return the bytes freed.
 
         Args:
-            days: keep versions younger than that; the newest of each table always stays.
-            dry_run: only say how much would be freed.
+            days: keep versions younger than this; the newest version of each table always stays.
+            dry_run: only report how much would be freed.
         """
         from datetime import timedelta
 
@@ -472,12 +474,12 @@ class Database:
         at: str | None = None,
         approximate: bool = False,
     ) -> Query:
-        """Parse and bind a query; nothing is read until its rows are asked for.
+        """Parse and bind a query; no row is read until one is asked for.
 
         Args:
             text: a predicate or a SELECT. `AT 'commit'` at its end is the same as `at`.
             params: values of `$name` (a dictionary) or of `?` and `$1` (a list) in the text.
-            at: ask an earlier commit, tag or branch instead of the present state.
+            at: query an earlier commit, tag or branch instead of the present state.
             approximate: let `ORDER BY similarity(...) DESC LIMIT k` without conditions use the
                 approximate index, see `index`; everything else is exact.
 
@@ -493,7 +495,7 @@ class Database:
         Args:
             text: a SELECT or a predicate; it may not name local files.
             params: values of `$name` or of `?` in the text, see `query`.
-            at: ask an earlier commit, tag or branch instead of the present state.
+            at: query an earlier commit, tag or branch instead of the present state.
         """
         return self._asked(text, params, at, files=False).to_arrow()
 
@@ -525,7 +527,7 @@ class Database:
 
         Args:
             folder: a folder of .sql files, or one of them.
-            dry_run: only say what would change.
+            dry_run: only report what would change.
         """
         return self.slices.apply(folder, dry_run=dry_run)
 
@@ -550,8 +552,8 @@ class Database:
     def at(self, commit: str) -> Self:
         """Return the database as it was at a commit: every verb that reads works on it.
 
-        A query, a slice's definition and members, predictions and embeddings are those of then;
-        what was made later is not there. Nothing can be written.
+        Queries, definitions and members of slices, predictions and embeddings are as they were
+        then; nothing made later is visible, and nothing can be written.
 
         Args:
             commit: an id or the start of one, a tag, or a branch.
@@ -600,16 +602,16 @@ class Database:
         threads: int | None = None,
         progress: bool | None = None,
     ) -> PredictReport:
-        """Predict what is missing or stale, in one batched pass; an interrupted run resumes.
+        """Compute missing and stale predictions in one batched pass; an interrupted run resumes.
 
         Args:
             model: the registered name.
-            on: the samples to predict; of several slices or queries, their union.
-            source: the model itself, in place of the registered one.
+            on: the samples to predict; the union of several slices or queries.
+            source: the model itself, instead of the registered one.
             batch_size: images per batch; by default what fits the device.
-            device: cpu, cuda, cuda:1 or mps; by default a GPU where there is one.
+            device: where to run: cpu, cuda, cuda:1 or mps; by default a GPU if there is one.
             threads: decoding threads; by default one per core.
-            progress: draw a bar on stderr; by default where that is a terminal.
+            progress: draw a progress bar on stderr; by default only in a terminal.
 
         Raises:
             UnknownModelError: no model of that name.
@@ -646,7 +648,7 @@ class Database:
     ) -> LogReport | PredictionLog:
         """Store predictions made elsewhere.
 
-        With `data` they are stored at once; without, a context manager is returned whose
+        With `data` they are stored at once; without it, a context manager is returned whose
         `add(ids, logits=...)`, `add(ids, detections=...)` or `add(ids, value=...)` collects them.
         The columns that a table may have are described at `slicedb.predictions.log`.
 
@@ -656,11 +658,11 @@ class Database:
             classes: class names in the order of the probabilities; by default the labels.
             annotations: COCO's annotation file, which says what the numbers of its results mean.
             id_column: the column with the ids.
-            prefix: text put before every id, for example the folder that file names leave out.
-            replace: forget what was logged under this name before.
+            prefix: text to put before every id, such as the folder that the file names leave out.
+            replace: discard what was logged under this name before.
             target: the column of samples that a regression's value predicts; by default the label.
-            multilabel: probabilities are of labels that do not exclude one another.
-            confidence: score from which a box, or a label of several, counts; by default 0.5.
+            multilabel: the probabilities belong to labels that do not exclude one another.
+            confidence: score above which a box, or one of several labels, counts; by default 0.5.
 
         Raises:
             PredictionError: an unknown id or class, a value that is no probability, a box of
@@ -711,7 +713,7 @@ class Database:
             on: the samples.
             target: explain the prediction, the label, or the class of this name.
             method: one of `slicedb.cam.METHODS`: gradcam, eigencam, layercam, ...
-            layer: the layer to explain, in place of the one that is found.
+            layer: the layer to explain, instead of the one that is found automatically.
             batch_size: images per batch.
             threads: decoding threads; by default one per core.
             progress: a bar that counts the images.
@@ -776,18 +778,18 @@ class Database:
 
         Args:
             models: one name or several.
-            slices: slices to judge on: names, query texts or queries; by default all samples
+            slices: slices to evaluate: names, query texts or queries; by default all samples
                 together, then every registered slice.
             metrics: metrics by name; by default accuracy for classifiers, mAP for detectors, the
                 mean absolute error for regression, F1 for multi-label models.
             per_class: add one row per class, for metrics that are defined for one class.
             confidence: level of the two-sided intervals.
-            group: a column of samples whose groups are independent where samples are not, such as
-                the video that a frame is of; whole groups are then resampled.
-            bootstrap: percentile or bca intervals in place of the formulas.
-            predict: predict missing rows of registered models first.
-            at: ask an earlier commit, tag or branch; nothing is predicted then.
-            record: write the evaluation down in `runs`, for the lineage of registered models.
+            group: a column of samples whose groups are independent although the samples within one
+                are not, such as the video of a frame; whole groups are then resampled.
+            bootstrap: use bootstrap intervals, percentile or bca, instead of the formulas.
+            predict: first compute the missing predictions of registered models.
+            at: use an earlier commit, tag or branch; nothing is predicted then.
+            record: record the evaluation in `runs`, for the lineage of registered models.
 
         Raises:
             UnknownModelError: a model has no predictions.
@@ -840,14 +842,15 @@ class Database:
         Args:
             a: a model; differences are its accuracy minus that of `b`.
             b: another one.
-            slices: slices to judge on: names, query texts or queries; by default all samples
+            slices: slices to evaluate: names, query texts or queries; by default all samples
                 together, then every registered slice.
             confidence: level of the two-sided score intervals.
-            correction: how the slices are counted: max-t for slices that share samples, the
+            correction: how to correct for the number of slices: max-t if slices share samples, the
                 others for any.
-            group: a column of samples whose groups are independent where samples are not.
-            predict: predict missing rows of registered models first.
-            at: ask an earlier commit, tag or branch; nothing is predicted then.
+            group: a column of samples whose groups are independent although the samples within one
+                are not.
+            predict: first compute the missing predictions of registered models.
+            at: use an earlier commit, tag or branch; nothing is predicted then.
 
         Raises:
             UnknownModelError: a model has no predictions.
@@ -880,15 +883,15 @@ class Database:
         power: float = 0.8,
         confidence: float = 0.95,
     ) -> Power:
-        """Say how many images it takes to see a drop of one model against another.
+        """Compute how many images it takes to detect a drop of one model against another.
 
         Args:
             a: a model with predictions.
             b: the model that it is compared with.
-            slices: slices to judge on: names, query texts or queries; by default all samples
+            slices: slices to evaluate: names, query texts or queries; by default all samples
                 together, then every registered slice.
-            drop: the drop in accuracy to see, in (0, 1).
-            power: the fraction of such drops to find.
+            drop: the drop in accuracy to detect, in (0, 1).
+            power: the fraction of such drops to detect.
             confidence: level of the one-sided test of one slice alone.
 
         Raises:
@@ -904,8 +907,8 @@ class Database:
 
         Args:
             model: whose predictions.
-            on: the samples to judge; by default every sample.
-            at: ask an earlier commit, tag or branch.
+            on: the samples to evaluate; by default all of them.
+            at: use an earlier commit, tag or branch.
         """
         from slicedb.judge import confusion
 
@@ -930,11 +933,11 @@ class Database:
         Args:
             model: whose predictions.
             on: the samples to review; a slice's name or a predicate becomes part of the queries.
-            by: columns whose values are reviewed like slices; by default the label.
-            sure: confidence from which a mistake is a confident one.
-            unsure: confidence below which a prediction is unsure.
-            n: rows of the top losses and of the confused pairs.
-            slices: slices whose share of the errors is shown; by default every registered one.
+            by: columns whose values are reviewed as if they were slices; by default the label.
+            sure: confidence above which a mistake counts as confident.
+            unsure: confidence below which a prediction counts as unsure.
+            n: number of rows of the top losses and of the confused pairs.
+            slices: slices whose share of the errors is shown; by default all registered ones.
             confidence: level of the intervals.
             tag: tag the samples of each finding with its name.
 
@@ -979,25 +982,25 @@ class Database:
         confidence: float = 0.95,
         seed: int = 0,
     ) -> CostReport:
-        """Say what a model's mistakes cost, and which threshold is cheapest.
+        """Compute what the mistakes of a model cost, and which threshold is cheapest.
 
-        Whatever is fitted (a threshold, a temperature, how much to ask) is judged on samples that
-        it was not fitted on.
+        Whatever is fitted (a threshold, a temperature, how much to ask) is evaluated on samples
+        that it was not fitted on.
 
         Args:
             model: whose predictions and probabilities.
-            on: the samples to judge; by default every sample.
+            on: the samples to evaluate; by default all of them.
             matrix: cost of each truth (rows) and decision (columns): a CSV file, a table, or
                 nested lists; by default a mistake costs 1.
-            column: a column of samples that every cost of the sample is multiplied by.
+            column: a column of samples by which the costs of each sample are multiplied.
             positive: decide this class against the rest, by a threshold.
             false_positive: cost of a wrong yes, or a column that holds it.
             false_negative: cost of a wrong no, or a column that holds it.
             ask: cost of asking a person, or a column that holds it.
-            human: how a person does: a label column, a logged model, or a cost per sample.
-            slices: slices that are judged one by one beside the whole.
-            calibrate: judge the cheapest decisions after temperature scaling, too.
-            folds: number of folds that thresholds are fitted and judged in turn on.
+            human: how well a person does: a column of labels, a logged model, or a cost per sample.
+            slices: slices to evaluate one by one, besides the whole.
+            calibrate: also evaluate the cheapest decisions after temperature scaling.
+            folds: number of folds for fitting thresholds and evaluating them on the other samples.
             confidence: level of every interval.
             seed: seed of the folds.
 
@@ -1036,12 +1039,12 @@ class Database:
         binning: Literal["width", "mass"] = "width",
         seed: int = 0,
     ) -> Calibration:
-        """Show calibration before and after temperature scaling, on rows not fitted on.
+        """Show calibration before and after temperature scaling, on held-out rows.
 
         Args:
             model: whose probabilities.
-            on: the samples to judge; by default every sample.
-            folds: number of folds; every row is judged by the temperature of the others.
+            on: the samples to evaluate; by default all of them.
+            folds: number of folds; every row gets the temperature that was fitted on the others.
             bins: number of bins of the reliability diagram.
             binning: bins of equal width, or of equal mass.
             seed: seed of the folds.
@@ -1071,27 +1074,28 @@ class Database:
     ) -> Report:
         """Run the expectations of slices against a model.
 
-        An option that is not given is taken from `suite.toml`, and else has the default that
-        `slicedb.judge.run` says.
+        An option that is not given comes from `suite.toml`, or else from the defaults of
+        `slicedb.judge.run`.
 
         Args:
             source: a folder or a file of slices (applied first), or names of slices; by default
                 every registered slice that has expectations.
-            model: the model under test; `suite.toml` may name it.
+            model: the model to test; `suite.toml` may name it.
             baseline: the model that "baseline" stands for in expectations.
             confidence: level of each one-sided bound; by default 0.95.
-            correction: how many tests are counted; auto is max-t for the comparisons with one
-                baseline and holm elsewhere.
+            correction: how to correct for the number of tests; auto is max-t for comparisons with
+                one baseline and holm for the rest.
             strict: count INCONCLUSIVE as a failure.
-            minimum: number of samples below which a slice reports but does not gate; by default 10.
-            group: a column of samples whose groups are independent where samples are not, such as
-                the video that a frame is of.
-            detect: the drop in accuracy that must not be missed; the error rate is spent on the
-                slices that can show it.
-            looks: runs over a held-out slice after which they are warned of, by default 10; 0 never
-                warns.
-            predict: predict missing rows of registered models first.
-            write: store the run in `runs` and `tests`; by default it is, except at a commit.
+            minimum: number of samples below which a slice is reported but not decided; by default
+                10.
+            group: a column of samples whose groups are independent although the samples within one
+                are not, such as the video of a frame.
+            detect: the drop in accuracy that the suite is meant to detect; the error rate is spent
+                on the slices that can show it.
+            looks: number of runs over a held-out slice after which a warning is given, by default
+                10; 0 gives none.
+            predict: first compute the missing predictions of registered models.
+            write: store the run in `runs` and `tests`, which is the default except at a commit.
 
         Raises:
             UnknownModelError: a model has no predictions.
@@ -1158,22 +1162,22 @@ class Database:
         minimum: int = 10,
         write: bool = True,
     ) -> Report:
-        """Compose every picture of a template folder, predict them and judge the model on them.
+        """Compose every picture of a template folder, predict them and test the model on them.
 
         Args:
             model: the registered name.
-            templates: a folder, see `slicedb.behaviour.templates`; by default what was composed
-                earlier is taken.
-            labels: names of the class folders: by folder, or in order where they are numbers.
+            templates: a folder, see `slicedb.behaviour.templates`; by default the compositions
+                that exist already are used.
+            labels: names of the class folders: by folder, or in order if the folders are numbered.
             expect: expectations; by default accuracy, that neither background nor extra changes
                 the prediction, and that another food does.
-            least: the bound of each expectation where `expect` gives none.
+            least: the bound of each default expectation.
             on: a predicate that picks compositions.
-            decide: judge by the interval, or by the value alone (point).
+            decide: decide by the interval, or by the value alone (point).
             confidence: level of each one-sided bound.
-            correction: how many tests are counted, see `test`.
+            correction: how to correct for the number of tests, see `test`.
             strict: count INCONCLUSIVE as a failure.
-            minimum: number of samples below which an expectation reports but does not gate.
+            minimum: number of samples below which an expectation is reported but not decided.
             write: store the run in `runs` and `tests`.
 
         Raises:
@@ -1223,16 +1227,16 @@ class Database:
 
         Args:
             model: the registered name.
-            slices: slices to judge on: names, query texts or queries; by default all samples
+            slices: slices to evaluate: names, query texts or queries; by default all samples
                 together, then every registered slice.
             kinds: corruptions, flips or crops; by default the 15 corruptions of ImageNet-C.
             severities: from 1 to 5; by default all.
-            predict: predict what is missing first; only predictions are stored, no pictures.
+            predict: first compute missing predictions; only predictions are stored, no images.
             confidence: level of the intervals.
             batch_size: images per batch; by default what fits the device.
-            device: cpu, cuda, cuda:1 or mps; by default a GPU where there is one.
+            device: where to run: cpu, cuda, cuda:1 or mps; by default a GPU if there is one.
             threads: decoding threads; by default one per core.
-            progress: draw a bar on stderr; by default where that is a terminal.
+            progress: draw a progress bar on stderr; by default only in a terminal.
 
         Raises:
             CheckError: an unknown kind or severity.
@@ -1249,13 +1253,13 @@ class Database:
 
     @cached_property
     def runs(self) -> Runs:
-        """The runs that were written down: `list()`, and `trends()` of each test over them."""
+        """The recorded runs: `list()`, and `trends()` of each test over them."""
         from slicedb.runs import Runs
 
         return Runs(self.store)
 
     def _fill(self, models: Iterable[str], keys: Iterable[np.ndarray]) -> None:
-        """Predict what registered models lack; models whose results were logged are left alone."""
+        """Compute missing predictions of registered models; logged models are left alone."""
         union = self._selection.union(list(keys))
         for name in models:
             if self.models.can_load(name):
@@ -1271,7 +1275,7 @@ class Database:
         threads: int | None = None,
         progress: bool | None = None,
     ) -> None:
-        """Predict corrupted pictures that are missing; logged models are left alone."""
+        """Predict missing corrupted pictures; logged models are left alone."""
         if self.models.can_load(model):
             from slicedb.behaviour.spoilt import spoil
 

@@ -22,9 +22,11 @@ if TYPE_CHECKING:
 @click.argument("text", default="")
 @db_option
 @rows_options
-@click.option("--explain", is_flag=True, help="Show the plan, with rows and time of each step.")
-@click.option("--count", is_flag=True, help="Print the number of rows alone.")
-@click.option("--ids", is_flag=True, help="Print the ids alone, one a line.")
+@click.option(
+    "--explain", is_flag=True, help="Show the plan, with the rows and the time of each step."
+)
+@click.option("--count", is_flag=True, help="Print only the number of rows.")
+@click.option("--ids", is_flag=True, help="Print only the ids, one per line.")
 @click.option("--columns", metavar="A,B", help="Columns or expressions to show, e.g. id,v3.loss.")
 @options_of(
     Database.query,
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
         "flag": "--param",
         "multiple": True,
         "metavar": "NAME=VALUE",
-        "help": "A value for $NAME in the text: a text, or JSON.",
+        "help": "A value for $NAME in the text: a string, or JSON.",
     },
 )
 @click.option("--file", "file", type=click.File(), help="Read the text from a file; - is stdin.")

@@ -14,13 +14,13 @@ from slicedb.database import Database
 
 @click.group()
 def behaviour() -> None:
-    """Test what a model should not mind: list, run, corrupt."""
+    """Test what should make no difference to a model: list, run, corrupt."""
 
 
 @behaviour.command(name="list")
 @rows_options
 def list_(out: Output) -> None:
-    """List what expectations can ask, and the corruptions.
+    """List what expectations can test, and the corruptions.
 
     \b
     Example:
@@ -42,7 +42,7 @@ def list_(out: Output) -> None:
     expect={"metavar": "TEXT"},
     on={"metavar": "PREDICATE", "show_default": False},
 )
-@click.option("--point", is_flag=True, help="Judge by the values alone, without intervals.")
+@click.option("--point", is_flag=True, help="Decide by the values alone, without intervals.")
 @click.option("--html", metavar="FILE", help="Write one self-contained page.")
 def run(
     model: str,
@@ -53,9 +53,10 @@ def run(
     html: str | None,
     **options: object,
 ) -> None:
-    """Compose TEMPLATES, predict the compositions, and judge the model on them.
+    """Compose TEMPLATES, predict the compositions, and test the model on them.
 
-    Exit status 1 when an expectation fails. Without TEMPLATES, what was composed earlier is taken.
+    The exit status is 1 if an expectation fails. Without TEMPLATES, the compositions that exist
+    already are used.
 
     \b
     Examples:
@@ -97,7 +98,7 @@ def run(
 def corrupt(model: str, db: str | None, out: Output, **options: object) -> None:
     """Show accuracy against the severity of corruptions, flips and crops, slice by slice.
 
-    Predicts what is missing; a stopped run goes on where it was.
+    Missing predictions are computed first, and an interrupted run resumes.
 
     \b
     Examples:

@@ -59,7 +59,7 @@ def rows_options(command: F) -> F:
 
 def at_option(command: F) -> F:
     """Add `--at` to a verb that can ask an earlier commit."""
-    return click.option("--at", metavar="COMMIT", help="Ask an earlier commit, tag or branch.")(
+    return click.option("--at", metavar="COMMIT", help="Use an earlier commit, tag or branch.")(
         command
     )
 

@@ -66,7 +66,7 @@ def cost(
     at: str | None,
     **options: object,
 ) -> None:
-    """Say what mistakes cost, which threshold is cheapest, and when to ask a person.
+    """Show what mistakes cost, which threshold is cheapest, and when to ask a person.
 
     \b
     Examples:
@@ -85,7 +85,7 @@ def cost(
 @options_of(Database.calibration, "on binning bins folds seed")
 @at_option
 def calibration(model: str, db: str | None, at: str | None, **options: object) -> None:
-    """Show calibration before and after temperature scaling, on rows not fitted on.
+    """Show calibration before and after temperature scaling, on held-out rows.
 
     \b
     Example:

@@ -35,8 +35,8 @@ from slicedb.show import numbers
 def ingest(source: str, db: str | None, **options: object) -> None:
     """Read images and metadata: a folder, CSV or Parquet, Pascal VOC, COCO or YOLO.
 
-    Every image is decoded in full; broken ones are quarantined with their reason and stay
-    queryable by `status`. Run it again to pick up changes, or to go on after an interruption.
+    Every image is decoded in full; broken ones are quarantined with the reason and can be
+    queried by `status`. Run it again to pick up changes, or to resume after an interruption.
 
     Boxes are recognised: Pascal VOC (Annotations/ beside JPEGImages/, ImageSets/Main for splits),
     COCO (instances and captions JSON) and YOLO (data.yaml). A broken annotation file is named with
@@ -75,7 +75,7 @@ def ingest(source: str, db: str | None, **options: object) -> None:
 def compose(folder: str, db: str | None, labels: str | None, **options: object) -> None:
     """Compose test pictures: every foreground x background x extra of a template folder.
 
-    Each is a sample whose columns `foreground`, `background` and `extra` say what it is made of.
+    Each is a sample; its columns `foreground`, `background` and `extra` tell what it is made of.
 
     \b
     Examples:
@@ -99,10 +99,10 @@ def compose(folder: str, db: str | None, labels: str | None, **options: object) 
     pretrained={"metavar": "TAG|FILE"},
 )
 def embed(db: str | None, **options: object) -> None:
-    """Embed images with an open_clip model; only what is missing.
+    """Embed images with an open_clip model; only missing embeddings are computed.
 
-    Without a model the bundled tiny CLIP runs. It knows a small world: the ten CIFAR classes and
-    the demo's rendered plates of food. For real photos name a real one.
+    Without a model, the bundled tiny CLIP is used. It knows only the ten CIFAR classes and the
+    demo's rendered plates of food; for real photos, name a real model.
 
     \b
     Examples:
@@ -122,11 +122,11 @@ def embed(db: str | None, **options: object) -> None:
     text={"metavar": "COLUMN"},
 )
 def index(db: str | None, embedding: str | None, recall: float, text: tuple[str, ...]) -> None:
-    """Build an index ahead: full text for search, or an approximate one for similarity.
+    """Build an index in advance: full text for search, or an approximate one for similarity.
 
-    search('words') works without, and builds its index when first asked. The approximate index
-    is used only by `query --approximate`, for ORDER BY similarity(...) DESC LIMIT k; its recall
-    is measured against the exact scan, printed, stored, and checked by `doctor`.
+    search('words') also works without this; the first search builds the index. The approximate
+    index is used only by `query --approximate`, for ORDER BY similarity(...) DESC LIMIT k; its
+    recall is measured against the exact scan, printed, stored, and checked by `doctor`.
 
     \b
     Examples:
@@ -225,8 +225,8 @@ def doctor(db: str | None, out: Output, mend: bool, cleanup: int | None) -> None
     """Show fragments, sizes and versions of every table, and what is wrong with them.
 
     Fragmented tables, orphaned rows and files, stray or missing pins and stale caches are mended
-    with --mend; duplicates, lost images and lost versions are only told. Exit status 1 while
-    something is wrong.
+    with --mend; duplicates, lost images and lost versions are only reported. The exit status is 1
+    as long as something is wrong.
 
     \b
     Examples:
@@ -259,7 +259,7 @@ def export(on: str, dest: str, db: str | None, form: str | None, at: str | None)
     """Write samples where other tools can read them.
 
     DEST is a new folder, or a file ending in .csv, .parquet (with the images) or .json (COCO).
-    Boxes go to COCO, VOC and YOLO.
+    COCO, VOC and YOLO include the boxes.
 
     \b
     Examples:

@@ -63,8 +63,9 @@ def compare(
 ) -> None:
     """Compare two models slice by slice: wins, losses, ties, difference and p.
 
-    A win is a sample that A has right and B wrong; p is exact McNemar's, then with all slices
-    counted. The rows carry the flipped samples as query texts (columns won and lost).
+    A win is a sample that A has right and B wrong; p is that of the exact McNemar test, alone and
+    corrected for the number of slices. The columns won and lost hold the queries of the flipped
+    samples.
 
     \b
     Examples:
@@ -90,7 +91,7 @@ def compare(
 @options_of(Database.power, "slices drop power confidence", slices="--on")
 @at_option
 def power(a: str, b: str, db: str | None, out: Output, at: str | None, **options: object) -> None:
-    """Say how many images it takes to see a drop of A against B, and what a slice can show.
+    """Show how many images it takes to detect a drop of A against B, and what a slice can show.
 
     \b
     Examples:
@@ -137,7 +138,7 @@ def test(
 ) -> None:
     """Run the expectations of slices against a model.
 
-    Exit status 1 when one fails.
+    The exit status is 1 if one fails.
 
     \b
     Examples:

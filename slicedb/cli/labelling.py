@@ -21,23 +21,32 @@ _SAID = {"y": True, "n": False, "s": None}
 @click.command()
 @click.argument("name")
 @db_option
-@click.option("--budget", default=100, show_default=True, help="Labels in all.")
-@click.option("--recall", type=float, metavar="R", help="Share of what shows the text to find.")
-@click.option("--precision", type=float, metavar="P", help="Share of the matches that show it.")
-@click.option("--confidence", default=0.95, show_default=True, help="Of the aim and intervals.")
+@click.option("--budget", default=100, show_default=True, help="Number of labels in all.")
+@click.option("--recall", type=float, metavar="R", help="Recall to reach.")
+@click.option("--precision", type=float, metavar="P", help="Precision to reach.")
+@click.option(
+    "--confidence",
+    default=0.95,
+    show_default=True,
+    help="Confidence of the goal and of the intervals.",
+)
 @click.option("--truth", metavar="QUERY", help="Predicate that is true where the text is shown.")
-@click.option("--write-csv", "write", metavar="FILE", help="Write what is to be labelled and stop.")
-@click.option("--read-csv", "read", metavar="FILE", help="Take the labels of a filled-in file.")
-@click.option("--term", metavar="TEXT", help="The text meant, where the slice has several.")
-@click.option("--pictures", metavar="DIR", help="Where pictures without a file are put.")
-@click.option("--seed", default=0, show_default=True, help="Of the choice of samples.")
-@click.option("--forget", is_flag=True, help="Take the calibration off; answers are kept.")
+@click.option(
+    "--write-csv", "write", metavar="FILE", help="Write the samples to label to a file, and stop."
+)
+@click.option(
+    "--read-csv", "read", metavar="FILE", help="Read the labels from a file that was filled in."
+)
+@click.option("--term", metavar="TEXT", help="Which text to calibrate, if the slice has several.")
+@click.option("--pictures", metavar="DIR", help="Folder for pictures that have no file.")
+@click.option("--seed", default=0, show_default=True, help="Seed for the choice of samples.")
+@click.option("--forget", is_flag=True, help="Remove the calibration; the answers are kept.")
 def calibrate(name: str, db: str | None, **options: Any) -> None:
     """Choose the cut of a slice's matches by a few labels.
 
-    Asks about the samples that tell most: at the terminal (y, n, s to skip, q to stop; the next
-    call goes on), by a CSV file, or from a column. Without --recall and --precision the cut with
-    the best balance is taken, and only where it is surely better than the one there is.
+    Asks about the most informative samples: at the terminal (y, n, s to skip, q to stop; the next
+    call resumes), by a CSV file, or from a column. Without --recall and --precision the cut with
+    the best F1 is chosen, but only if it is better than the present one with confidence.
 
     \b
     Examples:

@@ -25,7 +25,7 @@ def model() -> None:
     help="Weights file (.safetensors, .pt); 'pretrained' downloads the library's own.",
 )
 @click.option("--classes", metavar="A,B,C|FILE", help="Class names in the order of the output.")
-@click.option("--allow-pickle", is_flag=True, help="Load a pickled module; runs its code.")
+@click.option("--allow-pickle", is_flag=True, help="Load a pickled module, which runs its code.")
 @click.option("--trained-on", metavar="COMMIT", help="The commit or tag of its training data.")
 @click.option("--replace", is_flag=True, help="Give an existing name another model.")
 def add(name: str, spec: str, db: str | None, classes: str | None, **options: object) -> None:
@@ -90,7 +90,7 @@ def show(name: str, db: str | None, as_json: bool) -> None:
 @click.argument("name")
 @db_option
 def drop(name: str, db: str | None) -> None:
-    """Forget a model and its predictions.
+    """Remove a model and its predictions.
 
     \b
     Example:
@@ -105,7 +105,7 @@ def drop(name: str, db: str | None) -> None:
 @db_option
 @options_of(Database.predict, "on batch_size threads device progress", on={"multiple": True})
 def predict(model: str, db: str | None, **options: object) -> None:
-    """Predict what is missing or stale, in one batched pass.
+    """Compute missing and stale predictions in one batched pass.
 
     \b
     Examples:
@@ -130,9 +130,9 @@ def log_predictions(
 ) -> None:
     """Store predictions made elsewhere: a CSV or Parquet file with an id column.
 
-    Columns of a classifier: `id`, and `prediction` (with `confidence`), or `probabilities`, or one
-    column a class. Of a detector: a list `objects`, or a row a box with `label`, `x, y, w, h`
-    and `score`; or COCO's results as JSON. Of a model that predicts a number: `value`.
+    A classifier has the columns `id`, and `prediction` (with `confidence`), or `probabilities`, or
+    one column per class. A detector has a list `objects`, or one row per box with `label`,
+    `x, y, w, h` and `score`, or COCO's results as JSON. A model that predicts a number has `value`.
 
     \b
     Examples:
@@ -155,7 +155,7 @@ def log_predictions(
     target={"metavar": "prediction|label|CLASS"},
 )
 def cam(model: str, db: str | None, **options: object) -> None:
-    """Store what a model looked at (grad-cam), for queries and reports.
+    """Store what a model looked at (Grad-CAM), for queries and reports.
 
     \b
     Examples:

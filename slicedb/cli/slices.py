@@ -32,10 +32,19 @@ def slices() -> None:
 @click.argument("name")
 @click.argument("text")
 @db_option
-@click.option("--expect", multiple=True, metavar="CHECK", help="For example 'accuracy >= 0.6'.")
+@click.option(
+    "--expect",
+    multiple=True,
+    metavar="CHECK",
+    help="An expectation, for example 'accuracy >= 0.6'.",
+)
 @click.option("--description", default="", help="What the slice is for.")
-@click.option("--holdout", metavar="SHARE", help="Never trained on, for example 20%.")
-@click.option("--group", default="", metavar="COLUMN", help="Groups that stay together in it.")
+@click.option(
+    "--holdout", metavar="SHARE", help="Share that is kept out of training, for example 20%."
+)
+@click.option(
+    "--group", default="", metavar="COLUMN", help="Column whose groups the holdout keeps together."
+)
 @click.option(
     "--decide",
     type=click.Choice(["interval", "point"]),
@@ -61,7 +70,7 @@ def add(name: str, text: str, db: str | None, **options: object) -> None:
 @db_option
 @rows_options
 @at_option
-@click.option("--splits", is_flag=True, help="Count the members in each split, too.")
+@click.option("--splits", is_flag=True, help="Also count the members in each split.")
 def list_(db: str | None, out: Output, at: str | None, splits: bool) -> None:
     """List the slices with their counts and states.
 
@@ -156,7 +165,7 @@ def freeze(name: str, db: str | None) -> None:
 @click.argument("name")
 @db_option
 def thaw(name: str, db: str | None) -> None:
-    """Let a frozen slice live again.
+    """Turn a frozen slice into a live one again.
 
     \b
     Example:
@@ -172,7 +181,9 @@ def thaw(name: str, db: str | None) -> None:
 @db_option
 @rows_options
 @click.option("--from", "before", metavar="COMMIT", help="The commit A is taken at.")
-@click.option("--to", "after", metavar="COMMIT", help="The commit B is taken at; now: today.")
+@click.option(
+    "--to", "after", metavar="COMMIT", help="The commit B is taken at; `now` is the present state."
+)
 def diff(a: str, b: str | None, db: str | None, out: Output, **moments: str | None) -> None:
     """Show what entered and left, each sample with the reason.
 
@@ -264,7 +275,7 @@ def breakdown(names: tuple[str, ...], db: str | None, out: Output, at: str | Non
 @click.argument("name")
 @db_option
 def drop(name: str, db: str | None) -> None:
-    """Forget a slice; no sample is touched.
+    """Remove a slice; no sample is touched.
 
     \b
     Example:
@@ -279,7 +290,7 @@ def drop(name: str, db: str | None) -> None:
 @db_option
 @options_of(Database.apply, "dry_run")
 def apply(folder: str, db: str | None, dry_run: bool) -> None:
-    """Register the slices of a folder of .sql files, and say what changed.
+    """Register the slices of a folder of .sql files, and show what changed.
 
     \b
     Example:

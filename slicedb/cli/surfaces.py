@@ -14,7 +14,7 @@ from slicedb.demo.tour import run
 def demo(folder: str, scenes: int, seed: int) -> None:
     """Take the tour: rendered plates of food, two models, one with planted faults.
 
-    Nothing is downloaded. It leaves the folder with the pictures, the database and the slices.
+    Nothing is downloaded. The folder with the pictures, the database and the slices stays.
 
     \b
     Example:

@@ -28,15 +28,17 @@ def commit(message: str, db: str | None, tag: str | None) -> None:
 @click.command()
 @db_option
 @rows_options
-@click.option("--tests", is_flag=True, help="How each test fared over the runs, instead.")
-@click.option("--slice", "slices", multiple=True, metavar="NAME", help="With --tests: only these.")
+@click.option("--tests", is_flag=True, help="Show how each test fared over the runs instead.")
+@click.option(
+    "--slice", "slices", multiple=True, metavar="NAME", help="With --tests: only these slices."
+)
 @click.option("--model", metavar="MODEL", help="With --tests: only runs that tested it.")
 @click.option(
     "--last",
     type=click.IntRange(1),
     default=20,
     show_default=True,
-    help="With --tests: runs looked back on.",
+    help="With --tests: number of runs to look back on.",
 )
 def history(
     db: str | None,
@@ -82,7 +84,7 @@ def diff(before: str | None, after: str | None, db: str | None, out: Output) -> 
     """Show samples added, removed and relabelled between two commits, and slices that moved.
 
     Without arguments: the last commit against the present state. `slicedb slice diff NAME --from
-    COMMIT` tells the samples of one slice, each with its reason.
+    COMMIT` lists the samples of one slice, each with its reason.
 
     \b
     Examples:
@@ -96,7 +98,7 @@ def diff(before: str | None, after: str | None, db: str | None, out: Output) -> 
 @click.command()
 @click.argument("name", required=False)
 @db_option
-@click.option("--drop", "drop_it", is_flag=True, help="Forget the branch; its commits stay.")
+@click.option("--drop", "drop_it", is_flag=True, help="Remove the branch; its commits stay.")
 def branch(name: str | None, db: str | None, drop_it: bool) -> None:
     """Start a branch at the last commit; without a name, list the branches.
 
@@ -122,7 +124,7 @@ def branch(name: str | None, db: str | None, drop_it: bool) -> None:
 @click.command()
 @click.argument("name")
 @db_option
-@click.option("--force", is_flag=True, help="Let go of changes that no commit records.")
+@click.option("--force", is_flag=True, help="Discard changes that no commit records.")
 def checkout(name: str, db: str | None, force: bool) -> None:
     """Bring all tables to a commit, tag or branch.
 
@@ -153,7 +155,7 @@ def reset(name: str, db: str | None, yes: bool) -> None:
 
 @click.group()
 def versions() -> None:
-    """What is kept: versions of tables, tags, commits to forget, old versions to drop."""
+    """Manage what is kept: versions of tables, tags, and old versions to remove."""
 
 
 @versions.command(name="list")
@@ -174,7 +176,7 @@ def list_(db: str | None, out: Output) -> None:
 @click.argument("name")
 @db_option
 def tag(commit: str, name: str, db: str | None) -> None:
-    """Give a commit a further name.
+    """Give a commit another name.
 
     \b
     Example:
@@ -201,7 +203,7 @@ def untag(name: str, db: str | None) -> None:
 @db_option
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def drop(commits: tuple[str, ...], db: str | None, yes: bool) -> None:
-    """Forget commits and let go of the versions they keep; `versions cleanup` then removes them.
+    """Delete commits and release the versions they keep; `versions cleanup` then removes those.
 
     \b
     Example:
