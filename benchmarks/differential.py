@@ -27,7 +27,7 @@ import pyarrow as pa
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "query"))
 
-from differential import Maker, build, difference, plain, written
+from differential import Maker, apart, build, difference, plain, written
 
 from slicedb import Database, sql
 from slicedb.errors import SliceDBError
@@ -263,7 +263,7 @@ def _difference(db: Database, text: str, want: Rows) -> str:
         return f"refused: {error}"
     except Exception as error:  # a bare exception is a finding too
         return f"raised {type(error).__name__}: {error}"
-    names, rows = _apart(want[0]), want[1]
+    names, rows = apart(want[0]), want[1]
     if table.column_names != names:
         return f"columns {table.column_names}, not {names}"
     try:
@@ -276,17 +276,6 @@ def _difference(db: Database, text: str, want: Rows) -> str:
         return f"{len(got)} rows, not {len(right)}"
     pairs = [(a, b) for a, b in zip(got, right) if repr(a) != repr(b)]
     return f"row {pairs[0][0]}, not {pairs[0][1]}"[:300] if pairs else ""
-
-
-def _apart(names: list[str]) -> list[str]:
-    """Return the names of columns as a table has them: the second `a` is `a_1`."""
-    apart: list[str] = []
-    taken: collections.Counter[str] = collections.Counter()
-    for name in names:
-        n = taken[name.lower()]
-        taken[name.lower()] += 1
-        apart.append(f"{name}_{n}" if n else name)
-    return apart
 
 
 if __name__ == "__main__":

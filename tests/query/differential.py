@@ -9,6 +9,7 @@ the rows, and their order (the text's, then stored order).
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -101,7 +102,7 @@ class World:
     def expected(self, text: str) -> tuple[list[str], list[tuple[object, ...]]]:
         """Return the columns and rows of bare DuckDB."""
         result = self.bare.execute(text)
-        return [column[0] for column in result.description or []], result.fetchall()
+        return apart([column[0] for column in result.description or []]), result.fetchall()
 
 
 def build(folder: Path, n: int = N, seed: int = 0) -> World:
@@ -487,6 +488,17 @@ def difference(world: World, text: Text, derived: bool = True, seed: int = 0) ->
     first = next((i for i, (a, b) in enumerate(zip(got, want)) if a != b), min(len(got), len(want)))
     one, other = got[first : first + 1], want[first : first + 1]
     return f"{len(got)} rows, not {len(want)}; row {first}: {one}, not {other}"
+
+
+def apart(names: list[str]) -> list[str]:
+    """Return the names of columns as a table has them: the second `a` is `a_1`."""
+    apart: list[str] = []
+    taken: Counter[str] = Counter()
+    for name in names:
+        n = taken[name.lower()]
+        taken[name.lower()] += 1
+        apart.append(f"{name}_{n}" if n else name)
+    return apart
 
 
 def plain(value: object) -> object:
