@@ -44,6 +44,8 @@ RESULTS: dict[str, Callable[[Database], object]] = {
     "power": lambda db: db.power("food_v2", "food_v1", TEXTS),
     "confusion": lambda db: db.confusion("food_v2"),
     "errors": lambda db: db.errors("food_v2"),
+    "cost": lambda db: db.cost("food_v2", slices=["night", "soup"]),
+    "calibration": lambda db: db.calibration("food_v2"),
     "test": lambda db: db.test(model="food_v2", write=False),
     "overlap": lambda db: db.slices.overlap(),
     "coverage": lambda db: db.slices.coverage("food_v2"),
@@ -98,3 +100,5 @@ def test_the_table_of_a_suite_is_straight(db: Database) -> None:
 def test_the_page_of_a_report_lets_every_name_find_its_direction(db: Database) -> None:
     page = db.test(model="food_v2", write=False).to_html()
     assert "שקשוקה" in page and "\x1b" not in page and "\u202e" not in page
+    assert page.count("<td") == page.count('<td dir="auto"') > 40
+    assert page.count("<th ") == page.count('<th dir="auto"') > 10

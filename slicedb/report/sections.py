@@ -15,7 +15,7 @@ from slicedb.report.figures import Card, Figures, HeatMap
 from slicedb.report.tables import ORDER, cells
 from slicedb.runs.history import Trend
 from slicedb.show import charts
-from slicedb.show.charts import tip
+from slicedb.show.html import Attribute, Cell, Html, element, table, td, th
 from slicedb.show.html import escape as _e
 
 Section: TypeAlias = Callable[[SuiteRun, Figures], str]
@@ -35,12 +35,19 @@ _COLUMNS = (
 )
 
 
-def _heads(columns: Sequence[tuple[str, str, str]]) -> str:
-    return "".join(
-        f'<th class="sort{" n" if first else ""}" data-key="{key}" data-first="{first}">'
-        f"{_e(title)}</th>"
+def _heads(columns: Sequence[tuple[str, str, str]]) -> list[Cell]:
+    """Return heads that sort: the key of the data, the title, and the direction they begin with."""
+    return [
+        th(title, class_=f"sort{' n' if first else ''}", data_key=key, data_first=first)
         for key, title, first in columns
-    )
+    ]
+
+
+def _wide(
+    head: Sequence[object], rows: Sequence[Sequence[object]], **attributes: Attribute
+) -> Html:
+    """Return a table in a box that scrolls sideways where the window is narrow."""
+    return element("div", table(head, rows, align="", **attributes), class_="wide")
 
 
 def warnings(run: SuiteRun, figures: Figures) -> str:
@@ -57,7 +64,7 @@ def verdicts(run: SuiteRun, figures: Figures) -> str:
         return "<p>No expectations.</p>"
     spans = _spans(run.results)
     order = sorted(run.results, key=lambda r: ORDER[r.verdict])
-    bodies = "".join(_result(r, spans[_kind(r)], run.queries) for r in order)
+    bodies = [_result(r, spans[_kind(r)], run.queries) for r in order]
     buttons = "".join(
         f'<button data-show="{v}" aria-pressed="true" class="{v}">{run.count(v)} {v}</button>'
         for v in ORDER
@@ -68,8 +75,7 @@ def verdicts(run: SuiteRun, figures: Figures) -> str:
         "the value, its interval, and the bound as a dashed line.</p>"
         f'<div class="controls">{buttons}<input type="search" id="search" '
         'placeholder="filter by slice, expectation, message" aria-label="filter"></div>'
-        f'<div class="wide"><table id="verdicts"><thead><tr>{_heads(_COLUMNS)}</tr></thead>'
-        f"{bodies}</table></div>"
+        f"{_wide(_heads(_COLUMNS), bodies, id='verdicts')}"
     )
 
 
@@ -87,28 +93,31 @@ def _spans(results: Sequence[Result]) -> dict[tuple[str, bool], tuple[float, flo
     return {kind: charts.span_of(some, kind[1]) for kind, some in marks.items()}
 
 
-def _result(r: Result, span: tuple[float, float], queries: Mapping[str, str]) -> str:
+def _result(r: Result, span: tuple[float, float], queries: Mapping[str, str]) -> Html:
+    """Return the rows of a result: what it is, and what opens below."""
     verdict, name, check, value, spread, n = cells(r)
-    drawn = charts.interval(r.value, r.low, r.high, r.bound, span) if spread else ""
+    drawn = Html(charts.interval(r.value, r.low, r.high, r.bound, span) if spread else "")
     margin = "" if math.isnan(r.value) or math.isnan(r.bound) else r.value - r.bound
-    keys = {
-        "verdict": ORDER[verdict],
-        "slice": name.lower(),
-        "check": check.lower(),
-        "value": "" if math.isnan(r.value) else r.value,
-        "margin": margin,
-        "n": r.n,
-    }
-    data = "".join(f' data-{k}="{_e(str(v))}"' for k, v in keys.items() if k != "verdict")
-    text = _e(f"{verdict} {name} {check} {r.message}".lower())
-    more = _opened(r, queries.get(r.slice))
-    return (
-        f'<tbody data-verdict="{verdict}"{data} data-text="{text}">'
-        f'<tr class="row" tabindex="0"><td><b class="chip {verdict}">{verdict}</b></td>'
-        f'<td class="text">{_e(name)}</td><td class="text">{_e(check)}</td>'
-        f'<td class="n">{_e(value)}</td><td class="{verdict}">{drawn}</td>'
-        f'<td class="n">{_e(n)}</td></tr>'
-        f'<tr class="more" hidden><td colspan="6">{more}</td></tr></tbody>'
+    row = (
+        td(element("b", verdict, class_=f"chip {verdict}")),
+        td(name, class_="text"),
+        td(check, class_="text"),
+        td(value, class_="n"),
+        td(drawn, class_=verdict),
+        td(n, class_="n"),
+    )
+    more = td(Html(_opened(r, queries.get(r.slice))), colspan=len(row))
+    return element(
+        "tbody",
+        element("tr", *row, class_="row", tabindex=0),
+        element("tr", more, class_="more", hidden=True),
+        data_verdict=verdict,
+        data_slice=name.lower(),
+        data_check=check.lower(),
+        data_value="" if math.isnan(r.value) else r.value,
+        data_margin=margin,
+        data_n=r.n,
+        data_text=f"{verdict} {name} {check} {r.message}".lower(),
     )
 
 
@@ -144,10 +153,12 @@ def heat_map(run: SuiteRun, figures: Figures) -> str:
     rows = []
     for i, name in enumerate(grid.slices):
         tiles = [_tile(grid, i, k, (low, high)) for k in range(len(grid.models))]
-        keys = f' data-slice="{_e(name.lower())}"'
-        for k, column in enumerate(grid.tiles):
-            keys += f' data-m{k}="{"" if math.isnan(column[i].value) else column[i].value}"'
-        rows.append(f'<tr{keys}><th title="{_e(name)}">{_e(name)}</th>{"".join(tiles)}</tr>')
+        keys: dict[str, Attribute] = {
+            f"data_m{k}": "" if math.isnan(column[i].value) else column[i].value
+            for k, column in enumerate(grid.tiles)
+        }
+        head_of_row = th(name, title=name)
+        rows.append(element("tr", head_of_row, *tiles, data_slice=name.lower(), **keys))
     scale = (
         f'<div class="scale">{low:.3f}<i></i>{high:.3f}<span>▼ ▲ below or above '
         f"{_e(grid.models[1])} by more than either interval</span></div>"
@@ -156,20 +167,19 @@ def heat_map(run: SuiteRun, figures: Figures) -> str:
     )
     return (
         f'<p class="about">{_e(title)}: a stronger colour is higher, a click on a model sorts.</p>'
-        f'<div class="wide"><table class="heat"><thead><tr>{head}</tr></thead>'
-        f"<tbody>{''.join(rows)}</tbody></table></div>{scale}"
+        f"{_wide(head, rows, class_='heat')}{scale}"
     )
 
 
-def _tile(grid: HeatMap, i: int, k: int, ends: tuple[float, float]) -> str:
+def _tile(grid: HeatMap, i: int, k: int, ends: tuple[float, float]) -> Cell:
     """Return the tile of slice i and model k; the second model is what others are held against."""
     name, model = grid.slices[i], grid.models[k]
     value, low, high, n = grid.tiles[k][i]
     if math.isnan(value):
         about = f"{name}, {model}: undefined, no sample has both a label and a prediction"
-        return f'<td class="none" tabindex="0" {tip(about)}>–</td>'
+        return td("–", class_="none", tabindex=0, data_tip=about)
     about = f"{name}, {model}\n{grid.metric} {value:.4f} [{low:.4f}, {high:.4f}]\nn = {n:,.0f}"
-    mark = ""
+    mark = Html()
     if k != 1 and len(grid.models) > 1:
         other = grid.tiles[1][i]
         if not math.isnan(other.value):
@@ -177,10 +187,10 @@ def _tile(grid: HeatMap, i: int, k: int, ends: tuple[float, float]) -> str:
             if high < other.low or low > other.high:
                 below = high < other.low
                 way = "down" if below == metrics.find(grid.metric).rises else "up"
-                mark = f' <span class="{way}">{"▼" if below else "▲"}</span>'
+                mark = element("span", "▼" if below else "▲", class_=way)
     share = (value - ends[0]) / (ends[1] - ends[0]) if ends[1] > ends[0] else 0.5
     style = f"background:hsl(var(--mark)/{0.05 + 0.7 * share:.2f})"
-    return f'<td style="{style}" tabindex="0" {tip(about)}>{value:.3f}{mark}</td>'
+    return td(f"{value:.3f}{' ' if mark else ''}", mark, style=style, tabindex=0, data_tip=about)
 
 
 # --- confusion ------------------------------------------------------------------------------------
@@ -200,17 +210,17 @@ def confusion(run: SuiteRun, figures: Figures) -> str:
         f"{_e(run.model)}: rows are the truth, columns the prediction, over all slices tested"
         f"{' (their holdout shares)' if any(s.slice.holdout for s in run.scopes) else ''}."
     )
-    table = (
+    drawn = (
         _matrix(run.model, matrix, classes, scope)
         if len(classes) <= MOST_CLASSES
         else _pairs(run.model, matrix, classes, scope)
     )
-    return f'<p class="about">{about}</p>{table}{where}'
+    return f'<p class="about">{about}</p>{drawn}{where}'
 
 
 def _matrix(model: str, matrix: Sequence[Sequence[int]], classes: Sequence[str], scope: str) -> str:
     turn = "turn" if max(map(len, classes)) > 6 or len(classes) > 8 else ""
-    head = "".join(f'<th class="{turn}"><span>{_e(c)}</span></th>' for c in classes)
+    heads = [th(element("span", c), class_=turn) for c in classes]
     rows = []
     for i, (name, counts) in enumerate(zip(classes, matrix)):
         total = sum(counts)
@@ -218,22 +228,24 @@ def _matrix(model: str, matrix: Sequence[Sequence[int]], classes: Sequence[str],
         for j, n in enumerate(counts):
             share = n / total if total else 0.0
             colour = "var(--mark)" if i == j else "var(--bad)"
-            style = f"background:hsl({colour}/{0.75 * math.sqrt(share):.2f})"
-            about = f"{name} called {classes[j]}\n{n:,} of {total:,} ({share:.1%})"
             tiles.append(
-                f'<td role="button" tabindex="0" style="{style}" {tip(about)} '
-                f'data-count="{n or ""}" data-share="{f"{share:.0%}" if n else ""}" '
-                f'data-query="{_e(_cell_query(model, name, classes[j], scope))}">{n or ""}</td>'
+                td(
+                    n or "",
+                    role="button",
+                    tabindex=0,
+                    style=f"background:hsl({colour}/{0.75 * math.sqrt(share):.2f})",
+                    data_tip=f"{name} called {classes[j]}\n{n:,} of {total:,} ({share:.1%})",
+                    data_count=n or "",
+                    data_share=f"{share:.0%}" if n else "",
+                    data_query=_cell_query(model, name, classes[j], scope),
+                )
             )
         hit = f"{counts[i] / total:.3f}" if total else "–"
-        rows.append(
-            f'<tr><th title="{_e(name)}">{_e(name)}</th>{"".join(tiles)}'
-            f'<td class="none">{total:,}</td><td class="none">{hit}</td></tr>'
-        )
+        ends = (td(f"{total:,}", class_="none"), td(hit, class_="none"))
+        rows.append((th(name, title=name), *tiles, *ends))
+    shown = _wide([th(), *heads, th("n"), th("right")], rows, class_="heat", id="confusion")
     return (
-        '<div class="controls"><button id="as-shares">Show shares of the row</button></div>'
-        f'<div class="wide"><table class="heat" id="confusion"><thead><tr><th></th>{head}'
-        f"<th>n</th><th>right</th></tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
+        f'<div class="controls"><button id="as-shares">Show shares of the row</button></div>{shown}'
     )
 
 
@@ -242,16 +254,15 @@ def _pairs(model: str, matrix: Sequence[Sequence[int]], classes: Sequence[str], 
         (n, i, j) for i, counts in enumerate(matrix) for j, n in enumerate(counts) if n and i != j
     ]
     off.sort(key=lambda pair: -pair[0])
-    rows = "".join(
-        f'<tr><td class="text">{_e(classes[i])}</td><td class="text">{_e(classes[j])}</td>'
-        f'<td role="button" tabindex="0" class="n" '
-        f'data-query="{_e(_cell_query(model, classes[i], classes[j], scope))}">{n:,}</td></tr>'
-        for n, i, j in off[:MOST_PAIRS]
-    )
+    rows = []
+    for n, i, j in off[:MOST_PAIRS]:
+        query = _cell_query(model, classes[i], classes[j], scope)
+        count = td(f"{n:,}", role="button", tabindex=0, class_="n", data_query=query)
+        rows.append((td(classes[i], class_="text"), td(classes[j], class_="text"), count))
     return (
         f'<p class="about">The {min(len(off), MOST_PAIRS)} most frequent of {len(off):,} confused '
-        f'pairs of {len(classes):,} classes.</p><div class="wide"><table class="heat"><thead><tr>'
-        f"<th>truth</th><th>called</th><th>n</th></tr></thead><tbody>{rows}</tbody></table></div>"
+        f"pairs of {len(classes):,} classes.</p>"
+        f"{_wide(['truth', 'called', 'n'], rows, class_='heat')}"
     )
 
 
@@ -291,24 +302,18 @@ def cost(run: SuiteRun, figures: Figures) -> str:
     size = 280
     data = {**asdict(curve), "box": size, "most": charts.most_of(curve.risk)}
     text = json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
-    rows = "".join(
-        f'<tr><td>{_e(p["policy"])}</td><td class="n">{p["cost"]:.4f}</td>'
-        f'<td class="n">{p["low"]:.4f} to {p["high"]:.4f}</td></tr>'
+    rows = [
+        (p["policy"], f"{p['cost']:.4f}", f"{p['low']:.4f} to {p['high']:.4f}")
         for p in curve.policies
-    )
-    table = (
-        '<div class="wide"><table><thead><tr><th>decision</th><th>cost a sample</th>'
-        f"<th>interval</th></tr></thead><tbody>{rows}</tbody></table></div>"
-        if rows
-        else ""
-    )
+    ]
+    policies = _wide(["decision", "cost a sample", "interval"], rows) if rows else ""
     return (
         '<p class="about">A mistake costs 1. Dashed: the mean cost of what is answered, the surest '
         "first. Line: with the rest given to a person, at the price below.</p>"
         f"{charts.cost(curve.coverage, curve.risk, size)}"
         '<label class="slider">asking costs <b id="price-said"></b><input type="range" id="price" '
         'min="0" max="0.5" step="0.01" value="0.1"></label><p class="about" id="cost-said"></p>'
-        f'{table}<script type="application/json" id="cost-data">{text}</script>'
+        f'{policies}<script type="application/json" id="cost-data">{text}</script>'
     )
 
 
@@ -355,18 +360,22 @@ def history(run: SuiteRun, figures: Figures) -> str:
     trends = [t for t in figures.trends if len(t.points) > 1]
     if not trends:
         return ""
-    rows = "".join(
-        f'<tr><td class="text">{_e(t.slice)}</td><td class="text">{_e(t.check)}</td>'
-        f"<td>{charts.line(_points(t))}</td><td>{_e(t.direction)}</td>"
-        f'<td class="n">{t.flips}</td><td>{_e(t.status)}</td></tr>'
+    rows = [
+        (
+            td(t.slice, class_="text"),
+            td(t.check, class_="text"),
+            Html(charts.line(_points(t))),
+            t.direction,
+            td(t.flips, class_="n"),
+            t.status,
+        )
         for t in trends
-    )
+    ]
+    head = ["slice", "expectation", "value over the runs", "trend", "flips", "status"]
     return (
         '<p class="about">The oldest run first. Flaky by chance: the verdict flips while the value '
         "stays within its interval; up and down: beyond it.</p>"
-        '<div class="wide"><table class="full"><thead><tr><th>slice</th><th>expectation</th>'
-        "<th>value over the runs</th><th>trend</th><th>flips</th><th>status</th></tr></thead>"
-        f"<tbody>{rows}</tbody></table></div>"
+        f"{_wide(head, rows, class_='full')}"
     )
 
 
