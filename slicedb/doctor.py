@@ -1,4 +1,4 @@
-"""The health of a database: what is fragmented, orphaned, doubled or lost, and its mending."""
+"""Examine a database: find what is fragmented, orphaned, duplicated or lost, and mend it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _MANY_FRAGMENTS = 20
 _MANY_DELETED = 0.2
-"""Share of deleted rows in what is stored from which a table is written anew."""
+"""Share of deleted rows from which a table is rewritten."""
 _SETTLED = timedelta(hours=1)
 """Age from which a pin that nothing asks for is no commit being made."""
 
@@ -199,7 +199,7 @@ def _of_slices(store: Store, at: int | None, commit: str) -> Iterator[tuple[tupl
 
 
 def _caches(store: Store, mend: bool) -> list[Finding]:
-    """Find vectors kept for versions that are gone; they are made anew where they are needed."""
+    """Find vectors kept for versions that are gone; they are computed again when needed."""
     folder = store.cache_dir / "vectors"
     stale = []
     for path in sorted(folder.glob("*@*")) if folder.is_dir() else ():

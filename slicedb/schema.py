@@ -1,6 +1,6 @@
-"""Every table's columns and Arrow types, once.
+"""Define the columns of every table, with their Arrow types.
 
-`id` is the stable name a user speaks of; `key` is a 63-bit hash of it and the join key of every
+`id` is the stable name that users see; `key` is a 63-bit hash of it and the join key of every
 table, since a join on string ids costs two to six times as much.
 """
 
@@ -30,7 +30,7 @@ PREDICTIONS = "predictions__"
 CAMS = "cams__"
 SPOILT = "spoilt__"
 PER_SAMPLE = (EMBEDDINGS, PREDICTIONS, CAMS)
-"""Starts of the names of tables with one row a sample, computed from it."""
+"""Starts of the names of tables with one row per sample, computed from it."""
 PER_MODEL = (PREDICTIONS, CAMS, SPOILT)
 """Starts of the names of tables that belong to a model."""
 
@@ -103,7 +103,7 @@ PLUMBING = frozenset(
         "row_stamp",
     }
 )
-"""Columns of `samples` that say how it was ingested; a table for people leaves them out."""
+"""Columns of `samples` that record how it was ingested; a table for people omits them."""
 
 SEARCHED = "slicedb:search"
 """Where the metadata of `samples` names the columns that are searched beside the caption."""
@@ -121,7 +121,7 @@ SLICES_SCHEMA = pa.schema(
         pa.field("expect", pa.list_(pa.string())),
         pa.field("head", pa.string()),  # JSON: holdout, decide, suite, path, ...
         pa.field("keys", pa.list_(pa.int64())),  # frozen membership, in order
-        pa.field("ids", pa.list_(pa.string())),  # the same, as users speak of it
+        pa.field("ids", pa.list_(pa.string())),  # the same, as users see them
         pa.field("tables", pa.string()),  # JSON: table -> version it was frozen at
         pa.field("dropped", pa.bool_()),
         pa.field("created_at", _TIME),
@@ -219,9 +219,9 @@ def embeddings_schema(dim: int) -> pa.Schema:
 
 
 def spoilt_schema() -> pa.Schema:
-    """Return the schema of what a model says of corrupted pictures.
+    """Return the schema of the predictions of a model on corrupted pictures.
 
-    One row a sample and corruption: `id` is the sample's with the corruption behind it, `sample`
+    One row per sample and corruption: `id` is the sample's with the corruption behind it, `sample`
     its key; `content` and `fingerprint` say what a row was computed with.
     """
     return pa.schema(

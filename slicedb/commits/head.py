@@ -10,7 +10,7 @@ from typing import Self
 
 @dataclass(frozen=True)
 class Head:
-    """What the metadata of the table of commits says of the present state."""
+    """The present state, as the metadata of the table of commits records it."""
 
     branch: str = "main"
     """The current branch."""

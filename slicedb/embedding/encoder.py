@@ -1,4 +1,4 @@
-"""Encoder: images and texts to unit vectors of one space."""
+"""Encode images and texts as unit vectors of one space."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Encoder(Model):
         templates: wordings of the prompt ensemble.
         background: phrases that a text is contrasted against.
         device: where texts and single images are encoded.
-        note: what a user should know of the model.
+        note: what a user should know about the model.
     """
 
     def __init__(

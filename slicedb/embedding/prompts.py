@@ -1,4 +1,4 @@
-"""Words around words: templates for prompt ensembles, and phrases to contrast a text against."""
+"""Templates of prompt ensembles, and phrases that a text is contrasted against."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TEMPLATES: tuple[str, ...] = (
     "a good photo of {}.",
     "a scene with {}.",
 )
-"""Wordings that are averaged (Radford et al. 2021, section 3.1.4). None says anything of light,
+"""Wordings that are averaged (Radford et al. 2021, section 3.1.4). None mentions light,
 sharpness or place, so that a text about those keeps its meaning."""
 
 TINY_TEMPLATES: tuple[str, ...] = (
@@ -50,8 +50,8 @@ BACKGROUND: tuple[str, ...] = _phrases(
     dark image, a blurred image
     """
 )
-"""A bank of what pictures commonly show: a text matches an image when it says more of it than
-these do."""
+"""What pictures commonly show: a text matches an image when it describes it better than these
+phrases do."""
 
 TINY_BACKGROUND: tuple[str, ...] = _phrases(
     """

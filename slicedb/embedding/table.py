@@ -1,4 +1,4 @@
-"""The tables of vectors: embed what is missing, and open the encoder that made them."""
+"""Embed what is missing, and open the encoder that made an embedding."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class EmbedReport(Record):
     """Samples whose status is not ok; they are never embedded."""
     seconds: float
     note: str = ""
-    """What a user should know of the encoder."""
+    """What a user should know about the encoder."""
     examples: tuple[str, ...] = ()
     """The first failures: id and reason."""
 
@@ -81,7 +81,7 @@ def embed(
 ) -> EmbedReport:
     """Embed the samples that have no vector for their present image.
 
-    Written as it goes, so that an interrupted run goes on where it stopped.
+    Vectors are written as they are computed, so an interrupted run resumes.
 
     Args:
         store: the database.
@@ -91,7 +91,7 @@ def embed(
         batch_size: images a batch; None suits the device.
         device: a torch device or its name; None takes a GPU when there is one.
         keys: int64 (n,): which samples; None is all.
-        replace: throw away the vectors of another encoder under this name.
+        replace: discard the vectors of another encoder under this name.
         threads: decoding threads; None takes the cores.
         progress: see `slicedb.progress.bar`.
         encoder: one that is open already, in place of `model` and `pretrained`.
@@ -211,7 +211,7 @@ def encoder_of(
 
     Raises:
         UnknownEmbeddingError: no embedding of that name.
-        EmbeddingError: its weights are not to be had.
+        EmbeddingError: its weights cannot be had.
         FingerprintError: they are not what they were.
     """
     table = EMBEDDINGS + name

@@ -94,7 +94,7 @@ def _names(table: pa.Table) -> list[str]:
 
 
 def file_name(sample: str, form: str | None) -> str:
-    """Return an id as the name of a file, with an ending that says its format."""
+    """Return an id as a file name, with the ending of its format."""
     if PurePosixPath(sample).suffix:
         return sample
     return sample + _SUFFIX.get((form or "").upper(), "")

@@ -31,7 +31,7 @@ def metadata(store: Store, keys: np.ndarray) -> Iterator[tuple[np.ndarray, pa.Ta
 
 
 def write_csv(store: Store, keys: np.ndarray, path: Path) -> int:
-    """Write one row a sample; lists and structs become JSON."""
+    """Write one row per sample; lists and structs become JSON."""
     from pyarrow import csv
 
     writer = None
@@ -46,7 +46,7 @@ def write_csv(store: Store, keys: np.ndarray, path: Path) -> int:
 
 
 def write_parquet(store: Store, keys: np.ndarray, path: Path) -> int:
-    """Write one row a sample with an `image` column of encoded bytes."""
+    """Write one row per sample with an `image` column of encoded bytes."""
     import pyarrow.parquet as pq
 
     writer = None

@@ -19,7 +19,7 @@ _COLUMNS = ["id", "width", "height", "split", "objects", "format"]
 
 
 def write_voc(store: Store, keys: Keys, path: Path) -> int:
-    """Write an XML file an image; `slicedb ingest` reads them back.
+    """Write one XML file per image; `slicedb ingest` reads them back.
 
     A sample whose objects are NULL gets none. Attributes become elements of the object.
     """

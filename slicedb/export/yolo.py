@@ -18,7 +18,7 @@ _COLUMNS = ["id", "width", "height", "split", "objects", "format"]
 
 
 def write_yolo(store: Store, keys: Keys, path: Path) -> int:
-    """Write a text file an image, lines of `class cx cy w h` in shares of it.
+    """Write one text file per image, with lines of `class cx cy w h` as fractions of it.
 
     A sample whose objects are NULL, or whose size is unknown, gets none. Attributes and scores
     have no place in the format.

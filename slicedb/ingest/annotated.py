@@ -1,4 +1,4 @@
-"""What readers of boxes share: rows of images with their boxes, checked and counted."""
+"""Collect images with their boxes, checked and counted: what readers of boxes share."""
 
 from __future__ import annotations
 
@@ -55,8 +55,8 @@ class Annotated:
         Args:
             name: where it lies, relative to the root.
             uri: its absolute path.
-            boxes: as `OBJECT`; None where nobody has looked.
-            size: width and height the annotation speaks of; None asks the file.
+            boxes: None where the image was never annotated.
+            size: width and height that the annotation gives; None reads them from the file.
             split: its split.
             caption: its caption.
 
@@ -110,7 +110,7 @@ class Annotated:
         """Return the source.
 
         Args:
-            extra: metadata columns, a row an image, in the order they were added.
+            extra: metadata columns, one row per image, in the order they were added.
 
         Raises:
             SourceError: annotation files are broken, or there is no image.
@@ -145,7 +145,7 @@ class Annotated:
         )
 
     def _elsewhere(self) -> dict[str, int]:
-        """Count the images of the folder that no annotation and no list speaks of."""
+        """Count the images of the folder that no annotation and no list mentions."""
         if not self.where.is_folder():
             return {}
         places = (

@@ -4,8 +4,8 @@
     annotations/instances_train2017.json  train2017/  as COCO is published
     train/_annotations.coco.json  train/1.jpg         files beside the images
 
-`iscrowd` and `area` are kept among the attributes where they say more than the box does;
-segmentations are left out.
+`iscrowd` and `area` become attributes where the box does not imply them; segmentations are left
+out.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class _Image:
     """One image of one or more files."""
 
     row: Row
-    """What the file says of it."""
+    """The image's object in the file."""
     uri: str
     """Absolute path."""
     split: str | None
@@ -142,7 +142,7 @@ class _File:
         return rows
 
     def add_to(self, images: dict[str, _Image]) -> None:
-        """Add the images of this file, or what it says of ones that are there."""
+        """Add the images of this file, and its annotations to those that another file added."""
         here: dict[object, _Image] = {}
         base = self.base.path
         for number, row in enumerate(self.images):
@@ -226,7 +226,7 @@ def _is_scalar(value: object) -> bool:
 
 
 def _load(file: Location) -> Row:
-    """Read a file; outlines are dropped as they are read, for they are most of it."""
+    """Read a file; outlines, which are most of it, are dropped as they are read."""
 
     def lean(value: Row) -> Row:
         value.pop("segmentation", None)
@@ -259,7 +259,7 @@ def _base(file: Location, root: Location, options: Options, images: list[Row]) -
 
 
 def _split(file: Location, root: Location, short: bool = True) -> str | None:
-    """Return the split that a file's name or folder says: instances_train2017 is train."""
+    """Return the split in the name of a file or its folder: instances_train2017 is train."""
     named = re.match(r"(?:instances|captions)_([A-Za-z]+)(\d*)$", file.stem)
     if named and named[1].lower() in SPLITS:
         return named[1] if short else named[1] + named[2]

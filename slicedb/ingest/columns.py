@@ -1,4 +1,4 @@
-"""From any table's columns to those of `samples`: roles, names, plain types.
+"""Map the columns of any table to those of `samples`: roles, names, plain types.
 
 path, image, label, split, caption, id    found by name, or named by the caller
 label, split, caption, tags, ...          taken as what they are called
@@ -69,7 +69,7 @@ class Column:
 
 
 def roles(schema: pa.Schema, options: Options) -> dict[str, str]:
-    """Return which column plays which role, as the caller says or else by its name.
+    """Return which column plays which role, as the caller asks or else by its name.
 
     Raises:
         IngestError: the caller names a column that is not there.

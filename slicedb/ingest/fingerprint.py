@@ -1,4 +1,4 @@
-"""Numbers that say "as last time": of a file on disk, and of a row of metadata.
+"""Fingerprints that recognise what has not changed: a file on disk, a row of metadata.
 
 Both are 63 bits and 0 means unknown, which equals nothing. They are kept in the samples' `stamp`
 and `row_stamp`.
@@ -41,7 +41,7 @@ def files(uris: Sequence[str | None]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _stat(uris: Sequence[str | None]) -> tuple[list[int], list[int], list[int]]:
-    """Return size, time of modification and of change; one loop, for this is what takes time."""
+    """Return size, time of modification and of change; this takes most of the time."""
     sizes, modified, changed = [-1] * len(uris), [0] * len(uris), [0] * len(uris)
     for i, uri in enumerate(uris):
         if uri is None:
@@ -57,11 +57,11 @@ def _stat(uris: Sequence[str | None]) -> tuple[list[int], list[int], list[int]]:
 def rows(columns: pa.Table | pa.RecordBatch) -> np.ndarray:
     """Return the fingerprint of each row of metadata.
 
-    Nulls count for nothing, and the order of the columns neither, so that a new empty column
-    leaves every row as it was.
+    Nulls and the order of the columns do not count, so a new empty column changes no
+    fingerprint.
 
     Returns:
-        int64 (n,); 0 where a row says nothing.
+        int64 (n,); 0 where all values of a row are null.
     """
     total = np.zeros(columns.num_rows, dtype=np.uint64)
     for name in columns.schema.names:

@@ -1,4 +1,4 @@
-"""A verified piece, its rows sorted by what has to be written of them."""
+"""Sort the rows of a verified piece by what has to be written for each."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from slicedb.schema import SAMPLES_SCHEMA, keys_of
 
 @dataclass
 class Judged:
-    """A verified piece, its rows sorted by what has to be written of them."""
+    """A verified piece, its rows sorted by what has to be written for each."""
 
     source: Source
     known: Known
@@ -165,7 +165,7 @@ def _sort_known(result: Judged, old: np.ndarray) -> None:
     elsewhere = ~known.same_uri(rows, uris) & np.array([uri is not None for uri in uris])
     stamped = (piece.stamps[old] != known.stamps[rows]) & (piece.stamps[old] != 0)
     retold = piece.row_stamps[old] != known.row_stamps[rows]
-    if not result.source.wins:  # 0 is that it says nothing, and not that it says so no more
+    if not result.source.wins:  # 0 means that it has no metadata, not that metadata was removed
         retold &= piece.row_stamps[old] != 0
     result.elsewhere.update(old[elsewhere].tolist())
     result.retold += old[retold].tolist()

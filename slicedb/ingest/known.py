@@ -1,4 +1,4 @@
-"""What the database knows of the samples before an ingest."""
+"""The samples of the database before an ingest, found by id or by uri."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from slicedb.store import Store
 
 
 class Known:
-    """The samples that are there, found by id or by where they lie.
+    """The existing samples, found by id or by uri.
 
     The arrays are parallel, (n,), in stored order.
     """

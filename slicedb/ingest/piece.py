@@ -1,4 +1,4 @@
-"""Some rows of a source on their way into the database: recognised, and given to the threads."""
+"""Some rows of a source on their way into the database: looked up, and handed to the threads."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Piece:
     stamps: np.ndarray
     """int64: fingerprints of the files."""
     row_stamps: np.ndarray
-    """int64: fingerprints of what the source says of each and insists on."""
+    """int64: fingerprints of the metadata that the source writes again when it changes."""
     read: np.ndarray
     """bool: whether the image has to be read."""
     tasks: list[Future[Verified]] = field(default_factory=list)

@@ -33,7 +33,7 @@ class IngestReport:
     skipped: dict[str, int] = field(default_factory=dict)
     """Files passed over, by kind."""
     notes: tuple[str, ...] = ()
-    """What the user should know, a sentence each."""
+    """What the user should know, one sentence each."""
     seconds: float = 0.0
     """Wall time."""
 

@@ -1,4 +1,4 @@
-"""What a reader gives: a source, and the options that shape it."""
+"""What a reader returns, a source, and the options that shape it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias
 import pyarrow as pa
 
 IdBy: TypeAlias = Literal["path", "sha256"]
-"""What a sample's id is made of: where the image lies, or what its bytes are."""
+"""What the id of a sample is: the path of its image, or the hash of its bytes."""
 
 Row: TypeAlias = dict[str, Any]
 """One object of a JSON or YAML file, of which nothing is known before it is checked."""
@@ -24,12 +24,12 @@ BYTES = 64 << 20
 
 @dataclass(frozen=True)
 class Options:
-    """What the caller says about a source."""
+    """What the caller asks of a reader."""
 
     split: str | None = None
-    """Split of every sample; it wins over what the source says."""
+    """Split of every sample; it overrides the source."""
     label: str | None = None
-    """Label of every sample; it wins over what the source says."""
+    """Label of every sample; it overrides the source."""
     prefix: str = ""
     """Put before every id, so that two sources with the same file names can live together."""
     columns: dict[str, str] = field(default_factory=dict)
@@ -46,9 +46,9 @@ class Options:
 
 @dataclass
 class Source:
-    """An opened source: nothing of its images is read yet.
+    """An opened source, of whose images nothing is read yet.
 
-    A reader is a function `(path, options) -> Source`. Its batches have `id` (string, not null),
+    Its batches have `id` (string, not null),
     `uri` (string: an absolute path, or null), for sources that carry the bytes `image` (binary),
     and the metadata columns of `fields`, all of plain types.
     """
@@ -62,13 +62,13 @@ class Source:
     total: int
     """Number of rows."""
     wins: frozenset[str] = frozenset()
-    """Metadata columns that are written again when the source says something else than last
-    time. The others are for new samples only: what the user changes in the database stays."""
+    """Metadata columns that are written again when they change in the source. The others are
+    for new samples only: what the user changes in the database stays."""
     by_place: bool = False
-    """Whether the source is what lies below `where`, and not a list of its own."""
+    """Whether the source is every image below `where`, and not a list."""
     carries_images: bool = False
-    """Whether the batches have the encoded images in them."""
+    """Whether the batches contain the encoded images."""
     skipped: dict[str, int] = field(default_factory=dict)
-    """What was passed over, by kind."""
+    """Number of files that were passed over, by kind."""
     notes: list[str] = field(default_factory=list)
-    """What the user should know, a sentence each."""
+    """What the user should know, one sentence each."""

@@ -36,7 +36,7 @@ class Table:
 
         Args:
             options: of the ingest.
-            notes: what its reader has to say.
+            notes: of its reader, for the report.
 
         Raises:
             SourceError: it has no rows.

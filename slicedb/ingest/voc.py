@@ -1,10 +1,10 @@
-"""Pascal VOC: an XML file an image (http://host.robots.ox.ac.uk/pascal/VOC/voc2012/htmldoc).
+"""Pascal VOC: one XML file per image (http://host.robots.ox.ac.uk/pascal/VOC/voc2012/htmldoc).
 
     Annotations/1.xml   JPEGImages/1.jpg   ImageSets/Main/train.txt     the devkit's layout
     train/1.xml         train/1.jpg                                     files beside each other
 
-The box is [xmin, ymin, xmax - xmin, ymax - ymin], so that the numbers of the file come back; what
-else an object says (pose, truncated, difficult, occluded, ...) is kept as its attributes.
+The box is [xmin, ymin, xmax - xmin, ymax - ymin], so that the numbers of the file come back. The
+other elements of an object (pose, truncated, difficult, occluded, ...) become its attributes.
 """
 
 from __future__ import annotations
@@ -164,7 +164,7 @@ def _number(item: ElementTree.Element, corner: str, number: int) -> float:
 
 
 def _attributes(item: ElementTree.Element) -> dict[str, int | float | str]:
-    """Return what an object says besides its name and box."""
+    """Return the elements of an object besides its name and box."""
     attributes = {
         child.tag: scalar(text)
         for child in item
@@ -180,7 +180,7 @@ def _attributes(item: ElementTree.Element) -> dict[str, int | float | str]:
 
 
 def _size(tree: ElementTree.Element) -> tuple[float, float] | None:
-    """Return the size an annotation speaks of; None where it says none."""
+    """Return the size that an annotation gives; None where it gives none."""
     try:
         width, height = (float(tree.findtext(f"size/{s}") or 0) for s in ("width", "height"))
     except ValueError:

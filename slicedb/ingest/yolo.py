@@ -1,11 +1,11 @@
-"""YOLO: a text file an image, a line a box (https://docs.ultralytics.com/datasets/detect).
+"""YOLO: one text file per image, one line per box (https://docs.ultralytics.com/datasets/detect).
 
     data.yaml            names, and where train, val and test are
     images/train/1.jpg   labels/train/1.txt       or  train/images/1.jpg  train/labels/1.txt
     obj.names            or classes.txt, with 1.txt beside 1.jpg
 
-A line is `class cx cy w h [score]` in shares of the image; of an outline (`class x y x y ...`) the
-box around it is taken. Pixels need the image's size, which is read from its head.
+A line is `class cx cy w h [score]` as fractions of the image; an outline (`class x y x y ...`)
+becomes the box around it. Pixels need the image's size, which is read from its header.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from slicedb.schema import Box
 _LISTS = ("classes.txt", "obj.names", "classes.names")
 _YAML = (".yaml", ".yml")
 _DIGITS = 3
-"""Digits of a pixel that are kept: files have six of a share, which is less than that."""
+"""Decimals of a pixel that are kept: files give six of a fraction, which is less."""
 
 
 def recognises(location: Location) -> bool:
@@ -45,7 +45,7 @@ def _names_file(folder: Location) -> Location | None:
                 return folder.join(name)
         except SourceError:
             if os.path.splitext(name)[0].lower() in ("data", "dataset"):
-                return folder.join(name)  # read() says what is wrong with it
+                return folder.join(name)  # read() raises what is wrong with it
     lists = [name for name in names_in(folder, *_LISTS) if name.lower() in _LISTS]
     return folder.join(lists[0]) if lists and _has_label_files(folder) else None
 
@@ -55,7 +55,7 @@ def _has_label_files(folder: Location) -> bool:
 
 
 def _yaml(file: Location) -> Row:
-    """Return what a YAML file says, nothing where it is not a mapping.
+    """Return the contents of a YAML file, empty where it is not a mapping.
 
     Raises:
         SourceError: it is broken.
@@ -129,7 +129,7 @@ def _class_names(file: Location, data: Row) -> dict[int, str]:
 
 
 def _parts(home: Location, data: Row) -> Iterator[_Part]:
-    """Yield the splits that the YAML names, or else every image below the folder."""
+    """Yield the splits that the YAML file names, or else every image below the folder."""
     base = home.join(str(data.get("path") or ""))
     roots = [root for root in (base, home, home.parent) if root.is_folder()]
     splits = [(split, data[split]) for split in data if str(split).lower() in SPLITS]
@@ -179,7 +179,7 @@ def _boxes(
 ) -> tuple[list[Box] | None, bool]:
     """Return the boxes of an image, and whether it has a label file.
 
-    None where the image cannot be read, since shares of it are no pixels then.
+    None where the image cannot be read, since fractions cannot be turned into pixels then.
     """
     file = _label_file(image)
     if not file.is_file():
@@ -203,7 +203,7 @@ def _box(words: list[str], names: dict[int, str], size: tuple[float, float]) -> 
     """Return the box of one line.
 
     Raises:
-        ValueError: it is none; the message says why.
+        ValueError: it is not a box; the message says why.
     """
     try:
         numbers = [float(word) for word in words]

@@ -50,7 +50,7 @@ MAX_PIXELS = 178_956_970
 
 
 class ImageInfo(NamedTuple):
-    """What a full decode says of one image."""
+    """What a full decode tells about one image."""
 
     width: int
     """Pixels, as displayed."""
@@ -91,7 +91,7 @@ def inspect(data: bytes, *, name: str = "", max_pixels: int = MAX_PIXELS) -> Ima
 
 
 def _inspect_jpeg(data: bytes, max_pixels: int) -> ImageInfo | None:
-    """Return what the fast decoder says, or None to leave the verdict to Pillow.
+    """Return what the fast decoder gives, or None to leave the verdict to Pillow.
 
     Luminance alone comes out, but every bit of all components is read and checked.
     """

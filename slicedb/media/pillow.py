@@ -1,4 +1,4 @@
-"""Pillow, with its errors in our words and its warnings kept in."""
+"""Open images with Pillow: its errors are translated, its warnings suppressed."""
 
 from __future__ import annotations
 

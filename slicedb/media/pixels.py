@@ -19,7 +19,7 @@ def tags_of(image: Image.Image) -> tuple[int, dt.datetime | None]:
         exif = image.getexif()
         orientation = exif.get(_ORIENTATION, 1)
         text = (exif.get_ifd(_EXIF_IFD).get(_TAKEN) or exif.get(_DATE)) if exif else None
-    except Exception:  # a broken tag block says nothing of the pixels
+    except Exception:  # a broken tag block does not make the pixels wrong
         return 1, None
     return orientation if orientation in range(1, 9) else 1, _time(text)
 

@@ -1,8 +1,8 @@
-"""Dropped tables whose numbers go on, so that a version of a table never means two contents.
+"""Keep counting the versions of dropped tables, so that a version never means two contents.
 
-What is kept in memory and in `.cache` is known by (table, version). A table made anew under the
-name of a dropped one therefore goes on counting where that one stopped: of the old one an empty
-dataset stays aside, and becomes the new one.
+Caches in memory and in `.cache` are keyed by (table, version). A table that is created again under
+the name of a dropped one therefore continues its version numbers: an empty dataset of the old
+table is kept aside and becomes the new one.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _FOLDER = ".dropped"
 
 
 def is_table(folder: str) -> bool:
-    """Return whether a folder holds a version; one whose making was cut off holds none."""
+    """Return whether a folder holds a version; an interrupted creation leaves none."""
     try:
         with os.scandir(os.path.join(folder, "_versions")) as entries:
             return any(entry.name.endswith(".manifest") for entry in entries)
@@ -30,7 +30,7 @@ def is_table(folder: str) -> bool:
 
 
 def put_aside(root: str, name: str) -> None:
-    """Take a table away at once, and keep of it no more than its last number.
+    """Remove a table at once, and keep nothing but its last version number.
 
     Args:
         root: the folder of the database.
@@ -53,9 +53,9 @@ def put_aside(root: str, name: str) -> None:
 
 
 def make_anew(root: str, name: str, empty: pa.Table) -> bool:
-    """Make an empty table of one that was put aside; False where there is none.
+    """Create an empty table from one that was put aside; False where there is none.
 
-    Where another process makes it at the same time, its table stands.
+    Where another process creates it at the same time, its table wins.
     """
     import lance
 

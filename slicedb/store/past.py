@@ -1,4 +1,4 @@
-"""A database as it was: the same readers, every table at one version, nothing written."""
+"""A database as it was at a commit: every table at one version, read-only."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _T = TypeVar("_T")
 class Past(Store):
     """All tables at the versions of one moment.
 
-    A table that has no version then was not there then, whatever was made later; so every answer
-    is that of a copy of the directory made at that moment.
+    A table without a version at that moment does not exist here, whatever was created later, so
+    every answer is that of a copy of the directory made at that moment.
 
     Args:
         store: the database of today.
         tables: version of each table.
-        title: what errors and `repr` call the moment, for example "clean".
+        title: the name of the moment in errors and `repr`, for example "clean".
     """
 
     def __init__(self, store: Store, tables: Mapping[str, int], title: str) -> None:
@@ -37,15 +37,15 @@ class Past(Store):
         self._opened: dict[tuple[str, int], lance.LanceDataset] = {}
 
     def names(self) -> list[str]:
-        """Return the names of the tables there were, sorted."""
+        """Return the names of the tables of that moment, sorted."""
         return sorted(self._tables)
 
     def has(self, name: str) -> bool:
-        """Return whether there was a table of that name."""
+        """Return whether a table of that name existed."""
         return name in self._tables
 
     def dataset(self, name: str, version: int | None = None) -> lance.LanceDataset:
-        """Return the `lance.LanceDataset` at its version of then, or at the one given.
+        """Return the `lance.LanceDataset` at the version of that moment, or at the one given.
 
         Raises:
             UnknownTableError: there was no such table.
@@ -61,17 +61,17 @@ class Past(Store):
             return self._opened[slot]
 
     def version(self, name: str) -> int:
-        """Return the version number of a table then."""
+        """Return the version number of a table at that moment."""
         return self._tables[name] if name in self._tables else int(self.dataset(name).version)
 
     def versions(self) -> dict[str, int]:
-        """Return the version of every table then, by name."""
+        """Return the version of every table at that moment, by name."""
         return dict(self._tables)
 
     # --- nothing is written -------------------------------------------------------------------
 
     def create(self, name: str, schema: pa.Schema) -> None:
-        """Leave a table that is there as it is; refuse to make another."""
+        """Leave an existing table as it is; refuse to create another."""
         if name not in self._tables:
             self._refuse()
 

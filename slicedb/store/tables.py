@@ -1,4 +1,4 @@
-"""One database: open or create it, make it durable, keep it small, say how it is."""
+"""Open or create a database, make it durable, keep it small, describe it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _FORMAT_KEY = "slicedb:format"
 _FIRST = f"{SAMPLES}.lance"
-"""What is there, without a version, where the making of a database was cut off."""
+"""What an interrupted creation of a database leaves behind, without a version."""
 
 
 class Store(Writer):
@@ -88,7 +88,7 @@ class Store(Writer):
             )
 
     def sync(self) -> None:
-        """Ask the disk to keep what was written since the last call (fsync)."""
+        """Flush what was written since the last call to the disk (fsync)."""
         if not self.is_local:
             return
         started = time.time()
@@ -98,11 +98,11 @@ class Store(Writer):
         self._synced = started
 
     def cleanup(self, older_than: timedelta = timedelta(days=14), *, dry_run: bool = False) -> int:
-        """Remove versions older than that and not pinned; returns the bytes given back.
+        """Remove versions older than that and not pinned; returns the bytes freed.
 
         Args:
             older_than: an age; the newest version always stays.
-            dry_run: only say how many bytes there are to give back.
+            dry_run: only return how many bytes would be freed.
         """
         return sum(
             self.attempt(name, partial(self._cleanup, name, older_than, dry_run))

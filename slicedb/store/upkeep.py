@@ -1,4 +1,4 @@
-"""Upkeep of one table: compaction, versions that are no longer needed, stray files, its state."""
+"""Maintain one table: compact it, remove old versions and stray files, describe it."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def pins_of(dataset: lance.LanceDataset, older_than: timedelta | None = None) ->
 
 
 def remove_versions(dataset: lance.LanceDataset, older_than: timedelta, *, dry_run: bool) -> int:
-    """Remove the untagged versions older than that; returns the bytes given back."""
+    """Remove the untagged versions older than that; returns the bytes freed."""
     if dry_run:
         plan = dataset.explain_cleanup_old_versions(
             older_than=older_than, error_if_tagged_old_versions=False

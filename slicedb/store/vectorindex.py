@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from slicedb.store.tables import Store
 
 INDEX = "slicedb:index"
-"""Where the metadata of a table tells of its index, as JSON."""
+"""Where the metadata of a table describes its index, as JSON."""
 _COLUMN = "vector"
 _NAME = "vector_idx"
 _TOGETHER = 256
@@ -35,7 +35,7 @@ def partitions_for(rows: int) -> int:
 
 
 def build_index(store: Store, name: str, partitions: int) -> None:
-    """Build the index of a table anew, by LanceDB; a version of its own."""
+    """Build the index of a table with LanceDB, replacing the old one; adds a version."""
     from lancedb.index import IvfSq
 
     config = IvfSq(distance_type="cosine", num_partitions=partitions)
@@ -48,19 +48,19 @@ def build_index(store: Store, name: str, partitions: int) -> None:
 
 
 def extend_index(store: Store, name: str) -> None:
-    """Take in the rows written since the index was built; a version of its own."""
+    """Add the rows written since the index was built; adds a version."""
     # LanceDB's `optimize` would also remove the versions that are older than a week.
     store.attempt(name, lambda: store.dataset(name).optimize.optimize_indices())
 
 
 def about_index(store: Store, name: str, version: int | None = None) -> dict[str, Any] | None:
-    """Return what was said of the index of a table, None where it has none."""
+    """Return what was stored about the index of a table, None where it has none."""
     about = json.loads(store.metadata(name, version).get(INDEX, "null"))
     return dict(about) if about is not None and _index(store, name, version) else None
 
 
 def unindexed_rows(store: Store, name: str) -> int:
-    """Return the number of rows the index has not taken in."""
+    """Return the number of rows that the index does not cover yet."""
     index = _index(store, name)
     inside = {f for segment in index.segments for f in segment.fragment_ids} if index else set()
     fragments = store.dataset(name).get_fragments()

@@ -1,5 +1,4 @@
-"""What is left to do for a model, and the way its rows are written: the same for predictions and
-embeddings."""
+"""Find what a model has yet to compute, and write its rows; for predictions and embeddings."""
 
 from __future__ import annotations
 
@@ -36,7 +35,7 @@ def samples_of(store: Store, keys: np.ndarray | None) -> tuple[pa.Table, int]:
 
     Args:
         store: the database.
-        keys: int64 (n,), repeated ones count once; None is every sample.
+        keys: int64 (n,), of which repeated ones count once; None means every sample.
 
     Returns:
         A table of id, key, label, content; and the number of samples whose status is not ok.
@@ -59,11 +58,11 @@ def missing(samples: pa.Table, done: pa.Table) -> tuple[np.ndarray, np.ndarray]:
 
     Args:
         samples: key and content of what is wanted.
-        done: key and content of the rows that are there; with a column `error`, rows that hold
-            one are to be done again.
+        done: key and content of the existing rows; with a column `error`, rows that have one
+            are to be computed again.
 
     Returns:
-        int64 (m,) positions in `samples`, and bool (m,): whether there is no row at all yet.
+        int64 (m,) positions in `samples`, and bool (m,): whether a sample has no row at all yet.
     """
     if not len(done):
         return np.arange(len(samples)), np.ones(len(samples), dtype=bool)
@@ -84,7 +83,7 @@ def images_of(store: Store, rows: pa.Table) -> Iterator[tuple[str, bytes]]:
 
 
 class Writer:
-    """Collects what a model says and writes it in chunks, so that nothing done is lost.
+    """Collects what a model computes and writes it in chunks, so that no finished work is lost.
 
     Args:
         store: the database.
@@ -144,7 +143,7 @@ class Writer:
             self.examples += [f"{name}: {error}" for name, error in pairs]
 
     def _write(self, table: pa.Table, fresh: np.ndarray) -> None:
-        """Append rows that are new; update the stale, and all once another writer was here."""
+        """Append new rows and update stale ones; once another writer was here, update all."""
         alone = self._store.version(self._table) == self._version
         new = fresh if alone else np.zeros(len(fresh), dtype=bool)
         keep = np.asarray(pc.is_valid(table.column(0)))

@@ -34,7 +34,7 @@ class Writer(Reader):
     """What can be written to a database's tables."""
 
     def create(self, name: str, schema: pa.Schema) -> None:
-        """Create an empty table; one that is there already is left as it is."""
+        """Create an empty table; an existing one is left as it is."""
         import lance
 
         fields = [_as_key(field) if field.name == "id" else field for field in schema]
@@ -75,17 +75,17 @@ class Writer(Reader):
         insert: bool = True,
         expected_version: int | None = None,
     ) -> int:
-        """Update the rows whose `id` is there and insert the others; returns the version.
+        """Update the rows whose `id` exists and insert the others; returns the version.
 
         Args:
             name: the table.
             batches: rows with all columns, or with `id` and a subset when `insert` is False.
-            insert: False leaves out rows whose id is not there.
-            expected_version: the version the rows were computed from; a table that has moved
-                on since is refused instead of overwritten.
+            insert: False ignores rows whose id does not exist.
+            expected_version: the version the rows were computed from; a table that has changed
+                since is refused instead of overwritten.
 
         Raises:
-            ConflictError: the table moved on, or other writers kept winning.
+            ConflictError: the table has changed, or other writers kept winning.
         """
         rows = self._fitted(name, batches)
 
@@ -117,7 +117,7 @@ class Writer(Reader):
         self.dataset(name).delete(is_in("id", ids))
 
     def restore(self, name: str, version: int | None) -> None:
-        """Make a table what it was at a version, as a new version; None empties it."""
+        """Bring a table back to a version, as a new version; None empties it."""
 
         def write() -> None:
             if version is None:
@@ -130,8 +130,8 @@ class Writer(Reader):
     def drop(self, name: str) -> None:
         """Delete a table and all its versions.
 
-        A table made anew under the name goes on with the numbers of its versions (on object
-        stores they start again: what a process keeps in memory of the old one is taken for it).
+        A table created again under the name continues the version numbers. On object stores they
+        start again, and a process may take what it has cached of the old table for the new one.
 
         Raises:
             DatabaseError: commits or frozen slices keep versions of it.
@@ -151,7 +151,7 @@ class Writer(Reader):
             self._fs.delete_dir(f"{self._root}/{name}.lance")
 
     def add_columns(self, name: str, fields: Sequence[pa.Field]) -> None:
-        """Add columns, null in every row; those that are there already are left alone."""
+        """Add columns, null in every row; existing ones are left alone."""
 
         def write() -> None:
             dataset = self.dataset(name)
@@ -162,16 +162,16 @@ class Writer(Reader):
         self.attempt(name, write)
 
     def set_metadata(self, name: str, values: dict[str, str]) -> None:
-        """Store text with a table's schema; a version of its own."""
+        """Store text in the metadata of a table's schema, which adds a version."""
         self.attempt(name, lambda: self.dataset(name).update_schema_metadata(values))
 
     def change_metadata(self, name: str, key: str, change: Callable[[str | None], str]) -> None:
-        """Store text that depends on what is there, without losing what others write meanwhile.
+        """Change a stored text without losing what others write meanwhile.
 
         Args:
             name: the table.
             key: of the text.
-            change: gives the new text from the present one, None where there is none; called
+            change: from the present text, None where there is none, to the new one; called
                 again when another writer was faster.
         """
 
@@ -198,7 +198,7 @@ class Writer(Reader):
             self.attempt(name, lambda: tags.create(tag, version))
 
     def unpin(self, name: str, tag: str) -> None:
-        """Let a pinned version go; a tag that is not there is left alone."""
+        """Release a pinned version; an unknown tag is ignored."""
         tags = self.dataset(name).tags
         if tag in tags.list():
             tags.delete(tag)
@@ -212,7 +212,7 @@ class Writer(Reader):
 
         Args:
             name: the table that is written.
-            write: opens the table anew each time, so that it sees what the other writer did.
+            write: opens the table on every try, so that it sees what the other writer did.
 
         Raises:
             ConflictError: other writers kept winning.
