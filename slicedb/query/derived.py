@@ -60,11 +60,8 @@ def part(plan: Plan, size: int | None, start: int) -> str:
 def _by_sample(plan: Plan, tail: str) -> str:
     """Return the first row of each sample of a result that may repeat them, as `ids` does."""
     name = next(name for name, _ in plan.columns if name.lower() == "id")
-    place, text = "place of row", whole(plan)
-    if plan.bound.tree.order and not plan.bound.tree.limit:
-        # Inside another query ties go by stored order where there is a LIMIT: `bind.order`.
-        text = f"{text}\nOFFSET 0"
-    numbered = f'SELECT *, row_number() OVER () AS "{place}" FROM (\n{text}\n)'
+    place = "place of row"
+    numbered = f'SELECT *, row_number() OVER () AS "{place}" FROM (\n{whole(plan)}\n)'
     return (
         f'SELECT * EXCLUDE ("{place}") FROM ({numbered}) WHERE {name} IN (SELECT id FROM samples) '
         f'QUALIFY row_number() OVER (PARTITION BY {name} ORDER BY "{place}") = 1 '

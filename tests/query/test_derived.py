@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from slicedb.query import Engine
 from slicedb.schema import PREDICTIONS, SAMPLES, keys_of
@@ -66,6 +68,10 @@ TEXTS = [
     "FROM m1 NATURAL JOIN (SELECT key, i FROM samples) JOIN samples t USING (key) SELECT t.id "
     "ORDER BY t.i LIMIT 24 OFFSET 2",
     "SELECT s.id FROM samples s JOIN m1 m USING (key) WHERE m.correct AND s.i < 3 ORDER BY s.i",
+    "WITH t AS (FROM samples WHERE in_slice('few') OR flag ORDER BY (i + 1) DESC) FROM t LIMIT 24",
+    "SELECT id FROM (SELECT id, i FROM samples ORDER BY list_sum([i, 1]) + 1 DESC NULLS LAST) x "
+    "WHERE i < 3",
+    "SELECT * FROM (SELECT * FROM samples WHERE in_slice('few'))",
     "SELECT id FROM samples SEMI JOIN m1 USING (key) LIMIT 24",
 ]
 
@@ -144,3 +150,48 @@ def test_columns_are_named_as_they_are_written(ties: Engine, text: str, names: l
     query = ties.query(text)
     assert query.columns == names
     assert query.to_arrow().column_names == names
+
+
+PARTS = """
+    flag; m1.correct; m1.loss > 2; label = 'cat'; i < 2; in_slice('few'); id LIKE 's1%';
+    status = 'ok'; id IN (SELECT id FROM m1 WHERE correct ORDER BY loss LIMIT 50)
+""".split(";")
+ORDERS = "i; i DESC; label, i; m1.loss DESC NULLS LAST; hash(id); split".split(";")
+LIMITS = ["", " LIMIT 40", " LIMIT 40 OFFSET 9", " OFFSET 9", " LIMIT 20%"]
+FRAMES = [
+    "{0}",
+    "SELECT * FROM samples WHERE {0}",
+    "SELECT id, label, m1.loss FROM samples AS s WHERE {0}",
+    "WITH t AS (SELECT * FROM samples WHERE {0}) SELECT * FROM t LIMIT 30",
+    "SELECT id FROM (SELECT * FROM samples WHERE {0}) JOIN m1 USING (id, key)",
+]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    frame=st.sampled_from(FRAMES),
+    parts=st.lists(st.sampled_from(PARTS), min_size=1, max_size=3),
+    word=st.sampled_from([" AND ", " OR ", " AND NOT "]),
+    order=st.sampled_from(ORDERS),
+    limit=st.sampled_from(LIMITS),
+    end=st.sampled_from(["", ";", " -- c", "; -- done", " /* x */"]),
+    at=st.tuples(*[st.integers(0, 45)] * 4),
+)
+def test_derived_queries_agree_with_python(
+    ties: Engine,
+    frame: str,
+    parts: list[str],
+    word: str,
+    order: str,
+    limit: str,
+    end: str,
+    at: tuple[int, ...],
+) -> None:
+    where = word.join(f"({part.strip()})" for part in parts)
+    query = ties.query(frame.format(f"{where} ORDER BY {order}{limit}") + end)
+    ids, (a, b, c, d) = query.ids(), at
+    assert query[a : a + b].ids() == ids[a : a + b]
+    assert query[a : a + b][c : c + d].ids() == ids[a : a + b][c : c + d]
+    assert set((query & "true").ids()) == set(ids)
+    assert set((~query).ids()) == set(ties.query("").ids()) - set(ids)
+    assert query.to_arrow()["id"].to_pylist() == ids

@@ -28,8 +28,13 @@ def add_order(binding: Binding) -> None:
 
 
 def _order(bound: Bound, node: Node, relation: Relation, when: Literal["", "ordered"]) -> None:
-    tokens = bound.source.tokens
-    at = limit_start(bound.source, node) if node.limit else tokens[-1].end if tokens else 0
+    source = bound.source
+    if node.limit:
+        at = limit_start(source, node)
+    elif node.order:
+        at = _order_end(source, node.order)
+    else:
+        at = source.tokens[-1].end if source.tokens else 0
     if at is None or _is_by_all(node):
         return
     column = f'{quoted(relation.alias)}."{ROW}"'
@@ -49,6 +54,23 @@ def limit_start(source: Source, node: Node) -> int | None:
         return None
     before = [t.start for t in source.tokens_in(0, min(places)) if t.word in _LIMITS]
     return before[-1]
+
+
+def _order_end(source: Source, order: Node) -> int | None:
+    """Return where an ORDER BY ends that no LIMIT follows: with the brackets around its query."""
+    place = order.orders[0].expression.at
+    if place is None:
+        return None
+    number = source.number_at(place)
+    # The place of `a + b` is its operator, and inside `a` may stand an ORDER BY of its own: in
+    # brackets, so deeper.
+    depth = source.tokens[number].depth
+    while source.tokens[number].word != b"order" or source.tokens[number].depth > depth:
+        number -= 1
+    depth = source.tokens[number].depth
+    rest = range(number + 1, len(source.tokens))
+    end = next((n for n in rest if source.tokens[n].depth < depth), len(source.tokens))
+    return source.tokens[end - 1].end
 
 
 def _is_by_all(node: Node) -> bool:

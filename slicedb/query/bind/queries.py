@@ -98,7 +98,7 @@ def _bind_select(binding: Binding, node: Node, scope: Scope) -> Output:
         ordering = [o.expression for o in modifier.orders] if modifier is node.order else None
         parts = [*modifier.parts] if ordering is None else ordering
         binding.visit_all([p for p in parts if not _is_of_select_list(p, node)], scope)
-    return _output(node, scope)
+    return _output(binding, node, scope)
 
 
 def _is_of_select_list(ordering: Node, select: Node) -> bool:
@@ -110,7 +110,7 @@ def _is_of_select_list(ordering: Node, select: Node) -> bool:
     return any(e.alias.lower() == ordering.names[0].lower() for e in select.select_list)
 
 
-def _output(node: Node, scope: Scope) -> Output:
+def _output(binding: Binding, node: Node, scope: Scope) -> Output:
     """Return what is known of the columns of a SELECT."""
     names: set[str] = set()
     keyed = False
@@ -126,7 +126,8 @@ def _output(node: Node, scope: Scope) -> Output:
             names.add(expression.alias.lower())
         elif expression.kind == "COLUMN_REF":
             names.add(expression.names[-1].lower())
-    return Output(frozenset(names), keyed and not scope.outermost)
+    # A `*` shows the key of its relations only where the text names it: see `bind.stars`.
+    return Output(frozenset(names), keyed and binding.bound.names_key and not scope.outermost)
 
 
 def _is_cte_map(node: Node, part: Node) -> bool:
@@ -137,14 +138,14 @@ def _find_samples(binding: Binding, node: Node, scope: Scope, top: bool) -> None
     """Note the samples relation whose stored order decides where the text leaves ties.
 
     The outermost SELECT over samples alone is `bound.top`: its rows are the rows of the result,
-    one by one. Of inner SELECTs, and of joins, the order matters where there is a LIMIT.
+    one by one. Of inner SELECTs, and of joins, the order matters where the text speaks of it.
     """
     samples = [r for r in scope.relations if r.kind == "samples"]
     if len(samples) != 1 or not _has_rows_of_from(node):
         return
     if top and node.from_table.type == "BASE_TABLE":
         binding.bound.top = samples[0]
-    elif node.limit or (top and node.order):
+    elif node.limit or node.order:
         binding.bound.ranked.append((node, samples[0]))
     else:
         return
