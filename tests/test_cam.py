@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import io
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
@@ -407,9 +410,28 @@ def test_maps_of_a_regression_explain_its_number_and_a_detector_says_what_is_pos
         assert rows["target"].to_pylist() == [None] * 3 and rows["map"].null_count == 0
     with pytest.raises(CheckError, match="No target 'label'"):
         cam(store, "age", model, keys, target="label")
-    model.task = "detection"
+    model.task, model.takes_list = "detection", True
     with pytest.raises(ModelError, match=r"does detection.*explains one score per picture"):
         cam(store, "age", model, keys)
+
+
+def test_score_cam_scores_a_few_masked_pictures_at_once() -> None:
+    net = nn.Sequential(
+        nn.Conv2d(3, 100, 8, 8), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(100, 2)
+    ).eval()
+    explain = GradCam(net, input_size=32, method="scorecam")
+    sizes: list[int] = []
+    net[0].register_forward_hook(lambda module, inputs, output: sizes.append(len(output)))
+    assert explain(torch.rand(2, 3, 32, 32)).maps.shape == (2, 4, 4)
+    assert sizes == [2, *([16] * 6 + [4]) * 2]
+
+
+def test_importing_cam_leaves_the_package_and_what_it_draws_with_out() -> None:
+    code = "import sys, slicedb.cam, slicedb.cam.methods; print(sorted(m for m in sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"pytorch_grad_cam", "cv2", "matplotlib", "sklearn"} & set(
+        ast.literal_eval(done.stdout)
+    )
 
 
 @pytest.mark.realdata

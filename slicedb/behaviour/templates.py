@@ -9,19 +9,6 @@
 A composition is a sample with its lineage in the columns `template`, `foreground`, `background`
 and `extra`; its id is `<template>/<class>/<foreground>+<background>+<extra>`. Nothing is drawn at
 random, so that a composition is the same picture in any order, batch or process.
-
-    quality = 95                              # of the JPEG
-    [foreground]                              # centre and room, as shares of the background
-    x = 0.42
-    y = 0.70
-    width = 0.56
-    height = 0.50
-    [extra]
-    x = 0.84
-    [extras.spoon]                            # one extra of its own place
-    y = 0.8
-    [classes]
-    "05" = "Meat"
 """
 
 from __future__ import annotations
@@ -29,15 +16,15 @@ from __future__ import annotations
 import functools
 import io
 import os
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 from PIL import Image, ImageOps
 
+from slicedb.behaviour.layout import LAYOUT, Layout, Placement, read_layout
 from slicedb.errors import SourceError, did_you_mean
 from slicedb.media import EXTENSIONS
 
@@ -52,42 +39,11 @@ LINEAGE = ("template", "foreground", "background", "extra")
 NOTHING = "none"
 """The extra of a composition without one."""
 
-LAYOUT = "layout.toml"
-
-Settings: TypeAlias = Mapping[str, Any]
-"""Of a layout file."""
-
 _BACKGROUNDS = ("background", "backgrounds")
 _EXTRAS = ("extra", "extras")
 _SEEN = 32
 """Alpha, of 255, from which a pixel counts as part of the thing: watermarks and shadows do not."""
 _BATCH = 32
-
-
-@dataclass(frozen=True)
-class Placement:
-    """Where a cut-out goes, in shares of the background's width and height."""
-
-    x: float
-    """Of its centre."""
-    y: float
-    """Of its centre."""
-    width: float
-    """Room it is fitted into, its proportions kept."""
-    height: float
-
-
-@dataclass(frozen=True)
-class Layout:
-    """How compositions are made."""
-
-    foreground: Placement = Placement(0.42, 0.70, 0.56, 0.50)
-    extra: Placement = Placement(0.84, 0.72, 0.24, 0.42)
-    extras: Mapping[str, Placement] = field(default_factory=dict)
-    """Placements of single extras, by name."""
-    classes: Mapping[str, str] = field(default_factory=dict)
-    """Label by folder name; the folder's name where there is none."""
-    quality: int = 95
 
 
 @dataclass(frozen=True)
@@ -155,7 +111,7 @@ class Templates:
         if not backgrounds:
             raise SourceError(f"No backgrounds in '{folder}'.", "put pictures into background/.")
         extras = _pictures(extra) if extra else {}
-        layout = _layout(root / LAYOUT, {key.split("/")[0] for key in foregrounds}, extras)
+        layout = read_layout(root / LAYOUT, {key.split("/")[0] for key in foregrounds}, extras)
         return cls(root.absolute().name, foregrounds, backgrounds, extras, layout)
 
     def compositions(
@@ -321,44 +277,6 @@ def _pictures(folder: Path) -> dict[str, Path]:
                 )
             pictures[file.stem] = file
     return pictures
-
-
-def _layout(file: Path, folders: set[str], extras: Mapping[str, Path]) -> Layout:
-    if not file.is_file():
-        return Layout()
-    try:
-        settings = tomllib.loads(file.read_text())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SourceError(f"'{file}' is not TOML: {error}") from error
-    base = Layout()
-    _known(settings, ("foreground", "extra", "extras", "classes", "quality"), str(file), "setting")
-    _known(settings.get("extras", {}), list(extras), str(file), "extra")
-    _known(settings.get("classes", {}), sorted(folders), str(file), "class folder")
-    extra = _placement(base.extra, settings.get("extra", {}), str(file))
-    return Layout(
-        foreground=_placement(base.foreground, settings.get("foreground", {}), str(file)),
-        extra=extra,
-        extras={
-            name: _placement(extra, place, str(file))
-            for name, place in settings.get("extras", {}).items()
-        },
-        classes={str(k): str(v) for k, v in settings.get("classes", {}).items()},
-        quality=int(settings.get("quality", base.quality)),
-    )
-
-
-def _known(settings: Settings, choices: Sequence[str], file: str, what: str) -> None:
-    for name in settings:
-        if name not in choices:
-            raise SourceError(f"Unknown {what} '{name}' in '{file}'.", did_you_mean(name, choices))
-
-
-def _placement(base: Placement, settings: Settings, file: str) -> Placement:
-    _known(settings, ("x", "y", "width", "height"), file, "setting")
-    for name, value in settings.items():
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-            raise SourceError(f"{name} is {value!r} in '{file}'.", "give a share between 0 and 1.")
-    return replace(base, **{name: float(value) for name, value in settings.items()})
 
 
 @functools.lru_cache(maxsize=64)
