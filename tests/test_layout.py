@@ -53,6 +53,9 @@ DOORS = {
     "pytorch_grad_cam": {"cam"},
 }
 
+MOST_ANY = 250
+"""How often the package may write `Any`; a type that is known is written out."""
+
 FOLDERS = ("tests", "benchmarks")
 
 HEAVY = set(
@@ -197,6 +200,11 @@ def test_the_formatter_lays_out_every_line() -> None:
     assert len(files) > 300
     marked = [f.name for f in files if re.search(r"# fmt: ?(off|on|skip)\b", f.read_text())]
     assert files and marked == []
+
+
+def test_few_annotations_say_any() -> None:
+    names = (node for file in ROOT.rglob("*.py") for node in ast.walk(ast.parse(file.read_text())))
+    assert sum(isinstance(node, ast.Name) and node.id == "Any" for node in names) <= MOST_ANY
 
 
 def test_all_names_of_the_package_exist_and_are_sorted() -> None:
