@@ -20,7 +20,7 @@ from slicedb.tasks import About, AlignedRows, Shown, Task, TruthColumn
 from slicedb.tasks.arrays import one_array
 from slicedb.tasks.columns import predictions_schema
 from slicedb.tasks.given import GivenBatch
-from slicedb.tasks.task import Columns, ModelOutput
+from slicedb.tasks.task import ModelOutput, NamedColumns
 
 GRADES = "grades"
 """The table with the ground truth: id, key, grade."""
@@ -112,7 +112,7 @@ class Ordinal(Task[Grades]):
     def width(self, n_classes: int) -> int:
         return MOST
 
-    def columns_of_output(self, output: ModelOutput, about: About) -> tuple[Columns, Bools]:
+    def columns_of_output(self, output: ModelOutput, about: About) -> tuple[NamedColumns, Bools]:
         scores = np.asarray(output)
         lost = np.asarray(~np.isfinite(scores).all(axis=1))
         return {"grade": pa.array(scores.argmax(axis=1) + 1, pa.int64(), mask=lost)}, lost
@@ -123,7 +123,7 @@ class Ordinal(Task[Grades]):
     def inputs(self, names: Collection[str], classes: Collection[str]) -> set[str]:
         return {"grade"}
 
-    def read(self, batch: GivenBatch) -> Columns:
+    def read(self, batch: GivenBatch) -> NamedColumns:
         grade = batch.column("grade").cast(pa.int64())
         bad = np.flatnonzero(~np.asarray(pc.is_in(grade, value_set=pa.array(range(1, MOST + 1)))))
         if len(bad):
@@ -136,7 +136,7 @@ class Ordinal(Task[Grades]):
     def marks(self, truth: pa.Array, about: About) -> pa.Array:
         return truth
 
-    def derive(self, predictions: pa.Table, truth: pa.Array, about: About) -> Columns:
+    def derive(self, predictions: pa.Table, truth: pa.Array, about: About) -> NamedColumns:
         grade, truth = one_array(predictions["grade"]), truth.cast(pa.int64())
         distance = pc.abs(pc.subtract(grade, truth))
         return {

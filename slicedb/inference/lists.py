@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from slicedb.inference.batches import Item, pictures
 from slicedb.inference.runner import DeviceSide, pick_device
-from slicedb.models.detector import Detector, Picture, check_length
+from slicedb.models.detector import Detector, WholeImage, check_length
 from slicedb.models.model import Model
 from slicedb.tasks.objects import ImageBoxes
 
@@ -52,10 +52,10 @@ def run_lists(
     with contextlib.closing(feed), model.session(chosen):
         device_side = _ListSide(model, chosen, size)
         for ids, read in feed:
-            decoded = [p for p in read if isinstance(p, Picture)]
+            decoded = [p for p in read if isinstance(p, WholeImage)]
             with torch.inference_mode():
                 raw = iter(device_side([p.pixels for p in decoded]) if decoded else [])
-            boxes = [model.boxes_of(next(raw), p) if isinstance(p, Picture) else p for p in read]
+            boxes = [model.boxes_of(next(raw), p) if isinstance(p, WholeImage) else p for p in read]
             yield ListOutputs(
                 ids,
                 [None if isinstance(b, str) else b for b in boxes],

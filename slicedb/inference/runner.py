@@ -146,11 +146,11 @@ class _Fetched:
         return np.asarray(self._host.numpy())
 
 
-Images = TypeVar("Images", "torch.Tensor", "list[torch.Tensor]")
+Pixels = TypeVar("Pixels", "torch.Tensor", "list[torch.Tensor]")
 Raw = TypeVar("Raw")
 
 
-class DeviceSide(Generic[Images, Raw]):
+class DeviceSide(Generic[Pixels, Raw]):
     """Copy, normalise, run; halve the batch and try again when memory runs out."""
 
     def __init__(self, model: Model, device: torch.device, size: int) -> None:
@@ -158,7 +158,7 @@ class DeviceSide(Generic[Images, Raw]):
         self._device = device
         self._most = size
 
-    def __call__(self, images: Images) -> Raw:
+    def __call__(self, images: Pixels) -> Raw:
         import torch
 
         parts: list[Raw] = []
@@ -187,7 +187,7 @@ class DeviceSide(Generic[Images, Raw]):
                 torch.cuda.empty_cache()
         return self._join(parts)
 
-    def _forward(self, images: Images) -> Raw:
+    def _forward(self, images: Pixels) -> Raw:
         """Return what the model says of a part of the batch."""
         raise NotImplementedError
 
@@ -195,11 +195,11 @@ class DeviceSide(Generic[Images, Raw]):
         """Return what it said of several parts as one."""
         raise NotImplementedError
 
-    def _shape(self, images: Images) -> str:
+    def _shape(self, images: Pixels) -> str:
         """Return the words for a part of the batch."""
         raise NotImplementedError
 
-    def _failed(self, part: Images, error: Exception) -> ModelError:
+    def _failed(self, part: Pixels, error: Exception) -> ModelError:
         return ModelError(
             f"{self._model} failed on {self._shape(part)} on {self._device}: "
             f"{type(error).__name__}: {first_line(error)}",

@@ -17,14 +17,7 @@ An undefined value is NaN, never 0, and the metric says why. Installed packages 
 
 from __future__ import annotations
 
-from slicedb.metrics.computing import (
-    compute,
-    compute_ranked,
-    estimates,
-    interval,
-    p_value,
-    update,
-)
+from slicedb.metrics.computing import compute, compute_ranked, estimates, interval, p_value, update
 from slicedb.metrics.detections import Detections
 from slicedb.metrics.estimate import Estimate, mean, share
 from slicedb.metrics.membership import Membership

@@ -128,13 +128,7 @@ ROWS = (
     Metric("ece", states.CALIBRATION, e.calibration, "mean", EMPTY, rises=False),
     Metric("auroc", states.RANKED, area, "share", _ONE_KIND, aliases=("roc_auc",), by_class=True),
     Metric(
-        "average_precision",
-        states.RANKED,
-        area,
-        "share",
-        NO_LABEL,
-        aliases=("ap",),
-        by_class=True,
+        "average_precision", states.RANKED, area, "share", NO_LABEL, aliases=("ap",), by_class=True
     ),
     _TOP_5,
 )

@@ -14,10 +14,11 @@ from slicedb.metrics.metric import Metric
 from slicedb.metrics.outcomes import Floats, Ints, TaskOutcomes
 from slicedb.metrics.table import missing
 
-Alternative = Literal["less", "greater"]
-
 _CELLS = 50_000_000
 """Cells of confusion matrices beyond which slices are computed in blocks."""
+
+
+OneSided = Literal["less", "greater"]
 
 
 def update(metric: Metric, outcomes: TaskOutcomes, members: Membership) -> Floats | Ints:
@@ -98,7 +99,7 @@ def interval(
     return _KINDS[metric.interval].interval(estimate, confidence, sides, guarantee)
 
 
-def p_value(metric: Metric, estimate: Estimate, bound: float, alternative: Alternative) -> Floats:
+def p_value(metric: Metric, estimate: Estimate, bound: float, alternative: OneSided) -> Floats:
     """Return one-sided p-values of estimates against a bound.
 
     Args:
@@ -119,7 +120,7 @@ def _exact_interval(
     return stats.Interval(estimate.value, estimate.value)
 
 
-def _exact_p(estimate: Estimate, bound: float, alternative: Alternative) -> Floats:
+def _exact_p(estimate: Estimate, bound: float, alternative: OneSided) -> Floats:
     beyond = estimate.value < bound if alternative == "less" else estimate.value > bound
     return np.where(np.isnan(estimate.value), np.nan, np.where(beyond, 0.0, 1.0))
 
@@ -134,7 +135,7 @@ def _share_interval(
     return method(_successes(estimate), _trials(estimate), confidence, sides=sides)
 
 
-def _share_p(estimate: Estimate, bound: float, alternative: Alternative) -> Floats:
+def _share_p(estimate: Estimate, bound: float, alternative: OneSided) -> Floats:
     return stats.proportion_p(_successes(estimate), _trials(estimate), bound, alternative)
 
 
@@ -166,7 +167,7 @@ def _mean_interval(
     return stats.Interval(np.maximum(low, 0.0), np.minimum(high, 1.0))
 
 
-def _mean_p(estimate: Estimate, bound: float, alternative: Alternative) -> Floats:
+def _mean_p(estimate: Estimate, bound: float, alternative: OneSided) -> Floats:
     from scipy.special import stdtr
 
     start = estimate.value if estimate.floor is None or alternative == "less" else estimate.floor
@@ -192,7 +193,7 @@ def _draws_interval(
     return stats.Interval(edges[0], edges[1])
 
 
-def _draws_p(estimate: Estimate, bound: float, alternative: Alternative) -> Floats:
+def _draws_p(estimate: Estimate, bound: float, alternative: OneSided) -> Floats:
     assert estimate.draws is not None
     known = np.sum(~np.isnan(estimate.draws), axis=1)
     beyond = estimate.draws >= bound if alternative == "less" else estimate.draws <= bound
@@ -202,7 +203,7 @@ def _draws_p(estimate: Estimate, bound: float, alternative: Alternative) -> Floa
 
 class _Kind(NamedTuple):
     interval: Callable[[Estimate, float, stats.intervals.Sides, bool], stats.Interval]
-    p_value: Callable[[Estimate, float, Alternative], Floats]
+    p_value: Callable[[Estimate, float, OneSided], Floats]
 
 
 _KINDS = {

@@ -29,7 +29,7 @@ _SIDE = 64
 
 
 @dataclass(frozen=True)
-class Picture:
+class WholeImage:
     """One image as a detector sees it."""
 
     pixels: torch.Tensor
@@ -49,7 +49,7 @@ class Detector(Model):
     ...         sizes = [(image.shape[2], image.shape[1]) for image in images]
     ...         one = {"labels": torch.tensor([1]), "scores": torch.tensor([0.9])}
     ...         return [{"boxes": torch.tensor([[0, 0, *size]]), **one} for size in sizes]
-    >>> image = Picture(torch.zeros((3, 20, 30), dtype=torch.uint8), (20, 30))
+    >>> image = WholeImage(torch.zeros((3, 20, 30), dtype=torch.uint8), (20, 30))
     >>> Everything().boxes_of(Everything().predict_batch([image.pixels])[0], image).xywh.tolist()
     [[0.0, 0.0, 30.0, 20.0]]
     """
@@ -79,21 +79,21 @@ class Detector(Model):
         """
         raise NotImplementedError(f"{type(self).__name__} has no predict_batch")
 
-    def read(self, name: str, data: bytes) -> Picture | str:
+    def read(self, name: str, data: bytes) -> WholeImage | str:
         """Return an encoded image as the model sees it, or why it does not decode."""
         import torch
 
         try:
             if self.transform is not None:
                 image = decode(data)
-                return Picture(self._transformed(name, image), (image.height, image.width))
+                return WholeImage(self._transformed(name, image), (image.height, image.width))
             pixels = decode_rgb(data)
         except MediaError as error:
             return f"{error.reason}: {error.message}" if error.message else error.reason
         size = pixels.shape[:2]
         if self.longest is not None and max(size) > self.longest:
             pixels = _reduced(pixels, self.longest)
-        return Picture(torch.from_numpy(pixels).permute(2, 0, 1), (size[0], size[1]))
+        return WholeImage(torch.from_numpy(pixels).permute(2, 0, 1), (size[0], size[1]))
 
     def _transformed(self, name: str, image: Image.Image) -> torch.Tensor:
         assert self.transform is not None
@@ -112,7 +112,7 @@ class Detector(Model):
             )
         return tensor
 
-    def boxes_of(self, output: Mapping[str, object], picture: Picture) -> ImageBoxes | str:
+    def boxes_of(self, output: Mapping[str, object], picture: WholeImage) -> ImageBoxes | str:
         """Turn what the model says of one image into boxes of the original, or say what is wrong.
 
         Raises:
@@ -194,7 +194,7 @@ class Detector(Model):
                     "check predict_batch: it takes a list of tensors (3, h, w).",
                 ) from error
         check_length(self, outputs, 1)
-        self.boxes_of(outputs[0], Picture(pixels, (_SIDE, _SIDE)))
+        self.boxes_of(outputs[0], WholeImage(pixels, (_SIDE, _SIDE)))
 
 
 class TorchDetector(TorchModel, Detector):

@@ -170,9 +170,5 @@ def _fill(model: Model, spec: ModelSpec) -> None:
             "let the factory take `weights`, or return a torch.nn.Module.",
         )
     load_weights(
-        module,
-        spec.weights,
-        classes=model.classes,
-        allow_pickle=spec.allow_pickle,
-        what=spec.text,
+        module, spec.weights, classes=model.classes, allow_pickle=spec.allow_pickle, what=spec.text
     )

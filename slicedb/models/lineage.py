@@ -6,19 +6,12 @@ import datetime
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from slicedb.schema import RUNS
-
-
-class HasTables(Protocol):
-    """What is needed of a store."""
-
-    def has(self, name: str) -> bool: ...
-    def table(self, name: str) -> pa.Table: ...
+from slicedb.store import Store
 
 
 @dataclass(frozen=True)
@@ -46,7 +39,7 @@ class Judgement:
         return f"{self.kind} {when}{who} on {shown or 'nothing'}: {self.result}{old}"
 
 
-def judgements(store: HasTables, model: str, fingerprint: str) -> list[Judgement]:
+def judgements(store: Store, model: str, fingerprint: str) -> list[Judgement]:
     """Return the runs that a model took part in, the newest first.
 
     Args:

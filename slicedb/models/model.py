@@ -10,11 +10,7 @@ from typing import TYPE_CHECKING
 from slicedb.errors import ClassesError, ModelError
 from slicedb.metrics.detections import CONFIDENCE
 from slicedb.models.fingerprint import code_text, combine, tensors_digest
-from slicedb.models.preprocessing import (
-    IMAGENET_MEAN,
-    IMAGENET_STD,
-    Preprocessing,
-)
+from slicedb.models.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
 from slicedb.models.resizing import Interpolation
 from slicedb.tasks import TASKS, About
 

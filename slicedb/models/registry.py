@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from dataclasses import replace as replace_
-from typing import Any, Protocol
+from typing import Any
 
 import pyarrow as pa
 
@@ -21,30 +21,10 @@ from slicedb.models.model import Model
 from slicedb.models.names import check_name
 from slicedb.models.types import PRETRAINED, RANDOM
 from slicedb.schema import MODELS, MODELS_SCHEMA, PER_MODEL, SAMPLES
+from slicedb.store import Store
 
 _SHOWN = 10
 """Runs that the text of a model shows."""
-
-
-class Tables(Protocol):
-    """What the registry needs of a store."""
-
-    def has(self, name: str) -> bool: ...
-    def create(self, name: str, schema: pa.Schema) -> None: ...
-    def schema(self, name: str, version: int | None = None) -> pa.Schema: ...
-    def table(
-        self,
-        name: str,
-        columns: Sequence[str] | None = None,
-        *,
-        where: str | None = None,
-        version: int | None = None,
-    ) -> pa.Table: ...
-    def upsert(self, name: str, batches: pa.Table) -> int: ...
-    def delete(self, name: str, ids: Sequence[str]) -> int: ...
-    def drop(self, name: str) -> None: ...
-    def pins(self, name: str) -> dict[str, int]: ...
-    def restore(self, name: str, version: int | None) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -134,7 +114,7 @@ class Models:
         commit_of: gives the id of a commit from its id, tag or branch; raises where there is none.
     """
 
-    def __init__(self, store: Tables, commit_of: Callable[[str], str] | None = None) -> None:
+    def __init__(self, store: Store, commit_of: Callable[[str], str] | None = None) -> None:
         self._store = store
         self._commit_of = commit_of or (lambda name: name)
         self._loaded: dict[str, Model] = {}

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from slicedb.errors import PredictionError, did_you_mean
-from slicedb.keys import KeyIndex, distinct
+from slicedb.keys import KeyIndex, Keys, distinct
 from slicedb.metrics.outcomes import Bools
 from slicedb.schema import keys_of
 from slicedb.tasks import AnyTask
@@ -20,8 +20,6 @@ _CHOICES = 20_000
 """Ids that a hint looks for the nearest one in."""
 _NEAR = 1e-3
 """How far a given number may be from ours, which are kept with seven digits."""
-
-Keys = npt.NDArray[np.int64]
 
 
 class IdChecker:

@@ -29,12 +29,7 @@ def models_of(store: Store) -> list[str]:
 
 
 def create(
-    store: Store,
-    model: str,
-    about: About,
-    *,
-    width: int | None,
-    extra: Sequence[pa.Field] = (),
+    store: Store, model: str, about: About, *, width: int | None, extra: Sequence[pa.Field] = ()
 ) -> None:
     """Create the table of a model.
 

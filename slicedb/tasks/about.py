@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from slicedb.metrics.detections import CONFIDENCE
 from slicedb.schema import PREDICTIONS
+
+if TYPE_CHECKING:
+    from slicedb.store import Store
 
 CLASSES = "slicedb:classes"
 FINGERPRINT = "slicedb:fingerprint"
@@ -21,12 +23,6 @@ LOGGED = "logged"
 
 LABEL = "label"
 """The column that a number is compared with, where nobody names another one."""
-
-
-class HasMetadata(Protocol):
-    """What is needed of a store."""
-
-    def metadata(self, name: str) -> Mapping[str, str]: ...
 
 
 @dataclass(frozen=True)
@@ -44,7 +40,7 @@ class About:
     """The column of samples with the number to predict."""
 
     @classmethod
-    def read(cls, store: HasMetadata, model: str) -> About:
+    def read(cls, store: Store, model: str) -> About:
         """Return what a model's table says."""
         facts = store.metadata(PREDICTIONS + model)
         return cls(

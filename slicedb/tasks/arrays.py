@@ -12,10 +12,10 @@ import pyarrow.compute as pc
 
 from slicedb.metrics.outcomes import Bools, Ints
 
-Column: TypeAlias = "pa.Array | pa.ChunkedArray"
+ArrowColumn: TypeAlias = "pa.Array | pa.ChunkedArray"
 
 
-def one_array(column: Column) -> pa.Array:
+def one_array(column: ArrowColumn) -> pa.Array:
     """Return a column as one array."""
     if isinstance(column, pa.Array):
         return column
@@ -25,7 +25,7 @@ def one_array(column: Column) -> pa.Array:
     return joined
 
 
-def matrix_of(column: Column) -> npt.NDArray[np.float32]:
+def matrix_of(column: ArrowColumn) -> npt.NDArray[np.float32]:
     """Return a fixed-size list column as float32 (n, c), NaN where it is null."""
     array = one_array(column)
     width = array.type.list_size
@@ -45,7 +45,7 @@ def list_column(matrix: npt.NDArray[np.floating], null: Bools | None = None) -> 
     return pa.FixedSizeListArray.from_arrays(flat, matrix.shape[1], mask=mask)
 
 
-def codes_of(column: Column) -> tuple[tuple[str, ...], Ints]:
+def codes_of(column: ArrowColumn) -> tuple[tuple[str, ...], Ints]:
     """Return the distinct strings of a column, sorted, and int64 codes, -1 for null."""
     array = one_array(column)
     encoded = array if pa.types.is_dictionary(array.type) else array.dictionary_encode()
@@ -61,13 +61,13 @@ def recoded(names: Sequence[str], classes: Sequence[str]) -> Ints:
     return np.array([at.get(name, -1) for name in names], np.int64)
 
 
-def differs(old: Column, new: Column) -> Bools:
+def differs(old: ArrowColumn, new: ArrowColumn) -> Bools:
     """Return bool (n,): where two columns differ, null being a value of its own."""
     one_null = pc.xor(pc.is_null(old), pc.is_null(new))
     unequal = pc.fill_null(pc.not_equal(old, new), False)
     return np.asarray(pc.or_(one_null, unequal))
 
 
-def null_in(*columns: Column) -> Bools:
+def null_in(*columns: ArrowColumn) -> Bools:
     """Return bool (n,): where some of the columns is null."""
     return np.asarray(np.any([np.asarray(pc.is_null(column)) for column in columns], axis=0))

@@ -13,20 +13,15 @@ from slicedb.errors import PredictionError, did_you_mean
 from slicedb.metrics.classification import EMPTY
 from slicedb.metrics.outcomes import Bools, Ints, Outcomes
 from slicedb.tasks.about import LABEL, About
-from slicedb.tasks.arrays import (
-    codes_of,
-    matrix_of,
-    one_array,
-    recoded,
-)
+from slicedb.tasks.arrays import codes_of, matrix_of, one_array, recoded
 from slicedb.tasks.columns import predictions_schema
 from slicedb.tasks.given import GivenBatch, unknown_in
 from slicedb.tasks.probabilities import score_columns, softmax
 from slicedb.tasks.task import (
     AlignedRows,
-    Columns,
     ConfusionCounts,
     ModelOutput,
+    NamedColumns,
     Shown,
     Task,
     TruthColumn,
@@ -61,13 +56,12 @@ class Classification(Task[Outcomes]):
         ]
         return predictions_schema(own, width)
 
-    def columns_of_output(self, output: ModelOutput, about: About) -> tuple[Columns, Bools]:
+    def columns_of_output(self, output: ModelOutput, about: About) -> tuple[NamedColumns, Bools]:
         """Return what logits (n, c) say."""
         probabilities = softmax(np.asarray(output))
         return score_columns(probabilities, about.classes), np.isnan(probabilities[:, 0])
 
     def recognises(self, names: Collection[str]) -> bool:
-        """Return whether there is a column that names classes, or has probabilities of them."""
         scores = not {"probabilities", "logits"}.isdisjoint(names)
         return "prediction" in names or (scores and "labels" not in names)
 
@@ -79,7 +73,7 @@ class Classification(Task[Outcomes]):
         scores = {"probabilities", "logits"} & set(names) or set(classes) & set(names)
         return {"prediction", *scores, *(() if scores else ("confidence",))} & set(names)
 
-    def read(self, batch: GivenBatch) -> Columns:
+    def read(self, batch: GivenBatch) -> NamedColumns:
         """Return prediction, confidence, margin, entropy, and probabilities where given."""
         logits, probabilities = batch.scores()
         prediction = _named(batch) if batch.has("prediction") else None
@@ -107,14 +101,12 @@ class Classification(Task[Outcomes]):
         }
 
     def truth_of(self, about: About) -> TruthColumn:
-        """Return the column of labels."""
         return TruthColumn(LABEL)
 
     def marks(self, truth: pa.Array, about: About) -> pa.Array:
-        """Return the labels themselves."""
         return truth
 
-    def derive(self, predictions: pa.Table, truth: pa.Array, about: About) -> Columns:
+    def derive(self, predictions: pa.Table, truth: pa.Array, about: About) -> NamedColumns:
         """Return loss, correct and label, as `loss_and_correct` does."""
         has = "probabilities" in predictions.column_names
         matrix = matrix_of(predictions["probabilities"]) if has else None
@@ -125,7 +117,6 @@ class Classification(Task[Outcomes]):
         return int(unknown_in(truth, classes).sum())
 
     def truth(self, column: pa.Array) -> pa.Array:
-        """Return the labels as a dictionary, so that they are coded once."""
         return column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
 
     def outcomes(self, rows: AlignedRows) -> Outcomes:
@@ -163,7 +154,7 @@ def loss_and_correct(
     prediction: pa.Array,
     probabilities: npt.NDArray[np.floating] | None,
     classes: Sequence[str],
-) -> Columns:
+) -> NamedColumns:
     """Return the columns that speak of the ground truth.
 
     `correct` is `prediction = label` as SQL has it: null without a label or a prediction, and

@@ -33,9 +33,9 @@ from slicedb.tasks.objects import (
 )
 from slicedb.tasks.task import (
     AlignedRows,
-    Columns,
     ConfusionCounts,
     ModelOutput,
+    NamedColumns,
     Shown,
     ShownBox,
     Task,
@@ -80,27 +80,23 @@ class Detection(Task[Detections]):
         return predictions_schema(own)
 
     def row_bytes(self, n_classes: int) -> int:
-        """Return the size of a few boxes."""
         return _BOX_BYTES * _BOXES
 
-    def columns_of_output(self, output: ModelOutput, about: About) -> tuple[Columns, Bools]:
+    def columns_of_output(self, output: ModelOutput, about: About) -> tuple[NamedColumns, Bools]:
         """Return the boxes of each image."""
         images = cast(Sequence[ImageBoxes | None], output)
         return {"objects": objects_of(images, about.classes)}, np.zeros(len(images), bool)
 
     def recognises(self, names: Collection[str]) -> bool:
-        """Return whether there is a column of objects, or a row per box."""
         return not {"objects", "detections"}.isdisjoint(names) or is_long(names)
 
     def inputs(self, names: Collection[str], classes: Collection[str]) -> set[str]:
-        """Return `objects` or `detections`."""
         return {"objects", "detections"} & set(names)
 
     def grouped(self, table: pa.Table, place: str) -> pa.Table:
-        """Return one row per sample of a table with a row per box."""
         return table if "objects" in table.column_names else grouped(table, place)
 
-    def read(self, batch: GivenBatch) -> Columns:
+    def read(self, batch: GivenBatch) -> NamedColumns:
         """Return the objects, of lists of boxes or of what torchvision's models return."""
         if batch.has("detections"):
             given = cast(Sequence[dict[str, object]], batch.values["detections"])
@@ -112,18 +108,15 @@ class Detection(Task[Detections]):
         return {"objects": objects}
 
     def classes_in(self, truth: pa.Array) -> list[str]:
-        """Return the labels of the boxes, sorted."""
         return super().classes_in(pc.struct_field(pc.list_flatten(truth), "label"))
 
     def truth_of(self, about: About) -> TruthColumn:
-        """Return the column of objects."""
         return TruthColumn("objects")
 
     def marks(self, truth: pa.Array, about: About) -> pa.Array:
-        """Return a digest of each list."""
         return digest_of_objects(truth, about.confidence)
 
-    def derive(self, predictions: pa.Table, truth: pa.Array, about: About) -> Columns:
+    def derive(self, predictions: pa.Table, truth: pa.Array, about: About) -> NamedColumns:
         """Return what matching the boxes gives, and the digest of the ground truth."""
         objects = one_array(predictions["objects"])
         outcomes = Detections.of(objects, truth, about.classes, about.confidence)

@@ -17,9 +17,9 @@ import pyarrow.compute as pc
 from slicedb.errors import PredictionError
 from slicedb.metrics.detections import CONFIDENCE
 from slicedb.metrics.outcomes import Bools
-from slicedb.tasks.arrays import Column, one_array
+from slicedb.tasks.arrays import ArrowColumn, one_array
 
-Numbers = npt.NDArray[np.floating]
+Floating = npt.NDArray[np.floating]
 
 _SUM = 0.01
 """How far from 1 the probabilities of a sample may sum to."""
@@ -65,7 +65,7 @@ class GivenBatch:
         if n != len(self.ids):
             raise PredictionError(f"{len(self.ids)} ids, but {n} values of {name} in {self.place}.")
 
-    def numbers(self, name: str, dtype: type[np.floating] = np.float64) -> Numbers:
+    def numbers(self, name: str, dtype: type[np.floating] = np.float64) -> Floating:
         """Return the numbers of that name as an array of any shape.
 
         Raises:
@@ -84,7 +84,7 @@ class GivenBatch:
         except (TypeError, ValueError) as error:
             raise PredictionError(f"{name} holds something that is no number: {error}") from error
 
-    def check_finite(self, values: Numbers, name: str) -> None:
+    def check_finite(self, values: Floating, name: str) -> None:
         """Refuse NaN and infinity."""
         bad = np.flatnonzero(~np.isfinite(values.reshape(len(self.ids), -1)).all(axis=1))
         if len(bad):
@@ -94,7 +94,7 @@ class GivenBatch:
                 "leave those rows out.",
             )
 
-    def check_unit(self, values: Numbers, name: str) -> None:
+    def check_unit(self, values: Floating, name: str) -> None:
         """Refuse NaN and what lies outside [0, 1]."""
         flat = values.reshape(len(self.ids), -1)
         wrong = ~((flat >= 0) & (flat <= 1 + _ROUNDING))
@@ -107,7 +107,7 @@ class GivenBatch:
                 "probabilities lie in [0, 1]; pass logits= for values before the softmax.",
             )
 
-    def check_sums(self, matrix: Numbers) -> None:
+    def check_sums(self, matrix: Floating) -> None:
         """Refuse probabilities that do not sum to 1."""
         sums = matrix.sum(axis=1)
         off = np.flatnonzero(np.abs(sums - 1) > _SUM)
@@ -118,7 +118,7 @@ class GivenBatch:
                 "pass logits= for values before the softmax.",
             )
 
-    def scores(self) -> tuple[Numbers | None, Numbers | None]:
+    def scores(self) -> tuple[Floating | None, Floating | None]:
         """Return (logits, probabilities), one of them (n, c) or neither; checked but for sums.
 
         They are a list per sample, or a column of probabilities per class.
@@ -142,7 +142,7 @@ class GivenBatch:
         self.check_unit(matrix, "probability")
         return None, matrix
 
-    def _matrix(self, name: str) -> Numbers:
+    def _matrix(self, name: str) -> Floating:
         values = self.values[name]
         if isinstance(values, pa.Array | pa.ChunkedArray):
             return _matrix_of_lists(one_array(values), name, self.place)
@@ -154,7 +154,7 @@ class GivenBatch:
             )
         return matrix
 
-    def _spread(self) -> Numbers | None:
+    def _spread(self) -> Floating | None:
         """Return the probabilities of a table with a column per class, None where it has none."""
         spread = [name for name in self.classes if name in self.values]
         if not spread:
@@ -169,7 +169,7 @@ class GivenBatch:
         columns = [self.numbers(name, np.float32) for name in self.classes]
         return np.stack(columns, axis=1)
 
-    def _check_width(self, matrix: Numbers) -> None:
+    def _check_width(self, matrix: Floating) -> None:
         if not self.classes:
             raise PredictionError(
                 "There are probabilities, and nobody said of which classes.", "give classes=."
@@ -208,7 +208,7 @@ def arrow_of(values: object, name: str, place: str) -> pa.Array:
         raise PredictionError(f"'{name}' of {place} cannot be read: {reason}") from error
 
 
-def _matrix_of_lists(column: pa.Array, name: str, place: str) -> Numbers:
+def _matrix_of_lists(column: pa.Array, name: str, place: str) -> Floating:
     """Return a column of lists, or of JSON text, as float32 (n, c)."""
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
         rows = [_json(text, i, name, place) for i, text in enumerate(column.to_pylist())]
@@ -234,7 +234,7 @@ def _matrix_of_lists(column: pa.Array, name: str, place: str) -> Numbers:
             f"Row {i + 1} of {place} has {length} {name}, the first has {width}.",
             "give every row one value a class.",
         )
-    matrix: Numbers = values.to_numpy(zero_copy_only=False).reshape(len(column), width)
+    matrix: Floating = values.to_numpy(zero_copy_only=False).reshape(len(column), width)
     return matrix
 
 
@@ -254,7 +254,7 @@ def _others(rows: npt.NDArray[np.intp]) -> str:
     return f", and {n:,} more row{'s' * (n != 1)} are wrong" if n else ""
 
 
-def unknown_in(column: Column, classes: Sequence[str]) -> Bools:
+def unknown_in(column: ArrowColumn, classes: Sequence[str]) -> Bools:
     """Return bool (n,): where a column of names has one that is no class; null is none."""
     known = pc.is_in(column, value_set=pa.array(list(classes), pa.string()))
     return np.asarray(pc.and_(pc.is_valid(column), pc.invert(known)))

@@ -18,7 +18,7 @@ from slicedb.tasks.columns import predictions_schema
 from slicedb.tasks.digests import digest_of_labels
 from slicedb.tasks.given import GivenBatch, arrow_of, unknown_in
 from slicedb.tasks.probabilities import sigmoid
-from slicedb.tasks.task import AlignedRows, Columns, ModelOutput, Shown, Task, TruthColumn
+from slicedb.tasks.task import AlignedRows, ModelOutput, NamedColumns, Shown, Task, TruthColumn
 
 _LABELS = pa.list_(pa.string())
 
@@ -42,7 +42,7 @@ class Multilabel(Task[LabelSets]):
         ]
         return predictions_schema(own, width)
 
-    def columns_of_output(self, output: ModelOutput, about: About) -> tuple[Columns, Bools]:
+    def columns_of_output(self, output: ModelOutput, about: About) -> tuple[NamedColumns, Bools]:
         """Return what logits (n, c) say, each of one label."""
         probabilities = sigmoid(np.asarray(output))
         lost = np.asarray(~np.isfinite(probabilities).all(axis=1))
@@ -54,15 +54,13 @@ class Multilabel(Task[LabelSets]):
         return columns, lost
 
     def recognises(self, names: Collection[str]) -> bool:
-        """Return whether there is a column `labels`, and none of one class a sample."""
         return "labels" in names
 
     def inputs(self, names: Collection[str], classes: Collection[str]) -> set[str]:
-        """Return the names of labels and probabilities, and of classes that are columns."""
         lists = not {"probabilities", "logits"}.isdisjoint(names)
         return {"labels", "probabilities", "logits", *(() if lists else classes)} & set(names)
 
-    def read(self, batch: GivenBatch) -> Columns:
+    def read(self, batch: GivenBatch) -> NamedColumns:
         """Return labels, and probabilities where given; labels follow from those."""
         logits, probabilities = batch.scores()
         matrix = sigmoid(logits) if logits is not None else probabilities
@@ -76,18 +74,15 @@ class Multilabel(Task[LabelSets]):
         return {"labels": labels, "probabilities": list_column(matrix)}
 
     def classes_in(self, truth: pa.Array) -> list[str]:
-        """Return the labels in the lists, sorted."""
         return super().classes_in(pc.list_flatten(truth))
 
     def truth_of(self, about: About) -> TruthColumn:
-        """Return the column of lists of labels."""
         return TruthColumn("labels")
 
     def marks(self, truth: pa.Array, about: About) -> pa.Array:
-        """Return a digest of each list."""
         return digest_of_labels(truth)
 
-    def derive(self, predictions: pa.Table, truth: pa.Array, about: About) -> Columns:
+    def derive(self, predictions: pa.Table, truth: pa.Array, about: About) -> NamedColumns:
         """Return loss, correct, and the digest of the labels."""
         labels = one_array(predictions["labels"])
         probabilities = None

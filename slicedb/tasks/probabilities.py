@@ -13,7 +13,7 @@ from slicedb.tasks.arrays import list_column
 
 _TINY = np.finfo(np.float32).tiny
 
-Matrix = npt.NDArray[np.float32]
+FloatMatrix = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class ClassScores:
     """float32 (n,), in [0, ln c]: -sum p ln p, in nats."""
 
 
-def softmax(logits: npt.ArrayLike) -> Matrix:
+def softmax(logits: npt.ArrayLike) -> FloatMatrix:
     """Return probabilities, float32 (n, c), of logits (n, c); a row that is not finite is NaN."""
     wide = np.asarray(logits, dtype=np.float32)
     finite = np.isfinite(wide).all(axis=1, keepdims=True)
@@ -40,7 +40,7 @@ def softmax(logits: npt.ArrayLike) -> Matrix:
     return np.where(finite, probabilities, np.float32(np.nan)).astype(np.float32)
 
 
-def sigmoid(logits: npt.ArrayLike) -> Matrix:
+def sigmoid(logits: npt.ArrayLike) -> FloatMatrix:
     """Return probabilities, float32 (n, c), of logits (n, c), each by itself."""
     wide = np.asarray(logits, dtype=np.float64)
     return (0.5 + 0.5 * np.tanh(wide / 2)).astype(np.float32)  # does not overflow, unlike exp
@@ -70,7 +70,7 @@ def scores_of(probabilities: npt.ArrayLike) -> ClassScores:
     )
 
 
-def score_columns(probabilities: Matrix, classes: Iterable[str]) -> dict[str, pa.Array]:
+def score_columns(probabilities: FloatMatrix, classes: Iterable[str]) -> dict[str, pa.Array]:
     """Return the columns that follow from probabilities (n, c); rows of NaN become null."""
     names = pa.array(list(classes), pa.string())
     scores = scores_of(probabilities)

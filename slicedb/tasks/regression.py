@@ -15,7 +15,7 @@ from slicedb.tasks.about import About
 from slicedb.tasks.arrays import one_array
 from slicedb.tasks.columns import predictions_schema
 from slicedb.tasks.given import GivenBatch
-from slicedb.tasks.task import AlignedRows, Columns, ModelOutput, Shown, Task, TruthColumn
+from slicedb.tasks.task import AlignedRows, ModelOutput, NamedColumns, Shown, Task, TruthColumn
 
 _NUMBER = r"^\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*$"
 
@@ -36,28 +36,24 @@ class Regression(Task[PredictedNumbers]):
         return predictions_schema(pa.field(name, pa.float64()) for name in own)
 
     def row_bytes(self, n_classes: int) -> int:
-        """Return the size of a number."""
         return 8
 
     def width(self, n_classes: int) -> int:
-        """Return one."""
         return 1
 
-    def columns_of_output(self, output: ModelOutput, about: About) -> tuple[Columns, Bools]:
+    def columns_of_output(self, output: ModelOutput, about: About) -> tuple[NamedColumns, Bools]:
         """Return the numbers of a matrix (n, 1)."""
         values = np.asarray(output, np.float64)[:, 0]
         lost = ~np.isfinite(values)
         return {"value": pa.array(values, mask=lost)}, lost
 
     def recognises(self, names: Collection[str]) -> bool:
-        """Return whether there is a column `value`."""
         return "value" in names
 
     def inputs(self, names: Collection[str], classes: Collection[str]) -> set[str]:
-        """Return `value`."""
         return {"value"}
 
-    def read(self, batch: GivenBatch) -> Columns:
+    def read(self, batch: GivenBatch) -> NamedColumns:
         """Return the values as float64."""
         values = batch.numbers("value")
         if values.ndim == 2 and values.shape[1] == 1:
@@ -69,22 +65,18 @@ class Regression(Task[PredictedNumbers]):
         return {"value": pa.array(values, pa.float64())}
 
     def classes_in(self, truth: pa.Array) -> list[str]:
-        """Return none."""
         return []
 
     def truth_of(self, about: About) -> TruthColumn:
-        """Return the target column."""
         return TruthColumn(about.target)
 
     def truth(self, column: pa.Array) -> pa.Array:
-        """Return the target as numbers."""
         return numbers_in(column)
 
     def marks(self, truth: pa.Array, about: About) -> pa.Array:
-        """Return the target as numbers."""
         return numbers_in(truth)
 
-    def derive(self, predictions: pa.Table, truth: pa.Array, about: About) -> Columns:
+    def derive(self, predictions: pa.Table, truth: pa.Array, about: About) -> NamedColumns:
         """Return target, residual, its size and its square."""
         target = numbers_in(truth)
         residual = pc.subtract(one_array(predictions["value"]), target)

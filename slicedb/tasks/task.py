@@ -32,7 +32,7 @@ from slicedb.tasks.arrays import codes_of, matrix_of, one_array
 from slicedb.tasks.given import GivenBatch
 from slicedb.tasks.objects import ImageBoxes
 
-Columns = dict[str, pa.Array]
+NamedColumns = dict[str, pa.Array]
 """Columns by name, all of one length."""
 
 ModelOutput = npt.NDArray[np.floating] | Sequence[ImageBoxes | None]
@@ -162,7 +162,7 @@ class Task(ABC, Generic[Said]):
         return n_classes
 
     @abstractmethod
-    def columns_of_output(self, output: ModelOutput, about: About) -> tuple[Columns, Bools]:
+    def columns_of_output(self, output: ModelOutput, about: About) -> tuple[NamedColumns, Bools]:
         """Return the columns that a model's output makes, and where it is no finite number.
 
         Such rows are null in all columns.
@@ -179,7 +179,7 @@ class Task(ABC, Generic[Said]):
         """Return the names that `read` makes use of; all others are columns of the user's own."""
 
     @abstractmethod
-    def read(self, batch: GivenBatch) -> Columns:
+    def read(self, batch: GivenBatch) -> NamedColumns:
         """Return the columns that a batch of predictions makes, every value checked.
 
         Raises:
@@ -209,7 +209,7 @@ class Task(ABC, Generic[Said]):
         """Return the values of the column `mark` for a ground truth, null where there is none."""
 
     @abstractmethod
-    def derive(self, predictions: pa.Table, truth: pa.Array, about: About) -> Columns:
+    def derive(self, predictions: pa.Table, truth: pa.Array, about: About) -> NamedColumns:
         """Return the columns that follow from what the model predicted and the ground truth."""
 
     def outside(self, truth: pa.Array, classes: Sequence[str]) -> int:
