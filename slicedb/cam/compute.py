@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -51,7 +50,7 @@ class CamReport(Record):
 
     def _repr_html_(self) -> str:
         shown = self.pictures() if self.pictures is not None else ""
-        return f"<p>{html.escape(str(self))}</p>{shown}"
+        return f"{super()._repr_html_()}{shown}"
 
     def __str__(self) -> str:
         rate = self.computed / self.seconds if self.seconds else 0.0

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import html
 import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -17,6 +15,7 @@ from slicedb.cam.maps import overlay
 from slicedb.cam.table import grid_of, maps_of, no_maps
 from slicedb.errors import CheckError, MediaError, UnknownSampleError, did_you_mean, suggesting
 from slicedb.schema import CAMS, SAMPLES, keys_of
+from slicedb.show import html
 
 if TYPE_CHECKING:
     from slicedb.store import Store
@@ -75,11 +74,13 @@ def overlay_of(
     return overlays(store, model, np.array([key], np.int64), side=side, strength=strength)[0]
 
 
-def data_uri(picture: Image.Image) -> str:
-    """Return a picture as a JPEG that a page carries within itself."""
+def jpeg(picture: Image.Image | None) -> bytes | None:
+    """Return a picture as a JPEG, None where there is none."""
+    if picture is None:
+        return None
     out = io.BytesIO()
     picture.save(out, "JPEG", quality=85)
-    return "data:image/jpeg;base64," + base64.b64encode(out.getvalue()).decode()
+    return out.getvalue()
 
 
 def cards(store: Store, model: str, keys: np.ndarray, *, side: int = _SIDE) -> str:
@@ -89,20 +90,7 @@ def cards(store: Store, model: str, keys: np.ndarray, *, side: int = _SIDE) -> s
         return ""
     ids = store.take(SAMPLES, keys, ["id"])["id"].to_pylist()
     pictures = overlays(store, model, keys, side=side)
-    parts = [
-        f"<div style='width:{side}px;font-size:11px'>{image_tag(picture, name)}<br>"
-        f"{html.escape(name)}</div>"
-        for name, picture in zip(ids, pictures)
-    ]
-    return f"<div style='display:flex;flex-wrap:wrap;gap:8px'>{''.join(parts)}</div>"
-
-
-def image_tag(picture: Image.Image | None, name: str) -> str:
-    """Return an `<img>` of a picture, or a box that says there is none."""
-    if picture is None:
-        return "<div>no map</div>"
-    title = html.escape(name, quote=True)
-    return f"<img alt='{title}' title='{title}' src='{data_uri(picture)}'>"
+    return html.cards([(jpeg(p), name, name) for name, p in zip(ids, pictures)], side)
 
 
 @suggesting

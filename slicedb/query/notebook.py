@@ -29,12 +29,11 @@ def page(query: Query) -> str:
     count = query.count()
     first = f", the first {_PICTURES}" if count > _PICTURES else ""
     head = html.element("p", f"{count:,} samples{first}")
-    cards = html.Html("".join(_cards(query)))
-    return text + head + html.element("div", cards, style="display:flex;flex-wrap:wrap;gap:8px")
+    return text + head + html.cards(_cards(query), _SIDE)
 
 
-def _cards(query: Query) -> list[html.Html]:
-    """Return a card of each of the first samples, in the order of the query."""
+def _cards(query: Query) -> list[list[bytes | str]]:
+    """Return picture, id and lines of each of the first samples, in the order of the query."""
     from slicedb import media
 
     first = query.limit(_PICTURES)
@@ -52,13 +51,13 @@ def _cards(query: Query) -> list[html.Html]:
         line.append(f"score {scores[number]:.3f}")
     maps = sorted(name.removeprefix(CAMS) for name in named if name.startswith(CAMS))
     overlays = _overlays(query, maps, keys)
-    cards = []
+    cards: list[list[bytes | str]] = []
     for number, (_, data) in enumerate(store.read_images(keys)):
         try:
             picture = overlays.get(number) or media.thumbnail(data, _SIDE)
         except SliceDBError:
             picture = b""
-        cards.append(_card(picture, lines[number]))
+        cards.append([picture, *lines[number]])
     return cards
 
 
@@ -87,14 +86,3 @@ def _predictions(query: Query, model: str, keys: np.ndarray) -> list[str]:
         sure = "" if confidence is None else f" {confidence:.2f}"
         shown[row["key"]] = f"{row['prediction']}{sure}"
     return [shown.get(key, "none") for key in keys.tolist()]
-
-
-def _card(picture: bytes, lines: list[str]) -> html.Html:
-    name, *words = lines
-    if picture:
-        shown = html.element("img", alt=name, title=name, src=html.data_uri(picture))
-    else:
-        shown = html.element("div", "no picture")
-    below = html.Html("<br>".join(map(html.escape, words)))
-    style = f"width:{_SIDE}px;font-size:11px"
-    return html.element("div", shown, html.Html("<br>"), below, style=style)

@@ -10,7 +10,7 @@ import numpy as np
 
 from slicedb import cam, decide, media, schema
 from slicedb import metrics as m
-from slicedb.cam.overlays import data_uri as picture_uri
+from slicedb.cam.overlays import jpeg
 from slicedb.errors import MediaError, SliceDBError
 from slicedb.judge import Aligned, Result, SuiteRun
 from slicedb.keys import KeyIndex, Keys, distinct
@@ -206,7 +206,8 @@ def _maps(store: Store, model: str, keys: Keys) -> list[str | None]:
     if not store.has(schema.CAMS + model):
         return [None] * len(keys)
     pictures = cam.overlays(store, model, keys, side=_SIDE)
-    return [None if picture is None else picture_uri(picture) for picture in pictures]
+    files = map(jpeg, pictures)
+    return [None if file is None else data_uri(file) for file in files]
 
 
 # --- cost -----------------------------------------------------------------------------------------

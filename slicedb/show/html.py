@@ -133,6 +133,26 @@ def picture(data: bytes | None, name: str, missing: str = "no picture") -> Html:
     return Html(f"<img{_attributes({'alt': name, 'title': name, 'src': data_uri(data)})}>")
 
 
+def cards(pictures: Iterable[Sequence[object]], side: int) -> Html:
+    """Return small pictures beside one another, each above its lines of text.
+
+    Args:
+        pictures: an encoded JPEG or None, the name that it shows under the pointer, and the lines.
+        side: width of a picture in pixels.
+    """
+    style = f"width:{side}px;font-size:11px"
+    shown = [
+        element(
+            "div",
+            picture(data if isinstance(data, bytes) else None, str(name)),
+            *(element("div", line, dir="auto") for line in lines),
+            style=style,
+        )
+        for data, name, *lines in pictures
+    ]
+    return element("div", *shown, style="display:flex;flex-wrap:wrap;gap:8px")
+
+
 def page(title: str, body: str, *, css: str = "", script: str = "") -> str:
     """Return a whole page that opens offline: nothing in it comes from elsewhere.
 
