@@ -77,6 +77,22 @@ SELECT * FROM (SELECT id, label FROM samples) AS t(a) ORDER BY a LIMIT 1
 SELECT row_number() OVER () AS n, * FROM (SELECT id FROM samples ORDER BY id) ORDER BY 1 LIMIT 2
 SELECT e.key, s.id FROM samples s, json_each('{"a": 1}') e ORDER BY s.id LIMIT 2
 SELECT key, samples.id FROM samples, json_each('{"a": 1}') ORDER BY samples.id LIMIT 2
+SELECT t.id FROM (samples JOIN m1 USING (id)) AS t ORDER BY 1 LIMIT 2
+SELECT * FROM ((samples JOIN m1 USING (id)) JOIN m1 AS n USING (id)) AS t ORDER BY id LIMIT 1
+SELECT m1.a FROM (SELECT {'a': 1} AS m1)
+SELECT t.m1.a FROM (SELECT {'a': 1} AS m1) t
+SELECT x FROM (SELECT label AS m1, id AS x FROM samples) WHERE m1 = 'red' ORDER BY x
+WITH m1 AS (SELECT 'a1' AS id, 5 AS loss) SELECT m1.loss FROM m1
+WITH samples AS (SELECT 1 AS id, 2 AS key) SELECT * FROM samples
+SELECT * FROM (VALUES (1, 2)) AS t(key, b)
+SELECT * FROM (FROM samples PIVOT (count(*) FOR split IN ('test') GROUP BY label)) ORDER BY label
+SELECT * FROM samples ASOF JOIN m1 ON samples.id >= m1.id ORDER BY samples.id LIMIT 1
+SELECT s.id FROM samples s, LATERAL (SELECT s.label AS l) t WHERE l = 'red' ORDER BY ALL
+SELECT * FROM (SELECT id FROM samples UNION ALL BY NAME SELECT id, label FROM samples) ORDER BY ALL
+SELECT DISTINCT ON (label) label, id FROM samples ORDER BY label, id
+SELECT label, split, count(*) n FROM samples GROUP BY ROLLUP (label, split) ORDER BY ALL
+SELECT struct_extract(samples, 'id') AS i FROM samples ORDER BY 1 LIMIT 1
+SELECT count(*) AS n FROM samples, samples AS t
 SELECT count(*) AS n FROM samples GROUP BY ()
 SELECT (*) FROM (SELECT id FROM samples) ORDER BY id LIMIT 1
 (SELECT id FROM samples WHERE label = 'red') ORDER BY id

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pyarrow as pa
+
 from slicedb.errors import BindError, did_you_mean
 from slicedb.query.bound import boxes
 from slicedb.query.bound.binding import Binding
@@ -33,6 +35,8 @@ def bind_column(binding: Binding, ref: Node, scope: Scope) -> None:
         _bind_column_of(binding, relation, ref, scope)
     elif by_path is not None:
         _bind_by_path(binding, by_path, ref)
+    elif _is_struct(names, scope):
+        return  # a column in sight hides a model of the same name
     elif first in binding.catalog.models:
         anchor = _told_by(binding, ref, scope)
         _bind_model_column(binding, ref, names, anchor)
@@ -82,6 +86,19 @@ def _bind_whole_row(binding: Binding, ref: Node, scope: Scope) -> None:
 
     if ref.at is not None and not any(relation.aliases):
         binding.edit(ref.start, ref.end, row)
+
+
+def _is_struct(names: list[str], scope: Scope) -> bool:
+    """Return whether `a.b` is the field of a column in sight."""
+    column, field = names[0].lower(), names[1].lower()
+    for relation in (r for s in scope.chain() for r in s.relations):
+        if column in relation.names:
+            return True
+        real = relation.table.column(column) if relation.table else None
+        kind = relation.table.types[real] if relation.table and real else None
+        if kind is not None and pa.types.is_struct(kind):
+            return any(inner.name.lower() == field for inner in kind)
+    return False
 
 
 def _sees_others(scope: Scope) -> bool:

@@ -62,6 +62,7 @@ def _bind_query(
     parent: Scope | None,
     ctes: dict[str, Output],
     outermost: bool = False,
+    opened: int | None = None,
 ) -> Output:
     """Bind a query; returns what is known of its columns."""
     ctes = dict(ctes)
@@ -69,7 +70,7 @@ def _bind_query(
         is_recursive = inner.type == "RECURSIVE_CTE_NODE"
         own = {name.lower(): Output()} if is_recursive else {}
         ctes[name.lower()] = _bind_query(binding, inner, parent, ctes | own)
-    scope = Scope(parent, ctes, node, outermost)
+    scope = Scope(parent, ctes, node, outermost, opened)
     if node.type == "SELECT_NODE":
         return _bind_select(binding, node, scope)
     outputs = []
@@ -197,7 +198,9 @@ def _bind_from(binding: Binding, ref: Node, scope: Scope) -> list[Node]:
         _read_whole(scope)
         return later + [part for part in ref.parts if part is not ref.source]
     elif ref.type == "SUBQUERY":
-        output = _bind_query(binding, ref.subquery, scope, scope.ctes)
+        after = binding.source.tokens[binding.source.number_at(ref.start) :]
+        opened = next(token.start for token in after if token.text == b"(")
+        output = _bind_query(binding, ref.subquery, scope, scope.ctes, opened=opened)
         scope.relations.append(other(ref, output))
     elif ref.type in ("EMPTY", "EXPRESSION_LIST", "COLUMN_DATA", "DELIM_GET"):
         if ref.type == "EXPRESSION_LIST":

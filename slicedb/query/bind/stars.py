@@ -144,10 +144,14 @@ def _write_implied(binding: Binding, scope: Scope, unseen: Unseen, narrows: bool
     at = _begin_of_from(binding, scope)
     if at is None:
         return
+    # `(a JOIN b USING (id)) AS t` is a query without even its FROM.
+    is_join = scope.opened is not None and at < scope.opened
+    at = scope.opened + 1 if scope.opened is not None and is_join else at
+    tail = " FROM " if is_join else " "
 
     def whole(frame: Frame) -> str:
         names = unseen.listed(frame)
-        return f"SELECT * EXCLUDE ({names}) " if names else "SELECT * "
+        return f"SELECT * EXCLUDE ({names}){tail}" if names else f"SELECT *{tail}"
 
     binding.bound.edits.append(Edit(at, at, (whole,), "wide" if narrows else ""))
     if narrows:

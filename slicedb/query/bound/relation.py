@@ -139,13 +139,13 @@ class Relation:
 
     def family(self) -> list[Relation]:
         """Return this relation and the ones it is written with."""
-        found = [self]
+        family = [self]
         for count in self.counts.values():
-            found += [r for box in count.boxes for r in box.family()]
-            found += [r for part in count.sql if isinstance(part, Relation) for r in part.family()]
+            family += [r for box in count.boxes for r in box.family()]
+            family += [r for part in count.sql if isinstance(part, Relation) for r in part.family()]
         if self.owner is not None and self.borrowed:
-            found += self.owner.family()
-        return found
+            family += self.owner.family()
+        return family
 
     def wanted(self, narrow: bool) -> list[str]:
         """Return the stored columns to read, in the table's order but for `key`."""

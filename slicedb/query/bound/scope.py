@@ -27,6 +27,8 @@ class Scope:
     node: Node
     outermost: bool = False
     """Whether its rows are those of the result."""
+    opened: int | None = None
+    """Offset of the bracket that it stands in, for one in a FROM."""
     relations: list[Relation] = field(default_factory=list)
     parameters: list[str] = field(default_factory=list)
     """Names of the lambdas around the expression being bound."""

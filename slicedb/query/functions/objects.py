@@ -81,18 +81,18 @@ def _count_objects(call: Call) -> tuple[Part, ...]:
     """Return the SQL of the number of boxes that fit."""
     anchor = call.anchor()
     asked = call.named.get("model")
-    found = _conditions(call, detected(call, asked) if asked else ground_truth(call))
-    if found.correlated:
-        return _subquery(call, anchor, found)
-    raw = "".join(str(_written(call, part)) for part in found.parts)
+    wanted = _conditions(call, detected(call, asked) if asked else ground_truth(call))
+    if wanted.correlated:
+        return _subquery(call, anchor, wanted)
+    raw = "".join(str(_written(call, part)) for part in wanted.parts)
     sql: tuple[str | Relation, ...] = ()
     if raw:
         head = 'SELECT "~b"."~at", count(*) AS v FROM '
-        found.boxes.inner = ["~at"]
-        sql = (head, *found.source, f" WHERE true{raw} GROUP BY ALL")
-    rules = "".join(f" {m.model} {m.iou:g}" for m, _ in found.boxes.matched.values())
-    key = f"{found.boxes.versioned} {raw}{rules}"
-    return (beside(anchor, key, (found.boxes, *found.known), sql),)
+        wanted.boxes.inner = ["~at"]
+        sql = (head, *wanted.source, f" WHERE true{raw} GROUP BY ALL")
+    rules = "".join(f" {m.model} {m.iou:g}" for m, _ in wanted.boxes.matched.values())
+    key = f"{wanted.boxes.versioned} {raw}{rules}"
+    return (beside(anchor, key, (wanted.boxes, *wanted.known), sql),)
 
 
 def beside(
@@ -115,14 +115,14 @@ def _written(call: Call, part: Part) -> Part:
     return part
 
 
-def _subquery(call: Call, anchor: Relation, found: _Condition) -> tuple[Part, ...]:
-    known = [beside(anchor, f"{r.versioned} ", (r,), ()) for r in (found.boxes, *found.known)]
+def _subquery(call: Call, anchor: Relation, wanted: _Condition) -> tuple[Part, ...]:
+    known = [beside(anchor, f"{r.versioned} ", (r,), ()) for r in (wanted.boxes, *wanted.known)]
     there = " AND ".join(f"{column} IS NOT NULL" for column in known)
     anchor.keyed = True
-    call.binding.bound.relations.append(found.boxes)
+    call.binding.bound.relations.append(wanted.boxes)
     head = f"(CASE WHEN {there} THEN (SELECT count(*) FROM "
     key = f' WHERE "~b"."~key" = {quoted(anchor.alias)}."key"'
-    return head, *found.source, key, *found.parts, ") END)"
+    return head, *wanted.source, key, *wanted.parts, ") END)"
 
 
 # --- boxes --------------------------------------------------------------------------------------
@@ -156,23 +156,23 @@ def detector(call: Call, asked: Node) -> str:
 
 def _conditions(call: Call, relation: Relation) -> _Condition:
     """Return what a call asks of a box."""
-    found = _Condition(relation)
+    wanted = _Condition(relation)
     for value in call.positional:
-        _say(call, found, f"{found.column('label')} = ", value)
+        _say(call, wanted, f"{wanted.column('label')} = ", value)
     for name, value in call.named.items():
         if name in _LIMITS:
             column, operator = _LIMITS[name]
             if value.kind == "CONSTANT":
                 call.number(value)
-            _say(call, found, f"{found.column(column)} {operator} ", value)
+            _say(call, wanted, f"{wanted.column(column)} {operator} ", value)
         elif name in _OTHERS:
-            _OTHERS[name](call, found, value)
-    return found
+            _OTHERS[name](call, wanted, value)
+    return wanted
 
 
-def _say(call: Call, found: _Condition, head: str, value: Node) -> None:
-    found.correlated = found.correlated or _speaks(value)
-    found.say(head, "(", call.sql(value), ")")
+def _say(call: Call, wanted: _Condition, head: str, value: Node) -> None:
+    wanted.correlated = wanted.correlated or _speaks(value)
+    wanted.say(head, "(", call.sql(value), ")")
 
 
 def _speaks(value: Node) -> bool:
@@ -184,14 +184,14 @@ def _speaks(value: Node) -> bool:
     )
 
 
-def _inside(call: Call, found: _Condition, value: Node) -> None:
+def _inside(call: Call, wanted: _Condition, value: Node) -> None:
     """The centre lies in [x, y, w, h], shares of the image."""
     numbers = [call.number(item) for item in _items(value)]
     if len(numbers) != 4:
         raise call.error("inside needs [x, y, w, h] as shares of the image.", value, _INSIDE)
     x, y, w, h = numbers
-    found.say(f"{found.column('cx')} BETWEEN {x!r} AND {x + w!r}")
-    found.say(f"{found.column('cy')} BETWEEN {y!r} AND {y + h!r}")
+    wanted.say(f"{wanted.column('cx')} BETWEEN {x!r} AND {x + w!r}")
+    wanted.say(f"{wanted.column('cy')} BETWEEN {y!r} AND {y + h!r}")
 
 
 _INSIDE = "[0, 0, 0.5, 1] is the left half; it holds the boxes whose centre is there."
@@ -203,12 +203,12 @@ def _items(value: Node) -> list[Node]:
     return value.values if is_list else [value]
 
 
-def _attributes(call: Call, found: _Condition, value: Node) -> None:
+def _attributes(call: Call, wanted: _Condition, value: Node) -> None:
     """Every key has that value."""
     if value.kind != "FUNCTION" or value.name != "struct_pack":
         hint = "as in attributes => {'pose': 'Left', 'truncated': 1}."
         raise call.error("attributes needs keys and values written out.", value, hint)
-    column = found.column("attributes")
+    column = wanted.column("attributes")
     for name, given in value.written_arguments:
         if given.kind != "CONSTANT":
             hint = "a text, a number, true, false or NULL."
@@ -216,28 +216,28 @@ def _attributes(call: Call, found: _Condition, value: Node) -> None:
         path = '$."' + name.replace('"', '\\"') + '"'
         stored = f"json_extract_string({column}, {string(path)})"
         if given.constant == "NULL_LITERAL":
-            found.say(f"{stored} IS NULL")
+            wanted.say(f"{stored} IS NULL")
         elif given.is_number:
-            found.say(f"try_cast({stored} AS DOUBLE) = {given.value}")
+            wanted.say(f"try_cast({stored} AS DOUBLE) = {given.value}")
         else:
-            found.say(f"{stored} = {string(given.value)}")
+            wanted.say(f"{stored} = {string(given.value)}")
 
 
-def _found_by(call: Call, found: _Condition, value: Node) -> None:
+def _found_by(call: Call, wanted: _Condition, value: Node) -> None:
     for item in _items(value):
-        column, score = _match(call, found, item)
-        found.say(f"({column} AND {score})" if score else column)
+        column, score = _match(call, wanted, item)
+        wanted.say(f"({column} AND {score})" if score else column)
 
 
-def _missed_by(call: Call, found: _Condition, value: Node) -> None:
+def _missed_by(call: Call, wanted: _Condition, value: Node) -> None:
     for item in _items(value):
-        column, score = _match(call, found, item)
-        found.say(f"NOT ({column} AND {score})" if score else f"NOT {column}")
+        column, score = _match(call, wanted, item)
+        wanted.say(f"NOT ({column} AND {score})" if score else f"NOT {column}")
 
 
-def _match(call: Call, found: _Condition, item: Node) -> tuple[str, str]:
+def _match(call: Call, wanted: _Condition, item: Node) -> tuple[str, str]:
     """Return whether a model found a box, and whether it was confident, as SQL."""
-    if found.boxes.boxes != "truth":
+    if wanted.boxes.boxes != "truth":
         message = "found_by and missed_by speak of the ground truth."
         raise call.error(message, item, "leave out model => .")
     overlap = 0.5
@@ -247,12 +247,12 @@ def _match(call: Call, found: _Condition, item: Node) -> tuple[str, str]:
     name = detector(call, item)
     matching = boxes.matching_of(call.binding.catalog, name, overlap)
     known = detected(call, item, matching)
-    found.known.append(known)
-    found.boxes.sides += (known,)
+    wanted.known.append(known)
+    wanted.boxes.sides += (known,)
     columns = []
     for column in ("found", "score"):
         shown = f"{matching.model}.{column}"
-        found.boxes.matched[shown] = (matching, column)
+        wanted.boxes.matched[shown] = (matching, column)
         columns.append(f'"~b".{quoted("~" + shown)}')
     if "confidence" not in call.named:
         return columns[0], ""
@@ -266,7 +266,7 @@ def check_share(call: Call, name: str, value: float, at: Node) -> None:
         raise call.error(f"{name} is {value:g}, it must be above 0 and at most 1.", at)
 
 
-def _modifies(call: Call, found: _Condition, value: Node) -> None:
+def _modifies(call: Call, wanted: _Condition, value: Node) -> None:
     """`iou` and `confidence` change what found_by and missed_by mean."""
     if not {"found_by", "missed_by"} & set(call.named):
         name = next(n for n, given in call.named.items() if given is value)
