@@ -53,27 +53,9 @@ def ingest(
     Args:
         store: the database.
         source: path of a folder, or of a .csv, .tsv, .parquet, .json (COCO) or .yaml (YOLO) file.
-        form: "voc", "coco", "yolo", "folder", "csv", "parquet", or the format of an installed
-            package (`slicedb.ingest.FORMATS` lists them); None recognises it.
-        images: folder that a COCO file's names start at; None looks beside the file.
-        split: split of every sample.
-        label: label of every sample.
-        prefix: put before every id, with a slash.
-        id_by: "path" names samples by where they lie below the root, which finds them again;
-            "sha256" by their content, which leaves out copies.
-        path_column: column of a table with the paths; relative ones start at the table's folder.
-        image_column: column of a Parquet file with encoded images.
-        label_column: column with the ground truth.
-        split_column: column with the split.
-        caption_column: column with the caption.
-        id_column: column with the ids, instead of the paths.
-        reference: keep only the paths, not the bytes.
-        replace: take this source's image where another source has one with the same id.
-        delete_missing: remove the samples that came from this source and are gone from it.
-        max_broken: share of broken images, in [0, 1], beyond which an error is raised at the end.
-        max_pixels: width × height beyond which an image is refused before it is decoded.
-        threads: that decode; None takes one a core.
-        progress: True draws a bar on stderr, False none, None where stderr is a terminal.
+        form: one of `FORMATS`; None recognises it.
+
+    The other arguments are those of `Database.ingest`.
 
     Raises:
         SourceError: the source is missing, empty, unreadable or of an unknown format.

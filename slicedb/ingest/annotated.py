@@ -123,15 +123,12 @@ class Annotated:
         for name in ("split", "caption"):
             if table[name].null_count == table.num_rows:
                 table = table.drop_columns(name)
-        for name in extra.column_names if extra is not None else []:
-            assert extra is not None
-            table = table.drop_columns(name) if name in table.column_names else table
-            table = table.append_column(extra.schema.field(name), extra[name])
+        if extra is not None:
+            for name in extra.column_names:
+                table = _with(table, name, extra[name])
         for name in ("split", "label"):
             if (value := getattr(self.options, name)) is not None:
-                table = table.drop_columns(name) if name in table.column_names else table
-                values = pa.array([value] * table.num_rows, pa.string())
-                table = table.append_column(name, values)
+                table = _with(table, name, pa.array([value] * table.num_rows, pa.string()))
         fields = [f for f in table.schema if f.name not in ("id", "uri")]
         return Source(
             where=self.where.path,
@@ -173,6 +170,12 @@ class Annotated:
                 "To see them: FROM objects WHERE least(x, y) < 0 OR x + w > samples.width "
                 "OR y + h > samples.height"
             )
+
+
+def _with(table: pa.Table, name: str, values: pa.Array | pa.ChunkedArray) -> pa.Table:
+    """Return a table with a column in place of the one of its name."""
+    rest = table.drop_columns(name) if name in table.column_names else table
+    return rest.append_column(name, values)
 
 
 def box(

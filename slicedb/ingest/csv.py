@@ -35,10 +35,7 @@ def read(location: Location, options: Options) -> Source:
     table = _load(location, options)
     refuse_same_names(location, table.schema)
     opened = Table(
-        location,
-        table.schema,
-        table.num_rows,
-        lambda names: table.select(names).to_batches(ROWS),
+        location, table.schema, table.num_rows, lambda names: table.select(names).to_batches(ROWS)
     )
     notes = nearly.notes(table, _free(table.schema, options))
     return opened.source(options, notes)

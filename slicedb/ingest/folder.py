@@ -135,9 +135,7 @@ def _is_image(file: Location) -> bool:
         return False
 
 
-def _layout(
-    folders: list[tuple[str, ...]],
-) -> tuple[list[str | None], list[str | None], list[str]]:
+def _layout(folders: list[tuple[str, ...]]) -> tuple[list[str | None], list[str | None], list[str]]:
     """Return split and label of each folder, and notes."""
     inside = [parts for parts in folders if parts]
     depth = _common_depth(inside)
@@ -171,10 +169,7 @@ def _common_depth(folders: list[tuple[str, ...]]) -> int:
 
 
 def _batches(
-    root: str,
-    folders: list[_Folder],
-    columns: dict[str, list[str | None]],
-    options: Options,
+    root: str, folders: list[_Folder], columns: dict[str, list[str | None]], options: Options
 ) -> Iterator[pa.RecordBatch]:
     rows: dict[str, list[str | None]] = {name: [] for name in ("id", "uri", *columns)}
     for i, folder in enumerate(folders):

@@ -63,17 +63,7 @@ def some_of(values: list[_T], rows: np.ndarray) -> list[_T]:
     return [values[i] for i in rows.tolist()]
 
 
-MEASURED = (
-    "sha256",
-    "phash",
-    "width",
-    "height",
-    "format",
-    "bytes",
-    "status",
-    "error",
-    "captured_at",
-)
+MEASURED = tuple("sha256 phash width height format bytes status error captured_at".split())
 """The columns of `samples` that come from the bytes."""
 
 

@@ -19,13 +19,7 @@ import simplejpeg
 from PIL import Image
 
 from slicedb.errors import MediaError
-from slicedb.media.formats import (
-    EXTENSIONS,
-    FORMATS,
-    JPEG,
-    looks_like_image,
-    wrong_extension,
-)
+from slicedb.media.formats import EXTENSIONS, FORMATS, JPEG, looks_like_image, wrong_extension
 from slicedb.media.pillow import LARGE, check_size, exif_of, large_lock, opened, size_of
 from slicedb.media.pixels import SIDE, gray_of, rgb_of, shrink, tags_of, turn
 

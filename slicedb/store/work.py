@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -13,21 +13,12 @@ import pyarrow.compute as pc
 from slicedb.keys import KeyIndex
 from slicedb.schema import IMAGES, OK, SAMPLES, content_of
 
+if TYPE_CHECKING:
+    from slicedb.store.tables import Store
+
 _ROWS = 4096
 _BYTES = 64 << 20
 _SECONDS = 10.0
-
-
-class Store(Protocol):
-    """What is needed of the store."""
-
-    def has(self, name: str) -> bool: ...
-    def version(self, name: str) -> int: ...
-    def table(self, name: str, columns: Sequence[str] | None = None) -> pa.Table: ...
-    def positions(self, name: str, keys: np.ndarray) -> np.ndarray: ...
-    def read_images(self, keys: np.ndarray) -> Iterator[tuple[int, bytes]]: ...
-    def append(self, name: str, batches: pa.Table) -> int: ...
-    def upsert(self, name: str, batches: pa.Table) -> int: ...
 
 
 def samples_of(store: Store, keys: np.ndarray | None) -> tuple[pa.Table, int]:
@@ -147,10 +138,7 @@ class Writer:
         alone = self._store.version(self._table) == self._version
         new = fresh if alone else np.zeros(len(fresh), dtype=bool)
         keep = np.asarray(pc.is_valid(table.column(0)))
-        for mask, put in (
-            (new & keep, self._store.append),
-            (~new & keep, self._store.upsert),
-        ):
+        for mask, put in ((new & keep, self._store.append), (~new & keep, self._store.upsert)):
             if mask.any():
                 self._version = put(self._table, table.filter(pa.array(mask)))
 

@@ -228,8 +228,7 @@ class Writer(Reader):
                     raise
                 if not _is_conflict(error):
                     raise DatabaseError(
-                        f"Writing table '{name}' failed: {first_sentence(error)}",
-                        _ROOM,
+                        f"Writing table '{name}' failed: {first_sentence(error)}", _ROOM
                     ) from error
                 last = error
                 time.sleep(min(0.02 * 2**attempt, 1.0) * (0.5 + os.urandom(1)[0] / 256))
