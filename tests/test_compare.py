@@ -173,7 +173,7 @@ def test_groups_of_a_column_leave_those_without_a_value_alone(store: Store) -> N
     assert len(groups) == N + 1 and len(np.unique(groups)) == 41
     with pytest.raises(CheckError, match=r"'vidoe'.*'video'"):
         groups_of(store, "vidoe")
-    with pytest.raises(CheckError, match="group by one value"):
+    with pytest.raises(CheckError, match="one value per sample"):
         groups_of(store, "tags")
 
 

@@ -119,7 +119,7 @@ def test_curve_tells_the_saving_against_deciding_nothing() -> None:
         "cost",
         "saving",
     ]
-    assert str(curve) == "4 cut points of 3 samples; cheapest at 0.9: 0 a sample"
+    assert str(curve) == "4 cut points of 3 samples; cheapest at 0.9: 0 per sample"
 
 
 def test_threshold_is_a_short_number_inside_the_gap() -> None:

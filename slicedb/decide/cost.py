@@ -86,7 +86,7 @@ def expected_cost(
         truth: int (n,).
         decisions: int (n,).
         matrix: float (c, d): cost of each truth and decision.
-        weight: float (n,) or one: a factor a sample.
+        weight: float (n,) or a number: a factor for each sample.
         confidence: of the interval.
 
     >>> mean, low, high = expected_cost([0, 1, 1, 0], [0, 0, 1, 0], [[0, 1], [8, 0]])
@@ -115,7 +115,7 @@ def cost(
     confidence: float = 0.95,
     seed: int = 0,
 ) -> CostReport:
-    """Return what ways of deciding cost a sample, with paired savings against the model as it is.
+    """Return the cost per sample of ways of deciding, and what each saves against the model as is.
 
     Whatever is fitted (a threshold, a temperature, how much to ask) is judged on samples that it
     was not fitted on.
@@ -131,7 +131,7 @@ def cost(
         false_negative: with `positive`: cost of a wrong no.
         ask: cost of asking a person, who then is right (or what `human` says).
         human: the baseline: a column of samples with a person's label, a model under whose name a
-            person's answers were logged, or a cost a sample.
+            person's answers were logged, or a cost per sample.
         calibrate: judge the cheapest decisions after temperature scaling, too.
         slices: name to keys, judged one by one with the rules of all samples.
         folds: of the cross-fit.
@@ -260,7 +260,7 @@ def _normal(probabilities: npt.NDArray[np.floating]) -> Floats:
 
 
 def _price(samples: Predicted, price: Price) -> Floats:
-    """Return float64 (n,): a cost a sample.
+    """Return float64 (n,): the cost of each sample.
 
     Raises:
         CheckError: it is negative, infinite or missing.

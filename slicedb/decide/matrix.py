@@ -152,7 +152,7 @@ def _read(path: str | os.PathLike) -> pa.Table:
     except (OSError, pa.ArrowInvalid) as error:
         raise CheckError(
             f"The cost matrix '{os.fspath(path)}' cannot be read: {str(error).splitlines()[0]}",
-            "give a CSV file: a first column of true classes, then a column a decision.",
+            "give a CSV file: a first column of true classes, then one column per decision.",
         ) from error
 
 

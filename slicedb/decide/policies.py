@@ -18,19 +18,19 @@ ALL = "all"
 
 @dataclass(frozen=True)
 class PolicyCost:
-    """What one way of deciding costs on one slice, a sample."""
+    """The cost of one way of deciding on one slice."""
 
     slice: str
     policy: str
     """prediction: the model's own; cheapest: of least expected cost; always X; threshold; ..."""
     cost: float
-    """Mean a sample; held out where the policy was fitted."""
+    """Mean per sample; held out where the policy was fitted."""
     low: float
     """Lower bound."""
     high: float
     """Upper bound."""
     saving: float
-    """Mean saved a sample against "prediction", on the same samples."""
+    """Mean saved per sample against "prediction", on the same samples."""
     saving_low: float
     """Lower bound, paired."""
     saving_high: float

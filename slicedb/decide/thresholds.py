@@ -54,7 +54,7 @@ class Curve:
     n_yes: Ints
     """int64 (k,): samples at or above the threshold."""
     cost: Floats
-    """float64 (k,): mean cost a sample."""
+    """float64 (k,): mean cost per sample."""
 
     @property
     def n(self) -> int:
@@ -68,7 +68,7 @@ class Curve:
 
     @property
     def saving(self) -> Floats:
-        """float64 (k,): what a sample saves against the better of never and always (profit)."""
+        """float64 (k,): saving per sample against the better of never and always (profit)."""
         return np.asarray(min(self.cost[0], self.cost[-1]) - self.cost)
 
     def to_arrow(self) -> pa.Table:
@@ -88,7 +88,7 @@ class Curve:
         at = self.best
         return (
             f"{len(self.cost):,} cut points of {self.n:,} samples; cheapest at "
-            f"{readable(self, at):g}: {self.cost[at]:.4g} a sample"
+            f"{readable(self, at):g}: {self.cost[at]:.4g} per sample"
         )
 
 
@@ -114,7 +114,7 @@ class Threshold:
     """Number of samples."""
     steady: float = float("nan")
     """Where a line through the savings around `value` says that a yes stops paying: varies less
-    from sample to sample than the exact optimum; NaN where no line can be told."""
+    from sample to sample than the exact optimum; NaN where no line can be fitted."""
 
     def __str__(self) -> str:
         return (
@@ -280,7 +280,7 @@ def threshold_interval(
     neighbours, in ranks, so that the scale of the scores does not matter.
 
     Returns:
-        thresholds; the whole range of scores where the slope cannot be told from none.
+        thresholds; the whole range of scores where the slope is not distinguishable from none.
     """
     s, y, n = _arrays(score, yes, no)
     size = len(s)
@@ -326,7 +326,7 @@ class _Line:
 
 
 def _line(gain: Floats, centre: float) -> _Line | None:
-    """Return the local line of savings (n,), by falling score; None where no slope can be told."""
+    """Return the local line of savings (n,), by falling score; None where it has no clear slope."""
     size = len(gain)
     place = (np.arange(size) + 0.5) / size - centre
     width = 0.75 * size**-0.2

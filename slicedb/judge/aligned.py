@@ -156,7 +156,9 @@ def _read_groups(store: Store, column: str) -> Keys:
     table = store.table(schema.SAMPLES, ["key", column])
     values = table[column].combine_chunks()
     if pa.types.is_nested(values.type):
-        raise CheckError(f"'{column}' is {values.type}.", "group by one value a sample.")
+        raise CheckError(
+            f"'{column}' is {values.type}.", "group by a column with one value per sample."
+        )
     encoded = values.dictionary_encode()
     code = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
     lonely = code < 0

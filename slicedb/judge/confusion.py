@@ -70,7 +70,7 @@ class Confusion(Tabular):
         return cell_query(self.model, label, prediction)
 
     def to_arrow(self) -> pa.Table:
-        """Return label, prediction, n: a row a cell that is not empty."""
+        """Return label, prediction and n, one row per cell that is not empty."""
         i, j = np.nonzero(self.matrix)
         names = np.array(self.classes, dtype=object)
         return pa.table(
@@ -120,7 +120,7 @@ def confusion(store: Store, model: str, keys: Keys) -> Confusion:
 
     Raises:
         UnknownModelError: the model has no predictions.
-        CheckError: it predicts numbers, or several labels a sample.
+        CheckError: it predicts numbers, or several labels per sample.
     """
     aligned, asked = load(store, model), np.asarray(keys, np.int64)
     rows, n = universe(store).named(asked)

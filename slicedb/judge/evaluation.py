@@ -119,10 +119,10 @@ def evaluate(
     Args:
         store: where labels and predictions are.
         models: names of models with predictions.
-        members: slice -> int64 keys; a sample counts once, however often it is named.
+        members: slice -> int64 keys; a sample counts once, however often its key occurs.
         metrics: names, see `slicedb.metrics`; None is accuracy for classifiers, mAP for
             detectors, the mean absolute error for numbers, F1 for sets of labels.
-        per_class: add a row a class for metrics that are defined for one class.
+        per_class: add one row per class, for metrics that are defined for one class.
         confidence: of the two-sided intervals (Wilson for shares).
         group: a column of samples whose groups are independent where samples are not (the video
             a frame is of, say); intervals then come from the bootstrap of whole groups.

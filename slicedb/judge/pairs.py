@@ -39,7 +39,7 @@ class Pair:
         return Membership([p[p >= 0] for p in positions], len(self.rows))
 
     def differences(self, metric: Metric, of: str | None) -> Floats | None:
-        """Return float64 (n,) model - baseline a sample, or None where a metric has no such."""
+        """Return float64 (n,): model minus baseline for each sample; None for other metrics."""
         statistic = _per_sample(metric, of)
         if statistic is None:
             return None

@@ -130,7 +130,7 @@ def select(
     outcomes = _narrowed(outcomes, width)
     if outcomes.probabilities is not None and outcomes.probabilities.shape[1] != width:
         raise PredictionError(
-            f"{outcomes.probabilities.shape[1]} probabilities are stored a sample for {width} "
+            f"{outcomes.probabilities.shape[1]} probabilities are stored per sample for {width} "
             "classes.",
             "log the predictions again with `classes`.",
         )

@@ -152,7 +152,7 @@ def _one(trial: Trial, model: Aligned) -> Trial:
 def _per_class(trial: Trial, model: Aligned) -> list[Trial]:
     """Return a trial for each class that samples of the slice have; one alone where there is none.
 
-    Of the other classes nothing can be said here, and a slice of one class would be full of them.
+    Nothing is known of the other classes, and a slice of one class would be full of them.
     """
     outcomes, rows = model.outcomes, trial.scope.rows
     present = outcomes.present_in(model.members([rows]).positions[0])

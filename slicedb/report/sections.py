@@ -306,7 +306,7 @@ def cost(run: SuiteRun, figures: Figures) -> str:
         (p["policy"], f"{p['cost']:.4f}", f"{p['low']:.4f} to {p['high']:.4f}")
         for p in curve.policies
     ]
-    policies = _wide(["decision", "cost a sample", "interval"], rows) if rows else ""
+    policies = _wide(["decision", "cost per sample", "interval"], rows) if rows else ""
     return (
         '<p class="about">A mistake costs 1. Dashed: the mean cost of what is answered, the surest '
         "first. Line: with the rest given to a person, at the price below.</p>"
@@ -356,7 +356,7 @@ def _card(card: Card) -> str:
 
 
 def history(run: SuiteRun, figures: Figures) -> str:
-    """Return each test over its runs; flips by chance are told apart."""
+    """Return each test over its runs; flips by chance are marked as such."""
     trends = [t for t in figures.trends if len(t.points) > 1]
     if not trends:
         return ""
