@@ -1,4 +1,4 @@
-"""The engine: what a database's queries are asked of."""
+"""The engine: parses, binds and runs the queries of one database."""
 
 from __future__ import annotations
 

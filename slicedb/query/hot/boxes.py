@@ -1,4 +1,4 @@
-"""Hot tables of boxes: the lists of a version, flattened once, and matched once a threshold."""
+"""Load boxes into DuckDB: flattened once per version, and matched once per threshold."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class HotBoxes:
         """Loaded table and matching to when a query last asked for it."""
 
     def ensure(self, relation: Relation) -> int:
-        """Load what a relation of boxes needs and what is not here yet.
+        """Load what a relation of boxes needs and what is not loaded yet.
 
         Returns:
             The number of columns loaded.
@@ -113,7 +113,7 @@ class HotBoxes:
     ) -> Iterator[tuple[Flat, np.ndarray]]:
         """Yield flattened boxes with the row of each one's sample; fills `numbers`.
 
-        Boxes of samples that are not there are left out.
+        Boxes of samples that do not exist are left out.
         """
         start = 0
         for batch in self._batches(relation):
@@ -223,7 +223,7 @@ def _of_truth(
     labels: pa.Array,
     index: np.ndarray,
 ) -> dict[str, pa.Array]:
-    """Return what a matching says of each ground-truth box; null where the model saw nothing."""
+    """Return the outcome of each ground-truth box; NULL where the model has no predictions."""
     by = matched.predicted
     state = np.where(by >= 0, 1, 0)
     if truth.crowd is not None:
@@ -245,7 +245,7 @@ def _of_truth(
 def _of_found(
     matched: Matches, looked: np.ndarray, predicted: Boxes, places: np.ndarray
 ) -> dict[str, pa.Array]:
-    """Return what a matching says of each predicted box; null where there is no ground truth."""
+    """Return the outcome of each predicted box; NULL where the image was never annotated."""
     state = np.where(matched.ignored, 2, np.where(matched.truth >= 0, 1, 0)).astype(np.int8)
     unlabelled = ~looked[predicted.image]
     partner = arrow_array(matched.truth, matched.truth < 0)

@@ -1,4 +1,4 @@
-"""Relations as SQL over the loaded tables: samples, models, and tables of boxes."""
+"""Write relations as SQL over the loaded tables: samples, models, and tables of boxes."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def _boxes(relation: Relation, frame: Frame) -> str:
 
 
 def _borrowed(relation: Relation, frame: Frame) -> dict[str, str]:
-    """Return what a relation of boxes shows of its samples; no scores before there are any."""
+    """Return the columns of its samples that a relation of boxes shows, without missing scores."""
     slots = relation.owner.slots if relation.owner else []
     return {n: c for n, c in relation.borrowed.items() if frame.scored or c not in slots}
 

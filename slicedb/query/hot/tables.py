@@ -1,4 +1,4 @@
-"""Hot columns: what queries ask for, kept as native DuckDB tables by (table, version).
+"""Load the columns that queries ask for into native DuckDB tables, by (table, version).
 
 The samples table also takes the columns of models that were asked for, laid beside the samples
 once, so that a query over five models is one scan and no join.
@@ -75,7 +75,7 @@ class HotTables:
         return HotBoxes(self)
 
     def ensure(self, relations: Iterable[Relation], narrow: Callable[[Relation], bool]) -> int:
-        """Load the columns that relations need and that are not here yet.
+        """Load the columns that relations need and that are not loaded yet.
 
         Returns:
             The number of columns loaded.
@@ -128,7 +128,7 @@ class HotTables:
         return len(new) + len(beside)
 
     def add(self, name: str, fields: Mapping[str, Column]) -> None:
-        """Lay columns beside the ones a loaded table has."""
+        """Add columns to a loaded table, in its order."""
         if not fields:
             return
         state = self._loaded.setdefault(name, Loaded())
@@ -153,7 +153,7 @@ class HotTables:
     def _beside(
         self, name: str, wanted: dict[str, tuple[ModelColumn, TableInfo]]
     ) -> dict[str, Column]:
-        """Return columns of models in the order of the samples, null where there is no row."""
+        """Return columns of models in the order of the samples; NULL where a sample has no row."""
         keys = self.keys(name)
         fields: dict[str, Column] = {}
         for info in {t.name: t for _, t in wanted.values()}.values():
@@ -268,7 +268,7 @@ class HotTables:
 
 
 def nullable(rows: np.ndarray) -> pa.Array:
-    """Return rows as Arrow, null where there is none (-1), to take from a column with."""
+    """Return rows as Arrow indices; NULL where a key has no row (-1)."""
     return arrow_array(rows, rows < 0)
 
 

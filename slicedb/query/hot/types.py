@@ -1,4 +1,4 @@
-"""The DuckDB types of what relations show."""
+"""Name the DuckDB types of the columns that relations show."""
 
 from __future__ import annotations
 

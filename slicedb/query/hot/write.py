@@ -1,4 +1,4 @@
-"""Bound text to SQL: write out the edits, and keep the way back to the user's text."""
+"""Write a bound text as SQL, and keep the way back from each place to the user's text."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Written:
             self.size += len(text)
 
     def locate(self, offset: int) -> tuple[Source, int] | None:
-        """Return the source and the place there of an offset in the SQL."""
+        """Return the source that an offset in the SQL came from, and the place in it."""
         at = bisect.bisect_right([m[0] for m in self.marks], offset) - 1
         if at < 0:
             return None

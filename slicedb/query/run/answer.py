@@ -1,4 +1,4 @@
-"""Ask DuckDB; its errors come out as ours, with their place in the user's text."""
+"""Ask DuckDB, and translate its errors into ours, with their place in the user's text."""
 
 from __future__ import annotations
 

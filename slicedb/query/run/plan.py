@@ -1,4 +1,4 @@
-"""The plan of a bound text: what may be left out before rows are scored."""
+"""Plan a bound text: which rows can be left out before scores are computed."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class Plan:
 
     @property
     def reads(self) -> Reads:
-        """What the samples depend on; what is only shown by `*` does not count."""
+        """What decides which samples match; columns that only `*` shows do not count."""
         columns: set[str] = set()
         models: dict[str, set[str]] = {}
         relations = self.bound.everywhere()
@@ -172,7 +172,7 @@ class Plan:
 
     @cached_property
     def score_slot(self) -> str | None:
-        """The column of scores the samples are shown with: what orders them, else the first."""
+        """The column of scores shown with the samples: the one that orders them, else the first."""
         top = self.bound.top
         if top is None or not top.slots:
             return None

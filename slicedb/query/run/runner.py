@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -28,7 +27,8 @@ if TYPE_CHECKING:
 
 _LATE = 20_000
 """Rows up to which columns are taken by key instead of loaded for all samples."""
-_numbers = itertools.count()
+_SCORES = "~scores"
+"""Name that scores are registered under; no other cursor sees it."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,8 @@ class Runner:
     def _run(self, select: str, *, narrow: bool, ordered: bool) -> pa.Table:
         plan, bound = self._plan, self._plan.bound
         narrow = narrow and bound.narrows
-        # rows without an order of their own are put in stored order afterwards, which costs less
+        # Rows that the text does not order are put in stored order afterwards: NumPy checks in one
+        # pass that they are in order already, where DuckDB would sort them.
         stored = narrow and select == "*" and not plan.is_ordered
         frame = Frame("hot", narrow, ordered and bound.top is not None and not stored)
         self._load(frame)
@@ -143,6 +144,7 @@ class Runner:
         started = time.perf_counter()
         top = self._plan.bound.top
         relations = self._plan.bound.everywhere()
+        # A narrow run reads `*` of the outermost relation later, by key, so it needs no columns.
         loaded = self._session.tables.ensure(relations, lambda r: frame.narrow or r is not top)
         if loaded:
             self._note(f"load {loaded} columns", None, started)
@@ -162,6 +164,7 @@ class Runner:
         started = time.perf_counter()
         if new := scores.add(list(plan.terms)):
             self._note(f"score {new} terms in one pass", scores.size, started)
+        # Where the scores alone are the answer, DuckDB is not asked at all.
         if plan.top_k is not None:
             best = self._best(scores)
             if best is not None and plan.top_k.alone and select == "*":
@@ -169,15 +172,14 @@ class Runner:
         elif plan.is_decided and select:
             return self._decided(scores, select == "*")
         columns = {slot: scores.values[term] for term, slot in plan.terms.items()}
-        name = f"scores:{next(_numbers)}"
         if scores.rows is not None:
             columns["~at"] = scores.rows
-        cursor.register(name, register(columns))
+        cursor.register(_SCORES, register(columns))
         pruned = None if scores.rows is None else plan.bound.top
-        return replace(frame, scores=name, pruned=pruned)
+        return replace(frame, scores=_SCORES, pruned=pruned)
 
     def _choose(self, scores: Scores, frame: Frame, cursor: DuckDBPyConnection) -> None:
-        """Leave out rows that are in no answer: by the SQL part, then by cuts of scores."""
+        """Leave out rows that cannot match: by the SQL part first, then by cuts of scores."""
         plan, top = self._plan, self._plan.bound.top
         assert top is not None
         named = None if plan.indexed is None else self._indexed(plan.indexed, scores)
@@ -195,7 +197,7 @@ class Runner:
             self._note(f"decide {cuts} of scores", scores.left, started)
 
     def _candidates(self, frame: Frame, cursor: DuckDBPyConnection) -> np.ndarray:
-        """Return the rows the SQL part leaves."""
+        """Return the rows that match the part of WHERE that is plain SQL."""
         plan, bound = self._plan, self._plan.bound
         writer = Writer(replace(frame, scored=False, ordered=False), self._session.types.of)
         written = writer.candidates(bound, plan.conditions)
@@ -224,7 +226,7 @@ class Runner:
         return rows if len(rows) >= k else None
 
     def _decided(self, scores: Scores, whole: bool) -> pa.Table:
-        """Return the rows still in as the result, or their number."""
+        """Return the rows that are left as the result, or their number."""
         if not whole:
             return pa.table({"n": arrow_array(np.array([scores.left]))})
         at = scores.places()

@@ -1,4 +1,4 @@
-"""The scores of one run: which rows are still in, and their columns of scores."""
+"""The scores of one run: the rows that can still match, and their columns of scores."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Scores:
         return self.size if self.mask is None else int(np.count_nonzero(self.mask))
 
     def places(self) -> np.ndarray:
-        """Return int64 (k,): where among the scored rows those are that are still in."""
+        """Return int64 (k,): the places, among the scored rows, of those that can still match."""
         return np.arange(self.size) if self.mask is None else np.flatnonzero(self.mask)
 
     def keep(self, mask: np.ndarray) -> None:
@@ -84,7 +84,7 @@ class Scores:
         self.keep(mask if self.rows is None else mask[self.rows])
 
     def add(self, wanted: Sequence[Score]) -> int:
-        """Compute the columns that are not here yet; returns how many."""
+        """Compute the columns that are missing; returns how many there were."""
         new = [score for score in dict.fromkeys(wanted) if score not in self.values]
         if new:
             self.values |= self._computed(new, self.rows)
@@ -114,7 +114,7 @@ class Scores:
         shares = []
         for number, (part, scores) in enumerate(asked.items()):
             known = all(score in values for score in scores)
-            # what cannot be tried on a sample, nearest and search, is nearly always for few
+            # nearest and search cannot be tried on a sample, and nearly always leave few rows
             share = float(holds(part, values).mean()) if known else 0.0
             shares.append((share, number, part))
         return [(share, part) for share, _, part in sorted(shares, key=lambda s: s[:2])]
@@ -136,5 +136,5 @@ class Scores:
 
 
 def _is_of_the_sample(score: Score) -> bool:
-    """Return whether a score of some rows costs no more than those rows."""
+    """Return whether the cost of a score is proportional to the rows it is computed for."""
     return isinstance(score, Term) and score.kind != "nearest"

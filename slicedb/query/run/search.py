@@ -1,4 +1,4 @@
-"""Full text: `search('words')` to scores, by an index that is keyed by the texts themselves.
+"""Score full text, `search('words')`, with an index that is found by the texts themselves.
 
 The index of a set of columns is found by a digest of their texts, so that it is never stale: a
 relabelled or compacted dataset has the same texts and keeps its index, an ingest that changes a
@@ -130,7 +130,7 @@ class TextSearch:
             )
 
     def ensure(self, columns: Columns | None = None) -> TextReport:
-        """Build the index of these columns, or of those that `search` reads by itself."""
+        """Build the index of these columns, or of those that `search` reads by default."""
         version = self._store.version(SAMPLES)
         chosen = columns or searchable(self._store.metadata(SAMPLES, version))
         with self._lock:
@@ -138,7 +138,7 @@ class TextSearch:
             return TextReport(chosen, index.rows)
 
     def refresh(self) -> None:
-        """Bring the index that `search` reads by itself up to date, where there was one."""
+        """Bring the index of the default columns up to date, where there is one."""
         columns = searchable(self._store.metadata(SAMPLES))
         if any(self._home.glob(f"{_slug(columns)}@*")):
             self.ensure(columns)
@@ -188,7 +188,7 @@ class TextSearch:
             yield full.filter(pc.greater(pc.binary_length(joined), 0))
 
     def _digest(self, columns: Columns, version: int) -> str:
-        """Return what tells these texts of these samples from all others."""
+        """Return a digest of the texts of all samples; equal texts have equal digests."""
         return self._digests.get((version, columns), lambda: self._noted(columns, version))
 
     def _noted(self, columns: Columns, version: int) -> str:
@@ -205,7 +205,7 @@ class TextSearch:
         return digest
 
     def _hashed(self, columns: Columns, version: int) -> str:
-        """Hash keys and texts, whatever their order: an update moves rows."""
+        """Hash keys and texts regardless of their order, since an update moves rows."""
         import duckdb
 
         batches = self._texts(columns, version)
