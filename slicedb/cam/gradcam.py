@@ -139,9 +139,14 @@ class GradCam:
 
     @contextlib.contextmanager
     def _evaluating(self) -> Iterator[None]:
-        """Put the network into evaluation mode, without gradients of its weights, and back."""
+        """Put the network into evaluation mode and back.
+
+        The package calls `backward`, which would add to the gradients of the weights: they are
+        frozen meanwhile. Ours asks for one gradient alone, and needs no such care.
+        """
         training = [m for m in self._modules.values() if m.training]
-        weights = [p for p in self._modules[""].parameters() if p.requires_grad]
+        all_weights = () if self.method == OWN else self._modules[""].parameters()
+        weights = [weight for weight in all_weights if weight.requires_grad]
         try:
             for module in training:
                 module.training = False
