@@ -378,7 +378,7 @@ def test_a_given_loss_is_kept_where_none_can_be_computed(store: Store) -> None:
         "tp": [1, 2, 3],
         "correct": [True, True, True],
     }
-    assert report.kept == ("loss",)
+    assert report.as_given == ("loss",)
     assert "As given, not computed here: loss." in str(report)
 
 

@@ -208,7 +208,7 @@ def overlaps(
     start = np.searchsorted(theirs, mine, "left", sorter=order)
     count = np.searchsorted(theirs, mine, "right", sorter=order) - start
     none = np.empty(0, np.int64)
-    fs, ts, kept = [none], [none], [np.empty(0)]
+    fs, ts, shares = [none], [none], [np.empty(0)]
     for part in _parts(count):
         n = count[part]
         f = np.repeat(np.arange(part.start, part.stop), n)
@@ -219,9 +219,9 @@ def overlaps(
         near = (values > 0) & (values >= least)
         fs.append(f[near])
         ts.append(t[near])
-        kept.append(values[near])
+        shares.append(values[near])
     rows = np.concatenate(fs)
-    return Pairs(rows, np.concatenate(ts), np.concatenate(kept), mine[rows])
+    return Pairs(rows, np.concatenate(ts), np.concatenate(shares), mine[rows])
 
 
 def _parts(count: Ints) -> Iterator[slice]:

@@ -47,7 +47,7 @@ class Curves:
     """Precision over recall, a class and an overlap each.
 
     Args:
-        seen: boxes of n images.
+        boxes: those of n images.
         ious: overlaps.
         area: a key of `slicedb.metrics.detections.AREAS`.
         of: code of one class; None is all of them.
@@ -55,26 +55,26 @@ class Curves:
 
     def __init__(
         self,
-        seen: Detections,
+        boxes: Detections,
         ious: Sequence[float] = IOUS,
         area: str = "all",
         of: int | None = None,
     ) -> None:
         self._ious = ious
-        codes = range(len(seen.classes)) if of is None else [of]
-        self._positives = seen.positives(area)[:, list(codes)]
-        score = seen.predicted.score
+        codes = range(len(boxes.classes)) if of is None else [of]
+        self._positives = boxes.positives(area)[:, list(codes)]
+        score = boxes.predicted.score
         assert score is not None
-        image = seen.predicted.image
-        order = np.lexsort((image if seen.rank is None else seen.rank[image], -score))
-        label = seen.predicted.label[order]
+        image = boxes.predicted.image
+        order = np.lexsort((image if boxes.rank is None else boxes.rank[image], -score))
+        label = boxes.predicted.label[order]
         self._classes = []
         for code in codes:
             rows = order[label == code]
-            at = [seen.hits(iou, area) for iou in ious]
+            at = [boxes.hits(iou, area) for iou in ious]
             self._classes.append(
                 _Class(
-                    seen.predicted.image[rows],
+                    boxes.predicted.image[rows],
                     tuple(np.flatnonzero(h.hit[rows]) for h in at),
                     tuple(_counted(h.ignored[rows]) for h in at),
                 )
@@ -102,9 +102,9 @@ class Curves:
             step = max(8, _CELLS // max(len(one.image), 1))
             for start in range(0, b, step):
                 part = np.ascontiguousarray(whole[start : start + step].T)  # (n, step)
-                there = self._positives[:, j].astype(np.int32) @ part
-                if there.any():
-                    values[start : start + step, :, j] = _class_values(one, part, there, value)
+                truths = self._positives[:, j].astype(np.int32) @ part
+                if truths.any():
+                    values[start : start + step, :, j] = _class_values(one, part, truths, value)
         return values
 
 
@@ -112,39 +112,39 @@ def _counted(ignored: npt.NDArray[np.bool_]) -> npt.NDArray[np.int32] | None:
     return (~ignored).astype(np.int32)[:, None] if ignored.any() else None
 
 
-def _class_values(one: _Class, part: npt.NDArray[np.int32], there: Ints, value: _Value) -> Floats:
-    """Return (b, ious) of one class; `there` (b,) counts its ground truth."""
+def _class_values(one: _Class, part: npt.NDArray[np.int32], truths: Ints, value: _Value) -> Floats:
+    """Return (b, ious) of one class; `truths` (b,) counts its ground truth."""
     weights = part[one.image]  # (d, b)
     total = np.cumsum(weights, axis=0, dtype=np.int32)
-    most = int(there.max())
-    known = np.maximum(there, 1)
+    most = int(truths.max())
+    known = np.maximum(truths, 1)
     steps = np.searchsorted(RECALLS, np.arange(most + 1)[:, None] / known, side="right")
     out = np.empty((part.shape[1], len(one.hits)))
     for t, (hits, counted) in enumerate(zip(one.hits, one.counts)):
-        seen = total
+        so_far = total
         if counted is not None:
-            seen = np.cumsum(weights * counted, axis=0, dtype=np.int32)
+            so_far = np.cumsum(weights * counted, axis=0, dtype=np.int32)
         right = np.cumsum(weights[hits], axis=0, dtype=np.int32)  # (h, b)
-        out[:, t] = value(right, seen[hits], steps, known)
-    out[there == 0] = np.nan
+        out[:, t] = value(right, so_far[hits], steps, known)
+    out[truths == 0] = np.nan
     return out
 
 
-def _average_precision(right: _Counts, seen: _Counts, steps: Ints, there: Ints) -> Floats:
+def _average_precision(right: _Counts, so_far: _Counts, steps: Ints, truths: Ints) -> Floats:
     """Return the mean over `RECALLS` of the best precision at that recall or a higher one.
 
     Precision is best at hits, so only they are looked at. Each counts as often as recalls of
-    `RECALLS` are reached there first.
+    `RECALLS` are reached first there.
 
     Args:
         right: int (h, b), hits so far.
-        seen: int (h, b), boxes so far.
+        so_far: int (h, b), boxes so far.
         steps: int (most + 1, b), how many recalls so many hits reach.
-        there: int (b,), ground truth.
+        truths: int (b,), ground truth.
     """
     if not len(right):
         return np.zeros(right.shape[1])
-    best = right / (seen + _EPSILON)
+    best = right / (so_far + _EPSILON)
     best = np.maximum.accumulate(best[::-1], axis=0)[::-1]
     b = right.shape[1]
     reached = steps.ravel()[right * np.intp(b) + np.arange(b)]
@@ -152,10 +152,10 @@ def _average_precision(right: _Counts, seen: _Counts, steps: Ints, there: Ints) 
     return np.asarray(np.einsum("hb,hb->b", best, first) / len(RECALLS))
 
 
-def _recall(right: _Counts, seen: _Counts, steps: Ints, there: Ints) -> Floats:
+def _recall(right: _Counts, so_far: _Counts, steps: Ints, truths: Ints) -> Floats:
     if not len(right):
         return np.zeros(right.shape[1])
-    return np.asarray(right[-1] / there)
+    return np.asarray(right[-1] / truths)
 
 
 def mean_over_classes(values: Floats) -> Floats:

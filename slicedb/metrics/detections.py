@@ -1,11 +1,11 @@
-"""What a detector said about annotated images: boxes beside the ground truth, matched once.
+"""Detections beside the ground truth of annotated images, matched once.
 
 >>> from slicedb.schema import OBJECT
 >>> one = {"label": "cat", "bbox": [0, 0, 10, 10.0], "score": 0.9, "attributes": None}
 >>> two = {**one, "bbox": [40, 40, 5, 5.0], "score": 0.6}
 >>> column = lambda *rows: pa.array(rows, pa.list_(OBJECT))
->>> seen = Detections.of(column([one, two], []), column([one], [one]))
->>> [x.tolist() for x in seen.counts()]
+>>> outcomes = Detections.of(column([one, two], []), column([one], [one]))
+>>> [x.tolist() for x in outcomes.counts()]
 [[1, 0], [1, 0], [0, 1]]
 """
 
@@ -104,24 +104,24 @@ class Detections:
 
         Args:
             predicted: what the model predicted; a box without a score counts as sure.
-            truth: what is there.
+            truth: the annotated objects.
             classes: names; labels that are not among them follow, sorted.
             confidence: score from which on a box counts.
             rank: int64 (n,), the order of images among boxes of equal score.
         """
         sides = [Flat.of(predicted), Flat.of(truth)]
-        seen = {name for side in sides for name in side.label.unique().to_pylist()}
-        names = [*classes, *sorted(n for n in seen if n is not None and n not in set(classes))]
+        labels = {name for side in sides for name in side.label.unique().to_pylist()}
+        names = [*classes, *sorted(n for n in labels if n is not None and n not in set(classes))]
         codes: dict[str | None, int] = {name: i for i, name in enumerate(names)}
-        boxes, there = Boxes.of(predicted, codes), Boxes.of(truth, codes)
+        boxes, true_boxes = Boxes.of(predicted, codes), Boxes.of(truth, codes)
         assert boxes.score is not None
         nameless = codes.pop(None)
-        if (boxes.label == nameless).any() or (there.label == nameless).any():
+        if (boxes.label == nameless).any() or (true_boxes.label == nameless).any():
             codes[NAMELESS] = nameless
         boxes = replace(boxes, score=np.where(np.isnan(boxes.score), 1.0, boxes.score), crowd=None)
-        kept = np.flatnonzero(_places(boxes) < MOST)
+        most = np.flatnonzero(_places(boxes) < MOST)
         known = tuple(map(str, codes))
-        return cls(known, len(predicted), rows_of(boxes, kept), there, confidence, rank)
+        return cls(known, len(predicted), rows_of(boxes, most), true_boxes, confidence, rank)
 
     def take(self, rows: Ints) -> Detections:
         """Return some images, in the order given; nothing is matched again."""
@@ -234,8 +234,8 @@ class Detections:
         image = self.predicted.image
         right = np.bincount(image[hit], score[hit] * at.iou[hit], minlength=self.n)
         wrong = np.bincount(image[false], score[false], minlength=self.n)
-        there = np.bincount(self.truth.image[at.positive], minlength=self.n)
-        return np.asarray((there - right + wrong) / np.maximum(there, 1))
+        n_true = np.bincount(self.truth.image[at.positive], minlength=self.n)
+        return np.asarray((n_true - right + wrong) / np.maximum(n_true, 1))
 
     @property
     def correct(self) -> Bools:

@@ -4,9 +4,9 @@ Averages over classes leave out those where the metric is undefined; `_micro` co
 decisions together, `_weighted` weighs classes by their samples.
 
 >>> truth, predicted = np.array([[[1, 1], [0, 1]], [[1, 0], [0, 1]]], bool)
->>> seen = LabelSets(("cat", "dog"), truth, predicted)
+>>> outcomes = LabelSets(("cat", "dog"), truth, predicted)
 >>> metric = _averaged("f1", "micro")
->>> round(metric.compute(metric.name, seen).value.item(), 3)
+>>> round(metric.compute(metric.name, outcomes).value.item(), 3)
 0.8
 """
 

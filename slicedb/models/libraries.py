@@ -162,12 +162,12 @@ def _names(spec: ModelSpec, own: Sequence[str], name: str) -> Sequence[str]:
 
 def _distinct(names: list[str]) -> list[str]:
     """Number repeated names: ImageNet has two 'crane' and two 'maillot'."""
-    seen: dict[str, int] = {}
+    total: dict[str, int] = {}
     for name in names:
-        seen[name] = seen.get(name, 0) + 1
+        total[name] = total.get(name, 0) + 1
     count: dict[str, int] = {}
     out = []
     for name in names:
         count[name] = count.get(name, 0) + 1
-        out.append(f"{name} ({count[name]})" if seen[name] > 1 else name)
+        out.append(f"{name} ({count[name]})" if total[name] > 1 else name)
     return out

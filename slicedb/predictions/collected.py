@@ -50,7 +50,6 @@ class PredictionLog:
         target: the column of samples that `value` predicts; by default `label`.
         multilabel: probabilities are of labels that do not exclude one another.
         confidence: score from which on a box, or a label of several, counts; by default 0.5.
-        task: what is predicted, where the names of the columns do not tell.
     """
 
     def __init__(
@@ -63,17 +62,14 @@ class PredictionLog:
         target: str | None = None,
         multilabel: bool = False,
         confidence: float | None = None,
-        task: str | None = None,
     ) -> None:
         check_name(model, loose=True)
-        if task is not None and task not in TASKS:
-            raise PredictionError(f"No task '{task}'.", did_you_mean(task, TASKS, "tasks"))
         self.model = model
         self.place = "log.add"
         """What errors call the source of the predictions."""
-        self.kept: list[str] = []
+        self.as_given: list[str] = []
         """Columns that SliceDB would compute, and could not, and so keeps as they were given."""
-        self._task = TASKS["multilabel"] if multilabel else None if task is None else TASKS[task]
+        self._task = TASKS["multilabel"] if multilabel else None
         self._target, self._confidence = target, confidence
         self._store = store
         self._replace = replace
@@ -297,7 +293,7 @@ class PredictionLog:
             "error": pa.nulls(n, pa.string()),
         }
         merged = with_own(columns, batch.own, task, batch.ids, self.place)
-        for name in task.keeps:
-            if name in batch.own and merged[name] is not columns[name] and name not in self.kept:
-                self.kept.append(name)
+        as_given = {name for name in batch.own if merged[name] is not columns.get(name)}
+        new = as_given.intersection(task.keeps).difference(self.as_given)
+        self.as_given += sorted(new)
         return pa.table(merged)

@@ -25,14 +25,14 @@ class LogReport(Record):
     """Samples that have a prediction now from this call."""
     classes: tuple[str, ...]
     seconds: float
-    kept: tuple[str, ...] = ()
+    as_given: tuple[str, ...] = ()
     """Columns, such as `loss`, that are as they were given, since they could not be computed."""
 
     def __str__(self) -> str:
         classes = f" of {len(self.classes)} classes" if self.classes else ""
         text = f"{self.model}: {self.logged:,} predictions{classes} logged ({self.seconds:.1f} s)"
-        if self.kept:
-            text += f"\n  As given, not computed here: {', '.join(self.kept)}."
+        if self.as_given:
+            text += f"\n  As given, not computed here: {', '.join(self.as_given)}."
         return text
 
 
@@ -49,7 +49,6 @@ def log(
     target: str | None = None,
     multilabel: bool = False,
     confidence: float | None = None,
-    task: str | None = None,
 ) -> LogReport:
     """Store predictions made elsewhere, all of them or none.
 
@@ -74,7 +73,6 @@ def log(
         target: the column of samples that `value` predicts.
         multilabel: probabilities are of labels that do not exclude one another.
         confidence: score from which on a box, or a label of several, counts.
-        task: what is predicted, where the names of the columns do not tell.
 
     Raises:
         PredictionError: an id nobody knows, a class nobody declared, a value that is no
@@ -91,7 +89,6 @@ def log(
         target=target,
         multilabel=multilabel,
         confidence=confidence,
-        task=task,
     ) as sink:
         sink.place = place
         if place.lower().endswith(".json"):
@@ -104,4 +101,4 @@ def log(
         values = {name: table[name] for name in table.column_names if name != "id"}
         sink.take(table["id"].to_pylist(), values)
     seconds = time.perf_counter() - started
-    return LogReport(model_name, len(sink), tuple(sink.classes), seconds, tuple(sink.kept))
+    return LogReport(model_name, len(sink), tuple(sink.classes), seconds, tuple(sink.as_given))
