@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from slicedb.errors import IngestError, SourceError
 from slicedb.ingest import columns as cols
+from slicedb.ingest.convert import Column
 from slicedb.ingest.location import Location
 from slicedb.ingest.naming import Naming
 from slicedb.ingest.source import Options, Source
@@ -70,7 +71,7 @@ class Table:
         )
 
     def _converted(
-        self, rows: Naming, columns: Sequence[cols.Column], constants: Mapping[str, str]
+        self, rows: Naming, columns: Sequence[Column], constants: Mapping[str, str]
     ) -> Iterator[pa.RecordBatch]:
         start = 0
         wanted = [*rows.columns, *(column.source for column in columns)]
