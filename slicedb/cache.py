@@ -1,4 +1,4 @@
-"""Keep what was computed last: the one bounded cache."""
+"""Keep recent results: the one bounded cache."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Examine a database: find what is fragmented, orphaned, duplicated or lost, and mend it."""
+"""Examine the health of a database, and mend what is fragmented, orphaned or left over."""
 
 from __future__ import annotations
 

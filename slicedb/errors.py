@@ -1,4 +1,4 @@
-"""The one tree of errors.
+"""Every error of SliceDB, in one tree.
 
     SliceDBError                      catch this one for everything SliceDB raises on purpose
     ├── DatabaseError                 the directory, its format, its versions

@@ -1,4 +1,4 @@
-"""Where a model is wrong: review sets, top losses, confused pairs, each slice's share.
+"""Review where a model is wrong: review sets, top losses, confused pairs, the share of each slice.
 
 Every finding carries a query text, so that naming it as a slice is one line.
 """

@@ -1,4 +1,4 @@
-"""Behaviour tests: templates, corruptions, and what a model should or should not mind."""
+"""Test behaviour: templates, corruptions, and what should or should not change a prediction."""
 
 from slicedb.behaviour.corruptions import corrupt
 from slicedb.expectations.corruption import Corruption

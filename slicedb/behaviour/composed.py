@@ -1,4 +1,4 @@
-"""Say what can be expected of a model on the compositions at hand."""
+"""Choose the expectations that a model can be given on the compositions of a database."""
 
 from __future__ import annotations
 

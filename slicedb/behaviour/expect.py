@@ -1,4 +1,4 @@
-"""Measure what a model should not mind, and what it should: rates with intervals.
+"""Measure what should and what should not change a prediction: rates with intervals.
 
 A rate is a share of units that hold: for invariance a unit is the set of pictures that differ in
 nothing but the named parts, for direction a pair of foregrounds of different classes. Units that

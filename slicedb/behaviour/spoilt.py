@@ -1,4 +1,4 @@
-"""Predict pictures that are noisy, blurred, foggy or flipped; a stopped run resumes.
+"""Predict images that are noisy, blurred, foggy or flipped; an interrupted run resumes.
 
 Pictures are corrupted as the network sees them, at its input size, and a decoded batch serves every
 kind and severity; no corrupted picture is stored. For a model with a transform of its own, the

@@ -1,4 +1,4 @@
-"""Compose pictures of templates: every foreground on every background with every extra.
+"""Compose images from templates: every foreground on every background with every extra.
 
     templates/
         food/<class>/*.png      foregrounds by class; any folder name but those below

@@ -1,4 +1,4 @@
-"""What a model looks at: grad-cam maps, computed, drawn, and stored so that queries can ask."""
+"""Explain what a model looks at: Grad-CAM maps, computed, drawn, and stored for queries."""
 
 from __future__ import annotations
 

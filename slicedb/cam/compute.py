@@ -1,4 +1,4 @@
-"""Compute the maps of many samples: the verb `cam`."""
+"""Compute the maps of many samples, for the verb `cam`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Find the layer to look at: the last feature map that still lies over the picture.
+"""Find the layer to explain: the last feature map that still has the layout of the image.
 
     CNN            the output of the last block before pooling                      (n, c, h, w)
     Swin and such  the same, channels last                                          (n, h, w, c)

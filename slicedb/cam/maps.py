@@ -1,4 +1,4 @@
-"""Measure maps, and lay them over the picture.
+"""Measure maps, and draw them over the image.
 
 Maps are piecewise constant over the cells of their grid; a box cuts cells by area.
 """

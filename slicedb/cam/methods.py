@@ -1,4 +1,4 @@
-"""The methods of the `grad-cam` package, run on a layer that is found already.
+"""Run the methods of the `grad-cam` package on a layer that was found already.
 
 `gradcam`            weighs channels by their mean gradient; ours, see `gradcam.py`
 `gradcam++`          ... by higher-order gradients (Chattopadhyay et al., WACV 2018)

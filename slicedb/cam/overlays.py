@@ -1,4 +1,4 @@
-"""Draw what a model looked at: stored maps laid over the pictures of their samples."""
+"""Draw what a model looked at: stored maps over the images of their samples."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Verbs that ask: query, functions."""
+"""Commands that ask: query, functions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Verbs about behaviour: templates, corruptions, and what a model should not mind."""
+"""Commands about behaviour: templates, corruptions, and what should make no difference."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Verbs that look behind a number: errors, cost, calibration."""
+"""Commands that look behind a number: errors, cost, calibration."""
 
 from __future__ import annotations
 

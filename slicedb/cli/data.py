@@ -1,4 +1,4 @@
-"""Verbs about data: ingest, embed, relabel, tag, delete, info."""
+"""Commands about data: ingest, embed, relabel, tag, delete, info."""
 
 from __future__ import annotations
 

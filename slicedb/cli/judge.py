@@ -1,4 +1,4 @@
-"""Verbs that judge: evaluate, confusion, test."""
+"""Commands that evaluate and test: evaluate, compare, power, confusion, test, metrics."""
 
 from __future__ import annotations
 

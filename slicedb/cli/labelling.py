@@ -1,4 +1,4 @@
-"""Verb `slice calibrate`: asks for labels at the terminal, by CSV, or from a column."""
+"""The command `slice calibrate`: asks for labels at the terminal, by CSV, or from a column."""
 
 from __future__ import annotations
 

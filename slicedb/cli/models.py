@@ -1,4 +1,4 @@
-"""Verbs about models: model add/list/show/drop, predict, log-predictions."""
+"""Commands about models: model add/list/show/drop, predict, log-predictions, cam."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Verbs of slices: slice add/list/show/history/freeze/thaw/diff/overlap/coverage/breakdown/drop."""
+"""Commands about slices: the group `slice`, and apply."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Verbs that show: demo."""
+"""Commands that show: demo."""
 
 from __future__ import annotations
 

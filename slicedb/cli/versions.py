@@ -1,4 +1,4 @@
-"""Verbs about versions: commit, history, diff, branch, checkout, reset, versions."""
+"""Commands about versions: commit, history, diff, branch, checkout, reset, versions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Commits and the head: which commit and branch the tables stand at."""
+"""Make, list and restore commits, on branches and under tags."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What changed between two states of the tables."""
+"""Find what changed between two states of the tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The versions that frozen slices keep."""
+"""Keep the versions that frozen slices need."""
 
 from __future__ import annotations
 

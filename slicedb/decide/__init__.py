@@ -1,4 +1,4 @@
-"""Decisions: what they cost, thresholds, abstention, and calibrated confidence."""
+"""Decide by cost: thresholds, abstention, and calibrated confidence."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Asking a person where the model is unsure: risk against coverage, and the cheapest share."""
+"""Ask a person where the model is unsure: risk against coverage, and the cheapest share."""
 
 from __future__ import annotations
 

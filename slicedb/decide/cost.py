@@ -1,4 +1,4 @@
-"""What a model's decisions cost, which rule is the cheapest, and whether a person is cheaper."""
+"""Compute what decisions cost, which rule is cheapest, and whether a person is cheaper."""
 
 from __future__ import annotations
 

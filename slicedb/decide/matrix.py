@@ -1,4 +1,4 @@
-"""What a decision costs: a matrix of truth by decision."""
+"""Read what a decision costs: a matrix of truth by decision."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The costs of ways of deciding: one row per policy and slice, and the rules that were fitted."""
+"""Compare ways of deciding: one row per policy and slice, and the rules that were fitted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far confidence is from accuracy: bins, the expected calibration error, its noise removed."""
+"""Measure how far confidence is from accuracy, and the calibration error without its noise."""
 
 from __future__ import annotations
 

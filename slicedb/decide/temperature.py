@@ -1,4 +1,4 @@
-"""Temperature scaling: one number that makes confidence mean what it says."""
+"""Temperature scaling: one number that makes confidence agree with accuracy."""
 
 from __future__ import annotations
 

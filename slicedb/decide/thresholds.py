@@ -1,4 +1,4 @@
-"""The cheapest threshold: every cut point at once, its interval, its cost without optimism.
+"""Find the cheapest threshold: every cut point at once, its interval, its cost without optimism.
 
 Whoever decides "yes" from a score pays `yes[i]` for sample i, and `no[i]` for deciding "no".
 False positives, false negatives, costs of single samples and the cost of asking a person are all

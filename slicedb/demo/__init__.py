@@ -1,1 +1,1 @@
-"""The bundled small world: rendered scenes, a tiny CLIP that knows them, two food classifiers."""
+"""A small world of its own: rendered scenes, a tiny CLIP that knows them, two food classifiers."""

@@ -1,4 +1,4 @@
-"""Wordings for scenes: a caption is a text together with what it claims about the picture."""
+"""Word captions of scenes: each is a text together with what it claims about the picture."""
 
 from __future__ import annotations
 

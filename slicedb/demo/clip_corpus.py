@@ -1,4 +1,4 @@
-"""What the tiny CLIP is trained on: CIFAR photos and rendered scenes, with captions that claim.
+"""Build what the tiny CLIP is trained on: CIFAR photos and rendered scenes, with captions.
 
 A caption carries its claims, so which pictures of a batch it is true of is known exactly.
 """

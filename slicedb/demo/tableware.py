@@ -1,4 +1,4 @@
-"""What stands and lies on the table, and the table itself."""
+"""Draw the table and what stands and lies on it."""
 
 from __future__ import annotations
 

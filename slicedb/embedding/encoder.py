@@ -1,4 +1,4 @@
-"""Encode images and texts as unit vectors of one space."""
+"""Turn images and texts into unit vectors of one space."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a vector depends on, so that vectors of different encoders are never mixed."""
+"""Identify what a vector depends on, so that those of different encoders are never mixed."""
 
 from __future__ import annotations
 

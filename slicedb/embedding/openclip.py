@@ -1,4 +1,4 @@
-"""Encoders of open_clip: architectures with a tag, files, models of the Hugging Face hub."""
+"""Open encoders of open_clip: architectures with a tag, files, models of the Hugging Face hub."""
 
 from __future__ import annotations
 

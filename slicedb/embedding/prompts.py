@@ -1,4 +1,4 @@
-"""Templates of prompt ensembles, and phrases that a text is contrasted against."""
+"""Word prompts: templates for ensembles, and phrases to contrast a text with."""
 
 from __future__ import annotations
 

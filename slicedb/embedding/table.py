@@ -1,4 +1,4 @@
-"""Embed what is missing, and open the encoder that made an embedding."""
+"""Fill the tables of vectors, and open the encoder that made them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an opener of encoders is: built in, or from an installed package."""
+"""One kind of encoder, and how it is opened: built in, or from an installed package."""
 
 from __future__ import annotations
 

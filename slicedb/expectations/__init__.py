@@ -1,4 +1,4 @@
-"""Expectations: the grammar of bounds, `accuracy of Dessert >= 85%`."""
+"""Parse expectations such as `accuracy of Dessert >= 85%`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an expectation can ask of a model's behaviour, by name.
+"""Name what an expectation can test of a model's behaviour.
 
 invariance(background)     the same food on another background: the same prediction
 invariance(extra)          ... with other cutlery beside it

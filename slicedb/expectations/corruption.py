@@ -1,4 +1,4 @@
-"""The contract of corruptions: what SliceDB's own fulfil, and those of installed packages.
+"""The protocol of corruptions: SliceDB's own, and those of installed packages.
 
     class Sepia:
         name, family, severities = "sepia", "colour", 5

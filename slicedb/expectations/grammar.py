@@ -1,4 +1,4 @@
-"""Expectations as users write them: `accuracy of Dessert >= 85%`.
+"""Parse and print expectations, such as `accuracy of Dessert >= 85%`.
 
 <metric> [at iou <x> [and confidence <y>]] [of <class> | per class] <op> <number>
 <metric> [of <class> | per class] no worse than <model | baseline> [by <margin>]

@@ -1,4 +1,4 @@
-"""COCO JSON: images, categories, annotations (https://cocodataset.org/#format-data)."""
+"""Write COCO JSON: images, categories, annotations (https://cocodataset.org/#format-data)."""
 
 from __future__ import annotations
 

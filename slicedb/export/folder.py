@@ -1,4 +1,4 @@
-"""An image folder: `dest/<split>/<class>/<name>`, with metadata.csv beside it."""
+"""Write an image folder: `dest/<split>/<class>/<name>`, with metadata.csv beside it."""
 
 from __future__ import annotations
 

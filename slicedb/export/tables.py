@@ -1,4 +1,4 @@
-"""Metadata as CSV or Parquet; Parquet carries the encoded images too."""
+"""Write metadata as CSV or Parquet; Parquet carries the encoded images too."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pascal VOC: Annotations/*.xml, JPEGImages/ and ImageSets/Main/."""
+"""Write Pascal VOC: Annotations/*.xml, JPEGImages/ and ImageSets/Main/."""
 
 from __future__ import annotations
 

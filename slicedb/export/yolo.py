@@ -1,4 +1,4 @@
-"""YOLO: images/, labels/ and data.yaml."""
+"""Write YOLO: images/, labels/ and data.yaml."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Batched prediction: encoded images in, record batches out.
+"""Predict in batches: encoded images in, record batches out.
 
 Knows neither tables nor slices, so that it runs wherever torch does. A model runs on a device in
 batches that fit its memory.

@@ -1,4 +1,4 @@
-"""Batches: encoded images in, pixels in reused buffers out, decoded in parallel by threads."""
+"""Decode encoded images in threads, into the reused buffers of batches."""
 
 from __future__ import annotations
 

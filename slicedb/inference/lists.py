@@ -1,4 +1,4 @@
-"""The runner of models that take a list of images, each of its own size."""
+"""Run models that take a list of images, each of its own size."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Predictions of a model: encoded images in, record batches out."""
+"""Predict encoded images, and return record batches."""
 
 from __future__ import annotations
 

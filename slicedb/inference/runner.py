@@ -1,4 +1,4 @@
-"""The runner: batches through a model on a device, whatever its memory holds."""
+"""Run batches through a model on a device, whatever fits into its memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Collect images with their boxes, checked and counted: what readers of boxes share."""
+"""What readers of boxes share: rows of images with their boxes, checked and counted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""COCO JSON: instances and captions (https://cocodataset.org/#format-data).
+"""Read COCO JSON: instances and captions (https://cocodataset.org/#format-data).
 
     instances.json                                    the file itself; images beside it, or --images
     annotations/instances_train2017.json  train2017/  as COCO is published

@@ -1,4 +1,4 @@
-"""Map the columns of any table to those of `samples`: roles, names, plain types.
+"""Turn the columns of any table into those of `samples`: roles, names, plain types.
 
 path, image, label, split, caption, id    found by name, or named by the caller
 label, split, caption, tags, ...          taken as what they are called

@@ -1,4 +1,4 @@
-"""CSV and TSV files; types are inferred, dates and times recognised."""
+"""Read CSV and TSV files; types are inferred, dates and times recognised."""
 
 from __future__ import annotations
 

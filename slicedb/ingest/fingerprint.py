@@ -1,4 +1,4 @@
-"""Fingerprints that recognise what has not changed: a file on disk, a row of metadata.
+"""Recognise what has not changed: fingerprints of a file on disk, and of a row of metadata.
 
 Both are 63 bits and 0 means unknown, which equals nothing. They are kept in the samples' `stamp`
 and `row_stamp`.

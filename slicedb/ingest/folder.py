@@ -1,4 +1,4 @@
-"""Folders of images: `class/img`, `split/class/img`, flat.
+"""Read folders of images: `class/img`, `split/class/img`, flat.
 
 The layout is read off the folders that hold images:
 

@@ -1,4 +1,4 @@
-"""What a reader of a format is: built in, or from an installed package."""
+"""One format of sources: built in, or from an installed package."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sort the rows of a verified piece by what has to be written for each."""
+"""Sort the rows of a verified piece by what has to be written of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The samples of the database before an ingest, found by id or by uri."""
+"""Look up what the database knows of the samples before an ingest."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rows of a table: where their images are, and what the samples are called."""
+"""Find where the images of a table's rows are, and name the samples."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Columns of a CSV file that would be numbers or dates, were it not for a few of their values."""
+"""Find the CSV columns that a few values keep from being numbers or dates."""
 
 from __future__ import annotations
 

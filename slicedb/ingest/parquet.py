@@ -1,4 +1,4 @@
-"""Parquet files, read row group by row group.
+"""Read Parquet files, one row group after the other.
 
 The image columns of Hugging Face, a struct of `bytes` and `path`, are understood, and so are the
 class names that its files carry.

@@ -1,4 +1,4 @@
-"""Some rows of a source on their way into the database: looked up, and handed to the threads."""
+"""Some rows of a source on their way into the database: looked up, and given to the threads."""
 
 from __future__ import annotations
 

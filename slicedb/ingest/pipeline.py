@@ -1,4 +1,4 @@
-"""The ingest itself: recognise, verify in threads, write behind.
+"""Run an ingest: look up, verify in threads, write behind.
 
 While one piece is verified by the threads, the piece before it is written by another thread and
 the next one is looked up. A piece is written image first, sample last, so that a sample never

@@ -1,4 +1,4 @@
-"""What an ingest did."""
+"""Report what an ingest did."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a reader returns, a source, and the options that shape it."""
+"""What a reader returns: an opened source, and the options that shape it."""
 
 from __future__ import annotations
 

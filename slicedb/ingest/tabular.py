@@ -1,4 +1,4 @@
-"""Tables whose rows are images, whatever file they come from, as a source.
+"""Read tables whose rows are images, whatever file they come from.
 
 Paths are relative to the file's own folder, or to the working directory where the images are
 found there instead.

@@ -1,4 +1,4 @@
-"""Read, hash and decode images in threads, a chunk of them a task."""
+"""Read, hash and decode images in threads, one chunk of them per task."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pascal VOC: one XML file per image (http://host.robots.ox.ac.uk/pascal/VOC/voc2012/htmldoc).
+"""Read Pascal VOC, one XML file per image (http://host.robots.ox.ac.uk/pascal/VOC).
 
     Annotations/1.xml   JPEGImages/1.jpg   ImageSets/Main/train.txt     the devkit's layout
     train/1.xml         train/1.jpg                                     files beside each other

@@ -1,4 +1,4 @@
-"""YOLO: one text file per image, one line per box (https://docs.ultralytics.com/datasets/detect).
+"""Read YOLO, one text file per image (https://docs.ultralytics.com/datasets/detect).
 
     data.yaml            names, and where train, val and test are
     images/train/1.jpg   labels/train/1.txt       or  train/images/1.jpg  train/labels/1.txt

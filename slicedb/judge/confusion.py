@@ -1,4 +1,4 @@
-"""The confusion matrix of a model over a slice."""
+"""Count the confusion matrix of a model over a slice."""
 
 from __future__ import annotations
 

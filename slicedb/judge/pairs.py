@@ -1,4 +1,4 @@
-"""Two models on the samples that both of them saw."""
+"""Line up two models on the samples that both of them predicted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a slice can show: the drop it finds, and the images that a smaller one needs."""
+"""Compute what a slice can show: the drop it detects, and the images that a smaller one needs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`suite.toml`: how a folder of slices is judged."""
+"""Read `suite.toml`: how a folder of slices is judged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From evidence to verdicts: all tests of the suite counted, and each result in one sentence."""
+"""Decide verdicts from evidence, all tests of the suite counted, each in one sentence."""
 
 from __future__ import annotations
 

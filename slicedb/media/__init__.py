@@ -1,4 +1,4 @@
-"""Encoded bytes to pixels: verify, decode, hash, thumbnail.
+"""Turn encoded bytes into pixels: verify, decode, hash, thumbnail.
 
 A JPEG is decoded by libjpeg-turbo with the interpreter's lock released and every warning taken as
 an error; where it complains, and for every other format, Pillow is the judge. Width and height

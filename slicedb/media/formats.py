@@ -1,4 +1,4 @@
-"""The formats: what their files are called, how they begin, how they break."""
+"""Recognise image formats: what their files are called, how they begin, how they break."""
 
 from __future__ import annotations
 

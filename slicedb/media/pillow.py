@@ -1,4 +1,4 @@
-"""Open images with Pillow: its errors are translated, its warnings suppressed."""
+"""Open images with Pillow, with its errors in our words and its warnings kept in."""
 
 from __future__ import annotations
 

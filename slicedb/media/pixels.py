@@ -1,4 +1,4 @@
-"""Orientation, alpha, depth: from Pillow's many kinds of picture to one."""
+"""Bring Pillow's many kinds of images to one: orientation, alpha, depth."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Boxes against boxes: overlaps, and COCO's one-to-one matching, for many images at once.
+"""Compare boxes with boxes: overlaps, and COCO's one-to-one matching, for many images at once.
 
 Boxes are columns over all images, so that nothing loops over images or boxes:
 

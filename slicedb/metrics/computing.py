@@ -1,4 +1,4 @@
-"""From outcomes and a membership to sums, from sums to estimates, and from those to intervals."""
+"""Compute metrics: outcomes and membership to sums, sums to estimates, estimates to intervals."""
 
 from __future__ import annotations
 

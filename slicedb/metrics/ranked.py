@@ -1,4 +1,4 @@
-"""Metrics of the order of the scores: AUROC and average precision."""
+"""Metrics of the ranking by score: AUROC and average precision."""
 
 from __future__ import annotations
 

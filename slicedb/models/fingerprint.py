@@ -1,4 +1,4 @@
-"""Digests that say which weights, code and preprocessing a result was computed with."""
+"""Identify the weights, code and preprocessing that a result was computed with."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a model comes from and who judged it: its versions, its training data, its runs."""
+"""Tell where a model comes from and who judged it: versions, training data, runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Loading: from the text a user gives to a model that runs."""
+"""Load the model that a user's text names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The contract a model fulfils, and the wrapper for any `torch.nn.Module`."""
+"""The contract that a model fulfils, and the wrapper for any `torch.nn.Module`."""
 
 from __future__ import annotations
 

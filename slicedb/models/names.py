@@ -1,4 +1,4 @@
-"""Names of models: words that SQL takes as they are, `<model>.loss` in a query."""
+"""Check names of models, which stand in queries as they are: `<model>.loss`."""
 
 from __future__ import annotations
 

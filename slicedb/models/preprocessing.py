@@ -1,4 +1,4 @@
-"""Preprocessing: from encoded bytes to the pixels a network was trained on."""
+"""Turn encoded bytes into the pixels that a network was trained on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Programs that bring their own structure: TorchScript, `torch.export` and ONNX."""
+"""Load programs that bring their own structure: TorchScript, `torch.export` and ONNX."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Resizing decoded pixels: torch's kernel for bytes where the processor has one, Pillow elsewhere.
+"""Resize decoded pixels: torch's kernel for bytes where the processor has one, Pillow elsewhere.
 
 Both filter alike (antialiased, weights rounded to bytes) and agree within one of 255 levels. On a
 processor with AVX2 torch's takes a quarter of the time; both release the interpreter's lock.

@@ -1,4 +1,4 @@
-"""Weights files: tensors into modules."""
+"""Load weights files into modules."""
 
 from __future__ import annotations
 

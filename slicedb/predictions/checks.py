@@ -1,4 +1,4 @@
-"""Checks of predictions made elsewhere: their ids, and the columns of the user's own."""
+"""Check predictions made elsewhere: their ids, and the user's own columns."""
 
 from __future__ import annotations
 

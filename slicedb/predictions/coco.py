@@ -1,4 +1,4 @@
-"""Detections in COCO's results format."""
+"""Read detections in COCO's results format."""
 
 from __future__ import annotations
 

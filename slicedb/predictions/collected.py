@@ -1,4 +1,4 @@
-"""Predictions that training code collects: checked as they come, stored at the end, or none."""
+"""Collect predictions from training code: checked as they come, stored together at the end."""
 
 from __future__ import annotations
 

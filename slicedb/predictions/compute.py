@@ -1,4 +1,4 @@
-"""Predict what is missing or stale: one batched pass, written as it goes."""
+"""Compute missing and stale predictions in one batched pass, written as it goes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables of predictions from CSV, Parquet, pandas, polars and Arrow."""
+"""Read tables of predictions from CSV, Parquet, pandas, polars and Arrow."""
 
 from __future__ import annotations
 

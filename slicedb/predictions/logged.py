@@ -1,4 +1,4 @@
-"""Predictions made elsewhere, from a table or a file, stored at once."""
+"""Store predictions made elsewhere, from a table or a file, at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tables of predictions: made, recognised, checked against the model that fills them."""
+"""Create the tables of predictions, and check them against the model that fills them."""
 
 from __future__ import annotations
 

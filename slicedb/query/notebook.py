@@ -1,4 +1,4 @@
-"""A query in a notebook: thumbnails with label, prediction and score, or the table."""
+"""Show a query in a notebook: thumbnails with label, prediction and score, or the table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What only the page of a run draws: made when it is written, from what the run lined up."""
+"""Gather what only the HTML page draws, from what the run lined up."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reports for machines: JSON and JUnit XML."""
+"""Write reports for machines: JSON and JUnit XML."""
 
 from __future__ import annotations
 

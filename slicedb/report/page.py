@@ -1,4 +1,4 @@
-"""One self-contained HTML page: verdicts, heat map, confusion, reliability, cost, worst samples."""
+"""Write one self-contained HTML page: verdicts, heat map, confusion, reliability, worst samples."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A suite's run that can be read: text, JSON, Markdown, JUnit XML, and one HTML page."""
+"""Show a suite's run as text, JSON, Markdown, JUnit XML, or one HTML page."""
 
 from __future__ import annotations
 

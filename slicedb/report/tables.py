@@ -1,4 +1,4 @@
-"""Reports for people: text for a terminal, Markdown for a pull request, a table for a notebook."""
+"""Write reports for people: a terminal, a pull request, a notebook."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs: what was judged, on what, and what came out; and how each test fared over time."""
+"""Record runs: what was judged, on what, with which result; and how each test fared over time."""
 
 from __future__ import annotations
 

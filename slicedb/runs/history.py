@@ -1,4 +1,4 @@
-"""Runs that were written down, and how each test fared over them."""
+"""Read the recorded runs, and how each test fared over them."""
 
 from __future__ import annotations
 

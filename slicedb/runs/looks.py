@@ -1,4 +1,4 @@
-"""How often held-out slices were looked at, and what the looking costs.
+"""Count the looks at held-out slices, and what the looking costs.
 
 A held-out slice says how a model does on samples that decided nothing. Each look at it that leads
 to a choice (this model and not that one) makes it decide something: the best of k models looks

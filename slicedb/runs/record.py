@@ -1,4 +1,4 @@
-"""Write down what was judged, on what, and what came out."""
+"""Record what was judged, on what, and with which result."""
 
 from __future__ import annotations
 

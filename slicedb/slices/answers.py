@@ -1,4 +1,4 @@
-"""Questions about samples and the replies to them, kept in the database."""
+"""Keep questions about samples, and the answers to them, in the database."""
 
 from __future__ import annotations
 

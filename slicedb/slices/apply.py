@@ -1,4 +1,4 @@
-"""Register slice files: what is new, what changed, which samples come and go."""
+"""Register slice files: what is new, what changed, which samples enter and leave."""
 
 from __future__ import annotations
 

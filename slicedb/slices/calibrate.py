@@ -1,4 +1,4 @@
-"""Calibrate: ask in rounds where labels tell most, refine the direction, choose the cut."""
+"""Calibrate: ask for labels in rounds, refine the direction, choose the cut."""
 
 from __future__ import annotations
 

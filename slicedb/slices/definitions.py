@@ -1,4 +1,4 @@
-"""What the names of slices mean, and whether a text can be a slice."""
+"""Resolve the names of slices, and check whether a text can be a slice."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Compare two memberships: which samples came, which went, and why."""
+"""Compare two memberships: which samples entered, which left, and why."""
 
 from __future__ import annotations
 

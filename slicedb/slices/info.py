@@ -1,4 +1,4 @@
-"""What is told about a slice: its state, and what `slice show` prints."""
+"""Describe a slice: its state, and what `slice show` prints."""
 
 from __future__ import annotations
 

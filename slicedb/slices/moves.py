@@ -1,4 +1,4 @@
-"""How the members of all slices moved between two states of the database."""
+"""Count how the members of all slices changed between two states of the database."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The samples that a slice's text about meaning decides about, and their scores."""
+"""Find the samples that a `matches` of a slice decides about, and their scores."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Explain why samples came and went: what of them changed between two states of the tables."""
+"""Explain why samples entered or left: what changed about them between two states of the tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Find which slices a text is made of, and refuse slices that are made of each other."""
+"""Find which slices a text uses, and refuse slices that contain each other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Decide what is compared: slices, versions and commits become the two sides of a diff."""
+"""Decide what a diff compares: slices, versions and commits become its two sides."""
 
 from __future__ import annotations
 

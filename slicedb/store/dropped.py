@@ -1,4 +1,4 @@
-"""Keep counting the versions of dropped tables, so that a version never means two contents.
+"""Put dropped tables aside, so that a version number of a table never means two contents.
 
 Caches in memory and in `.cache` are keyed by (table, version). A table that is created again under
 the name of a dropped one therefore continues its version numbers: an empty dataset of the old

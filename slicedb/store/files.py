@@ -1,4 +1,4 @@
-"""Files beneath the tables: opening a file system, reading a picture, fsync, sizes."""
+"""Reach the files beneath the tables: file systems, images by URI, fsync, sizes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A database as it was at a commit: every table at one version, read-only."""
+"""Read a database as it was: every table at one version, nothing written."""
 
 from __future__ import annotations
 

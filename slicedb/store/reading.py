@@ -1,4 +1,4 @@
-"""Reading: handles, versions, scans, rows by key, images."""
+"""Read tables: handles, versions, scans, rows by key, images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Find and read the rows of keys: where each stands, and its row id, at one version of a table."""
+"""Find and read the rows of keys by their stable row ids, at one version of a table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The versions a result depends on."""
+"""Name the versions of the software that a result depends on."""
 
 from __future__ import annotations
 

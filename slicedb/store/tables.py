@@ -1,4 +1,4 @@
-"""Open or create a database, make it durable, keep it small, describe it."""
+"""Open or create one database, make it durable, and describe it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Full text by Lance: an inverted index over texts that never change, built once and asked.
+"""Search full text by Lance: an inverted index over texts that never change.
 
 LanceDB reads and writes the same index with the same scores (a test holds it), but a search takes
 it 2 to 4 times as long (3.0 ms against 0.7 for 16 hits among 50,000 texts), and its import adds

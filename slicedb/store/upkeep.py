@@ -1,4 +1,4 @@
-"""Maintain one table: compact it, remove old versions and stray files, describe it."""
+"""Keep one table small: compaction, old versions, stray files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An approximate index over the vectors of a table: IVF with scalar quantisation.
+"""Build and ask an approximate index over vectors: IVF with scalar quantisation.
 
 Only ids come out of it. The distances of a quantised index are not those of the vectors, and a
 range of them has returned nothing where forty rows were right: the caller computes the scores.

@@ -1,4 +1,4 @@
-"""A Lance table as DuckDB can read it."""
+"""Show a Lance table to DuckDB in types that it can read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Find what a model has yet to compute, and write its rows; for predictions and embeddings."""
+"""Find what is left to do for a model or an encoder, and write its rows as they come."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a table of predictions says of itself, kept in its metadata."""
+"""What a table of predictions says about itself, kept in its metadata."""
 
 from __future__ import annotations
 

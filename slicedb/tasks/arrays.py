@@ -1,4 +1,4 @@
-"""Arrow columns as one array, as matrices, and back."""
+"""Turn Arrow columns into one array or into matrices, and back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The columns that every table of predictions has, around those of its task."""
+"""The columns that every table of predictions has besides those of its task."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Digests of ground truth that is a list, so that a row can say which one it speaks of."""
+"""Compute digests of ground truth that is a list, so that a row says which one it refers to."""
 
 from __future__ import annotations
 

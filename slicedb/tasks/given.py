@@ -1,4 +1,4 @@
-"""Predictions made elsewhere, as they come in, and the checks that all tasks share.
+"""Check predictions made elsewhere, as all tasks need it.
 
 Each error names the place that the predictions come from, and the sample.
 """

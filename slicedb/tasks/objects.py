@@ -1,4 +1,4 @@
-"""Columns of objects: the boxes of each image, from what models return and users give."""
+"""Build columns of objects: the boxes of each image, from models and from users."""
 
 from __future__ import annotations
 

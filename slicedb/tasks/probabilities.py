@@ -1,4 +1,4 @@
-"""From logits to probabilities, and what follows from those alone."""
+"""Turn logits into probabilities, and derive what follows from those alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a loader works with: decoded parts of a batch, and the dataset they come from."""
+"""What a loader works with: the decoded parts of a batch, and the dataset behind them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Batches of a dataset, in an order that depends on the seed and the epoch alone."""
+"""Load batches of a dataset, in an order that depends only on the seed and the epoch."""
 
 from __future__ import annotations
 

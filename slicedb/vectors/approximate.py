@@ -1,4 +1,4 @@
-"""The approximate index: candidates for `ORDER BY similarity(...) DESC LIMIT k`, when asked for.
+"""Ask the approximate index for candidates of `ORDER BY similarity(...) DESC LIMIT k`.
 
 An index never decides who is a member. It names candidates for the first k of an order, whose
 scores are then computed as without it; terms in WHERE, slices and tests do not know of it.

@@ -1,4 +1,4 @@
-"""The bank of background phrases that `matches` weighs a text against."""
+"""Score the bank of background phrases that `matches` compares a text with."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`matches`: how far a text stands out from a bank of background phrases."""
+"""Compute `matches`: how far a text stands out from a bank of background phrases."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The memory-mapped files of matrices, in the cache folder of a database, by (table, version)."""
+"""Keep matrices as memory-mapped files in the cache folder of a database, by (table, version)."""
 
 from __future__ import annotations
 

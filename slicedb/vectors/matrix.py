@@ -1,4 +1,4 @@
-"""Exact similarity: the half-precision unit vectors of one embedding.
+"""Compute exact similarity with the half-precision unit vectors of one embedding.
 
 A score is the half-precision product of two unit vectors. It depends on the row and the target
 alone, never on which other rows are scored with it, so that a cut gives the same members

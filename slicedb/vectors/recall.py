@@ -1,4 +1,4 @@
-"""Find the approximate indexes that miss more of the nearest than they were built to."""
+"""Find approximate indexes whose recall is lower than they were built for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a query says about meaning: targets to be similar to, and the terms made of them."""
+"""What a query says about meaning: targets, and the terms made of them."""
 
 from __future__ import annotations
 

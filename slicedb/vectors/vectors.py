@@ -1,4 +1,4 @@
-"""The embeddings of one database: matrices, scores and the nearest samples, all exact."""
+"""Hold the embeddings of one database: matrices, scores and nearest samples, all exact."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Corruptions of pictures: 15 kinds at five severities, flips and crops, and those of plug-ins.
+"""Corrupt images: 15 kinds at five severities, flips and crops, and those of packages.
 
 The kinds and severities are those of ImageNet-C (Hendrycks & Dietterich, "Benchmarking Neural
 Network Robustness to Common Corruptions and Perturbations", ICLR 2019), written anew for batches:

@@ -1,4 +1,4 @@
-"""Flips and crops: what a classifier should not mind."""
+"""Flips and crops, which should make no difference to a classifier."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the corruptions are made of: random bits by sample, borders, sums of shifted pictures.
+"""What corruptions are made of: random numbers per sample, borders, sums of shifted images.
 
 Pictures are float32 rows of interleaved channels, (n, h, w * c), so that a shift by a pixel is a
 shift by `c` and nothing is ever transposed. Sums use integer weights that stay below 2**24, so

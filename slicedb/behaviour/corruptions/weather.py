@@ -1,4 +1,4 @@
-"""Weather: snow, frost, fog, brightness. The frost is drawn here; no picture is shipped."""
+"""Weather: snow, frost, fog, brightness. The frost is drawn here; no image is shipped."""
 
 from __future__ import annotations
 

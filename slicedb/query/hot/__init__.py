@@ -1,1 +1,1 @@
-"""Hot tables: the columns that queries ask for, loaded into DuckDB."""
+"""Load the columns that queries ask for into DuckDB, and write the SQL over them."""

@@ -1,4 +1,4 @@
-"""The time that one run may take."""
+"""Limit the time that one run may take."""
 
 from __future__ import annotations
 

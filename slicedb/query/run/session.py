@@ -1,4 +1,4 @@
-"""What is held open to answer queries over one database."""
+"""Hold open what queries over one database share: connection, loaded tables, matrices."""
 
 from __future__ import annotations
 
