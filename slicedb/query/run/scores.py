@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from slicedb.keys import distinct
 from slicedb.query.bound.bound import Search
 from slicedb.query.run.cuts import Condition, Score, holds, scores_of
 from slicedb.query.run.plan import Plan
@@ -79,6 +80,9 @@ class Scores:
 
     def restrict(self, rows: np.ndarray) -> None:
         """Keep some rows, given by their places in stored order."""
+        if self.rows is None and self.mask is None and len(rows) <= SELECTIVE * self.total:
+            self.take(distinct(rows))  # few rows cost what they are, not what all samples are
+            return
         mask = np.zeros(self.total, dtype=bool)
         mask[rows] = True
         self.keep(mask if self.rows is None else mask[self.rows])
