@@ -9,9 +9,11 @@ import numpy as np
 
 from slicedb import metrics as m
 from slicedb import stats
+from slicedb.judge.aligned import Aligned
 from slicedb.judge.evidence import Evidence, Inputs
 from slicedb.judge.resampling import replicates_of, resample, resampled
 from slicedb.judge.trials import Trial
+from slicedb.keys import Keys
 from slicedb.metrics import Estimate, Metric
 
 
@@ -48,20 +50,33 @@ def absolute(trials: Sequence[Trial], inputs: Inputs) -> Iterator[Evidence]:
         evidence = replace(evidence, p=p)
         evidence = replace(evidence, needed=_needed(metric, one, evidence, confidence))
         groups = inputs.groups(trial.group)
-        if groups is not None:
-            positions = members.positions[i]
-            evidence = replace(evidence, groups=groups[aligned.rows[positions]])
-            outcomes = aligned.outcomes.take(positions)
-            evidence = resample(
-                evidence,
-                *resampled(metric, outcomes, evidence.groups),
-                confidence,
-                replicates=replicates_of(metric),
-                undefined=metric.undefined,
-                is_share=metric.interval == "share",
-                bias=metric.bias,
-            )
-        yield evidence
+        if groups is None:
+            yield evidence
+        else:
+            yield _by_groups(evidence, metric, aligned, members.positions[i], groups, confidence)
+
+
+def _by_groups(
+    evidence: Evidence,
+    metric: Metric,
+    aligned: Aligned,
+    positions: Keys,
+    groups: Keys,
+    confidence: float,
+) -> Evidence:
+    """Return the evidence with value and bounds from resamples of whole groups."""
+    of_rows = groups[aligned.rows[positions]]
+    statistic, units = resampled(metric, aligned.outcomes.take(positions), of_rows)
+    return resample(
+        replace(evidence, groups=of_rows),
+        statistic,
+        units,
+        confidence,
+        replicates=replicates_of(metric),
+        undefined=metric.undefined,
+        is_share=metric.interval == "share",
+        bias=metric.bias,
+    )
 
 
 def _needed(
