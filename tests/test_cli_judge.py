@@ -108,3 +108,15 @@ def test_what_is_judged_reads_at_a_prompt_as_it_prints(db: Database) -> None:
         db.test(["night"], model="v1"),
     ):
         assert repr(found) == str(found) and len(repr(found)) < 2000
+
+
+def test_strict_of_a_suite_holds_where_the_command_line_does_not_speak(
+    db: Database, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "all.sql").write_text(
+        "/*\nslice: everything\nexpect:\n  - accuracy >= 0.8\n*/\ntrue\n"
+    )
+    (tmp_path / "suite.toml").write_text('model = "v1"\nstrict = true\n')
+    code, out, _ = run(["test", str(tmp_path)], capsys)
+    assert "INCONCLUSIVE" in out and code == 1
+    assert run(["test", str(tmp_path), "--no-strict"], capsys)[0] == 0
