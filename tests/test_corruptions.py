@@ -207,7 +207,7 @@ def test_errors_name_what_is_wrong() -> None:
         corrupt(images, "fog", 6, keys=KEYS[:1])
     with pytest.raises(CheckError, match="float64"):
         corrupt(images / 255, "fog", 1, keys=KEYS[:1])
-    with pytest.raises(CheckError, match="one key a picture"):
+    with pytest.raises(CheckError, match="one key per picture"):
         corrupt(images, "fog", 1, keys=KEYS)
 
 

@@ -129,7 +129,7 @@ def invariance(
     is that of as many independent trials as there are foregrounds.
 
     Args:
-        rows: id, foreground, background, extra, prediction; one row a composition.
+        rows: id, foreground, background, extra, prediction; one row per composition.
         to: a name of `SURROUNDINGS`, or the columns that may change.
         confidence: of each bound alone.
 

@@ -139,7 +139,7 @@ def spoilt(store: Store, model: str, keys: np.ndarray, change: Change | None) ->
         change: a corruption with its severity; None gives `after` as `before`.
 
     Returns:
-        id, key, label, before, after: one row a sample, in the order of `keys`; null where there
+        id, key, label, before, after: one row per sample, in the order of `keys`; null where there
         is no prediction.
     """
     rows = store.take(SAMPLES, keys, ["id", "key", "label", "sha256"])

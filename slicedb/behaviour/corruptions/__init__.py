@@ -155,7 +155,7 @@ def corrupt(
             "give uint8 of shape (n, height, width, 3).",
         )
     if len(keys) != len(x):
-        raise CheckError(f"{len(keys)} keys for {len(x)} pictures.", "give one key a picture.")
+        raise CheckError(f"{len(keys)} keys for {len(x)} pictures.", "give one key per picture.")
     done = _run(chosen, severity, x.contiguous(), np.asarray(keys, np.int64), threads)
     if isinstance(images, np.ndarray):
         return np.asarray(done.numpy())

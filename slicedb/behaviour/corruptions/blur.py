@@ -1,4 +1,4 @@
-"""Blur: defocus, glass, motion, zoom."""
+"""Blur pictures: defocus, glass, motion, zoom."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def glass_blur(
     soft = finish(blur(rows(x), max(sigma, 0.3)), x)
     packed = torch.zeros((n, h, w, 4), dtype=torch.uint8, device=x.device)
     packed[..., :3] = soft
-    pixels = packed.view(torch.int32)[..., 0]  # one number a pixel
+    pixels = packed.view(torch.int32)[..., 0]  # one number per pixel
     wide = w + 2 * reach
     ys = torch.arange(h, device=x.device, dtype=torch.int32)[:, None] * wide
     here = ys + torch.arange(w, device=x.device, dtype=torch.int32)

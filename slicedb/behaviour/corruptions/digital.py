@@ -1,4 +1,4 @@
-"""Digital: contrast, elastic transform, pixelate, JPEG."""
+"""Damage pictures as software does: contrast, elastic transform, pixelate, JPEG."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Noise: Gaussian, shot, impulse."""
+"""Add noise: Gaussian, shot, impulse."""
 
 from __future__ import annotations
 
