@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 from slicedb.behaviour.corruptions import corrupt
 from slicedb.errors import CheckError
 from slicedb.expectations.behaviours import Change
+from slicedb.inference import TensorSide, running
 from slicedb.inference.prediction import reasons
 from slicedb.models.model import check_width
 from slicedb.progress import bar
@@ -203,19 +204,15 @@ def _predicted(
     """Yield one table per batch and change."""
     import torch
 
-    from slicedb.inference.runner import default_batch_size, pick_device
-
-    chosen = pick_device(device, model)
-    size = batch_size or default_batch_size(model.preprocessing.size, chosen)
     feed = _transformed if model.transform is not None else _filled
     at = 0
-    with model.session(chosen), torch.inference_mode():
-        for pictures, errors in feed(store, model, rows, size, threads):
+    with running(model, batch_size=batch_size, device=device) as side, torch.inference_mode():
+        for pictures, errors in feed(store, model, rows, side.size, threads):
             about = rows.slice(at, len(errors))
             for one, wanted in left.items():
                 picked = np.flatnonzero(wanted[at : at + len(errors)])
                 if len(picked):
-                    yield _rows_of(model, one, about, pictures, errors, picked, chosen)
+                    yield _rows_of(model, one, about, pictures, errors, picked, side)
             at += len(errors)
 
 
@@ -226,15 +223,15 @@ def _rows_of(
     pictures: Pictures,
     errors: list[str | None],
     picked: np.ndarray,
-    device: Device,
+    side: TensorSide,
 ) -> pa.Table:
     """Return the rows of one batch under one change."""
     good = np.array([i for i in picked.tolist() if errors[i] is None], np.int64)
     probabilities = np.full((len(picked), len(model.classes)), np.nan, np.float32)
     why = [errors[i] for i in picked.tolist()]
     if len(good):
-        pixels = _corrupted(model, pictures, good, one, about["key"].to_numpy()[good], device)
-        logits = model.predict_batch(pixels).float().cpu().numpy()
+        pixels = _corrupted(model, pictures, good, one, about["key"].to_numpy()[good], side.device)
+        logits = side(pixels).float().cpu().numpy()
         check_width(model, logits, len(good))
         where = np.flatnonzero([error is None for error in why])
         probabilities[where] = softmax(logits)
@@ -264,13 +261,13 @@ def _corrupted(
     keys: np.ndarray,
     device: Device,
 ) -> torch.Tensor:
-    """Return the network's input for some pictures of a batch."""
+    """Return some pictures of a batch under a change, as `TensorSide` takes them."""
     import torch
     from PIL import Image
 
     if model.transform is None:
         pixels = pictures[torch.from_numpy(good)].to(device)
-        return model.preprocessing.normalise(corrupt(pixels, one.name, one.severity, keys=keys))
+        return corrupt(pixels, one.name, one.severity, keys=keys)
     made = [
         model.transform(
             Image.fromarray(corrupt(pictures[i][None], one.name, one.severity, keys=key[None])[0])

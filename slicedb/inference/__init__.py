@@ -7,6 +7,6 @@ batches that fit its memory.
 from __future__ import annotations
 
 from slicedb.inference.prediction import NOT_FINITE, predict
-from slicedb.inference.runner import Outputs, run
+from slicedb.inference.runner import Outputs, TensorSide, run, running
 
-__all__ = ["NOT_FINITE", "Outputs", "predict", "run"]
+__all__ = ["NOT_FINITE", "Outputs", "TensorSide", "predict", "run", "running"]

@@ -79,7 +79,7 @@ class _ListSide(DeviceSide[list["torch.Tensor"], list[Mapping[str, object]]]):
     def _forward(self, images: list[torch.Tensor]) -> list[Mapping[str, object]]:
         import torch
 
-        moved = [image.to(self._device, non_blocking=True) for image in images]
+        moved = [image.to(self.device, non_blocking=True) for image in images]
         floats = [m.float().div_(255) if m.dtype == torch.uint8 else m for m in moved]
         raw = self._model.predict_batch(floats)
         check_length(self._model, raw, len(images))

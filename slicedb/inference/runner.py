@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import deque
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -91,28 +91,43 @@ def run(
     """
     import torch
 
-    chosen = pick_device(device, model)
-    gpu = chosen.type == "cuda"
-    size = batch_size or default_batch_size(model.preprocessing.size, chosen)
-    feed = batches(
-        items,
-        model.preprocessing,
-        model.transform,
-        size=size * _CPU_FEED if batch_size is None and not gpu else size,
-        threads=threads,
-        ahead=2 if gpu else 0,
-        pin=gpu,
-    )
-    flight: deque[tuple[ImageBatch, _Fetched]] = deque()
-    with contextlib.closing(feed), model.session(chosen):
-        device_side = _TensorSide(model, chosen, size)
-        for batch in feed:
-            with torch.inference_mode():
-                flight.append((batch, _Fetched(device_side(batch.images), gpu)))
-            if len(flight) > gpu:  # on a GPU the next batch is launched before this one is read
+    with running(model, batch_size=batch_size, device=device) as side:
+        gpu = side.device.type == "cuda"
+        feed = batches(
+            items,
+            model.preprocessing,
+            model.transform,
+            size=side.size * _CPU_FEED if batch_size is None and not gpu else side.size,
+            threads=threads,
+            ahead=2 if gpu else 0,
+            pin=gpu,
+        )
+        flight: deque[tuple[ImageBatch, _Fetched]] = deque()
+        with contextlib.closing(feed):
+            for batch in feed:
+                with torch.inference_mode():
+                    flight.append((batch, _Fetched(side(batch.images), gpu)))
+                if len(flight) > gpu:  # on a GPU the next batch is launched before this is read
+                    yield _outputs(*flight.popleft())
+            while flight:
                 yield _outputs(*flight.popleft())
-        while flight:
-            yield _outputs(*flight.popleft())
+
+
+@contextlib.contextmanager
+def running(
+    model: Model, *, batch_size: int | None = None, device: torch.device | str | None = None
+) -> Iterator[TensorSide]:
+    """Hold a model on its device, for whoever makes the batches himself.
+
+    Args:
+        model: anything with the contract of `Model`.
+        batch_size: images a batch; None suits the device.
+        device: a torch device or its name; None takes a GPU when there is one.
+    """
+    chosen = pick_device(device, model)
+    size = batch_size or default_batch_size(model.preprocessing.size, chosen)
+    with model.session(chosen):
+        yield TensorSide(model, chosen, size)
 
 
 def _outputs(batch: ImageBatch, fetched: _Fetched) -> Outputs:
@@ -154,9 +169,10 @@ class DeviceSide(Generic[Pixels, Raw]):
     """Copy, normalise, run; halve the batch and try again when memory runs out."""
 
     def __init__(self, model: Model, device: torch.device, size: int) -> None:
+        self.device = device
+        self.size = size
+        """Images a batch; fewer when memory has run out."""
         self._model = model
-        self._device = device
-        self._most = size
 
     def __call__(self, images: Pixels) -> Raw:
         import torch
@@ -164,7 +180,7 @@ class DeviceSide(Generic[Pixels, Raw]):
         parts: list[Raw] = []
         at = 0
         while at < len(images):
-            part = images[at : at + self._most]
+            part = images[at : at + self.size]
             try:
                 parts.append(self._forward(part))
                 at += len(part)
@@ -175,15 +191,15 @@ class DeviceSide(Generic[Pixels, Raw]):
                 if len(part) == 1:
                     raise ModelError(
                         f"{self._model} runs out of memory on a single image on "
-                        f"{self._device}: {first_line(error)}",
+                        f"{self.device}: {first_line(error)}",
                         "use a device with more memory, or device='cpu'.",
                     ) from error
             except SliceDBError:
                 raise
             except Exception as error:
                 raise self._failed(part, error) from error
-            self._most = max(1, len(part) // 2)
-            if self._device.type == "cuda":  # outside the handler, which keeps tensors alive
+            self.size = max(1, len(part) // 2)
+            if self.device.type == "cuda":  # outside the handler, which keeps tensors alive
                 torch.cuda.empty_cache()
         return self._join(parts)
 
@@ -201,14 +217,17 @@ class DeviceSide(Generic[Pixels, Raw]):
 
     def _failed(self, part: Pixels, error: Exception) -> ModelError:
         return ModelError(
-            f"{self._model} failed on {self._shape(part)} on {self._device}: "
+            f"{self._model} failed on {self._shape(part)} on {self.device}: "
             f"{type(error).__name__}: {first_line(error)}",
             "check predict_batch, input_size and the device.",
         )
 
 
-class _TensorSide(DeviceSide["torch.Tensor", "torch.Tensor"]):
-    """A batch is one tensor."""
+class TensorSide(DeviceSide["torch.Tensor", "torch.Tensor"]):
+    """A batch is one tensor: uint8 (n, h, w, 3), or float32 (n, 3, h, w) as the model takes it.
+
+    The logits, (n, c), are on the device.
+    """
 
     def _join(self, parts: list[torch.Tensor]) -> torch.Tensor:
         import torch
@@ -223,12 +242,12 @@ class _TensorSide(DeviceSide["torch.Tensor", "torch.Tensor"]):
     def _forward(self, images: torch.Tensor) -> torch.Tensor:
         import torch
 
-        moved = images.to(self._device, non_blocking=True)
+        moved = images.to(self.device, non_blocking=True)
         if moved.dtype == torch.uint8:
             moved = self._model.preprocessing.normalise(moved)
         elif moved.ndim == 4:
             moved = moved.to(memory_format=torch.channels_last)
-        with _autocast(self._device):
+        with _autocast(self.device):
             values = self._model.predict_batch(moved)
         if getattr(values, "ndim", 0) != 2 or len(values) != len(images):
             shape = tuple(getattr(values, "shape", ())) or type(values).__name__
