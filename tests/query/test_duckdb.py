@@ -93,6 +93,9 @@ SELECT DISTINCT ON (label) label, id FROM samples ORDER BY label, id
 SELECT label, split, count(*) n FROM samples GROUP BY ROLLUP (label, split) ORDER BY ALL
 SELECT struct_extract(samples, 'id') AS i FROM samples ORDER BY 1 LIMIT 1
 SELECT count(*) AS n FROM samples, samples AS t
+SELECT #1 FROM samples ORDER BY id LIMIT 2
+SELECT #2 AS x, id FROM samples WHERE #1 = 'a1'
+SELECT id, label FROM samples ORDER BY #2 NULLS FIRST, #1 LIMIT 3
 SELECT count(*) AS n FROM samples GROUP BY ()
 SELECT (*) FROM (SELECT id FROM samples) ORDER BY id LIMIT 1
 (SELECT id FROM samples WHERE label = 'red') ORDER BY id

@@ -104,6 +104,8 @@ def _bind_select(binding: Binding, node: Node, scope: Scope) -> Output:
 
 def _is_of_select_list(ordering: Node, select: Node) -> bool:
     """Return whether an entry of ORDER BY speaks of the select list: an alias, `*` or ALL."""
+    if ordering.kind == "POSITIONAL_REFERENCE":
+        return True
     if ordering.kind == "STAR":
         return not ordering.is_columns or ordering.at is None
     if ordering.kind != "COLUMN_REF" or len(ordering.names) > 1:
@@ -213,7 +215,7 @@ def _bind_from(binding: Binding, ref: Node, scope: Scope) -> list[Node]:
 
 
 def _read_whole(scope: Scope) -> None:
-    """Note that every column is read: NATURAL and PIVOT go by the names that there are."""
+    """Note that every column is read: NATURAL, PIVOT and `#2` go by the columns that there are."""
     for relation in scope.relations:
         relation.all_columns = True
 
@@ -263,6 +265,12 @@ def _bind_operator(binding: Binding, node: Node, scope: Scope) -> Iterable[Node]
     return () if is_class else node.parts
 
 
+def _bind_position(binding: Binding, node: Node, scope: Scope) -> Iterable[Node]:
+    """Bind `#2`, the second column of a FROM: all of its columns have to stand there."""
+    _read_whole(scope)
+    return ()
+
+
 def _bind_window(binding: Binding, node: Node, scope: Scope) -> Iterable[Node]:
     check_function(binding, node)
     return node.parts
@@ -287,6 +295,7 @@ _HANDLERS: dict[str, Callable[[Binding, Node, Scope], Iterable[Node]]] = {
     "LAMBDA": _bind_lambda,
     "STAR": _bind_star,
     "OPERATOR": _bind_operator,
+    "POSITIONAL_REFERENCE": _bind_position,
     "WINDOW": _bind_window,
 }
 """Class of an expression to what binds it; the others are bound part by part."""

@@ -78,7 +78,7 @@ def _counts_columns(tree: Node) -> bool:
     """Return whether an outermost SELECT speaks of its columns by place, as in ORDER BY 1."""
     ordering = [o.expression for o in tree.order.orders] if tree.order else []
     by_place = any(o.kind == "STAR" or o.constant == "INTEGER" for o in ordering)
-    return by_place or any(node.kind == "POSITIONAL_REFERENCE" for node in nodes(tree))
+    return by_place or any(node.kind == "POSITIONAL_REFERENCE" for node in nodes(ordering))
 
 
 def _is_bracketed(binding: Binding, star: Node) -> bool:

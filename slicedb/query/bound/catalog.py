@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
@@ -13,6 +13,8 @@ from slicedb.cache import Cache
 from slicedb.schema import EMBEDDINGS, PREDICTIONS, SAMPLES
 
 if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
     from slicedb.store import Store
 
 
@@ -136,7 +138,7 @@ def _info(name: str, version: int, schema: pa.Schema) -> TableInfo:
     return TableInfo(name, version, types, metadata, {n.lower(): n for n in types})
 
 
-def duckdb_types(connection: Any, types: dict[str, pa.DataType]) -> dict[str, str]:
+def duckdb_types(connection: DuckDBPyConnection, types: dict[str, pa.DataType]) -> dict[str, str]:
     """Return DuckDB's name of each Arrow type, as DuckDB itself says it."""
     schema = pa.schema([pa.field(f"c{i}", kind) for i, kind in enumerate(types.values())])
     # Not empty_table(), which asks pyarrow whether a list is a pandas object, and so imports it.

@@ -206,7 +206,8 @@ def read(text: str, context: str = "", is_whole: bool = False) -> Source:
             written.append(Token(start, start + len(quoted), "identifier", quoted, token.depth))
             moved += 2
             continue
-        written.append(token._replace(start=token.start + moved, end=token.end + moved))
+        start, end, kind, raw, depth = token
+        written.append(Token(start + moved, end + moved, kind, raw, depth))
     sql = b"".join([*pieces, body[done:]])
     return Source(text, sql, bool(prefix), tuple(written), tuple(shifts), context)
 

@@ -83,10 +83,12 @@ class Node:
     Two nodes are equal when they say the same, wherever they stand.
     """
 
-    __slots__ = ("at", "fields", "length")
+    __slots__ = ("at", "fields", "kind", "length")
 
     def __init__(self, fields: dict[str, object]) -> None:
         self.fields = fields
+        self.kind = str(fields.get("class", ""))
+        """The class of an expression, such as COLUMN_REF; "" of everything else."""
         at = fields.pop("query_location", _NOWHERE)
         length = fields.pop("query_location_length", 0)
         if not isinstance(at, int) or not isinstance(length, int):
@@ -126,11 +128,6 @@ class Node:
                 yield from (item for item in value if isinstance(item, Node))
 
     # --- every node ---------------------------------------------------------------------------
-
-    @property
-    def kind(self) -> str:
-        """The class of an expression, such as COLUMN_REF; "" of everything else."""
-        return str(self.fields.get("class", ""))
 
     type = _text("type")
     alias = _text("alias")
