@@ -93,6 +93,7 @@ SELECT DISTINCT ON (label) label, id FROM samples ORDER BY label, id
 SELECT label, split, count(*) n FROM samples GROUP BY ROLLUP (label, split) ORDER BY ALL
 SELECT struct_extract(samples, 'id') AS i FROM samples ORDER BY 1 LIMIT 1
 SELECT count(*) AS n FROM samples, samples AS t
+SELECT [lpad(t, 9, '-') FOR t IN tags] AS l FROM samples WHERE tags IS NOT NULL ORDER BY id
 SELECT #1 FROM samples ORDER BY id LIMIT 2
 SELECT #2 AS x, id FROM samples WHERE #1 = 'a1'
 SELECT id, label FROM samples ORDER BY #2 NULLS FIRST, #1 LIMIT 3
@@ -207,6 +208,8 @@ def test_rows_made_of_one_sample_are_one_sample(engine: Engine) -> None:
         ("SELECT id.getenv() FROM samples", "id.getenv()"),
         ("SELECT caption.format(1) FROM samples", "caption.format(1)"),
         ("SELECT lists.lower('x') FROM samples", "lists.lower('x')"),
+        ("SELECT [lpad(t, 1000, 'x') FOR t IN tags] FROM samples", "lpad(t, 1000, 'x')"),
+        ("SELECT [rpad(t, width, 'x') FOR t IN tags] FROM samples", "rpad(t, width, 'x')"),
     ],
 )
 def test_a_schema_is_no_column(engine: Engine, text: str, token: str) -> None:

@@ -102,12 +102,20 @@ def _bind_duckdb(binding: Binding, node: Node, scope: Scope) -> None:
     check_function(binding, node, is_method)
     if name in PATTERNED:
         _check_pattern(binding, node, is_method)
-    if name in GUARDED and any(s.parameters for s in scope.chain()):
+    in_lambda = any(s.parameters for s in scope.chain())
+    if name in GUARDED and in_lambda and not _is_short(node):
         message = f"{name} cannot stand inside a lambda."
         hint = "it would multiply what one row costs; make the list outside."
         raise binding.error(SandboxError, message, hint, node)
     if name in AVERAGES and not node.is_distinct:
         bind_average(binding, node, scope)
+
+
+def _is_short(node: Node) -> bool:
+    """Return whether a call pads to a width that is written out and has at most three digits."""
+    width = node.values[1] if len(node.values) > 1 else None
+    is_written = width is not None and width.constant == "INTEGER" and len(width.value) <= 3
+    return node.name in ("lpad", "rpad") and is_written
 
 
 def _bind_method(binding: Binding, node: Node, scope: Scope) -> bool:
