@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from slicedb.database import Database
     from slicedb.slices.answers import Question
 
-_SAID = {"y": True, "n": False, "s": None}
+_ANSWERS = {"y": True, "n": False, "s": None}
 
 
 @click.command()
@@ -87,11 +87,11 @@ def _prompt(
             pictures = pictures or tempfile.mkdtemp(prefix="slicedb-")
             path = _picture(database, question, Path(pictures))
         asked = f"[{count + 1}/{budget}] {question.text}?  {path}"
-        said = click.prompt(asked, type=click.Choice([*_SAID, "q"]), show_choices=True)
-        if said == "q":
+        reply = click.prompt(asked, type=click.Choice([*_ANSWERS, "q"]), show_choices=True)
+        if reply == "q":
             raise click.Abort
-        count += said != "s"
-        return _SAID[said]
+        count += reply != "s"
+        return _ANSWERS[reply]
 
     return answer
 

@@ -82,8 +82,10 @@ def show(name: str, db: str | None, as_json: bool) -> None:
     """
     import json
 
-    found = open_db(db).models.show(name)
-    click.echo(json.dumps(found.lineage(), indent=1, default=str) if as_json else str(found))
+    registered = open_db(db).models.show(name)
+    click.echo(
+        json.dumps(registered.lineage(), indent=1, default=str) if as_json else str(registered)
+    )
 
 
 @model.command()
