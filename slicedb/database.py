@@ -589,7 +589,7 @@ class Database:
         """The registry of models."""
         from slicedb.models import Models
 
-        return Models(self.store, lambda name: self.commits.get(name).id)
+        return Models(self.store, lambda name: self.commits.get(name).id, lambda: self.runs.list())
 
     def predict(
         self,

@@ -196,9 +196,9 @@ def test_runs_of_other_weights_are_told_apart(db: Database) -> None:
 
     for i in range(2):
         record(db.store, a_run(i, "m", "b", 0.1, "PASS"))
-    assert [j.current for j in judgements(db.store, "m", "f1")] == [True, False]
-    assert "an earlier version" in str(judgements(db.store, "m", "f1")[1])
-    assert [j.result for j in judgements(db.store, "m", "f1")] == ["2 PASS against b"] * 2
+    assert [j.current for j in judgements(db.runs.list(), "m", "f1")] == [True, False]
+    assert "an earlier version" in str(judgements(db.runs.list(), "m", "f1")[1])
+    assert [j.result for j in judgements(db.runs.list(), "m", "f1")] == ["2 PASS against b"] * 2
 
 
 def test_history_of_tests_on_the_command_line(

@@ -8,10 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
-
-from slicedb.schema import RUNS
-from slicedb.store import Store
 
 
 @dataclass(frozen=True)
@@ -39,24 +37,21 @@ class Judgement:
         return f"{self.kind} {when}{who} on {shown or 'nothing'}: {self.result}{old}"
 
 
-def judgements(store: Store, model: str, fingerprint: str) -> list[Judgement]:
+def judgements(runs: pa.Table, model: str, fingerprint: str) -> list[Judgement]:
     """Return the runs that a model took part in, the newest first.
 
     Args:
-        store: the tables.
+        runs: rows of the table `runs`.
         model: its name.
         fingerprint: of the version that the name has now.
     """
-    if not store.has(RUNS):
-        return []
-    found = []
-    rows = store.table(RUNS)
-    named = pc.match_substring(rows["fingerprints"], json.dumps(model))  # parsed below
-    for row in rows.filter(named).to_pylist():
-        seen = json.loads(row["fingerprints"])
-        if model in seen:
-            found.append(_judgement(row, model, seen[model] in ("", fingerprint)))
-    return sorted(found, key=lambda j: (j.ran_at, j.run), reverse=True)
+    result = []
+    named = pc.match_substring(runs["fingerprints"], json.dumps(model))  # parsed below
+    for row in runs.filter(named).to_pylist():
+        prints = json.loads(row["fingerprints"])
+        if model in prints:
+            result.append(_judgement(row, model, prints[model] in ("", fingerprint)))
+    return sorted(result, key=lambda j: (j.ran_at, j.run), reverse=True)
 
 
 def _judgement(row: Mapping[str, Any], model: str, current: bool) -> Judgement:

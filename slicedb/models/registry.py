@@ -20,7 +20,7 @@ from slicedb.models.loading import load, type_of
 from slicedb.models.model import Model
 from slicedb.models.names import check_name
 from slicedb.models.types import PRETRAINED, RANDOM
-from slicedb.schema import MODELS, MODELS_SCHEMA, PER_MODEL, SAMPLES
+from slicedb.schema import MODELS, MODELS_SCHEMA, PER_MODEL, RUNS_SCHEMA, SAMPLES
 from slicedb.store import Store
 
 _SHOWN = 10
@@ -112,10 +112,17 @@ class Models:
     Args:
         store: the tables.
         commit_of: gives the id of a commit from its id, tag or branch; raises where there is none.
+        runs: gives the rows of the table `runs`, for the lineage of models.
     """
 
-    def __init__(self, store: Store, commit_of: Callable[[str], str] | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        commit_of: Callable[[str], str] | None = None,
+        runs: Callable[[], pa.Table] = RUNS_SCHEMA.empty_table,
+    ) -> None:
         self._store = store
+        self._runs = runs
         self._commit_of = commit_of or (lambda name: name)
         self._loaded: dict[str, Model] = {}
 
@@ -221,7 +228,7 @@ class Models:
             UnknownModelError: no model of that name.
         """
         row = self._row(name)
-        return replace_(row, judged=tuple(judgements(self._store, name, row.fingerprint)))
+        return replace_(row, judged=tuple(judgements(self._runs(), name, row.fingerprint)))
 
     def _row(self, name: str) -> Registered:
         rows = self._rows()
