@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -157,7 +156,7 @@ def trail(
     return out.mul_(1 / 65536)
 
 
-def resize(x: Any, height: int, width: int) -> Any:
+def resize(x: torch.Tensor, height: int, width: int) -> torch.Tensor:
     """Bilinear resize of uint8 (n, h, w, 3) or of float planes (n, h, w)."""
     if x.ndim == 4:
         planes = x.permute(0, 3, 1, 2)  # (n, 3, h, w), channels last in memory
