@@ -91,7 +91,7 @@ def check_function(binding: Binding, node: Node, is_method: bool = False) -> Non
     if (node.schema or node.catalog) and not is_method:
         hint = f"write {name}(...) alone."
         raise binding.error(SandboxError, "A function is named without a schema.", hint, node)
-    if name not in duckdb_functions() and not node.fields.get("is_operator"):
+    if name not in duckdb_functions() and not node.is_operator:
         hint = did_you_mean(name, [*FUNCTIONS, *duckdb_functions()], "functions")
         raise binding.error(BindError, f"No function '{name}'.", hint, node, len(name.encode()))
 

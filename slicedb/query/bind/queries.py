@@ -74,10 +74,10 @@ def _bind_query(
     if node.type == "SELECT_NODE":
         return _bind_select(binding, node, scope)
     outputs = []
-    for part in node.parts:
+    for part in node.parts_but_ctes:
         if part.is_query:
             outputs.append(_bind_query(binding, part, scope, ctes, outermost))
-        elif not _is_cte_map(node, part):
+        else:
             visit(binding, part, scope)
     first = next(iter(outputs), Output())
     return Output(first.names, any(output.keyed for output in outputs))
@@ -93,7 +93,7 @@ def _bind_select(binding: Binding, node: Node, scope: Scope) -> Output:
         _bind_selected(binding, expression, scope, is_top)
     binding.visit_all(conditions, scope)
     done = [node.from_table, *node.select_list, *node.modifiers]
-    rest = [p for p in node.parts if not _is_cte_map(node, p) and not any(p is d for d in done)]
+    rest = [p for p in node.parts_but_ctes if not any(p is d for d in done)]
     binding.visit_all(rest, scope)
     for modifier in node.modifiers:
         ordering = [o.expression for o in modifier.orders] if modifier is node.order else None
@@ -133,10 +133,6 @@ def _output(binding: Binding, node: Node, scope: Scope) -> Output:
     return Output(frozenset(names), keyed and binding.bound.names_key and not scope.outermost)
 
 
-def _is_cte_map(node: Node, part: Node) -> bool:
-    return part is node.fields.get("cte_map")
-
-
 def _find_samples(binding: Binding, node: Node, scope: Scope, top: bool) -> None:
     """Note the samples relation whose stored order decides where the text leaves ties.
 
@@ -161,7 +157,7 @@ def _has_rows_of_from(node: Node) -> bool:
     return (
         node.from_table.type in ("BASE_TABLE", "JOIN")
         and not any(ref.type == "BASE_TABLE" and ref.column_aliases for ref in tables)
-        and not any(ref.fields.get("sample") for ref in tables)
+        and not any(ref.is_sampled for ref in tables)
         and not (node.groups or node.group_sets or node.having or node.sample)
         and node.aggregate_handling != "FORCE_AGGREGATES"
         and not any("DISTINCT" in m.type for m in node.modifiers)
@@ -182,7 +178,7 @@ def _changes_rows(tree: Node) -> bool:
 
 def _bind_from(binding: Binding, ref: Node, scope: Scope) -> list[Node]:
     """Bind an entry of a FROM; returns the expressions to bind when all entries are known."""
-    if ref.fields.get("sample"):
+    if ref.is_sampled:
         binding.bound.chance = "TABLESAMPLE"
     if ref.type == "BASE_TABLE":
         bind_table(binding, ref, scope)

@@ -56,7 +56,7 @@ class Binding:
     ) -> _Error:
         """Return an error that points at a node."""
         # The place of a table takes in its alias, so the token that begins there is marked.
-        size = 0 if node.fields.get("type") == "BASE_TABLE" else node.length
+        size = 0 if node.is_table else node.length
         return self.source.error(kind, message, hint, at=node.at, length=length or size)
 
     def written(self, node: Node) -> str:

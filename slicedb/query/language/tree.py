@@ -148,8 +148,6 @@ class Node:
         return self.path[:-1]
 
     is_distinct = _flag("distinct")
-    is_operator = _flag("is_operator")
-    """FUNCTION: whether it is written as an operator, such as `+`."""
     filter = _optional("filter")
     order_bys = _optional("order_bys")
     children = _nodes("children")
@@ -166,6 +164,11 @@ class Node:
     expr = _optional("expr")
     """LAMBDA: its body. STAR: what COLUMNS(...) selects by."""
     syntax = _text("syntax_type")
+
+    @property
+    def is_operator(self) -> bool:
+        """Whether it is a function that is written as an operator, such as `+`."""
+        return bool(self.fields.get("is_operator"))
 
     @property
     def name(self) -> str:
@@ -250,9 +253,14 @@ class Node:
         """Name and query of each CTE, in the order they are written."""
         if "cte_map" not in self.fields:
             return []
-        return [(entry.key, entry.cte.query_node) for entry in self.cte_map.map]
+        return [(entry.key, entry.cte.query_node) for entry in self._cte_map.map]
 
-    cte_map = _node("cte_map")
+    @property
+    def parts_but_ctes(self) -> list[Node]:
+        """The nodes directly inside a query, without its CTEs."""
+        return [part for part in self.parts if part is not self.fields.get("cte_map")]
+
+    _cte_map = _node("cte_map")
     map = _nodes("map")
     key = _text("key")
     cte = _node("value")
@@ -293,6 +301,16 @@ class Node:
     column_aliases = _words("column_name_alias")
     at_clause = _optional("at_clause")
     ref_type = _text("ref_type")
+
+    @property
+    def is_table(self) -> bool:
+        """Whether it is a name in a FROM."""
+        return self.fields.get("type") == "BASE_TABLE"
+
+    @property
+    def is_sampled(self) -> bool:
+        """Whether an entry of FROM has a TABLESAMPLE."""
+        return bool(self.fields.get("sample"))
 
     @property
     def is_join(self) -> bool:
