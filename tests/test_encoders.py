@@ -97,6 +97,7 @@ def test_its_vectors_are_not_mixed_with_those_of_other_weights(db: slicedb.Datab
         db.embed("colours", pretrained="doubled")
 
 
+@pytest.mark.slow
 def test_its_errors_and_those_of_open_clip_say_what_is_wrong(db: slicedb.Database) -> None:
     with pytest.raises(EmbeddingError, match="No colours 'faded'"):
         load_encoder("colours", "faded")

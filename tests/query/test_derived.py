@@ -167,6 +167,7 @@ FRAMES = [
 ]
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(
     frame=st.sampled_from(FRAMES),
