@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
+from fakes_models import MeanColour, coloured_store
 from fakes_ordinal import GRADES, Ordinal
 
 import slicedb
@@ -16,6 +17,7 @@ from slicedb.database import Database
 from slicedb.errors import CheckError, PluginError, PredictionError
 from slicedb.metrics import METRICS, Detections, LabelSets, Outcomes, PredictedNumbers, names
 from slicedb.models import Model
+from slicedb.predictions import predict, refresh
 from slicedb.schema import OBJECT, keys_of
 from slicedb.tasks import TASKS, AnyTask, ShownBox, register
 
@@ -66,8 +68,6 @@ def test_a_sixth_task_is_logged_and_queried(db: Database) -> None:
 
 
 def test_a_sixth_task_is_derived_again_where_its_truth_changes(db: Database) -> None:
-    from slicedb.predictions import refresh
-
     logged(db, "near", 1)
     wrong = db.query("NOT near.correct ORDER BY id LIMIT 1").ids()[0]
     row = db.sql(f"SELECT id, key, grade FROM near WHERE id = '{wrong}'")
@@ -123,6 +123,25 @@ def test_metrics_of_a_sixth_task_are_listed_and_their_names_are_taken(ordinal: A
     assert names("ordinal") == ["within_one", "distance"]
     with pytest.raises(PluginError, match="'within_one' is taken"):
         register(ordinal)
+
+
+class _Colours(MeanColour):
+    """The colours of a picture, each by itself: surely there above a fifth of the range."""
+
+    task = "multilabel"
+
+    def predict_batch(self, images: torch.Tensor) -> torch.Tensor:
+        return (images.mean((2, 3)) - 0.2) * 100
+
+
+def test_a_model_predicts_sets_of_labels(tmp_path: Path) -> None:
+    store = coloured_store(tmp_path)
+    assert predict(store, "colours", _Colours()).predicted == 9
+    table = store.table("predictions__colours", ["id", "labels", "loss", "probabilities"])
+    labels = dict(zip(table["id"].to_pylist(), table["labels"].to_pylist()))
+    assert labels["0_red"] == ["red"] and labels["1_green"] == ["green"]
+    assert table["loss"].null_count == 9  # nobody said which labels the pictures have
+    assert table["probabilities"].null_count == 0
 
 
 # --- what a sample looks like ---------------------------------------------------------------------
