@@ -426,6 +426,7 @@ def test_score_cam_scores_a_few_masked_pictures_at_once() -> None:
     assert sizes == [2, *([16] * 6 + [4]) * 2]
 
 
+@pytest.mark.slow
 def test_importing_cam_leaves_the_package_and_what_it_draws_with_out() -> None:
     code = "import sys, slicedb.cam, slicedb.cam.methods; print(sorted(m for m in sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -63,6 +63,7 @@ def test_slices_of_the_demo_are_large_enough() -> None:
     assert min(indian, fork, night) * 0.6 > 60
 
 
+@pytest.mark.slow
 def test_the_clock_agrees_with_the_light(some: list[tuple[Any, scenes.Scene]]) -> None:
     hours = {light: set() for light in scenes.LIGHTS}
     for _, scene in some:
@@ -72,6 +73,7 @@ def test_the_clock_agrees_with_the_light(some: list[tuple[Any, scenes.Scene]]) -
     assert hours["night"] <= {21, 22, 23, 0, 1, 2}
 
 
+@pytest.mark.slow
 def test_captions_claim_only_what_is_true(some: list[tuple[Any, scenes.Scene]]) -> None:
     rng = np.random.default_rng(0)
     for _, scene in some:
