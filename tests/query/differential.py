@@ -513,6 +513,8 @@ def plain(value: object) -> object:
         if list(value) == [f"element{i}" for i in range(1, len(value) + 1)]:
             return tuple(map(plain, value.values()))  # a STRUCT without names
         return tuple((k, plain(v)) for k, v in value.items())
+    if isinstance(value, datetime) and value.tzinfo is not None:
+        return value.timestamp()  # DuckDB calls the zone UTC or Etc/UTC
     if isinstance(value, pa.Scalar):
         return plain(value.as_py())
     return value
