@@ -107,6 +107,8 @@ def predict(
     refresh(store, model_name)
     table = table_of(model_name)
     todo, fresh = missing(samples, store.table(table, ["key", "content", "error"]))
+    if not len(todo):
+        return _report(model_name, samples, quarantined, about, started)
     rows = samples.take(pa.array(todo))
     row_bytes = task.row_bytes(len(model.classes))
     writer = Writer(store, table, rows, fresh, _finish(store, about), row_bytes)
@@ -125,15 +127,28 @@ def predict(
                     writer.add(batch)
         finally:  # also on Ctrl-C: what was computed is kept
             writer.flush()
+    return _report(model_name, samples, quarantined, about, started, len(todo), writer)
+
+
+def _report(
+    model: str,
+    samples: pa.Table,
+    quarantined: int,
+    about: About,
+    started: float,
+    todo: int = 0,
+    writer: Writer | None = None,
+) -> PredictReport:
+    failed = writer.failed if writer is not None else 0
     return PredictReport(
-        model=model_name,
-        predicted=len(todo) - writer.failed,
-        unchanged=len(samples) - len(todo),
-        failed=writer.failed,
+        model=model,
+        predicted=todo - failed,
+        unchanged=len(samples) - todo,
+        failed=failed,
         quarantined=quarantined,
-        outside=task.outside(one_array(samples["label"]), about.classes),
+        outside=TASKS[about.task].outside(one_array(samples["label"]), about.classes),
         seconds=time.perf_counter() - started,
-        examples=tuple(writer.examples),
+        examples=tuple(writer.examples) if writer is not None else (),
     )
 
 

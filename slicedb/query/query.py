@@ -146,6 +146,11 @@ class Query:
     def keys(self) -> np.ndarray:
         """Return int64 (n,): the keys of the samples, in order, each once."""
         plan = self._rows("keys")
+        if not plan.is_steady:
+            return self._keys(plan)
+        return self.session.members.get(plan, lambda: self._keys(plan)).copy()
+
+    def _keys(self, plan: Plan) -> np.ndarray:
         if plan.bound.narrows:
             return np.asarray(self._run(plan).rows()["key"].to_numpy(), dtype=np.int64)
         return self._listed(plan)[1]

@@ -100,6 +100,11 @@ class Bound:
         mine = dict.fromkeys(r for relation in self.relations for r in relation.family())
         return list(mine) + [r for part in self.parts for r in part.everywhere()]
 
+    @property
+    def has_chance(self) -> bool:
+        """Whether this text, or a slice inside it, answers differently each time."""
+        return bool(self.chance) or any(part.has_chance for part in self.parts)
+
 
 @dataclass(frozen=True)
 class SubQuery:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -43,7 +44,14 @@ class Reads:
         return frozenset(models | {EMBEDDINGS + name for name in self.embeddings})
 
 
-@dataclass(frozen=True)
+_UNSTEADY = re.compile(
+    r"\b(image|now|today|age|current_\w+|get_current_\w+|localtime\w*|transaction_timestamp)\b",
+    re.IGNORECASE,
+)
+"""Words that may give another answer while no table changes: of files and of the clock."""
+
+
+@dataclass(frozen=True, eq=False)
 class Plan:
     """A text, bound; nothing has been read."""
 
@@ -65,6 +73,12 @@ class Plan:
     def is_rows(self) -> bool:
         """Whether the result is samples: it shows their id."""
         return any(name.lower() == "id" for name, _ in self.columns)
+
+    @cached_property
+    def is_steady(self) -> bool:
+        """Whether it gives the same samples for as long as it is current; false when unsure."""
+        texts = [self.text, *(text for text in self.pool.slices.values() if isinstance(text, str))]
+        return not self.bound.has_chance and not any(map(_UNSTEADY.search, texts))
 
     @property
     def is_star(self) -> bool:

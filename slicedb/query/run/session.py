@@ -6,11 +6,14 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from slicedb.cache import Cache
 from slicedb.query.bound.catalog import TableInfo
 from slicedb.query.functions.duckdb import install
 from slicedb.query.hot.tables import HotTables
 from slicedb.query.hot.types import Types
+from slicedb.query.run.plan import Plan
 from slicedb.query.run.search import TextSearch
 from slicedb.vectors import Approximate, Meaning, Vectors
 
@@ -22,6 +25,9 @@ if TYPE_CHECKING:
 
 _TABLES = 256
 """Versions of tables whose schemas are kept."""
+_MEMBERS = 512
+"""Plans whose members are kept; a plan is a new one once a table that it reads has changed."""
+_MEMBERS_BYTES = 256 << 20
 
 
 class Session:
@@ -49,6 +55,9 @@ class Session:
         self.connection = connect(store, memory_limit)
         self.tables = HotTables(store, self.connection)
         self.types = Types(self.cursor)
+        self.members = Cache[Plan, np.ndarray](
+            _MEMBERS, size=lambda keys: keys.nbytes, most_size=_MEMBERS_BYTES
+        )
         self.infos = Cache[tuple[str, int], TableInfo](_TABLES)
         self.vectors = Vectors(store, encoder)
         self.meaning = Meaning(self.vectors)
