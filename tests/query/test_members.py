@@ -21,7 +21,7 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     rows = Runner.rows
 
     def counted(self: Runner) -> pa.Table:
-        texts.append(self.plan.text)
+        texts.append(self._plan.text)
         return rows(self)
 
     monkeypatch.setattr(Runner, "rows", counted)
