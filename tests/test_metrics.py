@@ -237,13 +237,26 @@ def test_shares_have_wilson_intervals_and_clopper_pearson_guarantees() -> None:
     assert m.p_value(metric, found, 0.8, "less") == stats.proportion_p([k], o.n, 0.8, "less")
 
 
-def test_means_have_students_interval() -> None:
+def test_means_have_halls_interval() -> None:
     o = CASES["random"]
     metric = m.find("log_loss")
-    found = m.compute(metric, m.update(metric, o, Membership([np.arange(o.n)], o.n)))
+    estimate = m.compute(metric, m.update(metric, o, Membership([np.arange(o.n)], o.n)))
     x = states.log_losses(o)
-    expected = stats.mean_interval([x.sum()], [(x**2).sum()], o.n)
-    np.testing.assert_allclose(m.interval(metric, found), expected, atol=1e-9)
+    error, skew = x.std(ddof=1) / np.sqrt(o.n), ((x - x.mean()) ** 3).mean() / x.std() ** 3
+    expected = stats.skewed_interval(x.mean(), error, skew, o.n)
+    np.testing.assert_allclose(np.ravel(m.interval(metric, estimate)), expected, atol=1e-9)
+
+
+@pytest.mark.parametrize(("name", "high"), [("log_loss", 2.7905), ("brier", 0.1790)])
+def test_losses_without_wrong_predictions_have_the_upper_bound_of_unseen_ones(
+    name: str, high: float
+) -> None:
+    o = Outcomes.of(["a"] * 40, ["a"] * 40, [[0.9, 0.1]] * 40, ["a", "b"])
+    metric = m.find(name)
+    estimate = m.compute(metric, m.update(metric, o, Membership([np.arange(40)], 40)))
+    low, above = m.interval(metric, estimate, sides=1)
+    assert above[0] == pytest.approx(high, abs=1e-4) and low[0] <= estimate.value[0]
+    assert m.p_value(metric, estimate, high, "less")[0] == pytest.approx(0.05, abs=1e-3)
 
 
 @pytest.mark.parametrize(

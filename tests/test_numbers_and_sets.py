@@ -53,14 +53,15 @@ def test_no_numbers_at_all_are_nan_with_a_reason() -> None:
     assert value("count", o) == 0
 
 
-def test_intervals_of_errors_are_students_and_the_delta_methods() -> None:
+def test_intervals_of_errors_are_halls_and_the_delta_methods() -> None:
     o = numbers(200, 1)
     members = Membership([np.arange(200)], 200)
     x = np.abs(o.residual)
     mae = m.find("mae")
     got = m.interval(mae, m.compute(mae, m.update(mae, o, members)))
-    wanted = stats.mean_interval([x.sum()], [(x**2).sum()], 200)
-    np.testing.assert_allclose(got, wanted, atol=1e-9)
+    error, skew = x.std(ddof=1) / np.sqrt(200), ((x - x.mean()) ** 3).mean() / x.std() ** 3
+    wanted = stats.skewed_interval(x.mean(), error, skew, 200)
+    np.testing.assert_allclose(np.ravel(got), wanted, atol=1e-9)
     rmse = m.find("rmse")
     found = m.compute(rmse, m.update(rmse, o, members))
     squares = o.residual**2

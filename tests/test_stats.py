@@ -69,6 +69,50 @@ def test_the_mean_of_one_value_has_no_interval() -> None:
     assert np.isnan(stats.mean_interval(3.0, 9.0, 1)).all()
 
 
+def test_skewness_equals_scipys() -> None:
+    x = np.random.default_rng(0).exponential(size=50)
+    expected = reference.skew(x)
+    assert stats.skewness(x.sum(), (x**2).sum(), (x**3).sum(), 50) == pytest.approx(expected)
+    assert stats.skewness(5 * 0.1, 5 * 0.1**2, 5 * 0.1**3, 5) == 0.0
+    assert np.isnan(stats.skewness(0.0, 0.0, 0.0, 0))
+
+
+def test_without_skewness_halls_interval_is_students() -> None:
+    expected = reference.t.interval(0.9, 19, 3.0, 0.5)
+    assert stats.skewed_interval(3.0, 0.5, 0.0, 20, 0.9) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("skew", [-3.0, -0.1, 0.0, 0.5, 4.0])
+def test_halls_bounds_lie_where_the_cubic_of_the_studentised_mean_is_a_quantile(
+    skew: float,
+) -> None:
+    low, high = stats.skewed_interval(2.0, 0.3, skew, 50, 0.95, sides=1)
+    a, quantile = skew / np.sqrt(50), reference.t.ppf(0.95, 49)
+    for bound, z in ((low, quantile), (high, -quantile)):
+        t = (2.0 - bound) / 0.3
+        assert t + a * t**2 / 3 + a**2 * t**3 / 27 + a / 6 == pytest.approx(z)
+    assert stats.skewed_p(2.0, 0.3, skew, 50, high, "less") == pytest.approx(0.05)
+    assert stats.skewed_p(2.0, 0.3, skew, 50, low, "greater") == pytest.approx(0.05)
+
+
+def test_halls_upper_bound_of_skewed_losses_holds_where_students_does_not() -> None:
+    x = np.random.default_rng(1).exponential(size=(4000, 30))
+    mean, error = x.mean(axis=1), x.std(axis=1, ddof=1) / np.sqrt(30)
+    skew = stats.skewness(x.sum(axis=1), (x**2).sum(axis=1), (x**3).sum(axis=1), 30)
+    bounds = [stats.skewed_interval(mean, error, g, 30, 0.95, sides=1).high for g in (0, skew)]
+    student, hall = (float(np.mean(high < 1.0)) for high in bounds)
+    assert student > 0.09 and hall < 0.065
+
+
+def test_the_bounded_interval_of_values_at_the_ends_is_the_exact_one_of_a_proportion() -> None:
+    expected = np.array(stats.clopper_pearson(7, 50)) * 2
+    assert stats.bounded_interval(2 * 7 / 50, 50, 2.0) == pytest.approx(expected)
+    expected_p = stats.proportion_p(7, 50, 0.2, "less")
+    assert stats.bounded_p(2 * 7 / 50, 50, 2.0, 0.4, "less") == pytest.approx(expected_p)
+    assert np.isnan(stats.bounded_interval(0.1, 50, np.nan)).all()
+    assert np.isnan(stats.bounded_p(0.1, 50, np.nan, 0.2, "less"))
+
+
 @pytest.mark.parametrize(("b", "c"), [(0, 0), (0, 5), (3, 3), (2, 10), (400, 350)])
 def test_mcnemar_equals_statsmodels_and_the_binomial_test(b: int, c: int) -> None:
     expected = sm_mcnemar([[7, b], [c, 9]], exact=True).pvalue

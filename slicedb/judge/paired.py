@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 
@@ -83,17 +84,24 @@ def _by_counts(evidence: Evidence, d: Floats, confidence: float) -> Evidence:
 
 
 def _by_means(evidence: Evidence, d: Floats, confidence: float) -> Evidence:
-    from scipy.special import stdtr
-
-    trial, value = evidence.trial, float(d.mean())
-    low, high = stats.paired_mean_interval(d, np.zeros(len(d)), confidence, sides=1)
-    error = float(d.std(ddof=1) / np.sqrt(len(d))) if len(d) > 1 else np.nan
-    gap = value - trial.bound
-    with np.errstate(divide="ignore", invalid="ignore"):
-        t = 0.0 if gap == 0 else np.divide(gap, error)
-    p = float(stdtr(max(len(d) - 1, 1), t if trial.rises else -t))
-    evidence = replace(evidence, value=value, low=float(low), high=float(high), p=p)
-    return narrowing(replace(evidence, is_approximate=True))
+    trial, n, value = evidence.trial, len(d), float(d.mean())
+    gap = d - value
+    squares, cubes, fourth = (float((gap**k).sum()) for k in (2, 3, 4))
+    error = np.sqrt(squares / (n * (n - 1))) if n > 1 else np.nan
+    # differences have two tails, and few samples do not show both: the wider answer is taken
+    skews = np.array([0.0, float(stats.skewness(0.0, squares, cubes, n))])
+    low, high = stats.skewed_interval(value, error, skews, n, confidence, sides=1)
+    side: Literal["less", "greater"] = "less" if trial.rises else "greater"
+    evidence = replace(
+        evidence,
+        value=value,
+        low=float(low.min()),
+        high=float(high.max()),
+        p=float(stats.skewed_p(value, error, skews, n, trial.bound, side).max()),
+        is_approximate=True,
+        carriers=squares**2 / fourth if fourth else float(n),
+    )
+    return narrowing(evidence)
 
 
 def _is_share(metric: Metric) -> bool:

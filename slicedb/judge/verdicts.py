@@ -11,7 +11,7 @@ import numpy as np
 
 from slicedb import stats
 from slicedb.errors import SliceError, did_you_mean
-from slicedb.judge.evidence import Evidence
+from slicedb.judge.evidence import CARRIERS, Evidence
 from slicedb.judge.results import Result, Verdict
 from slicedb.keys import distinct
 from slicedb.metrics import Membership
@@ -125,6 +125,12 @@ def _figures(case: _Case) -> str:
 def _too_small(case: _Case) -> str:
     units = "samples" if case.evidence.groups is None else "groups"
     least = case.evidence.least(case.settings.minimum)
+    carriers = case.evidence.carriers
+    if carriers is not None and not case.evidence.has_carriers and case.evidence.n >= least:
+        return (
+            f"{_figures(case)}; about {carriers:.0f} samples make the whole difference, "
+            f"below {CARRIERS} a slice reports but does not gate"
+        )
     return f"{_figures(case)}; below {least} {units} a slice reports but does not gate"
 
 

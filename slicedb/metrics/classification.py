@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 import numpy as np
@@ -10,7 +11,7 @@ from slicedb.metrics import estimate as e
 from slicedb.metrics import states
 from slicedb.metrics.estimate import Estimate
 from slicedb.metrics.metric import POSITIVE, Metric
-from slicedb.metrics.outcomes import Ints
+from slicedb.metrics.outcomes import EPSILON, Ints
 from slicedb.metrics.ranked import area
 from slicedb.metrics.states import CORRECT
 
@@ -107,7 +108,7 @@ ROWS = (
     Metric(
         "log_loss",
         states.LOG_LOSS,
-        e.mean,
+        e.mean_loss(-math.log(EPSILON)),
         "mean",
         EMPTY,
         range=POSITIVE,
@@ -118,7 +119,7 @@ ROWS = (
     Metric(
         "brier",
         states.BRIER,
-        e.mean,
+        e.mean_loss(2.0),
         "mean",
         EMPTY,
         range=(0.0, 2.0),

@@ -150,32 +150,31 @@ def _successes(estimate: Estimate) -> Floats:
     return np.where(np.abs(k - whole) < 1e-9 * np.maximum(1.0, k), whole, k)
 
 
-# --- a mean, by Student's t -----------------------------------------------------------------------
+# --- a mean, by Hall's transformation of Student's t ----------------------------------------------
 
 
 def _mean_interval(
     estimate: Estimate, confidence: float, sides: stats.intervals.Sides, guarantee: bool
 ) -> stats.Interval:
-    from scipy.special import stdtrit
-
-    tail = stats.intervals.tail(confidence, sides)
-    half = -stdtrit(np.maximum(estimate.size - 1, 1), tail) * estimate.error
-    if estimate.floor is None:
-        return stats.Interval(estimate.value - half, estimate.value + half)
-    # an error of calibration, which lies in [0, 1]
-    low, high = estimate.floor - half, estimate.value + half
-    return stats.Interval(np.maximum(low, 0.0), np.minimum(high, 1.0))
+    value, size, error, floor, _, skew, most = estimate
+    tilt = np.zeros_like(value) if skew is None else skew
+    low, high = stats.skewed_interval(value, error, tilt, size, confidence, sides=sides)
+    if floor is not None:  # an error of calibration, which lies in [0, 1]
+        return stats.Interval(np.maximum(low - value + floor, 0.0), np.minimum(high, 1.0))
+    if most is not None:
+        wide = stats.bounded_interval(value, size, most, confidence, sides=sides)
+        low, high = np.fmin(low, wide.low), np.fmax(high, wide.high)
+    return stats.Interval(low, high)
 
 
 def _mean_p(estimate: Estimate, bound: float, alternative: OneSided) -> Floats:
-    from scipy.special import stdtr
-
-    start = estimate.value if estimate.floor is None or alternative == "less" else estimate.floor
-    gap = start - bound
-    with np.errstate(divide="ignore", invalid="ignore"):
-        t = np.where((gap == 0) & (estimate.error == 0), 0.0, gap / estimate.error)
-    df = np.maximum(estimate.size - 1, 1)
-    return np.asarray(stdtr(df, t) if alternative == "less" else stdtr(df, -t))
+    value, size, error, floor, _, skew, most = estimate
+    start = value if floor is None or alternative == "less" else floor
+    tilt = np.zeros_like(value) if skew is None else skew
+    p = stats.skewed_p(start, error, tilt, size, bound, alternative)
+    if most is not None:
+        p = np.fmax(p, stats.bounded_p(value, size, most, bound, alternative))
+    return p
 
 
 # --- a value with resamples -----------------------------------------------------------------------

@@ -49,8 +49,18 @@ def mean_state(statistic: PerSample, needs: tuple[str, ...] = ()) -> MetricState
 
 
 def moments(values: Floats) -> Floats:
-    """Return float64 (n, 3): 1, the value and its square."""
-    return np.stack([np.ones(len(values)), values, values**2], axis=1)
+    """Return float64 (n, 4): 1, the value, its square and its cube."""
+    return np.stack([np.ones(len(values)), values, values**2, values**3], axis=1)
+
+
+def loss_state(statistic: PerSample) -> MetricState:
+    """Return the state of a mean loss: moments (n, 5), the last 1 for a wrong prediction."""
+
+    def rows(outcomes: Outcomes) -> Floats:
+        wrong = ~outcomes.correct
+        return np.concatenate([moments(statistic.values(outcomes)), wrong[:, None]], axis=1)
+
+    return MetricState(statistic.name, "moments", ("probabilities",), rows)
 
 
 def log_losses(outcomes: Outcomes) -> Floats:
@@ -117,7 +127,7 @@ LOG_LOSSES = PerSample("log_loss", log_losses)
 BRIER_SCORES = PerSample("brier", brier_scores)
 
 CONFUSION = MetricState("confusion", "codes", ("label", "prediction"), lambda o: o.codes)
-LOG_LOSS = mean_state(LOG_LOSSES, ("probabilities",))
-BRIER = mean_state(BRIER_SCORES, ("probabilities",))
+LOG_LOSS = loss_state(LOG_LOSSES)
+BRIER = loss_state(BRIER_SCORES)
 CALIBRATION = MetricState("calibration", "moments", ("confidence",), _calibration)
 RANKED = MetricState("ranked", "ranked", ("probabilities",), _nothing)

@@ -5,7 +5,7 @@ quantity is undefined (no samples, for example), never 0 and never a warning.
 
 Wilson intervals are for reports (they cover their level on average), Clopper-Pearson for
 guarantees (they cover at least their level), Tango's for the difference of two models on the same
-samples, the bootstrap for everything that has no formula.
+samples, Hall's for means of skewed values, the bootstrap for everything that has no formula.
 """
 
 from __future__ import annotations
@@ -28,6 +28,13 @@ from slicedb.stats.paired import (
     paired_score,
 )
 from slicedb.stats.size import drop_for_paired, n_for_paired, n_to_clear, n_to_narrow
+from slicedb.stats.skewed import (
+    bounded_interval,
+    bounded_p,
+    skewed_interval,
+    skewed_p,
+    skewness,
+)
 from slicedb.stats.weights import detection_weights
 
 __all__ = [
@@ -36,6 +43,8 @@ __all__ = [
     "benjamini_hochberg",
     "bootstrap",
     "bootstrap_draws",
+    "bounded_interval",
+    "bounded_p",
     "clopper_pearson",
     "detection_weights",
     "drop_for_paired",
@@ -52,5 +61,8 @@ __all__ = [
     "paired_mean_interval",
     "paired_score",
     "proportion_p",
+    "skewed_interval",
+    "skewed_p",
+    "skewness",
     "wilson",
 ]

@@ -1,0 +1,162 @@
+"""What verdicts promise, beside what happens: simulated models whose true values are known.
+
+    python benchmarks/honesty.py [--only plain|paired] [--runs 2000] [--sizes 30 100]
+        [--metrics log_loss brier]
+
+plain   each metric against its true value: the share of slices that PASS and that FAIL, both at
+        most 5 %, and the width of the interval beside that of the samples' own spread.
+paired  each metric of two models at their true difference: the same.
+
+The models see ten classes through noise. `even` is right in two thirds of the samples, `good` in
+nine tenths, `sure` is as good as `good` and too sure of itself, `best` is right in 96 of 100.
+Every rate stands with its Monte-Carlo interval (Wilson, 95 %).
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from slicedb import metrics as m
+from slicedb import stats
+from slicedb.expectations import Check
+from slicedb.judge import Aligned
+from slicedb.judge.absolute import absolute
+from slicedb.judge.evidence import Evidence, Inputs
+from slicedb.judge.paired import paired
+from slicedb.judge.trials import JudgedSlice, Trial
+from slicedb.judge.verdicts import SuiteSettings, verdicts
+from slicedb.keys import Keys
+from slicedb.metrics import Membership, Outcomes
+from slicedb.metrics.outcomes import Floats, Ints
+from slicedb.slices import Slice
+
+CLASSES = tuple(f"class_{i}" for i in range(10))
+POPULATION = 200_000
+SIZES = (10, 30, 100, 300, 1000, 5000)
+METRICS = ("accuracy", "balanced_accuracy", "f1", "log_loss", "brier", "top_5", "auroc")
+MODELS = {"even": (3.0, 1.0), "good": (12.0, 1.0), "sure": (12.0, 0.6), "best": (30.0, 1.0)}
+"""Scale of the logits, and the temperature that they are divided by."""
+
+
+# --- models ---------------------------------------------------------------------------------------
+
+
+def softmax(logits: Floats) -> Floats:
+    """Return the probabilities of logits (n, c)."""
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+
+
+def truth(rng: np.random.Generator, n: int, scale: float) -> tuple[Floats, Ints]:
+    """Return logits, and labels that are drawn from them: a model that says them is calibrated."""
+    logits = rng.normal(size=(n, len(CLASSES))) * scale
+    below = softmax(logits).cumsum(axis=1) < rng.random(n)[:, None]
+    return logits, below.sum(axis=1).clip(0, len(CLASSES) - 1)
+
+
+def model(name: str, logits: Floats, label: Ints, temperature: float = 1.0) -> Aligned:
+    """Return a model that says some logits, over a universe of its own."""
+    p = softmax(logits / temperature)
+    outcomes = Outcomes(CLASSES, label, p.argmax(axis=1), p.max(axis=1), p)
+    return Aligned(name, outcomes, np.arange(len(label)), np.arange(len(label)))
+
+
+# --- verdicts -------------------------------------------------------------------------------------
+
+
+def samples(rng: np.random.Generator, runs: int, size: int, n: int = POPULATION) -> list[Keys]:
+    """Return the rows of random slices, each ascending and without repetition."""
+    return [np.sort(rng.choice(n, size, replace=False, shuffle=False)) for _ in range(runs)]
+
+
+def evidence(check: Check, rows: Sequence[Keys], *models: Aligned) -> list[Evidence]:
+    """Return the evidence of one expectation on each slice."""
+    scopes = [JudgedSlice(Slice(f"s{i}", "true"), r, r) for i, r in enumerate(rows)]
+    metric = m.find(check.metric)
+    trials = [Trial(scope, check, models[0].model, metric) for scope in scopes]
+    # Nothing is read: the outcomes are at hand, and no groups are asked for.
+    inputs = Inputs(None, {a.model: a for a in models}, 0.95)  # type: ignore[arg-type]
+    return list((absolute if check.baseline is None else paired)(trials, inputs))
+
+
+def value(metric: str, aligned: Aligned) -> float:
+    """Return a metric over the whole population."""
+    whole = Membership([np.arange(aligned.outcomes.n)], aligned.outcomes.n)
+    return float(m.estimates(aligned.outcomes, whole, [m.find(metric)])[metric].value[0])
+
+
+def rate(k: int, n: int) -> str:
+    """Return a share with its Monte-Carlo interval."""
+    low, high = stats.wilson(k, n)
+    return f"{k / n:6.1%} [{low:.1%}, {high:.1%}]" + (" *" if low > 0.05 else "")
+
+
+def row(name: str, size: int, found: Sequence[Evidence]) -> None:
+    """Print how often each verdict was reached where the truth lies at the bound."""
+    alone = SuiteSettings(correction="none")
+    counts = Counter(result.verdict for result in verdicts(found, alone))
+    half = np.nanmedian([(e.high - e.low) / 2 for e in found])
+    passed, failed = rate(counts["PASS"], len(found)), rate(counts["FAIL"], len(found))
+    print(f"{name:32} {size:6,}  {passed:28} {failed:28} {half:8.4f}", flush=True)
+
+
+def plain(runs: int, sizes: Sequence[int], metrics: Sequence[str], seed: int) -> None:
+    """Print the verdicts of each metric against its true value."""
+    for kind, (scale, temperature) in MODELS.items():
+        rng = np.random.default_rng(seed)
+        tested = model("new", *truth(rng, POPULATION, scale), temperature)
+        for metric in metrics:
+            found = m.find(metric)
+            check = Check(metric, ">=" if found.rises else "<=", value(metric, tested))
+            for size in sizes:
+                rows = samples(rng, runs, size)
+                row(f"{kind} {metric}", size, evidence(check, rows, tested))
+
+
+def pairs(seed: int) -> Iterator[tuple[str, Aligned, Aligned, np.random.Generator]]:
+    """Yield two models that see the same samples through noise of their own."""
+    noise = {"even": 1.0, "good": 3.0, "sure": 3.0, "best": 5.0}
+    for kind, (scale, temperature) in MODELS.items():
+        rng = np.random.default_rng(seed)
+        logits, label = truth(rng, POPULATION, scale)
+        new, old = (
+            model(name, logits + rng.normal(size=logits.shape) * noise[kind], label, t)
+            for name, t in (("new", temperature), ("old", 1.0))
+        )
+        yield kind, new, old, rng
+
+
+def paired_at_truth(runs: int, sizes: Sequence[int], metrics: Sequence[str], seed: int) -> None:
+    """Print the verdicts of each metric of two models at their true difference."""
+    for kind, new, old, rng in pairs(seed):
+        for metric in metrics:
+            gap = value(metric, new) - value(metric, old)
+            margin = -gap if m.find(metric).rises else gap
+            check = Check(metric, baseline="old", margin=margin)
+            for size in sizes:
+                row(f"{kind} {metric}", size, evidence(check, samples(rng, runs, size), new, old))
+
+
+def main() -> None:
+    """Run the parts asked for."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parts = {"plain": plain, "paired": paired_at_truth}
+    parser.add_argument("--only", choices=parts)
+    parser.add_argument("--runs", type=int, default=2000)
+    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
+    parser.add_argument("--metrics", nargs="+", default=METRICS)
+    parser.add_argument("--seed", type=int, default=0)
+    args = parser.parse_args()
+    for name, part in parts.items():
+        if args.only in (None, name):
+            print(f"{name}, {args.runs:,} slices a line (* above 5 % beyond Monte-Carlo error)")
+            print(f"{'':32} {'n':>6}  {'PASS':28} {'FAIL':28} {'half':>8}")
+            part(args.runs, args.sizes, args.metrics, args.seed)
+
+
+if __name__ == "__main__":
+    main()
