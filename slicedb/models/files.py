@@ -38,7 +38,7 @@ class _Factory(ModelType):
         passed = {key: value for key, value in given.items() if key in wants and value is not None}
         try:
             made = seeded(lambda: make(**passed))
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise ModelError(
                 f"The factory '{spec.text}' failed: {type(error).__name__}: {first_line(error)}",
                 "it is called without arguments, or with weights= and classes= where it takes "
@@ -71,7 +71,7 @@ class _Program(ModelType):
         path = Path(spec.text).expanduser().absolute()
         if not path.is_file():
             raise ModelError(f"No file '{path}'.")
-        module, size = read_program(path)
+        module, size = read_program(path, allow_pickle=spec.allow_pickle)
         return TorchClassifier(module, classes=spec.classes, input_size=size or 224, name=path.stem)
 
     def absolute(self, text: str) -> str:
@@ -103,7 +103,7 @@ def _factory(path: Path, name: str) -> Callable[..., object]:
     sys.modules[unique] = module  # dataclasses and pickles look their module up
     try:
         about.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         beside = isinstance(error, ModuleNotFoundError) and _is_beside(path, error.name)
         raise ModelError(
             f"'{path}' cannot be imported: {type(error).__name__}: {first_line(error)}",

@@ -14,21 +14,31 @@ if TYPE_CHECKING:
     import torch
 
 
-def read_program(path: Path) -> tuple[Program, tuple[int, int] | None]:
+def read_program(
+    path: Path, *, allow_pickle: bool = False
+) -> tuple[Program, tuple[int, int] | None]:
     """Open a TorchScript, `torch.export` or ONNX program.
+
+    Args:
+        path: of the file.
+        allow_pickle: open it also where it can run code, see `inspection`.
 
     Returns:
         A callable from images (n, 3, h, w) to logits with the interface of a module, and the
         (height, width) of its input where the file says it.
 
     Raises:
-        ModelError: it cannot be opened, or onnxruntime is not installed.
+        ModelError: it cannot be opened or may run code, or onnxruntime is not installed.
     """
     import torch
 
     try:
         if path.suffix == ".onnx":
             return _onnx(path)
+        if not allow_pickle:
+            from slicedb.models.inspection import refuse_code
+
+            refuse_code(path)
         if path.suffix == ".pt2":
             program = torch.export.load(path)
             return Exported(program), _input_size(program)

@@ -195,6 +195,7 @@ class Models:
                 f"add it again here with db.models.add('{name}', model), or register it as "
                 "path/to/file.py:factory, which every process can load.",
             )
+        self._check_origin(row)
         loaded = load(
             row.spec,
             weights=row.weights,
@@ -210,6 +211,22 @@ class Models:
             )
         self._loaded[name] = loaded
         return loaded
+
+    def _check_origin(self, row: Registered) -> None:
+        """Refuse code that came with the database: `add` writes absolute paths only."""
+        if ".py:" not in row.spec and not row.details.get("allow_pickle"):
+            return
+        root = os.path.realpath(self._store.path) if self._store.is_local else None
+        for path in (row.spec.rpartition(":")[0] or row.spec, row.weights):
+            if path is None or not os.path.exists(path):
+                continue
+            inside = root is not None and os.path.realpath(path).startswith(root + os.sep)
+            if inside or not os.path.isabs(path):
+                raise ModelError(
+                    f"Model '{row.name}' would run code that came with the database: {path}.",
+                    "look at that file, copy it elsewhere, and register the model again with "
+                    "replace=True (--replace).",
+                )
 
     def can_load(self, name: str) -> bool:
         """Return whether `get` has something to run: a spec, or an object of this process."""
