@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
 from slicedb.cache import Cache
@@ -58,6 +59,8 @@ Path: TypeAlias = "str | os.PathLike[str]"
 
 _MOMENTS = 3
 """Commits kept open, each with its loaded columns."""
+_FILLED = 64
+"""Models of which is known what they need not predict again."""
 
 
 def open(path: Path = "data.slicedb", *, create: bool = True) -> Database:
@@ -87,6 +90,7 @@ class Database:
     def __init__(self, store: Store) -> None:
         self.store = store
         self._moments: Cache[str, Self] = Cache(_MOMENTS)
+        self._filled: Cache[str, tuple[object, ...]] = Cache(_FILLED)
 
     def __repr__(self) -> str:
         at = f".at({self.store.title!r})" if self.store.title else ""
@@ -1262,8 +1266,22 @@ class Database:
         """Compute missing predictions of registered models; logged models are left alone."""
         union = self._selection.union(list(keys))
         for name in models:
-            if self.models.can_load(name):
-                self.predict(name, union)
+            if not self.models.can_load(name):
+                continue
+            if self._filled.find(name) == self._state(name, union):
+                continue
+            report = self.predict(name, union)
+            if not report.predicted and not report.failed:
+                self._filled.put(name, self._state(name, union))
+
+    def _state(self, model: str, keys: np.ndarray) -> tuple[object, ...]:
+        """Return what decides whether a model's predictions of some samples are complete."""
+        from slicedb.schema import IMAGES, PREDICTIONS, SAMPLES
+
+        tables = [t for t in (SAMPLES, IMAGES, PREDICTIONS + model) if self.store.has(t)]
+        versions = tuple(self.store.version(t) for t in tables)
+        # The model may be an object of this process that was trained further.
+        return self.models.get(model).fingerprint(), versions, blake2b(keys.tobytes()).digest()
 
     def _spoil(
         self,

@@ -221,3 +221,44 @@ def test_a_slice_is_never_drawn_anew_each_time(db: Database, text: str) -> None:
     assert db.query(text).count() >= 0  # asked once it is a query like any other
     with pytest.raises(SliceDBError, match=r"other samples each time.*ORDER BY hash"):
         db.slices.add("lucky", text)
+
+
+def test_a_verb_predicts_again_only_where_something_changed(
+    db: Database, scenes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    class Shift(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.by = torch.nn.Parameter(torch.tensor([1.0, 0.0]))
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return images.mean(dim=(1, 2, 3))[:, None] * 0 + self.by  # (n, 3, h, w) -> (n, 2)
+
+    net = Shift()
+    labels = db.sql("SELECT label, count(*) n FROM samples GROUP BY ALL ORDER BY n DESC LIMIT 2")
+    classes = labels["label"].to_pylist()
+    db.models.add("shift", slicedb.models.TorchClassifier(net, classes=classes, input_size=8))
+    asked: list[str] = []
+    predict = Database.predict
+
+    def counted(self: Database, model: str, *args: object, **options: object) -> object:
+        asked.append(model)
+        return predict(self, model, *args, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Database, "predict", counted)
+    on = f"label IN ('{classes[0]}', '{classes[1]}')"
+
+    def first_share() -> float:
+        return float(db.evaluate("shift", slices=[on]).to_pandas()["value"].iloc[0])
+
+    before = first_share()
+    assert first_share() == before and len(asked) == 2  # one predicts, one finds nothing to do
+    assert first_share() == before and len(asked) == 2
+    with torch.no_grad():
+        net.by.copy_(torch.tensor([0.0, 1.0]))
+    assert first_share() == pytest.approx(1 - before) and len(asked) == 3
+    one = db.query(f"label = '{classes[0]}'").ids()[0]
+    db.relabel(f"id = '{one}'", classes[1])
+    assert first_share() > 1 - before and len(asked) == 4
