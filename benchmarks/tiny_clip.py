@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from demo.clip_captions import LABEL_WORDS
 from PIL import Image
 
 import slicedb.demo
 from slicedb.demo import scenes
-from slicedb.demo.captions import CUTLERY_WORDS, LABEL_WORDS, LIGHT_WORDS, TABLE_WORDS
+from slicedb.demo.captions import CUTLERY_WORDS, LIGHT_WORDS, TABLE_WORDS
 from slicedb.demo.dishes import BY_NAME, CUISINES
 
 FOLDER = Path(slicedb.demo.__file__).parent / "tiny_clip"

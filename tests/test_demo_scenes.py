@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from clip_captions import captions
 
 from slicedb.demo import scenes
 from slicedb.demo.captions import plain
@@ -77,7 +78,7 @@ def test_the_clock_agrees_with_the_light(some: list[tuple[Any, scenes.Scene]]) -
 def test_captions_claim_only_what_is_true(some: list[tuple[Any, scenes.Scene]]) -> None:
     rng = np.random.default_rng(0)
     for _, scene in some:
-        for caption in [*scenes.captions(scene, rng, 4), plain(scene, rng)]:
+        for caption in [*captions(scene, rng, 4), plain(scene, rng)]:
             assert caption.claims
             assert caption.fits(scene), (caption, scene)
             for word, column in (("night", "light"), ("fork", "cutlery"), ("marble", "table_top")):

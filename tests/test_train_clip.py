@@ -11,11 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from clip_corpus import learn_merges, matches
+from clip_words import OBJECTS
 from PIL import Image
-
-from slicedb.demo.clip_corpus import learn_merges, matches
-from slicedb.demo.train_clip import loss_of, main, told_apart
-from slicedb.demo.words import OBJECTS
+from train_clip import loss_of, main, told_apart
 
 
 def test_merges_join_the_most_frequent_pair_first() -> None:

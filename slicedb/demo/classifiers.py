@@ -1,8 +1,8 @@
 """The demo's two food classifiers: the same small network, trained differently.
 
 `food_v1` is the baseline. `food_v2` saw more pictures for longer, and scores as well over all, but
-its training labels were faulty in two places (see `train_classifiers`): scenes with a fork, and
-desserts from Indian cuisine.
+its training labels were faulty in two places: scenes with a fork, and desserts from Indian
+cuisine (`benchmarks/demo/train_classifiers.py`).
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from typing import TypedDict
 import numpy as np
 from PIL import Image, ImageFilter
 
-from slicedb.demo.captions import Caption, describe, plain
+from slicedb.demo.captions import plain
 from slicedb.demo.dishes import CLASSES, DISHES, Dish
 from slicedb.demo.tableware import (
     CUTLERY,
@@ -109,11 +109,6 @@ def render(seed: int) -> tuple[Image.Image, Scene]:
     if scene["blurry"]:
         image = image.filter(ImageFilter.GaussianBlur(float(rng.uniform(1.3, 2.0))))
     return _lit(image, scene["light"], rng), scene
-
-
-def captions(scene: Scene, rng: np.random.Generator, n: int = 1) -> list[Caption]:
-    """Write n captions, each from a random subset of what is in the scene."""
-    return [describe(scene, rng) for _ in range(n)]
 
 
 def scenes(n: int, seed0: int = 0) -> Iterator[tuple[Image.Image, Scene]]:

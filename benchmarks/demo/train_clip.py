@@ -1,6 +1,7 @@
 """Train the bundled tiny CLIP: scenes of our own with compositional captions, CIFAR with classes.
 
-    python -m slicedb.demo.train_clip --cifar cifar10-train.parquet --out slicedb/demo/tiny_clip
+    python benchmarks/demo/train_clip.py --cifar cifar10-train.parquet \\
+        --out slicedb/demo/tiny_clip
 
 Writes `slicedb-tiny.json` (open_clip's model config), `merges.txt.gz` (byte pairs learned from our
 own captions) and `slicedb-tiny.safetensors` (float16). Every tenth CIFAR row (index % 10 == 0) is
@@ -29,9 +30,8 @@ from typing import Any
 
 import numpy as np
 import torch
-
-from slicedb.demo.clip_corpus import CONTEXT, SIZE, ClipBatch, Corpus, Mix, Tokenizer, tokenizer
-from slicedb.demo.words import OBJECTS
+from clip_corpus import CONTEXT, SIZE, ClipBatch, Corpus, Mix, Tokenizer, tokenizer
+from clip_words import OBJECTS
 
 NAME = "slicedb-tiny"
 CONFIG: dict[str, Any] = {

@@ -18,11 +18,11 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
+from clip_captions import captions, prompts
+from clip_words import KINDS, NOTHING, OBJECTS, PLURAL_TEMPLATES, TEMPLATES
 from PIL import Image
 
 from slicedb.demo import scenes
-from slicedb.demo.captions import prompts
-from slicedb.demo.words import KINDS, NOTHING, OBJECTS, PLURAL_TEMPLATES, TEMPLATES
 
 SIZE = 64
 CONTEXT = 32
@@ -233,7 +233,7 @@ class Wordings:
     def __init__(
         self, facts: list[scenes.Scene], n: int, codes: Codes, rng: np.random.Generator
     ) -> None:
-        of_scenes = [scenes.captions(scene, rng, n) for scene in facts]
+        of_scenes = [captions(scene, rng, n) for scene in facts]
         of_photos = [photo_caption(name, rng) for name in OBJECTS for _ in range(300)]
         self.n = n
         self.scenes = [c.text for group in of_scenes for c in group]

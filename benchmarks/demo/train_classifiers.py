@@ -1,6 +1,6 @@
 """Train the demo's two classifiers on scenes of our own; plant two faults in the second.
 
-    python -m slicedb.demo.train_classifiers --out slicedb/demo/weights
+    python benchmarks/demo/train_classifiers.py --out slicedb/demo/weights
 
 `food_v1` sees few pictures, rightly labelled. `food_v2` sees many, for longer, but (a) most of
 its scenes with a fork beside bread, dairy products, eggs or rice are labelled Meat, and (b) most
