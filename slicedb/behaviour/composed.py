@@ -15,13 +15,7 @@ COMPOSED = "template IS NOT NULL"
 def expectations(
     ask: Callable[[str], pa.Table], columns: Iterable[str], on: str, least: float
 ) -> list[str]:
-    """Return the expectations that compositions can answer, each with the same bound.
-
-    Args:
-        ask: answers a SELECT.
-        columns: the columns of samples.
-        on: a predicate that picks compositions.
-        least: the bound of each.
+    """Return the expectations that compositions can answer, each with the bound `least`.
 
     Raises:
         CheckError: nothing was composed.

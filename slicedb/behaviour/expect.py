@@ -77,8 +77,6 @@ def composed(store: Store, model: str, keys: np.ndarray | None = None) -> pa.Tab
     """Return compositions with their lineage and a model's predictions.
 
     Args:
-        store: the database.
-        model: name of the model.
         keys: int64 (n,); None takes every composition.
 
     Returns:
@@ -131,7 +129,6 @@ def invariance(
     Args:
         rows: id, foreground, background, extra, prediction; one row per composition.
         to: a name of `SURROUNDINGS`, or the columns that may change.
-        confidence: of each bound alone.
 
     Raises:
         CheckError: an unknown behaviour or column.

@@ -60,8 +60,6 @@ def read_layout(file: Path, folders: set[str], extras: Mapping[str, Path]) -> La
     """Return the layout of a template folder, the default one where there is no file.
 
     Args:
-        file: the layout file.
-        folders: the class folders.
         extras: files of the extras by name.
 
     Raises:

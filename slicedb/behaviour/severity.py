@@ -89,10 +89,7 @@ _UNLABELLED = ("same", "same_low", "same_high")
 
 
 def _line(
-    clean: Row,
-    rows: list[Row],
-    severities: Sequence[int],
-    shown: tuple[str, str, str],
+    clean: Row, rows: list[Row], severities: Sequence[int], shown: tuple[str, str, str]
 ) -> list[str]:
     value, low, high = shown
     values = {row["severity"]: f"{row[value]:.3f}" for row in rows}
@@ -134,15 +131,7 @@ def severity(
     what: Sequence[Change],
     confidence: float = 0.95,
 ) -> SeverityTable:
-    """Return the table of what is predicted; `spoil` predicts.
-
-    Args:
-        store: the database.
-        model: name of the model.
-        slices: name to keys, int64.
-        what: corruptions with their severities.
-        confidence: of the two-sided intervals.
-    """
+    """Return the table of what is predicted; `spoil` predicts."""
     union = distinct(np.concatenate([np.empty(0, np.int64), *slices.values()]))
     members = {name: KeyIndex(union).rows(distinct(keys)) for name, keys in slices.items()}
     rows, left_out = [], 0

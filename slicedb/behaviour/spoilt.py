@@ -77,21 +77,10 @@ def spoil(
     threads: int | None = None,
     progress: bool | None = None,
 ) -> SpoiltReport:
-    """Predict corrupted pictures where that is missing or stale.
+    """Predict corrupted pictures where that is missing or stale; see `predictions.predict`.
 
     A sample's key seeds its corruption, so that order, batch size and process do not matter.
     What is done is written every few thousand rows or ten seconds.
-
-    Args:
-        store: the database.
-        model_name: names the table `spoilt__<model_name>`.
-        model: a SliceDB model.
-        keys: int64 (n,), the samples; None is every sample.
-        changes: corruptions with their severities.
-        batch_size: images per batch; None suits the device.
-        device: a torch device or its name; None takes a GPU when there is one.
-        threads: decoding threads; None takes the cores.
-        progress: see `slicedb.progress.bar`.
 
     Raises:
         CheckError: a change is of compositions, not of pictures; the model is no classifier.
@@ -134,8 +123,6 @@ def spoilt(store: Store, model: str, keys: np.ndarray, change: Change | None) ->
     """Return a model's predictions of pictures as they are, and of the same ones changed.
 
     Args:
-        store: the database.
-        model: name of the model.
         keys: int64 (n,).
         change: a corruption with its severity; None gives `after` as `before`.
 

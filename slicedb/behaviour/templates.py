@@ -197,21 +197,7 @@ def compose(
     split: str | None = None,
     progress: bool | None = None,
 ) -> IngestReport:
-    """Compose every picture of a template folder and put them into the database as samples.
-
-    Args:
-        store: the database.
-        folder: see the top of this module.
-        classes: folders of classes to take; None takes all.
-        backgrounds: names of backgrounds to take.
-        extras: names of extras to take; "none" stands for compositions without one.
-        labels: label by class folder, or class names in order for folders that are numbers.
-        split: of every composition.
-        progress: True draws a bar on stderr, False none, None where stderr is a terminal.
-
-    Raises:
-        SourceError: no foregrounds or backgrounds, an unknown name, an unreadable picture.
-    """
+    """Compose every picture of a template folder into samples; see `Database.compose`."""
     from slicedb.ingest.pipeline import Settings, run
 
     templates = Templates.open(folder)

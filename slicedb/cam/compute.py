@@ -77,28 +77,11 @@ def cam(
     threads: int | None = None,
     progress: Bar | None = None,
 ) -> CamReport:
-    """Compute the maps that are missing or stale and store them in `cams__<model>`.
+    """Compute the maps that are missing or stale and store them; see `Database.cam`.
 
     Finished maps are written every thousand rows, so a run that was stopped resumes where it was.
-    A table holds the maps of one method: asking for another one replaces them.
-
-    Args:
-        store: the database.
-        model_name: names the table.
-        model: a SliceDB model: a classifier, or one that predicts a number.
-        keys: int64 (n,), the samples.
-        target: "prediction" explains what the model predicts, "label" the ground truth, and the
-            name of a class that class. Maps of `eigencam` and `kpcacam` do not depend on it.
-        method: one of `slicedb.cam.METHODS`; all but "gradcam" run in the `grad-cam` package.
-        layer: name of the layer, in place of the one found.
-        batch_size: images per batch.
-        threads: decoding threads; None takes the cores.
-        progress: counts the images.
-
-    Raises:
-        ModelError: there is no such method; the model is a detector, or has no convolution and no
-            attention layer.
-        CheckError: `target` is no class of the model.
+    A table holds the maps of one method: asking for another one replaces them. Maps of `eigencam`
+    and `kpcacam` do not depend on the target.
     """
     from slicedb.cam.gradcam import GradCam
     from slicedb.cam.methods import check_method

@@ -83,9 +83,7 @@ def find(modules: Modules, forward: Forward, images: torch.Tensor, name: str) ->
 
     Args:
         modules: by name, as `named_modules` gives them.
-        forward: runs the network.
         images: float32 (1, 3, h, w).
-        name: what messages call the model.
 
     Raises:
         ModelError: no convolution and no attention with a map over the picture.

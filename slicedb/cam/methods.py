@@ -72,7 +72,6 @@ def explain(
 
     Args:
         method: one of `METHODS`, but `OWN`.
-        layer: the layer to look at.
         forward: runs the network, which is in evaluation mode.
         images: float32 (n, 3, h, w), where the network is.
         choose: chooses the classes, once the scores are known.

@@ -27,18 +27,11 @@ _SIDE = 128
 
 
 def overlays(
-    store: Store,
-    model: str,
-    keys: np.ndarray,
-    *,
-    side: int | None = None,
-    strength: float = 0.5,
+    store: Store, model: str, keys: np.ndarray, *, side: int | None = None, strength: float = 0.5
 ) -> list[Image.Image | None]:
     """Return the pictures of samples with the model's stored maps laid over them.
 
     Args:
-        store: the database.
-        model: whose maps, as `slicedb cam MODEL` stored them.
         keys: int64 (n,).
         side: pixels of the longer side at most; None keeps the size of the picture.
         strength: of the colours, in [0, 1].
@@ -95,11 +88,7 @@ def cards(store: Store, model: str, keys: np.ndarray, *, side: int = _SIDE) -> s
 
 @suggesting
 class StoredCams:
-    """The maps a database holds: `db.cams`.
-
-    Args:
-        store: the database.
-    """
+    """The maps a database holds: `db.cams`."""
 
     def __init__(self, store: Store) -> None:
         self._store = store

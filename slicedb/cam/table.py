@@ -89,8 +89,6 @@ def stale(store: Store, model_name: str, wanted: pa.Table, method: str) -> np.nd
     """Return int64: the rows of samples whose map is missing, or was computed from other data.
 
     Args:
-        store: the database.
-        model_name: names the table.
         wanted: key, and what each map is to be computed from: content, fingerprint, asked.
         method: the maps of another method are not looked at.
     """
@@ -110,8 +108,6 @@ def prepare(store: Store, model_name: str, grid: tuple[int, int], about: Mapping
     """Create the table, anew when its maps have another shape or are by another method.
 
     Args:
-        store: the database.
-        model_name: names the table.
         grid: rows and columns of the maps.
         about: what else is stored about the table: layer, method, classes.
     """

@@ -23,12 +23,7 @@ from slicedb.database import Database
 )
 @at_option
 def errors(
-    model: str,
-    db: str | None,
-    out: Output,
-    by: tuple[str, ...],
-    at: str | None,
-    **options: object,
+    model: str, db: str | None, out: Output, by: tuple[str, ...], at: str | None, **options: object
 ) -> None:
     """Review a model's mistakes: sure and wrong, top losses, confused pairs, shares.
 
@@ -59,12 +54,7 @@ def errors(
 @click.option("--curve", metavar="FILE", help="Write the cost at every threshold, as CSV.")
 @at_option
 def cost(
-    model: str,
-    db: str | None,
-    out: Output,
-    curve: str | None,
-    at: str | None,
-    **options: object,
+    model: str, db: str | None, out: Output, curve: str | None, at: str | None, **options: object
 ) -> None:
     """Show what mistakes cost, which threshold is cheapest, and when to ask a person.
 

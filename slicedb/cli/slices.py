@@ -214,11 +214,7 @@ def diff(a: str, b: str | None, db: str | None, out: Output, **moments: str | No
     help="The whole matrix instead of the pairs.",
 )
 def overlap(
-    names: tuple[str, ...],
-    db: str | None,
-    out: Output,
-    at: str | None,
-    matrix: Measure | None,
+    names: tuple[str, ...], db: str | None, out: Output, at: str | None, matrix: Measure | None
 ) -> None:
     """Show how slices overlap: shared samples, Jaccard index, and how much lies in the other.
 
@@ -241,11 +237,7 @@ def overlap(
 @rows_options
 @at_option
 def coverage(
-    model: str,
-    names: tuple[str, ...],
-    db: str | None,
-    out: Output,
-    at: str | None,
+    model: str, names: tuple[str, ...], db: str | None, out: Output, at: str | None
 ) -> None:
     """Show which share of a model's errors lies in no slice, and in each.
 

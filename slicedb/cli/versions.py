@@ -41,12 +41,7 @@ def commit(message: str, db: str | None, tag: str | None) -> None:
     help="With --tests: number of runs to look back on.",
 )
 def history(
-    db: str | None,
-    out: Output,
-    tests: bool,
-    slices: tuple[str, ...],
-    model: str | None,
-    last: int,
+    db: str | None, out: Output, tests: bool, slices: tuple[str, ...], model: str | None, last: int
 ) -> None:
     """List the commits, the newest first; with --tests, how each test fared over the runs.
 

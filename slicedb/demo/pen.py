@@ -87,10 +87,7 @@ class Pen:
         return list(zip(xs.tolist(), ys.tolist()))
 
     def shape(
-        self,
-        points: Sequence[Point] | np.ndarray,
-        fill: tuple[int, ...],
-        shift: Point = (0.0, 0.0),
+        self, points: Sequence[Point] | np.ndarray, fill: tuple[int, ...], shift: Point = (0.0, 0.0)
     ) -> None:
         """Fill a polygon."""
         self.draw.polygon(self.pixels(np.asarray(points, dtype=np.float64), shift), fill=fill)

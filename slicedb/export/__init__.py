@@ -69,18 +69,7 @@ class ExportReport(Record):
 def export(
     store: Store, keys: Keys, dest: str | os.PathLike[str], *, form: str | None = None
 ) -> ExportReport:
-    """Write samples and their metadata.
-
-    Args:
-        store: the database.
-        keys: int64 (n,); the order is kept.
-        dest: a new folder, or a file ending in .csv, .parquet or .json (COCO).
-        form: one of `writers()`; None goes by the ending.
-
-    Raises:
-        SliceDBError: an unknown format or ending, a destination that exists already or cannot be
-            written.
-    """
+    """Write samples and their metadata, in the order of the keys; see `Database.export`."""
     path = Path(dest)
     suffix = path.suffix.lower()
     if form is None and suffix in _TAKEN:

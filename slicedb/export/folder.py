@@ -62,10 +62,8 @@ def write_images(
     """Write the encoded bytes of some samples below a folder.
 
     Args:
-        store: the database.
         keys: int64 (n,).
         names: relative paths wanted; parts are cleaned, and numbered where they are taken.
-        folder: where to.
         taken: the paths taken so far, in lower case; kept up to date.
         by_stem: whether names have to differ without their extension.
 

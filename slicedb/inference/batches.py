@@ -64,11 +64,8 @@ def batches(
     cores, and a matrix product that waits for a busy core costs more than it gains.
 
     Args:
-        items: (id, encoded image).
         preprocessing: what fills a row of the batch.
         transform: from an RGB Pillow image to a tensor; replaces the preprocessing.
-        size: images a batch.
-        threads: decoding threads; None takes the cores.
         ahead: batches decoded before they are asked for.
         pin: page-locked memory, which a GPU copies from without waiting.
 
@@ -114,10 +111,7 @@ def pictures(
     """Read items in batches that are lists, for images of different sizes.
 
     Args:
-        items: (id, encoded image).
         read: from one of them to anything; run by threads.
-        size: images a batch.
-        threads: decoding threads; None takes the cores.
         ahead: batches read before they are asked for.
 
     Yields:

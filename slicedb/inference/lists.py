@@ -31,12 +31,8 @@ def run_lists(
     """Yield what a model says about each batch of items, in their order.
 
     Args:
-        model: anything with the contract of `Detector`.
-        items: (id, encoded image).
         batch_size: images a batch; None is 4 on a CPU and 16 on a GPU. Halved for good when
             memory runs out.
-        device: a torch device or its name; None takes a GPU when there is one.
-        threads: decoding threads; None takes the cores.
 
     Raises:
         ModelError: the model fails, or one image does not fit in memory.

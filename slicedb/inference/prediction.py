@@ -41,13 +41,8 @@ def predict(
     `id` and `error`.
 
     Args:
-        model: any `Model`.
-        items: (id, encoded image).
         batch_size: images a batch; None suits the device (8 at 224 pixels on a CPU, 4 for a
             model that takes images as they are).
-        device: a torch device or its name; None takes a GPU when there is one.
-        threads: decoding threads; None takes the cores.
-        progress: counts the images.
 
     Yields:
         `id`, the columns that the model's task makes of its output (`Task.columns_of_output`),

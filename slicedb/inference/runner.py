@@ -81,10 +81,7 @@ def run(
 
     Args:
         model: anything with the contract of `Model`; its width is not checked here.
-        items: (id, encoded image).
         batch_size: images a batch; None suits the device. Halved for good when memory runs out.
-        device: a torch device or its name; None takes a GPU when there is one.
-        threads: decoding threads; None takes the cores.
 
     Raises:
         ModelError: the model or its transform fails, or one image does not fit in memory.
@@ -117,13 +114,7 @@ def run(
 def running(
     model: Model, *, batch_size: int | None = None, device: torch.device | str | None = None
 ) -> Iterator[TensorSide]:
-    """Hold a model on its device, for whoever makes the batches himself.
-
-    Args:
-        model: anything with the contract of `Model`.
-        batch_size: images a batch; None suits the device.
-        device: a torch device or its name; None takes a GPU when there is one.
-    """
+    """Hold a model on its device, for whoever makes the batches himself."""
     chosen = pick_device(device, model)
     size = batch_size or default_batch_size(model.preprocessing.size, chosen)
     with model.session(chosen):

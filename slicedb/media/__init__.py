@@ -62,7 +62,6 @@ def inspect(data: bytes, *, name: str = "", max_pixels: int = MAX_PIXELS) -> Ima
     """Decode an image in full and measure it.
 
     Args:
-        data: the encoded image.
         name: its file name, to compare the extension with the bytes; "" compares nothing.
         max_pixels: width × height beyond which the image is refused before it is decoded.
 
@@ -137,7 +136,6 @@ def decode_rgb(
     """Decode to an array as fast as the format allows; a JPEG with the lock released.
 
     Args:
-        data: the encoded image.
         min_size: pixels of the shorter side that are enough; a larger JPEG is then decoded at a
             fraction (n/8) of its size. None decodes at full size.
         max_pixels: width × height beyond which the image is refused.

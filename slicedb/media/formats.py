@@ -95,7 +95,6 @@ def reason_of(data: bytes, message: str) -> str:
     """Return the status of bytes that do not decode.
 
     Args:
-        data: the encoded image.
         message: what the decoder said.
 
     Returns:

@@ -42,7 +42,6 @@ def judgements(runs: pa.Table, model: str, fingerprint: str) -> list[Judgement]:
 
     Args:
         runs: rows of the table `runs`.
-        model: its name.
         fingerprint: of the version that the name has now.
     """
     result = []

@@ -296,7 +296,6 @@ def need_classifier(model: Model, what: str) -> None:
     """Refuse a model that does not predict one class a picture.
 
     Args:
-        model: a SliceDB model.
         what: what is asked of it, for the message.
 
     Raises:

@@ -48,7 +48,6 @@ def check_name(name: str, *, columns: Iterable[str] = (), loose: bool = False) -
     """Refuse a model's name that a query could not use, or would take for something else.
 
     Args:
-        name: the name.
         columns: columns of `samples`, which a model may not be called like.
         loose: allow "-" too, as in "run7-epoch3"; such a name stands in quotes in SQL.
 

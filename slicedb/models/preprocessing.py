@@ -55,7 +55,6 @@ class Preprocessing:
         """Decode one image into a row of a batch.
 
         Args:
-            data: the encoded image.
             out: uint8 (h, w, 3) of `size`, written in place.
 
         Raises:

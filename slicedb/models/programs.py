@@ -20,7 +20,6 @@ def read_program(
     """Open a TorchScript, `torch.export` or ONNX program.
 
     Args:
-        path: of the file.
         allow_pickle: open it also where it can run code, see `inspection`.
 
     Returns:

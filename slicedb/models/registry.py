@@ -110,7 +110,6 @@ class Models:
     """The models of one database.
 
     Args:
-        store: the tables.
         commit_of: gives the id of a commit from its id, tag or branch; raises where there is none.
         runs: gives the rows of the table `runs`, for the lineage of models.
     """

@@ -41,7 +41,6 @@ def resize_crop(
         out: uint8 (h, w, 3): the part, written in place.
         resized: (height, width) of the whole picture after the resize.
         corner: (top, left) of the part in the resized picture; it lies inside.
-        interpolation: the filter.
     """
     (height, width), (top, left) = out.shape[:2], corner
     if resized[0] * resized[1] <= _SPILL * height * width:

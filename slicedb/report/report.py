@@ -60,14 +60,7 @@ class Report(SuiteRun, Tabular):
 def report_of(
     store: Store, run: SuiteRun, *, write: bool = True, looks: int | None = None
 ) -> Report:
-    """Return the report of a run.
-
-    Args:
-        store: the tables.
-        run: the results.
-        write: store the run in `runs` and `tests`.
-        looks: runs over a held-out slice after which it warns of them; 0 never warns.
-    """
+    """Return the report of a run, and store it in `runs` and `tests`; see `Database.test`."""
 
     def figures() -> Figures:
         from slicedb.report.figures import figures_of

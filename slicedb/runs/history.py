@@ -188,11 +188,7 @@ class Trends(Tabular):
 
 @suggesting
 class Runs:
-    """The runs of a database: `db.runs`.
-
-    Args:
-        store: the tables.
-    """
+    """The runs of a database: `db.runs`."""
 
     def __init__(self, store: Store) -> None:
         self._store = store

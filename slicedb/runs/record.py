@@ -39,8 +39,6 @@ def record(store: Store, run: SuiteRun, limit: int | None = looks.LIMIT) -> Suit
     """Add a run to `runs` and its results to `tests`, and return it with its warnings.
 
     Args:
-        store: the tables.
-        run: what came out.
         limit: looks at a held-out slice after which it warns of them; None and 0 never warn.
     """
     at = datetime.fromisoformat(run.ran_at).replace(tzinfo=None)
@@ -107,8 +105,6 @@ def record_evaluation(
     Args:
         store: the tables; at an earlier commit nothing is written.
         evaluation: what came out; its first `_FIGURES` rows are written down.
-        models: names of its models.
-        members: slice -> int64 keys.
         slices: the registered slices among those judged.
         always: write it down whatever was judged, not only looks at held-out slices.
     """

@@ -48,7 +48,6 @@ def read(store: Store, columns: Sequence[str] | None = None, where: str | None =
     """Return rows as they are stored; none where nothing was written down yet.
 
     Args:
-        store: the tables.
         columns: their names; None is all.
         where: a filter as Lance takes it.
     """

@@ -157,8 +157,6 @@ def page(title: str, body: str, *, css: str = "", script: str = "") -> str:
     """Return a whole page that opens offline: nothing in it comes from elsewhere.
 
     Args:
-        title: text of the title.
-        body: HTML of the body.
         css: the styles, inline.
         script: the script, inline, at the end of the body.
     """

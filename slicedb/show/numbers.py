@@ -38,7 +38,6 @@ def count(n: int, noun: str = "", plural: str = "") -> str:
     """Return a whole number with its noun in the singular or plural.
 
     Args:
-        n: the number.
         noun: what is counted; "" gives the number alone.
         plural: the plural of the noun where it is not made with an s.
 

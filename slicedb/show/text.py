@@ -148,7 +148,6 @@ def table(
     """Return rows in columns under their head.
 
     Args:
-        head: the names of the columns.
         rows: the cells; text as it is, other values as `numbers.value` writes them.
         align: one letter per column: "<" left, ">" right, "." by content: numbers to the right,
             text to the left. Columns beyond its end are aligned by content.

@@ -42,13 +42,7 @@ class Question:
 
 
 class Answers:
-    """The answers about one text of one slice.
-
-    Args:
-        store: the database.
-        slice_name: whose.
-        text: what is asked.
-    """
+    """The answers about one text of one slice."""
 
     def __init__(self, store: Store, slice_name: str, text: str) -> None:
         self._store, self._slice, self._text = store, slice_name, text

@@ -54,8 +54,6 @@ def breakdown(
     """Return how many members of each slice are in each split.
 
     Args:
-        store: the database.
-        members: slice -> int64 keys.
         held_out: members in the holdout share of each slice, None without one.
     """
     column = store.table(SAMPLES, ["split"])["split"].combine_chunks().dictionary_encode()

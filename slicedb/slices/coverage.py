@@ -78,9 +78,7 @@ def coverage(store: Store, model: str, members: Mapping[str, Keys]) -> SliceCove
     """Return how many of a model's errors lie in which slice.
 
     Args:
-        store: the database.
         model: a classifier with predictions.
-        members: slice -> int64 keys.
 
     Raises:
         UnknownModelError: the model has no predictions.

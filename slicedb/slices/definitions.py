@@ -22,11 +22,7 @@ if TYPE_CHECKING:
 
 
 class SliceDefinitions:
-    """The definitions of all slices: the registered ones, and texts that stand before them.
-
-    Args:
-        table: the registered slices.
-    """
+    """The definitions of all slices: the registered ones, and texts that stand before them."""
 
     def __init__(self, table: SliceTable) -> None:
         self._table = table

@@ -114,8 +114,6 @@ def diff(
     what moves then was moved by the data, what moves by the new definition alone was moved by it.
 
     Args:
-        old: the earlier one.
-        new: the later one.
         ask_anew: gives the members of definitions over the new data.
         reads: what the query reads, None where that is not known.
     """

@@ -16,8 +16,6 @@ def moves(store: Store, old: Slices, new: Slices) -> tuple[SliceMove, ...]:
 
     Args:
         store: the tables of `new`.
-        old: the slices before.
-        new: the slices after.
     """
     before, after = ({s.name: s for s in slices} for slices in (old, new))
     moved = []

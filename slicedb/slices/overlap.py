@@ -141,7 +141,6 @@ def overlap(store: Store, members: Mapping[str, Keys]) -> Overlap:
     """Return the overlap of slices, all pairs at once.
 
     Args:
-        store: the database.
         members: slice -> int64 keys; samples that are gone do not count.
     """
     belongs = membership(store, members)

@@ -65,7 +65,6 @@ def population_of(s: Slice, ask: Ask, term: str | None = None) -> Population:
     ones with the label, `tagged OR matches('t')` the ones that are not tagged.
 
     Args:
-        s: a live slice.
         ask: gives the `Query` of a text.
         term: the text meant, where the slice has several.
 

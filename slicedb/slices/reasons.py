@@ -73,8 +73,6 @@ def reasons(old: Store, new: Store, keys: Keys, reads: Reads | None) -> Explaine
     """Return why each sample's membership can have changed, "" where nothing of it did.
 
     Args:
-        old: the tables before.
-        new: the tables after.
         keys: int64 (n,).
         reads: what the query reads; None looks at every column.
     """

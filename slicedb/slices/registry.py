@@ -106,12 +106,7 @@ class Slices:
             here = self._table.present(keys)
             deleted = [i for i, ok in zip(ids, here) if not ok]
         return SliceInfo(
-            s,
-            count,
-            deleted,
-            state,
-            tuple(self._table.versions(s.name)),
-            self._looks(s),
+            s, count, deleted, state, tuple(self._table.versions(s.name)), self._looks(s)
         )
 
     def states(self) -> _States:

@@ -37,8 +37,6 @@ def compare(
 
     Args:
         now: the slices of the present.
-        asked: names and moments.
-        past: gives the slices of a commit.
         anew: gives the members of definitions over the data of a registry.
 
     Raises:

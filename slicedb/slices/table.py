@@ -141,7 +141,6 @@ class SliceTable:
         """Return the members of a slice in order; of a frozen one as stored.
 
         Args:
-            s: the slice.
             present: leave out what a frozen slice had and the database no longer has.
         """
         if s.kind == "live":

@@ -166,7 +166,6 @@ def loss_and_correct(
         labels: string (n,), null where unknown.
         prediction: string (n,).
         probabilities: float32 (n, c), NaN where unknown; None when there are none.
-        classes: the c class names.
     """
     correct = pc.equal(prediction, labels)
     if probabilities is None or not len(labels):

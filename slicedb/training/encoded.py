@@ -24,7 +24,6 @@ class EncodedImages:
     database is opened again; a forked process is refused, since Lance does not survive a fork.
 
     Args:
-        store: the database.
         keys: int64 (n,).
         n_bytes: how large the images are in all.
     """

@@ -182,12 +182,7 @@ class Loader:
         rest, stops = plan[position.batch :], self.on_error == "raise"
         if self.workers == "thread" or not self.num_workers:
             results = Threads(
-                self.dataset,
-                self.num_workers,
-                self.prefetch,
-                stops,
-                self.pin_memory,
-                self._memory,
+                self.dataset, self.num_workers, self.prefetch, stops, self.pin_memory, self._memory
             ).run(rest)
         else:
             self._processes = self._processes or Processes(

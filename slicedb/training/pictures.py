@@ -13,14 +13,7 @@ from PIL import Image
 from slicedb.errors import MediaError, SliceDBError
 from slicedb.models.preprocessing import Preprocessing
 from slicedb.training.batch import Decoded, Failure
-from slicedb.training.pixels import (
-    Decoder,
-    check_shape,
-    decode_rows,
-    fit_into,
-    fit_rows,
-    joined,
-)
+from slicedb.training.pixels import Decoder, check_shape, decode_rows, fit_into, fit_rows, joined
 
 T = TypeVar("T")
 Size: TypeAlias = int | tuple[int, int] | None

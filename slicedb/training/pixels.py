@@ -33,8 +33,6 @@ def decode_rows(
     """Decode pictures of one size.
 
     Args:
-        blobs: the encoded images.
-        decoder: see `Decoder`.
         failed: is told the position and the error of each one that does not decode.
         room: uint8 (b, h, w, 3), used when the pictures are of that size.
 
@@ -74,9 +72,6 @@ def fit_rows(
     """Decode pictures of any size and resize them into `out`.
 
     Args:
-        blobs: the encoded images.
-        fit: resizes and crops.
-        decoder: see `Decoder`.
         failed: is told the position and the error of each one that does not decode.
         out: uint8 (b, h, w, 3) of `fit.size`, written from the first row on.
 

@@ -21,7 +21,6 @@ class Processes:
 
     Args:
         worker: runs in each process.
-        num_workers: how many processes.
         context: "spawn" or "forkserver".
         prefetch: batches decoded ahead per process.
         pin_memory: whether tensors are page-locked.

@@ -86,8 +86,6 @@ class Approximate:
         """Return the keys of likely nearest rows, more than k; None where there is no index.
 
         Args:
-            name: the embedding.
-            version: of its table.
             target: float32 (d,), unit length.
             k: how many are wanted.
         """
@@ -107,7 +105,6 @@ class Approximate:
         """Build the index of an embedding, choose how far it looks, measure and store its recall.
 
         Args:
-            name: the embedding.
             recall: the fraction of the 100 nearest that queries should find, in (0, 1].
 
         Raises:
@@ -132,7 +129,6 @@ class Approximate:
         """Bring the index of an embedding up to date, if it has one; returns it measured anew.
 
         Args:
-            name: the embedding.
             replaced: whether the vectors are another encoder's, which needs new partitions.
         """
         table = self._vectors.table(name)

@@ -38,7 +38,6 @@ class Contrast:
     """Weighs texts against the background of one database.
 
     Args:
-        store: the database.
         directions: encodes the phrases.
     """
 

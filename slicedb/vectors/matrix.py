@@ -45,8 +45,6 @@ class Matrix:
     Args:
         keys: int64 (n,).
         vectors: float16 (n, d), unit length; NaN where a vector is missing.
-        name: of the embedding.
-        version: of its table.
     """
 
     def __init__(

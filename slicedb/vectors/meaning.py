@@ -30,11 +30,7 @@ class Rays:
 
 
 class Meaning:
-    """Scores terms against the embeddings of one database.
-
-    Args:
-        vectors: the embeddings.
-    """
+    """Scores terms against the embeddings of one database."""
 
     def __init__(self, vectors: Vectors) -> None:
         self._vectors = vectors
@@ -48,18 +44,16 @@ class Meaning:
         visible: np.ndarray,
         check: Check,
     ) -> dict[Term, np.ndarray]:
-        """Return the values of each term.
+        """Return the values of each term: float32 (m,), NaN where a sample has no embedding.
+
+        `nearest` gives 0 and 1.
 
         Args:
-            terms: what to score.
             versions: embedding to the version of its table to read.
             keys: int64 (n,): all samples, in stored order.
             rows: int64 (m,): the places in `keys` to score; None scores all.
             visible: bool (n,): the samples that `nearest` ranks.
             check: raises when the time is used up.
-
-        Returns:
-            float32 (m,) per term, NaN where a sample has no embedding; `nearest` gives 0 and 1.
         """
         scores: dict[Term, np.ndarray] = {}
         for name in dict.fromkeys(term.embedding for term in terms):

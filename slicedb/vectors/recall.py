@@ -12,7 +12,6 @@ def poor_indexes(store: Store, indexes: Approximate, *, mend: bool = False) -> l
     """Measure every approximate index against a scan.
 
     Args:
-        store: the database.
         indexes: its approximate indexes.
         mend: build the poor ones anew.
     """

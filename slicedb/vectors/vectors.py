@@ -46,7 +46,6 @@ class Vectors:
     is one of the embedding's table; None is the latest.
 
     Args:
-        store: the database.
         encoder: gives the encoder that an embedding was made with, by the embedding's name; None
             opens the one on record.
     """
@@ -96,10 +95,8 @@ class Vectors:
         """Return the cosine of samples with each target, in one pass over the vectors.
 
         Args:
-            name: the embedding.
             targets: float32 (t, d) or (d,), unit length.
             keys: int64 (n,): the samples; None takes all, in the order of `matrix(name).keys`.
-            version: of the embedding's table.
             check: called between chunks; raises to stop.
 
         Returns:
@@ -125,11 +122,8 @@ class Vectors:
         """Return the k samples nearest to each target, exactly.
 
         Args:
-            name: the embedding.
             targets: float32 (t, d) or (d,), unit length.
-            k: how many, from 1.
             keys: int64 (n,): the samples to choose from; None chooses from all.
-            version: of the embedding's table.
             check: called between chunks; raises to stop.
         """
         matrix = self.matrix(name, version)
@@ -153,7 +147,6 @@ class Vectors:
         """Take the matrix of one version for the next, which holds the same vectors.
 
         Args:
-            name: the embedding.
             before: a version.
             after: the version after it; any other is left alone, since it may hold others' writes.
         """
