@@ -7,6 +7,7 @@ import sys
 import click
 
 import slicedb
+from slicedb.cli.common import keep
 from slicedb.errors import SliceDBError, did_you_mean
 
 EPILOG = """
@@ -51,16 +52,21 @@ class Verbs(click.Group):
     epilog=EPILOG,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-@click.option("--db", metavar="PATH", envvar="SLICEDB_DB", help="Database directory or URI.")
+@click.option(
+    "--db",
+    metavar="PATH",
+    envvar="SLICEDB_DB",
+    help="Database directory or URI.",
+    expose_value=False,
+    callback=keep,
+)
 @click.version_option(slicedb.__version__, prog_name="slicedb")
-@click.pass_context
-def verbs(ctx: click.Context, db: str | None) -> None:
+def verbs() -> None:
     """Test-driven development for computer-vision datasets.
 
     A slice is a named query; a query gives an ordered set of sample ids; a test is a slice, a
     metric and a bound.
     """
-    ctx.obj = {"db": db}
 
 
 def _register() -> None:

@@ -42,7 +42,6 @@ if TYPE_CHECKING:
 @click.option("--file", "file", type=click.File(), help="Read the text from a file; - is stdin.")
 def query(
     text: str,
-    db: str | None,
     out: Output,
     explain: bool,
     count: bool,
@@ -65,7 +64,7 @@ def query(
       slicedb query "v3.correct AND NOT v4.correct" --explain
       slicedb query 'label = $label AND lux < $lux' --param label=Egg --param lux=0.5
     """
-    database = open_db(db)
+    database = open_db()
     values = dict(map(_param, params)) if params else None
     asked = database.query(file.read() if file else text, values, at=at, approximate=approximate)
     if explain:

@@ -47,7 +47,6 @@ def list_(out: Output) -> None:
 def run(
     model: str,
     templates: str | None,
-    db: str | None,
     labels: str | None,
     point: bool,
     html: str | None,
@@ -65,7 +64,7 @@ def run(
     """
     from pathlib import Path
 
-    report = open_db(db).behaviour(
+    report = open_db().behaviour(
         model,
         templates,
         labels=names_of(labels),
@@ -95,7 +94,7 @@ def run(
     },
     severities={"flag": "--severity", "type": click.IntRange(1, 5)},
 )
-def corrupt(model: str, db: str | None, out: Output, **options: object) -> None:
+def corrupt(model: str, out: Output, **options: object) -> None:
     """Show accuracy against the severity of corruptions, flips and crops, slice by slice.
 
     Missing predictions are computed first, and an interrupted run resumes.
@@ -105,7 +104,7 @@ def corrupt(model: str, db: str | None, out: Output, **options: object) -> None:
       slicedb behaviour corrupt food_v3 --on night --kind fog --kind motion_blur
       slicedb behaviour corrupt food_v3 --severity 3 -f csv
     """
-    out.show(open_db(db).severity(model, **given(options)))
+    out.show(open_db().severity(model, **given(options)))
 
 
 COMMANDS = (behaviour,)

@@ -17,14 +17,17 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., object])
 
 
+def keep(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
+    """Leave a value to `open_db`; one that stands behind the verb wins over the one before."""
+    if value is not None:
+        context.meta[f"slicedb.{parameter.name}"] = value
+
+
 def db_option(command: F) -> F:
-    """Add `--db`; the value wins over the one before the verb."""
-    return click.option(
-        "--db",
-        "db",
-        metavar="PATH",
-        help="Database directory or URI.  [default: $SLICEDB_DB, else data.slicedb]",
-    )(command)
+    """Add `--db`, which `open_db` obeys."""
+    text = "Database directory or URI.  [default: $SLICEDB_DB, else data.slicedb]"
+    option = click.option("--db", metavar="PATH", help=text, expose_value=False, callback=keep)
+    return option(command)
 
 
 def rows_options(command: F) -> F:
@@ -58,21 +61,20 @@ def rows_options(command: F) -> F:
 
 
 def at_option(command: F) -> F:
-    """Add `--at` to a verb that can ask an earlier commit."""
-    return click.option("--at", metavar="COMMIT", help="Use an earlier commit, tag or branch.")(
-        command
-    )
+    """Add `--at`, which `open_db` obeys, to a verb that can ask an earlier commit."""
+    text = "Use an earlier commit, tag or branch."
+    option = click.option("--at", metavar="COMMIT", help=text, expose_value=False, callback=keep)
+    return option(command)
 
 
-def open_db(db: str | None, *, create: bool = False, at: str | None = None) -> Database:
-    """Open the database a command works on, as it was at a commit if one is named."""
+def open_db(*, create: bool = False) -> Database:
+    """Open the database a command works on, as it was at a commit if `--at` names one."""
     from slicedb.database import open
 
-    context = click.get_current_context(silent=True)
-    above = context.find_object(dict) if context else None
-    path = db or (above or {}).get("db") or "data.slicedb"
-    database = open(path, create=create)
-    return database if at is None else database.at(at)
+    options = click.get_current_context().meta
+    database = open(options.get("slicedb.db") or "data.slicedb", create=create)
+    commit = options.get("slicedb.at")
+    return database if commit is None else database.at(commit)
 
 
 def names_of(text: str | None) -> list[str] | None:

@@ -22,9 +22,7 @@ from slicedb.database import Database
     n="-n",
 )
 @at_option
-def errors(
-    model: str, db: str | None, out: Output, by: tuple[str, ...], at: str | None, **options: object
-) -> None:
+def errors(model: str, out: Output, by: tuple[str, ...], **options: object) -> None:
     """Review a model's mistakes: sure and wrong, top losses, confused pairs, shares.
 
     Every finding comes with its query, so that it can be named as a slice.
@@ -36,7 +34,7 @@ def errors(
       slicedb errors food_v2 --at release-3
     """
     options["by"] = tuple(name.strip() for text in by for name in text.split(","))
-    out.show(open_db(db, at=at).errors(model, **given(options)))
+    out.show(open_db().errors(model, **given(options)))
 
 
 @click.command()
@@ -53,9 +51,7 @@ def errors(
 )
 @click.option("--curve", metavar="FILE", help="Write the cost at every threshold, as CSV.")
 @at_option
-def cost(
-    model: str, db: str | None, out: Output, curve: str | None, at: str | None, **options: object
-) -> None:
+def cost(model: str, out: Output, curve: str | None, **options: object) -> None:
     """Show what mistakes cost, which threshold is cheapest, and when to ask a person.
 
     \b
@@ -63,7 +59,7 @@ def cost(
       slicedb cost food_v2 --matrix costs.csv --slice night
       slicedb cost defects --positive crack --false-negative 40 --ask 2 --curve curve.csv
     """
-    report = open_db(db, at=at).cost(model, **given(options))
+    report = open_db().cost(model, **given(options))
     if curve is not None and report.curve is not None:
         Output("csv", curve).write(report.curve.to_arrow())
     out.show(report)
@@ -74,14 +70,14 @@ def cost(
 @db_option
 @options_of(Database.calibration, "on binning bins folds seed")
 @at_option
-def calibration(model: str, db: str | None, at: str | None, **options: object) -> None:
+def calibration(model: str, **options: object) -> None:
     """Show calibration before and after temperature scaling, on held-out rows.
 
     \b
     Example:
       slicedb calibration food_v2 --on night
     """
-    click.echo(str(open_db(db, at=at).calibration(model, **given(options))))
+    click.echo(str(open_db().calibration(model, **given(options))))
 
 
 COMMANDS = (errors, cost, calibration)

@@ -32,7 +32,7 @@ from slicedb.show import numbers
     images={"metavar": "DIR"},
     prefix={"metavar": "TEXT"},
 )
-def ingest(source: str, db: str | None, **options: object) -> None:
+def ingest(source: str, **options: object) -> None:
     """Read images and metadata: a folder, CSV or Parquet, Pascal VOC, COCO or YOLO.
 
     Every image is decoded in full; broken ones are quarantined with the reason and can be
@@ -55,7 +55,7 @@ def ingest(source: str, db: str | None, **options: object) -> None:
     if not Path(source).exists():
         raise SourceError(f"No folder or file '{source}'.", "check the path; nothing was made.")
     try:
-        click.echo(str(open_db(db, create=True).ingest(source, **given(options))))
+        click.echo(str(open_db(create=True).ingest(source, **given(options))))
     except TooManyBrokenError as error:
         click.echo(str(error.report))
         raise
@@ -72,7 +72,7 @@ def ingest(source: str, db: str | None, **options: object) -> None:
     extras="--extra",
     backgrounds="--background",
 )
-def compose(folder: str, db: str | None, labels: str | None, **options: object) -> None:
+def compose(folder: str, labels: str | None, **options: object) -> None:
     """Compose test pictures: every foreground x background x extra of a template folder.
 
     Each is a sample; its columns `foreground`, `background` and `extra` tell what it is made of.
@@ -86,7 +86,7 @@ def compose(folder: str, db: str | None, labels: str | None, **options: object) 
         from slicedb.errors import SourceError
 
         raise SourceError(f"No folder '{folder}'.", "check the path; nothing was made.")
-    database = open_db(db, create=True)
+    database = open_db(create=True)
     click.echo(str(database.compose(folder, labels=names_of(labels), **given(options))))
 
 
@@ -98,7 +98,7 @@ def compose(folder: str, db: str | None, labels: str | None, **options: object) 
     "pretrained name on batch_size device threads replace progress",
     pretrained={"metavar": "TAG|FILE"},
 )
-def embed(db: str | None, **options: object) -> None:
+def embed(**options: object) -> None:
     """Embed images with an open_clip model; only missing embeddings are computed.
 
     Without a model, the bundled tiny CLIP is used. It knows only the ten CIFAR classes and the
@@ -110,7 +110,7 @@ def embed(db: str | None, **options: object) -> None:
       slicedb embed ViT-B-32 --pretrained laion2b_s34b_b79k
       slicedb embed ViT-B-32 --pretrained weights.safetensors --name large
     """
-    click.echo(str(open_db(db).embed(**given(options))))
+    click.echo(str(open_db().embed(**given(options))))
 
 
 @click.command()
@@ -121,7 +121,7 @@ def embed(db: str | None, **options: object) -> None:
     recall={"type": click.FloatRange(0, 1, min_open=True)},
     text={"metavar": "COLUMN"},
 )
-def index(db: str | None, embedding: str | None, recall: float, text: tuple[str, ...]) -> None:
+def index(embedding: str | None, recall: float, text: tuple[str, ...]) -> None:
     """Build an index in advance: full text for search, or an approximate one for similarity.
 
     search('words') also works without this; the first search builds the index. The approximate
@@ -134,7 +134,7 @@ def index(db: str | None, embedding: str | None, recall: float, text: tuple[str,
       slicedb index --text notes --text title
       slicedb index --embedding default --recall 0.98
     """
-    database = open_db(db)
+    database = open_db()
     if text or embedding is None:
         click.echo(str(database.index(text=text or None)))
     if embedding is not None:
@@ -145,14 +145,14 @@ def index(db: str | None, embedding: str | None, recall: float, text: tuple[str,
 @click.argument("on", metavar="QUERY|SLICE")
 @click.argument("label")
 @db_option
-def relabel(on: str, label: str, db: str | None) -> None:
+def relabel(on: str, label: str) -> None:
     """Set the ground truth of samples.
 
     \b
     Example:
       slicedb relabel "id = 'test/cat/0412.jpg'" dog
     """
-    click.echo(f"{open_db(db).relabel(on, label):,} relabelled")
+    click.echo(f"{open_db().relabel(on, label):,} relabelled")
 
 
 @click.command()
@@ -160,28 +160,28 @@ def relabel(on: str, label: str, db: str | None) -> None:
 @click.argument("tags", nargs=-1, required=True)
 @db_option
 @options_of(Database.tag, "remove")
-def tag(on: str, tags: tuple[str, ...], db: str | None, remove: bool) -> None:
+def tag(on: str, tags: tuple[str, ...], remove: bool) -> None:
     """Add tags to samples, or remove them.
 
     \b
     Example:
       slicedb tag "food_v2.loss > 4" review
     """
-    click.echo(f"{open_db(db).tag(on, *tags, remove=remove):,} changed")
+    click.echo(f"{open_db().tag(on, *tags, remove=remove):,} changed")
 
 
 @click.command()
 @click.argument("on", metavar="QUERY|SLICE")
 @db_option
 @click.option("--yes", is_flag=True, help="Do not ask.")
-def delete(on: str, db: str | None, yes: bool) -> None:
+def delete(on: str, yes: bool) -> None:
     """Remove samples with their images, vectors and predictions.
 
     \b
     Example:
       slicedb delete "status = 'empty'" --yes
     """
-    database = open_db(db)
+    database = open_db()
     query = database.query(on) if on not in database.slices else database.slices.get(on).query()
     if not yes:
         click.confirm(f"Remove {query.count():,} samples?", abort=True, err=True)
@@ -191,14 +191,14 @@ def delete(on: str, db: str | None, yes: bool) -> None:
 @click.command()
 @db_option
 @rows_options
-def info(db: str | None, out: Output) -> None:
+def info(out: Output) -> None:
     """Show what is in the database.
 
     \b
     Example:
       slicedb info
     """
-    about = open_db(db).info()
+    about = open_db().info()
     if out.form == "table":
         status = ", ".join(f"{n:,} {name}" for name, n in about["status"].items()) or "none"
         click.echo(f"{about['path']} (format {about['format']})")
@@ -221,7 +221,7 @@ def info(db: str | None, out: Output) -> None:
     metavar="DAYS",
     help="Remove older versions that no commit or frozen slice keeps.",
 )
-def doctor(db: str | None, out: Output, mend: bool, cleanup: int | None) -> None:
+def doctor(out: Output, mend: bool, cleanup: int | None) -> None:
     """Show fragments, sizes and versions of every table, and what is wrong with them.
 
     Fragmented tables, orphaned rows and files, stray or missing pins and stale caches are mended
@@ -233,7 +233,7 @@ def doctor(db: str | None, out: Output, mend: bool, cleanup: int | None) -> None
       slicedb doctor
       slicedb doctor --mend --cleanup 30
     """
-    database = open_db(db)
+    database = open_db()
     findings = database.doctor(mend=mend)
     if cleanup is not None:
         freed = database.cleanup(cleanup)
@@ -255,7 +255,7 @@ def doctor(db: str | None, out: Output, mend: bool, cleanup: int | None) -> None
     form={"flag": "--format", "metavar": "folder|csv|parquet|coco|voc|yolo"},
 )
 @at_option
-def export(on: str, dest: str, db: str | None, form: str | None, at: str | None) -> None:
+def export(on: str, dest: str, form: str | None) -> None:
     """Write samples where other tools can read them.
 
     DEST is a new folder, or a file ending in .csv, .parquet (with the images) or .json (COCO).
@@ -268,7 +268,7 @@ def export(on: str, dest: str, db: str | None, form: str | None, at: str | None)
       slicedb export night night/ --format yolo
       slicedb export night night.csv --at release-3
     """
-    click.echo(str(open_db(db, at=at).export(on, dest, form=form)))
+    click.echo(str(open_db().export(on, dest, form=form)))
 
 
 COMMANDS = (ingest, compose, embed, index, export, relabel, tag, delete, info, doctor)

@@ -28,7 +28,7 @@ from slicedb.database import Database
     },
     at={"metavar": "COMMIT"},
 )
-def evaluate(models: tuple[str, ...], db: str | None, out: Output, **options: object) -> None:
+def evaluate(models: tuple[str, ...], out: Output, **options: object) -> None:
     """Show the slice x model table, each value with its interval and its n.
 
     `slicedb metrics` lists the metrics.
@@ -40,7 +40,7 @@ def evaluate(models: tuple[str, ...], db: str | None, out: Output, **options: ob
       slicedb evaluate food_v2 --at release-3
       slicedb evaluate food_v2 --group video
     """
-    evaluation = open_db(db).evaluate(models, **given(options))
+    evaluation = open_db().evaluate(models, **given(options))
     for warning in evaluation.warnings:
         say(f"warning: {warning}")
     out.show(evaluation)
@@ -58,9 +58,7 @@ def evaluate(models: tuple[str, ...], db: str | None, out: Output, **options: ob
     at={"metavar": "COMMIT"},
 )
 @click.option("--name", "names", metavar="NAME", help="Register what A lost as slice NAME_<slice>.")
-def compare(
-    a: str, b: str, db: str | None, out: Output, names: str | None, **options: object
-) -> None:
+def compare(a: str, b: str, out: Output, names: str | None, **options: object) -> None:
     """Compare two models slice by slice: wins, losses, ties, difference and p.
 
     A win is a sample that A has right and B wrong; p is that of the exact McNemar test, alone and
@@ -73,7 +71,7 @@ def compare(
       slicedb compare food_v2 food_v1 --on night --on "light = 'dim'" -f json
       slicedb compare food_v2 food_v1 --on night --name lost
     """
-    database = open_db(db)
+    database = open_db()
     comparison = database.compare(a, b, **given(options))
     out.show(comparison)
     for row in comparison.to_arrow().to_pylist() if names else ():
@@ -90,7 +88,7 @@ def compare(
 @rows_options
 @options_of(Database.power, "slices drop power confidence", slices="--on")
 @at_option
-def power(a: str, b: str, db: str | None, out: Output, at: str | None, **options: object) -> None:
+def power(a: str, b: str, out: Output, **options: object) -> None:
     """Show how many images it takes to detect a drop of A against B, and what a slice can show.
 
     \b
@@ -98,7 +96,7 @@ def power(a: str, b: str, db: str | None, out: Output, at: str | None, **options
       slicedb power food_v2 food_v1
       slicedb power food_v2 food_v1 --on night --drop 0.05
     """
-    out.show(open_db(db, at=at).power(a, b, **given(options)))
+    out.show(open_db().power(a, b, **given(options)))
 
 
 @click.command()
@@ -106,14 +104,14 @@ def power(a: str, b: str, db: str | None, out: Output, at: str | None, **options
 @db_option
 @rows_options
 @options_of(Database.confusion, "on at", at={"metavar": "COMMIT"})
-def confusion(model: str, db: str | None, out: Output, **options: object) -> None:
+def confusion(model: str, out: Output, **options: object) -> None:
     """Show the confusion matrix: rows are the truth, columns the prediction.
 
     \b
     Example:
       slicedb confusion food_v2 --on night
     """
-    out.show(open_db(db).confusion(model, **given(options)))
+    out.show(open_db().confusion(model, **given(options)))
 
 
 @click.command()
@@ -129,7 +127,6 @@ def confusion(model: str, db: str | None, out: Output, **options: object) -> Non
 @click.option("--html", metavar="FILE", help="Write one self-contained page.")
 def test(
     source: str | None,
-    db: str | None,
     junit: str | None,
     json_file: str | None,
     markdown: str | None,
@@ -147,7 +144,7 @@ def test(
     """
     from pathlib import Path
 
-    report = open_db(db).test(source, **given(options))
+    report = open_db().test(source, **given(options))
     writers = {junit: "to_junit", json_file: "to_json", markdown: "to_markdown", html: "to_html"}
     for file, method in writers.items():
         if file is not None:

@@ -41,7 +41,7 @@ _ANSWERS = {"y": True, "n": False, "s": None}
 @click.option("--pictures", metavar="DIR", help="Folder for pictures that have no file.")
 @click.option("--seed", default=0, show_default=True, help="Seed for the choice of samples.")
 @click.option("--forget", is_flag=True, help="Remove the calibration; the answers are kept.")
-def calibrate(name: str, db: str | None, **options: Any) -> None:
+def calibrate(name: str, **options: Any) -> None:
     """Choose the cut of a slice's matches by a few labels.
 
     Asks about the most informative samples: at the terminal (y, n, s to skip, q to stop; the next
@@ -56,7 +56,7 @@ def calibrate(name: str, db: str | None, **options: Any) -> None:
       slicedb slice calibrate desserts --read-csv todo.csv --recall 0.9
     """
     write, pictures = options.pop("write"), options.pop("pictures")
-    forget, database = options.pop("forget"), open_db(db)
+    forget, database = options.pop("forget"), open_db()
     if forget:
         click.echo(f"{database.slices.forget(name).name}: not calibrated")
         return

@@ -28,7 +28,7 @@ def model() -> None:
 @click.option("--allow-pickle", is_flag=True, help="Load a pickled module, which runs its code.")
 @click.option("--trained-on", metavar="COMMIT", help="The commit or tag of its training data.")
 @click.option("--replace", is_flag=True, help="Give an existing name another model.")
-def add(name: str, spec: str, db: str | None, classes: str | None, **options: object) -> None:
+def add(name: str, spec: str, classes: str | None, **options: object) -> None:
     """Register a model under a name.
 
     SPEC is `file.py:factory`, `torchvision:NAME` (classifiers and detectors), `timm:NAME`, or an
@@ -41,14 +41,14 @@ def add(name: str, spec: str, db: str | None, classes: str | None, **options: ob
       slicedb model add cells torchvision:fasterrcnn_resnet50_fpn --weights c.pt --classes a,b
       slicedb model add food_v4 models/food.py:build --weights v4.safetensors --trained-on clean
     """
-    added = open_db(db).models.add(name, spec, classes=names_of(classes), **given(options))
+    added = open_db().models.add(name, spec, classes=names_of(classes), **given(options))
     click.echo(str(added))
 
 
 @model.command(name="list")
 @db_option
 @rows_options
-def list_(db: str | None, out: Output) -> None:
+def list_(out: Output) -> None:
     """List the models.
 
     \b
@@ -63,7 +63,7 @@ def list_(db: str | None, out: Output) -> None:
                 "classes": len(m.classes),
                 "fingerprint": m.fingerprint[:12],
             }
-            for m in open_db(db).models.list()
+            for m in open_db().models.list()
         ),
         "There are no models yet. Hint: `slicedb model add NAME SPEC`.",
     )
@@ -73,7 +73,7 @@ def list_(db: str | None, out: Output) -> None:
 @click.argument("name")
 @db_option
 @click.option("--json", "as_json", is_flag=True, help="All of it as JSON.")
-def show(name: str, db: str | None, as_json: bool) -> None:
+def show(name: str, as_json: bool) -> None:
     """Show a model's lineage: source, classes, versions, training data, and who judged it when.
 
     \b
@@ -82,7 +82,7 @@ def show(name: str, db: str | None, as_json: bool) -> None:
     """
     import json
 
-    registered = open_db(db).models.show(name)
+    registered = open_db().models.show(name)
     click.echo(
         json.dumps(registered.lineage(), indent=1, default=str) if as_json else str(registered)
     )
@@ -91,14 +91,14 @@ def show(name: str, db: str | None, as_json: bool) -> None:
 @model.command()
 @click.argument("name")
 @db_option
-def drop(name: str, db: str | None) -> None:
+def drop(name: str) -> None:
     """Remove a model and its predictions.
 
     \b
     Example:
       slicedb model drop food_v3
     """
-    open_db(db).models.drop(name)
+    open_db().models.drop(name)
     click.echo(f"{name}: dropped")
 
 
@@ -106,7 +106,7 @@ def drop(name: str, db: str | None) -> None:
 @click.argument("model", metavar="MODEL")
 @db_option
 @options_of(Database.predict, "on batch_size threads device progress", on={"multiple": True})
-def predict(model: str, db: str | None, **options: object) -> None:
+def predict(model: str, **options: object) -> None:
     """Compute missing and stale predictions in one batched pass.
 
     \b
@@ -114,7 +114,7 @@ def predict(model: str, db: str | None, **options: object) -> None:
       slicedb predict food_v3
       slicedb predict food_v3 --on indian_desserts --on night
     """
-    click.echo(str(open_db(db).predict(model, **given(options))))
+    click.echo(str(open_db().predict(model, **given(options))))
 
 
 @click.command(name="log-predictions")
@@ -127,9 +127,7 @@ def predict(model: str, db: str | None, **options: object) -> None:
     classes={"metavar": "A,B,C|FILE", "multiple": False},
     prefix={"metavar": "TEXT"},
 )
-def log_predictions(
-    model: str, file: str, db: str | None, classes: str | None, **options: object
-) -> None:
+def log_predictions(model: str, file: str, classes: str | None, **options: object) -> None:
     """Store predictions made elsewhere: a CSV or Parquet file with an id column.
 
     A classifier has the columns `id`, and `prediction` (with `confidence`), or `probabilities`, or
@@ -143,7 +141,7 @@ def log_predictions(
       slicedb log-predictions cells_v2 results.json --annotations instances_val.json
       slicedb log-predictions age_v1 ages.csv --target age
     """
-    report = open_db(db).log_predictions(model, file, classes=names_of(classes), **given(options))
+    report = open_db().log_predictions(model, file, classes=names_of(classes), **given(options))
     click.echo(str(report))
 
 
@@ -156,7 +154,7 @@ def log_predictions(
     on={"multiple": True},
     target={"metavar": "prediction|label|CLASS"},
 )
-def cam(model: str, db: str | None, **options: object) -> None:
+def cam(model: str, **options: object) -> None:
     """Store what a model looked at (Grad-CAM), for queries and reports.
 
     \b
@@ -164,7 +162,7 @@ def cam(model: str, db: str | None, **options: object) -> None:
       slicedb cam food_v3 --on "food_v3.confidence > 0.9 AND NOT food_v3.correct"
       slicedb cam food_v3 --method eigencam
     """
-    click.echo(str(open_db(db).cam(model, **given(options))))
+    click.echo(str(open_db().cam(model, **given(options))))
 
 
 COMMANDS = (model, predict, log_predictions, cam)

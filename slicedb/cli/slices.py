@@ -13,14 +13,7 @@ from slicedb.cli.output import Output
 from slicedb.database import Database
 
 if TYPE_CHECKING:
-    from slicedb.slices import Slices
     from slicedb.slices.overlap import Measure
-
-
-def _slices(db: str | None, at: str | None = None) -> Slices:
-    """Return the slices, of a commit if one is named."""
-    database = open_db(db)
-    return (database.at(at) if at else database).slices
 
 
 @click.group(name="slice")
@@ -51,7 +44,7 @@ def slices() -> None:
     help="Judge expectations by the interval (the default), or by the value alone.",
 )
 @click.option("--replace", is_flag=True, help="Give an existing slice a new definition.")
-def add(name: str, text: str, db: str | None, **options: object) -> None:
+def add(name: str, text: str, **options: object) -> None:
     """Name a query.
 
     \b
@@ -61,7 +54,7 @@ def add(name: str, text: str, db: str | None, **options: object) -> None:
       slicedb slice add dark_desserts "in_slice('desserts') AND NOT in_slice('day')"
       slicedb slice add scans "true" --holdout 20% --group patient
     """
-    added = _slices(db).add(name, text, **given(options))
+    added = open_db().slices.add(name, text, **given(options))
     click.echo(f"{added.name}: {added.count():,} samples")
     say_unseen(added)
 
@@ -71,7 +64,7 @@ def add(name: str, text: str, db: str | None, **options: object) -> None:
 @rows_options
 @at_option
 @click.option("--splits", is_flag=True, help="Also count the members in each split.")
-def list_(db: str | None, out: Output, at: str | None, splits: bool) -> None:
+def list_(out: Output, splits: bool) -> None:
     """List the slices with their counts and states.
 
     A state is live, frozen, stale (frozen, and its query now finds others) or broken (a model, an
@@ -82,7 +75,7 @@ def list_(db: str | None, out: Output, at: str | None, splits: bool) -> None:
       slicedb slice list
       slicedb slice list --splits --at release-3
     """
-    registry = _slices(db, at)
+    registry = open_db().slices
     table: list[dict[str, object]] = [
         {
             "slice": s.name,
@@ -112,7 +105,7 @@ def list_(db: str | None, out: Output, at: str | None, splits: bool) -> None:
 @db_option
 @click.option("--version", type=int, metavar="K", help="An earlier version; also NAME@K.")
 @at_option
-def show(name: str, db: str | None, version: int | None, at: str | None) -> None:
+def show(name: str, version: int | None) -> None:
     """Show a slice: its text, state, expectations, versions, looks and count.
 
     \b
@@ -120,14 +113,14 @@ def show(name: str, db: str | None, version: int | None, at: str | None) -> None
       slicedb slice show indian_desserts
       slicedb slice show indian_desserts --version 2
     """
-    click.echo(str(_slices(db, at).show(name, version)))
+    click.echo(str(open_db().slices.show(name, version)))
 
 
 @slices.command()
 @click.argument("name")
 @db_option
 @rows_options
-def history(name: str, db: str | None, out: Output) -> None:
+def history(name: str, out: Output) -> None:
     """List the versions of a slice, the oldest first.
 
     \b
@@ -142,21 +135,21 @@ def history(name: str, db: str | None, out: Output) -> None:
             "expect": "; ".join(s.expect),
             "text": s.text,
         }
-        for s in _slices(db).history(name)
+        for s in open_db().slices.history(name)
     )
 
 
 @slices.command()
 @click.argument("name")
 @db_option
-def freeze(name: str, db: str | None) -> None:
+def freeze(name: str) -> None:
     """Keep the membership as it is now, whatever is ingested or relabelled later.
 
     \b
     Example:
       slicedb slice freeze indian_desserts
     """
-    frozen = _slices(db).freeze(name)
+    frozen = open_db().slices.freeze(name)
     click.echo(f"{frozen.name}: frozen at {frozen.count():,} samples")
     say_unseen(frozen)
 
@@ -164,14 +157,14 @@ def freeze(name: str, db: str | None) -> None:
 @slices.command()
 @click.argument("name")
 @db_option
-def thaw(name: str, db: str | None) -> None:
+def thaw(name: str) -> None:
     """Turn a frozen slice into a live one again.
 
     \b
     Example:
       slicedb slice thaw indian_desserts
     """
-    live = _slices(db).thaw(name)
+    live = open_db().slices.thaw(name)
     click.echo(f"{live.name}: live, {live.count():,} samples")
 
 
@@ -184,7 +177,7 @@ def thaw(name: str, db: str | None) -> None:
 @click.option(
     "--to", "after", metavar="COMMIT", help="The commit B is taken at; `now` is the present state."
 )
-def diff(a: str, b: str | None, db: str | None, out: Output, **moments: str | None) -> None:
+def diff(a: str, b: str | None, out: Output, **moments: str | None) -> None:
     """Show what entered and left, each sample with the reason.
 
     Two slices or versions; a frozen slice against its query now; a live one against its version
@@ -197,7 +190,7 @@ def diff(a: str, b: str | None, db: str | None, out: Output, **moments: str | No
       slicedb slice diff night night_strict -f csv
       slicedb slice diff night --from clean --to now
     """
-    registry = _slices(db)
+    registry = open_db().slices
     out.show(registry.diff(a, b, **moments))
     if not any(moments.values()):
         say_unseen(registry.get(a))
@@ -213,9 +206,7 @@ def diff(a: str, b: str | None, db: str | None, out: Output, **moments: str | No
     type=click.Choice(["jaccard", "containment", "shared"]),
     help="The whole matrix instead of the pairs.",
 )
-def overlap(
-    names: tuple[str, ...], db: str | None, out: Output, at: str | None, matrix: Measure | None
-) -> None:
+def overlap(names: tuple[str, ...], out: Output, matrix: Measure | None) -> None:
     """Show how slices overlap: shared samples, Jaccard index, and how much lies in the other.
 
     \b
@@ -223,7 +214,7 @@ def overlap(
       slicedb slice overlap
       slicedb slice overlap night dark rain --matrix containment
     """
-    pairs = _slices(db, at).overlap(list(names) or None)
+    pairs = open_db().slices.overlap(list(names) or None)
     if matrix is None and out.is_for_people:
         click.echo(str(pairs))
     else:
@@ -236,16 +227,14 @@ def overlap(
 @db_option
 @rows_options
 @at_option
-def coverage(
-    model: str, names: tuple[str, ...], db: str | None, out: Output, at: str | None
-) -> None:
+def coverage(model: str, names: tuple[str, ...], out: Output) -> None:
     """Show which share of a model's errors lies in no slice, and in each.
 
     \b
     Example:
       slicedb slice coverage food_v2
     """
-    out.show(_slices(db, at).coverage(model, list(names) or None))
+    out.show(open_db().slices.coverage(model, list(names) or None))
 
 
 @slices.command()
@@ -253,27 +242,27 @@ def coverage(
 @db_option
 @rows_options
 @at_option
-def breakdown(names: tuple[str, ...], db: str | None, out: Output, at: str | None) -> None:
+def breakdown(names: tuple[str, ...], out: Output) -> None:
     """Show how many members of each slice are in train, validation and test.
 
     \b
     Example:
       slicedb slice breakdown
     """
-    out.show(_slices(db, at).breakdown(list(names) or None))
+    out.show(open_db().slices.breakdown(list(names) or None))
 
 
 @slices.command()
 @click.argument("name")
 @db_option
-def drop(name: str, db: str | None) -> None:
+def drop(name: str) -> None:
     """Remove a slice; no sample is touched.
 
     \b
     Example:
       slicedb slice drop night
     """
-    _slices(db).drop(name)
+    open_db().slices.drop(name)
     click.echo(f"{name}: dropped")
 
 
@@ -281,14 +270,14 @@ def drop(name: str, db: str | None) -> None:
 @click.argument("folder", metavar="DIR", type=click.Path())
 @db_option
 @options_of(Database.apply, "dry_run")
-def apply(folder: str, db: str | None, dry_run: bool) -> None:
+def apply(folder: str, dry_run: bool) -> None:
     """Register the slices of a folder of .sql files, and show what changed.
 
     \b
     Example:
       slicedb apply queries/ --dry-run
     """
-    for change in open_db(db).apply(folder, dry_run=dry_run):
+    for change in open_db().apply(folder, dry_run=dry_run):
         click.echo(str(change))
 
 

@@ -15,14 +15,14 @@ from slicedb.show import numbers
 @click.argument("message")
 @db_option
 @options_of(Database.commit, "tag")
-def commit(message: str, db: str | None, tag: str | None) -> None:
+def commit(message: str, tag: str | None) -> None:
     """Record the state of all tables.
 
     \b
     Example:
       slicedb commit "before relabelling" --tag release-3
     """
-    click.echo(str(open_db(db).commit(message, tag=tag)))
+    click.echo(str(open_db().commit(message, tag=tag)))
 
 
 @click.command()
@@ -41,7 +41,7 @@ def commit(message: str, db: str | None, tag: str | None) -> None:
     help="With --tests: number of runs to look back on.",
 )
 def history(
-    db: str | None, out: Output, tests: bool, slices: tuple[str, ...], model: str | None, last: int
+    out: Output, tests: bool, slices: tuple[str, ...], model: str | None, last: int
 ) -> None:
     """List the commits, the newest first; with --tests, how each test fared over the runs.
 
@@ -53,7 +53,7 @@ def history(
       slicedb history --tests --slice night
     """
     if tests:
-        out.show(open_db(db).runs.trends(list(slices) or None, model=model, last=last))
+        out.show(open_db().runs.trends(list(slices) or None, model=model, last=last))
         return
     out.list(
         (
@@ -64,7 +64,7 @@ def history(
                 "tags": ", ".join(c.tags),
                 "message": c.message,
             }
-            for c in open_db(db).commits.history()
+            for c in open_db().commits.history()
         ),
         'There are no commits yet. Hint: `slicedb commit "message"`.',
     )
@@ -75,7 +75,7 @@ def history(
 @click.argument("after", required=False)
 @db_option
 @rows_options
-def diff(before: str | None, after: str | None, db: str | None, out: Output) -> None:
+def diff(before: str | None, after: str | None, out: Output) -> None:
     """Show samples added, removed and relabelled between two commits, and slices that moved.
 
     Without arguments: the last commit against the present state. `slicedb slice diff NAME --from
@@ -87,14 +87,14 @@ def diff(before: str | None, after: str | None, db: str | None, out: Output) -> 
       slicedb diff release-2 release-3
       slicedb diff -f csv
     """
-    out.show(open_db(db).diff(before, after))
+    out.show(open_db().diff(before, after))
 
 
 @click.command()
 @click.argument("name", required=False)
 @db_option
 @click.option("--drop", "drop_it", is_flag=True, help="Remove the branch; its commits stay.")
-def branch(name: str | None, db: str | None, drop_it: bool) -> None:
+def branch(name: str | None, drop_it: bool) -> None:
     """Start a branch at the last commit; without a name, list the branches.
 
     \b
@@ -102,7 +102,7 @@ def branch(name: str | None, db: str | None, drop_it: bool) -> None:
       slicedb branch relabel-desserts
       slicedb branch relabel-desserts --drop
     """
-    commits = open_db(db).commits
+    commits = open_db().commits
     if drop_it:
         if name is None:
             raise click.UsageError("--drop needs the name of a branch.")
@@ -120,28 +120,28 @@ def branch(name: str | None, db: str | None, drop_it: bool) -> None:
 @click.argument("name")
 @db_option
 @click.option("--force", is_flag=True, help="Discard changes that no commit records.")
-def checkout(name: str, db: str | None, force: bool) -> None:
+def checkout(name: str, force: bool) -> None:
     """Bring all tables to a commit, tag or branch.
 
     \b
     Example:
       slicedb checkout release-3
     """
-    click.echo(str(open_db(db).commits.checkout(name, force=force)))
+    click.echo(str(open_db().commits.checkout(name, force=force)))
 
 
 @click.command()
 @click.argument("name")
 @db_option
 @click.option("--yes", is_flag=True, help="Do not ask.")
-def reset(name: str, db: str | None, yes: bool) -> None:
+def reset(name: str, yes: bool) -> None:
     """Bring all tables and the current branch to a commit, whatever has changed since.
 
     \b
     Example:
       slicedb reset release-3 --yes
     """
-    database = open_db(db)
+    database = open_db()
     database.commits.get(name)
     if not yes:
         click.confirm(f"Let go of everything after {name}?", abort=True, err=True)
@@ -156,55 +156,55 @@ def versions() -> None:
 @versions.command(name="list")
 @db_option
 @rows_options
-def list_(db: str | None, out: Output) -> None:
+def list_(out: Output) -> None:
     """List the tables with their versions, how many are kept, and their bytes.
 
     \b
     Example:
       slicedb versions list
     """
-    out.list(open_db(db).store.describe())
+    out.list(open_db().store.describe())
 
 
 @versions.command()
 @click.argument("commit")
 @click.argument("name")
 @db_option
-def tag(commit: str, name: str, db: str | None) -> None:
+def tag(commit: str, name: str) -> None:
     """Give a commit another name.
 
     \b
     Example:
       slicedb versions tag 3f9a2c release-3
     """
-    click.echo(str(open_db(db).commits.tag(commit, name)))
+    click.echo(str(open_db().commits.tag(commit, name)))
 
 
 @versions.command()
 @click.argument("name")
 @db_option
-def untag(name: str, db: str | None) -> None:
+def untag(name: str) -> None:
     """Take a tag from its commit.
 
     \b
     Example:
       slicedb versions untag release-3
     """
-    click.echo(str(open_db(db).commits.untag(name)))
+    click.echo(str(open_db().commits.untag(name)))
 
 
 @versions.command()
 @click.argument("commits", nargs=-1, required=True, metavar="COMMIT...")
 @db_option
 @click.option("--yes", is_flag=True, help="Do not ask.")
-def drop(commits: tuple[str, ...], db: str | None, yes: bool) -> None:
+def drop(commits: tuple[str, ...], yes: bool) -> None:
     """Delete commits and release the versions they keep; `versions cleanup` then removes those.
 
     \b
     Example:
       slicedb versions drop before-relabelling --yes
     """
-    known = open_db(db).commits
+    known = open_db().commits
     named = [known.get(name) for name in commits]
     if not yes:
         click.confirm(f"Forget {len(named)} commits for good?", abort=True, err=True)
@@ -219,7 +219,7 @@ def drop(commits: tuple[str, ...], db: str | None, yes: bool) -> None:
     "days dry_run",
     days={"flag": "--older-than", "type": click.FloatRange(0), "metavar": "DAYS"},
 )
-def cleanup(db: str | None, days: float, dry_run: bool) -> None:
+def cleanup(days: float, dry_run: bool) -> None:
     """Remove old versions that no commit and no frozen slice keeps.
 
     \b
@@ -227,7 +227,7 @@ def cleanup(db: str | None, days: float, dry_run: bool) -> None:
       slicedb versions cleanup --dry-run
       slicedb versions cleanup --older-than 30
     """
-    freed = open_db(db).cleanup(days, dry_run=dry_run)
+    freed = open_db().cleanup(days, dry_run=dry_run)
     word = "could be removed" if dry_run else "removed"
     click.echo(f"{numbers.size(freed)} of old versions {word}")
 

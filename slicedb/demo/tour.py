@@ -39,6 +39,7 @@ def run(
     Args:
         folder: where the pictures, the database and the slice files go; kept afterwards.
         scenes: number of pictures to render.
+        seed: seed of the first scene.
         echo: what prints a line.
 
     Returns:
