@@ -31,6 +31,7 @@ from differential import Maker, apart, build, difference, plain, written
 
 from slicedb import Database, sql
 from slicedb.errors import SliceDBError
+from slicedb.query.functions.duckdb import is_forbidden
 
 MOST_ROWS = 200
 """Rows of a table that are written into a text; texts over larger tables are left out."""
@@ -47,12 +48,13 @@ RULED_OUT = re.compile(
     r"query|getvariable|which_secret|checkpoint|force_checkpoint|add_parquet_key|sql_auto_complete|"
     r"test_\w+|repeat_row|summary|seq_scan|index_scan|current_setting|set_config|getenv)\s*\(|"
     r"\binformation_schema\.|\bpg_catalog\.|\bsqlite_master\b|\bINTO\b|"
-    r"^\s*(DESCRIBE|SHOW|SUMMARIZE|"
-    r"PIVOT|UNPIVOT|VALUES|TABLE|EXPLAIN|CALL|PRAGMA)\b",
+    r"\brecurring\.\w+\.|\(\s*SHOW\b|\bpg_\w+\b|\0|"
+    r"^\s*(SHOW|EXPLAIN|CALL|PRAGMA)\b",
     re.IGNORECASE,
 )
 """What SliceDB refuses by rule (`queries/README.md`, "What differs from DuckDB")."""
 
+CALL = re.compile(r"(\w+)\s*\(")
 MAKES = re.compile(r"\s*(CREATE|INSERT|UPDATE|DELETE|ALTER|DROP|BEGIN|COMMIT)", re.IGNORECASE)
 """Statements that are run; settings and the like may reach outside, or bring the process down."""
 
@@ -133,20 +135,24 @@ class Tally:
 
 def _compare_file(db: Database, file: Path, tally: Tally) -> None:
     bare = duckdb.connect()
-    bare.execute(
-        "SET enable_external_access = false; SET threads = 2; SET memory_limit = '2GB';"
-        "SET TimeZone = 'UTC'"
-    )
+    bare.execute("SET enable_external_access = false; SET threads = 2; SET memory_limit = '2GB'")
     for kind, text in _statements(file):
         if kind == "make":
             if MAKES.match(text):
                 _bounded(bare, text)
             continue
-        if CHANCE.search(text) or RULED_OUT.search(text):
+        if (
+            CHANCE.search(text)
+            or RULED_OUT.search(text)
+            or any(map(_is_ruled_out, CALL.findall(text)))
+        ):
             tally.leave_out("chance, or refused by rule")
             continue
+        if _uses_own(bare, text):
+            tally.leave_out("uses macros, types or schemas of its file")
+            continue
         whole = _with_tables(bare, text)
-        if whole is None:
+        if whole is None or "\0" in whole:
             tally.leave_out("needs what a CTE cannot give")
             continue
         rows = _bounded(bare, whole)
@@ -155,6 +161,23 @@ def _compare_file(db: Database, file: Path, tally: Tally) -> None:
             continue
         tally.add(whole, _difference(db, whole, rows), str(file))
     bare.close()
+
+
+def _is_ruled_out(name: str) -> bool:
+    return is_forbidden(name.lower())
+
+
+def _uses_own(bare: duckdb.DuckDBPyConnection, text: str) -> bool:
+    """Return whether a text names a macro, a type or a schema that its file has made."""
+    own = _bounded(
+        bare,
+        "SELECT function_name FROM duckdb_functions() WHERE NOT internal "
+        "UNION SELECT type_name FROM duckdb_types() WHERE NOT internal "
+        "UNION SELECT schema_name FROM duckdb_schemas() WHERE NOT internal",
+    )
+    names = {str(name).lower() for (name,) in (own or ([], []))[1]} - {"main"}
+    words = set(re.findall(r"\w+", text.lower()))
+    return bool(names & words) or bool(re.search(r"\b(main|memory|temp|system)\.", text, re.I))
 
 
 def _statements(file: Path) -> Iterator[tuple[str, str]]:
@@ -178,7 +201,15 @@ def _statements(file: Path) -> Iterator[tuple[str, str]]:
 
 
 def _kind(text: str) -> str:
-    return "ask" if re.match(r"[\s(]*(SELECT|WITH|FROM)\b", text, re.IGNORECASE) else "make"
+    return (
+        "ask"
+        if re.match(
+            r"[\s(]*(SELECT|WITH|FROM|VALUES|TABLE|SUMMARIZE|DESCRIBE|PIVOT|UNPIVOT)\b",
+            text,
+            re.IGNORECASE,
+        )
+        else "make"
+    )
 
 
 Rows = tuple[list[str], list[tuple[object, ...]]]

@@ -113,6 +113,27 @@ SELECT * EXCLUDE (label) REPLACE (upper(id) AS id) FROM samples ORDER BY id LIMI
 SELECT * RENAME (id AS name) FROM samples ORDER BY name LIMIT 1
 SELECT x.* FROM (SELECT * FROM samples) AS x ORDER BY x.id LIMIT 1
 FROM (FROM samples) ORDER BY id LIMIT 1
+VALUES (1, 'a'), (2, 'b')
+TABLE samples ORDER BY 1 DESC LIMIT 3
+WITH t AS (TABLE m1) SELECT count(*) AS n FROM t
+DESCRIBE SELECT id, label AS name, 2 * width AS double FROM samples
+DESC SELECT 1 AS one
+SELECT column_name FROM (DESCRIBE m1)
+SUMMARIZE SELECT lux, label FROM samples
+SELECT column_name, max FROM (SUMMARIZE m1) ORDER BY ALL
+PIVOT (SELECT label, split FROM samples) ON split IN ('train', 'test') USING count(*) ORDER BY ALL
+SELECT * FROM (PIVOT samples ON split IN ('test') USING count(*) GROUP BY label) ORDER BY label
+UNPIVOT (SELECT id, lux, width::DOUBLE AS w FROM samples) ON lux, w INTO NAME n VALUE v ORDER BY ALL
+SELECT array(SELECT id FROM samples ORDER BY id DESC) AS a
+SELECT * FROM (FROM samples, (SELECT 1 AS one)) ORDER BY id LIMIT 1
+WITH t AS (SELECT 1 AS x, 2 AS y) SELECT * EXCLUDE t.x FROM t
+SELECT * EXCLUDE samples.label FROM samples ORDER BY id LIMIT 1
+WITH t AS (SELECT 1 AS x) SELECT t.x FROM t UNION ALL BY NAME SELECT x FROM t ORDER BY t.x
+SELECT label AS l, alias.l.upper() AS u FROM samples ORDER BY id LIMIT 2
+WITH RECURSIVE t(k) USING KEY (k) AS (SELECT 1 UNION ALL FROM recurring.t WHERE false) FROM t
+SELECT repeat('ab'::BLOB, 2) AS b, repeat('x', 2) AS c, repeat([1], 2) AS d, printf(NULL) AS p
+SELECT id AS "table", label AS desc FROM samples ORDER BY 1 DESC LIMIT 2
+SELECT 2 > ANY(SELECT * FROM range(3) t(i))
 SELECT max(i) AS m FROM (SELECT row_number() OVER (ORDER BY id) AS i, * FROM samples)
 """
 

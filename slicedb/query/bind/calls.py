@@ -128,6 +128,8 @@ def _bind_method(binding: Binding, node: Node, scope: Scope) -> bool:
     if not names or names[0].lower() in _SCHEMAS or node.at is None:
         return False
     first = names[0].lower()
+    if first == "alias":  # DuckDB's way to name a column of the select list
+        return True
     in_sight = [r for s in scope.chain() for r in s.relations]
     known = (
         has_column(first, scope)
@@ -167,6 +169,8 @@ def _bind_method(binding: Binding, node: Node, scope: Scope) -> bool:
 def _check_pattern(binding: Binding, node: Node, is_method: bool) -> None:
     """Refuse patterns that make much out of little; those of columns cannot be read."""
     pattern = node.values[0] if node.values and not is_method else None
+    if pattern is not None and pattern.constant == "NULL_LITERAL":
+        return
     if pattern is None or pattern.constant != "STRING" or is_wide(pattern.value):
         message = f"The pattern of {node.name} may be too wide."
         hint = "write it out, with widths up to 999."

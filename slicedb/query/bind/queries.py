@@ -14,6 +14,7 @@ from slicedb.query.bound.relation import KEY, Relation
 from slicedb.query.bound.scope import Output, Scope
 from slicedb.query.functions.duckdb import duckdb_functions
 from slicedb.query.functions.registry import function_named
+from slicedb.query.language.parse import INFO
 from slicedb.query.language.tree import Node, nodes
 from slicedb.sql import quoted
 
@@ -78,9 +79,16 @@ def _bind_query(
         if part.is_query:
             outputs.append(_bind_query(binding, part, scope, ctes, outermost))
         else:
-            visit(binding, part, scope)
+            ordering = [o.expression for o in part.orders] if part is node.order else [*part.parts]
+            binding.visit_all([o for o in ordering if not _is_of_first(binding, o)], scope)
     first = next(iter(outputs), Output())
     return Output(first.names, any(output.keyed for output in outputs))
+
+
+def _is_of_first(binding: Binding, ordering: Node) -> bool:
+    """Return whether an ORDER BY of a UNION names a column of its first SELECT, as in `t.x`."""
+    is_dotted = ordering.kind == "COLUMN_REF" and len(ordering.names) > 1
+    return is_dotted and ordering.names[0].lower() not in binding.catalog.models
 
 
 def _bind_select(binding: Binding, node: Node, scope: Scope) -> Output:
@@ -196,18 +204,30 @@ def _bind_from(binding: Binding, ref: Node, scope: Scope) -> list[Node]:
         _read_whole(scope)
         return later + [part for part in ref.parts if part is not ref.source]
     elif ref.type == "SUBQUERY":
-        after = binding.source.tokens[binding.source.number_at(ref.start) :]
-        opened = next(token.start for token in after if token.text == b"(")
+        opened = _opening(binding, ref)
         output = _bind_query(binding, ref.subquery, scope, scope.ctes, opened=opened)
         scope.relations.append(other(ref, output))
+    elif ref.type == "SHOW_REF" and ref.described is not None:
+        _bind_query(binding, ref.described, scope, scope.ctes)
+        scope.relations.append(Relation("other", ref.alias))
     elif ref.type in ("EMPTY", "EXPRESSION_LIST", "COLUMN_DATA", "DELIM_GET"):
         if ref.type == "EXPRESSION_LIST":
             scope.relations.append(Relation("other", ref.alias))
         return [*ref.parts]
     else:
-        message = f"{ref.type.replace('_', ' ').title()} is not allowed in a query."
-        raise binding.error(SandboxError, message, "", ref)
+        is_list = ref.type == "SHOW_REF"
+        word = "A list of tables" if is_list else ref.type.replace("_", " ").title()
+        hint = INFO if is_list else ""
+        raise binding.error(SandboxError, f"{word} is not allowed in a query.", hint, ref)
     return []
+
+
+def _opening(binding: Binding, ref: Node) -> int | None:
+    """Return where a query in a FROM has its bracket; None of one that DuckDB itself puts there."""
+    if ref.at is None:  # around the query of array(SELECT ...)
+        return None
+    after = binding.source.tokens[binding.source.number_at(ref.at) :]
+    return next(token.start for token in after if token.text == b"(")
 
 
 def _read_whole(scope: Scope) -> None:

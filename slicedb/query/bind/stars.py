@@ -36,6 +36,8 @@ def bind_star(binding: Binding, star: Node, scope: Scope, top: bool) -> None:
             relation.columns.add(KEY)
     bound.narrows = bound.narrows or narrows
     unseen = Unseen(shown, names_key)
+    if not any(relation.table or relation.keyed for relation in shown):
+        return  # nothing of ours is in sight
     if star.is_columns and star.expr is not None:
         _leave_out_of_columns(binding, star.expr, unseen)
     elif star.at is not None:
@@ -107,7 +109,10 @@ def _leave_out(binding: Binding, star: Node, unseen: Unseen) -> None:
     if first.text == b"(":
         binding.edit(first.start, first.end, "(", more)
     else:
-        binding.edit(first.start, first.end, "(", more, (first.start, first.end), ")")
+        dots = range(word + 2, len(inside), 2)
+        behind = next((n for n in dots if inside[n].text != b"."), len(inside))
+        text = binding.source.sql[first.start : inside[behind - 1].end].decode()
+        binding.edit(first.start, inside[behind - 1].end, "(", more, text, ")")
 
 
 def _leave_out_of_columns(binding: Binding, chosen: Node, unseen: Unseen) -> None:
@@ -146,7 +151,10 @@ def _write_implied(binding: Binding, scope: Scope, unseen: Unseen, narrows: bool
         return
     # `(a JOIN b USING (id)) AS t` is a query without even its FROM.
     is_join = scope.opened is not None and at < scope.opened
-    at = scope.opened + 1 if scope.opened is not None and is_join else at
+    if scope.opened is not None and is_join:
+        at = scope.opened + 1
+        if binding.source.tokens[binding.source.number_at(at)].word in (b"pivot", b"unpivot"):
+            return
     tail = " FROM " if is_join else " "
 
     def whole(frame: Frame) -> str:
@@ -174,10 +182,11 @@ def _write_narrow(
 
 
 def _begin_of_from(binding: Binding, scope: Scope) -> int | None:
-    """Return where `FROM x` without SELECT begins, or None for VALUES."""
+    """Return where `FROM x` without SELECT begins, or None for VALUES, DESCRIBE, and PIVOT."""
     table = scope.node.from_table
-    places = [node.at for node in nodes(table) if node.at is not None]
-    if not places or table.type == "EXPRESSION_LIST":
+    # Not the place of a comma between two tables, which is that of the FROM itself.
+    places = [n.at for n in nodes(table) if n.at is not None and not n.is_join]
+    if not places or table.type in ("EXPRESSION_LIST", "SHOW_REF"):
         return None
     before = binding.source.tokens[: binding.source.number_at(min(places))]
     return next((token.start for token in reversed(before) if token.word == b"from"), None)

@@ -14,6 +14,11 @@ from slicedb.sql import quoted
 
 _JSON = frozenset("key value type atom id parent fullkey path".split())
 """Columns of json_each and json_tree."""
+_INSTEAD = dict.fromkeys(
+    ("histogram", "histogram_values"),
+    "it reads a table by name; the aggregate does without: SELECT histogram(lux) FROM samples.",
+)
+"""Table functions that are refused, to the way out."""
 _FILE_SIGNS = ("/", "\\", ".", ":", "*")
 
 
@@ -27,9 +32,10 @@ def bind_table(binding: Binding, ref: Node, scope: Scope) -> None:
     path = ref.path
     if ref.at_clause is not None:
         raise binding.error(BindError, "AT is not part of a query.", "ask with at=.", ref)
-    if len(path) == 1 and path[0].lower() in scope.ctes:
-        output = scope.ctes[path[0].lower()]
-        scope.relations.append(other(ref, output, path[0]))
+    is_recurring = len(path) == 2 and path[0].lower() == "recurring"
+    if (len(path) == 1 or is_recurring) and path[-1].lower() in scope.ctes:
+        output = scope.ctes[path[-1].lower()]
+        scope.relations.append(other(ref, output, path[-1]))
         return
     relation = _relation(binding, path, ref)
     if relation is None:
@@ -55,7 +61,7 @@ def bind_table_function(binding: Binding, ref: Node, scope: Scope) -> None:
         return
     if call.name not in TABLE_FUNCTIONS:
         message = f"The table function '{call.name}' is not allowed in a query."
-        raise binding.error(SandboxError, message, "", ref)
+        raise binding.error(SandboxError, message, _INSTEAD.get(call.name, ""), ref)
     binding.visit_all(call.values, scope)
     names = _JSON if call.name.startswith("json_") else frozenset()
     scope.relations.append(other(ref, Output(names), call.name))

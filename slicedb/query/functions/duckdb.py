@@ -111,7 +111,10 @@ def _series(name: str) -> tuple[str, ...]:
 
 GUARDED: dict[str, tuple[str, ...]] = (
     {
-        "repeat": (_guard("repeat", "a, b", "len(a)::HUGEINT * b", "a, {}", "b"),),
+        "repeat": (
+            _guard("repeat", "a, b", "len(a)::HUGEINT * b", "a, {}", "b"),
+            _guard("repeat", "a BLOB, b", "octet_length(a)::HUGEINT * b", "a, {}", "b"),
+        ),
         "lpad": (_guard("lpad", "a, b, c", "b", "a, {}, c", "b"),),
         "rpad": (_guard("rpad", "a, b, c", "b", "a, {}, c", "b"),),
         "bitstring": (_guard("bitstring", "a, b", "b", "a, {}", "b"),),

@@ -25,12 +25,10 @@ _WRITES = frozenset(
     rollback set start truncate update use vacuum
     """.split()
 )
-_NO_ROWS = frozenset("describe desc show summarize table values pivot unpivot".split())
-_LISTS = frozenset("describe desc show".split())
-_PIVOT = "write FROM samples PIVOT (count(*) FOR split IN ('train', 'test') GROUP BY label)."
+_PIVOT = "name the values: PIVOT samples ON split IN ('train', 'test') USING count(*)."
 _LIKE_ANY = "LIKE takes one pattern: join several with OR, or regexp_matches(column, 'one|other')."
 _ONE_SELECT = "a query is one SELECT, or a predicate over samples; it reads and never writes."
-_INFO = "`slicedb info`, db.info() and db.query('').columns list what there is."
+INFO = "`slicedb info`, db.info() and db.query('').columns list what there is."
 
 
 @dataclass(frozen=True)
@@ -104,11 +102,12 @@ def _syntax_error(source: Source, answer: Node) -> QueryError:
     first = source.tokens[_first(source)].word.decode(errors="replace") if source.tokens else ""
     start = source.tokens[_first(source)].start if source.tokens else 0
     words = [token.word for token in source.tokens]
-    if first == "pivot" or (b"pivot" in words and "Only SELECT" in message):
+    if b"pivot" in words and "Only SELECT" in message:
         at = source.tokens[words.index(b"pivot")].start
-        return source.error(SandboxError, "The statement PIVOT is not allowed here.", _PIVOT, at=at)
-    if first in _WRITES or first in _NO_ROWS:
-        hint = _INFO if first in _LISTS else _ONE_SELECT
+        fact = "PIVOT needs the values that become columns."
+        return source.error(SandboxError, fact, _PIVOT, at=at)
+    if first in _WRITES or first == "show":
+        hint = INFO if first == "show" else _ONE_SELECT
         return source.error(SandboxError, f"{first.upper()} is not allowed here.", hint, at=start)
     if "Only SELECT" in message:
         return source.error(SandboxError, "Only SELECT is allowed here.", _ONE_SELECT, at=0)

@@ -13,7 +13,10 @@ from slicedb.errors import ParseError, QueryError
 PREDICATE = b"SELECT * FROM samples WHERE "
 UNFILTERED = b"SELECT * FROM samples "
 
-_STATEMENTS = {b"select", b"with", b"from"}
+_STATEMENTS = frozenset(b"select with from table describe desc summarize pivot unpivot".split())
+_BEFORE_NAMES = frozenset(b"table describe desc summarize".split())
+"""Words that stand before the name of a table, in place of SELECT and FROM."""
+_BEFORE_QUERIES = frozenset(b") union all distinct except intersect name".split())
 _TRAILERS = {b"order", b"limit", b"offset", b"qualify"}
 _KEYWORDS = (b"using", b"column")
 """Names of options that SQL keeps for itself; before `=>` they get quotes."""
@@ -197,19 +200,37 @@ def read(text: str, context: str = "", is_whole: bool = False) -> Source:
     prefix = b"" if is_whole else _prefix(tokens)
     pieces, shifts, done, moved = [prefix], [(len(prefix), 0)], 0, len(prefix)
     written = [*_prefix_tokens(prefix)]
-    for token in tokens:
-        if token.word in _KEYWORDS and _NAMED.match(body, token.start):
-            quoted = b'"' + token.text + b'"'
-            pieces += [body[done : token.start], quoted]
-            start, done = token.start + moved, token.end
-            shifts += [(start + 1, token.start), (start + len(quoted), done)]
-            written.append(Token(start, start + len(quoted), "identifier", quoted, token.depth))
-            moved += 2
-            continue
+    for number, token in enumerate(tokens):
         start, end, kind, raw, depth = token
-        written.append(Token(start + moved, end + moved, kind, raw, depth))
+        word = token.word
+        if word in _KEYWORDS and _NAMED.match(body, start):
+            name = Token(start + moved, end + moved + 2, "identifier", b'"' + raw + b'"', depth)
+            pieces += [body[done:start], name.text]
+            shifts += [(name.start + 1, start), (name.end, end)]
+            written.append(name)
+            done, moved = end, moved + 2
+        elif word in _BEFORE_NAMES and _has_name(tokens, number):
+            # `TABLE x` and `DESCRIBE x` give x no place in DuckDB's tree, `FROM x` does.
+            kept = b"" if word == b"table" else raw + b" "
+            place = start + moved + len(kept)
+            written += [Token(start + moved, end + moved, kind, raw, depth)] * bool(kept)
+            written.append(Token(place, place + 4, "keyword", b"FROM", depth))
+            pieces += [body[done:start], kept, b"FROM"]
+            shifts.append((place + 4, end))
+            done, moved = end, place + 4 - end
+        else:
+            written.append(Token(start + moved, end + moved, kind, raw, depth) if moved else token)
     sql = b"".join([*pieces, body[done:]])
     return Source(text, sql, bool(prefix), tuple(written), tuple(shifts), context)
+
+
+def _has_name(tokens: list[Token], number: int) -> bool:
+    """Return whether a word such as TABLE begins a query and has the name of a table behind it."""
+    after = tokens[number + 1].word if number + 1 < len(tokens) else b"("
+    before = tokens[number - 1].word if number else b"("
+    is_query = after == b"(" or after in _STATEMENTS or after == b"values"
+    is_begin = before == b"(" or (tokens[number].word == b"table" and before in _BEFORE_QUERIES)
+    return is_begin and not is_query
 
 
 def split_at(text: str) -> tuple[str, str | None]:
@@ -236,7 +257,8 @@ def split_at(text: str) -> tuple[str, str | None]:
 def _prefix(tokens: list[Token]) -> bytes:
     if not tokens or tokens[0].word in _TRAILERS:
         return UNFILTERED
-    return b"" if tokens[0].word in _STATEMENTS else PREDICATE
+    is_values = [token.word for token in tokens[:2]] == [b"values", b"("]
+    return b"" if is_values or tokens[0].word in _STATEMENTS else PREDICATE
 
 
 def tokenize(sql: bytes) -> list[Token]:

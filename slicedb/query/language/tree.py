@@ -320,6 +320,8 @@ class Node:
     using_columns = _words("using_columns")
     source = _node("source")
     """PIVOT: what is turned."""
+    described = _optional("query")
+    """SHOW_REF: the query that DESCRIBE and SUMMARIZE speak of."""
     function = _node("function")
     """TABLE_FUNCTION: the call."""
     _subquery = _node("subquery")

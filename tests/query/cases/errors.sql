@@ -252,11 +252,11 @@ label = $label
 label = ? AND split = 'test'
 -- case: the statement PIVOT
 -- error: SandboxError 1:1 'PIVOT'
--- hint: FROM samples PIVOT (count(*) FOR split IN
+-- hint: PIVOT samples ON split IN ('train', 'test')
 PIVOT samples ON split USING count(*) GROUP BY label
 -- case: the statement PIVOT inside
 -- error: SandboxError 1:16 'PIVOT'
--- hint: FROM samples PIVOT
+-- hint: name the values
 SELECT * FROM (PIVOT samples ON split USING count(*) GROUP BY label)
 -- case: several patterns for LIKE
 -- error: ParseError 1:15 'ANY'

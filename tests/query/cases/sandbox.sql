@@ -43,12 +43,15 @@ SET threads = 1
 -- case: explain
 -- error: SandboxError 1:1 'EXPLAIN'
 EXPLAIN SELECT 1
--- case: describe
--- error: SandboxError 1:1 'DESCRIBE' slicedb info
-DESCRIBE samples
--- case: describe in a FROM
+-- case: show
+-- error: SandboxError 1:1 'SHOW' slicedb info
+SHOW TABLES
+-- case: describe without a name
 -- error: SandboxError
-SELECT * FROM (DESCRIBE samples)
+DESCRIBE
+-- case: a table function that reads by name
+-- error: SandboxError 1:6 'histogram(samples, lux)' SELECT histogram(lux)
+FROM histogram(samples, lux)
 -- case: a parquet file
 -- error: SandboxError 1:15 ''x.parquet''
 SELECT * FROM 'x.parquet'
