@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -9,6 +10,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from slicedb.commits import Commits, frozen_slices
 from slicedb.errors import DatabaseError
@@ -75,7 +78,7 @@ def _column(store: Store, name: str, column: str) -> np.ndarray:
 
 
 def _fragments(store: Store, name: str, mend: bool) -> list[Finding]:
-    n = len(store.dataset(name).fragment_ids())
+    n = store.small_fragments(name)
     if n < _MANY_FRAGMENTS:
         return []
     return [_finding(name, "fragments", n, mend, lambda: store.compact(name))]
@@ -91,11 +94,10 @@ def _deleted(store: Store, name: str, mend: bool) -> list[Finding]:
 
 
 def _orphans(store: Store, name: str, samples: np.ndarray, mend: bool) -> list[Finding]:
-    table = store.table(name, ["id", "key"])
-    alone = ~KeyIndex(samples).has(table["key"].to_numpy())
+    alone = ~KeyIndex(samples).has(_column(store, name, "key"))
     if not alone.any():
         return []
-    ids = np.array(table["id"].to_pylist(), dtype=object)[alone].tolist()
+    ids = store.table(name, ["id"])["id"].filter(pa.array(alone)).to_pylist()
     return [_finding(name, "orphans", len(ids), mend, lambda: store.delete(name, ids))]
 
 
@@ -114,11 +116,11 @@ def _duplicates(name: str, keys: np.ndarray) -> list[Finding]:
 def _lost(store: Store) -> list[Finding]:
     """Find samples that are ok, have no stored bytes and no file behind their uri."""
     table = store.table(SAMPLES, ["key", "uri", "status"])
-    good = np.array([s == OK for s in table["status"].to_pylist()], dtype=bool)
-    keys = table["key"].to_numpy()[good]
+    table = table.filter(pc.equal(table["status"], OK))
+    keys = table["key"].to_numpy()
     inside = store.positions(IMAGES, keys) >= 0 if store.has(IMAGES) else np.zeros(len(keys), bool)
-    uris = np.array(table["uri"].to_pylist(), dtype=object)[good][~inside]
-    lost = sum(not _exists(uri) for uri in uris)
+    outside = table["uri"].filter(pa.array(~inside))
+    lost = outside.null_count + sum(not _exists(uri) for uri in outside.drop_null().to_pylist())
     advice = "bring the files back, or ingest without --reference"
     return [Finding(SAMPLES, "lost images", lost, advice)] if lost else []
 
@@ -221,7 +223,5 @@ def _has_version(store: Store, name: str, version: str) -> bool:
     return version in known
 
 
-def _exists(uri: str | None) -> bool:
-    from pathlib import Path
-
-    return bool(uri) and ("://" in str(uri) or Path(str(uri)).is_file())
+def _exists(uri: str) -> bool:
+    return bool(uri) and ("://" in uri or os.path.isfile(uri))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.fs as pafs
 
@@ -19,7 +20,7 @@ from slicedb.keys import Keys
 from slicedb.schema import IMAGES, SAMPLES
 from slicedb.store.dropped import is_table
 from slicedb.store.files import first_sentence, read_uri
-from slicedb.store.rows import Rows
+from slicedb.store.rows import FEW, LOOKUP, Rows, few_rows
 from slicedb.store.without_pandas import import_dataset
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class Reader:
         self._rows = Cache[tuple[str, int], Rows](
             _MOST_ROWS, size=lambda rows: rows.nbytes, most_size=_MOST_BYTES
         )
+        self._looked_up: dict[str, tuple[int, int]] = {}  # table -> version, keys looked up
         self._synced = 0.0
         self._dirty: set[str] = set()
 
@@ -214,16 +216,58 @@ class Reader:
         Raises:
             UnknownSampleError: a key has no row.
         """
-        dataset = self.dataset(name, version)
-        rows = self._rows_of(name, dataset)
-        positions = rows.positions(keys)
-        if len(positions) and positions.min() < 0:
-            missing = np.asarray(keys)[positions < 0]
+        table, has_row = self.find(name, keys, columns, version=version)
+        if not has_row.all():
+            missing = np.asarray(keys)[~has_row]
             raise UnknownSampleError(
-                f"{len(missing):,} of {len(positions):,} keys have no row in '{name}', "
+                f"{len(missing):,} of {len(has_row):,} keys have no row in '{name}', "
                 f"the first is {int(missing[0])}."
             )
-        return rows.take(dataset, positions, columns)
+        return table
+
+    def find(
+        self,
+        name: str,
+        keys: npt.ArrayLike,
+        columns: Sequence[str] | None = None,
+        *,
+        ids: Sequence[str] | None = None,
+        version: int | None = None,
+    ) -> tuple[pa.Table, npt.NDArray[np.bool_]]:
+        """Return the rows of those keys that have one, in their order, and which keys those are.
+
+        A few keys cost a look-up each. From some thousands on, all keys of the table are read
+        once and remembered for this version.
+
+        Args:
+            name: the table.
+            keys: int64 (n,).
+            columns: projection; None reads all.
+            ids: those of the keys, where they are at hand; they are looked up faster.
+            version: a version number; None is the latest.
+
+        Returns:
+            The rows, and bool (n,).
+        """
+        dataset = self.dataset(name, version)
+        wanted = np.asarray(keys, np.int64)
+        if len(wanted) and self._are_few(name, dataset, len(wanted)):
+            table, positions = few_rows(dataset, wanted, columns, ids)
+        else:
+            rows = self._rows_of(name, dataset)
+            positions = rows.positions(wanted)
+            table = rows.take(dataset, positions[positions >= 0], columns)
+        return table, np.asarray(positions >= 0)
+
+    def _are_few(self, name: str, dataset: lance.LanceDataset, n: int) -> bool:
+        """Return whether looking up n keys more costs less than reading all keys of a version."""
+        version = int(dataset.version)
+        if (name, version) in self._rows:
+            return False
+        before = self._looked_up.get(name, (version, 0))
+        total = max(n, LOOKUP) + (before[1] if before[0] == version else 0)
+        self._looked_up[name] = version, total
+        return total <= FEW
 
     def _rows_of(self, name: str, dataset: lance.LanceDataset) -> Rows:
         """Return the rows of a table at the version of a handle; one version is remembered."""
@@ -252,9 +296,8 @@ class Reader:
             chunk = keys[start : start + _IMAGE_CHUNK]
             images: dict[int, bytes] = {}
             if stored:
-                inside = chunk[self.positions(IMAGES, chunk, version) >= 0]
-                table = self.take(IMAGES, inside, ["image"], version=version)
-                images = dict(zip(inside.tolist(), table["image"].to_pylist()))
+                table, has_row = self.find(IMAGES, chunk, ["image"], version=version)
+                images = dict(zip(chunk[has_row].tolist(), table["image"].to_pylist()))
             lost = [key for key in chunk.tolist() if images.get(key) is None]
             if lost:
                 uris = self.take(SAMPLES, np.array(lost), ["uri"])["uri"].to_pylist()

@@ -10,10 +10,16 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from slicedb.keys import KeyIndex, Keys
+from slicedb.sql import is_in
 from slicedb.store.without_pandas import arrow_array
 
 if TYPE_CHECKING:
     import lance
+
+FEW = 4096
+"""Keys of one version that are looked up by a filter before all keys of the table are read."""
+LOOKUP = 64
+"""Keys that one look-up counts for at least."""
 
 
 class Rows:
@@ -68,3 +74,29 @@ class Rows:
         # every offset, 25 s for 10,000 of a million rows. The public ways to read by row id
         # (filters on `_rowid`) do not keep the order.
         return dataset._take_rows(arrow_array(self._row_ids[positions]), columns=wanted)
+
+
+def few_rows(
+    dataset: lance.LanceDataset,
+    keys: Keys,
+    columns: Sequence[str] | None,
+    ids: Sequence[str] | None = None,
+) -> tuple[pa.Table, Keys]:
+    """Read the rows of a few keys without reading the keys of the whole table.
+
+    Args:
+        dataset: the table.
+        keys: int64 (m,).
+        columns: projection; None reads all.
+        ids: those of the keys, where they are at hand: every table has an index on `id`.
+
+    Returns:
+        The rows of the keys that have one, in the order of `keys`, and int64 (m,): the place of
+        each key among them, -1 where it has no row.
+    """
+    wanted = dataset.schema.names if columns is None else list(columns)
+    where = is_in("key", keys.tolist()) if ids is None else is_in("id", ids)
+    read = list(dict.fromkeys([*wanted, "key"]))
+    rows = dataset.scanner(columns=read, filter=where).to_table()
+    positions = KeyIndex(rows["key"].to_numpy()).find(keys)
+    return rows.select(wanted).take(arrow_array(positions[positions >= 0])), positions

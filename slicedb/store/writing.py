@@ -8,24 +8,28 @@ import shutil
 import time
 from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
-from functools import partial
 from typing import TypeAlias, TypeVar
 
 import pyarrow as pa
 
 from slicedb.errors import ConflictError, DatabaseError, did_you_mean
-from slicedb.sql import is_in
 from slicedb.store.dropped import LAYOUT, make_anew, put_aside
 from slicedb.store.files import first_sentence
 from slicedb.store.reading import Reader
-from slicedb.store.upkeep import COMPACT_AT, index_ids, merge_fragments, pins_of
+from slicedb.store.upkeep import (
+    COMPACT_AT,
+    FRAGMENT_ROWS,
+    index_rows,
+    merge_fragments,
+    pins_of,
+    small_fragments,
+    wants_index,
+)
 
 Batches: TypeAlias = pa.Table | pa.RecordBatch | Iterable[pa.RecordBatch]
 
 _PRIMARY_KEY = {b"lance-schema:unenforced-primary-key": b"true"}
 _RETRIES = 12
-_TOGETHER = 1000
-"""Ids deleted by one commit, which bounds the length of its filter."""
 _ROOM = "check the free space and the permissions; what was committed is safe."
 _T = TypeVar("_T")
 
@@ -61,7 +65,10 @@ class Writer(Reader):
         rows = self._fitted(name, batches)
 
         def write() -> int:
-            return int(lance.write_dataset(rows, self._uri(name), mode="append").version)
+            written = lance.write_dataset(
+                rows, self._uri(name), mode="append", max_rows_per_file=FRAGMENT_ROWS
+            )
+            return int(written.version)
 
         version = self.attempt(name, write)
         self._tend(name)
@@ -108,13 +115,18 @@ class Writer(Reader):
         return version
 
     def delete(self, name: str, ids: Sequence[str]) -> int:
-        """Delete the rows of these ids; returns the version written."""
-        for start in range(0, len(ids), _TOGETHER):
-            self.attempt(name, partial(self._delete, name, ids[start : start + _TOGETHER]))
-        return self.version(name)
+        """Delete the rows of these ids in one commit; returns the version written."""
+        if not len(ids):
+            return self.version(name)
+        field = self.schema(name).field("id")
+        rows = pa.table({"id": pa.array(dict.fromkeys(ids))}, pa.schema([field]))
 
-    def _delete(self, name: str, ids: Sequence[str]) -> None:
-        self.dataset(name).delete(is_in("id", ids))
+        def write() -> int:
+            # A join, for a filter with every id is slow to read and to plan.
+            self.dataset(name).merge_insert("id").when_matched_delete().execute(rows)
+            return self.version(name)
+
+        return self.attempt(name, write)
 
     def restore(self, name: str, version: int | None) -> None:
         """Bring a table back to a version, as a new version; None empties it."""
@@ -187,9 +199,13 @@ class Writer(Reader):
 
         def write() -> None:
             merge_fragments(self.dataset(name), name)
-            index_ids(self.dataset(name))
+            index_rows(self.dataset(name), name)
 
         self.attempt(name, write)
+
+    def small_fragments(self, name: str) -> int:
+        """Return how many fragments of a table are so small that compaction merges them."""
+        return small_fragments(self.dataset(name), name)
 
     def pin(self, name: str, version: int, tag: str) -> None:
         """Keep a version through every cleanup, under a tag (letters, digits, `_`, `-`, `.`)."""
@@ -261,10 +277,12 @@ class Writer(Reader):
             ) from error
 
     def _tend(self, name: str) -> None:
-        """Compact a table that many small writes have broken up."""
-        if len(self.dataset(name).fragment_ids()) >= COMPACT_AT:
-            with contextlib.suppress(ConflictError):
+        """Compact a table that many small writes have broken up, and index what has grown."""
+        with contextlib.suppress(ConflictError):
+            if self.small_fragments(name) >= COMPACT_AT:
                 self.compact(name)
+            elif wants_index(self.dataset(name)):
+                self.attempt(name, lambda: index_rows(self.dataset(name), name))
 
 
 def _as_key(field: pa.Field) -> pa.Field:
