@@ -20,19 +20,19 @@ def relabel(store: Store, ids: Sequence[str], label: str | None) -> int:
         ids: the samples.
         label: the label; None removes it.
     """
-    rows = store.take(schema.SAMPLES, schema.keys_of(ids), ["id", "label"])
+    rows = store.take(schema.SAMPLES, schema.keys_of(ids), ["label"], ids=ids)
     changed = [i for i, old in zip(ids, rows["label"].to_pylist()) if old != label]
     if changed:
         table = pa.table({"id": changed, "label": pa.array([label] * len(changed), "string")})
         store.upsert(schema.SAMPLES, table, insert=False)
-        labels_changed(store)
+        labels_changed(store, changed)
         store.sync()
     return len(changed)
 
 
 def tag(store: Store, ids: Sequence[str], tags: Sequence[str], *, remove: bool = False) -> int:
     """Add tags to samples, or remove them, and return how many samples changed."""
-    rows = store.take(schema.SAMPLES, schema.keys_of(ids), ["id", "tags"])
+    rows = store.take(schema.SAMPLES, schema.keys_of(ids), ["tags"], ids=ids)
     changed: dict[str, list[str]] = {}
     for sample, old in zip(ids, rows["tags"].to_pylist()):
         before = old or []
@@ -53,15 +53,20 @@ def delete(store: Store, ids: Sequence[str]) -> int:
             store.delete(name, ids)
     # The samples go last, so that an interrupted delete can be asked for again.
     store.delete(schema.SAMPLES, ids)
-    texts_changed(store)
+    # Full text is not indexed again here: that would read every text. The next search does.
     store.sync()
     return len(ids)
 
 
-def labels_changed(store: Store) -> None:
-    """Derive loss and correctness again where a label is no longer the one they speak of."""
+def labels_changed(store: Store, ids: Sequence[str] | None = None) -> None:
+    """Derive loss and correctness again where a label is no longer the one they speak of.
+
+    Args:
+        store: the database.
+        ids: the samples whose ground truth may have changed; None compares all.
+    """
     if any(name.startswith(schema.PREDICTIONS) for name in store.names()):
-        refresh(store)
+        refresh(store, ids=ids)
 
 
 def texts_changed(store: Store) -> None:

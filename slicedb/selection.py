@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow.compute as pc
 
 from slicedb import schema, sql
 from slicedb.keys import distinct
@@ -25,6 +27,14 @@ Part: TypeAlias = str | Slice | Query
 
 Several: TypeAlias = Part | Sequence[Part] | None
 """Slices, or one of them; None is every registered slice."""
+
+
+_STRING = r"'(?:[^']|'')*'"
+_BY_ID = re.compile(
+    rf"\s*id\s*(?:=\s*{_STRING}|IN\s*\(\s*{_STRING}(?:\s*,\s*{_STRING})*\s*\))\s*", re.I
+)
+_MOST_IDS = 1000
+"""Ids in a text up to which they are looked up."""
 
 
 class Selection:
@@ -47,9 +57,22 @@ class Selection:
 
     def ids(self, on: On) -> list[str]:
         """Return the ids of what `on` names, in its order."""
+        if isinstance(on, str) and (named := named_ids(on)) and on not in self._slices:
+            return self._by_id(named)
         if not isinstance(on, np.ndarray):
             return self._named(on).ids()
         ids: list[str] = self._store.take(schema.SAMPLES, on, ["id"])["id"].to_pylist()
+        return ids
+
+    def _by_id(self, named: Sequence[str]) -> list[str]:
+        """Return those ids that queries show, in stored order, without loading any column.
+
+        An edit of a named sample then costs a look-up, where a query would read the keys of all
+        samples anew after every edit.
+        """
+        rows = self._store.table(schema.SAMPLES, ["id", "status"], where=sql.is_in("id", named))
+        shown = pc.fill_null(pc.equal(rows["status"], schema.OK), True)
+        ids: list[str] = rows["id"].filter(shown).to_pylist()
         return ids
 
     def _named(self, on: str | Query | Slice | None) -> Query | Slice:
@@ -103,6 +126,18 @@ class Selection:
             for part in listed(slices)
             if isinstance(part, Slice) or (isinstance(part, str) and part in self._slices)
         ]
+
+
+def named_ids(text: str) -> list[str]:
+    """Return the ids of a text that does nothing but name them; none of any other text.
+
+    >>> named_ids("id = 'a''b'"), named_ids("id IN ('a', 'b')"), named_ids("id = 'a' OR true")
+    (["a'b"], ['a', 'b'], [])
+    """
+    if not _BY_ID.fullmatch(text):
+        return []
+    ids = [quoted[1:-1].replace("''", "'") for quoted in re.findall(_STRING, text)]
+    return ids if len(ids) <= _MOST_IDS else []
 
 
 def listed(slices: Part | Sequence[Part]) -> Sequence[Part]:

@@ -11,8 +11,10 @@ import pyarrow as pa
 import pytest
 
 import slicedb
+from slicedb.query.hot.tables import HotTables
 from slicedb.schema import SAMPLES, keys_of
 from slicedb.store import Store
+from slicedb.store.rows import Rows
 
 N = 600
 IDS = [f"{i:04d}" for i in range(N)]
@@ -133,3 +135,86 @@ def test_rows_after_all_edits_and_at_each_version_are_those_of_a_fresh_copy(
         asked = ids[::-7]
         rows = db.store.take(SAMPLES, keys_of(asked), ["id"], version=version)
         assert rows["id"].to_pylist() == asked
+
+
+def log(db: slicedb.Database, model: str) -> None:
+    """Log predictions of every sample: `a`, so that each is right as long as its label is."""
+    n = len(IDS)
+    table = pa.table({"id": IDS, "prediction": ["a"] * n, "confidence": [0.9] * n})
+    db.log_predictions(model, table, classes=["a", "b"])
+
+
+def test_an_edit_of_a_named_sample_reads_no_whole_table(
+    db: slicedb.Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log(db, "one")
+    log(db, "two")
+
+    def whole(*_: object, **__: object) -> None:
+        raise AssertionError("this reads every row")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Rows, "read", whole)
+        patch.setattr(HotTables, "ensure", whole)
+        assert db.relabel("id = '0009'", "b") == 1
+        assert db.tag("id IN ('0599', '0009', 'nobody')", "seen") == 2
+        assert db.delete("id = '0010'") == 1
+        log_one = pa.table({"id": ["0011"], "prediction": ["b"], "confidence": [0.8]})
+        assert db.log_predictions("one", log_one).logged == 1
+    assert db.query("NOT one.correct").ids() == ["0011", "0009"]
+    assert db.query("NOT two.correct").ids() == ["0009"]
+    assert db.query("has_tag('seen')").ids() == ["0599", "0009"]
+    assert db.store.count("predictions__one") == N - 1
+    assert db.store.count(SAMPLES) == N - 1
+
+
+def test_a_named_sample_that_queries_hide_is_not_edited(db: slicedb.Database) -> None:
+    db.store.upsert(SAMPLES, pa.table({"id": ["0003"], "status": ["truncated"]}), insert=False)
+    assert db.tag("id = '0003'", "seen") == db.delete("id IN ('0003', 'nobody')") == 0
+    db.slices.add("mine", "id = '0004'")
+    assert db.tag("mine", "seen") == 1
+
+
+@pytest.mark.parametrize("n", [1, 3, 500])
+def test_delete_is_one_version_of_each_table(db: slicedb.Database, n: int) -> None:
+    log(db, "one")
+    before = db.store.versions()
+    assert db.delete(keys_of(IDS[:n])) == n
+    assert db.store.versions() == {name: version + 1 for name, version in before.items()}
+    assert db.store.table(SAMPLES, ["id"])["id"].to_pylist() == IDS[n:]
+    db.store.delete(SAMPLES, [IDS[n], "nobody", IDS[n]])
+    assert db.store.count(SAMPLES) == N - n - 1
+
+
+def test_ids_and_keys_are_indexed_as_a_table_grows(tmp_path: Path) -> None:
+    db = slicedb.open(tmp_path / "large.slicedb")
+
+    def unindexed() -> int:
+        dataset = db.store.dataset(SAMPLES)
+        inside = {
+            tuple(index.field_names): {f for s in index.segments for f in s.fragment_ids}
+            for index in dataset.describe_indices()
+        }
+        assert set(inside) in (set(), {("id",), ("key",)})
+        fragments = dataset.get_fragments()
+        assert all(f.physical_rows <= 1 << 16 for f in fragments)
+        every = inside.get(("id",), set())
+        return sum(f.count_rows() for f in fragments if f.fragment_id not in every)
+
+    ids = [f"{i:06d}" for i in range(120_000)]
+    for start, stop, outside in (
+        (0, 5_000, 5_000),
+        (5_000, 30_000, 0),
+        (30_000, 45_000, 15_000),
+        (45_000, 120_000, 0),
+    ):
+        db.store.append(SAMPLES, samples(ids[start:stop]))
+        assert unindexed() == outside
+    assert db.relabel("id = '000007'", "b") == 1
+    db.store.upsert(SAMPLES, samples(["000008", "new"], "c"))
+    assert db.delete("id = '000009'") == 1
+    some = ["new", "119999", "000008", "000007", "000010"]
+    rows, has_row = db.store.find(SAMPLES, keys_of([*some, "000009"]), ["id", "label"])
+    assert rows.to_pydict() == {"id": some, "label": ["c", "a", "c", "b", "a"]}
+    assert has_row.tolist() == [True] * 5 + [False]
+    assert db.store.count(SAMPLES) == 120_000

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from slicedb.errors import PredictionError, did_you_mean
-from slicedb.keys import KeyIndex, Keys, distinct
+from slicedb.keys import Keys, distinct
 from slicedb.metrics.outcomes import Bools
-from slicedb.schema import keys_of
+from slicedb.schema import SAMPLES, keys_of
+from slicedb.store import Store
 from slicedb.tasks import AnyTask
 
 _SHOWN = 3
@@ -26,13 +26,11 @@ class IdChecker:
     """Holds the ids of predictions against the samples, and against those that came before.
 
     Args:
-        ids: of all samples.
-        keys: theirs.
+        store: the database.
     """
 
-    def __init__(self, ids: pa.ChunkedArray, keys: npt.ArrayLike) -> None:
-        self._ids = ids
-        self._index = KeyIndex(keys)
+    def __init__(self, store: Store) -> None:
+        self._store = store
         self._seen: set[int] = set()
         self._last: Keys = np.empty(0, np.int64)
 
@@ -50,7 +48,7 @@ class IdChecker:
                 f"An id in {place} is {wrong[0]!r}, a {type(wrong[0]).__name__}.", "ids are text."
             )
         keys = keys_of(ids)
-        unknown = np.flatnonzero(~self._index.has(keys))
+        unknown = np.flatnonzero(~self._store.present(SAMPLES, keys, ids=ids))
         if len(unknown):
             self._refuse_unknown([ids[i] for i in unknown.tolist()], len(ids), place)
         if len(distinct(keys)) != len(keys):
@@ -67,7 +65,7 @@ class IdChecker:
         return keys
 
     def _refuse_unknown(self, unknown: Sequence[str], n: int, place: str) -> None:
-        known = self._ids.to_pylist()
+        known = self._store.table(SAMPLES, ["id"])["id"].to_pylist()
         shown = ", ".join(repr(name) for name in unknown[:_SHOWN])
         raise PredictionError(
             f"{len(unknown):,} of {n:,} ids in {place} are no samples here: "

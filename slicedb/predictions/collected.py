@@ -73,8 +73,7 @@ class PredictionLog:
         self._target, self._confidence = target, confidence
         self._store = store
         self._replace = replace
-        samples = store.table(SAMPLES, ["id", "key"])
-        self._checker = IdChecker(samples["id"], samples["key"].to_numpy())
+        self._checker = IdChecker(store)
         self._declared = classes is not None
         self._classes = None if classes is None else list(classes)
         self._batches: list[CollectedBatch] = []

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pyarrow as pa
 
 from slicedb.keys import KeyIndex
 from slicedb.predictions.tables import models_of, table_of
-from slicedb.schema import SAMPLES
+from slicedb.schema import SAMPLES, keys_of
 from slicedb.store import Store
 from slicedb.tasks import TASKS, About, TruthColumn
 from slicedb.tasks.arrays import differs, one_array
@@ -15,12 +17,13 @@ from slicedb.tasks.arrays import differs, one_array
 _CHUNK = 20_000
 
 
-def refresh(store: Store, model: str | None = None) -> int:
+def refresh(store: Store, model: str | None = None, *, ids: Sequence[str] | None = None) -> int:
     """Derive loss, correct, tp, fp and the like again where the ground truth changed.
 
     Args:
         store: the database.
         model: one model; None refreshes all.
+        ids: the samples whose ground truth may have changed; None compares all.
 
     Returns:
         The number of prediction rows that changed.
@@ -34,17 +37,34 @@ def refresh(store: Store, model: str | None = None) -> int:
         if not store.has(source.table) or source.column not in store.schema(source.table).names:
             continue
         if source not in truths:
-            rows = store.table(source.table, ["key", source.column])
+            rows = _rows(store, source.table, ["key", source.column], ids)
             truths[source] = KeyIndex(rows["key"].to_numpy()), one_array(rows[source.column])
-        changed += _refresh(store, name, about, source, *truths[source])
+        changed += _refresh(store, name, about, source, *truths[source], ids)
     return changed
 
 
+def _rows(store: Store, table: str, columns: list[str], ids: Sequence[str] | None) -> pa.Table:
+    """Return columns of all rows of a table, or of those ids that have one."""
+    if ids is None:
+        return store.table(table, columns)
+    return store.find(table, keys_of(ids), columns, ids=ids)[0]
+
+
 def _refresh(
-    store: Store, model: str, about: About, source: TruthColumn, index: KeyIndex, truth: pa.Array
+    store: Store,
+    model: str,
+    about: About,
+    source: TruthColumn,
+    index: KeyIndex,
+    truth: pa.Array,
+    ids: Sequence[str] | None,
 ) -> int:
     name, task = table_of(model), TASKS[about.task]
-    rows = store.table(name, ["key", task.mark])
+    stored = store.schema(name).names
+    columns = ["id", *(column for column in task.reads if column in stored)]
+    # Of a few samples all that may be needed is read at once; of all samples, what is compared.
+    first = [task.mark] if ids is None else [task.mark, *columns]
+    rows = _rows(store, name, list(dict.fromkeys(["key", *first])), ids)
     keys = rows["key"].to_numpy()
     if not len(keys) or not len(index):
         return 0
@@ -55,11 +75,9 @@ def _refresh(
     if source.table == SAMPLES:  # a prediction whose sample is gone has no truth to speak of
         stale &= has_row
     changed = np.flatnonzero(stale)
-    stored = store.schema(name).names
-    columns = ["id", *(column for column in task.reads if column in stored)]
     for start in range(0, len(changed), _CHUNK):
         part = changed[start : start + _CHUNK]
-        old = store.take(name, keys[part], columns)
+        old = store.take(name, keys[part], columns) if ids is None else rows.take(pa.array(part))
         derived = task.derive(old, now.take(pa.array(part)), about)
         store.upsert(name, pa.table({"id": old["id"], **derived}), insert=False)
     return len(changed)

@@ -20,7 +20,7 @@ from slicedb.keys import Keys
 from slicedb.schema import IMAGES, SAMPLES
 from slicedb.store.dropped import is_table
 from slicedb.store.files import first_sentence, read_uri
-from slicedb.store.rows import FEW, LOOKUP, Rows, few_rows
+from slicedb.store.rows import LOOKUP, Rows, are_few, few_rows
 from slicedb.store.without_pandas import import_dataset
 
 if TYPE_CHECKING:
@@ -209,14 +209,15 @@ class Reader:
         keys: Keys,
         columns: Sequence[str] | None = None,
         *,
+        ids: Sequence[str] | None = None,
         version: int | None = None,
     ) -> pa.Table:
-        """Return the rows of `keys`, in their order.
+        """Return the rows of `keys`, in their order; see `find`.
 
         Raises:
             UnknownSampleError: a key has no row.
         """
-        table, has_row = self.find(name, keys, columns, version=version)
+        table, has_row = self.find(name, keys, columns, ids=ids, version=version)
         if not has_row.all():
             missing = np.asarray(keys)[~has_row]
             raise UnknownSampleError(
@@ -259,6 +260,16 @@ class Reader:
             table = rows.take(dataset, positions[positions >= 0], columns)
         return table, np.asarray(positions >= 0)
 
+    def present(
+        self, name: str, keys: npt.ArrayLike, *, ids: Sequence[str] | None = None
+    ) -> npt.NDArray[np.bool_]:
+        """Return bool (n,): which keys have a row; see `find`."""
+        dataset = self.dataset(name)
+        wanted = np.asarray(keys, np.int64)
+        if len(wanted) and self._are_few(name, dataset, len(wanted)):
+            return np.asarray(few_rows(dataset, wanted, ["key"], ids)[1] >= 0)
+        return np.asarray(self._rows_of(name, dataset).positions(wanted) >= 0)
+
     def _are_few(self, name: str, dataset: lance.LanceDataset, n: int) -> bool:
         """Return whether looking up n keys more costs less than reading all keys of a version."""
         version = int(dataset.version)
@@ -267,7 +278,7 @@ class Reader:
         before = self._looked_up.get(name, (version, 0))
         total = max(n, LOOKUP) + (before[1] if before[0] == version else 0)
         self._looked_up[name] = version, total
-        return total <= FEW
+        return are_few(dataset, total)
 
     def _rows_of(self, name: str, dataset: lance.LanceDataset) -> Rows:
         """Return the rows of a table at the version of a handle; one version is remembered."""

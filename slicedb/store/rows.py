@@ -10,14 +10,16 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from slicedb.keys import KeyIndex, Keys
-from slicedb.sql import is_in
+from slicedb.sql import string
 from slicedb.store.without_pandas import arrow_array
 
 if TYPE_CHECKING:
     import lance
 
 FEW = 4096
-"""Keys of one version that are looked up by a filter before all keys of the table are read."""
+_SHARE = 25
+"""Keys of one version that are looked up by a filter before all keys of the table are read: so
+many, or one in twenty-five of its rows."""
 LOOKUP = 64
 """Keys that one look-up counts for at least."""
 
@@ -76,6 +78,11 @@ class Rows:
         return dataset._take_rows(arrow_array(self._row_ids[positions]), columns=wanted)
 
 
+def are_few(dataset: lance.LanceDataset, n: int) -> bool:
+    """Return whether n look-ups cost less than reading all keys of a table."""
+    return n <= FEW or n <= dataset.count_rows() // _SHARE
+
+
 def few_rows(
     dataset: lance.LanceDataset,
     keys: Keys,
@@ -95,7 +102,8 @@ def few_rows(
         each key among them, -1 where it has no row.
     """
     wanted = dataset.schema.names if columns is None else list(columns)
-    where = is_in("key", keys.tolist()) if ids is None else is_in("id", ids)
+    values = map(str, keys.tolist()) if ids is None else map(string, ids)
+    where = f"{'key' if ids is None else 'id'} IN ({', '.join(values)})"
     read = list(dict.fromkeys([*wanted, "key"]))
     rows = dataset.scanner(columns=read, filter=where).to_table()
     positions = KeyIndex(rows["key"].to_numpy()).find(keys)

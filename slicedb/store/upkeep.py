@@ -57,7 +57,7 @@ def wants_index(dataset: lance.LanceDataset) -> bool:
     }
     fragments = dataset.get_fragments()
     outside = sum(f.physical_rows for f in fragments if f.fragment_id not in inside)
-    return outside >= max(_INDEX_AT, rows // 4)
+    return bool(outside >= max(_INDEX_AT, rows // 4))
 
 
 def index_rows(dataset: lance.LanceDataset, name: str) -> None:
