@@ -54,7 +54,9 @@ def value(name: str, outcomes: Outcomes, of: int | None = None) -> float:
 
 def prf(part: str, average: str) -> Callable[[Outcomes], float]:
     score = {"precision": sk.precision_score, "recall": sk.recall_score, "f1": sk.f1_score}[part]
-    return lambda o: score(o.label, o.prediction, average=average, zero_division=np.nan)
+    # a class that is never predicted has no precision, and counts as 0 as scikit-learn has it
+    empty = 0 if part == "precision" else np.nan
+    return lambda o: score(o.label, o.prediction, average=average, zero_division=empty)
 
 
 def one_hot(o: Outcomes) -> np.ndarray:
@@ -153,6 +155,38 @@ def test_auroc_influence_is_delongs_variance() -> None:
     expected = wins.mean(1).var(ddof=1) / len(x) + wins.mean(0).var(ddof=1) / len(y)
     curve = auroc(score, positive)
     assert curve is not None and (curve.influence**2).sum() == pytest.approx(expected, abs=1e-12)
+
+
+def test_macro_precision_counts_a_class_that_is_never_predicted_as_zero() -> None:
+    o = Outcomes.of(list("aabbcc"), list("aabbab"))  # c is never predicted
+    assert value("precision", o) == pytest.approx((2 / 3 + 2 / 3 + 0) / 3)
+    assert value("precision_weighted", o) == pytest.approx((2 / 3 + 2 / 3 + 0) / 3)
+    assert np.isnan(value("precision", o, of=2))
+    metric, members = m.find("precision"), Membership([np.arange(6)], 6)
+    high = m.interval(metric, m.compute(metric, m.update(metric, o, members)), sides=1).high
+    assert high[0] == pytest.approx(0.7507, abs=1e-4)  # as if c had been predicted once, wrongly
+
+
+def test_ties_count_by_their_share_in_top_k() -> None:
+    labels = [f"class{i}" for i in range(10)]
+    same = Outcomes.of(labels, ["class0"] * 10, np.full((10, 10), 0.1), labels)
+    assert (value("top_1", same), value("top_5", same)) == pytest.approx((0.1, 0.5))
+    two = Outcomes.of(["a", "b", "c"], ["a"] * 3, [[0.5, 0.25, 0.25]] * 3, ["a", "b", "c"])
+    assert value("top_2", two) == pytest.approx((1 + 0.5 + 0.5) / 3)
+
+
+def test_the_upper_bound_of_f1_starts_above_its_bias() -> None:
+    o = CASES["random"]
+    metric, members = m.find("f1"), Membership([np.arange(o.n)], o.n)
+    estimate = m.compute(metric, m.update(metric, o, members))
+    f1 = sk.f1_score(o.label, o.prediction, average=None)
+    both = np.bincount(o.label, minlength=5) + np.bincount(o.prediction, minlength=5)
+    assert estimate.roof is not None
+    assert estimate.roof[0] == pytest.approx(np.mean(f1 + f1 * (1 - f1) / both))
+    k, n = estimate.roof * estimate.size, estimate.size
+    expected = stats.clopper_pearson(k, n, sides=1).high
+    got = m.interval(metric, estimate, sides=1, guarantee=True).high
+    assert got == pytest.approx(expected)
 
 
 # --- undefined ------------------------------------------------------------------------------------

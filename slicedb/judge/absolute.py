@@ -16,6 +16,9 @@ from slicedb.judge.trials import Trial
 from slicedb.keys import Keys
 from slicedb.metrics import Estimate, Metric
 
+_NAMED = 5
+"""Classes that a note names."""
+
 
 def absolute(trials: Sequence[Trial], inputs: Inputs) -> Iterator[Evidence]:
     """Yield the evidence for trials of one metric (of one class), all slices at once."""
@@ -23,6 +26,7 @@ def absolute(trials: Sequence[Trial], inputs: Inputs) -> Iterator[Evidence]:
     assert metric is not None
     if trials[0].check.of is not None:
         metric = m.for_class(metric, aligned.outcomes.classes.index(trials[0].check.of))
+    average = metric.state.kind == "codes" and metric.sample is None and trials[0].check.of is None
     members = aligned.members([t.scope.rows for t in trials])
     estimate = m.estimates(aligned.outcomes, members, [metric])[metric.name]
     low, high = m.interval(metric, estimate, confidence, sides=1, guarantee=True)
@@ -37,7 +41,7 @@ def absolute(trials: Sequence[Trial], inputs: Inputs) -> Iterator[Evidence]:
             # the trials of a class are its labels, or its predictions
             n=int(estimate.size[i]) if by_class else n,
             left_out=size - n,
-            is_approximate=metric.interval in ("mean", "draws"),
+            is_approximate=average or metric.interval in ("mean", "draws"),
             rows=trial.scope.rows,
         )
         if np.isnan(evidence.value):
@@ -49,11 +53,27 @@ def absolute(trials: Sequence[Trial], inputs: Inputs) -> Iterator[Evidence]:
         p = float(m.p_value(metric, one, trial.bound, side)[0])  # type: ignore[arg-type]
         evidence = replace(evidence, p=p)
         evidence = replace(evidence, needed=_needed(metric, one, evidence, confidence))
+        if average:
+            present = aligned.outcomes.present_in(members.positions[i])
+            evidence = _naming_classes(evidence, aligned.outcomes.classes, present)
+            evidence = replace(evidence, enough=metric.minimum * len(present))
         groups = inputs.groups(trial.group)
         if groups is None:
             yield evidence
         else:
             yield _by_groups(evidence, metric, aligned, members.positions[i], groups, confidence)
+
+
+def _naming_classes(evidence: Evidence, classes: Sequence[str], present: Sequence[int]) -> Evidence:
+    """Return the evidence with a note of which classes have samples, if it is not all."""
+    trial = evidence.trial
+    if len(present) == len(classes):
+        return evidence
+    names = [classes[code] for code in present[:_NAMED]]
+    more = ["..."] if len(present) > _NAMED else []
+    note = f"{len(present)} of {len(classes)} classes have samples: {', '.join(names + more)}"
+    note = "; ".join(part for part in (trial.note, note) if part)
+    return replace(evidence, trial=replace(trial, note=note))
 
 
 def _by_groups(

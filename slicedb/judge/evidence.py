@@ -93,6 +93,8 @@ class Evidence:
     """Why there is no value."""
     is_approximate: bool = False
     """Whether the interval leans on the central limit theorem."""
+    enough: int = 0
+    """Samples below which its interval is not trusted, whatever the suite says."""
     needed: Callable[[], int | None] | None = None
     """Gives the number of samples that would settle it, None where no number does."""
     rows: Keys = field(default_factory=lambda: np.empty(0, np.int64))
@@ -133,4 +135,4 @@ class Evidence:
 
     def least(self, minimum: int) -> int:
         """Return the number of samples from which on it decides."""
-        return max(minimum, ENOUGH if self.is_approximate else 0)
+        return max(minimum, self.enough, ENOUGH if self.is_approximate else 0)

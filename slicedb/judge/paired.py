@@ -25,6 +25,9 @@ from slicedb.keys import Keys
 from slicedb.metrics import Metric
 from slicedb.metrics.outcomes import Floats
 
+_PER_CLASS = 10
+"""Samples of each class from which on resampled differences of averages over classes hold."""
+
 
 def paired(trials: Sequence[Trial], inputs: Inputs) -> Iterator[Evidence]:
     """Yield the evidence for trials of one metric (of one class) against one baseline."""
@@ -49,12 +52,14 @@ def paired(trials: Sequence[Trial], inputs: Inputs) -> Iterator[Evidence]:
         groups = inputs.groups(trial.group)
         if groups is not None:
             evidence = replace(evidence, groups=groups[evidence.rows])
-        if d is not None and _is_share(metric):
+        # of a share in which ties count by halves, the differences are not those of right and wrong
+        counted = d is not None and _is_share(metric) and _is_whole(d[positions])
+        if d is not None and counted:
             gains = Gains(d[positions], pair.right_by(metric, check.of))
             evidence = replace(evidence, gains=gains)
         if d is None or groups is not None:
             yield _by_bootstrap(evidence, metric, pair, positions, d, code, inputs.confidence)
-        elif _is_share(metric):
+        elif counted:
             yield _by_counts(evidence, d[positions], inputs.confidence)
         else:
             yield _by_means(evidence, d[positions], inputs.confidence)
@@ -104,6 +109,10 @@ def _by_means(evidence: Evidence, d: Floats, confidence: float) -> Evidence:
     return narrowing(evidence)
 
 
+def _is_whole(d: Floats) -> bool:
+    return bool((np.rint(d) == d).all())
+
+
 def _is_share(metric: Metric) -> bool:
     return metric.interval == "share"
 
@@ -121,6 +130,9 @@ def _by_bootstrap(
     if d is not None:
         statistic, units = mean_by_group(d[positions], evidence.groups)
     else:
+        if metric.minimum and code is None:
+            present = pair.a.present_in(positions)
+            evidence = replace(evidence, enough=_PER_CLASS * len(present))
         bound = metric if code is None else m.for_class(metric, code)
         (a, units), (b, _) = (
             resampled(bound, outcomes.take(positions), evidence.groups)

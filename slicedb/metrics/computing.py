@@ -132,11 +132,21 @@ def _share_interval(
     estimate: Estimate, confidence: float, sides: stats.intervals.Sides, guarantee: bool
 ) -> stats.Interval:
     method = stats.clopper_pearson if guarantee else stats.wilson
-    return method(_successes(estimate), _trials(estimate), confidence, sides=sides)
+    trials = _trials(estimate)
+    low, high = method(_successes(estimate), trials, confidence, sides=sides)
+    if estimate.roof is not None:
+        high = method(_successes(_raised(estimate)), trials, confidence, sides=sides).high
+    return stats.Interval(low, high)
 
 
 def _share_p(estimate: Estimate, bound: float, alternative: OneSided) -> Floats:
-    return stats.proportion_p(_successes(estimate), _trials(estimate), bound, alternative)
+    start = _raised(estimate) if alternative == "less" else estimate
+    return stats.proportion_p(_successes(start), _trials(estimate), bound, alternative)
+
+
+def _raised(estimate: Estimate) -> Estimate:
+    """Return the estimate without its bias downwards."""
+    return estimate if estimate.roof is None else estimate._replace(value=estimate.roof)
 
 
 def _trials(estimate: Estimate) -> Floats:
@@ -156,7 +166,7 @@ def _successes(estimate: Estimate) -> Floats:
 def _mean_interval(
     estimate: Estimate, confidence: float, sides: stats.intervals.Sides, guarantee: bool
 ) -> stats.Interval:
-    value, size, error, floor, _, skew, most = estimate
+    value, size, error, floor, skew, most = (*estimate[:4], estimate.skew, estimate.most)
     tilt = np.zeros_like(value) if skew is None else skew
     low, high = stats.skewed_interval(value, error, tilt, size, confidence, sides=sides)
     if floor is not None:  # an error of calibration, which lies in [0, 1]
@@ -168,7 +178,7 @@ def _mean_interval(
 
 
 def _mean_p(estimate: Estimate, bound: float, alternative: OneSided) -> Floats:
-    value, size, error, floor, _, skew, most = estimate
+    value, size, error, floor, skew, most = (*estimate[:4], estimate.skew, estimate.most)
     start = value if floor is None or alternative == "less" else floor
     tilt = np.zeros_like(value) if skew is None else skew
     p = stats.skewed_p(start, error, tilt, size, bound, alternative)

@@ -31,6 +31,8 @@ class Estimate(NamedTuple):
     """float64 (s, replicates): the value of resamples, NaN where undefined."""
     skew: Floats | None = None
     """float64 (s,): skewness of the values that a mean is of; None takes them for symmetric."""
+    roof: Floats | None = None
+    """float64 (s,): what the upper bound starts from, where `value` is biased downwards."""
     most: Floats | None = None
     """float64 (s,): the largest such value, where the samples do not show the tail that carries
     the mean; NaN where they do."""
@@ -60,6 +62,8 @@ class PerClass(NamedTuple):
     """d value / d samples predicted as the class."""
     trials: Floats
     """Samples that decide the value."""
+    bias: Floats | None = None
+    """What the value is expected to be off by; None for nothing."""
 
 
 def _divide(a: npt.ArrayLike, b: npt.ArrayLike) -> Floats:
@@ -89,12 +93,17 @@ def precisions(matrix: Ints) -> PerClass:
 
 
 def f1s(matrix: Ints) -> PerClass:
-    """Return F1 a class: 2 hits / (actual + predicted); NaN where neither occurs."""
+    """Return F1 a class: 2 hits / (actual + predicted); NaN where neither occurs.
+
+    Both parts of the ratio are random, so that F1 of few samples is too low by about
+    F1 (1 - F1) / (actual + predicted) (the second-order term of a ratio, Cochran 1977, 6.9).
+    """
     hit, actual, predicted = _counts(matrix)
     both = actual + predicted
     value = _divide(np.where(both > 0, 2 * hit, np.nan), both)
     slope = -_divide(value, both)
-    return PerClass(value, _divide(2, both), slope, slope, both - hit)
+    bias = -_divide(value * (1 - value), both)
+    return PerClass(value, _divide(2, both), slope, slope, both - hit, bias)
 
 
 def accuracy(matrix: Ints) -> Estimate:
@@ -112,15 +121,16 @@ def of_class(per_class: Callable[[Ints], PerClass], code: int) -> Callable[[Ints
     def compute(matrix: Ints) -> Estimate:
         ratio = per_class(matrix)
         value, trials = ratio.value[..., code], ratio.trials[..., code]
-        return Estimate(value, trials, np.full_like(value, np.nan))
+        roof = None if ratio.bias is None else np.minimum(value - ratio.bias[..., code], 1.0)
+        return Estimate(value, trials, np.full_like(value, np.nan), roof=roof)
 
     return compute
 
 
 def average(
-    per_class: Callable[[Ints], PerClass], weighted: bool = False
+    per_class: Callable[[Ints], PerClass], weighted: bool = False, fill: bool = False
 ) -> Callable[[Ints], Estimate]:
-    """Return the function that averages a ratio over the classes where it is defined.
+    """Return the function that averages a ratio over the classes that count.
 
     The variance is the delta method's, sum over cells of count x gradient^2 (the ratios are
     homogeneous of degree 0); from it the effective size value (1 - value) / variance of a share
@@ -129,10 +139,12 @@ def average(
     Args:
         per_class: the ratio.
         weighted: weigh classes by their samples instead of alike.
+        fill: whether a class with samples but without a ratio counts as 0, as scikit-learn has it
+            for precision; else the classes count whose ratio is defined.
     """
 
     def compute(matrix: Ints) -> Estimate:
-        ratio = per_class(matrix)
+        ratio = _filled(per_class(matrix), matrix) if fill else per_class(matrix)
         defined = ~np.isnan(ratio.value)
         share = matrix.sum(axis=-1).astype(float) if weighted else np.ones_like(ratio.value)
         total = np.where(defined, share, 0.0).sum(axis=-1, keepdims=True)
@@ -152,9 +164,30 @@ def average(
         size = _divide(value * (1 - value), variance)
         n = matrix.sum(axis=(-2, -1))  # a mistake is of two classes' F1, and counts once
         size = np.where(np.isnan(size), np.minimum(most, n), np.minimum(size, most))
-        return Estimate(value, size, np.full_like(value, np.nan))
+        roof = None
+        if ratio.bias is not None:
+            roof = np.minimum(value - np.where(defined, share * ratio.bias, 0.0).sum(axis=-1), 1.0)
+        return Estimate(value, size, np.full_like(value, np.nan), roof=roof)
 
     return compute
+
+
+def _filled(ratio: PerClass, matrix: Ints) -> PerClass:
+    """Return the ratios with 0 for classes that have samples but no value.
+
+    Nothing is known of such a class, so that it is given one trial: the average is as uncertain
+    as if it had been seen once.
+    """
+    _, actual, _ = _counts(matrix)
+    empty = np.isnan(ratio.value) & (actual > 0)
+    parts = [np.where(empty, 0.0, part) for part in ratio[:4]]
+    return ratio._replace(
+        value=parts[0],
+        by_hit=parts[1],
+        by_actual=parts[2],
+        by_predicted=parts[3],
+        trials=np.where(empty, 1.0, ratio.trials),
+    )
 
 
 def share(sums: Floats) -> Estimate:

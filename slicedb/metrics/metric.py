@@ -74,6 +74,8 @@ class Metric:
     """The metric of one class; None derives it from `per_class` or `compute`."""
     weighted: Callable[..., Weighted] | None = None
     """Outcomes -> the function from weights to values; None derives it from the state."""
+    minimum: int = 0
+    """For an average over classes: the samples of each class from which on its interval holds."""
     bias: float = 0.0
     """Of resamples, see `slicedb.metrics.ratios.recentred`."""
 

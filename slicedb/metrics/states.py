@@ -79,14 +79,20 @@ def brier_scores(outcomes: Outcomes) -> Floats:
 
 
 def in_top(k: int) -> PerSample:
-    """Return whether the label is among the k most probable classes."""
+    """Return whether the label is among the k most probable classes.
+
+    Where classes are equally probable, each order of them is as likely: a label tied with others
+    counts the share of the orders in which it is among the k. A model that gives all of ten classes
+    0.1 has a top-5 accuracy of one half, not of 1.
+    """
 
     def inside(outcomes: Outcomes) -> Floats:
         assert outcomes.probabilities is not None
         p = outcomes.true_probability()[:, None]
         width = outcomes.probabilities.shape[1]
         ahead = (outcomes.probabilities > p).sum(axis=1)
-        return np.asarray(((ahead < k) & (outcomes.label < width)).astype(float))
+        tied = np.maximum((outcomes.probabilities == p).sum(axis=1), 1)
+        return np.where(outcomes.label < width, np.clip((k - ahead) / tied, 0.0, 1.0), 0.0)
 
     return PerSample(f"top_{k}", inside)
 
