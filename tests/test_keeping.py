@@ -193,19 +193,21 @@ def test_tags_and_branches_are_given_and_taken(db: Database) -> None:
     assert list(db.commits.branches()) == ["main"]
 
 
-def test_a_table_that_a_commit_keeps_is_not_dropped(db: Database) -> None:
+def test_a_table_that_a_commit_keeps_is_replaced_but_not_dropped(db: Database) -> None:
     add_predictions(db.store, "m", ["cat/0.jpg"], ["cat"])
     db.commit("with m", tag="with_m")
     with pytest.raises(DatabaseError, match="kept by 1 commits or frozen slices"):
         db.store.drop("predictions__m")
-    with pytest.raises(DatabaseError, match="use another name"):
-        db.log_predictions(
-            "m",
-            pa.table({"id": ["cat/0.jpg"], "prediction": ["dog"]}),
-            classes=["cat", "dog"],
-            replace=True,
-        )
+    db.log_predictions(
+        "m",
+        pa.table({"id": ["cat/0.jpg"], "prediction": ["dog"]}),
+        classes=["cat", "dog"],
+        replace=True,
+    )
     assert db.query("m.prediction = 'cat'", at="with_m").count() == 1
+    assert db.query("m.prediction = 'dog'").count() == 1
+    db.commits.checkout("with_m", force=True)
+    assert db.query("m.prediction = 'cat'").count() == 1
 
 
 # --- the diff of commits -------------------------------------------------------------------------

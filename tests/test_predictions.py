@@ -94,7 +94,7 @@ def test_changed_weights_make_every_row_stale(store: Store) -> None:
     assert rows(store, TABLE)["0_red"]["confidence"] == pytest.approx(0.98670, abs=1e-4)
 
 
-def test_other_classes_need_another_table(store: Store) -> None:
+def test_other_classes_replace_the_table_and_its_pins_stay(store: Store) -> None:
     class Two(MeanColour):
         classes = ("red", "other")
 
@@ -102,11 +102,12 @@ def test_other_classes_need_another_table(store: Store) -> None:
             return images.mean((2, 3))[:, :2]
 
     predict(store, "mean", MeanColour())
-    store.pin(TABLE, store.version(TABLE), "commit-1")
-    with pytest.raises(ClassesError, match="predicted 3 classes, now it has 2"):
-        predict(store, "mean", Two())
-    store.unpin(TABLE, "commit-1")
+    before = store.version(TABLE)
+    store.pin(TABLE, before, "commit-1")
     assert predict(store, "mean", Two()).predicted == 9
+    assert store.pins(TABLE) == {"commit-1": before}
+    old = store.table(TABLE, ["probabilities"], version=before)["probabilities"]
+    assert len(old[0].as_py()) == 3
     assert len(rows(store, TABLE)["0_red"]["probabilities"]) == 2
 
 

@@ -113,14 +113,13 @@ def prepare(store: Store, model_name: str, grid: tuple[int, int], about: Mapping
     """
     name = CAMS + model_name
     text = json.dumps(list(grid))
-    if store.has(name):
-        others = store.metadata(name).get("slicedb:grid") != text
+    metadata = {"grid": text, **about}
+    schema = cams_schema(grid[0] * grid[1]).with_metadata(
+        {f"slicedb:{key}": text for key, text in metadata.items()}
+    )
+    if not store.create(name, schema):
+        version = store.version(name)
+        others = store.metadata(name, version).get("slicedb:grid") != text
         if others or method_of(store, model_name) != about["method"]:
-            store.drop(name)
-    if not store.has(name):
-        metadata = {"grid": text, **about}
-        schema = cams_schema(grid[0] * grid[1])
-        store.create(
-            name, schema.with_metadata({f"slicedb:{key}": text for key, text in metadata.items()})
-        )
+            store.replace(name, schema, expected_version=version)
     return name

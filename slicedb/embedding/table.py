@@ -23,7 +23,7 @@ from slicedb.progress import bar
 from slicedb.schema import EMBEDDINGS, embeddings_schema
 from slicedb.show.tabular import Record
 from slicedb.store import Store
-from slicedb.store.work import Writer, failures, images_of, missing, samples_of
+from slicedb.store.work import Anew, Writer, failures, images_of, missing, samples_of
 
 if TYPE_CHECKING:
     import torch
@@ -107,11 +107,12 @@ def embed(
         )
     chosen = encoder or load_encoder(model, pretrained, device=device)
     table = EMBEDDINGS + name
-    _prepare(store, table, chosen, replace)
+    anew = _prepare(store, table, chosen, replace)
     samples, quarantined = samples_of(store, keys)
-    todo, fresh = missing(samples, store.table(table, ["key", "content"]))
+    done = store.table(table, ["key", "content"])
+    todo = missing(samples, done if anew is None else done.slice(0, 0))
     rows = samples.take(pa.array(todo))
-    writer = Writer(store, table, rows, fresh, _finish, 4 * chosen.dim)
+    writer = Writer(store, table, rows, _finish, 4 * chosen.dim, anew)
     with bar(len(todo), f"embed {name}", progress) as shown:
         outputs = run(
             chosen, images_of(store, rows), batch_size=batch_size, device=device, threads=threads
@@ -123,6 +124,7 @@ def embed(
                     shown.advance(len(output.ids))
         finally:  # also on Ctrl-C: what was computed is kept
             writer.flush()
+        writer.close()
     return EmbedReport(
         name=name,
         model=chosen.name,
@@ -166,17 +168,21 @@ def _finish(said: pa.Table, about: pa.Table) -> pa.Table:
     )
 
 
-def _prepare(store: Store, table: str, encoder: Encoder, replace: bool) -> None:
-    """Make the table ready for the encoder's vectors, or refuse to mix."""
+def _prepare(store: Store, table: str, encoder: Encoder, replace: bool) -> Anew | None:
+    """Make the table ready for the encoder's vectors, or refuse to mix.
+
+    Returns:
+        What replaces the vectors of another encoder once the first new ones are there.
+    """
     text = fingerprint_json(encoder.fingerprint)
     schema = embeddings_schema(encoder.dim).with_metadata({FINGERPRINT: text})
-    if not store.has(table):
-        store.create(table, schema)
-        return
-    before = json.loads(store.metadata(table).get(FINGERPRINT, "{}"))
+    if store.create(table, schema):
+        return None
+    version = store.version(table)
+    before = json.loads(store.metadata(table, version).get(FINGERPRINT, "{}"))
     differences = differing(before, encoder.fingerprint)
     if not differences:
-        return
+        return None
     if not replace:
         name = table.removeprefix(EMBEDDINGS)
         raise FingerprintError(
@@ -185,18 +191,7 @@ def _prepare(store: Store, table: str, encoder: Encoder, replace: bool) -> None:
             "give the new one a name of its own (name=, --name), or throw the old vectors away "
             "(replace=True, --replace).",
         )
-    if before.get("dim") == encoder.dim:
-        store.restore(table, None)
-        store.set_metadata(table, {FINGERPRINT: text})
-    elif store.pins(table):
-        raise FingerprintError(
-            f"The vectors of '{table}' have {before.get('dim')} numbers, the new ones "
-            f"{encoder.dim}, and a commit keeps the old ones.",
-            "give the new one a name of its own (name=, --name).",
-        )
-    else:
-        store.drop(table)
-        store.create(table, schema)
+    return Anew(schema, version)
 
 
 def encoder_of(

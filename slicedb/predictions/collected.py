@@ -15,7 +15,8 @@ from slicedb.errors import PredictionError, did_you_mean
 from slicedb.metrics.detections import CONFIDENCE
 from slicedb.models.names import check_name
 from slicedb.predictions.checks import IdChecker, check_names, with_own
-from slicedb.predictions.tables import create, table_of, with_truth
+from slicedb.predictions.refresh import refresh
+from slicedb.predictions.tables import schema_of, table_of, with_truth
 from slicedb.schema import SAMPLES, content_of
 from slicedb.store import Store
 from slicedb.tasks import LOGGED, TASKS, About, AnyTask
@@ -244,19 +245,19 @@ class PredictionLog:
                 "give all of them the same.",
             )
         about = self._settings(self._task)
+        name = table_of(self.model)
+        version = self._store.version(name) if self._store.has(name) else 0
         tables = [self._rows(batch, about) for batch in self._batches]
         table = pa.concat_tables(tables, promote_options="permissive")
-        name, has_probabilities = table_of(self.model), "probabilities" in table.column_names
-        is_new = not self._store.has(name)
-        if not is_new and self._replace:
-            self._store.drop(name)
-            is_new = True
-        if is_new:
-            field = table.schema.field("probabilities") if has_probabilities else None
-            ours = self._task.schema(1).names
-            extra = [field for field in table.schema if field.name not in ours]
-            width = None if field is None else field.type.list_size
-            create(self._store, self.model, about, width=width, extra=extra)
+        has_probabilities = "probabilities" in table.column_names
+        field = table.schema.field("probabilities") if has_probabilities else None
+        ours = self._task.schema(1).names
+        extra = [field for field in table.schema if field.name not in ours]
+        schema = schema_of(about, None if field is None else field.type.list_size, extra)
+        if self._store.create(name, schema, table):
+            pass
+        elif self._replace:
+            self._store.replace(name, schema, table, expected_version=version)
         else:
             stored = self._store.schema(name).names
             if has_probabilities != ("probabilities" in stored):
@@ -268,12 +269,8 @@ class PredictionLog:
             new = [field for field in table.schema if field.name not in stored]
             check_names([field.name for field in new], stored, self.place)
             self._store.add_columns(name, new)
-        try:
             self._store.upsert(name, table)
-        except BaseException:
-            if is_new:
-                self._store.drop(name)
-            raise
+        refresh(self._store, self.model)  # labels may have changed since the rows were made
         self._store.sync()
 
     def _rows(self, batch: CollectedBatch, about: About) -> pa.Table:

@@ -80,7 +80,7 @@ def predict(
 
     Rows are written every few thousand images or ten seconds, so that an interrupted run goes on
     where it stopped. When the model changed (weights, code, preprocessing or classes), its
-    earlier rows are removed first.
+    earlier rows are replaced by the first new ones.
 
     Args:
         store: the database.
@@ -101,17 +101,19 @@ def predict(
     check_name(model_name, loose=True)
     model.check()
     samples, quarantined = samples_of(store, keys)
-    about = prepare(store, model_name, model)
+    about, anew = prepare(store, model_name, model)
     task = TASKS[about.task]
     _check_truth(store, task.truth_of(about))
-    refresh(store, model_name)
     table = table_of(model_name)
-    todo, fresh = missing(samples, store.table(table, ["key", "content", "error"]))
-    if not len(todo):
+    if anew is None:
+        refresh(store, model_name)
+    done = store.table(table, ["key", "content", "error"])
+    todo = missing(samples, done if anew is None else done.slice(0, 0))
+    if not len(todo) and anew is None:
         return _report(model_name, samples, quarantined, about, started)
     rows = samples.take(pa.array(todo))
     row_bytes = task.row_bytes(len(model.classes))
-    writer = Writer(store, table, rows, fresh, _finish(store, about), row_bytes)
+    writer = Writer(store, table, rows, _finish(store, about), row_bytes, anew)
     with bar(len(todo), f"predict {model_name}", progress) as shown:
         batches = inference.predict(
             model,
@@ -127,6 +129,8 @@ def predict(
                     writer.add(batch)
         finally:  # also on Ctrl-C: what was computed is kept
             writer.flush()
+        writer.close()
+    refresh(store, model_name)  # labels may have changed while the model ran
     return _report(model_name, samples, quarantined, about, started, len(todo), writer)
 
 

@@ -8,11 +8,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from slicedb.errors import ClassesError, PredictionError
+from slicedb.errors import PredictionError
 from slicedb.keys import KeyIndex
 from slicedb.models.model import Model
 from slicedb.schema import PREDICTIONS, SAMPLES
 from slicedb.store import Store
+from slicedb.store.work import Anew
 from slicedb.tasks import LOGGED, TASKS, About, TruthColumn
 from slicedb.tasks.arrays import one_array
 
@@ -28,14 +29,10 @@ def models_of(store: Store) -> list[str]:
     return [name.removeprefix(PREDICTIONS) for name in names if name.startswith(PREDICTIONS)]
 
 
-def create(
-    store: Store, model: str, about: About, *, width: int | None, extra: Sequence[pa.Field] = ()
-) -> None:
-    """Create the table of a model.
+def schema_of(about: About, width: int | None, extra: Sequence[pa.Field] = ()) -> pa.Schema:
+    """Return the columns of a model's table, and what the table says of itself.
 
     Args:
-        store: the database.
-        model: its name.
         about: kept in the table's metadata.
         width: of `probabilities`; None leaves that column out.
         extra: columns of the user.
@@ -43,24 +40,27 @@ def create(
     schema = TASKS[about.task].schema(width)
     for field in extra:
         schema = schema.append(field)
-    store.create(table_of(model), schema.with_metadata(about.metadata()))
+    return schema.with_metadata(about.metadata())
 
 
-def prepare(store: Store, name: str, model: Model) -> About:
-    """Make the table ready for a model's rows, and return what it says of itself.
+def prepare(store: Store, name: str, model: Model) -> tuple[About, Anew | None]:
+    """Make the table ready for a model's rows.
 
-    A table speaks of one model: when weights, code, preprocessing or classes changed, its rows
-    are deleted (earlier versions of the table keep them).
+    A table speaks of one model: when weights, code, preprocessing or classes changed, the first
+    new rows replace its rows (earlier versions of the table keep them).
+
+    Returns:
+        What the table says of itself, and what replaces its rows, None where they stay.
 
     Raises:
         PredictionError: the table holds predictions made elsewhere.
-        ClassesError: it has another number of classes, and a commit keeps a version of it.
     """
     table = table_of(name)
     now = model.about(model.fingerprint())
-    if not store.has(table):
-        create(store, name, now, width=len(model.classes))
-        return now
+    schema = schema_of(now, len(model.classes))
+    if store.create(table, schema):
+        return now, None
+    version = store.version(table)
     before = About.read(store, name)
     if before.fingerprint == LOGGED:
         raise PredictionError(
@@ -68,24 +68,11 @@ def prepare(store: Store, name: str, model: Model) -> About:
             "predict under another name, so that the two are not mixed.",
         )
     if before == now:
-        return now
-    same_columns = before.task == now.task and len(before.classes) == len(now.classes)
+        return now, None
     if before.fingerprint == now.fingerprint and before.task == now.task:
         store.set_metadata(table, now.metadata())  # what counts changed, not what was predicted
-        return now
-    if same_columns:
-        store.restore(table, None)
-        store.set_metadata(table, now.metadata())
-        return now
-    if store.pins(table):
-        raise ClassesError(
-            f"'{name}' predicted {len(before.classes)} classes, now it has "
-            f"{len(model.classes)}; a commit keeps the earlier rows.",
-            "predict under another name.",
-        )
-    store.drop(table)
-    create(store, name, now, width=len(model.classes))
-    return now
+        return now, None
+    return now, Anew(schema, version)
 
 
 def with_truth(

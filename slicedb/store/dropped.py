@@ -7,7 +7,6 @@ table is kept aside and becomes the new one.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 from datetime import timedelta
@@ -52,20 +51,22 @@ def put_aside(root: str, name: str) -> None:
     )
 
 
-def make_anew(root: str, name: str, empty: pa.Table) -> bool:
-    """Create an empty table from one that was put aside; False where there is none.
+def make_anew(root: str, name: str, rows: pa.Table) -> bool:
+    """Create a table from one that was put aside; False where there is none.
 
-    Where another process creates it at the same time, its table wins.
+    Where another process creates it at the same time, its table wins, and this is False too.
     """
     import lance
 
     aside, place = _aside(root, name), os.path.join(root, f"{name}.lance")
     if not is_table(aside) or is_table(place):
         return False
-    lance.write_dataset(empty, aside, mode="overwrite", **LAYOUT)
-    with contextlib.suppress(OSError):
+    lance.write_dataset(rows, aside, mode="overwrite", **LAYOUT)
+    try:
         os.rename(aside, place)
-    return is_table(place)
+    except OSError:
+        return False
+    return True
 
 
 def _aside(root: str, name: str) -> str:

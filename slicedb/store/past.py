@@ -70,10 +70,22 @@ class Past(Store):
 
     # --- nothing is written -------------------------------------------------------------------
 
-    def create(self, name: str, schema: pa.Schema) -> None:
+    def create(self, name: str, schema: pa.Schema, rows: pa.Table | None = None) -> bool:
         """Leave an existing table as it is; refuse to create another."""
         if name not in self._tables:
             self._refuse()
+        return False
+
+    def replace(
+        self,
+        name: str,
+        schema: pa.Schema,
+        rows: pa.Table | None = None,
+        *,
+        expected_version: int,
+    ) -> NoReturn:
+        """Refuse."""
+        self._refuse()
 
     def drop(self, name: str) -> None:
         """Refuse."""
@@ -95,7 +107,7 @@ class Past(Store):
         """Refuse: LanceDB's connection could write, and shows the present."""
         self._refuse()
 
-    def attempt(self, name: str, write: Callable[[], _T]) -> _T:
+    def attempt(self, name: str, write: Callable[[], _T], change: str = "write") -> _T:
         """Refuse."""
         self._refuse()
 

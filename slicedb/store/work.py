@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -44,7 +45,7 @@ def samples_of(store: Store, keys: np.ndarray | None) -> tuple[pa.Table, int]:
     return good.combine_chunks(), len(table) - len(good)
 
 
-def missing(samples: pa.Table, done: pa.Table) -> tuple[np.ndarray, np.ndarray]:
+def missing(samples: pa.Table, done: pa.Table) -> np.ndarray:
     """Return the positions of samples without a row for their present image.
 
     Args:
@@ -53,17 +54,15 @@ def missing(samples: pa.Table, done: pa.Table) -> tuple[np.ndarray, np.ndarray]:
             are to be computed again.
 
     Returns:
-        int64 (m,) positions in `samples`, and bool (m,): whether a sample has no row at all yet.
+        int64 (m,).
     """
     if not len(done):
-        return np.arange(len(samples)), np.ones(len(samples), dtype=bool)
+        return np.arange(len(samples))
     rows = KeyIndex(done["key"].to_numpy()).find(samples["key"].to_numpy())
-    has_row = rows >= 0
-    is_done = has_row & (done["content"].to_numpy()[rows] == samples["content"].to_numpy())
+    is_done = (rows >= 0) & (done["content"].to_numpy()[rows] == samples["content"].to_numpy())
     if "error" in done.column_names:
         is_done &= pc.is_null(done["error"]).to_numpy()[rows]
-    todo = np.flatnonzero(~is_done)
-    return todo, ~has_row[todo]
+    return np.flatnonzero(~is_done)
 
 
 def images_of(store: Store, rows: pa.Table) -> Iterator[tuple[str, bytes]]:
@@ -73,17 +72,28 @@ def images_of(store: Store, rows: pa.Table) -> Iterator[tuple[str, bytes]]:
         yield name, data
 
 
+@dataclass(frozen=True)
+class Anew:
+    """What a table is to become once the first rows for it are there."""
+
+    schema: pa.Schema
+    version: int
+    """The version of the table that is replaced."""
+
+
 class Writer:
     """Collects what a model computes and writes it in chunks, so that no finished work is lost.
+
+    Rows are upserted by id, so that two processes at one table never double them.
 
     Args:
         store: the database.
         table: the name of the table.
         rows: the samples being done, in the order they come.
-        fresh: bool (n,): which of them have no row yet.
         finish: from the model's rows and the samples' rows to rows of the table; rows with a
             null in its first column are left out.
         row_bytes: bytes of a row, which bounds the memory of a chunk.
+        anew: the first chunk replaces what the table holds; None adds to it.
     """
 
     def __init__(
@@ -91,18 +101,17 @@ class Writer:
         store: Store,
         table: str,
         rows: pa.Table,
-        fresh: np.ndarray,
         finish: Callable[[pa.Table, pa.Table], pa.Table],
         row_bytes: int,
+        anew: Anew | None = None,
     ) -> None:
         self.failed = 0
         self.examples: list[str] = []
         self._store, self._table = store, table
-        self._rows, self._fresh, self._finish = rows, fresh, finish
+        self._rows, self._finish, self._anew = rows, finish, anew
         self._written = 0
         self._held: list[pa.RecordBatch] = []
         self._n = 0
-        self._version = store.version(table)
         self._last = time.monotonic()
         self._most = max(1, min(_ROWS, _BYTES // max(1, row_bytes)))
 
@@ -120,8 +129,7 @@ class Writer:
         rows = pa.Table.from_batches(self._held).combine_chunks()
         self._count_errors(rows)
         about = self._rows.slice(self._written, len(rows))
-        fresh = self._fresh[self._written : self._written + len(rows)]
-        self._write(self._finish(rows, about), fresh)
+        self._write(self._finish(rows, about))
         self._written += len(rows)
         self._held, self._n = [], 0
         self._last = time.monotonic()
@@ -133,14 +141,24 @@ class Writer:
             pairs = zip(bad["id"].to_pylist(), bad["error"].to_pylist())
             self.examples += [f"{name}: {error}" for name, error in pairs]
 
-    def _write(self, table: pa.Table, fresh: np.ndarray) -> None:
-        """Append new rows and update stale ones; once another writer was here, update all."""
-        alone = self._store.version(self._table) == self._version
-        new = fresh if alone else np.zeros(len(fresh), dtype=bool)
-        keep = np.asarray(pc.is_valid(table.column(0)))
-        for mask, put in ((new & keep, self._store.append), (~new & keep, self._store.upsert)):
-            if mask.any():
-                self._version = put(self._table, table.filter(pa.array(mask)))
+    def close(self) -> None:
+        """Write what was collected; a table that is to be replaced is, also by no rows."""
+        self.flush()
+        if self._anew is not None:
+            self._replace(self._anew, None)
+
+    def _write(self, table: pa.Table) -> None:
+        rows = table.filter(pc.is_valid(table.column(0)))
+        if not len(rows):
+            return
+        if self._anew is not None:
+            self._replace(self._anew, rows)
+        else:
+            self._store.upsert(self._table, rows)
+
+    def _replace(self, anew: Anew, rows: pa.Table | None) -> None:
+        self._store.replace(self._table, anew.schema, rows, expected_version=anew.version)
+        self._anew = None
 
 
 def failures(failed: int, examples: Sequence[str]) -> str:

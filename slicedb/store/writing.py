@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -13,6 +14,8 @@ from typing import TypeAlias, TypeVar
 import pyarrow as pa
 
 from slicedb.errors import ConflictError, DatabaseError, did_you_mean
+from slicedb.keys import Keys
+from slicedb.store.door import passing
 from slicedb.store.dropped import LAYOUT, make_anew, put_aside
 from slicedb.store.files import first_sentence
 from slicedb.store.reading import Reader
@@ -31,29 +34,149 @@ Batches: TypeAlias = pa.Table | pa.RecordBatch | Iterable[pa.RecordBatch]
 _PRIMARY_KEY = {b"lance-schema:unenforced-primary-key": b"true"}
 _RETRIES = 12
 _ROOM = "check the free space and the permissions; what was committed is safe."
+_FULL = re.compile("space|quota|denied|permission|read-only|os error|input/output", re.IGNORECASE)
 _T = TypeVar("_T")
 
 
 class Writer(Reader):
     """What can be written to a database's tables."""
 
-    def create(self, name: str, schema: pa.Schema) -> None:
-        """Create an empty table; an existing one is left as it is."""
+    def create(self, name: str, schema: pa.Schema, rows: pa.Table | None = None) -> bool:
+        """Create a table, and return whether it was not there; an existing one stays as it is.
+
+        Args:
+            name: of the table.
+            schema: its columns and metadata.
+            rows: what it holds from its first version on; None makes it empty.
+        """
         import lance
 
-        fields = [_as_key(field) if field.name == "id" else field for field in schema]
-        empty = pa.schema(fields, metadata=schema.metadata).empty_table()
-        try:
-            if not (self.is_local and make_anew(self._root, name, empty)):
-                lance.write_dataset(empty, self._uri(name), mode="create", **LAYOUT)
-        except OSError as error:
-            if "already exists" not in str(error):
-                if self.is_local and not self.has(name):  # LanceDB would list what is left of it
+        if self.has(name):
+            return False
+        first = _first(schema, rows)
+        with passing("create", name):
+            try:
+                made = self.is_local and make_anew(self._root, name, first)
+                if not made:
+                    lance.write_dataset(first, self._uri(name), mode="create", **LAYOUT)
+            except OSError as error:
+                if self.has(name) or "already exists" in str(error):
+                    return False
+                if self.is_local:  # LanceDB would list what is left of it
                     shutil.rmtree(self._uri(name), ignore_errors=True)
                 raise DatabaseError(
-                    f"Cannot create table '{name}': {first_sentence(error)}", _ROOM
+                    f"Cannot create table '{name}': {first_sentence(error)}", _hint(error)
                 ) from error
         self._dirty.add(name)
+        return True
+
+    def replace(
+        self,
+        name: str,
+        schema: pa.Schema,
+        rows: pa.Table | None = None,
+        *,
+        expected_version: int,
+    ) -> int:
+        """Give a table other columns, metadata and rows in one commit; returns the version.
+
+        The versions before stay, and so do their pins. A writer that is killed or fails leaves
+        the table as it was.
+
+        Args:
+            name: the table.
+            schema: its columns and metadata from now on.
+            rows: its rows from now on; None leaves none.
+            expected_version: the version that is replaced; Lance commits the next one or nothing.
+
+        Raises:
+            ConflictError: the table has changed since that version.
+        """
+        import lance
+
+        first, uri = _first(schema, rows), self._uri(name)
+        version = LAYOUT["data_storage_version"]
+        with passing("replace", name):
+            try:
+                parts = lance.fragment.write_fragments(
+                    first,
+                    uri,
+                    mode="overwrite",
+                    data_storage_version=version,
+                    max_rows_per_file=FRAGMENT_ROWS,
+                )
+                # With no retries an overwrite is strict: it is never moved behind another commit.
+                done = lance.LanceDataset.commit(
+                    uri,
+                    lance.LanceOperation.Overwrite(first.schema, parts),
+                    read_version=expected_version,
+                    max_retries=0,
+                )
+            except (OSError, ValueError, RuntimeError) as error:
+                if _is_conflict(error):
+                    raise _changed(name, expected_version) from error
+                raise DatabaseError(
+                    f"Writing table '{name}' failed: {first_sentence(error)}", _hint(error)
+                ) from error
+        self._dirty.add(name)
+        return int(done.version)
+
+    def rewrite(self, name: str, change: Callable[[pa.Table], pa.Table]) -> None:
+        """Read a small table, change it and write it whole, again where another was faster.
+
+        Args:
+            name: the table.
+            change: from the rows, with the metadata of their schema, to those that replace them;
+                raises where they may not be changed.
+        """
+
+        def write() -> None:
+            version = self.version(name)
+            rows = change(self.table(name, version=version).cast(self.schema(name, version)))
+            self.replace(name, rows.schema, rows, expected_version=version)
+
+        self._persist(name, write, again=True)
+
+    def insert(self, name: str, batches: Batches) -> int:
+        """Add the rows whose `id` is not there, and return how many those were."""
+        rows = self._fitted(name, batches)
+
+        def write() -> int:
+            merge = self.dataset(name).merge_insert("id").when_not_matched_insert_all()
+            return int(merge.execute(rows)["num_inserted_rows"])
+
+        added = self.attempt(name, write, "insert")
+        self._tend(name)
+        return added
+
+    def change(
+        self, name: str, keys: Keys, columns: Sequence[str], change: Callable[[pa.Table], pa.Table]
+    ) -> int:
+        """Read rows, change them and write them, again where another writer was faster.
+
+        Args:
+            name: the table.
+            keys: int64 (n,): of the rows.
+            columns: what is read of them.
+            change: from those columns to the rows that changed: `id` and what is new of them.
+
+        Returns:
+            How many rows changed.
+        """
+
+        def write() -> int:
+            dataset = self.dataset(name)
+            rows = self._fitted(
+                name, change(self.take(name, keys, columns, version=dataset.version))
+            )
+            if len(rows):
+                merge = dataset.merge_insert("id").when_matched_update_all().conflict_retries(0)
+                merge.execute(rows)
+            return len(rows)
+
+        changed = self.attempt(name, write, "change")
+        self._tend(name)
+        return changed
 
     def append(self, name: str, batches: Batches) -> int:
         """Add rows whose ids are known to be new; returns the version written.
@@ -70,7 +193,7 @@ class Writer(Reader):
             )
             return int(written.version)
 
-        version = self.attempt(name, write)
+        version = self.attempt(name, write, "append")
         self._tend(name)
         return version
 
@@ -99,18 +222,16 @@ class Writer(Reader):
         def write() -> int:
             dataset = self.dataset(name)
             if expected_version is not None and dataset.version != expected_version:
-                raise ConflictError(
-                    f"Table '{name}' is at version {dataset.version}, these rows were computed "
-                    f"from version {expected_version}.",
-                    "read it again and repeat the change; nothing was written.",
-                )
+                raise _changed(name, expected_version)
             merge = dataset.merge_insert("id").when_matched_update_all()
+            if expected_version is not None:  # else Lance would put old values over newer ones
+                merge = merge.conflict_retries(0)
             if insert:
                 merge = merge.when_not_matched_insert_all()
             merge.execute(rows)
             return self.version(name)
 
-        version = self.attempt(name, write)
+        version = self.attempt(name, write, "upsert")
         self._tend(name)
         return version
 
@@ -126,7 +247,7 @@ class Writer(Reader):
             self.dataset(name).merge_insert("id").when_matched_delete().execute(rows)
             return self.version(name)
 
-        return self.attempt(name, write)
+        return self.attempt(name, write, "delete")
 
     def restore(self, name: str, version: int | None) -> None:
         """Bring a table back to a version, as a new version; None empties it."""
@@ -137,7 +258,7 @@ class Writer(Reader):
             else:
                 self.dataset(name, version).restore()
 
-        self.attempt(name, write)
+        self.attempt(name, write, "restore")
 
     def drop(self, name: str) -> None:
         """Delete a table and all its versions.
@@ -157,10 +278,11 @@ class Writer(Reader):
             )
         with self._lock:
             self._handles.pop(name, None)
-        if self.is_local:
-            put_aside(self._root, name)
-        else:
-            self._fs.delete_dir(f"{self._root}/{name}.lance")
+        with passing("drop", name):
+            if self.is_local:
+                put_aside(self._root, name)
+            else:
+                self._fs.delete_dir(f"{self._root}/{name}.lance")
 
     def add_columns(self, name: str, fields: Sequence[pa.Field]) -> None:
         """Add columns, null in every row; existing ones are left alone."""
@@ -171,11 +293,11 @@ class Writer(Reader):
             if new:
                 dataset.add_columns(new)
 
-        self.attempt(name, write)
+        self.attempt(name, write, "add columns")
 
     def set_metadata(self, name: str, values: dict[str, str]) -> None:
         """Store text in the metadata of a table's schema, which adds a version."""
-        self.attempt(name, lambda: self.dataset(name).update_schema_metadata(values))
+        self.attempt(name, lambda: self.dataset(name).update_schema_metadata(values), "metadata")
 
     def change_metadata(self, name: str, key: str, change: Callable[[str | None], str]) -> None:
         """Change a stored text without losing what others write meanwhile.
@@ -192,7 +314,7 @@ class Writer(Reader):
             text = (dataset.schema.metadata or {}).get(key.encode())
             dataset.update_schema_metadata({key: change(None if text is None else text.decode())})
 
-        self.attempt(name, write)
+        self.attempt(name, write, "metadata")
 
     def compact(self, name: str) -> None:
         """Merge small fragments, and bring the index on `id` up to date."""
@@ -201,7 +323,7 @@ class Writer(Reader):
             merge_fragments(self.dataset(name), name)
             index_rows(self.dataset(name), name)
 
-        self.attempt(name, write)
+        self.attempt(name, write, "compact")
 
     def small_fragments(self, name: str) -> int:
         """Return how many fragments of a table are so small that compaction merges them."""
@@ -211,40 +333,47 @@ class Writer(Reader):
         """Keep a version through every cleanup, under a tag (letters, digits, `_`, `-`, `.`)."""
         tags = self.dataset(name).tags
         if tag not in tags.list():
-            self.attempt(name, lambda: tags.create(tag, version))
+            self.attempt(name, lambda: tags.create(tag, version), "pin")
 
     def unpin(self, name: str, tag: str) -> None:
         """Release a pinned version; an unknown tag is ignored."""
         tags = self.dataset(name).tags
         if tag in tags.list():
-            tags.delete(tag)
+            with passing("unpin", name), contextlib.suppress(ValueError, OSError):
+                tags.delete(tag)  # another process may have been faster
 
     def pins(self, name: str, older_than: timedelta | None = None) -> dict[str, int]:
         """Return the pinned versions of a table, by tag; only those made so long ago, if given."""
         return pins_of(self.dataset(name), older_than)
 
-    def attempt(self, name: str, write: Callable[[], _T]) -> _T:
+    def attempt(self, name: str, write: Callable[[], _T], change: str = "write") -> _T:
         """Run a write, again after a commit conflict, and translate what Lance raises.
 
         Args:
             name: the table that is written.
             write: opens the table on every try, so that it sees what the other writer did.
+            change: the kind of change, as the door says it.
 
         Raises:
             ConflictError: other writers kept winning.
             DatabaseError: the write failed.
         """
+        with passing(change, name):
+            return self._persist(name, write)
+
+    def _persist(self, name: str, write: Callable[[], _T], *, again: bool = False) -> _T:
         for attempt in range(_RETRIES):
             try:
                 result = write()
                 self._dirty.add(name)
                 return result
             except (OSError, ValueError, RuntimeError) as error:
-                if isinstance(error, DatabaseError):
+                is_again = again and isinstance(error, ConflictError)
+                if isinstance(error, DatabaseError) and not is_again:
                     raise
-                if not _is_conflict(error):
+                if not is_again and not _is_conflict(error):
                     raise DatabaseError(
-                        f"Writing table '{name}' failed: {first_sentence(error)}", _ROOM
+                        f"Writing table '{name}' failed: {first_sentence(error)}", _hint(error)
                     ) from error
                 last = error
                 time.sleep(min(0.02 * 2**attempt, 1.0) * (0.5 + os.urandom(1)[0] / 256))
@@ -288,6 +417,33 @@ class Writer(Reader):
 def _as_key(field: pa.Field) -> pa.Field:
     # Lance then refuses that two writers insert the same new id at once.
     return field.with_nullable(False).with_metadata(_PRIMARY_KEY)
+
+
+def _first(schema: pa.Schema, rows: pa.Table | None) -> pa.Table:
+    """Return the rows of a table's first version in its types, with `id` as the key."""
+    fields = [_as_key(field) if field.name == "id" else field for field in schema]
+    keyed = pa.schema(fields, metadata=schema.metadata)
+    if rows is None:
+        return keyed.empty_table()
+    missing = [field for field in keyed if field.name not in rows.column_names]
+    for field in missing:
+        rows = rows.append_column(field, pa.nulls(len(rows), field.type))
+    try:
+        return rows.select(keyed.names).cast(keyed)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
+        raise DatabaseError(f"Rows do not fit the table: {first_sentence(error)}") from error
+
+
+def _changed(name: str, version: int) -> ConflictError:
+    return ConflictError(
+        f"Table '{name}' has changed since version {version}, which these rows were made from.",
+        "read it again and repeat the change; nothing was written.",
+    )
+
+
+def _hint(error: Exception) -> str:
+    """Return the advice for a failed write; only a full or closed disk is about room."""
+    return _ROOM if _FULL.search(str(error)) else "nothing of this batch was written."
 
 
 def _is_conflict(error: Exception) -> bool:
