@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Sequence
 from typing import TypedDict
 
@@ -37,17 +38,38 @@ PER_MODEL = (PREDICTIONS, CAMS, SPOILT)
 OK = "ok"
 """The `status` of a sample whose image decodes."""
 
-_ID = pa.field("id", pa.string(), nullable=False)
-_KEY = pa.field("key", pa.int64(), nullable=False)
-_TIME = pa.timestamp("us")
+_TYPES = {
+    **{name: pa.type_for_alias(name) for name in "string int64 float32 float64 bool".split()},
+    "time": pa.timestamp("us"),
+    "blob": pa.large_binary(),
+}
+
+
+def schema_of(text: str, **types: pa.DataType) -> pa.Schema:
+    """Return the schema of columns that are listed by name and type.
+
+    Args:
+        text: columns, separated by commas or lines; "!" after a name forbids NULL, and "[]" after
+            a type makes a list of it.
+        **types: types by the word that stands for them, besides the common ones.
+
+    >>> schema_of("id! string, tags string[]")
+    id: string not null
+    tags: list<item: string>
+      child 0, item: string
+    """
+    kinds, columns = _TYPES | types, []
+    for line in re.split(r"[,\n]", text):
+        if line.strip():
+            name, kind = line.split()
+            plain = kinds[kind.removesuffix("[]")]
+            full = pa.list_(plain) if kind.endswith("[]") else plain
+            columns.append(pa.field(name.rstrip("!"), full, nullable=not name.endswith("!")))
+    return pa.schema(columns)
+
 
 OBJECT = pa.struct(
-    [
-        pa.field("label", pa.string()),
-        pa.field("bbox", pa.list_(pa.float64())),
-        pa.field("score", pa.float64()),
-        pa.field("attributes", pa.string()),
-    ]
+    list(schema_of("label string, bbox float64[], score float64, attributes string"))
 )
 """One detection or annotated box: bbox is [x, y, w, h] in pixels, attributes a JSON object."""
 
@@ -61,143 +83,81 @@ class Box(TypedDict):
     attributes: str | None
 
 
-SAMPLES_SCHEMA = pa.schema(
-    [
-        _ID,
-        _KEY,
-        pa.field("uri", pa.string()),
-        pa.field("sha256", pa.string()),
-        pa.field("phash", pa.int64()),
-        pa.field("width", pa.int64()),
-        pa.field("height", pa.int64()),
-        pa.field("format", pa.string()),
-        pa.field("bytes", pa.int64()),
-        pa.field("label", pa.string()),
-        pa.field("labels", pa.list_(pa.string())),
-        pa.field("objects", pa.list_(OBJECT)),
-        pa.field("mask_uri", pa.string()),
-        pa.field("caption", pa.string()),
-        pa.field("split", pa.string()),
-        pa.field("tags", pa.list_(pa.string())),
-        pa.field("status", pa.string()),
-        pa.field("error", pa.string()),
-        pa.field("ingested_at", _TIME),
-        pa.field("captured_at", _TIME),
-        pa.field("source", pa.string()),  # the folder or file it was ingested from
-        pa.field("stamp", pa.int64()),  # fingerprint of its file's size and times; 0: unknown
-        pa.field("row_stamp", pa.int64()),  # fingerprint of what the source said of it
-    ]
+SAMPLES_SCHEMA = schema_of(
+    """
+    id! string, key! int64, uri string, sha256 string, phash int64, width int64, height int64
+    format string, bytes int64, label string, labels string[], objects object[], mask_uri string
+    caption string, split string, tags string[], status string, error string, ingested_at time
+    captured_at time, source string, stamp int64, row_stamp int64
+    """,
+    object=OBJECT,
 )
+"""`source` is the folder or file that a sample was ingested from, `stamp` a fingerprint of its
+file's size and times (0 where unknown), `row_stamp` one of what the source said of it."""
 
 PLUMBING = frozenset(
-    {
-        "uri",
-        "sha256",
-        "phash",
-        "format",
-        "bytes",
-        "status",
-        "ingested_at",
-        "source",
-        "stamp",
-        "row_stamp",
-    }
+    "uri sha256 phash format bytes status ingested_at source stamp row_stamp".split()
 )
 """Columns of `samples` that record how it was ingested; a table for people omits them."""
 
 SEARCHED = "slicedb:search"
 """Where the metadata of `samples` names the columns that are searched beside the caption."""
 
-IMAGES_SCHEMA = pa.schema([_ID, _KEY, pa.field("image", pa.large_binary())])
+IMAGES_SCHEMA = schema_of("id! string, key! int64, image blob")
 
-SLICES_SCHEMA = pa.schema(
-    [
-        _ID,  # name@version
-        pa.field("name", pa.string()),
-        pa.field("version", pa.int64()),
-        pa.field("kind", pa.string()),  # live | frozen
-        pa.field("text", pa.string()),
-        pa.field("description", pa.string()),
-        pa.field("expect", pa.list_(pa.string())),
-        pa.field("head", pa.string()),  # JSON: holdout, decide, suite, path, ...
-        pa.field("keys", pa.list_(pa.int64())),  # frozen membership, in order
-        pa.field("ids", pa.list_(pa.string())),  # the same, as users see them
-        pa.field("tables", pa.string()),  # JSON: table -> version it was frozen at
-        pa.field("dropped", pa.bool_()),
-        pa.field("created_at", _TIME),
-    ]
+SLICES_SCHEMA = schema_of(
+    """
+    id! string, name string, version int64, kind string, text string, description string
+    expect string[], head string, keys int64[], ids string[], tables string, dropped bool
+    created_at time
+    """
 )
+"""`id` is name@version, `kind` live or frozen; `head` is JSON (holdout, decide, suite, path, ...),
+as is `tables`, the versions of tables that a slice was frozen at; `keys` and `ids` are the members
+of a frozen slice, in order."""
 
-TESTS_SCHEMA = pa.schema(
-    [
-        _ID,  # run/number
-        pa.field("run", pa.string()),
-        pa.field("slice", pa.string()),
-        pa.field("check", pa.string()),
-        pa.field("model", pa.string()),
-        pa.field("baseline", pa.string()),
-        pa.field("verdict", pa.string()),
-        pa.field("value", pa.float64()),
-        pa.field("low", pa.float64()),
-        pa.field("high", pa.float64()),
-        pa.field("n", pa.int64()),
-        pa.field("left_out", pa.int64()),
-        pa.field("message", pa.string()),
-        pa.field("ran_at", _TIME),
-    ]
+TESTS_SCHEMA = schema_of(
+    """
+    id! string, run string, slice string, check string, model string, baseline string
+    verdict string, value float64, low float64, high float64, n int64, left_out int64
+    message string, ran_at time
+    """
 )
+"""`id` is run/number."""
 
-RUNS_SCHEMA = pa.schema(
-    [
-        _ID,
-        pa.field("kind", pa.string()),  # test | evaluate | predict | embed | ingest
-        pa.field("what", pa.string()),
-        pa.field("tables", pa.string()),  # JSON: table -> version
-        pa.field("fingerprints", pa.string()),  # JSON: model -> fingerprint
-        pa.field("queries", pa.string()),  # JSON: slice -> text
-        pa.field("software", pa.string()),  # JSON: package -> version
-        pa.field("summary", pa.string()),  # JSON
-        pa.field("ran_at", _TIME),
-    ]
+RUNS_SCHEMA = schema_of(
+    """
+    id! string, kind string, what string, tables string, fingerprints string, queries string
+    software string, summary string, ran_at time
+    """
 )
+"""`kind` is test or evaluate. In JSON: `tables` (version by table), `fingerprints` (by model),
+`queries` (text by slice), `software` (version by package), `summary`."""
 
-MODELS_SCHEMA = pa.schema(
-    [
-        _ID,  # the model's name
-        pa.field("spec", pa.string()),
-        pa.field("weights", pa.string()),
-        pa.field("classes", pa.list_(pa.string())),
-        pa.field("fingerprint", pa.string()),
-        pa.field("preprocessing", pa.string()),  # JSON
-        pa.field("details", pa.string()),  # JSON: parameters, version, ...
-        pa.field("added_at", _TIME),
-    ]
+MODELS_SCHEMA = schema_of(
+    """
+    id! string, spec string, weights string, classes string[], fingerprint string
+    preprocessing string, details string, added_at time
+    """
 )
+"""`id` is the model's name. In JSON: `preprocessing`, and `details` (parameters, version, ...)."""
 
-COMMITS_SCHEMA = pa.schema(
-    [
-        _ID,
-        pa.field("parent", pa.string()),
-        pa.field("message", pa.string()),
-        pa.field("branch", pa.string()),
-        pa.field("tags", pa.list_(pa.string())),
-        pa.field("tables", pa.string()),  # JSON: table -> version
-        pa.field("created_at", _TIME),
-    ]
+COMMITS_SCHEMA = schema_of(
+    """
+    id! string, parent string, message string, branch string, tags string[], tables string
+    created_at time
+    """
 )
+"""`tables` is JSON: version by table."""
 
-ANSWERS_SCHEMA = pa.schema(
-    [
-        _ID,  # slice, text and sample, as JSON
-        pa.field("key", pa.int64()),  # of the sample
-        pa.field("slice", pa.string()),
-        pa.field("text", pa.string()),  # what was asked: whether the sample shows it
-        pa.field("sample", pa.string()),
-        pa.field("state", pa.string()),  # asked | yes | no | skipped
-        pa.field("source", pa.string()),  # prompt | csv | callback | truth
-        pa.field("answered_at", _TIME),
-    ]
+ANSWERS_SCHEMA = schema_of(
+    """
+    id! string, key int64, slice string, text string, sample string, state string, source string
+    answered_at time
+    """
 )
+"""`id` is slice, text and sample as JSON, `key` that of the sample, `text` what was asked: whether
+the sample shows it; `state` is asked, yes, no or skipped, `source` prompt, csv, callback, truth."""
 
 NULL_KEY = -1
 """Never a key: keys are 63-bit and not negative."""
@@ -208,14 +168,8 @@ def embeddings_schema(dim: int) -> pa.Schema:
 
     `content` is `content_of` the image's sha256, so that a changed image is embedded again.
     """
-    return pa.schema(
-        [
-            _ID,
-            _KEY,
-            pa.field("content", pa.int64()),
-            pa.field("vector", pa.list_(pa.float32(), dim)),
-        ]
-    )
+    vector = pa.list_(pa.float32(), dim)
+    return schema_of("id! string, key! int64, content int64, vector vector", vector=vector)
 
 
 def spoilt_schema() -> pa.Schema:
@@ -224,19 +178,11 @@ def spoilt_schema() -> pa.Schema:
     One row per sample and corruption: `id` is the sample's with the corruption behind it, `sample`
     its key; `content` and `fingerprint` say what a row was computed with.
     """
-    return pa.schema(
-        [
-            _ID,
-            _KEY,
-            pa.field("sample", pa.int64()),
-            pa.field("kind", pa.string()),
-            pa.field("severity", pa.int64()),
-            pa.field("prediction", pa.string()),
-            pa.field("confidence", pa.float32()),
-            pa.field("content", pa.int64()),
-            pa.field("fingerprint", pa.int64()),
-            pa.field("error", pa.string()),
-        ]
+    return schema_of(
+        """
+        id! string, key! int64, sample int64, kind string, severity int64, prediction string
+        confidence float32, content int64, fingerprint int64, error string
+        """
     )
 
 

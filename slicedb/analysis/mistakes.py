@@ -18,6 +18,7 @@ from slicedb import sql, stats
 from slicedb.errors import CheckError, SliceError
 from slicedb.judge.predicted import Predicted, select
 from slicedb.metrics.outcomes import Bools, Ints
+from slicedb.schema import schema_of
 from slicedb.show import numbers
 from slicedb.show.tabular import Grid, Tabular
 
@@ -170,15 +171,7 @@ class Mistakes(Tabular):
 
 _NOT_PREDICATE = re.compile(r"^\s*(select|with|from)\b|\b(order\s+by|limit)\b", re.IGNORECASE)
 
-_SUMMARY = pa.schema(
-    [
-        ("kind", pa.string()),
-        ("name", pa.string()),
-        ("n", pa.int64()),
-        ("share", pa.float64()),
-        ("query", pa.string()),
-    ]
-)
+_SUMMARY = schema_of("kind string, name string, n int64, share float64, query string")
 
 
 def errors(

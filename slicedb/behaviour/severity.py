@@ -15,6 +15,7 @@ from slicedb.behaviour.spoilt import spoilt
 from slicedb.expectations.behaviours import Change, change
 from slicedb.expectations.corruption import CORRUPTIONS
 from slicedb.keys import KeyIndex, distinct
+from slicedb.schema import schema_of
 from slicedb.show.tabular import Grid, Tabular
 from slicedb.stats import wilson
 
@@ -165,11 +166,9 @@ def _share(name: str, hit: np.ndarray, of: np.ndarray, confidence: float) -> dic
     return {name or "accuracy": value, f"{before}low": float(low), f"{before}high": float(high)}
 
 
-_COUNTS = [
-    ("slice", pa.string()),
-    ("kind", pa.string()),
-    ("severity", pa.int64()),
-    ("n", pa.int64()),
-]
-_SHARES = "accuracy low high same same_low same_high".split()
-_SCHEMA = pa.schema([*_COUNTS, *((name, pa.float64()) for name in _SHARES)])
+_SCHEMA = schema_of(
+    """
+    slice string, kind string, severity int64, n int64, accuracy float64, low float64, high float64
+    same float64, same_low float64, same_high float64
+    """
+)

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from slicedb.errors import UnknownTableError, did_you_mean
 from slicedb.keys import KeyIndex
-from slicedb.schema import CAMS
+from slicedb.schema import CAMS, schema_of
 
 if TYPE_CHECKING:
     from slicedb.store import Store
@@ -30,19 +30,13 @@ def cams_schema(cells: int) -> pa.Schema:
     bottom in pixels, null where only the model's own transform knows; `content`, `fingerprint`
     and `asked` say what a row was computed from.
     """
-    return pa.schema(
-        [
-            pa.field("id", pa.string(), nullable=False),
-            pa.field("key", pa.int64(), nullable=False),
-            pa.field("target", pa.string()),
-            pa.field("map", pa.list_(pa.float32(), cells)),
-            pa.field("border", pa.float32()),
-            pa.field("shown", pa.list_(pa.float64(), 4)),
-            pa.field("content", pa.int64()),
-            pa.field("fingerprint", pa.int64()),
-            pa.field("asked", pa.string()),
-            pa.field("error", pa.string()),
-        ]
+    return schema_of(
+        """
+        id! string, key! int64, target string, map cells, border float32, shown box, content int64
+        fingerprint int64, asked string, error string
+        """,
+        cells=pa.list_(pa.float32(), cells),
+        box=pa.list_(pa.float64(), 4),
     )
 
 

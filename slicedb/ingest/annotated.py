@@ -13,7 +13,7 @@ from slicedb.errors import IngestError, SourceError
 from slicedb.ingest.listing import folders_below, images_in
 from slicedb.ingest.location import Location
 from slicedb.ingest.source import ROWS, Options, Source
-from slicedb.schema import OBJECT, Box
+from slicedb.schema import OBJECT, Box, schema_of
 
 BOXES = pa.list_(OBJECT)
 _SHOWN = 3
@@ -87,14 +87,8 @@ class Annotated:
                 self.outside += low or x + w > size[0] + slack or y + h > size[1] + slack
 
     def _flush(self) -> None:
-        schema = pa.schema(
-            [
-                pa.field("id", pa.string()),
-                pa.field("uri", pa.string()),
-                pa.field("objects", BOXES),
-                pa.field("split", pa.string()),
-                pa.field("caption", pa.string()),
-            ]
+        schema = schema_of(
+            "id string, uri string, objects boxes, split string, caption string", boxes=BOXES
         )
         self._tables.append(pa.Table.from_pylist(self._rows, schema=schema))
         self._rows = []

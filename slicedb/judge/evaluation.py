@@ -17,6 +17,7 @@ from slicedb.judge.resampling import resampled
 from slicedb.keys import Keys, distinct
 from slicedb.metrics import Estimate, Membership, Metric, ratios
 from slicedb.metrics.metric import Weighted
+from slicedb.schema import schema_of
 from slicedb.show.numbers import interval
 from slicedb.show.tabular import Grid, Tabular
 from slicedb.store import Store
@@ -24,19 +25,11 @@ from slicedb.store import Store
 Bootstrap: TypeAlias = Literal["percentile", "bca"]
 """How bounds come from resamples; see `slicedb.stats.bootstrap`."""
 
-_SCHEMA = pa.schema(
-    [
-        ("slice", pa.string()),
-        ("model", pa.string()),
-        ("metric", pa.string()),
-        ("of", pa.string()),
-        ("value", pa.float64()),
-        ("low", pa.float64()),
-        ("high", pa.float64()),
-        ("n", pa.int64()),
-        ("left_out", pa.int64()),
-        ("reason", pa.string()),
-    ]
+_SCHEMA = schema_of(
+    """
+    slice string, model string, metric string, of string, value float64, low float64, high float64
+    n int64, left_out int64, reason string
+    """
 )
 
 

@@ -13,6 +13,7 @@ from slicedb.errors import CheckError
 from slicedb.judge.aligned import universe
 from slicedb.judge.pairs import pair_of
 from slicedb.keys import Keys
+from slicedb.schema import schema_of
 from slicedb.show.tabular import Grid, Tabular
 from slicedb.store import Store
 
@@ -116,15 +117,8 @@ def power(
                 "finds": finds(k, n, power=power, confidence=confidence),
             }
         )
-    kinds = pa.schema(
-        [
-            ("slice", pa.string()),
-            ("n", pa.int64()),
-            ("disagreement", pa.float64()),
-            ("needed", pa.int64()),
-            ("enough", pa.bool_()),
-            ("finds", pa.float64()),
-        ]
+    kinds = schema_of(
+        "slice string, n int64, disagreement float64, needed int64, enough bool, finds float64"
     )
     return Power(a, b, drop, power, confidence, pa.Table.from_pylist(lines, schema=kinds))
 

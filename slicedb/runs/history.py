@@ -277,24 +277,10 @@ def _change(value: float) -> str:
 
 _OF_TREND = ("change", "direction", "flips", "flips_by_chance", "status")
 
-_SCHEMA = pa.schema(
-    [
-        ("slice", pa.string()),
-        ("check", pa.string()),
-        ("runs", pa.int64()),
-        ("verdicts", pa.string()),
-        ("value", pa.float64()),
-        ("low", pa.float64()),
-        ("high", pa.float64()),
-        ("n", pa.int64()),
-        ("change", pa.float64()),
-        ("direction", pa.string()),
-        ("flips", pa.int64()),
-        ("flips_by_chance", pa.int64()),
-        ("status", pa.string()),
-        ("models", pa.list_(pa.string())),
-        ("values", pa.list_(pa.float64())),
-        ("run_ids", pa.list_(pa.string())),
-        ("ran_at", pa.list_(pa.timestamp("us"))),
-    ]
+_SCHEMA = schema.schema_of(
+    """
+    slice string, check string, runs int64, verdicts string, value float64, low float64
+    high float64, n int64, change float64, direction string, flips int64, flips_by_chance int64
+    status string, models string[], values float64[], run_ids string[], ran_at time[]
+    """
 )

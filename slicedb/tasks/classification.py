@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from slicedb.errors import PredictionError, did_you_mean
 from slicedb.metrics.classification import EMPTY
 from slicedb.metrics.outcomes import Bools, Ints, Outcomes
+from slicedb.schema import schema_of
 from slicedb.tasks.about import LABEL, About
 from slicedb.tasks.arrays import codes_of, matrix_of, one_array, recoded
 from slicedb.tasks.columns import predictions_schema
@@ -45,15 +46,10 @@ class Classification(Task[Outcomes]):
 
     def schema(self, width: int | None) -> pa.Schema:
         """Return the columns; `label` is the one that `loss` and `correct` speak of."""
-        own = [
-            pa.field("prediction", pa.string()),
-            pa.field("confidence", pa.float32()),
-            pa.field("loss", pa.float32()),
-            pa.field("correct", pa.bool_()),
-            pa.field("margin", pa.float32()),
-            pa.field("entropy", pa.float32()),
-            pa.field("label", pa.string()),
-        ]
+        own = schema_of(
+            "prediction string, confidence float32, loss float32, correct bool, margin float32, "
+            "entropy float32, label string"
+        )
         return predictions_schema(own, width)
 
     def columns_of_output(self, output: ModelOutput, about: About) -> tuple[NamedColumns, Bools]:

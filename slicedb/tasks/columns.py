@@ -6,14 +6,10 @@ from collections.abc import Iterable
 
 import pyarrow as pa
 
-from slicedb.schema import SAMPLES_SCHEMA
+from slicedb.schema import SAMPLES_SCHEMA, schema_of
 
 FIRST = [SAMPLES_SCHEMA.field("id"), SAMPLES_SCHEMA.field("key")]
-LAST = [
-    pa.field("content", pa.int64()),
-    pa.field("fingerprint", pa.int64()),
-    pa.field("error", pa.string()),
-]
+LAST = schema_of("content int64, fingerprint int64, error string")
 
 
 def predictions_schema(own: Iterable[pa.Field], width: int | None = None) -> pa.Schema:

@@ -15,7 +15,7 @@ from slicedb.metrics.boxes import match, overlaps, rows_of
 from slicedb.metrics.detected import EMPTY
 from slicedb.metrics.detections import Detections
 from slicedb.metrics.outcomes import Bools, Ints
-from slicedb.schema import OBJECT
+from slicedb.schema import OBJECT, schema_of
 from slicedb.tasks.about import About
 from slicedb.tasks.arrays import null_in, one_array
 from slicedb.tasks.columns import predictions_schema
@@ -67,16 +67,8 @@ class Detection(Task[Detections]):
         and nothing too many; they, and `loss`, are null where the sample's `objects` are. `truth`
         is a digest of the ground truth that they speak of.
         """
-        own = [
-            pa.field("objects", pa.list_(OBJECT)),
-            pa.field("tp", pa.int64()),
-            pa.field("fp", pa.int64()),
-            pa.field("fn", pa.int64()),
-            pa.field("iou", pa.float32()),
-            pa.field("loss", pa.float32()),
-            pa.field("correct", pa.bool_()),
-            pa.field("truth", pa.int64()),
-        ]
+        text = "objects object[], tp int64, fp int64, fn int64, iou float32, loss float32"
+        own = schema_of(f"{text}, correct bool, truth int64", object=OBJECT)
         return predictions_schema(own)
 
     def row_bytes(self, n_classes: int) -> int:

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from slicedb.errors import PredictionError, did_you_mean
 from slicedb.metrics.multilabel import EMPTY, LabelSets
 from slicedb.metrics.outcomes import Bools
+from slicedb.schema import schema_of
 from slicedb.tasks.about import About
 from slicedb.tasks.arrays import list_column, matrix_of, null_in, one_array
 from slicedb.tasks.columns import predictions_schema
@@ -34,12 +35,7 @@ class Multilabel(Task[LabelSets]):
 
     def schema(self, width: int | None) -> pa.Schema:
         """Return the columns: `truth` is a digest of the labels that `loss` speaks of."""
-        own = [
-            pa.field("labels", _LABELS),
-            pa.field("loss", pa.float32()),
-            pa.field("correct", pa.bool_()),
-            pa.field("truth", pa.int64()),
-        ]
+        own = schema_of("labels string[], loss float32, correct bool, truth int64")
         return predictions_schema(own, width)
 
     def columns_of_output(self, output: ModelOutput, about: About) -> tuple[NamedColumns, Bools]:
