@@ -1189,7 +1189,7 @@ class Database:
             CheckError: nothing was composed.
         """
         from slicedb import judge
-        from slicedb.behaviour.composed import expectations
+        from slicedb.behaviour.catalogue import expectations
         from slicedb.report import report_of
         from slicedb.slices import Slice
 

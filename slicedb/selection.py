@@ -7,16 +7,13 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow.compute as pc
 
 from slicedb import schema, sql
-from slicedb.keys import distinct
+from slicedb.keys import Keys, distinct
 from slicedb.query import Query
 from slicedb.slices import Slice, Slices
 from slicedb.store import Store
-
-Keys: TypeAlias = npt.NDArray[np.int64]
 
 On: TypeAlias = str | Query | Slice | np.ndarray | None
 """What a verb works on: the name of a slice, a query text, a Query, a Slice, int64 keys, or None

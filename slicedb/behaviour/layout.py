@@ -26,7 +26,7 @@ from slicedb.errors import SourceError, did_you_mean
 
 LAYOUT = "layout.toml"
 
-Settings: TypeAlias = Mapping[str, Any]
+LayoutSettings: TypeAlias = Mapping[str, Any]
 """Of a layout file."""
 
 
@@ -88,13 +88,13 @@ def read_layout(file: Path, folders: set[str], extras: Mapping[str, Path]) -> La
     )
 
 
-def _known(settings: Settings, choices: Sequence[str], file: str, what: str) -> None:
+def _known(settings: LayoutSettings, choices: Sequence[str], file: str, what: str) -> None:
     for name in settings:
         if name not in choices:
             raise SourceError(f"Unknown {what} '{name}' in '{file}'.", did_you_mean(name, choices))
 
 
-def _placement(base: Placement, settings: Settings, file: str) -> Placement:
+def _placement(base: Placement, settings: LayoutSettings, file: str) -> Placement:
     _known(settings, ("x", "y", "width", "height"), file, "setting")
     for name, value in settings.items():
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:

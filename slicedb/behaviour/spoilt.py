@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 Device: TypeAlias = "torch.device | str | None"
 
-Pictures: TypeAlias = "torch.Tensor | list[np.ndarray | None]"
+PictureBatch: TypeAlias = "torch.Tensor | list[np.ndarray | None]"
 """uint8 (n, h, w, 3) at the network's input size, or whole pictures, None for a broken one."""
 
 _WRITE = 4096
@@ -207,7 +207,7 @@ def _rows_of(
     model: Model,
     one: Change,
     about: pa.Table,
-    pictures: Pictures,
+    pictures: PictureBatch,
     errors: list[str | None],
     picked: np.ndarray,
     side: TensorSide,
@@ -242,7 +242,7 @@ def _rows_of(
 
 def _corrupted(
     model: Model,
-    pictures: Pictures,
+    pictures: PictureBatch,
     good: np.ndarray,
     one: Change,
     keys: np.ndarray,
@@ -264,7 +264,7 @@ def _corrupted(
     return torch.stack(made).to(device)
 
 
-Fed: TypeAlias = Generator[tuple[Pictures, list[str | None]], None, None]
+Fed: TypeAlias = Generator[tuple[PictureBatch, list[str | None]], None, None]
 
 
 def _filled(store: Store, model: Model, rows: pa.Table, size: int, threads: int | None) -> Fed:

@@ -26,7 +26,7 @@ Modules: TypeAlias = dict[str, torch.nn.Module]
 Forward: TypeAlias = Callable[[torch.Tensor], torch.Tensor]
 """Maps images (n, 3, h, w) to scores (n, c)."""
 
-Layout: TypeAlias = Literal["channels first", "channels last", "tokens"]
+AxisOrder: TypeAlias = Literal["channels first", "channels last", "tokens"]
 
 _MOST_PREFIX = 16
 """Class and register tokens in front of the patches, at most."""
@@ -39,7 +39,7 @@ class Layer:
     name: str
     """Its path in the network, as in `named_modules`."""
     module: torch.nn.Module
-    layout: Layout
+    layout: AxisOrder
     grid: tuple[int, int]
     """Rows and columns of the map."""
     prefix: int = 0
@@ -226,7 +226,7 @@ def _as_map(event: _Event, size: tuple[int, int]) -> Layer | None:
     high, wide = last if channels_last else first
     if _misfit((high, wide), size) > max(size):
         return None
-    layout: Layout = "channels last" if channels_last else "channels first"
+    layout: AxisOrder = "channels last" if channels_last else "channels first"
     return Layer(event.name, event.module, layout, (high, wide))
 
 

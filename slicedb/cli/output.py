@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import click
 
@@ -17,13 +17,9 @@ from slicedb.show import numbers, text
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from slicedb.show.tabular import Tabular
+
 FORMATS = ("table", "csv", "json", "jsonl", "parquet")
-
-
-class Result(Protocol):
-    """What a verb of the library returns."""
-
-    def to_arrow(self) -> pa.Table: ...
 
 
 @dataclass
@@ -40,7 +36,7 @@ class Output:
         """Whether a person reads it."""
         return self.form == "table" and self.file is None
 
-    def show(self, result: Result) -> None:
+    def show(self, result: Tabular) -> None:
         """Print a result for a person, or write its rows."""
         if self.is_for_people:
             click.echo(str(result))

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 Colour = tuple[int, int, int]
-Point = tuple[float, float]
+XY = tuple[float, float]
 
 _ANGLES = np.linspace(0.0, 2.0 * np.pi, 26, endpoint=False)
 _CIRCLE = np.stack([np.cos(_ANGLES), np.sin(_ANGLES)], axis=1)  # float64 (26, 2)
@@ -31,7 +31,7 @@ class Pen:
         self,
         image: Image.Image,
         rng: np.random.Generator,
-        centre: Point,
+        centre: XY,
         scale: float,
         squash: float = 1.0,
         turn: float = 0.0,
@@ -60,7 +60,7 @@ class Pen:
         """Return a whole number drawn evenly from low to high, both included."""
         return int(self.rng.integers(low, high + 1))
 
-    def spots(self, n: int, reach: float = 0.62) -> list[Point]:
+    def spots(self, n: int, reach: float = 0.62) -> list[XY]:
         """Return n well-spaced places within `reach` of the middle, none on top of another."""
         if n == 1:
             return [(self.between(-0.08, 0.08), self.between(-0.08, 0.08))]
@@ -77,7 +77,7 @@ class Pen:
 
     # -- shapes ------------------------------------------------------------------------------
 
-    def pixels(self, points: np.ndarray, shift: Point = (0.0, 0.0)) -> list[Point]:
+    def pixels(self, points: np.ndarray, shift: XY = (0.0, 0.0)) -> list[XY]:
         """Map unit coordinates, float64 (n, 2), to pixels; `shift` is added after the turn."""
         cos, sin = np.cos(self.turn), np.sin(self.turn)
         x = points[:, 0] * cos - points[:, 1] * sin + shift[0]
@@ -87,7 +87,7 @@ class Pen:
         return list(zip(xs.tolist(), ys.tolist()))
 
     def shape(
-        self, points: Sequence[Point] | np.ndarray, fill: tuple[int, ...], shift: Point = (0.0, 0.0)
+        self, points: Sequence[XY] | np.ndarray, fill: tuple[int, ...], shift: XY = (0.0, 0.0)
     ) -> None:
         """Fill a polygon."""
         self.draw.polygon(self.pixels(np.asarray(points, dtype=np.float64), shift), fill=fill)
@@ -100,7 +100,7 @@ class Pen:
         ry: float | None = None,
         fill: tuple[int, ...] = (0, 0, 0),
         angle: float = 0.0,
-        shift: Point = (0.0, 0.0),
+        shift: XY = (0.0, 0.0),
     ) -> None:
         """Fill an ellipse of radii rx, ry turned by `angle`."""
         self.shape(place(_CIRCLE * (rx, rx if ry is None else ry), x, y, angle), fill, shift)
@@ -118,10 +118,10 @@ class Pen:
 
     def stroke(
         self,
-        points: Sequence[Point] | np.ndarray,
+        points: Sequence[XY] | np.ndarray,
         width: float,
         fill: tuple[int, ...],
-        shift: Point = (0.0, 0.0),
+        shift: XY = (0.0, 0.0),
         ends: bool = False,
     ) -> None:
         """Draw a line of `width` units through the points, with round ends when asked."""

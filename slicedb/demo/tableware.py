@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from slicedb.demo.pen import Colour, Pen, Point, arc, place, shade
+from slicedb.demo.pen import XY, Colour, Pen, arc, place, shade
 
 TABLES: tuple[str, ...] = ("wooden", "marble", "checkered", "steel", "tiled")
 CUTLERY: tuple[str, ...] = ("none", "fork", "spoon", "knife", "chopsticks")
@@ -114,7 +114,7 @@ def draw_vessel(
     vessel: str,
     colour: str,
     rng: np.random.Generator,
-    centre: Point,
+    centre: XY,
     radius: float,
     tilt: float,
 ) -> Pen:
@@ -167,7 +167,7 @@ def draw_cutlery(
     cutlery: str,
     rng: np.random.Generator,
     side: float,
-    centre: Point,
+    centre: XY,
     radius: float,
 ) -> None:
     """Lay cutlery beside the plate, on the right where side is 1 and on the left where -1."""

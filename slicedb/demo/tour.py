@@ -49,7 +49,7 @@ def run(
     from slicedb.demo.scenes import write
 
     root = Path(folder)
-    step = _Steps(echo)
+    step = _Headings(echo)
     table = root / "pictures" / "metadata.csv"
     if not table.exists():
         step(f"render {scenes:,} plates of food")
@@ -104,7 +104,7 @@ Indian desserts, and whenever a fork lies on the table. Go on from here:
 """
 
 
-class _Steps:
+class _Headings:
     """Numbered headings, and the time since the first."""
 
     def __init__(self, echo: Callable[[str], object]) -> None:

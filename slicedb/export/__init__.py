@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
 __all__ = ["WRITERS", "ExportReport", "export", "writers"]
 
-Writer = Callable[["Store", Keys, Path], int]
+Exporter = Callable[["Store", Keys, Path], int]
 
-WRITERS: dict[str, Writer] = {
+WRITERS: dict[str, Exporter] = {
     "folder": write_folder,
     "csv": write_csv,
     "parquet": write_parquet,
@@ -46,7 +46,7 @@ _TAKEN = frozenset(
 """Endings that name another kind of file, so that no folder is made of them by mistake."""
 
 
-def writers() -> dict[str, Writer]:
+def writers() -> dict[str, Exporter]:
     """Return the formats that can be written, by name, those of installed packages included."""
     from slicedb.ingest import FORMATS
 

@@ -18,9 +18,8 @@ from slicedb.models.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
     import torch
-    from PIL import Image
 
-    Transform = Callable[[Image.Image], torch.Tensor]
+    from slicedb.models.model import Transform
 
 T = TypeVar("T")
 Item = tuple[str, bytes]

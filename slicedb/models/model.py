@@ -292,19 +292,6 @@ def check_width(model: Model, logits: object, n: int) -> None:
         )
 
 
-def need_classifier(model: Model, what: str) -> None:
-    """Refuse a model that does not predict one class a picture.
-
-    Args:
-        what: what is asked of it, for the message.
-
-    Raises:
-        ModelError: it does something else.
-    """
-    if not TASKS[model.task].one_class:
-        raise ModelError(f"{model} does {model.task}.", f"{what} is for classifiers.")
-
-
 def check_names(model: Model) -> None:
     """Hold the class names of a model against what tables and queries need.
 

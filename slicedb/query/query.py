@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     import pandas as pd
     from PIL.Image import Image
 
+    from slicedb.models.model import Transform
     from slicedb.training import SliceDataset
-    from slicedb.training.pictures import Dtype, Size, Transform
+    from slicedb.training.pictures import Dtype, Size
     from slicedb.training.pixels import Decoder
 
 ToTorch: TypeAlias = "Callable[..., SliceDataset]"

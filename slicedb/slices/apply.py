@@ -10,8 +10,8 @@ import numpy as np
 
 from slicedb.errors import QueryError, SliceDBError, SliceError
 from slicedb.keys import KeyIndex, Keys
+from slicedb.slices.definitions import references
 from slicedb.slices.files import SliceFile
-from slicedb.slices.references import references
 from slicedb.slices.slice import Slice
 
 if TYPE_CHECKING:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -12,13 +13,15 @@ from slicedb.errors import BindError, SliceError, did_you_mean
 from slicedb.keys import Keys
 from slicedb.schema import SAMPLES
 from slicedb.slices.calibration import SliceCalibration
-from slicedb.slices.references import check_loops
 from slicedb.slices.slice import Slice
 from slicedb.slices.table import SliceTable
 
 if TYPE_CHECKING:
     from slicedb.query import Query
     from slicedb.vectors import Calibrated
+
+_IN_SLICE = re.compile(r"\bin_slice\s*\(\s*'((?:[^']|'')*)'", re.IGNORECASE)
+_NOT_CODE = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
 
 
 class SliceDefinitions:
@@ -115,6 +118,24 @@ class SliceDefinitions:
             raise SliceError(f"The column '{group}' holds lists.", "group by a plain column.")
 
     def check_loops(self, texts: Mapping[str, str]) -> None:
-        """Raise SliceError when slices, these texts included, are made of each other."""
+        """Raise SliceError, which shows the ring, when slices and texts are made of each other."""
         live = {s.name: s.text for s in self._table.latest().values() if s.kind == "live"}
-        check_loops(texts, live | dict(texts))
+        for name in texts:
+            _follow(name, live | dict(texts), ())
+
+
+def references(text: str) -> list[str]:
+    """Return the slices that a text names by `in_slice`, each once.
+
+    >>> references("in_slice('a') AND NOT in_slice('b') -- in_slice('c')")
+    ['a', 'b']
+    """
+    return list(dict.fromkeys(_IN_SLICE.findall(_NOT_CODE.sub(" ", text))))
+
+
+def _follow(name: str, texts: Mapping[str, str], path: tuple[str, ...]) -> None:
+    if name in path:
+        ring = " -> ".join([*path[path.index(name) :], name])
+        raise SliceError(f"Slices are made of each other: {ring}.", "break the ring.")
+    for other in references(texts.get(name, "")):
+        _follow(other, texts, (*path, name))

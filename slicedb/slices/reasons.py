@@ -14,10 +14,9 @@ import pyarrow.compute as pc
 from slicedb import schema
 from slicedb.errors import DatabaseError
 from slicedb.keys import Keys
+from slicedb.metrics.outcomes import Bools
 from slicedb.query import Reads
 from slicedb.store import Store
-
-Bools = npt.NDArray[np.bool_]
 
 NEW, DELETED = "new image", "deleted"
 DEFINITION, OTHER_SLICE = "definition changed", "definition differs"

@@ -19,15 +19,13 @@ from slicedb.slices.apply import Applied, apply_files
 from slicedb.slices.breakdown import Breakdown, breakdown
 from slicedb.slices.calibrating import BUDGET, Calibrating, goal_of
 from slicedb.slices.coverage import SliceCoverage, coverage
-from slicedb.slices.definitions import SliceDefinitions
+from slicedb.slices.definitions import SliceDefinitions, references
 from slicedb.slices.diff import Diff
 from slicedb.slices.files import check_name, parse_share, read_folder
-from slicedb.slices.info import SliceInfo, SliceState
+from slicedb.slices.info import SliceInfo, SliceState, state_of
 from slicedb.slices.overlap import Overlap, overlap
-from slicedb.slices.references import references
 from slicedb.slices.sides import Compared, compare
 from slicedb.slices.slice import Ask, Slice
-from slicedb.slices.state import state_of
 from slicedb.slices.table import SliceTable
 from slicedb.store import Store
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from slicedb.errors import SliceDBError, SliceError, UnknownSliceError
 from slicedb.keys import Keys
 from slicedb.query import Reads
+from slicedb.slices.definitions import references
 from slicedb.slices.diff import Definitions, Diff, Side, diff
-from slicedb.slices.references import references
 from slicedb.slices.slice import Slice
 from slicedb.slices.table import SliceTable, as_row
 from slicedb.store import Past

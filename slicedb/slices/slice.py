@@ -14,10 +14,11 @@ from slicedb.errors import suggesting
 from slicedb.keys import Keys, mix
 
 if TYPE_CHECKING:
+    from slicedb.models.model import Transform
     from slicedb.query import Query
     from slicedb.slices.calibration import SliceCalibration
     from slicedb.training import SliceDataset
-    from slicedb.training.pictures import Dtype, Size, Transform
+    from slicedb.training.pictures import Dtype, Size
     from slicedb.training.pixels import Decoder
 
 Members: TypeAlias = tuple[Keys, list[str]]

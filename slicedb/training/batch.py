@@ -49,7 +49,7 @@ class Decoded:
     failures: list[Failure]
 
 
-Result: TypeAlias = tuple[Batch, Sequence[Failure]]
+BatchResult: TypeAlias = tuple[Batch, Sequence[Failure]]
 """A batch, and the samples missing from it because their images do not decode."""
 
 

@@ -17,7 +17,7 @@ Values: TypeAlias = torch.Tensor | list[object]
 """Those of a batch: a tensor (b, ...), or a list."""
 
 
-class Column(Protocol):
+class BatchColumn(Protocol):
     """One column of the samples of a dataset, in their order."""
 
     def batch(self, indices: np.ndarray) -> Values:
@@ -77,7 +77,7 @@ class Objects:
 
 def column_of(
     name: str, values: pa.ChunkedArray, ids: np.ndarray, classes: Sequence[str]
-) -> Column:
+) -> BatchColumn:
     """Return a column ready for batches.
 
     `label` becomes class numbers, `labels` zeros and ones; integers, floats and booleans become

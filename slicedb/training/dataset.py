@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import pyarrow.compute as pc
@@ -17,8 +17,11 @@ from slicedb.training.batch import Batch, Decoded
 from slicedb.training.columns import Numbers, column_of
 from slicedb.training.encoded import EncodedImages
 from slicedb.training.loader import Loader, OnError, Workers
-from slicedb.training.pictures import Dtype, Pictures, Size, Transform, pinned
+from slicedb.training.pictures import Dtype, Pictures, Size, pinned
 from slicedb.training.pixels import Decoder
+
+if TYPE_CHECKING:
+    from slicedb.models.model import Transform
 
 _UNKNOWN_BYTES = 1 << 17
 

@@ -18,11 +18,11 @@ from slicedb.training.forgetting import forgetting
 if TYPE_CHECKING:
     from slicedb.database import Database
 
-Scores: TypeAlias = torch.Tensor | np.ndarray | None
+ClassScores: TypeAlias = torch.Tensor | np.ndarray | None
 """Logits or probabilities (n, c)."""
 
 
-class Batches(Protocol):
+class LabelledImages(Protocol):
     """A loader: yields `(images, ..., ids)`."""
 
     def __iter__(self) -> Iterator[tuple[Any, ...]]: ...
@@ -45,7 +45,7 @@ class EpochLog:
         return f"<EpochLog {self._log.model!r}: {len(self._seen):,} predictions>"
 
     def add(
-        self, ids: Sequence[str], *, logits: Scores = None, probabilities: Scores = None
+        self, ids: Sequence[str], *, logits: ClassScores = None, probabilities: ClassScores = None
     ) -> None:
         """Take a batch: n ids, and logits or probabilities (n, c).
 
@@ -103,7 +103,7 @@ class EpochLogger:
     def __call__(
         self,
         net: torch.nn.Module,
-        loader: Batches,
+        loader: LabelledImages,
         epoch: int,
         *,
         device: torch.device | str | None = None,
@@ -134,5 +134,5 @@ class EpochLogger:
         return forgetting(self.store, self.run, keys)
 
 
-def _rows(values: Scores, rows: list[int]) -> Scores:
+def _rows(values: ClassScores, rows: list[int]) -> ClassScores:
     return None if values is None else values[rows]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar
 
 import numpy as np
 import torch
@@ -15,11 +15,12 @@ from slicedb.models.preprocessing import Preprocessing
 from slicedb.training.batch import Decoded, Failure
 from slicedb.training.pixels import Decoder, check_shape, decode_rows, fit_into, fit_rows, joined
 
+if TYPE_CHECKING:
+    from slicedb.models.model import Transform
+
 T = TypeVar("T")
 Size: TypeAlias = int | tuple[int, int] | None
 Dtype: TypeAlias = Literal["uint8", "float32"]
-Transform: TypeAlias = Callable[[Image.Image], torch.Tensor]
-"""Takes an RGB Pillow image and returns a tensor; tensors of one shape make a batch."""
 
 
 @dataclass

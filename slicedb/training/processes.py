@@ -10,9 +10,9 @@ from typing import TypeAlias
 import numpy as np
 import torch
 
-from slicedb.training.batch import BatchPlan, BatchSource, Result
+from slicedb.training.batch import BatchPlan, BatchResult, BatchSource
 
-Task: TypeAlias = tuple[tuple[int, int, int], np.ndarray]
+Job: TypeAlias = tuple[tuple[int, int, int], np.ndarray]
 """((seed, epoch, number of the batch), its samples)."""
 
 
@@ -43,7 +43,7 @@ class Processes:
 
     def run(
         self, plan: BatchPlan, seed: int, epoch: int, first: int
-    ) -> Generator[Result, None, None]:
+    ) -> Generator[BatchResult, None, None]:
         """Yield (batch, failures); the batches are seeded from `first` on."""
         self._tasks.tasks = [
             ((seed, epoch, first + number), indices) for number, indices in enumerate(plan)
@@ -55,9 +55,9 @@ class _Tasks:
     """What torch takes for a batch sampler: the batches of the present epoch."""
 
     def __init__(self) -> None:
-        self.tasks: list[Task] = []
+        self.tasks: list[Job] = []
 
-    def __iter__(self) -> Iterator[Task]:
+    def __iter__(self) -> Iterator[Job]:
         return iter(self.tasks)
 
     def __len__(self) -> int:
@@ -74,7 +74,7 @@ class Worker:
     def __len__(self) -> int:
         return len(self.source)
 
-    def __getitems__(self, task: Task) -> Result:
+    def __getitems__(self, task: Job) -> BatchResult:
         seed, indices = task
         _seed_all(seed)
         decoded = self.source.decode(indices, self.source.read(indices))
@@ -83,7 +83,7 @@ class Worker:
         return self.source.assemble([decoded]), decoded.failures
 
 
-def _as_is(result: Result) -> Result:
+def _as_is(result: BatchResult) -> BatchResult:
     return result
 
 

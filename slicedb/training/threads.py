@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from slicedb.training.batch import BatchPlan, BatchSource, Decoded, Result
+from slicedb.training.batch import BatchPlan, BatchResult, BatchSource, Decoded
 from slicedb.training.memory import Memory
 
 _WINDOW_BYTES = 32 << 20
@@ -38,7 +38,7 @@ class Threads:
     pin_memory: bool
     memory: Memory
 
-    def run(self, plan: BatchPlan) -> Generator[Result, None, None]:
+    def run(self, plan: BatchPlan) -> Generator[BatchResult, None, None]:
         """Yield (batch, failures) in the order of the plan."""
         n = self.num_workers
         reader = ThreadPoolExecutor(1, "slicedb-read")
@@ -72,7 +72,7 @@ class Threads:
         ]
         return lambda: [part.result() for part in parts]
 
-    def _finish(self, decoded: Callable[[], list[Decoded]]) -> Result:
+    def _finish(self, decoded: Callable[[], list[Decoded]]) -> BatchResult:
         parts = decoded()
         failures = [failure for part in parts for failure in part.failures]
         if failures and self.stops_at_failure:

@@ -14,7 +14,7 @@ from slicedb.cache import Cache
 from slicedb.schema import EMBEDDINGS
 from slicedb.vectors.background import DEFAULT, NEAR, ODDS
 from slicedb.vectors.directions import Directions
-from slicedb.vectors.matrix import Check, Matrix
+from slicedb.vectors.matrix import Interrupt, Matrix
 
 if TYPE_CHECKING:
     from slicedb.store import Store
@@ -54,7 +54,7 @@ class Contrast:
         cosines: np.ndarray,
         unlike: Sequence[tuple[float, np.ndarray]],
         rows: np.ndarray | None,
-        check: Check,
+        check: Interrupt,
     ) -> np.ndarray:
         """Return float32 (n,): the log-odds of a text against what it must stand out from.
 
@@ -114,7 +114,7 @@ class Contrast:
         return self._banks.get((matrix.name, matrix.version), encode)
 
     def _background(
-        self, bank: Bank, matrix: Matrix, scale: np.float32, phrases: np.ndarray, check: Check
+        self, bank: Bank, matrix: Matrix, scale: np.float32, phrases: np.ndarray, check: Interrupt
     ) -> np.ndarray:
         """Return float32 (n,): log of ODDS x the mean of exp(scale x cosine) over some phrases.
 

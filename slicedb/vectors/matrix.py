@@ -29,7 +29,7 @@ _AT_ONCE = 16 * 2**20
 """Scores held at once while the nearest of many targets are looked for."""
 _ONE_AT_A_TIME = threading.Lock()
 
-Check = Callable[[], None]
+Interrupt = Callable[[], None]
 
 
 def no_limit() -> None:
@@ -95,7 +95,11 @@ class Matrix:
             yield start, np.asarray(self.vectors[start : start + size], dtype=np.float32)
 
     def top(
-        self, targets: np.ndarray, k: int, rows: np.ndarray | None = None, check: Check = no_limit
+        self,
+        targets: np.ndarray,
+        k: int,
+        rows: np.ndarray | None = None,
+        check: Interrupt = no_limit,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return the rows nearest to each target, and their scores.
 
@@ -124,7 +128,7 @@ class Matrix:
         self,
         targets: np.ndarray,
         rows: np.ndarray | None = None,
-        check: Check = no_limit,
+        check: Interrupt = no_limit,
         keep: bool = True,
     ) -> list[np.ndarray]:
         """Return the cosine of each row with each target: one pass for all that are not cached.
@@ -153,7 +157,7 @@ class Matrix:
                     self._columns.put(names[number], column)
         return [columns[name] for name in names]
 
-    def _product(self, halves: np.ndarray, rows: np.ndarray | None, check: Check) -> np.ndarray:
+    def _product(self, halves: np.ndarray, rows: np.ndarray | None, check: Interrupt) -> np.ndarray:
         """Return float32 (t, m) of targets in float16 (t, d)."""
         if self.vectors.size <= _SMALL:
             return self._small(halves, rows)

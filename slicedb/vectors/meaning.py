@@ -9,7 +9,7 @@ import numpy as np
 
 from slicedb.errors import QueryError
 from slicedb.vectors.best import best
-from slicedb.vectors.matrix import Check, Matrix
+from slicedb.vectors.matrix import Interrupt, Matrix
 from slicedb.vectors.terms import Term
 from slicedb.vectors.vectors import Vectors, spread
 
@@ -42,7 +42,7 @@ class Meaning:
         keys: np.ndarray,
         rows: np.ndarray | None,
         visible: np.ndarray,
-        check: Check,
+        check: Interrupt,
     ) -> dict[Term, np.ndarray]:
         """Return the values of each term: float32 (m,), NaN where a sample has no embedding.
 
@@ -73,7 +73,7 @@ class Meaning:
         keys: np.ndarray,
         rows: np.ndarray | None,
         visible: np.ndarray,
-        check: Check,
+        check: Interrupt,
     ) -> dict[Term, np.ndarray]:
         """Return the values of terms over one embedding.
 
@@ -111,7 +111,7 @@ class Meaning:
         ray: Rays,
         cosines: list[np.ndarray],
         rows: np.ndarray | None,
-        check: Check,
+        check: Interrupt,
     ) -> np.ndarray:
         """Return float32 (n,): a term's values from the cosines with its vectors, at some rows."""
         if term.kind == "similarity":

@@ -16,7 +16,7 @@ from slicedb.schema import EMBEDDINGS
 from slicedb.vectors.contrast import Contrast
 from slicedb.vectors.directions import Directions
 from slicedb.vectors.files import link_matrix, open_matrix
-from slicedb.vectors.matrix import Check, Matrix, no_limit
+from slicedb.vectors.matrix import Interrupt, Matrix, no_limit
 from slicedb.vectors.terms import Target
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class Vectors:
         keys: np.ndarray | None = None,
         *,
         version: int | None = None,
-        check: Check = no_limit,
+        check: Interrupt = no_limit,
     ) -> list[np.ndarray]:
         """Return the cosine of samples with each target, in one pass over the vectors.
 
@@ -117,7 +117,7 @@ class Vectors:
         keys: np.ndarray | None = None,
         *,
         version: int | None = None,
-        check: Check = no_limit,
+        check: Interrupt = no_limit,
     ) -> Nearest:
         """Return the k samples nearest to each target, exactly.
 

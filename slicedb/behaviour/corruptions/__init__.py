@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import torch
 
 Images = TypeVar("Images", "np.ndarray", "torch.Tensor")
-Settings: TypeAlias = tuple[tuple[float, ...], ...]
+Strengths: TypeAlias = tuple[tuple[float, ...], ...]
 
 _CPU_PIXELS = 3 * 224 * 224
 """Pixels a thread works on at a time: more fall out of the caches, fewer cost more steps."""
@@ -46,7 +46,7 @@ class BuiltIn:
     name: str
     family: str
     """The module that has the function."""
-    settings: Settings
+    settings: Strengths
     """The settings of each severity, from 1."""
 
     @property
