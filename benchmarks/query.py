@@ -202,7 +202,7 @@ def sql_benchmark(folder: Path, rows: int, repeats: int) -> None:
     for name, (ours, theirs) in QUERIES.items():
         query = engine.query(ours)
         _check(query, duck, theirs.format(**parquet))
-        run = query.keys if query.is_rows else query.to_arrow
+        run = (lambda query=query: _asked(query)) if query.is_rows else query.to_arrow
 
         def duckdb_run(relation: dict[str, str], text: str = theirs) -> Any:
             return duck.sql(text.format(**relation)).to_arrow_table()
@@ -214,6 +214,12 @@ def sql_benchmark(folder: Path, rows: int, repeats: int) -> None:
             f"{name:<42} {ms:8.1f} {from_parquet:8.1f} {from_native:8.1f} "
             f"{ms / from_parquet:9.2f} {ms / from_native:8.2f}"
         )
+
+
+def _asked(query: Any) -> Any:
+    """Return the keys of a query, asked of the loaded columns and not of those kept."""
+    query.session.members.clear()
+    return query.keys()
 
 
 def _check(query: Any, duck: Any, text: str) -> None:
@@ -338,7 +344,8 @@ def _turns(asked: list[Any], bare: Callable[[], Any]) -> list[tuple[float, float
     bare()
     spent: list[list[tuple[float, float]]] = [[], [], []]
     for query in asked[1:]:
-        for call, kept in zip((query.keys, bare, query.keys), spent):
+        again = lambda query=query: _asked(query)  # noqa: E731
+        for call, kept in zip((again, bare, again), spent):
             started, before = time.perf_counter(), time.process_time()
             call()
             wall, cpu = time.perf_counter() - started, time.process_time() - before
