@@ -16,7 +16,7 @@ from slicedb import metrics as m
 from slicedb import stats
 from slicedb.errors import CheckError
 from slicedb.metrics import Estimate, Membership, Outcomes, states
-from slicedb.metrics.ranked import auroc, average_precision
+from slicedb.metrics.ranked import auroc, average_precision, rank_area
 
 
 def draw(n: int, c: int, seed: int, skill: float = 2.0, kinds: int | None = None) -> Outcomes:
@@ -155,6 +155,45 @@ def test_auroc_influence_is_delongs_variance() -> None:
     expected = wins.mean(1).var(ddof=1) / len(x) + wins.mean(0).var(ddof=1) / len(y)
     curve = auroc(score, positive)
     assert curve is not None and (curve.influence**2).sum() == pytest.approx(expected, abs=1e-12)
+
+
+def test_average_precision_influence_is_its_derivative_by_the_weight_of_a_sample() -> None:
+    rng = np.random.default_rng(2)
+    score, positive = rng.integers(0, 8, 40) / 7, rng.random(40) < 0.4
+    curve = average_precision(score, positive)
+    assert curve is not None
+    for i in (0, 7, 21):
+        up, down = (np.ones(40) + sign * 1e-6 * (np.arange(40) == i) for sign in (1, -1))
+        slope = (
+            sk.average_precision_score(positive, score, sample_weight=up)
+            - sk.average_precision_score(positive, score, sample_weight=down)
+        ) / 2e-6
+        assert curve.influence[i] / np.sqrt(40 / 39) == pytest.approx(slope, abs=1e-6)
+
+
+@pytest.mark.parametrize("name", ["auroc", "average_precision"])
+def test_areas_of_all_classes_are_those_of_each(name: str) -> None:
+    o = CASES["class never seen"]
+    whole = rank_area(name, o)
+    each = [rank_area(name, o, c) for c in range(4)]
+    assert whole is not None
+    assert whole.value == pytest.approx(np.mean([c.value for c in each if c is not None]))
+    mean = np.mean([c.influence for c in each if c is not None], axis=0)
+    np.testing.assert_allclose(whole.influence, mean, atol=1e-12)
+
+
+def test_the_interval_of_auroc_is_delongs_on_the_scale_of_the_logit() -> None:
+    o = CASES["two classes"]
+    metric, members = m.for_class(m.find("auroc"), 1), Membership([np.arange(o.n)], o.n)
+    estimate = m.compute_ranked(metric, o, members)
+    x, y = o.scores(1)[o.label == 1], o.scores(1)[o.label == 0]
+    wins = (x[:, None] > y).astype(float)
+    error = np.sqrt(wins.mean(1).var(ddof=1) / len(x) + wins.mean(0).var(ddof=1) / len(y))
+    a = wins.mean()
+    ends = np.log(a / (1 - a)) + np.array([-1, 1]) * 1.959964 * error / (a * (1 - a))
+    expected = 1 / (1 + np.exp(-ends))
+    np.testing.assert_allclose(np.ravel(m.interval(metric, estimate)), expected, atol=1e-6)
+    assert m.p_value(metric, estimate, expected[1], "less")[0] == pytest.approx(0.025, abs=1e-6)
 
 
 def test_macro_precision_counts_a_class_that_is_never_predicted_as_zero() -> None:

@@ -32,7 +32,7 @@ def absolute(trials: Sequence[Trial], inputs: Inputs) -> Iterator[Evidence]:
     low, high = m.interval(metric, estimate, confidence, sides=1, guarantee=True)
     for i, trial in enumerate(trials):
         n, size = int(members.sizes[i]), len(trial.scope.keys)
-        by_class = trial.check.of is not None and metric.interval == "share"
+        by_class = trial.check.of is not None and metric.interval in ("share", "rank")
         evidence = Evidence(
             trial=trial,
             value=float(estimate.value[i]),
@@ -56,7 +56,10 @@ def absolute(trials: Sequence[Trial], inputs: Inputs) -> Iterator[Evidence]:
         if average:
             present = aligned.outcomes.present_in(members.positions[i])
             evidence = _naming_classes(evidence, aligned.outcomes.classes, present)
-            evidence = replace(evidence, enough=metric.minimum * len(present))
+        if average or metric.interval == "rank":
+            classes = aligned.outcomes.present_in(members.positions[i])
+            number = len(classes) if trial.check.of is None else 1
+            evidence = replace(evidence, enough=metric.minimum * number)
         groups = inputs.groups(trial.group)
         if groups is None:
             yield evidence

@@ -236,7 +236,7 @@ def _rows(
 ) -> pa.Table:
     """Return one row per slice; `why` says for each why its value is undefined, where it is."""
     s, n = len(members), members.sizes
-    if of is not None and metric.interval == "share":
+    if of is not None and metric.interval in ("share", "rank"):
         n = estimate.size.astype(np.int64)  # the trials of a class: its labels, or its predictions
     is_undefined = np.isnan(estimate.value)
     columns = {

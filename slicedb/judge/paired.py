@@ -57,7 +57,9 @@ def paired(trials: Sequence[Trial], inputs: Inputs) -> Iterator[Evidence]:
         if d is not None and counted:
             gains = Gains(d[positions], pair.right_by(metric, check.of))
             evidence = replace(evidence, gains=gains)
-        if d is None or groups is not None:
+        if metric.influence is not None and groups is None:
+            yield _by_influence(evidence, metric, pair, positions, code, inputs.confidence)
+        elif d is None or groups is not None:
             yield _by_bootstrap(evidence, metric, pair, positions, d, code, inputs.confidence)
         elif counted:
             yield _by_counts(evidence, d[positions], inputs.confidence)
@@ -107,6 +109,42 @@ def _by_means(evidence: Evidence, d: Floats, confidence: float) -> Evidence:
         carriers=squares**2 / fourth if fourth else float(n),
     )
     return narrowing(evidence)
+
+
+def _by_influence(
+    evidence: Evidence,
+    metric: Metric,
+    pair: Pair,
+    positions: Keys,
+    code: int | None,
+    confidence: float,
+) -> Evidence:
+    """Compare two areas by what each sample adds to the error of both (DeLong et al. 1988)."""
+    from scipy.special import ndtr
+
+    assert metric.influence is not None
+    trial, (of_a, of_b) = evidence.trial, (o.take(positions) for o in (pair.a, pair.b))
+    a, b = (metric.influence(metric.name, o, code) for o in (of_a, of_b))
+    if a is None or b is None:
+        return replace(evidence, undefined=metric.undefined)
+    value = a.value - b.value
+    error = float(np.sqrt(((a.influence - b.influence) ** 2).sum()))
+    half = stats.intervals.quantile(confidence, 1) * error
+    if error == 0:  # no sample is ranked differently, but the next may be
+        half = float(stats.paired_interval(0, 0, a.trials, confidence, sides=1).high)
+    gap = value - trial.bound
+    z = 0.0 if gap == 0 else gap / error if error else np.sign(gap) * np.inf
+    return narrowing(
+        replace(
+            evidence,
+            value=value,
+            low=max(value - half, -1.0),
+            high=min(value + half, 1.0),
+            p=float(ndtr(z if trial.rises else -z)),
+            n=evidence.n if code is None else int(a.trials),
+            enough=metric.minimum * (len(of_a.present_in(slice(None))) if code is None else 1),
+        )
+    )
 
 
 def _is_whole(d: Floats) -> bool:

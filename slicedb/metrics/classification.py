@@ -12,7 +12,7 @@ from slicedb.metrics import states
 from slicedb.metrics.estimate import Estimate
 from slicedb.metrics.metric import POSITIVE, Metric
 from slicedb.metrics.outcomes import EPSILON, Ints
-from slicedb.metrics.ranked import area
+from slicedb.metrics.ranked import area, rank_area
 from slicedb.metrics.states import CORRECT
 
 TASK = "classification"
@@ -138,9 +138,27 @@ ROWS = (
         sample=states.BRIER_SCORES,
     ),
     Metric("ece", states.CALIBRATION, e.calibration, "mean", EMPTY, rises=False),
-    Metric("auroc", states.RANKED, area, "share", _ONE_KIND, aliases=("roc_auc",), by_class=True),
     Metric(
-        "average_precision", states.RANKED, area, "share", NO_LABEL, aliases=("ap",), by_class=True
+        "auroc",
+        states.RANKED,
+        area,
+        "rank",
+        _ONE_KIND,
+        aliases=("roc_auc",),
+        by_class=True,
+        influence=rank_area,
+        minimum=10,
+    ),
+    Metric(
+        "average_precision",
+        states.RANKED,
+        area,
+        "rank",
+        NO_LABEL,
+        aliases=("ap",),
+        by_class=True,
+        influence=rank_area,
+        minimum=30,
     ),
     _TOP_5,
 )

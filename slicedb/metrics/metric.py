@@ -9,6 +9,7 @@ from typing import Literal
 
 from slicedb.metrics.estimate import Estimate, PerClass
 from slicedb.metrics.outcomes import Floats, Ints
+from slicedb.metrics.ranked import RankArea
 from slicedb.metrics.states import MetricState, PerSample
 
 Weighted = Callable[[Floats], Floats]
@@ -46,8 +47,9 @@ class Metric:
     compute: Callable[..., Estimate]
     """Sums of all slices -> estimates; for ranked metrics, its name, the outcomes of one slice
     and the code of a class or None -> estimate."""
-    interval: Literal["share", "mean", "draws", "exact"]
-    """How its interval is made: of a share in [0, 1], of a mean, from resamples, or none."""
+    interval: Literal["share", "rank", "mean", "draws", "exact"]
+    """How its interval is made: of a share in [0, 1], of an area under a curve of ranks, of a
+    mean, from resamples, or none."""
     undefined: str
     """Why it is NaN where it is."""
     task: str = "classification"
@@ -70,12 +72,15 @@ class Metric:
     """From the confusion matrix to the values of all classes."""
     by_class: bool = False
     """Whether `of <class>` makes sense."""
+    influence: Callable[..., RankArea | None] | None = None
+    """Name, outcomes and the code of a class or None -> the value with what each sample adds to its
+    error. Two models are then compared by the differences of these."""
     bind: Callable[[int], Metric] | None = None
     """The metric of one class; None derives it from `per_class` or `compute`."""
     weighted: Callable[..., Weighted] | None = None
     """Outcomes -> the function from weights to values; None derives it from the state."""
     minimum: int = 0
-    """For an average over classes: the samples of each class from which on its interval holds."""
+    """Samples of the class, or of each class of an average, from which on its interval holds."""
     bias: float = 0.0
     """Of resamples, see `slicedb.metrics.ratios.recentred`."""
 

@@ -24,7 +24,7 @@ from slicedb.metrics import ratios
 from slicedb.metrics.estimate import count, mean, share
 from slicedb.metrics.metric import POSITIVE, Metric, Weighted
 from slicedb.metrics.outcomes import EPSILON, Bools, Floats, Ints
-from slicedb.metrics.ranked import area
+from slicedb.metrics.ranked import area, rank_area
 from slicedb.metrics.states import MetricState, PerSample, mean_state
 
 Average = Literal["macro", "micro", "weighted"]
@@ -218,6 +218,26 @@ ROWS = (
         rises=False,
         sample=_ENTROPY,
     ),
-    Metric("auroc", _RANKED, area, "share", _ONE_KIND, TASK, by_class=True),
-    Metric("average_precision", _RANKED, area, "share", _NO_LABEL, TASK, by_class=True),
+    Metric(
+        "auroc",
+        _RANKED,
+        area,
+        "rank",
+        _ONE_KIND,
+        TASK,
+        by_class=True,
+        influence=rank_area,
+        minimum=10,
+    ),
+    Metric(
+        "average_precision",
+        _RANKED,
+        area,
+        "rank",
+        _NO_LABEL,
+        TASK,
+        by_class=True,
+        influence=rank_area,
+        minimum=30,
+    ),
 )
