@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from slicedb.expectations.behaviours import Change as Corruption
     from slicedb.export import ExportReport
     from slicedb.ingest import IngestReport
+    from slicedb.ingest.attach import AttachReport
     from slicedb.judge import Comparison, Confusion, Evaluation, Power
     from slicedb.models import Model, Models
     from slicedb.predictions import LogReport, PredictionLog, PredictReport
@@ -224,6 +225,40 @@ class Database:
         if delete_missing:
             self.doctor(mend=True)  # vectors and predictions of what was removed
         edits.texts_changed(self.store)
+        return report
+
+    def attach(
+        self,
+        source: Path | pa.Table | pd.DataFrame,
+        *,
+        on: str = "id",
+        prefix: str = "",
+        columns: Names = None,
+        partial: bool = False,
+    ) -> AttachReport:
+        """Add or change metadata columns of samples by their ids; no picture is opened.
+
+        A null in the table makes the value of its sample null.
+
+        Args:
+            source: a CSV, TSV, Parquet or Arrow file, an Arrow table, or a pandas frame.
+            on: the column of the source with the ids of samples.
+            prefix: text to put before every id, such as the folder that the file names leave out.
+            columns: the columns to attach; by default all of them.
+            partial: accept a table without a row for every sample; the others keep what they have.
+
+        Raises:
+            SourceError: the source is missing, empty or unreadable.
+            IngestError: an id is unknown, comes twice or is empty, a sample has no row, or a
+                column has a name of ours or another type than the existing one. Nothing is
+                written then.
+        """
+        from slicedb import edits
+        from slicedb.ingest.attach import attach
+
+        report = attach(self.store, source, on=on, prefix=prefix, columns=columns, partial=partial)
+        if report.changed:
+            edits.labels_changed(self.store, report.changed_ids)
         return report
 
     def compose(

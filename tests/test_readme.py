@@ -61,6 +61,8 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         light.append(f"photos/{label}/{i}.jpg,{label}/{i}.jpg,{label},{scene['light']}\n")
     shutil.copy(tmp_path / "photos" / "cat" / "1.jpg", tmp_path / "example.jpg")
     (tmp_path / "photos.csv").write_text("path,id,label,light\n" + "".join(light))
+    weather = [f"{row.split(',')[1]},rain\n" for row in light]
+    (tmp_path / "weather.csv").write_text("id,weather\n" + "".join(weather))
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / "food.py").write_text(MODEL)
     torch.manual_seed(0)

@@ -1,4 +1,4 @@
-"""Commands about data: ingest, embed, relabel, tag, delete, info."""
+"""Commands about data: ingest, attach, embed, relabel, tag, delete, info."""
 
 from __future__ import annotations
 
@@ -59,6 +59,31 @@ def ingest(source: str, **options: object) -> None:
     except TooManyBrokenError as error:
         click.echo(str(error.report))
         raise
+
+
+@click.command()
+@click.argument("file", metavar="FILE")
+@db_option
+@options_of(
+    Database.attach,
+    "on columns prefix partial",
+    on={"metavar": "COLUMN"},
+    columns={"flag": "--column", "metavar": "COLUMN"},
+    prefix={"metavar": "TEXT"},
+)
+def attach(file: str, **options: object) -> None:
+    """Add or change metadata columns of samples by their ids; no picture is opened.
+
+    FILE is a CSV, TSV, Parquet or Arrow file with one row per sample. Unknown, doubled, empty or
+    missing ids are counted and named, and nothing is written.
+
+    \b
+    Examples:
+      slicedb attach weather.parquet
+      slicedb attach weather.csv --on filename --prefix photos --column weather
+      slicedb attach reviewed.csv --partial
+    """
+    click.echo(str(open_db().attach(file, **given(options))))
 
 
 @click.command()
@@ -271,4 +296,4 @@ def export(on: str, dest: str, form: str | None) -> None:
     click.echo(str(open_db().export(on, dest, form=form)))
 
 
-COMMANDS = (ingest, compose, embed, index, export, relabel, tag, delete, info, doctor)
+COMMANDS = (ingest, attach, compose, embed, index, export, relabel, tag, delete, info, doctor)

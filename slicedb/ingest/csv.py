@@ -32,7 +32,7 @@ def read(location: Location, options: Options) -> Source:
         SourceError: the file cannot be read or has no rows.
         IngestError: a column is missing, of a wrong type, or holds an id twice.
     """
-    table = _load(location, options)
+    table = load(location, options)
     refuse_same_names(location, table.schema)
     opened = Table(
         location, table.schema, table.num_rows, lambda names: table.select(names).to_batches(ROWS)
@@ -41,7 +41,7 @@ def read(location: Location, options: Options) -> Source:
     return opened.source(options, notes)
 
 
-def _load(location: Location, options: Options) -> pa.Table:
+def load(location: Location, options: Options) -> pa.Table:
     """Read the whole file; columns that play a text role, or are text already, stay text."""
     import pyarrow.csv as pacsv
 

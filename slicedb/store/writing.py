@@ -295,6 +295,27 @@ class Writer(Reader):
 
         self.attempt(name, write, "add columns")
 
+    def add_values(self, name: str, values: pa.Table, version: int) -> None:
+        """Add columns with a value for every row; nothing else is written.
+
+        Args:
+            name: the table.
+            values: the new columns, their rows in stored order.
+            version: the version whose rows they follow.
+
+        Raises:
+            ConflictError: the table has changed since.
+        """
+
+        def write() -> None:
+            dataset = self.dataset(name)
+            if dataset.version != version:
+                raise _changed(name, version)
+            batches = values.combine_chunks().to_batches(max_chunksize=FRAGMENT_ROWS)
+            dataset.add_columns(pa.RecordBatchReader.from_batches(values.schema, batches))
+
+        self.attempt(name, write, "add columns")
+
     def set_metadata(self, name: str, values: dict[str, str]) -> None:
         """Store text in the metadata of a table's schema, which adds a version."""
         self.attempt(name, lambda: self.dataset(name).update_schema_metadata(values), "metadata")

@@ -1,0 +1,298 @@
+"""Attach metadata to samples that are in the database: columns of a table, matched by id."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from slicedb.errors import IngestError, SourceError, did_you_mean
+from slicedb.ingest import columns as cols
+from slicedb.ingest import csv, parquet
+from slicedb.ingest.convert import Column
+from slicedb.ingest.known import mask
+from slicedb.ingest.location import Location
+from slicedb.ingest.source import Options
+from slicedb.ingest.tabular import refuse_same_names, unreadable
+from slicedb.keys import Keys
+from slicedb.schema import OK, SAMPLES
+from slicedb.store import Store
+
+_SHOWN = 3
+_NOTHING = "nothing was written."
+
+
+@dataclass(frozen=True)
+class AttachReport:
+    """What attaching a table did."""
+
+    source: str
+    rows: int
+    """Rows of the table, each of one sample."""
+    added: tuple[str, ...] = ()
+    """Columns that are new."""
+    changed: tuple[str, ...] = ()
+    """Columns that were there already and of which some value is another now."""
+    changed_ids: list[str] = field(default_factory=list, repr=False)
+    """Samples of which a column that was there already has another value now."""
+    without: int = 0
+    """Samples that the table has no row for; they keep what they have."""
+    seconds: float = 0.0
+
+    def __str__(self) -> str:
+        lines = [f"{self.rows:,} rows attached ({self.seconds:.1f} s)."]
+        if self.added:
+            lines.append(f"New columns: {', '.join(self.added)}.")
+        if self.changed:
+            n = len(self.changed_ids)
+            lines.append(f"Changed for {n:,} samples: {', '.join(self.changed)}.")
+        if not self.added and not self.changed:
+            lines.append("Nothing is new: every value is there already.")
+        if self.without:
+            lines.append(f"{self.without:,} samples are not in the table.")
+        return "\n".join(lines)
+
+
+def attach(
+    store: Store,
+    source: object,
+    *,
+    on: str = "id",
+    prefix: str = "",
+    columns: Sequence[str] | None = None,
+    partial: bool = False,
+) -> AttachReport:
+    """Add or change metadata columns of samples; no picture is opened.
+
+    A column that is new is written beside the others. Of a column that is there already, only the
+    samples whose value differs are written.
+
+    Args:
+        store: the database.
+        source: a CSV, TSV, Parquet or Arrow file, a pyarrow table, a pandas or polars frame.
+        on: its column with the ids of samples.
+        prefix: put before every id, with a slash.
+        columns: the columns to attach; None takes all of them.
+        partial: the table may lack samples.
+
+    Raises:
+        SourceError: the source is missing, empty or unreadable.
+        IngestError: an id is unknown, comes twice or is empty, samples have no row, a column has
+            a name of ours or another type than in `samples`. Nothing is written then.
+    """
+    started = time.perf_counter()
+    options = Options(columns={"id": on}, existing=store.schema(SAMPLES))
+    table, place = _read(source, options)
+    _refuse_missing([on, *(columns or ())], table.column_names, place)
+    if columns is not None:
+        table = table.select(list(dict.fromkeys([on, *columns])))
+    if not len(table):
+        raise SourceError(f"{place} has no rows.", "it needs one row per sample.")
+    planned = _plan(table.schema, on, options, place)
+    ids = _ids(table[on], prefix, place)
+    values = {c.name: _converted(table[c.source], c) for c in planned}
+
+    version, rows, without = _rows(store, ids, place, partial)
+    stored = set(options.existing.names)
+    old = {name: column for name, column in values.items() if name in stored}
+    new = {name: column for name, column in values.items() if name not in stored}
+    changed, changed_ids = _change(store, ids, old, rows, version)
+    if new:
+        if changed:  # which moved rows
+            version, rows, _ = _rows(store, ids, place, partial)
+        store.add_values(SAMPLES, _in_order(new, rows), version)
+    store.sync()
+    seconds = time.perf_counter() - started
+    return AttachReport(place, len(ids), tuple(new), changed, changed_ids, without, seconds)
+
+
+def _read(source: object, options: Options) -> tuple[pa.Table, str]:
+    """Return the rows of a file or frame, and what errors call it."""
+    if isinstance(source, str | os.PathLike):
+        return _read_file(Location(str(Path(source).expanduser())), options)
+    if isinstance(source, pa.RecordBatch):
+        source = pa.Table.from_batches([source])
+    elif isinstance(source, dict):
+        source = pa.table(source)
+    elif hasattr(source, "to_arrow"):  # polars, and our own results
+        source = pa.table(source.to_arrow())
+    elif hasattr(source, "columns") and hasattr(source, "iloc"):  # pandas
+        source = pa.Table.from_pandas(source, preserve_index=False)
+    if isinstance(source, pa.Table):
+        refuse_same_names(Location("the table"), source.schema)
+        return source, "the table"
+    raise SourceError(
+        f"Metadata cannot be read from a {type(source).__name__}.",
+        "give a CSV, Parquet or Arrow file, a pyarrow table or a pandas frame.",
+    )
+
+
+def _read_file(location: Location, options: Options) -> tuple[pa.Table, str]:
+    place = f"'{location}'"
+    if not location.is_file():
+        raise SourceError(f"No file {place}.", "give a CSV, TSV, Parquet or Arrow file.")
+    if csv.recognises(location):
+        return csv.load(location, options), place
+    try:
+        with location.open() as file:
+            if parquet.recognises(location):
+                import pyarrow.parquet as pq
+
+                table = pq.ParquetFile(file).read()
+            elif location.suffix in (".arrow", ".feather", ".ipc"):
+                table = pa.ipc.open_file(file).read_all()
+            else:
+                raise SourceError(
+                    f"{place} is no table.", "name it .csv, .tsv, .parquet or .arrow."
+                )
+    except (OSError, pa.ArrowException) as error:
+        raise unreadable(location, error) from error
+    refuse_same_names(location, table.schema)
+    return table, place
+
+
+def _refuse_missing(wanted: Sequence[str], names: Sequence[str], place: str) -> None:
+    for name in wanted:
+        if name not in names:
+            raise IngestError(
+                f"{place} has no column '{name}'.",
+                did_you_mean(name, names) + " on= (--on) names the column with the ids.",
+            )
+
+
+def _plan(schema: pa.Schema, on: str, options: Options, place: str) -> list[Column]:
+    """Return the columns to write, by the names they have in `samples`.
+
+    Raises:
+        IngestError: a name is one of ours, or two names are one for SQL; or there is no column.
+    """
+    ours = {name.lower() for name in cols.MEASURED} | {"id"}
+    taken = [f.name for f in schema if f.name != on and f.name.strip().lower() in ours]
+    if taken:
+        raise IngestError(
+            f"{place} has columns that SliceDB fills itself: {', '.join(taken)}.",
+            f"rename them in the source, for example to '{taken[0]}_given', or name the others "
+            f"with columns= (--column); {_NOTHING}",
+        )
+    bytes_in = [f.name for f in schema if cols.is_image(f.type)]
+    if bytes_in:
+        raise IngestError(
+            f"{place} has columns of bytes: {', '.join(bytes_in)}.",
+            f"attach takes metadata; name the others with columns= (--column); {_NOTHING}",
+        )
+    planned, notes = cols.plan(schema, {"id": on}, options)
+    if notes:
+        raise IngestError(f"{place}: {' '.join(notes)}", f"rename it in the source; {_NOTHING}")
+    if not planned:
+        raise IngestError(f"{place} has no column beside '{on}'.", "there is nothing to attach.")
+    return planned
+
+
+def _converted(column: pa.ChunkedArray, about: Column) -> pa.ChunkedArray:
+    chunks = [about.convert(chunk) for chunk in column.chunks]
+    return pa.chunked_array(chunks, about.type)
+
+
+def _ids(column: pa.ChunkedArray, prefix: str, place: str) -> pa.Array:
+    """Return the ids of the rows, all of them there."""
+    ids = column.cast(pa.string()).combine_chunks()
+    empty = np.flatnonzero(~mask(pc.greater(pc.binary_length(ids), 0)))
+    if len(empty):
+        raise IngestError(
+            f"{len(empty):,} rows of {place} have no id, the first is row {empty[0] + 1:,}.",
+            f"fill it in or remove the row; {_NOTHING}",
+        )
+    return pc.binary_join_element_wise(prefix.strip("/"), ids, "/") if prefix else ids
+
+
+def _rows(store: Store, ids: pa.Array, place: str, partial: bool) -> tuple[int, Keys, int]:
+    """Find the row of the table for each sample.
+
+    Returns:
+        The version of `samples`, int64 (n,): the row of each sample in stored order, -1 for none,
+        and how many samples have none.
+
+    Raises:
+        IngestError: an id is unknown or comes twice, or a sample has no row.
+    """
+    version = store.version(SAMPLES)
+    samples = store.table(SAMPLES, ["id", "status"], version=version)
+    stored = samples["id"].combine_chunks()
+    if stored.equals(ids):  # as a table that was exported from here; no id is hashed
+        return version, np.arange(len(ids)), 0
+    at = pc.index_in(ids, value_set=stored)
+    unknown = ids.filter(pc.is_null(at))
+    if len(unknown):
+        raise IngestError(
+            f"{len(unknown):,} of {len(ids):,} ids in {place} are no samples here: "
+            f"{_listed(unknown)}.",
+            did_you_mean(unknown[0].as_py(), stored[:20_000].to_pylist(), "samples")
+            + f" prefix= (--prefix) is put before every id; {_NOTHING}",
+        )
+    places = at.to_numpy()
+    rows = np.full(len(stored), -1, np.int64)
+    rows[places] = np.arange(len(ids))
+    doubled = pc.unique(ids.filter(pa.array(rows[places] != np.arange(len(ids)))))
+    if len(doubled):
+        raise IngestError(
+            f"{len(doubled):,} ids come more than once in {place}: {_listed(doubled)}.",
+            f"keep one row per sample; {_NOTHING}",
+        )
+    shown = mask(pc.fill_null(pc.equal(samples["status"], OK), True))
+    missing = np.flatnonzero((rows < 0) & shown)
+    if len(missing) and not partial:
+        raise IngestError(
+            f"{len(missing):,} of {len(stored):,} samples have no row in {place}: "
+            f"{_listed(stored.take(pa.array(missing[: _SHOWN + 1])))}.",
+            f"partial=True (--partial) lets them keep what they have; {_NOTHING}",
+        )
+    return version, rows, len(missing)
+
+
+def _listed(ids: pa.Array) -> str:
+    shown = ", ".join(repr(name) for name in ids[:_SHOWN].to_pylist())
+    return f"{shown}, ..." if len(ids) > _SHOWN else shown
+
+
+def _change(
+    store: Store, ids: pa.Array, values: dict[str, pa.ChunkedArray], rows: Keys, version: int
+) -> tuple[tuple[str, ...], list[str]]:
+    """Write the values that differ; return the columns and the samples they are of."""
+    if not values:
+        return (), []
+    here = np.flatnonzero(rows >= 0)
+    before = store.table(SAMPLES, list(values), version=version).take(pa.array(here))
+    after = pa.table(values).take(pa.array(rows[here]))
+    differing = {name: _differs(before[name], after[name]) for name in values}
+    changed = np.flatnonzero(np.any(list(differing.values()), axis=0))
+    if not len(changed):
+        return (), []
+    names = [name for name, differs in differing.items() if differs.any()]
+    changed_ids = ids.take(pa.array(rows[here[changed]]))
+    table = after.select(names).take(pa.array(changed)).add_column(0, "id", changed_ids)
+    store.upsert(SAMPLES, table, insert=False, expected_version=version)
+    return tuple(names), changed_ids.to_pylist()
+
+
+def _differs(old: pa.ChunkedArray, new: pa.ChunkedArray) -> np.ndarray:
+    """Return bool (n,): where two columns of one type differ, null being a value of its own."""
+    if pa.types.is_nested(old.type):
+        return np.array([a != b for a, b in zip(old.to_pylist(), new.to_pylist())], bool)
+    equal = pc.or_(
+        pc.and_(pc.is_null(old), pc.is_null(new)), pc.fill_null(pc.equal(old, new), False)
+    )
+    return ~mask(equal)
+
+
+def _in_order(values: dict[str, pa.ChunkedArray], rows: Keys) -> pa.Table:
+    """Return columns in the order of the samples."""
+    table = pa.table(values)
+    if np.array_equal(rows, np.arange(len(table))):
+        return table
+    return table.take(pa.array(rows, mask=rows < 0))
