@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import bisect
+
 from slicedb.query.bound.binding import Binding
 from slicedb.query.functions.registry import function_named
 from slicedb.query.language.text import Source, Span
@@ -22,8 +24,9 @@ def name_columns(binding: Binding) -> None:
     entries = _entries(binding.source)
     if len(entries) != len(tree.select_list):
         return
+    places = sorted(edit.start for edit in binding.bound.edits)
     for node, (start, end) in zip(tree.select_list, entries):
-        is_rewritten = any(start <= edit.start < end for edit in binding.bound.edits)
+        is_rewritten = bisect.bisect_left(places, start) < bisect.bisect_left(places, end)
         if is_rewritten and not node.alias and not _is_named(node):
             text = " ".join(binding.source.sql[start:end].decode().split())
             binding.edit(end, end, f" AS {quoted(text)}")

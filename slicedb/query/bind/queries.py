@@ -41,6 +41,8 @@ def visit(binding: Binding, node: Node, scope: Scope) -> None:
         node = waiting.pop()
         if node.is_query:
             _bind_query(binding, node, scope, scope.ctes)
+        elif node.kind == "CONSTANT":
+            continue
         elif handler := _HANDLERS.get(node.kind):
             waiting += [*handler(binding, node, scope)][::-1]
         else:
@@ -100,9 +102,8 @@ def _bind_select(binding: Binding, node: Node, scope: Scope) -> Output:
     for expression in node.select_list:
         _bind_selected(binding, expression, scope, is_top)
     binding.visit_all(conditions, scope)
-    done = [node.from_table, *node.select_list, *node.modifiers]
-    rest = [p for p in node.parts_but_ctes if not any(p is d for d in done)]
-    binding.visit_all(rest, scope)
+    done = {*map(id, (node.from_table, *node.select_list, *node.modifiers))}
+    binding.visit_all([p for p in node.parts_but_ctes if id(p) not in done], scope)
     for modifier in node.modifiers:
         ordering = [o.expression for o in modifier.orders] if modifier is node.order else None
         parts = [*modifier.parts] if ordering is None else ordering

@@ -39,7 +39,7 @@ class Written:
 
     def locate(self, offset: int) -> tuple[Source, int] | None:
         """Return the source that an offset in the SQL came from, and the place in it."""
-        at = bisect.bisect_right([m[0] for m in self.marks], offset) - 1
+        at = bisect.bisect_right(self.marks, offset, key=lambda mark: mark[0]) - 1
         if at < 0:
             return None
         start, source, origin, verbatim = self.marks[at]
@@ -53,6 +53,7 @@ class Writer:
         self.frame = frame
         self.types_of = types_of
         self.written = Written([], [])
+        self._sorted: dict[tuple[int, bool, bool], list[Edit]] = {}
 
     def write(self, bound: Bound) -> Written:
         """Return the whole text as SQL."""
@@ -83,11 +84,16 @@ class Writer:
         self._verbatim(bound, done, end)
 
     def _edits(self, bound: Bound, start: int, end: int, frame: Frame) -> list[Edit]:
-        when = {"", "narrow" if frame.narrow else "wide"} | (
-            {"ordered"} if frame.ordered else set()
-        )
-        inside = [e for e in bound.edits if e.when in when and start <= e.start and e.end <= end]
-        return sorted(inside, key=lambda e: (e.start, e.start == e.end, -e.end))
+        slot = (id(bound), frame.narrow, frame.ordered)
+        if slot not in self._sorted:
+            when = {"", "narrow" if frame.narrow else "wide"}
+            when |= {"ordered"} if frame.ordered else set()
+            edits = [edit for edit in bound.edits if edit.when in when]
+            self._sorted[slot] = sorted(edits, key=lambda e: (e.start, e.start == e.end, -e.end))
+        edits = self._sorted[slot]
+        first = bisect.bisect_left(edits, start, key=lambda e: e.start)
+        last = bisect.bisect_right(edits, end, key=lambda e: e.start)
+        return [edit for edit in edits[first:last] if edit.end <= end]
 
     def _verbatim(self, bound: Bound, start: int, end: int) -> None:
         self.written.add(bound.source.sql[start:end], bound.source, start, True)

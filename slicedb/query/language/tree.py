@@ -386,7 +386,7 @@ def nodes(
     while waiting:
         node = waiting.pop()
         yield node
-        if into is None or into(node):
+        if node.kind != "CONSTANT" and (into is None or into(node)):
             waiting += [*node.parts][::-1]
 
 
