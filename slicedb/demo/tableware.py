@@ -23,13 +23,8 @@ def draw_table(canvas: Image.Image, table: str, rng: np.random.Generator) -> Non
     """Cover the canvas with a table top, one of TABLES."""
     side = canvas.width
     pen = Pen(canvas, rng, (side / 2, side / 2), side / 2, turn=float(rng.normal(0, 0.12)))
-    {
-        "wooden": _wooden,
-        "marble": _marble,
-        "checkered": _checkered,
-        "steel": _steel,
-        "tiled": _tiled,
-    }[table](pen)
+    draw = dict(zip(TABLES, (_wooden, _marble, _checkered, _steel, _tiled)))
+    draw[table](pen)
 
 
 def _bar(pen: Pen, x0: float, y0: float, x1: float, y1: float, fill: tuple[int, ...]) -> None:
@@ -234,14 +229,8 @@ def draw_extra(
     pen = Pen(
         canvas, rng, (x, 27 + float(rng.normal(0, 3))), 24.0, tilt, turn=float(rng.normal(0, 0.25))
     )
-    {
-        "water": _water,
-        "napkin": _napkin,
-        "candle": _candle,
-        "flowers": _flowers,
-        "menu": _menu,
-        "coffee": _coffee,
-    }[extra](pen)
+    draw = dict(zip(EXTRAS, (_water, _napkin, _candle, _flowers, _menu, _coffee)))
+    draw[extra](pen)
 
 
 def _water(pen: Pen) -> None:

@@ -14,10 +14,7 @@ from PIL import Image
 from slicedb.errors import MediaError
 
 EXTENSIONS = {
-    ".jpg": "jpeg",
-    ".jpeg": "jpeg",
-    ".jpe": "jpeg",
-    ".jfif": "jpeg",
+    **dict.fromkeys((".jpg", ".jpeg", ".jpe", ".jfif"), "jpeg"),
     ".png": "png",
     ".apng": "png",
     ".webp": "webp",
@@ -30,13 +27,8 @@ EXTENSIONS = {
 """File extension -> the format it promises."""
 
 FORMATS = {
-    "JPEG": "jpeg",
+    **{name: name.lower() for name in "JPEG PNG WEBP GIF TIFF BMP".split()},
     "MPO": "jpeg",
-    "PNG": "png",
-    "WEBP": "webp",
-    "GIF": "gif",
-    "TIFF": "tiff",
-    "BMP": "bmp",
     "DIB": "bmp",
 }
 """Pillow's name of a format -> ours. No other format is opened."""

@@ -5,42 +5,26 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from slicedb import schema
+from slicedb import schema, sql
 from slicedb.errors import ModelError
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _LOOSE = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*\Z")
 _LONGEST = 100
 
-_WORDS = """
-all analyse analyze and anti any array as asc asof asymmetric between both case cast check
-collate column constraint create cross current_date current_time current_timestamp default
-deferrable desc describe distinct do else end except exists false fetch filter first for
-foreign from full glob grant group having in initially inner intersect into is isnull join
-lambda last lateral leading left like limit localtime localtimestamp natural not notnull
-null offset on only or order outer over partition pivot pivot_longer pivot_wider placing
-positional primary qualify references returning right row rows select semi session_user set
-show similar some summarize symmetric table tablesample then to trailing true try_cast union
-unique unpivot update user using variadic when where window with within
-"""
-RESERVED = frozenset(_WORDS.split())
+RESERVED = sql.RESERVED | frozenset(
+    """
+    anti asof between cross current_date current_time current_timestamp exists filter first full
+    glob grant inner is isnull join last left like localtime localtimestamp natural notnull outer
+    over partition positional right row rows semi session_user set similar tablesample try_cast
+    update user within
+    """.split()
+)
 """Words DuckDB or the parser reserves, lower case."""
 
 TABLES = frozenset(
-    {
-        schema.SAMPLES,
-        schema.IMAGES,
-        schema.SLICES,
-        schema.TESTS,
-        schema.RUNS,
-        schema.MODELS,
-        schema.COMMITS,
-        "information_schema",
-        "main",
-        "temp",
-        "system",
-        "pg_catalog",
-    }
+    "samples images slices tests runs models commits information_schema main temp system "
+    "pg_catalog".split()
 )
 
 

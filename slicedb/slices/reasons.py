@@ -23,18 +23,8 @@ DEFINITION, OTHER_SLICE = "definition changed", "definition differs"
 OTHERS, UNKNOWN = "other samples changed", "unknown"
 
 REASONS = (
-    NEW,
-    DELETED,
-    "status changed",
-    "relabelled",
-    "column changed",
-    "image changed",
-    "embedding changed",
-    "prediction changed",
-    DEFINITION,
-    OTHER_SLICE,
-    OTHERS,
-    UNKNOWN,
+    *(NEW, DELETED, "status changed", "relabelled", "column changed", "image changed"),
+    *("embedding changed", "prediction changed", DEFINITION, OTHER_SLICE, OTHERS, UNKNOWN),
 )
 """In the order they are shown. A sample has the first that holds; `detail` names all that do."""
 

@@ -2,35 +2,13 @@
 
 from __future__ import annotations
 
-DEFAULT: tuple[str, ...] = (
-    "a photo",
-    "a picture of something",
-    "an object",
-    "an animal",
-    "a person",
-    "people",
-    "a plant",
-    "a building",
-    "a vehicle",
-    "food",
-    "a landscape",
-    "the sky",
-    "water",
-    "a street",
-    "a room",
-    "a tool",
-    "furniture",
-    "clothing",
-    "a machine",
-    "an electronic device",
-    "a toy",
-    "a drawing",
-    "text on a page",
-    "a texture",
-    "a pattern",
-    "a dark picture",
-    "a bright picture",
-    "a blurred picture",
+DEFAULT = tuple(
+    (
+        "a photo, a picture of something, an object, an animal, a person, people, a plant, "
+        "a building, a vehicle, food, a landscape, the sky, water, a street, a room, a tool, "
+        "furniture, clothing, a machine, an electronic device, a toy, a drawing, text on a page, "
+        "a texture, a pattern, a dark picture, a bright picture, a blurred picture"
+    ).split(", ")
 )
 """Phrases for a CLIP that knows the general world; an encoder may bring its own."""
 
