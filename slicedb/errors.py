@@ -38,7 +38,7 @@ import difflib
 import functools
 import inspect
 from collections.abc import Callable, Iterable
-from typing import TypeVar
+from typing import Self, TypeVar
 
 
 class SliceDBError(Exception):
@@ -116,6 +116,11 @@ class MediaError(SliceDBError, ValueError):
         self.reason = reason
         super().__init__(message)
 
+    @property
+    def why(self) -> str:
+        """The reason with what the decoder said."""
+        return f"{self.reason}: {self.message}" if self.message else self.reason
+
 
 class QueryError(SliceDBError, ValueError):
     """A query text cannot be run.
@@ -144,6 +149,14 @@ class QueryError(SliceDBError, ValueError):
         self.column = column
         self.token = token
         super().__init__(message, hint)
+
+    def within(self, place: str, *, text: str | None = None, line: int | None = None) -> Self:
+        """Return the error as one of a place, such as a file, with the text and line there."""
+        moved = type(self)(f"{place}: {self.message}", self.hint)
+        moved.text = self.text if text is None else text
+        moved.line = self.line if line is None else line
+        moved.column, moved.token = self.column, self.token
+        return moved
 
     @property
     def marked(self) -> str:

@@ -17,7 +17,7 @@ from torch import nn
 
 from slicedb.errors import ClassesError, ModelError
 from slicedb.inference import predict
-from slicedb.inference.batches import n_threads
+from slicedb.media import n_threads
 from slicedb.models import TorchClassifier
 from slicedb.tasks.probabilities import scores_of, softmax
 

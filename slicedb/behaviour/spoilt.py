@@ -290,7 +290,7 @@ def _transformed(store: Store, model: Model, rows: pa.Table, size: int, threads:
             errors.append(None)
         except MediaError as error:
             pictures.append(None)
-            errors.append(f"{error.reason}: {error.message}")
+            errors.append(error.why)
         if len(errors) == size:
             yield pictures, errors
             pictures, errors = [], []

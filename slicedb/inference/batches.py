@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from slicedb.errors import MediaError, ModelError
-from slicedb.media import decode
+from slicedb.media import decode, n_threads
 from slicedb.models.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
@@ -35,15 +34,6 @@ class ImageBatch:
     The memory is used again two batches later."""
     errors: list[str | None]
     """Why an image did not decode; its row of `images` is black."""
-
-
-def n_threads(threads: int | None = None) -> int:
-    """Return the number of decoding threads: as given, else the cores this process may use."""
-    if threads is not None:
-        return max(1, threads)
-    if hasattr(os, "sched_getaffinity"):
-        return max(1, len(os.sched_getaffinity(0)))
-    return os.cpu_count() or 1
 
 
 def batches(
@@ -116,9 +106,10 @@ def pictures(
     Yields:
         The ids of a batch, and what `read` returned for each.
     """
+    workers = n_threads(threads)
     waiting: deque[tuple[list[str], list[Future[T]]]] = deque()
     source = iter(items)
-    with ThreadPoolExecutor(n_threads(threads), "slicedb-decode") as pool:
+    with ThreadPoolExecutor(workers, "slicedb-decode") as pool:
         try:
             while True:
                 while len(waiting) <= ahead and (chunk := _read(source, size)):
@@ -201,7 +192,7 @@ def _filled(data: bytes, row: np.ndarray, fill: Callable[[bytes, np.ndarray], No
         fill(data, row)
     except MediaError as error:
         row[:] = 0
-        return _reason(error)
+        return error.why
     return None
 
 
@@ -210,7 +201,7 @@ def _transformed(name: str, data: bytes, transform: Transform) -> torch.Tensor |
     try:
         image = decode(data)
     except MediaError as error:
-        return _reason(error)
+        return error.why
     try:
         tensor = transform(image)
     except Exception as error:
@@ -244,7 +235,3 @@ def _stack(done: Sequence[torch.Tensor | str], ids: list[str], pin: bool) -> tor
     blank = torch.zeros_like(first)
     stacked = torch.stack([blank if isinstance(tensor, str) else tensor for tensor in done])
     return stacked.pin_memory() if pin else stacked
-
-
-def _reason(error: MediaError) -> str:
-    return f"{error.reason}: {error.message}" if error.message else error.reason

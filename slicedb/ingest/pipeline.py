@@ -7,7 +7,6 @@ lacks its image, and an interrupted ingest goes on where the last whole piece en
 
 from __future__ import annotations
 
-import os
 import time
 from collections import Counter, deque
 from collections.abc import Iterator
@@ -84,7 +83,7 @@ def run(store: Store, source: Source, settings: Settings) -> IngestReport:
     _prepare(store, source, settings)
     known = Known(store, with_images=not settings.reference)
     tally = _Tally()
-    threads = settings.threads or _cores()
+    threads = media.n_threads(settings.threads or None)
     with (
         progress.bar(source.total, "ingest", settings.show) as bar,
         ThreadPoolExecutor(threads, "slicedb-verify") as pool,
@@ -141,13 +140,6 @@ def _prepare(store: Store, source: Source, settings: Settings) -> None:
     new = [field for field in source.fields if field.name not in names]
     if new:
         store.add_columns(SAMPLES, new)
-
-
-def _cores() -> int:
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on every system
-        return os.cpu_count() or 1
 
 
 def _verifying(

@@ -12,6 +12,7 @@ import contextlib
 import datetime as dt
 import hashlib
 import io
+import os
 from typing import NamedTuple
 
 import numpy as np
@@ -32,6 +33,7 @@ __all__ = [
     "decode_rgb",
     "inspect",
     "looks_like_image",
+    "n_threads",
     "phash",
     "sha256",
     "size_of",
@@ -170,6 +172,15 @@ def thumbnail(data: bytes, size: int = 160) -> bytes:
     out = io.BytesIO()
     image.save(out, "JPEG", quality=85)
     return out.getvalue()
+
+
+def n_threads(threads: int | None = None) -> int:
+    """Return the number of decoding threads: as given, else the cores this process may use."""
+    if threads is not None:
+        return max(1, threads)
+    if hasattr(os, "sched_getaffinity"):  # not on every system
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def sha256(data: bytes) -> str:

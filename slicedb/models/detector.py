@@ -89,7 +89,7 @@ class Detector(Model):
                 return WholeImage(self._transformed(name, image), (image.height, image.width))
             pixels = decode_rgb(data)
         except MediaError as error:
-            return f"{error.reason}: {error.message}" if error.message else error.reason
+            return error.why
         size = pixels.shape[:2]
         if self.longest is not None and max(size) > self.longest:
             pixels = _reduced(pixels, self.longest)

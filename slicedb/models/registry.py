@@ -280,16 +280,8 @@ class Models:
 
     def _write(self, row: Registered) -> None:
         self._store.create(MODELS, MODELS_SCHEMA)
-        values = {
-            "id": row.name,
-            "spec": row.spec,
-            "weights": row.weights,
-            "classes": list(row.classes),
-            "fingerprint": row.fingerprint,
-            "preprocessing": json.dumps(row.preprocessing),
-            "details": json.dumps(row.details),
-            "added_at": row.added_at,
-        }
+        texts = {name: json.dumps(getattr(row, name)) for name in ("preprocessing", "details")}
+        values = {**vars(row), **texts, "id": row.name, "classes": list(row.classes)}
         self._store.upsert(MODELS, pa.Table.from_pylist([values], schema=MODELS_SCHEMA))
 
 

@@ -11,6 +11,9 @@ from slicedb.judge import Result, SuiteRun, Verdict
 
 VERDICTS: tuple[Verdict, ...] = ("PASS", "FAIL", "INCONCLUSIVE")
 
+HEAD = "run ran_at ok model baseline confidence correction strict".split()
+"""What the JSON tells of a run first."""
+
 COLUMNS = """
     slice check model verdict value low high n left_out needed baseline p p_adjusted message
     worst_ids suite path bound expectation
@@ -21,14 +24,7 @@ COLUMNS = """
 def to_json(run: SuiteRun) -> str:
     """Return the whole run as JSON; what is undefined is null."""
     whole = {
-        "run": run.run,
-        "ran_at": run.ran_at,
-        "ok": run.ok,
-        "model": run.model,
-        "baseline": run.baseline,
-        "confidence": run.confidence,
-        "correction": run.correction,
-        "strict": run.strict,
+        **{name: getattr(run, name) for name in HEAD},
         "seconds": round(run.seconds, 3),
         "warnings": list(run.warnings),
         "counts": {v: run.count(v) for v in VERDICTS},

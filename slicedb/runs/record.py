@@ -63,11 +63,7 @@ def record(store: Store, run: SuiteRun, limit: int | None = looks.LIMIT) -> Suit
         queries=run.queries,
         **vars(run.provenance),
         summary={
-            "model": run.model,
-            "baseline": run.baseline,
-            "confidence": run.confidence,
-            "correction": run.correction,
-            "strict": run.strict,
+            **{name: getattr(run, name) for name in _SETTINGS},
             "looks": guarded,
             "models": list(run.provenance.fingerprints),
             "ok": run.ok,
@@ -84,6 +80,9 @@ def record(store: Store, run: SuiteRun, limit: int | None = looks.LIMIT) -> Suit
     sizes = {scope.slice.name: len(scope.keys) for scope in run.scopes}
     return replace(run, warnings=looks.warnings(store, guarded, sizes, limit))
 
+
+_SETTINGS = "model baseline confidence correction strict".split()
+"""Fields of a run that its summary repeats."""
 
 _RESULT = "slice check model baseline verdict value low high n left_out message".split()
 """Columns of the table `tests` that are fields of a result."""

@@ -80,14 +80,7 @@ def _members(slices: Slices, file: SliceFile) -> Keys:
         return np.asarray(slices.definitions.validate(question).keys(), np.int64)
     except QueryError as error:
         line = error.line + file.first_line - 1 if error.line else 0
-        raise type(error)(
-            f"{file.path}: {error.message}",
-            error.hint,
-            text=file.source,
-            line=line,
-            column=error.column,
-            token=error.token,
-        ) from error
+        raise error.within(file.path, text=file.source, line=line) from error
     except SliceDBError as error:
         raise SliceError(f"{file.path}: {error.message}", error.hint) from error
 

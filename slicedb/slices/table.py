@@ -179,14 +179,7 @@ class SliceTable:
         try:
             return self.ask(question)
         except QueryError as error:
-            raise type(error)(
-                f"In slice '{title}': {error.message}",
-                error.hint,
-                text=error.text,
-                line=error.line,
-                column=error.column,
-                token=error.token,
-            ) from error
+            raise error.within(f"In slice '{title}'") from error
 
     def from_row(self, row: Mapping[str, Any]) -> Slice:
         """Return the slice of a row."""
@@ -237,12 +230,9 @@ def as_row(s: Slice) -> dict[str, Any]:
     head = {name: getattr(s, name) for name in names}
     if s.calibration is not None:
         head["calibration"] = s.calibration.to_json()
+    row = {name: getattr(s, name) for name in ("name", "version", "kind", "text", "description")}
     return {
-        "name": s.name,
-        "version": s.version,
-        "kind": s.kind,
-        "text": s.text,
-        "description": s.description,
+        **row,
         "expect": list[str](s.expect),
         "head": json.dumps(head),
         "tables": json.dumps(s.tables),

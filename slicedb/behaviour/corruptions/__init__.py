@@ -25,6 +25,7 @@ import numpy as np
 
 from slicedb.errors import CheckError, PluginError, did_you_mean
 from slicedb.expectations.corruption import CORRUPTIONS, Corruption
+from slicedb.media import n_threads
 
 if TYPE_CHECKING:
     import torch
@@ -194,7 +195,7 @@ def _run(
     if not cpu:
         work(starts)
         return out
-    threads = threads or _cores()
+    threads = n_threads(threads or None)
     shares = _SHARES * threads
     list(_pool(os.getpid(), threads).map(work, [starts[i::shares] for i in range(shares)]))
     return out
@@ -207,10 +208,6 @@ def _check_made(chosen: Corruption, given: torch.Tensor, made: torch.Tensor) -> 
         wanted = f"{given.dtype} {tuple(given.shape)}"
         got = f"{dtype} {tuple(shape)}" if shape is not None else type(made).__name__
         raise PluginError(f"The corruption '{chosen.name}' returned {got}.", f"return {wanted}.")
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @functools.lru_cache(maxsize=4)
