@@ -218,3 +218,17 @@ def test_ids_and_keys_are_indexed_as_a_table_grows(tmp_path: Path) -> None:
     assert rows.to_pydict() == {"id": some, "label": ["c", "a", "c", "b", "a"]}
     assert has_row.tolist() == [True] * 5 + [False]
     assert db.store.count(SAMPLES) == 120_000
+
+
+def test_a_large_table_of_predictions_comes_in_fragments_that_are_cheap_to_edit(
+    tmp_path: Path,
+) -> None:
+    db = slicedb.open(tmp_path / "large.slicedb")
+    ids = [f"{i:06d}" for i in range(70_000)]
+    db.store.append(SAMPLES, samples(ids))
+    rows = pa.table({"id": ids, "prediction": ["a"] * len(ids), "confidence": [0.9] * len(ids)})
+    for replace in (False, True):
+        db.log_predictions("one", rows, classes=["a", "b"], replace=replace)
+        dataset = db.store.dataset("predictions__one")
+        assert [f.physical_rows for f in dataset.get_fragments()] == [65_536, 4_464]
+        assert [index.field_names for index in dataset.describe_indices()] == [["id"]]

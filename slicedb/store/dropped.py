@@ -13,7 +13,14 @@ from datetime import timedelta
 
 import pyarrow as pa
 
-LAYOUT: dict[str, bool | str] = {"enable_stable_row_ids": True, "data_storage_version": "2.2"}
+FRAGMENT_ROWS = 1 << 16
+"""Rows of one fragment. An edit of one row costs Lance a pass over the row ids of its fragment:
+relabelling one of a million rows takes 10 ms in fragments of this size, 80 ms in one large one."""
+LAYOUT: dict[str, bool | str | int] = {
+    "enable_stable_row_ids": True,
+    "data_storage_version": "2.2",
+    "max_rows_per_file": FRAGMENT_ROWS,
+}
 """How every table is stored."""
 
 _FOLDER = ".dropped"

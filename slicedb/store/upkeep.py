@@ -12,13 +12,9 @@ if TYPE_CHECKING:
 
 COMPACT_AT = 100
 """Small fragments from which a table is compacted after a write."""
-FRAGMENT_ROWS = 1 << 16
-"""Rows that an append puts into one fragment. An edit of one row costs Lance a pass over the row
-ids of its fragment: relabelling one of a million rows takes 20 ms in fragments of this size, and
-70 ms in one large one."""
 _INDEX_AT = 20_000
 """Rows without an index from which a BTREE pays; fewer are scanned as fast."""
-# Well below `FRAGMENT_ROWS`, so that a full fragment that lost a few rows is never rewritten.
+# Well below the rows of a full fragment, so that one that lost a few rows is never rewritten.
 _ROWS_TOGETHER = 1 << 15
 _IMAGES_TOGETHER = 1 << 15  # a merged fragment of pixels is never rewritten by the next merge
 _AGES = timedelta(days=36_500)

@@ -16,12 +16,11 @@ import pyarrow as pa
 from slicedb.errors import ConflictError, DatabaseError, did_you_mean
 from slicedb.keys import Keys
 from slicedb.store.door import passing
-from slicedb.store.dropped import LAYOUT, make_anew, put_aside
+from slicedb.store.dropped import FRAGMENT_ROWS, LAYOUT, make_anew, put_aside
 from slicedb.store.files import first_sentence
 from slicedb.store.reading import Reader
 from slicedb.store.upkeep import (
     COMPACT_AT,
-    FRAGMENT_ROWS,
     index_rows,
     merge_fragments,
     pins_of,
@@ -68,6 +67,8 @@ class Writer(Reader):
                     f"Cannot create table '{name}': {first_sentence(error)}", _hint(error)
                 ) from error
         self._dirty.add(name)
+        if rows is not None:
+            self._tend(name)
         return True
 
     def replace(
@@ -119,6 +120,7 @@ class Writer(Reader):
                     f"Writing table '{name}' failed: {first_sentence(error)}", _hint(error)
                 ) from error
         self._dirty.add(name)
+        self._tend(name)
         return int(done.version)
 
     def rewrite(self, name: str, change: Callable[[pa.Table], pa.Table]) -> None:
