@@ -187,20 +187,13 @@ def errors(
     n: int = 20,
     confidence: float = 0.95,
 ) -> Mistakes:
-    """Analyse a model's errors.
+    """Analyse a model's errors; see `Database.errors`.
 
     Args:
-        store: the database.
-        model: whose predictions.
         keys: int64 (n,); None is every sample that is ok.
         scope: the query text of `keys`, for example "in_slice('night')"; every finding's query
             starts with it.
         slices: name to keys of registered slices, for their shares of the errors.
-        by: columns of samples whose values are slices, too.
-        sure: confidence from which a mistake is a confident one.
-        unsure: confidence below which a prediction is unsure.
-        n: rows of the top losses and of the confused pairs.
-        confidence: of the intervals.
 
     Raises:
         CheckError: `unsure` is above `sure`, or `scope` is no predicate.

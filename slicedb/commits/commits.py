@@ -305,12 +305,7 @@ class Commits:
     # --- comparing ----------------------------------------------------------------------------
 
     def diff(self, before: str | None = None, after: str | None = None) -> Difference:
-        """Compare two commits.
-
-        Args:
-            before: a commit; None is the last one.
-            after: a commit; None is the present state.
-        """
+        """Compare two commits; see `Database.diff`."""
         if before is None:
             before = self._head().commit
             if before is None:

@@ -115,28 +115,11 @@ def cost(
     confidence: float = 0.95,
     seed: int = 0,
 ) -> CostReport:
-    """Return the cost per sample of ways of deciding, and what each saves against the model as is.
-
-    Whatever is fitted (a threshold, a temperature, how much to ask) is judged on samples that it
-    was not fitted on.
+    """Return the cost per sample of ways of deciding, and what each saves; see `Database.cost`.
 
     Args:
-        store: the database.
-        model: whose predictions and probabilities.
         keys: int64 (n,); None is every sample that is ok.
-        matrix: cost of each truth and decision; None is 1 a mistake.
-        column: a column of samples that every cost of the sample is multiplied by.
-        positive: decide this class against the rest, by a threshold.
-        false_positive: with `positive`: cost of a wrong yes.
-        false_negative: with `positive`: cost of a wrong no.
-        ask: cost of asking a person, who then is right (or what `human` says).
-        human: the baseline: a column of samples with a person's label, a model under whose name a
-            person's answers were logged, or a cost per sample.
-        calibrate: judge the cheapest decisions after temperature scaling, too.
         slices: name to keys, judged one by one with the rules of all samples.
-        folds: of the cross-fit.
-        confidence: of every interval.
-        seed: of the folds.
 
     Raises:
         ClassesError: the matrix, `positive` or the labels do not fit the classes.

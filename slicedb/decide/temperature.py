@@ -214,16 +214,7 @@ def calibrate(
     binning: Binning = "width",
     seed: int = 0,
 ) -> Calibration:
-    """Fit a model's temperature, and judge it before and after on rows not fitted on.
-
-    Args:
-        store: the database.
-        model: whose probabilities.
-        keys: int64 (n,); None is every sample that is ok.
-        folds: every row is judged by the temperature of the other folds.
-        bins: of the reliability diagram.
-        binning: "width" or "mass".
-        seed: of the folds.
+    """Fit a model's temperature, and judge it before and after; see `Database.calibration`.
 
     Raises:
         SliceDBError: no predictions, no probabilities, no labels.

@@ -79,26 +79,12 @@ def embed(
     progress: bool | None = None,
     encoder: Encoder | None = None,
 ) -> EmbedReport:
-    """Embed the samples that have no vector for their present image.
+    """Embed the samples that have no vector for their present image; see `Database.embed`.
 
     Vectors are written as they are computed, so an interrupted run resumes.
 
     Args:
-        store: the database.
-        model: see `load_encoder`.
-        pretrained: see `load_encoder`.
-        name: of the embedding; its table is `embeddings__<name>`.
-        batch_size: images a batch; None suits the device.
-        device: a torch device or its name; None takes a GPU when there is one.
         keys: int64 (n,): which samples; None is all.
-        replace: discard the vectors of another encoder under this name.
-        threads: decoding threads; None takes the cores.
-        progress: see `slicedb.progress.bar`.
-        encoder: one that is open already, in place of `model` and `pretrained`.
-
-    Raises:
-        EmbeddingError: the encoder cannot be opened.
-        FingerprintError: the vectors under this name are another encoder's.
     """
     started = time.perf_counter()
     if not _NAME.match(name):
@@ -198,11 +184,6 @@ def encoder_of(
     store: Store, name: str = "default", *, device: torch.device | str | None = None
 ) -> Encoder:
     """Open the encoder that made an embedding.
-
-    Args:
-        store: the database.
-        name: of the embedding.
-        device: a torch device or its name; None takes a GPU when there is one.
 
     Raises:
         UnknownEmbeddingError: no embedding of that name.

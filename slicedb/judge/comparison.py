@@ -147,26 +147,18 @@ def compare(
     correction: SliceCorrection = "max-t",
     group: str | None = None,
 ) -> Comparison:
-    """Compare two models on the samples that both of them saw, slice by slice.
+    """Compare two models on the samples that both of them saw; see `Database.compare`.
 
     Args:
-        store: where labels and predictions are.
-        a: a model with predictions.
-        b: another one.
         members: slice -> int64 keys.
         scopes: slice -> predicate of its members, "" for all of them; None is
             `in_slice('name')` for each.
         confidence: of the two-sided score intervals (Tango 1998).
-        correction: one of `CORRECTIONS`.
-        group: a column of samples whose groups are independent where samples are not: intervals
-            resample whole groups, and their signs flip together.
 
     Returns:
         A row a slice; p is exact McNemar's, two-sided.
 
     Raises:
-        UnknownModelError: a model has no predictions.
-        CheckError: there is no such column, or a model is no classifier.
         SliceError: there is no such correction.
     """
     if correction not in CORRECTIONS:

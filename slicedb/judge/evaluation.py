@@ -107,29 +107,17 @@ def evaluate(
     group: str | None = None,
     bootstrap: Bootstrap | None = None,
 ) -> Evaluation:
-    """Evaluate models on slices, all slices of a model in one pass.
+    """Evaluate models on slices, all slices of a model in one pass; see `Database.evaluate`.
 
     Args:
-        store: where labels and predictions are.
-        models: names of models with predictions.
         members: slice -> int64 keys; a sample counts once, however often its key occurs.
-        metrics: names, see `slicedb.metrics`; None is accuracy for classifiers, mAP for
-            detectors, the mean absolute error for numbers, F1 for sets of labels.
-        per_class: add one row per class, for metrics that are defined for one class.
-        confidence: of the two-sided intervals (Wilson for shares).
-        group: a column of samples whose groups are independent where samples are not (the video
-            a frame is of, say); intervals then come from the bootstrap of whole groups.
-        bootstrap: "percentile" or "bca" in place of the formulas; "percentile" with `group`.
 
     Returns:
         Rows in the order slice, model, metric, class. `n` counts samples; for a share of one class
         its labels (recall), its predictions (precision), or both (F1). `left_out` counts the
         members without a label or without a prediction; a value that is undefined is NaN and has
-        a `reason`.
-
-    Raises:
-        UnknownModelError: a model has no predictions.
-        CheckError: there is no such metric.
+        a `reason`. Intervals are Wilson's for shares, and the bootstrap's of whole groups with
+        `group`.
     """
     names = [models] if isinstance(models, str) else list(models)
     asked = None if metrics is None else [m.find(name) for name in metrics]

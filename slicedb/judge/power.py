@@ -82,17 +82,7 @@ def power(
 ) -> Power:
     """Say how many images it takes to see a drop between two models (Connor 1987).
 
-    Args:
-        store: where labels and predictions are.
-        a: a model with predictions.
-        b: the model it is compared with.
-        members: slice -> int64 keys.
-        drop: in accuracy, in (0, 1).
-        power: share of such drops that are to be found.
-        confidence: of the one-sided test of one slice alone.
-
     Raises:
-        UnknownModelError: a model has no predictions.
         CheckError: the drop, power or confidence is not a share.
     """
     for name, value in (("drop", drop), ("power", power), ("confidence", confidence)):

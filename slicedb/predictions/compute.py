@@ -76,21 +76,14 @@ def predict(
     threads: int | None = None,
     progress: bool | None = None,
 ) -> PredictReport:
-    """Predict the samples that have no prediction of this model for their present image.
+    """Predict the samples that have no prediction of their present image; see `Database.predict`.
 
     Rows are written every few thousand images or ten seconds, so that an interrupted run goes on
     where it stopped. When the model changed (weights, code, preprocessing or classes), its
     earlier rows are replaced by the first new ones.
 
     Args:
-        store: the database.
-        model_name: names the table `predictions__<model_name>`.
-        model: the model itself.
         keys: int64 (n,), repeated ones count once; None is every sample.
-        batch_size: images a batch; None suits the device.
-        device: a torch device or its name; None takes a GPU when there is one.
-        threads: decoding threads; None takes the cores.
-        progress: see `slicedb.progress.bar`.
 
     Raises:
         ModelError: the model does not run.

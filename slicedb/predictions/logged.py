@@ -50,7 +50,7 @@ def log(
     multilabel: bool = False,
     confidence: float | None = None,
 ) -> LogReport:
-    """Store predictions made elsewhere, all of them or none.
+    """Store predictions made elsewhere, all of them or none; see `Database.log_predictions`.
 
     Columns of a classifier: `id`, and either `prediction` (with `confidence`), or `probabilities`
     or `logits` (a list a row), or one column of probabilities a class. Of a detector: `id` and
@@ -59,25 +59,6 @@ def log(
     and `value`. Other columns are kept as they are. One that has the name of a column of ours is
     kept where we cannot compute it (`loss` without probabilities), and refused where it says
     something else.
-
-    Args:
-        store: the database.
-        model_name: names the table `predictions__<model_name>`.
-        data: a pyarrow table, a pandas frame, or the path of a CSV, Parquet or JSON file.
-        classes: class names in the order of the probabilities. Without probabilities it may be
-            left out: then the labels of the samples are the classes.
-        annotations: COCO's annotation file, which says what the numbers of its results mean.
-        id_column: the column with the ids, where it is not called `id`.
-        prefix: put before every id, for example the folder that names of files leave out.
-        replace: see `PredictionLog`, as the others that follow.
-        target: the column of samples that `value` predicts.
-        multilabel: probabilities are of labels that do not exclude one another.
-        confidence: score from which on a box, or a label of several, counts.
-
-    Raises:
-        PredictionError: an id nobody knows, a class nobody declared, a value that is no
-            probability, a box of negative size, a sample that comes twice, a wrong width; with
-            the place.
     """
     started = time.perf_counter()
     place = str(data) if isinstance(data, str | os.PathLike) else "the table"

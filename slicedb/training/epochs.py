@@ -18,7 +18,7 @@ from slicedb.training.forgetting import forgetting
 if TYPE_CHECKING:
     from slicedb.database import Database
 
-ClassScores: TypeAlias = torch.Tensor | np.ndarray | None
+ScoreMatrix: TypeAlias = torch.Tensor | np.ndarray | None
 """Logits or probabilities (n, c)."""
 
 
@@ -45,7 +45,7 @@ class EpochLog:
         return f"<EpochLog {self._log.model!r}: {len(self._seen):,} predictions>"
 
     def add(
-        self, ids: Sequence[str], *, logits: ClassScores = None, probabilities: ClassScores = None
+        self, ids: Sequence[str], *, logits: ScoreMatrix = None, probabilities: ScoreMatrix = None
     ) -> None:
         """Take a batch: n ids, and logits or probabilities (n, c).
 
@@ -134,5 +134,5 @@ class EpochLogger:
         return forgetting(self.store, self.run, keys)
 
 
-def _rows(values: ClassScores, rows: list[int]) -> ClassScores:
+def _rows(values: ScoreMatrix, rows: list[int]) -> ScoreMatrix:
     return None if values is None else values[rows]
