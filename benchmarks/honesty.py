@@ -1,11 +1,14 @@
 """What verdicts promise, beside what happens: simulated models whose true values are known.
 
-    python benchmarks/honesty.py [--only plain|paired] [--runs 2000] [--sizes 30 100]
+    python benchmarks/honesty.py [--only plain|paired|needs] [--runs 2000] [--sizes 30 100]
         [--metrics log_loss brier]
 
 plain   each metric against its true value: the share of slices that PASS and that FAIL, both at
         most 5 %, and the width of the interval beside that of the samples' own spread.
 paired  each metric of two models at their true difference: the same.
+needs   slices that are INCONCLUSIVE: the share of fresh samples, as large as "about N samples would
+        settle it" says, that reach a verdict (80 % is meant), by the distance of the truth from the
+        bound in standard errors.
 
 The models see ten classes through noise. `even` is right in two thirds of the samples, `good` in
 nine tenths, `sure` is as good as `good` and too sure of itself, `best` is right in 96 of 100.
@@ -141,10 +144,38 @@ def paired_at_truth(runs: int, sizes: Sequence[int], metrics: Sequence[str], see
                 row(f"{kind} {metric}", size, evidence(check, samples(rng, runs, size), new, old))
 
 
+def needed(runs: int, sizes: Sequence[int], metrics: Sequence[str], seed: int) -> None:
+    """Print how often as many samples as were said to be needed settle what was undecided."""
+    alone = SuiteSettings(correction="none")
+    scale, temperature = MODELS["good"]
+    rng = np.random.default_rng(seed)
+    tested = model("new", *truth(rng, POPULATION, scale), temperature)
+    for metric in metrics:
+        found, exact = m.find(metric), value(metric, tested)
+        better = 1 if found.rises else -1
+        for size in sizes:
+            first = evidence(Check(metric, ">=", exact), samples(rng, 200, size), tested)
+            error = float(np.std([e.value for e in first]))
+            settled, asked, beyond = 0, 0, 0
+            for distance in rng.normal(0, 2, runs):
+                bound = exact - better * distance * error
+                check = Check(metric, ">=" if found.rises else "<=", bound)
+                result = verdicts(evidence(check, samples(rng, 1, size), tested), alone)[0]
+                if result.verdict != "INCONCLUSIVE" or result.needed is None:
+                    continue
+                if result.needed > POPULATION // 2:
+                    beyond += 1
+                    continue
+                fresh = evidence(check, samples(rng, 1, result.needed), tested)
+                settled += verdicts(fresh, alone)[0].verdict != "INCONCLUSIVE"
+                asked += 1
+            print(f"{metric:32} {size:6,}  {rate(settled, asked)} of {asked}, {beyond} too large")
+
+
 def main() -> None:
     """Run the parts asked for."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parts = {"plain": plain, "paired": paired_at_truth}
+    parts = {"plain": plain, "paired": paired_at_truth, "needs": needed}
     parser.add_argument("--only", choices=parts)
     parser.add_argument("--runs", type=int, default=2000)
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
@@ -154,7 +185,8 @@ def main() -> None:
     for name, part in parts.items():
         if args.only in (None, name):
             print(f"{name}, {args.runs:,} slices a line (* above 5 % beyond Monte-Carlo error)")
-            print(f"{'':32} {'n':>6}  {'PASS':28} {'FAIL':28} {'half':>8}")
+            if name != "needs":
+                print(f"{'':32} {'n':>6}  {'PASS':28} {'FAIL':28} {'half':>8}")
             part(args.runs, args.sizes, args.metrics, args.seed)
 
 

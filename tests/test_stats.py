@@ -323,9 +323,19 @@ def test_n_to_clear_gives_none_when_no_size_would_do() -> None:
     assert stats.n_to_clear(lambda n: n >= 3, 10) == 3
 
 
-@pytest.mark.parametrize(
-    ("half", "gap", "n"),
-    [(0.1, 0.05, 400), (0.05, 0.1, 25), (0.1, 0.0, None), (np.nan, 0.1, None), (0.1, 1e-9, None)],
-)
-def test_the_images_that_narrow_an_interval(half: float, gap: float, n: int | None) -> None:
-    assert stats.n_to_narrow(100, half, gap) == n
+def test_the_images_at_a_distance_are_those_of_the_z_test() -> None:
+    n = stats.n_at_distance(1.0, 100, 1.644854, 0.8)
+    assert n == 619  # 100 (1.645 + 0.842)^2
+    assert reference.norm.cdf(np.sqrt(n / 100) - 1.644854) == pytest.approx(0.8, abs=1e-3)
+    assert stats.n_at_distance(0.0, 100, 1.645) is None
+    assert stats.n_at_distance(1e-4, 100, 1.645) is None
+
+
+@pytest.mark.parametrize("z", [0.1, 1.0, 3.0])
+def test_four_of_five_fresh_samples_settle_what_the_noise_allows(z: float) -> None:
+    n = stats.n_to_settle(z, 100, 1.645, 2.5)
+    assert n is not None
+    rng = np.random.default_rng(0)
+    truth = rng.normal(z, 1, 200_000)  # in standard errors of 100 images
+    seen = rng.normal(truth * np.sqrt(n / 100), 1)
+    assert np.mean((seen > 1.645) | (seen < -2.5)) == pytest.approx(0.8, abs=0.01)

@@ -98,18 +98,21 @@ def test_bounds_are_one_sided_clopper_pearson(store: Store, slices: FakeAsk) -> 
 def test_inconclusive_says_how_many_samples_settle_it(store: Store, slices: FakeAsk) -> None:
     result = run(store, slice_of(slices, "all", "true", "accuracy >= 0.89")).results[0]
     assert result.verdict == "INCONCLUSIVE" and result.needed is not None
-    n = result.needed
-    assert stats.clopper_pearson(0.9 * n, n, 0.95, sides=1).low > 0.89
-    assert stats.clopper_pearson(0.9 * (n - 40), n - 40, 0.95, sides=1).low < 0.89
-    assert f"about {n:,} samples would settle it" in result.message
+    z = 1.644854 * (result.value - 0.89) / (result.value - result.low)
+    n = stats.n_to_settle(z, 400, 1.644854, 1.644854, 0.85)
+    assert n is not None and result.needed == pytest.approx(n, rel=1e-3)
+    far = stats.n_at_distance(z + 1.281552, 400, 1.644854, 0.85)
+    assert f"about {result.needed:,} samples would settle it ({far:,} or more)" in result.message
 
 
 def test_inconclusive_means_say_how_many_samples_settle_them(store: Store, slices: FakeAsk) -> None:
     chosen = slice_of(slices, "all", "true", "log_loss <= 0.4")
     result = run(store, chosen).results[0]
     assert result.verdict == "INCONCLUSIVE" and result.value < 0.4 < result.high
-    ratio = (result.high - result.value) / (0.4 - result.value)
-    assert result.needed == int(np.ceil(400 * ratio**2)) > 400
+    z = 1.644854 * (0.4 - result.value) / (result.high - result.value)
+    assert result.needed == pytest.approx(
+        stats.n_to_settle(z, 400, 1.644854, 1.644854, 0.85), rel=1e-3
+    )
 
 
 @pytest.mark.parametrize(

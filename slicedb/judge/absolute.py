@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from slicedb import metrics as m
-from slicedb import stats
 from slicedb.judge.aligned import Aligned
 from slicedb.judge.evidence import Evidence, Inputs
 from slicedb.judge.resampling import replicates_of, resample, resampled
 from slicedb.judge.trials import Trial
 from slicedb.keys import Keys
-from slicedb.metrics import Estimate, Metric
+from slicedb.metrics import Metric
 
 _NAMED = 5
 """Classes that a note names."""
@@ -52,7 +51,6 @@ def absolute(trials: Sequence[Trial], inputs: Inputs) -> Iterator[Evidence]:
         one, side = estimate.at(i), "less" if trial.wants_high else "greater"
         p = float(m.p_value(metric, one, trial.bound, side)[0])  # type: ignore[arg-type]
         evidence = replace(evidence, p=p)
-        evidence = replace(evidence, needed=_needed(metric, one, evidence, confidence))
         if average:
             present = aligned.outcomes.present_in(members.positions[i])
             evidence = _naming_classes(evidence, aligned.outcomes.classes, present)
@@ -100,24 +98,3 @@ def _by_groups(
         is_share=metric.interval == "share",
         bias=metric.bias,
     )
-
-
-def _needed(
-    metric: Metric, one: Estimate, evidence: Evidence, confidence: float
-) -> Callable[[], int | None]:
-    """Return the function that gives the samples that would settle a trial."""
-    size, value, bound = float(one.size[0]), evidence.value, evidence.trial.bound
-    per_trial = evidence.n / size if size else 1.0  # samples an effective trial stands for
-
-    def by_share() -> int | None:
-        def clears(k: int) -> bool:
-            low, high = stats.clopper_pearson(value * k, k, confidence, sides=1)
-            return bool(low > bound or high < bound)
-
-        n = None if value == bound else stats.n_to_clear(clears, max(1, int(size)))
-        return None if n is None else int(np.ceil(n * per_trial))
-
-    def by_mean() -> int | None:
-        return stats.n_to_narrow(evidence.n, evidence.high - value, abs(value - bound))
-
-    return by_share if metric.interval == "share" else by_mean

@@ -84,7 +84,6 @@ def evidence_of(trial: Trial, rate: Rate, confidence: float) -> Evidence:
     return replace(
         evidence,
         p=float(p),
-        needed=_needed(trial, rate, confidence),
         failures=Failures(_basis(trial.check, rate), _shown(trial.check, rate), ids),
         worst=ids,
     )
@@ -115,20 +114,3 @@ def _shown(check: Check, rate: Rate) -> str:
             shown.append(f"'{first}' is {one}, '{second}' {other}")
     more = len(rate.pairs) - len(shown)
     return "; ".join(shown) + (f"; and {more:,} more" if more > 0 else "")
-
-
-def _needed(trial: Trial, rate: Rate, confidence: float) -> Callable[[], int | None]:
-    """Return the function that gives the pictures that would settle a trial."""
-
-    def needed() -> int | None:
-        if rate.value == trial.bound:
-            return None
-
-        def clears(k: int) -> bool:
-            low, high = stats.clopper_pearson(rate.value * k, k, confidence, sides=1)
-            return bool(low > trial.bound or high < trial.bound)
-
-        groups = stats.n_to_clear(clears, max(1, rate.groups))
-        return None if groups is None else int(np.ceil(groups * rate.samples / rate.groups))
-
-    return needed

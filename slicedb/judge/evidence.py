@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -95,8 +95,6 @@ class Evidence:
     """Whether the interval leans on the central limit theorem."""
     enough: int = 0
     """Samples below which its interval is not trusted, whatever the suite says."""
-    needed: Callable[[], int | None] | None = None
-    """Gives the number of samples that would settle it, None where no number does."""
     rows: Keys = field(default_factory=lambda: np.empty(0, np.int64))
     """int64 (n,): rows of the universe that count, ascending."""
     carriers: float | None = None

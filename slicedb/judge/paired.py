@@ -15,7 +15,6 @@ from slicedb.judge.pairs import Pair
 from slicedb.judge.resampling import (
     REPLICATES,
     mean_by_group,
-    narrowing,
     replicates_of,
     resample,
     resampled,
@@ -75,19 +74,7 @@ def _by_counts(evidence: Evidence, d: Floats, confidence: float) -> Evidence:
         p = stats.mcnemar(better, worse, "less")
     else:
         p = stats.noninferiority_p(better, worse, n, margin, "less")
-    z = stats.intervals.quantile(confidence, 1)
-
-    def needed() -> int | None:
-        def clears(k: int) -> bool:
-            scale = k / n  # a bound clears the margin where the score statistic there passes z
-            score = stats.paired_score(better * scale, worse * scale, k, -margin)
-            return bool(abs(score) > z)
-
-        return None if value == -margin else stats.n_to_clear(clears, n)
-
-    return replace(
-        evidence, value=value, low=float(low), high=float(high), p=float(p), needed=needed
-    )
+    return replace(evidence, value=value, low=float(low), high=float(high), p=float(p))
 
 
 def _by_means(evidence: Evidence, d: Floats, confidence: float) -> Evidence:
@@ -99,7 +86,7 @@ def _by_means(evidence: Evidence, d: Floats, confidence: float) -> Evidence:
     skews = np.array([0.0, float(stats.skewness(0.0, squares, cubes, n))])
     low, high = stats.skewed_interval(value, error, skews, n, confidence, sides=1)
     side: Literal["less", "greater"] = "less" if trial.rises else "greater"
-    evidence = replace(
+    return replace(
         evidence,
         value=value,
         low=float(low.min()),
@@ -108,7 +95,6 @@ def _by_means(evidence: Evidence, d: Floats, confidence: float) -> Evidence:
         is_approximate=True,
         carriers=squares**2 / fourth if fourth else float(n),
     )
-    return narrowing(evidence)
 
 
 def _by_influence(
@@ -134,16 +120,14 @@ def _by_influence(
         half = float(stats.paired_interval(0, 0, a.trials, confidence, sides=1).high)
     gap = value - trial.bound
     z = 0.0 if gap == 0 else gap / error if error else np.sign(gap) * np.inf
-    return narrowing(
-        replace(
-            evidence,
-            value=value,
-            low=max(value - half, -1.0),
-            high=min(value + half, 1.0),
-            p=float(ndtr(z if trial.rises else -z)),
-            n=evidence.n if code is None else int(a.trials),
-            enough=metric.minimum * (len(of_a.present_in(slice(None))) if code is None else 1),
-        )
+    return replace(
+        evidence,
+        value=value,
+        low=max(value - half, -1.0),
+        high=min(value + half, 1.0),
+        p=float(ndtr(z if trial.rises else -z)),
+        n=evidence.n if code is None else int(a.trials),
+        enough=metric.minimum * (len(of_a.present_in(slice(None))) if code is None else 1),
     )
 
 

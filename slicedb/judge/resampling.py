@@ -150,15 +150,4 @@ def resample(
     trial = evidence.trial
     beyond = draws >= trial.bound if trial.wants_high else draws <= trial.bound
     p = float((beyond.sum() + 1) / (len(draws) + 1))
-    return narrowing(replace(evidence, low=low, high=high, p=p))
-
-
-def narrowing(evidence: Evidence) -> Evidence:
-    """Return the evidence with the samples at which the bound leaves its interval."""
-
-    def needed() -> int | None:
-        low_side = evidence.holds == evidence.trial.wants_high
-        half = abs(evidence.value - (evidence.low if low_side else evidence.high))
-        return stats.n_to_narrow(evidence.n, half, abs(evidence.value - evidence.trial.bound))
-
-    return replace(evidence, needed=needed)
+    return replace(evidence, low=low, high=high, p=p)

@@ -12,6 +12,7 @@ import numpy as np
 from slicedb import stats
 from slicedb.errors import SliceError, did_you_mean
 from slicedb.judge.evidence import CARRIERS, Evidence
+from slicedb.judge.needs import Needs, needs
 from slicedb.judge.results import Result, Verdict
 from slicedb.keys import distinct
 from slicedb.metrics import Membership
@@ -62,7 +63,8 @@ class SuiteSettings:
 def verdicts(evidence: Sequence[Evidence], settings: SuiteSettings) -> tuple[Result, ...]:
     """Return the results of a suite, in the order of the evidence."""
     counted = adjusted(evidence, settings).tolist()
-    return tuple(_result(_Case(e, p, settings)) for e, p in zip(evidence, counted))
+    tests = 1 if settings.correction == "none" else sum(not np.isnan(p) for p in counted)
+    return tuple(_result(_Case(e, p, settings, tests)) for e, p in zip(evidence, counted))
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,8 @@ class _Case:
     p: float
     """p with all tests of the suite counted; NaN where it takes no part."""
     settings: SuiteSettings
+    tests: int = 1
+    """Tests of the suite that take part."""
 
     @property
     def by_value(self) -> bool:
@@ -87,10 +91,12 @@ class _Case:
         return self.p <= 1 - self.settings.confidence and not self.evidence.holds
 
     @cached_property
-    def needed(self) -> int | None:
+    def needed(self) -> Needs | None:
         """Samples that would settle it, None where no number does."""
-        n = None if self.evidence.needed is None else self.evidence.needed()
-        return n if n is None else max(n, self.evidence.least(self.settings.minimum))
+        if self.evidence.trial.is_exact or np.isnan(self.evidence.value):
+            return None
+        least = self.evidence.least(self.settings.minimum)
+        return needs(self.evidence, self.settings.confidence, self.tests, least)
 
 
 @dataclass(frozen=True)
@@ -138,10 +144,10 @@ def _undecided(case: _Case) -> str:
     needed, confidence = case.needed, case.settings.confidence
     if needed is None:
         why = f"no number of samples settles it at {confidence:.0%}, leave a margin"
-    elif needed <= case.evidence.n:
-        why = "significant alone, not with all tests of the suite counted"
     else:
-        why = f"about {needed:,} samples would settle it"
+        why = str(needed)
+    if not case.evidence.holds and case.evidence.p <= 1 - confidence:
+        why = f"significant alone, not with all tests of the suite counted; {why}"
     return f"{_figures(case)}; {why}{_drop_needs(case.evidence, confidence)}"
 
 
@@ -192,7 +198,7 @@ def _result(case: _Case) -> Result:
         high=e.high,
         n=e.n,
         left_out=e.left_out,
-        needed=case.needed if rule.verdict == "INCONCLUSIVE" else None,
+        needed=case.needed.n if rule.verdict == "INCONCLUSIVE" and case.needed else None,
         baseline=trial.check.baseline,
         p=e.p,
         p_adjusted=case.p,

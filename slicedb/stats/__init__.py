@@ -27,7 +27,13 @@ from slicedb.stats.paired import (
     paired_mean_interval,
     paired_score,
 )
-from slicedb.stats.size import drop_for_paired, n_for_paired, n_to_clear, n_to_narrow
+from slicedb.stats.size import (
+    drop_for_paired,
+    n_at_distance,
+    n_for_paired,
+    n_to_clear,
+    n_to_settle,
+)
 from slicedb.stats.skewed import (
     bounded_interval,
     bounded_p,
@@ -52,9 +58,10 @@ __all__ = [
     "max_t",
     "mcnemar",
     "mean_interval",
+    "n_at_distance",
     "n_for_paired",
     "n_to_clear",
-    "n_to_narrow",
+    "n_to_settle",
     "newcombe",
     "noninferiority_p",
     "paired_interval",

@@ -80,25 +80,61 @@ def drop_for_paired(
     return high
 
 
-def n_to_narrow(n: int, half: float, gap: float) -> int | None:
-    """Return the images at which half the width of an interval is no more than a gap.
+def n_at_distance(z: float, n: int, critical: float, power: float = 0.8) -> int | None:
+    """Return the images at which a true distance from a bound is found.
 
-    Widths shrink with the root of n.
+    Standard errors shrink with the root of n.
 
     Args:
+        z: true distance, in standard errors of n images.
         n: images at hand.
-        half: half the width with them.
-        gap: distance of the estimate from the bound.
+        critical: distance in standard errors from which on a verdict is reached.
+        power: share of samples in which it is to be reached.
 
     Returns:
-        The n, or None where there is no gap, the width is not known, or `LARGEST` would not do.
+        The n, or None where the distance is not positive or `LARGEST` would not do.
 
-    >>> n_to_narrow(100, 0.1, 0.05)
-    400
+    >>> n_at_distance(1.0, 100, 1.645)
+    619
     """
-    if not (gap > 0 and math.isfinite(half)) or n * (half / gap) ** 2 > LARGEST:
+    if not z > 0 or not math.isfinite(z):
         return None
-    return math.ceil(n * (half / gap) ** 2)
+    wanted = n * ((critical + quantile(power, 1)) / z) ** 2
+    return None if wanted > LARGEST else math.ceil(wanted)
+
+
+def n_to_settle(z: float, n: int, onward: float, back: float, power: float = 0.8) -> int | None:
+    """Return the images at which a fresh sample reaches a verdict, on either side of a bound.
+
+    The distance seen is itself an estimate: the true one is taken to be normal about it, as wide
+    as its error, so that the power is the average over what the truth may be (the assurance of
+    O'Hagan, Stevens & Campbell, Pharm. Stat. 2005). A truth on the other side is settled, too.
+
+    Args:
+        z: distance of the estimate from the bound, in standard errors; positive.
+        n: images at hand.
+        onward: distance from which on the verdict on the side of the estimate is reached.
+        back: the same for the other side.
+        power: share of samples in which either is to be reached.
+
+    Returns:
+        The n, or None where `LARGEST` would not do.
+
+    >>> n_to_settle(1.0, 100, 1.645, 1.645)
+    1576
+    """
+
+    def settles(k: int) -> bool:
+        mean, spread = z * math.sqrt(k / n), math.sqrt(1 + k / n)
+        upper = _normal((mean - onward) / spread)
+        return upper + _normal((-mean - back) / spread) >= power
+
+    return n_to_clear(settles, n)
+
+
+def _normal(z: float) -> float:
+    """Return the standard normal distribution function."""
+    return math.erfc(-z / math.sqrt(2)) / 2
 
 
 def n_to_clear(clears: Callable[[int], bool], start: int) -> int | None:
