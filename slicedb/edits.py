@@ -32,18 +32,20 @@ def relabel(store: Store, ids: Sequence[str], label: str | None) -> int:
 
 def tag(store: Store, ids: Sequence[str], tags: Sequence[str], *, remove: bool = False) -> int:
     """Add tags to samples, or remove them, and return how many samples changed."""
-    rows = store.take(schema.SAMPLES, schema.keys_of(ids), ["tags"], ids=ids)
-    changed: dict[str, list[str]] = {}
-    for sample, old in zip(ids, rows["tags"].to_pylist()):
-        before = old or []
-        after = [t for t in dict.fromkeys([*before, *tags]) if not (remove and t in tags)]
-        if after != before:
-            changed[sample] = after
-    if changed:
+
+    def change(rows: pa.Table) -> pa.Table:
+        changed: dict[str, list[str]] = {}
+        for sample, old in zip(ids, rows["tags"].to_pylist()):
+            before = old or []
+            after = [t for t in dict.fromkeys([*before, *tags]) if not (remove and t in tags)]
+            if after != before:
+                changed[sample] = after
         lists = pa.array(changed.values(), pa.list_(pa.string()))
-        store.upsert(schema.SAMPLES, pa.table({"id": list(changed), "tags": lists}), insert=False)
-        store.sync()
-    return len(changed)
+        return pa.table({"id": pa.array(changed, pa.string()), "tags": lists})
+
+    changed = store.change(schema.SAMPLES, ids, ["tags"], change)
+    store.sync()
+    return changed
 
 
 def delete(store: Store, ids: Sequence[str]) -> int:

@@ -129,7 +129,7 @@ class Commits:
             DatabaseError: the tag is taken, or a checkout was cut off.
         """
         if tag is not None:
-            self._check_new(tag)
+            _check_free(tag, self.history(), self._head())
         self._check_whole()
         self._store.create(COMMITS, COMMITS_SCHEMA)
         head = self._head()
@@ -149,36 +149,44 @@ class Commits:
             for name, version in tables.items():
                 self._store.pin(name, version, f"commit-{commit.id}-{version}")
         self._store.sync()
-        self._store.append(COMMITS, _to_row(commit))
 
-        def follow(head: Head) -> Head:
+        def add(commits: list[Commit], head: Head) -> tuple[list[Commit], Head]:
             nonlocal commit
-            if (head.commit, head.branch) != (commit.parent, commit.branch):
-                # Another process has committed meanwhile: this commit comes after that one.
-                commit = replace(commit, parent=head.commit, branch=head.branch)
-                self._store.upsert(COMMITS, _to_row(commit))
-            return head.at(commit.id, versions)
+            if tag is not None:
+                _check_free(tag, commits, head)
+            # Where another process has committed meanwhile, this one comes after it.
+            commit = replace(commit, parent=head.commit, branch=head.branch)
+            return [*commits, commit], head.at(commit.id, versions)
 
-        self._move(follow)
+        try:
+            self._change(add)
+        except DatabaseError:
+            self._release(commit)
+            raise
         return commit
 
     def tag(self, commit: str, name: str) -> Commit:
         """Give a commit a further name."""
-        self._check_new(name)
         tagged = self.get(commit)
-        return self._tagged(tagged, (*tagged.tags, name))
+
+        def change(commits: list[Commit], head: Head) -> tuple[list[Commit], Head]:
+            _check_free(name, commits, head)
+            return [_with_tag(c, name) if c.id == tagged.id else c for c in commits], head
+
+        self._change(change)
+        return _with_tag(tagged, name)
 
     def untag(self, name: str) -> Commit:
         """Take a tag from its commit."""
         tagged = self.get(name)
         if name not in tagged.tags:
             raise DatabaseError(f"No tag '{name}'.", "`slicedb history` lists the tags.")
-        return self._tagged(tagged, tuple(t for t in tagged.tags if t != name))
 
-    def _tagged(self, commit: Commit, tags: tuple[str, ...]) -> Commit:
-        named = replace(commit, tags=tags)
-        self._store.upsert(COMMITS, _to_row(named))
-        return named
+        def change(commits: list[Commit], head: Head) -> tuple[list[Commit], Head]:
+            return [_without_tag(c, name) for c in commits], head
+
+        self._change(change)
+        return _without_tag(tagged, name)
 
     def drop(self, name: str) -> Commit:
         """Forget a commit and let go of the versions it keeps; `cleanup` then removes them.
@@ -197,16 +205,24 @@ class Commits:
                 f"Branch {where} stands at commit {commit.id}.",
                 "reset or commit on it first; the newest commit of a branch stays.",
             )
-        children = [c for c in self.history() if c.parent == commit.id]
-        for child in children:
-            self._store.upsert(COMMITS, _to_row(replace(child, parent=commit.parent)))
-        self._store.delete(COMMITS, [commit.id])
+
+        def change(commits: list[Commit], head: Head) -> tuple[list[Commit], Head]:
+            others = [c for c in commits if c.id != commit.id]
+            return [
+                replace(c, parent=commit.parent) if c.parent == commit.id else c for c in others
+            ], head
+
+        self._change(change)
+        self._release(commit)
+        self._store.sync()
+        return commit
+
+    def _release(self, commit: Commit) -> None:
+        """Let go of the versions that a commit keeps."""
         for table in self._store.names():
             for tag in self._store.pins(table):
                 if tag == f"commit-{commit.id}" or tag.startswith(f"commit-{commit.id}-"):
                     self._store.unpin(table, tag)
-        self._store.sync()
-        return commit
 
     def drop_branch(self, name: str) -> None:
         """Forget a branch; its commits stay.
@@ -228,11 +244,15 @@ class Commits:
 
     def branch(self, name: str) -> None:
         """Start a branch at the last commit and go on there; the tables stay as they are."""
-        self._check_new(name)
         start = self._head().commit
         if start is None:
             raise DatabaseError("There is no commit to branch from.", "`slicedb commit` first.")
-        self._move(lambda head: replace(head, branch=name).at(head.commit or start))
+
+        def change(commits: list[Commit], head: Head) -> tuple[list[Commit], Head]:
+            _check_free(name, commits, head)
+            return commits, replace(head, branch=name).at(head.commit or start)
+
+        self._change(change)
 
     def checkout(self, name: str, *, force: bool = False) -> Commit:
         """Bring every table to a commit, tag or branch.
@@ -292,14 +312,28 @@ class Commits:
                 self._store.pin(name, version, tag)
         self._store.sync()
 
-    def _check_new(self, name: str) -> None:
-        taken = {*self.branches(), *(t for c in self.history() for t in c.tags)}
-        if name in taken:
-            raise DatabaseError(f"The name '{name}' is taken.", "choose another.")
-
     def _move(self, change: Callable[[Head], Head]) -> None:
         """Change the head; `change` is called again when another process was faster."""
-        self._store.change_metadata(COMMITS, _HEAD, lambda text: change(Head.read(text)).to_json())
+        self._change(lambda commits, head: (commits, change(head)))
+
+    def _change(
+        self, change: Callable[[list[Commit], Head], tuple[list[Commit], Head]]
+    ) -> None:
+        """Change commits and head in one step; `change` is called again for another's state.
+
+        Names are unique by construction, since nobody can come between a look and the write.
+        """
+
+        def rewrite(table: pa.Table) -> pa.Table:
+            metadata = {k: v for k, v in (table.schema.metadata or {}).items()}
+            text = metadata.get(_HEAD.encode())
+            commits = [_from_row(row) for row in table.to_pylist()]
+            commits, head = change(commits, Head.read(None if text is None else text.decode()))
+            rows = [_to_row(commit) for commit in commits]
+            schema = table.schema.with_metadata({**metadata, _HEAD: head.to_json()})
+            return pa.Table.from_pylist(rows, schema=schema)
+
+        self._store.rewrite(COMMITS, rewrite)
         self._store.sync()
 
     # --- comparing ----------------------------------------------------------------------------
@@ -315,9 +349,22 @@ class Commits:
         return between(self._store, old, new)
 
 
-def _to_row(commit: Commit) -> pa.Table:
-    row = {**commit.__dict__, "tags": list(commit.tags), "tables": json.dumps(commit.tables)}
-    return pa.Table.from_pylist([row], schema=COMMITS_SCHEMA)
+def _check_free(name: str, commits: list[Commit], head: Head) -> None:
+    taken = {head.branch, *head.branches, *(t for c in commits for t in c.tags)}
+    if name in taken:
+        raise DatabaseError(f"The name '{name}' is taken.", "choose another.")
+
+
+def _with_tag(commit: Commit, name: str) -> Commit:
+    return replace(commit, tags=(*commit.tags, name))
+
+
+def _without_tag(commit: Commit, name: str) -> Commit:
+    return replace(commit, tags=tuple(tag for tag in commit.tags if tag != name))
+
+
+def _to_row(commit: Commit) -> dict[str, Any]:
+    return {**commit.__dict__, "tags": list(commit.tags), "tables": json.dumps(commit.tables)}
 
 
 def _from_row(row: dict[str, Any]) -> Commit:

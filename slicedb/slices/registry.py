@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import numpy as np
 
-from slicedb.errors import QueryError, SliceError, suggesting
+from slicedb.errors import ConflictError, QueryError, SliceError, suggesting
 from slicedb.expectations.grammar import parse_check
 from slicedb.keys import Keys
 from slicedb.slices.answers import Question
@@ -32,6 +32,8 @@ from slicedb.store import Store
 if TYPE_CHECKING:
     from slicedb.query import Query
 
+_TRIES = 20
+"""How often a slice is frozen again because its tables or versions changed meanwhile."""
 _Slices: TypeAlias = list[Slice]  # inside the class `list` is a verb
 _Changes: TypeAlias = list[Applied]
 _States: TypeAlias = list[tuple[Slice, SliceState, int | None]]
@@ -159,6 +161,7 @@ class Slices:
             path=path,
             calibration=self.definitions.calibration(name, query_text),
         )
+        version = None if replace else self._table.next_version(name)
         if name in self and not replace:
             raise SliceError(
                 f"There is a slice '{name}' already.", "replace=True (--replace) redefines it."
@@ -166,7 +169,12 @@ class Slices:
         self.definitions.check_loops({name: wanted.text})
         self.definitions.check_group(group)
         self.definitions.validate(wanted.text)
-        return self.register(wanted)
+        try:
+            return self.register(wanted, version)
+        except ConflictError as error:
+            raise SliceError(
+                f"There is a slice '{name}' already.", "replace=True (--replace) redefines it."
+            ) from error
 
     def calibrate(
         self,
@@ -256,15 +264,29 @@ class Slices:
         The versions of the tables are pinned. Freezing a frozen slice takes its text's members of
         today.
         """
-        s = self.get(name)
-        query = self._ask(s.question)
-        versions = self._table.data_versions(query)
-        members = query.keys(), query.ids()
-        fresh = replace(s, token=uuid4().hex[:8], version=self._table.next_version(s.name))
-        self._table.pin(fresh, versions)
-        frozen = self._table.write(fresh, kind="frozen", members=members, tables=versions)
-        self._table.unpin(s)
-        return frozen
+        for _ in range(_TRIES):
+            s = self.get(name)
+            query = self._ask(s.question)
+            versions = self._table.data_versions(query)
+            members = query.keys(), query.ids()
+            if self._table.data_versions(query) != versions:
+                continue  # the members may be those of other versions
+            number = self._table.next_version(s.name)
+            fresh = replace(s, token=uuid4().hex[:8], version=number, tables=versions)
+            self._table.pin(fresh, versions)
+            try:
+                return self._table.write(
+                    replace(fresh, version=s.version),
+                    kind="frozen",
+                    members=members,
+                    tables=versions,
+                    version=number,
+                )
+            except ConflictError:
+                self._table.unpin(fresh)
+        raise ConflictError(
+            f"Other processes kept changing what slice '{name}' reads.", "freeze it again."
+        )
 
     def thaw(self, name: str) -> Slice:
         """Make a frozen slice live again: its text is asked anew at each use."""
@@ -285,7 +307,6 @@ class Slices:
                 f"Slice '{name}' is used by {', '.join(users)}.", "drop or change those first."
             )
         self._table.write(s, dropped=True)
-        self._table.unpin(s)
 
     def diff(
         self, a: str, b: str | None = None, *, before: str | None = None, after: str | None = None
@@ -391,13 +412,15 @@ class Slices:
         """Return the slices of files with their members, and register nothing."""
         return [change.slice for change in self.apply(path, dry_run=True)]
 
-    def register(self, s: Slice) -> Slice:
-        """Write a slice, checked before, as the next live version of its name."""
+    def register(self, s: Slice, version: int | None = None) -> Slice:
+        """Write a slice, checked before, as the next live version of its name.
+
+        Args:
+            s: the slice.
+            version: its number; None takes the next that is free.
+        """
         old = self._table.latest().get(s.name)
-        written = self._table.write(s)
-        if old is not None:
-            self._table.unpin(old)
-        return written
+        return self._table.write(replace(s, version=old.version if old else 0), version=version)
 
 
 def _moment(commit: str | None) -> str | None:

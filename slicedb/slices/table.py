@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from slicedb import schema
 from slicedb.commits import slice_tag
-from slicedb.errors import QueryError, UnknownSliceError, did_you_mean
+from slicedb.errors import ConflictError, QueryError, UnknownSliceError, did_you_mean
 from slicedb.keys import Keys
 from slicedb.slices.calibration import SliceCalibration
 from slicedb.slices.slice import Ask, Members, Slice
@@ -29,6 +29,10 @@ _COLUMNS = [
     *("name", "version", "kind", "text", "description", "expect", "head", "tables", "dropped"),
     "created_at",
 ]
+
+
+_TRIES = 100
+"""How often a version gets the next number before giving up: each other writer costs one."""
 
 
 class SliceTable:
@@ -95,25 +99,52 @@ class SliceTable:
         members: Members | None = None,
         tables: Mapping[str, int] | None = None,
         dropped: bool = False,
+        version: int | None = None,
     ) -> Slice:
-        """Add a version of a slice and return it; the version before gives up its pins."""
-        version = self.next_version(s.name)
-        keys, ids = members if members is not None else (None, None)
-        row = {
-            **as_row(s),
-            "id": f"{s.name}@{version}",
-            "version": version,
-            "kind": kind,
-            "keys": keys,
-            "ids": ids,
-            "tables": json.dumps(dict(tables)) if tables else None,
-            "dropped": dropped,
-            "created_at": datetime.now(UTC).replace(tzinfo=None),
-        }
+        """Add a version of a slice and return it; the version before gives up its pins.
+
+        Args:
+            s: the slice.
+            kind: "live" or "frozen".
+            members: of a frozen one.
+            tables: the versions of tables that it was frozen at.
+            dropped: the version says that the slice is no more.
+            version: its number; None takes the next that is free.
+
+        Raises:
+            ConflictError: another process has written a version of that number.
+        """
         self.store.create(schema.SLICES, schema.SLICES_SCHEMA)
-        rows = pa.Table.from_pylist([row], schema=schema.SLICES_SCHEMA)
-        self.store.upsert(schema.SLICES, rows)
-        return self.from_row(row)
+        keys, ids = members if members is not None else (None, None)
+        for _ in range(_TRIES):
+            number = version or self.next_version(s.name)
+            row = {
+                **as_row(s),
+                "id": f"{s.name}@{number}",
+                "version": number,
+                "kind": kind,
+                "keys": keys,
+                "ids": ids,
+                "tables": json.dumps(dict(tables)) if tables else None,
+                "dropped": dropped,
+                "created_at": datetime.now(UTC).replace(tzinfo=None),
+            }
+            rows = pa.Table.from_pylist([row], schema=schema.SLICES_SCHEMA)
+            if self.store.insert(schema.SLICES, rows):
+                self._release(s, number)
+                return self.from_row(row)
+            if version is not None:
+                break
+        raise ConflictError(
+            f"Another process changed slice '{s.name}' at the same time.",
+            "look at it again and repeat the change; nothing was written.",
+        )
+
+    def _release(self, s: Slice, until: int) -> None:
+        """Let go of what the versions of a slice kept before a number, the one read included."""
+        for old in self.versions(s.name):
+            if s.version <= old.version < until and old.kind == "frozen":
+                self.unpin(old)
 
     def pin(self, s: Slice, tables: Mapping[str, int]) -> None:
         """Keep versions of tables for a version of a slice."""
