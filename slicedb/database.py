@@ -449,9 +449,10 @@ class Database:
             mend: repair what can be repaired without loss.
         """
         from slicedb.doctor import examine
+        from slicedb.predictions.stale import stale_truths
         from slicedb.vectors.recall import poor_indexes
 
-        findings = examine(self.store, mend=mend)
+        findings = examine(self.store, mend=mend) + stale_truths(self.store, mend=mend)
         return findings + poor_indexes(self.store, self.engine.session.approximate, mend=mend)
 
     def cleanup(self, days: float = 14, *, dry_run: bool = False) -> int:

@@ -34,8 +34,8 @@ class Finding:
 
     table: str
     problem: str
-    """fragments, deleted rows, stray files, orphans, duplicates, lost images, lost versions,
-    missing pins, stray pins, cut-off checkout or stale caches."""
+    """fragments, deleted rows, stray files, orphans, duplicates, stale truths, lost images, lost
+    versions, missing pins, stray pins, cut-off checkout or stale caches."""
     n: int
     advice: str
     mended: bool = False

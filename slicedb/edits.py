@@ -25,8 +25,8 @@ def relabel(store: Store, ids: Sequence[str], label: str | None) -> int:
     if changed:
         table = pa.table({"id": changed, "label": pa.array([label] * len(changed), "string")})
         store.upsert(schema.SAMPLES, table, insert=False)
-        labels_changed(store, changed)
-        store.sync()
+    labels_changed(store, ids)  # also where a call before this one was killed between the two
+    store.sync()
     return len(changed)
 
 

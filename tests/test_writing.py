@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import multiprocessing
 from collections.abc import Callable
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,8 +16,10 @@ from fakes_models import MeanColour, coloured_store
 
 import slicedb
 from slicedb.database import Database
-from slicedb.errors import ConflictError, DatabaseError, ModelError, SliceDBError
+from slicedb.doctor import examine
+from slicedb.errors import ConflictError, DatabaseError, ModelError, SliceDBError, SliceError
 from slicedb.predictions import predict
+from slicedb.predictions.stale import stale_truths
 from slicedb.schema import SAMPLES, keys_of
 from slicedb.store import Store
 from slicedb.store.door import watched
@@ -167,3 +171,148 @@ def test_only_a_full_disk_speaks_of_free_space(tmp_path: Path) -> None:
     with pytest.raises(DatabaseError) as error:
         store.attempt(SAMPLES, refuse("Ambiguous merge inserts"))
     assert "free space" not in str(error.value)
+
+
+# --- four processes from a barrier ---------------------------------------------------------------
+
+
+def together(path: str, verb: Callable[..., None], rounds: int = 3) -> None:
+    """Let four processes start a verb at the same moment, several times."""
+    context = multiprocessing.get_context("spawn")
+    barrier = context.Barrier(4)
+    processes = [
+        context.Process(target=_at_the_barrier, args=(path, verb, barrier, n, rounds))
+        for n in range(4)
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0] * 4
+
+
+def _at_the_barrier(
+    path: str, verb: Callable[..., None], barrier: Barrier, number: int, rounds: int
+) -> None:
+    db = slicedb.open(path)
+    for at in range(rounds):
+        barrier.wait(120)
+        verb(db, number, at)
+
+
+def tags(db: Database, number: int, at: int) -> None:
+    db.tag("label = 'cat'", f"t{number}{at}")
+
+
+def redefines(db: Database, number: int, at: int) -> None:
+    db.slices.add("s", f"key > {number} AND key > {at}", replace=True)
+
+
+def freezes(db: Database, number: int, at: int) -> None:
+    db.slices.freeze("s")
+
+
+def commits(db: Database, number: int, at: int) -> None:
+    with contextlib.suppress(DatabaseError):  # of four with one tag, three are refused
+        db.commit(f"{number}", tag=f"t{at}")
+
+
+@pytest.mark.slow
+def test_four_processes_that_change_the_same_rows_lose_nothing(db: Database) -> None:
+    path = db.store.path
+    db.slices.add("s", "label = 'cat'")
+    together(path, tags)
+    row = db.store.take(SAMPLES, keys_of(["cat/0.jpg"]), ["tags"])["tags"][0].as_py()
+    assert sorted(row) == sorted(f"t{number}{at}" for number in range(4) for at in range(3))
+    together(path, redefines)
+    assert [s.version for s in db.slices.history("s")] == list(range(1, 14))
+    together(path, freezes)
+    assert [s.version for s in db.slices.history("s")] == list(range(1, 26))
+    assert [f for f in examine(db.store) if "pins" in f.problem] == []
+    slices = [tag for tag in db.store.pins(SAMPLES) if tag.startswith("slice-")]
+    assert len(slices) == 1 and slices[0].startswith("slice-s-25-")
+    together(path, commits)
+    assert sorted(t for c in db.commits.history() for t in c.tags) == ["t0", "t1", "t2"]
+    assert len(db.commits.history()) == 3
+    assert [f for f in examine(db.store) if "pins" in f.problem] == []
+    kept = [tag for tag in db.store.pins(SAMPLES) if tag.startswith("commit-")]
+    assert len({tag.split("-")[1] for tag in kept}) == 3
+
+
+def test_a_slice_that_another_adds_meanwhile_is_refused(db: Database) -> None:
+    other = slicedb.open(db.store.path)
+    db.slices.add("first", "true")
+
+    def overtake() -> None:
+        with watched(lambda *_: None):
+            other.slices.add("s", "label = 'dog'")
+
+    refused = pytest.raises(SliceError, match="There is a slice 's' already")
+    with refused, watched(once(1, overtake)):
+        db.slices.add("s", "label = 'cat'")
+    assert db.slices.get("s").text == "label = 'dog'"
+
+
+# --- truths --------------------------------------------------------------------------------------
+
+
+def correct(db: Database) -> list[bool]:
+    rows = db.store.table(TABLE, ["id", "correct"]).to_pylist()
+    return [row["correct"] for row in sorted(rows, key=lambda row: str(row["id"]))]
+
+
+def stale(db: Database) -> list[tuple[str, int]]:
+    return [(f.table, f.n) for f in stale_truths(db.store)]
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize("at", [1, 2, 3])
+def test_a_relabel_that_failed_half_way_can_be_run_again(
+    db: Database, at: int, moment: str
+) -> None:
+    db.log_predictions("m", given("cat"), classes=CLASSES)
+    with contextlib.suppress(Full), watched(once(at, full, moment)):
+        db.relabel("id = 'cat/0.jpg'", "dog")
+    db.relabel("id = 'cat/0.jpg'", "dog")
+    assert correct(db) == [False, True] and stale(db) == []
+
+
+def test_the_doctor_finds_and_mends_stale_truths(db: Database) -> None:
+    db.log_predictions("m", given("cat"), classes=CLASSES)
+    change = pa.table({"id": ["cat/0.jpg"], "label": ["dog"]})
+    db.store.upsert(SAMPLES, change, insert=False)
+    assert stale(db) == [(TABLE, 1)] and correct(db) == [True, True]
+    assert [(f.problem, f.mended) for f in db.doctor(mend=True)][-1:] == [("stale truths", True)]
+    assert stale(db) == [] and correct(db) == [False, True]
+
+
+@pytest.mark.parametrize("verb", ["log", "replace"])
+def test_a_relabel_while_predictions_are_logged_leaves_no_stale_row(
+    db: Database, verb: str
+) -> None:
+    other = slicedb.open(db.store.path)
+    if verb == "replace":
+        db.log_predictions("m", given("bird"), classes=CLASSES)
+
+    def overtake() -> None:
+        with watched(lambda *_: None):
+            other.relabel("id = 'cat/0.jpg'", "dog")
+
+    with watched(once(1, overtake)), contextlib.suppress(ConflictError):
+        db.log_predictions("m", given("cat"), classes=CLASSES, replace=verb == "replace")
+    assert stale(db) == []
+    db.log_predictions("m", given("cat"), classes=CLASSES, replace=verb == "replace")
+    assert correct(db) == [False, True] and stale(db) == []
+
+
+def test_two_relabels_at_once_leave_no_stale_row(db: Database) -> None:
+    db.log_predictions("m", given("cat"), classes=CLASSES)
+    other = slicedb.open(db.store.path)
+
+    def overtake() -> None:
+        with watched(lambda *_: None):
+            other.relabel("id = 'cat/0.jpg'", "cat")
+
+    with watched(once(2, overtake)):  # the truth is read, what follows from it is not yet written
+        db.relabel("id = 'cat/0.jpg'", "dog")
+    assert correct(db) == [True, True] and stale(db) == []

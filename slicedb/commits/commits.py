@@ -316,16 +316,14 @@ class Commits:
         """Change the head; `change` is called again when another process was faster."""
         self._change(lambda commits, head: (commits, change(head)))
 
-    def _change(
-        self, change: Callable[[list[Commit], Head], tuple[list[Commit], Head]]
-    ) -> None:
+    def _change(self, change: Callable[[list[Commit], Head], tuple[list[Commit], Head]]) -> None:
         """Change commits and head in one step; `change` is called again for another's state.
 
         Names are unique by construction, since nobody can come between a look and the write.
         """
 
         def rewrite(table: pa.Table) -> pa.Table:
-            metadata = {k: v for k, v in (table.schema.metadata or {}).items()}
+            metadata = dict(table.schema.metadata or {})
             text = metadata.get(_HEAD.encode())
             commits = [_from_row(row) for row in table.to_pylist()]
             commits, head = change(commits, Head.read(None if text is None else text.decode()))

@@ -15,6 +15,8 @@ from slicedb.tasks import TASKS, About, TruthColumn
 from slicedb.tasks.arrays import differs, one_array
 
 _CHUNK = 20_000
+_TRIES = 20
+"""How often truths are read again because they changed while rows were derived from them."""
 
 
 def refresh(store: Store, model: str | None = None, *, ids: Sequence[str] | None = None) -> int:
@@ -28,19 +30,41 @@ def refresh(store: Store, model: str | None = None, *, ids: Sequence[str] | None
     Returns:
         The number of prediction rows that changed.
     """
+    changed = 0
+    for _ in range(_TRIES):
+        read, more = _refreshed(store, model, ids, write=True)
+        changed += more
+        # Another process may have changed the truth after it was read here, and derived from it
+        # before this one wrote.
+        if all(store.version(table) == version for table, version in read.items()):
+            break
+    return changed
+
+
+def stale(store: Store, model: str) -> int:
+    """Return how many rows of a model speak of another ground truth than there is."""
+    return _refreshed(store, model, None, write=False)[1]
+
+
+def _refreshed(
+    store: Store, model: str | None, ids: Sequence[str] | None, *, write: bool
+) -> tuple[dict[str, int], int]:
+    """Return the versions of the tables that truth was read from, and how many rows are stale."""
     models = models_of(store) if model is None else [model]
     abouts = {name: About.read(store, name) for name in models if store.has(table_of(name))}
     truths: dict[TruthColumn, tuple[KeyIndex, pa.Array]] = {}  # read once for all models
+    versions: dict[str, int] = {}
     changed = 0
     for name, about in abouts.items():
         source = TASKS[about.task].truth_of(about)
         if not store.has(source.table) or source.column not in store.schema(source.table).names:
             continue
         if source not in truths:
+            versions.setdefault(source.table, store.version(source.table))
             rows = _rows(store, source.table, ["key", source.column], ids)
             truths[source] = KeyIndex(rows["key"].to_numpy()), one_array(rows[source.column])
-        changed += _refresh(store, name, about, source, *truths[source], ids)
-    return changed
+        changed += _refresh(store, name, about, source, *truths[source], ids, write)
+    return versions, changed
 
 
 def _rows(store: Store, table: str, columns: list[str], ids: Sequence[str] | None) -> pa.Table:
@@ -58,6 +82,7 @@ def _refresh(
     index: KeyIndex,
     truth: pa.Array,
     ids: Sequence[str] | None,
+    write: bool,
 ) -> int:
     name, task = table_of(model), TASKS[about.task]
     stored = store.schema(name).names
@@ -75,7 +100,7 @@ def _refresh(
     if source.table == SAMPLES:  # a prediction whose sample is gone has no truth to speak of
         stale &= has_row
     changed = np.flatnonzero(stale)
-    for start in range(0, len(changed), _CHUNK):
+    for start in range(0, len(changed) if write else 0, _CHUNK):
         part = changed[start : start + _CHUNK]
         old = store.take(name, keys[part], columns) if ids is None else rows.take(pa.array(part))
         derived = task.derive(old, now.take(pa.array(part)), about)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from slicedb.schema import IMAGES, SAMPLES
 
@@ -17,6 +17,7 @@ _INDEX_AT = 20_000
 # Well below the rows of a full fragment, so that one that lost a few rows is never rewritten.
 _ROWS_TOGETHER = 1 << 15
 _IMAGES_TOGETHER = 1 << 15  # a merged fragment of pixels is never rewritten by the next merge
+_LISTINGS = 20
 _AGES = timedelta(days=36_500)
 """Older than any version, so that a cleanup removes none."""
 
@@ -71,12 +72,23 @@ def index_rows(dataset: lance.LanceDataset, name: str) -> None:
             dataset.create_scalar_index(column, "BTREE")
 
 
+def tags_of(dataset: lance.LanceDataset) -> dict[str, dict[str, Any]]:
+    """Return what is known of each tag; again where one went away while they were listed."""
+    for _ in range(_LISTINGS):
+        try:
+            return dict(dataset.tags.list())
+        except (OSError, ValueError) as error:
+            if "not found" not in str(error).lower():
+                raise
+    return dict(dataset.tags.list())
+
+
 def pins_of(dataset: lance.LanceDataset, older_than: timedelta | None = None) -> dict[str, int]:
     """Return the tagged versions, by tag; only those tagged so long ago, if an age is given."""
     before = None if older_than is None else datetime.now(UTC) - older_than
     return {
         tag: int(about["version"])
-        for tag, about in dataset.tags.list().items()
+        for tag, about in tags_of(dataset).items()
         if before is None or about["created_at"] is None or about["created_at"] < before
     }
 

@@ -14,7 +14,7 @@ from typing import TypeAlias, TypeVar
 import pyarrow as pa
 
 from slicedb.errors import ConflictError, DatabaseError, did_you_mean
-from slicedb.keys import Keys
+from slicedb.schema import keys_of
 from slicedb.store.door import passing
 from slicedb.store.dropped import FRAGMENT_ROWS, LAYOUT, make_anew, put_aside
 from slicedb.store.files import first_sentence
@@ -25,6 +25,7 @@ from slicedb.store.upkeep import (
     merge_fragments,
     pins_of,
     small_fragments,
+    tags_of,
     wants_index,
 )
 
@@ -152,13 +153,17 @@ class Writer(Reader):
         return added
 
     def change(
-        self, name: str, keys: Keys, columns: Sequence[str], change: Callable[[pa.Table], pa.Table]
+        self,
+        name: str,
+        ids: Sequence[str],
+        columns: Sequence[str],
+        change: Callable[[pa.Table], pa.Table],
     ) -> int:
         """Read rows, change them and write them, again where another writer was faster.
 
         Args:
             name: the table.
-            keys: int64 (n,): of the rows.
+            ids: of the rows.
             columns: what is read of them.
             change: from those columns to the rows that changed: `id` and what is new of them.
 
@@ -168,9 +173,8 @@ class Writer(Reader):
 
         def write() -> int:
             dataset = self.dataset(name)
-            rows = self._fitted(
-                name, change(self.take(name, keys, columns, version=dataset.version))
-            )
+            old = self.take(name, keys_of(ids), columns, ids=ids, version=dataset.version)
+            rows = self._fitted(name, change(old))
             if len(rows):
                 merge = dataset.merge_insert("id").when_matched_update_all().conflict_retries(0)
                 merge.execute(rows)
@@ -354,16 +358,16 @@ class Writer(Reader):
 
     def pin(self, name: str, version: int, tag: str) -> None:
         """Keep a version through every cleanup, under a tag (letters, digits, `_`, `-`, `.`)."""
-        tags = self.dataset(name).tags
-        if tag not in tags.list():
-            self.attempt(name, lambda: tags.create(tag, version), "pin")
+        dataset = self.dataset(name)
+        if tag not in tags_of(dataset):
+            self.attempt(name, lambda: dataset.tags.create(tag, version), "pin")
 
     def unpin(self, name: str, tag: str) -> None:
         """Release a pinned version; an unknown tag is ignored."""
-        tags = self.dataset(name).tags
-        if tag in tags.list():
+        dataset = self.dataset(name)
+        if tag in tags_of(dataset):
             with passing("unpin", name), contextlib.suppress(ValueError, OSError):
-                tags.delete(tag)  # another process may have been faster
+                dataset.tags.delete(tag)  # another process may have been faster
 
     def pins(self, name: str, older_than: timedelta | None = None) -> dict[str, int]:
         """Return the pinned versions of a table, by tag; only those made so long ago, if given."""
