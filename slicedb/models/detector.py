@@ -137,9 +137,9 @@ class Detector(Model):
         height, width = (int(n) for n in picture.pixels.shape[-2:])
         scale = np.array([picture.size[1] / width, picture.size[0] / height] * 2)
         xywh = np.concatenate([boxes[:, :2], sides], axis=1) * scale
-        kept = np.argsort(-scores, kind="stable")
-        kept = kept[scores[kept] >= self.min_score][: self.most]
-        return ImageBoxes(xywh[kept], number[kept], scores[kept])
+        best = np.argsort(-scores, kind="stable")
+        best = best[scores[best] >= self.min_score][: self.most]
+        return ImageBoxes(xywh[best], number[best], scores[best])
 
     def _parts(self, output: Mapping[str, object]) -> tuple[Floats, Ints, Floats]:
         try:

@@ -325,8 +325,8 @@ def _versioned(row: Registered, before: Registered | None, commit: str, named: s
     """Return the row with its version, the commit it was trained on, and what came before."""
     facts: dict[str, Any] = {"version": 1}
     if before is not None:
-        kept = ("version", "earlier", "trained_on", "trained_on_name")
-        facts |= {k: before.details[k] for k in kept if k in before.details}
+        lasting = ("version", "earlier", "trained_on", "trained_on_name")
+        facts |= {k: before.details[k] for k in lasting if k in before.details}
         if before.fingerprint != row.fingerprint:
             old = {
                 "version": before.version,

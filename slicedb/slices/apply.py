@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -57,8 +57,7 @@ def apply_files(slices: Slices, files: Sequence[SliceFile], *, dry_run: bool) ->
     if dry_run:
         return changes
     return [
-        change if change.kind == "unchanged" else _register(slices, file, change)
-        for file, change in zip(files, changes)
+        c if c.kind == "unchanged" else replace(c, slice=slices.register(c.slice)) for c in changes
     ]
 
 
@@ -125,11 +124,4 @@ def _as_slice(file: SliceFile, keys: Keys, slices: Slices) -> Slice:
         calibration=calibration,
         answer=lambda: slices.definitions.validate(text),
         stored=lambda: (keys, slices.definitions.validate(text).ids()),
-    )
-
-
-def _register(slices: Slices, file: SliceFile, change: Applied) -> Applied:
-    added = slices.register(change.slice)
-    return Applied(
-        file.name, change.kind, change.added, change.removed, change.count, file.path, added
     )

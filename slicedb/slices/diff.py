@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -18,9 +18,6 @@ from slicedb.show.tabular import Tabular
 from slicedb.slices.reasons import DEFINITION, OTHER_SLICE, OTHERS, REASONS, UNKNOWN, reasons
 from slicedb.slices.slice import Members, Slice
 from slicedb.store import Store
-
-if TYPE_CHECKING:
-    pass
 
 Definitions: TypeAlias = "Mapping[str, str | Keys]"
 """What a slice is made of: its own text under "", and by name those it uses: a live one's text,
@@ -119,13 +116,13 @@ def diff(
     """
     come = new.keys[~KeyIndex(old.keys).has(new.keys)]
     gone = old.keys[~KeyIndex(new.keys).has(old.keys)]
-    kept = len(new.keys) - len(come)
+    in_both = len(new.keys) - len(come)
     changed = redefined(old.definitions, new.definitions)
     parts = [
         _explained(sign, keys, old, new, changed, ask_anew, reads)
         for sign, keys in (("+", come), ("-", gone))
     ]
-    return Diff(old.title, new.title, kept, pa.concat_tables(parts))
+    return Diff(old.title, new.title, in_both, pa.concat_tables(parts))
 
 
 def redefined(old: Definitions, new: Definitions) -> list[str]:

@@ -19,13 +19,13 @@ from slicedb.behaviour.corruptions.pixels import (
 )
 
 
-def contrast(x: torch.Tensor, streams: Sequence[Stream], kept: float) -> torch.Tensor:
+def contrast(x: torch.Tensor, streams: Sequence[Stream], keep: float) -> torch.Tensor:
     """Draw the values towards the mean of their channel."""
     n, h, w, _ = x.shape
     down = x.reshape(n, h, w * 3).sum(1, dtype=torch.int64)
     means = down.reshape(n, w, 3).sum(1).to(torch.float32).div_(h * w)  # (n, 3)
-    shift = means.mul_(1 - kept).repeat(1, w)[:, None]  # (n, 1, w * 3)
-    return finish(rows(x).mul_(kept).add_(shift), x)
+    shift = means.mul_(1 - keep).repeat(1, w)[:, None]  # (n, 1, w * 3)
+    return finish(rows(x).mul_(keep).add_(shift), x)
 
 
 def elastic_transform(

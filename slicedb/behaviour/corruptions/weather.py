@@ -35,7 +35,7 @@ def snow(
     threshold: float,
     radius: float,
     sigma: float,
-    kept: float,
+    keep: float,
 ) -> torch.Tensor:
     """Lay flakes that fall in one direction over a whitened picture.
 
@@ -48,7 +48,7 @@ def snow(
         threshold: noise below it is no flake.
         radius: of the trail, pixels.
         sigma: of the trail, pixels.
-        kept: share of the picture that is not whitened.
+        keep: share of the picture that is not whitened.
     """
     h, w = x.shape[1:3]
     zoom = max(1.0, length(zoom, x))
@@ -64,18 +64,18 @@ def snow(
     gray = colour[..., 0::3] * 0.299
     gray.add_(colour[..., 1::3] * 0.587).add_(colour[..., 2::3] * 0.114)
     white = torch.maximum(to_rgb(gray.mul_(1.5).add_(127.5)), colour)
-    colour.mul_(kept).add_(white.mul_(1 - kept)).add_(to_rgb(flakes))
+    colour.mul_(keep).add_(white.mul_(1 - keep)).add_(to_rgb(flakes))
     return finish(colour, x)
 
 
-def frost(x: torch.Tensor, streams: Sequence[Stream], kept: float, ice: float) -> torch.Tensor:
+def frost(x: torch.Tensor, streams: Sequence[Stream], keep: float, ice: float) -> torch.Tensor:
     """Lay a piece of one of five ice textures over the picture."""
     n, h, w, _ = x.shape
     scale = SIDE / min(h, w)
     high, wide = max(1, round(h * scale)), max(1, round(w * scale))
     bank = _ice(ice, x.device)
     drawn = uniform(streams, 4)
-    out = x.to(torch.int16).mul_(round(kept * _ONE)).add_(_ONE // 2).bitwise_right_shift_(_BITS)
+    out = x.to(torch.int16).mul_(round(keep * _ONE)).add_(_ONE // 2).bitwise_right_shift_(_BITS)
     for k in range(n):
         texture = bank[int(drawn[k, 0] * _TEXTURES)]
         while texture.shape[0] <= high:
@@ -161,8 +161,8 @@ def fog(x: torch.Tensor, streams: Sequence[Stream], thickness: float, decay: flo
     brightest = x.reshape(len(x), -1).amax(1)[:, None, None].to(torch.float32)
     share = brightest / (brightest + thickness * 255)
     cloud = (cloud - low).mul_(share * (thickness * 255) / (high - low).clamp(min=1e-6))
-    kept = share.mul_(_ONE).round_().to(torch.int16)
-    colour = x.reshape(len(x), h, -1).to(torch.int16).mul_(kept).add_(_ONE // 2)
+    keep = share.mul_(_ONE).round_().to(torch.int16)
+    colour = x.reshape(len(x), h, -1).to(torch.int16).mul_(keep).add_(_ONE // 2)
     colour.bitwise_right_shift_(_BITS).add_(to_rgb(cloud.round_().to(torch.int16)))
     return colour.clamp_(max=255).to(torch.uint8).reshape(x.shape)
 
