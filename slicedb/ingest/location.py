@@ -5,6 +5,7 @@ Readers take a `Location` and not a path, so that a source need not lie on this 
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -111,8 +112,10 @@ class Location:
         """Open the file to be read.
 
         Raises:
-            OSError: it cannot be read.
+            OSError: it cannot be read, or it is a pipe or a device, which may never end.
         """
+        if os.path.exists(self.text) and not os.path.isfile(self.text):
+            raise OSError(errno.EINVAL, "Not a regular file", self.text)
         return open(self.text, "rb")
 
     def read_bytes(self) -> bytes:

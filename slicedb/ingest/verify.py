@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import os
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ import pyarrow as pa
 from slicedb import media
 from slicedb.errors import MediaError
 from slicedb.schema import OK, SAMPLES_SCHEMA
+from slicedb.store.files import read_regular
 
 _T = TypeVar("_T")
 
@@ -143,15 +143,7 @@ def _read(path: str | None, size: int) -> bytes:
     if path is None:
         raise MediaError("unreadable", "The source names no file.")
     try:
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            data = os.read(handle, size + 1)
-        finally:
-            os.close(handle)
-        if len(data) == size:
-            return data
-        with open(path, "rb") as file:  # it grew, or it is beyond what one read gives
-            return file.read()
+        return read_regular(path, size)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         what = "only local files can be read" if "://" in path else reason

@@ -1,0 +1,52 @@
+"""Files that are no files: pipes and devices are neither waited for nor swallowed."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from fakes_models import png
+
+import slicedb
+from slicedb.ingest.location import Location
+from slicedb.store.files import read_regular, read_uri
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
+
+
+@pytest.fixture
+def odd(tmp_path: Path) -> Path:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "good.png").write_bytes(png((255, 0, 0)))
+    os.mkfifo(folder / "pipe.png")
+    (folder / "zero.png").symlink_to("/dev/zero")
+    (folder / "linked.png").symlink_to(folder / "pipe.png")
+    return folder
+
+
+def test_a_folder_with_pipes_and_devices_is_ingested_without_them(odd: Path) -> None:
+    db = slicedb.open(odd.parent / "db")
+    db.ingest(odd)
+    assert db.query("status = 'ok'").count() == 1
+
+
+def test_a_csv_that_names_pipes_and_devices_costs_those_rows(odd: Path) -> None:
+    names = ["in/good.png", "in/pipe.png", "in/zero.png", "in/linked.png", "/dev/zero"]
+    (odd.parent / "list.csv").write_text("file\n" + "\n".join(names) + "\n")
+    db = slicedb.open(odd.parent / "db")
+    db.ingest(odd.parent / "list.csv")
+    assert db.query("status = 'ok'").count() == 1
+    assert db.query("status = 'unreadable'").count() == 4
+
+
+def test_readers_refuse_what_is_no_file(odd: Path) -> None:
+    assert read_uri(str(odd / "pipe.png")) == b""
+    for name in ("pipe.png", "zero.png", "linked.png"):
+        with pytest.raises(OSError, match="not a file"):
+            read_regular(str(odd / name))
+        with pytest.raises(OSError, match="regular"):
+            Location(str(odd / name)).open()
+    good = (odd / "good.png").read_bytes()
+    assert [read_regular(str(odd / "good.png"), n) for n in (0, 5, len(good))] == [good] * 3
