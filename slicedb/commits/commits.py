@@ -328,7 +328,9 @@ class Commits:
             commits = [_from_row(row) for row in table.to_pylist()]
             commits, head = change(commits, Head.read(None if text is None else text.decode()))
             rows = [_to_row(commit) for commit in commits]
-            schema = table.schema.with_metadata({**metadata, _HEAD: head.to_json()})
+            schema = table.schema.with_metadata(
+                {**metadata, _HEAD.encode(): head.to_json().encode()}
+            )
             return pa.Table.from_pylist(rows, schema=schema)
 
         self._store.rewrite(COMMITS, rewrite)
