@@ -167,7 +167,7 @@ def _todo(
     ids, todo = samples["id"].to_pylist(), {}
     for one in changes:
         keys = pa.array(keys_of(_names(ids, one)))
-        at, _ = missing(pa.table({"key": keys, "content": samples["content"]}), done)
+        at = missing(pa.table({"key": keys, "content": samples["content"]}), done)
         todo[one] = np.zeros(len(samples), bool)
         todo[one][at] = True
     return todo
