@@ -1,6 +1,7 @@
 """Compare SliceDB's SQL with bare DuckDB's: generated queries, and any folder of SQL files.
 
     python benchmarks/differential.py --generated 20000
+    python benchmarks/differential.py --broken 1000
     python benchmarks/differential.py --folder duckdb/test/sql --folder sqlglot/tests/fixtures
 
 Generated queries come from `tests/query/differential.py`, derived ones included (`q[a:b]`, `&`,
@@ -27,10 +28,14 @@ import pyarrow as pa
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "query"))
 
+from broken import broken, problem
 from differential import Maker, apart, build, difference, plain, written
+from world import build as build_world
+from world import engine_of
 
 from slicedb import Database, sql
 from slicedb.errors import SliceDBError
+from slicedb.query import Engine
 from slicedb.query.functions.duckdb import is_forbidden
 
 MOST_ROWS = 200
@@ -65,6 +70,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--generated", type=int, default=0, help="number of generated texts")
+    parser.add_argument("--broken", type=int, default=0, help="number of broken texts")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", action="append", default=[], help="a folder of SQL files")
     parser.add_argument("--match", default="", help="only files whose path matches this")
@@ -78,11 +84,13 @@ def main() -> None:
             for seed in range(options.seed, options.seed + options.generated):
                 text = written(Maker(seed).any(), world.ids)
                 try:
-                    problem = difference(world, text, derived=seed % 4 == 0, seed=seed)
+                    why = difference(world, text, derived=seed % 4 == 0, seed=seed)
                 except Exception as error:  # a bare exception is a finding too
-                    problem = f"raised {type(error).__name__}: {error}"
-                tally.add(text.ours, problem, f"seed {seed}")
+                    why = f"raised {type(error).__name__}: {error}"
+                tally.add(text.ours, why, f"seed {seed}")
             tally.print("generated")
+        if options.broken:
+            _compare_broken(engine_of(build_world(Path(scratch) / "broken.slicedb")), options)
         for folder in options.folder:
             tally = Tally(options.show)
             files = [f for f in sorted(Path(folder).rglob("*")) if f.suffix in (".sql", ".test")]
@@ -90,6 +98,17 @@ def main() -> None:
                 if re.search(options.match, str(file)):
                     _compare_file(world.db, file, tally)
             tally.print(folder)
+
+
+def _compare_broken(engine: Engine, options: argparse.Namespace) -> None:
+    tally = Tally(options.show)
+    for seed in range(options.seed, options.seed + options.broken):
+        case = broken(seed)
+        if case is None:
+            tally.leave_out("still parses")
+        else:
+            tally.add(case.text, problem(engine, case), f"{case.how}, seed {seed}")
+    tally.print("broken texts, of which the place is exact in those that are equal")
 
 
 class Tally:

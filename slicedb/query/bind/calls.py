@@ -93,7 +93,11 @@ def check_function(binding: Binding, node: Node, is_method: bool = False) -> Non
         raise binding.error(SandboxError, "A function is named without a schema.", hint, node)
     if name not in duckdb_functions() and not node.is_operator:
         hint = did_you_mean(name, [*FUNCTIONS, *duckdb_functions()], "functions")
-        raise binding.error(BindError, f"No function '{name}'.", hint, node, len(name.encode()))
+        at = node.at
+        if is_method and at is not None:  # behind the names before it, and their dots
+            at = binding.source.tokens[binding.source.number_at(at) + 2 * len(node.method_of)].start
+        fact, length = f"No function '{name}'.", len(name.encode())
+        raise binding.source.error(BindError, fact, hint, at=at, length=length)
 
 
 def _bind_duckdb(binding: Binding, node: Node, scope: Scope) -> None:

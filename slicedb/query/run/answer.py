@@ -14,6 +14,7 @@ import pyarrow as pa
 from slicedb.errors import BindError, ParseError, QueryError, QueryTimeoutError, did_you_mean
 from slicedb.query.bound.bound import Bound
 from slicedb.query.hot.write import Written
+from slicedb.query.language.text import Source
 from slicedb.query.run.clock import out_of_time
 
 if TYPE_CHECKING:
@@ -120,6 +121,7 @@ def _translated(error: Exception, offset: int, written: Written, bound: Bound) -
     if about.get("error_subtype") == "COLUMN_NOT_FOUND":
         name = str(about.get("name", ""))
         message = f"No column '{name}'"
+        at = _only_place(source, name) if at is None else at
         hint = _column_hint(name, str(about.get("candidates", "")), bound)
     elif column := _NOT_IN.match(message):
         message, hint = f"No column '{column[2]}' in {column[1]}", _not_in(column[2], bound)
@@ -127,6 +129,13 @@ def _translated(error: Exception, offset: int, written: Written, bound: Bound) -
         return QueryTimeoutError("The query was interrupted.")
     hint = hint or next((way for part, way in _WAYS_OUT.items() if part in message), "")
     return source.error(_KINDS.get(kind, QueryError), f"{message}.", hint, at=at)
+
+
+def _only_place(source: Source, name: str) -> int | None:
+    """Return where a name stands in a text, if only once; DuckDB gives no place inside a PIVOT."""
+    word = name.lower().encode()
+    places = [token.start for token in source.tokens if token.word.strip(b'"') == word]
+    return places[0] if len(places) == 1 else None
 
 
 def _not_in(name: str, bound: Bound) -> str:
