@@ -502,7 +502,7 @@ def test_csv_metadata_becomes_plain_types(store: Store, tmp_path: Path) -> None:
         "ratio": "double",
         "sunny": "bool",
         "taken": "timestamp[us]",
-        "day": "timestamp[us]",
+        "day": "date32[day]",
         "Width_": "int64",
         "note": "string",
     }
@@ -510,7 +510,7 @@ def test_csv_metadata_becomes_plain_types(store: Store, tmp_path: Path) -> None:
         "img/1.jpg": ("007", "test", ["a", "b"], 3, 0.5, True, 9, None),
         "img/2.jpg": ("None", "train", None, None, 1.0, False, 8, "hm"),
     }
-    assert rows(store, "day")["img/1.jpg"] == dt.datetime(2024, 5, 6)
+    assert rows(store, "day")["img/1.jpg"] == dt.date(2024, 5, 6)
     assert rows(store, "width")["img/1.jpg"] == 24
     assert report.notes == ("Column 'Width' is kept as 'Width_'.",)
 
@@ -679,7 +679,7 @@ def test_parquet_carries_images_and_nested_metadata(store: Store, tmp_path: Path
         "numbers": [1, 2],
         "place": {"city": "Pune", "at": [1.0, 2.0]},
     }
-    assert row["day"] == dt.datetime(2024, 5, 6)
+    assert row["day"] == dt.date(2024, 5, 6)
     assert row["zoned"] == when - dt.timedelta(hours=2)
     assert row["pairs"] == [{"key": "a", "value": 1}]
     assert row["objects"] == boxes and row["captured_at"] == when

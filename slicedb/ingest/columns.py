@@ -14,7 +14,7 @@ from collections.abc import Iterable
 import pyarrow as pa
 
 from slicedb.errors import IngestError, did_you_mean
-from slicedb.ingest.convert import Column, disagreement, is_text, plain
+from slicedb.ingest.convert import Column, disagreement, earlier, is_text, loss, plain
 from slicedb.ingest.source import Options
 from slicedb.schema import SAMPLES_SCHEMA
 
@@ -112,6 +112,8 @@ def plan(
             notes.append(f"Column '{field.name}' is kept as '{name}'.")
         taken.add(name.lower())
         kind = _kind(field, name, options.existing)
+        if lost := loss(field.type):
+            notes.append(f"Column '{field.name}' loses {lost}.")
         columns.append(Column(field.name, name, kind, _class_names(schema, field)))
     return columns, notes
 
@@ -135,9 +137,11 @@ def _kind(field: pa.Field, name: str, existing: pa.Schema) -> pa.DataType:
     if (
         kind == present
         or pa.types.is_null(kind)
+        or present == earlier(field.type)
         or (pa.types.is_integer(kind) and pa.types.is_floating(present))
         or (name in BROUGHT and present == pa.string() and not pa.types.is_nested(kind))
         or (name in BROUGHT and text_becomes and pa.types.is_string(kind))
+        or (name in BROUGHT and pa.types.is_timestamp(present) and pa.types.is_timestamp(kind))
         or (pa.types.is_nested(kind) and pa.types.is_nested(present) and name in BROUGHT)
     ):
         return present

@@ -77,10 +77,14 @@ def _values(array: pa.Array) -> np.ndarray:
     """Return uint64 (n,): equal for equal values; anything where null."""
     kind = array.type
     if pa.types.is_boolean(kind) or pa.types.is_integer(kind):
-        filled = pc.fill_null(array.cast(pa.int64()), 0)
+        filled = pc.fill_null(array.cast(pa.int64(), safe=False), 0)
         return np.asarray(filled.to_numpy(zero_copy_only=False)).view(np.uint64)
-    if pa.types.is_timestamp(kind):
+    if pa.types.is_date32(kind):
+        return _values(array.cast(pa.int32()))
+    if pa.types.is_timestamp(kind) or pa.types.is_time64(kind) or pa.types.is_duration(kind):
         return _values(array.cast(pa.int64()))
+    if pa.types.is_decimal(kind):
+        return _values(array.cast(pa.string()))
     if pa.types.is_floating(kind):
         filled = pc.fill_null(array.cast(pa.float64()), 0.0)
         return np.asarray(filled.to_numpy(zero_copy_only=False)).view(np.uint64)
