@@ -1,6 +1,6 @@
 """What verdicts promise, beside what happens: simulated models whose true values are known.
 
-    python benchmarks/honesty.py [--only plain|paired|needs] [--runs 2000] [--sizes 30 100]
+    python benchmarks/honesty.py [--only plain|paired|needs|suites] [--runs 2000] [--sizes 30 100]
         [--metrics log_loss brier]
 
 plain   each metric against its true value: the share of slices that PASS and that FAIL, both at
@@ -9,6 +9,9 @@ paired  each metric of two models at their true difference: the same.
 needs   slices that are INCONCLUSIVE: the share of fresh samples, as large as "about N samples would
         settle it" says, that reach a verdict (80 % is meant), by the distance of the truth from the
         bound in standard errors.
+
+suites  suites of 20 overlapping slices with margins 0 and 0.01: the share with any FAIL where each
+        slice lies at its margin, and in which a slice of 1,000 samples that lost five points FAILs.
 
 The models see ten classes through noise. `even` is right in two thirds of the samples, `good` in
 nine tenths, `sure` is as good as `good` and too sure of itself, `best` is right in 96 of 100.
@@ -34,7 +37,7 @@ from slicedb.judge.trials import JudgedSlice, Trial
 from slicedb.judge.verdicts import SuiteSettings, verdicts
 from slicedb.keys import Keys
 from slicedb.metrics import Membership, Outcomes
-from slicedb.metrics.outcomes import Floats, Ints
+from slicedb.metrics.outcomes import Bools, Floats, Ints
 from slicedb.slices import Slice
 
 CLASSES = tuple(f"class_{i}" for i in range(10))
@@ -172,10 +175,44 @@ def needed(runs: int, sizes: Sequence[int], metrics: Sequence[str], seed: int) -
             print(f"{metric:32} {size:6,}  {rate(settled, asked)} of {asked}, {beyond} too large")
 
 
+def suites(runs: int, sizes: Sequence[int], metrics: Sequence[str], seed: int) -> None:
+    """Print false alarms and power of suites with a margin; accuracy, 8,000 samples."""
+    rng, n = np.random.default_rng(seed), 8_000
+    for margin in (0.0, 0.01):
+        false = hit = alone = 0
+        for _ in range(runs):
+            chance = rng.beta(0.6, 0.09, n)  # of being right; 0.87 on average
+            old, new = rng.random(n) < chance, rng.random(n) < chance
+            new &= rng.random(n) >= margin / chance.mean()  # worse by the margin, everywhere
+            rows = [np.arange(1000)]
+            rows += [np.flatnonzero(rng.random(n) < rng.uniform(0.03, 0.5)) for _ in range(19)]
+            dropped = new.copy()
+            dropped[rng.permutation(np.flatnonzero(new[:1000]))[:50]] = False
+            false += "FAIL" in _accuracies(new, old, rows, margin)
+            hit += _accuracies(dropped, old, rows, margin)[0] == "FAIL"
+            alone += _accuracies(dropped, old, rows[:1], margin)[0] == "FAIL"
+        print(f"margin {margin}: any FAIL {rate(false, runs)}")
+        print(f"    five points lost: {hit / runs:.1%}, that slice alone {alone / runs:.1%}")
+
+
+def _accuracies(new: Bools, old: Bools, rows: Sequence[Keys], margin: float) -> list[str]:
+    """Return the verdict of "accuracy no worse than baseline" for each slice."""
+    models = [right(name, was) for name, was in (("new", new), ("old", old))]
+    found = evidence(Check("accuracy", baseline="old", margin=margin), rows, *models)
+    return [result.verdict for result in verdicts(found, SuiteSettings())]
+
+
+def right(name: str, was: Bools) -> Aligned:
+    """Return a model that is right where told, over a universe of its own."""
+    n = len(was)
+    outcomes = Outcomes(("a", "b"), np.zeros(n, np.int64), np.where(was, 0, 1))
+    return Aligned(name, outcomes, np.arange(n), np.arange(n))
+
+
 def main() -> None:
     """Run the parts asked for."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parts = {"plain": plain, "paired": paired_at_truth, "needs": needed}
+    parts = {"plain": plain, "paired": paired_at_truth, "needs": needed, "suites": suites}
     parser.add_argument("--only", choices=parts)
     parser.add_argument("--runs", type=int, default=2000)
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
@@ -185,7 +222,7 @@ def main() -> None:
     for name, part in parts.items():
         if args.only in (None, name):
             print(f"{name}, {args.runs:,} slices a line (* above 5 % beyond Monte-Carlo error)")
-            if name != "needs":
+            if name in ("plain", "paired"):
                 print(f"{'':32} {'n':>6}  {'PASS':28} {'FAIL':28} {'half':>8}")
             part(args.runs, args.sizes, args.metrics, args.seed)
 

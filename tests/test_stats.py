@@ -299,6 +299,25 @@ def test_max_t_costs_nothing_for_a_slice_named_twice() -> None:
     assert stats.holm([float(stats.mcnemar(3, 12, "less"))] * 20)[0] > 10 * once[0]
 
 
+def test_max_t_with_a_margin_of_one_slice_is_about_the_score_test() -> None:
+    d = np.array([-1.0] * 60 + [1.0] * 20 + [0.0] * 920)
+    one = np.ones((1, 1000), bool)
+    p = stats.max_t(d, one, margins=[0.02], replicates=40_000, enough=None).p[0]
+    assert p == pytest.approx(float(stats.noninferiority_p(20, 60, 1000, 0.02, "less")), rel=0.2)
+    wide = stats.max_t(d, one, margins=[0.04]).p[0]
+    assert wide == pytest.approx(0.5, abs=0.05)
+
+
+def test_max_t_takes_slices_with_and_without_margins_together() -> None:
+    rng = np.random.default_rng(3)
+    d = rng.choice([-1.0, 0.0, 1.0], 400, p=[0.2, 0.7, 0.1])
+    members = rng.random((3, 400)) < 0.5
+    plain = stats.max_t(d, members, enough=None).p
+    mixed = stats.max_t(d, members, margins=[0.0, 0.0, 0.3], enough=None).p
+    assert mixed[2] > plain[2]
+    np.testing.assert_allclose(mixed[:2], plain[:2], atol=0.02)
+
+
 def test_max_t_of_slices_without_discordant_rows_is_nan() -> None:
     result = stats.max_t(np.array([-1.0, 0.0]), np.array([[True, False], [False, True]]))
     assert np.isnan(result.p[1]) and not np.isnan(result.p[0])

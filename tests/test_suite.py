@@ -400,6 +400,16 @@ def test_top_k_with_ties_is_compared_as_a_mean(store: Store, slices: FakeAsk) ->
     assert result.verdict == "FAIL" and result.value < 0
 
 
+def test_many_resampled_comparisons_of_a_model_that_is_always_wrong_all_fail(
+    store: Store, slices: FakeAsk
+) -> None:
+    names = [f"s{i}" for i in range(120)]
+    many = [slice_of(slices, n, "label IS NOT NULL", "f1 no worse than good") for n in names]
+    report = run(store, many, model="bad")
+    assert {r.verdict for r in report.results} == {"FAIL"}
+    assert max(r.p for r in report.results) < 1e-4
+
+
 def test_max_t_keeps_apart_what_is_right_by_different_metrics(
     store: Store, slices: FakeAsk
 ) -> None:

@@ -219,9 +219,9 @@ def _result(case: _Case) -> Result:
 def adjusted(evidence: Sequence[Evidence], settings: SuiteSettings) -> Floats:
     """Return float64 (n,): p with all tests of the suite counted, NaN where one takes no part.
 
-    Comparisons with one baseline and no margin go to max-T where they agree on what is right and
-    on what is independent, the others to Holm; each family gets its share of the error rate
-    (Bonferroni over the families).
+    Comparisons with one baseline, whatever their margins, go to max-T where they agree on what is
+    right and on what is independent, the others to Holm; each family gets its share of the error
+    rate (Bonferroni over the families).
     """
     result = np.full(len(evidence), np.nan)
     families: dict[str, list[int]] = {}
@@ -247,7 +247,7 @@ def _takes_part(e: Evidence, settings: SuiteSettings) -> bool:
 
 def _family(e: Evidence, correction: str) -> str:
     """Return the comparisons that max-T takes together, "" for what is judged by its p alone."""
-    if e.gains is None or e.trial.check.margin or correction not in ("auto", "max-t"):
+    if e.gains is None or correction not in ("auto", "max-t"):
         return ""
     return f"{e.gains.right_by}, {e.trial.group}, {e.trial.check.baseline}"
 
@@ -278,6 +278,7 @@ def _max_t(family: Sequence[Evidence], detect: float | None, alpha: float) -> Fl
     p = stats.max_t(
         d,
         Membership(positions, len(union)).matrix,
+        margins=[e.trial.check.margin for e in family],
         groups=None if family[0].groups is None else groups,
         weights=weights,
         replicates=_FLIPS,
