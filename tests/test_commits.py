@@ -207,13 +207,13 @@ def test_a_commit_follows_what_another_process_did_meanwhile(
 ) -> None:
     commits, other = Commits(store), Commits(Store.open(store.path, create=False))
     commits.commit("first")
-    append = store.append
+    rewrite = store.rewrite
 
-    def late(name: str, rows: Any) -> int:
+    def late(name: str, change: Any) -> None:
         getattr(other, meanwhile)("other")
-        return append(name, rows)
+        rewrite(name, change)
 
-    monkeypatch.setattr(store, "append", late)
+    monkeypatch.setattr(store, "rewrite", late)
     made = commits.commit("mine")
     if meanwhile == "commit":
         assert chain(commits) == ["mine", "other", "first"]

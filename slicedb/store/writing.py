@@ -394,7 +394,7 @@ class Writer(Reader):
                 result = write()
                 self._dirty.add(name)
                 return result
-            except (OSError, ValueError, RuntimeError) as error:
+            except (ConflictError, OSError, ValueError, RuntimeError) as error:
                 is_again = again and isinstance(error, ConflictError)
                 if isinstance(error, DatabaseError) and not is_again:
                     raise
