@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from slicedb.decide.cost import Price
     from slicedb.decide.matrix import Costs
     from slicedb.doctor import Finding
-    from slicedb.embedding import EmbedReport, Encoder
+    from slicedb.embedding import EmbedReport, Encoder, LogEmbeddingsReport
     from slicedb.expectations.behaviours import Change as Corruption
     from slicedb.export import ExportReport
     from slicedb.ingest import IngestReport
@@ -353,6 +353,56 @@ class Database:
         if report.embedded:
             self.engine.session.approximate.extend(report.name, replaced=replace)
         self.store.sync()
+        return report
+
+    def log_embeddings(
+        self,
+        name: str,
+        data: Path | pa.Table | pd.DataFrame | Mapping[str, Any],
+        *,
+        id_column: str = "id",
+        vector_column: str | None = None,
+        prefix: str = "",
+        encoder: str | Encoder | None = None,
+        pretrained: str | None = None,
+        replace: bool = False,
+    ) -> LogEmbeddingsReport:
+        """Store your own vectors, all of them or none; they are scaled to unit length.
+
+        Without an encoder, `similarity` and `nearest` compare with `sample('id')`, and texts are
+        refused.
+
+        Args:
+            name: the embedding to log under, for `using => 'name'`.
+            data: a Parquet or Arrow file, an Arrow table, a pandas frame, or a mapping with an
+                array (n, d).
+            id_column: the column with the ids.
+            vector_column: the column of vectors; by default the only column of lists of numbers.
+            prefix: text to put before every id, such as the folder that the file names leave out.
+            encoder: the open_clip model that made the vectors, so that texts can be compared.
+            pretrained: an open_clip tag, or a local weights file, of that encoder.
+            replace: discard the vectors of another kind under this name.
+
+        Raises:
+            EmbeddingError: a vector has the wrong width, holds NaN or infinity, or has no length.
+            FingerprintError: this name has vectors of another kind.
+            IngestError: an id is unknown, comes twice or is empty; or the source is unreadable.
+        """
+        from slicedb import embedding
+
+        if isinstance(encoder, str):
+            encoder = embedding.load_encoder(encoder, pretrained)
+        report = embedding.log_embeddings(
+            self.store,
+            name,
+            data,
+            id_column=id_column,
+            vector_column=vector_column,
+            prefix=prefix,
+            encoder=encoder,
+            replace=replace,
+        )
+        self.engine.session.approximate.extend(name, replaced=replace)
         return report
 
     def encoder(self, name: str = "default") -> Encoder:

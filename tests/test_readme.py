@@ -46,6 +46,8 @@ def cells(column: int) -> list[list[str]]:
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder as the tour supposes it."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
     import torch
     from safetensors.torch import save_file
 
@@ -63,6 +65,9 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "photos.csv").write_text("path,id,label,light\n" + "".join(light))
     weather = [f"{row.split(',')[1]},rain\n" for row in light]
     (tmp_path / "weather.csv").write_text("id,weather\n" + "".join(weather))
+    ids = [row.split(",")[1] for row in light]
+    vectors = pa.table({"id": ids, "vector": [[1.0, float(i)] for i in range(len(ids))]})
+    pq.write_table(vectors, tmp_path / "vectors.parquet")
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / "food.py").write_text(MODEL)
     torch.manual_seed(0)

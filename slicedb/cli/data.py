@@ -68,7 +68,7 @@ def ingest(source: str, **options: object) -> None:
     Database.attach,
     "on columns prefix partial",
     on={"metavar": "COLUMN"},
-    columns={"flag": "--column", "metavar": "COLUMN"},
+    columns={"metavar": "COLUMN"},
     prefix={"metavar": "TEXT"},
 )
 def attach(file: str, **options: object) -> None:
@@ -80,7 +80,7 @@ def attach(file: str, **options: object) -> None:
     \b
     Examples:
       slicedb attach weather.parquet
-      slicedb attach weather.csv --on filename --prefix photos --column weather
+      slicedb attach weather.csv --on filename --prefix photos --columns weather
       slicedb attach reviewed.csv --partial
     """
     click.echo(str(open_db().attach(file, **given(options))))
@@ -136,6 +136,31 @@ def embed(**options: object) -> None:
       slicedb embed ViT-B-32 --pretrained weights.safetensors --name large
     """
     click.echo(str(open_db().embed(**given(options))))
+
+
+@click.command(name="log-embeddings")
+@click.argument("name", metavar="NAME")
+@click.argument("file", metavar="FILE")
+@db_option
+@options_of(
+    Database.log_embeddings,
+    "id_column vector_column prefix encoder pretrained replace",
+    prefix={"metavar": "TEXT"},
+    encoder={"metavar": "MODEL"},
+    pretrained={"metavar": "TAG|FILE"},
+)
+def log_embeddings(name: str, file: str, **options: object) -> None:
+    """Store your own vectors: a Parquet or Arrow file with an id column and a list of numbers.
+
+    They are used by `similarity(sample('id'), using => 'NAME') > 0.9` and `nearest`. Texts can be
+    compared with them where --encoder names the model that made them.
+
+    \b
+    Examples:
+      slicedb log-embeddings mine vectors.parquet
+      slicedb log-embeddings clip vectors.parquet --encoder ViT-B-32 --pretrained openai
+    """
+    click.echo(str(open_db().log_embeddings(name, file, **given(options))))
 
 
 @click.command()
@@ -296,4 +321,17 @@ def export(on: str, dest: str, form: str | None) -> None:
     click.echo(str(open_db().export(on, dest, form=form)))
 
 
-COMMANDS = (ingest, attach, compose, embed, index, export, relabel, tag, delete, info, doctor)
+COMMANDS = (
+    ingest,
+    attach,
+    compose,
+    embed,
+    log_embeddings,
+    index,
+    export,
+    relabel,
+    tag,
+    delete,
+    info,
+    doctor,
+)

@@ -61,6 +61,16 @@ def fingerprint_json(fingerprint: Fingerprint) -> str:
     return json.dumps(fingerprint, sort_keys=True)
 
 
+def logged_fingerprint(dim: int) -> Fingerprint:
+    """Return what is known of vectors that were computed elsewhere by nobody knows what."""
+    return {"logged": True, "dim": dim}
+
+
+def is_logged(fingerprint: Fingerprint) -> bool:
+    """Return whether vectors were logged without an encoder."""
+    return bool(fingerprint.get("logged"))
+
+
 def differing(before: Fingerprint, now: Fingerprint) -> list[str]:
     """Return what two fingerprints do not agree on; empty when their vectors may be mixed."""
     return [part for part in COMPARED if before.get(part) != now.get(part)]
@@ -68,6 +78,8 @@ def differing(before: Fingerprint, now: Fingerprint) -> list[str]:
 
 def title_of(fingerprint: Fingerprint) -> str:
     """Return what errors call an encoder."""
+    if is_logged(fingerprint):
+        return "an encoder that nobody named"
     parts = [fingerprint.get("model"), fingerprint.get("pretrained")]
     return ", ".join(str(part) for part in parts if part) or "an unknown encoder"
 

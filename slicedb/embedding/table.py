@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from slicedb.embedding.encoder import Encoder
-from slicedb.embedding.fingerprint import differing, fingerprint_json, title_of
+from slicedb.embedding.fingerprint import differing, fingerprint_json, is_logged, title_of
 from slicedb.embedding.type import load_encoder
 from slicedb.errors import EmbeddingError, FingerprintError, UnknownEmbeddingError, did_you_mean
 from slicedb.inference.runner import Outputs, run
@@ -87,10 +87,7 @@ def embed(
         keys: int64 (n,): which samples; None is all.
     """
     started = time.perf_counter()
-    if not _NAME.match(name):
-        raise EmbeddingError(
-            f"{name!r} is no name for an embedding.", "use letters, digits, '_' and '-'."
-        )
+    check_name(name)
     chosen = encoder or load_encoder(model, pretrained, device=device)
     table = EMBEDDINGS + name
     anew = _prepare(store, table, chosen, replace)
@@ -122,6 +119,14 @@ def embed(
         note=chosen.note,
         examples=tuple(writer.examples),
     )
+
+
+def check_name(name: str) -> None:
+    """Refuse what cannot name an embedding."""
+    if not _NAME.match(name):
+        raise EmbeddingError(
+            f"{name!r} is no name for an embedding.", "use letters, digits, '_' and '-'."
+        )
 
 
 def _record_batch(outputs: Outputs, dim: int) -> pa.RecordBatch:
@@ -196,6 +201,12 @@ def encoder_of(
         hint = did_you_mean(name, made, "embeddings") if made else "run `slicedb embed` first."
         raise UnknownEmbeddingError(f"No embedding '{name}'.", hint)
     before = json.loads(store.metadata(table).get(FINGERPRINT, "{}"))
+    if is_logged(before):
+        raise EmbeddingError(
+            f"The vectors of '{name}' were logged without an encoder, so neither texts nor new "
+            "pictures can be compared with them.",
+            "compare with sample('id'), or log them again with encoder= (--encoder).",
+        )
     if "model" not in before:
         raise EmbeddingError(
             f"The embedding '{name}' does not say which encoder made it.", "embed again."

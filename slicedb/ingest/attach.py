@@ -87,19 +87,18 @@ def attach(
             a name of ours or another type than in `samples`. Nothing is written then.
     """
     started = time.perf_counter()
-    options = Options(columns={"id": on}, existing=store.schema(SAMPLES))
-    table, place = _read(source, options)
-    _refuse_missing([on, *(columns or ())], table.column_names, place)
+    existing = store.schema(SAMPLES)
+    options = Options(columns={"id": on}, existing=existing)
+    table, place = read_table(source, existing, on)
+    _refuse_missing(columns or (), table.column_names, place)
     if columns is not None:
         table = table.select(list(dict.fromkeys([on, *columns])))
-    if not len(table):
-        raise SourceError(f"{place} has no rows.", "it needs one row per sample.")
     planned = _plan(table.schema, on, options, place)
-    ids = _ids(table[on], prefix, place)
+    ids = ids_of(table[on], prefix, place)
     values = {c.name: _converted(table[c.source], c) for c in planned}
 
     version, rows, without = _rows(store, ids, place, partial)
-    stored = set(options.existing.names)
+    stored = set(existing.names)
     old = {name: column for name, column in values.items() if name in stored}
     new = {name: column for name, column in values.items() if name not in stored}
     changed, changed_ids = _change(store, ids, old, rows, version)
@@ -112,8 +111,26 @@ def attach(
     return AttachReport(place, len(ids), tuple(new), changed, changed_ids, without, seconds)
 
 
+def read_table(source: object, existing: pa.Schema, on: str = "id") -> tuple[pa.Table, str]:
+    """Return the rows of a file or frame, and what errors call it.
+
+    Args:
+        source: see `attach`.
+        existing: the columns of samples, whose types a CSV file is read in.
+        on: its column with the ids of samples.
+
+    Raises:
+        SourceError: it is missing, empty or unreadable.
+        IngestError: it has no such column.
+    """
+    table, place = _read(source, Options(columns={"id": on}, existing=existing))
+    _refuse_missing([on], table.column_names, place)
+    if not len(table):
+        raise SourceError(f"{place} has no rows.", "it needs one row per sample.")
+    return table, place
+
+
 def _read(source: object, options: Options) -> tuple[pa.Table, str]:
-    """Return the rows of a file or frame, and what errors call it."""
     if isinstance(source, str | os.PathLike):
         return _read_file(Location(str(Path(source).expanduser())), options)
     if isinstance(source, pa.RecordBatch):
@@ -178,13 +195,13 @@ def _plan(schema: pa.Schema, on: str, options: Options, place: str) -> list[Colu
         raise IngestError(
             f"{place} has columns that SliceDB fills itself: {', '.join(taken)}.",
             f"rename them in the source, for example to '{taken[0]}_given', or name the others "
-            f"with columns= (--column); {_NOTHING}",
+            f"with columns= (--columns); {_NOTHING}",
         )
     bytes_in = [f.name for f in schema if cols.is_image(f.type)]
     if bytes_in:
         raise IngestError(
             f"{place} has columns of bytes: {', '.join(bytes_in)}.",
-            f"attach takes metadata; name the others with columns= (--column); {_NOTHING}",
+            f"attach takes metadata; name the others with columns= (--columns); {_NOTHING}",
         )
     planned, notes = cols.plan(schema, {"id": on}, options)
     if notes:
@@ -199,8 +216,12 @@ def _converted(column: pa.ChunkedArray, about: Column) -> pa.ChunkedArray:
     return pa.chunked_array(chunks, about.type)
 
 
-def _ids(column: pa.ChunkedArray, prefix: str, place: str) -> pa.Array:
-    """Return the ids of the rows, all of them there."""
+def ids_of(column: pa.ChunkedArray, prefix: str, place: str) -> pa.Array:
+    """Return the ids of rows, each behind the prefix.
+
+    Raises:
+        IngestError: a row has none.
+    """
     ids = column.cast(pa.string()).combine_chunks()
     empty = np.flatnonzero(~mask(pc.greater(pc.binary_length(ids), 0)))
     if len(empty):
@@ -227,23 +248,13 @@ def _rows(store: Store, ids: pa.Array, place: str, partial: bool) -> tuple[int, 
     if stored.equals(ids):  # as a table that was exported from here; no id is hashed
         return version, np.arange(len(ids)), 0
     at = pc.index_in(ids, value_set=stored)
-    unknown = ids.filter(pc.is_null(at))
-    if len(unknown):
-        raise IngestError(
-            f"{len(unknown):,} of {len(ids):,} ids in {place} are no samples here: "
-            f"{_listed(unknown)}.",
-            did_you_mean(unknown[0].as_py(), stored[:20_000].to_pylist(), "samples")
-            + f" prefix= (--prefix) is put before every id; {_NOTHING}",
-        )
+    if at.null_count:
+        refuse_unknown(ids.filter(pc.is_null(at)), len(ids), stored, place)
     places = at.to_numpy()
     rows = np.full(len(stored), -1, np.int64)
     rows[places] = np.arange(len(ids))
-    doubled = pc.unique(ids.filter(pa.array(rows[places] != np.arange(len(ids)))))
-    if len(doubled):
-        raise IngestError(
-            f"{len(doubled):,} ids come more than once in {place}: {_listed(doubled)}.",
-            f"keep one row per sample; {_NOTHING}",
-        )
+    if (rows[places] != np.arange(len(ids))).any():
+        refuse_doubled(ids, place)
     shown = mask(pc.fill_null(pc.equal(samples["status"], OK), True))
     missing = np.flatnonzero((rows < 0) & shown)
     if len(missing) and not partial:
@@ -253,6 +264,33 @@ def _rows(store: Store, ids: pa.Array, place: str, partial: bool) -> tuple[int, 
             f"partial=True (--partial) lets them keep what they have; {_NOTHING}",
         )
     return version, rows, len(missing)
+
+
+def refuse_unknown(unknown: pa.Array, n: int, stored: pa.Array, place: str) -> None:
+    """Raise for ids that no sample has.
+
+    Args:
+        unknown: those ids.
+        n: the number of all ids in the source.
+        stored: the ids of the samples.
+        place: what errors call the source.
+    """
+    raise IngestError(
+        f"{len(unknown):,} of {n:,} ids in {place} are no samples here: {_listed(unknown)}.",
+        did_you_mean(unknown[0].as_py(), stored[:20_000].to_pylist(), "samples")
+        + f" prefix= (--prefix) is put before every id; {_NOTHING}",
+    )
+
+
+def refuse_doubled(ids: pa.Array, place: str) -> None:
+    """Raise where an id comes more than once."""
+    counts = ids.value_counts()
+    doubled = counts.field("values").filter(pc.greater(counts.field("counts"), 1))
+    if len(doubled):
+        raise IngestError(
+            f"{len(doubled):,} ids come more than once in {place}: {_listed(doubled)}.",
+            f"keep one row per sample; {_NOTHING}",
+        )
 
 
 def _listed(ids: pa.Array) -> str:
