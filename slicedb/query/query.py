@@ -260,8 +260,13 @@ class Query:
         return table.select(columns)
 
     def to_pandas(self) -> pd.DataFrame:
-        """Return the result as a pandas frame."""
-        return self.to_arrow().to_pandas()
+        """Return the result as a pandas frame; a TIME loses its nanoseconds, as Python's has none."""
+        table = self.to_arrow()
+        for number, field in enumerate(table.schema):
+            if field.type == pa.time64("ns"):
+                column = table.column(number).cast(pa.time64("us"), safe=False)
+                table = table.set_column(number, field.name, column)
+        return table.to_pandas()
 
     def explain(self, run: bool = True) -> Explanation:
         """Return the plan: tables and columns read, terms, and what each step took.
