@@ -260,7 +260,7 @@ class Query:
         return table.select(columns)
 
     def to_pandas(self) -> pd.DataFrame:
-        """Return the result as a pandas frame; a TIME loses its nanoseconds, as Python's has none."""
+        """Return the result as a pandas frame; a TIME loses its nanoseconds."""
         table = self.to_arrow()
         for number, field in enumerate(table.schema):
             if field.type == pa.time64("ns"):
