@@ -64,12 +64,22 @@ _FILLED = 64
 """Models of which is known what they need not predict again."""
 
 
-def open(path: Path = "data.slicedb", *, create: bool = True) -> Database:
+def open(
+    path: Path = "data.slicedb",
+    *,
+    create: bool = True,
+    timeout: float | None = None,
+    memory: str | None = None,
+) -> Database:
     """Open a database, and create it when it is missing.
 
     Args:
         path: a directory, or an object-store URI.
         create: False refuses to create.
+        timeout: seconds that one query may take, 0 is no limit; by default SLICEDB_TIMEOUT, or
+            600.
+        memory: what queries may take, such as "4GB" or "50%"; by default SLICEDB_MEMORY, or half
+            of the machine's.
 
     Raises:
         DatabaseNotFoundError: there is none and `create` is False.
@@ -77,7 +87,7 @@ def open(path: Path = "data.slicedb", *, create: bool = True) -> Database:
     """
     from slicedb.store import Store
 
-    return Database(Store.open(path, create=create))
+    return Database(Store.open(path, create=create), timeout=timeout, memory=memory)
 
 
 @suggesting
@@ -86,10 +96,15 @@ class Database:
 
     Args:
         store: its tables; `slicedb.open(path)` opens them.
+        timeout: see `open`.
+        memory: see `open`.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(
+        self, store: Store, *, timeout: float | None = None, memory: str | None = None
+    ) -> None:
         self.store = store
+        self._timeout, self._memory = timeout, memory
         self._moments: Cache[str, Self] = Cache(_MOMENTS)
         self._filled: Cache[str, tuple[object, ...]] = Cache(_FILLED)
 
@@ -542,6 +557,8 @@ class Database:
 
         return Engine(
             self.store,
+            timeout=self._timeout,
+            memory_limit=self._memory,
             slice_named=lambda name: self.slices.definitions.text_or_keys(name),
             encoder=self.encoder,
             calibration_named=lambda name: self.slices.definitions.calibrated(name),

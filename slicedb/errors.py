@@ -191,6 +191,10 @@ class QueryTimeoutError(QueryError):
     """The query used up its time."""
 
 
+class QueryMemoryError(QueryError):
+    """The query used up its memory."""
+
+
 class SliceError(SliceDBError, ValueError):
     """A slice, or the file it is written in, is not right."""
 

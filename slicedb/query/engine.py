@@ -27,8 +27,8 @@ class Engine:
         slice_named: gives a slice's query text (live) or its keys (frozen).
         encoder: gives the encoder that an embedding was made with; None opens the one on record.
         calibration_named: gives what a slice was calibrated to.
-        timeout: seconds that one run may take; None is no limit.
-        memory_limit: DuckDB's limit, for example "4GB".
+        timeout: seconds that one run may take, 0 is no limit; None takes SLICEDB_TIMEOUT, else 600.
+        memory_limit: DuckDB's limit, such as "4GB"; None takes SLICEDB_MEMORY, else half of all.
         allow_files: whether image('file') may read files, where a call does not say.
         to_torch: makes a torch dataset of keys; `Query.to_torch` calls it.
         overlays: gives the pictures of keys with a model's maps laid over them, for a notebook.

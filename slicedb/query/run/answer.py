@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from slicedb.errors import BindError, ParseError, QueryError, QueryTimeoutError, did_you_mean
+from slicedb.errors import (
+    BindError,
+    ParseError,
+    QueryError,
+    QueryMemoryError,
+    QueryTimeoutError,
+    did_you_mean,
+)
 from slicedb.query.bound.bound import Bound
 from slicedb.query.hot.write import Written
 from slicedb.query.language.text import Source
@@ -125,6 +132,11 @@ def _translated(error: Exception, offset: int, written: Written, bound: Bound) -
         hint = _column_hint(name, str(about.get("candidates", "")), bound)
     elif column := _NOT_IN.match(message):
         message, hint = f"No column '{column[2]}' in {column[1]}", _not_in(column[2], bound)
+    elif "Out of Memory" in kind or kind == "OutOfMemoryException":
+        return QueryMemoryError(
+            f"The query used up its memory: {message}.",
+            "narrow it, or give it more: slicedb.open(memory='8GB'), or SLICEDB_MEMORY=8GB.",
+        )
     elif "Interrupt" in kind:
         return QueryTimeoutError("The query was interrupted.")
     hint = hint or next((way for part, way in _WAYS_OUT.items() if part in message), "")

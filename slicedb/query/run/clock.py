@@ -33,7 +33,8 @@ class Clock:
 
 def out_of_time(limit: float | None) -> QueryTimeoutError:
     """Return the error of a query that took too long."""
-    shown = "" if limit is None else f" of {limit:g} s"
+    shown = "" if limit is None else f" of {limit:.3g} s"
     return QueryTimeoutError(
-        f"The query used up its time{shown}.", "narrow it, or give it more with timeout."
+        f"The query used up its time{shown}.",
+        "narrow it, or give it more: slicedb.open(timeout=), or SLICEDB_TIMEOUT in seconds.",
     )

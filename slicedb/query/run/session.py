@@ -13,6 +13,7 @@ from slicedb.query.bound.catalog import TableInfo
 from slicedb.query.functions.duckdb import install
 from slicedb.query.hot.tables import HotTables
 from slicedb.query.hot.types import Types
+from slicedb.query.run.bounds import memory_of, timeout_of
 from slicedb.query.run.plan import Plan
 from slicedb.query.run.search import TextSearch
 from slicedb.vectors import Approximate, Meaning, Vectors
@@ -38,8 +39,8 @@ class Session:
     Args:
         store: the database.
         encoder: gives the encoder that an embedding was made with; None opens the one on record.
-        timeout: seconds that one run may take; None is no limit.
-        memory_limit: DuckDB's limit, for example "4GB".
+        timeout: see `bounds.timeout_of`.
+        memory_limit: see `bounds.memory_of`.
     """
 
     def __init__(
@@ -51,8 +52,8 @@ class Session:
         memory_limit: str | None = None,
     ) -> None:
         self.store = store
-        self.timeout = timeout
-        self.connection = connect(store, memory_limit)
+        self.timeout = timeout_of(timeout)
+        self.connection = connect(store, memory_of(memory_limit))
         self.tables = HotTables(store, self.connection)
         self.types = Types(self.cursor)
         self.members = Cache[Plan, np.ndarray](
@@ -69,13 +70,14 @@ class Session:
         return self.connection.cursor()
 
 
-def connect(store: Store, memory_limit: str | None) -> DuckDBPyConnection:
+def connect(store: Store, memory_limit: str) -> DuckDBPyConnection:
     """Open DuckDB with no way to files, to the network or to its own settings."""
     import duckdb
 
     config: dict[str, str | bool | int | float | list[str]] = {
         "enable_external_access": "false",
         "python_enable_replacements": "false",
+        "memory_limit": memory_limit,
         "threads": str(os.cpu_count() or 1),
         "temp_directory": str(store.cache_dir / "duckdb"),
         "autoinstall_known_extensions": "false",
@@ -83,8 +85,6 @@ def connect(store: Store, memory_limit: str | None) -> DuckDBPyConnection:
         "errors_as_json": "true",
         "lambda_syntax": "ENABLE_SINGLE_ARROW",
     }
-    if memory_limit:
-        config["memory_limit"] = memory_limit
     connection = duckdb.connect(":memory:", config=config)
     connection.execute("CREATE SCHEMA hot")
     install(connection)
