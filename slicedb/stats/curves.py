@@ -17,6 +17,9 @@ import numpy.typing as npt
 Array = npt.NDArray[np.float64]
 
 N_CURVES = 16_384
+_RARE = 0.75
+"""Share of the curves whose prevalence lies under `_MIDDLE`; both parts are even in logarithms."""
+_MIDDLE = 0.6
 _PARTS = 9
 _RANKS = np.concatenate([[0.0], np.geomspace(2e-5, 1.0, 140)])
 """Share of the ranking from its top, at which a curve is kept."""
@@ -51,7 +54,10 @@ def _library() -> tuple[npt.NDArray[np.float32], Array]:
     from scipy.special import ndtr
 
     u = spread(N_CURVES, _PARTS)
-    prevalence = 1e-4 * (0.6 / 1e-4) ** u[:, 0]
+    # rare positives in three of four curves, rare negatives in the others
+    rare = 1e-4 * (_MIDDLE / 1e-4) ** (u[:, 0] / _RARE)
+    common = 1 - (1 - _MIDDLE) * (1e-5 / (1 - _MIDDLE)) ** ((u[:, 0] - _RARE) / (1 - _RARE))
+    prevalence = np.where(u[:, 0] < _RARE, rare, common)
     distance, width = 0.2 + 4.8 * u[:, 1], 0.5 * 4.0 ** u[:, 2]
     low, where_low = _above(u[:, 3], 0.6, 0.25, 2), 0.8 * u[:, 4]
     hard = np.minimum(_above(u[:, 5], 0.6, 4.0) * prevalence / (1 - prevalence), 0.5)
@@ -97,7 +103,8 @@ def by_score(log_odds: npt.ArrayLike, n: int = 4096) -> Array:
     """Return the share of positives at scores, for n ways in which the scores' scale is off.
 
     A score that is a log-odds may be too bold or too shy and shifted: `1 / (1 + exp(-b (z - m)))`
-    (Platt 1999) with b in [0.25, 4] and m from the median to beyond the largest score.
+    (Platt 1999) with b in [0.25, 4] and m from the median to beyond the largest score; in a quarter
+    of the ways from below the smallest score to the median, so that most samples may be positives.
 
     Args:
         log_odds: (k,), falling.
@@ -111,6 +118,8 @@ def by_score(log_odds: npt.ArrayLike, n: int = 4096) -> Array:
     z = np.asarray(log_odds, float)
     u = spread(n, 2)
     slope = 0.25 * 16.0 ** u[:, :1]
-    low, high = float(np.median(z)), float(z.max())
-    middle = low + u[:, 1:] * (high - low + 3.0 / slope)
+    low, high, least = float(np.median(z)), float(z.max()), float(z.min())
+    upper = low + (u[:, 1:] - 1 + _RARE) / _RARE * (high - low + 3.0 / slope)
+    lower = low - (1 - u[:, 1:] / (1 - _RARE)) * (low - least + 12.0 / slope)
+    middle = np.where(u[:, 1:] < 1 - _RARE, lower, upper)
     return np.asarray(np.clip(expit(slope * (z - middle)), 1e-8, 1 - 1e-6))
