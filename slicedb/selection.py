@@ -19,10 +19,10 @@ On: TypeAlias = str | Query | Slice | np.ndarray | None
 """What a verb works on: the name of a slice, a query text, a Query, a Slice, int64 keys, or None
 for every sample that is ok."""
 
-Part: TypeAlias = str | Slice | Query
+Single: TypeAlias = str | Slice | Query
 """One slice that a model is judged on: its name, a query text, a Slice or a Query."""
 
-Several: TypeAlias = Part | Sequence[Part] | None
+Several: TypeAlias = Single | Sequence[Single] | None
 """Slices, or one of them; None is every registered slice."""
 
 
@@ -99,7 +99,7 @@ class Selection:
             return {"all": ""}
         return {title(part): self._predicate(part) for part in listed(slices)}
 
-    def _predicate(self, part: Part) -> str:
+    def _predicate(self, part: Single) -> str:
         if isinstance(part, Slice) or (isinstance(part, str) and part in self._slices):
             return f"in_slice({sql.string(title(part))})"
         text = (self._ask(part) if isinstance(part, str) else part).predicate()
@@ -137,12 +137,12 @@ def named_ids(text: str) -> list[str]:
     return ids if len(ids) <= _MOST_IDS else []
 
 
-def listed(slices: Part | Sequence[Part]) -> Sequence[Part]:
+def listed(slices: Single | Sequence[Single]) -> Sequence[Single]:
     """Return one slice or several as several."""
     return [slices] if isinstance(slices, (str, Slice, Query)) else slices
 
 
-def title(part: Part) -> str:
+def title(part: Single) -> str:
     """Return what a slice is called in a table: its name, or the text of its query."""
     if isinstance(part, Slice):
         return part.name
