@@ -204,12 +204,6 @@ class Query:
 
         Args:
             keys: int64 (n,): take these in place of all samples.
-            transform: applied to each picture.
-            columns: what is given with each picture.
-            classes: the labels' order; None takes the distinct ones.
-            decoder: turns bytes into a picture; None decodes RGB.
-            size: of the pictures.
-            dtype: of the pictures.
         """
         make = self._asker.to_torch
         if make is None:
