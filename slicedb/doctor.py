@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from slicedb.commits import Commits, frozen_slices
 from slicedb.errors import DatabaseError
 from slicedb.keys import KeyIndex, distinct
 from slicedb.schema import COMMITS, IMAGES, OK, PER_SAMPLE, SAMPLES, SLICES
+from slicedb.store.files import file_in
 
 if TYPE_CHECKING:
     from slicedb.store import Store
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 _MANY_FRAGMENTS = 20
 _MANY_DELETED = 0.2
 """Share of deleted rows from which a table is rewritten."""
+_WAY_BACK = "bring its folder back from a backup, or `reset` to a commit whose files are whole"
 _SETTLED = timedelta(hours=1)
 """Age from which a pin that nothing asks for is no commit being made."""
 
@@ -35,7 +38,8 @@ class Finding:
     table: str
     problem: str
     """fragments, deleted rows, stray files, orphans, duplicates, stale truths, lost images, lost
-    versions, missing pins, stray pins, cut-off checkout or stale caches."""
+    versions, missing pins, stray pins, cut-off checkout, damaged files, lost manifests or
+    stale caches."""
     n: int
     advice: str
     mended: bool = False
@@ -58,19 +62,52 @@ def examine(store: Store, *, mend: bool = False) -> list[Finding]:
     Returns:
         the findings; empty when all is well.
     """
-    samples = _column(store, SAMPLES, "key")
-    findings: list[Finding] = []
+    findings = _lost_manifests(store)
+    samples: np.ndarray | None = None
+    with _damage(store, SAMPLES, findings):
+        samples = _column(store, SAMPLES, "key")
     for name in store.names():
-        findings += _fragments(store, name, mend) or _deleted(store, name, mend)
-        findings += _stray_files(store, name, mend)
-        if name == IMAGES or name.startswith(PER_SAMPLE):
-            findings += _orphans(store, name, samples, mend)
-        if "key" in store.schema(name).names:
-            findings += _duplicates(name, _column(store, name, "key"))
-    findings += _lost(store)
-    findings += _pins(store, mend)
-    findings += _cut_off(store)
-    return findings + _caches(store, mend)
+        with _damage(store, name, findings):
+            findings += _of_table(store, name, samples, mend)
+    parts: tuple[tuple[str, Callable[[], list[Finding]]], ...] = (
+        (SAMPLES, lambda: _lost(store)),
+        (COMMITS, lambda: _pins(store, mend)),
+        (COMMITS, lambda: _cut_off(store)),
+        (".cache", lambda: _caches(store, mend)),
+    )
+    for name, part in parts:
+        with _damage(store, name, findings):
+            findings += part()
+    return findings
+
+
+def _of_table(store: Store, name: str, samples: np.ndarray | None, mend: bool) -> Iterator[Finding]:
+    damaged = store.damaged_files(name)
+    if damaged:
+        shown = ", ".join(damaged[:3])
+        yield Finding(name, "damaged files", len(damaged), f"{_WAY_BACK} ({shown})")
+        return
+    yield from _fragments(store, name, mend) or _deleted(store, name, mend)
+    yield from _stray_files(store, name, mend)
+    if samples is not None and (name == IMAGES or name.startswith(PER_SAMPLE)):
+        yield from _orphans(store, name, samples, mend)
+    if "key" in store.schema(name).names:
+        yield from _duplicates(name, _column(store, name, "key"))
+
+
+@contextlib.contextmanager
+def _damage(store: Store, name: str, findings: list[Finding]) -> Iterator[None]:
+    """Report what cannot be read, once a table, and go on with the next."""
+    try:
+        yield
+    except (OSError, ValueError, RuntimeError, DatabaseError, pa.ArrowException) as error:
+        if not any(f.table == name and f.problem == "damaged files" for f in findings):
+            findings.append(Finding(name, "damaged files", 1, f"{_WAY_BACK} ({file_in(error)})"))
+
+
+def _lost_manifests(store: Store) -> list[Finding]:
+    """Find folders of tables that hold data and no version that says what it is."""
+    return [Finding(name, "lost manifests", 1, _WAY_BACK) for name in store.without_version()]
 
 
 def _column(store: Store, name: str, column: str) -> np.ndarray:

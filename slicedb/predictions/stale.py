@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from slicedb.doctor import Finding
+from slicedb.errors import DatabaseError
 from slicedb.predictions.refresh import refresh, stale
 from slicedb.predictions.tables import models_of, table_of
 from slicedb.store import Store
@@ -17,9 +18,12 @@ def stale_truths(store: Store, *, mend: bool = False) -> list[Finding]:
     """
     findings = []
     for model in models_of(store):
-        n = stale(store, model)
-        if n and mend:
-            refresh(store, model)
+        try:
+            n = stale(store, model)
+            if n and mend:
+                refresh(store, model)
+        except DatabaseError:  # damaged, which `examine` reports
+            continue
         if n:
             advice = "`slicedb doctor --mend`"
             findings.append(Finding(table_of(model), "stale truths", n, advice, mended=mend))

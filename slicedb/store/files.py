@@ -73,6 +73,12 @@ def first_sentence(error: Exception) -> str:
     return re.sub(r",? (at )?/[^ ]*\.rs:\d+(:\d+)?.*$", "", text)
 
 
+def file_in(error: Exception) -> str:
+    """Return the file of a table that an error names, else its first sentence."""
+    path = re.search(r"[\w.-]+\.lance/[\w./-]+\.(?:lance|manifest|arrow|bin|txn)", str(error))
+    return path.group(0) if path else first_sentence(error)
+
+
 def sync_folder(folder: str, since: float) -> None:
     """Ask the disk to keep every file under `folder` that changed after `since` (epoch seconds)."""
     for inside, _, names in os.walk(folder):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import threading
@@ -15,11 +16,17 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 
 from slicedb.cache import Cache
-from slicedb.errors import DatabaseError, UnknownSampleError, UnknownTableError, did_you_mean
+from slicedb.errors import (
+    DatabaseError,
+    SliceDBError,
+    UnknownSampleError,
+    UnknownTableError,
+    did_you_mean,
+)
 from slicedb.keys import Keys
 from slicedb.schema import IMAGES, SAMPLES
 from slicedb.store.dropped import is_table
-from slicedb.store.files import first_sentence, read_uri
+from slicedb.store.files import file_in, first_sentence, read_uri
 from slicedb.store.rows import LOOKUP, Rows, are_few, few_rows
 from slicedb.store.without_pandas import import_dataset
 
@@ -78,6 +85,27 @@ class Reader:
         folders = (Path(entry.path).name for entry in self._entries())
         names = [name.removesuffix(".lance") for name in folders if name.endswith(".lance")]
         return sorted(name for name in names if not self.is_local or is_table(self._uri(name)))
+
+    def without_version(self) -> list[str]:
+        """Return the names of folders that hold the data of a table and no version of it."""
+        if not self.is_local:
+            return []
+        folders = (Path(entry.path) for entry in self._entries())
+        tables = [f for f in folders if f.suffix == ".lance" and not is_table(str(f))]
+        return sorted(f.stem for f in tables if any((f / "data").glob("*.lance")))
+
+    def damaged_files(self, name: str) -> list[str]:
+        """Return the data files of a table that are missing or cut; none of them is read."""
+        if not self.is_local:
+            return []
+        damaged = []
+        for fragment in self.dataset(name).get_fragments():
+            for file in fragment.data_files():
+                path = os.path.join(self._uri(name), "data", file.path)
+                size = os.path.getsize(path) if os.path.isfile(path) else -1
+                if size < 0 or size != (file.file_size_bytes or size):
+                    damaged.append(f"{name}.lance/data/{file.path}")
+        return damaged
 
     def has(self, name: str) -> bool:
         """Return whether there is a table of that name."""
@@ -168,14 +196,36 @@ class Reader:
             version: a version number; None is the latest.
             batch_size: rows per batch, which bounds the memory.
         """
-        dataset = self.dataset(name, version)
-        scanner = dataset.scanner(
-            columns=None if columns is None else list(columns),
-            filter=where,
-            batch_size=batch_size,
-            scan_in_order=True,
-        )
-        yield from scanner.to_batches()
+        with self._reading(name):
+            scanner = self.dataset(name, version).scanner(
+                columns=None if columns is None else list(columns),
+                filter=where,
+                batch_size=batch_size,
+                scan_in_order=True,
+            )
+            batches = iter(scanner.to_batches())
+        while True:
+            with self._reading(name):
+                batch = next(batches, None)
+            if batch is None:
+                return
+            yield batch
+
+    @contextlib.contextmanager
+    def _reading(self, name: str) -> Iterator[None]:
+        """Name the table and the file that cannot be read."""
+        try:
+            yield
+        except (OSError, ValueError, RuntimeError, pa.ArrowException) as error:
+            if isinstance(error, SliceDBError):
+                raise
+            damaged: list[str] = []
+            with contextlib.suppress(OSError, ValueError, RuntimeError, SliceDBError):
+                damaged = self.damaged_files(name)
+            raise DatabaseError(
+                f"Table '{name}' cannot be read: {(damaged or [file_in(error)])[0]}.",
+                "`slicedb doctor` says what else is damaged; bring the file back from a backup.",
+            ) from error
 
     def table(
         self,
@@ -188,7 +238,8 @@ class Reader:
         """Return the rows as one Arrow table, in stored order."""
         dataset = self.dataset(name, version)
         wanted = None if columns is None else list(columns)
-        return dataset.scanner(columns=wanted, filter=where, scan_in_order=True).to_table()
+        with self._reading(name):
+            return dataset.scanner(columns=wanted, filter=where, scan_in_order=True).to_table()
 
     def positions(self, name: str, keys: Keys, version: int | None = None) -> Keys:
         """Return the place of each key in stored order, -1 where there is no such row.
@@ -252,12 +303,13 @@ class Reader:
         """
         dataset = self.dataset(name, version)
         wanted = np.asarray(keys, np.int64)
-        if len(wanted) and self._are_few(name, dataset, len(wanted)):
-            table, positions = few_rows(dataset, wanted, columns, ids)
-        else:
-            rows = self._rows_of(name, dataset)
-            positions = rows.positions(wanted)
-            table = rows.take(dataset, positions[positions >= 0], columns)
+        with self._reading(name):
+            if len(wanted) and self._are_few(name, dataset, len(wanted)):
+                table, positions = few_rows(dataset, wanted, columns, ids)
+            else:
+                rows = self._rows_of(name, dataset)
+                positions = rows.positions(wanted)
+                table = rows.take(dataset, positions[positions >= 0], columns)
         return table, np.asarray(positions >= 0)
 
     def present(
