@@ -270,7 +270,8 @@ class PredictionLog:
             check_names([field.name for field in new], stored, self.place)
             self._store.add_columns(name, new)
             self._store.upsert(name, table)
-        refresh(self._store, self.model)  # labels may have changed since the rows were made
+        # labels may have changed since the rows were made
+        refresh(self._store, self.model, ids=[i for batch in self._batches for i in batch.ids])
         self._store.sync()
 
     def _rows(self, batch: CollectedBatch, about: About) -> pa.Table:

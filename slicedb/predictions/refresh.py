@@ -15,6 +15,8 @@ from slicedb.tasks import TASKS, About, TruthColumn
 from slicedb.tasks.arrays import differs, one_array
 
 _CHUNK = 20_000
+_MANY = 100_000
+"""Samples from which reading all of them costs less than looking them up."""
 _TRIES = 20
 """How often truths are read again because they changed while rows were derived from them."""
 
@@ -30,6 +32,8 @@ def refresh(store: Store, model: str | None = None, *, ids: Sequence[str] | None
     Returns:
         The number of prediction rows that changed.
     """
+    if ids is not None and len(ids) > _MANY:
+        ids = None
     changed = 0
     for _ in range(_TRIES):
         read, more = _refreshed(store, model, ids, write=True)
