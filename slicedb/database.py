@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from slicedb.export import ExportReport
     from slicedb.ingest import IngestReport
     from slicedb.ingest.attach import AttachReport
+    from slicedb.ingest.unverified import VerifyReport
     from slicedb.judge import Comparison, Confusion, Evaluation, Power
     from slicedb.models import Model, Models
     from slicedb.predictions import LogReport, PredictionLog, PredictReport
@@ -168,6 +169,7 @@ class Database:
         caption_column: str | None = None,
         id_column: str | None = None,
         reference: bool = False,
+        verify: Literal["now", "later"] = "now",
         replace: bool = False,
         delete_missing: bool = False,
         max_broken: float | None = None,
@@ -198,6 +200,8 @@ class Database:
             caption_column: column with the caption.
             id_column: column with stable ids.
             reference: keep only the paths of the images, not their bytes.
+            verify: decode every image now, or open none of them: their status is unverified until
+                `verify` is called. Tables then need no column of images if they have ids.
             replace: let this source take over ids that belong to another one.
             delete_missing: remove the samples of this source whose files are gone.
             max_broken: fail if a larger fraction of the images is broken; the data stays.
@@ -229,6 +233,7 @@ class Database:
             caption_column=caption_column,
             id_column=id_column,
             reference=reference,
+            verify=verify,
             replace=replace,
             delete_missing=delete_missing,
             max_broken=max_broken,
@@ -241,6 +246,29 @@ class Database:
             self.doctor(mend=True)  # vectors and predictions of what was removed
         edits.texts_changed(self.store)
         return report
+
+    def verify(
+        self,
+        on: On = None,
+        *,
+        max_pixels: int = 178_956_970,
+        threads: int | None = None,
+        progress: bool | None = None,
+    ) -> VerifyReport:
+        """Open the pictures that `ingest(..., verify="later")` did not, and quarantine broken ones.
+
+        Args:
+            on: the samples; by default all of them. Those that are verified are left alone.
+            max_pixels: width × height beyond which an image counts as broken.
+            threads: decoding threads; by default one per core.
+            progress: draw a progress bar on stderr; by default only in a terminal.
+        """
+        from slicedb.ingest.unverified import verify_samples
+
+        keys = None if on is None else self.keys(on)
+        return verify_samples(
+            self.store, keys, max_pixels=max_pixels, threads=threads, show=progress
+        )
 
     def attach(
         self,

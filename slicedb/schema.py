@@ -14,6 +14,7 @@ from typing import TypedDict
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 FORMAT = 1
 """The number of the database format this version writes, and the newest it reads."""
@@ -37,6 +38,12 @@ PER_MODEL = (PREDICTIONS, CAMS, SPOILT)
 
 OK = "ok"
 """The `status` of a sample whose image decodes."""
+UNVERIFIED = "unverified"
+"""The `status` of a sample whose image was not opened yet. Queries show it as they show `OK`."""
+SHOWN = (OK, UNVERIFIED)
+"""The statuses of samples that are not quarantined."""
+IS_SHOWN = f"status IS NULL OR status IN ('{OK}', '{UNVERIFIED}')"
+"""The predicate of samples that are not quarantined."""
 
 _TYPES = {
     **{name: pa.type_for_alias(name) for name in "string int64 float32 float64 bool".split()},
@@ -201,6 +208,15 @@ def keys_of(ids: Iterable[str]) -> np.ndarray:
     blake = hashlib.blake2b
     joined = b"".join([blake(i.encode(), digest_size=8).digest() for i in ids])
     return (np.frombuffer(joined, dtype=">u8") >> np.uint64(1)).astype(np.int64)
+
+
+def is_shown(status: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return which samples are not quarantined, as queries see it.
+
+    >>> is_shown(pa.chunked_array([["ok", "unverified", "truncated", None]])).to_pylist()
+    [True, True, False, True]
+    """
+    return pc.or_(pc.is_null(status), pc.is_in(status, value_set=pa.array(SHOWN)))
 
 
 _DIGEST = 64

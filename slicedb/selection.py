@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TypeAlias
 
 import numpy as np
-import pyarrow.compute as pc
 
 from slicedb import schema, sql
 from slicedb.keys import Keys, distinct
@@ -68,8 +67,7 @@ class Selection:
         samples anew after every edit.
         """
         rows = self._store.table(schema.SAMPLES, ["id", "status"], where=sql.is_in("id", named))
-        shown = pc.fill_null(pc.equal(rows["status"], schema.OK), True)
-        ids: list[str] = rows["id"].filter(shown).to_pylist()
+        ids: list[str] = rows["id"].filter(schema.is_shown(rows["status"])).to_pylist()
         return ids
 
     def _named(self, on: str | Query | Slice | None) -> Query | Slice:

@@ -77,6 +77,7 @@ def test_an_unknown_argument_is_answered_with_the_nearest() -> None:
 VERBS = {
     "query": "slicedb.database:Database.query",
     "ingest": "slicedb.database:Database.ingest",
+    "verify": "slicedb.database:Database.verify",
     "attach": "slicedb.database:Database.attach",
     "log-embeddings": "slicedb.database:Database.log_embeddings",
     "compose": "slicedb.database:Database.compose",

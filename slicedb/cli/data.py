@@ -20,7 +20,7 @@ from slicedb.show import numbers
 @options_of(
     Database.ingest,
     "form images split label path_column image_column label_column split_column caption_column "
-    "id_column id_by prefix replace reference max_broken max_pixels delete_missing threads "
+    "id_column id_by prefix replace reference verify max_broken max_pixels delete_missing threads "
     "progress",
     form={
         "flag": "--as",
@@ -46,6 +46,7 @@ def ingest(source: str, **options: object) -> None:
     Examples:
       slicedb ingest photos/
       slicedb ingest test.csv --label-column class --split test
+      slicedb ingest metadata.parquet --verify later
       slicedb ingest VOCdevkit/
       slicedb ingest instances.json --images photos/
       slicedb "status <> 'ok'"
@@ -136,6 +137,20 @@ def embed(**options: object) -> None:
       slicedb embed ViT-B-32 --pretrained weights.safetensors --name large
     """
     click.echo(str(open_db().embed(**given(options))))
+
+
+@click.command()
+@db_option
+@options_of(Database.verify, "on max_pixels threads progress")
+def verify(**options: object) -> None:
+    """Open the pictures that `ingest --verify later` did not; broken ones are quarantined.
+
+    \b
+    Examples:
+      slicedb verify
+      slicedb verify --on "split = 'test'"
+    """
+    click.echo(str(open_db().verify(**given(options))))
 
 
 @click.command(name="log-embeddings")
@@ -323,6 +338,7 @@ def export(on: str, dest: str, form: str | None) -> None:
 
 COMMANDS = (
     ingest,
+    verify,
     attach,
     compose,
     embed,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Literal
 
 from slicedb import media
 from slicedb.errors import IngestError, SourceError, did_you_mean
@@ -36,6 +37,7 @@ def ingest(
     caption_column: str | None = None,
     id_column: str | None = None,
     reference: bool = False,
+    verify: Literal["now", "later"] = "now",
     replace: bool = False,
     delete_missing: bool = False,
     max_broken: float | None = None,
@@ -66,6 +68,14 @@ def ingest(
     """
     if id_by not in ("path", "sha256"):
         raise IngestError(f"No id_by '{id_by}'.", "choose 'path' or 'sha256'.")
+    if verify not in ("now", "later"):
+        raise IngestError(f"No verify '{verify}'.", "choose 'now' or 'later'.")
+    later = verify == "later"
+    if later and id_by == "sha256":
+        raise IngestError(
+            "Ids by sha256 need the bytes of every image, which verify='later' does not read.",
+            "leave out one of the two.",
+        )
     if max_broken is not None and not 0 <= max_broken <= 1:
         raise IngestError(f"max_broken is {max_broken}.", "give a share between 0 and 1.")
     named = {
@@ -82,6 +92,7 @@ def ingest(
         prefix=prefix.strip("/"),
         columns={role: column for role, column in named.items() if column is not None},
         images=None if images is None else os.fspath(images),
+        later=later,
         existing=store.schema(SAMPLES),
     )
     opened = open_source(source, options, form)
@@ -96,7 +107,8 @@ def ingest(
         Settings(
             by_content=id_by == "sha256",
             prefix=options.prefix,
-            reference=reference,
+            reference=reference or (later and not opened.carries_images),
+            later=later,
             replace=replace,
             delete_missing=delete_missing,
             max_broken=max_broken,

@@ -21,7 +21,7 @@ from slicedb.ingest.location import Location
 from slicedb.ingest.source import Options
 from slicedb.ingest.tabular import refuse_same_names, unreadable
 from slicedb.keys import Keys
-from slicedb.schema import OK, SAMPLES
+from slicedb.schema import SAMPLES, is_shown
 from slicedb.store import Store
 
 _SHOWN = 3
@@ -255,7 +255,7 @@ def _rows(store: Store, ids: pa.Array, place: str, partial: bool) -> tuple[int, 
     rows[places] = np.arange(len(ids))
     if (rows[places] != np.arange(len(ids))).any():
         refuse_doubled(ids, place)
-    shown = mask(pc.fill_null(pc.equal(samples["status"], OK), True))
+    shown = mask(is_shown(samples["status"]))
     missing = np.flatnonzero((rows < 0) & shown)
     if len(missing) and not partial:
         raise IngestError(

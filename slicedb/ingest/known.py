@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from slicedb.errors import IngestError
 from slicedb.ingest.source import Source
 from slicedb.keys import KeyIndex
-from slicedb.schema import IMAGES, OK, SAMPLES, content_of, keys_of
+from slicedb.schema import IMAGES, SAMPLES, SHOWN, content_of, keys_of
 from slicedb.store import Store
 
 
@@ -116,7 +116,7 @@ class Known:
         """Return how many of the rows are quarantined, by reason."""
         counts = self._status.take(pa.array(rows)).cast(pa.string()).value_counts()
         pairs = ((item["values"], item["counts"]) for item in counts.to_pylist())
-        return {reason: n for reason, n in pairs if reason is not None and reason != OK}
+        return {reason: n for reason, n in pairs if reason is not None and reason not in SHOWN}
 
 
 def collision(one: str, other: str) -> IngestError:

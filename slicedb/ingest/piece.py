@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from slicedb.ingest import fingerprint
 from slicedb.ingest.known import Known
 from slicedb.ingest.source import BYTES, ROWS, Source
-from slicedb.ingest.verify import Verified, verify
+from slicedb.ingest.verify import Verified, unopened, verify
 from slicedb.schema import keys_of
 
 _CHUNK = 64
@@ -44,9 +44,18 @@ class Piece:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def start(self, pool: Executor, threads: int, known: Known, max_pixels: int) -> None:
-        """Hand the images that have to be read to the threads."""
+    def start(
+        self, pool: Executor, threads: int, known: Known, max_pixels: int, later: bool = False
+    ) -> None:
+        """Hand the images that have to be read to the threads; later, none of them is opened."""
         at = np.flatnonzero(self.read)
+        if later:
+            # Without a fingerprint only opening a file would tell whether it is another one.
+            same = self.rows[at] >= 0
+            old = at[same]
+            same[same] = (self.stamps[old] == 0) | (known.stamps[self.rows[old]] == 0)
+            self.tasks.append(pool.submit(unopened, self._images(at.tolist()), same.tolist()))
+            return
         chunk = max(1, min(_CHUNK, -(-len(at) // (4 * threads))))
         expected = np.full(len(self), -1)
         old = at[self.rows[at] >= 0]

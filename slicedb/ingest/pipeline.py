@@ -23,7 +23,7 @@ from slicedb.ingest.piece import Piece, pieces
 from slicedb.ingest.report import IngestReport
 from slicedb.ingest.source import Source
 from slicedb.ingest.verify import some_of
-from slicedb.schema import IMAGES, IMAGES_SCHEMA, OK, SAMPLES
+from slicedb.schema import IMAGES, IMAGES_SCHEMA, SAMPLES, SHOWN
 from slicedb.store import Store
 
 _AHEAD = 2
@@ -37,6 +37,7 @@ class Settings:
     by_content: bool = False
     prefix: str = ""
     reference: bool = False
+    later: bool = False
     replace: bool = False
     delete_missing: bool = False
     max_broken: float | None = None
@@ -64,7 +65,8 @@ class _Tally:
         self.unchanged += total - len(judged.added) - judged.changed
         fresh = [*judged.added, *judged.replaced]
         reasons = Counter(some_of(judged.verified.status, judged.at[fresh]))
-        del reasons[OK]
+        for shown in SHOWN:
+            del reasons[shown]
         self.reasons.update(reasons)
         rows = judged.piece.rows
         is_old = rows >= 0
@@ -148,7 +150,7 @@ def _verifying(
     """Yield the pieces in order, with the next ones already in the hands of the threads."""
     ahead: deque[Piece] = deque()
     for piece in pieces(source, known, by_content=settings.by_content):
-        piece.start(pool, threads, known, settings.max_pixels)
+        piece.start(pool, threads, known, settings.max_pixels, settings.later)
         ahead.append(piece)
         if len(ahead) > _AHEAD:
             yield ahead.popleft()

@@ -36,6 +36,8 @@ class Options:
     """Role (path, image, label, split, caption, id) -> column of the table that plays it."""
     images: str | None = None
     """Folder that an annotation file's names of images start at; None looks for it."""
+    later: bool = False
+    """Whether no picture is opened; rows of a table then need none."""
     existing: pa.Schema = field(default_factory=lambda: pa.schema([]))
     """The schema of `samples`, whose types the metadata has to fit."""
 

@@ -46,7 +46,8 @@ class Table:
         if not self.total:
             raise SourceError(f"'{self.location}' has no rows.", "it needs one row an image.")
         roles = cols.roles(self.schema, options)
-        if "path" not in roles and "image" not in roles:
+        has_pictures = "path" in roles or "image" in roles
+        if not has_pictures and not (options.later and "id" in roles):
             raise IngestError(
                 f"'{self.location}' has no column of paths or images among "
                 f"{', '.join(self.schema.names)}.",

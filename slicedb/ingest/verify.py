@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from slicedb import media
 from slicedb.errors import MediaError
-from slicedb.schema import OK, SAMPLES_SCHEMA
+from slicedb.schema import OK, SAMPLES_SCHEMA, UNVERIFIED
 from slicedb.store.files import read_regular
 
 _T = TypeVar("_T")
@@ -54,6 +54,23 @@ class Verified:
             name: pa.array(some_of(getattr(self, name), rows), SAMPLES_SCHEMA.field(name).type)
             for name in MEASURED
         }
+
+
+def unopened(images: Sequence[bytes | str | None], same: list[bool]) -> Verified:
+    """Return rows that say that their images were not opened.
+
+    Args:
+        images: encoded bytes, which are kept, or paths, which are not read.
+        same: which of them count as what they were last time.
+    """
+    n = len(images)
+    data = [image if isinstance(image, bytes) else None for image in images]
+    verified = Verified(data, same)
+    for name in verified.__slots__[2:]:
+        setattr(verified, name, [None] * n)
+    verified.bytes = [None if image is None else len(image) for image in data]
+    verified.status = [UNVERIFIED] * n
+    return verified
 
 
 def some_of(values: list[_T], rows: np.ndarray) -> list[_T]:

@@ -97,7 +97,7 @@ def select(
     aligned = _classifier(store, model, probabilities)
     _check_columns(store, columns)
     if keys is None:
-        is_ok = f"status IS NULL OR status = '{schema.OK}'"
+        is_ok = schema.IS_SHOWN
         keys = store.table(schema.SAMPLES, ["key"], where=is_ok)["key"].to_numpy()
     asked, every = np.asarray(keys, np.int64), universe(store)
     if not len(asked):

@@ -15,7 +15,7 @@ from slicedb.query.run.explain import Explanation, explain
 from slicedb.query.run.plan import Plan
 from slicedb.query.run.runner import Runner
 from slicedb.query.run.session import Session
-from slicedb.schema import EMBEDDINGS, OK, SAMPLES, keys_of
+from slicedb.schema import EMBEDDINGS, IS_SHOWN, SAMPLES, keys_of
 from slicedb.sql import quoted
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ class Query:
         plan, store = self.plan(), self.session.store
         if self.at is not None or not plan.reads.embeddings:
             return {}
-        ok = store.table(SAMPLES, ["key"], where=f"status IS NULL OR status = '{OK}'")["key"]
+        ok = store.table(SAMPLES, ["key"], where=IS_SHOWN)["key"]
         missing = {}
         for name in sorted(plan.reads.embeddings):
             embedded = KeyIndex(store.table(EMBEDDINGS + name, ["key"])["key"].to_numpy())

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from slicedb.keys import KeyIndex
-from slicedb.schema import IMAGES, OK, SAMPLES, content_of
+from slicedb.schema import IMAGES, SAMPLES, SHOWN, content_of
 
 if TYPE_CHECKING:
     from slicedb.store.tables import Store
@@ -35,7 +35,7 @@ def samples_of(store: Store, keys: np.ndarray | None) -> tuple[pa.Table, int]:
     table = store.table(SAMPLES, ["id", "key", "label", "sha256", "status"])
     if keys is not None:
         table = table.filter(pa.array(KeyIndex(keys).has(table["key"].to_numpy())))
-    good = table.filter(pc.fill_null(pc.equal(table["status"], OK), False))
+    good = table.filter(pc.is_in(table["status"], value_set=pa.array(SHOWN)))
     content = pa.array(content_of(good["sha256"]), pa.int64())
     good = good.select(["id", "key", "label"]).append_column("content", content)
     if store.has(IMAGES) and len(good):

@@ -11,7 +11,7 @@ from torch.utils.data import Dataset
 
 from slicedb.errors import ClassesError, DatabaseError, SliceError, did_you_mean, suggesting
 from slicedb.media import decode_rgb
-from slicedb.schema import OK, SAMPLES
+from slicedb.schema import SAMPLES, is_shown
 from slicedb.store import Store
 from slicedb.training.batch import Batch, Decoded
 from slicedb.training.columns import Numbers, column_of
@@ -236,7 +236,7 @@ def _classes_of(store: Store, columns: Sequence[str], version: int) -> list[str]
     if not columns:
         return []
     rows = store.table(SAMPLES, [*columns, "status"], version=version)
-    rows = rows.filter(pc.fill_null(pc.equal(rows["status"], OK), True))
+    rows = rows.filter(is_shown(rows["status"]))
     labels: set[str] = set()
     for name in columns:
         values = rows[name] if name == "label" else pc.list_flatten(rows[name])

@@ -15,7 +15,7 @@ from slicedb.metrics.boxes import Boxes, Flat, Matches, is_crowd, match, overlap
 from slicedb.query.bound.catalog import TableInfo
 from slicedb.query.bound.relation import Matching, Relation
 from slicedb.query.hot.relations import hot_match, hot_name
-from slicedb.schema import OBJECT, OK, SAMPLES
+from slicedb.schema import OBJECT, SAMPLES, is_shown
 from slicedb.sql import quoted
 from slicedb.store.without_pandas import arrow_array
 
@@ -277,5 +277,5 @@ def _sizes(column: pa.ChunkedArray) -> np.ndarray:
 
 
 def _visible(status: pa.ChunkedArray) -> np.ndarray:
-    shown = pc.or_(pc.is_null(status), pc.fill_null(pc.equal(status, OK), False))
+    shown = is_shown(status)
     return np.asarray(shown.to_numpy(), dtype=bool)

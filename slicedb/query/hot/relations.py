@@ -5,7 +5,7 @@ from __future__ import annotations
 from slicedb.query.bound.bound import Frame
 from slicedb.query.bound.boxes import DERIVED
 from slicedb.query.bound.relation import ROW, Count, Matching, Relation
-from slicedb.schema import OK
+from slicedb.schema import IS_SHOWN
 from slicedb.sql import quoted, string
 
 
@@ -58,7 +58,7 @@ def hot_relation(relation: Relation, frame: Frame) -> str:
             source += f' ON s.rowid = {quoted(count.slot)}."~at"'
     where = ""
     if relation.kind == "samples" and not relation.unfiltered:
-        where = f" WHERE (s.status IS NULL OR s.status = '{OK}')"
+        where = f" WHERE ({IS_SHOWN.replace('status', 's.status')})"
     return f"(SELECT {', '.join(shown)} FROM {source}{where})"
 
 

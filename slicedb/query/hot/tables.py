@@ -21,7 +21,7 @@ from slicedb.keys import KeyIndex
 from slicedb.query.bound.catalog import TableInfo, bindable
 from slicedb.query.bound.relation import ModelColumn, Relation
 from slicedb.query.hot.relations import hot_column, hot_name, hot_number
-from slicedb.schema import OK, SAMPLES
+from slicedb.schema import IS_SHOWN, SAMPLES
 from slicedb.sql import quoted
 from slicedb.store.without_pandas import arrow_array
 
@@ -247,8 +247,7 @@ class HotTables:
         with self._lock:
             state = self._loaded[name]
             if state.visible is None:
-                text = f"status IS NULL OR status = '{OK}'"
-                state.visible = self._column(name, text).astype(bool)
+                state.visible = self._column(name, IS_SHOWN).astype(bool)
             return state.visible
 
     def _column(self, name: str, expression: str) -> np.ndarray:
