@@ -31,6 +31,8 @@ SELECT * FROM samples ORDER BY 1 DESC LIMIT 3
 SELECT * FROM samples ORDER BY 2 DESC NULLS LAST, 1 LIMIT 3
 SELECT * FROM samples ORDER BY #1 LIMIT 3
 SELECT label, * FROM samples ORDER BY 2 LIMIT 3
+SELECT t.* FROM samples t WHERE lux > 1 ORDER BY 9 DESC NULLS LAST, 1 LIMIT 4
+FROM samples ORDER BY 10 NULLS FIRST, lux, 1 DESC LIMIT 4
 FROM samples ORDER BY 1 LIMIT 3
 SELECT id, label FROM samples ORDER BY ALL LIMIT 3
 SELECT * EXCLUDE (ingested_at) FROM samples ORDER BY ALL LIMIT 3
@@ -237,3 +239,13 @@ def test_a_schema_is_no_column(engine: Engine, text: str, token: str) -> None:
     with pytest.raises(QueryError) as error:
         engine.query(text)
     assert error.value.token == token
+
+
+@pytest.mark.parametrize(
+    "text", ["SELECT * FROM samples ORDER BY 1 DESC", "FROM samples ORDER BY 1"]
+)
+def test_an_order_by_place_reads_its_column_alone(engine: Engine, text: str) -> None:
+    query = engine.query(text)
+    assert query.plan().bound.narrows
+    assert query.ids() == sorted(query.ids(), reverse="DESC" in text)
+    assert query[1:3].ids() == query.ids()[1:3]

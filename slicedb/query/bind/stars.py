@@ -22,11 +22,12 @@ def bind_star(binding: Binding, star: Node, scope: Scope, top: bool) -> None:
     of = star.relation_name.lower()
     shown = [r for r in scope.relations if not of or r.alias.lower() == of]
     names_key = star.star_names(KEY) or (bound.names_key and not scope.outermost)
+    by_place = _by_place(bound.tree, bound.top)
     narrows = (
         top
         and bound.top is not None
         and star.is_plain_star
-        and not (star.is_columns or bound.narrows or _counts_columns(bound.tree))
+        and not (star.is_columns or bound.narrows or by_place is None)
         and not _is_bracketed(binding, star)
     )
     for relation in shown:
@@ -35,6 +36,10 @@ def bind_star(binding: Binding, star: Node, scope: Scope, top: bool) -> None:
         if names_key and relation.table is not None and relation.table.column(KEY):
             relation.columns.add(KEY)
     bound.narrows = bound.narrows or narrows
+    for number, name in (by_place or []) if narrows and bound.top is not None else []:
+        bound.top.columns.add(name)
+        shown_as = f"{quoted(bound.top.alias)}.{quoted(name)}"
+        bound.edits.append(Edit(number.start, number.end, (shown_as,), "narrow"))
     unseen = Unseen(shown, names_key)
     if not any(relation.table or relation.keyed for relation in shown):
         return  # nothing of ours is in sight
@@ -76,11 +81,23 @@ class Unseen:
         return ", ".join(f"{quoted(alias)}.{quoted(name)}" for alias, name in names)
 
 
-def _counts_columns(tree: Node) -> bool:
-    """Return whether an outermost SELECT speaks of its columns by place, as in ORDER BY 1."""
+def _by_place(tree: Node, top: Relation | None) -> list[tuple[Node, str]] | None:
+    """Return the numbers in an ORDER BY with the columns they stand for, as in `* ... ORDER BY 1`.
+
+    None where they are not sure, and where `ALL`, `*` or `#1` counts columns.
+    """
     ordering = [o.expression for o in tree.order.orders] if tree.order else []
-    by_place = any(o.kind == "STAR" or o.constant == "INTEGER" for o in ordering)
-    return by_place or any(node.kind == "POSITIONAL_REFERENCE" for node in nodes(ordering))
+    numbers = [o for o in ordering if o.constant == "INTEGER"]
+    if any(node.kind in ("STAR", "POSITIONAL_REFERENCE") for node in nodes(ordering)):
+        return None
+    if not numbers:
+        return []
+    if top is None or top.table is None or top.aliases or len(tree.select_list) > 1:
+        return None
+    names = [name for name in top.table.types if name != KEY]
+    if any(number.at is None or not 1 <= int(number.value) <= len(names) for number in numbers):
+        return None
+    return [(number, names[int(number.value) - 1]) for number in numbers]
 
 
 def _is_bracketed(binding: Binding, star: Node) -> bool:
