@@ -53,7 +53,7 @@ RULED_OUT = re.compile(
     r"query|getvariable|which_secret|checkpoint|force_checkpoint|add_parquet_key|sql_auto_complete|"
     r"test_\w+|repeat_row|summary|seq_scan|index_scan|current_setting|set_config|getenv)\s*\(|"
     r"\binformation_schema\.|\bpg_catalog\.|\bsqlite_master\b|\bINTO\b|"
-    r"\brecurring\.\w+\.|\(\s*SHOW\b|\bpg_\w+\b|\0|"
+    r"\brecurring\.\w+\.|\(\s*SHOW\b|^\s*DESCRIBE\s*($|ALL\b|TABLES\b|SCHEMAS\b)|\bpg_\w+\b|\0|"
     r"^\s*(SHOW|EXPLAIN|CALL|PRAGMA)\b",
     re.IGNORECASE,
 )
@@ -327,8 +327,11 @@ def _difference(db: Database, text: str, want: Rows) -> str:
 
 
 def _heading(name: str) -> str:
-    """Return the name of a column, "(" for one without an alias that holds a query."""
-    return "(" if name.startswith("(") else name
+    """Return the name of a column without the number of a second one of that name.
+
+    Columns without an alias that hold a query are named in another way, and are all "(".
+    """
+    return "(" if name.startswith("(") else re.sub(r"(_\d+)+$", "", name)
 
 
 if __name__ == "__main__":

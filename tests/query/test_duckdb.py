@@ -134,6 +134,9 @@ WITH t AS (SELECT 1 AS x) SELECT t.x FROM t UNION ALL BY NAME SELECT x FROM t OR
 SELECT label AS l, alias.l.upper() AS u FROM samples ORDER BY id LIMIT 2
 WITH RECURSIVE t(k) USING KEY (k) AS (SELECT 1 UNION ALL FROM recurring.t WHERE false) FROM t
 SELECT repeat('ab'::BLOB, 2) AS b, repeat('x', 2) AS c, repeat([1], 2) AS d, printf(NULL) AS p
+(VALUES (1, 3), (2, 4))
+SELECT unlist([id]) AS i FROM samples ORDER BY i LIMIT 2
+SELECT 'test' || id AS added, added.substr(5) AS rest FROM samples ORDER BY id LIMIT 2
 SELECT id AS "table", label AS desc FROM samples ORDER BY 1 DESC LIMIT 2
 SELECT 2 > ANY(SELECT * FROM range(3) t(i))
 SELECT max(i) AS m FROM (SELECT row_number() OVER (ORDER BY id) AS i, * FROM samples)

@@ -144,7 +144,7 @@ def _bind_method(binding: Binding, node: Node, scope: Scope) -> bool:
         or any(first in s.parameters for s in scope.chain())
     )
     if not known:
-        return False
+        return len(names) == 1 and any(e.alias.lower() == first for e in scope.select_list)
     tokens = binding.source.tokens
     number = binding.source.number_at(node.start)
     last = tokens[number + 2 * len(names) - 2]  # names and the dots between them

@@ -177,7 +177,8 @@ def _has_rows_of_from(node: Node) -> bool:
 def _changes_rows(tree: Node) -> bool:
     """Return whether an expression makes one row of many, or many of one; subqueries do not."""
     return any(
-        node.kind == "FUNCTION" and (node.name == "unnest" or duckdb_functions().get(node.name))
+        node.kind == "FUNCTION"
+        and (node.name in ("unnest", "unlist") or duckdb_functions().get(node.name))
         for node in nodes(tree, lambda n: n.kind != "SUBQUERY")
     )
 

@@ -33,6 +33,11 @@ class Scope:
     parameters: list[str] = field(default_factory=list)
     """Names of the lambdas around the expression being bound."""
 
+    @property
+    def select_list(self) -> list[Node]:
+        """The entries of its SELECT; none of a set operation."""
+        return self.node.select_list if self.node.type == "SELECT_NODE" else []
+
     def chain(self) -> list[Scope]:
         """Return this scope and those around it, inside out."""
         scopes = [self]

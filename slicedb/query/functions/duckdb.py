@@ -37,7 +37,7 @@ def duckdb_functions() -> dict[str, bool]:
         or bool(aggregates.intersection(_CALLED.findall(definition or "")))
         for name, _, definition in rows
     }
-    return known | dict.fromkeys(("unnest", "row_number", "coalesce", "grouping"), False)
+    return known | dict.fromkeys(("unnest", "unlist", "row_number", "coalesce", "grouping"), False)
 
 
 FORBIDDEN = frozenset(

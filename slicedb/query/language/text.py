@@ -137,7 +137,7 @@ class Source:
         first = next(written, b"")
         while first == b"(":
             first = next(written, b"")
-        return self.is_predicate and first in _STATEMENTS
+        return self.is_predicate and (first in _STATEMENTS or first == b"values")
 
     def error(
         self,
