@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from slicedb.query.bound.binding import Binding
-from slicedb.query.bound.bound import Edit, Frame
+from slicedb.query.bound.bound import Bound, Edit, Frame
 from slicedb.query.bound.relation import KEY, ROW, Relation
 from slicedb.query.bound.scope import Scope
 from slicedb.query.language.tree import Node, nodes
@@ -36,10 +36,8 @@ def bind_star(binding: Binding, star: Node, scope: Scope, top: bool) -> None:
         if names_key and relation.table is not None and relation.table.column(KEY):
             relation.columns.add(KEY)
     bound.narrows = bound.narrows or narrows
-    for number, name in (by_place or []) if narrows and bound.top is not None else []:
-        bound.top.columns.add(name)
-        shown_as = f"{quoted(bound.top.alias)}.{quoted(name)}"
-        bound.edits.append(Edit(number.start, number.end, (shown_as,), "narrow"))
+    if narrows and by_place and bound.top is not None:
+        _write_names(bound, bound.top, by_place)
     unseen = Unseen(shown, names_key)
     if not any(relation.table or relation.keyed for relation in shown):
         return  # nothing of ours is in sight
@@ -98,6 +96,14 @@ def _by_place(tree: Node, top: Relation | None) -> list[tuple[Node, str]] | None
     if any(number.at is None or not 1 <= int(number.value) <= len(names) for number in numbers):
         return None
     return [(number, names[int(number.value) - 1]) for number in numbers]
+
+
+def _write_names(bound: Bound, top: Relation, by_place: list[tuple[Node, str]]) -> None:
+    """Write the names of columns in place of their numbers, which a narrow run does not have."""
+    for number, name in by_place:
+        top.columns.add(name)
+        column = f"{quoted(top.alias)}.{quoted(name)}"
+        bound.edits.append(Edit(number.start, number.end, (column,), "narrow"))
 
 
 def _is_bracketed(binding: Binding, star: Node) -> bool:
