@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from fakes_judge import FakeAsk, add_predictions, add_samples
+from fakes_judge import FakeAsk, FakeQuery, add_predictions, add_samples
 
 from slicedb import judge, stats
 from slicedb.errors import CheckError, SliceError, UnknownModelError
@@ -408,6 +409,22 @@ def test_many_resampled_comparisons_of_a_model_that_is_always_wrong_all_fail(
     report = run(store, many, model="bad")
     assert {r.verdict for r in report.results} == {"FAIL"}
     assert max(r.p for r in report.results) < 1e-4
+
+
+def test_a_slice_that_a_compared_model_chooses_reports_but_does_not_gate(
+    store: Store, slices: FakeAsk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads = SimpleNamespace(models={"good": frozenset({"confidence"})})
+    plan = SimpleNamespace(reads=reads, pool=SimpleNamespace(slices={}))
+    monkeypatch.setattr(FakeQuery, "plan", lambda query: plan, raising=False)
+    expect = ["accuracy no worse than good", "accuracy >= 0.99"]
+    unsure = slice_of(slices, "unsure", "label IS NOT NULL AND 'confidence' <> ''", *expect)
+    paired, plain = run(store, unsure, model="bad").results
+    assert paired.verdict == "INCONCLUSIVE" and np.isnan(paired.p_adjusted)
+    assert "the outputs of good choose the slice" in paired.message
+    assert plain.verdict == "FAIL"
+    other = slice_of(slices, "other", "label IS NOT NULL", expect[0])
+    assert run(store, other, model="bad").results[0].verdict == "FAIL"
 
 
 def test_max_t_keeps_apart_what_is_right_by_different_metrics(

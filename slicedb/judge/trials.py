@@ -11,6 +11,7 @@ from slicedb.errors import CheckError, did_you_mean
 from slicedb.expectations import Check
 from slicedb.expectations.grammar import BASELINE
 from slicedb.judge.aligned import Aligned
+from slicedb.judge.chosen import choosing
 from slicedb.keys import Keys
 from slicedb.metrics import Metric
 from slicedb.slices import Slice
@@ -55,6 +56,8 @@ class Trial:
     """The column of samples whose groups are independent; "" where samples are."""
     note: str = ""
     """What a reader of the result should know."""
+    chosen_by: str = ""
+    """The compared model whose outputs choose the slice, "" for none: it does not gate then."""
     undefined: str = ""
     """Why it has no value, where that is known before anything is computed."""
 
@@ -114,12 +117,18 @@ def trials_of(
     """
     trials = []
     for scope, of_slice in zip(scopes, checks):
+        chosen: dict[str, str] = {}
         for check in of_slice:
             named = check
             if check.baseline == BASELINE and baseline:
                 named = replace(check, baseline=baseline)
             column = scope.slice.group or group or ""
             trial = Trial(scope, named, model.model, _metric(named, model), str(check), column)
+            if named.baseline not in (None, BASELINE) and scope.slice.decide == "interval":
+                if named.baseline not in chosen:
+                    by = choosing(scope.slice, model.model, named.baseline)
+                    chosen[named.baseline] = by
+                trial = replace(trial, chosen_by=chosen[named.baseline])
             trials += _per_class(trial, model) if check.per_class else [_one(trial, model)]
     return trials
 

@@ -140,6 +140,15 @@ def _too_small(case: _Case) -> str:
     return f"{_figures(case)}; below {least} {units} a slice reports but does not gate"
 
 
+def _chosen(case: _Case) -> str:
+    by = case.evidence.trial.chosen_by
+    return (
+        f"{_figures(case)}; the outputs of {by} choose the slice, so that the other model looks "
+        "different in it by chance alone: it reports but does not gate. Choose by metadata or by "
+        "a third model, or freeze the slice before the model under test predicts"
+    )
+
+
 def _undecided(case: _Case) -> str:
     needed, confidence = case.needed, case.settings.confidence
     if needed is None:
@@ -172,6 +181,7 @@ RULES: tuple[_Rule, ...] = (
     _Rule(lambda case: case.evidence.trial.is_exact, "FAIL", _exact),
     _Rule(lambda case: case.by_value and case.evidence.holds, "PASS", _ALONE),
     _Rule(lambda case: case.by_value, "FAIL", _ALONE),
+    _Rule(lambda case: bool(case.evidence.trial.chosen_by), "INCONCLUSIVE", _chosen),
     _Rule(lambda case: not case.gates, "INCONCLUSIVE", _too_small),
     _Rule(
         lambda case: case.is_significant,
@@ -242,7 +252,8 @@ def adjusted(evidence: Sequence[Evidence], settings: SuiteSettings) -> Floats:
 
 def _takes_part(e: Evidence, settings: SuiteSettings) -> bool:
     by_interval = e.trial.scope.slice.decide == "interval"
-    return by_interval and not e.trial.is_exact and e.gates(settings.minimum)
+    decides = by_interval and not e.trial.is_exact and not e.trial.chosen_by
+    return decides and e.gates(settings.minimum)
 
 
 def _family(e: Evidence, correction: str) -> str:
