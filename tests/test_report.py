@@ -18,6 +18,7 @@ from slicedb.judge.results import Provenance
 from slicedb.judge.trials import JudgedSlice
 from slicedb.report import Report
 from slicedb.report.figures import Bin, Card, CostCurve, Figures, HeatMap, Tile
+from slicedb.report.tables import _code, _escape
 from slicedb.runs.history import Trend, TrendPoint
 from slicedb.slices import Slice
 
@@ -288,3 +289,9 @@ def test_a_run_without_results_is_told_too() -> None:
 
 def test_the_notebook_table_escapes() -> None:
     assert "&amp; b" in a_report()._repr_html_() and np.isnan(a_report().results[3].value)
+
+
+def test_hostile_names_neither_ring_nor_leave_their_code_span() -> None:
+    assert _code("a.jpg") == "`a.jpg`"
+    assert _code("a`b``c\x07.jpg") == "``` a`b``c␇.jpg ```"
+    assert _escape("x\x1b[2J|y") == "x␛[2J\\|y"

@@ -262,13 +262,14 @@ class Models:
             UnknownModelError: no model of that name.
         """
         self._row(name)
-        self._store.delete(MODELS, [name])
-        self._loaded.pop(name, None)
         for table in (start + name for start in PER_MODEL):
             if self._store.has(table) and self._store.pins(table):
                 self._store.restore(table, None)
             elif self._store.has(table):
                 self._store.drop(table)
+        # The row goes last, so that an interrupted drop can be asked for again.
+        self._store.delete(MODELS, [name])
+        self._loaded.pop(name, None)
 
     def __contains__(self, name: object) -> bool:
         return name in self._rows()

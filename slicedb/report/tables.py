@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 from slicedb.judge import Result, SuiteRun, Verdict
 from slicedb.show import html, numbers, text
@@ -41,7 +42,8 @@ def to_text(run: SuiteRun) -> str:
         if run.is_failure(r) and r.worst_ids:
             shown.append(f"{indent}worst: {', '.join(map(text.clean, r.worst_ids))}")
     note = f"in brackets: bounds that each hold at {run.confidence:.0%}"
-    return "\n".join([*shown, note, *(f"warning: {w}" for w in run.warnings), headline(run)])
+    last = [note, *(f"warning: {w}" for w in run.warnings), headline(run)]
+    return "\n".join([*shown, *map(text.clean, last)])
 
 
 def to_markdown(run: SuiteRun) -> str:
@@ -57,14 +59,27 @@ def to_markdown(run: SuiteRun) -> str:
         if r.verdict == "PASS":
             continue
         lines += ["", f"<details><summary>{html.escape(r.title)}</summary>", "", _escape(r.message)]
-        lines += [f"- `{i}`" for i in r.worst_ids] + ["", "</details>"]
+        lines += [f"- {_code(i)}" for i in r.worst_ids] + ["", "</details>"]
     lines += [line for w in run.warnings for line in ("", f"> ⚠️ {_escape(w)}")]
     bounds = f"Bounds each hold at {run.confidence:.0%}; run `{run.run}`."
     return "\n".join([*lines, "", bounds, ""])
 
 
-def _escape(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
+def _code(name: str) -> str:
+    """Return a name as a code span that it cannot leave, whatever backticks it has."""
+    shown = text.clean(name)
+    fence = "`" * (1 + max(map(len, re.findall("`+", shown)), default=0))
+    return f"`{shown}`" if fence == "`" else f"{fence} {shown} {fence}"
+
+
+def _escape(words: str) -> str:
+    return (
+        text.clean(words)
+        .replace("\\", "\\\\")
+        .replace("|", "\\|")
+        .replace("<", "&lt;")
+        .replace("\n", " ")
+    )
 
 
 def to_html_table(run: SuiteRun) -> str:
