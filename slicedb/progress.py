@@ -102,6 +102,12 @@ def line(title: str, done: int, total: int | None, seconds: float) -> str:
     return f"{title} {text.pad(filled, _CELLS)} {done:,}/{total:,}  {passed}{rest}"
 
 
+def note(text: str, show: bool | None = None) -> None:
+    """Write a sentence to stderr that matters before work begins; `show=False` is silent."""
+    if show is not False:
+        print(f"Note: {text}", file=sys.stderr)
+
+
 def bar(total: int | None, text: str, show: bool | None = None) -> Bar:
     """Open a progress bar on stderr.
 

@@ -487,7 +487,9 @@ def write_csv(path: Path, text: str) -> Path:
     return path
 
 
-def test_csv_metadata_becomes_plain_types(store: Store, tmp_path: Path) -> None:
+def test_csv_metadata_becomes_plain_types(
+    store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     fill(tmp_path / "in", {"img/1.jpg": jpeg(1), "img/2.jpg": jpeg(2)})
     path = write_csv(
         tmp_path / "in/labels.csv",
@@ -495,7 +497,8 @@ def test_csv_metadata_becomes_plain_types(store: Store, tmp_path: Path) -> None:
         "img/1.jpg,007,test,3,0.5,true,2024-05-06 07:08:09,2024-05-06,a;b,9,\n"
         "./img//2.jpg,None,train,,1,false,2024-01-01T00:00:00,,,8,hm\n",
     )
-    report = ingest(store, path)
+    report = ingest_into(store, path)
+    assert "Note: Column 'Width' is kept as 'Width_'.\n" in capsys.readouterr().err
     schema = store.schema("samples")
     assert {name: str(schema.field(name).type) for name in schema.names[-7:]} == {
         "count": "int64",

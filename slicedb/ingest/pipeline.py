@@ -82,6 +82,8 @@ def run(store: Store, source: Source, settings: Settings) -> IngestReport:
         TooManyBrokenError: the share of broken images is too high; the data stays.
     """
     started = time.perf_counter()
+    for note in source.renamed:
+        progress.note(note, settings.show)
     _prepare(store, source, settings)
     known = Known(store, with_images=not settings.reference)
     tally = _Tally()

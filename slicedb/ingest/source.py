@@ -74,3 +74,6 @@ class Source:
     """Number of files that were passed over, by kind."""
     notes: list[str] = field(default_factory=list)
     """What the user should know, one sentence each."""
+    renamed: list[str] = field(default_factory=list)
+    """Those of the notes that tell columns kept under another name or left out, which are also
+    told before anything is written."""

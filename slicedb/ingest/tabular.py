@@ -69,6 +69,7 @@ class Table:
             frozenset(field.name for field in fields),
             carries_images="image" in roles,
             notes=[*notes, *renamed],
+            renamed=renamed,
         )
 
     def _converted(

@@ -20,8 +20,8 @@ from slicedb.store.dropped import FRAGMENT_ROWS, LAYOUT, make_anew, put_aside
 from slicedb.store.files import first_sentence
 from slicedb.store.reading import Reader
 from slicedb.store.upkeep import (
-    COMPACT_AT,
     index_rows,
+    is_fragmented,
     merge_fragments,
     pins_of,
     small_fragments,
@@ -348,7 +348,8 @@ class Writer(Reader):
 
         def write() -> None:
             merge_fragments(self.dataset(name), name)
-            index_rows(self.dataset(name), name)
+            if wants_index(self.dataset(name)):
+                index_rows(self.dataset(name), name)
 
         self.attempt(name, write, "compact")
 
@@ -435,7 +436,7 @@ class Writer(Reader):
     def _tend(self, name: str) -> None:
         """Compact a table that many small writes have broken up, and index what has grown."""
         with contextlib.suppress(ConflictError):
-            if self.small_fragments(name) >= COMPACT_AT:
+            if is_fragmented(self.dataset(name), name):
                 self.compact(name)
             elif wants_index(self.dataset(name)):
                 self.attempt(name, lambda: index_rows(self.dataset(name), name))
