@@ -9,7 +9,10 @@ import pytest
 from fakes_models import png
 
 import slicedb
+from slicedb.errors import SliceDBError
 from slicedb.ingest.location import Location
+from slicedb.judge.settings import settings
+from slicedb.slices.files import read_file
 from slicedb.store.files import read_regular, read_uri
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
@@ -50,3 +53,38 @@ def test_readers_refuse_what_is_no_file(odd: Path) -> None:
             Location(str(odd / name)).open()
     good = (odd / "good.png").read_bytes()
     assert [read_regular(str(odd / "good.png"), n) for n in (0, 5, len(good))] == [good] * 3
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "decide: !!timestamp soon",
+        "slice: " + "1" * 5000,
+        "expect: " + "[" * 3000,
+        "expect: " + "[" * 3000 + "]" * 3000,
+        "description: &a [x, x]\nexpect: [*a, *a]",
+        "decide: !!python/object/apply:os.mkdir [ran]",
+        "holdout: !!float x",
+        "? [a, b]\n: c",
+        "decide: 0x",
+        "slice: " + "n" * 100_000,
+        "holdout: 1e400",
+        "decide: !!set {a, b}",
+    ],
+)
+def test_a_hostile_head_is_our_error_at_once(head: str, tmp_path: Path) -> None:
+    file = tmp_path / "s.sql"
+    file.write_text(f"/*\nslice: s\n{head}\n*/\nlabel = 'cat'\n")
+    if head.startswith("slice"):
+        file.write_text(f"/*\n{head}\n*/\nlabel = 'cat'\n")
+    with pytest.raises(SliceDBError):
+        read_file(file)
+
+
+@pytest.mark.parametrize(
+    "text", ["minimum = " + "[" * 5000, "minimum = " + "1" * 5000, "a = 1e400x"]
+)
+def test_a_hostile_suite_is_our_error_at_once(text: str, tmp_path: Path) -> None:
+    (tmp_path / "suite.toml").write_text(text)
+    with pytest.raises(SliceDBError):
+        settings(tmp_path)

@@ -69,7 +69,7 @@ def read_layout(file: Path, folders: set[str], extras: Mapping[str, Path]) -> La
         return Layout()
     try:
         settings = tomllib.loads(file.read_text())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise SourceError(f"'{file}' is not TOML: {error}") from error
     base = Layout()
     _known(settings, ("foreground", "extra", "extras", "classes", "quality"), str(file), "setting")

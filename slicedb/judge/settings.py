@@ -57,7 +57,7 @@ def settings(path: str | os.PathLike[str]) -> SuiteFile:
         return {}
     try:
         table = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise SliceError(f"{file} is not TOML: {error}.", "lines of `key = value`.") from None
     for key, value in table.items():
         if key not in _KINDS:

@@ -50,6 +50,10 @@ class SliceFile:
     """The whole file."""
 
 
+_LONGEST = 200
+"""Letters of a name, which is part of names of files."""
+
+
 def check_name(name: str) -> str:
     """Return the name if it can be a slice's.
 
@@ -58,9 +62,11 @@ def check_name(name: str) -> str:
     """
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise SliceError(
-            f"{name!r} cannot be the name of a slice.",
+            f"{name!r:.100} cannot be the name of a slice.",
             "use letters, digits and underscores, not beginning with a digit.",
         )
+    if len(name) > _LONGEST:
+        raise SliceError(f"A name of {len(name):,} characters.", f"use at most {_LONGEST}.")
     return name
 
 
@@ -170,8 +176,18 @@ def _read_head(head: str, place: Path) -> tuple[dict[str, Any], dict[str, list[i
     if not head.strip():
         return {}, {}
     try:
+        # A few aliases of aliases make a text of many gigabytes.
+        if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(head)):
+            raise SliceError(f"{place}: the head has aliases (*name).", "write the text out.")
         node = yaml.compose(head, Loader=yaml.SafeLoader)
         values = yaml.safe_load(head)
+    except (ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
+        if isinstance(error, SliceError):
+            raise
+        fact = str(error).split("\n")[0][:200] or type(error).__name__
+        raise SliceError(
+            f"{place}: a value of the head cannot be read: {fact}.", "quote it, as text."
+        ) from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark is not None else ""
