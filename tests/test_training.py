@@ -544,6 +544,8 @@ def test_worker_processes_name_what_does_not_decode(broken: tuple[Store, np.ndar
 def test_ctrl_c_stops_the_loader(tmp_path: Path, store: Store) -> None:
     code = (
         "import os, signal, sys, threading\n"
+        # A shell's background jobs are started with SIGINT ignored.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from slicedb.schema import keys_of\n"
         "from slicedb.store import Store\n"
         "from slicedb.training import to_torch\n"
