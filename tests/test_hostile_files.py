@@ -72,6 +72,7 @@ def test_readers_refuse_what_is_no_file(odd: Path) -> None:
         "decide: !!set {a, b}",
     ],
 )
+@pytest.mark.slow
 def test_a_hostile_head_is_our_error_at_once(head: str, tmp_path: Path) -> None:
     file = tmp_path / "s.sql"
     file.write_text(f"/*\nslice: s\n{head}\n*/\nlabel = 'cat'\n")

@@ -401,6 +401,7 @@ def test_top_k_with_ties_is_compared_as_a_mean(store: Store, slices: FakeAsk) ->
     assert result.verdict == "FAIL" and result.value < 0
 
 
+@pytest.mark.slow
 def test_many_resampled_comparisons_of_a_model_that_is_always_wrong_all_fail(
     store: Store, slices: FakeAsk
 ) -> None:

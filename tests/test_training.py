@@ -571,6 +571,7 @@ def share(drawn: list[int] | np.ndarray, members: set[int]) -> float:
     return sum(int(i) in members for i in drawn) / len(drawn)
 
 
+@pytest.mark.slow
 def test_weighted_sampler_draws_in_proportion() -> None:
     sampler = WeightedSampler(np.array([0.0, 1.0, 3.0]), n=20_000, seed=1)
     counts = Counter(sampler)

@@ -36,6 +36,7 @@ def test_a_query_has_bounds_where_nobody_says(monkeypatch: pytest.MonkeyPatch) -
         memory_of("much")
 
 
+@pytest.mark.slow
 def test_a_query_that_takes_too_long_says_how_to_raise_the_bound(path: str) -> None:
     db, started = slicedb.open(path, timeout=1), time.monotonic()
     with pytest.raises(QueryTimeoutError, match=r"of 1 s.*SLICEDB_TIMEOUT"):
