@@ -117,6 +117,9 @@ def test_nothing_annotated_is_nan_with_a_reason_and_nothing_found_is_zero() -> N
     assert np.isnan(value("precision@0.5", seen([[]], [one])))
     assert value("precision@0.5", seen([one], [[]])) == 0
     assert np.isnan(value("mean_iou", seen([one], [[]])))
+    assert value("mean_iou", seen([[]], [one])) == 0
+    assert np.isnan(value("matched_iou", seen([[]], [one])))
+    assert np.isnan(seen([[]], [[]]).mean_overlaps()[0])
     assert value("f1@0.5", seen([[]], [one])) == 0
     assert np.isnan(value("map", seen([], [])))
     assert m.find("map").undefined == "no box is annotated"
@@ -188,7 +191,9 @@ def test_per_sample_overlap_and_loss_by_hand() -> None:
     total, matched = outcomes.overlap()
     np.testing.assert_allclose(total, [0.8, 0, 1], atol=1e-12)
     assert matched.tolist() == [1, 0, 1]
-    assert value("mean_iou", outcomes) == pytest.approx(0.9)
+    assert value("mean_iou", outcomes) == pytest.approx((0.8 + 0 + 1) / 3)
+    assert value("matched_iou", outcomes) == pytest.approx(0.9)
+    np.testing.assert_allclose(outcomes.mean_overlaps(), [0.4, 0, 1], atol=1e-12)
     assert value("loss", outcomes) == pytest.approx(np.mean(expected))
 
 

@@ -59,7 +59,8 @@ def test_boxes_are_in_pixels_of_the_original_and_rows_hold_what_follows(tmp_path
     }
     ious = {name: r["iou"] for name, r in said.items()}
     assert ious["both"] == 1 and ious["half"] == pytest.approx(10 / 16)
-    assert ious["extra"] is None and ious["unknown"] is None
+    assert ious["missed"] == 0.5 and ious["wrong"] == 0 and ious["extra"] == 0
+    assert ious["unknown"] is None and ious["empty"] is None
     losses = {name: r["loss"] for name, r in said.items()}
     assert losses["both"] == pytest.approx(0.1, abs=1e-6)
     assert losses["missed"] == pytest.approx((0.1 + 1) / 2, abs=1e-6)
@@ -316,7 +317,7 @@ def test_detections_made_elsewhere_are_logged_from_python_parquet_and_csv(tmp_pa
         assert set(said_rows) == {"both", "empty"}
         both = said_rows["both"]
         assert both["objects"][0]["bbox"] == [5, 5, 10, 10]
-        assert (both["tp"], both["fp"], both["fn"], both["iou"]) == (1, 0, 1, 1)
+        assert (both["tp"], both["fp"], both["fn"], both["iou"]) == (1, 0, 1, 0.5)
         assert said_rows["empty"]["objects"] == [] and said_rows["empty"]["fn"] == 0
     assert rows(store, "predictions__training")["empty"]["note"] == "x"
 

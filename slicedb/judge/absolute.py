@@ -11,6 +11,7 @@ from slicedb import metrics as m
 from slicedb.judge.aligned import Aligned
 from slicedb.judge.evidence import Evidence, Inputs
 from slicedb.judge.resampling import replicates_of, resample, resampled
+from slicedb.judge.sizes import samples_of
 from slicedb.judge.trials import Trial
 from slicedb.keys import Keys
 from slicedb.metrics import Metric
@@ -29,16 +30,17 @@ def absolute(trials: Sequence[Trial], inputs: Inputs) -> Iterator[Evidence]:
     members = aligned.members([t.scope.rows for t in trials])
     estimate = m.estimates(aligned.outcomes, members, [metric])[metric.name]
     low, high = m.interval(metric, estimate, confidence, sides=1, guarantee=True)
+    of = trials[0].check.of
+    code = None if of is None else aligned.outcomes.classes.index(of)
+    samples = samples_of(aligned, members, metric, estimate, code)
     for i, trial in enumerate(trials):
         n, size = int(members.sizes[i]), len(trial.scope.keys)
-        by_class = trial.check.of is not None and metric.interval in ("share", "rank")
         evidence = Evidence(
             trial=trial,
             value=float(estimate.value[i]),
             low=float(low[i]),
             high=float(high[i]),
-            # the trials of a class are its labels, or its predictions
-            n=int(estimate.size[i]) if by_class else n,
+            n=int(samples[i]),
             left_out=size - n,
             is_approximate=average or metric.interval in ("mean", "draws"),
             rows=trial.scope.rows,

@@ -2,6 +2,8 @@
 
 `map` and `ap50` are COCO's. `precision@0.5`, `recall@0.5` and `f1@0.5` count boxes over all images
 and classes at an overlap, from the model's own confidence on; `recall@0.5:0.3` says another one.
+`mean_iou` is the mean overlap over the annotated boxes, a missed one counting as 0, and
+`matched_iou` that over the boxes that were matched.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ EMPTY = "no sample has both objects and detections"
 
 _AP = re.compile(r"m?ap@?(0?\.\d+|\d\d)")
 _SHARE = r"0?\.\d+|[01](?:\.0*)?"
-_AT = re.compile(rf"(precision|recall|f1|mean_iou)(?:@({_SHARE}))?(?::({_SHARE}))?")
+_AT = re.compile(rf"(precision|recall|f1|mean_iou|matched_iou)(?:@({_SHARE}))?(?::({_SHARE}))?")
 _BIAS = 1 + 2**0.5
 _WORK = 400_000_000
 """Boxes x resamples that an interval may take: 15 s of a processor, from 400,000 boxes on."""
@@ -118,9 +120,12 @@ def _parts(
     kind: str, iou: float, confidence: float | None, of: int | None
 ) -> Callable[[Detections], Floats]:
     def rows(outcomes: Detections) -> Floats:
-        if kind == "mean_iou":
+        if kind in _OVERLAPS:
             total, matched = outcomes.overlap(iou, confidence, of)
-            return ratios.parts(total, matched)
+            if kind == "matched_iou":
+                return ratios.parts(total, matched)
+            missed = outcomes.counts(iou, confidence, of).fn
+            return ratios.parts(total, matched + missed)
         tp, fp, fn = outcomes.counts(iou, confidence, of)
         above = 2 * tp if kind == "f1" else tp
         return ratios.parts(above, above + {"precision": fp, "recall": fn, "f1": fp + fn}[kind])
@@ -128,7 +133,16 @@ def _parts(
     return rows
 
 
-_UNDEFINED = {"precision": _NOTHING, "recall": _NO_TRUTH, "f1": _NEITHER, "mean_iou": _NO_MATCH}
+_OVERLAPS = ("mean_iou", "matched_iou")
+"""Mean overlaps: over the annotated boxes, a missed one counting as 0; over the matched ones."""
+
+_UNDEFINED = {
+    "precision": _NOTHING,
+    "recall": _NO_TRUTH,
+    "f1": _NEITHER,
+    "mean_iou": _NO_TRUTH,
+    "matched_iou": _NO_MATCH,
+}
 
 
 def _at(
@@ -139,15 +153,15 @@ def _at(
     *,
     family: Callable[[str], Metric | None] | None = None,
 ) -> Metric:
-    name = f"{kind}@{iou:g}" if kind != "mean_iou" or iou != IOU else kind
+    name = f"{kind}@{iou:g}" if kind not in _OVERLAPS or iou != IOU else kind
     name += "" if confidence is None else f":{confidence:g}"
     label = name if of is None else f"{name} of {of}"
     state = MetricState(label, "moments", ("boxes",), _parts(kind, iou, confidence, of))
     return Metric(
         name,
         state,
-        ratios.mean if kind == "mean_iou" else ratios.share,
-        "mean" if kind == "mean_iou" else "share",
+        ratios.mean if kind in _OVERLAPS else ratios.share,
+        "mean" if kind in _OVERLAPS else "share",
         _UNDEFINED[kind],
         TASK,
         family=family,
@@ -172,5 +186,6 @@ ROWS = (
     _at("recall", IOU),
     _at("f1", IOU),
     _at("mean_iou", IOU),
+    _at("matched_iou", IOU),
     Metric("loss", _LOSSES, mean, "mean", EMPTY, TASK, POSITIVE, rises=False, sample=_LOSS),
 )

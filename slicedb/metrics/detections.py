@@ -213,6 +213,22 @@ class Detections:
         total = np.bincount(image, at.iou[hit], minlength=self.n).astype(float)
         return total, np.bincount(image, minlength=self.n)
 
+    def mean_overlaps(self) -> Floats:
+        """Return float64 (n,): the mean IoU over the annotated boxes, 0 for one that was missed.
+
+        Where nothing is annotated it is 0 if some box is predicted, and NaN if none is.
+        """
+        total, _ = self.overlap()
+        counts = self.counts()
+        annotated = counts.tp + counts.fn
+        value = total / np.maximum(annotated, 1)
+        return np.where((annotated == 0) & (counts.fp == 0), np.nan, value)
+
+    def speaks_of(self, code: int) -> Bools:
+        """Return bool (n,): some box that counts, annotated or predicted, is of a class."""
+        counts = self.counts(of=code)
+        return np.asarray(counts.tp + counts.fp + counts.fn > 0)
+
     def present_in(self, rows: Ints | slice) -> list[int]:
         """Return the codes of the classes that some image among rows is annotated with."""
         asked = np.zeros(self.n, bool)

@@ -62,10 +62,11 @@ class Detection(Task[Detections]):
     def schema(self, width: int | None) -> pa.Schema:
         """Return the columns.
 
-        `tp`, `fp` and `fn` count boxes after matching with the ground truth, `iou` is the mean
-        overlap of the matched ones (null when none is), and `correct` says that nothing is missed
-        and nothing too many; they, and `loss`, are null where the sample's `objects` are. `truth`
-        is a digest of the ground truth that they speak of.
+        `tp`, `fp` and `fn` count boxes after matching with the ground truth. `iou` is the mean
+        overlap over the annotated boxes, a missed one counting as 0; where nothing is annotated it
+        is 0 if a box is predicted, and null if none is. `correct` says that nothing is missed and
+        nothing too many. They, and `loss`, are null where the sample's `objects` are. `truth` is a
+        digest of the ground truth that they speak of.
         """
         text = "objects object[], tp int64, fp int64, fn int64, iou float32, loss float32"
         own = schema_of(f"{text}, correct bool, truth int64", object=OBJECT)
@@ -114,13 +115,12 @@ class Detection(Task[Detections]):
         outcomes = Detections.of(objects, truth, about.classes, about.confidence)
         unknown = null_in(truth, objects)
         tp, fp, fn = outcomes.counts()
-        total, matched = outcomes.overlap()
-        iou = np.divide(total, matched, out=np.zeros(outcomes.n), where=matched > 0)
+        iou = outcomes.mean_overlaps()
         return {
             "tp": pa.array(tp, pa.int64(), mask=unknown),
             "fp": pa.array(fp, pa.int64(), mask=unknown),
             "fn": pa.array(fn, pa.int64(), mask=unknown),
-            "iou": pa.array(iou.astype(np.float32), mask=unknown | (matched == 0)),
+            "iou": pa.array(iou.astype(np.float32), mask=unknown | np.isnan(iou)),
             "loss": pa.array(outcomes.losses().astype(np.float32), mask=unknown),
             "correct": pa.array((fp == 0) & (fn == 0), mask=unknown),
             "truth": digest_of_objects(truth, about.confidence),
@@ -131,6 +131,11 @@ class Detection(Task[Detections]):
         objects, about = rows.column("objects"), rows.about
         boxes = Detections.of(objects, rows.truth, about.classes, about.confidence)
         return replace(boxes, rank=rows.ranks())
+
+    def annotated(self, outcomes: Detections, code: int | None) -> Ints:
+        """Return int64 (n,): the annotated boxes of each image; crowds are none."""
+        boxes = outcomes.positives()
+        return np.asarray(boxes.sum(axis=1) if code is None else boxes[:, code])
 
     def confusion(self, outcomes: Detections, rows: Ints) -> ConfusionCounts:
         """Return boxes against boxes, matched whatever their labels, at an IoU of 0.5.

@@ -16,6 +16,11 @@ _PRIME = np.uint64(0x9E3779B97F4A7C15)
 _SHIFT = np.uint64(29)
 
 
+_DERIVED = np.uint64(2)
+"""Which columns follow from boxes, and how. It is part of the digest, so that rows derived by an
+earlier rule count as stale: 2 counts a missed box in `iou`."""
+
+
 def digest_of_objects(objects: pa.Array, confidence: float) -> pa.Array:
     """Return int64 (n,): 63 bits of each list's labels, boxes and crowds, null where it is null.
 
@@ -30,7 +35,8 @@ def digest_of_objects(objects: pa.Array, confidence: float) -> pa.Array:
     crowd = is_crowd(flat.attributes)
     if crowd is not None:
         word = _mix(word ^ crowd.astype(np.uint64))
-    return _lists(word, flat.image, objects, np.float64(confidence).view(np.uint64))
+    seed = np.float64(confidence).view(np.uint64) ^ _DERIVED
+    return _lists(word, flat.image, objects, seed)
 
 
 def digest_of_labels(labels: pa.Array) -> pa.Array:

@@ -218,6 +218,15 @@ class Task(ABC, Generic[Said]):
 
     # --- judged -----------------------------------------------------------------------------------
 
+    def annotated(self, outcomes: Said, code: int | None) -> Ints | None:
+        """Return int64 (n,): the annotated boxes of each sample; None where samples have none.
+
+        Args:
+            outcomes: truth and prediction.
+            code: of one class; None counts all of them.
+        """
+        return None
+
     @abstractmethod
     def outcomes(self, rows: AlignedRows) -> Said:
         """Return truth and prediction as metrics read them."""
