@@ -782,6 +782,7 @@ class Database:
         target: str | None = None,
         multilabel: bool = False,
         confidence: float | None = None,
+        looked_at: On = None,
     ) -> LogReport | PredictionLog:
         """Store predictions made elsewhere.
 
@@ -800,6 +801,8 @@ class Database:
             target: the column of samples that a regression's value predicts; by default the label.
             multilabel: the probabilities belong to labels that do not exclude one another.
             confidence: score above which a box, or one of several labels, counts; by default 0.5.
+            looked_at: the samples that a detector looked at. Those without a box in the data count
+                as "nothing found"; by default nothing is known of them, and they are left out.
 
         Raises:
             PredictionError: an unknown id or class, a value that is no probability, a box of
@@ -829,6 +832,7 @@ class Database:
             target=target,
             multilabel=multilabel,
             confidence=confidence,
+            looked_at=None if looked_at is None else self._selection.ids(looked_at),
         )
 
     def cam(

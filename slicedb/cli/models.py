@@ -123,7 +123,7 @@ def predict(model: str, **options: object) -> None:
 @db_option
 @options_of(
     Database.log_predictions,
-    "classes annotations id_column prefix target multilabel confidence replace",
+    "classes annotations id_column prefix target multilabel confidence looked_at replace",
     classes={"metavar": "A,B,C|FILE", "multiple": False},
     prefix={"metavar": "TEXT"},
 )
@@ -132,13 +132,15 @@ def log_predictions(model: str, file: str, classes: str | None, **options: objec
 
     A classifier has the columns `id`, and `prediction` (with `confidence`), or `probabilities`, or
     one column per class. A detector has a list `objects`, or one row per box with `label`,
-    `x, y, w, h` and `score`, or COCO's results as JSON. A model that predicts a number has `value`.
+    `x, y, w, h` and `score`, or COCO's results as JSON; --looked-at names the pictures that it saw,
+    with or without a box. A model that predicts a number has `value`.
 
     \b
     Examples:
       slicedb log-predictions food_v5 predictions.csv
       slicedb log-predictions food_v5 theirs.csv --id-column filename --prefix photos/
       slicedb log-predictions cells_v2 results.json --annotations instances_val.json
+      slicedb log-predictions cells_v2 boxes.csv --looked-at "split = 'val'"
       slicedb log-predictions age_v1 ages.csv --target age
     """
     report = open_db().log_predictions(model, file, classes=names_of(classes), **given(options))

@@ -23,7 +23,7 @@ from slicedb.errors import CheckError, UnknownModelError, did_you_mean
 from slicedb.keys import KeyIndex, Keys, distinct
 from slicedb.metrics import Membership
 from slicedb.store import Store
-from slicedb.tasks import TASKS, About, AlignedRows, AnyTask, TruthColumn
+from slicedb.tasks import LOGGED, TASKS, About, AlignedRows, AnyTask, TruthColumn
 from slicedb.tasks.arrays import codes_of, one_array
 
 _T = TypeVar("_T")
@@ -79,6 +79,8 @@ class Aligned:
     """int64 (universe,): row of each sample in `outcomes`, -1 where it has none."""
     about: About = field(default_factory=About)
     """What the table of predictions says of itself."""
+    unseen: Keys = field(default_factory=lambda: np.empty(0, np.int64))
+    """int64, ascending: rows of the universe that have a ground truth and no prediction."""
 
     @property
     def task(self) -> AnyTask:
@@ -89,6 +91,19 @@ class Aligned:
     def rows(self) -> Keys:
         """int64 (n,): the row of the universe of each row of `outcomes`."""
         return np.flatnonzero(self.row_of >= 0)
+
+    def doubtful(self, rows: Keys) -> int:
+        """Return how many samples may have been looked at, with nothing found, or not at all.
+
+        They are annotated and have no row among the detections that were logged: a table of boxes
+        says nothing of them, and to leave them out would hide what was missed there.
+
+        Args:
+            rows: int64, rows of the universe.
+        """
+        if self.task.name != "detection" or self.about.fingerprint != LOGGED:
+            return 0
+        return int(np.isin(rows, self.unseen).sum()) if len(self.unseen) else 0
 
     def members(self, rows: Sequence[Keys]) -> Membership:
         """Return the membership of slices given as rows of the universe."""
@@ -183,7 +198,8 @@ def _read_aligned(store: Store, model: str, about: About) -> Aligned:
         table = table.filter(pc.is_valid(table[task.reads[0]]))
     keys, order = _ascending(table["key"].to_numpy())
     truth = _truth(store, task, about)
-    row_of, rows = _line_up(universe(store), keys, np.asarray(pc.is_valid(truth)))
+    known = np.asarray(pc.is_valid(truth))
+    row_of, rows = _line_up(universe(store), keys, known)
     judged = row_of >= 0
     outcomes = task.outcomes(
         AlignedRows(
@@ -194,7 +210,7 @@ def _read_aligned(store: Store, model: str, about: About) -> Aligned:
             lambda: _ranks(store)[judged],
         )
     )
-    return Aligned(model, outcomes, keys[rows], row_of, about)
+    return Aligned(model, outcomes, keys[rows], row_of, about, np.flatnonzero(known & (row_of < 0)))
 
 
 def _truth(store: Store, task: AnyTask, about: About) -> pa.Array:

@@ -14,6 +14,7 @@ from slicedb import metrics as m
 from slicedb import stats
 from slicedb.judge.aligned import Aligned, groups_of, load, universe
 from slicedb.judge.resampling import resampled
+from slicedb.judge.sizes import boxes_of, samples_of
 from slicedb.keys import Keys, distinct
 from slicedb.metrics import Estimate, Membership, Metric, ratios
 from slicedb.metrics.metric import Weighted
@@ -28,7 +29,7 @@ Bootstrap: TypeAlias = Literal["percentile", "bca"]
 _SCHEMA = schema_of(
     """
     slice string, model string, metric string, of string, value float64, low float64, high float64
-    n int64, left_out int64, reason string
+    n int64, left_out int64, boxes int64, reason string
     """
 )
 
@@ -43,6 +44,7 @@ class _Row(TypedDict):
     high: float
     n: int
     left_out: int
+    boxes: int | None
     reason: str | None
 
 
@@ -51,7 +53,7 @@ class Evaluation(Tabular):
     """Values with their intervals, one row per slice, model, metric and class."""
 
     table: pa.Table
-    """slice, model, metric, of (class or null), value, low, high, n, left_out, reason."""
+    """slice, model, metric, of (class or null), value, low, high, n, left_out, boxes, reason."""
     confidence: float
     """Of the intervals, two-sided."""
     warnings: tuple[str, ...] = ()
@@ -77,6 +79,7 @@ class Evaluation(Tabular):
     def grid(self) -> tuple[list[str], list[list[str]]]:
         """Return header and cells: one row per slice and metric, one column per model."""
         models = list(dict.fromkeys(self.table["model"].to_pylist()))
+        has_boxes = self.table["boxes"].null_count < len(self.table)
         by_name: dict[tuple[str, str], dict[str, _Row]] = {}
         for row in self.table.to_pylist():
             metric = row["metric"] if row["of"] is None else f"{row['metric']} of {row['of']}"
@@ -85,13 +88,18 @@ class Evaluation(Tabular):
         for (name, metric), rows in by_name.items():
             n = _span(r["n"] for r in rows.values())
             left_out = _span(r["left_out"] for r in rows.values())
-            lines.append([name, metric, n, left_out, *(_cell(rows.get(each)) for each in models)])
-        return ["slice", "metric", "n", "left out", *models], lines
+            boxes = [r["boxes"] for r in rows.values() if r["boxes"] is not None]
+            counts = [n, _span(boxes) if boxes else "", left_out] if has_boxes else [n, left_out]
+            lines.append([name, metric, *counts, *(_cell(rows.get(each)) for each in models)])
+        counted = ["images", "boxes", "left out"] if has_boxes else ["n", "left out"]
+        return ["slice", "metric", *counted, *models], lines
 
     def parts(self) -> Iterator[str | Grid]:
         """Yield the table, what is in brackets, and the warnings."""
         head, lines = self.grid()
-        yield Grid(head, lines, align="<<>>" + "<" * (len(head) - 4))
+        n_models = len(dict.fromkeys(self.table["model"].to_pylist()))
+        n_counts = len(head) - 2 - n_models
+        yield Grid(head, lines, align="<<" + ">" * n_counts + "<" * n_models)
         yield f"in brackets: the {self.confidence:.0%} interval"
         yield from (f"warning: {w}" for w in self.warnings)
 
@@ -114,10 +122,11 @@ def evaluate(
 
     Returns:
         Rows in the order slice, model, metric, class. `n` counts samples; for a share of one class
-        its labels (recall), its predictions (precision), or both (F1). `left_out` counts the
-        members without a label or without a prediction; a value that is undefined is NaN and has
-        a `reason`. Intervals are Wilson's for shares, and the bootstrap's of whole groups with
-        `group`.
+        its labels (recall), its predictions (precision), or both (F1); of a detector the images in
+        which a box of the class is annotated or predicted. `boxes` counts the annotated boxes of a
+        detector's samples and is null otherwise. `left_out` counts the members without a label or
+        without a prediction; a value that is undefined is NaN and has a `reason`. Intervals are
+        Wilson's for shares, and the bootstrap's of whole groups with `group`.
     """
     names = [models] if isinstance(models, str) else list(models)
     asked = None if metrics is None else [m.find(name) for name in metrics]
@@ -130,18 +139,32 @@ def evaluate(
     how = None
     if group is not None or bootstrap is not None:
         how = _Resampling(groups_of(store, group) if group else None, bootstrap or "percentile")
-    blocks = []
+    blocks, warnings = [], []
     row_of = None
     for aligned in [load(store, name) for name in names]:
         if row_of is None or not np.array_equal(aligned.row_of, row_of):
             belongs, row_of = aligned.members(rows), aligned.row_of
+        warnings += _warnings(aligned, members, rows)
         # models that saw the same samples share the matrix
         task = aligned.task.name
         wanted = [m.find(aligned.task.primary)] if asked is None else asked
         wanted = [m.suit(metric, task) for metric in wanted]
         blocks.append(_one_model(aligned, belongs, sizes, wanted, per_class, confidence, how))
     table = _order(pa.concat_tables(blocks), list(members), names) if blocks else None
-    return Evaluation(table if table is not None else _SCHEMA.empty_table(), confidence)
+    shown = table if table is not None else _SCHEMA.empty_table()
+    return Evaluation(shown, confidence, tuple(warnings))
+
+
+def _warnings(aligned: Aligned, members: Mapping[str, Keys], rows: Sequence[Keys]) -> list[str]:
+    """Return what a table of boxes does not say of the members of the first slice that lacks it."""
+    for (name, keys), of_slice in zip(members.items(), rows):
+        if n := aligned.doubtful(of_slice):
+            return [
+                f"{n:,} of {len(keys):,} pictures of {name} have no row in the detections of "
+                f"{aligned.model} and are left out, so that what was missed there is not counted; "
+                "log them with looked_at= (--looked-at) if it looked at them"
+            ]
+    return []
 
 
 def _one_model(
@@ -170,7 +193,11 @@ def _one_model(
         empty = missing or aligned.task.empty
         why = [empty if missing or n == 0 else metric.undefined for n in members.sizes]
         why = [reason if size else m.NO_SAMPLES for reason, size in zip(why, sizes)]
-        parts.append(_rows(aligned.model, metric, of, estimate, members, sizes, bounds, why))
+        code = None if of is None else classes.index(of)
+        n = samples_of(aligned, members, metric, estimate, code)
+        boxes = boxes_of(aligned, members, code)
+        left_out = sizes - members.sizes
+        parts.append(_rows(aligned.model, metric, of, estimate, bounds, (n, left_out, boxes), why))
     return pa.concat_tables(parts)
 
 
@@ -217,15 +244,18 @@ def _rows(
     metric: Metric,
     of: str | None,
     estimate: Estimate,
-    members: Membership,
-    sizes: npt.NDArray[np.int64],
     bounds: stats.Interval,
+    sizes: tuple[Keys, Keys, Keys | None],
     why: Sequence[str],
 ) -> pa.Table:
-    """Return one row per slice; `why` says for each why its value is undefined, where it is."""
-    s, n = len(members), members.sizes
-    if of is not None and metric.interval in ("share", "rank"):
-        n = estimate.size.astype(np.int64)  # the trials of a class: its labels, or its predictions
+    """Return one row per slice.
+
+    Args:
+        sizes: `n`, `left_out` and `boxes`.
+        why: for each slice why its value is undefined, where it is.
+    """
+    n, left_out, boxes = sizes
+    s = len(n)
     is_undefined = np.isnan(estimate.value)
     columns = {
         "slice": pa.array(np.arange(s)),  # replaced by its name when all models are together
@@ -236,7 +266,8 @@ def _rows(
         "low": bounds.low,
         "high": bounds.high,
         "n": n,
-        "left_out": sizes - members.sizes,
+        "left_out": left_out,
+        "boxes": pa.nulls(s, pa.int64()) if boxes is None else pa.array(boxes),
         "reason": pa.array(list(why), pa.string(), mask=~is_undefined),
     }
     return pa.table(columns)

@@ -89,6 +89,8 @@ class Evidence:
     """Samples that the value rests on."""
     left_out: int = 0
     """Members without label or prediction, or not seen by the baseline."""
+    doubtful: tuple[tuple[str, int], ...] = ()
+    """Models of boxes, and how many annotated members have no row among the detections of each."""
     undefined: str = ""
     """Why there is no value."""
     is_approximate: bool = False

@@ -86,7 +86,7 @@ def run(
     aligned = {name: load(store, name) for name in names}
     scopes = tuple(JudgedSlice(s, k, universe(store).rows(k)) for s, k in zip(slices, keys))
     trials = trials_of(scopes, checks, aligned[model], baseline, group)
-    evidence = _gather(trials, Inputs(store, aligned, confidence))
+    evidence = [_doubted(e, aligned) for e in _gather(trials, Inputs(store, aligned, confidence))]
     results = verdicts(_with_worst(store, evidence, aligned), settings)
     return SuiteRun(
         results,
@@ -120,6 +120,16 @@ def _unknown(trials: Sequence[Trial], inputs: Inputs) -> Iterator[Evidence]:
     for trial in trials:
         n = len(trial.scope.rows) if trial.check.baseline == BASELINE else 0
         yield Evidence(trial=trial, undefined=trial.undefined, n=n)
+
+
+def _doubted(evidence: Evidence, aligned: Mapping[str, Aligned]) -> Evidence:
+    """Return the evidence with the members that a table of boxes says nothing of."""
+    trial = evidence.trial
+    names = [trial.model, *([trial.check.baseline] if trial.check.baseline in aligned else [])]
+    if trial.is_exact or not names:
+        return evidence
+    counts = [(name, aligned[name].doubtful(trial.scope.rows)) for name in names if name]
+    return replace(evidence, doubtful=tuple(pair for pair in counts if pair[1]))
 
 
 Gather = Callable[[Sequence[Trial], Inputs], Iterator[Evidence]]

@@ -149,6 +149,18 @@ def _chosen(case: _Case) -> str:
     )
 
 
+def _doubtful(case: _Case) -> str:
+    size = len(case.evidence.trial.scope.keys)
+    parts = [
+        f"{n:,} of {size:,} pictures have no row in the detections of {model}"
+        for model, n in case.evidence.doubtful
+    ]
+    return (
+        f"{_figures(case)}; {' and '.join(parts)}, and whatever was missed there is not counted: "
+        "it reports but does not pass. Log them with looked_at= (--looked-at) if nothing was found"
+    )
+
+
 def _undecided(case: _Case) -> str:
     needed, confidence = case.needed, case.settings.confidence
     if needed is None:
@@ -179,6 +191,11 @@ RULES: tuple[_Rule, ...] = (
     ),
     _Rule(lambda case: case.evidence.trial.is_exact and case.evidence.holds, "PASS", _exact),
     _Rule(lambda case: case.evidence.trial.is_exact, "FAIL", _exact),
+    _Rule(
+        lambda case: case.by_value and case.evidence.holds and bool(case.evidence.doubtful),
+        "INCONCLUSIVE",
+        _doubtful,
+    ),
     _Rule(lambda case: case.by_value and case.evidence.holds, "PASS", _ALONE),
     _Rule(lambda case: case.by_value, "FAIL", _ALONE),
     _Rule(lambda case: bool(case.evidence.trial.chosen_by), "INCONCLUSIVE", _chosen),
@@ -188,6 +205,7 @@ RULES: tuple[_Rule, ...] = (
         "FAIL",
         lambda case: f"{_figures(case)}; p = {case.p:.2g} with all tests counted",
     ),
+    _Rule(lambda case: bool(case.evidence.doubtful), "INCONCLUSIVE", _doubtful),
     _Rule(lambda case: case.evidence.is_shown, "PASS", _figures),
     _Rule(lambda case: True, "INCONCLUSIVE", _undecided),
 )

@@ -14,16 +14,17 @@ from slicedb.tasks.objects import objects_from
 
 
 def from_coco(
-    results: Sequence[Mapping[str, object]],
+    results: Sequence[Mapping[str, object]] | Mapping[str, Any],
     ids: Sequence[str],
     classes: Sequence[str] | None,
     annotations: str | Path | None,
     place: str,
 ) -> pa.Table:
-    """Return id and objects of COCO's results format.
+    """Return id and objects of COCO's results format, or of a whole file of COCO.
 
     Args:
-        results: a dict per box: image_id, category_id, bbox, score.
+        results: a dict per box: image_id, category_id, bbox, score; or a dict of images,
+            annotations and categories, whose images all count as looked at.
         ids: of all samples.
         classes: names; without annotations, category 1 is the first.
         annotations: COCO's annotation file, which says what the numbers mean; all of its images
@@ -35,8 +36,13 @@ def from_coco(
     """
     files: dict[object, str] = {}
     names: dict[object, str] = {i + 1: name for i, name in enumerate(classes or ())}
-    if annotations is not None:
+    about: Any = None
+    boxes: Any = results
+    if isinstance(results, Mapping):
+        about, boxes, annotations = results, results.get("annotations", []), place
+    elif annotations is not None:
         about = read_json(Path(annotations))
+    if about is not None:
         try:
             files = {image["id"]: image["file_name"] for image in about["images"]}
             names = {c["id"]: c["name"] for c in about["categories"]}
@@ -47,7 +53,7 @@ def from_coco(
             ) from error
     find = _Finder(ids, place)
     rows: dict[str, list[dict[str, object]]] = {find(file): [] for file in files.values()}
-    for i, one in enumerate(results):
+    for i, one in enumerate(boxes):
         try:
             image, category, box = one["image_id"], one["category_id"], one["bbox"]
         except (KeyError, TypeError) as error:

@@ -11,6 +11,7 @@ from pathlib import Path
 from slicedb.predictions.coco import from_coco, read_json
 from slicedb.predictions.collected import PredictionLog
 from slicedb.predictions.files import read, with_ids
+from slicedb.predictions.unseen import unseen_by, unseen_text, with_nothing_found
 from slicedb.schema import SAMPLES
 from slicedb.show.tabular import Record
 from slicedb.store import Store
@@ -27,12 +28,18 @@ class LogReport(Record):
     seconds: float
     as_given: tuple[str, ...] = ()
     """Columns, such as `loss`, that are as they were given, since they could not be computed."""
+    unseen: int = 0
+    """Of a detector: annotated pictures that have no row in its predictions."""
+    annotated: int = 0
+    """Of a detector: pictures that are annotated."""
 
     def __str__(self) -> str:
         classes = f" of {len(self.classes)} classes" if self.classes else ""
         text = f"{self.model}: {self.logged:,} predictions{classes} logged ({self.seconds:.1f} s)"
         if self.as_given:
             text += f"\n  As given, not computed here: {', '.join(self.as_given)}."
+        if self.unseen:
+            text += f"\n  {unseen_text(self.model, self.unseen, self.annotated)}"
         return text
 
 
@@ -49,14 +56,17 @@ def log(
     target: str | None = None,
     multilabel: bool = False,
     confidence: float | None = None,
+    looked_at: Sequence[str] | None = None,
 ) -> LogReport:
     """Store predictions made elsewhere, all of them or none; see `Database.log_predictions`.
 
     Columns of a classifier: `id`, and either `prediction` (with `confidence`), or `probabilities`
     or `logits` (a list a row), or one column of probabilities a class. Of a detector: `id` and
     `objects`, a list of {label, bbox [x, y, w, h] in pixels, score}; or a row a box with `id`,
-    `label`, `score` and `bbox` or `x, y, w, h`; or COCO's results as JSON. Of a regression: `id`
-    and `value`. Other columns are kept as they are. One that has the name of a column of ours is
+    `label`, `score` and `bbox` or `x, y, w, h`; or results or a whole file of COCO as JSON. A table
+    of boxes does not say in which pictures the model found nothing: the ids in `looked_at`
+    do, and so does a row without a box, or COCO's list of images. Of a regression: `id` and
+    `value`. Other columns are kept as they are. One that has the name of a column of ours is
     kept where we cannot compute it (`loss` without probabilities), and refused where it says
     something else.
     """
@@ -79,7 +89,11 @@ def log(
         else:
             table = with_ids(read(data, id_column), id_column, prefix, place)
         table = sink.recognise(table.column_names).grouped(table, place)
+        if looked_at is not None:
+            table = with_nothing_found(table, looked_at, place)
         values = {name: table[name] for name in table.column_names if name != "id"}
         sink.take(table["id"].to_pylist(), values)
     seconds = time.perf_counter() - started
-    return LogReport(model_name, len(sink), tuple(sink.classes), seconds, tuple(sink.as_given))
+    unseen, annotated = unseen_by(store, model_name)
+    given = tuple(sink.as_given)
+    return LogReport(model_name, len(sink), tuple(sink.classes), seconds, given, unseen, annotated)

@@ -78,7 +78,8 @@ def record(store: Store, run: SuiteRun, limit: int | None = looks.LIMIT) -> Suit
     )
     append(store, row)
     sizes = {scope.slice.name: len(scope.keys) for scope in run.scopes}
-    return replace(run, warnings=looks.warnings(store, guarded, sizes, limit))
+    warned = (*run.warnings, *looks.warnings(store, guarded, sizes, limit))
+    return replace(run, warnings=warned)
 
 
 _SETTINGS = "model baseline confidence correction strict".split()
@@ -133,4 +134,5 @@ def record_evaluation(
     with contextlib.suppress(DatabaseError, OSError):
         append(store, row)
     sizes = {name.partition("@")[0]: len(keys) for name, keys in members.items()}
-    return replace(evaluation, warnings=looks.warnings(store, guarded, sizes))
+    warned = (*evaluation.warnings, *looks.warnings(store, guarded, sizes))
+    return replace(evaluation, warnings=warned)
