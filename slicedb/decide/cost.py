@@ -20,6 +20,7 @@ from slicedb.errors import CheckError, ClassesError, SliceError, did_you_mean
 from slicedb.judge.predicted import Predicted, floats, select
 from slicedb.keys import KeyIndex, Keys
 from slicedb.metrics.outcomes import Floats, Ints
+from slicedb.tasks.answers import answer_codes
 
 if TYPE_CHECKING:
     from slicedb.store import Store
@@ -318,12 +319,15 @@ def _human(
     if not isinstance(human, str):
         return _Policy("human", _price(case.samples, human))
     if by_column:
-        answers = case.samples.rows[human].to_pylist()
+        answers = case.samples.rows[human]
     else:
         given = select(store, human, case.samples.keys)
         at = KeyIndex(given.keys).find(case.samples.keys)
-        answers = given.rows["prediction"].take(pa.array(at, mask=at < 0)).to_pylist()
-    missing = sum(answer is None for answer in answers)
+        answers = given.rows["prediction"].take(pa.array(at, mask=at < 0))
+    classes = case.samples.outcomes.classes
+    place = f"the human baseline '{human}'"
+    codes = answer_codes(answers, classes, place, positive=positive)
+    missing = int((codes < 0).sum())
     if missing:
         raise SliceError(
             f"The human baseline '{human}' has no answer for {missing:,} of {len(answers):,} "
@@ -331,15 +335,8 @@ def _human(
             "compare on a slice where it is known.",
         )
     if positive is not None:
-        return _Policy("human", case.cost([int(answer == positive) for answer in answers]))
-    code = {name: i for i, name in enumerate(case.names)}
-    unknown = next((answer for answer in answers if answer not in code), None)
-    if unknown is not None:
-        raise ClassesError(
-            f"'{unknown}' in the human baseline '{human}' is no class.",
-            did_you_mean(str(unknown), case.names, "classes"),
-        )
-    return _Policy("human", case.cost([code[answer] for answer in answers]))
+        return _Policy("human", case.cost(codes == classes.index(positive)))
+    return _Policy("human", case.cost(codes))
 
 
 def _rows(case: _Case, policies: list[_Policy], slices: Mapping[str, Keys]) -> list[PolicyCost]:
