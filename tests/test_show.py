@@ -192,9 +192,9 @@ def test_a_difference_is_one_row_per_sample() -> None:
 
     one = Difference(["寿司"], [], ["b", "c"], [], {})
     assert one.to_arrow().to_pylist() == [
-        {"change": "added", "id": "寿司"},
-        {"change": "relabelled", "id": "b"},
-        {"change": "relabelled", "id": "c"},
+        {"change": "added", "id": "寿司", "column": None},
+        {"change": "relabelled", "id": "b", "column": None},
+        {"change": "relabelled", "id": "c", "column": None},
     ]
     assert Difference([], [], [], [], {}).to_arrow().num_rows == 0
 

@@ -62,10 +62,58 @@ def recoded(names: Sequence[str], classes: Sequence[str]) -> Ints:
 
 
 def differs(old: ArrowColumn, new: ArrowColumn) -> Bools:
-    """Return bool (n,): where two columns differ, null being a value of its own."""
-    one_null = pc.xor(pc.is_null(old), pc.is_null(new))
-    unequal = pc.fill_null(pc.not_equal(old, new), False)
-    return np.asarray(pc.or_(one_null, unequal))
+    """Return bool (n,): where two columns differ, null being a value of its own, and NaN another.
+
+    Lists and structs are compared by what they hold. Where the types differ, and the old values
+    cannot be read as the new type, every row that has a value differs.
+    """
+    a, b = _plain(one_array(old)), _plain(one_array(new))
+    if a.type != b.type:
+        try:
+            a = a.cast(b.type)
+        except pa.ArrowException:
+            return np.asarray(pc.or_(pc.is_valid(a), pc.is_valid(b)))
+    return _differ(a, b)
+
+
+def _plain(array: pa.Array) -> pa.Array:
+    return array.cast(array.type.value_type) if pa.types.is_dictionary(array.type) else array
+
+
+def _differ(a: pa.Array, b: pa.Array) -> Bools:
+    """Return where two arrays of one type and length differ."""
+    here: Bools = np.asarray(a.is_valid()) & np.asarray(b.is_valid())
+    differ: Bools = np.asarray(a.is_valid()) != np.asarray(b.is_valid())
+    if pa.types.is_struct(a.type):
+        for x, y in zip(a.flatten(), b.flatten(), strict=True):
+            differ |= here & _differ(x, y)
+    elif _holds_lists(a.type):
+        differ |= here & _lists_differ(a, b, here)
+    elif not pa.types.is_null(a.type):
+        unequal = pc.fill_null(pc.not_equal(a, b), False)
+        if pa.types.is_floating(a.type):
+            both_nan = pc.fill_null(pc.and_(pc.is_nan(a), pc.is_nan(b)), False)
+            unequal = pc.and_not(unequal, both_nan)
+        differ |= np.asarray(unequal)
+    return differ
+
+
+def _holds_lists(kind: pa.DataType) -> bool:
+    return bool(
+        pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+    )
+
+
+def _lists_differ(a: pa.Array, b: pa.Array, here: Bools) -> Bools:
+    """Return where lists differ, looking at rows that are valid on both sides."""
+    sizes = [np.asarray(pc.fill_null(pc.list_value_length(x), 0)) for x in (a, b)]
+    differ = sizes[0] != sizes[1]
+    rows = np.flatnonzero(here & ~differ)
+    inside = [pc.list_flatten(x.take(pa.array(rows))) for x in (a, b)]
+    unequal = _differ(_plain(inside[0]), _plain(inside[1]))
+    owner = np.repeat(rows, sizes[0][rows])
+    differ[owner[unequal]] = True
+    return np.asarray(differ)
 
 
 def null_in(*columns: ArrowColumn) -> Bools:
