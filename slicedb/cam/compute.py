@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from slicedb.cam.maps import border
 from slicedb.cam.table import prepare, stale
-from slicedb.errors import CheckError, ModelError, did_you_mean
+from slicedb.errors import CheckError, MediaError, ModelError, did_you_mean
 from slicedb.keys import distinct
 from slicedb.progress import Bar
 from slicedb.schema import SAMPLES, content_of
@@ -45,6 +45,9 @@ class CamReport(Record):
     """Rows and columns of the maps."""
     seconds: float
     method: str = "gradcam"
+    empty: int = 0
+    """Of the computed ones: maps that are zero everywhere; no part of the layer speaks for the
+    class. Where all of them are, the layer is rarely the right one."""
     pictures: Callable[[], str] | None = field(default=None, repr=False, compare=False)
     """Gives the HTML of the first overlays, for a notebook."""
 
@@ -61,7 +64,16 @@ class CamReport(Record):
         failed = f", {self.failed:,} failed" if self.failed else ""
         where = f"; {self.grid[0]} x {self.grid[1]} at layer '{self.layer}'" if self.layer else ""
         by = f" by {self.method}" if self.method != "gradcam" else ""
-        return f"{text}{failed}{where}{by}."
+        return f"{text}{failed}{where}{by}.{self._emptiness()}"
+
+    def _emptiness(self) -> str:
+        if not self.empty:
+            return ""
+        which = "All" if self.empty == self.computed else f"{self.empty:,}"
+        return (
+            f"\n  {which} of the {self.computed:,} maps are empty: nothing in layer "
+            f"'{self.layer}' speaks for the class. --layer (layer=) names another one."
+        )
 
 
 def cam(
@@ -107,10 +119,11 @@ def cam(
     todo = stale(store, model_name, wanted, method)
     if not len(todo):
         return CamReport(0, len(keys), 0, "", (0, 0), time.perf_counter() - start, method)
-    explain = GradCam(model, layer=layer, method=method)
+    size = _input_size(store, model, samples["key"].to_numpy())
+    explain = GradCam(model, layer=layer, method=method, input_size=size)
     grid, about = explain.layer.grid, {"layer": explain.layer.name, "method": method}
     table = prepare(store, model_name, grid, {**about, "classes": json.dumps(classes)})
-    failed = 0
+    failed = empty = 0
     rows: list[dict[str, Any]] = []
     stated = wanted.drop_columns(["key"]).take(pa.array(todo)).to_pylist()
     with model.session(explain.device):
@@ -120,6 +133,7 @@ def cam(
         for row, facts in zip(made, stated):
             rows.append(row | facts)
             failed += row["error"] is not None
+            empty += row["error"] is None and row["border"] is None
             if progress is not None:
                 progress.advance(1)
             if len(rows) >= _WRITE:
@@ -131,11 +145,27 @@ def cam(
         computed=len(todo) - failed,
         unchanged=len(keys) - len(todo),
         failed=failed,
+        empty=empty,
         layer=explain.layer.name,
         grid=grid,
         seconds=time.perf_counter() - start,
         method=method,
     )
+
+
+def _input_size(store: Store, model: Model, keys: np.ndarray) -> tuple[int, int] | None:
+    """Return height and width of what a model's own transform makes of the first good picture."""
+    from slicedb import media
+
+    if model.transform is None:
+        return None
+    for _, data in store.read_images(keys):
+        try:
+            made = model.transform(media.decode(data))
+        except MediaError:
+            continue
+        return int(made.shape[-2]), int(made.shape[-1])
+    return None
 
 
 def _explained_classes(model: Model) -> list[str]:

@@ -17,14 +17,20 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
+from PIL import Image
 
 from slicedb.cam.layers import Forward, Layer, Modules, find, named, no_fast_path
 from slicedb.cam.maps import enlarge
 from slicedb.cam.methods import OWN, Choose, check_method, explain, recorded_from
 from slicedb.errors import ModelError
+from slicedb.models.model import float_type
 
 if TYPE_CHECKING:
     from slicedb.models import Model
+
+
+_INPUT = 224
+"""Pixels of the square input of a network that does not say."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +59,7 @@ class GradCam:
         layer: a module, or its name in the network, in place of the one found.
         method: one of `slicedb.cam.METHODS`.
         input_size: pixels of the square input, or (height, width), to find the layer with; None
-            takes the model's own, else 224.
+            takes what the model's transform gives, else the model's own, else 224.
 
     Raises:
         ModelError: the network has no convolution and no attention layer, or there is no such
@@ -79,10 +85,9 @@ class GradCam:
         self.name = str(model) if hasattr(model, "predict_batch") else type(model).__name__
         self._modules = _modules_of(model, self.name)
         self._forward = cast("Forward", getattr(model, "predict_batch", model))
-        size = input_size or getattr(model, "input_size", None) or 224
-        height, width = (size, size) if isinstance(size, int) else size
+        height, width = _input_of(model, input_size)
         with self._evaluating():
-            black = torch.zeros((1, 3, height, width), device=self.device)
+            black = torch.zeros((1, 3, height, width), device=self.device, dtype=self.dtype)
             self.layer: Layer = (
                 find(self._modules, self._forward, black, self.name)
                 if layer is None
@@ -95,6 +100,11 @@ class GradCam:
         tensors = (t for m in self._modules.values() for t in m.parameters(recurse=False))
         first = next(tensors, None)
         return torch.device("cpu") if first is None else first.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The precision of the weights, which pictures are turned into."""
+        return float_type(self._modules[""])
 
     def __call__(
         self, images: torch.Tensor, targets: Sequence[int] | np.ndarray | None = None
@@ -115,7 +125,7 @@ class GradCam:
         run = self._own if self.method == OWN else partial(explain, self.method, self.layer)
         with self._evaluating(), torch.inference_mode(False), torch.no_grad(), no_fast_path():
             pixels = images.clone() if images.is_inference() else images
-            maps, chosen, scores = run(self._forward, pixels.to(self.device), choose)
+            maps, chosen, scores = run(self._forward, pixels.to(self.device, self.dtype), choose)
         strength = maps.amax((1, 2))
         scaled = maps / strength.clamp(min=torch.finfo(torch.float32).tiny)[:, None, None]
         return Cams(
@@ -142,12 +152,17 @@ class GradCam:
         """Put the network into evaluation mode and back.
 
         The package calls `backward`, which would add to the gradients of the weights: they are
-        frozen meanwhile. Ours asks for one gradient alone, and needs no such care.
+        frozen meanwhile. It also hands activations to numpy, which knows no bfloat16: weights of
+        half precision are single meanwhile, which is exact both ways. Ours asks for one gradient
+        alone, and needs no such care.
         """
         training = [m for m in self._modules.values() if m.training]
         all_weights = () if self.method == OWN else self._modules[""].parameters()
         weights = [weight for weight in all_weights if weight.requires_grad]
+        halves = [] if self.method == OWN else _halves(self._modules[""])
         try:
+            for tensor, _ in halves:
+                tensor.data = tensor.data.float()
             for module in training:
                 module.training = False
             for weight in weights:
@@ -158,6 +173,30 @@ class GradCam:
                 module.training = True
             for weight in weights:
                 weight.requires_grad_(True)
+            for tensor, kind in halves:
+                tensor.data = tensor.data.to(kind)
+
+
+def _halves(module: torch.nn.Module) -> list[tuple[torch.Tensor, torch.dtype]]:
+    """Return the weights and buffers of half precision, each with its type."""
+    tensors = (*module.parameters(), *module.buffers())
+    return [(t, t.dtype) for t in tensors if t.is_floating_point() and t.element_size() == 2]
+
+
+def _input_of(
+    model: torch.nn.Module | Model, given: int | tuple[int, int] | None
+) -> tuple[int, int]:
+    """Return height and width of the network's input: given, the model's, what a transform makes.
+
+    A transform alone knows what it gives the network, whatever `input_size` says.
+    """
+    size = given or getattr(model, "input_size", None) or _INPUT
+    height, width = (size, size) if isinstance(size, int) else size
+    transform = getattr(model, "transform", None)
+    if given is not None or transform is None or not hasattr(model, "predict_batch"):
+        return height, width
+    made = transform(Image.new("RGB", (width, height)))
+    return int(made.shape[-2]), int(made.shape[-1])
 
 
 def weigh(activations: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:

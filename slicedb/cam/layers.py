@@ -3,6 +3,7 @@
     CNN            the output of the last block before pooling                      (n, c, h, w)
     Swin and such  the same, channels last                                          (n, h, w, c)
     ViT            the norm in front of the last attention, reshaped to its patches (n, t, d)
+    MLP-Mixer      the last tokens of a network that has no attention               (n, t, d)
 
 One black picture is run through the network, and the outputs of its modules are recorded in order.
 """
@@ -86,12 +87,16 @@ def find(modules: Modules, forward: Forward, images: torch.Tensor, name: str) ->
         images: float32 (1, 3, h, w).
 
     Raises:
-        ModelError: no convolution and no attention with a map over the picture.
+        ModelError: no convolution, attention or tokens with a map over the picture.
     """
     record = _run(modules, forward, images)
     calls = Counter(event.name for event in record.events)
     size = (images.shape[2], images.shape[3])
-    layer = _last_map(record, calls, size) or _last_tokens(record, calls, size)
+    layer = (
+        _mixed_tokens(record, calls, size)
+        or _last_map(record, calls, size)
+        or _last_tokens(record, calls, size)
+    )
     if layer is None:
         raise ModelError(
             f"{name} has no convolution or attention layer whose output is a map of the picture.",
@@ -189,7 +194,7 @@ def _kind(module: torch.nn.Module) -> str:
 
 def _is_attention(module: torch.nn.Module) -> bool:
     kind = _kind(module)
-    return "attention" in kind or kind.endswith("attn")
+    return "attention" in kind or ("attn" in kind and "pool" not in kind and "block" not in kind)
 
 
 def _keeps_nothing(module: torch.nn.Module) -> bool:
@@ -210,6 +215,26 @@ def _last_map(record: _Record, calls: Counter[str], size: tuple[int, int]) -> La
         made = _as_map(event, size)
         if made is not None:
             return made if i >= began else None
+    return None
+
+
+def _mixed_tokens(record: _Record, calls: Counter[str], size: tuple[int, int]) -> Layer | None:
+    """Return the last tokens of a network without attention that come after its last map.
+
+    MLP-Mixer, ResMLP and gMLP mix the patches by plain matrices. Their only map is the convolution
+    that cuts the picture, whose gradient tells little of what the network looked at.
+    """
+    if record.attention:
+        return None
+    for i in range(len(record.events) - 1, -1, -1):
+        event = record.events[i]
+        if _keeps_nothing(event.module) or calls[event.name] > 1:
+            continue
+        if _as_map(event, size) is not None:
+            return None
+        made = _as_tokens(event, record.events[:i], size, guess=False)
+        if made is not None:
+            return made
     return None
 
 
@@ -254,7 +279,10 @@ def _last_tokens(record: _Record, calls: Counter[str], size: tuple[int, int]) ->
     return None
 
 
-def _as_tokens(event: _Event, earlier: list[_Event], size: tuple[int, int]) -> Layer | None:
+def _as_tokens(
+    event: _Event, earlier: list[_Event], size: tuple[int, int], *, guess: bool = True
+) -> Layer | None:
+    """Return tokens as a layer; `guess` allows any grid of the picture's proportions."""
     if len(event.shape) != 3 or event.shape[0] != 1:
         return None
     count = event.shape[1]
@@ -263,7 +291,7 @@ def _as_tokens(event: _Event, earlier: list[_Event], size: tuple[int, int]) -> L
         prefix = count - grid[0] * grid[1]
         if 0 <= prefix <= _MOST_PREFIX:
             return Layer(event.name, event.module, "tokens", grid, prefix)
-    for prefix in range(_MOST_PREFIX + 1):
+    for prefix in range(_MOST_PREFIX + 1) if guess else ():
         for high in range(2, count - prefix + 1):
             wide, rest = divmod(count - prefix, high)
             if not rest and high * size[1] == wide * size[0] and wide > 1:

@@ -6,7 +6,7 @@ import contextlib
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -239,7 +239,7 @@ class TensorSide(DeviceSide["torch.Tensor", "torch.Tensor"]):
         elif moved.ndim == 4:
             moved = moved.to(memory_format=torch.channels_last)
         with _autocast(self.device):
-            values = self._model.predict_batch(moved)
+            values = _tensor_of(self._model.predict_batch(moved))
         if getattr(values, "ndim", 0) != 2 or len(values) != len(images):
             shape = tuple(getattr(values, "shape", ())) or type(values).__name__
             raise ModelError(
@@ -247,6 +247,15 @@ class TensorSide(DeviceSide["torch.Tensor", "torch.Tensor"]):
                 "predict_batch returns a tensor with one row an image.",
             )
         return values
+
+
+def _tensor_of(values: object) -> torch.Tensor:
+    """Return an output as a tensor; numpy arrays are taken too."""
+    import torch
+
+    if isinstance(values, np.ndarray):
+        return torch.as_tensor(values)
+    return cast("torch.Tensor", values)
 
 
 def _autocast(device: torch.device) -> contextlib.AbstractContextManager[object]:

@@ -14,7 +14,7 @@ from slicedb.media import decode, decode_rgb
 from slicedb.metrics.detections import CONFIDENCE
 from slicedb.metrics.outcomes import Floats, Ints
 from slicedb.models.fingerprint import code_text
-from slicedb.models.model import Model, TorchModel, check_names
+from slicedb.models.model import Model, TorchModel, check_names, float_type
 from slicedb.tasks.given import numpy_of
 from slicedb.tasks.objects import ImageBoxes
 
@@ -246,7 +246,8 @@ class TorchDetector(TorchModel, Detector):
         return torch.preserve_format
 
     def predict_batch(self, images: list[torch.Tensor]) -> list[dict[str, torch.Tensor]]:
-        return self.module(images)  # type: ignore[no-any-return]
+        kind = float_type(self.module)
+        return self.module([image.to(kind) for image in images])  # type: ignore[no-any-return]
 
 
 def check_length(model: Model, outputs: object, n: int) -> None:

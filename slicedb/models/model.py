@@ -70,7 +70,7 @@ class Model:
             images: float32 tensor (n, 3, h, w), normalised, on the model's device.
 
         Returns:
-            Tensor (n, c), c = len(classes).
+            Tensor or numpy array (n, c), c = len(classes).
         """
         raise NotImplementedError(f"{type(self).__name__} has no predict_batch")
 
@@ -263,7 +263,16 @@ class TorchClassifier(TorchModel):
         self.interpolation = interpolation
 
     def predict_batch(self, images: torch.Tensor) -> torch.Tensor:
-        return self.module(images)
+        return self.module(images.to(float_type(self.module)))
+
+
+def float_type(module: object) -> torch.dtype:
+    """Return the precision of a module's weights; float32 where it has none."""
+    import torch
+
+    tensors: Iterable[torch.Tensor] = getattr(module, "parameters", tuple)()
+    floating = (tensor.dtype for tensor in tensors if tensor.is_floating_point())
+    return next(floating, torch.float32)
 
 
 def check_width(model: Model, logits: object, n: int) -> None:

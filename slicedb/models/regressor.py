@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from slicedb.models.model import TorchModel
+from slicedb.models.model import TorchModel, float_type
 from slicedb.models.preprocessing import IMAGENET_MEAN, IMAGENET_STD
 from slicedb.models.resizing import Interpolation
 
@@ -50,7 +50,7 @@ class TorchRegressor(TorchModel):
         self.interpolation = interpolation
 
     def predict_batch(self, images: torch.Tensor) -> torch.Tensor:
-        values = self.module(images)
+        values = self.module(images.to(float_type(self.module)))
         return values[:, None] if getattr(values, "ndim", 0) == 1 else values
 
     def preprocessing_text(self) -> str:
