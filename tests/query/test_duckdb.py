@@ -140,6 +140,24 @@ SELECT 'test' || id AS added, added.substr(5) AS rest FROM samples ORDER BY id L
 SELECT id AS "table", label AS desc FROM samples ORDER BY 1 DESC LIMIT 2
 SELECT 2 > ANY(SELECT * FROM range(3) t(i))
 SELECT max(i) AS m FROM (SELECT row_number() OVER (ORDER BY id) AS i, * FROM samples)
+SELECT label AS key, count(*) AS n FROM samples GROUP BY key ORDER BY key
+SELECT width AS key FROM samples WHERE key > 40 ORDER BY id
+SELECT width AS key, key + 1 AS n FROM samples ORDER BY key LIMIT 2
+SELECT id, row_number() OVER (ORDER BY id) AS key FROM samples QUALIFY key < 4 ORDER BY id
+SELECT label, count(*) AS status FROM samples GROUP BY label HAVING status > 1 ORDER BY ALL
+SELECT * RENAME (label AS key) FROM samples WHERE key = 'red' ORDER BY id
+SELECT *, width AS key FROM samples ORDER BY key DESC LIMIT 3
+SELECT *, 1 AS "~row" FROM samples ORDER BY id LIMIT 3
+SELECT s.key, s.width FROM samples s(key) WHERE key > 'b' ORDER BY key
+SELECT * FROM (FROM samples) s JOIN (SELECT 1 AS key, 'a1' AS i) ON s.id = i WHERE key = 1
+SELECT count(*) FROM (SELECT DISTINCT * EXCLUDE id FROM samples), (SELECT 1 AS key) WHERE key = 1
+SELECT count(*) FROM (FROM samples UNION FROM samples), (SELECT 1 AS key) WHERE key = 1
+SELECT id, key FROM samples, LATERAL (SELECT samples.width * 2 AS key) WHERE key > 100 ORDER BY id
+SELECT key FROM (SELECT * FROM (SELECT id AS key, * FROM samples)) ORDER BY key LIMIT 2
+SELECT id FROM samples s WHERE EXISTS (SELECT 1 FROM (SELECT 'a1' AS key) WHERE key = s.id)
+SELECT COLUMNS('(id|label)') AS 'the_\1' FROM samples ORDER BY ALL LIMIT 2
+SELECT st.* FROM (SELECT {'a': id, 'b': 2} AS st FROM samples) ORDER BY 1 LIMIT 2
+SELECT captured.* FROM (SELECT *, {'at': captured_at} AS captured FROM samples) ORDER BY id LIMIT 2
 """
 
 
@@ -164,6 +182,7 @@ def test_a_text_means_what_it_means_to_duckdb(
         ("m1.prediction.replace('r', 'R').length() = 3 AND label = 'blue'", ["c2"]),
         ("m1.correct ORDER BY 1 LIMIT 2", ["a1", "a2"]),
         ("m1.correct ORDER BY ALL DESC LIMIT 2", ["c3", "c1"]),
+        ("m1.correct ORDER BY ALL DESC NULLS LAST LIMIT 2 OFFSET 1", ["c1", "b3"]),
     ],
 )
 def test_a_predicate_of_such_a_form(engine: Engine, text: str, expected: list[str]) -> None:

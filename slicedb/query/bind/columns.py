@@ -25,7 +25,7 @@ def bind_column(binding: Binding, ref: Node, scope: Scope) -> None:
     names, first = ref.names, ref.names[0].lower()
     if any(first in s.parameters for s in scope.chain()):
         return
-    _mark(names[0], scope)
+    mark(names[0], scope)
     if len(names) == 1:
         _bind_whole_row(binding, ref, scope)
         return
@@ -53,15 +53,32 @@ def read(names: list[str], relation: Relation) -> None:
         relation.columns.update(column for column in columns if column is not None)
 
 
-def _mark(name: str, scope: Scope) -> None:
+def mark(name: str, scope: Scope) -> None:
     """Note that a column of that name is read, in every relation in sight that has one."""
+    if scope.means_alias(name):
+        return
+    if name.lower() == KEY:
+        _mark_key(scope)
+        return
     for inner in scope.chain():
         is_of_other = any(name.lower() in r.names for r in inner.relations)
         for relation in inner.relations:
-            if not (is_of_other and name.lower() == KEY):
-                read([name], relation)
+            read([name], relation)
         if is_of_other:
             break  # it means that one, and no column further out
+
+
+def _mark_key(scope: Scope) -> None:
+    """Let the relations show `key` that the name means: the nearest, and stored before queries."""
+    for inner in scope.chain():
+        if any(r.names_key for r in inner.relations):
+            return
+        having = [r for r in inner.relations if r.may_show_key]
+        stored = [r for r in having if r.table is not None]
+        for relation in stored or having:
+            relation.name_key()
+        if having:
+            return
 
 
 def has_column(name: str, scope: Scope) -> bool:
@@ -141,6 +158,8 @@ def _bind_column_of(binding: Binding, relation: Relation, ref: Node, scope: Scop
     """Bind `alias.column`, or `alias.model.column`."""
     names = ref.names
     aliases = [alias.lower() for alias in relation.aliases]
+    if names[1].lower() == KEY:
+        relation.name_key()
     if relation.table is None or names[1].lower() in aliases:
         return
     if column := relation.table.column(names[1]):

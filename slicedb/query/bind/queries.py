@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable
 from slicedb.errors import SandboxError
 from slicedb.query.bind.calls import bind_call, check_function
 from slicedb.query.bind.columns import bind_class, bind_column, has_column, read
-from slicedb.query.bind.stars import bind_star
+from slicedb.query.bind.stars import bind_star, shown_by
 from slicedb.query.bind.tables import bind_table, bind_table_function, other
 from slicedb.query.bound.binding import Binding
-from slicedb.query.bound.relation import KEY, Relation
+from slicedb.query.bound.relation import KEY, Relation, Stars
 from slicedb.query.bound.scope import Output, Scope
 from slicedb.query.functions.duckdb import duckdb_functions
 from slicedb.query.functions.registry import function_named
@@ -27,7 +27,6 @@ def bind_names(binding: Binding) -> None:
         SandboxError: the text reaches for files or internals.
     """
     tree = binding.bound.tree
-    binding.bound.names_key = any(map(_names_key, nodes(tree)))
     _bind_query(binding, tree, None, {}, outermost=True)
 
 
@@ -50,13 +49,6 @@ def visit(binding: Binding, node: Node, scope: Scope) -> None:
 
 
 # --- queries --------------------------------------------------------------------------------------
-
-
-def _names_key(node: Node) -> bool:
-    """Return whether a node names the column `key`, or may name it."""
-    if node.kind == "COLUMN_REF":
-        return KEY in (node.names[0].lower(), node.names[-1].lower())
-    return KEY in map(str.lower, node.using_columns) if node.is_join else False
 
 
 def _bind_query(
@@ -84,7 +76,8 @@ def _bind_query(
             ordering = [o.expression for o in part.orders] if part is node.order else [*part.parts]
             binding.visit_all([o for o in ordering if not _is_of_first(binding, o)], scope)
     first = next(iter(outputs), Output())
-    return Output(first.names, any(output.keyed for output in outputs))
+    sides = [Relation("other", "", names=side.names, stars=side.stars) for side in outputs]
+    return Output(first.names, Stars(sides, is_union=True))
 
 
 def _is_of_first(binding: Binding, ordering: Node) -> bool:
@@ -102,7 +95,11 @@ def _bind_select(binding: Binding, node: Node, scope: Scope) -> Output:
     for expression in node.select_list:
         _bind_selected(binding, expression, scope, is_top)
     binding.visit_all(conditions, scope)
-    done = {*map(id, (node.from_table, *node.select_list, *node.modifiers))}
+    if node.having is not None:
+        scope.clause = "having"
+        visit(binding, node.having, scope)
+        scope.clause = ""
+    done = {*map(id, (node.from_table, node.having, *node.select_list, *node.modifiers))}
     binding.visit_all([p for p in node.parts_but_ctes if id(p) not in done], scope)
     for modifier in node.modifiers:
         ordering = [o.expression for o in modifier.orders] if modifier is node.order else None
@@ -125,21 +122,16 @@ def _is_of_select_list(ordering: Node, select: Node) -> bool:
 def _output(binding: Binding, node: Node, scope: Scope) -> Output:
     """Return what is known of the columns of a SELECT."""
     names: set[str] = set()
-    keyed = False
     for expression in node.select_list:
         if expression.kind == "STAR":
-            of = expression.relation_name.lower()
-            shown = [r for r in scope.relations if not of or r.alias.lower() == of]
-            keyed = keyed or any(r.has_key(False) for r in shown)
-            for relation in shown:
-                names |= relation.table.lower.keys() if relation.table else relation.names
-                names -= {KEY} if relation.table and not relation.has_key(False) else set()
+            for relation in shown_by(expression, scope):
+                names |= relation.table.lower.keys() - {KEY} if relation.table else relation.names
+            names |= {*expression.given_names}
         elif expression.alias:
             names.add(expression.alias.lower())
         elif expression.kind == "COLUMN_REF":
             names.add(expression.names[-1].lower())
-    # A `*` shows the key of its relations only where the text names it: see `bind.stars`.
-    return Output(frozenset(names), keyed and binding.bound.names_key and not scope.outermost)
+    return Output(frozenset(names), scope.stars)
 
 
 def _find_samples(binding: Binding, node: Node, scope: Scope, top: bool) -> None:
@@ -195,11 +187,14 @@ def _bind_from(binding: Binding, ref: Node, scope: Scope) -> list[Node]:
     elif ref.type == "TABLE_FUNCTION":
         bind_table_function(binding, ref, scope)
     elif ref.type == "JOIN":
+        before = len(scope.relations)
         later = _bind_from(binding, ref.left, scope) + _bind_from(binding, ref.right, scope)
         if ref.ref_type == "NATURAL":
             _read_whole(scope)
-        for relation in scope.relations:
-            read(ref.using_columns, relation)
+        for relation in scope.relations[before:]:
+            read([name for name in ref.using_columns if name.lower() != KEY], relation)
+            if KEY in map(str.lower, ref.using_columns):
+                relation.name_key()
         return later + [p for p in ref.parts if p is not ref.left and p is not ref.right]
     elif ref.type == "PIVOT":
         later = _bind_from(binding, ref.source, scope)
@@ -217,11 +212,19 @@ def _bind_from(binding: Binding, ref: Node, scope: Scope) -> list[Node]:
             scope.relations.append(Relation("other", ref.alias))
         return [*ref.parts]
     else:
-        is_list = ref.type == "SHOW_REF"
-        word = "A list of tables" if is_list else ref.type.replace("_", " ").title()
-        hint = INFO if is_list else ""
-        raise binding.error(SandboxError, f"{word} is not allowed in a query.", hint, ref)
+        raise _not_allowed(binding, ref)
     return []
+
+
+def _not_allowed(binding: Binding, ref: Node) -> SandboxError:
+    """Return the error of an entry of a FROM that a query cannot have."""
+    if ref.type != "SHOW_REF":
+        word = ref.type.replace("_", " ").title()
+        return binding.error(SandboxError, f"{word} is not allowed in a query.", "", ref)
+    words = (b"show", b"describe", b"desc", b"summarize")
+    at = next((token.start for token in binding.source.tokens if token.word in words), None)
+    fact = "A list of tables is not allowed in a query."
+    return binding.source.error(SandboxError, fact, INFO, at=at)
 
 
 def _opening(binding: Binding, ref: Node) -> int | None:
@@ -243,12 +246,16 @@ def _read_whole(scope: Scope) -> None:
 
 def _bind_selected(binding: Binding, node: Node, scope: Scope, top: bool) -> None:
     """Bind one entry of a select list; what is rewritten keeps the name that users know."""
+    if node.kind == "STAR":
+        scope.stars.relations += shown_by(node, scope)
     if node.kind == "STAR" and not node.is_columns:
         binding.visit_all(_bind_star(binding, node, scope, top), scope)
         return
     edits = binding.bound.edits
     before = len(edits)
+    scope.naming = node.alias.lower()
     visit(binding, node, scope)
+    scope.naming = ""
     if len(edits) == before or node.alias:
         return
     if node.kind == "COLUMN_REF":

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from slicedb.query.bind.columns import mark
 from slicedb.query.bound.binding import Binding
 from slicedb.query.bound.bound import Bound, Edit, Frame
-from slicedb.query.bound.relation import KEY, ROW, Relation
+from slicedb.query.bound.relation import KEY, ROW, Relation, Stars
 from slicedb.query.bound.scope import Scope
+from slicedb.query.functions.duckdb import any_matches
+from slicedb.query.language.text import Source, Span
 from slicedb.query.language.tree import Node, nodes
 from slicedb.sql import quoted, string
 
@@ -15,31 +18,33 @@ from slicedb.sql import quoted, string
 def bind_star(binding: Binding, star: Node, scope: Scope, top: bool) -> None:
     """Bind one `*`, `t.*` or COLUMNS(...); `top` says whether it is listed by the outermost SELECT.
 
-    A `*` leaves out `key` unless the text names it: then those of subqueries show it, so that it
-    can be asked for outside.
+    A `*` leaves out `key` unless it names it itself, as in EXCLUDE, or a name outside means it.
     """
     bound = binding.bound
-    of = star.relation_name.lower()
-    shown = [r for r in scope.relations if not of or r.alias.lower() == of]
-    names_key = star.star_names(KEY) or (bound.names_key and not scope.outermost)
-    by_place = _by_place(bound.tree, bound.top)
+    shown = shown_by(star, scope)
+    if star.relation_name and not shown:  # `st.*` are the fields of a struct
+        mark(star.relation_name, scope)
+        return
+    names_key = star.star_names(KEY) and not any(r.names_key for r in shown)
+    by_place = _by_place(bound)
     narrows = (
         top
         and bound.top is not None
         and star.is_plain_star
         and not (star.is_columns or bound.narrows or by_place is None)
+        and not any(_is_ours(entry) for entry in scope.select_list)
         and not _is_bracketed(binding, star)
     )
     for relation in shown:
         relation.star = relation.star or narrows
         relation.all_columns = relation.all_columns or not narrows
-        if names_key and relation.table is not None and relation.table.column(KEY):
-            relation.columns.add(KEY)
+        if names_key:
+            relation.name_key()
     bound.narrows = bound.narrows or narrows
     if narrows and by_place and bound.top is not None:
         _write_names(bound, bound.top, by_place)
-    unseen = Unseen(shown, names_key)
-    if not any(relation.table or relation.keyed for relation in shown):
+    unseen = Unseen(shown, names_key, scope.stars)
+    if not any(relation.table or relation.may_show_key for relation in shown):
         return  # nothing of ours is in sight
     if star.is_columns and star.expr is not None:
         _leave_out_of_columns(binding, star.expr, unseen)
@@ -51,13 +56,27 @@ def bind_star(binding: Binding, star: Node, scope: Scope, top: bool) -> None:
         _write_implied(binding, scope, unseen, narrows)
 
 
+def shown_by(star: Node, scope: Scope) -> list[Relation]:
+    """Return the relations whose columns a `*` or `t.*` shows."""
+    of = star.relation_name.lower()
+    return [r for r in scope.relations if not of or r.alias.lower() == of]
+
+
+def _is_ours(entry: Node) -> bool:
+    """Return whether an entry of a SELECT is named as a column that a narrow run carries."""
+    name = entry.alias or (entry.names[-1] if entry.kind == "COLUMN_REF" else "")
+    return name.lower() == KEY or name.startswith("~")
+
+
 @dataclass(frozen=True)
 class Unseen:
     """The columns of relations that a `*` does not show; all are known when the text is written."""
 
     relations: list[Relation]
     names_key: bool
-    """Whether `key` is shown."""
+    """Whether the `*` itself names `key`."""
+    stars: Stars
+    """Whether `key` goes through to a query outside."""
 
     def names(self, frame: Frame) -> list[tuple[str, str]]:
         """Return the alias and the name of each column."""
@@ -65,11 +84,13 @@ class Unseen:
             (relation.alias, name)
             for relation in self.relations
             for name in self._of(relation, frame)
-            if name != KEY or not self.names_key
+            if name != KEY or not (self.names_key or self.stars.show_key)
         ]
 
     def _of(self, relation: Relation, frame: Frame) -> list[str]:
-        return relation.unseen(frame.narrow) if relation.table else [KEY] * relation.keyed
+        if relation.table is None:
+            return [KEY] * relation.has_key(frame.narrow)
+        return relation.unseen(frame.narrow)
 
     def listed(self, frame: Frame) -> str:
         """Return them as EXCLUDE takes them."""
@@ -79,31 +100,48 @@ class Unseen:
         return ", ".join(f"{quoted(alias)}.{quoted(name)}" for alias, name in names)
 
 
-def _by_place(tree: Node, top: Relation | None) -> list[tuple[Node, str]] | None:
+def _by_place(bound: Bound) -> list[tuple[Span, str]] | None:
     """Return the numbers in an ORDER BY with the columns they stand for, as in `* ... ORDER BY 1`.
 
-    None where they are not sure, and where `ALL`, `*` or `#1` counts columns.
+    None where they are not sure, and where `*` or `#1` counts columns. ALL is the first column
+    alone, where that is `id`: no two samples have the same.
     """
+    tree, top = bound.tree, bound.top
     ordering = [o.expression for o in tree.order.orders] if tree.order else []
     numbers = [o for o in ordering if o.constant == "INTEGER"]
-    if any(node.kind in ("STAR", "POSITIONAL_REFERENCE") for node in nodes(ordering)):
-        return None
-    if not numbers:
+    counts = any(node.kind in ("STAR", "POSITIONAL_REFERENCE") for node in nodes(ordering))
+    if not numbers and not counts:
         return []
     if top is None or top.table is None or top.aliases or len(tree.select_list) > 1:
         return None
     names = [name for name in top.table.types if name != KEY]
+    if counts:
+        is_all = len(ordering) == 1 and ordering[0].kind == "STAR" and ordering[0].at is None
+        place = _place_of_all(bound.source) if is_all and names[0] == "id" else None
+        return None if place is None else [(place, names[0])]
     if any(number.at is None or not 1 <= int(number.value) <= len(names) for number in numbers):
         return None
-    return [(number, names[int(number.value) - 1]) for number in numbers]
+    return [((number.start, number.end), names[int(number.value) - 1]) for number in numbers]
 
 
-def _write_names(bound: Bound, top: Relation, by_place: list[tuple[Node, str]]) -> None:
+def _place_of_all(source: Source) -> Span | None:
+    """Return the place of `ALL` in the one `ORDER BY ALL` outside all brackets."""
+    tokens = source.outermost()
+    words = [token.word for token in tokens]
+    places = [
+        (all_.start, all_.end)
+        for order, by, all_ in zip(tokens, tokens[1:], tokens[2:])
+        if (order.word, by.word, all_.word) == (b"order", b"by", b"all")
+    ]
+    return places[0] if len(places) == 1 and words.count(b"order") == 1 else None
+
+
+def _write_names(bound: Bound, top: Relation, by_place: list[tuple[Span, str]]) -> None:
     """Write the names of columns in place of their numbers, which a narrow run does not have."""
-    for number, name in by_place:
+    for (start, end), name in by_place:
         top.columns.add(name)
         column = f"{quoted(top.alias)}.{quoted(name)}"
-        bound.edits.append(Edit(number.start, number.end, (column,), "narrow"))
+        bound.edits.append(Edit(start, end, (column,), "narrow"))
 
 
 def _is_bracketed(binding: Binding, star: Node) -> bool:
@@ -146,7 +184,8 @@ def _leave_out_of_columns(binding: Binding, chosen: Node, unseen: Unseen) -> Non
 
     def matching(frame: Frame) -> str:
         pattern = binding.written(chosen)
-        if not names(frame):
+        # A lambda knows no groups, which `COLUMNS('(a|b)') AS 'x_\1'` names: only where it must be.
+        if not any_matches(chosen.value, [name for _, name in unseen.names(frame)]):
             return pattern
         return f'lambda "~c": regexp_matches("~c", {pattern}) AND "~c" NOT IN ({names(frame)})'
 

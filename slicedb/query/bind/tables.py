@@ -70,7 +70,7 @@ def bind_table_function(binding: Binding, ref: Node, scope: Scope) -> None:
 def other(ref: Node, output: Output, name: str = "") -> Relation:
     """Return a relation that is none of ours: a CTE, a subquery, a table function."""
     names = output.names | {alias.lower() for alias in ref.column_aliases}
-    return Relation("other", ref.alias or name, names=names, keyed=output.keyed)
+    return Relation("other", ref.alias or name, names=names, stars=output.stars)
 
 
 def _relation(binding: Binding, path: list[str], ref: Node) -> Relation | None:

@@ -82,8 +82,6 @@ class Bound:
     """Each other SELECT whose ties go by the stored order of a samples relation."""
     unfiltered: bool = False
     """Whether the text mentions `status`, and so sees quarantined samples too."""
-    names_key: bool = False
-    """Whether the text names `key`, which then passes through the stars of its subqueries."""
     chance: str = ""
     """What makes the answer another one each time, such as `random`."""
     narrows: bool = False

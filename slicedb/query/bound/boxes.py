@@ -108,9 +108,8 @@ def _info(name: str, version: int, kind: str) -> TableInfo:
 def _relation(
     kind: Literal["truth", "found"], alias: str, info: TableInfo, samples: TableInfo
 ) -> Relation:
-    owner = Relation(
-        "samples", SAMPLES, samples, unfiltered=True, keyed=True
-    )  # the boxes are filtered
+    # Not filtered, since the boxes are.
+    owner = Relation("samples", SAMPLES, samples, unfiltered=True, keyed=True)
     return Relation("boxes", alias, info, boxes=kind, owner=owner, path=TRUTH)
 
 

@@ -14,6 +14,9 @@ ROW = "~row"
 KEY = "key"
 """The stored column that joins tables: shown only where a text names it."""
 
+OWN_KEY = "~key"
+"""Hidden column with the same value, for SQL that we write ourselves."""
+
 
 @dataclass(frozen=True)
 class ModelColumn:
@@ -80,8 +83,9 @@ class Relation:
     slots: list[str] = field(default_factory=list)
     """Columns of scores it needs."""
     keyed: bool = False
-    """Whether it shows `key` although the text does not name it; of others, whether a `*` of
-    samples in it does."""
+    """Whether it carries `OWN_KEY`."""
+    stars: Stars | None = None
+    """Of others: what the `*` of the query behind it show."""
     aliases: tuple[str, ...] = ()
     """New names of its first columns, as in `samples AS s(a, b)`."""
     names: frozenset[str] = frozenset()
@@ -114,7 +118,8 @@ class Relation:
     @property
     def hidden(self) -> list[str]:
         """Columns it carries that `*` does not show."""
-        own = [ROW] * self.row + [extra.shown for extra in self.extras] + self.slots
+        own = [ROW] * self.row + [OWN_KEY] * self.keyed
+        own += [extra.shown for extra in self.extras] + self.slots
         own += [count.slot for count in self.counts.values()]
         return own + self.inner + list(self.matched) + list(self.borrowed)
 
@@ -157,8 +162,53 @@ class Relation:
 
     def has_key(self, narrow: bool) -> bool:
         """Return whether it shows `key`, which then stands behind the other columns."""
-        return self.keyed or KEY in self.columns or (self.star and narrow)
+        if self.table is None:
+            return self.stars is not None and self.stars.show_key and not self.names_key
+        return KEY in self.columns or (self.star and narrow)
+
+    @property
+    def names_key(self) -> bool:
+        """Whether the text itself calls a column of it `key`, which is then that column."""
+        return KEY in self.names or KEY in map(str.lower, self.aliases)
+
+    @property
+    def may_show_key(self) -> bool:
+        """Whether it has the `key` of samples, seen or not."""
+        if self.table is not None:
+            return self.table.column(KEY) is not None
+        return self.stars is not None and self.stars.may_show_key
+
+    def name_key(self) -> None:
+        """Show `key`, since the text names it."""
+        if self.names_key or not self.may_show_key:
+            return
+        self.columns.add(KEY)
+        if self.stars is not None:
+            self.stars.name_key()
 
     def unseen(self, narrow: bool) -> list[str]:
         """Return the columns that are as if they were not there, but for a text that names them."""
         return [KEY] * self.has_key(narrow) + self.hidden
+
+
+@dataclass(eq=False)
+class Stars:
+    """What the `*` of a query show; `key` comes through them where a name outside means it."""
+
+    relations: list[Relation] = field(default_factory=list)
+    is_union: bool = False
+    """Whether the relations are the sides of a set operation, which show `key` all or none."""
+    show_key: bool = False
+
+    @property
+    def may_show_key(self) -> bool:
+        """Whether `key` can come through."""
+        test = all if self.is_union else any
+        return bool(self.relations) and test(r.may_show_key for r in self.relations)
+
+    def name_key(self) -> None:
+        """Let `key` through."""
+        if not self.show_key:
+            self.show_key = True
+            for relation in self.relations:
+                relation.name_key()

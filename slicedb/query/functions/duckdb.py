@@ -8,6 +8,7 @@ larger than `BOUND`; the argument is bounded too, since DuckDB works constants o
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -145,6 +146,25 @@ def install(connection: duckdb.DuckDBPyConnection) -> None:
     """Put the bounded functions before DuckDB's own."""
     for name, overloads in GUARDED.items():
         connection.execute(f"CREATE MACRO {name} {', '.join(overloads)}")
+
+
+def any_matches(pattern: str, names: Sequence[str]) -> bool:
+    """Return whether a regular expression of DuckDB's matches one of some names.
+
+    >>> any_matches("[[:alpha:]]b", ["~row", "ab"]), any_matches("x", [])
+    (True, False)
+    """
+    import duckdb
+
+    if not names:
+        return False
+    with duckdb.connect(":memory:") as connection:
+        sql = "SELECT bool_or(regexp_matches(name, ?)) FROM unnest(?) AS t(name)"
+        try:
+            row = connection.execute(sql, [pattern, list(names)]).fetchone()
+        except duckdb.Error:  # no regular expression: DuckDB says so where the text runs
+            return False
+    return bool(row and row[0])
 
 
 def is_wide(pattern: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from slicedb.query.bound.bound import SubQuery
+from slicedb.query.bound.relation import OWN_KEY
 from slicedb.query.functions.function import Call, Function, Parameter, Sql
 from slicedb.sql import quoted
 
@@ -13,14 +14,14 @@ def _in_slice(call: Call) -> Sql:
     alias = quoted(anchor.alias)
     if isinstance(members, str):
         anchor.keyed = True
-        return f'({alias}."key" IN (SELECT "key" FROM {quoted(members)}))'
+        return f'({alias}."{OWN_KEY}" IN (SELECT "key" FROM {quoted(members)}))'
     call.binding.bound.parts.append(members)
     # Boxes have their sample's key and id too.
-    column = "key" if members.narrows else "id"
+    own, column = (OWN_KEY, "key") if members.narrows else ("id", "id")
     anchor.keyed = anchor.keyed or members.narrows
     if not members.narrows:
         anchor.columns.add("id")
-    head = f'({alias}."{column}" IN (SELECT "{column}" FROM (\n'
+    head = f'({alias}."{own}" IN (SELECT "{column}" FROM (\n'
     return head, SubQuery(members), "\n)))"
 
 

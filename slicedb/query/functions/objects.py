@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from slicedb.errors import did_you_mean
 from slicedb.query.bound import boxes
 from slicedb.query.bound.bound import Part
-from slicedb.query.bound.relation import Count, Matching, Relation
+from slicedb.query.bound.relation import OWN_KEY, Count, Matching, Relation
 from slicedb.query.functions.function import Call, Function, Sql
 from slicedb.query.functions.registry import function_named
 from slicedb.query.language.tree import Node, nodes
@@ -66,8 +66,8 @@ class _Condition:
     @property
     def source(self) -> list[str | Relation]:
         """The boxes, their columns renamed, as a source of rows."""
-        self.boxes.keyed = True
-        names = [*sorted({"key", *self.boxes.columns}), *self.boxes.matched]
+        self.boxes.columns.add("key")
+        names = [*sorted(self.boxes.columns), *self.boxes.matched]
         shown = ", ".join(f"{quoted(name)} AS {quoted('~' + name)}" for name in names)
         inner = "".join(f", {quoted(name)}" for name in self.boxes.inner)
         return [f"(SELECT {shown}{inner} FROM ", self.boxes, ') AS "~b"']
@@ -121,7 +121,7 @@ def _subquery(call: Call, anchor: Relation, wanted: _Condition) -> tuple[Part, .
     anchor.keyed = True
     call.binding.bound.relations.append(wanted.boxes)
     head = f"(CASE WHEN {there} THEN (SELECT count(*) FROM "
-    key = f' WHERE "~b"."~key" = {quoted(anchor.alias)}."key"'
+    key = f' WHERE "~b"."~key" = {quoted(anchor.alias)}."{OWN_KEY}"'
     return head, *wanted.source, key, *wanted.parts, ") END)"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from slicedb.query.bound.bound import Frame
 from slicedb.query.bound.boxes import DERIVED
-from slicedb.query.bound.relation import ROW, Count, Matching, Relation
+from slicedb.query.bound.relation import OWN_KEY, ROW, Count, Matching, Relation
 from slicedb.schema import IS_SHOWN
 from slicedb.sql import quoted, string
 
@@ -41,6 +41,8 @@ def hot_relation(relation: Relation, frame: Frame) -> str:
     shown = [f"s.{quoted(name)}" for name in relation.wanted(frame.narrow)]
     if relation.row:
         shown.append(f's.rowid AS "{ROW}"')
+    if relation.keyed:
+        shown.append(f's.key AS "{OWN_KEY}"')
     for extra, info in relation.extras.items():
         stored = hot_column(info.version, extra.shown)
         shown.append(f"s.{quoted(stored)} AS {quoted(extra.shown)}")
@@ -76,6 +78,8 @@ def _sql(count: Count, frame: Frame) -> str:
 
 def _boxes(relation: Relation, frame: Frame) -> str:
     shown = [_column(relation, name) for name in relation.wanted(frame.narrow)]
+    if relation.keyed:
+        shown.append(f's.key AS "{OWN_KEY}"')
     shown += [f's."{name}"' for name in relation.inner]
     for name, (matching, column) in relation.matched.items():
         shown.append(f"s.{quoted(hot_match(matching, column))} AS {quoted(name)}")
@@ -84,7 +88,7 @@ def _boxes(relation: Relation, frame: Frame) -> str:
     source = f"hot.{quoted(hot_name(relation))} AS s"
     if borrowed:
         assert relation.owner is not None
-        source += f" JOIN {hot_relation(relation.owner, frame)} AS p ON p.key = s.key"
+        source += f' JOIN {hot_relation(relation.owner, frame)} AS p ON p."{OWN_KEY}" = s.key'
     where = "" if relation.unfiltered else ' WHERE s."~ok"'
     return f"(SELECT {', '.join(shown)} FROM {source}{where})"
 
@@ -118,6 +122,7 @@ def _matches(relation: Relation, frame: Frame) -> str:
     parts = []
     for side in relation.sides:
         shown = [f"{_side(relation.matching, side, n)} AS {quoted(n)}" for n in names]
+        shown += [f's.key AS "{OWN_KEY}"'] * relation.keyed
         shown += [f's."~p:{i}" AS {quoted(n)}' for i, n in enumerate(_borrowed(relation, frame))]
         parts.append(f"SELECT {', '.join(shown)} FROM {_scanned(relation, side, frame)}")
     return f"({' UNION ALL '.join(parts)})"
@@ -134,7 +139,7 @@ def _scanned(relation: Relation, side: Relation, frame: Frame) -> str:
     if borrowed:
         lent = ", ".join(f'p.{quoted(c)} AS "~p:{i}"' for i, c in enumerate(borrowed.values()))
         owner = hot_relation(relation.owner, frame)
-        source += f" JOIN {owner} AS p ON p.key = s.key"
+        source += f' JOIN {owner} AS p ON p."{OWN_KEY}" = s.key'
         return f"(SELECT s.*, {lent} FROM {source} WHERE {chosen}{seen}) AS s"
     return f"(SELECT * FROM {source} WHERE {chosen}{seen}) AS s"
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from slicedb.cache import Cache
 from slicedb.query.bound.boxes import MATCHED
 from slicedb.query.bound.catalog import TableInfo, duckdb_types
-from slicedb.query.bound.relation import ROW, Relation
+from slicedb.query.bound.relation import OWN_KEY, ROW, Relation
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -41,7 +41,7 @@ class Types:
             lent = self.of(relation.owner)
             types |= {shown: lent[column] for shown, column in relation.borrowed.items()}
         types |= dict.fromkeys(relation.inner, "BIGINT")
-        return types | dict.fromkeys(relation.slots, "FLOAT") | {ROW: "BIGINT"}
+        return types | dict.fromkeys(relation.slots, "FLOAT") | {ROW: "BIGINT", OWN_KEY: "BIGINT"}
 
     def _of_table(self, info: TableInfo) -> dict[str, str]:
         slot = (info.name, info.version)

@@ -16,7 +16,11 @@ UNFILTERED = b"SELECT * FROM samples "
 _STATEMENTS = frozenset(b"select with from table describe desc summarize pivot unpivot".split())
 _BEFORE_NAMES = frozenset(b"table describe desc summarize".split())
 """Words that stand before the name of a table, in place of SELECT and FROM."""
-_BEFORE_QUERIES = frozenset(b") union all distinct except intersect name".split())
+_BEFORE_QUERIES = frozenset(
+    b") union all distinct except intersect name describe desc summarize".split()
+)
+_LISTS = frozenset(b"all tables schemas databases variables".split())
+"""Words behind DESCRIBE that ask for a list, and name no table."""
 _TRAILERS = {b"order", b"limit", b"offset", b"qualify"}
 _KEYWORDS = (b"using", b"column")
 """Names of options that SQL keeps for itself; before `=>` they get quotes."""
@@ -229,6 +233,7 @@ def _has_name(tokens: list[Token], number: int) -> bool:
     after = tokens[number + 1].word if number + 1 < len(tokens) else b"("
     before = tokens[number - 1].word if number else b"("
     is_query = after == b"(" or after in _STATEMENTS or after == b"values"
+    is_query = is_query or (after in _LISTS and tokens[number].word != b"table")
     is_begin = before == b"(" or (tokens[number].word == b"table" and before in _BEFORE_QUERIES)
     return is_begin and not is_query
 

@@ -221,19 +221,27 @@ class Node:
     """STAR: whether it is COLUMNS(...)."""
     replace_list = _nodes("replace_list")
     _exclude_list = _list("exclude_list")
-    _qualified_exclude_list = _list("qualified_exclude_list")
-    _rename_list = _list("rename_list")
+    _qualified_exclude_list = _nodes("qualified_exclude_list")
+    _rename_list = _nodes("rename_list")
 
     def star_names(self, name: str) -> bool:
-        """STAR: return whether its EXCLUDE, REPLACE or RENAME names a column."""
-        lists = (self._exclude_list, self._qualified_exclude_list, self._rename_list)
-        named = [item for each in lists for item in each] + [*self.replace_list]
-        words = [item for item in named if isinstance(item, str)]
-        inner = [
-            node.fields.values() for item in named if isinstance(item, Node) for node in nodes(item)
-        ]
-        words += [value for values in inner for value in values if isinstance(value, str)]
+        """STAR: return whether its EXCLUDE, REPLACE or RENAME speaks of a column."""
+        words = [word for word in self._exclude_list if isinstance(word, str)]
+        words += [column.column for column in self._qualified_exclude_list]
+        words += [entry.renamed.column for entry in self._rename_list]
+        words += [entry.key for entry in self.replace_list]
         return name in map(str.lower, words)
+
+    @property
+    def given_names(self) -> list[str]:
+        """STAR: the names that its REPLACE and RENAME give to columns, in lower case."""
+        names = [entry.key for entry in self.replace_list]
+        return [name.lower() for name in [*names, *(e.new_name for e in self._rename_list)]]
+
+    renamed = _node("key")
+    """An entry of RENAME: the column, by its name and its table's."""
+    column = _text("column")
+    new_name = _text("value")
 
     @property
     def is_plain_star(self) -> bool:

@@ -47,8 +47,14 @@ EXPLAIN SELECT 1
 -- error: SandboxError 1:1 'SHOW' slicedb info
 SHOW TABLES
 -- case: describe without a name
--- error: SandboxError
+-- error: SandboxError 1:1 'DESCRIBE' slicedb info
 DESCRIBE
+-- case: describe a list
+-- error: SandboxError 1:1 'DESCRIBE' A list of tables is not allowed
+DESCRIBE ALL TABLES
+-- case: a list of tables inside
+-- error: SandboxError 1:7 'SHOW' A list of tables is not allowed
+FROM (SHOW TABLES)
 -- case: a table function that reads by name
 -- error: SandboxError 1:6 'histogram(samples, lux)' SELECT histogram(lux)
 FROM histogram(samples, lux)
