@@ -84,10 +84,10 @@ class Preprocessing:
         tall, wide = whole or (height, width)
         if (tall > wide) != (height > width):  # `whole` is as stored, `pixels` as displayed
             tall, wide = wide, tall
-        resized, corner = self._place(tall, wide)
+        resized, corner = self.place(tall, wide)
         resize_crop(pixels, out, resized=resized, corner=corner, interpolation=self.interpolation)
 
-    def _place(self, height: int, width: int) -> tuple[tuple[int, int], tuple[int, int]]:
+    def place(self, height: int, width: int) -> tuple[tuple[int, int], tuple[int, int]]:
         """Return (height, width) after the resize, and (top, left) of the crop in it, pixels."""
         if self.resize is None:
             return self.size, (0, 0)

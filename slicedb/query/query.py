@@ -194,11 +194,11 @@ class Query:
         keys: np.ndarray | None = None,
         *,
         transform: Transform | None = None,
-        columns: Sequence[str] = ("label",),
+        columns: Sequence[str] | None = None,
         classes: Sequence[str] | None = None,
         decoder: Decoder | None = None,
         size: Size = None,
-        dtype: Dtype = "uint8",
+        dtype: Dtype | None = None,
     ) -> SliceDataset:
         """Return the samples as a torch dataset, in order; see `slicedb.training.to_torch`.
 

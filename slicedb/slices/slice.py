@@ -163,11 +163,11 @@ class Slice:
         self,
         *,
         transform: Transform | None = None,
-        columns: Sequence[str] = ("label",),
+        columns: Sequence[str] | None = None,
         classes: Sequence[str] | None = None,
         decoder: Decoder | None = None,
         size: Size = None,
-        dtype: Dtype = "uint8",
+        dtype: Dtype | None = None,
     ) -> SliceDataset:
         """Return the samples that may be trained on as a torch dataset.
 

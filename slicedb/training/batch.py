@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 
 from slicedb.errors import MediaError
+from slicedb.training.targets import Target
 
 if TYPE_CHECKING:
     import torch
 
 Batch: TypeAlias = tuple[Any, ...]
-"""(images, one value per column, ids): images (b, 3, h, w), `label` int64 (b,), ids list[str]."""
+"""(images, one value per column, ids): images (b, 3, h, w), `label` int64 (b,), ids list[str].
+
+With boxes (`objects`) the images are a list of (3, h, w), as torchvision's detectors take them."""
 
 BatchPlan: TypeAlias = list[np.ndarray]
 """The samples of each batch, int64 (b,): rows of the dataset."""
@@ -47,10 +50,24 @@ class Decoded:
     images: np.ndarray | list[torch.Tensor]
     """uint8 (k, h, w, 3), or a list of what the transform returned."""
     failures: list[Failure]
+    targets: list[Target] = field(default_factory=list)
+    """Boxes and class numbers of each picture, where the dataset has them; else empty."""
 
 
 BatchResult: TypeAlias = tuple[Batch, Sequence[Failure]]
 """A batch, and the samples missing from it because their images do not decode."""
+
+
+def collate(items: Sequence[tuple[Any, ...]]) -> Batch:
+    """Return items of a detection dataset as a batch, for torch's own DataLoader.
+
+    Images, targets and ids become lists, since pictures may differ in size and in their number of
+    boxes: `DataLoader(dataset, batch_size=4, collate_fn=slicedb.training.collate)`.
+
+    >>> collate([("image a", {"boxes": 1}, "a.jpg"), ("image b", {"boxes": 2}, "b.jpg")])
+    (['image a', 'image b'], [{'boxes': 1}, {'boxes': 2}], ['a.jpg', 'b.jpg'])
+    """
+    return tuple(list(values) for values in zip(*items))
 
 
 class BatchSource(Protocol):

@@ -131,7 +131,8 @@ def _refuse(label: str | None, sample: str, n: int, of: int, classes: Sequence[s
     if label is None:
         raise ClassesError(
             f"Sample '{sample}' has no label, as {n:,} of {of:,} are missing or no class.",
-            "add `label IS NOT NULL` to the query, or leave labels out with columns=().",
+            "add `label IS NOT NULL` to the query, take boxes with columns=('objects',), or leave "
+            "labels out with columns=().",
         )
     raise ClassesError(
         f"Label '{label}' of sample '{sample}' is none of the {len(classes)} classes, "

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 from torch.utils.data import Dataset
 
@@ -19,6 +20,7 @@ from slicedb.training.encoded import EncodedImages
 from slicedb.training.loader import Loader, OnError, Workers
 from slicedb.training.pictures import Dtype, Pictures, Size, pinned
 from slicedb.training.pixels import Decoder
+from slicedb.training.targets import Targets
 
 if TYPE_CHECKING:
     from slicedb.models.model import Transform
@@ -45,10 +47,15 @@ class SliceDataset(Dataset):
         store: the database.
         keys: int64 (n,), or anything whose `keys()` gives them. A slice with a holdout gives only
             the samples that may be trained on; pass `slice.keys()` for all of them.
-        transform: maps an RGB Pillow image to a tensor. None gives the pixels themselves.
+        transform: maps an RGB Pillow image to a tensor. With `objects` it maps image and target
+            together, as torchvision's `transforms.v2` do; boxes are clipped to the picture, and
+            those of which less than a pixel is left are left out. None gives the pixels themselves.
         columns: columns of `samples`; an item holds their values between image and id. `label`
-            becomes a class number and `labels` zeros and ones, numbers become tensors, and
-            anything else stays as it is.
+            becomes a class number, `labels` zeros and ones, and `objects` a target as torchvision's
+            detectors take it: `boxes`, float32 (k, 4) left, top, right, bottom in pixels of the
+            picture beside it, and `labels`, int64 (k,) class numbers from 1. Numbers become
+            tensors, and anything else stays as it is. None is what the samples have: `label`, else
+            `objects`, else `labels`.
         classes: names in the order of the class numbers. None takes all labels of samples that
             are ok, sorted: the same numbers for every slice of a database.
         decoder: decodes the images; see `Decoder`.
@@ -56,7 +63,8 @@ class SliceDataset(Dataset):
             side and crops the centre square, (h, w) scales to exactly that. With a transform, the
             pixels of the shorter side that are enough for it: a larger JPEG is decoded at a
             fraction of its size. None decodes in full.
-        dtype: without a transform, uint8 in [0, 255] or float32 in [0, 1].
+        dtype: without a transform, uint8 in [0, 255] or float32 in [0, 1]. None is float32 with
+            `objects`, for torchvision's detectors, and uint8 otherwise.
 
     Raises:
         SliceError: the slice is empty.
@@ -71,11 +79,11 @@ class SliceDataset(Dataset):
         keys: np.ndarray | HasKeys,
         *,
         transform: Transform | None = None,
-        columns: Sequence[str] = ("label",),
+        columns: Sequence[str] | None = None,
         classes: Sequence[str] | None = None,
         decoder: Decoder = decode_rgb,
         size: Size = None,
-        dtype: Dtype = "uint8",
+        dtype: Dtype | None = None,
     ) -> None:
         allowed = getattr(keys, "training_keys", None)
         self.keys = np.ascontiguousarray(keys_in(keys if allowed is None else allowed()))
@@ -83,33 +91,52 @@ class SliceDataset(Dataset):
             raise SliceError(
                 "The slice is empty: there is nothing to train on.", "look at its `count()`."
             )
-        self.columns = tuple(columns)
-        self._read_samples(store, classes)
-        self._images = EncodedImages(store, self.keys, int(self.sizes.sum()))
-        self._pictures = Pictures(self._ids, transform, decoder, size, dtype)
-
-    def _read_samples(self, store: Store, classes: Sequence[str] | None) -> None:
         version = store.version(SAMPLES)
+        if columns is None:
+            columns = usual_columns(store, self.keys, version)
+        self.columns = tuple(columns)
+        self._targets: Targets | None = None
+        self._read_samples(store, classes, version)
+        self._images = EncodedImages(store, self.keys, int(self.sizes.sum()))
+        usual: Dtype = "uint8" if self._targets is None else "float32"
+        self._pictures = Pictures(
+            self._ids, transform, decoder, size, dtype or usual, self._targets
+        )
+
+    def _read_samples(self, store: Store, classes: Sequence[str] | None, version: int) -> None:
         known = store.schema(SAMPLES, version).names
         for name in self.columns:
             if name not in known:
                 raise DatabaseError(
                     f"No column '{name}' in samples.", did_you_mean(name, known, "columns")
                 )
-        wanted = list(dict.fromkeys(["id", "bytes", *self.columns]))
+        sides = ["width", "height"] if "objects" in self.columns else []
+        wanted = list(dict.fromkeys(["id", "bytes", *sides, *self.columns]))
         rows = store.take(SAMPLES, self.keys, wanted, version=version)
         self._ids: np.ndarray = rows["id"].to_numpy()
         sizes = pc.fill_null(rows["bytes"], _UNKNOWN_BYTES)
         self.sizes: np.ndarray = sizes.to_numpy().astype(np.int64)
+        named = [c for c in ("label", "labels") if c in self.columns]
+        boxed = ["objects"] if "objects" in self.columns else []
+        of_boxes = classes_of(store, boxed, version) if classes is None else classes
+        self.box_classes: tuple[str, ...] = tuple(of_boxes)
+        """Names of the classes of boxes: label 1 of a target is the first."""
         if classes is None:
-            classes = _classes_of(
-                store, [c for c in ("label", "labels") if c in self.columns], version
-            )
+            classes = classes_of(store, named, version) if named else of_boxes
         self.classes: tuple[str, ...] = tuple(classes)
         if len(set(self.classes)) != len(self.classes):
             twice = next(c for c in self.classes if self.classes.count(c) > 1)
             raise ClassesError(f"Class '{twice}' comes twice.", "names of classes are unique.")
-        self._columns = [column_of(n, rows[n], self._ids, self.classes) for n in self.columns]
+        if boxed:
+            sizes = [_floats(rows[side]) for side in sides]
+            self._targets = Targets.of(
+                rows["objects"], np.stack(sizes, axis=1), self._ids, self.box_classes
+            )
+        self._columns = {
+            n: column_of(n, rows[n], self._ids, self.classes)
+            for n in self.columns
+            if n != "objects"
+        }
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -131,7 +158,7 @@ class SliceDataset(Dataset):
             ClassesError: `label` is none of the columns.
         """
         if "label" in self.columns:
-            column = self._columns[self.columns.index("label")]
+            column = self._columns["label"]
             assert isinstance(column, Numbers)
             return column.values
         raise ClassesError(
@@ -192,8 +219,11 @@ class SliceDataset(Dataset):
             SliceDBError: this process was forked, or the transform fails.
         """
         chosen = np.asarray(indices, dtype=np.int64)
-        images = self._pictures.items(chosen, self.read(chosen))
-        values = [column.items(chosen) for column in self._columns]
+        images, targets = self._pictures.items(chosen, self.read(chosen))
+        values = [
+            targets if name == "objects" else self._columns[name].items(chosen)
+            for name in self.columns
+        ]
         return list(zip(images, *values, self._ids[chosen].tolist()))
 
     # --- batches, for our loader --------------------------------------------------------------
@@ -215,8 +245,12 @@ class SliceDataset(Dataset):
     def assemble(self, parts: Sequence[Decoded], *, pin: bool = False) -> Batch:
         """Return the batch of its decoded parts."""
         indices = np.concatenate([part.indices for part in parts])
-        values = [column.batch(indices) for column in self._columns]
-        images = self._pictures.stack([part for part in parts if len(part.indices)])
+        targets = [target for part in parts for target in part.targets]
+        values: list[Any] = [
+            targets if name == "objects" else self._columns[name].batch(indices)
+            for name in self.columns
+        ]
+        images: Any = self._pictures.stack([part for part in parts if len(part.indices)])
         if pin:
             images, *values = (pinned(value) for value in (images, *values))
         return (images, *values, self._ids[indices].tolist())
@@ -232,7 +266,15 @@ def keys_in(on: np.ndarray | HasKeys | SliceDataset) -> np.ndarray:
     return np.asarray(keys() if callable(keys) else keys, dtype=np.int64)
 
 
-def _classes_of(store: Store, columns: Sequence[str], version: int) -> list[str]:
+def usual_columns(store: Store, keys: np.ndarray, version: int) -> tuple[str, ...]:
+    """Return the column of the ground truth that samples have: label, objects, or labels."""
+    known = [c for c in ("label", "objects", "labels") if c in store.schema(SAMPLES, version).names]
+    rows = store.take(SAMPLES, keys, known, version=version)
+    return next(((c,) for c in known if rows[c].null_count < len(rows)), ("label",))
+
+
+def classes_of(store: Store, columns: Sequence[str], version: int) -> list[str]:
+    """Return the names in columns of all samples that are ok, sorted."""
     if not columns:
         return []
     rows = store.table(SAMPLES, [*columns, "status"], version=version)
@@ -240,5 +282,13 @@ def _classes_of(store: Store, columns: Sequence[str], version: int) -> list[str]
     labels: set[str] = set()
     for name in columns:
         values = rows[name] if name == "label" else pc.list_flatten(rows[name])
+        if name == "objects":
+            values = pc.struct_field(values, "label")
         labels.update(v for v in pc.unique(values).to_pylist() if v is not None)
     return sorted(labels)
+
+
+def _floats(column: pa.ChunkedArray) -> np.ndarray:
+    """Return float64 (n,), NaN where null or 0."""
+    values = pc.fill_null(column.cast(pa.float64()), float("nan")).to_numpy()
+    return np.where(values > 0, values, np.nan)
