@@ -10,11 +10,13 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Sequence
-from typing import TypedDict
+from typing import TypedDict, TypeGuard
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from slicedb.blake import digests
 
 FORMAT = 1
 """The number of the database format this version writes, and the newest it reads."""
@@ -169,6 +171,9 @@ the sample shows it; `state` is asked, yes, no or skipped, `source` prompt, csv,
 NULL_KEY = -1
 """Never a key: keys are 63-bit and not negative."""
 
+_MANY = 2048
+"""Ids from which hashing them in columns is quicker than one by one."""
+
 
 def embeddings_schema(dim: int) -> pa.Schema:
     """Return the schema of an embeddings table.
@@ -193,11 +198,14 @@ def spoilt_schema() -> pa.Schema:
     )
 
 
-def keys_of(ids: Iterable[str]) -> np.ndarray:
+def keys_of(ids: Iterable[str] | pa.Array | pa.ChunkedArray) -> np.ndarray:
     """Return the join key of each id: the first 63 bits of its BLAKE2b hash.
 
     Every process computes the same key alone. A collision (expected once in three billion
     samples) is refused at ingest.
+
+    Args:
+        ids: texts; Arrow columns of them, without nulls, are not turned into Python's.
 
     Returns:
         int64 (n,), not negative.
@@ -205,9 +213,19 @@ def keys_of(ids: Iterable[str]) -> np.ndarray:
     >>> keys_of(["a.jpg"]).tolist()
     [9161438751103734724]
     """
-    blake = hashlib.blake2b
-    joined = b"".join([blake(i.encode(), digest_size=8).digest() for i in ids])
-    return (np.frombuffer(joined, dtype=">u8") >> np.uint64(1)).astype(np.int64)
+    texts: list[str] | pa.Array = ids if _is_column(ids) else list(ids)
+    if len(texts) < _MANY:
+        blake = hashlib.blake2b
+        listed: list[str] = texts if isinstance(texts, list) else texts.to_pylist()
+        joined = b"".join([blake(i.encode(), digest_size=8).digest() for i in listed])
+        hashes = np.frombuffer(joined, dtype=">u8")
+    else:
+        hashes = digests(texts)
+    return (hashes >> np.uint64(1)).astype(np.int64)
+
+
+def _is_column(ids: Iterable[str] | pa.Array) -> TypeGuard[pa.Array]:
+    return isinstance(ids, pa.Array | pa.ChunkedArray)
 
 
 def is_shown(status: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -15,7 +15,7 @@ import slicedb
 ROOT = Path(slicedb.__file__).parent
 
 ROWS: tuple[tuple[str, ...], ...] = (
-    ("errors", "schema", "keys", "sql", "cache", "plugins", "show", "progress"),
+    ("errors", "blake", "schema", "keys", "sql", "cache", "plugins", "show", "progress"),
     ("stats", "media", "metrics", "tasks"),
     ("store", "sources", "models"),
     ("ingest", "inference", "embedding", "commits", "doctor"),

@@ -23,7 +23,7 @@ _RACY_NS = 2_000_000_000
 _GAMMA = np.uint64(0x9E3779B97F4A7C15)
 
 
-def files(uris: Sequence[str | None]) -> tuple[np.ndarray, np.ndarray]:
+def files(uris: Sequence[str | None] | pa.Array) -> tuple[np.ndarray, np.ndarray]:
     """Return size and fingerprint of files, without reading them.
 
     The fingerprint is of size, time of modification and time of change of the inode, which a
@@ -34,6 +34,10 @@ def files(uris: Sequence[str | None]) -> tuple[np.ndarray, np.ndarray]:
         sizes: int64 (n,), bytes; -1 where there is no file.
         stamps: int64 (n,); 0 is unknown.
     """
+    if isinstance(uris, pa.Array):
+        if uris.null_count == len(uris):
+            return np.full(len(uris), -1, np.int64), np.zeros(len(uris), np.int64)
+        uris = uris.to_pylist()
     sizes, modified, changed = (np.array(column, dtype=np.int64) for column in _stat(uris))
     stamps = _mix(_mix(_mix(sizes) ^ modified.view(np.uint64)) ^ changed.view(np.uint64))
     settled = np.maximum(modified, changed) < time.time_ns() - _RACY_NS
@@ -43,12 +47,15 @@ def files(uris: Sequence[str | None]) -> tuple[np.ndarray, np.ndarray]:
 def _stat(uris: Sequence[str | None]) -> tuple[list[int], list[int], list[int]]:
     """Return size, time of modification and of change; this takes most of the time."""
     sizes, modified, changed = [-1] * len(uris), [0] * len(uris), [0] * len(uris)
+    gone: set[str] = set()  # folders, so that not every file of one is asked for
     for i, uri in enumerate(uris):
-        if uri is None:
+        if uri is None or (folder := os.path.dirname(uri)) in gone:
             continue
         try:
             about = os.stat(uri)
         except (OSError, ValueError):
+            if not os.path.isdir(folder):
+                gone.add(folder)
             continue
         sizes[i], modified[i], changed[i] = about.st_size, about.st_mtime_ns, about.st_ctime_ns
     return sizes, modified, changed
@@ -91,7 +98,7 @@ def _values(array: pa.Array) -> np.ndarray:
     if not pa.types.is_string(kind):
         array = pa.array([None if v is None else repr(v) for v in array.to_pylist()], pa.string())
     coded = array.dictionary_encode()
-    words = keys_of(coded.dictionary.to_pylist()).view(np.uint64)
+    words = keys_of(coded.dictionary).view(np.uint64)
     codes = pc.fill_null(coded.indices, 0).to_numpy(zero_copy_only=False)
     return words[codes] if len(words) else np.zeros(len(array), dtype=np.uint64)
 

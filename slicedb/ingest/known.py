@@ -29,7 +29,9 @@ class Known:
             with_images: whether their bytes have to be in the `images` table.
         """
         names = ["id", "key", "uri", "sha256", "stamp", "row_stamp", "source", "status"]
-        table = store.table(SAMPLES, names)
+        self.version = store.version(SAMPLES)
+        """The version of `samples` that was read."""
+        table = store.table(SAMPLES, names, version=self.version)
         self._ids = table["id"].combine_chunks()
         self._uris = table["uri"].combine_chunks()
         self._sha256 = table["sha256"]
@@ -56,7 +58,7 @@ class Known:
             self._content = content_of(self._sha256)
         return self._content
 
-    def find(self, ids: Sequence[str], keys: np.ndarray) -> np.ndarray:
+    def find(self, ids: Sequence[str] | pa.Array, keys: np.ndarray) -> np.ndarray:
         """Return the row of each id, int64 (n,); -1 where it is new.
 
         Raises:
@@ -66,10 +68,13 @@ class Known:
         known = np.flatnonzero(rows >= 0)
         if len(known):
             old = self._ids.take(pa.array(rows[known]))
-            same = mask(pc.equal(old, pa.array(ids, pa.string()).take(pa.array(known))))
+            new = (ids if isinstance(ids, pa.Array) else pa.array(ids, pa.string())).take(
+                pa.array(known)
+            )
+            same = mask(pc.equal(old, new))
             if not same.all():
                 first = int(np.flatnonzero(~same)[0])
-                raise collision(ids[int(known[first])], old[first].as_py())
+                raise collision(new[first].as_py(), old[first].as_py())
         return rows
 
     def find_uris(self, uris: Sequence[str | None]) -> np.ndarray:
@@ -81,9 +86,10 @@ class Known:
             return rows
         return np.where(self.same_uri(np.maximum(rows, 0), uris), rows, -1)
 
-    def same_uri(self, rows: np.ndarray, uris: Sequence[str | None]) -> np.ndarray:
+    def same_uri(self, rows: np.ndarray, uris: Sequence[str | None] | pa.Array) -> np.ndarray:
         """Return whether each row has that uri, bool (n,); a null equals nothing."""
-        return mask(pc.equal(self._uris.take(pa.array(rows)), pa.array(uris, pa.string())))
+        now = uris if isinstance(uris, pa.Array) else pa.array(uris, pa.string())
+        return mask(pc.equal(self._uris.take(pa.array(rows)), now))
 
     def origin(self, row: int) -> tuple[str, str | None, str | None]:
         """Return id, uri and source of a row."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import posixpath
+from collections.abc import Callable
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -11,6 +12,11 @@ import pyarrow.compute as pc
 from slicedb.errors import IngestError
 from slicedb.ingest.location import Location
 from slicedb.ingest.source import Options
+
+_LOOKED_AT = 32
+"""Paths of which one has to exist for its folder to be the one that all are relative to."""
+_ODD = r"//|(^|/)\.\.?(/|$)|/$"
+"""What the normal form of a path does not have."""
 
 
 class Naming:
@@ -50,49 +56,47 @@ class Naming:
             batch: rows of the source.
             start: number of rows before them.
         """
-        paths = self._paths(batch)
         image = self._image(batch)
-        ids = pa.array(self.ids(batch, start), pa.string())
-        inside = [False] * len(ids) if image is None else image.is_valid().to_pylist()
-        uris = [
-            None if has_bytes or path is None else self._locate(path, paths)
-            for path, has_bytes in zip(paths, inside)
-        ]
-        columns = {"id": ids, "uri": pa.array(uris, pa.string())}
-        return columns if image is None else {**columns, "image": image}
+        paths = self._paths(batch)
+        columns = {"id": self.ids(batch, start), "uri": self._located(paths)}
+        if image is None:
+            return columns
+        inside = pc.is_valid(image)
+        columns["uri"] = pc.if_else(inside, pa.scalar(None, pa.string()), columns["uri"])
+        return {**columns, "image": image}
 
-    def ids(self, batch: pa.RecordBatch, start: int) -> list[str]:
+    def ids(self, batch: pa.RecordBatch, start: int) -> pa.Array:
         """Return the id of each row: the id column, else the path, else the row's number.
 
         Raises:
             IngestError: a row has none.
         """
-        options = self._options
+        prefix = self._options.prefix
         if "id" in self._roles:
-            given = batch[self._roles["id"]].cast(pa.string()).to_pylist()
+            given = _text(batch[self._roles["id"]])
         else:
-            given = [path and self._relative(path) for path in self._paths(batch)]
-            if "path" not in self._roles and None in given:
-                given = [
-                    name or f"{self._location.stem}/{start + i:08d}" for i, name in enumerate(given)
-                ]
-        if None in given or "" in given:
+            given = self._relative(self._paths(batch))
+            if "path" not in self._roles and _has_gaps(given):
+                stem, rows = self._location.stem, range(start, start + len(given))
+                numbers = pa.array([f"{stem}/{row:08d}" for row in rows], pa.string())
+                given = pc.if_else(_is_empty(given), numbers, given)
+        if _has_gaps(given):
             what = "id" if "id" in self._roles else "path"
-            row = start + next(i for i, name in enumerate(given) if not name) + 1
+            row = start + pc.index(_is_empty(given), True).as_py() + 1
             raise IngestError(
                 f"Row {row:,} of '{self._location}' has no {what}.",
                 "fill it in or remove the row; nothing of it was written.",
             )
-        return [options.id_of(name) for name in given if name]
+        return pc.binary_join_element_wise(prefix, given, "/") if prefix else given
 
-    def _paths(self, batch: pa.RecordBatch) -> list[str | None]:
+    def _paths(self, batch: pa.RecordBatch) -> pa.Array:
         if "path" in self._roles:
-            return list(batch[self._roles["path"]].cast(pa.string()).to_pylist())
+            return _text(batch[self._roles["path"]])
         if self._in_struct:
             image = batch[self._roles["image"]]
             if image.type.get_field_index("path") >= 0:
-                return list(pc.struct_field(image, "path").to_pylist())
-        return [None] * batch.num_rows
+                return _text(pc.struct_field(image, "path"))
+        return pa.nulls(batch.num_rows, pa.string())
 
     def _image(self, batch: pa.RecordBatch) -> pa.Array | None:
         if "image" not in self._roles:
@@ -101,21 +105,61 @@ class Naming:
         image = pc.struct_field(image, "bytes") if self._in_struct else image
         return image.cast(pa.large_binary())
 
-    def _relative(self, path: str) -> str:
-        """Return a path as an id: posix, relative to the file's folder where it lies inside."""
-        path = posixpath.normpath(path.replace("\\", "/"))
-        return path.removeprefix(f"{self._home}/")
+    def _relative(self, paths: pa.Array) -> pa.Array:
+        """Return paths as ids: posix, relative to the file's folder where they lie inside."""
+        tidy = _tidy(pc.replace_substring(paths, "\\", "/"), posixpath.normpath)
+        home = f"{self._home}/"
+        inside = pc.starts_with(tidy, home)
+        if not pc.any(inside).as_py():
+            return tidy
+        return pc.if_else(inside, pc.utf8_slice_codeunits(tidy, len(home), None), tidy)
 
-    def _locate(self, path: str, sample: list[str | None]) -> str:
-        """Return the absolute path of an image."""
-        path = path.removeprefix("file://")
-        if "://" in path:
-            return path
+    def _located(self, paths: pa.Array) -> pa.Array:
+        """Return where the images are: an absolute path, or a URI as it is given."""
+        if paths.null_count == len(paths):
+            return paths
+        scheme = "file://"
+        if pc.any(pc.starts_with(paths, scheme)).as_py():
+            bare = pc.utf8_slice_codeunits(paths, len(scheme), None)
+            paths = pc.if_else(pc.starts_with(paths, scheme), bare, paths)
+        elsewhere = pc.or_(pc.match_substring(paths, "://"), pc.starts_with(paths, "/"))
+        base = self._base_of(paths)
+        joined = pc.binary_join_element_wise(base.removesuffix("/"), paths, "/")
+        joined = pc.if_else(elsewhere, paths, joined)
+        is_uri = pc.match_substring(joined, "://")
+        return pc.if_else(is_uri, paths, _tidy(joined, os.path.normpath))
+
+    def _base_of(self, paths: pa.Array) -> str:
+        """Return the folder that paths are relative to: where one of the first is found."""
         if self._base is None:
             bases = (self._home, os.getcwd())
-            some = [other for other in sample[:32] if other]
-            self._base = next(
-                (b for b in bases if any(os.path.exists(os.path.join(b, s)) for s in some)),
-                bases[0],
-            )
-        return os.path.normpath(os.path.join(self._base, path))
+            some = [path for path in paths[:_LOOKED_AT].to_pylist() if path]
+            found = (b for b in bases if any(os.path.exists(os.path.join(b, s)) for s in some))
+            self._base = next(found, bases[0])
+        return self._base
+
+
+def _text(column: pa.Array) -> pa.Array:
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
+    return column.cast(pa.string())
+
+
+def _is_empty(texts: pa.Array) -> pa.Array:
+    """Return where a text is null or ""."""
+    return pc.fill_null(pc.equal(texts, ""), True)
+
+
+def _has_gaps(texts: pa.Array) -> bool:
+    return bool(pc.any(_is_empty(texts)).as_py())
+
+
+def _tidy(paths: pa.Array, normal: Callable[[str], str]) -> pa.Array:
+    """Return paths in their normal form; those that are in it already never become Python's."""
+    odd = pc.fill_null(
+        pc.and_(pc.match_substring_regex(paths, _ODD), pc.not_equal(paths, "")), False
+    )
+    if not pc.any(odd).as_py():
+        return paths
+    tidied = [normal(path) for path in paths.filter(odd).to_pylist()]
+    return pc.replace_with_mask(paths, odd, pa.array(tidied, pa.string()))

@@ -12,8 +12,11 @@ import pyarrow as pa
 
 from slicedb.ingest.format import Format
 from slicedb.ingest.location import Location
-from slicedb.ingest.source import BYTES, ROWS, Options, Source
+from slicedb.ingest.source import BYTES, Options, Source
 from slicedb.ingest.tabular import Table, refuse_same_names, unreadable
+
+_ROWS = 1 << 17
+"""Rows that are read at once, at most; small batches take twice as long to read."""
 
 
 def recognises(location: Location) -> bool:
@@ -39,7 +42,7 @@ def read(location: Location, options: Options) -> Source:
         raise unreadable(location, error) from error
     refuse_same_names(location, schema)
     average = 1 + size // max(1, total)  # bytes per row
-    rows = max(1, min(ROWS, BYTES // average))
+    rows = max(1, min(_ROWS, BYTES // average))
 
     def batches(names: list[str]) -> Iterator[pa.RecordBatch]:
         with location.open() as file:

@@ -14,6 +14,7 @@ from slicedb.ingest import fingerprint
 from slicedb.ingest.known import Known
 from slicedb.ingest.source import BYTES, ROWS, Source
 from slicedb.ingest.verify import Verified, unopened, verify
+from slicedb.keys import Keys
 from slicedb.schema import keys_of
 
 _CHUNK = 64
@@ -87,17 +88,21 @@ class Piece:
 
 def pieces(source: Source, known: Known, *, by_content: bool) -> Iterator[Piece]:
     """Cut the source's batches into pieces and look their rows up."""
+    before = 0
     for batch in source.batches:
         for start in range(0, batch.num_rows, ROWS):
-            yield from _recognise(batch.slice(start, ROWS), source, known, by_content)
+            some = batch.slice(start, ROWS)
+            keys = None if source.keys is None else source.keys[before + start :][: some.num_rows]
+            yield from _recognise(some, keys, source, known, by_content)
+        before += batch.num_rows
 
 
 def _recognise(
-    batch: pa.RecordBatch, source: Source, known: Known, by_content: bool
+    batch: pa.RecordBatch, keys: Keys | None, source: Source, known: Known, by_content: bool
 ) -> Iterator[Piece]:
     uris = batch["uri"].to_pylist()
     ids = batch["id"].to_pylist()
-    keys = keys_of(ids)
+    keys = keys_of(batch["id"]) if keys is None else keys
     rows = known.find_uris(uris) if by_content else known.find(ids, keys)
     insists = [name for name in batch.schema.names if name in source.wins]
     row_stamps = fingerprint.rows(batch.select(insists))

@@ -11,12 +11,13 @@ import time
 from collections import Counter, deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from slicedb import media, progress
 from slicedb.errors import TooManyBrokenError
+from slicedb.ingest.bulk import Bulk
 from slicedb.ingest.judge import Judged, judge
 from slicedb.ingest.known import Known
 from slicedb.ingest.piece import Piece, pieces
@@ -73,6 +74,12 @@ class _Tally:
         is_old[fresh] = False
         self.reasons.update(known.broken(rows[is_old]))
 
+    def add(self, bulk: Bulk) -> None:
+        """Count what was written in columns."""
+        self.added += bulk.added
+        self.unchanged += bulk.unchanged
+        self.reasons.update(bulk.reasons)
+
 
 def run(store: Store, source: Source, settings: Settings) -> IngestReport:
     """Ingest an opened source.
@@ -94,6 +101,10 @@ def run(store: Store, source: Source, settings: Settings) -> IngestReport:
         ThreadPoolExecutor(1, "slicedb-write") as writer,
     ):
         written: Future[None] | None = None
+        bulk = None
+        if settings.later and not source.carries_images:
+            bulk = Bulk(store, source, known, bar)
+            source = replace(source, batches=bulk.changed(), keys=None)
         try:
             new_keys: set[int] = set()
             for piece in _verifying(source, known, pool, threads, settings):
@@ -112,6 +123,9 @@ def run(store: Store, source: Source, settings: Settings) -> IngestReport:
                 bar.advance(len(piece))
             if written is not None:
                 written.result()
+            if bulk is not None:
+                bulk.close()
+                tally.add(bulk)
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise

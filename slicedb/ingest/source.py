@@ -8,6 +8,8 @@ from typing import Any, Literal, TypeAlias
 
 import pyarrow as pa
 
+from slicedb.keys import Keys
+
 IdBy: TypeAlias = Literal["path", "sha256"]
 """What the id of a sample is: the path of its image, or the hash of its bytes."""
 
@@ -77,3 +79,6 @@ class Source:
     renamed: list[str] = field(default_factory=list)
     """Those of the notes that tell columns kept under another name or left out, which are also
     told before anything is written."""
+    keys: Keys | None = None
+    """int64 (total,): the join key of each row where opening the source worked them out and found
+    no two alike; None where they are worked out as the rows come."""

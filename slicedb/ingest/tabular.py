@@ -10,15 +10,21 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from slicedb.errors import IngestError, SourceError
 from slicedb.ingest import columns as cols
 from slicedb.ingest.convert import Column
+from slicedb.ingest.known import collision
 from slicedb.ingest.location import Location
 from slicedb.ingest.naming import Naming
 from slicedb.ingest.source import Options, Source
+from slicedb.keys import KeyIndex, Keys
+from slicedb.schema import keys_of
+
+_HASHED = 1 << 18
+"""Rows whose ids are hashed at once, by several threads."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +60,7 @@ class Table:
                 "path_column (--path-column) or image_column (--image-column) names it.",
             )
         rows = Naming(self.location, self.schema, roles, options)
-        _refuse_duplicates(self, rows)
+        keys = _distinct_keys(self, rows)
         columns, renamed = cols.plan(self.schema, roles, options)
         given = {"split": options.split, "label": options.label}
         constants = {name: value for name, value in given.items() if value is not None}
@@ -70,6 +76,7 @@ class Table:
             carries_images="image" in roles,
             notes=[*notes, *renamed],
             renamed=renamed,
+            keys=keys,
         )
 
     def _converted(
@@ -81,7 +88,7 @@ class Table:
             values = rows.place(batch, start)
             values |= {column.name: column.convert(batch[column.source]) for column in columns}
             for name, value in constants.items():
-                values[name] = pa.array([value] * batch.num_rows, pa.string())
+                values[name] = pa.repeat(pa.scalar(value, pa.string()), batch.num_rows)
             start += batch.num_rows
             yield pa.RecordBatch.from_pydict(values)
 
@@ -99,21 +106,46 @@ def refuse_same_names(location: Location, schema: pa.Schema) -> None:
         raise IngestError(f"'{location}' has two columns '{twice[0]}'.", "rename one of them.")
 
 
-def _refuse_duplicates(table: Table, rows: Naming) -> None:
-    """Raise when two rows have the same id, before anything is written."""
+def _distinct_keys(table: Table, rows: Naming) -> Keys | None:
+    """Return the key of each row, int64 (total,); None where rows are named by their bytes.
+
+    Raises:
+        IngestError: two rows have the same id; nothing is written then.
+    """
     if not rows.naming:
-        return
-    chunks, start = [], 0
+        return None
+    parts: list[Keys] = []
+    held: list[pa.Array] = []
+    start = 0
     for batch in table.batches(rows.naming):
-        chunks.append(pa.array(rows.ids(batch, start), pa.string()))
+        held.append(rows.ids(batch, start))
         start += batch.num_rows
-    ids = pa.chunked_array(chunks, pa.string())
-    if len(pc.unique(ids)) == len(ids):
-        return
-    first: dict[str, int] = {}
-    for number, name in enumerate(ids.to_pylist(), 1):
-        if first.setdefault(name, number) != number:
-            raise IngestError(
-                f"Id '{name}' stands in rows {first[name]:,} and {number:,} of '{table.location}'.",
-                "ids have to be unique: name another id_column, or remove one of the rows.",
-            )
+        if start - sum(map(len, parts)) >= _HASHED or start == table.total:
+            parts.append(keys_of(pa.concat_arrays(held)))
+            held = []
+    keys = np.concatenate(parts)
+    ascending = np.sort(keys)
+    doubled = ascending[1:][ascending[1:] == ascending[:-1]]
+    if len(doubled):
+        raise _same(table, rows, np.flatnonzero(KeyIndex(doubled).has(keys)))
+    return keys
+
+
+def _same(table: Table, rows: Naming, at: Keys) -> IngestError:
+    """Return the error for rows of which some have one key, int64 (m,), ascending."""
+    first: dict[int, tuple[str, int]] = {}
+    start = 0
+    for batch in table.batches(rows.naming):
+        here = at[(at >= start) & (at < start + batch.num_rows)] - start
+        names = rows.ids(batch, start).take(pa.array(here)).to_pylist()
+        for name, key, row in zip(names, keys_of(names).tolist(), (here + start + 1).tolist()):
+            other, earlier = first.setdefault(key, (name, row))
+            if other != name:
+                return collision(other, name)
+            if earlier != row:
+                return IngestError(
+                    f"Id '{name}' stands in rows {earlier:,} and {row:,} of '{table.location}'.",
+                    "ids have to be unique: name another id_column, or remove one of the rows.",
+                )
+        start += batch.num_rows
+    raise AssertionError("no two rows have one key")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -73,11 +74,18 @@ def index_rows(dataset: lance.LanceDataset, name: str) -> None:
     if "id" not in dataset.schema.names or dataset.count_rows() < _INDEX_AT:
         return
     indexes = {tuple(index.field_names): index.name for index in dataset.describe_indices()}
+    new = []
     for column in ("id", "key") if name in (SAMPLES, IMAGES) else ("id",):
         if (column,) in indexes:
             dataset.optimize.optimize_indices(index_names=[indexes[column,]])
         else:
-            dataset.create_scalar_index(column, "BTREE")
+            new.append(column)
+
+    def create(column: str) -> None:  # through a handle of its own, which it moves
+        dataset.checkout_version(dataset.version).create_scalar_index(column, "BTREE")
+
+    with ThreadPoolExecutor(2, "slicedb-index") as pool:
+        list(pool.map(create, new))
 
 
 def tags_of(dataset: lance.LanceDataset) -> dict[str, dict[str, Any]]:

@@ -69,7 +69,7 @@ class Writer(Reader):
                 ) from error
         self._dirty.add(name)
         if rows is not None:
-            self._tend(name)
+            self.tend(name)
         return True
 
     def replace(
@@ -121,7 +121,7 @@ class Writer(Reader):
                     f"Writing table '{name}' failed: {first_sentence(error)}", _hint(error)
                 ) from error
         self._dirty.add(name)
-        self._tend(name)
+        self.tend(name)
         return int(done.version)
 
     def rewrite(self, name: str, change: Callable[[pa.Table], pa.Table]) -> None:
@@ -149,7 +149,7 @@ class Writer(Reader):
             return int(merge.execute(rows)["num_inserted_rows"])
 
         added = self.attempt(name, write, "insert")
-        self._tend(name)
+        self.tend(name)
         return added
 
     def change(
@@ -181,17 +181,31 @@ class Writer(Reader):
             return len(rows)
 
         changed = self.attempt(name, write, "change")
-        self._tend(name)
+        self.tend(name)
         return changed
 
-    def append(self, name: str, batches: Batches) -> int:
+    def append(self, name: str, batches: Batches, *, expected_version: int | None = None) -> int:
         """Add rows whose ids are known to be new; returns the version written.
 
         Columns that are left out become null.
+
+        Args:
+            name: the table.
+            batches: the rows.
+            expected_version: the version at which the ids were seen to be new; the rows are not
+                added where another writer has changed the table since. The table is then not
+                tended either: who appends in parts calls `tend` behind the last.
+
+        Raises:
+            ConflictError: the table has changed since that version.
         """
         import lance
 
         rows = self._fitted(name, batches)
+        if expected_version is not None:
+            return self.attempt(
+                name, lambda: self._append_at(name, rows, expected_version), "append"
+            )
 
         def write() -> int:
             written = lance.write_dataset(
@@ -200,8 +214,28 @@ class Writer(Reader):
             return int(written.version)
 
         version = self.attempt(name, write, "append")
-        self._tend(name)
+        self.tend(name)
         return version
+
+    def _append_at(self, name: str, rows: pa.Table, version: int) -> int:
+        """Append to one version; an append is moved behind other commits, so it is taken back."""
+        import lance
+
+        uri, data_version = self._uri(name), LAYOUT["data_storage_version"]
+        if self.version(name) != version:
+            raise _changed(name, version)
+        parts = lance.fragment.write_fragments(
+            rows, uri, "append", data_storage_version=data_version, max_rows_per_file=FRAGMENT_ROWS
+        )
+        appended = lance.LanceOperation.Append(parts)
+        written = lance.LanceDataset.commit(uri, appended, read_version=version)
+        if written.version == version + 1:
+            return int(written.version)
+        files = {file.path for part in parts for file in part.files}
+        ours = [f.fragment_id for f in written.get_fragments() if f.data_files()[0].path in files]
+        undone = lance.LanceOperation.Delete([], ours, "appended twice")
+        lance.LanceDataset.commit(uri, undone, read_version=written.version)
+        raise _changed(name, version)
 
     def upsert(
         self,
@@ -238,7 +272,7 @@ class Writer(Reader):
             return self.version(name)
 
         version = self.attempt(name, write, "upsert")
-        self._tend(name)
+        self.tend(name)
         return version
 
     def delete(self, name: str, ids: Sequence[str]) -> int:
@@ -433,7 +467,7 @@ class Writer(Reader):
                 f"Rows do not fit table '{name}': {first_sentence(error)}"
             ) from error
 
-    def _tend(self, name: str) -> None:
+    def tend(self, name: str) -> None:
         """Compact a table that many small writes have broken up, and index what has grown."""
         with contextlib.suppress(ConflictError):
             if is_fragmented(self.dataset(name), name):
