@@ -194,7 +194,7 @@ def _uses_own(bare: duckdb.DuckDBPyConnection, text: str) -> bool:
         "UNION SELECT type_name FROM duckdb_types() WHERE NOT internal "
         "UNION SELECT schema_name FROM duckdb_schemas() WHERE NOT internal",
     )
-    names = {str(name).lower() for (name,) in (own or ([], []))[1]} - {"main"}
+    names = {str(name).lower() for (name,) in _rows(own)} - {"main"}
     words = set(re.findall(r"\w+", text.lower()))
     return bool(names & words) or bool(re.search(r"\b(main|memory|temp|system)\.", text, re.I))
 
@@ -231,29 +231,16 @@ def _kind(text: str) -> str:
     )
 
 
-Rows = tuple[list[str], list[tuple[object, ...]]]
-
-
-def _bounded(bare: duckdb.DuckDBPyConnection, text: str) -> Rows | None:
+def _bounded(bare: duckdb.DuckDBPyConnection, text: str) -> pa.Table | None:
     """Run a text for a bounded time; None where it fails."""
     timer = threading.Timer(SECONDS, bare.interrupt)
     timer.start()
     try:
         result = bare.execute(text)
         if result is None or result.description is None:
-            return [], []
-        table = result.to_arrow_table()
-        rows = list(zip(*(column.to_pylist() for column in table.columns), strict=True))
-        return table.column_names, rows
-    except (
-        duckdb.Error,
-        RuntimeError,
-        ValueError,
-        OverflowError,
-        ImportError,
-        TypeError,
-        pa.ArrowException,
-    ):
+            return pa.table({})
+        return result.to_arrow_table()
+    except (duckdb.Error, RuntimeError, pa.ArrowException):
         return None
     finally:
         timer.cancel()
@@ -287,43 +274,55 @@ def _cte(bare: duckdb.DuckDBPyConnection, name: str) -> str | None:
     described = _bounded(bare, f"DESCRIBE {sql.quoted(name)}")
     if described is None:
         return None
-    columns = [(str(row[0]), str(row[1])) for row in described[1]]
+    columns = [(str(row[0]), str(row[1])) for row in _rows(described)]
     texts = ", ".join(f"CAST({sql.quoted(c)} AS VARCHAR)" for c, _ in columns)
     rows = _bounded(bare, f"SELECT {texts} FROM {sql.quoted(name)}")
-    if rows is None or len(rows[1]) > MOST_ROWS:
+    if rows is None or len(rows) > MOST_ROWS:
         return None
     casts = ", ".join(f"CAST({sql.quoted(c)} AS {kind}) AS {sql.quoted(c)}" for c, kind in columns)
     head = ", ".join(sql.quoted(c) for c, _ in columns)
-    if not rows[1]:
+    if not len(rows):
         nulls = ", ".join("NULL" for _ in columns)
         empty = f"(VALUES ({nulls})) AS v({head}) WHERE false"
         return f"{sql.quoted(name)} AS (SELECT {casts} FROM {empty})"
     values = ", ".join(
-        "(" + ", ".join(sql.literal(value) for value in row) + ")" for row in rows[1]
+        "(" + ", ".join(sql.literal(value) for value in row) + ")" for row in _rows(rows)
     )
     return f"{sql.quoted(name)} AS (SELECT {casts} FROM (VALUES {values}) AS v({head}))"
 
 
-def _difference(db: Database, text: str, want: Rows) -> str:
+def _difference(db: Database, text: str, want: pa.Table) -> str:
     try:
         table = db.sql(text)
     except SliceDBError as error:
         return f"refused: {error}"
     except Exception as error:  # a bare exception is a finding too
         return f"raised {type(error).__name__}: {error}"
-    names, rows = apart(want[0]), want[1]
+    names = apart(want.column_names)
     if [_heading(n) for n in table.column_names] != [_heading(n) for n in names]:
         return f"columns {table.column_names}, not {names}"
+    if len(table) != len(want):
+        return f"{len(table)} rows, not {len(want)}"
     try:
-        columns = [column.to_pylist() for column in table.columns]
-    except (ValueError, OverflowError, NotImplementedError):
-        return ""  # a date that Python does not have
-    got = sorted((tuple(map(plain, row)) for row in zip(*columns, strict=True)), key=repr)
-    right = sorted((tuple(map(plain, row)) for row in rows), key=repr)
-    if len(got) != len(right):
-        return f"{len(got)} rows, not {len(right)}"
+        one, other = _rows(table), _rows(want)
+    except (ValueError, OverflowError, NotImplementedError, TypeError, ImportError):
+        one, other = _texts(table), _texts(want)  # dates that Python does not have
+    got, right = (sorted((tuple(map(plain, r)) for r in rows), key=repr) for rows in (one, other))
     pairs = [(a, b) for a, b in zip(got, right) if repr(a) != repr(b)]
     return f"row {pairs[0][0]}, not {pairs[0][1]}"[:300] if pairs else ""
+
+
+def _rows(table: pa.Table | None) -> list[tuple[object, ...]]:
+    columns = [] if table is None else [column.to_pylist() for column in table.columns]
+    return list(zip(*columns, strict=True))
+
+
+def _texts(table: pa.Table) -> list[tuple[object, ...]]:
+    """Return the rows with every value as the text that DuckDB writes."""
+    renamed = table.rename_columns([f"c{number}" for number in range(table.num_columns)])
+    with duckdb.connect() as connection:
+        connection.register("answer", renamed)
+        return connection.execute("SELECT COLUMNS(*)::VARCHAR FROM answer").fetchall()
 
 
 def _heading(name: str) -> str:
