@@ -102,6 +102,24 @@ def test_a_column_keeps_its_type_and_its_values(db: Database, name: str) -> None
     assert column.combine_chunks().to_pylist() == COLUMNS[name].cast(kind).to_pylist()
 
 
+@pytest.mark.parametrize("name", ["ts_utc", "ts_paris", "duration"])
+def test_a_column_keeps_its_type_however_it_is_asked_for(db: Database, name: str) -> None:
+    for text in (
+        "FROM samples",
+        "SELECT * FROM (FROM samples)",
+        f"SELECT id, {name} FROM samples",
+        f"SELECT id, {name} FROM samples WHERE id = 'none'",
+        f"SELECT *, 1 AS one FROM samples WHERE {name} IS NOT NULL OR id = 'b'",
+    ):
+        assert db.sql(text)[name].type == COLUMNS[name].type
+    assert db.sql("SELECT * FROM (FROM samples)")[name] == db.sql("FROM samples")[name]
+
+
+def test_an_interval_of_months_is_no_duration(db: Database) -> None:
+    text = "SELECT duration + INTERVAL 1 MONTH AS duration FROM samples WHERE id = 'a'"
+    assert db.sql(text)["duration"].type == pa.month_day_nano_interval()
+
+
 @pytest.mark.parametrize(
     ("text", "value"),
     [

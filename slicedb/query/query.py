@@ -12,6 +12,7 @@ from slicedb.errors import BindError, QueryError, did_you_mean, suggesting
 from slicedb.keys import KeyIndex
 from slicedb.query import derived
 from slicedb.query.run.explain import Explanation, explain
+from slicedb.query.run.kept import as_stored
 from slicedb.query.run.plan import Plan
 from slicedb.query.run.runner import Runner
 from slicedb.query.run.session import Session
@@ -245,6 +246,7 @@ class Query:
         table = runner.whole() if plan.bound.narrows else None
         if table is None:
             table = runner.fetch()
+        table = as_stored(table, plan.pool.catalog.samples.types)
         if columns is None:
             return table
         missing = [c for c in columns if c not in table.column_names]
