@@ -185,6 +185,7 @@ class Detector(Model):
         else:
             black = Image.fromarray(np.zeros((_SIDE, _SIDE, 3), np.uint8))
             pixels = self._transformed("black", black)
+        before = self._reached()
         with self.session(self.device or "cpu"), torch.inference_mode():
             try:
                 outputs = self.predict_batch([pixels.to(self.device or "cpu")])
@@ -193,6 +194,7 @@ class Detector(Model):
                     f"{self} does not run on an image of {_SIDE} x {_SIDE} pixels: {error}",
                     "check predict_batch: it takes a list of tensors (3, h, w).",
                 ) from error
+        self._note_volatile(before)
         check_length(self, outputs, 1)
         self.boxes_of(outputs[0], WholeImage(pixels, (_SIDE, _SIDE)))
 

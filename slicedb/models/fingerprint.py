@@ -13,7 +13,7 @@ from types import CodeType
 
 import numpy as np
 
-_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
+ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 
 def tensors_digest(named: Mapping[str, object] | Iterable[tuple[str, object]]) -> str:
@@ -30,7 +30,7 @@ def tensors_digest(named: Mapping[str, object] | Iterable[tuple[str, object]]) -
     for name, value in sorted(pairs, key=lambda pair: pair[0]):
         array = as_array(value)
         if array is None:
-            digest.update(f"{name}={_ADDRESS.sub('', repr(value))}\n".encode())
+            digest.update(f"{name}={ADDRESS.sub('', repr(value))}\n".encode())
             continue
         digest.update(f"{name}:{array.dtype}:{array.shape}\n".encode())
         digest.update(np.ascontiguousarray(array).data)
@@ -57,11 +57,11 @@ def code_text(thing: object) -> str:
     """
     code = getattr(thing, "__code__", None)
     if code is not None:
-        return f"{_name(thing)}:{_source(thing) or _code_digest(code)}"
+        return f"{_name(thing)}:{source_digest(thing) or code_digest(code)}"
     if inspect.isclass(thing):
         methods = [m for m in vars(thing).values() if hasattr(m, "__code__")]
-        return f"{_name(thing)}:" + (_source(thing) or ",".join(map(code_text, methods)))
-    shown = _ADDRESS.sub("", repr(thing))
+        return f"{_name(thing)}:" + (source_digest(thing) or ",".join(map(code_text, methods)))
+    shown = ADDRESS.sub("", repr(thing))
     inner = getattr(thing, "transforms", None)  # torchvision's Compose and its like
     if isinstance(inner, (list, tuple)):
         shown += "".join(map(code_text, inner))
@@ -74,7 +74,8 @@ def _name(thing: object) -> str:
     return str(getattr(thing, "__qualname__", ""))
 
 
-def _source(thing: object) -> str | None:
+def source_digest(thing: object) -> str | None:
+    """Return a digest of the source without comments and layout, None where there is none."""
     try:
         text = textwrap.dedent(inspect.getsource(thing))  # type: ignore[arg-type]
         return hashlib.sha256(ast.unparse(ast.parse(text)).encode()).hexdigest()[:16]
@@ -82,12 +83,13 @@ def _source(thing: object) -> str | None:
         return None
 
 
-def _code_digest(code: CodeType) -> str:
+def code_digest(code: CodeType) -> str:
+    """Return a digest of compiled code; it differs between versions of Python."""
     digest = hashlib.sha256(code.co_code)
     digest.update(repr(code.co_names).encode())
     for constant in code.co_consts:
         if hasattr(constant, "co_code"):
-            text = _code_digest(constant)
+            text = code_digest(constant)
         elif isinstance(constant, frozenset):  # its order differs from process to process
             text = repr(sorted(map(repr, constant)))
         else:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from slicedb.errors import ClassesError, ModelError
 from slicedb.metrics.detections import CONFIDENCE
 from slicedb.models.fingerprint import code_text, combine, tensors_digest
 from slicedb.models.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
+from slicedb.models.reach import reached, under
 from slicedb.models.resizing import Interpolation
 from slicedb.tasks import TASKS, About
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
     Transform = Callable[[Image.Image], torch.Tensor]
 
+_VOLATILE = "_volatile"
+"""Attribute of a model with the paths of what running it changes."""
 _LIBRARIES = {"torch", "torchvision", "timm", "open_clip"}
 """Their structure is in the module's `repr`; for classes of the user the source counts too."""
 
@@ -114,7 +117,7 @@ class Model:
         """Return the sha256 of everything the model holds: modules, tensors, settings."""
         held: list[tuple[str, object]] = []
         for name, value in vars(self).items():
-            if name in self._beside:
+            if name in self._beside or name == _VOLATILE:
                 continue
             if hasattr(value, "state_dict"):
                 held += [(f"{name}.{key}", t) for key, t in value.state_dict().items()]
@@ -133,14 +136,38 @@ class Model:
 
         Rows predicted under another fingerprint are stale.
         """
+        volatile = self.__dict__.get(_VOLATILE, ())
+        reached = self._reached()
         return combine(
             {
                 "architecture": self.architecture(),
                 "weights": self.weights_digest(),
                 "preprocessing": self.preprocessing_text(),
                 "classes": list(self.classes),
+                "reached": {k: v for k, v in reached.items() if not under(k, volatile)},
             }
         )
+
+    def _reached(self) -> dict[str, str]:
+        """Return digests of what code and settings reach; see `slicedb.models.reach`."""
+        skip = {*self._beside, _VOLATILE} - {"transform"}
+        return reached(self, skip=skip, weights=self._tensors())
+
+    def _tensors(self) -> set[int]:
+        """Return the identities of the tensors that `weights_digest` is made of."""
+        held = [value for value in vars(self).values() if hasattr(value, "state_dict")]
+        return {identity for value in held for identity in _weights_of(value)}
+
+    def _note_volatile(self, before: Mapping[str, str]) -> None:
+        """Keep what running the model changed: counters and caches, which say nothing of it.
+
+        Args:
+            before: what `_reached` gave before it ran.
+        """
+        after = self._reached()
+        moved = {k for k in {*before, *after} if before.get(k) != after.get(k)}
+        roots = {k for k in moved if not under(k, moved - {k})}
+        self.__dict__[_VOLATILE] = frozenset(self.__dict__.get(_VOLATILE, frozenset()) | roots)
 
     def n_parameters(self) -> int | None:
         """Return the number of parameters, None where that is not known."""
@@ -164,6 +191,7 @@ class Model:
             image = self.transform(Image.fromarray(np.zeros((height, width, 3), np.uint8)))[None]
         else:
             image = self.preprocessing.normalise(torch.zeros((1, height, width, 3)))
+        before = self._reached()
         with self.session(self.device or "cpu"), torch.inference_mode():
             try:
                 logits = self.predict_batch(image.to(self.device or "cpu"))
@@ -172,6 +200,7 @@ class Model:
                     f"{self} does not run on an input of shape {tuple(image.shape)}: {error}",
                     "check input_size, the transform and predict_batch.",
                 ) from error
+        self._note_volatile(before)
         check_width(self, logits, 1)
 
     def __str__(self) -> str:
@@ -220,6 +249,9 @@ class TorchModel(Model):
     def weights_digest(self) -> str:
         return tensors_digest(self.module.state_dict())
 
+    def _tensors(self) -> set[int]:
+        return set(_weights_of(self.module))
+
     def n_parameters(self) -> int | None:
         return sum(int(tensor.numel()) for tensor in self.module.parameters())
 
@@ -264,6 +296,16 @@ class TorchClassifier(TorchModel):
 
     def predict_batch(self, images: torch.Tensor) -> torch.Tensor:
         return self.module(images.to(float_type(self.module)))
+
+
+def _weights_of(module: Any) -> Iterator[int]:
+    """Yield the identities of the parameters and buffers in the `state_dict` of a module."""
+    for part in getattr(module, "modules", list)():
+        yield from (id(tensor) for tensor in part.parameters(recurse=False))
+        aside = getattr(part, "_non_persistent_buffers_set", ())
+        for name, buffer in part.named_buffers(recurse=False):
+            if name not in aside:
+                yield id(buffer)
 
 
 def float_type(module: object) -> torch.dtype:

@@ -19,10 +19,13 @@ from slicedb.models.lineage import Judgement, judgements
 from slicedb.models.loading import load, type_of
 from slicedb.models.model import Model
 from slicedb.models.names import check_name
+from slicedb.models.noise import differ, outputs_on_noise
 from slicedb.models.types import PRETRAINED, RANDOM
 from slicedb.schema import MODELS, MODELS_SCHEMA, PER_MODEL, RUNS_SCHEMA, SAMPLES
 from slicedb.store import Store
 
+_NOISE = "noise"
+"""Where the details of a model keep what it said of noise; see `slicedb.models.noise`."""
 _SHOWN = 10
 """Runs that the text of a model shows."""
 
@@ -62,7 +65,7 @@ class Registered:
         at = None if self.added_at is None else self.added_at.isoformat()
         return {
             **facts,
-            **self.details,
+            **{k: v for k, v in self.details.items() if k != _NOISE},
             "classes": list(self.classes),
             "version": self.version,
             "added_at": at,
@@ -166,7 +169,7 @@ class Models:
             loaded = _object(name, model, file, classes)
         row = _describe(name, spec, file, loaded, allow_pickle)
         before = self._rows().get(name)
-        if before is not None and before.fingerprint != row.fingerprint and not replace:
+        if before is not None and _is_other(before, row) and not replace:
             raise ModelError(
                 f"There is a model '{name}' already, with other weights, code or classes.",
                 "take another name, or replace=True (--replace): what it predicted is then stale.",
@@ -202,7 +205,8 @@ class Models:
             allow_pickle=bool(row.details.get("allow_pickle")),
             name=name,
         )
-        if loaded.fingerprint() != row.fingerprint:
+        noise = row.details.get(_NOISE, ())
+        if loaded.fingerprint() != row.fingerprint or differ(noise, outputs_on_noise(loaded)):
             raise ModelError(
                 f"Model '{name}' is not what was registered: its weights, code or preprocessing "
                 f"changed ({row.spec}).",
@@ -310,6 +314,8 @@ def _describe(
         details["parameters"] = count
     if allow_pickle:
         details["allow_pickle"] = True
+    if noise := outputs_on_noise(model):
+        details[_NOISE] = list(noise)
     return Registered(
         name=name,
         spec=spec,
@@ -322,13 +328,19 @@ def _describe(
     )
 
 
+def _is_other(before: Registered, now: Registered) -> bool:
+    """Return whether a name has another model now: by its fingerprint, or by what it says."""
+    noise = [row.details.get(_NOISE, ()) for row in (before, now)]
+    return before.fingerprint != now.fingerprint or differ(*noise)
+
+
 def _versioned(row: Registered, before: Registered | None, commit: str, named: str) -> Registered:
     """Return the row with its version, the commit it was trained on, and what came before."""
     facts: dict[str, Any] = {"version": 1}
     if before is not None:
         lasting = ("version", "earlier", "trained_on", "trained_on_name")
         facts |= {k: before.details[k] for k in lasting if k in before.details}
-        if before.fingerprint != row.fingerprint:
+        if _is_other(before, row):
             old = {
                 "version": before.version,
                 "fingerprint": before.fingerprint,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -48,6 +48,8 @@ class PredictReport(Record):
     seconds: float
     examples: tuple[str, ...] = ()
     """The first failures: id and reason."""
+    replaced: int = 0
+    """Rows of another model under this name (other weights, code or settings), now replaced."""
 
     def __str__(self) -> str:
         rate = self.predicted / self.seconds if self.seconds > 0 else 0.0
@@ -57,6 +59,11 @@ class PredictReport(Record):
         text += f" ({self.seconds:.1f} s"
         text += f", {rate:,.0f} images/s)" if self.predicted else ")"
         text += failures(self.failed, self.examples)
+        if self.replaced:
+            text += (
+                f"\n  The model changed since it predicted {self.replaced:,} samples; these rows "
+                "are replaced."
+            )
         if self.outside:
             text += (
                 f"\n  {self.outside:,} samples have a label that is none of the model's classes: "
@@ -124,7 +131,8 @@ def predict(
             writer.flush()
         writer.close()
     refresh(store, model_name)  # labels may have changed while the model ran
-    return _report(model_name, samples, quarantined, about, started, len(todo), writer)
+    report = _report(model_name, samples, quarantined, about, started, len(todo), writer)
+    return report if anew is None else replace(report, replaced=len(done))
 
 
 def _report(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +12,7 @@ import pyarrow as pa
 from slicedb.errors import PredictionError
 from slicedb.keys import KeyIndex
 from slicedb.models.model import Model
+from slicedb.models.noise import differ, outputs_on_noise
 from slicedb.schema import PREDICTIONS, SAMPLES
 from slicedb.store import Store
 from slicedb.store.work import Anew
@@ -56,7 +58,7 @@ def prepare(store: Store, name: str, model: Model) -> tuple[About, Anew | None]:
         PredictionError: the table holds predictions made elsewhere.
     """
     table = table_of(name)
-    now = model.about(model.fingerprint())
+    now = replace(model.about(model.fingerprint()), noise=outputs_on_noise(model))
     schema = schema_of(now, len(model.classes))
     if store.create(table, schema):
         return now, None
@@ -67,10 +69,11 @@ def prepare(store: Store, name: str, model: Model) -> tuple[About, Anew | None]:
             f"The predictions of '{name}' were logged from elsewhere.",
             "predict under another name, so that the two are not mixed.",
         )
-    if before == now:
-        return now, None
     if before.fingerprint == now.fingerprint and before.task == now.task:
-        store.set_metadata(table, now.metadata())  # what counts changed, not what was predicted
+        if differ(before.noise, now.noise) and not differ(now.noise, outputs_on_noise(model)):
+            return now, Anew(schema, version)  # it changed, and does not speak at random
+        if before != now or (now.noise and not before.noise):
+            store.set_metadata(table, now.metadata())  # what counts changed, not the predictions
         return now, None
     return now, Anew(schema, version)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from slicedb.metrics.detections import CONFIDENCE
@@ -17,6 +17,7 @@ FINGERPRINT = "slicedb:fingerprint"
 TASK = "slicedb:task"
 SURE = "slicedb:confidence"
 TARGET = "slicedb:target"
+NOISE = "slicedb:noise"
 
 LOGGED = "logged"
 """Stands in place of a fingerprint where the predictions were made elsewhere."""
@@ -38,6 +39,8 @@ class About:
     """Score from which on a box, or a label of several, counts."""
     target: str = LABEL
     """The column of samples with the number to predict."""
+    noise: tuple[float, ...] = field(default=(), compare=False)
+    """What the model said of noise when these rows were predicted; see `slicedb.models.noise`."""
 
     @classmethod
     def read(cls, store: Store, model: str) -> About:
@@ -49,6 +52,7 @@ class About:
             facts.get(FINGERPRINT, ""),
             float(facts.get(SURE, CONFIDENCE)),
             facts.get(TARGET, LABEL),
+            tuple(json.loads(facts.get(NOISE) or "[]")),
         )
 
     def metadata(self) -> dict[str, str]:
@@ -59,4 +63,5 @@ class About:
             FINGERPRINT: self.fingerprint,
             SURE: repr(self.confidence),
             TARGET: self.target,
+            NOISE: json.dumps(self.noise),
         }
