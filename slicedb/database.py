@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from lancedb.db import DBConnection
     from PIL import Image
 
-    from slicedb.analysis import Mistakes
+    from slicedb.analysis import BoxMistakes, Mistakes
     from slicedb.behaviour.severity import SeverityTable
     from slicedb.cam import CamReport, StoredCams
     from slicedb.commits import Commit, Commits, Difference
@@ -1068,8 +1068,11 @@ class Database:
         slices: Names = None,
         confidence: float = 0.95,
         tag: bool = False,
-    ) -> Mistakes:
+    ) -> Mistakes | BoxMistakes:
         """Review a model's mistakes; every finding is a query that can be named as a slice.
+
+        A classifier's are sorted by how sure it was, a detector's into the six kinds of TIDE:
+        missed, extra, wrong class, badly placed, both, and double.
 
         Args:
             model: whose predictions.
@@ -1086,20 +1089,24 @@ class Database:
             CheckError: `unsure` is above `sure`, or `on` is a text that is no predicate.
         """
         from slicedb import analysis
+        from slicedb.judge import load
 
         names = [s.name for s in self.slices.list()] if slices is None else slices
-        mistakes = analysis.errors(
-            self.store,
-            model,
-            None if on is None else self.keys(on),
-            scope=self._selection.scope(on),
-            slices={name: self.keys(name) for name in names},
-            by=by,
-            sure=sure,
-            unsure=unsure,
-            n=n,
-            confidence=confidence,
-        )
+        keys = None if on is None else self.keys(on)
+        about: dict[str, Any] = {
+            "scope": self._selection.scope(on),
+            "slices": {name: self.keys(name) for name in names},
+            "n": n,
+            "confidence": confidence,
+        }
+        mistakes: Mistakes | BoxMistakes
+        if load(self.store, model).task.name == "detection":
+            columns = [c for c in by if c != "label"]  # boxes have the labels, not their samples
+            mistakes = analysis.box_errors(self.store, model, keys, by=columns, **about)
+        else:
+            mistakes = analysis.errors(
+                self.store, model, keys, by=by, sure=sure, unsure=unsure, **about
+            )
         for finding in mistakes.findings if tag else ():
             if len(finding.keys):
                 self.tag(finding.keys, finding.name)

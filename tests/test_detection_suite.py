@@ -148,8 +148,12 @@ def test_boxes_are_confused_with_one_another_and_with_nothing(tmp_path: Path) ->
     assert found.matrix.tolist() == [[2, 0, 0, 0], [0, 1, 0, 1], [0, 1, 1, 0], [0, 1, 0, 0]]
     assert (found.n, found.left_out) == (7, 1)
     assert "7 boxes, 1 samples left out" in str(found)
-    with pytest.raises(CheckError, match="boxes, not samples"):
-        found.query("red", "green")
+    boxes = "SELECT id FROM blobs.matches(same_label => false, confidence => 0.5) WHERE "
+    assert found.query("red", "blue") == (
+        f"id IN ({boxes}outcome = 'tp' AND label = 'red' AND prediction = 'blue')"
+    )
+    assert "outcome = 'fn' AND label = 'red'" in found.boxes_query("red", "(nothing)")
+    assert "outcome = 'fp' AND prediction = 'red'" in found.boxes_query("(nothing)", "red")
 
 
 def test_boxes_in_a_crowd_are_not_confused(tmp_path: Path) -> None:

@@ -2,6 +2,18 @@
 
 from __future__ import annotations
 
-from slicedb.analysis.mistakes import ConfusedPair, Mistakes, ReviewSet, SliceShare, errors
+from slicedb.analysis.boxes import BoxFinding, BoxMistakes, ConfusedBoxes, box_errors
+from slicedb.analysis.mistakes import ConfusedPair, Mistakes, ReviewSet, errors
+from slicedb.analysis.shares import SliceShare
 
-__all__ = ["ConfusedPair", "Mistakes", "ReviewSet", "SliceShare", "errors"]
+__all__ = [
+    "BoxFinding",
+    "BoxMistakes",
+    "ConfusedBoxes",
+    "ConfusedPair",
+    "Mistakes",
+    "ReviewSet",
+    "SliceShare",
+    "box_errors",
+    "errors",
+]

@@ -5,7 +5,6 @@ Every finding carries a query text, so that naming it as a slice is one line.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -15,7 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from slicedb import sql, stats
-from slicedb.errors import CheckError, SliceError
+from slicedb.analysis.shares import SliceShare, all_shares, check_scope
+from slicedb.errors import CheckError
 from slicedb.judge.predicted import Predicted, select
 from slicedb.metrics.outcomes import Bools, Ints
 from slicedb.schema import schema_of
@@ -24,10 +24,6 @@ from slicedb.show.tabular import Grid, Tabular
 
 if TYPE_CHECKING:
     from slicedb.store import Store
-
-
-_MOST_VALUES = 200
-"""A column with more values than this does not group samples."""
 
 
 @dataclass(frozen=True)
@@ -62,30 +58,6 @@ class ConfusedPair:
     high: float
     """Wilson bound of the rate."""
     query: str
-
-
-@dataclass(frozen=True)
-class SliceShare:
-    """How much of all errors lies in one slice."""
-
-    slice: str
-    n: int
-    n_errors: int
-    share_of_samples: float
-    share_of_errors: float
-    low: float
-    """Wilson bound of the share of errors."""
-    high: float
-    """Wilson bound of the share of errors."""
-    lift: float
-    """Share of errors over share of samples; 1 where errors fall evenly."""
-    query: str
-    """The slice's errors."""
-
-    @property
-    def is_heavy(self) -> bool:
-        """Whether the whole interval lies above the slice's share of samples."""
-        return self.low > self.share_of_samples
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,8 +141,6 @@ class Mistakes(Tabular):
                 yield grid
 
 
-_NOT_PREDICATE = re.compile(r"^\s*(select|with|from)\b|\b(order\s+by|limit)\b", re.IGNORECASE)
-
 _SUMMARY = schema_of("kind string, name string, n int64, share float64, query string")
 
 
@@ -203,18 +173,10 @@ def errors(
         raise CheckError(
             f"unsure is {unsure:g} and sure {sure:g}.", "both lie in [0, 1], unsure below sure."
         )
-    if _NOT_PREDICATE.search(scope):
-        raise CheckError(
-            f"The scope {scope!r} is not a predicate.",
-            "name it as a slice and say in_slice('name').",
-        )
+    check_scope(scope)
     predicted = select(store, model, keys, columns=[c for c in by if c != "label"])
     wrong = ~predicted.outcomes.correct
     order = _by_loss(predicted)
-    shares = [
-        *_slice_shares(predicted, wrong, slices, scope, confidence),
-        *_column_shares(predicted, wrong, by, scope, confidence),
-    ]
     return Mistakes(
         model,
         predicted.n,
@@ -225,7 +187,7 @@ def errors(
         f"{sql.conjunction(scope, f'{sql.name(model)}.loss IS NOT NULL')} "
         f"ORDER BY {sql.name(model)}.loss DESC, id LIMIT {n}",
         _pairs(predicted, wrong, scope, n, confidence),
-        tuple(sorted(shares, key=lambda s: (-s.lift, -s.n_errors, s.slice))),
+        all_shares(predicted, wrong, slices, by, scope, confidence),
     )
 
 
@@ -318,69 +280,6 @@ def _pairs(
             )
         )
     return tuple(pairs)
-
-
-def _slice_shares(
-    predicted: Predicted,
-    wrong: Bools,
-    slices: Mapping[str, Ints] | None,
-    scope: str,
-    confidence: float,
-) -> list[SliceShare]:
-    return [
-        _share(predicted, wrong, name, at, f"in_slice({sql.literal(name)})", scope, confidence)
-        for name, at in predicted.members(slices).items()
-        if len(at)
-    ]
-
-
-def _column_shares(
-    predicted: Predicted, wrong: Bools, by: Sequence[str], scope: str, confidence: float
-) -> list[SliceShare]:
-    result = []
-    for column in by:
-        coded = pc.dictionary_encode(
-            predicted.rows[column].combine_chunks(), null_encoding="encode"
-        )
-        values = coded.dictionary.to_pylist()
-        if len(values) > _MOST_VALUES:
-            raise SliceError(
-                f"The column '{column}' has {len(values):,} values.",
-                f"name columns of at most {_MOST_VALUES}, or make slices of ranges.",
-            )
-        codes = coded.indices.to_numpy(zero_copy_only=False)
-        for code, value in enumerate(values):
-            text = sql.equals(column, value)
-            at = np.flatnonzero(codes == code)
-            result.append(_share(predicted, wrong, text, at, text, scope, confidence))
-    return result
-
-
-def _share(
-    predicted: Predicted,
-    wrong: Bools,
-    name: str,
-    at: Ints,
-    text: str,
-    scope: str,
-    confidence: float,
-) -> SliceShare:
-    total, inside = int(wrong.sum()), int(wrong[at].sum())
-    low, high = stats.wilson(inside, total, confidence)
-    of_samples = len(at) / predicted.n
-    of_errors = inside / total if total else float("nan")
-    query = sql.conjunction(scope, text, f"NOT {sql.name(predicted.model)}.correct")
-    return SliceShare(
-        name,
-        len(at),
-        inside,
-        of_samples,
-        of_errors,
-        float(low),
-        float(high),
-        of_errors / of_samples,
-        query,
-    )
 
 
 def _title(pair: ConfusedPair) -> str:

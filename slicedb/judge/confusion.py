@@ -16,6 +16,7 @@ from slicedb.judge.aligned import load, universe
 from slicedb.keys import Keys
 from slicedb.show.tabular import Grid, Tabular
 from slicedb.store import Store
+from slicedb.tasks.detection import NOTHING
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,6 +34,8 @@ class Confusion(Tabular):
     """Members without a label or without a prediction."""
     unit: str = "samples"
     """What is counted; `boxes` of a detector."""
+    least: float = 0.5
+    """Of a detector: the score from which on a box counts."""
 
     @property
     def n(self) -> int:
@@ -59,15 +62,29 @@ class Confusion(Tabular):
     def query(self, label: str, prediction: str) -> str:
         """Return the query text of the samples in one cell.
 
-        Raises:
-            CheckError: the cells count boxes.
+        Of a detector these are the samples that hold such a box; `(nothing)` is the class of boxes
+        where nothing is annotated (truth), and of what was missed (prediction).
         """
-        if self.unit != "samples":
-            raise CheckError(
-                "The cells count boxes, not samples.",
-                f"ask for {self.model}.fp > 0, {self.model}.fn > 0 and the like.",
-            )
-        return cell_query(self.model, label, prediction)
+        if self.unit == "samples":
+            return cell_query(self.model, label, prediction)
+        return f"id IN ({self.boxes_query(label, prediction, 'id')})"
+
+    def boxes_query(self, label: str, prediction: str, columns: str = "*") -> str:
+        """Return the SELECT of the boxes in one cell of a detector's matrix.
+
+        Raises:
+            CheckError: the cells count samples.
+        """
+        if self.unit == "samples":
+            raise CheckError("The cells count samples, not boxes.", "ask for query().")
+        parts = {"outcome": "tp", "label": label, "prediction": prediction}
+        if prediction == NOTHING:
+            parts = {"outcome": "fn", "label": label}
+        elif label == NOTHING:
+            parts = {"outcome": "fp", "prediction": prediction}
+        where = " AND ".join(f"{name} = {sql.string(value)}" for name, value in parts.items())
+        rule = f"same_label => false, confidence => {self.least:g}"
+        return f"SELECT {columns} FROM {sql.name(self.model)}.matches({rule}) WHERE {where}"
 
     def to_arrow(self) -> pa.Table:
         """Return label, prediction and n, one row per cell that is not empty."""
@@ -131,7 +148,8 @@ def confusion(store: Store, model: str, keys: Keys) -> Confusion:
             f"{model} does {aligned.task.name}: a sample has no one predicted class.",
             "confusion is for classifiers and detectors.",
         )
-    return Confusion(model, counts.classes, counts.matrix, n - len(rows), counts.unit)
+    left_out, least = n - len(rows), aligned.about.confidence
+    return Confusion(model, counts.classes, counts.matrix, left_out, counts.unit, least)
 
 
 def _share(value: float) -> str:

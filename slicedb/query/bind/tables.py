@@ -54,8 +54,7 @@ def bind_table_function(binding: Binding, ref: Node, scope: Scope) -> None:
     """
     call = ref.function
     if call.schema.lower() in binding.catalog.models and boxes.is_word(call.name):
-        overlap, same = _rule(binding, ref)
-        matching = boxes.matching_of(binding.catalog, call.schema, overlap, same)
+        matching = boxes.matching_of(binding.catalog, call.schema, *_rule(binding, ref))
         relation = _boxes(binding, call.schema, call.name, ref.alias or call.name, ref, matching)
         _place(binding, relation, ref, scope, ref.start, binding.source.call_at(ref.start).end)
         return
@@ -140,16 +139,17 @@ def _no_table(
     return binding.error(BindError, f"No table '{name}'.", hint, ref)
 
 
-_RULE = {"iou": ("INTEGER", "NUMERIC"), "same_label": ("BOOLEAN",)}
+_NUMBER = ("INTEGER", "NUMERIC")
+_RULE = {"iou": _NUMBER, "same_label": ("BOOLEAN",), "confidence": _NUMBER}
 """Options of `model.matches(...)` to the kinds of constants they take."""
 
 
-def _rule(binding: Binding, ref: Node) -> tuple[float, bool]:
-    """Return the smallest overlap, and whether labels have to agree, of a call in a FROM."""
+def _rule(binding: Binding, ref: Node) -> tuple[float, bool, float]:
+    """Return the smallest overlap, whether labels have to agree, and the smallest score."""
     given: dict[str, str] = {}
     call = ref.function
     name = f"{call.schema}.{call.written_name}"
-    usual = f"{name}(iou => 0.5, same_label => true) is the default."
+    usual = f"{name}(iou => 0.5, same_label => true, confidence => 0) is the default."
     for option, value in call.arguments:
         if option not in _RULE:
             near = did_you_mean(option, _RULE)
@@ -164,4 +164,8 @@ def _rule(binding: Binding, ref: Node) -> tuple[float, bool]:
     if not 0 < overlap <= 1:
         message = f"iou is {overlap:g}, it must be above 0 and at most 1."
         raise binding.error(BindError, message, usual, ref)
-    return overlap, given.get("same_label", "true").lower() == "true"
+    confidence = float(given.get("confidence", 0))
+    if not 0 <= confidence <= 1:
+        message = f"confidence is {confidence:g}, it must be in [0, 1]."
+        raise binding.error(BindError, message, usual, ref)
+    return overlap, given.get("same_label", "true").lower() == "true", confidence

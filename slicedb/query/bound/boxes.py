@@ -42,6 +42,8 @@ TYPES: dict[str, dict[str, pa.DataType]] = {
         "id": pa.string(),
         "key": pa.int64(),
         "outcome": pa.string(),
+        "mistake": pa.string(),
+        "about": pa.string(),
         "label": pa.string(),
         "prediction": pa.string(),
         "iou": pa.float64(),
@@ -118,9 +120,12 @@ def has_boxes(catalog: Catalog, model: str) -> bool:
     return "objects" in catalog.model(model).types
 
 
-def matching_of(catalog: Catalog, model: str, iou: float = 0.5, same: bool = True) -> Matching:
+def matching_of(
+    catalog: Catalog, model: str, iou: float = 0.5, same: bool = True, confidence: float = 0.0
+) -> Matching:
     """Return how a model's boxes are matched."""
-    return Matching(catalog.models[model.lower()], catalog.model(model).version, iou, same)
+    version = catalog.model(model).version
+    return Matching(catalog.models[model.lower()], version, iou, same, confidence)
 
 
 def is_word(name: str) -> bool:

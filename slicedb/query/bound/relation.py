@@ -46,6 +46,8 @@ class Matching:
     """The smallest overlap of a match."""
     same_label: bool = True
     """Whether a match needs the same label."""
+    confidence: float = 0.0
+    """The smallest score of a box that takes part."""
 
 
 @dataclass(eq=False)

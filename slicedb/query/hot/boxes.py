@@ -11,7 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from slicedb.keys import KeyIndex
-from slicedb.metrics.boxes import Boxes, Flat, Matches, is_crowd, match, overlaps
+from slicedb.metrics.boxes import Boxes, Flat, Matches, Pairs, is_crowd, match, overlaps
+from slicedb.metrics.mistaken import mistaken
 from slicedb.query.bound.catalog import TableInfo
 from slicedb.query.bound.relation import Matching, Relation
 from slicedb.query.hot.relations import hot_match, hot_name
@@ -52,7 +53,10 @@ class HotBoxes:
             assert relation.matching is not None
             truth, predicted = relation.sides
             loaded = sum(self._table(side) + self._late(side, names) for side in relation.sides)
-            return loaded + self._match(relation.matching, truth, predicted)
+            loaded += self._match(relation.matching, truth, predicted)
+            if {"mistake", "about"} & set(relation.wanted(False)):
+                loaded += self._mistakes(relation.matching, truth, predicted)
+            return loaded
         loaded = self._table(relation) + self._late(relation, names)
         if relation.boxes == "found" and {"tp", "iou", "object"} & set(relation.wanted(False)):
             assert relation.matching is not None
@@ -170,12 +174,31 @@ class HotBoxes:
         codes: dict[str | None, int] = {}
         mine, labels, index = self._boxes(predicted, codes)
         theirs, _, places = self._boxes(truth, codes)
+        sure = _is_sure(mine, matching)
         pairs = overlaps(mine, theirs, same_label=matching.same_label, least=matching.iou)
-        matched = match(pairs, mine, theirs, iou=matching.iou)
+        matched = match(_among(pairs, sure), mine, theirs, iou=matching.iou)
         seen, looked = (self._numbers[hot_name(r)] >= 0 for r in (predicted, truth))
         return self._add(
             truth, matching, _of_truth(matched, theirs, seen, mine, labels, index)
-        ) + self._add(predicted, matching, _of_found(matched, looked, mine, places))
+        ) + self._add(predicted, matching, _of_found(matched, looked, mine, places, sure))
+
+    def _mistakes(self, matching: Matching, truth: Relation, predicted: Relation) -> int:
+        """Sort the mistakes of one model into their kinds; both sides get a column."""
+        name = hot_match(matching, "mistake")
+        if all(name in self._tables.columns(hot_name(side)) for side in (truth, predicted)):
+            return 0
+        codes: dict[str | None, int] = {}
+        mine, _, _ = self._boxes(predicted, codes)
+        theirs, labels, _ = self._boxes(truth, codes)
+        kinds = mistaken(mine, theirs, _is_sure(mine, matching), iou=matching.iou)
+        seen, looked = (self._numbers[hot_name(r)] >= 0 for r in (predicted, truth))
+        of_truth = arrow_array(kinds.truth, (kinds.truth < 0) | ~seen[theirs.image])
+        of_predicted = arrow_array(kinds.predicted, (kinds.predicted < 0) | ~looked[mine.image])
+        about = labels.take(arrow_array(kinds.partner, kinds.partner < 0))
+        unknown = pa.nulls(len(theirs), pa.string())
+        return self._add(truth, matching, {"mistake": of_truth, "about": unknown}) + self._add(
+            predicted, matching, {"mistake": of_predicted, "about": about}
+        )
 
     def trim(self, since: float) -> None:
         """Drop the matchings that were asked for longest ago, and not since a moment."""
@@ -242,12 +265,29 @@ def _of_truth(
     }
 
 
+def _is_sure(predicted: Boxes, matching: Matching) -> np.ndarray:
+    """Return bool (n,): which boxes take part; one without a score is sure."""
+    if predicted.score is None or not matching.confidence:
+        return np.ones(len(predicted), bool)
+    return np.asarray(~(predicted.score < matching.confidence))
+
+
+def _among(pairs: Pairs, sure: np.ndarray) -> Pairs:
+    kept = sure[pairs.predicted]
+    if kept.all():
+        return pairs
+    return Pairs(pairs.predicted[kept], pairs.truth[kept], pairs.iou[kept], pairs.group[kept])
+
+
 def _of_found(
-    matched: Matches, looked: np.ndarray, predicted: Boxes, places: np.ndarray
+    matched: Matches, looked: np.ndarray, predicted: Boxes, places: np.ndarray, sure: np.ndarray
 ) -> dict[str, pa.Array]:
-    """Return the outcome of each predicted box; NULL where the image was never annotated."""
+    """Return the outcome of each predicted box; NULL where the image was never annotated.
+
+    It is NULL, too, where the box is below the confidence of the matching.
+    """
     state = np.where(matched.ignored, 2, np.where(matched.truth >= 0, 1, 0)).astype(np.int8)
-    unlabelled = ~looked[predicted.image]
+    unlabelled = ~looked[predicted.image] | ~sure
     partner = arrow_array(matched.truth, matched.truth < 0)
     return {
         "state": arrow_array(state, unlabelled),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from slicedb.metrics.mistaken import KINDS
 from slicedb.query.bound.bound import Frame
 from slicedb.query.bound.boxes import DERIVED
 from slicedb.query.bound.relation import OWN_KEY, ROW, Count, Matching, Relation
@@ -28,6 +29,7 @@ def hot_number(boxes: str) -> str:
 def hot_match(matching: Matching, column: str) -> str:
     """Return the name of a column of a matching in a loaded table of boxes."""
     rule = "label" if matching.same_label else "any"
+    rule += f":{matching.confidence:g}" if matching.confidence else ""
     return f"{matching.model}@{matching.version}:{matching.iou:g}:{rule}.{column}"
 
 
@@ -151,6 +153,12 @@ def _side(matching: Matching, side: Relation, name: str) -> str:
         words = _OUTCOMES[side.boxes]
         cases = "".join(f" WHEN {i} THEN {string(w)}" for i, w in enumerate(words) if w)
         return _state(matching, "CASE {}" + cases + " END")
+    if name == "mistake":
+        code = f"s.{quoted(hot_match(matching, name))}"
+        cases = "".join(f" WHEN {i} THEN {string(kind)}" for i, kind in enumerate(KINDS))
+        return f"CASE {code}{cases} END"
+    if name == "about":
+        return f"s.{quoted(hot_match(matching, name))}"
     if name in ("detection", "object"):
         return (
             's."index"'

@@ -175,6 +175,12 @@ SELECT outcome, count(*) FROM d1.matches GROUP BY ALL ORDER BY ALL
 -- case: outcomes at another overlap
 -- rows: [["fn", 4], ["fp", 4], ["tp", 1]]
 SELECT outcome, count(*) FROM d1.matches(iou => 0.92) GROUP BY ALL ORDER BY ALL
+-- case: what is unsure is missed
+-- rows: [["fn", 2], ["tp", 3]]
+SELECT outcome, count(*) FROM d1.matches(confidence => 0.7) GROUP BY ALL ORDER BY ALL
+-- case: kinds of mistakes
+-- rows: [["wrong class", "person", 1]]
+SELECT mistake, about, count(*) FROM d2.matches WHERE mistake = 'wrong class' GROUP BY ALL
 -- case: a wrong label is a pair when labels do not count
 -- rows: [["person", "dog", 1.0]]
 SELECT label, prediction, iou FROM d2.matches(same_label => false) WHERE label <> prediction
@@ -227,12 +233,16 @@ FROM d1.object
 FROM d1.matches(io => 0.4)
 -- case: an option of matches without a name
 -- error: BindError 1:17 '0.4'
--- hint: d1.matches(iou => 0.5, same_label => true)
+-- hint: d1.matches(iou => 0.5, same_label => true, confidence => 0)
 FROM d1.matches(0.4)
 -- case: an overlap that cannot be
 -- error: BindError 1:6
 -- hint: at most 1
 FROM d1.matches(iou => 3)
+-- case: a confidence that cannot be
+-- error: BindError 1:6
+-- hint: confidence => 0) is the default
+FROM d1.matches(confidence => 3)
 -- case: an overlap that is no number
 -- error: BindError 1:24 ''x''
 -- hint: number written out

@@ -1,0 +1,368 @@
+"""Review where a detector is wrong: boxes by kind of mistake and class, confused pairs, slices.
+
+The kinds are those of TIDE (Bolya et al., ECCV 2020; see `slicedb.metrics.mistaken`). Every finding
+carries two query texts: that of its samples, which can be named as a slice, and that of its boxes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import pyarrow as pa
+
+from slicedb import schema, sql, stats
+from slicedb.analysis.shares import SliceShare, all_shares, check_scope
+from slicedb.errors import PredictionError, SliceError
+from slicedb.judge.aligned import Aligned, load, universe
+from slicedb.keys import KeyIndex, Keys
+from slicedb.metrics.detections import Detections
+from slicedb.metrics.mistaken import ABOUT, KINDS, MISSED, WRONG, Mistaken, mistaken
+from slicedb.metrics.outcomes import Ints
+from slicedb.schema import schema_of
+from slicedb.show import numbers
+from slicedb.show.tabular import Grid, Tabular
+from slicedb.store import Store
+
+
+@dataclass(frozen=True)
+class BoxFinding:
+    """The mistakes of one kind."""
+
+    name: str
+    """The kind; also its tag."""
+    description: str
+    n: int
+    """Boxes."""
+    share: float
+    """Of all mistaken boxes."""
+    images: int
+    """Samples that hold one."""
+    query: str
+    """The text that finds those samples."""
+    boxes: str
+    """The SELECT of the boxes themselves."""
+    keys: Ints = field(repr=False, compare=False)
+    """int64 (images,): the samples, the largest loss first."""
+
+
+@dataclass(frozen=True)
+class ConfusedBoxes:
+    """Boxes at the right place that have another label."""
+
+    truth: str
+    prediction: str
+    n: int
+    share: float
+    """Of all mistaken boxes."""
+    rate: float
+    """Of the annotated boxes of the true class."""
+    low: float
+    """Wilson bound of the rate."""
+    high: float
+    """Wilson bound of the rate."""
+    query: str
+    """The samples that hold one."""
+
+
+@dataclass(frozen=True, eq=False)
+class BoxMistakes(Tabular):
+    """The error analysis of one detector."""
+
+    model: str
+    n: int
+    """Samples judged: those that are annotated and have detections."""
+    n_wrong: int
+    """Samples with a missed box, or one too many."""
+    left_out: int
+    n_boxes: int
+    """Annotated boxes."""
+    findings: tuple[BoxFinding, ...]
+    by_class: pa.Table
+    """label (of the annotated box where one is missed, else of the predicted one), kind, n."""
+    pairs: tuple[ConfusedBoxes, ...]
+    """The most frequent first."""
+    top: pa.Table
+    """The largest losses: id, label, prediction (boxes by class), loss, iou, tp, fp, fn."""
+    top_query: str
+    shares: tuple[SliceShare, ...]
+    """Of the wrong samples, the highest lift first."""
+    least: float = 0.5
+    """The score from which on a box counts."""
+
+    @property
+    def n_errors(self) -> int:
+        """Mistaken boxes: predicted ones that are wrong, and missed ones."""
+        return sum(finding.n for finding in self.findings)
+
+    @property
+    def tags(self) -> dict[str, Ints]:
+        """The findings as tags: tag to keys."""
+        return {finding.name: finding.keys for finding in self.findings}
+
+    def finding(self, name: str) -> BoxFinding:
+        """Return the finding of one kind.
+
+        Raises:
+            KeyError: there is no such kind.
+        """
+        return {finding.name: finding for finding in self.findings}[name]
+
+    def to_arrow(self) -> pa.Table:
+        """Return every finding, pair and share in one table: kind, name, n, share, query."""
+        rows = [("mistake", f.name, f.n, f.share, f.query) for f in self.findings]
+        rows += [("pair", _title(p), p.n, p.share, p.query) for p in self.pairs]
+        rows += [("slice", s.slice, s.n_errors, s.share_of_errors, s.query) for s in self.shares]
+        return pa.Table.from_pylist([dict(zip(_SUMMARY.names, row)) for row in rows], _SUMMARY)
+
+    def parts(self) -> Iterable[str | Grid]:
+        """Yield the kinds, the classes, the confused pairs, the slices and the largest losses."""
+        share = numbers.percent
+        yield (
+            f"{self.model}: {self.n_errors:,} mistakes among {self.n_boxes:,} annotated boxes; "
+            f"{self.n_wrong:,} of {self.n:,} pictures have one, {self.left_out:,} left out; boxes "
+            f"count from a score of {self.least:g}"
+        )
+        kinds = [
+            [f.name, f"{f.n:,}", share(f.share), f"{f.images:,}", f.description, f.query]
+            for f in self.findings
+        ]
+        pairs = [
+            [_title(p), f"{p.n:,}", share(p.share), share(p.rate), p.query] for p in self.pairs
+        ]
+        shares = [
+            [
+                s.slice,
+                f"{s.n_errors:,}",
+                share(s.share_of_samples),
+                share(s.share_of_errors),
+                f"{share(s.low)} to {share(s.high)}",
+                f"{s.lift:.2f}",
+            ]
+            for s in self.shares
+        ]
+        top = [
+            [r["id"], r["label"], r["prediction"], numbers.number(r["loss"]), r["fp"], r["fn"]]
+            for r in self.top.slice(0, 5).to_pylist()
+        ]
+        for grid in (
+            Grid(["mistake", "boxes", "share", "pictures", "what it is", "query"], kinds),
+            Grid(["class", *KINDS], self._class_rows()),
+            Grid(["confused", "boxes", "of mistakes", "of class", "query"], pairs),
+            Grid(["slice", "wrong", "of samples", "of wrong", "interval", "lift"], shares),
+            Grid(["top loss", "truth", "prediction", "loss", "extra", "missed"], top),
+        ):
+            if grid.rows:
+                yield ""
+                yield grid
+
+    def _class_rows(self) -> list[list[str]]:
+        """Return one row per class: how many mistakes of each kind."""
+        counts: dict[str, dict[str, int]] = {}
+        for row in self.by_class.to_pylist():
+            counts.setdefault(row["label"], {})[row["kind"]] = row["n"]
+        return [
+            [label, *(f"{of[kind]:,}" if kind in of else "." for kind in KINDS)]
+            for label, of in sorted(counts.items(), key=lambda pair: -sum(pair[1].values()))
+        ]
+
+
+_SUMMARY = schema_of("kind string, name string, n int64, share float64, query string")
+_BY_CLASS = schema_of("label string, kind string, n int64")
+
+
+def box_errors(
+    store: Store,
+    model: str,
+    keys: Keys | None = None,
+    *,
+    scope: str = "",
+    slices: Mapping[str, Keys] | None = None,
+    by: Sequence[str] = (),
+    n: int = 20,
+    confidence: float = 0.95,
+) -> BoxMistakes:
+    """Analyse a detector's mistakes; see `Database.errors`.
+
+    Args:
+        keys: int64 (n,); None is every sample that is ok.
+        scope: the query text of `keys`; every finding's query starts with it.
+        slices: name to keys of registered slices, for their shares of the wrong samples.
+        by: columns of samples whose values are reviewed as if they were slices.
+
+    Raises:
+        CheckError: `scope` is no predicate.
+        SliceDBError: no boxes are annotated, or none predicted.
+    """
+    check_scope(scope)
+    judged = _judged(store, model, keys, by)
+    outcomes = judged.outcomes
+    assert outcomes.predicted.score is not None
+    sure = outcomes.predicted.score >= outcomes.confidence
+    kinds = mistaken(outcomes.predicted, outcomes.truth, sure)
+    wrong = ~outcomes.correct
+    order = np.argsort(-outcomes.losses(), kind="stable")
+    name, least = sql.name(model), outcomes.confidence
+    predicate = f"{name}.loss IS NOT NULL"
+    return BoxMistakes(
+        model,
+        judged.n,
+        int(wrong.sum()),
+        judged.left_out,
+        int(outcomes.positives().sum()),
+        _findings(judged, kinds, order, scope),
+        _by_class(outcomes, kinds),
+        _pairs(judged, kinds, scope, n, confidence),
+        _top(judged, order[:n]),
+        f"{sql.conjunction(scope, predicate)} ORDER BY {name}.loss DESC, id LIMIT {n}",
+        all_shares(judged, wrong, slices, by, scope, confidence),
+        least,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Judged:
+    """Annotated and predicted samples, one row each, by id."""
+
+    model: str
+    aligned: Aligned
+    outcomes: Detections
+    keys: Keys
+    rows: pa.Table
+    """id and the columns asked for."""
+    left_out: int
+
+    @property
+    def n(self) -> int:
+        return len(self.keys)
+
+    def members(self, slices: Mapping[str, Keys] | None) -> dict[str, Keys]:
+        """Return the row numbers of each slice."""
+        given = slices or {}
+        return {name: np.flatnonzero(self._index.mask(keys)) for name, keys in given.items()}
+
+    @cached_property
+    def _index(self) -> KeyIndex:
+        return KeyIndex(self.keys)
+
+
+def _judged(store: Store, model: str, keys: Keys | None, by: Sequence[str]) -> _Judged:
+    aligned = load(store, model)
+    if keys is None:
+        keys = store.table(schema.SAMPLES, ["key"], where=schema.IS_SHOWN)["key"].to_numpy()
+    asked = np.asarray(keys, np.int64)
+    if not len(asked):
+        raise SliceError("There are no samples to judge.", "the slice is empty; widen its query.")
+    every = universe(store)
+    at = aligned.row_of[every.rows(asked)]
+    at = at[at >= 0]
+    if not len(at):
+        raise PredictionError(
+            f"None of the {len(asked):,} samples has both annotated boxes and detections of "
+            f"'{model}'.",
+            f"run `slicedb predict {model}`, or log them with `slicedb log-predictions`.",
+        )
+    rows = store.take(schema.SAMPLES, aligned.keys[at], list(dict.fromkeys(["id", *by])))
+    by_id = np.argsort(np.asarray(rows["id"].to_pylist(), object), kind="stable")
+    at, rows = at[by_id], rows.take(pa.array(by_id))
+    outcomes: Detections = aligned.outcomes.take(at)
+    left_out = len(np.unique(asked)) - len(at)
+    return _Judged(model, aligned, outcomes, aligned.keys[at], rows, left_out)
+
+
+def _findings(judged: _Judged, kinds: Mistaken, order: Ints, scope: str) -> tuple[BoxFinding, ...]:
+    outcomes = judged.outcomes
+    total = int((kinds.predicted >= 0).sum() + (kinds.truth >= 0).sum())
+    findings = []
+    for code, kind in enumerate(KINDS):
+        boxes = outcomes.truth if code == MISSED else outcomes.predicted
+        image = boxes.image[(kinds.truth if code == MISSED else kinds.predicted) == code]
+        has = np.zeros(judged.n, bool)
+        has[image] = True
+        query, select = _queries(judged, scope, f"mistake = {sql.string(kind)}")
+        share = len(image) / total if total else float("nan")
+        found = judged.keys[order[has[order]]]
+        findings.append(
+            BoxFinding(kind, ABOUT[kind], len(image), share, int(has.sum()), query, select, found)
+        )
+    return tuple(findings)
+
+
+def _queries(judged: _Judged, scope: str, where: str) -> tuple[str, str]:
+    """Return the predicate of the samples that hold such a box, and the SELECT of the boxes."""
+    name = sql.name(judged.model)
+    source = f"{name}.matches(confidence => {judged.outcomes.confidence:g})"
+    query = sql.conjunction(scope, f"id IN (SELECT id FROM {source} WHERE {where})")
+    inside = f" AND id IN (SELECT id FROM samples WHERE {scope})" if scope else ""
+    return query, f"SELECT * FROM {source} WHERE {where}{inside}"
+
+
+def _by_class(outcomes: Detections, kinds: Mistaken) -> pa.Table:
+    c, k = len(outcomes.classes), len(KINDS)
+    counts = np.zeros((c, k), np.int64)
+    for label, kind in (
+        (outcomes.predicted.label, kinds.predicted),
+        (outcomes.truth.label, kinds.truth),
+    ):
+        is_wrong = kind >= 0
+        np.add.at(counts, (label[is_wrong], kind[is_wrong]), 1)
+    i, j = np.nonzero(counts)
+    columns = [
+        pa.array([outcomes.classes[at] for at in i.tolist()], pa.string()),
+        pa.array([KINDS[at] for at in j.tolist()], pa.string()),
+        pa.array(counts[i, j]),
+    ]
+    return pa.Table.from_arrays(columns, schema=_BY_CLASS)
+
+
+def _pairs(
+    judged: _Judged, kinds: Mistaken, scope: str, most: int, confidence: float
+) -> tuple[ConfusedBoxes, ...]:
+    outcomes, names = judged.outcomes, judged.outcomes.classes
+    wrong = np.flatnonzero(kinds.predicted == WRONG)
+    labels = outcomes.truth.label[kinds.partner[wrong]]
+    codes, counts = np.unique(
+        labels * len(names) + outcomes.predicted.label[wrong], return_counts=True
+    )
+    total = int((kinds.predicted >= 0).sum() + (kinds.truth >= 0).sum())
+    sizes = np.bincount(outcomes.truth.label, minlength=len(names))
+    pairs = []
+    for at in np.lexsort((codes, -counts))[:most].tolist():
+        truth, taken = divmod(int(codes[at]), len(names))
+        count, of_class = int(counts[at]), int(sizes[truth])
+        low, high = stats.wilson(count, max(of_class, count), confidence)
+        where = (
+            f"mistake = 'wrong class' AND about = {sql.string(names[truth])} "
+            f"AND prediction = {sql.string(names[taken])}"
+        )
+        query, _ = _queries(judged, scope, where)
+        rate = count / max(of_class, 1)
+        ends = float(low), float(high)
+        share = count / total
+        pairs.append(ConfusedBoxes(names[truth], names[taken], count, share, rate, *ends, query))
+    return tuple(pairs)
+
+
+def _top(judged: _Judged, at: Ints) -> pa.Table:
+    outcomes = judged.outcomes.take(at)
+    shown = [judged.aligned.task.shown(outcomes, row) for row in range(len(at))]
+    tp, fp, fn = outcomes.counts()
+    iou = outcomes.mean_overlaps()
+    return pa.table(
+        {
+            "id": judged.rows["id"].take(pa.array(at)),
+            "label": pa.array([one.truth for one in shown], pa.string()),
+            "prediction": pa.array([one.prediction for one in shown], pa.string()),
+            "loss": outcomes.losses(),
+            "iou": pa.array(iou, mask=np.isnan(iou)),
+            "tp": tp,
+            "fp": fp,
+            "fn": fn,
+        }
+    )
+
+
+def _title(pair: ConfusedBoxes) -> str:
+    return f"{pair.truth} as {pair.prediction}"
