@@ -1,6 +1,6 @@
 """What verdicts promise, beside what happens: simulated models whose true values are known.
 
-    python benchmarks/honesty.py [--only plain|paired|needs|suites|calibrated] [--runs 2000]
+    python benchmarks/honesty.py [--only plain|paired|needs|suites|looks|calibrated] [--runs 2000]
         [--sizes 30 100] [--metrics log_loss brier]
 
 plain   each metric against its true value: the share of slices that PASS and that FAIL, both at
@@ -12,6 +12,9 @@ needs   slices that are INCONCLUSIVE: the share of fresh samples, as large as "a
 
 suites  suites of 20 overlapping slices with margins 0 and 0.01: the share with any FAIL where each
         slice lies at its margin, and in which a slice of 1,000 samples that lost five points FAILs.
+
+looks   30 nights of growing data and 20 candidates on one holdout: the share with any false verdict
+        where each look stands alone, and with `sequential`; and the power that this costs.
 
 calibrated  slices of 4,000 samples at prevalences from 2 to 97 %, 30 and 100 labels: how often the
         95 % intervals of precision and recall hold the truth, and a recall of 0.9 is missed.
@@ -28,82 +31,30 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+from looks import looks
+from simulated import (
+    MODELS,
+    POPULATION,
+    evidence,
+    model,
+    rate,
+    samples,
+    truth,
+    value,
+)
+from suites import suites
 
 from slicedb import metrics as m
-from slicedb import stats
 from slicedb.expectations import Check
 from slicedb.judge import Aligned
-from slicedb.judge.absolute import absolute
-from slicedb.judge.evidence import Evidence, Inputs
-from slicedb.judge.paired import paired
-from slicedb.judge.trials import JudgedSlice, Trial
+from slicedb.judge.evidence import Evidence
 from slicedb.judge.verdicts import SuiteSettings, verdicts
-from slicedb.keys import Keys
-from slicedb.metrics import Membership, Outcomes
-from slicedb.metrics.outcomes import Bools, Floats, Ints
-from slicedb.slices import Slice
+from slicedb.metrics.outcomes import Bools, Ints
 from slicedb.stats.cuts import choose
 from slicedb.stats.ranking import Ranking
 
-CLASSES = tuple(f"class_{i}" for i in range(10))
-POPULATION = 200_000
 SIZES = (10, 30, 100, 300, 1000, 5000)
 METRICS = ("accuracy", "balanced_accuracy", "f1", "log_loss", "brier", "top_5", "auroc")
-MODELS = {"even": (3.0, 1.0), "good": (12.0, 1.0), "sure": (12.0, 0.6), "best": (30.0, 1.0)}
-"""Scale of the logits, and the temperature that they are divided by."""
-
-
-# --- models ---------------------------------------------------------------------------------------
-
-
-def softmax(logits: Floats) -> Floats:
-    """Return the probabilities of logits (n, c)."""
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
-
-
-def truth(rng: np.random.Generator, n: int, scale: float) -> tuple[Floats, Ints]:
-    """Return logits, and labels that are drawn from them: a model that says them is calibrated."""
-    logits = rng.normal(size=(n, len(CLASSES))) * scale
-    below = softmax(logits).cumsum(axis=1) < rng.random(n)[:, None]
-    return logits, below.sum(axis=1).clip(0, len(CLASSES) - 1)
-
-
-def model(name: str, logits: Floats, label: Ints, temperature: float = 1.0) -> Aligned:
-    """Return a model that says some logits, over a universe of its own."""
-    p = softmax(logits / temperature)
-    outcomes = Outcomes(CLASSES, label, p.argmax(axis=1), p.max(axis=1), p)
-    return Aligned(name, outcomes, np.arange(len(label)), np.arange(len(label)))
-
-
-# --- verdicts -------------------------------------------------------------------------------------
-
-
-def samples(rng: np.random.Generator, runs: int, size: int, n: int = POPULATION) -> list[Keys]:
-    """Return the rows of random slices, each ascending and without repetition."""
-    return [np.sort(rng.choice(n, size, replace=False, shuffle=False)) for _ in range(runs)]
-
-
-def evidence(check: Check, rows: Sequence[Keys], *models: Aligned) -> list[Evidence]:
-    """Return the evidence of one expectation on each slice."""
-    scopes = [JudgedSlice(Slice(f"s{i}", "true"), r, r) for i, r in enumerate(rows)]
-    metric = m.find(check.metric)
-    trials = [Trial(scope, check, models[0].model, metric) for scope in scopes]
-    # Nothing is read: the outcomes are at hand, and no groups are asked for.
-    inputs = Inputs(None, {a.model: a for a in models}, 0.95)  # type: ignore[arg-type]
-    return list((absolute if check.baseline is None else paired)(trials, inputs))
-
-
-def value(metric: str, aligned: Aligned) -> float:
-    """Return a metric over the whole population."""
-    whole = Membership([np.arange(aligned.outcomes.n)], aligned.outcomes.n)
-    return float(m.estimates(aligned.outcomes, whole, [m.find(metric)])[metric].value[0])
-
-
-def rate(k: int, n: int) -> str:
-    """Return a share with its Monte-Carlo interval."""
-    low, high = stats.wilson(k, n)
-    return f"{k / n:6.1%} [{low:.1%}, {high:.1%}]" + (" *" if low > 0.05 else "")
 
 
 def row(name: str, size: int, found: Sequence[Evidence]) -> None:
@@ -180,40 +131,6 @@ def needed(runs: int, sizes: Sequence[int], metrics: Sequence[str], seed: int) -
             print(f"{metric:32} {size:6,}  {rate(settled, asked)} of {asked}, {beyond} too large")
 
 
-def suites(runs: int, sizes: Sequence[int], metrics: Sequence[str], seed: int) -> None:
-    """Print false alarms and power of suites with a margin; accuracy, 8,000 samples."""
-    rng, n = np.random.default_rng(seed), 8_000
-    for margin in (0.0, 0.01):
-        false = hit = alone = 0
-        for _ in range(runs):
-            chance = rng.beta(0.35, 0.054, n)  # of being right; 0.87 on average
-            old, new = rng.random(n) < chance, rng.random(n) < chance
-            new &= rng.random(n) >= margin / chance.mean()  # worse by the margin, everywhere
-            rows = [np.arange(1000)]
-            rows += [np.flatnonzero(rng.random(n) < rng.uniform(0.03, 0.5)) for _ in range(19)]
-            dropped = new.copy()
-            dropped[rng.permutation(np.flatnonzero(new[:1000]))[:50]] = False
-            false += "FAIL" in _accuracies(new, old, rows, margin)
-            hit += _accuracies(dropped, old, rows, margin)[0] == "FAIL"
-            alone += _accuracies(dropped, old, rows[:1], margin)[0] == "FAIL"
-        print(f"margin {margin}: any FAIL {rate(false, runs)}")
-        print(f"    five points lost: {hit / runs:.1%}, that slice alone {alone / runs:.1%}")
-
-
-def _accuracies(new: Bools, old: Bools, rows: Sequence[Keys], margin: float) -> list[str]:
-    """Return the verdict of "accuracy no worse than baseline" for each slice."""
-    models = [right(name, was) for name, was in (("new", new), ("old", old))]
-    found = evidence(Check("accuracy", baseline="old", margin=margin), rows, *models)
-    return [result.verdict for result in verdicts(found, SuiteSettings())]
-
-
-def right(name: str, was: Bools) -> Aligned:
-    """Return a model that is right where told, over a universe of its own."""
-    n = len(was)
-    outcomes = Outcomes(("a", "b"), np.zeros(n, np.int64), np.where(was, 0, 1))
-    return Aligned(name, outcomes, np.arange(n), np.arange(n))
-
-
 def calibrated(runs: int, sizes: Sequence[int], metrics: Sequence[str], seed: int) -> None:
     """Print how often intervals of calibrated slices cover, by prevalence and labels."""
     for prevalence in (0.02, 0.2, 0.7, 0.9, 0.97):
@@ -260,6 +177,7 @@ def main() -> None:
         "paired": paired_at_truth,
         "needs": needed,
         "suites": suites,
+        "looks": looks,
         "calibrated": calibrated,
     }
     parser.add_argument("--only", choices=parts)

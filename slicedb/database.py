@@ -1216,6 +1216,8 @@ class Database:
         minimum: int | None = None,
         group: str | None = None,
         detect: float | None = None,
+        guard: Literal["fail", "pass"] | None = None,
+        sequential: bool | None = None,
         looks: int | None = None,
         predict: bool = True,
         write: bool | None = None,
@@ -1240,17 +1242,23 @@ class Database:
                 are not, such as the video of a frame.
             detect: the drop in accuracy that the suite is meant to detect; the error rate is spent
                 on the slices that can show it.
-            looks: number of runs over a held-out slice after which a warning is given, by default
-                10; 0 gives none.
+            guard: which errors are controlled over the whole suite: fail (the default) for a false
+                FAIL, with each PASS controlled alone; pass for a false FAIL and a false PASS.
+            sequential: give verdicts that hold over all looks at an expectation together, on
+                growing data and on new candidates; each is stricter than one look alone would be.
+            looks: number of runs over a slice after which a warning is given, by default 10; 0
+                gives none.
             predict: first compute the missing predictions of registered models.
             write: store the run in `runs` and `tests`, which is the default except at a commit.
 
         Raises:
             UnknownModelError: a model has no predictions.
             CheckError: an expectation does not parse, or names a class that does not exist.
+            SliceDBError: no model is named, or a sequential test would not be written down.
         """
         from slicedb import judge
         from slicedb.report import report_of
+        from slicedb.runs import past_looks
 
         chosen, settings = self._suite(source)
         given: dict[str, Any] = {
@@ -1262,6 +1270,8 @@ class Database:
             "minimum": minimum,
             "group": group,
             "detect": detect,
+            "guard": guard,
+            "sequential": sequential,
             "looks": looks,
         }
         settings |= {name: value for name, value in given.items() if value is not None}
@@ -1270,14 +1280,20 @@ class Database:
             raise SliceDBError(
                 "No model to test.", "pass model=, or --model, or name it in suite.toml."
             )
+        written = not self.store.title if write is None else write
+        if settings.get("sequential") and not written:
+            raise SliceDBError(
+                "A sequential test counts every look, and this one would not be written down.",
+                "leave out write=False (--no-write), or pass sequential=False (--no-sequential).",
+            )
         run = judge.run(
             self.store,
             chosen,
             predict=(lambda name, keys: self._fill([name], [keys])) if predict else None,
             behave=self._spoil if predict else None,
+            past=past_looks(self.store, chosen),
             **settings,
         )
-        written = not self.store.title if write is None else write
         return report_of(self.store, run, write=written, looks=looks)
 
     def _suite(

@@ -119,7 +119,8 @@ def confusion(model: str, out: Output, **options: object) -> None:
 @db_option
 @options_of(
     Database.test,
-    "model baseline confidence correction strict minimum group detect looks predict write",
+    "model baseline confidence correction strict minimum group detect guard sequential looks "
+    "predict write",
 )
 @click.option("--junit", metavar="FILE", help="Write JUnit XML.")
 @click.option("--json", "json_file", metavar="FILE", help="Write JSON.")
@@ -141,6 +142,7 @@ def test(
     Examples:
       slicedb test queries/ --model food_v2 --baseline food_v1
       slicedb test queries/ --model food_v2 --junit report.xml --strict
+      slicedb test queries/ --model food_v2 --sequential --guard pass
     """
     from pathlib import Path
 

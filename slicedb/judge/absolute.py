@@ -50,9 +50,9 @@ def absolute(trials: Sequence[Trial], inputs: Inputs) -> Iterator[Evidence]:
             reason = reason or (metric.undefined if n else aligned.task.empty)
             yield replace(evidence, undefined=reason if size else m.NO_SAMPLES)
             continue
-        one, side = estimate.at(i), "less" if trial.wants_high else "greater"
-        p = float(m.p_value(metric, one, trial.bound, side)[0])  # type: ignore[arg-type]
-        evidence = replace(evidence, p=p)
+        one = estimate.at(i)
+        p, p_pass = (float(m.p_value(metric, one, trial.bound, side)[0]) for side in trial.sides)
+        evidence = replace(evidence, p=p, p_pass=p_pass)
         if average:
             present = aligned.outcomes.present_in(members.positions[i])
             evidence = _naming_classes(evidence, aligned.outcomes.classes, present)

@@ -78,12 +78,15 @@ def evidence_of(trial: Trial, rate: Rate, confidence: float) -> Evidence:
     if np.isnan(value):
         reason = "no picture has a prediction before and after the change"
         return replace(evidence, undefined=reason)
-    side = "less" if trial.wants_high else "greater"
-    p = stats.proportion_p(value * rate.groups, rate.groups, trial.bound, side)  # type: ignore[arg-type]
+    p, p_pass = (
+        float(stats.proportion_p(value * rate.groups, rate.groups, trial.bound, side))
+        for side in trial.sides
+    )
     ids = tuple(dict.fromkeys(i for pair in rate.pairs[:SHOWN] for i in (pair[0], pair[2])))
     return replace(
         evidence,
-        p=float(p),
+        p=p,
+        p_pass=p_pass,
         failures=Failures(_basis(trial.check, rate), _shown(trial.check, rate), ids),
         worst=ids,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -39,6 +40,12 @@ class Inputs:
         self.model = next(iter(aligned.values()))
         self._aligned = aligned
         self._pairs: dict[str, Pair] = {}
+
+    def at(self, confidence: float) -> Inputs:
+        """Return the same inputs for bounds that hold at another confidence."""
+        other = copy(self)
+        other.confidence = confidence
+        return other
 
     def pair(self, baseline: str) -> Pair:
         """Return the model and a baseline on the samples that both saw."""
@@ -85,6 +92,8 @@ class Evidence:
     """Upper bound."""
     p: float = NAN
     """One-sided p-value of the null hypothesis that the expectation holds."""
+    p_pass: float = NAN
+    """The same of the null hypothesis that it does not hold."""
     n: int = 0
     """Samples that the value rests on."""
     left_out: int = 0

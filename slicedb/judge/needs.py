@@ -30,24 +30,33 @@ class Needs(NamedTuple):
         return f"about {self.n:,} samples would settle it ({reach})"
 
 
-def needs(evidence: Evidence, confidence: float, tests: float, least: int) -> Needs | None:
+class Levels(NamedTuple):
+    """One-sided levels."""
+
+    bounds: float
+    """That of each bound of the interval."""
+    passing: float
+    """That at which it PASSes."""
+    failing: float
+    """That at which it FAILs."""
+
+
+def needs(evidence: Evidence, levels: Levels, least: int) -> Needs | None:
     """Return the samples that would settle a test; None where no number does.
 
     Args:
         evidence: of the samples at hand, with a value and bounds.
-        confidence: of each one-sided bound alone.
-        tests: how many tests a FAIL is counted among.
+        levels: of its bounds, and of the verdicts.
         least: samples below which the slice does not gate.
     """
     trial, value = evidence.trial, evidence.value
     # the bound of the interval that stands between the value and a verdict
     toward = evidence.low if (value > trial.bound) else evidence.high
     half, gap = abs(value - toward), abs(value - trial.bound)
-    passing = stats.intervals.quantile(confidence, 1)
-    failing = stats.intervals.quantile(1 - (1 - confidence) / max(tests, 1.0), 1)
+    of_bounds, passing, failing = (stats.intervals.quantile(1 - level, 1) for level in levels)
     if not (half > 0 and math.isfinite(half)) or not evidence.n:
         return None
-    z = passing * gap / half
+    z = of_bounds * gap / half
     if z < _LEAST:
         return None
     onward, back = (passing, failing) if evidence.holds else (failing, passing)

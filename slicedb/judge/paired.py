@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Literal
 
 import numpy as np
 
@@ -74,7 +73,10 @@ def _by_counts(evidence: Evidence, d: Floats, confidence: float) -> Evidence:
         p = stats.mcnemar(better, worse, "less")
     else:
         p = stats.noninferiority_p(better, worse, n, margin, "less")
-    return replace(evidence, value=value, low=float(low), high=float(high), p=float(p))
+    p_pass = stats.noninferiority_p(better, worse, n, margin, "greater")
+    return replace(
+        evidence, value=value, low=float(low), high=float(high), p=float(p), p_pass=float(p_pass)
+    )
 
 
 def _by_means(evidence: Evidence, d: Floats, confidence: float) -> Evidence:
@@ -85,13 +87,17 @@ def _by_means(evidence: Evidence, d: Floats, confidence: float) -> Evidence:
     # differences have two tails, and few samples do not show both: the wider answer is taken
     skews = np.array([0.0, float(stats.skewness(0.0, squares, cubes, n))])
     low, high = stats.skewed_interval(value, error, skews, n, confidence, sides=1)
-    side: Literal["less", "greater"] = "less" if trial.rises else "greater"
+    p, p_pass = (
+        float(stats.skewed_p(value, error, skews, n, trial.bound, side).max())
+        for side in trial.sides
+    )
     return replace(
         evidence,
         value=value,
         low=float(low.min()),
         high=float(high.max()),
-        p=float(stats.skewed_p(value, error, skews, n, trial.bound, side).max()),
+        p=p,
+        p_pass=p_pass,
         is_approximate=True,
         carriers=squares**2 / fourth if fourth else float(n),
     )
@@ -126,6 +132,7 @@ def _by_influence(
         low=max(value - half, -1.0),
         high=min(value + half, 1.0),
         p=float(ndtr(z if trial.rises else -z)),
+        p_pass=float(ndtr(-z if trial.rises else z)),
         n=evidence.n if code is None else int(a.trials),
         enough=metric.minimum * (len(of_a.present_in(slice(None))) if code is None else 1),
     )

@@ -20,10 +20,6 @@ RANKED_REPLICATES = 500
 """Resamples of a statistic of the order of the scores."""
 
 
-_FEW = 10
-"""Resamples beyond the bound from which on they are counted."""
-
-
 def replicates_of(metric: Metric) -> int:
     """Return how many resamples a metric is given."""
     if metric.state.kind != "ranked":
@@ -152,32 +148,5 @@ def resample(
     if least is not None:
         low, high = min(low, value - least[0]), max(high, value + least[1])
     trial = evidence.trial
-    beyond = draws >= trial.bound if trial.wants_high else draws <= trial.bound
-    p = _tail_p(draws, value, trial.bound, int(beyond.sum()), units)
-    return replace(evidence, low=low, high=high, p=p)
-
-
-def _tail_p(draws: Floats, value: float, bound: float, beyond: int, units: int) -> float:
-    """Return the p-value of a bound from resamples, where few lie beyond it from a fitted tail.
-
-    Resamples alone give no p below 1 / (number + 1), which a suite of many tests multiplies beyond
-    every level. The tail is Student's, with the spread of the resamples on that side of the value.
-
-    Args:
-        draws: (b,) resamples.
-        value: the statistic itself.
-        bound: value under the null hypothesis.
-        beyond: how many of the draws lie beyond the bound.
-        units: what was resampled.
-    """
-    from scipy.special import ndtri, stdtr
-
-    counted = (beyond + 1) / (len(draws) + 1)
-    if beyond >= _FEW or bound == value:
-        return float(counted)
-    level = 0.99 if bound > value else 0.01
-    spread = abs(float(np.quantile(draws, level)) - value) / ndtri(0.99)
-    if spread == 0:
-        return float(counted)
-    fitted = stdtr(max(units - 1, 1), -abs(bound - value) / spread)
-    return float(np.clip(fitted, beyond / (len(draws) + 1), counted))
+    p, p_pass = (stats.tail_p(draws, value, trial.bound, side, units) for side in trial.sides)
+    return replace(evidence, low=low, high=high, p=p, p_pass=p_pass)

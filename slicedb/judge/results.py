@@ -56,6 +56,15 @@ class Result:
     """Name of the metric, "count", "share", or the behaviour."""
     is_share: bool = False
     """Whether the metric lies in [0, 1] whatever the data."""
+    looks: int = 1
+    """How often the expectation was judged, this time included."""
+    looked_at: Mapping[str, int] = field(default_factory=dict)
+    """Of these how often on which model; empty the first time."""
+    candidates: int = 1
+    """Distinct candidates that it was judged on: models, each time they were trained again."""
+    luck: float = NAN
+    """By how much the best of as many equal candidates looks better than it is, at most; NaN for
+    one."""
 
     @property
     def title(self) -> str:
@@ -85,6 +94,10 @@ class SuiteRun:
     confidence: float = 0.95
     correction: str = "auto"
     strict: bool = False
+    guard: str = "fail"
+    """Errors that are controlled over the whole suite: false FAIL, or "pass": false PASS, too."""
+    sequential: bool = False
+    """Whether verdicts and bounds hold over all looks together."""
     run: str = ""
     """Id of the run in the tables `runs` and `tests`."""
     ran_at: str = ""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypedDict, cast
 
 from slicedb.errors import SliceError, did_you_mean
-from slicedb.judge.verdicts import Correction, SuiteSettings
+from slicedb.judge.verdicts import Correction, Guard, SuiteSettings
 
 FILE = "suite.toml"
 
@@ -25,8 +25,12 @@ class SuiteFile(TypedDict, total=False):
     group: str
     """A column of samples whose groups are independent."""
     detect: float
+    guard: Guard
+    """Errors that are controlled over the whole suite: "fail", or "pass" for false PASS, too."""
+    sequential: bool
+    """Whether verdicts hold over all looks together."""
     looks: int
-    """Looks at a held-out slice after which they are warned of; 0 never warns."""
+    """Looks at a slice after which they are warned of; 0 never warns."""
 
 
 _KINDS: dict[str, type | tuple[type, ...]] = {
@@ -38,8 +42,13 @@ _KINDS: dict[str, type | tuple[type, ...]] = {
     "minimum": int,
     "group": str,
     "detect": (int, float),
+    "guard": str,
+    "sequential": bool,
     "looks": int,
 }
+
+_CHECKED = ("confidence", "correction", "detect", "guard")
+"""Settings whose values are checked further."""
 
 
 def settings(path: str | os.PathLike[str]) -> SuiteFile:
@@ -66,7 +75,7 @@ def settings(path: str | os.PathLike[str]) -> SuiteFile:
         kind = _KINDS[key]
         if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
             raise SliceError(f"{file}: {key} is {value!r}.", "see the README's suite.toml.")
-    known = {k: v for k, v in table.items() if k in ("confidence", "correction", "detect")}
+    known = {k: v for k, v in table.items() if k in _CHECKED}
     try:
         SuiteSettings(**known)
     except SliceError as error:

@@ -18,10 +18,11 @@ from slicedb.judge.aligned import Aligned, load, universe
 from slicedb.judge.behaviours import Behave, behaviours, fill
 from slicedb.judge.counts import counts
 from slicedb.judge.evidence import Evidence, Inputs
+from slicedb.judge.looks import Looks, Past, asked, identity, looks_of, signature
 from slicedb.judge.paired import paired
 from slicedb.judge.results import Provenance, SuiteRun
 from slicedb.judge.trials import JudgedSlice, Trial, trials_of
-from slicedb.judge.verdicts import MINIMUM, Correction, SuiteSettings, verdicts
+from slicedb.judge.verdicts import MINIMUM, Correction, Guard, SuiteSettings, verdicts
 from slicedb.keys import Keys, distinct
 from slicedb.slices import Slice
 from slicedb.store import Store, software
@@ -44,6 +45,9 @@ def run(
     minimum: int = MINIMUM,
     group: str | None = None,
     detect: float | None = None,
+    guard: Guard = "fail",
+    sequential: bool = False,
+    past: Past | None = None,
 ) -> SuiteRun:
     """Judge the expectations of slices. Nothing is written down.
 
@@ -66,13 +70,18 @@ def run(
         detect: the drop in accuracy that must not be missed: max-T spends the error rate on the
             slices in which it is decided (`slicedb.stats.detection_weights`); None treats all
             slices alike.
+        guard: "fail" controls false FAIL over the suite and false PASS for each test alone; "pass"
+            controls false PASS over the suite, too (Holm, Scand. J. Statist. 1979).
+        sequential: verdicts and bounds hold over all looks at an expectation together, over which
+            the error rate is spent (Lan & DeMets, Biometrika 1983; `slicedb.stats.sequential`).
+        past: earlier looks.
 
     Raises:
         UnknownModelError: a model has no predictions.
         CheckError: an expectation does not parse or names a class that does not exist.
         SliceError: a setting is not right.
     """
-    settings = SuiteSettings(confidence, correction, minimum, detect)
+    settings = SuiteSettings(confidence, correction, minimum, detect, guard, sequential)
     started, began = time.perf_counter(), datetime.now(UTC)
     checks = [[parse_check(text) for text in s.expect] for s in slices]
     keys = [s.holdout_keys() for s in slices]
@@ -86,8 +95,13 @@ def run(
     aligned = {name: load(store, name) for name in names}
     scopes = tuple(JudgedSlice(s, k, universe(store).rows(k)) for s, k in zip(slices, keys))
     trials = trials_of(scopes, checks, aligned[model], baseline, group)
-    evidence = [_doubted(e, aligned) for e in _gather(trials, Inputs(store, aligned, confidence))]
-    results = verdicts(_with_worst(store, evidence, aligned), settings)
+    inputs = Inputs(store, aligned, confidence)
+    evidence = [_doubted(e, aligned) for e in _gather(trials, inputs)]
+    fingerprints = {name: a.about.fingerprint for name, a in aligned.items()}
+    looks = [_looks(e, past or {}, baseline, fingerprints, minimum) for e in evidence]
+    if sequential:
+        evidence = over_looks(evidence, looks, inputs)
+    results = verdicts(_with_worst(store, evidence, aligned), settings, looks)
     return SuiteRun(
         results,
         model,
@@ -95,12 +109,12 @@ def run(
         confidence,
         correction,
         strict,
+        guard,
+        sequential,
         run=f"{began:%Y%m%dT%H%M%S}-{uuid4().hex[:6]}",
         ran_at=began.isoformat(timespec="seconds"),
         seconds=time.perf_counter() - started,
-        provenance=Provenance(
-            store.versions(), {name: a.about.fingerprint for name, a in aligned.items()}, software()
-        ),
+        provenance=Provenance(store.versions(), fingerprints, software()),
         scopes=scopes,
         aligned=aligned,
     )
@@ -156,6 +170,40 @@ def _gather(trials: Sequence[Trial], inputs: Inputs) -> list[Evidence]:
     for (gather, *_), members in alike.items():
         result |= zip(members, gather([trials[i] for i in members], inputs))
     return [result[i] for i in range(len(trials))]
+
+
+# --- looks ----------------------------------------------------------------------------------------
+
+
+def _looks(
+    evidence: Evidence,
+    past: Past,
+    baseline: str | None,
+    fingerprints: Mapping[str, str],
+    minimum: int,
+) -> Looks:
+    """Return the looks at an expectation, that of now included."""
+    trial = evidence.trial
+    of, check = trial.scope.slice, trial.check
+    who = identity(trial.model, check.baseline or "", fingerprints, signature(of))
+    earlier = past.get((of.name, asked(str(check), check.baseline, baseline)), ())
+    return looks_of(evidence, who, earlier, evidence.least(minimum))
+
+
+def over_looks(
+    evidence: Sequence[Evidence], looks: Sequence[Looks], inputs: Inputs
+) -> list[Evidence]:
+    """Return the evidence with bounds that hold over all looks; those of one level go together."""
+    levels: dict[float, list[int]] = {}
+    for i, (e, at) in enumerate(zip(evidence, looks)):
+        if not (e.trial.is_exact or np.isnan(e.low)):
+            levels.setdefault(at.level(1 - inputs.confidence), []).append(i)
+    result = list(evidence)
+    for level, members in levels.items():
+        again = _gather([evidence[i].trial for i in members], inputs.at(1 - level))
+        for i, e in zip(members, again):
+            result[i] = replace(evidence[i], low=e.low, high=e.high)
+    return result
 
 
 # --- the worst samples ----------------------------------------------------------------------------

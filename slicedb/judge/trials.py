@@ -14,6 +14,7 @@ from slicedb.judge.aligned import Aligned
 from slicedb.judge.chosen import choosing
 from slicedb.keys import Keys
 from slicedb.metrics import Metric
+from slicedb.metrics.computing import OneSided
 from slicedb.slices import Slice
 
 _COMPARE: dict[str, Callable[[float, float], bool]] = {
@@ -87,6 +88,11 @@ class Trial:
         if self.check.baseline is None:
             return self.check.bound
         return -self.check.margin if self.rises else self.check.margin
+
+    @property
+    def sides(self) -> tuple[OneSided, OneSided]:
+        """The direction in which evidence against the expectation lies, and that for it."""
+        return ("less", "greater") if self.wants_high else ("greater", "less")
 
     def holds(self, value: float) -> bool:
         """Return whether a value is on the right side of the bound."""

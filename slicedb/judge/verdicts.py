@@ -12,7 +12,8 @@ import numpy as np
 from slicedb import stats
 from slicedb.errors import SliceError, did_you_mean
 from slicedb.judge.evidence import CARRIERS, Evidence
-from slicedb.judge.needs import Needs, needs
+from slicedb.judge.looks import FIRST, Looks, best_of
+from slicedb.judge.needs import Levels, Needs, needs
 from slicedb.judge.results import Result, Verdict
 from slicedb.keys import distinct
 from slicedb.metrics import Membership
@@ -28,6 +29,11 @@ Correction = Literal["auto", "holm", "max-t", "benjamini-hochberg", "none"]
 
 CORRECTIONS = ("auto", "holm", "max-t", "benjamini-hochberg", "none")
 """How the tests of a suite are counted; "auto" is max-T where it applies and Holm elsewhere."""
+
+Guard = Literal["fail", "pass"]
+
+GUARDS = ("fail", "pass")
+"""Errors that are controlled over the whole suite: false FAIL alone, or false PASS, too."""
 
 MINIMUM = 10
 """Samples below which a slice reports but does not gate."""
@@ -50,21 +56,46 @@ class SuiteSettings:
     detect: float | None = None
     """The drop in accuracy that must not be missed; None treats all slices alike."""
 
+    guard: Guard = "fail"
+    """Which errors are controlled over the whole suite: false FAIL alone, or false PASS, too."""
+    sequential: bool = False
+    """Whether all looks at an expectation together keep the error rate, instead of each alone."""
+
     def __post_init__(self) -> None:
         if not 0.5 < self.confidence < 1:
             raise SliceError(f"confidence is {self.confidence}.", "a number such as 0.95.")
         if self.correction not in CORRECTIONS:
             hint = did_you_mean(self.correction, CORRECTIONS, "corrections")
             raise SliceError(f"correction is {self.correction!r}.", hint)
+        if self.guard not in GUARDS:
+            hint = did_you_mean(self.guard, GUARDS, "guards")
+            raise SliceError(f"guard is {self.guard!r}.", hint)
         if self.detect is not None and not 0 < self.detect < 1:
             raise SliceError(f"detect is {self.detect}.", "a drop in accuracy such as 0.05.")
 
+    @property
+    def alpha(self) -> float:
+        """The error rate."""
+        return 1 - self.confidence
 
-def verdicts(evidence: Sequence[Evidence], settings: SuiteSettings) -> tuple[Result, ...]:
-    """Return the results of a suite, in the order of the evidence."""
+
+def verdicts(
+    evidence: Sequence[Evidence], settings: SuiteSettings, looks: Sequence[Looks] | None = None
+) -> tuple[Result, ...]:
+    """Return the results of a suite, in the order of the evidence.
+
+    Args:
+        evidence: of each expectation.
+        settings: how verdicts are reached.
+        looks: at each expectation, that of now included; None takes it for the first.
+    """
     counted = adjusted(evidence, settings).tolist()
+    together = adjusted_pass(evidence, settings).tolist()
     tests = 1 if settings.correction == "none" else sum(not np.isnan(p) for p in counted)
-    return tuple(_result(_Case(e, p, settings, tests)) for e, p in zip(evidence, counted))
+    return tuple(
+        _result(_Case(e, p, q, settings, tests, at))
+        for e, p, q, at in zip(evidence, counted, together, looks or [FIRST] * len(evidence))
+    )
 
 
 @dataclass(frozen=True)
@@ -72,11 +103,15 @@ class _Case:
     """The evidence for one expectation, with everything that its verdict depends on."""
 
     evidence: Evidence
-    p: float
+    p_suite: float
     """p with all tests of the suite counted; NaN where it takes no part."""
+    p_pass_suite: float
+    """The same of the null hypothesis that the expectation does not hold."""
     settings: SuiteSettings
     tests: int = 1
     """Tests of the suite that take part."""
+    looks: Looks = FIRST
+    """Looks at the expectation."""
 
     @property
     def by_value(self) -> bool:
@@ -86,17 +121,64 @@ class _Case:
     def gates(self) -> bool:
         return self.evidence.gates(self.settings.minimum)
 
+    @cached_property
+    def p(self) -> float:
+        """p with everything counted: at most the error rate where the expectation fails."""
+        return self._counting_looks(self.evidence.p, self.p_suite)
+
+    @cached_property
+    def p_pass(self) -> float:
+        """The same for PASS."""
+        return self._counting_looks(self.evidence.p_pass, self.p_pass_suite)
+
+    def _counting_looks(self, alone: float, in_suite: float) -> float:
+        """Return a p-value with all looks counted, in units in which the error rate is its level.
+
+        What the suite makes of p says among how many independent tests it is counted.
+        """
+        if not self.settings.sequential or np.isnan(in_suite):
+            return in_suite
+        alpha = self.settings.alpha
+        level = self.looks.level(alpha / self._among(alone, in_suite))
+        return min(1.0, alpha * alone / level)
+
+    def _among(self, alone: float, in_suite: float) -> float:
+        return min(max(in_suite / alone, 1.0), float(self.tests)) if alone > 0 else self.tests
+
+    @property
+    def bounds_level(self) -> float:
+        """The level of each bound of the interval."""
+        alpha = self.settings.alpha
+        return self.looks.level(alpha) if self.settings.sequential else alpha
+
     @property
     def is_significant(self) -> bool:
-        return self.p <= 1 - self.settings.confidence and not self.evidence.holds
+        return self.p <= self.settings.alpha and not self.evidence.holds
+
+    @property
+    def is_shown(self) -> bool:
+        counted = self.settings.guard == "fail" or self.p_pass <= self.settings.alpha
+        return self.evidence.is_shown and counted
+
+    @cached_property
+    def luck(self) -> float:
+        """By how much the best of as many equal candidates looks better, at most."""
+        e = self.evidence
+        if self.looks.candidates < 2 or e.trial.is_exact or np.isnan(e.low):
+            return float("nan")
+        toward = e.high if e.trial.rises else e.low
+        error = abs(toward - e.value) / stats.intervals.quantile(1 - self.bounds_level, 1)
+        return best_of(self.looks.candidates) * error
 
     @cached_property
     def needed(self) -> Needs | None:
         """Samples that would settle it, None where no number does."""
         if self.evidence.trial.is_exact or np.isnan(self.evidence.value):
             return None
-        least = self.evidence.least(self.settings.minimum)
-        return needs(self.evidence, self.settings.confidence, self.tests, least)
+        least, level = self.evidence.least(self.settings.minimum), self.bounds_level
+        among = 1 if self.settings.guard == "fail" else self.tests
+        levels = Levels(level, level / among, level / max(self.tests, 1))
+        return needs(self.evidence, levels, least)
 
 
 @dataclass(frozen=True)
@@ -167,8 +249,11 @@ def _undecided(case: _Case) -> str:
         why = f"no number of samples settles it at {confidence:.0%}, leave a margin"
     else:
         why = str(needed)
+    counted = "all tests and looks" if case.settings.sequential else "all tests of the suite"
     if not case.evidence.holds and case.evidence.p <= 1 - confidence:
-        why = f"significant alone, not with all tests of the suite counted; {why}"
+        why = f"significant alone, not with {counted} counted; {why}"
+    elif case.evidence.is_shown:
+        why = f"shown alone, not with {counted} counted (guard: pass); {why}"
     return f"{_figures(case)}; {why}{_drop_needs(case.evidence, confidence)}"
 
 
@@ -179,6 +264,24 @@ def _drop_needs(evidence: Evidence, confidence: float) -> str:
     differ = max(DROP, np.count_nonzero(evidence.gains.values) / evidence.n)
     n = stats.n_for_paired(differ, DROP, confidence)
     return f"; detecting a {100 * DROP:g}-point drop here needs {n:,} images"
+
+
+def _counted(case: _Case) -> str:
+    return "all tests and looks" if case.settings.sequential else "all tests"
+
+
+def _looks(case: _Case) -> str:
+    """Return how often the expectation was judged, and what that is worth; "" the first time."""
+    looks = case.looks
+    if looks.times < 2 or case.evidence.trial.is_exact:
+        return ""
+    text = f"this is {looks}"
+    if looks.candidates > 1 and not case.settings.sequential and not np.isnan(case.luck):
+        text += (
+            f"; by luck alone the best of {looks.candidates:,} equal candidates looks up to "
+            f"{case.luck:.2g} better"
+        )
+    return text
 
 
 _ALONE: Callable[[_Case], str] = lambda case: f"{_figures(case)}; decided by the value alone"  # noqa: E731
@@ -203,10 +306,10 @@ RULES: tuple[_Rule, ...] = (
     _Rule(
         lambda case: case.is_significant,
         "FAIL",
-        lambda case: f"{_figures(case)}; p = {case.p:.2g} with all tests counted",
+        lambda case: f"{_figures(case)}; p = {case.p:.2g} with {_counted(case)} counted",
     ),
     _Rule(lambda case: bool(case.evidence.doubtful), "INCONCLUSIVE", _doubtful),
-    _Rule(lambda case: case.evidence.is_shown, "PASS", _figures),
+    _Rule(lambda case: case.is_shown, "PASS", _figures),
     _Rule(lambda case: True, "INCONCLUSIVE", _undecided),
 )
 """The first rule that applies gives the verdict and its sentence."""
@@ -215,7 +318,9 @@ RULES: tuple[_Rule, ...] = (
 def _result(case: _Case) -> Result:
     e, trial = case.evidence, case.evidence.trial
     rule = next(rule for rule in RULES if rule.applies(case))
-    parts = (rule.sentence(case), "" if e.failures is None else e.failures.text, trial.note)
+    looks = FIRST if trial.is_exact else case.looks
+    failures = "" if e.failures is None else e.failures.text
+    parts = (rule.sentence(case), failures, trial.note, _looks(case))
     return Result(
         slice=trial.scope.slice.title,
         check=str(trial.check),
@@ -238,6 +343,10 @@ def _result(case: _Case) -> Result:
         expectation=trial.expectation,
         metric=trial.check.metric,
         is_share=trial.is_share,
+        looks=max(looks.times, 1),
+        looked_at=dict(looks.models),
+        candidates=looks.candidates,
+        luck=case.luck,
     )
 
 
@@ -261,11 +370,20 @@ def adjusted(evidence: Sequence[Evidence], settings: SuiteSettings) -> Floats:
         part = len(members) / total
         family = [evidence[i] for i in members]
         if name:
-            p = _max_t(family, settings.detect, (1 - settings.confidence) * part)
+            p = _max_t(family, settings.detect, settings.alpha * part)
         else:
             p = _by_p([e.p for e in family], settings.correction)
         result[members] = np.minimum(1.0, p / part)
     return result
+
+
+def adjusted_pass(evidence: Sequence[Evidence], settings: SuiteSettings) -> Floats:
+    """Return float64 (n,): the p-values of PASS with all tests of the suite counted (Holm).
+
+    Where the guard is "fail" each stands alone. NaN where one takes no part.
+    """
+    p = np.array([e.p_pass if _takes_part(e, settings) else np.nan for e in evidence])
+    return stats.holm(p) if settings.guard == "pass" else p
 
 
 def _takes_part(e: Evidence, settings: SuiteSettings) -> bool:

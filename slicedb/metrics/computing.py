@@ -247,10 +247,12 @@ def _draws_interval(
 
 def _draws_p(estimate: Estimate, bound: float, alternative: OneSided) -> Floats:
     assert estimate.draws is not None
-    known = np.sum(~np.isnan(estimate.draws), axis=1)
-    beyond = estimate.draws >= bound if alternative == "less" else estimate.draws <= bound
-    p = (beyond.sum(axis=1) + 1) / (known + 1)
-    return np.where(np.isnan(estimate.value), np.nan, p)
+    p = np.full(len(estimate.value), np.nan)
+    for i in np.flatnonzero(~np.isnan(estimate.value)):
+        draws = estimate.draws[i][~np.isnan(estimate.draws[i])]
+        units = int(estimate.size[i])
+        p[i] = stats.tail_p(draws, float(estimate.value[i]), bound, alternative, units)
+    return p
 
 
 class _Kind(NamedTuple):

@@ -11,12 +11,12 @@ from slicedb.judge import Result, SuiteRun, Verdict
 
 VERDICTS: tuple[Verdict, ...] = ("PASS", "FAIL", "INCONCLUSIVE")
 
-HEAD = "run ran_at ok model baseline confidence correction strict".split()
+HEAD = "run ran_at ok model baseline confidence correction strict guard sequential".split()
 """What the JSON tells of a run first."""
 
 COLUMNS = """
     slice check model verdict value low high n left_out needed baseline p p_adjusted message
-    worst_ids suite path bound expectation
+    worst_ids suite path bound expectation looks looked_at candidates luck
 """.split()
 """What the JSON tells of a result, in this order."""
 

@@ -7,7 +7,7 @@ from importlib import resources
 from slicedb.judge import SuiteRun
 from slicedb.report import sections
 from slicedb.report.figures import Figures
-from slicedb.report.tables import headline
+from slicedb.report.tables import bounds, headline, looked
 from slicedb.show import html
 
 _Section = tuple[str, str, str]
@@ -41,13 +41,11 @@ def to_html(run: SuiteRun, figures: Figures | None = None) -> str:
         for anchor, title, inside in made
     )
     title = html.escape(headline(run))
-    about = (
-        f"{run.ran_at}, bounds each hold at {run.confidence:.0%}, correction {run.correction}, "
-        f"run {run.run}"
-    )
+    about = f"{run.ran_at}, bounds {bounds(run)}, correction {run.correction}, run {run.run}"
+    looks = html.element("p", looked(run)) if looked(run) else ""
     header = (
         f'<header class="{"ok" if run.ok else "bad"}"><h1>{title}</h1><p>{html.escape(about)}</p>'
-        f"<nav>{links}</nav></header>\n<main>{body}</main>"
+        f"{looks}<nav>{links}</nav></header>\n<main>{body}</main>"
         '<div id="tip" role="status"></div>'
     )
     return html.page(headline(run), header, css=asset("page.css"), script=asset("page.js"))

@@ -30,6 +30,38 @@ def headline(run: SuiteRun) -> str:
     return f"{run.model}{against}: {', '.join(parts) or 'no expectations'}"
 
 
+def bounds(run: SuiteRun) -> str:
+    """Return what the bounds and the verdicts of a run hold for.
+
+    >>> bounds(SuiteRun((), "m", sequential=True, guard="pass"))
+    'each hold at 95% over all looks; false PASS is controlled over the suite, too'
+    """
+    over = " over all looks" if run.sequential else ""
+    guard = "; false PASS is controlled over the suite, too" if run.guard == "pass" else ""
+    return f"each hold at {run.confidence:.0%}{over}{guard}"
+
+
+def looked(run: SuiteRun) -> str:
+    """Return how often the expectations were judged, "" the first time."""
+    again = [r for r in run.results if r.looks > 1]
+    if not again:
+        return ""
+    most = max(again, key=lambda r: r.looks)
+    models = ", ".join(f"{name} {n:,}" for name, n in sorted(most.looked_at.items()))
+    text = f"looks: {len(again):,} of {len(run.results):,} expectations were judged before, "
+    text += f"'{most.title}' is at its look {most.looks:,} ({models})"
+    if run.sequential:
+        return f"{text}; every verdict counts them"
+    lucky = [r for r in again if r.luck > 0]
+    if lucky:
+        best = max(lucky, key=lambda r: r.luck)
+        text += (
+            f"; by luck alone the best of {best.candidates:,} equal candidates looks up to "
+            f"{best.luck:.2g} better ('{best.title}')"
+        )
+    return f"{text}; each verdict holds for one look, `sequential` makes it hold for all"
+
+
 def to_text(run: SuiteRun) -> str:
     """Return aligned columns; below what does not pass its reason, and the worst samples."""
     head, rule, *lines = text.lines(_HEADER, [cells(r) for r in run.results], align="<<<><>")
@@ -41,8 +73,8 @@ def to_text(run: SuiteRun) -> str:
             shown.append(indent + text.clean(r.message))
         if run.is_failure(r) and r.worst_ids:
             shown.append(f"{indent}worst: {', '.join(map(text.clean, r.worst_ids))}")
-    note = f"in brackets: bounds that each hold at {run.confidence:.0%}"
-    last = [note, *(f"warning: {w}" for w in run.warnings), headline(run)]
+    notes = [f"in brackets: bounds that {bounds(run)}", *filter(None, [looked(run)])]
+    last = [*notes, *(f"warning: {w}" for w in run.warnings), headline(run)]
     return "\n".join([*shown, *map(text.clean, last)])
 
 
@@ -61,8 +93,8 @@ def to_markdown(run: SuiteRun) -> str:
         lines += ["", f"<details><summary>{html.escape(r.title)}</summary>", "", _escape(r.message)]
         lines += [f"- {_code(i)}" for i in r.worst_ids] + ["", "</details>"]
     lines += [line for w in run.warnings for line in ("", f"> ⚠️ {_escape(w)}")]
-    bounds = f"Bounds each hold at {run.confidence:.0%}; run `{run.run}`."
-    return "\n".join([*lines, "", bounds, ""])
+    lines += ["", _escape(looked(run))] if looked(run) else []
+    return "\n".join([*lines, "", f"Bounds {bounds(run)}; run `{run.run}`.", ""])
 
 
 def _code(name: str) -> str:
@@ -86,4 +118,4 @@ def to_html_table(run: SuiteRun) -> str:
     """Return the results as an HTML table."""
     rows = [(*cells(r), r.message) for r in run.results]
     table = html.table((*_HEADER, "message"), rows, align="<<<><><")
-    return html.element("p", headline(run)) + table
+    return html.element("p", headline(run)) + table + html.element("p", looked(run))

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from slicedb import schema, sql
 from slicedb.errors import suggesting
-from slicedb.expectations.grammar import BASELINE
+from slicedb.judge.looks import asked
 from slicedb.runs.table import read
 from slicedb.show.numbers import number
 from slicedb.show.tabular import Grid, Tabular
@@ -228,7 +228,7 @@ class Runs:
         for r in sorted(rows, key=_when):
             if named is not None and r["slice"] not in named:
                 continue
-            check = _alike(r["check"], r["baseline"], baselines.get(r["run"]))
+            check = asked(r["check"], r["baseline"], baselines.get(r["run"]))
             tests.setdefault((r["slice"], check), []).append(_point(r))
         return Trends(tuple(Trend(s, check, tuple(p)) for (s, check), p in tests.items()))
 
@@ -258,17 +258,6 @@ def _point(r: _Stored) -> TrendPoint:
     return TrendPoint(
         r["run"], r["model"], r["verdict"], value, low, high, r["n"] or 0, r["ran_at"]
     )
-
-
-def _alike(check: str, baseline: str | None, of_run: str | None) -> str:
-    """Return a check with the run's baseline under the word that stands for it."""
-    if baseline is None or baseline != of_run:
-        return check
-    head, words, tail = check.partition("no worse than ")
-    for name in (f"'{baseline}'", f'"{baseline}"', baseline):
-        if words and tail.startswith(name):
-            return f"{head}{words}{BASELINE}{tail[len(name) :]}"
-    return check
 
 
 def _change(value: float) -> str:

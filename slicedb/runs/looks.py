@@ -1,21 +1,22 @@
-"""Count the looks at held-out slices, and what the looking costs.
+"""Count the looks at slices that gate or are held out, and what the looking costs.
 
-A held-out slice says how a model does on samples that decided nothing. Each look at it that leads
-to a choice (this model and not that one) makes it decide something: the best of k models looks
-better than it is (Dwork et al., Science 2015; Blum & Hardt, ICML 2015). Every judgement of a
-slice with a holdout is written down in `runs` with what the slice was then.
+Each look at a slice that leads to a choice (this model and not that one) makes its samples decide
+something: the best of k models looks better than it is (Dwork et al., Science 2015; Blum & Hardt,
+ICML 2015). Every judgement of such a slice is written down in `runs` with what the slice was then.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow.compute as pc
 
+from slicedb import schema, sql
+from slicedb.judge.looks import Look, Past, asked, best_of, identity, signature
+from slicedb.judge.results import Result
 from slicedb.runs.table import read
 from slicedb.slices import Slice
 from slicedb.store import Store
@@ -46,20 +47,14 @@ class Looks:
         return f"{self.times:,} {word} ({each})" if each else f"{self.times:,} {word}"
 
 
-def signature(s: Slice) -> str:
-    """Return what tells one definition of a held-out slice from another."""
-    text = json.dumps([s.text.strip(), s.holdout, s.group])
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-
 def guarded(slices: Sequence[Slice]) -> dict[str, str]:
-    """Return the signatures of the slices that have a holdout, by name; what `runs` keeps."""
-    return {s.name: signature(s) for s in slices if s.holdout is not None}
+    """Return the signatures of slices that gate or are held out, by name; what `runs` keeps."""
+    return {s.name: signature(s) for s in slices if s.expect or s.holdout is not None}
 
 
 def shown(store: Store, s: Slice) -> str:
-    """Return the looks at a slice since it was defined as it is, "" without a holdout."""
-    if s.holdout is None:
+    """Return the looks at a slice since it was defined as it is, "" where none are counted."""
+    if not guarded([s]):
         return ""
     mark = signature(s)
     return str(_counts(store, {s.name: mark}).get((s.name, mark), Looks()))
@@ -106,6 +101,28 @@ def warnings(
     return tuple(lines)
 
 
+def warnings_of_gates(
+    results: Sequence[Result], held: Collection[str], limit: int | None = LIMIT
+) -> Iterator[str]:
+    """Yield one sentence about the slices that gate and were judged more than `limit` times.
+
+    Args:
+        results: of a run in which each verdict holds for one look.
+        held: names of slices that `warnings` speaks of.
+        limit: None or 0 never warns.
+    """
+    over = [r for r in results if limit and r.looks > limit and r.slice not in held]
+    if over:
+        most = max(over, key=lambda r: r.looks)
+        slices = len({r.slice for r in over})
+        which = f"slice '{most.slice}' was" if slices == 1 else f"{slices:,} slices were"
+        yield (
+            f"{which} judged more than {limit:,} times, '{most.title}' {most.looks:,} times, on "
+            f"{most.candidates:,} candidates: some verdicts may be luck. Hint: `sequential = true` "
+            "in suite.toml gives verdicts that hold over all looks."
+        )
+
+
 def _warning(name: str, looks: Looks, n: int) -> str:
     k = len(looks.candidates)
     luck = ""
@@ -127,4 +144,53 @@ def optimism(k: int, n: int) -> float:
     >>> round(optimism(10, 400), 4)
     0.0536
     """
-    return float(np.sqrt(2 * np.log(k)) / (2 * np.sqrt(n)))
+    return best_of(k) / (2 * float(np.sqrt(n)))
+
+
+# --- looks at expectations ------------------------------------------------------------------------
+
+
+_LOOKED = "run slice check model baseline n value ran_at".split()
+
+
+def past_looks(store: Store, slices: Sequence[Slice]) -> Past:
+    """Return the looks that the expectations of some slices had so far, the first one first."""
+    if not slices or not store.has(schema.TESTS):
+        return {}
+    names = {name for s in slices for name in (s.name, f"{s.name}@{s.version}")}
+    rows = store.table(schema.TESTS, _LOOKED, where=sql.is_in("slice", sorted(names)))
+    runs = _runs(store)
+    past: dict[tuple[str, str], list[Look]] = {}
+    # Runs of one second stand in the order in which they were written.
+    order = np.argsort(rows["ran_at"].to_numpy(), kind="stable")
+    for row in rows.take(order).to_pylist():
+        of_run, name = runs.get(row["run"], _NO_RUN), row["slice"].partition("@")[0]
+        value = float("nan") if row["value"] is None else row["value"]
+        baseline, definition = row["baseline"] or "", of_run.definitions.get(name, "")
+        who = identity(row["model"], baseline, of_run.fingerprints, definition)
+        key = name, asked(row["check"], row["baseline"], of_run.baseline)
+        past.setdefault(key, []).append(Look(row["model"], who, row["n"] or 0, value))
+    return past
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What a run says of its looks."""
+
+    fingerprints: Mapping[str, str]
+    definitions: Mapping[str, str]
+    """The signature of each slice."""
+    baseline: str | None
+
+
+_NO_RUN = _Run({}, {}, None)
+
+
+def _runs(store: Store) -> dict[str, _Run]:
+    rows = read(store, ["id", "fingerprints", "summary"], "kind = 'test'").to_pylist()
+    result = {}
+    for row in rows:
+        summary = json.loads(row["summary"] or "{}")
+        fingerprints = json.loads(row["fingerprints"] or "{}")
+        result[row["id"]] = _Run(fingerprints, summary.get("looks", {}), summary.get("baseline"))
+    return result

@@ -78,11 +78,15 @@ def record(store: Store, run: SuiteRun, limit: int | None = looks.LIMIT) -> Suit
     )
     append(store, row)
     sizes = {scope.slice.name: len(scope.keys) for scope in run.scopes}
-    warned = (*run.warnings, *looks.warnings(store, guarded, sizes, limit))
-    return replace(run, warnings=warned)
+    held = {s.slice.name for s in run.scopes if s.slice.holdout is not None}
+    of_held = {name: mark for name, mark in guarded.items() if name in held}
+    warned = [*run.warnings, *looks.warnings(store, of_held, sizes, limit)]
+    if not run.sequential:
+        warned += looks.warnings_of_gates(run.results, held, limit)
+    return replace(run, warnings=tuple(warned))
 
 
-_SETTINGS = "model baseline confidence correction strict".split()
+_SETTINGS = "model baseline confidence correction strict guard sequential".split()
 """Fields of a run that its summary repeats."""
 
 _RESULT = "slice check model baseline verdict value low high n left_out message".split()
@@ -134,5 +138,7 @@ def record_evaluation(
     with contextlib.suppress(DatabaseError, OSError):
         append(store, row)
     sizes = {name.partition("@")[0]: len(keys) for name, keys in members.items()}
-    warned = (*evaluation.warnings, *looks.warnings(store, guarded, sizes))
+    held = {s.name for s in slices if s.holdout is not None}
+    of_held = {name: mark for name, mark in guarded.items() if name in held}
+    warned = (*evaluation.warnings, *looks.warnings(store, of_held, sizes))
     return replace(evaluation, warnings=warned)

@@ -10,7 +10,7 @@ samples, Hall's for means of skewed values, the bootstrap for everything that ha
 
 from __future__ import annotations
 
-from slicedb.stats.bootstrap import bootstrap, bootstrap_draws
+from slicedb.stats.bootstrap import bootstrap, bootstrap_draws, tail_p
 from slicedb.stats.intervals import (
     Interval,
     clopper_pearson,
@@ -27,6 +27,7 @@ from slicedb.stats.paired import (
     paired_mean_interval,
     paired_score,
 )
+from slicedb.stats.sequential import level_of_look, share_of_candidate
 from slicedb.stats.size import (
     drop_for_paired,
     n_at_distance,
@@ -55,6 +56,7 @@ __all__ = [
     "detection_weights",
     "drop_for_paired",
     "holm",
+    "level_of_look",
     "max_t",
     "mcnemar",
     "mean_interval",
@@ -68,8 +70,10 @@ __all__ = [
     "paired_mean_interval",
     "paired_score",
     "proportion_p",
+    "share_of_candidate",
     "skewed_interval",
     "skewed_p",
     "skewness",
+    "tail_p",
     "wilson",
 ]
