@@ -25,6 +25,7 @@ from slicedb.errors import (
 )
 from slicedb.keys import Keys
 from slicedb.schema import IMAGES, SAMPLES
+from slicedb.store.changes import Changes, changes, read_fragments
 from slicedb.store.dropped import is_table
 from slicedb.store.files import file_in, first_sentence, read_uri
 from slicedb.store.rows import LOOKUP, Rows, are_few, few_rows
@@ -240,6 +241,45 @@ class Reader:
         wanted = None if columns is None else list(columns)
         with self._reading(name):
             return dataset.scanner(columns=wanted, filter=where, scan_in_order=True).to_table()
+
+    def stamp(self, name: str, version: int) -> str | None:
+        """Return what tells a version of a table from any other content, None where unknown.
+
+        The number of a version does not: a database that was brought back from a backup goes on
+        with numbers that it had before. The manifest names files that have names of their own.
+        """
+        # Lance counts the names down, so that the newest version is listed first.
+        path = f"{self._root}/{name}.lance/_versions/{2**64 - 1 - version}.manifest"
+        try:
+            with self._fs.open_input_stream(path) as stream:
+                return hashlib.blake2b(stream.read(), digest_size=8).hexdigest()
+        except (OSError, pa.ArrowException):
+            return None
+
+    def changes(
+        self, name: str, before: int, after: int, columns: Sequence[str], most: int
+    ) -> Changes | None:
+        """Return which rows changed in some columns; None where it is unknown, or many did.
+
+        Args:
+            name: the table.
+            before: a version.
+            after: a later version.
+            columns: those that are compared.
+            most: rows from which on it is many.
+        """
+        try:
+            old, new = self.dataset(name, before), self.dataset(name, after)
+            return changes(old, new, columns, most)
+        except (DatabaseError, OSError, ValueError):  # the version was cleaned up
+            return None
+
+    def changed_rows(
+        self, name: str, found: Changes, columns: Sequence[str], version: int
+    ) -> pa.Table:
+        """Return the new rows of a version, in stored order."""
+        with self._reading(name):
+            return read_fragments(self.dataset(name, version), found.fragments, columns)
 
     def positions(self, name: str, keys: Keys, version: int | None = None) -> Keys:
         """Return the place of each key in stored order, -1 where there is no such row.

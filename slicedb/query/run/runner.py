@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -75,13 +76,10 @@ class Runner:
 
     def ids(self) -> list[str]:
         """Return the ids of the samples of a plan that narrows, in order."""
-        rows = self.rows()
-        keys, info = rows["key"].to_numpy(), self._plan.pool.catalog.samples
-        if len(keys) <= _LATE:
-            taken = self._session.store.take(SAMPLES, keys, ["id"], version=info.version)
-            return list(taken["id"].to_pylist())
-        tables = self._session.tables
-        return list(tables.ids(tables.samples(info), info.version).take(rows[ROW]).to_pylist())
+        rows, tables = self.rows(), self._session.tables
+        info = self._plan.pool.catalog.samples
+        ids = tables.reading(lambda: tables.ids(tables.samples(info)))
+        return list(ids.take(rows[ROW]).to_pylist())
 
     def whole(self) -> pa.Table | None:
         """Return the result of a plan that narrows, its columns of `*` taken by key.
@@ -113,6 +111,10 @@ class Runner:
         return np.append(tables.visible(name), False)[rows]  # row -1, of no sample, is the last
 
     def _run(self, select: str, *, narrow: bool, ordered: bool) -> pa.Table:
+        run = partial(self._ran, select, narrow=narrow, ordered=ordered)
+        return self._session.tables.reading(run)
+
+    def _ran(self, select: str, *, narrow: bool, ordered: bool) -> pa.Table:
         plan, bound = self._plan, self._plan.bound
         narrow = narrow and bound.narrows
         # Rows that the text does not order are put in stored order afterwards: NumPy checks in one

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,11 +13,13 @@ import numpy as np
 from slicedb.cache import Cache
 from slicedb.query.bound.catalog import TableInfo
 from slicedb.query.functions.duckdb import install
+from slicedb.query.hot.files import folder_of
 from slicedb.query.hot.tables import HotTables
 from slicedb.query.hot.types import Types
 from slicedb.query.run.bounds import memory_of, timeout_of
 from slicedb.query.run.plan import Plan
 from slicedb.query.run.search import TextSearch
+from slicedb.sql import string
 from slicedb.vectors import Approximate, Meaning, Vectors
 
 if TYPE_CHECKING:
@@ -75,11 +79,10 @@ def connect(store: Store, memory_limit: str) -> DuckDBPyConnection:
     import duckdb
 
     config: dict[str, str | bool | int | float | list[str]] = {
-        "enable_external_access": "false",
         "python_enable_replacements": "false",
         "memory_limit": memory_limit,
         "threads": str(os.cpu_count() or 1),
-        "temp_directory": str(store.cache_dir / "duckdb"),
+        "temp_directory": str(_scratch(store)),
         "autoinstall_known_extensions": "false",
         "autoload_known_extensions": "false",
         "errors_as_json": "true",
@@ -88,6 +91,17 @@ def connect(store: Store, memory_limit: str) -> DuckDBPyConnection:
     connection = duckdb.connect(":memory:", config=config)
     connection.execute("CREATE SCHEMA hot")
     install(connection)
+    if (folder := folder_of(store)) is not None:  # where loaded tables are kept
+        connection.execute(f"SET allowed_directories = [{string(str(folder))}]")
+    connection.execute("SET enable_external_access = false")
     # Last, since it also locks what is set above.
     connection.execute("SET lock_configuration = true")
     return connection
+
+
+def _scratch(store: Store) -> Path:
+    """Return a folder for what does not fit into memory; it is made when it is needed."""
+    try:
+        return store.cache_dir / "duckdb"
+    except OSError:  # a database on a disk that cannot be written
+        return Path(tempfile.gettempdir()) / "slicedb-duckdb"

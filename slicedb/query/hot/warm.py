@@ -1,0 +1,284 @@
+"""Keep loaded tables over processes and edits: in files, and from one version to the next."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from slicedb.query.bound.catalog import TableInfo, bindable
+from slicedb.query.hot.carry import Carried, carry, changed_columns
+from slicedb.query.hot.files import HotFile
+from slicedb.query.hot.keeping import Keeper
+from slicedb.query.hot.loaded import Column, Loaded, LoadedTables, Origin
+from slicedb.query.hot.sources import Source, Sources
+from slicedb.sql import quoted
+from slicedb.store.without_pandas import arrow_array
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+    from slicedb.store import Store
+
+_T = TypeVar("_T")
+
+ALWAYS = ("key", "status", "id")
+"""Columns of samples that every query of them reads."""
+
+
+class WarmTables(LoadedTables):
+    """Loaded tables that outlive a process and an edit; see `LoadedTables` for the arguments."""
+
+    least_rows = 20_000
+    """Rows from which a table is kept in a file; fewer are loaded as fast."""
+    seconds_between = 20.0
+    """Seconds between two files of a table for versions that edits made of one another."""
+    light = 0.002
+    """Share of changed rows up to which a process that ends leaves the file to another one."""
+    few = 0.05
+    """Share of rows up to which an edit is carried over instead of loading the columns again."""
+
+    def __init__(self, store: Store, connection: DuckDBPyConnection) -> None:
+        super().__init__(store, connection)
+        self._sources = Sources(store)
+        self._keeper = Keeper(self.keep)
+
+    def reading(self, read: Callable[[], _T]) -> _T:
+        """Return what a call gives, called again without the files if one cannot be read."""
+        try:
+            return read()
+        except Exception as error:
+            if not self._files.is_unreadable(error) or not self.distrust():
+                raise
+            return read()
+
+    def _begin(self, info: TableInfo, columns: list[str], beside: dict[str, Source]) -> Loaded:
+        """Return the state of a table that is not loaded: from its file, or an earlier version."""
+        name = f"{info.name}@{info.version}"
+        state = self._loaded[name] = Loaded()
+        file = self._files.open(info.name, info.version)
+        if file is not None and self._show(name, file):
+            return state
+        if self._store.count(info.name, info.version) >= self.least_rows:
+            self._carry_rows(info, columns, beside)
+        return state
+
+    def _show(self, name: str, file: HotFile) -> bool:
+        """Show a table from a file; False where the file is not what it should be."""
+        sources = self._known(file)
+        try:
+            rows = int(self.fetch(f"SELECT count(*) AS n FROM {file.table}")["n"][0].as_py())
+            self._place(name, file.table, set(sources), rows)
+        except self._files.error:
+            self._files.close(file)
+            self._files.remove(file.path)
+            return False
+        state = self._loaded[name]
+        if state.file is not None:
+            self._files.close(state.file)
+        state.file, state.is_view, state.sources = file, True, sources
+        return True
+
+    def _known(self, file: HotFile) -> dict[str, Source | None]:
+        """Return the columns of a file whose source is as it was, with their sources."""
+        read = {c: self._sources.parse(text) if text else None for c, text in file.columns.items()}
+        return {c: source for c, source in read.items() if source or not file.columns[c]}
+
+    def _spare(self, state: Loaded, wanted: list[str]) -> dict[str, Column]:
+        """Return those columns that the file has and the table, which grew since, has not."""
+        file = state.file
+        if file is None or state.is_view:
+            return {}
+        known = self._known(file)
+        names = [c for c in wanted if c in known]
+        if not names:
+            return {}
+        table = self.fetch(f"SELECT {', '.join(map(quoted, names))} FROM {file.table}")
+        return {c: table[c] for c in names}
+
+    def _carry_rows(self, info: TableInfo, columns: list[str], beside: dict[str, Source]) -> None:
+        """Add columns that an earlier version has, if few rows changed since."""
+        origin = self._earlier(info, columns, beside)
+        if origin is None:
+            return
+        state = self._loaded[f"{info.name}@{info.version}"]
+        # Of what is loaded, all is taken along at once that the last version was asked for.
+        wanted = {*columns, *ALWAYS, *(() if state.columns else origin.asked)}
+        own = [c for c, s in origin.sources.items() if s is None and c in wanted & {*info.types}]
+        own = [c for c in own if c == "key" or c not in state.columns]
+        few = self._few(info.name)
+        changes = self._store.changes(info.name, origin.version, info.version, own, few)
+        flat = {c: s for c, s in beside.items() if self._is_flat(s)}
+        found = changed_columns(self._store, flat, origin.sources, self._few)
+        is_more = not {*own, *found} <= {"key", *state.columns}
+        if changes is not None and "key" in own and is_more:
+            name = f"{info.name}@{info.version}"
+            self._fill(name, Carried(origin.rows, info.name, changes, info.version, own, found))
+            state.sources |= dict.fromkeys(own) | {c: beside[c] for c in found}
+            state.changed += origin.changed + len(changes)
+        if origin.file is not None:
+            self._files.close(origin.file)
+
+    def _earlier(
+        self, info: TableInfo, columns: list[str], beside: dict[str, Source]
+    ) -> Origin | None:
+        """Return the earlier version of a table that has the most of what is wanted."""
+        wanted = {*columns} - {*beside} | {replace(s, version=0) for s in beside.values()}
+        best: Origin | None = None
+        most = 0
+        for origin in self._origins(info):
+            has = {c if s is None else replace(s, version=0) for c, s in origin.sources.items()}
+            if len(wanted & has) > most:
+                if best is not None and best.file is not None:
+                    self._files.close(best.file)
+                best, most = origin, len(wanted & has)
+            elif origin.file is not None:
+                self._files.close(origin.file)
+            if most == len(wanted):
+                break
+        return best
+
+    def _origins(self, info: TableInfo) -> Iterator[Origin]:
+        """Yield the earlier versions that are loaded, then those in files, the latest first."""
+        mine = [n for n, s in self._loaded.items() if n.startswith(f"{info.name}@") and s.sources]
+        loaded = {int(n.rpartition("@")[2]): n for n in mine}
+        for version in sorted((v for v in loaded if v < info.version), reverse=True):
+            state, name = self._loaded[loaded[version]], loaded[version]
+            rows = f"hot.{quoted(name)}"
+            sources = {c: s for c, s in state.sources.items() if c in state.columns}
+            yield Origin(version, rows, sources, state.asked, state.changed)
+        for file in self._files.open_earlier(info.name, info.version):
+            yield Origin(file.version, file.table, self._known(file), set(), file=file)
+
+    def _carry_beside(self, name: str, wanted: dict[str, Source]) -> dict[str, Source]:
+        """Add columns of models as an earlier version of theirs has them; returns the others."""
+        state = self._loaded[name]
+        flat = {c: s for c, s in wanted.items() if self._is_flat(s)}
+        found = changed_columns(self._store, flat, state.sources, self._few)
+        if not found:
+            return wanted
+        before = {old for old, _, _ in found.values()}
+        same = {replace(source, version=0) for _, source, _ in found.values()}
+        # The version before stays, for a query that was bound to it; those before it go.
+        older = {
+            c
+            for c, source in state.sources.items()
+            if source is not None and replace(source, version=0) in same and c not in before
+        }
+        state.columns -= older
+        table, _, version = name.rpartition("@")
+        self._fill(name, Carried(f"hot.{quoted(name)}", table, None, int(version), ["key"], found))
+        state.sources |= {c: wanted[c] for c in found}
+        return {c: s for c, s in wanted.items() if c not in found}
+
+    def _fill(self, name: str, carried: Carried) -> None:
+        """Add columns that are carried over."""
+        place, state = self._new_place(), self._loaded[name]
+        cursor = self._connection.cursor()
+        try:
+            carry(self._store, cursor, place, carried, values_of)
+            rows = cursor.execute(f"SELECT count(*) FROM {place}").fetchall()
+        finally:
+            cursor.close()
+        added = {*carried.own, *carried.beside}
+        if state.columns:
+            self._join(name, place, added - state.columns)
+            self._connection.execute(f"DROP TABLE {place}")
+        else:
+            self._place(name, place, added, int(rows[0][0]))
+        state.is_carried = True
+        state.changed += sum(len(c) for _, _, c in carried.beside.values() if c is not None)
+
+    def _is_flat(self, source: Source) -> bool:
+        """Return whether DuckDB can update a column in place, without moving rows."""
+        kind = self._store.schema(source.table, source.version).field(source.column).type
+        return bool(source.index) or not pa.types.is_nested(kind)
+
+    def _few(self, table: str) -> int:
+        return int(self.few * self._store.count(table))
+
+    def keep(self, is_end: bool = False) -> bool:
+        """Write what was loaded of large tables to files; returns whether some are left for later.
+
+        Args:
+            is_end: whether Python ends, so that there is no later.
+        """
+        is_left = False
+        for name in list(self._loaded):
+            is_left |= self._keep(name, is_end)
+        return is_left
+
+    def _keep(self, name: str, is_end: bool) -> bool:
+        table, _, version = name.rpartition("@")
+        with self._lock:
+            state = self._loaded.get(name)
+            if state is None or state.is_view or state.rows < self.least_rows or not state.sources:
+                return False
+            if state.is_carried and self._files.age(table) < self.seconds_between:
+                return True
+            if state.is_carried and is_end and state.changed <= self.light * state.rows:
+                return True  # the next process carries them over in a tenth of the time
+            columns = {c: s for c, s in state.sources.items() if c in state.columns}
+            texts = {c: "" if s is None else self._sources.text(s) for c, s in columns.items()}
+            sources = {c: text for c, text in texts.items() if text is not None}
+            shown = ", ".join(f"o.{quoted(c)}" for c in sources)
+            rows = f"SELECT {shown} FROM hot.{quoted(name)} AS o"
+            if state.file is not None:
+                spare = {c: text for c, text in state.file.columns.items() if c not in sources}
+                if spare:
+                    more = ", ".join(f"f.{quoted(c)}" for c in spare)
+                    rows = (
+                        f"SELECT {shown}, {more} FROM hot.{quoted(name)} AS o "
+                        f"POSITIONAL JOIN {state.file.table} AS f"
+                    )
+                    sources |= spare
+        file = self._files.write(table, int(version), rows, sources)
+        if file is None:
+            return False
+        with self._lock:
+            state = self._loaded.get(name)
+            if state is not None and state.columns <= set(file.columns):
+                self._show(name, file)
+            else:
+                self._files.close(file)
+        return False
+
+    def distrust(self) -> bool:
+        """Forget the files, after one could not be read; returns whether there were any."""
+        with self._lock:
+            files = {n: state.file for n, state in self._loaded.items() if state.file is not None}
+            for name, file in files.items():
+                self._forget(name)
+                self._files.remove(file.path)
+            return bool(files)
+
+
+def values_of(rows: pa.Table, source: Source) -> pa.ChunkedArray:
+    """Return the values of a source as they are loaded, from rows of its table."""
+    values = plain(rows[source.column])
+    return _element(values, source.index - 1) if source.index else values
+
+
+def plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return a column in the type that it is loaded with."""
+    kind = bindable(column.type)
+    return column if kind == column.type else column.cast(kind)
+
+
+def _element(lists: pa.ChunkedArray, index: int) -> pa.ChunkedArray:
+    """Return one element of each list, null where the list is null."""
+    chunks = []
+    for chunk in lists.chunks:
+        size = chunk.type.list_size if pa.types.is_fixed_size_list(chunk.type) else None
+        if size is None:
+            chunks.append(pc.list_element(chunk, index))
+            continue
+        values = chunk.values.slice(chunk.offset * size, len(chunk) * size)
+        places = np.arange(len(chunk)) * size + index
+        missing = ~chunk.is_valid().to_numpy(zero_copy_only=False)
+        chunks.append(values.take(arrow_array(places, missing)))
+    return pa.chunked_array(chunks, type=lists.type.value_type)
