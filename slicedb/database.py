@@ -302,6 +302,8 @@ class Database:
         report = attach(self.store, source, on=on, prefix=prefix, columns=columns, partial=partial)
         if report.changed:
             edits.labels_changed(self.store, report.changed_ids)
+        elif report.present:  # what depends on them may be stale since a call that was cut off
+            edits.labels_changed(self.store)
         return report
 
     def compose(

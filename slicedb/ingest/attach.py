@@ -41,6 +41,8 @@ class AttachReport:
     """Columns that were there already and of which some value is another now."""
     changed_ids: list[str] = field(default_factory=list, repr=False)
     """Samples of which a column that was there already has another value now."""
+    present: tuple[str, ...] = ()
+    """Columns that were there already, changed or not."""
     without: int = 0
     """Samples that the table has no row for; they keep what they have."""
     seconds: float = 0.0
@@ -108,7 +110,16 @@ def attach(
         store.add_values(SAMPLES, _in_order(new, rows), version)
     store.sync()
     seconds = time.perf_counter() - started
-    return AttachReport(place, len(ids), tuple(new), changed, changed_ids, without, seconds)
+    return AttachReport(
+        source=place,
+        rows=len(ids),
+        added=tuple(new),
+        changed=changed,
+        changed_ids=changed_ids,
+        present=tuple(old),
+        without=without,
+        seconds=seconds,
+    )
 
 
 def read_table(source: object, existing: pa.Schema, on: str = "id") -> tuple[pa.Table, str]:

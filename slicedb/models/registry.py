@@ -14,7 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from slicedb.errors import ModelError, UnknownModelError, did_you_mean, suggesting
+from slicedb.errors import ConflictError, ModelError, UnknownModelError, did_you_mean, suggesting
 from slicedb.models.lineage import Judgement, judgements
 from slicedb.models.loading import load, type_of
 from slicedb.models.model import Model
@@ -28,6 +28,8 @@ _NOISE = "noise"
 """Where the details of a model keep what it said of noise; see `slicedb.models.noise`."""
 _SHOWN = 10
 """Runs that the text of a model shows."""
+_TRIES = 100
+"""How often a model is numbered again; each other writer costs one."""
 
 
 @dataclass(frozen=True)
@@ -168,16 +170,38 @@ class Models:
         else:
             loaded = _object(name, model, file, classes)
         row = _describe(name, spec, file, loaded, allow_pickle)
-        before = self._rows().get(name)
-        if before is not None and _is_other(before, row) and not replace:
-            raise ModelError(
-                f"There is a model '{name}' already, with other weights, code or classes.",
-                "take another name, or replace=True (--replace): what it predicted is then stale.",
-            )
-        row = _versioned(row, before, commit, trained_on or "")
-        self._write(row)
+        row = self._register(row, (commit, trained_on or ""), replace=replace)
         self._loaded[name] = loaded
         return row
+
+    def _register(self, row: Registered, commit: tuple[str, str], *, replace: bool) -> Registered:
+        """Write a model as the next version of its name, after those that others add meanwhile.
+
+        Args:
+            row: what there is to know of it.
+            commit: of its training data: the id and the name that was given for it.
+            replace: whether the name may belong to another model.
+        """
+        self._store.create(MODELS, MODELS_SCHEMA)
+        for _ in range(_TRIES):
+            version = self._store.version(MODELS)
+            before = self._rows(version).get(row.name)
+            if before is not None and _is_other(before, row) and not replace:
+                raise ModelError(
+                    f"There is a model '{row.name}' already, with other weights, code or classes.",
+                    "take another name, or replace=True (--replace): what it predicted is then "
+                    "stale.",
+                )
+            numbered = _versioned(row, before, *commit)
+            try:
+                self._store.upsert(MODELS, _to_table(numbered), expected_version=version)
+            except ConflictError:
+                continue
+            return numbered
+        raise ConflictError(
+            f"Other processes kept changing the models while '{row.name}' was added.",
+            "add it again; nothing was written.",
+        )
 
     def get(self, name: str) -> Model:
         """Return a model ready to run: the one added in this process, else loaded again.
@@ -278,16 +302,18 @@ class Models:
     def __contains__(self, name: object) -> bool:
         return name in self._rows()
 
-    def _rows(self) -> dict[str, Registered]:
+    def _rows(self, version: int | None = None) -> dict[str, Registered]:
         if not self._store.has(MODELS):
             return {}
-        return {row["id"]: _read(row) for row in self._store.table(MODELS).to_pylist()}
+        rows = self._store.table(MODELS, version=version).to_pylist()
+        return {row["id"]: _read(row) for row in rows}
 
-    def _write(self, row: Registered) -> None:
-        self._store.create(MODELS, MODELS_SCHEMA)
-        texts = {name: json.dumps(getattr(row, name)) for name in ("preprocessing", "details")}
-        values = {**vars(row), **texts, "id": row.name, "classes": list(row.classes)}
-        self._store.upsert(MODELS, pa.Table.from_pylist([values], schema=MODELS_SCHEMA))
+
+def _to_table(row: Registered) -> pa.Table:
+    """Return the row of the table `models`."""
+    texts = {name: json.dumps(getattr(row, name)) for name in ("preprocessing", "details")}
+    values = {**vars(row), **texts, "id": row.name, "classes": list(row.classes)}
+    return pa.Table.from_pylist([values], schema=MODELS_SCHEMA)
 
 
 def _object(name: str, model: object, weights: str | None, classes: Sequence[str] | None) -> Model:

@@ -235,6 +235,9 @@ class Runs:
     def _last(self, model: str | None, most: int) -> Sequence[str]:
         """Return the ids of the last runs, the oldest first; of one model if it is named."""
         seen = self._store.table(schema.TESTS, ["run", "ran_at", "model"])
+        # The row in `runs` comes last, so that a run that was cut off is not counted.
+        whole = read(self._store, ["id"])["id"].combine_chunks()
+        seen = seen.filter(pc.is_in(seen["run"], value_set=whole))
         if model is not None:
             seen = seen.filter(pc.equal(seen["model"], model))
         each = seen.group_by("run").aggregate([("ran_at", "min")])

@@ -1,0 +1,271 @@
+"""A small database with some of everything, and every verb that changes one."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+from fakes_models import MeanColour, png
+
+import slicedb
+from slicedb.database import Database
+from slicedb.errors import SliceDBError
+from slicedb.models import Model, TorchClassifier
+
+CLASSES = ("red", "green", "blue")
+COLOURS = {"red": (230, 20, 10), "green": (10, 220, 30), "blue": (20, 10, 240)}
+NAMED = [f"{colour}/{i}.png" for colour in CLASSES for i in range(3)]
+
+
+class ColourEncoder(MeanColour):
+    """Vectors are the mean colours, of unit length."""
+
+    name, dim, logit_scale, note = "colours", 3, 10.0, ""
+
+    def __init__(self, version: str = "1") -> None:
+        super().__init__(1.0)
+        self.fingerprint = {"model": "colours", "dim": 3, "weights": version}  # type: ignore[assignment]
+
+    def predict_batch(self, images: Any) -> Any:
+        means = images.mean((2, 3)) + 1e-3
+        return means / means.norm(dim=1, keepdim=True)
+
+
+class Narrow(torch.nn.Module):
+    """Gives the mean colours as logits, behind one layer that grad-cam can look at."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.features = torch.nn.Conv2d(3, 3, 3, padding=1)
+        with torch.no_grad():
+            self.features.weight.fill_(0.1)
+            self.features.bias.zero_()
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.features(images).mean((2, 3))
+
+
+def narrow() -> Model:
+    return TorchClassifier(Narrow(), classes=CLASSES, input_size=8)
+
+
+def sources(root: Path) -> Path:
+    """Write what the verbs read: pictures, some of them changed, tables, slice files."""
+    for folder, shift in (("pictures", 0), ("later", 9)):
+        for i, name in enumerate(NAMED):
+            file = root / folder / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            red, green, blue = COLOURS[name.split("/")[0]]
+            colour = (red, green, blue + (i if i % 3 else i + shift))
+            file.write_bytes(png(colour, (10 + i, 9)))
+    (root / "later" / "blue" / "2.png").unlink()
+    (root / "later" / "blue" / "9.png").write_bytes(png((1, 2, 250)))
+    (root / "later" / "blue" / "broken.png").write_bytes(png((1, 2, 250))[:40])
+    with (root / "columns.csv").open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["id", "weather", "label"])
+        rows.writerows([name, f"w{i % 2}", CLASSES[i % 3]] for i, name in enumerate(NAMED))
+    (root / "slices").mkdir()
+    for colour in ("red", "blue"):
+        text = f"/*\nslice: {colour}s\nexpect: accuracy >= 0.1\n*/\nlabel = '{colour}'\n"
+        (root / "slices" / f"{colour}s.sql").write_text(text)
+    return root
+
+
+def world(root: Path, given: Path) -> Database:
+    """Return a database with samples, images, vectors, predictions, slices, models, commits."""
+    db = slicedb.open(root)
+    db.ingest(given / "pictures", label=None, split="test", progress=False)
+    db.embed(name="colours", encoder=ColourEncoder(), on="label <> 'blue'")
+    db.log_embeddings("own", vectors(1.0))
+    db.models.add("mean", MeanColour())
+    db.predict("mean", "label <> 'blue'", progress=False)
+    db.models.add("net", narrow())
+    db.log_predictions("m", guesses("red"), classes=CLASSES)
+    db.slices.add("reds", "label = 'red'", expect=["accuracy >= 0.1"])
+    db.slices.add("old", "label <> 'red'", expect=["count >= 1"])
+    db.slices.freeze("old")
+    db.commit("first", tag="first")
+    db.tag("label = 'red'", "seen")
+    db.slices.add("seen", "has_tag('seen')")
+    db.commit("second", tag="second")
+    db.tag("label = 'blue'", "seen", "cold")
+    db.commit("third")
+    return db
+
+
+def guesses(label: str, n: int = 9, **more: object) -> pa.Table:
+    return pa.table({"id": NAMED[:n], "prediction": [label] * n, **more})
+
+
+def vectors(scale: float, width: int = 4) -> pa.Table:
+    rng = np.random.default_rng(int(10 * scale))
+    return pa.table({"id": NAMED, "vector": rng.random((len(NAMED), width)).tolist()})
+
+
+def reopened(db: Database) -> Database:
+    """Return the database as another process sees it, which knows the models of this one."""
+    fresh = slicedb.open(db.path, create=False)
+    fresh.models._loaded.update(db.models._loaded)
+    return fresh
+
+
+@dataclass(frozen=True)
+class Verb:
+    """One verb with its arguments."""
+
+    run: Callable[[Database, Path], object]
+    again: bool = True
+    """Whether it may be said twice; one that may not is refused the second time."""
+
+    def __call__(self, db: Database, given: Path) -> None:
+        """Run it; where it was done already, it may say so."""
+        if self.again:
+            self.run(db, given)
+        else:
+            with contextlib.suppress(SliceDBError):
+                self.run(db, given)
+
+
+def predicted(db: Database, model: Model, **options: Any) -> None:
+    db.models.add("mean", model, replace=True)
+    db.predict("mean", progress=False, **options)
+
+
+def explained(db: Database) -> None:
+    db.models.add("net", narrow())
+    db.cam("net", "label = 'red'")
+
+
+def corrupted(db: Database) -> None:
+    db.models.add("mean", MeanColour())
+    db.severity("mean", ["reds"], kinds=["brightness"], severities=[1], progress=False)
+
+
+def judged(db: Database) -> None:
+    db.models.add("mean", MeanColour())
+    db.evaluate("mean", ["reds"])
+
+
+def later(db: Database, given: Path) -> None:
+    db.ingest(given / "later", prefix="more", verify="later", progress=False)
+    db.verify(progress=False)
+
+
+def mended(db: Database) -> None:
+    db.store.delete("samples", ["red/0.png"])
+    db.store.unpin("samples", next(tag for tag in db.store.pins("samples")))
+    db.store.upsert("samples", pa.table({"id": ["red/1.png"], "label": ["blue"]}), insert=False)
+    db.doctor(mend=True)
+
+
+def compacted(db: Database) -> None:
+    for name in ("samples", "images", "predictions__m"):
+        db.store.compact(name)
+
+
+VERBS: dict[str, Verb] = {
+    "ingest": Verb(lambda db, given: db.ingest(given / "later", replace=True, progress=False)),
+    "ingest and delete": Verb(
+        lambda db, given: db.ingest(
+            given / "later", replace=True, delete_missing=True, progress=False
+        )
+    ),
+    "ingest and verify later": Verb(later),
+    "attach": Verb(lambda db, given: db.attach(given / "columns.csv")),
+    "embed": Verb(lambda db, _: db.embed(name="colours", encoder=ColourEncoder())),
+    "embed anew": Verb(
+        lambda db, _: db.embed(name="colours", encoder=ColourEncoder("2"), replace=True)
+    ),
+    "log embeddings": Verb(lambda db, _: db.log_embeddings("fresh", vectors(2.0))),
+    "log embeddings anew": Verb(
+        lambda db, _: db.log_embeddings("own", vectors(2.0, 5), replace=True)
+    ),
+    "relabel": Verb(lambda db, _: db.relabel("id = 'red/0.png'", "blue")),
+    "tag": Verb(lambda db, _: db.tag("label = 'green'", "night")),
+    "untag": Verb(lambda db, _: db.tag("label = 'red'", "seen", remove=True)),
+    "delete": Verb(lambda db, _: db.delete("id = 'red/0.png'")),
+    "predict": Verb(lambda db, _: predicted(db, MeanColour())),
+    "predict anew": Verb(lambda db, _: predicted(db, MeanColour(3.0))),
+    "log": Verb(lambda db, _: db.log_predictions("n", guesses("red"), classes=CLASSES)),
+    "log more": Verb(lambda db, _: db.log_predictions("m", guesses("blue", 4), classes=CLASSES)),
+    "log anew": Verb(
+        lambda db, _: db.log_predictions(
+            "m", guesses("blue", 4, extra=[1, 2, 3, 4]), classes=CLASSES, replace=True
+        )
+    ),
+    "add model": Verb(lambda db, _: db.models.add("other", MeanColour(2.0))),
+    "add model anew": Verb(lambda db, _: db.models.add("mean", MeanColour(2.0), replace=True)),
+    "drop model": Verb(lambda db, _: db.models.drop("net"), again=False),
+    "drop predicted model": Verb(lambda db, _: db.models.drop("mean"), again=False),
+    "cam": Verb(lambda db, _: explained(db)),
+    "corrupt": Verb(lambda db, _: corrupted(db)),
+    "add slice": Verb(lambda db, _: db.slices.add("news", "label = 'blue'"), again=False),
+    "add slice anew": Verb(lambda db, _: db.slices.add("reds", "label = 'blue'", replace=True)),
+    "apply": Verb(lambda db, given: db.apply(given / "slices")),
+    "freeze": Verb(lambda db, _: db.slices.freeze("reds")),
+    "thaw": Verb(lambda db, _: db.slices.thaw("old")),
+    "drop slice": Verb(lambda db, _: db.slices.drop("old"), again=False),
+    "commit": Verb(lambda db, _: db.commit("fourth", tag="fourth"), again=False),
+    "tag commit": Verb(lambda db, _: db.commits.tag("first", "zero"), again=False),
+    "untag commit": Verb(lambda db, _: db.commits.untag("first"), again=False),
+    "branch": Verb(lambda db, _: db.commits.branch("side"), again=False),
+    "checkout": Verb(lambda db, _: db.commits.checkout("first", force=True)),
+    "reset": Verb(lambda db, _: db.commits.reset("first")),
+    "drop commit": Verb(lambda db, _: db.commits.drop("first"), again=False),
+    "test": Verb(lambda db, _: db.test(["reds", "old"], model="m", predict=False)),
+    "evaluate": Verb(lambda db, _: judged(db)),
+    "mend": Verb(lambda db, _: mended(db)),
+    "compact": Verb(lambda db, _: compacted(db)),
+    "clean up": Verb(lambda db, _: db.cleanup(0)),
+}
+"""Every kind of change a user can ask for."""
+
+_OWN = (
+    *("added_at", "created_at", "ingested_at", "answered_at", "ran_at", "stamp"),
+    *("run", "tables", "details", "software"),
+)
+"""Columns that differ between two runs of one verb: times (a file that was
+just written has no stamp yet), versions, random ids."""
+
+
+def state(db: Database) -> dict[str, str]:
+    """Return what a user sees, without what differs between two runs."""
+    tables = {name: _rows(db, name) for name in db.store.names() if name not in _SEEN_OTHERWISE}
+    heads = {n: None if c is None else db.commits.get(c).message for n, c in _branches(db)}
+    history = sorted((c.message, c.branch, sorted(c.tags)) for c in db.commits.history())
+    recorded = db.runs.list().to_pylist()
+    trends = db.runs.trends().trends
+    n_tests = sum(row["kind"] == "test" for row in recorded)
+    seen: dict[str, object] = {
+        **tables,
+        "slices": {s.name: (s.kind, s.text, sorted(s.ids())) for s in db.slices.list()},
+        "commits": [history, heads, db.commits.branch_name],
+        "models": [(m.name, m.fingerprint, m.version) for m in db.models.list()],
+        # A verb that was killed may have been recorded once more, but never by halves.
+        "runs": sorted({(row["kind"], row["what"]) for row in recorded}),
+        "trends": sorted({(t.slice, t.check, *sorted(set(t.verdicts))) for t in trends}),
+        "whole runs": all(len(t.points) == n_tests for t in trends),
+    }
+    return {name: json.dumps(value, default=str) for name, value in seen.items()}
+
+
+_SEEN_OTHERWISE = ("commits", "slices", "models", "runs", "tests")
+
+
+def _branches(db: Database) -> Iterator[tuple[str, str | None]]:
+    return iter(sorted(db.commits.branches().items()))
+
+
+def _rows(db: Database, name: str) -> list[str]:
+    rows = db.store.table(name).to_pylist()
+    own = [{k: v for k, v in row.items() if k not in _OWN} for row in rows]
+    return sorted(json.dumps(row, default=str, sort_keys=True) for row in own)
