@@ -1,22 +1,21 @@
-"""Every verb is cut off at each of its changes: run again, it ends as a clean run does."""
+"""Verbs that are cut off, killed or overtaken: run again, they end as a clean run does."""
 
 from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+from fakes_kill import HARMLESS, MENDED, Kills, problems
+from fakes_race import Four, four, wrong
 from fakes_verbs import VERBS, reopened, sources, state, world
 
 import slicedb
 from slicedb.database import Database
 from slicedb.store.door import watched
-
-_HARMLESS = ("lost images", "stray pins", "cut-off checkout")
-_MENDED = (*_HARMLESS, "orphans", "stale truths", "missing pins")
-"""What the doctor may find between a kill and the next run, and says how to mend."""
 
 
 class Killed(BaseException):
@@ -54,10 +53,6 @@ def cut_after(change: int) -> Callable[[str, str, str], None]:
     return watch
 
 
-def problems(db: Database, allowed: tuple[str, ...]) -> list[str]:
-    return [str(found) for found in db.doctor() if found.problem not in allowed]
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("name", VERBS)
 def test_a_verb_killed_after_any_change_and_run_again_equals_a_clean_run(
@@ -76,8 +71,49 @@ def test_a_verb_killed_after_any_change_and_run_again_equals_a_clean_run(
         with contextlib.suppress(Killed), watched(cut_after(at)):
             verb.run(db, given)
         again = reopened(db)
-        assert problems(again, _MENDED) == [], change
+        assert problems(again, MENDED) == [], change
         verb(again, given)
         assert state(reopened(db)) == expected, f"{name} killed after {change}, the {at}th"
-        assert problems(reopened(db), _HARMLESS) == [], change
+        assert problems(reopened(db), HARMLESS) == [], change
         shutil.rmtree(db.path)
+
+
+@pytest.fixture(scope="module")
+def kills(tmp_path_factory: pytest.TempPathFactory) -> Kills:
+    return Kills(tmp_path_factory.mktemp("kills"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["ingest", "log anew", "commit", "checkout", "predict anew"])
+def test_a_verb_killed_by_the_system_and_run_again_equals_a_clean_run(
+    name: str, kills: Kills
+) -> None:
+    shares = np.random.default_rng(len(name)).random(4)
+    assert [kills.kill(name, share).fault for share in shares] == [""] * 4
+
+
+@pytest.fixture(scope="module")
+def processes() -> Iterator[Four]:
+    with four() as started:
+        yield started
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "pair",
+    [
+        ("tag", "relabel"),
+        ("log", "log anew"),
+        ("predict", "embed"),
+        ("commit", "reset"),
+        ("add slice", "freeze"),
+        ("add model", "test"),
+    ],
+    ids=" and ".join,
+)
+def test_four_processes_at_once_lose_nothing_that_was_acknowledged(
+    pair: tuple[str, str], first: Database, processes: Four, tmp_path: Path
+) -> None:
+    db = copied(first, tmp_path / "db")
+    for at in range(2):
+        assert wrong(db.path, pair, at, processes.act(db.path, pair, at)) == []

@@ -17,6 +17,7 @@ from fakes_models import MeanColour, coloured_store
 import slicedb
 from slicedb.database import Database
 from slicedb.doctor import examine
+from slicedb.edits import delete
 from slicedb.errors import ConflictError, DatabaseError, ModelError, SliceDBError, SliceError
 from slicedb.predictions import predict
 from slicedb.predictions.stale import stale_truths
@@ -118,6 +119,58 @@ def test_two_that_predict_at_once_double_no_row(tmp_path: Path) -> None:
     with watched(once(1, overtake)):
         predict(store, "mean", MeanColour())
     assert store.count("predictions__mean") == 9
+
+
+def test_samples_that_are_deleted_while_a_model_runs_are_left_out_and_counted(
+    tmp_path: Path,
+) -> None:
+    store = coloured_store(tmp_path)
+
+    class Deletes(MeanColour):
+        def predict_batch(self, images: torch.Tensor) -> torch.Tensor:
+            if len(images) > 1:  # not the black picture that a model is tried with
+                delete(Store.open(store.path), ["0_red", "4_green"])
+            return super().predict_batch(images)
+
+    report = predict(store, "mean", Deletes())
+    assert (report.predicted, report.failed, report.gone) == (7, 0, 2)
+    assert "2 samples were deleted meanwhile and left out" in str(report)
+    assert examine(store) == []
+
+
+def test_a_table_that_another_creates_before_a_replace_is_told(db: Database) -> None:
+    other = slicedb.open(db.store.path)
+
+    def overtake() -> None:
+        with watched(lambda *_: None):
+            other.log_predictions("m", given("bird"), classes=CLASSES)
+
+    told = pytest.raises(ConflictError, match="Another process has created table 'predictions__m'")
+    with told, watched(once(1, overtake)):
+        db.log_predictions("m", given("dog"), classes=CLASSES, replace=True)
+    assert db.store.table(TABLE)["prediction"].to_pylist() == ["bird", "bird"]
+
+
+def test_two_that_add_a_model_get_two_versions_or_one_is_refused(db: Database) -> None:
+    other = slicedb.open(db.store.path)
+    db.models.add("m", MeanColour(1.0))
+
+    def overtake() -> None:
+        with watched(lambda *_: None):
+            other.models.add("m", MeanColour(2.0), replace=True)
+
+    with watched(once(1, overtake)):
+        added = db.models.add("m", MeanColour(3.0), replace=True)
+    assert added.version == db.models.show("m").version == 3
+    assert [old["version"] for old in added.details["earlier"]] == [1, 2]
+
+    def first() -> None:
+        with watched(lambda *_: None):
+            other.models.add("n", MeanColour(2.0))
+
+    with pytest.raises(ModelError, match="already"), watched(once(1, first)):
+        db.models.add("n", MeanColour(3.0))
+    assert db.models.show("n").fingerprint == MeanColour(2.0).fingerprint()
 
 
 def test_a_model_that_fails_leaves_the_predictions_of_the_one_before(tmp_path: Path) -> None:

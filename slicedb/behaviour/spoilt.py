@@ -92,7 +92,7 @@ def spoil(
     for one in changes:
         if one.is_composed:
             raise CheckError(f"'{one}' does not change a picture.", "compose templates for it.")
-    samples, _ = samples_of(store, keys)
+    samples = samples_of(store, keys).rows
     table = SPOILT + model_name
     store.create(table, spoilt_schema())
     mark = int(content_of([model.fingerprint()])[0])

@@ -52,6 +52,8 @@ class EmbedReport(Record):
     """What a user should know about the encoder."""
     examples: tuple[str, ...] = ()
     """The first failures: id and reason."""
+    gone: int = 0
+    """Samples that another process deleted meanwhile; they are left out."""
 
     def __str__(self) -> str:
         rate = self.embedded / self.seconds if self.seconds > 0 else 0.0
@@ -61,7 +63,7 @@ class EmbedReport(Record):
             text += f", {self.quarantined:,} quarantined left out"
         text += f" ({self.seconds:.1f} s"
         text += f", {rate:,.0f} images/s)" if self.embedded else ")"
-        text += failures(self.failed, self.examples)
+        text += failures(self.failed, self.examples, self.gone)
         return text + (f"\n  {self.note}" if self.note and self.embedded else "")
 
 
@@ -91,11 +93,12 @@ def embed(
     chosen = encoder or load_encoder(model, pretrained, device=device)
     table = EMBEDDINGS + name
     anew = _prepare(store, table, chosen, replace)
-    samples, quarantined = samples_of(store, keys)
+    asked = samples_of(store, keys)
+    samples = asked.rows
     done = store.table(table, ["key", "content"])
     todo = missing(samples, done if anew is None else done.slice(0, 0))
     rows = samples.take(pa.array(todo))
-    writer = Writer(store, table, rows, _finish, 4 * chosen.dim, anew)
+    writer = Writer(store, table, rows, _finish, 4 * chosen.dim, asked.version, anew)
     with bar(len(todo), f"embed {name}", progress) as shown:
         outputs = run(
             chosen, images_of(store, rows), batch_size=batch_size, device=device, threads=threads
@@ -111,13 +114,14 @@ def embed(
     return EmbedReport(
         name=name,
         model=chosen.name,
-        embedded=len(todo) - writer.failed,
+        embedded=len(todo) - writer.failed - writer.gone,
         unchanged=len(samples) - len(todo),
         failed=writer.failed,
-        quarantined=quarantined,
+        quarantined=asked.quarantined,
         seconds=time.perf_counter() - started,
         note=chosen.note,
         examples=tuple(writer.examples),
+        gone=writer.gone,
     )
 
 

@@ -21,7 +21,7 @@ from slicedb.progress import bar
 from slicedb.schema import SAMPLES, content_of
 from slicedb.show.tabular import Record
 from slicedb.store import Store
-from slicedb.store.work import Writer, failures, images_of, missing, samples_of
+from slicedb.store.work import Samples, Writer, failures, images_of, missing, samples_of
 from slicedb.tasks import TASKS, About, TruthColumn
 from slicedb.tasks.arrays import one_array
 
@@ -50,6 +50,8 @@ class PredictReport(Record):
     """The first failures: id and reason."""
     replaced: int = 0
     """Rows of another model under this name (other weights, code or settings), now replaced."""
+    gone: int = 0
+    """Samples that another process deleted meanwhile; they are left out."""
 
     def __str__(self) -> str:
         rate = self.predicted / self.seconds if self.seconds > 0 else 0.0
@@ -58,7 +60,7 @@ class PredictReport(Record):
             text += f", {self.quarantined:,} quarantined left out"
         text += f" ({self.seconds:.1f} s"
         text += f", {rate:,.0f} images/s)" if self.predicted else ")"
-        text += failures(self.failed, self.examples)
+        text += failures(self.failed, self.examples, self.gone)
         if self.replaced:
             text += (
                 f"\n  The model changed since it predicted {self.replaced:,} samples; these rows "
@@ -100,7 +102,8 @@ def predict(
     started = time.perf_counter()
     check_name(model_name, loose=True)
     model.check()
-    samples, quarantined = samples_of(store, keys)
+    asked = samples_of(store, keys)
+    samples = asked.rows
     about, anew = prepare(store, model_name, model)
     task = TASKS[about.task]
     _check_truth(store, task.truth_of(about))
@@ -110,10 +113,10 @@ def predict(
     done = store.table(table, ["key", "content", "error"])
     todo = missing(samples, done if anew is None else done.slice(0, 0))
     if not len(todo) and anew is None:
-        return _report(model_name, samples, quarantined, about, started)
+        return _report(model_name, asked, about, started)
     rows = samples.take(pa.array(todo))
     row_bytes = task.row_bytes(len(model.classes))
-    writer = Writer(store, table, rows, _finish(store, about), row_bytes, anew)
+    writer = Writer(store, table, rows, _finish(store, about), row_bytes, asked.version, anew)
     with bar(len(todo), f"predict {model_name}", progress) as shown:
         batches = inference.predict(
             model,
@@ -131,29 +134,30 @@ def predict(
             writer.flush()
         writer.close()
     refresh(store, model_name)  # labels may have changed while the model ran
-    report = _report(model_name, samples, quarantined, about, started, len(todo), writer)
+    report = _report(model_name, asked, about, started, len(todo), writer)
     return report if anew is None else replace(report, replaced=len(done))
 
 
 def _report(
     model: str,
-    samples: pa.Table,
-    quarantined: int,
+    asked: Samples,
     about: About,
     started: float,
     todo: int = 0,
     writer: Writer | None = None,
 ) -> PredictReport:
-    failed = writer.failed if writer is not None else 0
+    samples = asked.rows
+    failed, gone = (writer.failed, writer.gone) if writer is not None else (0, 0)
     return PredictReport(
         model=model,
-        predicted=todo - failed,
+        predicted=todo - failed - gone,
         unchanged=len(samples) - todo,
         failed=failed,
-        quarantined=quarantined,
+        quarantined=asked.quarantined,
         outside=TASKS[about.task].outside(one_array(samples["label"]), about.classes),
         seconds=time.perf_counter() - started,
         examples=tuple(writer.examples) if writer is not None else (),
+        gone=gone,
     )
 
 

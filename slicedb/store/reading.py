@@ -310,10 +310,11 @@ class Reader:
         """
         table, has_row = self.find(name, keys, columns, ids=ids, version=version)
         if not has_row.all():
-            missing = np.asarray(keys)[~has_row]
             raise UnknownSampleError(
-                f"{len(missing):,} of {len(has_row):,} keys have no row in '{name}', "
-                f"the first is {int(missing[0])}."
+                f"{int((~has_row).sum()):,} of {len(has_row):,} samples have no row in '{name}'.",
+                "another process has deleted them: run the command again."
+                if name == SAMPLES
+                else "",
             )
         return table
 
@@ -386,8 +387,8 @@ class Reader:
         """Yield `(key, encoded bytes)` in the order of `keys`.
 
         Bytes come from the `images` table, or from the sample's `uri` when it was ingested by
-        reference. A file that cannot be read yields empty bytes, which no decoder accepts, so
-        that one lost picture costs one row.
+        reference. A file that cannot be read, and a sample that was deleted meanwhile, yield
+        empty bytes, which no decoder accepts, so that one lost picture costs one row.
 
         Args:
             keys: int64 (n,). Stored order (`positions` sorted) reads fastest.
@@ -403,10 +404,11 @@ class Reader:
                 images = dict(zip(chunk[has_row].tolist(), table["image"].to_pylist()))
             lost = [key for key in chunk.tolist() if images.get(key) is None]
             if lost:
-                uris = self.take(SAMPLES, np.array(lost), ["uri"])["uri"].to_pylist()
-                images.update(zip(lost, map(read_uri, uris)))
+                samples, has_row = self.find(SAMPLES, np.array(lost), ["uri"])
+                there = np.array(lost)[has_row].tolist()
+                images.update(zip(there, map(read_uri, samples["uri"].to_pylist())))
             for key in chunk.tolist():
-                yield key, images[key]
+                yield key, images.get(key) or b""
 
     def arrow_dataset(self, name: str, version: int | None = None) -> pads.Dataset:
         """Return a table as a `pyarrow.dataset.Dataset` that DuckDB can register."""

@@ -22,17 +22,28 @@ _BYTES = 64 << 20
 _SECONDS = 10.0
 
 
-def samples_of(store: Store, keys: np.ndarray | None) -> tuple[pa.Table, int]:
-    """Return the samples asked for whose status is ok, in the order their images are stored.
+@dataclass(frozen=True)
+class Samples:
+    """The samples that a model or an encoder is asked for."""
+
+    rows: pa.Table
+    """id, key, label, content of those whose status is ok, in the order their images are stored."""
+    quarantined: int
+    """How many have another status."""
+    version: int
+    """Of the table of samples that they were read from."""
+
+
+def samples_of(store: Store, keys: np.ndarray | None) -> Samples:
+    """Return the samples asked for.
 
     Args:
         store: the database.
         keys: int64 (n,), of which repeated ones count once; None means every sample.
-
-    Returns:
-        A table of id, key, label, content; and the number of samples whose status is not ok.
     """
-    table = store.table(SAMPLES, ["id", "key", "label", "sha256", "status"])
+    version = store.version(SAMPLES)
+    columns = ["id", "key", "label", "sha256", "status"]
+    table = store.table(SAMPLES, columns, version=version)
     if keys is not None:
         table = table.filter(pa.array(KeyIndex(keys).has(table["key"].to_numpy())))
     good = table.filter(pc.is_in(table["status"], value_set=pa.array(SHOWN)))
@@ -42,7 +53,7 @@ def samples_of(store: Store, keys: np.ndarray | None) -> tuple[pa.Table, int]:
         at = store.positions(IMAGES, good["key"].to_numpy())
         if (np.diff(at) < 0).any():
             good = good.take(pa.array(np.argsort(at, kind="stable")))
-    return good.combine_chunks(), len(table) - len(good)
+    return Samples(good.combine_chunks(), len(table) - len(good), version)
 
 
 def missing(samples: pa.Table, done: pa.Table) -> np.ndarray:
@@ -93,6 +104,7 @@ class Writer:
         finish: from the model's rows and the samples' rows to rows of the table; rows with a
             null in its first column are left out.
         row_bytes: bytes of a row, which bounds the memory of a chunk.
+        version: of the samples that `rows` are of; those that are deleted later are left out.
         anew: the first chunk replaces what the table holds; None adds to it.
     """
 
@@ -103,12 +115,15 @@ class Writer:
         rows: pa.Table,
         finish: Callable[[pa.Table, pa.Table], pa.Table],
         row_bytes: int,
+        version: int,
         anew: Anew | None = None,
     ) -> None:
         self.failed = 0
+        self.gone = 0
         self.examples: list[str] = []
         self._store, self._table = store, table
         self._rows, self._finish, self._anew = rows, finish, anew
+        self._version = version
         self._written = 0
         self._held: list[pa.RecordBatch] = []
         self._n = 0
@@ -127,12 +142,20 @@ class Writer:
         if not self._held:
             return
         rows = pa.Table.from_batches(self._held).combine_chunks()
-        self._count_errors(rows)
         about = self._rows.slice(self._written, len(rows))
-        self._write(self._finish(rows, about))
         self._written += len(rows)
         self._held, self._n = [], 0
+        if self._store.version(SAMPLES) != self._version:
+            rows, about = self._present(rows, about)
+        self._count_errors(rows)
+        self._write(self._finish(rows, about))
         self._last = time.monotonic()
+
+    def _present(self, rows: pa.Table, about: pa.Table) -> tuple[pa.Table, pa.Table]:
+        """Leave out samples that another process deleted while the model ran."""
+        here = pa.array(self._store.positions(SAMPLES, about["key"].to_numpy()) >= 0)
+        self.gone += len(rows) - pc.sum(here).as_py() if len(rows) else 0
+        return rows.filter(here), about.filter(here)
 
     def _count_errors(self, rows: pa.Table) -> None:
         self.failed += len(rows) - rows["error"].null_count
@@ -161,8 +184,13 @@ class Writer:
         self._anew = None
 
 
-def failures(failed: int, examples: Sequence[str]) -> str:
-    """Return the lines of a report about failed rows; empty when none failed."""
+def failures(failed: int, examples: Sequence[str], gone: int = 0) -> str:
+    """Return the lines of a report about failed rows and deleted samples; empty without any."""
+    lost = f"\n  {gone:,} samples were deleted meanwhile and left out." if gone else ""
+    return lost + _failed(failed, examples)
+
+
+def _failed(failed: int, examples: Sequence[str]) -> str:
     if not failed:
         return ""
     shown = "".join(f"\n    {example}" for example in examples[:3])

@@ -90,12 +90,15 @@ class Writer(Reader):
             schema: its columns and metadata from now on.
             rows: its rows from now on; None leaves none.
             expected_version: the version that is replaced; Lance commits the next one or nothing.
+                0 says that there was no table.
 
         Raises:
-            ConflictError: the table has changed since that version.
+            ConflictError: the table has changed since that version, or has been created since.
         """
         import lance
 
+        if not expected_version:
+            raise _changed(name, expected_version)
         first, uri = _first(schema, rows), self._uri(name)
         version = LAYOUT["data_storage_version"]
         with passing("replace", name):
@@ -497,6 +500,11 @@ def _first(schema: pa.Schema, rows: pa.Table | None) -> pa.Table:
 
 
 def _changed(name: str, version: int) -> ConflictError:
+    if not version:
+        return ConflictError(
+            f"Another process has created table '{name}' meanwhile.",
+            "look at it and repeat the change; nothing was written.",
+        )
     return ConflictError(
         f"Table '{name}' has changed since version {version}, which these rows were made from.",
         "read it again and repeat the change; nothing was written.",
