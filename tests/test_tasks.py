@@ -165,9 +165,9 @@ def test_a_detection_shows_the_boxes_that_count() -> None:
     shown = TASKS["detection"].shown(Detections.of(*columns), 0)
     assert (shown.truth, shown.prediction) == ("2 cat", "1 cat")
     assert shown.boxes == (
-        ShownBox((0.0, 0.0, 10.0, 10.0), "cat"),
-        ShownBox((0.0, 0.0, 10.0, 10.0), "cat"),
-        ShownBox((0.0, 0.0, 10.0, 10.0), "cat", 0.9),
+        ShownBox((0.0, 0.0, 10.0, 10.0), "cat", state="missed"),
+        ShownBox((0.0, 0.0, 10.0, 10.0), "cat", state="matched"),
+        ShownBox((0.0, 0.0, 10.0, 10.0), "cat", 0.9, "matched"),
     )
 
 

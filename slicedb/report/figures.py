@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from slicedb import cam, decide, media, schema
+from slicedb import cam, decide, schema
 from slicedb import metrics as m
 from slicedb.cam.overlays import jpeg
 from slicedb.errors import MediaError, SliceDBError
@@ -18,6 +18,8 @@ from slicedb.metrics import Membership
 from slicedb.runs import Runs, Trend
 from slicedb.show.html import data_uri
 from slicedb.store import Store
+from slicedb.tasks import drawing
+from slicedb.tasks.task import Shown
 
 CARDS = 48
 """Worst samples shown."""
@@ -171,30 +173,30 @@ def gallery(store: Store, results: Sequence[Result], model: Aligned) -> tuple[Ca
     if not ids:
         return ()
     keys = schema.keys_of(ids)
-    known = zip(
-        ids, _thumbnails(store, keys), _maps(store, model.model, keys), _predicted(model, keys)
+    shown = _shown(model, keys)
+    known = zip(ids, _thumbnails(store, keys, shown), _maps(store, model.model, keys), shown)
+    return tuple(
+        Card(name, src, cam, slices[name])
+        if row is None
+        else Card(name, src, cam, slices[name], row.truth, row.prediction, row.confidence)
+        for name, src, cam, row in known
     )
-    return tuple(Card(name, src, cam, slices[name], *row) for name, src, cam, row in known)
 
 
-def _predicted(model: Aligned, keys: Keys) -> list[tuple[str | None, str | None, float | None]]:
-    """Return label, prediction and confidence of each key; None where it was not judged."""
-    rows: list[tuple[str | None, str | None, float | None]] = []
-    for at in KeyIndex(model.keys).find(keys).tolist():
-        if at < 0:
-            rows.append((None, None, None))
-            continue
-        shown = model.task.shown(model.outcomes, at)
-        rows.append((shown.truth, shown.prediction, shown.confidence))
-    return rows
+def _shown(model: Aligned, keys: Keys) -> list[Shown | None]:
+    """Return truth, prediction and boxes of each key; None where it was not judged."""
+    rows = KeyIndex(model.keys).find(keys).tolist()
+    return [None if at < 0 else model.task.shown(model.outcomes, at) for at in rows]
 
 
-def _thumbnails(store: Store, keys: Keys) -> list[str | None]:
+def _thumbnails(store: Store, keys: Keys, shown: Sequence[Shown | None]) -> list[str | None]:
+    """Return the pictures as data URIs, with boxes where there are some."""
+    boxes = {key: one.boxes for key, one in zip(keys.tolist(), shown) if one is not None}
     small: dict[int, str] = {}
     try:
         for key, data in store.read_images(keys):
             try:
-                small[key] = data_uri(media.thumbnail(data, _SIDE))
+                small[key] = data_uri(drawing.picture(data, _SIDE, boxes.get(key, ())))
             except MediaError:
                 continue
     except SliceDBError:

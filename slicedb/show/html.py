@@ -140,7 +140,7 @@ def cards(pictures: Iterable[Sequence[object]], side: int) -> Html:
         pictures: an encoded JPEG or None, the name that it shows under the pointer, and the lines.
         side: width of a picture in pixels.
     """
-    style = f"width:{side}px;font-size:11px"
+    style = f"width:{side}px"
     shown = [
         element(
             "div",
@@ -150,7 +150,7 @@ def cards(pictures: Iterable[Sequence[object]], side: int) -> Html:
         )
         for data, name, *lines in pictures
     ]
-    return element("div", *shown, style="display:flex;flex-wrap:wrap;gap:8px")
+    return element("div", *shown, class_="cards")
 
 
 def page(title: str, body: str, *, css: str = "", script: str = "") -> str:

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from slicedb.show import html, text
+from slicedb.show.style import NOTEBOOK
 from slicedb.show.text import clean
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
-
-_STYLE = (
-    "<style>.slicedb td,.slicedb th{text-align:left;overflow-wrap:anywhere}"
-    ".slicedb td.n,.slicedb th.n{text-align:right}.slicedb p{white-space:pre-wrap}</style>"
-)
-"""Notebooks align every cell to the right unless they are told."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,14 +27,33 @@ class Grid:
     """As of `text.table`; "" aligns by content."""
     limit: int | None = None
     """Rows shown."""
+    drawn: Callable[[], html.Html] | None = None
+    """Draws it where there is HTML, with shades or rails, in place of the plain table."""
 
     def __str__(self) -> str:
         return text.table(self.head, self.rows, align=self.align, limit=self.limit)
 
     def to_html(self) -> html.Html:
-        """Return the table as HTML, all rows up to the limit."""
+        """Return the table as HTML, all rows up to the limit, or what is drawn in its place."""
+        if self.drawn is not None:
+            return self.drawn()
         rows = self.rows if self.limit is None else self.rows[: self.limit]
         return html.table(self.head, rows, align=self.align)
+
+
+@dataclass(frozen=True, eq=False)
+class Figure:
+    """A chart or pictures, which a notebook shows and a terminal leaves out."""
+
+    drawn: Callable[[], html.Html]
+
+    def to_html(self) -> html.Html:
+        """Draw it."""
+        return self.drawn()
+
+
+Part: TypeAlias = "str | Grid | Figure"
+"""What a result is made of for people: a line of text, a table, or a figure."""
 
 
 class Tabular:
@@ -62,7 +76,7 @@ class Tabular:
         """Return the rows as a pandas data frame."""
         return self.to_arrow().to_pandas()
 
-    def parts(self) -> Iterable[str | Grid]:
+    def parts(self) -> Iterable[Part]:
         """Yield what a person reads, in its order: lines of text, and tables.
 
         Without an own version it is all rows and columns of `to_arrow`.
@@ -71,19 +85,27 @@ class Tabular:
         yield Grid(rows.column_names, [tuple(row.values()) for row in rows.to_pylist()])
 
     def __str__(self) -> str:
-        parts = (p if isinstance(p, Grid) else clean(p, keep="\n") for p in self.parts())
-        return "\n".join(map(str, parts))
+        parts = (p for p in self.parts() if not isinstance(p, Figure))
+        shown = (p if isinstance(p, Grid) else clean(p, keep="\n") for p in parts)
+        return "\n".join(map(str, shown))
 
     def __repr__(self) -> str:
         return str(self)
 
     def _repr_html_(self) -> str:
-        shown = "".join(
-            part.to_html() if isinstance(part, Grid) else html.element("p", part)
-            for part in self.parts()
-            if part
-        )
-        return f'<div class="slicedb">{_STYLE}{shown}</div>'
+        return notebook(self.parts())
+
+
+def notebook(parts: Iterable[Part]) -> str:
+    """Return parts as a notebook shows them: styled, with tips as titles."""
+    shown = "".join(
+        html.element("p", part) if isinstance(part, str) else part.to_html()
+        for part in parts
+        if part
+    )
+    # A page has a script that shows tips, a notebook has not. Text never holds a bare quote.
+    shown = shown.replace(' data-tip="', ' title="')
+    return f'<div class="slicedb">{NOTEBOOK}{shown}</div>'
 
 
 class Record(Tabular):
@@ -96,6 +118,6 @@ class Record(Tabular):
         shown = [f.name for f in fields(self) if f.repr]  # type: ignore[arg-type]
         return pa.Table.from_pylist([{name: getattr(self, name) for name in shown}])
 
-    def parts(self) -> Iterable[str | Grid]:
+    def parts(self) -> Iterable[Part]:
         """Yield the text of the result."""
         yield str(self)

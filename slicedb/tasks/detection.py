@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from slicedb.metrics.boxes import match, overlaps, rows_of
+from slicedb.metrics.boxes import Boxes, match, overlaps, rows_of
 from slicedb.metrics.detected import EMPTY
 from slicedb.metrics.detections import Detections
+from slicedb.metrics.mistaken import KINDS, mistaken
 from slicedb.metrics.outcomes import Bools, Ints
 from slicedb.schema import OBJECT, schema_of
 from slicedb.tasks.about import About
@@ -161,19 +162,62 @@ class Detection(Task[Detections]):
     def shown(self, outcomes: Detections, row: int) -> Shown:
         """Return how many boxes of each label, and the boxes; predicted ones that count."""
         image = outcomes.take(np.array([row]))
-        truth = [
-            ShownBox(box_of(xywh), image.classes[label])
-            for xywh, label in zip(image.truth.xywh, image.truth.label.tolist())
-        ]
-        assert image.predicted.score is not None
-        predicted = [
-            ShownBox(box_of(xywh), image.classes[label], score)
-            for xywh, label, score in zip(
-                image.predicted.xywh, image.predicted.label.tolist(), image.predicted.score.tolist()
+        predicted, truth, names = image.predicted, image.truth, image.classes
+        assert predicted.score is not None
+        sure = predicted.score >= image.confidence
+        kinds = mistaken(predicted, truth, sure).predicted.tolist()
+        matches = match(overlaps(*_sure_of(image, sure)), *_sure_of(image, sure))
+        annotated = [
+            ShownBox(box_of(xywh), names[label], state=_state_of(by, is_crowd))
+            for xywh, label, by, is_crowd in zip(
+                truth.xywh, truth.label.tolist(), matches.predicted.tolist(), _crowds(truth)
             )
-            if score >= image.confidence
         ]
-        return Shown(_tally(truth), _tally(predicted), boxes=(*truth, *predicted))
+        found = [
+            ShownBox(box_of(xywh), names[label], score, KINDS[kind] if kind >= 0 else "matched")
+            for xywh, label, score, kind, is_sure in zip(
+                predicted.xywh, predicted.label.tolist(), predicted.score.tolist(), kinds, sure
+            )
+            if is_sure
+        ]
+        return Shown(_tally(annotated), _tally(found), boxes=(*annotated, *found))
+
+    def unjudged(self, row: Mapping[str, object], about: About) -> Shown:
+        """Return the boxes that count, judged by nothing."""
+        objects = cast(Sequence[Mapping[str, Any]], row["objects"])
+        found = [
+            ShownBox(box_of(np.asarray(one["bbox"])), str(one["label"]), score)
+            for one in objects
+            if (score := 1.0 if one["score"] is None else one["score"]) >= about.confidence
+        ]
+        return Shown("", _tally(found), boxes=tuple(found))
+
+
+def annotated(objects: object) -> Shown:
+    """Return a sample's annotated boxes, as people see them beside no prediction.
+
+    Args:
+        objects: a list of dicts with `label` and `bbox`.
+    """
+    boxes = [
+        ShownBox(box_of(np.asarray(one["bbox"])), str(one["label"]))
+        for one in cast(Sequence[Mapping[str, Any]], objects)
+        if one["bbox"] is not None
+    ]
+    return Shown(_tally(boxes), "", boxes=tuple(boxes))
+
+
+def _sure_of(image: Detections, sure: Bools) -> tuple[Boxes, Boxes]:
+    """Return the predicted boxes that count, and the annotated ones."""
+    return rows_of(image.predicted, np.flatnonzero(sure)), image.truth
+
+
+def _crowds(truth: Boxes) -> list[bool]:
+    return [False] * len(truth) if truth.crowd is None else truth.crowd.tolist()
+
+
+def _state_of(partner: int, is_crowd: bool) -> str:
+    return "matched" if partner >= 0 or is_crowd else "missed"
 
 
 def _tally(boxes: Sequence[ShownBox]) -> str:

@@ -16,7 +16,7 @@ what it needs. Stated in the order in which a prediction meets them:
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -27,6 +27,7 @@ import pyarrow as pa
 from slicedb.metrics.metric import Metric
 from slicedb.metrics.outcomes import Bools, Floats, Ints, TaskOutcomes
 from slicedb.schema import SAMPLES
+from slicedb.show import numbers
 from slicedb.tasks.about import About
 from slicedb.tasks.arrays import codes_of, matrix_of, one_array
 from slicedb.tasks.given import GivenBatch
@@ -104,6 +105,9 @@ class ShownBox:
     label: str
     score: float | None = None
     """None for ground truth."""
+    state: str = ""
+    """`matched` or `missed`; of a predicted box `matched` or its kind of mistake
+    (`slicedb.metrics.mistaken.KINDS`); "" where it was not judged."""
 
 
 @dataclass(frozen=True)
@@ -240,6 +244,17 @@ class Task(ABC, Generic[Said]):
     @abstractmethod
     def shown(self, outcomes: Said, row: int) -> Shown:
         """Return one sample as people see it."""
+
+    def unjudged(self, row: Mapping[str, object], about: About) -> Shown:
+        """Return a prediction without a truth beside it, as people see it.
+
+        Args:
+            row: the columns of `reads` that are stored.
+            about: what the table says of itself.
+        """
+        sure = row.get("confidence")
+        confidence = float(sure) if isinstance(sure, float) else None
+        return Shown("", numbers.value(row[self.reads[0]]), confidence)
 
 
 AnyTask = Task[Any]
