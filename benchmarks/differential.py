@@ -6,8 +6,9 @@
 
 Generated queries come from `tests/query/differential.py`, derived ones included (`q[a:b]`, `&`,
 `|`, `~`, `in_slice`, freeze, `take`). In a folder every `.sql` file and every sqllogictest
-(`.test`) is read: what makes tables runs in bare DuckDB, and every SELECT is asked twice, with the
-tables it names written into it as CTEs of their rows. Printed is how many give equal rows, how many
+(`.test`) is read: what makes tables runs in bare DuckDB, `.csv.gz` files beside a `.sql` file are
+its tables, and every SELECT is asked twice, with the tables it names written into it as CTEs of
+their rows. Printed is how many give equal rows, how many
 differ, and what SliceDB refuses although DuckDB answers, by message.
 """
 
@@ -40,6 +41,8 @@ from slicedb.query.functions.duckdb import is_forbidden
 
 MOST_ROWS = 200
 """Rows of a table that are written into a text; texts over larger tables are left out."""
+MOST_OF_FILE = 25
+"""Rows that are taken of a `.csv.gz` file: a text may name twenty of them."""
 SECONDS = 5.0
 CHANCE = re.compile(
     r"\b(random|uuid|gen_random_uuid|uuidv\d|now|today|current_\w+|get_current_\w+|localtime\w*|"
@@ -154,7 +157,11 @@ class Tally:
 
 def _compare_file(db: Database, file: Path, tally: Tally) -> None:
     bare = duckdb.connect()
-    bare.execute("SET enable_external_access = false; SET threads = 2; SET memory_limit = '2GB'")
+    bare.execute("SET threads = 2; SET memory_limit = '2GB'")
+    for data in file.parent.glob("*.csv.gz") if file.suffix == ".sql" else ():
+        name, rows = sql.quoted(data.name.removesuffix(".csv.gz")), f"LIMIT {MOST_OF_FILE}"
+        bare.execute(f"CREATE TABLE {name} AS FROM read_csv({sql.string(str(data))}) {rows}")
+    bare.execute("SET enable_external_access = false")
     for kind, text in _statements(file):
         if kind == "make":
             if MAKES.match(text):

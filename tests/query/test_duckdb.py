@@ -155,6 +155,8 @@ SELECT count(*) FROM (FROM samples UNION FROM samples), (SELECT 1 AS key) WHERE 
 SELECT id, key FROM samples, LATERAL (SELECT samples.width * 2 AS key) WHERE key > 100 ORDER BY id
 SELECT key FROM (SELECT * FROM (SELECT id AS key, * FROM samples)) ORDER BY key LIMIT 2
 SELECT id FROM samples s WHERE EXISTS (SELECT 1 FROM (SELECT 'a1' AS key) WHERE key = s.id)
+SELECT list_transform(range(4), lambda x: list_sum(range(3)) + x) AS l
+FROM icu_calendar_names() ORDER BY ALL
 SELECT COLUMNS('(id|label)') AS 'the_\1' FROM samples ORDER BY ALL LIMIT 2
 SELECT st.* FROM (SELECT {'a': id, 'b': 2} AS st FROM samples) ORDER BY 1 LIMIT 2
 SELECT captured.* FROM (SELECT *, {'at': captured_at} AS captured FROM samples) ORDER BY id LIMIT 2

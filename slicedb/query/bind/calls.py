@@ -116,10 +116,14 @@ def _bind_duckdb(binding: Binding, node: Node, scope: Scope) -> None:
 
 
 def _is_short(node: Node) -> bool:
-    """Return whether a call pads to a width that is written out and has at most three digits."""
-    width = node.values[1] if len(node.values) > 1 else None
-    is_written = width is not None and width.constant == "INTEGER" and len(width.value) <= 3
-    return node.name in ("lpad", "rpad") and is_written
+    """Return whether a call has a size that is written out and has at most three digits."""
+    if node.name in ("lpad", "rpad"):
+        sizes = node.values[1:2]
+    elif node.name in ("range", "generate_series"):
+        sizes = node.values
+    else:
+        return False
+    return bool(sizes) and all(s.constant == "INTEGER" and len(s.value) <= 3 for s in sizes)
 
 
 def _bind_method(binding: Binding, node: Node, scope: Scope) -> bool:

@@ -71,7 +71,7 @@ def is_forbidden(name: str) -> bool:
 
 
 TABLE_FUNCTIONS = frozenset(
-    {"range", "generate_series", "unnest", "json_each", "json_tree", "repeat", "repeat_row"}
+    "range generate_series unnest json_each json_tree repeat repeat_row icu_calendar_names".split()
 )
 """The table functions a query may call; every other one reads files or internals."""
 
