@@ -91,6 +91,8 @@ def test_of_an_existing_column_only_what_differs_is_written(db: slicedb.Database
         ),
         ({"id": IDS, "a.b": range(4)}, "'a.b' is kept as 'a_b'"),
         ({"id": IDS, "thumb": [b"x"] * 4}, "columns of bytes: thumb"),
+        ({"id": [[name] for name in IDS], "x": range(4)}, "ids of the table are list<"),
+        ({"id": [*[i.encode() for i in IDS[:3]], b"\xff"], "x": range(4)}, "ids of the table are"),
         ({"id": IDS, "label": range(4), "split": [[1]] * 4}, "'split' is list"),
         ({"id": IDS}, "no column beside 'id'"),
         ({"name": IDS}, "no column 'id'"),
@@ -145,3 +147,24 @@ def test_attach_on_an_edited_database_and_from_the_shell(
     with pytest.raises(SystemExit) as done:
         main(["attach", str(tmp_path / "meta.csv"), "--db", db.path])
     assert done.value.code == 1 and "No column 'id'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        pa.array([2, 1, 0], pa.uint8()),
+        pa.array(["2", "1", "0"], pa.large_string()),
+        pa.array(["2", "1", "0"], pa.string_view()),
+        pa.array(["2", "1", "0"]).dictionary_encode(),
+        pa.array([2, 1, 0]).dictionary_encode(),
+        pa.array([b"2", b"1", b"0"]),
+        pa.array([2.0, 1.0, 0.0]),
+    ],
+    ids=lambda ids: str(ids.type),
+)
+def test_ids_of_any_type_are_taken_as_text(tmp_path: Path, ids: pa.Array) -> None:
+    db = slicedb.open(tmp_path / "data.slicedb")
+    names = ["0", "1", "2"]
+    db.store.append(SAMPLES, pa.table({"id": names, "key": keys_of(names), "status": ["ok"] * 3}))
+    db.attach(pa.table({"id": ids, "n": [12, 11, 10]}))
+    assert column(db, "n") == {"0": 10, "1": 11, "2": 12}

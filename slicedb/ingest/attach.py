@@ -208,7 +208,7 @@ def _plan(schema: pa.Schema, on: str, options: Options, place: str) -> list[Colu
             f"rename them in the source, for example to '{taken[0]}_given', or name the others "
             f"with columns= (--columns); {_NOTHING}",
         )
-    bytes_in = [f.name for f in schema if cols.is_image(f.type)]
+    bytes_in = [f.name for f in schema if cols.is_image(f.type) and f.name != on]
     if bytes_in:
         raise IngestError(
             f"{place} has columns of bytes: {', '.join(bytes_in)}.",
@@ -231,9 +231,15 @@ def ids_of(column: pa.ChunkedArray, prefix: str, place: str) -> pa.Array:
     """Return the ids of rows, each behind the prefix.
 
     Raises:
-        IngestError: a row has none.
+        IngestError: a row has none, or they are no plain values.
     """
-    ids = column.cast(pa.string()).combine_chunks()
+    try:
+        ids = column.cast(pa.string()).combine_chunks()
+    except pa.ArrowException as error:
+        raise IngestError(
+            f"The ids of {place} are {column.type}, which is no text: {str(error).splitlines()[0]}.",
+            f"on= (--on) names the column with the ids; {_NOTHING}",
+        ) from error
     empty = np.flatnonzero(~mask(pc.greater(pc.binary_length(ids), 0)))
     if len(empty):
         raise IngestError(

@@ -15,6 +15,10 @@ from slicedb.tasks import TASKS, About, TruthColumn
 from slicedb.tasks.arrays import differs, one_array
 
 _CHUNK = 20_000
+_CHUNK_BYTES = 256 << 20
+"""Rows that are derived and written at once: so many, or what fits into so much memory."""
+_ROW_BYTES = 200
+"""What a row takes beside its probabilities."""
 _MANY = 100_000
 """Samples from which reading all of them costs less than looking them up."""
 _TRIES = 20
@@ -104,8 +108,9 @@ def _refresh(
     if source.table == SAMPLES:  # a prediction whose sample is gone has no truth to speak of
         stale &= has_row
     changed = np.flatnonzero(stale)
-    for start in range(0, len(changed) if write else 0, _CHUNK):
-        part = changed[start : start + _CHUNK]
+    size = max(_CHUNK, _CHUNK_BYTES // (_ROW_BYTES + task.row_bytes(len(about.classes))))
+    for start in range(0, len(changed) if write else 0, size):
+        part = changed[start : start + size]
         old = store.take(name, keys[part], columns) if ids is None else rows.take(pa.array(part))
         derived = task.derive(old, now.take(pa.array(part)), about)
         store.upsert(name, pa.table({"id": old["id"], **derived}), insert=False)

@@ -5,10 +5,10 @@ which is also what LanceDB lists and opens. Every write goes through here, so th
 stable row ids, a declared primary key on `id`, and the same answer to a commit conflict.
 """
 
+from slicedb.store.committing import Batches
 from slicedb.store.past import Past
 from slicedb.store.software import software
 from slicedb.store.tables import Store
 from slicedb.store.textindex import TextIndex
-from slicedb.store.writing import Batches
 
 __all__ = ["Batches", "Past", "Store", "TextIndex", "software"]

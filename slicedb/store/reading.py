@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import os
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -55,7 +56,7 @@ class Reader:
             _MOST_ROWS, size=lambda rows: rows.nbytes, most_size=_MOST_BYTES
         )
         self._looked_up: dict[str, tuple[int, int]] = {}  # table -> version, keys looked up
-        self._synced = 0.0
+        self._synced = time.time()  # what others wrote before, they have flushed
         self._dirty: set[str] = set()
 
     # --- the database -------------------------------------------------------------------------

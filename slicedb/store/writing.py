@@ -1,44 +1,26 @@
-"""Write tables: appends, upserts, deletions; retries and commit conflicts."""
+"""Write tables: make, replace and drop them, append rows, add columns, keep versions."""
 
 from __future__ import annotations
 
 import contextlib
-import os
-import re
 import shutil
-import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
-from typing import TypeAlias, TypeVar
 
 import pyarrow as pa
 
-from slicedb.errors import ConflictError, DatabaseError, did_you_mean
-from slicedb.schema import keys_of
+from slicedb.errors import DatabaseError
+from slicedb.store.committing import Batches, changed_since, hint_for, is_conflict
 from slicedb.store.door import passing
 from slicedb.store.dropped import FRAGMENT_ROWS, LAYOUT, make_anew, put_aside
 from slicedb.store.files import first_sentence
-from slicedb.store.reading import Reader
-from slicedb.store.upkeep import (
-    index_rows,
-    is_fragmented,
-    merge_fragments,
-    pins_of,
-    small_fragments,
-    tags_of,
-    wants_index,
-)
-
-Batches: TypeAlias = pa.Table | pa.RecordBatch | Iterable[pa.RecordBatch]
+from slicedb.store.joining import Joiner
+from slicedb.store.upkeep import pins_of, tags_of
 
 _PRIMARY_KEY = {b"lance-schema:unenforced-primary-key": b"true"}
-_RETRIES = 12
-_ROOM = "check the free space and the permissions; what was committed is safe."
-_FULL = re.compile("space|quota|denied|permission|read-only|os error|input/output", re.IGNORECASE)
-_T = TypeVar("_T")
 
 
-class Writer(Reader):
+class Writer(Joiner):
     """What can be written to a database's tables."""
 
     def create(self, name: str, schema: pa.Schema, rows: pa.Table | None = None) -> bool:
@@ -65,7 +47,7 @@ class Writer(Reader):
                 if self.is_local:  # LanceDB would list what is left of it
                     shutil.rmtree(self._uri(name), ignore_errors=True)
                 raise DatabaseError(
-                    f"Cannot create table '{name}': {first_sentence(error)}", _hint(error)
+                    f"Cannot create table '{name}': {first_sentence(error)}", hint_for(error)
                 ) from error
         self._dirty.add(name)
         if rows is not None:
@@ -98,7 +80,7 @@ class Writer(Reader):
         import lance
 
         if not expected_version:
-            raise _changed(name, expected_version)
+            raise changed_since(name, expected_version)
         first, uri = _first(schema, rows), self._uri(name)
         version = LAYOUT["data_storage_version"]
         with passing("replace", name):
@@ -118,10 +100,10 @@ class Writer(Reader):
                     max_retries=0,
                 )
             except (OSError, ValueError, RuntimeError) as error:
-                if _is_conflict(error):
-                    raise _changed(name, expected_version) from error
+                if is_conflict(error):
+                    raise changed_since(name, expected_version) from error
                 raise DatabaseError(
-                    f"Writing table '{name}' failed: {first_sentence(error)}", _hint(error)
+                    f"Writing table '{name}' failed: {first_sentence(error)}", hint_for(error)
                 ) from error
         self._dirty.add(name)
         self.tend(name)
@@ -142,50 +124,6 @@ class Writer(Reader):
             self.replace(name, rows.schema, rows, expected_version=version)
 
         self._persist(name, write, again=True)
-
-    def insert(self, name: str, batches: Batches) -> int:
-        """Add the rows whose `id` is not there, and return how many those were."""
-        rows = self._fitted(name, batches)
-
-        def write() -> int:
-            merge = self.dataset(name).merge_insert("id").when_not_matched_insert_all()
-            return int(merge.execute(rows)["num_inserted_rows"])
-
-        added = self.attempt(name, write, "insert")
-        self.tend(name)
-        return added
-
-    def change(
-        self,
-        name: str,
-        ids: Sequence[str],
-        columns: Sequence[str],
-        change: Callable[[pa.Table], pa.Table],
-    ) -> int:
-        """Read rows, change them and write them, again where another writer was faster.
-
-        Args:
-            name: the table.
-            ids: of the rows.
-            columns: what is read of them.
-            change: from those columns to the rows that changed: `id` and what is new of them.
-
-        Returns:
-            How many rows changed.
-        """
-
-        def write() -> int:
-            dataset = self.dataset(name)
-            old = self.take(name, keys_of(ids), columns, ids=ids, version=dataset.version)
-            rows = self._fitted(name, change(old))
-            if len(rows):
-                merge = dataset.merge_insert("id").when_matched_update_all().conflict_retries(0)
-                merge.execute(rows)
-            return len(rows)
-
-        changed = self.attempt(name, write, "change")
-        self.tend(name)
-        return changed
 
     def append(self, name: str, batches: Batches, *, expected_version: int | None = None) -> int:
         """Add rows whose ids are known to be new; returns the version written.
@@ -226,7 +164,7 @@ class Writer(Reader):
 
         uri, data_version = self._uri(name), LAYOUT["data_storage_version"]
         if self.version(name) != version:
-            raise _changed(name, version)
+            raise changed_since(name, version)
         parts = lance.fragment.write_fragments(
             rows, uri, "append", data_storage_version=data_version, max_rows_per_file=FRAGMENT_ROWS
         )
@@ -238,59 +176,7 @@ class Writer(Reader):
         ours = [f.fragment_id for f in written.get_fragments() if f.data_files()[0].path in files]
         undone = lance.LanceOperation.Delete([], ours, "appended twice")
         lance.LanceDataset.commit(uri, undone, read_version=written.version)
-        raise _changed(name, version)
-
-    def upsert(
-        self,
-        name: str,
-        batches: Batches,
-        *,
-        insert: bool = True,
-        expected_version: int | None = None,
-    ) -> int:
-        """Update the rows whose `id` exists and insert the others; returns the version.
-
-        Args:
-            name: the table.
-            batches: rows with all columns, or with `id` and a subset when `insert` is False.
-            insert: False ignores rows whose id does not exist.
-            expected_version: the version the rows were computed from; a table that has changed
-                since is refused instead of overwritten.
-
-        Raises:
-            ConflictError: the table has changed, or other writers kept winning.
-        """
-        rows = self._fitted(name, batches)
-
-        def write() -> int:
-            dataset = self.dataset(name)
-            if expected_version is not None and dataset.version != expected_version:
-                raise _changed(name, expected_version)
-            merge = dataset.merge_insert("id").when_matched_update_all()
-            if expected_version is not None:  # else Lance would put old values over newer ones
-                merge = merge.conflict_retries(0)
-            if insert:
-                merge = merge.when_not_matched_insert_all()
-            merge.execute(rows)
-            return self.version(name)
-
-        version = self.attempt(name, write, "upsert")
-        self.tend(name)
-        return version
-
-    def delete(self, name: str, ids: Sequence[str]) -> int:
-        """Delete the rows of these ids in one commit; returns the version written."""
-        if not len(ids):
-            return self.version(name)
-        field = self.schema(name).field("id")
-        rows = pa.table({"id": pa.array(dict.fromkeys(ids))}, pa.schema([field]))
-
-        def write() -> int:
-            # A join, for a filter with every id is slow to read and to plan.
-            self.dataset(name).merge_insert("id").when_matched_delete().execute(rows)
-            return self.version(name)
-
-        return self.attempt(name, write, "delete")
+        raise changed_since(name, version)
 
     def restore(self, name: str, version: int | None) -> None:
         """Bring a table back to a version, as a new version; None empties it."""
@@ -353,7 +239,7 @@ class Writer(Reader):
         def write() -> None:
             dataset = self.dataset(name)
             if dataset.version != version:
-                raise _changed(name, version)
+                raise changed_since(name, version)
             batches = values.combine_chunks().to_batches(max_chunksize=FRAGMENT_ROWS)
             dataset.add_columns(pa.RecordBatchReader.from_batches(values.schema, batches))
 
@@ -380,20 +266,6 @@ class Writer(Reader):
 
         self.attempt(name, write, "metadata")
 
-    def compact(self, name: str) -> None:
-        """Merge small fragments, and bring the index on `id` up to date."""
-
-        def write() -> None:
-            merge_fragments(self.dataset(name), name)
-            if wants_index(self.dataset(name)):
-                index_rows(self.dataset(name), name)
-
-        self.attempt(name, write, "compact")
-
-    def small_fragments(self, name: str) -> int:
-        """Return how many fragments of a table are so small that compaction merges them."""
-        return small_fragments(self.dataset(name), name)
-
     def pin(self, name: str, version: int, tag: str) -> None:
         """Keep a version through every cleanup, under a tag (letters, digits, `_`, `-`, `.`)."""
         dataset = self.dataset(name)
@@ -410,73 +282,6 @@ class Writer(Reader):
     def pins(self, name: str, older_than: timedelta | None = None) -> dict[str, int]:
         """Return the pinned versions of a table, by tag; only those made so long ago, if given."""
         return pins_of(self.dataset(name), older_than)
-
-    def attempt(self, name: str, write: Callable[[], _T], change: str = "write") -> _T:
-        """Run a write, again after a commit conflict, and translate what Lance raises.
-
-        Args:
-            name: the table that is written.
-            write: opens the table on every try, so that it sees what the other writer did.
-            change: the kind of change, as the door says it.
-
-        Raises:
-            ConflictError: other writers kept winning.
-            DatabaseError: the write failed.
-        """
-        with passing(change, name):
-            return self._persist(name, write)
-
-    def _persist(self, name: str, write: Callable[[], _T], *, again: bool = False) -> _T:
-        for attempt in range(_RETRIES):
-            try:
-                result = write()
-                self._dirty.add(name)
-                return result
-            except (ConflictError, OSError, ValueError, RuntimeError) as error:
-                is_again = again and isinstance(error, ConflictError)
-                if isinstance(error, DatabaseError) and not is_again:
-                    raise
-                if not is_again and not _is_conflict(error):
-                    raise DatabaseError(
-                        f"Writing table '{name}' failed: {first_sentence(error)}", _hint(error)
-                    ) from error
-                last = error
-                time.sleep(min(0.02 * 2**attempt, 1.0) * (0.5 + os.urandom(1)[0] / 256))
-        raise ConflictError(
-            f"Table '{name}' was changed by another writer {_RETRIES} times in a row: "
-            f"{first_sentence(last)}",
-            "run the command again; nothing of this batch was written.",
-        ) from last
-
-    def _fitted(self, name: str, batches: Batches) -> pa.Table:
-        """Return rows in the types of a table's columns."""
-        schema = self.schema(name)
-        if isinstance(batches, pa.Table):
-            table = batches
-        else:
-            listed = [batches] if isinstance(batches, pa.RecordBatch) else list(batches)
-            table = pa.Table.from_batches(listed) if listed else schema.empty_table()
-        for column in table.column_names:
-            if column not in schema.names:
-                raise DatabaseError(
-                    f"Table '{name}' has no column '{column}'.",
-                    did_you_mean(column, schema.names, "columns"),
-                )
-        fields = [schema.field(column) for column in table.column_names]
-        try:
-            return table.cast(pa.schema(fields, metadata=schema.metadata))
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
-            raise DatabaseError(
-                f"Rows do not fit table '{name}': {first_sentence(error)}"
-            ) from error
-
-    def tend(self, name: str) -> None:
-        """Compact a table that many small writes have broken up, and index what has grown."""
-        with contextlib.suppress(ConflictError):
-            if is_fragmented(self.dataset(name), name):
-                self.compact(name)
-            elif wants_index(self.dataset(name)):
-                self.attempt(name, lambda: index_rows(self.dataset(name), name))
 
 
 def _as_key(field: pa.Field) -> pa.Field:
@@ -497,25 +302,3 @@ def _first(schema: pa.Schema, rows: pa.Table | None) -> pa.Table:
         return rows.select(keyed.names).cast(keyed)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
         raise DatabaseError(f"Rows do not fit the table: {first_sentence(error)}") from error
-
-
-def _changed(name: str, version: int) -> ConflictError:
-    if not version:
-        return ConflictError(
-            f"Another process has created table '{name}' meanwhile.",
-            "look at it and repeat the change; nothing was written.",
-        )
-    return ConflictError(
-        f"Table '{name}' has changed since version {version}, which these rows were made from.",
-        "read it again and repeat the change; nothing was written.",
-    )
-
-
-def _hint(error: Exception) -> str:
-    """Return the advice for a failed write; only a full or closed disk is about room."""
-    return _ROOM if _FULL.search(str(error)) else "nothing of this batch was written."
-
-
-def _is_conflict(error: Exception) -> bool:
-    text = str(error).lower()
-    return "conflict" in text or "concurrent" in text or "preempted" in text
