@@ -237,7 +237,7 @@ def ids_of(column: pa.ChunkedArray, prefix: str, place: str) -> pa.Array:
         ids = column.cast(pa.string()).combine_chunks()
     except pa.ArrowException as error:
         raise IngestError(
-            f"The ids of {place} are {column.type}, which is no text: {str(error).splitlines()[0]}.",
+            f"The ids of {place} are {column.type}, not text: {str(error).splitlines()[0]}.",
             f"on= (--on) names the column with the ids; {_NOTHING}",
         ) from error
     empty = np.flatnonzero(~mask(pc.greater(pc.binary_length(ids), 0)))

@@ -43,7 +43,7 @@ def stored_places(dataset: lance.LanceDataset, rows: pa.Table) -> Keys:
 
 def is_wide(dataset: lance.LanceDataset, n: int) -> bool:
     """Return whether rewriting columns for n rows costs less than rewriting those rows."""
-    return n >= max(WIDE, dataset.count_rows() // _SHARE)
+    return n >= max(WIDE, int(dataset.count_rows()) // _SHARE)
 
 
 def rewrite_columns(dataset: lance.LanceDataset, rows: pa.Table, places: Keys) -> int:
