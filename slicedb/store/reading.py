@@ -29,6 +29,7 @@ from slicedb.schema import IMAGES, SAMPLES
 from slicedb.store.changes import Changes, changes, read_fragments
 from slicedb.store.dropped import is_table
 from slicedb.store.files import file_in, first_sentence, read_uri
+from slicedb.store.manifests import manifest, newest, read_schema, stamp_of, write_schema
 from slicedb.store.rows import LOOKUP, Rows, are_few, few_rows
 from slicedb.store.without_pandas import import_dataset
 
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     import pyarrow.dataset as pads
 
 _IMAGE_CHUNK = 256
+_MOST_SCHEMAS = 256
 _MOST_ROWS = 32
 _MOST_BYTES = 1 << 30
 """Tables whose keys are kept in memory, and the bytes of all of them."""
@@ -55,6 +57,7 @@ class Reader:
         self._rows = Cache[tuple[str, int], Rows](
             _MOST_ROWS, size=lambda rows: rows.nbytes, most_size=_MOST_BYTES
         )
+        self._schemas = Cache[tuple[str, str], pa.Schema](_MOST_SCHEMAS)
         self._looked_up: dict[str, tuple[int, int]] = {}  # table -> version, keys looked up
         self._synced = time.time()  # what others wrote before, they have flushed
         self._dirty: set[str] = set()
@@ -161,7 +164,8 @@ class Reader:
 
     def version(self, name: str) -> int:
         """Return the latest version number of a table."""
-        return int(self.dataset(name).version)
+        version = newest(self._uri(name)) if self.is_local else None
+        return int(self.dataset(name).version) if version is None else version
 
     def versions(self) -> dict[str, int]:
         """Return the latest version of every table, by name."""
@@ -173,7 +177,26 @@ class Reader:
 
     def schema(self, name: str, version: int | None = None) -> pa.Schema:
         """Return the Arrow schema, with its metadata."""
-        return self.dataset(name, version).schema
+        if not self.is_local:
+            return self.dataset(name, version).schema
+        latest = self.version(name)
+        chosen = version or latest
+        stamp = self.stamp(name, chosen)
+        if stamp is None:
+            return self.dataset(name, version).schema
+        return self._schemas.get((name, stamp), lambda: self._schema(name, chosen, stamp, latest))
+
+    def _schema(self, name: str, version: int, stamp: str, latest: int) -> pa.Schema:
+        """Return the schema of a version, from the cache folder where it is that of the latest."""
+        path = None
+        with contextlib.suppress(OSError):
+            path = self.cache_dir / "schemas" / name
+        if path is not None and (schema := read_schema(path, stamp)) is not None:
+            return schema
+        schema = self.dataset(name, version).schema
+        if path is not None and version == latest:
+            write_schema(path, stamp, schema)
+        return schema
 
     def metadata(self, name: str, version: int | None = None) -> dict[str, str]:
         """Return the metadata stored with a table's schema."""
@@ -249,11 +272,12 @@ class Reader:
         The number of a version does not: a database that was brought back from a backup goes on
         with numbers that it had before. The manifest names files that have names of their own.
         """
-        # Lance counts the names down, so that the newest version is listed first.
-        path = f"{self._root}/{name}.lance/_versions/{2**64 - 1 - version}.manifest"
+        folder = f"{self._root}/{name}.lance"
         try:
-            with self._fs.open_input_stream(path) as stream:
-                return hashlib.blake2b(stream.read(), digest_size=8).hexdigest()
+            if self.is_local:
+                return stamp_of(Path(manifest(folder, version)).read_bytes())
+            with self._fs.open_input_stream(manifest(folder, version)) as stream:
+                return stamp_of(stream.read())
         except (OSError, pa.ArrowException):
             return None
 

@@ -5,12 +5,15 @@ That takes 0.15 s of every process that asks a query, and no query needs it.
 
 from __future__ import annotations
 
+import contextlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from types import ModuleType
 
 import numpy as np
 import pyarrow as pa
+
+_NUMBERS = (pa.int64(), pa.float32(), pa.float64())
 
 
 class _Hidden:
@@ -26,18 +29,34 @@ class _Hidden:
 def import_dataset() -> None:
     """Import `pyarrow.dataset`, which lance imports, without pandas behind it.
 
-    While it is imported, it makes a scalar, for which pyarrow looks for pandas. pyarrow keeps what
-    it saw, so it is told to look again: whoever asks for a frame later gets one.
+    While it is imported, it makes a scalar, for which pyarrow looks for pandas.
     """
-    if "pyarrow.dataset" in sys.modules or "pandas" in sys.modules:
-        return
+    if "pyarrow.dataset" not in sys.modules and "pandas" not in sys.modules:
+        with _without_pandas():
+            import pyarrow.dataset  # noqa: F401
+
+
+def look_for_pandas() -> None:
+    """Let pyarrow look for pandas, which it does at the first `to_numpy`, and find nothing."""
+    if "pandas" not in sys.modules:
+        with _without_pandas():
+            pa.chunked_array([arrow_array(np.zeros(2))] * 2).to_numpy()
+
+
+@contextlib.contextmanager
+def _without_pandas() -> Iterator[None]:
+    """Hide pandas for a while.
+
+    pyarrow keeps what it saw, so it is told to look again: whoever asks for a frame later gets one.
+    """
     shim = getattr(pa.lib, "_pandas_api", None)
     if shim is None:  # another pyarrow than those known; it works, and takes longer
+        yield
         return
     hidden = _Hidden()
     sys.meta_path.insert(0, hidden)
     try:
-        import pyarrow.dataset  # noqa: F401
+        yield
     finally:
         sys.meta_path.remove(hidden)
         shim.__init__()
@@ -57,6 +76,24 @@ def arrow_array(values: np.ndarray, missing: np.ndarray | None = None) -> pa.Arr
     data = _bits(whole) if whole.dtype == bool else pa.py_buffer(whole)
     valid = None if missing is None or not missing.any() else _bits(~missing)
     return pa.Array.from_buffers(pa.from_numpy_dtype(whole.dtype), len(whole), [valid, data])
+
+
+def taken(table: pa.Table, rows: np.ndarray) -> pa.Table:
+    """Return rows of a table by their places, int64 (m,).
+
+    Numbers are taken by NumPy, for `pyarrow.compute` takes as long to import as a query takes.
+
+    >>> taken(pa.table({"a": [1.5, 2.5], "b": ["x", None]}), np.array([1, 0])).to_pylist()
+    [{'a': 2.5, 'b': None}, {'a': 1.5, 'b': 'x'}]
+    """
+    columns = {}
+    for name, column in zip(table.column_names, table.columns):
+        if column.type in _NUMBERS and not column.null_count:
+            columns[name] = arrow_array(column.to_numpy()[rows])
+        else:
+            import_dataset()
+            columns[name] = column.take(arrow_array(rows))
+    return pa.table(columns)
 
 
 def _bits(truths: np.ndarray) -> pa.Buffer:

@@ -16,6 +16,7 @@ from slicedb.query.hot.files import HotFile, HotFiles
 from slicedb.query.hot.sources import Source
 from slicedb.schema import IS_SHOWN
 from slicedb.sql import quoted
+from slicedb.store.without_pandas import arrow_array, import_dataset
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -68,7 +69,9 @@ class Loaded:
     keys: np.ndarray | None = None
     index: KeyIndex | None = None
     visible: np.ndarray | None = None
-    ids: pa.ChunkedArray | None = None
+    ids: pa.Array | None = None
+    listed: int = 0
+    """Ids that were asked for; all of them are kept once they are as many as the rows."""
     used: float = 0.0
 
 
@@ -205,13 +208,36 @@ class LoadedTables:
                 state.index = KeyIndex(self.keys(name))
             return state.index
 
-    def ids(self, name: str) -> pa.ChunkedArray:
-        """Return the ids of a loaded samples table, in its order."""
+    def ids(self, name: str, rows: np.ndarray) -> list[str]:
+        """Return the ids of rows of a loaded samples table.
+
+        Args:
+            name: of the table.
+            rows: int64 (m,): places in its order.
+        """
         with self._lock:
             state = self._loaded[name]
-            if state.ids is None:
-                state.ids = self.fetch(f"SELECT id FROM hot.{quoted(name)}")["id"]
-            return state.ids
+            state.listed += len(rows)
+            if state.ids is None and state.listed > state.rows:
+                state.ids = self.fetch(f"SELECT id FROM hot.{quoted(name)}")["id"].combine_chunks()
+            if state.ids is not None:
+                import_dataset()
+                return list(state.ids.take(arrow_array(rows)).to_pylist())
+        cursor = self._connection.cursor()
+        try:
+            cursor.register("~rows", pa.table({"row": arrow_array(rows)}))
+            found = cursor.sql(
+                f"SELECT rowid AS row, id FROM hot.{quoted(name)} "
+                'WHERE rowid IN (SELECT row FROM "~rows")'
+            ).to_arrow_table()
+        finally:
+            cursor.close()
+        order, ids = found["row"].to_numpy(), found["id"].to_pylist()
+        if np.array_equal(order, rows):
+            return list(ids)
+        ascending = np.argsort(order)
+        places = ascending[np.searchsorted(order, rows, sorter=ascending)]
+        return [ids[place] for place in places.tolist()]
 
     def visible(self, name: str) -> np.ndarray:
         """Return bool (n,): which samples have status 'ok'."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from slicedb.metrics.mistaken import KINDS
 from slicedb.query.bound.bound import Frame
 from slicedb.query.bound.boxes import DERIVED
 from slicedb.query.bound.relation import OWN_KEY, ROW, Count, Matching, Relation
@@ -155,6 +154,8 @@ def _side(matching: Matching, side: Relation, name: str) -> str:
         return _state(matching, "CASE {}" + cases + " END")
     if name == "mistake":
         code = f"s.{quoted(hot_match(matching, name))}"
+        from slicedb.metrics.mistaken import KINDS  # most queries have no boxes
+
         cases = "".join(f" WHEN {i} THEN {string(kind)}" for i, kind in enumerate(KINDS))
         return f"CASE {code}{cases} END"
     if name == "about":

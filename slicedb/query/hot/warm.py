@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from slicedb.query.bound.catalog import TableInfo, bindable
 from slicedb.query.hot.carry import Carried, carry, changed_columns
@@ -33,7 +32,7 @@ ALWAYS = ("key", "status", "id")
 class WarmTables(LoadedTables):
     """Loaded tables that outlive a process and an edit; see `LoadedTables` for the arguments."""
 
-    least_rows = 20_000
+    least_rows = 200
     """Rows from which a table is kept in a file; fewer are loaded as fast."""
     seconds_between = 20.0
     """Seconds between two files of a table for versions that edits made of one another."""
@@ -271,6 +270,8 @@ def plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 def _element(lists: pa.ChunkedArray, index: int) -> pa.ChunkedArray:
     """Return one element of each list, null where the list is null."""
+    import pyarrow.compute as pc
+
     chunks = []
     for chunk in lists.chunks:
         size = chunk.type.list_size if pa.types.is_fixed_size_list(chunk.type) else None

@@ -20,7 +20,7 @@ from slicedb.query.run.scores import Scores
 from slicedb.query.run.session import Session
 from slicedb.schema import SAMPLES
 from slicedb.show.numbers import count
-from slicedb.store.without_pandas import arrow_array
+from slicedb.store.without_pandas import arrow_array, taken
 from slicedb.vectors import Term, at_least_best
 
 if TYPE_CHECKING:
@@ -78,8 +78,8 @@ class Runner:
         """Return the ids of the samples of a plan that narrows, in order."""
         rows, tables = self.rows(), self._session.tables
         info = self._plan.pool.catalog.samples
-        ids = tables.reading(lambda: tables.ids(tables.samples(info)))
-        return list(ids.take(rows[ROW]).to_pylist())
+        places = rows[ROW].to_numpy()
+        return tables.reading(lambda: tables.ids(tables.samples(info), places))
 
     def whole(self) -> pa.Table | None:
         """Return the result of a plan that narrows, its columns of `*` taken by key.
@@ -268,4 +268,4 @@ def register(values: dict[str, np.ndarray]) -> pa.Table:
 def in_stored_order(table: pa.Table) -> pa.Table:
     """Return samples by their place in stored order."""
     rows = table[ROW].to_numpy()
-    return table if (rows[1:] > rows[:-1]).all() else table.take(arrow_array(np.argsort(rows)))
+    return table if (rows[1:] > rows[:-1]).all() else taken(table, np.argsort(rows))

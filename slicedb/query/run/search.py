@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from slicedb.cache import Cache
 from slicedb.errors import DatabaseError, did_you_mean
@@ -180,6 +179,8 @@ class TextSearch:
     # --- the texts ----------------------------------------------------------------------------
 
     def _texts(self, columns: Columns, version: int) -> Iterator[pa.RecordBatch]:
+        import pyarrow.compute as pc  # here, for most queries have no need of it
+
         names = [*columns, "key"]
         for batch in self._store.scan(SAMPLES, names, version=version, batch_size=_BATCH):
             texts = [pc.fill_null(batch[name], "") for name in columns]

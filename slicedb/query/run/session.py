@@ -20,6 +20,7 @@ from slicedb.query.run.bounds import memory_of, timeout_of
 from slicedb.query.run.plan import Plan
 from slicedb.query.run.search import TextSearch
 from slicedb.sql import string
+from slicedb.store.without_pandas import look_for_pandas
 from slicedb.vectors import Approximate, Meaning, Vectors
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ def connect(store: Store, memory_limit: str) -> DuckDBPyConnection:
     """Open DuckDB with no way to files, to the network or to its own settings."""
     import duckdb
 
+    look_for_pandas()
     config: dict[str, str | bool | int | float | list[str]] = {
         "python_enable_replacements": "false",
         "memory_limit": memory_limit,
