@@ -136,7 +136,10 @@ class Model:
 
         Rows predicted under another fingerprint are stale.
         """
-        volatile = self.__dict__.get(_VOLATILE, ())
+        if _VOLATILE not in vars(self):
+            with contextlib.suppress(Exception):  # what is wrong is told where the model is used
+                self.check()
+        volatile = vars(self).setdefault(_VOLATILE, frozenset())
         reached = self._reached()
         return combine(
             {
