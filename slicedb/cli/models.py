@@ -12,7 +12,7 @@ from slicedb.database import Database
 
 @click.group()
 def model() -> None:
-    """Register models: add, list, show, drop."""
+    """Register models: add, list, show, rename, clear, drop."""
 
 
 @model.command()
@@ -59,7 +59,7 @@ def list_(out: Output) -> None:
         (
             {
                 "model": m.name,
-                "spec": m.spec,
+                "spec": m.spec or ("logged" if m.logged else ""),
                 "classes": len(m.classes),
                 "fingerprint": m.fingerprint[:12],
             }
@@ -100,6 +100,34 @@ def drop(name: str) -> None:
     """
     open_db().models.drop(name)
     click.echo(f"{name}: dropped")
+
+
+@model.command()
+@click.argument("name")
+@db_option
+def clear(name: str) -> None:
+    """Remove what a model predicted; the model stays.
+
+    \b
+    Example:
+      slicedb model clear food_v3
+    """
+    click.echo(f"{name}: {open_db().models.clear(name):,} predictions cleared")
+
+
+@model.command()
+@click.argument("name")
+@click.argument("new")
+@db_option
+def rename(name: str, new: str) -> None:
+    """Give a model another name, with its predictions.
+
+    \b
+    Example:
+      slicedb model rename food_v3 food_2026
+    """
+    open_db().models.rename(name, new)
+    click.echo(f"{name}: now {new}")
 
 
 @click.command()

@@ -254,6 +254,21 @@ def breakdown(names: tuple[str, ...], out: Output) -> None:
 
 @slices.command()
 @click.argument("name")
+@click.argument("new")
+@db_option
+def rename(name: str, new: str) -> None:
+    """Give a slice another name, with its versions; slices made of it follow.
+
+    \b
+    Example:
+      slicedb slice rename night after_dark
+    """
+    open_db().slices.rename(name, new)
+    click.echo(f"{name}: now {new}")
+
+
+@slices.command()
+@click.argument("name")
 @db_option
 def drop(name: str) -> None:
     """Remove a slice; no sample is touched.

@@ -219,7 +219,7 @@ class Commits:
 
     def _release(self, commit: Commit) -> None:
         """Let go of the versions that a commit keeps."""
-        for table in self._store.names():
+        for table in self._store.names(absent=True):
             for tag in self._store.pins(table):
                 if tag == f"commit-{commit.id}" or tag.startswith(f"commit-{commit.id}-"):
                     self._store.unpin(table, tag)
@@ -305,7 +305,7 @@ class Commits:
 
     def _restore(self, target: Commit) -> None:
         self._move(lambda head: replace(head, going=target.id))
-        for name in self._versions():
+        for name in sorted({*self._versions(), *target.tables}):
             self._store.restore(name, target.tables.get(name))
         for tag, tables in frozen_slices(self._store):
             for name, version in tables.items():

@@ -3,111 +3,36 @@
 from __future__ import annotations
 
 import builtins
-import datetime
 import json
 import os
-import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from dataclasses import replace as replace_
-from typing import Any
 
 import pyarrow as pa
 
 from slicedb.errors import ConflictError, ModelError, UnknownModelError, did_you_mean, suggesting
-from slicedb.models.lineage import Judgement, judgements
+from slicedb.models.lineage import judgements
 from slicedb.models.loading import load, type_of
 from slicedb.models.model import Model
 from slicedb.models.names import check_name
 from slicedb.models.noise import differ, outputs_on_noise
+from slicedb.models.registered import (
+    LOGGED,
+    NOISE,
+    Registered,
+    describe,
+    from_row,
+    is_other,
+    versioned,
+)
 from slicedb.models.types import PRETRAINED, RANDOM
-from slicedb.schema import MODELS, MODELS_SCHEMA, PER_MODEL, RUNS_SCHEMA, SAMPLES
+from slicedb.schema import MODELS, MODELS_SCHEMA, PER_MODEL, PREDICTIONS, RUNS_SCHEMA, SAMPLES
 from slicedb.store import Store
+from slicedb.store.tables import COPY_OF
+from slicedb.tasks import About
 
-_NOISE = "noise"
-"""Where the details of a model keep what it said of noise; see `slicedb.models.noise`."""
-_SHOWN = 10
-"""Runs that the text of a model shows."""
 _TRIES = 100
 """How often a model is numbered again; each other writer costs one."""
-
-
-@dataclass(frozen=True)
-class Registered:
-    """One row of the table `models`."""
-
-    name: str
-    spec: str
-    """What it is loaded from; empty for a Python object, which only its own process can run."""
-    weights: str | None
-    classes: tuple[str, ...]
-    fingerprint: str
-    """Hex digest of architecture, weights, preprocessing and class names."""
-    preprocessing: dict[str, object]
-    details: dict[str, Any] = field(default_factory=dict)
-    """Number of parameters, class of the object, version, trained_on, earlier versions."""
-    added_at: datetime.datetime | None = None
-    judged: tuple[Judgement, ...] = ()
-    """Runs it took part in, the newest first; filled in by `show`."""
-
-    @property
-    def version(self) -> int:
-        """Counts up with each change of weights, code or classes under the name, from 1."""
-        return int(self.details.get("version", 1))
-
-    @property
-    def trained_on(self) -> str:
-        """The commit of its training data, "" where it was not given."""
-        return str(self.details.get("trained_on", ""))
-
-    def lineage(self) -> dict[str, object]:
-        """Return all that is known as plain values, for JSON."""
-        facts = {k: v for k, v in vars(self).items() if k not in ("details", "judged")}
-        runs = [{**vars(j), "ran_at": j.ran_at.isoformat()} for j in self.judged]
-        at = None if self.added_at is None else self.added_at.isoformat()
-        return {
-            **facts,
-            **{k: v for k, v in self.details.items() if k != _NOISE},
-            "classes": list(self.classes),
-            "version": self.version,
-            "added_at": at,
-            "judged": runs,
-        }
-
-    def __str__(self) -> str:
-        shown = ", ".join(self.classes[:8]) + (", ..." if len(self.classes) > 8 else "")
-        count = self.details.get("parameters")
-        source = self.spec or f"Python object {self.details.get('object', '')}"
-        lines = [
-            f"{self.name}: {source}" + (f", weights {self.weights}" if self.weights else ""),
-            f"  {len(self.classes)} classes: {shown}",
-            f"  version {self.version}, fingerprint {self.fingerprint[:16]}"
-            + (f", {count:,} parameters" if count else "")
-            + (f", added {self.added_at:%Y-%m-%d %H:%M}" if self.added_at else ""),
-            "  " + ", ".join(f"{k} {_line(v)}" for k, v in self.preprocessing.items()),
-        ]
-        if self.trained_on:
-            named = self.details.get("trained_on_name", "")
-            lines.append(f"  trained on commit {self.trained_on}{f' ({named})' if named else ''}")
-        for old in self.details.get("earlier", []):
-            lines.append(
-                f"  version {old['version']} was {old['fingerprint'][:16]}, added {old['added_at']}"
-            )
-        lines += [f"  {judgement}" for judgement in self.judged[:_SHOWN]]
-        if len(self.judged) > _SHOWN:
-            lines.append(f"  {len(self.judged) - _SHOWN:,} more runs")
-        return "\n".join(lines)
-
-
-def _line(value: object) -> str:
-    """Return what is shown of a preprocessing: the first text of a transform, on one line.
-
-    >>> _line("Compose(\\n    ToTensor()\\n)ToTensor()")
-    'Compose(ToTensor())'
-    """
-    text = str(value)
-    outer = text[: text.index("\n)") + 2] if "\n)" in text else text
-    return re.sub(r",? *(?=\))", "", re.sub(r"\s*\n\s*", ", ", outer).replace("(, ", "("))
 
 
 @suggesting
@@ -169,7 +94,7 @@ class Models:
             loaded = load(spec, weights=file, classes=classes, allow_pickle=allow_pickle, name=name)
         else:
             loaded = _object(name, model, file, classes)
-        row = _describe(name, spec, file, loaded, allow_pickle)
+        row = describe(name, spec, file, loaded, allow_pickle)
         row = self._register(row, (commit, trained_on or ""), replace=replace)
         self._loaded[name] = loaded
         return row
@@ -186,13 +111,13 @@ class Models:
         for _ in range(_TRIES):
             version = self._store.version(MODELS)
             before = self._rows(version).get(row.name)
-            if before is not None and _is_other(before, row) and not replace:
+            if before is not None and is_other(before, row) and not replace:
                 raise ModelError(
                     f"There is a model '{row.name}' already, with other weights, code or classes.",
                     "take another name, or replace=True (--replace): what it predicted is then "
                     "stale.",
                 )
-            numbered = _versioned(row, before, *commit)
+            numbered = versioned(row, before, *commit)
             try:
                 self._store.upsert(MODELS, _to_table(numbered), expected_version=version)
             except ConflictError:
@@ -229,7 +154,7 @@ class Models:
             allow_pickle=bool(row.details.get("allow_pickle")),
             name=name,
         )
-        noise = row.details.get(_NOISE, ())
+        noise = row.details.get(NOISE, ())
         if loaded.fingerprint() != row.fingerprint or differ(noise, outputs_on_noise(loaded)):
             raise ModelError(
                 f"Model '{name}' is not what was registered: its weights, code or preprocessing "
@@ -261,8 +186,8 @@ class Models:
         return row is not None and (bool(row.spec) or name in self._loaded)
 
     def list(self) -> builtins.list[Registered]:
-        """Return all models, by name."""
-        rows = self._rows()
+        """Return all models, by name: the registered ones, and those that were logged."""
+        rows = self._rows() | self._logged()
         return [rows[name] for name in sorted(rows)]
 
     def show(self, name: str) -> Registered:
@@ -277,27 +202,86 @@ class Models:
     def _row(self, name: str) -> Registered:
         rows = self._rows()
         if name not in rows:
+            rows |= self._logged()
+        if name not in rows:
             raise UnknownModelError(f"No model '{name}'.", did_you_mean(name, rows, "models"))
         return rows[name]
 
     def drop(self, name: str) -> None:
         """Forget a model, its predictions and whatever else was computed with it.
 
-        Predictions that a commit or a frozen slice keeps are emptied instead, so that going back
-        brings them again.
+        Predictions that a commit or a frozen slice keeps come back with it.
+
+        Args:
+            name: a registered model, or one whose predictions were logged.
 
         Raises:
             UnknownModelError: no model of that name.
         """
         self._row(name)
-        for table in (start + name for start in PER_MODEL):
-            if self._store.has(table) and self._store.pins(table):
-                self._store.restore(table, None)
-            elif self._store.has(table):
-                self._store.drop(table)
+        self.clear(name)
         # The row goes last, so that an interrupted drop can be asked for again.
-        self._store.delete(MODELS, [name])
+        if self._store.has(MODELS):
+            self._store.delete(MODELS, [name])
         self._loaded.pop(name, None)
+
+    def rename(self, name: str, new: str) -> Registered:
+        """Give a model another name, with its predictions, maps and versions.
+
+        Queries of slices that name it are texts and are not changed; runs and commits keep it
+        under its earlier name.
+
+        Args:
+            name: a registered model, or one whose predictions were logged.
+            new: letters, digits and "_"; a name that is free.
+
+        Raises:
+            UnknownModelError: no model of that name.
+            ModelError: the new name is taken or unusable.
+        """
+        row = self._row(name)
+        check_name(new, columns=self._store.schema(SAMPLES).names, loose=row.logged)
+        tables = [start for start in PER_MODEL if self._store.has(start + name)]
+        if new in self._rows() | self._logged() and not self._is_copy(name, new):
+            raise ModelError(f"There is a model '{new}' already.", "take another name.")
+        for start in tables:
+            self._store.copy(start + name, start + new)
+        if not row.logged:
+            self._store.rewrite(MODELS, _renamed(name, new))
+        for start in tables:  # last, so that an interrupted renaming has lost nothing
+            self._store.discard(start + name)
+            self._store.set_metadata(start + new, {COPY_OF: ""})
+        if name in self._loaded:
+            self._loaded[new] = self._loaded.pop(name)
+            self._loaded[new].name = new
+        self._store.sync()
+        return self._row(new)
+
+    def _is_copy(self, name: str, new: str) -> bool:
+        """Return whether a table of predictions is what an interrupted renaming left."""
+        if not self._store.has(PREDICTIONS + new):
+            return False
+        return self._store.metadata(PREDICTIONS + new).get(COPY_OF) == PREDICTIONS + name
+
+    def clear(self, name: str) -> int:
+        """Forget what a model predicted and its maps, and return how many predictions; it stays.
+
+        Predictions that a commit or a frozen slice keeps come back with it.
+
+        Args:
+            name: a registered model, or one whose predictions were logged.
+
+        Raises:
+            UnknownModelError: no model of that name.
+        """
+        self._row(name)
+        predictions = PREDICTIONS + name
+        count = self._store.count(predictions) if self._store.has(predictions) else 0
+        for table in (start + name for start in PER_MODEL):
+            if self._store.has(table):
+                self._store.discard(table)
+        self._store.sync()
+        return count
 
     def __contains__(self, name: object) -> bool:
         return name in self._rows()
@@ -306,7 +290,41 @@ class Models:
         if not self._store.has(MODELS):
             return {}
         rows = self._store.table(MODELS, version=version).to_pylist()
-        return {row["id"]: _read(row) for row in rows}
+        return {row["id"]: from_row(row) for row in rows}
+
+    def _logged(self) -> dict[str, Registered]:
+        """Return the models that are known by predictions from elsewhere alone."""
+        rows = self._rows()
+        tables = [t for t in self._store.names() if t.startswith(PREDICTIONS)]
+        names = [t.removeprefix(PREDICTIONS) for t in tables]
+        return {
+            name: Registered(
+                name,
+                "",
+                None,
+                About.read(self._store, name).classes,
+                "",
+                {},
+                {LOGGED: self._store.count(PREDICTIONS + name)},
+            )
+            for name in names
+            if name not in rows
+        }
+
+
+def _renamed(name: str, new: str) -> Callable[[pa.Table], pa.Table]:
+    """Return the change of the table `models` that gives a model another name."""
+
+    def change(rows: pa.Table) -> pa.Table:
+        changed = rows.to_pylist()
+        for row in changed:
+            if row["id"] == name:
+                details = json.loads(row["details"] or "{}")
+                details["renamed_from"] = [*details.get("renamed_from", []), name]
+                row["id"], row["details"] = new, json.dumps(details)
+        return pa.Table.from_pylist(changed, schema=rows.schema)
+
+    return change
 
 
 def _to_table(row: Registered) -> pa.Table:
@@ -330,66 +348,3 @@ def _object(name: str, model: object, weights: str | None, classes: Sequence[str
     model.name = name
     model.check()
     return model
-
-
-def _describe(
-    name: str, spec: str, weights: str | None, model: Model, allow_pickle: bool
-) -> Registered:
-    details: dict[str, Any] = {"object": type(getattr(model, "module", model)).__name__}
-    if (count := model.n_parameters()) is not None:
-        details["parameters"] = count
-    if allow_pickle:
-        details["allow_pickle"] = True
-    if noise := outputs_on_noise(model):
-        details[_NOISE] = list(noise)
-    return Registered(
-        name=name,
-        spec=spec,
-        weights=weights,
-        classes=tuple(model.classes),
-        fingerprint=model.fingerprint(),
-        preprocessing=json.loads(model.preprocessing_text()),
-        details=details,
-        added_at=datetime.datetime.now(datetime.UTC).replace(tzinfo=None),
-    )
-
-
-def _is_other(before: Registered, now: Registered) -> bool:
-    """Return whether a name has another model now: by its fingerprint, or by what it says."""
-    noise = [row.details.get(_NOISE, ()) for row in (before, now)]
-    return before.fingerprint != now.fingerprint or differ(*noise)
-
-
-def _versioned(row: Registered, before: Registered | None, commit: str, named: str) -> Registered:
-    """Return the row with its version, the commit it was trained on, and what came before."""
-    facts: dict[str, Any] = {"version": 1}
-    if before is not None:
-        lasting = ("version", "earlier", "trained_on", "trained_on_name")
-        facts |= {k: before.details[k] for k in lasting if k in before.details}
-        if _is_other(before, row):
-            old = {
-                "version": before.version,
-                "fingerprint": before.fingerprint,
-                "trained_on": before.trained_on,
-                "added_at": f"{before.added_at:%Y-%m-%d %H:%M}" if before.added_at else "",
-            }
-            facts = {
-                "version": before.version + 1,
-                "earlier": [*before.details.get("earlier", []), old],
-            }
-    if commit:
-        facts |= {"trained_on": commit, "trained_on_name": named if named != commit else ""}
-    return replace_(row, details={**row.details, **facts})
-
-
-def _read(row: dict[str, Any]) -> Registered:
-    return Registered(
-        name=row["id"],
-        spec=row["spec"] or "",
-        weights=row["weights"],
-        classes=tuple(row["classes"] or ()),
-        fingerprint=row["fingerprint"] or "",
-        preprocessing=json.loads(row["preprocessing"] or "{}"),
-        details=json.loads(row["details"] or "{}"),
-        added_at=row["added_at"],
-    )

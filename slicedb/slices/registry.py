@@ -24,6 +24,7 @@ from slicedb.slices.diff import Diff
 from slicedb.slices.files import check_name, parse_share, read_folder
 from slicedb.slices.info import SliceInfo, SliceState, state_of
 from slicedb.slices.overlap import Overlap, overlap
+from slicedb.slices.renaming import rename
 from slicedb.slices.sides import Compared, compare
 from slicedb.slices.slice import Ask, Slice
 from slicedb.slices.table import SliceTable
@@ -292,6 +293,22 @@ class Slices:
         """Make a frozen slice live again: its text is asked anew at each use."""
         s = self.get(name)
         return s if s.kind == "live" else self.register(replace(s, token=""))
+
+    def rename(self, name: str, new: str) -> Slice:
+        """Give a slice another name, with its versions; slices that are made of it follow.
+
+        Commits keep it under its earlier name.
+
+        Args:
+            name: the slice.
+            new: letters, digits, underscores; a name that no slice had before.
+
+        Raises:
+            UnknownSliceError: there is no such slice.
+            SliceError: the new name is taken, or no name.
+        """
+        rename(self._table, self.get(name), check_name(new))
+        return self.get(new)
 
     def drop(self, name: str) -> None:
         """Drop a slice; its versions stay readable as `name@version`.

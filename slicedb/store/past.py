@@ -36,7 +36,7 @@ class Past(Store):
         self._tables = dict(tables)
         self._opened: dict[tuple[str, int], lance.LanceDataset] = {}
 
-    def names(self) -> list[str]:
+    def names(self, *, absent: bool = False) -> list[str]:
         """Return the names of the tables of that moment, sorted."""
         return sorted(self._tables)
 

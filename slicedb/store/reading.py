@@ -26,6 +26,7 @@ from slicedb.errors import (
 )
 from slicedb.keys import Keys
 from slicedb.schema import IMAGES, SAMPLES
+from slicedb.store.absent import ENDING, is_marked
 from slicedb.store.changes import Changes, changes, read_fragments
 from slicedb.store.dropped import is_table
 from slicedb.store.files import file_in, first_sentence, read_uri
@@ -85,10 +86,16 @@ class Reader:
         selector = pafs.FileSelector(self._root, allow_not_found=True)
         return list(self._fs.get_file_info(selector))
 
-    def names(self) -> list[str]:
-        """Return the names of all tables, sorted."""
-        folders = (Path(entry.path).name for entry in self._entries())
-        names = [name.removesuffix(".lance") for name in folders if name.endswith(".lance")]
+    def names(self, *, absent: bool = False) -> list[str]:
+        """Return the names of all tables, sorted.
+
+        Args:
+            absent: also those that are not there now, of which commits keep versions.
+        """
+        entries = [Path(entry.path).name for entry in self._entries()]
+        names = {name.removesuffix(".lance") for name in entries if name.endswith(".lance")}
+        if not absent:
+            names -= {name.removesuffix(ENDING) for name in entries if name.endswith(ENDING)}
         return sorted(name for name in names if not self.is_local or is_table(self._uri(name)))
 
     def without_version(self) -> list[str]:
@@ -115,7 +122,7 @@ class Reader:
     def has(self, name: str) -> bool:
         """Return whether there is a table of that name."""
         if self.is_local:
-            return is_table(self._uri(name))
+            return is_table(self._uri(name)) and not is_marked(self._root, name)
         return name in self._handles or name in self.names()
 
     # --- reading ------------------------------------------------------------------------------
@@ -137,7 +144,7 @@ class Reader:
         with self._lock:
             handle = self._handles.get(name)
             if handle is None:
-                if not self.has(name):
+                if not self.has(name) and name not in self.names(absent=True):
                     raise UnknownTableError(
                         f"No table '{name}' in '{self.path}'.",
                         did_you_mean(name, self.names(), "tables"),

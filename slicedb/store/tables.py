@@ -13,7 +13,9 @@ import pyarrow.fs as pafs
 
 from slicedb.errors import DatabaseError, DatabaseNotFoundError, FormatError
 from slicedb.schema import FORMAT, SAMPLES, SAMPLES_SCHEMA
-from slicedb.store import upkeep
+from slicedb.store import absent, upkeep
+from slicedb.store.door import passing
+from slicedb.store.dropped import put_aside
 from slicedb.store.files import filesystem, folder_bytes, sync_folder
 from slicedb.store.writing import Writer
 
@@ -21,6 +23,10 @@ if TYPE_CHECKING:
     from lancedb.db import DBConnection
 
 _FORMAT_KEY = "slicedb:format"
+COPY_OF = "slicedb:copy_of"
+"""Where the metadata of a copied table name the other."""
+_COPIED = 1 << 16
+"""Rows that are copied at a time."""
 _FIRST = f"{SAMPLES}.lance"
 """What an interrupted creation of a database leaves behind, without a version."""
 
@@ -97,6 +103,71 @@ class Store(Writer):
         self._dirty.clear()
         self._synced = started
 
+    def restore(self, name: str, version: int | None) -> None:
+        """Bring a table back to a version, as a new version; None empties and hides it."""
+
+        def write() -> None:
+            if version is None:
+                self.dataset(name).delete("true")
+            else:
+                self.dataset(name, version).restore()
+
+        if version is None:  # hidden first: one that is cut off here is gone for everybody
+            absent.mark(self._fs, self._root, name)
+        else:
+            absent.unmark(self._fs, self._root, name)
+        self.attempt(name, write, "restore")
+        if version is None:
+            with self._lock:
+                self._handles.pop(name, None)
+
+    def copy(self, name: str, new: str) -> None:
+        """Create a table with the columns, metadata and rows of another; an existing one goes.
+
+        Its metadata says what it is a copy of, so that an interrupted copy is known for one, until
+        `set_metadata(new, {COPY_OF: ""})` says that it stands for itself.
+        """
+        if self.has(new):
+            self.discard(new)
+        schema = self.schema(name)
+        metadata = {**(schema.metadata or {}), COPY_OF.encode(): name.encode()}
+        self.create(new, schema.with_metadata(metadata))
+        for batch in self.scan(name, batch_size=_COPIED):
+            self.append(new, batch)
+        self.tend(new)
+
+    def discard(self, name: str) -> None:
+        """Delete a table; what commits and frozen slices keep of it comes back with them."""
+        if self.pins(name):
+            self.restore(name, None)
+        else:
+            self.drop(name)
+
+    def drop(self, name: str) -> None:
+        """Delete a table and all its versions.
+
+        A table created again under the name continues the version numbers. On object stores they
+        start again, and a process may take what it has cached of the old table for the new one.
+
+        Raises:
+            DatabaseError: commits or frozen slices keep versions of it.
+        """
+        pins = sorted(self.pins(name))
+        if pins:
+            shown = ", ".join(pins[:3]) + (" ..." if len(pins) > 3 else "")
+            raise DatabaseError(
+                f"Table '{name}' is kept by {len(pins)} commits or frozen slices: {shown}.",
+                "use another name, or let go of them (`slicedb versions drop`, `slice thaw`).",
+            )
+        with self._lock:
+            self._handles.pop(name, None)
+        absent.unmark(self._fs, self._root, name)
+        with passing("drop", name):
+            if self.is_local:
+                put_aside(self._root, name)
+            else:
+                self._fs.delete_dir(f"{self._root}/{name}.lance")
+
     def cleanup(self, older_than: timedelta = timedelta(days=14), *, dry_run: bool = False) -> int:
         """Remove versions older than that and not pinned; returns the bytes freed.
 
@@ -104,10 +175,13 @@ class Store(Writer):
             older_than: an age; the newest version always stays.
             dry_run: only return how many bytes would be freed.
         """
-        return sum(
-            self.attempt(name, partial(self._cleanup, name, older_than, dry_run))
-            for name in self.names()
-        )
+        there = self.names()
+        freed = 0
+        for name in self.names(absent=True):
+            freed += self.attempt(name, partial(self._cleanup, name, older_than, dry_run))
+            if name not in there and not dry_run and not self.pins(name):
+                self.drop(name)
+        return freed
 
     def _cleanup(self, name: str, older_than: timedelta, dry_run: bool) -> int:
         return upkeep.remove_versions(self.dataset(name), older_than, dry_run=dry_run)

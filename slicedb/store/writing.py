@@ -9,10 +9,11 @@ from datetime import timedelta
 
 import pyarrow as pa
 
-from slicedb.errors import DatabaseError
+from slicedb.errors import ConflictError, DatabaseError
+from slicedb.store import absent
 from slicedb.store.committing import Batches, changed_since, hint_for, is_conflict
 from slicedb.store.door import passing
-from slicedb.store.dropped import FRAGMENT_ROWS, LAYOUT, make_anew, put_aside
+from slicedb.store.dropped import FRAGMENT_ROWS, LAYOUT, make_anew
 from slicedb.store.files import first_sentence
 from slicedb.store.joining import Joiner
 from slicedb.store.upkeep import pins_of, tags_of
@@ -35,6 +36,8 @@ class Writer(Joiner):
 
         if self.has(name):
             return False
+        if name in self.names(absent=True):
+            return self._create_again(name, schema, rows)
         first = _first(schema, rows)
         with passing("create", name):
             try:
@@ -52,6 +55,15 @@ class Writer(Joiner):
         self._dirty.add(name)
         if rows is not None:
             self.tend(name)
+        return True
+
+    def _create_again(self, name: str, schema: pa.Schema, rows: pa.Table | None) -> bool:
+        """Create a table of which commits keep versions; its version numbers go on."""
+        absent.unmark(self._fs, self._root, name)
+        try:
+            self.replace(name, schema, rows, expected_version=self.version(name))
+        except ConflictError:  # another process was faster
+            return False
         return True
 
     def replace(
@@ -177,41 +189,6 @@ class Writer(Joiner):
         undone = lance.LanceOperation.Delete([], ours, "appended twice")
         lance.LanceDataset.commit(uri, undone, read_version=written.version)
         raise changed_since(name, version)
-
-    def restore(self, name: str, version: int | None) -> None:
-        """Bring a table back to a version, as a new version; None empties it."""
-
-        def write() -> None:
-            if version is None:
-                self.dataset(name).delete("true")
-            else:
-                self.dataset(name, version).restore()
-
-        self.attempt(name, write, "restore")
-
-    def drop(self, name: str) -> None:
-        """Delete a table and all its versions.
-
-        A table created again under the name continues the version numbers. On object stores they
-        start again, and a process may take what it has cached of the old table for the new one.
-
-        Raises:
-            DatabaseError: commits or frozen slices keep versions of it.
-        """
-        pins = sorted(self.pins(name))
-        if pins:
-            shown = ", ".join(pins[:3]) + (" ..." if len(pins) > 3 else "")
-            raise DatabaseError(
-                f"Table '{name}' is kept by {len(pins)} commits or frozen slices: {shown}.",
-                "use another name, or let go of them (`slicedb versions drop`, `slice thaw`).",
-            )
-        with self._lock:
-            self._handles.pop(name, None)
-        with passing("drop", name):
-            if self.is_local:
-                put_aside(self._root, name)
-            else:
-                self._fs.delete_dir(f"{self._root}/{name}.lance")
 
     def add_columns(self, name: str, fields: Sequence[pa.Field]) -> None:
         """Add columns, null in every row; existing ones are left alone."""

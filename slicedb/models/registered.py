@@ -1,0 +1,174 @@
+"""One row of the table `models`: what is known of a model, and how it became another one."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import re
+from dataclasses import dataclass, field
+from dataclasses import replace as replace_
+from typing import Any
+
+from slicedb.models.lineage import Judgement
+from slicedb.models.model import Model
+from slicedb.models.noise import differ, outputs_on_noise
+
+LOGGED = "logged"
+"""Where the details of a model that is not registered say how many predictions it has."""
+NOISE = "noise"
+"""Where the details of a model keep what it said of noise; see `slicedb.models.noise`."""
+_SHOWN = 10
+"""Runs that the text of a model shows."""
+
+
+@dataclass(frozen=True)
+class Registered:
+    """One row of the table `models`."""
+
+    name: str
+    spec: str
+    """What it is loaded from; empty for a Python object, which only its own process can run."""
+    weights: str | None
+    classes: tuple[str, ...]
+    fingerprint: str
+    """Hex digest of architecture, weights, preprocessing and class names."""
+    preprocessing: dict[str, object]
+    details: dict[str, Any] = field(default_factory=dict)
+    """Number of parameters, class of the object, version, trained_on, earlier versions."""
+    added_at: datetime.datetime | None = None
+    judged: tuple[Judgement, ...] = ()
+    """Runs it took part in, the newest first; filled in by `show`."""
+
+    @property
+    def version(self) -> int:
+        """Counts up with each change of weights, code or classes under the name, from 1."""
+        return int(self.details.get("version", 1))
+
+    @property
+    def logged(self) -> bool:
+        """Whether only its predictions are known, which were made elsewhere."""
+        return LOGGED in self.details
+
+    @property
+    def trained_on(self) -> str:
+        """The commit of its training data, "" where it was not given."""
+        return str(self.details.get("trained_on", ""))
+
+    def lineage(self) -> dict[str, object]:
+        """Return all that is known as plain values, for JSON."""
+        facts = {k: v for k, v in vars(self).items() if k not in ("details", "judged")}
+        runs = [{**vars(j), "ran_at": j.ran_at.isoformat()} for j in self.judged]
+        at = None if self.added_at is None else self.added_at.isoformat()
+        return {
+            **facts,
+            **{k: v for k, v in self.details.items() if k != NOISE},
+            "classes": list(self.classes),
+            "version": self.version,
+            "added_at": at,
+            "judged": runs,
+        }
+
+    def __str__(self) -> str:
+        shown = ", ".join(self.classes[:8]) + (", ..." if len(self.classes) > 8 else "")
+        count = self.details.get("parameters")
+        if self.logged:
+            return "\n".join(self._logged_lines(shown))
+        source = self.spec or f"Python object {self.details.get('object', '')}"
+        lines = [
+            f"{self.name}: {source}" + (f", weights {self.weights}" if self.weights else ""),
+            f"  {len(self.classes)} classes: {shown}",
+            f"  version {self.version}, fingerprint {self.fingerprint[:16]}"
+            + (f", {count:,} parameters" if count else "")
+            + (f", added {self.added_at:%Y-%m-%d %H:%M}" if self.added_at else ""),
+            "  " + ", ".join(f"{k} {_line(v)}" for k, v in self.preprocessing.items()),
+        ]
+        if self.trained_on:
+            named = self.details.get("trained_on_name", "")
+            lines.append(f"  trained on commit {self.trained_on}{f' ({named})' if named else ''}")
+        for old in self.details.get("earlier", []):
+            lines.append(
+                f"  version {old['version']} was {old['fingerprint'][:16]}, added {old['added_at']}"
+            )
+        lines += [f"  {judgement}" for judgement in self.judged[:_SHOWN]]
+        if len(self.judged) > _SHOWN:
+            lines.append(f"  {len(self.judged) - _SHOWN:,} more runs")
+        return "\n".join(lines)
+
+    def _logged_lines(self, classes: str) -> list[str]:
+        lines = [f"{self.name}: {self.details[LOGGED]:,} predictions logged from elsewhere"]
+        lines += [f"  {len(self.classes)} classes: {classes}"] if self.classes else []
+        return [*lines, *(f"  {judgement}" for judgement in self.judged[:_SHOWN])]
+
+
+def _line(value: object) -> str:
+    """Return what is shown of a preprocessing: the first text of a transform, on one line.
+
+    >>> _line("Compose(\\n    ToTensor()\\n)ToTensor()")
+    'Compose(ToTensor())'
+    """
+    text = str(value)
+    outer = text[: text.index("\n)") + 2] if "\n)" in text else text
+    return re.sub(r",? *(?=\))", "", re.sub(r"\s*\n\s*", ", ", outer).replace("(, ", "("))
+
+
+def describe(
+    name: str, spec: str, weights: str | None, model: Model, allow_pickle: bool
+) -> Registered:
+    details: dict[str, Any] = {"object": type(getattr(model, "module", model)).__name__}
+    if (count := model.n_parameters()) is not None:
+        details["parameters"] = count
+    if allow_pickle:
+        details["allow_pickle"] = True
+    if noise := outputs_on_noise(model):
+        details[NOISE] = list(noise)
+    return Registered(
+        name=name,
+        spec=spec,
+        weights=weights,
+        classes=tuple(model.classes),
+        fingerprint=model.fingerprint(),
+        preprocessing=json.loads(model.preprocessing_text()),
+        details=details,
+        added_at=datetime.datetime.now(datetime.UTC).replace(tzinfo=None),
+    )
+
+
+def is_other(before: Registered, now: Registered) -> bool:
+    """Return whether a name has another model now: by its fingerprint, or by what it says."""
+    noise = [row.details.get(NOISE, ()) for row in (before, now)]
+    return before.fingerprint != now.fingerprint or differ(*noise)
+
+
+def versioned(row: Registered, before: Registered | None, commit: str, named: str) -> Registered:
+    """Return the row with its version, the commit it was trained on, and what came before."""
+    facts: dict[str, Any] = {"version": 1}
+    if before is not None:
+        lasting = ("version", "earlier", "trained_on", "trained_on_name")
+        facts |= {k: before.details[k] for k in lasting if k in before.details}
+        if is_other(before, row):
+            old = {
+                "version": before.version,
+                "fingerprint": before.fingerprint,
+                "trained_on": before.trained_on,
+                "added_at": f"{before.added_at:%Y-%m-%d %H:%M}" if before.added_at else "",
+            }
+            facts = {
+                "version": before.version + 1,
+                "earlier": [*before.details.get("earlier", []), old],
+            }
+    if commit:
+        facts |= {"trained_on": commit, "trained_on_name": named if named != commit else ""}
+    return replace_(row, details={**row.details, **facts})
+
+
+def from_row(row: dict[str, Any]) -> Registered:
+    return Registered(
+        name=row["id"],
+        spec=row["spec"] or "",
+        weights=row["weights"],
+        classes=tuple(row["classes"] or ()),
+        fingerprint=row["fingerprint"] or "",
+        preprocessing=json.loads(row["preprocessing"] or "{}"),
+        details=json.loads(row["details"] or "{}"),
+        added_at=row["added_at"],
+    )
