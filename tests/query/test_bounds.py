@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from fakes_judge import small_store
 import slicedb
 from slicedb.errors import OptionError, QueryMemoryError, QueryTimeoutError
 from slicedb.query.run.bounds import memory_of, timeout_of
+from slicedb.query.run.clock import alarm
 
 
 @pytest.fixture
@@ -34,6 +36,27 @@ def test_a_query_has_bounds_where_nobody_says(monkeypatch: pytest.MonkeyPatch) -
         timeout_of(None)
     with pytest.raises(OptionError, match="no size of memory"):
         memory_of("much")
+
+
+def test_alarms_ring_in_time_and_not_after_the_block() -> None:
+    rung: list[int] = []
+    both = threading.Event()
+
+    def ring(number: int) -> None:
+        rung.append(number)
+        if len(rung) == 2:
+            both.set()
+
+    for _ in range(300):  # many that end long before their time
+        with alarm(600.0, lambda: ring(0)):
+            pass
+    with alarm(600.0, lambda: ring(1)), alarm(0.2, lambda: ring(2)), alarm(0.01, lambda: ring(3)):
+        assert both.wait(10)
+    with alarm(None, lambda: ring(4)), alarm(0.01, lambda: ring(5)):
+        pass
+    time.sleep(0.05)
+    assert rung in ([3, 2], [3, 2, 5])  # the last block may take longer than its alarm
+    assert threading.active_count() < 20
 
 
 @pytest.mark.slow

@@ -31,6 +31,8 @@ ASKED = [
     "search('red') IS NOT NULL",
     "search('sunny') > 0",
     "ORDER BY similarity('blue') DESC LIMIT 3",
+    "label = 'red' AND in_slice('mine') ORDER BY similarity('blue') DESC LIMIT 3",
+    "m1.loss > 0.5 AND lux > 4 ORDER BY similarity('red') DESC LIMIT 2",
     "SELECT label, count(*), round(avg(m1.loss), 3) FROM samples GROUP BY ALL ORDER BY ALL",
     "count_objects() = 0",
     "new_column IS NOT NULL",

@@ -217,7 +217,7 @@ class LoadedTables:
         """
         with self._lock:
             state = self._loaded[name]
-            state.listed += len(rows)
+            state.listed += max(len(rows), state.rows // 8)
             if state.ids is None and state.listed > state.rows:
                 state.ids = self.fetch(f"SELECT id FROM hot.{quoted(name)}")["id"].combine_chunks()
             if state.ids is not None:

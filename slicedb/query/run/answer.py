@@ -22,7 +22,7 @@ from slicedb.errors import (
 from slicedb.query.bound.bound import Bound
 from slicedb.query.hot.write import Written
 from slicedb.query.language.text import Source
-from slicedb.query.run.clock import out_of_time
+from slicedb.query.run.clock import alarm, out_of_time
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -83,12 +83,9 @@ def _located(
         is_late.set()
         cursor.interrupt()
 
-    timer = threading.Timer(max(timeout, 0.001), stop) if timeout is not None else None
-    if timer is not None:
-        timer.daemon = True
-        timer.start()
     try:
-        yield
+        with alarm(timeout, stop):
+            yield
     except (duckdb.Error, pa.ArrowException) as error:
         if is_late.is_set():
             raise out_of_time(timeout) from error
@@ -100,9 +97,6 @@ def _located(
                 raise out_of_time(timeout) from error
             raise KeyboardInterrupt from error
         raise
-    finally:
-        if timer is not None:
-            timer.cancel()
 
 
 def _translated(error: Exception, offset: int, written: Written, bound: Bound) -> QueryError:

@@ -17,7 +17,7 @@ from slicedb.query.bind.bind import bind
 from slicedb.query.bound.binding import Binding
 from slicedb.query.bound.bound import Bound, CalibrationNamed, Frame, Pool
 from slicedb.query.bound.catalog import Catalog
-from slicedb.query.hot.write import Writer
+from slicedb.query.hot.write import Writer, Written
 from slicedb.query.language.parse import parse
 from slicedb.query.language.tree import Node
 from slicedb.query.run import answer
@@ -52,6 +52,7 @@ class Planner:
         self._slice_named = slice_named
         self._calibration_named = calibration_named
         self._plans = Cache[_Slot, Plan](_PLANS)
+        self._shown = Cache[str, list[tuple[str, str]]](_PLANS)
 
     def plan(self, text: str, at: dict[str, int] | None, files: bool, approximate: bool) -> Plan:
         """Return the plan of a text; see `Engine.query` for the arguments.
@@ -139,6 +140,10 @@ class Planner:
         """Bind in DuckDB over typed and empty relations; returns the result's columns."""
         frame = Frame("bare", ordered=bound.top is not None)
         written = Writer(frame, self._session.types.of).write(bound)
+        # Texts that differ only in what they are similar to have one SQL.
+        return self._shown.get(written.sql, lambda: self._described(written, bound, pool))
+
+    def _described(self, written: Written, bound: Bound, pool: Pool) -> list[tuple[str, str]]:
         cursor = self._session.cursor()
         empty = pa.Table.from_batches([], pa.schema([("key", pa.int64())]))
         for table in pool.frozen:

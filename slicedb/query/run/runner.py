@@ -204,8 +204,14 @@ class Runner:
         writer = Writer(replace(frame, scored=False, ordered=False), self._session.types.of)
         written = writer.candidates(bound, plan.conditions)
         started = time.perf_counter()
-        table = answer.arrow(cursor, written, bound, self._clock.left)
-        rows: np.ndarray = table["row"].to_numpy()
+
+        def find() -> np.ndarray:
+            table = answer.arrow(cursor, written, bound, self._clock.left)
+            return np.asarray(table["row"].to_numpy())
+
+        # The same filter is often asked with other texts to be similar to.
+        is_kept = plan.is_steady and not plan.pool.frozen
+        rows = self._session.candidates.get(written.sql, find) if is_kept else find()
         self._note("find candidates by the SQL part", len(rows), started)
         return rows
 

@@ -34,6 +34,7 @@ _TABLES = 256
 _MEMBERS = 512
 """Plans whose members are kept; a plan is a new one once a table that it reads has changed."""
 _MEMBERS_BYTES = 256 << 20
+_CANDIDATES_BYTES = 64 << 20
 
 
 class Session:
@@ -63,6 +64,10 @@ class Session:
         self.types = Types(self.cursor)
         self.members = Cache[Plan, np.ndarray](
             _MEMBERS, size=lambda keys: keys.nbytes, most_size=_MEMBERS_BYTES
+        )
+        # By the SQL, which names the versions of the tables that it reads.
+        self.candidates = Cache[str, np.ndarray](
+            _MEMBERS, size=lambda rows: rows.nbytes, most_size=_CANDIDATES_BYTES
         )
         self.infos = Cache[tuple[str, int], TableInfo](_TABLES)
         self.vectors = Vectors(store, encoder)
