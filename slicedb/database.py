@@ -48,6 +48,8 @@ if TYPE_CHECKING:
     from slicedb.report import Report
     from slicedb.runs import Runs
     from slicedb.selection import On, Selection, Several
+    from slicedb.show.html import Html
+    from slicedb.show.info import Info
     from slicedb.slices import Applied, Slice, Slices
     from slicedb.store import Store
     from slicedb.training import SliceDataset
@@ -123,12 +125,24 @@ class Database:
         """A live connection of LanceDB to the same tables; what one writes the other sees."""
         return self.store.lancedb
 
-    def info(self) -> dict[str, Any]:
+    def _repr_html_(self) -> str:
+        return self.info()._repr_html_()
+
+    def to_arrow(self) -> pa.Table:
+        """Return the samples as an Arrow table, see `Query.to_arrow`."""
+        return self.query().to_arrow()
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return the samples as a pandas frame, see `Query.to_pandas`."""
+        return self.query().to_pandas()
+
+    def info(self) -> Info:
         """Return what is in the database: samples by status, columns, models, slices, tables.
 
         `metadata` has the columns that the user brought, with their Arrow types.
         """
         from slicedb import schema
+        from slicedb.show.info import Info
 
         counts = self.sql("SELECT status, count(*) AS n FROM samples GROUP BY ALL ORDER BY status")
         names, columns = self.store.names(), self.store.schema(schema.SAMPLES)
@@ -137,7 +151,7 @@ class Database:
         def behind(prefix: str) -> list[str]:
             return [name.removeprefix(prefix) for name in names if name.startswith(prefix)]
 
-        return {
+        facts = {
             "path": self.path,
             "format": int(self.store.metadata(schema.SAMPLES)["slicedb:format"]),
             "samples": self.store.count(schema.SAMPLES),
@@ -149,6 +163,7 @@ class Database:
             "slices": [s.name for s in self.slices.list()],
             "tables": self.store.describe(),
         }
+        return Info(facts)
 
     # --- data ---------------------------------------------------------------------------------
 
@@ -636,6 +651,9 @@ class Database:
             params: values of `$name` or of `?` in the text, see `query`.
             at: query an earlier commit, tag or branch instead of the present state.
         """
+        from slicedb.show.ipython import show_tables
+
+        show_tables()
         return self._asked(text, params, at, files=False).to_arrow()
 
     def _asked(
@@ -1109,10 +1127,18 @@ class Database:
             mistakes = analysis.errors(
                 self.store, model, keys, by=by, sure=sure, unsure=unsure, **about
             )
+        mistakes = replace(mistakes, pictures=lambda: self._cards(mistakes.top, [model]))
         for finding in mistakes.findings if tag else ():
             if len(finding.keys):
                 self.tag(finding.keys, finding.name)
         return mistakes
+
+    def _cards(self, rows: pa.Table, models: Sequence[str]) -> Html:
+        """Return the pictures of rows with ids, with what models say of them."""
+        from slicedb.query import cards
+        from slicedb.schema import keys_of
+
+        return cards.cards(self.store, keys_of(rows["id"].to_pylist()), models)
 
     def cost(
         self,

@@ -52,6 +52,9 @@ _TYPES = {
     "blob": pa.large_binary(),
 }
 
+MISTAKES = ("missed", "extra", "wrong class", "badly placed", "both", "double")
+"""Kinds of wrong boxes of a detector; `slicedb.metrics.mistaken` tells them apart."""
+
 
 def schema_of(text: str, **types: pa.DataType) -> pa.Schema:
     """Return the schema of columns that are listed by name and type.

@@ -198,7 +198,7 @@ def test_confusion_equals_scikit_learn(world: tuple) -> None:
     assert found.query(label, prediction) == f"label = '{label}' AND b.prediction = '{prediction}'"
     assert sum(found.to_arrow()["n"].to_pylist()) == 400
     assert found.to_pandas().loc["cat", "dog"] == found.matrix[1, 2]
-    assert "accuracy" in str(found) and "<table>" in found._repr_html_()
+    assert "accuracy" in str(found) and '<table class="heat">' in found._repr_html_()
 
 
 def test_a_thousand_slices_equal_a_loop(world: tuple) -> None:

@@ -6,7 +6,7 @@ carries two query texts: that of its samples, which can be named as a slice, and
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -23,7 +23,8 @@ from slicedb.metrics.mistaken import ABOUT, KINDS, MISSED, WRONG, Mistaken, mist
 from slicedb.metrics.outcomes import Ints
 from slicedb.schema import schema_of
 from slicedb.show import numbers
-from slicedb.show.tabular import Grid, Tabular
+from slicedb.show.html import Html
+from slicedb.show.tabular import Figure, Grid, Part, Tabular
 from slicedb.store import Store
 
 
@@ -91,6 +92,8 @@ class BoxMistakes(Tabular):
     """Of the wrong samples, the highest lift first."""
     least: float = 0.5
     """The score from which on a box counts."""
+    pictures: Callable[[], Html] | None = field(default=None, repr=False)
+    """Draws the largest losses, for a notebook."""
 
     @property
     def n_errors(self) -> int:
@@ -117,7 +120,7 @@ class BoxMistakes(Tabular):
         rows += [("slice", s.slice, s.n_errors, s.share_of_errors, s.query) for s in self.shares]
         return pa.Table.from_pylist([dict(zip(_SUMMARY.names, row)) for row in rows], _SUMMARY)
 
-    def parts(self) -> Iterable[str | Grid]:
+    def parts(self) -> Iterable[Part]:
         """Yield the kinds, the classes, the confused pairs, the slices and the largest losses."""
         share = numbers.percent
         yield (
@@ -157,6 +160,8 @@ class BoxMistakes(Tabular):
             if grid.rows:
                 yield ""
                 yield grid
+        if self.pictures is not None:
+            yield Figure(self.pictures)
 
     def _class_rows(self) -> list[list[str]]:
         """Return one row per class: how many mistakes of each kind."""

@@ -5,7 +5,7 @@ Every finding carries a query text, so that naming it as a slice is one line.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,8 @@ from slicedb.judge.predicted import Predicted, select
 from slicedb.metrics.outcomes import Bools, Ints
 from slicedb.schema import schema_of
 from slicedb.show import numbers
-from slicedb.show.tabular import Grid, Tabular
+from slicedb.show.html import Html
+from slicedb.show.tabular import Figure, Grid, Part, Tabular
 
 if TYPE_CHECKING:
     from slicedb.store import Store
@@ -77,6 +78,8 @@ class Mistakes(Tabular):
     """The most frequent first."""
     shares: tuple[SliceShare, ...]
     """The highest lift first; slices without samples are left out."""
+    pictures: Callable[[], Html] | None = field(default=None, repr=False)
+    """Draws the largest losses, for a notebook."""
 
     @property
     def tags(self) -> dict[str, Ints]:
@@ -98,7 +101,7 @@ class Mistakes(Tabular):
         rows += [("slice", s.slice, s.n_errors, s.share_of_errors, s.query) for s in self.shares]
         return pa.Table.from_pylist([dict(zip(_SUMMARY.names, row)) for row in rows], _SUMMARY)
 
-    def parts(self) -> Iterable[str | Grid]:
+    def parts(self) -> Iterable[Part]:
         """Yield the review sets, the confused pairs, the slices and the largest losses."""
         share = numbers.percent
         yield (
@@ -139,6 +142,8 @@ class Mistakes(Tabular):
             if grid.rows:
                 yield ""
                 yield grid
+        if self.pictures is not None:
+            yield Figure(self.pictures)
 
 
 _SUMMARY = schema_of("kind string, name string, n int64, share float64, query string")

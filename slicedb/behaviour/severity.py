@@ -16,7 +16,7 @@ from slicedb.expectations.behaviours import Change, change
 from slicedb.expectations.corruption import CORRUPTIONS
 from slicedb.keys import KeyIndex, distinct
 from slicedb.schema import schema_of
-from slicedb.show.tabular import Grid, Tabular
+from slicedb.show.tabular import Grid, Part, Tabular
 from slicedb.stats import wilson
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class SeverityTable(Tabular):
                 return float(row["accuracy"])
         raise KeyError((slice, kind, severity))
 
-    def parts(self) -> Iterable[str | Grid]:
+    def parts(self) -> Iterable[Part]:
         """Yield a table per slice: one row per kind, one column per severity."""
         rows = self.table.to_pylist()
         severities = sorted({row["severity"] for row in rows} - {0})

@@ -264,16 +264,7 @@ def info(out: Output) -> None:
       slicedb info
     """
     about = open_db().info()
-    if out.form == "table":
-        status = ", ".join(f"{n:,} {name}" for name, n in about["status"].items()) or "none"
-        click.echo(f"{about['path']} (format {about['format']})")
-        click.echo(f"samples: {about['samples']:,} ({status})")
-        brought = ", ".join(f"{name} ({kind})" for name, kind in about["metadata"].items())
-        click.echo(f"metadata: {brought or 'none'}")
-        for word in ("embeddings", "predictions", "slices"):
-            click.echo(f"{word}: {', '.join(about[word]) or 'none'}")
-        click.echo("")
-    out.list(about["tables"])
+    out.show(about)
 
 
 @click.command()

@@ -5,13 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import pyarrow as pa
 
 from slicedb.decide.abstention import Coverage
 from slicedb.decide.matrix import CostMatrix
 from slicedb.decide.thresholds import Curve, Threshold
+from slicedb.show import charts
+from slicedb.show.html import Html, element, table
 from slicedb.show.numbers import number
-from slicedb.show.tabular import Grid, Tabular
+from slicedb.show.tabular import Figure, Grid, Part, Tabular
+
+_POINTS = 200
+"""Points of the curve that is drawn."""
 
 ALL = "all"
 
@@ -83,7 +89,7 @@ class CostReport(Tabular):
         """Return one row per slice and policy."""
         return pa.Table.from_pylist([{**vars(row), "total": row.total} for row in self.rows])
 
-    def parts(self) -> Iterator[str | Grid]:
+    def parts(self) -> Iterator[Part]:
         """Yield the table, and the rules that were fitted."""
         yield f"{self.model}: cost per sample, {self.left_out:,} left out"
         head = ["slice", "policy", "cost", "interval", "saving", "interval", "asked", "n"]
@@ -109,6 +115,21 @@ class CostReport(Tabular):
         if self.answer_up_to is not None:
             yield f"answer where the expected cost is at most {-self.answer_up_to.value:.4g}"
         yield str(self.coverage)
+        yield Figure(self._drawn)
+
+    def _drawn(self) -> Html:
+        """Draw the risk by the share answered, and each policy's cost on its rail."""
+        curve = self.coverage
+        at = np.unique(np.linspace(0, len(curve.coverage) - 1, _POINTS).astype(int))
+        points = curve.coverage[at].tolist(), curve.risk[at].tolist()
+        whole = [r for r in self.rows if r.slice == ALL]
+        span = charts.span_of([mark for r in whole for mark in (r.cost, r.low, r.high)], False)
+        rails = [
+            [r.policy, Html(charts.interval(r.cost, r.low, r.high, float("nan"), span))]
+            for r in whole
+        ]
+        drawn = Html(charts.cost(*points, live=False))
+        return element("div", drawn, table(["policy", "cost per sample"], rails), class_="beside")
 
 
 def _span(low: float, high: float) -> str:

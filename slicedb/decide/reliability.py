@@ -13,12 +13,16 @@ import pyarrow as pa
 from slicedb import stats
 from slicedb.errors import SliceError
 from slicedb.metrics.outcomes import Floats, Ints
+from slicedb.show import charts
 from slicedb.show.tabular import Grid, Tabular
 
 Binning: TypeAlias = Literal["width", "mass"]
 """Bins of equal width in [0, 1], or of equally many samples."""
 
 BINS = 15
+
+_MOST_BINS = 200
+"""Bins of equal width that are drawn at their places."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -80,6 +84,20 @@ class Reliability(Tabular):
             for lo, hi, n, c, a in zip(self.low, self.high, self.n, self.confidence, self.accuracy)
         ]
         yield Grid(["confidence", "n", "mean", "accuracy", "gap"], rows, align=">>>>>")
+
+    def draw(self) -> str:
+        """Return the diagram as SVG; bins of equal mass stand beside one another."""
+        n_bins = len(self.n)
+        width = float((self.high - self.low).min()) if n_bins else 1.0
+        even = bool(np.allclose(self.high - self.low, width)) and round(1 / width) <= _MOST_BINS
+        places = np.rint(self.low / width).astype(int) if even else np.arange(n_bins)
+        bins = [(0.0, 0.0, 0.0)] * (round(1 / width) if even else n_bins)
+        ends = [(float("nan"), float("nan"))] * len(bins)
+        for k, at in enumerate(places.tolist()):
+            n = float(self.n[k])
+            bins[at] = (n, float(self.confidence[k]) * n, float(self.accuracy[k]) * n)
+            ends[at] = (float(self.accuracy_low[k]), float(self.accuracy_high[k]))
+        return charts.reliability(bins, ends)[0]
 
 
 def reliability(

@@ -15,7 +15,8 @@ from slicedb.decide.thresholds import fold_of
 from slicedb.errors import ClassesError, SliceError
 from slicedb.judge.predicted import select
 from slicedb.metrics.outcomes import Floats, Ints
-from slicedb.show.tabular import Grid, Tabular
+from slicedb.show.html import Html, element
+from slicedb.show.tabular import Figure, Grid, Part, Tabular
 
 if TYPE_CHECKING:
     from slicedb.store import Store
@@ -91,7 +92,7 @@ class Calibration(Tabular):
         ]
         return pa.Table.from_pylist(rows)
 
-    def parts(self) -> Iterator[str | Grid]:
+    def parts(self) -> Iterator[Part]:
         """Yield the temperature, and the quality before and after."""
         yield (
             f"{self.model}: temperature {self.temperature}, n {self.n:,}, "
@@ -103,6 +104,13 @@ class Calibration(Tabular):
             for when, q in (("before", self.before), ("after", self.after))
         ]
         yield Grid(["", *names], rows, align="<>>>>>")
+        yield Figure(self._drawn)
+
+    def _drawn(self) -> Html:
+        """Draw the reliability diagrams before and after, beside each other."""
+        diagrams = (("before", self.diagram_before), ("after", self.diagram_after))
+        shown = [element("div", element("p", when), Html(d.draw())) for when, d in diagrams]
+        return element("div", *shown, class_="beside")
 
 
 def log_probabilities(probabilities: npt.ArrayLike) -> Floats:

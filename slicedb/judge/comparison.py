@@ -12,13 +12,14 @@ import pyarrow as pa
 from slicedb import sql, stats
 from slicedb.errors import SliceError, did_you_mean
 from slicedb.judge.aligned import groups_of, universe
+from slicedb.judge.drawn import differences
 from slicedb.judge.pairs import pair_of
 from slicedb.judge.resampling import REPLICATES, mean_by_group
 from slicedb.keys import Keys, distinct
 from slicedb.metrics import Membership
 from slicedb.metrics.outcomes import Floats
 from slicedb.show.numbers import interval, p_value
-from slicedb.show.tabular import Grid, Tabular
+from slicedb.show.tabular import Grid, Part, Tabular
 from slicedb.store import Store
 
 SliceCorrection = Literal["max-t", "holm", "benjamini-hochberg", "none"]
@@ -122,10 +123,12 @@ class Comparison(Tabular):
             for r in self._rows()
         ]
 
-    def parts(self) -> Iterator[str | Grid]:
+    def parts(self) -> Iterator[Part]:
         """Yield the table, what its columns mean, and the samples that were lost."""
         rows = self._rows()
-        yield Grid(_HEAD, self.cells(), align="<>>>>>>>>>>")
+        cells = self.cells()
+        drawn = lambda: differences(_HEAD, cells, rows)  # noqa: E731
+        yield Grid(_HEAD, cells, align="<>>>>>>>>>>", drawn=drawn)
         yield f"A = {self.a}, B = {self.b}; a win: {self.a} right and {self.b} wrong"
         groups = f", by groups of {self.group}" if self.group else ""
         yield f"in brackets the {self.confidence:.0%} interval, {self.correction} adjusted{groups}"

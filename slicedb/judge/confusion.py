@@ -13,8 +13,10 @@ import pyarrow as pa
 from slicedb import sql, stats
 from slicedb.errors import CheckError
 from slicedb.judge.aligned import load, universe
+from slicedb.judge.drawn import MOST_CLASSES, matrix
 from slicedb.keys import Keys
-from slicedb.show.tabular import Grid, Tabular
+from slicedb.show.html import Html
+from slicedb.show.tabular import Grid, Part, Tabular
 from slicedb.store import Store
 from slicedb.tasks.detection import NOTHING
 
@@ -104,7 +106,7 @@ class Confusion(Tabular):
 
         return pd.DataFrame(self.matrix, index=list(self.classes), columns=list(self.classes))
 
-    def parts(self) -> Iterator[str | Grid]:
+    def parts(self) -> Iterator[Part]:
         """Yield the matrix with n and accuracy of each class, and what was left out."""
         accuracy = self.accuracy_per_class().to_pylist()
         rows = [
@@ -112,9 +114,15 @@ class Confusion(Tabular):
             for name, counts, row in zip(self.classes, self.matrix, accuracy)
         ]
         head = ["label \\ predicted", *self.classes, "n", "accuracy"]
-        yield Grid(head, rows, align="<" + ">" * (len(head) - 1))
+        drawn = self._drawn if len(self.classes) <= MOST_CLASSES else None
+        yield Grid(head, rows, align="<" + ">" * (len(head) - 1), drawn=drawn)
         left = f"{self.left_out:,}{'' if self.unit == 'samples' else ' samples'} left out"
         yield f"{self.n:,} {self.unit}, {left}"
+
+    def _drawn(self) -> Html:
+        cells = zip(*(at.tolist() for at in np.nonzero(self.matrix)))
+        queries = {(i, j): self.query(self.classes[i], self.classes[j]) for i, j in cells}
+        return matrix(self.classes, self.matrix, queries)
 
 
 def cell_query(model: str, label: str, prediction: str) -> str:

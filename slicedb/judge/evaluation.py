@@ -13,6 +13,7 @@ import pyarrow as pa
 from slicedb import metrics as m
 from slicedb import stats
 from slicedb.judge.aligned import Aligned, groups_of, load, universe
+from slicedb.judge.drawn import values
 from slicedb.judge.resampling import resampled
 from slicedb.judge.sizes import boxes_of, samples_of
 from slicedb.keys import Keys, distinct
@@ -20,7 +21,7 @@ from slicedb.metrics import Estimate, Membership, Metric, ratios
 from slicedb.metrics.metric import Weighted
 from slicedb.schema import schema_of
 from slicedb.show.numbers import interval
-from slicedb.show.tabular import Grid, Tabular
+from slicedb.show.tabular import Grid, Part, Tabular
 from slicedb.store import Store
 
 Bootstrap: TypeAlias = Literal["percentile", "bca"]
@@ -94,12 +95,14 @@ class Evaluation(Tabular):
         counted = ["images", "boxes", "left out"] if has_boxes else ["n", "left out"]
         return ["slice", "metric", *counted, *models], lines
 
-    def parts(self) -> Iterator[str | Grid]:
+    def parts(self) -> Iterator[Part]:
         """Yield the table, what is in brackets, and the warnings."""
         head, lines = self.grid()
-        n_models = len(dict.fromkeys(self.table["model"].to_pylist()))
-        n_counts = len(head) - 2 - n_models
-        yield Grid(head, lines, align="<<" + ">" * n_counts + "<" * n_models)
+        models = list(dict.fromkeys(self.table["model"].to_pylist()))
+        n_counts = len(head) - 2 - len(models)
+        align = "<<" + ">" * n_counts + "<" * len(models)
+        drawn = lambda: values(self.table.to_pylist(), models)  # noqa: E731
+        yield Grid(head, lines, align=align, drawn=drawn)
         yield f"in brackets: the {self.confidence:.0%} interval"
         yield from (f"warning: {w}" for w in self.warnings)
 

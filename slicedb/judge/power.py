@@ -11,10 +11,11 @@ import pyarrow as pa
 from slicedb import stats
 from slicedb.errors import CheckError
 from slicedb.judge.aligned import universe
+from slicedb.judge.drawn import enough
 from slicedb.judge.pairs import pair_of
 from slicedb.keys import Keys
 from slicedb.schema import schema_of
-from slicedb.show.tabular import Grid, Tabular
+from slicedb.show.tabular import Grid, Part, Tabular
 from slicedb.store import Store
 
 
@@ -60,10 +61,11 @@ class Power(Tabular):
             for r in self.table.to_pylist()
         ]
 
-    def parts(self) -> Iterator[str | Grid]:
+    def parts(self) -> Iterator[Part]:
         """Yield the table, and the test that it is about."""
         head = ["slice", "n", "disagreement", f"needed for {self.drop:.1%}", "enough", "finds"]
-        yield Grid(head, self.cells(), align="<>>>>>")
+        cells = self.cells()
+        yield Grid(head, cells, align="<>>>>>", drawn=lambda: enough(head, cells))
         yield (
             f"a drop of {self.a} against {self.b}, found in {self.power:.0%} of cases by one test "
             f"at {self.confidence:.0%}"

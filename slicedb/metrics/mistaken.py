@@ -23,8 +23,9 @@ import numpy.typing as npt
 
 from slicedb.metrics.boxes import Boxes, Pairs, match, overlaps
 from slicedb.metrics.outcomes import Bools, Floats, Ints
+from slicedb.schema import MISTAKES
 
-KINDS = ("missed", "extra", "wrong class", "badly placed", "both", "double")
+KINDS = MISTAKES
 """Kinds of mistakes."""
 
 MISSED, EXTRA, WRONG, PLACED, BOTH, DOUBLE = range(len(KINDS))

@@ -5,13 +5,19 @@ from __future__ import annotations
 import datetime
 import json
 import re
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, fields
 from dataclasses import replace as replace_
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from slicedb.models.lineage import Judgement
 from slicedb.models.model import Model
 from slicedb.models.noise import differ, outputs_on_noise
+from slicedb.show import numbers
+from slicedb.show.tabular import Figure, Grid, Part, Tabular
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 LOGGED = "logged"
 """Where the details of a model that is not registered say how many predictions it has."""
@@ -21,8 +27,8 @@ _SHOWN = 10
 """Runs that the text of a model shows."""
 
 
-@dataclass(frozen=True)
-class Registered:
+@dataclass(frozen=True, repr=False)
+class Registered(Tabular):
     """One row of the table `models`."""
 
     name: str
@@ -67,6 +73,25 @@ class Registered:
             "added_at": at,
             "judged": runs,
         }
+
+    def to_arrow(self) -> pa.Table:
+        """Return one row with a column per fact; what is nested is JSON."""
+        import pyarrow as pa
+
+        nested = (dict, list, tuple)
+        facts = {
+            name: numbers.to_json(value) if isinstance(value, nested) else value
+            for name, value in self.lineage().items()
+        }
+        return pa.Table.from_pylist([facts])
+
+    def parts(self) -> Iterable[Part]:
+        """Yield what it is, its preprocessing, and the runs that it took part in."""
+        yield str(self)
+        if self.judged:
+            head = [f.name for f in fields(self.judged[0])]
+            rows = [[getattr(one, name) for name in head] for one in self.judged[:_SHOWN]]
+            yield Figure(Grid(head, rows).to_html)
 
     def __str__(self) -> str:
         shown = ", ".join(self.classes[:8]) + (", ..." if len(self.classes) > 8 else "")

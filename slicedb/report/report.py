@@ -54,7 +54,10 @@ class Report(SuiteRun, Tabular):
         return to_html(self, None if self.figures is None else self.figures())
 
     def _repr_html_(self) -> str:
-        return tables.to_html_table(self)
+        from slicedb.report.notebook import parts
+        from slicedb.show.tabular import notebook
+
+        return notebook(parts(self, self.figures))
 
 
 def report_of(

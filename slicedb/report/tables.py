@@ -6,7 +6,8 @@ import math
 import re
 
 from slicedb.judge import Result, SuiteRun, Verdict
-from slicedb.show import html, numbers, text
+from slicedb.show import numbers, text
+from slicedb.show.html import escape
 
 _MARKS = {"PASS": "✅", "FAIL": "❌", "INCONCLUSIVE": "❔"}
 ORDER: dict[Verdict, int] = {"FAIL": 0, "INCONCLUSIVE": 1, "PASS": 2}
@@ -90,7 +91,7 @@ def to_markdown(run: SuiteRun) -> str:
     for r in results:
         if r.verdict == "PASS":
             continue
-        lines += ["", f"<details><summary>{html.escape(r.title)}</summary>", "", _escape(r.message)]
+        lines += ["", f"<details><summary>{escape(r.title)}</summary>", "", _escape(r.message)]
         lines += [f"- {_code(i)}" for i in r.worst_ids] + ["", "</details>"]
     lines += [line for w in run.warnings for line in ("", f"> ⚠️ {_escape(w)}")]
     lines += ["", _escape(looked(run))] if looked(run) else []
@@ -112,10 +113,3 @@ def _escape(words: str) -> str:
         .replace("<", "&lt;")
         .replace("\n", " ")
     )
-
-
-def to_html_table(run: SuiteRun) -> str:
-    """Return the results as an HTML table."""
-    rows = [(*cells(r), r.message) for r in run.results]
-    table = html.table((*_HEADER, "message"), rows, align="<<<><><")
-    return html.element("p", headline(run)) + table + html.element("p", looked(run))

@@ -17,7 +17,7 @@ from slicedb.errors import suggesting
 from slicedb.judge.looks import asked
 from slicedb.runs.table import read
 from slicedb.show.numbers import number
-from slicedb.show.tabular import Grid, Tabular
+from slicedb.show.tabular import Grid, Part, Tabular
 from slicedb.store import Store
 
 Status = Literal["new", "steady", "flaky by chance", "changed"]
@@ -159,7 +159,7 @@ class Trends(Tabular):
         ]
         return pa.Table.from_pylist(rows, schema=_SCHEMA)
 
-    def parts(self) -> Iterator[str | Grid]:
+    def parts(self) -> Iterator[Part]:
         """Yield the table and what its words mean."""
         if not self.trends:
             yield "no runs yet"

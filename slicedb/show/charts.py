@@ -145,13 +145,20 @@ def reliability(
     return chart(size, inside, "reliability diagram", 46), error
 
 
-def cost(coverage: Sequence[float], risk: Sequence[float], size: int = 280) -> str:
+_LIVE = '<path class="curve" id="cost-line" d=""/><circle class="best" id="cost-best" r="6"/>'
+"""What the script of the page moves."""
+
+
+def cost(
+    coverage: Sequence[float], risk: Sequence[float], size: int = 280, *, live: bool = True
+) -> str:
     """Return the cost chart: the risk of the answered, and room for the cost that a script draws.
 
     Args:
         coverage: rising shares of samples that the model answers.
         risk: mean cost of those.
         size: pixels of its side.
+        live: whether there is such a script.
     """
     most = most_of(risk)
     points = [
@@ -159,8 +166,8 @@ def cost(coverage: Sequence[float], risk: Sequence[float], size: int = 280) -> s
     ]
     inside = (
         frame(size, "share answered by the model", "cost a sample", most)
-        + f'<path class="thin" d="M{"L".join(points)}"/>'
-        + '<path class="curve" id="cost-line" d=""/><circle class="best" id="cost-best" r="6"/>'
+        + f'<path class="{"thin" if live else "curve"}" d="M{"L".join(points)}"/>'
+        + (_LIVE if live else "")
     )
     return chart(size, inside, "cost by share answered")
 

@@ -12,6 +12,8 @@ import pyarrow.compute as pc
 
 from slicedb.keys import Keys
 from slicedb.schema import SAMPLES
+from slicedb.show.heat import Tile, heat
+from slicedb.show.html import Html
 from slicedb.show.tabular import Grid, Tabular
 from slicedb.slices.overlap import membership
 
@@ -45,7 +47,18 @@ class Breakdown(Tabular):
             cells = [f"{row[s]:,} ({row[s] / n:.0%})" if n else "0" for s in self.splits]
             held = "" if row["held_out"] is None else f"{row['held_out']:,}"
             rows.append([row["slice"], f"{n:,}", held, *cells])
-        yield Grid(["slice", "count", "held out", *self.splits], rows)
+        head = ["slice", "count", "held out", *self.splits]
+        yield Grid(head, rows, drawn=lambda: self._drawn(head, rows))
+
+    def _drawn(self, head: Sequence[str], rows: Sequence[Sequence[str]]) -> Html:
+        """Shade each count by its share of the slice."""
+        lines = []
+        for texts, row in zip(rows, self.table.to_pylist()):
+            n = row["count"]
+            shares = [row[s] / n if n else float("nan") for s in self.splits]
+            tiles = [Tile(text, share) for text, share in zip(texts[3:], shares)]
+            lines.append((texts[0], [*texts[1:3], *tiles]))
+        return heat(head[0], head[1:], lines)
 
 
 def breakdown(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,9 @@ import pyarrow.compute as pc
 from slicedb.errors import ModelError, UnknownModelError, did_you_mean
 from slicedb.keys import Keys
 from slicedb.schema import PREDICTIONS, SAMPLES
-from slicedb.show.tabular import Grid, Tabular
+from slicedb.show.heat import Tile, heat
+from slicedb.show.html import Html
+from slicedb.show.tabular import Grid, Part, Tabular
 from slicedb.slices.overlap import membership
 from slicedb.sql import name, string
 
@@ -48,7 +50,7 @@ class SliceCoverage(Tabular):
         """Return the rows of the slices."""
         return self.table
 
-    def parts(self) -> Iterable[str | Grid]:
+    def parts(self) -> Iterable[Part]:
         """Yield how many errors lie in no slice, and one row per slice."""
         if not self.errors:
             yield f"{self.model} has no errors on {self.judged:,} samples"
@@ -70,8 +72,17 @@ class SliceCoverage(Tabular):
             for r in self.table.to_pylist()
         ]
         head = ["slice", "n", "errors", "error rate", "of all errors", "in it alone", "lift"]
-        yield Grid(head, rows)
+        yield Grid(head, rows, drawn=lambda: self._drawn(head, rows))
         yield f"those in no slice: {self.query}"
+
+    def _drawn(self, head: Sequence[str], rows: Sequence[Sequence[str]]) -> Html:
+        """Shade the shares of the errors; the stronger, the more of them lie in the slice."""
+        shares = self.table["share"].to_pylist()
+        lines = [
+            (row[0], [Tile(c, s) if k == 3 else c for k, c in enumerate(row[1:])])
+            for row, s in zip(rows, shares)
+        ]
+        return heat(head[0], head[1:], lines)
 
 
 def coverage(store: Store, model: str, members: Mapping[str, Keys]) -> SliceCoverage:

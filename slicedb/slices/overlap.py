@@ -14,7 +14,9 @@ import pyarrow as pa
 from slicedb.keys import KeyIndex, Keys
 from slicedb.metrics import Membership
 from slicedb.schema import SAMPLES
-from slicedb.show.tabular import Grid, Tabular
+from slicedb.show.heat import Tile, heat
+from slicedb.show.html import Html
+from slicedb.show.tabular import Figure, Grid, Part, Tabular
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 Measure = Literal["jaccard", "containment", "shared"]
 
+_DRAWN = 40  # slices up to which the matrix is drawn
 _BLOCK = 1 << 16  # rows of the samples held as a dense block at once
 _DENSE = 0.1  # share of cells that are set from which the dense product is quicker
 _known: WeakKeyDictionary[Store, tuple[int, KeyIndex]] = WeakKeyDictionary()
@@ -86,7 +89,7 @@ class Overlap(Tabular):
         """Return the matrix as a pandas frame with names on both sides."""
         return self.to_arrow(measure).to_pandas().set_index("slice")
 
-    def parts(self) -> Iterable[str | Grid]:
+    def parts(self) -> Iterable[Part]:
         """Yield the pairs that share samples, the most alike first."""
         pairs = self.pairs().slice(0, 20).to_pylist()
         if not pairs:
@@ -106,6 +109,27 @@ class Overlap(Tabular):
             for pair in pairs
         ]
         yield Grid(head, rows, align="<<")
+        if len(self.names) <= _DRAWN:
+            yield Figure(self._drawn)
+
+    def _drawn(self) -> Html:
+        """Draw the Jaccard index of each slice with each."""
+        jaccard = self.jaccard
+        lines = [
+            (
+                name,
+                [
+                    Tile(
+                        "" if np.isnan(value) else f"{value:.2f}",
+                        float(value),
+                        f"{name} and {other}: {self.shared[i, j]:,} samples",
+                    )
+                    for j, (other, value) in enumerate(zip(self.names, jaccard[i]))
+                ],
+            )
+            for i, name in enumerate(self.names)
+        ]
+        return heat("Jaccard", self.names, lines)
 
 
 def _share(part: npt.NDArray[np.int64], whole: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:

@@ -23,6 +23,7 @@ from slicedb.slices.definitions import SliceDefinitions, references
 from slicedb.slices.diff import Diff
 from slicedb.slices.files import check_name, parse_share, read_folder
 from slicedb.slices.info import SliceInfo, SliceState, state_of
+from slicedb.slices.listed import SliceList
 from slicedb.slices.overlap import Overlap, overlap
 from slicedb.slices.renaming import rename
 from slicedb.slices.sides import Compared, compare
@@ -75,10 +76,10 @@ class Slices:
     def __len__(self) -> int:
         return len(self._table.latest())
 
-    def list(self) -> _Slices:
+    def list(self) -> SliceList:
         """Return the newest version of every slice, by name."""
         latest = self._table.latest()
-        return [latest[name] for name in sorted(latest)]
+        return SliceList(latest[name] for name in sorted(latest))
 
     def get(self, name: str) -> Slice:
         """Return a slice: the newest version of `name`, or the one that `name@version` says.

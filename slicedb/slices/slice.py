@@ -12,8 +12,12 @@ import numpy.typing as npt
 
 from slicedb.errors import suggesting
 from slicedb.keys import Keys, mix
+from slicedb.show import html
 
 if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
     from slicedb.models.model import Transform
     from slicedb.query import Query
     from slicedb.slices.calibration import SliceCalibration
@@ -119,8 +123,12 @@ class Slice:
         return self.ask(self.text).unseen()
 
     def _repr_html_(self) -> str | None:
-        """Show its pictures in a notebook."""
-        return self.query()._repr_html_() if self.answer is not None else None
+        """Show its name, its expectations and its pictures in a notebook."""
+        if self.answer is None:
+            return None
+        expects = f", expects {'; '.join(self.expect)}" if self.expect else ""
+        about = f" {self.kind}, version {self.version}{expects}"
+        return html.element("p", html.element("b", self.title), about) + self.query()._repr_html_()
 
     def __repr__(self) -> str:
         expect = f", expect={list(self.expect)}" if self.expect else ""
@@ -158,6 +166,14 @@ class Slice:
         assert self.holdout is not None
         units = self.units(keys) if self.group and self.units is not None else keys
         return in_share(units, self.holdout)
+
+    def to_arrow(self) -> pa.Table:
+        """Return the members as an Arrow table, one row per sample; see `Query.to_arrow`."""
+        return self.query().to_arrow()
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Return the members as a pandas frame; see `Query.to_pandas`."""
+        return self.query().to_pandas()
 
     def to_torch(
         self,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from slicedb.query.bound.bound import Frame
 from slicedb.query.bound.boxes import DERIVED
 from slicedb.query.bound.relation import OWN_KEY, ROW, Count, Matching, Relation
-from slicedb.schema import IS_SHOWN
+from slicedb.schema import IS_SHOWN, MISTAKES
 from slicedb.sql import quoted, string
 
 
@@ -154,9 +154,7 @@ def _side(matching: Matching, side: Relation, name: str) -> str:
         return _state(matching, "CASE {}" + cases + " END")
     if name == "mistake":
         code = f"s.{quoted(hot_match(matching, name))}"
-        from slicedb.metrics.mistaken import KINDS  # most queries have no boxes
-
-        cases = "".join(f" WHEN {i} THEN {string(kind)}" for i, kind in enumerate(KINDS))
+        cases = "".join(f" WHEN {i} THEN {string(kind)}" for i, kind in enumerate(MISTAKES))
         return f"CASE {code}{cases} END"
     if name == "about":
         return f"s.{quoted(hot_match(matching, name))}"
