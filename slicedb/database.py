@@ -552,18 +552,20 @@ class Database:
 
         return export(self.store, self.keys(on), dest, form=form)
 
-    def doctor(self, *, mend: bool = False) -> list[Finding]:
+    def doctor(self, *, mend: bool = False, deep: bool = False) -> list[Finding]:
         """Look for fragmented, orphaned, doubled, lost and left-over data, and for poor indexes.
 
         Args:
             mend: repair what can be repaired without loss.
+            deep: also read every file and compare it with the checksum it had when it was written.
         """
-        from slicedb.doctor import examine
+        from slicedb.doctor import DAMAGE, examine
         from slicedb.predictions.stale import stale_truths
         from slicedb.vectors.recall import poor_indexes
 
-        findings = examine(self.store, mend=mend) + stale_truths(self.store, mend=mend)
-        if any(f.problem == "damaged files" for f in findings):
+        findings = examine(self.store, mend=mend, deep=deep)
+        findings += stale_truths(self.store, mend=mend)
+        if any(f.problem in DAMAGE for f in findings):
             return findings  # an index can only be measured against whole vectors
         return findings + poor_indexes(self.store, self.engine.session.approximate, mend=mend)
 

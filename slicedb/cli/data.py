@@ -270,27 +270,34 @@ def info(out: Output) -> None:
 @click.command()
 @db_option
 @rows_options
-@options_of(Database.doctor, "mend")
+@options_of(Database.doctor, "mend deep")
 @click.option(
     "--cleanup",
     type=click.IntRange(0),
     metavar="DAYS",
     help="Remove older versions that no commit or frozen slice keeps.",
 )
-def doctor(out: Output, mend: bool, cleanup: int | None) -> None:
+def doctor(out: Output, mend: bool, deep: bool, cleanup: int | None) -> None:
     """Show fragments, sizes and versions of every table, and what is wrong with them.
 
-    Fragmented tables, orphaned rows and files, stray or missing pins and stale caches are mended
-    with --mend; duplicates, lost images and lost versions are only reported. The exit status is 1
-    as long as something is wrong.
+    Fragmented tables, orphaned rows and files, stray or missing pins, stale truths and stale
+    caches are mended with --mend, which says first what it is going to do; duplicates, lost
+    images, lost versions and damaged files are only reported. --deep reads every file and names
+    those that do not hold what they held. The exit status is 1 as long as something is wrong.
 
     \b
     Examples:
       slicedb doctor
+      slicedb doctor --deep
       slicedb doctor --mend --cleanup 30
     """
     database = open_db()
-    findings = database.doctor(mend=mend)
+    findings = database.doctor(deep=deep)
+    if mend and findings:
+        for finding in findings:
+            if finding.remedy:
+                say(f"{finding.table}: {finding.remedy} ({finding.n:,} {finding.problem})")
+        findings = database.doctor(mend=True, deep=deep)
     if cleanup is not None:
         freed = database.cleanup(cleanup)
         say(f"{numbers.size(freed)} of old versions removed")

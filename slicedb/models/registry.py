@@ -122,6 +122,7 @@ class Models:
                 self._store.upsert(MODELS, _to_table(numbered), expected_version=version)
             except ConflictError:
                 continue
+            self._store.sync()
             return numbered
         raise ConflictError(
             f"Other processes kept changing the models while '{row.name}' was added.",
@@ -223,6 +224,7 @@ class Models:
         # The row goes last, so that an interrupted drop can be asked for again.
         if self._store.has(MODELS):
             self._store.delete(MODELS, [name])
+        self._store.sync()
         self._loaded.pop(name, None)
 
     def rename(self, name: str, new: str) -> Registered:

@@ -42,6 +42,7 @@ def append(store: Store, run: Run) -> None:
     row = {**vars(run), **{name: json.dumps(getattr(run, name)) for name in texts}}
     store.create(schema.RUNS, schema.RUNS_SCHEMA)
     store.append(schema.RUNS, pa.Table.from_pylist([row], schema=schema.RUNS_SCHEMA))
+    store.sync()
 
 
 def read(store: Store, columns: Sequence[str] | None = None, where: str | None = None) -> pa.Table:

@@ -77,6 +77,7 @@ class Answers:
         self._store.create(schema.ANSWERS, schema.ANSWERS_SCHEMA)
         table = pa.Table.from_pylist(rows, schema=schema.ANSWERS_SCHEMA)
         self._store.upsert(schema.ANSWERS, table)
+        self._store.sync()
 
     def question(self, keys: np.ndarray) -> list[Question]:
         """Return the questions about samples, in the order of their keys."""

@@ -132,6 +132,7 @@ class SliceTable:
             rows = pa.Table.from_pylist([row], schema=schema.SLICES_SCHEMA)
             if self.store.insert(schema.SLICES, rows):
                 self._release(s, number)
+                self.store.sync()
                 return self.from_row(row)
             if version is not None:
                 break

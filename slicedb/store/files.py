@@ -67,16 +67,21 @@ def read_uri(uri: str | None) -> bytes:
         return b""
 
 
-def first_sentence(error: Exception) -> str:
+def first_sentence(error: BaseException) -> str:
     """Return the first sentence of a Lance message, without the Rust source location."""
     text = str(error).splitlines()[0] if str(error) else type(error).__name__
     return re.sub(r",? (at )?/[^ ]*\.rs:\d+(:\d+)?.*$", "", text)
 
 
-def file_in(error: Exception) -> str:
+def file_in(error: BaseException) -> str:
     """Return the file of a table that an error names, else its first sentence."""
     path = re.search(r"[\w.-]+\.lance/[\w./-]+\.(?:lance|manifest|arrow|bin|txn)", str(error))
     return path.group(0) if path else first_sentence(error)
+
+
+def is_panic(error: BaseException) -> bool:
+    """Return whether Lance's native code gave up, as it does on some damaged files."""
+    return type(error).__name__ == "PanicException"
 
 
 def sync_folder(folder: str, since: float) -> None:

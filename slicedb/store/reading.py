@@ -8,6 +8,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,6 @@ import pyarrow.fs as pafs
 from slicedb.cache import Cache
 from slicedb.errors import (
     DatabaseError,
-    SliceDBError,
     UnknownSampleError,
     UnknownTableError,
     did_you_mean,
@@ -28,8 +28,10 @@ from slicedb.keys import Keys
 from slicedb.schema import IMAGES, SAMPLES
 from slicedb.store.absent import ENDING, is_marked
 from slicedb.store.changes import Changes, changes, read_fragments
+from slicedb.store.checksums import Checksums
+from slicedb.store.damage import damaged, damaged_files, named
 from slicedb.store.dropped import is_table
-from slicedb.store.files import file_in, first_sentence, read_uri
+from slicedb.store.files import first_sentence, read_uri
 from slicedb.store.manifests import manifest, newest, read_schema, stamp_of, write_schema
 from slicedb.store.rows import LOOKUP, Rows, are_few, few_rows
 from slicedb.store.without_pandas import import_dataset
@@ -61,6 +63,7 @@ class Reader:
         self._schemas = Cache[tuple[str, str], pa.Schema](_MOST_SCHEMAS)
         self._looked_up: dict[str, tuple[int, int]] = {}  # table -> version, keys looked up
         self._synced = time.time()  # what others wrote before, they have flushed
+        self._since = self._synced
         self._dirty: set[str] = set()
 
     # --- the database -------------------------------------------------------------------------
@@ -81,6 +84,11 @@ class Reader:
             cache = cache / "slicedb" / digest
         cache.mkdir(parents=True, exist_ok=True)
         return cache
+
+    @cached_property
+    def checksums(self) -> Checksums:
+        """What the files of the tables held when they were new; of a local database."""
+        return Checksums(self._root)
 
     def _entries(self) -> list[pafs.FileInfo]:
         selector = pafs.FileSelector(self._root, allow_not_found=True)
@@ -106,18 +114,9 @@ class Reader:
         tables = [f for f in folders if f.suffix == ".lance" and not is_table(str(f))]
         return sorted(f.stem for f in tables if any((f / "data").glob("*.lance")))
 
-    def damaged_files(self, name: str) -> list[str]:
-        """Return the data files of a table that are missing or cut; none of them is read."""
-        if not self.is_local:
-            return []
-        damaged = []
-        for fragment in self.dataset(name).get_fragments():
-            for file in fragment.data_files():
-                path = os.path.join(self._uri(name), "data", file.path)
-                size = os.path.getsize(path) if os.path.isfile(path) else -1
-                if size < 0 or size != (file.file_size_bytes or size):
-                    damaged.append(f"{name}.lance/data/{file.path}")
-        return damaged
+    def damaged_files(self, name: str, version: int | None = None) -> list[str]:
+        """Return the files of a version that are missing or cut; none of them is read."""
+        return damaged_files(self.dataset(name, version), self._uri(name)) if self.is_local else []
 
     def has(self, name: str) -> bool:
         """Return whether there is a table of that name."""
@@ -149,12 +148,17 @@ class Reader:
                         f"No table '{name}' in '{self.path}'.",
                         did_you_mean(name, self.names(), "tables"),
                     )
-                handle = self._handles[name] = lance.dataset(self._uri(name))
+                with self._reading(name):
+                    handle = lance.dataset(self._uri(name))
+                    _ = handle.schema  # a damaged one is noticed here
+                self._handles[name] = handle
             else:
                 try:
                     handle.checkout_latest()
                 except (OSError, ValueError) as error:
                     del self._handles[name]
+                    if self.has(name):
+                        raise damaged(name, self._uri(name), None, error) from error
                     raise UnknownTableError(
                         f"Table '{name}' is gone: {first_sentence(error)}"
                     ) from error
@@ -243,21 +247,10 @@ class Reader:
                 return
             yield batch
 
-    @contextlib.contextmanager
-    def _reading(self, name: str) -> Iterator[None]:
+    def _reading(self, name: str) -> contextlib.AbstractContextManager[None]:
         """Name the table and the file that cannot be read."""
-        try:
-            yield
-        except (OSError, ValueError, RuntimeError, pa.ArrowException) as error:
-            if isinstance(error, SliceDBError):
-                raise
-            damaged: list[str] = []
-            with contextlib.suppress(OSError, ValueError, RuntimeError, SliceDBError):
-                damaged = self.damaged_files(name)
-            raise DatabaseError(
-                f"Table '{name}' cannot be read: {(damaged or [file_in(error)])[0]}.",
-                "`slicedb doctor` says what else is damaged; bring the file back from a backup.",
-            ) from error
+        opened = self._handles.get(name)
+        return named(name, self._uri(name) if self.is_local else "", opened)
 
     def table(
         self,
@@ -392,7 +385,8 @@ class Reader:
         dataset = self.dataset(name)
         wanted = np.asarray(keys, np.int64)
         if len(wanted) and self._are_few(name, dataset, len(wanted)):
-            return np.asarray(few_rows(dataset, wanted, ["key"], ids)[1] >= 0)
+            with self._reading(name):
+                return np.asarray(few_rows(dataset, wanted, ["key"], ids)[1] >= 0)
         return np.asarray(self._rows_of(name, dataset).positions(wanted) >= 0)
 
     def _are_few(self, name: str, dataset: lance.LanceDataset, n: int) -> bool:
@@ -410,7 +404,8 @@ class Reader:
         slot = (name, int(dataset.version))
         rows = self._rows.find(slot)
         if rows is None:
-            rows = Rows.read(dataset)
+            with self._reading(name):
+                rows = Rows.read(dataset)
             self._rows.drop_where(lambda other: other[0] == name)
             self._rows.put(slot, rows)
         return rows
@@ -446,4 +441,4 @@ class Reader:
         """Return a table as a `pyarrow.dataset.Dataset` that DuckDB can register."""
         from slicedb.store.view import ArrowView  # here, for pyarrow.dataset imports pandas
 
-        return ArrowView(self.dataset(name, version))
+        return ArrowView(self.dataset(name, version), lambda: self._reading(name))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from datetime import timedelta
@@ -11,7 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow.fs as pafs
 
-from slicedb.errors import DatabaseError, DatabaseNotFoundError, FormatError
+from slicedb.errors import (
+    DatabaseError,
+    DatabaseNotFoundError,
+    FormatError,
+    UnknownTableError,
+)
 from slicedb.schema import FORMAT, SAMPLES, SAMPLES_SCHEMA
 from slicedb.store import absent, upkeep
 from slicedb.store.door import passing
@@ -27,6 +33,8 @@ COPY_OF = "slicedb:copy_of"
 """Where the metadata of a copied table name the other."""
 _COPIED = 1 << 16
 """Rows that are copied at a time."""
+_MARGIN = 2.0
+"""Seconds by which the clock of a file system may be behind ours."""
 _FIRST = f"{SAMPLES}.lance"
 """What an interrupted creation of a database leaves behind, without a version."""
 
@@ -73,6 +81,12 @@ class Store(Writer):
             not Path(entry.path).name.startswith(".") and Path(entry.path).name != _FIRST
             for entry in self._entries()
         ):
+            if self.names():
+                raise DatabaseError(
+                    f"The table '{SAMPLES}' of '{self.path}' is lost; there are "
+                    f"{', '.join(self.names())}.",
+                    f"bring the folder {SAMPLES}.lance back from a backup.",
+                )
             raise DatabaseError(
                 f"'{self.path}' is not a SliceDB database and not empty.",
                 "name a new directory, for example 'data.slicedb'.",
@@ -94,12 +108,14 @@ class Store(Writer):
             )
 
     def sync(self) -> None:
-        """Flush what was written since the last call to the disk (fsync)."""
+        """Flush what was written since the last call to the disk (fsync), with its checksums."""
         if not self.is_local:
             return
         started = time.time()
         for name in sorted(self._dirty):
             sync_folder(self._uri(name), self._synced - 1)
+            with contextlib.suppress(OSError, UnknownTableError):  # then `doctor --deep` lists them
+                self.checksums.record(name, self.dataset(name), self._since - _MARGIN)
         self._dirty.clear()
         self._synced = started
 
@@ -165,6 +181,7 @@ class Store(Writer):
         with passing("drop", name):
             if self.is_local:
                 put_aside(self._root, name)
+                self.checksums.forget(name)
             else:
                 self._fs.delete_dir(f"{self._root}/{name}.lance")
 
@@ -181,6 +198,8 @@ class Store(Writer):
             freed += self.attempt(name, partial(self._cleanup, name, older_than, dry_run))
             if name not in there and not dry_run and not self.pins(name):
                 self.drop(name)
+            elif self.is_local and not dry_run:
+                self.checksums.prune(name)
         return freed
 
     def _cleanup(self, name: str, older_than: timedelta, dry_run: bool) -> int:
@@ -198,7 +217,11 @@ class Store(Writer):
         """
         rows = []
         for name in self.names():
-            state = upkeep.state_of(self.dataset(name))
+            try:
+                with self._reading(name):
+                    state: dict[str, Any] = upkeep.state_of(self.dataset(name))
+            except DatabaseError:  # damaged, which the doctor reports
+                state = dict.fromkeys(upkeep.STATE)
             now = state.pop("now")
             size = folder_bytes(self._uri(name)) if self.is_local else None
             rows.append(

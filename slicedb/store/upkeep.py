@@ -135,6 +135,10 @@ def stray_files(dataset: lance.LanceDataset, *, remove: bool) -> int:
     return n
 
 
+STATE = "rows fragments deleted version versions kept now".split()
+"""What `state_of` returns of a table."""
+
+
 def state_of(dataset: lance.LanceDataset) -> dict[str, int]:
     """Return rows, fragments, deleted rows, version, versions, pinned versions, bytes now."""
     fragments = dataset.get_fragments()

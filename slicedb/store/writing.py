@@ -246,19 +246,25 @@ class Writer(Joiner):
     def pin(self, name: str, version: int, tag: str) -> None:
         """Keep a version through every cleanup, under a tag (letters, digits, `_`, `-`, `.`)."""
         dataset = self.dataset(name)
-        if tag not in tags_of(dataset):
+        with self._reading(name):
+            tags = tags_of(dataset)
+        if tag not in tags:
             self.attempt(name, lambda: dataset.tags.create(tag, version), "pin")
 
     def unpin(self, name: str, tag: str) -> None:
         """Release a pinned version; an unknown tag is ignored."""
         dataset = self.dataset(name)
-        if tag in tags_of(dataset):
+        with self._reading(name):
+            tags = tags_of(dataset)
+        if tag in tags:
             with passing("unpin", name), contextlib.suppress(ValueError, OSError):
                 dataset.tags.delete(tag)  # another process may have been faster
 
     def pins(self, name: str, older_than: timedelta | None = None) -> dict[str, int]:
         """Return the pinned versions of a table, by tag; only those made so long ago, if given."""
-        return pins_of(self.dataset(name), older_than)
+        dataset = self.dataset(name)
+        with self._reading(name):
+            return pins_of(dataset, older_than)
 
 
 def _as_key(field: pa.Field) -> pa.Field:

@@ -6,7 +6,6 @@ import contextlib
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -15,10 +14,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from slicedb.commits import Commits, frozen_slices
+from slicedb.doctor.deep import look_deep
+from slicedb.doctor.finding import WAY_BACK, Finding
 from slicedb.errors import DatabaseError
 from slicedb.keys import KeyIndex, distinct
 from slicedb.schema import COMMITS, IMAGES, OK, PER_SAMPLE, SAMPLES, SLICES
-from slicedb.store.files import file_in
+from slicedb.store.files import file_in, is_panic
 
 if TYPE_CHECKING:
     from slicedb.store import Store
@@ -26,30 +27,11 @@ if TYPE_CHECKING:
 _MANY_FRAGMENTS = 20
 _MANY_DELETED = 0.2
 """Share of deleted rows from which a table is rewritten."""
-_WAY_BACK = "bring its folder back from a backup, or `reset` to a commit whose files are whole"
 _SETTLED = timedelta(hours=1)
 """Age from which a pin that nothing asks for is no commit being made."""
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One thing that is not as it should be."""
-
-    table: str
-    problem: str
-    """fragments, deleted rows, stray files, orphans, duplicates, stale truths, lost images, lost
-    versions, missing pins, stray pins, cut-off checkout, damaged files, lost manifests or
-    stale caches."""
-    n: int
-    advice: str
-    mended: bool = False
-
-    def __str__(self) -> str:
-        state = "mended" if self.mended else self.advice
-        return f"{self.table}: {self.n:,} {self.problem} ({state})"
-
-
-def examine(store: Store, *, mend: bool = False) -> list[Finding]:
+def examine(store: Store, *, mend: bool = False, deep: bool = False) -> list[Finding]:
     """Look for trouble in every table.
 
     Args:
@@ -58,6 +40,7 @@ def examine(store: Store, *, mend: bool = False) -> list[Finding]:
             are missing, remove those of commits and slices that are gone, and throw away caches
             of versions that are gone. What cannot be mended without losing something is only
             reported.
+        deep: also read every file and compare it with what it held when it was written.
 
     Returns:
         the findings; empty when all is well.
@@ -78,14 +61,16 @@ def examine(store: Store, *, mend: bool = False) -> list[Finding]:
     for name, part in parts:
         with _damage(store, name, findings):
             findings += part()
-    return findings
+    if mend:
+        store.sync()
+    return findings + look_deep(store, findings, mend=mend) if deep else findings
 
 
 def _of_table(store: Store, name: str, samples: np.ndarray | None, mend: bool) -> Iterator[Finding]:
     damaged = store.damaged_files(name)
     if damaged:
         shown = ", ".join(damaged[:3])
-        yield Finding(name, "damaged files", len(damaged), f"{_WAY_BACK} ({shown})")
+        yield Finding(name, "damaged files", len(damaged), f"{WAY_BACK} ({shown})")
         return
     yield from _fragments(store, name, mend) or _deleted(store, name, mend)
     yield from _stray_files(store, name, mend)
@@ -100,14 +85,23 @@ def _damage(store: Store, name: str, findings: list[Finding]) -> Iterator[None]:
     """Report what cannot be read, once a table, and go on with the next."""
     try:
         yield
-    except (OSError, ValueError, RuntimeError, DatabaseError, pa.ArrowException) as error:
+    except BaseException as error:
+        if not isinstance(error, Exception) and not is_panic(error):
+            raise
         if not any(f.table == name and f.problem == "damaged files" for f in findings):
-            findings.append(Finding(name, "damaged files", 1, f"{_WAY_BACK} ({file_in(error)})"))
+            findings.append(Finding(name, "damaged files", 1, f"{WAY_BACK} ({_place(error)})"))
+
+
+def _place(error: BaseException) -> str:
+    """Return the damaged file where an error names it, else what it says."""
+    if isinstance(error, DatabaseError):
+        return error.message.removesuffix(".")
+    return file_in(error)
 
 
 def _lost_manifests(store: Store) -> list[Finding]:
     """Find folders of tables that hold data and no version that says what it is."""
-    return [Finding(name, "lost manifests", 1, _WAY_BACK) for name in store.without_version()]
+    return [Finding(name, "lost manifests", 1, WAY_BACK) for name in store.without_version()]
 
 
 def _column(store: Store, name: str, column: str) -> np.ndarray:
