@@ -17,6 +17,7 @@ from slicedb import stats
 from slicedb.errors import CheckError
 from slicedb.metrics import Estimate, Membership, Outcomes, states
 from slicedb.metrics.ranked import auroc, average_precision, rank_area
+from slicedb.metrics.regression import PredictedNumbers
 
 
 def draw(n: int, c: int, seed: int, skill: float = 2.0, kinds: int | None = None) -> Outcomes:
@@ -428,3 +429,49 @@ def test_averages_are_no_surer_than_so_many_samples() -> None:
             found = m.compute(metric, m.update(metric, o, Membership([np.arange(100)], 100)))
             assert found.value[0] == float(prediction is label)
             assert found.size[0] == pytest.approx(100)
+
+
+# --- equal values, and roots ----------------------------------------------------------------------
+
+
+def whole(outcomes: Any, name: str) -> tuple[m.Metric, Any]:
+    """Return a metric and its estimate over all rows."""
+    metric = m.suit(m.find(name), outcomes.task)
+    rows = Membership([np.arange(outcomes.n)], outcomes.n)
+    return metric, m.estimates(outcomes, rows, [metric])[metric.name]
+
+
+def test_equal_values_say_nothing_of_their_spread() -> None:
+    # ten residuals of 2: others have at most the chance 1 - 0.05^(1/10) = 0.2589
+    same = PredictedNumbers(np.zeros(10), np.full(10, 2.0))
+    metric, estimate = whole(same, "mae")
+    low, high = m.interval(metric, estimate, sides=1)
+    assert low[0] == pytest.approx(2 * 0.05**0.1) and np.isinf(high[0])
+    assert m.p_value(metric, estimate, 100.0, "less")[0] == 1.0
+    assert m.p_value(metric, estimate, 1.0, "greater")[0] == pytest.approx(0.5**10)
+    # ten samples of which all are wrong in the same way; the Brier score ends at 2
+    wrong = Outcomes.of(["a"] * 10, ["b"] * 10, [[0.2, 0.8]] * 10, ["a", "b"])
+    metric, estimate = whole(wrong, "brier")
+    low, high = m.interval(metric, estimate, sides=1)
+    assert low[0] == pytest.approx(1.28 * 0.05**0.1)
+    assert high[0] == pytest.approx(1.28 + 0.72 * (1 - 0.05**0.1))
+
+
+def test_rmse_has_the_root_of_the_interval_of_the_mean_square() -> None:
+    rng = np.random.default_rng(0)
+    outcomes = PredictedNumbers(np.zeros(60), rng.normal(size=60) * rng.gamma(2, 1, 60))
+    root, square = (whole(outcomes, name) for name in ("rmse", "mse"))
+    assert np.allclose(m.interval(*root, sides=1), np.sqrt(m.interval(*square, sides=1)))
+    assert m.p_value(*root, 2.0, "less") == pytest.approx(m.p_value(*square, 4.0, "less"))
+
+
+def test_calibration_of_a_calibrated_model_fails_as_rarely_as_it_says() -> None:
+    rng = np.random.default_rng(1)
+    failed = 0
+    for _ in range(400):
+        confidence = rng.uniform(0.5, 1, 200)
+        right = rng.random(200) < confidence
+        label = np.where(right, 0, 1)
+        outcomes = Outcomes(("a", "b"), label, np.zeros(200, np.int64), confidence)
+        failed += m.p_value(*whole(outcomes, "ece"), 0.0, "greater")[0] <= 0.05
+    assert failed / 400 <= 0.07  # 8.5 % without the covariance of the halves

@@ -42,7 +42,7 @@ def absolute(trials: Sequence[Trial], inputs: Inputs) -> Iterator[Evidence]:
             high=float(high[i]),
             n=int(samples[i]),
             left_out=size - n,
-            is_approximate=average or metric.interval in ("mean", "draws"),
+            is_approximate=average or metric.interval in ("mean", "root", "draws"),
             rows=trial.scope.rows,
         )
         if np.isnan(evidence.value):

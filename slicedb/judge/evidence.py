@@ -20,10 +20,6 @@ NAN = float("nan")
 ENOUGH = 30
 """Samples below which an interval from the central limit theorem is not trusted."""
 
-CARRIERS = 8
-"""Samples that must carry the spread of a mean difference. A few large losses make the spread of
-thirty differences all by themselves: with fewer, one-sided bounds at 95 % miss in up to 10 %."""
-
 
 class Inputs:
     """What evidence is computed from.
@@ -109,8 +105,8 @@ class Evidence:
     rows: Keys = field(default_factory=lambda: np.empty(0, np.int64))
     """int64 (n,): rows of the universe that count, ascending."""
     carriers: float | None = None
-    """Of a mean difference: about how many samples its spread rests on, (sum d^2)^2 / sum d^4 of
-    the centred differences; None where that plays no part."""
+    """Of a mean difference that few samples make: about how many, (sum d^2)^2 / sum d^4 of the
+    centred differences."""
     groups: Keys | None = None
     """int64 (n,): the group of each of `rows`, where groups are what is independent."""
     units: int | None = None
@@ -135,12 +131,7 @@ class Evidence:
     def gates(self, minimum: int) -> bool:
         """Return whether it has the samples to decide anything."""
         units = self.n if self.units is None else min(self.n, self.units)
-        return units >= self.least(minimum) and self.has_carriers
-
-    @property
-    def has_carriers(self) -> bool:
-        """Whether enough samples carry the spread that the interval is made from."""
-        return self.carriers is None or self.carriers >= CARRIERS
+        return units >= self.least(minimum)
 
     def least(self, minimum: int) -> int:
         """Return the number of samples from which on it decides."""

@@ -23,6 +23,16 @@ from slicedb.keys import Keys
 from slicedb.metrics import Metric
 from slicedb.metrics.outcomes import Floats
 
+_EQUAL = 1e-12
+"""Variance over the square of the mean up to which differences are equal but for rounding."""
+
+CARRIERS = 8
+"""Samples that should carry the spread of a mean difference. A few large losses make the spread of
+thirty differences all by themselves: with fewer, one-sided bounds at 95 % miss in up to 10 %. Then
+the interval is Student's for so few samples, at a level `_STRICT` times as strict."""
+
+_STRICT = 4.0
+
 _PER_CLASS = 10
 """Samples of each class from which on resampled differences of averages over classes hold."""
 
@@ -62,7 +72,7 @@ def paired(trials: Sequence[Trial], inputs: Inputs) -> Iterator[Evidence]:
         elif counted:
             yield _by_counts(evidence, d[positions], inputs.confidence)
         else:
-            yield _by_means(evidence, d[positions], inputs.confidence)
+            yield _by_means(evidence, metric, d[positions], inputs.confidence)
 
 
 def _by_counts(evidence: Evidence, d: Floats, confidence: float) -> Evidence:
@@ -79,28 +89,45 @@ def _by_counts(evidence: Evidence, d: Floats, confidence: float) -> Evidence:
     )
 
 
-def _by_means(evidence: Evidence, d: Floats, confidence: float) -> Evidence:
+def _by_means(evidence: Evidence, metric: Metric, d: Floats, confidence: float) -> Evidence:
     trial, n, value = evidence.trial, len(d), float(d.mean())
     gap = d - value
     squares, cubes, fourth = (float((gap**k).sum()) for k in (2, 3, 4))
+    evidence = replace(evidence, value=value, is_approximate=True)
+    if squares <= _EQUAL * n * value**2:
+        return _by_equals(evidence, metric, confidence)
     error = np.sqrt(squares / (n * (n - 1))) if n > 1 else np.nan
-    # differences have two tails, and few samples do not show both: the wider answer is taken
-    skews = np.array([0.0, float(stats.skewness(0.0, squares, cubes, n))])
-    low, high = stats.skewed_interval(value, error, skews, n, confidence, sides=1)
+    carriers = squares**2 / fourth
+    if carriers >= CARRIERS:
+        # differences have two tails, and few samples do not show both: the wider answer is taken
+        skews, units = np.array([0.0, float(stats.skewness(0.0, squares, cubes, n))]), float(n)
+        strict = 1.0
+    else:
+        skews, units, strict = np.zeros(1), carriers, _STRICT
+        evidence = replace(evidence, carriers=carriers)
+    level = 1 - (1 - confidence) / strict
+    low, high = stats.skewed_interval(value, error, skews, units, level, sides=1)
     p, p_pass = (
-        float(stats.skewed_p(value, error, skews, n, trial.bound, side).max())
+        min(
+            1.0, strict * float(stats.skewed_p(value, error, skews, units, trial.bound, side).max())
+        )
         for side in trial.sides
     )
-    return replace(
-        evidence,
-        value=value,
-        low=float(low.min()),
-        high=float(high.max()),
-        p=p,
-        p_pass=p_pass,
-        is_approximate=True,
-        carriers=squares**2 / fourth if fourth else float(n),
+    return replace(evidence, low=float(low.min()), high=float(high.max()), p=p, p_pass=p_pass)
+
+
+def _by_equals(evidence: Evidence, metric: Metric, confidence: float) -> Evidence:
+    """Compare models whose differences are all the same.
+
+    Models that say the same of every sample are taken for one model.
+    """
+    (least, most), n, trial = metric.range, evidence.n, evidence.trial
+    span = (least - most, most - least) if evidence.value else (0.0, 0.0)
+    low, high = stats.equal_interval(evidence.value, n, span, 1 - confidence)
+    p, p_pass = (
+        float(stats.equal_p(evidence.value, n, span, trial.bound, side)) for side in trial.sides
     )
+    return replace(evidence, low=float(low), high=float(high), p=p, p_pass=p_pass)
 
 
 def _by_influence(

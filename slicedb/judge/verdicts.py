@@ -11,7 +11,7 @@ import numpy as np
 
 from slicedb import stats
 from slicedb.errors import SliceError, did_you_mean
-from slicedb.judge.evidence import CARRIERS, Evidence
+from slicedb.judge.evidence import Evidence
 from slicedb.judge.looks import FIRST, Looks, best_of
 from slicedb.judge.needs import Levels, Needs, needs
 from slicedb.judge.results import Result, Verdict
@@ -204,6 +204,8 @@ def _figures(case: _Case) -> str:
         text += f", {e.failures.basis}"
     if e.groups is not None:
         text += f" in {e.units:,} groups"
+    if e.carriers is not None:
+        text += f", about {e.carriers:.0f} of which make the whole difference"
     if e.left_out:
         what = "not seen by both models" if trial.check.baseline else "without label or prediction"
         text += f" ({e.left_out:,} {what} left out)"
@@ -213,12 +215,6 @@ def _figures(case: _Case) -> str:
 def _too_small(case: _Case) -> str:
     units = "samples" if case.evidence.groups is None else "groups"
     least = case.evidence.least(case.settings.minimum)
-    carriers = case.evidence.carriers
-    if carriers is not None and not case.evidence.has_carriers and case.evidence.n >= least:
-        return (
-            f"{_figures(case)}; about {carriers:.0f} samples make the whole difference, "
-            f"below {CARRIERS} a slice reports but does not gate"
-        )
     return f"{_figures(case)}; below {least} {units} a slice reports but does not gate"
 
 

@@ -11,12 +11,19 @@ from slicedb import stats
 from slicedb.metrics.estimate import Estimate
 from slicedb.metrics.membership import Membership
 from slicedb.metrics.metric import Metric
-from slicedb.metrics.outcomes import Floats, Ints, TaskOutcomes
+from slicedb.metrics.outcomes import Bools, Floats, Ints, TaskOutcomes
 from slicedb.metrics.table import missing
 
 _CELLS = 50_000_000
 """Cells of confusion matrices beyond which slices are computed in blocks."""
 
+
+_EQUAL = 1e-12
+"""Variance over the square of the mean up to which values are equal but for rounding."""
+
+_CROSSED = float(np.sqrt(1 + 2 / np.pi))
+"""How much wider the error of a cross-fitted calibration error is where nothing is miscalibrated.
+Each half of the samples serves the other, so that the two sums have the covariance E|a| E|b|."""
 
 OneSided = Literal["less", "greater"]
 
@@ -96,7 +103,13 @@ def interval(
         sides: 1 makes each bound alone hold at `confidence`.
         guarantee: Clopper-Pearson in place of Wilson, for shares.
     """
-    return _KINDS[metric.interval].interval(estimate, confidence, sides, guarantee)
+    bounds = _KINDS[metric.interval].interval(estimate, confidence, sides, guarantee)
+    equal = _is_equal(metric, estimate)
+    if not equal.any():
+        return bounds
+    tail = stats.intervals.tail(confidence, sides)
+    low, high = stats.equal_interval(estimate.value, estimate.size, metric.range, tail)
+    return stats.Interval(np.where(equal, low, bounds.low), np.where(equal, high, bounds.high))
 
 
 def p_value(metric: Metric, estimate: Estimate, bound: float, alternative: OneSided) -> Floats:
@@ -108,7 +121,24 @@ def p_value(metric: Metric, estimate: Estimate, bound: float, alternative: OneSi
         bound: value under the null hypothesis.
         alternative: "less" seeks evidence that the true value lies below the bound.
     """
-    return _KINDS[metric.interval].p_value(estimate, bound, alternative)
+    p = _KINDS[metric.interval].p_value(estimate, bound, alternative)
+    equal = _is_equal(metric, estimate)
+    if not equal.any():
+        return p
+    flat = stats.equal_p(estimate.value, estimate.size, metric.range, bound, alternative)
+    return np.where(equal, flat, p)
+
+
+def _is_equal(metric: Metric, estimate: Estimate) -> Bools:
+    """Return where a mean is that of equal values, which say nothing of their spread.
+
+    Where the estimate says how large an unseen value can be, its interval allows for it.
+    """
+    if metric.interval not in ("mean", "root"):
+        return np.zeros(len(estimate.value), bool)
+    with np.errstate(invalid="ignore"):
+        equal = estimate.error**2 * estimate.size <= _EQUAL * estimate.value**2
+    return np.asarray(equal if estimate.most is None else equal & np.isnan(estimate.most))
 
 
 # --- a value that is known exactly ----------------------------------------------------------------
@@ -213,7 +243,8 @@ def _mean_interval(
     tilt = np.zeros_like(value) if skew is None else skew
     low, high = stats.skewed_interval(value, error, tilt, size, confidence, sides=sides)
     if floor is not None:  # an error of calibration, which lies in [0, 1]
-        return stats.Interval(np.maximum(low - value + floor, 0.0), np.minimum(high, 1.0))
+        down = np.maximum(floor - _CROSSED * (value - low), 0.0)
+        return stats.Interval(down, np.minimum(high, 1.0))
     if most is not None:
         wide = stats.bounded_interval(value, size, most, confidence, sides=sides)
         low, high = np.fmin(low, wide.low), np.fmax(high, wide.high)
@@ -222,12 +253,34 @@ def _mean_interval(
 
 def _mean_p(estimate: Estimate, bound: float, alternative: OneSided) -> Floats:
     value, size, error, floor, skew, most = (*estimate[:4], estimate.skew, estimate.most)
-    start = value if floor is None or alternative == "less" else floor
+    start = value
+    if floor is not None and alternative == "greater":
+        start, error = floor, _CROSSED * error
     tilt = np.zeros_like(value) if skew is None else skew
     p = stats.skewed_p(start, error, tilt, size, bound, alternative)
     if most is not None:
         p = np.fmax(p, stats.bounded_p(value, size, most, bound, alternative))
     return p
+
+
+# --- the root of a mean ---------------------------------------------------------------------------
+
+
+def _squared(estimate: Estimate) -> Estimate:
+    """Return the estimate of the mean whose root, with the error of a root, is given."""
+    value = estimate.value
+    return estimate._replace(value=value**2, error=2 * value * estimate.error)
+
+
+def _root_interval(
+    estimate: Estimate, confidence: float, sides: stats.intervals.Sides, guarantee: bool
+) -> stats.Interval:
+    low, high = _mean_interval(_squared(estimate), confidence, sides, guarantee)
+    return stats.Interval(np.sqrt(np.maximum(low, 0.0)), np.sqrt(np.maximum(high, 0.0)))
+
+
+def _root_p(estimate: Estimate, bound: float, alternative: OneSided) -> Floats:
+    return _mean_p(_squared(estimate), np.sign(bound) * bound**2, alternative)
 
 
 # --- a value with resamples -----------------------------------------------------------------------
@@ -265,5 +318,6 @@ _KINDS = {
     "share": _Kind(_share_interval, _share_p),
     "rank": _Kind(_rank_interval, _rank_p),
     "mean": _Kind(_mean_interval, _mean_p),
+    "root": _Kind(_root_interval, _root_p),
     "draws": _Kind(_draws_interval, _draws_p),
 }

@@ -47,9 +47,9 @@ class Metric:
     compute: Callable[..., Estimate]
     """Sums of all slices -> estimates; for ranked metrics, its name, the outcomes of one slice
     and the code of a class or None -> estimate."""
-    interval: Literal["share", "rank", "mean", "draws", "exact"]
+    interval: Literal["share", "rank", "mean", "root", "draws", "exact"]
     """How its interval is made: of a share in [0, 1], of an area under a curve of ranks, of a
-    mean, from resamples, or none."""
+    mean or the root of one, from resamples, or none."""
     undefined: str
     """Why it is NaN where it is."""
     task: str = "classification"

@@ -76,7 +76,7 @@ def _rmse(sums: Floats) -> Estimate:
     value = np.sqrt(square.value)
     with np.errstate(divide="ignore", invalid="ignore"):
         error = np.where(value > 0, square.error / (2 * value), square.error)
-    return Estimate(value, square.size, error)
+    return Estimate(value, square.size, error, skew=square.skew)
 
 
 _N = ("value", "target")
@@ -106,7 +106,7 @@ def _mean(
 ROWS = (
     Metric("count", mean_state(_ABSOLUTE, _N), count, "exact", EMPTY, TASK, POSITIVE),
     _mean(_ABSOLUTE, aliases=("mean_absolute_error",)),
-    Metric("rmse", mean_state(_SQUARED, _N), _rmse, "mean", EMPTY, TASK, POSITIVE, rises=False),
+    Metric("rmse", mean_state(_SQUARED, _N), _rmse, "root", EMPTY, TASK, POSITIVE, rises=False),
     _mean(_SQUARED),
     _mean(_SIGNED, ANY_NUMBER),
 )

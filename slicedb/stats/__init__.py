@@ -38,6 +38,8 @@ from slicedb.stats.size import (
 from slicedb.stats.skewed import (
     bounded_interval,
     bounded_p,
+    equal_interval,
+    equal_p,
     skewed_interval,
     skewed_p,
     skewness,
@@ -55,6 +57,8 @@ __all__ = [
     "clopper_pearson",
     "detection_weights",
     "drop_for_paired",
+    "equal_interval",
+    "equal_p",
     "holm",
     "level_of_look",
     "max_t",

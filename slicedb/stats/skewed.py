@@ -161,6 +161,52 @@ def bounded_p(
     return proportion_p(share * size, size, against, alternative)
 
 
+def equal_interval(
+    value: npt.ArrayLike, n: npt.ArrayLike, span: tuple[float, float], alpha: float
+) -> Interval:
+    """Return an interval of the mean of n values that are all the same.
+
+    Other values have at most the chance 1 - alpha^(1/n), and lie anywhere in the span.
+
+    Args:
+        value: that all have.
+        n: number of values; NaN bounds where it is 0.
+        span: the least and the largest that a value can be, infinite where there is no such.
+        alpha: chance that each bound may miss.
+
+    >>> low, high = equal_interval(0.0, 10, (0.0, 2.0), 0.05)
+    >>> print(f"{low:.4f} {high:.4f}")
+    0.0000 0.5177
+    """
+    v, m = np.broadcast_arrays(np.asarray(value, float), np.asarray(n, float))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        unseen = np.where(m > 0, 1 - alpha ** (1 / m), np.nan)
+        low = np.where(v > span[0], v - unseen * (v - span[0]), v)
+        high = np.where(v < span[1], v + unseen * (span[1] - v), v)
+    known = m > 0
+    return Interval(np.where(known, low, np.nan)[()], np.where(known, high, np.nan)[()])
+
+
+def equal_p(
+    value: npt.ArrayLike,
+    n: npt.ArrayLike,
+    span: tuple[float, float],
+    bound: npt.ArrayLike,
+    alternative: Literal["less", "greater"],
+) -> Floats:
+    """Return the one-sided p-value that belongs to `equal_interval`.
+
+    >>> print(f"{equal_p(0.0, 10, (0.0, 2.0), 0.5, 'less'):.4f}")
+    0.0563
+    """
+    v, m, b = np.broadcast_arrays(*(np.asarray(x, float) for x in (value, n, bound)))
+    away, room = (b - v, span[1] - v) if alternative == "less" else (v - b, v - span[0])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share = np.where(room > 0, away / room, away > 0)
+        p = (1 - np.clip(share, 0.0, 1.0)) ** m
+    return np.where(m > 0, p, np.nan)[()]
+
+
 def _studentised(z: Floats, a: Floats) -> Floats:
     """Return the studentised mean that Hall's transformation takes to z.
 
