@@ -415,9 +415,12 @@ def test_many_resampled_comparisons_of_a_model_that_is_always_wrong_all_fail(
 def test_a_slice_that_a_compared_model_chooses_reports_but_does_not_gate(
     store: Store, slices: FakeAsk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    reads = SimpleNamespace(models={"good": frozenset({"confidence"})})
-    plan = SimpleNamespace(reads=reads, pool=SimpleNamespace(slices={}))
-    monkeypatch.setattr(FakeQuery, "plan", lambda query: plan, raising=False)
+    def plan(query: FakeQuery) -> SimpleNamespace:
+        models = {"good": frozenset({"confidence"})} if "confidence" in query.text else {}
+        pool = SimpleNamespace(slices={})
+        return SimpleNamespace(reads=SimpleNamespace(models=models), pool=pool)
+
+    monkeypatch.setattr(FakeQuery, "plan", plan, raising=False)
     expect = ["accuracy no worse than good", "accuracy >= 0.99"]
     unsure = slice_of(slices, "unsure", "label IS NOT NULL AND 'confidence' <> ''", *expect)
     paired, plain = run(store, unsure, model="bad").results

@@ -274,7 +274,13 @@ class Slices:
             if self._table.data_versions(query) != versions:
                 continue  # the members may be those of other versions
             number = self._table.next_version(s.name)
-            fresh = replace(s, token=uuid4().hex[:8], version=number, tables=versions)
+            fresh = replace(
+                s,
+                token=uuid4().hex[:8],
+                version=number,
+                tables=versions,
+                predicted=self._table.predicted(),
+            )
             self._table.pin(fresh, versions)
             try:
                 return self._table.write(

@@ -68,6 +68,8 @@ class Slice:
     """The cut that labels gave its `matches`."""
     token: str = ""
     """Part of the names of a frozen slice's pins, so that two branches never share one."""
+    predicted: tuple[str, ...] | None = None
+    """The models that had predictions when it was frozen; None where that is not known."""
     numbered: bool = False
     """Whether it was asked for as `name@version`."""
     answer: Callable[[], Query] | None = field(default=None, repr=False, compare=False)
@@ -78,6 +80,8 @@ class Slice:
     """Gives what the holdout share is drawn of: a hash of the group of each key."""
     ask: Ask | None = field(default=None, repr=False, compare=False)
     """Answers a text over the database it is a slice of."""
+    named: Callable[[str], Slice] | None = field(default=None, repr=False, compare=False)
+    """Gives the slices that its text names."""
 
     @property
     def title(self) -> str:

@@ -169,6 +169,11 @@ class SliceTable:
             or (name.startswith(kinds) and (reads is None or name in reads.tables))
         }
 
+    def predicted(self) -> tuple[str, ...]:
+        """Return the models that have predictions."""
+        tables = (name for name in self.store.names() if name.startswith(schema.PREDICTIONS))
+        return tuple(sorted(name.removeprefix(schema.PREDICTIONS) for name in tables))
+
     def members(self, s: Slice, present: bool = True) -> Members:
         """Return the members of a slice in order; of a frozen one as stored.
 
@@ -235,12 +240,14 @@ class SliceTable:
             row.get("created_at"),
             calibration=None if calibration is None else SliceCalibration.from_json(calibration),
             token=head.get("token", ""),
+            predicted=None if head.get("predicted") is None else tuple(head["predicted"]),
             answer=lambda: self._asked(
                 name, f"in_slice('{name}@{s.version}')" if frozen else s.question
             ),
             stored=(lambda: self.members(s)) if frozen else None,
             units=lambda keys: self.units(head["group"], keys),
             ask=self.ask,
+            named=self.get,
         )
         return s
 
@@ -258,7 +265,7 @@ class SliceTable:
 
 def as_row(s: Slice) -> dict[str, Any]:
     """Return the columns of a slice that do not depend on the version written."""
-    names = ("holdout", "decide", "group", "suite", "path", "token")
+    names = ("holdout", "decide", "group", "suite", "path", "token", "predicted")
     head = {name: getattr(s, name) for name in names}
     if s.calibration is not None:
         head["calibration"] = s.calibration.to_json()
