@@ -175,6 +175,7 @@ class Database:
         images: Path | None = None,
         split: str | None = None,
         label: str | None = None,
+        split_folders: bool = False,
         prefix: str = "",
         id_by: Literal["path", "sha256"] = "path",
         path_column: str | None = None,
@@ -187,6 +188,7 @@ class Database:
         verify: Literal["now", "later"] = "now",
         replace: bool = False,
         delete_missing: bool = False,
+        same: Literal["add", "skip"] = "add",
         max_broken: float | None = None,
         max_pixels: int = 178_956_970,
         threads: int | None = None,
@@ -205,6 +207,8 @@ class Database:
             images: folder with the images of a COCO file.
             split: split of every sample, for example test.
             label: label of every sample.
+            split_folders: take the uppermost folders for splits, whatever they are called; by
+                default if they have names of splits, or hold the same classes as one that has.
             prefix: text to put before every id, to keep two sources apart.
             id_by: how the id of a sample is made: from its path below the root, or from a hash of
                 its bytes, which leaves out duplicates.
@@ -219,6 +223,8 @@ class Database:
                 `verify` is called. Tables then need no column of images if they have ids.
             replace: let this source take over ids that belong to another one.
             delete_missing: remove the samples of this source whose files are gone.
+            same: add pictures with the bytes of a sample that was here before, and say so, or skip
+                them.
             max_broken: fail if a larger fraction of the images is broken; the data stays.
             max_pixels: width × height beyond which an image counts as broken.
             threads: decoding threads; by default one per core.
@@ -239,6 +245,7 @@ class Database:
             images=images,
             split=split,
             label=label,
+            split_folders=split_folders,
             prefix=prefix,
             id_by=id_by,
             path_column=path_column,
@@ -251,6 +258,7 @@ class Database:
             verify=verify,
             replace=replace,
             delete_missing=delete_missing,
+            same=same,
             max_broken=max_broken,
             max_pixels=max_pixels,
             threads=threads,

@@ -19,9 +19,9 @@ from slicedb.show import numbers
 @db_option
 @options_of(
     Database.ingest,
-    "form images split label path_column image_column label_column split_column caption_column "
-    "id_column id_by prefix replace reference verify max_broken max_pixels delete_missing threads "
-    "progress",
+    "form images split label split_folders path_column image_column label_column split_column "
+    "caption_column id_column id_by prefix replace reference verify max_broken max_pixels "
+    "delete_missing same threads progress",
     form={
         "flag": "--as",
         "metavar": "FORMAT",

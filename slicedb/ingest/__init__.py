@@ -28,6 +28,7 @@ def ingest(
     images: str | os.PathLike[str] | None = None,
     split: str | None = None,
     label: str | None = None,
+    split_folders: bool = False,
     prefix: str = "",
     id_by: IdBy = "path",
     path_column: str | None = None,
@@ -40,6 +41,7 @@ def ingest(
     verify: Literal["now", "later"] = "now",
     replace: bool = False,
     delete_missing: bool = False,
+    same: Literal["add", "skip"] = "add",
     max_broken: float | None = None,
     max_pixels: int = media.MAX_PIXELS,
     threads: int | None = None,
@@ -70,6 +72,8 @@ def ingest(
         raise IngestError(f"No id_by '{id_by}'.", "choose 'path' or 'sha256'.")
     if verify not in ("now", "later"):
         raise IngestError(f"No verify '{verify}'.", "choose 'now' or 'later'.")
+    if same not in ("add", "skip"):
+        raise IngestError(f"No same '{same}'.", "choose 'add' or 'skip'.")
     later = verify == "later"
     if later and id_by == "sha256":
         raise IngestError(
@@ -92,10 +96,12 @@ def ingest(
         prefix=prefix.strip("/"),
         columns={role: column for role, column in named.items() if column is not None},
         images=None if images is None else os.fspath(images),
+        split_folders=split_folders,
         later=later,
         existing=store.schema(SAMPLES),
     )
     opened = open_source(source, options, form)
+    opened.named |= bool(options.prefix)
     if reference and opened.carries_images:
         raise IngestError(
             f"'{source}' carries the images itself, so there is nothing to refer to.",
@@ -115,6 +121,7 @@ def ingest(
             max_pixels=max_pixels,
             threads=threads,
             show=progress,
+            skip_same=same == "skip",
         ),
     )
 

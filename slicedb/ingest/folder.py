@@ -2,7 +2,7 @@
 
 The layout is read off the folders that hold images:
 
-    train/cat/1.jpg  val/dog/2.jpg    every top folder is a split name: split, and label below it
+    train/cat/1.jpg  val/dog/2.jpg    the top folders are splits, and the labels lie below
     cat/1.jpg        dog/2.jpg        images all at one depth: the folder they lie in is the label
     1.jpg            2.jpg            no label
     a/1.jpg          b/c/2.jpg        images at several depths: no label is guessed
@@ -61,7 +61,7 @@ def read(location: Location, options: Options) -> Source:
             f"No images in '{location}'.",
             f"it holds {others}; CSV and Parquet files are ingested by their own name.",
         )
-    splits, labels, notes = _layout([folder.parts for folder in folders])
+    splits, labels, notes = _layout([folder.parts for folder in folders], options.split_folders)
     if options.split is not None:
         splits = [options.split] * len(folders)
     if options.label is not None:
@@ -135,13 +135,14 @@ def _is_image(file: Location) -> bool:
         return False
 
 
-def _layout(folders: list[tuple[str, ...]]) -> tuple[list[str | None], list[str | None], list[str]]:
+def _layout(
+    folders: list[tuple[str, ...]], split_folders: bool = False
+) -> tuple[list[str | None], list[str | None], list[str]]:
     """Return split and label of each folder, and notes."""
     inside = [parts for parts in folders if parts]
     depth = _common_depth(inside)
-    has_splits = bool(inside) and all(
-        len(parts) > depth and parts[depth].lower() in SPLITS for parts in inside
-    )
+    notes: list[str] = []
+    has_splits = _are_splits(inside, depth, split_folders, notes)
     start = depth + has_splits  # the first part that may be a label
     depths = {len(parts) for parts in inside}
     labels = [
@@ -151,10 +152,42 @@ def _layout(folders: list[tuple[str, ...]]) -> tuple[list[str | None], list[str 
     if {label.lower() for label in labels if label} <= _MEANINGLESS:
         labels = [None] * len(folders)
     splits = [parts[depth] if parts and has_splits else None for parts in folders]
-    notes = []
     if len(depths) > 1:
         notes.append("Images lie at several depths, so no labels were taken from the folders.")
     return splits, labels, notes
+
+
+def _are_splits(inside: list[tuple[str, ...]], depth: int, asked: bool, notes: list[str]) -> bool:
+    """Return whether the folders at a depth are splits, and note why where it is not plain.
+
+    They are where all have the name of a split, and where some have and the others hold the same
+    folders (of classes) as those.
+    """
+    names = sorted({parts[depth] for parts in inside if len(parts) > depth})
+    if not names or any(len(parts) <= depth for parts in inside):
+        return False
+    known = [name for name in names if name.lower() in SPLITS]
+    others = [name for name in names if name not in known]
+    shown = ", ".join(others[:8]) + (", ..." if len(others) > 8 else "")
+    below = {name: {p[depth + 1 :] for p in inside if p[depth] == name} for name in names}
+    alike = {rest for name in known for rest in below[name] if rest}
+    if asked or (known and not others):
+        notes.append(f"Splits, by folder: {', '.join(names)}.")
+        return True
+    if known and all(below[name] & alike for name in others):
+        notes.append(
+            f"Splits, by folder: {', '.join(names)}. {shown} "
+            f"{'holds' if len(others) == 1 else 'hold'} the same classes as {', '.join(known)}."
+        )
+        return True
+    if known:
+        notes.append(
+            f"No splits were taken from the folders: {', '.join(known)} "
+            f"{'is the name' if len(known) == 1 else 'are names'} of splits, {shown} "
+            f"{'is' if len(others) == 1 else 'are'} not. split_folders=True (--split-folders) "
+            "takes all of them for splits."
+        )
+    return False
 
 
 def _common_depth(folders: list[tuple[str, ...]]) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
@@ -42,6 +42,8 @@ class Judged:
     elsewhere: set[int]
     """Rows of the piece whose file lies at another place than last time."""
     duplicates: int = 0
+    twins: list[tuple[str, str]] = field(default_factory=list)
+    """Ids of added samples, each with that of one from before with the same bytes."""
 
     @property
     def changed(self) -> int:
@@ -120,6 +122,7 @@ def judge(
     *,
     by_content: bool,
     replace: bool,
+    skip_same: bool = False,
 ) -> Judged:
     """Wait for the threads and sort the rows of a piece.
 
@@ -130,6 +133,7 @@ def judge(
         new_keys: the keys of the samples added so far in this ingest; kept up to date.
         by_content: whether ids are hashes of the content.
         replace: whether another source's sample may be overwritten.
+        skip_same: whether a new row with the bytes of a sample from before is left out.
 
     Raises:
         IngestError: two ids have one key, or an id belongs to another source's image.
@@ -139,6 +143,7 @@ def judge(
     dropped = _name_by_content(piece, verified, at, known, new_keys) if by_content else set()
     result = Judged(source, known, piece, verified, at, [], [], [], [], [], set(), len(dropped))
     result.added += [i for i in np.flatnonzero(piece.rows < 0).tolist() if i not in dropped]
+    _find_twins(result, skip=skip_same)
     _count_keys(piece, result.added, new_keys)
     old = np.flatnonzero(piece.rows >= 0)
     if dropped:
@@ -150,6 +155,21 @@ def judge(
         for i in result.replaced:
             _refuse_foreign(result, i)
     return result
+
+
+def _find_twins(result: Judged, *, skip: bool) -> None:
+    """Find the new rows whose bytes a sample from before has, and leave them out if asked to."""
+    known, added = result.known, result.added
+    if not len(known.keys) or not added:
+        return
+    rows = known.with_content(some_of(result.verified.sha256, result.at[added]))
+    twins = np.flatnonzero(rows >= 0)
+    if skip:
+        result.added = [i for i, row in zip(added, rows.tolist()) if row < 0]
+        result.duplicates += len(twins)
+        return
+    names = known.ids(rows[twins])
+    result.twins += [(result.piece.ids[added[i]], name) for i, name in zip(twins.tolist(), names)]
 
 
 def _sort_known(result: Judged, old: np.ndarray) -> None:

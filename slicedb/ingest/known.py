@@ -50,6 +50,7 @@ class Known:
         self._by_id = KeyIndex(self.keys)
         self._by_uri: KeyIndex | None = None
         self._content: np.ndarray | None = None
+        self._by_content: KeyIndex | None = None
 
     @property
     def content(self) -> np.ndarray:
@@ -57,6 +58,13 @@ class Known:
         if self._content is None:
             self._content = content_of(self._sha256)
         return self._content
+
+    def with_content(self, digests: Sequence[str | None]) -> np.ndarray:
+        """Return the row of a sample with each sha256, int64 (n,); -1 where there is none."""
+        if self._by_content is None:
+            self._by_content = KeyIndex(self.content)
+        rows = self._by_content.find(content_of(list(digests)))
+        return np.where([digest is None for digest in digests], -1, rows)
 
     def find(self, ids: Sequence[str] | pa.Array, keys: np.ndarray) -> np.ndarray:
         """Return the row of each id, int64 (n,); -1 where it is new.

@@ -8,7 +8,9 @@ from collections.abc import Iterable, Iterator
 from slicedb import media
 from slicedb.ingest.location import Location
 
-SPLITS = frozenset("train training val valid validation dev test testing holdout".split())
+SPLITS = frozenset(
+    "train training val valid validation dev eval evaluation test testing holdout".split()
+)
 """Folder names, in lower case, that are a split."""
 
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from slicedb import media, progress
 from slicedb.errors import TooManyBrokenError
+from slicedb.ingest.adopt import Adopted
 from slicedb.ingest.bulk import Bulk
 from slicedb.ingest.judge import Judged, judge
 from slicedb.ingest.known import Known
@@ -27,6 +28,8 @@ from slicedb.ingest.verify import some_of
 from slicedb.schema import IMAGES, IMAGES_SCHEMA, SAMPLES, SHOWN
 from slicedb.store import Store
 
+SAME_BYTES = "sha256 IN (SELECT sha256 FROM samples GROUP BY sha256 HAVING count(*) > 1)"
+"""The query of samples that share their bytes with another one."""
 _AHEAD = 2
 """Pieces that are verified while the oldest of them is waited for."""
 
@@ -45,6 +48,7 @@ class Settings:
     max_pixels: int = media.MAX_PIXELS
     threads: int | None = None
     show: bool | None = None
+    skip_same: bool = False
 
 
 @dataclass
@@ -55,6 +59,9 @@ class _Tally:
     changed: int = 0
     unchanged: int = 0
     duplicates: int = 0
+    adopted: int = 0
+    twins: int = 0
+    twin: tuple[str, str] = ("", "")
     reasons: Counter[str] = field(default_factory=Counter)
 
     def count(self, judged: Judged, known: Known) -> None:
@@ -62,6 +69,8 @@ class _Tally:
         self.added += len(judged.added)
         self.changed += judged.changed
         self.duplicates += judged.duplicates
+        self.twins += len(judged.twins)
+        self.twin = self.twin if self.twin[0] or not judged.twins else judged.twins[0]
         total = len(judged.piece) - judged.duplicates
         self.unchanged += total - len(judged.added) - judged.changed
         fresh = [*judged.added, *judged.replaced]
@@ -73,6 +82,23 @@ class _Tally:
         is_old = rows >= 0
         is_old[fresh] = False
         self.reasons.update(known.broken(rows[is_old]))
+
+    def notes(self) -> list[str]:
+        """Return what is to be known of pictures that were here before."""
+        notes = []
+        if self.adopted:
+            notes.append(
+                f"{self.adopted:,} pictures are files that are samples already, and keep their "
+                "ids. prefix= (--prefix) or an id column adds them as samples of their own."
+            )
+        if self.twins:
+            new, old = self.twin
+            notes.append(
+                f"{self.twins:,} of the added samples have the same bytes as samples from before: "
+                f"'{new}' is '{old}'. To see them: {SAME_BYTES}. same='skip' (--same skip) leaves "
+                "such pictures out."
+            )
+        return notes
 
     def add(self, bulk: Bulk) -> None:
         """Count what was written in columns."""
@@ -94,6 +120,9 @@ def run(store: Store, source: Source, settings: Settings) -> IngestReport:
     _prepare(store, source, settings)
     known = Known(store, with_images=not settings.reference)
     tally = _Tally()
+    adopted = Adopted(source.batches, known)
+    if len(known.keys) and not source.named and not settings.by_content:
+        source = replace(source, batches=adopted, keys=None)
     threads = media.n_threads(settings.threads or None)
     with (
         progress.bar(source.total, "ingest", settings.show) as bar,
@@ -115,6 +144,7 @@ def run(store: Store, source: Source, settings: Settings) -> IngestReport:
                     new_keys,
                     by_content=settings.by_content,
                     replace=settings.replace,
+                    skip_same=settings.skip_same,
                 )
                 if written is not None:
                     written.result()
@@ -129,6 +159,7 @@ def run(store: Store, source: Source, settings: Settings) -> IngestReport:
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
+    tally.adopted = adopted.count
     missing, deleted = _missing(store, source, known, settings)
     if deleted:
         store.sync()
@@ -143,7 +174,7 @@ def run(store: Store, source: Source, settings: Settings) -> IngestReport:
         quarantined=tally.reasons.total(),
         reasons=dict(tally.reasons.most_common()),
         skipped=source.skipped,
-        notes=tuple(source.notes),
+        notes=(*source.notes, *tally.notes()),
         seconds=time.perf_counter() - started,
     )
     _refuse_broken(report, settings.max_broken)

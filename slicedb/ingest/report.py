@@ -25,7 +25,8 @@ class IngestReport:
     deleted: int = 0
     """Missing samples that were removed, on request."""
     duplicates: int = 0
-    """Images left out because another one has the same content; only when ids are hashes."""
+    """Images left out because another one has the same content: when ids are hashes, or on
+    request."""
     quarantined: int = 0
     """Images of the source that are broken, those known from earlier runs included."""
     reasons: dict[str, int] = field(default_factory=dict)

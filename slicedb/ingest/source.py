@@ -38,6 +38,8 @@ class Options:
     """Role (path, image, label, split, caption, id) -> column of the table that plays it."""
     images: str | None = None
     """Folder that an annotation file's names of images start at; None looks for it."""
+    split_folders: bool = False
+    """Whether the upmost folders are splits whatever they are called."""
     later: bool = False
     """Whether no picture is opened; rows of a table then need none."""
     existing: pa.Schema = field(default_factory=lambda: pa.schema([]))
@@ -70,6 +72,9 @@ class Source:
     for new samples only: what the user changes in the database stays."""
     by_place: bool = False
     """Whether the source is every image below `where`, and not a list."""
+    named: bool = False
+    """Whether the source says the ids itself; otherwise they are paths, and a file that is a sample
+    already is that sample, whatever its path is called from here."""
     carries_images: bool = False
     """Whether the batches contain the encoded images."""
     skipped: dict[str, int] = field(default_factory=dict)

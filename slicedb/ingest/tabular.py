@@ -73,6 +73,7 @@ class Table:
             self._converted(rows, columns, constants),
             self.total,
             frozenset(field.name for field in fields),
+            named="id" in roles,
             carries_images="image" in roles,
             notes=[*notes, *renamed],
             renamed=renamed,
