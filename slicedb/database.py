@@ -1007,6 +1007,9 @@ class Database:
     ) -> Comparison:
         """Compare two models slice by slice: wins, losses, ties, difference, p, flipped samples.
 
+        Of two detectors wins and losses are annotated boxes that one of them finds alone, and the
+        difference is that of their recall; whole images are resampled.
+
         >>> db.compare("v3", "v4", slices=["night"]).query("night", "lost")  # doctest: +SKIP
         "in_slice('night') AND v4.correct AND NOT v3.correct"
 
@@ -1025,14 +1028,17 @@ class Database:
 
         Raises:
             UnknownModelError: a model has no predictions.
-            CheckError: there is no such column, or a model is no classifier.
+            CheckError: there is no such column, or the models are neither classifiers nor
+                detectors.
         """
-        from slicedb.judge import compare
+        from slicedb import judge
 
         past = self if at is None else self.at(at)
         members = past._selection.members(slices)
         if predict and past is self:
             self._fill([a, b], members.values())
+        detectors = judge.are_detectors(past.store, a, b)
+        compare = judge.compare_boxes if detectors else judge.compare
         return compare(
             past.store,
             a,
@@ -1056,6 +1062,8 @@ class Database:
     ) -> Power:
         """Compute how many images it takes to detect a drop of one model against another.
 
+        Of two detectors it is a drop of recall over boxes.
+
         Args:
             a: a model with predictions.
             b: the model that it is compared with.
@@ -1071,7 +1079,9 @@ class Database:
         from slicedb import judge
 
         members = self._selection.members(slices)
-        return judge.power(self.store, a, b, members, drop=drop, power=power, confidence=confidence)
+        detectors = judge.are_detectors(self.store, a, b)
+        compute = judge.power_of_boxes if detectors else judge.power
+        return compute(self.store, a, b, members, drop=drop, power=power, confidence=confidence)
 
     def confusion(self, model: str, on: On = None, *, at: str | None = None) -> Confusion:
         """Return the confusion matrix of a model over a slice; of a detector, in boxes.

@@ -179,30 +179,35 @@ def test_crowds_and_boxes_without_area_are_left_out_and_counted(tmp_path: Path) 
 # --- torchvision ----------------------------------------------------------------------------------
 
 
-def small_rcnn() -> torch.nn.Module:
-    """Return a Faster R-CNN of three layers, for pictures of 64 pixels."""
+def small_rcnn(
+    n_classes: int = 3, size: tuple[int, int] = (64, 128), width: int = 16
+) -> torch.nn.Module:
+    """Return a Faster R-CNN of three layers.
+
+    Args:
+        n_classes: with the background.
+        size: pixels that the shorter side becomes, and at most of the longer one.
+        width: channels.
+    """
     from torchvision.models.detection.faster_rcnn import FasterRCNN, FastRCNNPredictor
     from torchvision.models.detection.rpn import AnchorGenerator
     from torchvision.ops import MultiScaleRoIAlign
 
     torch.manual_seed(0)
     layers: list[torch.nn.Module] = []
-    for before, after in ((3, 8), (8, 16), (16, 16)):
+    for before, after in ((3, width), (width, width), (width, width)):
         layers += [torch.nn.Conv2d(before, after, 3, stride=2, padding=1), torch.nn.ReLU()]
     backbone = torch.nn.Sequential(*layers)
-    backbone.out_channels = 16  # type: ignore[assignment]
-    anchors = AnchorGenerator(((16, 32, 64),), ((0.5, 1.0, 2.0),))
-    pool = MultiScaleRoIAlign(["0"], 3, 2)
+    backbone.out_channels = width  # type: ignore[assignment]
+    head = (torch.nn.Flatten(), torch.nn.Linear(width * 9, 2 * width), torch.nn.ReLU())
     return FasterRCNN(
         backbone,
-        rpn_anchor_generator=anchors,
-        box_roi_pool=pool,
-        min_size=64,
-        max_size=128,
-        box_head=torch.nn.Sequential(
-            torch.nn.Flatten(), torch.nn.Linear(16 * 9, 32), torch.nn.ReLU()
-        ),
-        box_predictor=FastRCNNPredictor(32, 3),
+        rpn_anchor_generator=AnchorGenerator(((16, 32, 64),), ((0.5, 1.0, 2.0),)),
+        box_roi_pool=MultiScaleRoIAlign(["0"], 3, 2),
+        min_size=size[0],
+        max_size=size[1],
+        box_head=torch.nn.Sequential(*head),
+        box_predictor=FastRCNNPredictor(2 * width, n_classes),
     )
 
 

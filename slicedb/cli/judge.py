@@ -63,7 +63,7 @@ def compare(a: str, b: str, out: Output, names: str | None, **options: object) -
 
     A win is a sample that A has right and B wrong; p is that of the exact McNemar test, alone and
     corrected for the number of slices. The columns won and lost hold the queries of the flipped
-    samples.
+    samples. Of two detectors a win is an annotated box that A finds and B misses.
 
     \b
     Examples:

@@ -10,6 +10,7 @@ intersection-union test, Berger 1982); any FAIL fails it, so FAIL does.
 from __future__ import annotations
 
 from slicedb.judge.aligned import Aligned, Universe, groups_of, load, universe
+from slicedb.judge.boxes import BoxComparison, are_detectors, compare_boxes, power_of_boxes
 from slicedb.judge.comparison import Comparison, compare
 from slicedb.judge.confusion import Confusion, confusion
 from slicedb.judge.evaluation import Evaluation, evaluate
@@ -22,6 +23,7 @@ from slicedb.judge.suite import run
 
 __all__ = [
     "Aligned",
+    "BoxComparison",
     "Comparison",
     "Confusion",
     "Evaluation",
@@ -31,12 +33,15 @@ __all__ = [
     "SuiteRun",
     "Universe",
     "Verdict",
+    "are_detectors",
     "compare",
+    "compare_boxes",
     "confusion",
     "evaluate",
     "groups_of",
     "load",
     "power",
+    "power_of_boxes",
     "resampled",
     "run",
     "settings",

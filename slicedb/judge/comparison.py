@@ -180,8 +180,8 @@ def compare(
     p = np.where(n > 0, stats.mcnemar(wins, losses), np.nan)
     if units is not None:
         low, high = _by_groups(d, belongs.positions, units, confidence)
-        p = np.array([_flips(d, [rows], len(d), units)[0] for rows in belongs.positions])
-    adjusted = _adjusted(p, d, belongs, units, correction)
+        p = np.array([flips(d, [rows], len(d), units)[0] for rows in belongs.positions])
+    p_adjusted = adjusted(p, d, belongs, units, correction)
     texts = [(scopes or {}).get(name, f"in_slice({sql.string(name)})") for name in members]
     table = pa.table(
         {
@@ -197,7 +197,7 @@ def compare(
             "low": low,
             "high": high,
             "p": p,
-            "p_adjusted": adjusted,
+            "p_adjusted": p_adjusted,
             "won": pa.array([flipped(scope, a, b) for scope in texts], pa.string()),
             "lost": pa.array([flipped(scope, b, a) for scope in texts], pa.string()),
         }
@@ -214,23 +214,33 @@ def flipped(scope: str, right: str, wrong: str) -> str:
     return sql.conjunction(scope, f"{sql.name(right)}.correct", f"NOT {sql.name(wrong)}.correct")
 
 
-def _adjusted(
+def adjusted(
     p: Floats,
     d: Floats,
     belongs: Membership,
     units: Keys | None,
     correction: SliceCorrection,
 ) -> Floats:
+    """Return p with all slices counted.
+
+    Args:
+        p: float64 (s,), of each slice alone; NaN without samples.
+        d: float64 (n,), A minus B of each sample.
+        belongs: the slices over the samples.
+        units: int64 (n,), groups that flip together; None where samples do.
+        correction: one of `CORRECTIONS`.
+    """
     tested = np.flatnonzero(belongs.sizes > 0)
     if correction == "none" or len(tested) < 2:
         return p
     if correction != "max-t":
         return stats.holm(p) if correction == "holm" else stats.benjamini_hochberg(p)
-    adjusted = _flips(d, belongs.positions, len(d), units)
-    return np.where(np.isnan(p), np.nan, np.fmax(adjusted, p))  # no less than the exact p alone
+    together = flips(d, belongs.positions, len(d), units)
+    return np.where(np.isnan(p), np.nan, np.fmax(together, p))  # no less than the exact p alone
 
 
-def _flips(d: Floats, positions: Sequence[Keys], n: int, units: Keys | None) -> Floats:
+def flips(d: Floats, positions: Sequence[Keys], n: int, units: Keys | None) -> Floats:
+    """Return the two-sided p-values of slices from random flips of signs, of n samples."""
     p = stats.max_t(d, Membership(positions, n).matrix, groups=units, sides=2).p
     return np.where(np.isnan(p), 1.0, p)
 

@@ -33,6 +33,8 @@ class Power(Tabular):
     table: pa.Table
     """slice, n, disagreement, needed (images for the drop), enough, finds (the smallest drop that
     n images find; NaN where they find none)."""
+    unit: str = "accuracy"
+    """What drops."""
 
     def to_arrow(self) -> pa.Table:
         """Return the rows as an Arrow table."""
@@ -67,8 +69,8 @@ class Power(Tabular):
         cells = self.cells()
         yield Grid(head, cells, align="<>>>>>", drawn=lambda: enough(head, cells))
         yield (
-            f"a drop of {self.a} against {self.b}, found in {self.power:.0%} of cases by one test "
-            f"at {self.confidence:.0%}"
+            f"a drop in {self.unit} of {self.a} against {self.b}, found in {self.power:.0%} of "
+            f"cases by one test at {self.confidence:.0%}"
         )
 
 
@@ -87,9 +89,7 @@ def power(
     Raises:
         CheckError: the drop, power or confidence is not a share.
     """
-    for name, value in (("drop", drop), ("power", power), ("confidence", confidence)):
-        if not 0 < value < 1:
-            raise CheckError(f"{name} is {value:g}.", "a share between 0 and 1, such as 0.02.")
+    check_shares(drop, power, confidence)
     every, pair = universe(store), pair_of(store, a, b)
     belongs = pair.members([every.rows(np.asarray(k, np.int64)) for k in members.values()])
     differ = (pair.a.correct != pair.b.correct).astype(float)[:, None]
@@ -113,6 +113,17 @@ def power(
         "slice string, n int64, disagreement float64, needed int64, enough bool, finds float64"
     )
     return Power(a, b, drop, power, confidence, pa.Table.from_pylist(lines, schema=kinds))
+
+
+def check_shares(drop: float, power: float, confidence: float) -> None:
+    """Refuse what is not a share.
+
+    Raises:
+        CheckError: one of them does not lie between 0 and 1.
+    """
+    for name, value in (("drop", drop), ("power", power), ("confidence", confidence)):
+        if not 0 < value < 1:
+            raise CheckError(f"{name} is {value:g}.", "a share between 0 and 1, such as 0.02.")
 
 
 def finds(discordant: float, n: int, *, power: float = 0.8, confidence: float = 0.95) -> float:
