@@ -617,7 +617,6 @@ class Database:
             timeout=self._timeout,
             memory_limit=self._memory,
             slice_named=lambda name: self.slices.definitions.text_or_keys(name),
-            encoder=self.encoder,
             calibration_named=lambda name: self.slices.definitions.calibrated(name),
             allow_files=True,
             to_torch=self._to_torch,

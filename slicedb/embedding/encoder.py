@@ -190,6 +190,11 @@ class Encoder(Model):
         mean = self.encode_texts(wordings(text, templates)).mean(axis=0)
         return np.asarray(mean / np.linalg.norm(mean), dtype=np.float32)
 
+    @property
+    def parts(self) -> tuple[Towers, Tokenizer]:
+        """The module and its tokenizer."""
+        return self._towers, self._tokenizer
+
     def __str__(self) -> str:
         return f"Encoder {self.name}"
 

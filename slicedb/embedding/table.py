@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from slicedb.embedding.encoder import Encoder
 from slicedb.embedding.fingerprint import differing, fingerprint_json, is_logged, title_of
+from slicedb.embedding.light import keep_texts
 from slicedb.embedding.type import load_encoder
 from slicedb.errors import EmbeddingError, FingerprintError, UnknownEmbeddingError, did_you_mean
 from slicedb.inference.runner import Outputs, run
@@ -98,6 +99,7 @@ def embed(
     done = store.table(table, ["key", "content"])
     todo = missing(samples, done if anew is None else done.slice(0, 0))
     rows = samples.take(pa.array(todo))
+    keep_texts(store, chosen)
     writer = Writer(store, table, rows, _finish, 4 * chosen.dim, asked.version, anew)
     with bar(len(todo), f"embed {name}", progress) as shown:
         outputs = run(
@@ -223,6 +225,7 @@ def encoder_of(
             f"{', '.join(differences)} changed since.",
             "restore those weights, or embed again with replace=True (--replace).",
         )
+    keep_texts(store, encoder)
     return encoder
 
 

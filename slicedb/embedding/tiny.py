@@ -24,6 +24,8 @@ TINY_NOTE = (
 )
 
 _FOLDER = Path(__file__).parent.parent / "demo" / "tiny_clip"
+TINY_FILES = [_FOLDER / f"{TINY}.safetensors", _FOLDER / f"{TINY}.json", _FOLDER / "merges.txt.gz"]
+"""What it is opened from."""
 
 
 def open_tiny(model: str, pretrained: str | None, device: torch.device) -> Encoder:

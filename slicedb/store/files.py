@@ -67,6 +67,18 @@ def read_uri(uri: str | None) -> bytes:
         return b""
 
 
+def put_file(path: Path, content: bytes) -> None:
+    """Put a file in the place of another, all at once; where that cannot be, nothing happens."""
+    scratch = path.with_name(f".new-{os.getpid()}-{os.urandom(4).hex()}")
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            scratch.write_bytes(content)
+            os.replace(scratch, path)
+        finally:
+            scratch.unlink(missing_ok=True)
+
+
 def first_sentence(error: BaseException) -> str:
     """Return the first sentence of a Lance message, without the Rust source location."""
     text = str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -10,10 +10,11 @@ import contextlib
 import hashlib
 import json
 import os
-import tempfile
 from pathlib import Path
 
 import pyarrow as pa
+
+from slicedb.store.files import put_file
 
 _LAST = 2**64 - 1
 """Lance counts the names of manifests down from here, so that the newest is listed first."""
@@ -70,12 +71,7 @@ def read_schema(path: Path, stamp: str) -> pa.Schema | None:
 def write_schema(path: Path, stamp: str, schema: pa.Schema) -> None:
     """Keep a schema in a file, in place of the one before; without a folder it is not kept."""
     rest = stamp.encode() + schema.serialize().to_pybytes()
-    with contextlib.suppress(OSError):
-        path.parent.mkdir(exist_ok=True)
-        handle, scratch = tempfile.mkstemp(prefix=".new-", dir=path.parent)
-        with os.fdopen(handle, "wb") as file:
-            file.write(_digest(rest) + rest)
-        os.replace(scratch, path)
+    put_file(path, _digest(rest) + rest)
 
 
 def _digest(content: bytes) -> bytes:

@@ -109,7 +109,7 @@ class Contrast:
         def encode() -> Bank:
             encoder = self._directions.encoder(matrix.name)
             phrases = tuple(getattr(encoder, "background", None) or DEFAULT)
-            return Bank(phrases, np.stack([self._directions.text(p, matrix) for p in phrases]))
+            return Bank(phrases, self._directions.texts(phrases, matrix))
 
         return self._banks.get((matrix.name, matrix.version), encode)
 

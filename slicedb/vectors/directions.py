@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -15,12 +15,26 @@ from slicedb.vectors.matrix import Matrix
 from slicedb.vectors.terms import Target
 
 if TYPE_CHECKING:
-    from slicedb.embedding import Encoder
+    from PIL import Image
 
 _TEXTS = 10_000
 """Texts kept encoded."""
 _NOTHING = 1e-6
 """Length below which a sum of targets has no direction."""
+
+
+class TextEncoder(Protocol):
+    """What queries need of an encoder: `slicedb.embedding.Encoder` has it, and its light twin."""
+
+    @property
+    def logit_scale(self) -> float:
+        """What the model multiplies a cosine with before its softmax."""
+
+    def encode_prompt(self, text: str) -> np.ndarray:
+        """Return float32 (d,), unit length, of a text."""
+
+    def encode_images(self, images: Sequence[Image.Image]) -> np.ndarray:
+        """Return float32 (n, d), unit length, of pictures."""
 
 
 class Directions:
@@ -30,7 +44,7 @@ class Directions:
         encoder: gives the encoder that an embedding was made with, by the embedding's name.
     """
 
-    def __init__(self, encoder: Callable[[str], Encoder]) -> None:
+    def __init__(self, encoder: Callable[[str], TextEncoder]) -> None:
         self.encoder = encoder
         # The version is part of the key: an embedding can be made anew with another encoder.
         self._texts = Cache[tuple[str, int, str], np.ndarray](_TEXTS)
@@ -71,6 +85,16 @@ class Directions:
             return np.asarray(vector, dtype=np.float32).reshape(-1)
 
         return self._texts.get((matrix.name, matrix.version, text), encode)
+
+    def texts(self, texts: Sequence[str], matrix: Matrix) -> np.ndarray:
+        """Return float32 (n, d), unit length, of texts; an encoder that can takes them together."""
+        slots = {text: (matrix.name, matrix.version, text) for text in texts}
+        new = [text for text, slot in slots.items() if slot not in self._texts]
+        together: Any = getattr(self.encoder(matrix.name), "encode_prompts", None)
+        if new and together is not None:
+            for text, vector in zip(new, together(new)):
+                self._texts.put(slots[text], vector)
+        return np.stack([self.text(text, matrix) for text in texts])
 
     def _image(self, target: Target, matrix: Matrix) -> np.ndarray:
         from slicedb import media

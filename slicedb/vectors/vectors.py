@@ -14,13 +14,14 @@ from slicedb.errors import UnknownEmbeddingError, did_you_mean
 from slicedb.keys import distinct
 from slicedb.schema import EMBEDDINGS
 from slicedb.vectors.contrast import Contrast
-from slicedb.vectors.directions import Directions
+from slicedb.vectors.directions import Directions, TextEncoder
 from slicedb.vectors.files import link_matrix, open_matrix
 from slicedb.vectors.matrix import Interrupt, Matrix, no_limit
 from slicedb.vectors.terms import Target
 
 if TYPE_CHECKING:
     from slicedb.embedding import Encoder
+    from slicedb.embedding.light import LightEncoder
     from slicedb.store import Store
 
 _EMBEDDINGS = 8
@@ -50,11 +51,12 @@ class Vectors:
             opens the one on record.
     """
 
-    def __init__(self, store: Store, encoder: Callable[[str], Encoder] | None = None) -> None:
+    def __init__(self, store: Store, encoder: Callable[[str], TextEncoder] | None = None) -> None:
         self.store = store
         self.directions = Directions(encoder or self._recorded_encoder)
         self.contrast = Contrast(store, self.directions)
         self._open = Cache[str, Cache[int, Matrix]](_EMBEDDINGS)
+        self._light: Cache[str, LightEncoder | None] = Cache(_EMBEDDINGS)
         self._lock = threading.Lock()
 
     def table(self, name: str) -> str:
@@ -161,10 +163,18 @@ class Vectors:
     def _versions(self, name: str) -> Cache[int, Matrix]:
         return self._open.get(name, lambda: Cache(_VERSIONS))
 
-    def _recorded_encoder(self, name: str) -> Encoder:
-        from slicedb.embedding import encoder_of
+    def _recorded_encoder(self, name: str) -> TextEncoder:
+        from slicedb.embedding.light import light_encoder
 
-        return encoder_of(self.store, name)
+        def opened() -> Encoder:
+            from slicedb.embedding import encoder_of
+
+            return encoder_of(self.store, name)
+
+        # By its fingerprint, since an embedding can be made anew with another encoder.
+        mark = self.store.metadata(self.table(name)).get("slicedb:fingerprint", "")
+        light = self._light.get(mark, lambda: light_encoder(self.store, name, opened))
+        return opened() if light is None else light
 
 
 def spread(values: np.ndarray, where: np.ndarray) -> np.ndarray:

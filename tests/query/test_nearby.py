@@ -64,7 +64,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def handle(path: Path) -> Database:
     db = open_db(path)
     encoder: Any = Numbers()
-    db.encoder = lambda name="default": encoder  # type: ignore[method-assign]
+    db.engine.session.vectors.directions.encoder = lambda name: encoder
     return db
 
 
