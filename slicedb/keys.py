@@ -15,6 +15,8 @@ Keys = npt.NDArray[np.int64]
 
 _EMPTY = -1
 """Never a key: keys are not negative."""
+_MANY = 1 << 12
+"""Keys from which it is worth a look whether they are asked for in the order they stand in."""
 
 
 class KeyIndex:
@@ -71,6 +73,11 @@ class KeyIndex:
         wanted = np.asarray(keys, dtype=np.int64)
         if not len(self.keys) or not len(wanted):
             return np.full(len(wanted), -1, dtype=np.int64)
+        if len(wanted) >= _MANY and "_slots" not in self.__dict__:
+            first = int(np.argmax(self.keys == wanted[0]))
+            is_run = np.array_equal(self.keys[first : first + len(wanted)], wanted)
+            if is_run and len(distinct(wanted)) == len(wanted):
+                return np.arange(first, first + len(wanted))  # as they stand: nothing is sorted
         shift, slot_keys, slot_rows = self._slots
         slot = wanted >> shift
         np.maximum(slot, 0, out=slot)  # a negative number is no key, and has no slot of its own

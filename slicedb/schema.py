@@ -251,6 +251,11 @@ def content_of(sha256: Sequence[str | None] | pa.Array | pa.ChunkedArray) -> np.
     >>> content_of(["00000000000000f" + "0" * 49, None]).tolist()
     [15, -1]
     """
+    if isinstance(sha256, pa.Array | pa.ChunkedArray) and sha256.null_count:
+        column = sha256.combine_chunks() if isinstance(sha256, pa.ChunkedArray) else sha256
+        contents = np.full(len(column), NULL_KEY, np.int64)
+        contents[np.asarray(column.is_valid())] = content_of(column.drop_null())
+        return contents
     digits = _digits(sha256)
     if digits is None:
         listed = sha256.to_pylist() if hasattr(sha256, "to_pylist") else sha256

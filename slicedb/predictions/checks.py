@@ -9,7 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from slicedb.errors import PredictionError, did_you_mean
-from slicedb.keys import Keys, distinct
+from slicedb.ingest.convert import is_text
+from slicedb.keys import KeyIndex, Keys
 from slicedb.metrics.outcomes import Bools
 from slicedb.schema import SAMPLES, keys_of
 from slicedb.store import Store
@@ -18,6 +19,8 @@ from slicedb.tasks import AnyTask
 _SHOWN = 3
 _CHOICES = 20_000
 """Ids that a hint looks for the nearest one in."""
+_FEW = 4096
+"""Ids that are looked up by their names rather than by their keys."""
 _NEAR = 1e-3
 """How far a given number may be from ours, which are kept with seven digits."""
 
@@ -31,37 +34,52 @@ class IdChecker:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._seen: set[int] = set()
-        self._last: Keys = np.empty(0, np.int64)
+        self._seen: Keys = np.empty(0, np.int64)
 
-    def check(self, ids: Sequence[str], place: str) -> Keys:
-        """Return the key of each id, or raise.
+    def check(self, ids: Sequence[str] | pa.Array, place: str) -> Keys:
+        """Return the key of each id, int64 (n,), or raise.
+
+        Args:
+            ids: a list, or an Arrow column, which is not turned into one.
+            place: what errors call their source.
 
         Raises:
             PredictionError: with the count, the place and examples.
         """
         if not len(ids):
             raise PredictionError(f"There are no rows in {place}.")
-        wrong = [i for i in ids if not isinstance(i, str)]
-        if wrong:
+        texts = _texts(ids, place)
+        keys = self._keys_in_order(texts)
+        if keys is not None:
+            return self._first_time(keys, texts)
+        keys = keys_of(texts)
+        # Few ids are looked up by name, and only those are turned into Python's.
+        few = texts.to_pylist() if len(texts) <= _FEW else None
+        unknown = ~self._store.present(SAMPLES, keys, ids=few)
+        if unknown.any():
+            self._refuse_unknown(texts.filter(pa.array(unknown)).to_pylist(), len(ids), place)
+        ascending = np.sort(keys)
+        if (ascending[1:] == ascending[:-1]).any():
+            _refuse_twice(texts.to_pylist(), place)
+        return self._first_time(keys, texts)
+
+    def _keys_in_order(self, texts: pa.Array) -> Keys | None:
+        """Return the stored keys where the ids are all samples, as stored; no id is hashed then."""
+        if len(texts) <= _FEW or len(texts) != self._store.count(SAMPLES):
+            return None
+        samples = self._store.table(SAMPLES, ["id", "key"])
+        same = samples["id"].equals(pa.chunked_array([texts]))
+        return samples["key"].to_numpy() if same else None
+
+    def _first_time(self, keys: Keys, texts: pa.Array) -> Keys:
+        """Return the keys, none of which may have come before."""
+        again = KeyIndex(self._seen).has(keys)
+        if again.any():
             raise PredictionError(
-                f"An id in {place} is {wrong[0]!r}, a {type(wrong[0]).__name__}.", "ids are text."
-            )
-        keys = keys_of(ids)
-        unknown = np.flatnonzero(~self._store.present(SAMPLES, keys, ids=ids))
-        if len(unknown):
-            self._refuse_unknown([ids[i] for i in unknown.tolist()], len(ids), place)
-        if len(distinct(keys)) != len(keys):
-            _refuse_twice(ids, place)
-        self._seen.update(self._last.tolist())  # not before: most tables come as one batch
-        again = self._seen.intersection(keys.tolist()) if self._seen else ()
-        if again:
-            name = next(i for i, key in zip(ids, keys.tolist()) if key in again)
-            raise PredictionError(
-                f"Sample '{name}' was logged before in this run.",
+                f"Sample '{texts[int(np.argmax(again))]}' was logged before in this run.",
                 "keep one prediction a sample; a distributed sampler pads its last batch.",
             )
-        self._last = keys
+        self._seen = np.concatenate([self._seen, keys])
         return keys
 
     def _refuse_unknown(self, unknown: Sequence[str], n: int, place: str) -> None:
@@ -73,6 +91,28 @@ class IdChecker:
             did_you_mean(unknown[0], sorted(known)[:_CHOICES], "samples")
             + _prefix(unknown, set(known)),
         )
+
+
+def _texts(ids: Sequence[str] | pa.Array, place: str) -> pa.Array:
+    """Return ids as a column of text.
+
+    Raises:
+        PredictionError: one is null or no text.
+    """
+    if not isinstance(ids, pa.Array):
+        wrong = next((i for i in ids if not isinstance(i, str)), "")
+    elif is_text(ids.type):
+        texts = ids.cast(pa.string())
+        if not texts.null_count:
+            return texts
+        wrong = None
+    else:
+        wrong = ids[0].as_py()
+    if wrong != "":
+        raise PredictionError(
+            f"An id in {place} is {wrong!r}, a {type(wrong).__name__}.", "ids are text."
+        )
+    return pa.array(ids, pa.string())
 
 
 def _prefix(unknown: Sequence[str], known: set[str]) -> str:
@@ -121,7 +161,7 @@ def with_own(
     columns: Mapping[str, pa.Array],
     own: Mapping[str, pa.Array],
     task: AnyTask,
-    ids: Sequence[str],
+    ids: Sequence[str] | pa.Array,
     place: str,
 ) -> dict[str, pa.Array]:
     """Return the columns of predictions with those of the user's own.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from types import TracebackType
 from typing import Self
 
@@ -15,6 +16,7 @@ from slicedb.errors import PredictionError, did_you_mean
 from slicedb.metrics.detections import CONFIDENCE
 from slicedb.models.names import check_name
 from slicedb.predictions.checks import IdChecker, check_names, with_own
+from slicedb.predictions.files import GivenTable
 from slicedb.predictions.refresh import refresh
 from slicedb.predictions.tables import schema_of, table_of, with_truth
 from slicedb.schema import SAMPLES, content_of
@@ -24,6 +26,9 @@ from slicedb.tasks.about import LABEL
 from slicedb.tasks.arrays import one_array
 from slicedb.tasks.given import GivenBatch
 
+_ROWS = 1 << 16
+_BYTES = 32 << 20
+"""Rows of a table that are checked and written at once, and the memory of their probabilities."""
 _FALLBACK = "classification"
 """The task of predictions that none recognises; it says what is missing."""
 
@@ -32,7 +37,7 @@ _FALLBACK = "classification"
 class CollectedBatch:
     """A batch of predictions, checked."""
 
-    ids: Sequence[str]
+    ids: Sequence[str] | pa.Array
     keys: npt.NDArray[np.int64]
     predictions: Mapping[str, pa.Array]
     """The columns that the task reads from what was given."""
@@ -78,6 +83,8 @@ class PredictionLog:
         self._declared = classes is not None
         self._classes = None if classes is None else list(classes)
         self._batches: list[CollectedBatch] = []
+        self._logged = 0
+        self._truth: tuple[str, int] | None = None  # where ground truth was read first, and when
         self._about: About | None = None
         if classes is not None and len(set(classes)) != len(classes):
             raise PredictionError("A class is declared twice.", "names of classes are unique.")
@@ -99,7 +106,7 @@ class PredictionLog:
         return classes
 
     def __len__(self) -> int:
-        return sum(len(batch.ids) for batch in self._batches)
+        return self._logged
 
     def add(
         self,
@@ -146,22 +153,68 @@ class PredictionLog:
         given = {name: values for name, values in named.items() if values is not None}
         self.take(list(ids), {**given, **columns})
 
-    def take(self, ids: Sequence[str], values: Mapping[str, object]) -> None:
+    def take(self, ids: Sequence[str] | pa.Array, values: Mapping[str, object]) -> None:
         """Take predictions by the names of their columns, as `add` does."""
-        task = self.recognise(values)
+        self.recognise(values)
         keys = self._checker.check(ids, self.place)
+        self._batches.append(self._checked(ids, keys, values, 0))
+        self._logged += len(ids)
+
+    def write(self, given: GivenTable) -> None:
+        """Store a table at once, a part after the other, all of it or nothing.
+
+        Raises:
+            PredictionError: see `log`.
+        """
+        task = self.recognise(given.names)
+        keys = self._checker.check(given.ids, self.place)
+        own = set(given.names) - task.inputs(given.names, tuple(self.classes)) - {"id"}
+        # Whether a column with the name of ours is kept depends on all of its rows.
+        clashes = not own.isdisjoint(task.schema(1).names)
+        size = len(keys) if clashes else self._part_size(task)
+
+        def parts() -> Iterator[CollectedBatch]:
+            start = 0
+            for part in given.parts(size):
+                here = slice(start, start + len(part))
+                values = {name: part[name] for name in part.column_names if name != "id"}
+                yield self._checked(one_array(part["id"]), keys[here], values, start)
+                start += len(part)
+
+        self._write(parts, keys)
+        self._logged += len(keys)
+
+    def _part_size(self, task: AnyTask) -> int:
+        """Return how many rows are checked and written at once."""
+        return max(_ROWS // 16, min(_ROWS, _BYTES // task.row_bytes(max(1, len(self.classes)))))
+
+    def _checked(
+        self,
+        ids: Sequence[str] | pa.Array,
+        keys: npt.NDArray[np.int64],
+        values: Mapping[str, object],
+        before: int,
+    ) -> CollectedBatch:
+        """Return a batch whose ids are known to be samples, every value checked."""
+        task = self.recognise(values)
         about = self._settings(task)
         batch = GivenBatch(
-            ids, values, tuple(self.classes), self._declared, self.place, about.confidence
+            ids,
+            values,
+            tuple(self.classes),
+            self._declared,
+            self.place,
+            about.confidence,
+            before,
         )
         used = task.inputs(values, batch.classes)
         own = {name: batch.column(name) for name in values if name not in used}
         ours = task.schema(1).names
         check_names(list(own), ours, self.place)
-        taken = CollectedBatch(ids, keys, task.read(batch), own)
+        checked = CollectedBatch(ids, keys, task.read(batch), own)
         if not own.keys().isdisjoint(ours):
-            self._rows(taken, about)  # a column that would be lost is refused now, not at the end
-        self._batches.append(taken)
+            self._rows(checked, about)  # a column that would be lost is refused now
+        return checked
 
     def recognise(self, names: Collection[str]) -> AnyTask:
         """Return the task whose predictions have columns of these names."""
@@ -180,7 +233,14 @@ class PredictionLog:
         trace: TracebackType | None,
     ) -> None:
         if kind is None and self._batches:
-            self._write()
+            if len({frozenset(batch.predictions) for batch in self._batches}) > 1:
+                raise PredictionError(
+                    "Some batches were logged with probabilities and some without, or of another "
+                    "kind.",
+                    "give all of them the same.",
+                )
+            keys = np.concatenate([batch.keys for batch in self._batches])
+            self._write(lambda: self._batches, keys)
 
     def _check_table(self) -> None:
         """Refuse a name that a registered model predicts under, or logged with other classes."""
@@ -237,27 +297,37 @@ class PredictionLog:
             )
         return before
 
-    def _write(self) -> None:
+    def _write(
+        self, batches: Callable[[], Iterable[CollectedBatch]], keys: npt.NDArray[np.int64]
+    ) -> None:
+        """Store the rows of batches, from the first each time they are asked for, in one commit.
+
+        Args:
+            batches: from nothing to all of them.
+            keys: int64 (n,), of all their rows.
+        """
         assert self._task is not None
-        if len({frozenset(batch.predictions) for batch in self._batches}) > 1:
-            raise PredictionError(
-                "Some batches were logged with probabilities and some without, or of another kind.",
-                "give all of them the same.",
-            )
         about = self._settings(self._task)
         name = table_of(self.model)
         version = self._store.version(name) if self._store.has(name) else 0
-        tables = [self._rows(batch, about) for batch in self._batches]
-        table = pa.concat_tables(tables, promote_options="permissive")
-        has_probabilities = "probabilities" in table.column_names
-        field = table.schema.field("probabilities") if has_probabilities else None
+
+        def tables() -> Iterator[pa.Table]:
+            rows: Iterator[pa.Table] = (self._rows(batch, about) for batch in batches())
+            if self._batches:  # of training code, whose batches may differ in type
+                rows = iter([pa.concat_tables(list(rows), promote_options="permissive")])
+            yield from rows
+
+        waiting = tables()
+        first = next(waiting)
+        has_probabilities = "probabilities" in first.column_names
+        field = first.schema.field("probabilities") if has_probabilities else None
         ours = self._task.schema(1).names
-        extra = [field for field in table.schema if field.name not in ours]
+        extra = [field for field in first.schema if field.name not in ours]
         schema = schema_of(about, None if field is None else field.type.list_size, extra)
-        if self._store.create(name, schema, table):
+        if not version and self._store.create(name, schema, chain([first], waiting)):
             pass
         elif self._replace:
-            self._store.replace(name, schema, table, expected_version=version)
+            self._store.replace(name, schema, chain([first], waiting), expected_version=version)
         else:
             stored = self._store.schema(name).names
             if has_probabilities != ("probabilities" in stored):
@@ -266,18 +336,21 @@ class PredictionLog:
                     "probabilities before.",
                     "log under another name, or replace=True.",
                 )
-            new = [field for field in table.schema if field.name not in stored]
+            new = [field for field in first.schema if field.name not in stored]
             check_names([field.name for field in new], stored, self.place)
+            table = pa.concat_tables(tables())  # every row is checked before one is written
             self._store.add_columns(name, new)
             self._store.upsert(name, table)
-        # labels may have changed since the rows were made
-        refresh(self._store, self.model, ids=[i for batch in self._batches for i in batch.ids])
+        if self._truth is None or self._store.version(self._truth[0]) != self._truth[1]:
+            refresh(self._store, self.model, keys=keys)  # labels changed since the rows were made
         self._store.sync()
 
     def _rows(self, batch: CollectedBatch, about: About) -> pa.Table:
         """Return the rows of the table that a batch makes."""
         task, n = TASKS[about.task], len(batch.ids)
         source = task.truth_of(about)
+        if self._truth is None and self._store.has(source.table):
+            self._truth = source.table, self._store.version(source.table)
         samples, truth = with_truth(self._store, source, batch.keys, ["sha256"])
         predictions = dict(batch.predictions)
         columns = {

@@ -1,13 +1,30 @@
-"""Read tables of predictions from CSV, Parquet, pandas, polars and Arrow."""
+"""Read tables of predictions from CSV, Parquet, pandas, polars and Arrow.
+
+Parquet is read a part at a time, since the probabilities of many classes may not fit the memory.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from slicedb.errors import PredictionError
+from slicedb.tasks.arrays import one_array
+from slicedb.tasks.given import numpy_of
+
+_PARQUET = (".parquet", ".pq")
+_BUFFER = 1 << 20
+"""Bytes that are read ahead; otherwise a row group, often the whole file, is held."""
+_IDS = 1 << 17
+"""Ids that are read at once."""
 
 
 def read(data: object, id_column: str = "id") -> pa.Table:
@@ -25,7 +42,7 @@ def read(data: object, id_column: str = "id") -> pa.Table:
     if isinstance(data, pa.RecordBatch):
         return pa.Table.from_batches([data])
     if isinstance(data, dict):
-        return pa.table(data)
+        return _of_columns(data)
     if isinstance(data, str | os.PathLike):
         return _read_file(Path(os.fspath(data)).expanduser(), id_column)
     if hasattr(data, "to_arrow"):  # polars, and our own results
@@ -38,12 +55,32 @@ def read(data: object, id_column: str = "id") -> pa.Table:
     )
 
 
+def _of_columns(columns: dict[str, object]) -> pa.Table:
+    """Return columns of any kind as a table; an array or a tensor (n, c) is a list a row.
+
+    Raises:
+        PredictionError: they are no columns of one length.
+    """
+    given = {name: numpy_of(values) for name, values in columns.items()}
+    try:
+        return pa.table({name: _column(values) for name, values in given.items()})
+    except (pa.ArrowException, TypeError) as error:
+        raise PredictionError(f"The columns cannot be read: {error}") from error
+
+
+def _column(values: object) -> object:
+    if not isinstance(values, np.ndarray) or values.ndim != 2:
+        return values
+    flat = pa.array(np.ascontiguousarray(values).reshape(-1))
+    return pa.FixedSizeListArray.from_arrays(flat, values.shape[1])
+
+
 def _read_file(path: Path, id_column: str) -> pa.Table:
     if not path.is_file():
         raise PredictionError(f"No file '{path}'.", "give a CSV or a Parquet file.")
     suffix = path.suffix.lower()
-    try:
-        if suffix in (".parquet", ".pq"):
+    with _reading(path):
+        if suffix in _PARQUET:
             import pyarrow.parquet as pq
 
             return pq.read_table(path)
@@ -56,14 +93,12 @@ def _read_file(path: Path, id_column: str) -> pa.Table:
                 strings_can_be_null=True,
             )
             return csv.read_csv(path, parse_options=options, convert_options=texts)
-    except (pa.ArrowException, OSError) as error:
-        raise PredictionError(f"'{path}' cannot be read: {error}") from error
     raise PredictionError(
         f"'{path.name}' is neither CSV nor Parquet.", "name it .csv, .tsv or .parquet."
     )
 
 
-def with_ids(table: pa.Table, id_column: str, prefix: str, place: str) -> pa.Table:
+def _with_ids(table: pa.Table, id_column: str, prefix: str, place: str) -> pa.Table:
     """Return the table with its ids in the column `id`, each behind the prefix.
 
     Raises:
@@ -83,6 +118,68 @@ def with_ids(table: pa.Table, id_column: str, prefix: str, place: str) -> pa.Tab
             )
         table = table.rename_columns(["id" if name == id_column else name for name in names])
     if prefix:
-        ids = [i if i is None else f"{prefix}{i}" for i in table["id"].to_pylist()]
-        table = table.set_column(table.column_names.index("id"), "id", pa.array(ids, pa.string()))
+        ids = pc.binary_join_element_wise(prefix, table["id"].cast(pa.string()), "")
+        table = table.set_column(table.column_names.index("id"), "id", ids)
     return table
+
+
+@dataclass(frozen=True)
+class GivenTable:
+    """Predictions by rows, their ids in the column `id`."""
+
+    names: list[str]
+    """The columns."""
+    ids: pa.Array
+    parts: Callable[[int], Iterator[pa.Table]]
+    """From a number of rows to tables of so many at most, in order, from the first each time."""
+
+    @classmethod
+    def of(cls, table: pa.Table) -> Self:
+        """Return a table that is in memory."""
+
+        def parts(size: int) -> Iterator[pa.Table]:
+            for start in range(0, len(table), size):
+                yield table.slice(start, size)
+
+        return cls(table.column_names, one_array(table["id"]), parts)
+
+    def table(self) -> pa.Table:
+        """Return all rows."""
+        return pa.concat_tables(self.parts(max(1, len(self.ids))))
+
+
+def open_table(data: object, id_column: str, prefix: str, place: str) -> GivenTable:
+    """Open the rows of a table, frame or file; see `read` and `_with_ids`.
+
+    Raises:
+        PredictionError: there is no such file, it is none of these, or it lacks the column.
+    """
+    path = Path(os.fspath(data)).expanduser() if isinstance(data, str | os.PathLike) else None
+    if path is None or path.suffix.lower() not in _PARQUET or not path.is_file():
+        return GivenTable.of(_with_ids(read(data, id_column), id_column, prefix, place))
+    import pyarrow.parquet as pq
+
+    with _reading(path):
+        schema = pq.read_schema(path)
+    names = _with_ids(schema.empty_table(), id_column, prefix, place).column_names
+
+    def parts(size: int, columns: list[str] | None = None) -> Iterator[pa.Table]:
+        with _reading(path), pq.ParquetFile(path, buffer_size=_BUFFER, pre_buffer=False) as file:
+            for batch in file.iter_batches(size, columns=columns):
+                table = pa.Table.from_batches([batch])
+                yield _with_ids(table, id_column, prefix, place)
+
+    ids = [part["id"] for part in parts(_IDS, [id_column])]
+    empty = schema.field(id_column).type
+    chunks = [chunk for column in ids for chunk in column.chunks]
+    joined = pa.concat_arrays(chunks) if chunks else pa.array([], empty)
+    pa.default_memory_pool().release_unused()  # decoding takes twice what the ids do
+    return GivenTable(names, joined, parts)
+
+
+@contextlib.contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        raise PredictionError(f"'{path}' cannot be read: {error}") from error

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from slicedb.predictions.coco import from_coco, read_json
 from slicedb.predictions.collected import PredictionLog
-from slicedb.predictions.files import read, with_ids
+from slicedb.predictions.files import GivenTable, open_table
 from slicedb.predictions.unseen import unseen_by, unseen_text, with_nothing_found
 from slicedb.schema import SAMPLES
 from slicedb.show.tabular import Record
@@ -85,15 +85,17 @@ def log(
         if place.lower().endswith(".json"):
             results, ids = read_json(Path(place)), store.table(SAMPLES, ["id"])["id"]
             file = None if annotations is None else Path(annotations)
-            table = from_coco(results, ids.to_pylist(), classes, file, place)
+            given = GivenTable.of(from_coco(results, ids.to_pylist(), classes, file, place))
         else:
-            table = with_ids(read(data, id_column), id_column, prefix, place)
-        table = sink.recognise(table.column_names).grouped(table, place)
-        if looked_at is not None:
-            table = with_nothing_found(table, looked_at, place)
-        values = {name: table[name] for name in table.column_names if name != "id"}
-        sink.take(table["id"].to_pylist(), values)
+            given = open_table(data, id_column, prefix, place)
+        task = sink.recognise(given.names)
+        if looked_at is not None or not task.one_row_each:
+            table = task.grouped(given.table(), place)
+            if looked_at is not None:
+                table = with_nothing_found(table, looked_at, place)
+            given = GivenTable.of(table)
+        sink.write(given)
     seconds = time.perf_counter() - started
     unseen, annotated = unseen_by(store, model_name)
-    given = tuple(sink.as_given)
-    return LogReport(model_name, len(sink), tuple(sink.classes), seconds, given, unseen, annotated)
+    kept = tuple(sink.as_given)
+    return LogReport(model_name, len(sink), tuple(sink.classes), seconds, kept, unseen, annotated)

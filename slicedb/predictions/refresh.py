@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 
-from slicedb.keys import KeyIndex
+from slicedb.keys import KeyIndex, Keys
 from slicedb.predictions.tables import models_of, table_of
 from slicedb.schema import SAMPLES, keys_of
 from slicedb.store import Store
@@ -25,22 +26,40 @@ _TRIES = 20
 """How often truths are read again because they changed while rows were derived from them."""
 
 
-def refresh(store: Store, model: str | None = None, *, ids: Sequence[str] | None = None) -> int:
+@dataclass(frozen=True, eq=False)
+class Some:
+    """Samples whose ground truth may have changed."""
+
+    keys: Keys
+    """int64 (n,)."""
+    ids: Sequence[str] | None
+    """Their ids, where they are at hand."""
+
+
+def refresh(
+    store: Store,
+    model: str | None = None,
+    *,
+    ids: Sequence[str] | None = None,
+    keys: Keys | None = None,
+) -> int:
     """Derive loss, correct, tp, fp and the like again where the ground truth changed.
 
     Args:
         store: the database.
         model: one model; None refreshes all.
         ids: the samples whose ground truth may have changed; None compares all.
+        keys: int64 (n,), the same samples where their keys are at hand.
 
     Returns:
         The number of prediction rows that changed.
     """
-    if ids is not None and len(ids) > _MANY:
-        ids = None
+    if keys is None and ids is not None:
+        keys = keys_of(ids)
+    some = None if keys is None or len(keys) > _MANY else Some(keys, ids)
     changed = 0
     for _ in range(_TRIES):
-        read, more = _refreshed(store, model, ids, write=True)
+        read, more = _refreshed(store, model, some, write=True)
         changed += more
         # Another process may have changed the truth after it was read here, and derived from it
         # before this one wrote.
@@ -55,7 +74,7 @@ def stale(store: Store, model: str) -> int:
 
 
 def _refreshed(
-    store: Store, model: str | None, ids: Sequence[str] | None, *, write: bool
+    store: Store, model: str | None, some: Some | None, *, write: bool
 ) -> tuple[dict[str, int], int]:
     """Return the versions of the tables that truth was read from, and how many rows are stale."""
     models = models_of(store) if model is None else [model]
@@ -69,17 +88,17 @@ def _refreshed(
             continue
         if source not in truths:
             versions.setdefault(source.table, store.version(source.table))
-            rows = _rows(store, source.table, ["key", source.column], ids)
+            rows = _rows(store, source.table, ["key", source.column], some)
             truths[source] = KeyIndex(rows["key"].to_numpy()), one_array(rows[source.column])
-        changed += _refresh(store, name, about, source, *truths[source], ids, write)
+        changed += _refresh(store, name, about, source, *truths[source], some, write)
     return versions, changed
 
 
-def _rows(store: Store, table: str, columns: list[str], ids: Sequence[str] | None) -> pa.Table:
-    """Return columns of all rows of a table, or of those ids that have one."""
-    if ids is None:
+def _rows(store: Store, table: str, columns: list[str], some: Some | None) -> pa.Table:
+    """Return columns of all rows of a table, or of those samples that have one."""
+    if some is None:
         return store.table(table, columns)
-    return store.find(table, keys_of(ids), columns, ids=ids)[0]
+    return store.find(table, some.keys, columns, ids=some.ids)[0]
 
 
 def _refresh(
@@ -89,15 +108,15 @@ def _refresh(
     source: TruthColumn,
     index: KeyIndex,
     truth: pa.Array,
-    ids: Sequence[str] | None,
+    some: Some | None,
     write: bool,
 ) -> int:
     name, task = table_of(model), TASKS[about.task]
     stored = store.schema(name).names
     columns = ["id", *(column for column in task.reads if column in stored)]
     # Of a few samples all that may be needed is read at once; of all samples, what is compared.
-    first = [task.mark] if ids is None else [task.mark, *columns]
-    rows = _rows(store, name, list(dict.fromkeys(["key", *first])), ids)
+    first = [task.mark] if some is None else [task.mark, *columns]
+    rows = _rows(store, name, list(dict.fromkeys(["key", *first])), some)
     keys = rows["key"].to_numpy()
     if not len(keys) or not len(index):
         return 0
@@ -111,7 +130,7 @@ def _refresh(
     size = max(_CHUNK, _CHUNK_BYTES // (_ROW_BYTES + task.row_bytes(len(about.classes))))
     for start in range(0, len(changed) if write else 0, size):
         part = changed[start : start + size]
-        old = store.take(name, keys[part], columns) if ids is None else rows.take(pa.array(part))
+        old = store.take(name, keys[part], columns) if some is None else rows.take(pa.array(part))
         derived = task.derive(old, now.take(pa.array(part)), about)
         store.upsert(name, pa.table({"id": old["id"], **derived}), insert=False)
     return len(changed)

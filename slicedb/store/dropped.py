@@ -58,7 +58,7 @@ def put_aside(root: str, name: str) -> None:
     )
 
 
-def make_anew(root: str, name: str, rows: pa.Table) -> bool:
+def make_anew(root: str, name: str, rows: pa.Table | pa.RecordBatchReader) -> bool:
     """Create a table from one that was put aside; False where there is none.
 
     Where another process creates it at the same time, its table wins, and this is False too.

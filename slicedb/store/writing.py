@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import timedelta
+from typing import TypeAlias
 
 import pyarrow as pa
 
-from slicedb.errors import ConflictError, DatabaseError
+from slicedb.errors import ConflictError, DatabaseError, SliceDBError
 from slicedb.store import absent
 from slicedb.store.committing import Batches, changed_since, hint_for, is_conflict
 from slicedb.store.door import passing
@@ -18,19 +19,22 @@ from slicedb.store.files import first_sentence
 from slicedb.store.joining import Joiner
 from slicedb.store.upkeep import pins_of, tags_of
 
+Rows: TypeAlias = pa.Table | Iterable[pa.Table]
+
 _PRIMARY_KEY = {b"lance-schema:unenforced-primary-key": b"true"}
 
 
 class Writer(Joiner):
     """What can be written to a database's tables."""
 
-    def create(self, name: str, schema: pa.Schema, rows: pa.Table | None = None) -> bool:
+    def create(self, name: str, schema: pa.Schema, rows: Rows | None = None) -> bool:
         """Create a table, and return whether it was not there; an existing one stays as it is.
 
         Args:
             name: of the table.
             schema: its columns and metadata.
-            rows: what it holds from its first version on; None makes it empty.
+            rows: what it holds from its first version on, a table or several one after the
+                other; None makes it empty. What they raise as they come leaves no table.
         """
         import lance
 
@@ -38,17 +42,19 @@ class Writer(Joiner):
             return False
         if name in self.names(absent=True):
             return self._create_again(name, schema, rows)
-        first = _first(schema, rows)
+        first = _First(schema, rows)
         with passing("create", name):
             try:
-                made = self.is_local and make_anew(self._root, name, first)
+                made = self.is_local and make_anew(self._root, name, first.reader())
                 if not made:
-                    lance.write_dataset(first, self._uri(name), mode="create", **LAYOUT)
-            except OSError as error:
-                if self.has(name) or "already exists" in str(error):
+                    lance.write_dataset(first.reader(), self._uri(name), mode="create", **LAYOUT)
+            except (OSError, ValueError, RuntimeError, SliceDBError) as error:
+                if not first.error and (self.has(name) or "already exists" in str(error)):
                     return False
-                if self.is_local:  # LanceDB would list what is left of it
+                if self.is_local and not self.has(name):  # LanceDB would list what is left of it
                     shutil.rmtree(self._uri(name), ignore_errors=True)
+                if first.error:
+                    raise first.error from None
                 raise DatabaseError(
                     f"Cannot create table '{name}': {first_sentence(error)}", hint_for(error)
                 ) from error
@@ -57,20 +63,23 @@ class Writer(Joiner):
             self.tend(name)
         return True
 
-    def _create_again(self, name: str, schema: pa.Schema, rows: pa.Table | None) -> bool:
+    def _create_again(self, name: str, schema: pa.Schema, rows: Rows | None) -> bool:
         """Create a table of which commits keep versions; its version numbers go on."""
         absent.unmark(self._fs, self._root, name)
         try:
             self.replace(name, schema, rows, expected_version=self.version(name))
         except ConflictError:  # another process was faster
             return False
+        except SliceDBError:  # of the rows, as they came
+            absent.mark(self._fs, self._root, name)
+            raise
         return True
 
     def replace(
         self,
         name: str,
         schema: pa.Schema,
-        rows: pa.Table | None = None,
+        rows: Rows | None = None,
         *,
         expected_version: int,
     ) -> int:
@@ -82,7 +91,7 @@ class Writer(Joiner):
         Args:
             name: the table.
             schema: its columns and metadata from now on.
-            rows: its rows from now on; None leaves none.
+            rows: its rows from now on, a table or several one after the other; None leaves none.
             expected_version: the version that is replaced; Lance commits the next one or nothing.
                 0 says that there was no table.
 
@@ -93,12 +102,12 @@ class Writer(Joiner):
 
         if not expected_version:
             raise changed_since(name, expected_version)
-        first, uri = _first(schema, rows), self._uri(name)
+        first, uri = _First(schema, rows), self._uri(name)
         version = LAYOUT["data_storage_version"]
         with passing("replace", name):
             try:
                 parts = lance.fragment.write_fragments(
-                    first,
+                    first.reader(),
                     uri,
                     mode="overwrite",
                     data_storage_version=version,
@@ -111,7 +120,9 @@ class Writer(Joiner):
                     read_version=expected_version,
                     max_retries=0,
                 )
-            except (OSError, ValueError, RuntimeError) as error:
+            except (OSError, ValueError, RuntimeError, SliceDBError) as error:
+                if first.error:
+                    raise first.error from None
                 if is_conflict(error):
                     raise changed_since(name, expected_version) from error
                 raise DatabaseError(
@@ -272,16 +283,40 @@ def _as_key(field: pa.Field) -> pa.Field:
     return field.with_nullable(False).with_metadata(_PRIMARY_KEY)
 
 
-def _first(schema: pa.Schema, rows: pa.Table | None) -> pa.Table:
-    """Return the rows of a table's first version in its types, with `id` as the key."""
-    fields = [_as_key(field) if field.name == "id" else field for field in schema]
-    keyed = pa.schema(fields, metadata=schema.metadata)
-    if rows is None:
-        return keyed.empty_table()
-    missing = [field for field in keyed if field.name not in rows.column_names]
-    for field in missing:
-        rows = rows.append_column(field, pa.nulls(len(rows), field.type))
-    try:
-        return rows.select(keyed.names).cast(keyed)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
-        raise DatabaseError(f"Rows do not fit the table: {first_sentence(error)}") from error
+class _First:
+    """The rows of a table's first version, in its types and with `id` as the key.
+
+    Args:
+        schema: the columns; those that the rows lack are null.
+        rows: a table, or several one after the other.
+    """
+
+    def __init__(self, schema: pa.Schema, rows: Rows | None) -> None:
+        fields = [_as_key(field) if field.name == "id" else field for field in schema]
+        self.schema = pa.schema(fields, metadata=schema.metadata)
+        self.error: Exception | None = None
+        """What the rows raised as they came, of which Lance leaves the text only."""
+        self._rows = rows if rows is not None else self.schema.empty_table()
+
+    def reader(self) -> pa.RecordBatchReader | pa.Table:
+        """Return the rows; where they are several tables, they can be read once."""
+        if isinstance(self._rows, pa.Table):
+            return self._fitted(self._rows)
+        return pa.RecordBatchReader.from_batches(self.schema, self._batches(self._rows))
+
+    def _batches(self, tables: Iterable[pa.Table]) -> Iterator[pa.RecordBatch]:
+        try:
+            for table in tables:
+                yield from self._fitted(table).to_batches()
+        except Exception as error:
+            self.error = error
+            raise
+
+    def _fitted(self, rows: pa.Table) -> pa.Table:
+        for field in self.schema:
+            if field.name not in rows.column_names:
+                rows = rows.append_column(field, pa.nulls(len(rows), field.type))
+        try:
+            return rows.select(self.schema.names).cast(self.schema)
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
+            raise DatabaseError(f"Rows do not fit the table: {first_sentence(error)}") from error

@@ -57,6 +57,7 @@ class Detection(Task[Detections]):
     name = "detection"
     reads = ("objects",)
     mark = "truth"
+    one_row_each = False
     primary = "map"
     empty = EMPTY
 

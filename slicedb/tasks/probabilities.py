@@ -57,7 +57,7 @@ def scores_of(probabilities: npt.ArrayLike) -> ClassScores:
     """
     p = np.asarray(probabilities, dtype=np.float32)
     n, c = p.shape
-    known = ~np.isnan(p).any(axis=1)
+    known = ~lost_rows(p)
     index = np.where(known, np.argmax(p, axis=1), 0)
     confidence = p[np.arange(n), index]
     second = np.partition(p, c - 2, axis=1)[:, c - 2] if c > 1 else np.zeros(n, np.float32)
@@ -70,11 +70,18 @@ def scores_of(probabilities: npt.ArrayLike) -> ClassScores:
     )
 
 
+def lost_rows(probabilities: FloatMatrix) -> npt.NDArray[np.bool_]:
+    """Return bool (n,): which rows of (n, c) have a NaN."""
+    if not probabilities.size or not np.isnan(probabilities.min()):
+        return np.zeros(len(probabilities), bool)
+    return np.asarray(np.isnan(probabilities).any(axis=1))
+
+
 def score_columns(probabilities: FloatMatrix, classes: Iterable[str]) -> dict[str, pa.Array]:
     """Return the columns that follow from probabilities (n, c); rows of NaN become null."""
     names = pa.array(list(classes), pa.string())
     scores = scores_of(probabilities)
-    lost = np.asarray(np.isnan(probabilities).any(axis=1))
+    lost = lost_rows(probabilities)
     return {
         "prediction": names.take(pa.array(scores.index, mask=lost)),
         "confidence": pa.array(scores.confidence, pa.float32(), mask=lost),

@@ -145,6 +145,10 @@ class Task(ABC, Generic[Said]):
     one_class: ClassVar[bool] = False
     """Whether a sample has one class and is predicted as one, so that it is right or wrong."""
 
+    one_row_each: ClassVar[bool] = True
+    """Whether a table of predictions has one row per sample, so that `grouped` leaves it as it is
+    and it may be read in parts."""
+
     # --- columns ----------------------------------------------------------------------------------
 
     @abstractmethod
