@@ -246,7 +246,7 @@ def test_the_diff_of_commits_tells_the_slices_that_moved(db: Database) -> None:
 def test_the_doctor_renews_pins_and_removes_stray_ones(
     db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("slicedb.doctor._SETTLED", timedelta(0))
+    monkeypatch.setattr("slicedb.doctor.examine._SETTLED", timedelta(0))
     db.slices.add("cats", "label = 'cat'")
     frozen = db.slices.freeze("cats")
     commit = db.commit("first")
