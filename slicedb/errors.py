@@ -286,6 +286,15 @@ def suggesting(cls: type[T]) -> type[T]:
     return cls
 
 
+_DEPENDENCIES = frozenset({"pyarrow", "lance", "lancedb", "duckdb", "_duckdb", "yaml"})
+"""Packages whose own errors never reach a user as they are; each verb should say it better."""
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of what an error says."""
+    return (str(error).splitlines() or [""])[0]
+
+
 def _suggesting(method: Callable[..., T]) -> Callable[..., T]:
     names = [p.name for p in inspect.signature(method).parameters.values() if p.name != "self"]
 
@@ -294,6 +303,14 @@ def _suggesting(method: Callable[..., T]) -> Callable[..., T]:
         for name in options.keys() - names:
             hint = did_you_mean(name, names, "options")
             raise OptionError(f"{method.__name__}() has no option '{name}'.", hint)
-        return method(*args, **options)
+        try:
+            return method(*args, **options)
+        except Exception as error:
+            if type(error).__module__.partition(".")[0] not in _DEPENDENCIES:
+                raise
+            raise SliceDBError(
+                f"{method.__name__}() failed: {type(error).__name__}: {first_line(error)}",
+                "nothing was expected to fail there: please report it with what you gave it.",
+            ) from error
 
     return checked

@@ -284,3 +284,49 @@ def searchable(metadata: dict[str, str]) -> tuple[str, ...]:
     ('caption', 'notes')
     """
     return ("caption", *json.loads(metadata.get(SEARCHED, "[]")))
+
+
+def unfit(kind: pa.DataType) -> str:
+    """Return why a column of a type can be stored or queried by nobody, "" where it can.
+
+    >>> unfit(pa.list_(pa.decimal256(70, 0)))
+    'a DECIMAL of SQL has at most 38 digits'
+    >>> unfit(pa.struct([("x", pa.int64()), ("X", pa.int64())]))
+    "its fields 'x' and 'X' are one name for SQL"
+    >>> unfit(pa.string())
+    ''
+    """
+    if pa.types.is_decimal256(kind):
+        return "a DECIMAL of SQL has at most 38 digits"
+    if pa.types.is_dictionary(kind):
+        return unfit(kind.value_type)
+    if isinstance(kind, pa.BaseExtensionType):
+        return unfit(kind.storage_type)
+    if not pa.types.is_nested(kind):
+        return "it is of a type that is not stored" if kind.id in _UNSTORED else ""
+    if kind.id in _UNSTORED or (pa.types.is_fixed_size_list(kind) and not kind.list_size):
+        return "it is of a type that is not stored"
+    fields = [kind.field(i) for i in range(kind.num_fields)]
+    if pa.types.is_struct(kind):
+        seen: dict[str, str] = {}
+        for field in fields:
+            if field.name.lower() in seen:
+                other = seen[field.name.lower()]
+                return f"its fields {other!r} and {field.name!r} are one name for SQL"
+            seen[field.name.lower()] = field.name
+        if not fields:
+            return "it is a structure without fields"
+    return next(filter(None, (unfit(field.type) for field in fields)), "")
+
+
+_UNSTORED = {
+    pa.lib.Type_INTERVAL_MONTH_DAY_NANO,
+    pa.lib.Type_SPARSE_UNION,
+    pa.lib.Type_DENSE_UNION,
+    pa.lib.Type_RUN_END_ENCODED,
+    pa.lib.Type_LIST_VIEW,
+    pa.lib.Type_LARGE_LIST_VIEW,
+    pa.lib.Type_DECIMAL32,
+    pa.lib.Type_DECIMAL64,
+}
+"""Types that Lance does not know."""

@@ -349,7 +349,19 @@ class Commits:
         return between(self._store, old, new)
 
 
+_LONGEST = 200
+"""Characters of the name of a tag or a branch."""
+_MEANT = ("HEAD", "now")
+
+
 def _check_free(name: str, commits: list[Commit], head: Head) -> None:
+    if not 0 < len(name) <= _LONGEST or not name.isprintable() or name != name.strip():
+        raise DatabaseError(
+            f"{name[:40]!r} cannot name a tag or a branch ({len(name):,} characters).",
+            f"use 1 to {_LONGEST} printable characters.",
+        )
+    if name in _MEANT:
+        raise DatabaseError(f"'{name}' has a meaning of its own.", "choose another name.")
     taken = {head.branch, *head.branches, *(t for c in commits for t in c.tags)}
     if name in taken:
         raise DatabaseError(f"The name '{name}' is taken.", "choose another.")

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     import torch
 
 FINGERPRINT = "slicedb:fingerprint"
+_LONGEST = 100
+"""Characters of the name of an embedding."""
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*\Z")
 
 
@@ -129,6 +131,8 @@ def embed(
 
 def check_name(name: str) -> None:
     """Refuse what cannot name an embedding."""
+    if len(name) > _LONGEST:
+        raise EmbeddingError(f"A name of {len(name):,} characters.", f"use at most {_LONGEST}.")
     if not _NAME.match(name):
         raise EmbeddingError(
             f"{name!r} is no name for an embedding.", "use letters, digits, '_' and '-'."

@@ -175,6 +175,7 @@ def _read_file(location: Location, options: Options) -> tuple[pa.Table, str]:
                 table = pq.ParquetFile(file).read()
             elif location.suffix in (".arrow", ".feather", ".ipc"):
                 table = pa.ipc.open_file(file).read_all()
+                table.validate(full=True)  # its offsets may point outside of its values
             else:
                 raise SourceError(
                     f"{place} is no table.", "name it .csv, .tsv, .parquet or .arrow."

@@ -236,7 +236,7 @@ def _load(file: Location) -> Row:
         data = json.loads(file.read_bytes().decode("utf-8"), object_hook=lean)
     except json.JSONDecodeError as error:
         raise _BrokenError(f"line {error.lineno}, column {error.colno}: {error.msg}") from error
-    except (OSError, UnicodeDecodeError, RecursionError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise _BrokenError(str(getattr(error, "strerror", None) or error)) from error
     if not isinstance(data, dict) or "images" not in data:
         raise _BrokenError("it has no 'images', so it is not COCO")

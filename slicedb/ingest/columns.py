@@ -16,7 +16,7 @@ import pyarrow as pa
 from slicedb.errors import IngestError, did_you_mean
 from slicedb.ingest.convert import Column, disagreement, earlier, is_text, loss, plain
 from slicedb.ingest.source import Options
-from slicedb.schema import SAMPLES_SCHEMA
+from slicedb.schema import SAMPLES_SCHEMA, unfit
 
 GUESSES: dict[str, tuple[str, ...]] = {
     role: tuple(names.split())
@@ -111,11 +111,22 @@ def plan(
         if name.lower() != field.name.lower() and not role:
             notes.append(f"Column '{field.name}' is kept as '{name}'.")
         taken.add(name.lower())
+        _refuse_unfit(field)
         kind = _kind(field, name, options.existing)
         if lost := loss(field.type):
             notes.append(f"Column '{field.name}' loses {lost}.")
         columns.append(Column(field.name, name, kind, _class_names(schema, field)))
     return columns, notes
+
+
+def _refuse_unfit(field: pa.Field) -> None:
+    """Raise IngestError for a column that cannot be stored, or that no query could read."""
+    why = unfit(plain(field.type))
+    if why:
+        raise IngestError(
+            f"Column '{field.name}' of the source is {field.type}: {why}.",
+            "rename or leave out what is in the way; nothing was written.",
+        )
 
 
 def _free_name(name: str, taken: Iterable[str], existing: Iterable[str]) -> str:

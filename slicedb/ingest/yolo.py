@@ -62,8 +62,17 @@ def _yaml(file: Location) -> Row:
     """
     import yaml
 
+    text = file.read_text()
     try:
-        data = yaml.safe_load(file.read_text())
+        # A few aliases of aliases make a text of many gigabytes.
+        if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)):
+            raise SourceError(f"'{file}' has aliases (*name).", "write the values out.")
+        data = yaml.safe_load(text)
+    except SourceError:
+        raise
+    except (ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
+        fact = str(error).split("\n")[0][:200]  # of a value that PyYAML does not check
+        raise SourceError(f"'{file}': a value cannot be read: {fact}.", "quote it.") from error
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""

@@ -12,7 +12,7 @@ from slicedb.errors import PredictionError, did_you_mean
 from slicedb.ingest.convert import is_text
 from slicedb.keys import KeyIndex, Keys
 from slicedb.metrics.outcomes import Bools
-from slicedb.schema import SAMPLES, keys_of
+from slicedb.schema import SAMPLES, keys_of, unfit
 from slicedb.store import Store
 from slicedb.tasks import AnyTask
 
@@ -154,6 +154,20 @@ def check_names(own: Sequence[str], ours: Sequence[str], place: str) -> None:
                 f"Column '{name}' of {place} differs from '{other}' by its case only, and SQL "
                 "takes the two for one.",
                 f"rename it, for example to '{name}_given', or leave it out.",
+            )
+
+
+def check_types(own: Mapping[str, pa.Array], place: str) -> None:
+    """Refuse columns of the user that cannot be stored, or that no query could read.
+
+    Raises:
+        PredictionError: with the first of them.
+    """
+    for name, column in own.items():
+        if why := unfit(column.type):
+            raise PredictionError(
+                f"Column '{name}' of {place} is {column.type}: {why}.",
+                "give it as numbers or as text, or leave it out.",
             )
 
 

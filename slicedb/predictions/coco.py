@@ -44,13 +44,18 @@ def from_coco(
         about = read_json(Path(annotations))
     if about is not None:
         try:
-            files = {image["id"]: image["file_name"] for image in about["images"]}
-            names = {c["id"]: c["name"] for c in about["categories"]}
+            files = {image["id"]: str(image["file_name"]) for image in about["images"]}
+            names = {c["id"]: str(c["name"]) for c in about["categories"]}
         except (KeyError, TypeError) as error:
             raise PredictionError(
                 f"'{annotations}' is no annotation file of COCO: it lacks {error}.",
                 "give the file the model was evaluated with: images, annotations, categories.",
             ) from error
+    if not isinstance(boxes, list | tuple):
+        raise PredictionError(
+            f"{place} holds a {type(boxes).__name__}, not a list of boxes.",
+            "COCO's results are a list of {image_id, category_id, bbox, score}.",
+        )
     find = _Finder(ids, place)
     rows: dict[str, list[dict[str, object]]] = {find(file): [] for file in files.values()}
     for i, one in enumerate(boxes):
@@ -61,6 +66,11 @@ def from_coco(
                 f"Entry {i + 1} of {place} is no box of COCO's results: it lacks {error}.",
                 "an entry has image_id, category_id, bbox and score.",
             ) from error
+        if not isinstance(category, str | int) or not isinstance(image, str | int):
+            raise PredictionError(
+                f"Entry {i + 1} of {place} has image {image!r} and category {category!r}.",
+                "image_id and category_id are numbers or texts.",
+            )
         if category not in names:
             raise PredictionError(
                 f"Entry {i + 1} of {place} has category {category}, which has no name.",
@@ -110,5 +120,5 @@ def read_json(path: Path) -> Any:
     """
     try:
         return json.loads(path.expanduser().read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise PredictionError(f"'{path}' cannot be read: {error}", "give a JSON file.") from error

@@ -15,7 +15,7 @@ import pyarrow as pa
 from slicedb.errors import PredictionError, did_you_mean
 from slicedb.metrics.detections import CONFIDENCE
 from slicedb.models.names import check_name
-from slicedb.predictions.checks import IdChecker, check_names, with_own
+from slicedb.predictions.checks import IdChecker, check_names, check_types, with_own
 from slicedb.predictions.files import GivenTable
 from slicedb.predictions.refresh import refresh
 from slicedb.predictions.tables import schema_of, table_of, with_truth
@@ -86,6 +86,9 @@ class PredictionLog:
         self._logged = 0
         self._truth: tuple[str, int] | None = None  # where ground truth was read first, and when
         self._about: About | None = None
+        if classes is not None and not all(isinstance(name, str) for name in classes):
+            odd = next(name for name in classes if not isinstance(name, str))
+            raise PredictionError(f"The class {odd!r} is no text.", "names of classes are texts.")
         if classes is not None and len(set(classes)) != len(classes):
             raise PredictionError("A class is declared twice.", "names of classes are unique.")
         self._check_table()
@@ -211,6 +214,7 @@ class PredictionLog:
         own = {name: batch.column(name) for name in values if name not in used}
         ours = task.schema(1).names
         check_names(list(own), ours, self.place)
+        check_types(own, self.place)
         checked = CollectedBatch(ids, keys, task.read(batch), own)
         if not own.keys().isdisjoint(ours):
             self._rows(checked, about)  # a column that would be lost is refused now

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,9 @@ _BUFFER = 1 << 20
 _IDS = 1 << 17
 """Ids that are read at once."""
 
+_LONGEST = 200
+"""Characters of the name of a column."""
+
 
 def read(data: object, id_column: str = "id") -> pa.Table:
     """Return the rows of a table, frame or file.
@@ -37,22 +41,54 @@ def read(data: object, id_column: str = "id") -> pa.Table:
     Raises:
         PredictionError: there is no such file, or it is none of these.
     """
+    if isinstance(data, str | os.PathLike):
+        return _distinct(_read_file(Path(os.fspath(data)).expanduser(), id_column), str(data))
+    try:
+        table = _held(data)
+    except (pa.ArrowException, TypeError, ValueError, KeyError) as error:
+        raise PredictionError(
+            f"The table cannot be read: {str(error).splitlines()[0]}",
+            "its columns are lists or arrays of one length and one type each.",
+        ) from error
+    if table is not None:
+        return _distinct(table, "the table")
+    raise PredictionError(
+        f"Predictions cannot be read from a {type(data).__name__}.",
+        "give a pyarrow table, a pandas frame, or the path of a CSV or Parquet file.",
+    )
+
+
+def _held(data: object) -> pa.Table | None:
+    """Return a table or frame in memory as a table; None where it is neither."""
     if isinstance(data, pa.Table):
         return data
     if isinstance(data, pa.RecordBatch):
         return pa.Table.from_batches([data])
     if isinstance(data, dict):
         return _of_columns(data)
-    if isinstance(data, str | os.PathLike):
-        return _read_file(Path(os.fspath(data)).expanduser(), id_column)
     if hasattr(data, "to_arrow"):  # polars, and our own results
         return pa.table(data.to_arrow())
     if hasattr(data, "columns") and hasattr(data, "iloc"):  # pandas
         return pa.Table.from_pandas(data, preserve_index=False)
-    raise PredictionError(
-        f"Predictions cannot be read from a {type(data).__name__}.",
-        "give a pyarrow table, a pandas frame, or the path of a CSV or Parquet file.",
-    )
+    return None
+
+
+def _distinct(table: pa.Table, place: str) -> pa.Table:
+    """Return a table that is whole and whose columns have names of their own."""
+    try:
+        names = table.column_names
+        table.validate(full=True)  # a damaged file may speak of values it does not have
+    except (UnicodeDecodeError, pa.ArrowException) as error:
+        raise PredictionError(f"{place} is damaged: {str(error).splitlines()[0]}") from error
+    for name, n in Counter(names).items():
+        if n > 1:
+            raise PredictionError(f"{place} has {n} columns '{name}'.", "rename or leave out one.")
+        if len(name) > _LONGEST or not name.strip() or "\0" in name:
+            raise PredictionError(
+                f"A column of {place} is called {name[:40]!r} ({len(name):,} characters).",
+                f"rename it: a name has 1 to {_LONGEST} characters.",
+            )
+    return table
 
 
 def _of_columns(columns: dict[str, object]) -> pa.Table:
@@ -161,7 +197,8 @@ def open_table(data: object, id_column: str, prefix: str, place: str) -> GivenTa
 
     with _reading(path):
         schema = pq.read_schema(path)
-    names = _with_ids(schema.empty_table(), id_column, prefix, place).column_names
+    empty_table = _distinct(schema.empty_table(), place)
+    names = _with_ids(empty_table, id_column, prefix, place).column_names
 
     def parts(size: int, columns: list[str] | None = None) -> Iterator[pa.Table]:
         with _reading(path), pq.ParquetFile(path, buffer_size=_BUFFER, pre_buffer=False) as file:

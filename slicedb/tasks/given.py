@@ -247,12 +247,17 @@ def _matrix_of_lists(column: pa.Array, name: str, batch: GivenBatch) -> Floating
     return matrix
 
 
+_SHOWN = 60
+"""Characters of a text that an error shows."""
+
+
 def _json(text: str | None, row: int, name: str, batch: GivenBatch) -> object:
     try:
         return json.loads(text or "")
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise PredictionError(
-            f"Row {batch.number(row)} of {batch.place}: {text!r} is no list of numbers ({name}).",
+            f"Row {batch.number(row)} of {batch.place}: {(text or '')[:_SHOWN]!r} is no list of "
+            f"numbers ({name}).",
             "write [0.1, 0.9], or one column a class.",
         ) from error
 

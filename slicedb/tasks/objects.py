@@ -70,6 +70,8 @@ def objects_from(values: object, place: str) -> pa.Array:
             rows = [None if row is None else list(row) for row in values]  # type: ignore[attr-defined]
             return pa.array(rows, kind)
         column = one_array(values)
+        if not pa.types.is_list(column.type) and not pa.types.is_large_list(column.type):
+            raise TypeError(f"they are {column.type}")
         flat = pc.list_flatten(column)
         parts = [_field(flat, field) for field in OBJECT]
         struct = pa.StructArray.from_arrays(parts, fields=list(OBJECT))
@@ -187,7 +189,7 @@ def grouped(table: pa.Table, place: str) -> pa.Table:
     ids, label = table["id"].to_pylist(), table["label"].to_pylist()
     if "bbox" in names:
         boxes = table["bbox"].to_pylist()
-        boxes = [json.loads(b) if isinstance(b, str) else b for b in boxes]
+        boxes = [_box(b, row, place) for row, b in enumerate(boxes)]
         if set(_SIDES) <= set(names):
             table = table.drop_columns(list(_SIDES))  # the same box once more
     else:
@@ -200,6 +202,20 @@ def grouped(table: pa.Table, place: str) -> pa.Table:
             row = {"label": what, "bbox": list(box), "score": score, "attributes": attributes}
             held.append(row)
     return pa.table({"id": list(rows), "objects": objects_from(list(rows.values()), place)})
+
+
+def _box(value: object, row: int, place: str) -> object:
+    """Return one box of a table: a list as it is, a text as the JSON it holds."""
+    try:
+        box = json.loads(value) if isinstance(value, str) else value
+    except (ValueError, RecursionError):
+        box = value
+    if box is not None and not isinstance(box, list | tuple | np.ndarray):
+        raise PredictionError(
+            f"Row {row + 1} of {place}: {str(value)[:60]!r} is no box.",
+            "a box is [x, y, w, h]: four numbers, pixels of the original image.",
+        )
+    return box
 
 
 def _attributes(table: pa.Table) -> list[str | None]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from slicedb.cache import Cache
-from slicedb.schema import EMBEDDINGS, PREDICTIONS, SAMPLES
+from slicedb.schema import EMBEDDINGS, PREDICTIONS, SAMPLES, unfit
 from slicedb.sql import quoted
 
 if TYPE_CHECKING:
@@ -134,7 +134,8 @@ class Catalog:
 
 
 def _info(name: str, version: int, schema: pa.Schema) -> TableInfo:
-    types = {f.name: bindable(f.type) for f in schema}
+    # One column that DuckDB cannot read, written by another program, must not stop every query.
+    types = {f.name: kind for f in schema if not unfit(kind := bindable(f.type))}
     metadata = {k.decode(): v.decode() for k, v in (schema.metadata or {}).items()}
     return TableInfo(name, version, types, metadata, {n.lower(): n for n in types})
 
