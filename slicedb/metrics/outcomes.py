@@ -18,6 +18,11 @@ EPSILON = float(np.finfo(np.float64).eps)
 """Probabilities are clipped to [EPSILON, 1] before the logarithm, as scikit-learn does."""
 
 
+_SURE = 0.5
+"""Probability above which what is left for the others is summed instead of subtracted."""
+_LEAST = float(np.finfo(np.float64).tiny)
+
+
 class TaskOutcomes(Protocol):
     """Ground truth and predictions of n samples, whatever the task."""
 
@@ -104,11 +109,22 @@ class Outcomes:
         return np.where(self.label < width, p, 0.0)
 
     def scores(self, code: int) -> Floats:
-        """Return float64 (n,): the probability of one class, 0 for a class the model lacks."""
+        """Return float64 (n,): the log-odds of one class, lowest for a class the model lacks.
+
+        They have the order of the probabilities and keep it where those are so near to 1 that
+        float32 cannot tell them apart: what is left for the other classes still differs.
+        """
         assert self.probabilities is not None
         if code >= self.probabilities.shape[1]:
             return np.zeros(self.n)
-        return self.probabilities[:, code].astype(float)
+        p: Floats = self.probabilities[:, code].astype(float)
+        rest: Floats = 1 - p
+        sure = np.flatnonzero(p > _SURE)
+        others = self.probabilities[sure].astype(float)
+        others[:, code] = 0
+        rest[sure] = others.sum(axis=1)
+        odds: Floats = np.log(np.maximum(p, _LEAST)) - np.log(np.maximum(rest, _LEAST))
+        return odds
 
     @property
     def present(self) -> list[int]:
