@@ -221,7 +221,7 @@ def _rows_of(
         logits = side(pixels).float().cpu().numpy()
         check_width(model, logits, len(good))
         where = np.flatnonzero([error is None for error in why])
-        probabilities[where] = softmax(logits)
+        probabilities[where] = softmax(model.logits_of(logits))
         why = reasons(why, np.isnan(probabilities[:, 0]))
     rows = about.take(pa.array(picked))
     names, scores = _names(rows["id"].to_pylist(), one), score_columns(probabilities, model.classes)

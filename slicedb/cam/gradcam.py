@@ -84,7 +84,9 @@ class GradCam:
         self.method = check_method(method)
         self.name = str(model) if hasattr(model, "predict_batch") else type(model).__name__
         self._modules = _modules_of(model, self.name)
-        self._forward = cast("Forward", getattr(model, "predict_batch", model))
+        forward = cast("Forward", getattr(model, "predict_batch", model))
+        is_binary = len(getattr(model, "classes", ())) == 2
+        self._forward = _two_sided(forward) if is_binary else forward
         height, width = _input_of(model, input_size)
         with self._evaluating():
             black = torch.zeros((1, 3, height, width), device=self.device, dtype=self.dtype)
@@ -175,6 +177,17 @@ class GradCam:
                 weight.requires_grad_(True)
             for tensor, kind in halves:
                 tensor.data = tensor.data.to(kind)
+
+
+def _two_sided(forward: Forward) -> Forward:
+    """Return scores of two classes where a network gives one number: what speaks against it."""
+
+    def scores(images: torch.Tensor) -> torch.Tensor:
+        made = forward(images)
+        one = made.ndim == 2 and made.shape[1] == 1
+        return torch.cat([-made, made], 1) if one else made
+
+    return scores
 
 
 def _halves(module: torch.nn.Module) -> list[tuple[torch.Tensor, torch.dtype]]:

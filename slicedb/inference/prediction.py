@@ -82,12 +82,12 @@ def _record_batch(model: Model, outputs: Outputs | ListOutputs) -> pa.RecordBatc
     return pa.RecordBatch.from_pydict(columns)
 
 
-def _checked(model: Model, outputs: Outputs) -> npt.NDArray[np.float32]:
+def _checked(model: Model, outputs: Outputs) -> npt.NDArray[np.floating]:
     """Return the values as (n, c), NaN throughout where not one image of the batch decoded."""
     values, n = outputs.values, len(outputs.ids)
     if values.shape[1] or not all(outputs.errors):
         check_width(model, values, n)
-        return values
+        return model.logits_of(values) if model.task == "classification" else values
     return np.full((n, model.n_outputs), np.nan, dtype=np.float32)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from slicedb.models.detector import Detector, TorchDetector
 from slicedb.models.loading import load
 from slicedb.models.model import Model, TorchClassifier
+from slicedb.models.multilabel import TorchMultilabel
 from slicedb.models.preprocessing import Preprocessing
 from slicedb.models.registry import Models
 from slicedb.models.regressor import TorchRegressor
@@ -25,6 +26,7 @@ __all__ = [
     "Preprocessing",
     "TorchClassifier",
     "TorchDetector",
+    "TorchMultilabel",
     "TorchRegressor",
     "load",
 ]

@@ -14,13 +14,18 @@ from slicedb.models.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocess
 from slicedb.models.reach import reached, under
 from slicedb.models.resizing import Interpolation
 from slicedb.tasks import TASKS, About
+from slicedb.tasks.probabilities import Given, are_probabilities, as_logits
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     import torch
     from PIL import Image
 
     Transform = Callable[[Image.Image], torch.Tensor]
 
+_GIVES = "_gives"
+"""Attribute of a model with what its last check saw it give."""
 _VOLATILE = "_volatile"
 """Attribute of a model with the paths of what running it changes."""
 _LIBRARIES = {"torch", "torchvision", "timm", "open_clip"}
@@ -49,6 +54,9 @@ class Model:
     """Score from which on a detector's box counts in tp, fp and fn."""
     target: str = "label"
     """Column of samples that a regression predicts."""
+    output: Given = "auto"
+    """What a classifier gives: logits, or probabilities where its network ends in a softmax or
+    sigmoid. "auto" takes rows that are non-negative and sum to one for probabilities."""
     name: str = ""
     """What messages call the model."""
     classes: tuple[str, ...] = ()
@@ -76,6 +84,19 @@ class Model:
             Tensor or numpy array (n, c), c = len(classes).
         """
         raise NotImplementedError(f"{type(self).__name__} has no predict_batch")
+
+    def logits_of(self, output: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
+        """Return what a classifier gave, (n, c), or (n, 1) for two classes, as logits (n, c)."""
+        return as_logits(output, len(self.classes), self._given(output))
+
+    def _given(self, output: npt.NDArray[np.floating]) -> Given:
+        """Return whether an output is probabilities; one number tells by the network's end."""
+        if self.output != "auto" or output.shape[1] != 1:
+            return self.output
+        parts = list(getattr(getattr(self, "module", None), "modules", list)())
+        leaves = [type(part).__name__ for part in parts if not list(part.children())]
+        ends = leaves[-1:] == ["Sigmoid"]
+        return "probabilities" if ends else "logits"
 
     @property
     def n_outputs(self) -> int:
@@ -117,7 +138,7 @@ class Model:
         """Return the sha256 of everything the model holds: modules, tensors, settings."""
         held: list[tuple[str, object]] = []
         for name, value in vars(self).items():
-            if name in self._beside or name == _VOLATILE:
+            if name in (*self._beside, _VOLATILE, _GIVES):
                 continue
             if hasattr(value, "state_dict"):
                 held += [(f"{name}.{key}", t) for key, t in value.state_dict().items()]
@@ -153,7 +174,7 @@ class Model:
 
     def _reached(self) -> dict[str, str]:
         """Return digests of what code and settings reach; see `slicedb.models.reach`."""
-        skip = {*self._beside, _VOLATILE} - {"transform"}
+        skip = {*self._beside, _VOLATILE, _GIVES} - {"transform"}
         return reached(self, skip=skip, weights=self._tensors())
 
     def _tensors(self) -> set[int]:
@@ -205,6 +226,25 @@ class Model:
                 ) from error
         self._note_volatile(before)
         check_width(self, logits, 1)
+        if self.task == "classification":
+            vars(self)[_GIVES] = self._seen_to_give(logits)
+
+    def _seen_to_give(self, output: Any) -> str:
+        """Return "probabilities" or "logits", as `logits_of` takes an output (1, c) for."""
+        plain = output.detach().float().cpu().numpy() if hasattr(output, "detach") else output
+        given = self._given(plain)
+        if given == "auto":
+            return "probabilities" if are_probabilities(plain) else "logits"
+        return given
+
+    def notes(self) -> list[str]:
+        """Return what is to be known of how its outputs are read, after a `check`."""
+        if self.output != "auto" or vars(self).get(_GIVES) != "probabilities":
+            return []
+        return [
+            f"{self} gives probabilities (non-negative, with a sum of one, or through a sigmoid): "
+            "no softmax is put on top. output='logits' of the model says otherwise."
+        ]
 
     def __str__(self) -> str:
         return f"Model '{self.name}'" if self.name else f"Model {type(self).__name__}"
@@ -273,6 +313,8 @@ class TorchClassifier(TorchModel):
         name: what messages call the model.
         resize: length of the shorter side before the crop; None is the longer side of the input.
         interpolation: filter of the resize.
+        output: what the network gives, see `Model.output`; one logit for two classes is that of
+            the second.
     """
 
     def __init__(
@@ -287,6 +329,7 @@ class TorchClassifier(TorchModel):
         name: str | None = None,
         resize: int | None = None,
         interpolation: Interpolation = "bilinear",
+        output: Given = "auto",
     ) -> None:
         self.module = module
         self.classes = tuple(classes)
@@ -296,6 +339,9 @@ class TorchClassifier(TorchModel):
         self.name = name or type(module).__name__
         self.resize = resize
         self.interpolation = interpolation
+        if output not in ("auto", "logits", "probabilities"):
+            raise ModelError(f"No output '{output}'.", "choose auto, logits or probabilities.")
+        self.output = output
 
     def predict_batch(self, images: torch.Tensor) -> torch.Tensor:
         return self.module(images.to(float_type(self.module)))
@@ -334,6 +380,8 @@ def check_width(model: Model, logits: object, n: int) -> None:
             f"{model} returned {got} for {n} image{'s' * (n != 1)}.",
             f"predict_batch returns a tensor of shape ({n}, {model.n_outputs}).",
         )
+    if shape[1] == 1 and model.task == "classification" and len(model.classes) == 2:
+        return  # a binary head: the logit of the second class
     if shape[1] != model.n_outputs:
         if model.n_outputs != len(model.classes):
             raise ModelError(
@@ -342,7 +390,8 @@ def check_width(model: Model, logits: object, n: int) -> None:
             )
         raise ClassesError(
             f"{model} has {len(model.classes)} class names, its output has {shape[1]}.",
-            "give one name for each output, in the order of the logits.",
+            "give one name for each output, in the order of the logits; for a single output, give "
+            "two names: that of 0, and that of 1.",
         )
 
 
@@ -356,6 +405,12 @@ def check_names(model: Model) -> None:
     if not names:
         raise ClassesError(
             f"{model} has no class names.", "give them in the order of the logits (classes=...)."
+        )
+    if len(names) == 1 and model.task == "classification":
+        raise ClassesError(
+            f"{model} has one class name, {names[0]!r}: every picture would be of that class.",
+            "give both names, first that of 0 (classes=['no', 'yes']); a single logit is that of "
+            "the second.",
         )
     twice = sorted({str(n) for n in names if names.count(n) > 1})
     if twice:

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from slicedb import progress
 from slicedb.errors import PredictionError, did_you_mean
 from slicedb.metrics.detections import CONFIDENCE
 from slicedb.models.names import check_name
@@ -29,6 +30,7 @@ from slicedb.tasks.given import GivenBatch
 _ROWS = 1 << 16
 _BYTES = 32 << 20
 """Rows of a table that are checked and written at once, and the memory of their probabilities."""
+_STREAM = "log.add"
 _FALLBACK = "classification"
 """The task of predictions that none recognises; it says what is missing."""
 
@@ -71,10 +73,12 @@ class PredictionLog:
     ) -> None:
         check_name(model, loose=True)
         self.model = model
-        self.place = "log.add"
+        self.place = _STREAM
         """What errors call the source of the predictions."""
         self.as_given: list[str] = []
         """Columns that SliceDB would compute, and could not, and so keeps as they were given."""
+        self.notes: list[str] = []
+        """How what was given is read, where that is not plain; said when it is stored."""
         self._task = TASKS["multilabel"] if multilabel else None
         self._target, self._confidence = target, confidence
         self._store = store
@@ -210,6 +214,7 @@ class PredictionLog:
             about.confidence,
             before,
         )
+        self._note(task.notes(batch))
         used = task.inputs(values, batch.classes)
         own = {name: batch.column(name) for name in values if name not in used}
         ours = task.schema(1).names
@@ -219,6 +224,9 @@ class PredictionLog:
         if not own.keys().isdisjoint(ours):
             self._rows(checked, about)  # a column that would be lost is refused now
         return checked
+
+    def _note(self, notes: Sequence[str]) -> None:
+        self.notes += [note for note in notes if note not in self.notes]
 
     def recognise(self, names: Collection[str]) -> AnyTask:
         """Return the task whose predictions have columns of these names."""
@@ -245,6 +253,8 @@ class PredictionLog:
                 )
             keys = np.concatenate([batch.keys for batch in self._batches])
             self._write(lambda: self._batches, keys)
+            for note in self.notes if self.place == _STREAM else ():
+                progress.note(f"{self.model}: {note}")
 
     def _check_table(self) -> None:
         """Refuse a name that a registered model predicts under, or logged with other classes."""

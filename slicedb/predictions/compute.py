@@ -50,6 +50,8 @@ class PredictReport(Record):
     """The first failures: id and reason."""
     replaced: int = 0
     """Rows of another model under this name (other weights, code or settings), now replaced."""
+    notes: tuple[str, ...] = ()
+    """What is to be known of how the outputs are read."""
     gone: int = 0
     """Samples that another process deleted meanwhile; they are left out."""
 
@@ -66,6 +68,7 @@ class PredictReport(Record):
                 f"\n  The model changed since it predicted {self.replaced:,} samples; these rows "
                 "are replaced."
             )
+        text += "".join(f"\n  {note}" for note in self.notes)
         if self.outside:
             text += (
                 f"\n  {self.outside:,} samples have a label that is none of the model's classes: "
@@ -135,7 +138,8 @@ def predict(
         writer.close()
     refresh(store, model_name)  # labels may have changed while the model ran
     report = _report(model_name, asked, about, started, len(todo), writer)
-    return report if anew is None else replace(report, replaced=len(done))
+    replaced = 0 if anew is None else len(done)
+    return replace(report, replaced=replaced, notes=tuple(model.notes()))
 
 
 def _report(

@@ -32,10 +32,13 @@ class LogReport(Record):
     """Of a detector: annotated pictures that have no row in its predictions."""
     annotated: int = 0
     """Of a detector: pictures that are annotated."""
+    notes: tuple[str, ...] = ()
+    """How what was given is read, where that is not plain."""
 
     def __str__(self) -> str:
         classes = f" of {len(self.classes)} classes" if self.classes else ""
         text = f"{self.model}: {self.logged:,} predictions{classes} logged ({self.seconds:.1f} s)"
+        text += "".join(f"\n  {note}" for note in self.notes)
         if self.as_given:
             text += f"\n  As given, not computed here: {', '.join(self.as_given)}."
         if self.unseen:
@@ -98,4 +101,13 @@ def log(
     seconds = time.perf_counter() - started
     unseen, annotated = unseen_by(store, model_name)
     kept = tuple(sink.as_given)
-    return LogReport(model_name, len(sink), tuple(sink.classes), seconds, kept, unseen, annotated)
+    return LogReport(
+        model_name,
+        len(sink),
+        tuple(sink.classes),
+        seconds,
+        kept,
+        unseen,
+        annotated,
+        tuple(sink.notes),
+    )

@@ -70,6 +70,19 @@ def answer_codes(
     return np.asarray(codes[pc.fill_null(encoded.indices, len(values)).to_numpy()])
 
 
+def number_text(column: pa.Array) -> pa.Array:
+    """Return values of any plain type as text: whole numbers without a point, as a CSV has them.
+
+    >>> number_text(pa.array([1.0, 2.5, None])).to_pylist()
+    ['1', '2.5', None]
+    """
+    encoded = column.dictionary_encode()
+    values = encoded.dictionary.to_pylist()
+    missing = [isinstance(value, float) and math.isnan(value) for value in values]
+    texts = [None if gone else _text(value) for value, gone in zip(values, missing, strict=True)]
+    return pa.array(texts, pa.string()).take(encoded.indices)
+
+
 def _class_of(value: object, classes: Sequence[str]) -> int | None:
     text = _text(value)
     if text in classes:

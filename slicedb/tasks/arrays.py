@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -45,14 +45,39 @@ def list_column(matrix: npt.NDArray[np.floating], null: Bools | None = None) -> 
     return pa.FixedSizeListArray.from_arrays(flat, matrix.shape[1], mask=mask)
 
 
+def in_class_order(names: Iterable[str]) -> list[str]:
+    """Return class names in their order: numbers by their value, other names as text.
+
+    Folders 0 to 11 are classes 0 to 11 of a network; as text, 10 and 11 would come before 2.
+
+    >>> in_class_order(["10", "9", "1"]), in_class_order(["b", "10", "9"])
+    (['1', '9', '10'], ['10', '9', 'b'])
+    """
+    every = sorted(names)
+    numbers = [_number(name) for name in every]
+    if any(number is None for number in numbers):
+        return every
+    return [name for _, name in sorted(zip(numbers, every, strict=True))]
+
+
+def _number(name: str) -> float | None:
+    try:
+        number = float(name)
+    except ValueError:
+        return None
+    return number if np.isfinite(number) else None
+
+
 def codes_of(column: ArrowColumn) -> tuple[tuple[str, ...], Ints]:
-    """Return the distinct strings of a column, sorted, and int64 codes, -1 for null."""
+    """Return the distinct strings of a column in class order, and int64 codes, -1 for null."""
     array = one_array(column)
     encoded = array if pa.types.is_dictionary(array.type) else array.dictionary_encode()
     names = encoded.dictionary.to_pylist()
     code = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False).astype(np.int64)
-    rank = np.argsort(np.argsort(np.array(names, dtype=object))) if names else np.empty(0, int)
-    return tuple(sorted(names)), np.append(rank, -1)[code]
+    ordered = in_class_order(names)
+    place = {name: i for i, name in enumerate(ordered)}
+    rank = np.array([place[name] for name in names], np.int64)
+    return tuple(ordered), np.append(rank, -1)[code]
 
 
 def recoded(names: Sequence[str], classes: Sequence[str]) -> Ints:

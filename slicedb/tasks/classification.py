@@ -14,10 +14,11 @@ from slicedb.metrics.classification import EMPTY
 from slicedb.metrics.outcomes import Bools, Ints, Outcomes
 from slicedb.schema import schema_of
 from slicedb.tasks.about import LABEL, About
-from slicedb.tasks.arrays import codes_of, matrix_of, one_array, recoded
+from slicedb.tasks.answers import number_text
+from slicedb.tasks.arrays import codes_of, in_class_order, matrix_of, one_array, recoded
 from slicedb.tasks.columns import predictions_schema
 from slicedb.tasks.given import GivenBatch, unknown_in
-from slicedb.tasks.probabilities import score_columns, softmax
+from slicedb.tasks.probabilities import are_probabilities, as_logits, score_columns, softmax
 from slicedb.tasks.task import (
     AlignedRows,
     ConfusionCounts,
@@ -28,6 +29,8 @@ from slicedb.tasks.task import (
     TruthColumn,
 )
 
+_SHOWN = 12
+"""Classes that a note names."""
 _TINY = np.finfo(np.float32).tiny
 _AGREES = 1e-6
 """How much less likely than the most probable class a given prediction may be."""
@@ -73,8 +76,17 @@ class Classification(Task[Outcomes]):
         """Return prediction, confidence, margin, entropy, and probabilities where given."""
         logits, probabilities = batch.scores()
         prediction = _named(batch) if batch.has("prediction") else None
-        matrix = softmax(logits) if logits is not None else probabilities
+        matrix = probabilities
+        if logits is not None:
+            matrix = softmax(as_logits(logits, len(batch.classes)))
         if matrix is not None:
+            if len(batch.classes) == 1:
+                raise PredictionError(
+                    f"There is one class, '{batch.classes[0]}', in {batch.place}: every sample "
+                    "would be predicted as it.",
+                    "declare both, first that of 0 (classes=['no', 'yes']); a single logit is that "
+                    "of the second.",
+                )
             if logits is None:
                 batch.check_sums(matrix)
             if prediction is not None:
@@ -95,6 +107,24 @@ class Classification(Task[Outcomes]):
             "margin": pa.nulls(n, pa.float32()),
             "entropy": pa.nulls(n, pa.float32()),
         }
+
+    def notes(self, batch: GivenBatch) -> list[str]:
+        """Return in which order classes are taken, and whether logits are none."""
+        notes = []
+        if not {"logits", "probabilities"}.isdisjoint(batch.values) and not batch.declared:
+            shown = ", ".join(batch.classes[:_SHOWN]) + (", ..." if batch.classes[_SHOWN:] else "")
+            notes.append(
+                f"The columns are taken for the labels in the order {shown}; classes= (--classes) "
+                "gives another."
+            )
+        if batch.has("logits"):
+            logits, _ = batch.scores()
+            if logits is not None and are_probabilities(logits):
+                notes.append(
+                    "The logits are non-negative and sum to one: taken for probabilities, without "
+                    "a softmax."
+                )
+        return notes
 
     def truth_of(self, about: About) -> TruthColumn:
         return TruthColumn(LABEL)
@@ -122,7 +152,7 @@ class Classification(Task[Outcomes]):
         classes = rows.about.classes or names
         used = {labels[c] for c in np.flatnonzero(np.bincount(label))}
         used |= {names[c] for c in np.flatnonzero(np.bincount(prediction))}
-        classes += tuple(sorted(used - set(classes)))
+        classes += tuple(in_class_order(used - set(classes)))
         return Outcomes(
             classes,
             recoded(labels, classes)[label],
@@ -179,24 +209,42 @@ def loss_and_correct(
 def _named(batch: GivenBatch) -> pa.Array:
     """Return the predicted classes as names, of names or numbers of classes.
 
+    Whole numbers are names where classes are called so ('3'), whatever type the column has, and
+    else places in `classes=`. A table, a frame and a CSV of the same predictions say the same.
+
     Raises:
         PredictionError: one is no class.
     """
     column = batch.column("prediction")
-    if pa.types.is_integer(column.type):
-        return _numbered(column, batch)
+    if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
+        column = number_text(column)
+    column = column.cast(pa.string())
     if not batch.classes:
-        return column.cast(pa.string())
-    text = pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
-    bad = unknown_in(column, batch.classes) if text else np.asarray(column.is_valid())
-    if bad.any():
-        i = int(np.flatnonzero(bad)[0])
-        value = column[i].as_py()
-        raise PredictionError(
-            f"Prediction {value!r} of {batch.row(i)} is no class.",
-            did_you_mean(str(value), batch.classes, "classes") + " Declare others with classes=.",
-        )
-    return column.cast(pa.string())
+        return column
+    bad = unknown_in(column, batch.classes)
+    if not bad.any():
+        return column
+    places = _as_numbers(column)
+    if places is not None:
+        names = places.cast(pa.string())  # 2.0 is class '2'
+        if not unknown_in(names, batch.classes).any():
+            return names
+        if bad.sum() == len(column) - column.null_count:
+            return _numbered(places, batch)
+    i = int(np.flatnonzero(bad)[0])
+    value = column[i].as_py()
+    raise PredictionError(
+        f"Prediction {value!r} of {batch.row(i)} is no class.",
+        did_you_mean(str(value), batch.classes, "classes") + " Declare others with classes=.",
+    )
+
+
+def _as_numbers(column: pa.Array) -> pa.Array | None:
+    """Return texts as int64 where all of them are whole numbers."""
+    try:
+        return column.cast(pa.float64()).cast(pa.int64())
+    except pa.ArrowException:
+        return None
 
 
 def _numbered(column: pa.Array, batch: GivenBatch) -> pa.Array:
@@ -206,9 +254,9 @@ def _numbered(column: pa.Array, batch: GivenBatch) -> pa.Array:
     if len(bad):
         i = int(bad[0])
         raise PredictionError(
-            f"Prediction {column[i].as_py()} of {batch.row(i)} is no number of a class: there are "
-            f"{len(batch.classes)} declared.",
-            "numbers count from 0, in the order of classes=.",
+            f"Prediction {column[i].as_py()} of {batch.row(i)} is no class and no number of one: "
+            f"there are {most} declared.",
+            "numbers count from 0, in the order of classes= (--classes).",
         )
     return pa.array(list(batch.classes), pa.string()).take(column)
 

@@ -143,7 +143,8 @@ class GivenBatch:
             matrix = spread
         else:
             return None, None
-        self._check_width(matrix)
+        if given != ["logits"] or matrix.shape[1] != 1 or len(self.classes) != 2:
+            self._check_width(matrix)  # one logit for two classes is that of the second
         if given == ["logits"]:
             self.check_finite(matrix, "logits")
             return matrix, None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,9 @@ import pyarrow as pa
 from slicedb.tasks.arrays import list_column
 
 _TINY = np.finfo(np.float32).tiny
+
+_SUMS_TO_ONE = 2e-3
+"""How far from one the sum of probabilities may be, in half precision."""
 
 FloatMatrix = npt.NDArray[np.float32]
 
@@ -28,6 +32,49 @@ class ClassScores:
     """float32 (n,), in [0, 1]: confidence minus the probability of the next class."""
     entropy: npt.NDArray[np.float32]
     """float32 (n,), in [0, ln c]: -sum p ln p, in nats."""
+
+
+def are_probabilities(rows: npt.NDArray[np.floating]) -> bool:
+    """Return whether every row (n, c), c > 1, is non-negative and sums to one; NaN rows are out.
+
+    The logits of a network do neither: rows that do have been through a softmax already.
+
+    >>> are_probabilities(np.array([[0.1, 0.9], [1.0, 0.0]])), are_probabilities(np.zeros((2, 3)))
+    (True, False)
+    """
+    known = rows[np.isfinite(rows).all(axis=1)].astype(np.float64)
+    if rows.shape[1] < 2 or not len(known):
+        return False
+    return bool((known >= 0).all() and (np.abs(known.sum(axis=1) - 1) <= _SUMS_TO_ONE).all())
+
+
+Given: TypeAlias = Literal["auto", "logits", "probabilities"]
+"""What a classifier gives; "auto" tells by the rows."""
+
+
+def as_logits(
+    output: npt.NDArray[np.floating], n_classes: int, given: Given = "auto"
+) -> npt.NDArray[np.floating]:
+    """Return what a classifier gives, (n, c) or (n, 1), as logits (n, c).
+
+    Rows that are probabilities become their logarithms, which softmax turns back. One number for
+    two classes is the logit of the second against the first, as binary heads have it, or its
+    probability.
+
+    >>> softmax(as_logits(np.array([[0.25, 0.75]]), 2)).tolist()
+    [[0.25, 0.75]]
+    >>> softmax(as_logits(np.array([[0.0]]), 2)).tolist()
+    [[0.5, 0.5]]
+    >>> softmax(as_logits(np.array([[0.25]]), 2, "probabilities")).tolist()
+    [[0.75, 0.25]]
+    """
+    if output.shape[1] == 1 and n_classes == 2:
+        if given != "probabilities":
+            return np.concatenate([np.zeros_like(output), output], axis=1)
+        output = np.concatenate([1 - output, output], axis=1)
+    if given == "probabilities" or (given == "auto" and are_probabilities(output)):
+        return np.asarray(np.log(np.maximum(output, _TINY)))
+    return output
 
 
 def softmax(logits: npt.ArrayLike) -> FloatMatrix:

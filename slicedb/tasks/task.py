@@ -29,7 +29,7 @@ from slicedb.metrics.outcomes import Bools, Floats, Ints, TaskOutcomes
 from slicedb.schema import SAMPLES
 from slicedb.show import numbers
 from slicedb.tasks.about import About
-from slicedb.tasks.arrays import codes_of, matrix_of, one_array
+from slicedb.tasks.arrays import codes_of, in_class_order, matrix_of, one_array
 from slicedb.tasks.given import GivenBatch
 from slicedb.tasks.objects import ImageBoxes
 
@@ -198,9 +198,13 @@ class Task(ABC, Generic[Said]):
         """Return a table with one row per sample, of one that may have several."""
         return table
 
+    def notes(self, batch: GivenBatch) -> list[str]:
+        """Return how predictions made elsewhere are read, where that is not plain."""
+        return []
+
     def classes_in(self, truth: pa.Array) -> list[str]:
-        """Return the class names that a ground truth has, sorted."""
-        return sorted(name for name in truth.unique().to_pylist() if name is not None)
+        """Return the class names that a ground truth has, in class order."""
+        return in_class_order(name for name in truth.unique().to_pylist() if name is not None)
 
     # --- ground truth and what follows from it ----------------------------------------------------
 

@@ -14,6 +14,7 @@ from slicedb.errors import ClassesError, DatabaseError, SliceError, did_you_mean
 from slicedb.media import decode_rgb
 from slicedb.schema import SAMPLES, is_shown
 from slicedb.store import Store
+from slicedb.tasks.arrays import in_class_order
 from slicedb.training.batch import Batch, Decoded
 from slicedb.training.columns import Numbers, column_of
 from slicedb.training.encoded import EncodedImages
@@ -57,7 +58,7 @@ class SliceDataset(Dataset):
             tensors, and anything else stays as it is. None is what the samples have: `label`, else
             `objects`, else `labels`.
         classes: names in the order of the class numbers. None takes all labels of samples that
-            are ok, sorted: the same numbers for every slice of a database.
+            are ok, in class order: the same numbers for every slice of a database.
         decoder: decodes the images; see `Decoder`.
         size: without a transform, the size of the result in pixels: an int scales the shorter
             side and crops the centre square, (h, w) scales to exactly that. With a transform, the
@@ -274,7 +275,7 @@ def usual_columns(store: Store, keys: np.ndarray, version: int) -> tuple[str, ..
 
 
 def classes_of(store: Store, columns: Sequence[str], version: int) -> list[str]:
-    """Return the names in columns of all samples that are ok, sorted."""
+    """Return the names in columns of all samples that are ok, in class order."""
     if not columns:
         return []
     rows = store.table(SAMPLES, [*columns, "status"], version=version)
@@ -285,7 +286,7 @@ def classes_of(store: Store, columns: Sequence[str], version: int) -> list[str]:
         if name == "objects":
             values = pc.struct_field(values, "label")
         labels.update(v for v in pc.unique(values).to_pylist() if v is not None)
-    return sorted(labels)
+    return in_class_order(labels)
 
 
 def _floats(column: pa.ChunkedArray) -> np.ndarray:
