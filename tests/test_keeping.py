@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from datetime import timedelta
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -246,7 +247,7 @@ def test_the_diff_of_commits_tells_the_slices_that_moved(db: Database) -> None:
 def test_the_doctor_renews_pins_and_removes_stray_ones(
     db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("slicedb.doctor.examine._SETTLED", timedelta(0))
+    monkeypatch.setattr(import_module("slicedb.doctor.examine"), "_SETTLED", timedelta(0))
     db.slices.add("cats", "label = 'cat'")
     frozen = db.slices.freeze("cats")
     commit = db.commit("first")
