@@ -139,9 +139,11 @@ class Database:
     def info(self) -> Info:
         """Return what is in the database: samples by status, columns, models, slices, tables.
 
-        `metadata` has the columns that the user brought, with their Arrow types.
+        `metadata` has the columns that the user brought, with their Arrow types; `stale` counts the
+        predictions, by table, of pictures that have changed since.
         """
         from slicedb import schema
+        from slicedb.predictions.superseded import superseded
         from slicedb.show.info import Info
 
         counts = self.sql("SELECT status, count(*) AS n FROM samples GROUP BY ALL ORDER BY status")
@@ -160,6 +162,7 @@ class Database:
             "metadata": {f.name: str(f.type) for f in own},
             "embeddings": behind(schema.EMBEDDINGS),
             "predictions": behind(schema.PREDICTIONS),
+            "stale": superseded(self.store),
             "slices": [s.name for s in self.slices.list()],
             "tables": self.store.describe(),
         }
@@ -264,6 +267,8 @@ class Database:
             threads=threads,
             progress=progress,
         )
+        if report.changed:
+            report = report.noting(edits.pictures_changed(self.store))
         edits.labels_changed(self.store)
         if delete_missing:
             self.doctor(mend=True)  # vectors and predictions of what was removed
@@ -569,10 +574,12 @@ class Database:
         """
         from slicedb.doctor import DAMAGE, examine
         from slicedb.predictions.stale import stale_truths
+        from slicedb.predictions.superseded import stale_pictures
         from slicedb.vectors.recall import poor_indexes
 
         findings = examine(self.store, mend=mend, deep=deep)
         findings += stale_truths(self.store, mend=mend)
+        findings += stale_pictures(self.store, mend=mend)
         if any(f.problem in DAMAGE for f in findings):
             return findings  # an index can only be measured against whole vectors
         return findings + poor_indexes(self.store, self.engine.session.approximate, mend=mend)

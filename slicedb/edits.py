@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from slicedb import schema
 from slicedb.predictions import refresh
+from slicedb.predictions.superseded import leave_out, shown
 from slicedb.query.run.search import TextSearch
 from slicedb.store import Store
 
@@ -69,6 +70,13 @@ def labels_changed(store: Store, ids: Sequence[str] | None = None) -> None:
     """
     if any(name.startswith(schema.PREDICTIONS) for name in store.names()):
         refresh(store, ids=ids)
+
+
+def pictures_changed(store: Store) -> list[str]:
+    """Leave out what speaks of earlier pictures, and return a sentence per table."""
+    counts = leave_out(store)
+    store.sync()
+    return shown(store, counts)
 
 
 def texts_changed(store: Store) -> None:

@@ -15,10 +15,10 @@ class Finding:
 
     table: str
     problem: str
-    """fragments, deleted rows, stray files, orphans, duplicates, stale truths, lost images, lost
-    versions, missing pins, stray pins, cut-off checkout, damaged files, lost manifests or stale
-    caches; looked for by `deep`: changed files, changed pins, lost tables, lost commits,
-    unrecorded files, changed images, wrong keys and damaged rows."""
+    """fragments, deleted rows, stray files, orphans, duplicates, stale truths, stale pictures, lost
+    images, lost versions, missing pins, stray pins, cut-off checkout, damaged files, lost
+    manifests or stale caches; looked for by `deep`: changed files, changed pins, lost
+    tables, lost commits, unrecorded files, changed images, wrong keys and damaged rows."""
     n: int
     advice: str
     mended: bool = False

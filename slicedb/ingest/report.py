@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,10 @@ class IngestReport:
     """What the user should know, one sentence each."""
     seconds: float = 0.0
     """Wall time."""
+
+    def noting(self, notes: Iterable[str]) -> IngestReport:
+        """Return the report with further notes."""
+        return replace(self, notes=(*self.notes, *notes))
 
     @property
     def total(self) -> int:

@@ -30,6 +30,11 @@ class Info(dict[str, Any], Tabular):
         yield f"metadata: {brought or 'none'}"
         for word in ("embeddings", "predictions", "slices"):
             yield f"{word}: {', '.join(self[word]) or 'none'}"
+        if self.get("stale"):
+            stale = ", ".join(
+                f"{n:,} {table.replace('__', ' of ', 1)}" for table, n in self["stale"].items()
+            )
+            yield f"stale, since their pictures changed: {stale}"
         tables = self["tables"]
         if tables:
             head = list(tables[0])
