@@ -325,11 +325,19 @@ def _rows(table: pa.Table | None) -> list[tuple[object, ...]]:
 
 
 def _texts(table: pa.Table) -> list[tuple[object, ...]]:
-    """Return the rows with every value as the text that DuckDB writes."""
-    renamed = table.rename_columns([f"c{number}" for number in range(table.num_columns)])
-    with duckdb.connect() as connection:
-        connection.register("answer", renamed)
-        return connection.execute("SELECT COLUMNS(*)::VARCHAR FROM answer").fetchall()
+    """Return the rows with values that Python does not have as the numbers, or texts, of Arrow."""
+    columns: list[list[object]] = []
+    for column in table.columns:
+        try:
+            columns.append(column.to_pylist())
+        except (ValueError, OverflowError, NotImplementedError, TypeError, ImportError):
+            if pa.types.is_date32(column.type):
+                columns.append(column.cast(pa.int32()).to_pylist())
+            elif pa.types.is_timestamp(column.type):
+                columns.append(column.cast(pa.int64()).to_pylist())
+            else:
+                columns.append([column.slice(n, 1).to_string() for n in range(len(column))])
+    return list(zip(*columns, strict=True))
 
 
 def _heading(name: str) -> str:

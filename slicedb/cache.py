@@ -47,6 +47,11 @@ class Cache(Generic[K, V]):
     def __len__(self) -> int:
         return len(self._values)
 
+    def values(self) -> list[V]:
+        """Return all values, the one used longest ago first."""
+        with self._lock:
+            return list(self._values.values())
+
     def find(self, key: K) -> V | None:
         """Return the value of a key, or None; it becomes the one used last."""
         with self._lock:

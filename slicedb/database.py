@@ -73,6 +73,7 @@ def open(
     create: bool = True,
     timeout: float | None = None,
     memory: str | None = None,
+    result: str | None = None,
 ) -> Database:
     """Open a database, and create it when it is missing.
 
@@ -81,8 +82,10 @@ def open(
         create: False refuses to create.
         timeout: seconds that one query may take, 0 is no limit; by default SLICEDB_TIMEOUT, or
             600.
-        memory: what queries may take, such as "4GB" or "50%"; by default SLICEDB_MEMORY, or half
+        memory: what one query may take, such as "4GB" or "50%"; by default SLICEDB_MEMORY, or half
             of the machine's.
+        result: what the result of one query may take, such as "1GB"; by default SLICEDB_RESULT, or
+            as much as the query.
 
     Raises:
         DatabaseNotFoundError: there is none and `create` is False.
@@ -90,7 +93,8 @@ def open(
     """
     from slicedb.store import Store
 
-    return Database(Store.open(path, create=create), timeout=timeout, memory=memory)
+    store = Store.open(path, create=create)
+    return Database(store, timeout=timeout, memory=memory, result=result)
 
 
 @suggesting
@@ -101,13 +105,19 @@ class Database:
         store: its tables; `slicedb.open(path)` opens them.
         timeout: see `open`.
         memory: see `open`.
+        result: see `open`.
     """
 
     def __init__(
-        self, store: Store, *, timeout: float | None = None, memory: str | None = None
+        self,
+        store: Store,
+        *,
+        timeout: float | None = None,
+        memory: str | None = None,
+        result: str | None = None,
     ) -> None:
         self.store = store
-        self._timeout, self._memory = timeout, memory
+        self._timeout, self._memory, self._result = timeout, memory, result
         self._moments: Cache[str, Self] = Cache(_MOMENTS)
         self._filled: Cache[str, tuple[object, ...]] = Cache(_FILLED)
 
@@ -623,12 +633,23 @@ class Database:
             self.store,
             timeout=self._timeout,
             memory_limit=self._memory,
+            result=self._result,
             slice_named=lambda name: self.slices.definitions.text_or_keys(name),
             calibration_named=lambda name: self.slices.definitions.calibrated(name),
             allow_files=True,
             to_torch=self._to_torch,
             overlays=self._overlays,
         )
+
+    def cancel(self) -> int:
+        """Cancel every query that runs now, from another thread.
+
+        Each raises a `QueryCancelledError` where it was asked; later queries are not touched.
+
+        Returns:
+            The number of queries that were running.
+        """
+        return self.engine.cancel() + sum(db.cancel() for db in self._moments.values())
 
     @cached_property
     def _selection(self) -> Selection:

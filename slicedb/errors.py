@@ -15,7 +15,10 @@
     │   ├── ParseError                the text is not SQL
     │   ├── BindError                 an unknown column, table, model, slice or function
     │   ├── SandboxError              the text tries to write, or to reach files or the network
-    │   └── QueryTimeoutError         the time given to the query is used up
+    │   ├── QueryTimeoutError         the time given to the query is used up
+    │   ├── QueryMemoryError          the memory given to the query is used up
+    │   ├── QueryResultError          the result is larger than a result may be
+    │   └── QueryCancelledError       somebody has cancelled the query
     ├── SliceError                    (also ValueError) a slice or its file is not right
     │   └── UnknownSliceError         (also KeyError)
     ├── ModelError                    (also ValueError) a model cannot be loaded or run
@@ -39,6 +42,9 @@ import functools
 import inspect
 from collections.abc import Callable, Iterable
 from typing import Self, TypeVar
+
+_WIDEST = 400
+"""Characters of a line that an error shows."""
 
 
 class SliceDBError(Exception):
@@ -165,7 +171,13 @@ class QueryError(SliceDBError, ValueError):
         if not 1 <= self.line <= len(lines):
             return ""
         width = max(1, len(self.token.splitlines()[0]) if self.token else 1)
-        return f"  {lines[self.line - 1]}\n  {' ' * (self.column - 1)}{'^' * width}"
+        shown, at = lines[self.line - 1], self.column - 1
+        if len(shown) > _WIDEST:  # of a line of a megabyte, what stands around the token
+            begin = max(at - _WIDEST // 2, 0)
+            mark = "…" * (begin > 0)
+            shown = mark + shown[begin : begin + _WIDEST]
+            at, width = at - begin + len(mark), min(width, _WIDEST // 2)
+        return f"  {shown}\n  {' ' * at}{'^' * width}"
 
     def __str__(self) -> str:
         if not self.line:
@@ -193,6 +205,14 @@ class QueryTimeoutError(QueryError):
 
 class QueryMemoryError(QueryError):
     """The query used up its memory."""
+
+
+class QueryResultError(QueryError):
+    """The result is larger than a result may be."""
+
+
+class QueryCancelledError(QueryError):
+    """Somebody has cancelled the query."""
 
 
 class SliceError(SliceDBError, ValueError):

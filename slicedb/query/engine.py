@@ -28,7 +28,9 @@ class Engine:
         encoder: gives the encoder that an embedding was made with; None opens the one on record.
         calibration_named: gives what a slice was calibrated to.
         timeout: seconds that one run may take, 0 is no limit; None takes SLICEDB_TIMEOUT, else 600.
-        memory_limit: DuckDB's limit, such as "4GB"; None takes SLICEDB_MEMORY, else half of all.
+        memory_limit: what one run may allocate, such as "4GB"; None takes SLICEDB_MEMORY, else
+            half of all.
+        result: what a result may take, such as "1GB"; None takes SLICEDB_RESULT, else all of that.
         allow_files: whether image('file') may read files, where a call does not say.
         to_torch: makes a torch dataset of keys; `Query.to_torch` calls it.
         overlays: gives the pictures of keys with a model's maps laid over them, for a notebook.
@@ -43,12 +45,15 @@ class Engine:
         calibration_named: CalibrationNamed | None = None,
         timeout: float | None = None,
         memory_limit: str | None = None,
+        result: str | None = None,
         allow_files: bool = False,
         to_torch: ToTorch | None = None,
         overlays: Overlays | None = None,
     ) -> None:
         self.store = store
-        self.session = Session(store, encoder=encoder, timeout=timeout, memory_limit=memory_limit)
+        self.session = Session(
+            store, encoder=encoder, timeout=timeout, memory_limit=memory_limit, result=result
+        )
         self.planner = Planner(self.session, slice_named, calibration_named)
         self.allow_files = allow_files
         self.to_torch = to_torch
@@ -84,6 +89,10 @@ class Engine:
     def sql(self, text: str, *, at: dict[str, int] | None = None, files: bool = False) -> pa.Table:
         """Run any query and return its result."""
         return self.query(text, at=at, files=files).to_arrow()
+
+    def cancel(self) -> int:
+        """Cancel every query that runs now, from another thread; returns how many there were."""
+        return self.session.cancel()
 
     def plan(
         self,

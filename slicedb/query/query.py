@@ -230,6 +230,10 @@ class Query:
             )
         return plan
 
+    def cancel(self) -> int:
+        """Cancel what runs of this text now, from another thread; returns how many runs it had."""
+        return self.session.cancel(self.text)
+
     # --- tables -------------------------------------------------------------------------------
 
     def to_arrow(self, columns: list[str] | None = None) -> pa.Table:

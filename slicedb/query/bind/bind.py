@@ -19,22 +19,26 @@ from slicedb.query.bound.bound import Bound, Pool
 from slicedb.query.language.parse import Parsed
 
 
-def bind(parsed: Parsed, pool: Pool, slice_named: SliceNamed) -> Bound:
+def bind(
+    parsed: Parsed, pool: Pool, slice_named: SliceNamed, check: Callable[[], None] = lambda: None
+) -> Bound:
     """Return the bound text.
 
     Args:
         parsed: the text.
         pool: what it shares with the slices inside it.
         slice_named: binds the live slice of a name, or registers a frozen one.
+        check: raises when the time or the memory is used up.
 
     Raises:
         BindError: a name does not exist, or stands where it cannot.
         SandboxError: the text reaches for files or internals.
     """
-    binding = Binding(Bound(parsed.source, parsed.tree), pool, slice_named, visit)
+    binding = Binding(Bound(parsed.source, parsed.tree), pool, slice_named, visit, check)
     try:
         for step in STEPS:
             step(binding)
+            check()
     except RecursionError:
         raise parsed.source.error(ParseError, "The query is nested too deeply.") from None
     return binding.bound

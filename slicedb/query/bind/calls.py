@@ -13,7 +13,10 @@ from slicedb.query.bound.scope import Scope
 from slicedb.query.functions.duckdb import (
     CHANCE,
     GUARDED,
+    MULTIPLYING,
     PATTERNED,
+    REDUCED,
+    REDUCING,
     duckdb_functions,
     is_forbidden,
     is_wide,
@@ -21,9 +24,15 @@ from slicedb.query.functions.duckdb import (
 from slicedb.query.functions.function import Call, Function
 from slicedb.query.functions.registry import FUNCTIONS, function_named
 from slicedb.query.language.tree import Node, nodes
+from slicedb.sql import quoted
 
 _SCHEMAS = frozenset("main system temp memory hot pg_catalog information_schema".split())
 """DuckDB's own schemas and catalogs, which a query does not name."""
+_SEPARATED = frozenset(
+    "string_agg group_concat listagg list_aggregate list_aggr array_aggregate array_aggr "
+    "aggregate array_to_string array_to_string_comma_default list_string_agg".split()
+)
+"""Functions whose later arguments are a separator, or the settings of an aggregate."""
 _PLUGIN = "it comes from an installed package, whose author can mend it."
 
 
@@ -107,12 +116,36 @@ def _bind_duckdb(binding: Binding, node: Node, scope: Scope) -> None:
     if name in PATTERNED:
         _check_pattern(binding, node, is_method)
     in_lambda = any(s.parameters for s in scope.chain())
-    if name in GUARDED and in_lambda and not _is_short(node):
+    if name in MULTIPLYING and in_lambda and not _is_short(node):
         message = f"{name} cannot stand inside a lambda."
         hint = "it would multiply what one row costs; make the list outside."
         raise binding.error(SandboxError, message, hint, node)
+    if name in REDUCING:
+        _bound_reduced(binding, node)
+    if name in _SEPARATED:
+        _check_separator(binding, node)
     if name in AVERAGES and not node.is_distinct:
         bind_average(binding, node, scope)
+
+
+def _bound_reduced(binding: Binding, node: Node) -> None:
+    """Bound what each step of a list_reduce makes, from which the next one may make twice that."""
+    for step in node.values:
+        if step.kind != "LAMBDA" or step.at is None:
+            continue
+        # The place of the body would be that of its operator.
+        tokens = binding.source.tokens_in(step.start, step.end)
+        begin = next(token for token in tokens if token.text in (b":", b"->"))
+        binding.edit(begin.end, begin.end, f" {quoted(REDUCED)}(")
+        binding.edit(step.end, step.end, "\n)")
+
+
+def _check_separator(binding: Binding, node: Node) -> None:
+    """Refuse a separator that is made: it stands between all values of a group."""
+    made = [n for v in node.values[1:] for n in nodes(v) if n.kind == "FUNCTION"]
+    if any(n.name in GUARDED for n in made):
+        message = f"The separator of {node.name} may be too long."
+        raise binding.error(SandboxError, message, "write it out.", node)
 
 
 def _is_short(node: Node) -> bool:

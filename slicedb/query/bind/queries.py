@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from slicedb.errors import SandboxError
 from slicedb.query.bind.calls import bind_call, check_function
 from slicedb.query.bind.columns import bind_class, bind_column, has_column, read
+from slicedb.query.bind.sizes import check_joined, check_queries, check_select
 from slicedb.query.bind.stars import bind_star, shown_by
 from slicedb.query.bind.tables import bind_table, bind_table_function, other
 from slicedb.query.bound.binding import Binding
@@ -38,7 +39,9 @@ def visit(binding: Binding, node: Node, scope: Scope) -> None:
     waiting = [node]
     while waiting:
         node = waiting.pop()
+        binding.step()
         if node.is_query:
+            check_queries(binding, node, next(binding.queries))
             _bind_query(binding, node, scope, scope.ctes)
         elif node.kind == "CONSTANT":
             continue
@@ -90,6 +93,7 @@ def _bind_select(binding: Binding, node: Node, scope: Scope) -> Output:
     if node.sample is not None:
         binding.bound.chance = "USING SAMPLE"
     conditions = _bind_from(binding, node.from_table, scope)
+    check_select(binding, node, len(scope.relations))
     is_top = scope.outermost and node is binding.bound.tree
     _find_samples(binding, node, scope, is_top)
     for expression in node.select_list:
@@ -284,6 +288,11 @@ def _bind_reference(binding: Binding, node: Node, scope: Scope) -> Iterable[Node
     return ()
 
 
+def _bind_conjunction(binding: Binding, node: Node, scope: Scope) -> Iterable[Node]:
+    check_joined(binding, node)
+    return node.parts
+
+
 def _bind_operator(binding: Binding, node: Node, scope: Scope) -> Iterable[Node]:
     """Bind an operator, which `model.probabilities['class']` may be."""
     is_class = node.type == "ARRAY_EXTRACT" and bind_class(binding, node, scope)
@@ -316,6 +325,7 @@ def _bind_lambda(binding: Binding, node: Node, scope: Scope) -> Iterable[Node]:
 
 _HANDLERS: dict[str, Callable[[Binding, Node, Scope], Iterable[Node]]] = {
     "COLUMN_REF": _bind_reference,
+    "CONJUNCTION": _bind_conjunction,
     "FUNCTION": bind_call,
     "LAMBDA": _bind_lambda,
     "STAR": _bind_star,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import count
 from typing import TypeAlias, TypeVar
 
 from slicedb.errors import BindError, QueryError
@@ -15,6 +16,9 @@ from slicedb.query.language.text import Source
 from slicedb.query.language.tree import Node
 
 _Error = TypeVar("_Error", bound=QueryError)
+
+_OFTEN = 1024
+"""Nodes between two looks at the time."""
 
 SliceNamed: TypeAlias = "Callable[[Binding, str, Node], Bound | str]"
 """Gives the bound text of a live slice, or the registered table of a frozen one."""
@@ -31,6 +35,16 @@ class Binding:
     slice_named: SliceNamed
     visit: Callable[[Binding, Node, Scope], None]
     """Binds an expression, whatever it is."""
+    check: Callable[[], None] = lambda: None
+    """Raises when the time or the memory is used up."""
+    queries: Iterator[int] = field(default_factory=lambda: count(1))
+    """Counts the subqueries in expressions."""
+    _steps: Iterator[int] = field(default_factory=count)
+
+    def step(self) -> None:
+        """Count one more node, and look at the time now and then."""
+        if next(self._steps) % _OFTEN == 0:
+            self.check()
 
     @property
     def source(self) -> Source:

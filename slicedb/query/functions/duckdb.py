@@ -76,17 +76,19 @@ TABLE_FUNCTIONS = frozenset(
 """The table functions a query may call; every other one reads files or internals."""
 
 BOUND = 1_000_000
-"""Characters or elements one call may make."""
+"""Characters or elements one call may make, where the memory of a query allows it."""
+_SHARE = 10_000
+"""Part of the memory of a query that one call may make: a piece of work has 2,048 of them."""
 
 _TYPES = ("TIMESTAMP", "TIMESTAMPTZ")
 
 
 def _guard(name: str, parameters: str, size: str, arguments: str, bounded: str) -> str:
     """Return one overload: an error where `size` is too much, else the function itself."""
-    small = f"CASE WHEN {size} > {BOUND} THEN NULL ELSE {bounded} END"
-    refused = f"error('{name} would take or make more than {BOUND:,} characters or elements')"
+    small = f"CASE WHEN {size} > @BOUND THEN NULL ELSE {bounded} END"
+    refused = f"error('{name} would take or make more than @SHOWN characters or elements')"
     call = f"system.main.{name}({arguments.format(small)})"
-    return f"({parameters}) AS CASE WHEN {size} > {BOUND} THEN {refused} ELSE {call} END"
+    return f"({parameters}) AS CASE WHEN {size} > @BOUND THEN {refused} ELSE {call} END"
 
 
 def _series(name: str) -> tuple[str, ...]:
@@ -110,6 +112,20 @@ def _series(name: str) -> tuple[str, ...]:
     return (*numbers, *times)
 
 
+_REPLACED = (
+    "len(a) + (len(a) - len(system.main.replace(a, b, ''))) // greatest(len(b), 1)::HUGEINT "
+    "* len(c)"
+)
+"""Exactly what `replace` makes; a regular expression can match at every place."""
+_PRODUCT = "len(a)::HUGEINT * len(b)"
+
+
+def _products(divisor: int, *names: str) -> dict[str, tuple[str, ...]]:
+    """Return functions that take time with the product of two lengths."""
+    size = f"{_PRODUCT} // {divisor}"
+    return {name: (_guard(name, "a, b", size, "a, {}", "b"),) for name in names}
+
+
 GUARDED: dict[str, tuple[str, ...]] = (
     {
         "repeat": (
@@ -121,6 +137,13 @@ GUARDED: dict[str, tuple[str, ...]] = (
         "bitstring": (_guard("bitstring", "a, b", "b", "a, {}", "b"),),
         "range": _series("range"),
         "generate_series": _series("generate_series"),
+        "replace": (_guard("replace", "a, b, c", _REPLACED, "a, b, {}", "c"),),
+        "regexp_replace": tuple(
+            _guard(
+                "regexp_replace", f"a, b, c{d}", "len(a)::HUGEINT * len(c)", f"a, b, {{}}{d}", "c"
+            )
+            for d in ("", ", d")
+        ),
     }
     | {
         name: (
@@ -129,23 +152,44 @@ GUARDED: dict[str, tuple[str, ...]] = (
         )
         for name in ("list_resize", "array_resize")
     }
+    | _products(10, "levenshtein", "editdist3", "damerau_levenshtein")
     | {
-        # time with the product of the lengths
-        name: (_guard(name, "a, b", "len(a)::HUGEINT * len(b) // 100", "a, {}", "b"),)
-        for name in ("levenshtein", "editdist3", "damerau_levenshtein")
+        name: (*_products(1, name)[name], _guard(name, "a, b, c", _PRODUCT, "a, {}, c", "b"))
+        for name in ("jaro_similarity", "jaro_winkler_similarity")
     }
 )
 """Function to its bounded overloads."""
+
+MULTIPLYING = frozenset(GUARDED) - {"replace", "regexp_replace"}
+"""Those that make much out of a number, and so cannot stand inside a lambda."""
+MULTIPLYING -= {"levenshtein", "editdist3", "damerau_levenshtein"}
+MULTIPLYING -= {"jaro_similarity", "jaro_winkler_similarity"}
+
+REDUCING = frozenset({"list_reduce", "array_reduce", "reduce"})
+"""Functions whose lambda is given what it made before, which it may double each time."""
+REDUCED = "~reduced"
+"""The macro around such a lambda: an error where it has made too much."""
+_REDUCED = (
+    "(x) AS CASE WHEN len(x::VARCHAR) > @BOUND THEN "
+    "error('list_reduce would make more than @SHOWN characters') ELSE x END"
+)
 
 PATTERNED = frozenset({"format", "printf"})
 """Functions whose first argument may ask for any width."""
 _WIDE = re.compile(r"[0-9]{4,}|\*|\{[^{}]*\{")
 
 
-def install(connection: duckdb.DuckDBPyConnection) -> None:
-    """Put the bounded functions before DuckDB's own."""
-    for name, overloads in GUARDED.items():
-        connection.execute(f"CREATE MACRO {name} {', '.join(overloads)}")
+def install(connection: duckdb.DuckDBPyConnection, memory: int = 0) -> None:
+    """Put the bounded functions before DuckDB's own.
+
+    Args:
+        connection: where they are made.
+        memory: bytes that a query may take; 0 where it is not known.
+    """
+    bound = min(BOUND, memory // _SHARE) if memory else BOUND
+    for name, overloads in {**GUARDED, REDUCED: (_REDUCED,)}.items():
+        body = ", ".join(overloads).replace("@BOUND", str(bound)).replace("@SHOWN", f"{bound:,}")
+        connection.execute(f'CREATE MACRO "{name}" {body}')
 
 
 def any_matches(pattern: str, names: Sequence[str]) -> bool:

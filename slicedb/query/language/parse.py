@@ -7,6 +7,7 @@ so that DuckDB runs the user's own words wherever they are plain SQL.
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,9 +15,12 @@ from slicedb.errors import ParseError, QueryError, SandboxError
 from slicedb.query.language.parameters import NO_VALUE, marks
 from slicedb.query.language.text import Source, read, split_at
 from slicedb.query.language.tree import Node, read_tree
+from slicedb.query.run.broken import BrokenSessionError, is_broken
 
 if TYPE_CHECKING:
     import duckdb
+
+    from slicedb.query.run.clock import Clock
 
 _WRITES = frozenset(
     """
@@ -40,23 +44,31 @@ class Parsed:
     """The query: a SELECT, a set operation, ..."""
 
 
-def parse(text: str, connection: duckdb.DuckDBPyConnection, context: str = "") -> Parsed:
+def parse(
+    text: str,
+    connection: duckdb.DuckDBPyConnection,
+    context: str = "",
+    clock: Clock | None = None,
+) -> Parsed:
     """Parse a predicate or a SELECT.
 
     Args:
         text: the user's text.
         connection: a DuckDB connection with `errors_as_json`.
         context: where the text comes from, for errors.
+        clock: bounds the work; None is no bound.
 
     Raises:
         ParseError: it is not SQL.
         SandboxError: it is more than one statement, or not a SELECT.
     """
     source = read(text, context)
-    answer = _ask(source, connection)
+    if clock is not None:
+        clock.check()
+    answer = _ask(source, connection, clock)
     if source.may_be_whole:
         whole = read(text, context, is_whole=True)
-        if not (of_whole := _ask(whole, connection)).is_error:
+        if not (of_whole := _ask(whole, connection, clock)).is_error:
             source, answer = whole, of_whole
     if answer.is_error:
         raise _syntax_error(source, answer)
@@ -72,17 +84,26 @@ def parse(text: str, connection: duckdb.DuckDBPyConnection, context: str = "") -
     return Parsed(source, statement.query)
 
 
-def _ask(source: Source, connection: duckdb.DuckDBPyConnection) -> Node:
+def _ask(source: Source, connection: duckdb.DuckDBPyConnection, clock: Clock | None = None) -> Node:
     """Return DuckDB's answer: its statements, or what is wrong with the text."""
+    text = source.sql.decode()
     try:
-        row = connection.execute("SELECT json_serialize_sql(?)", [source.sql.decode()]).fetchone()
+        with contextlib.nullcontext() if clock is None else clock.asking(connection):
+            row = connection.execute("SELECT json_serialize_sql(?)", [text]).fetchone()
         assert row is not None
-        return read_tree(row[0])
+        tree = read_tree(row[0], clock.check if clock is not None else None)
+        if clock is not None:
+            clock.check()
+        return tree
     except RecursionError:
         raise source.error(ParseError, "The query is nested too deeply.") from None
     except QueryError:
         raise
     except Exception as error:  # DuckDB's own, of which there are many kinds
+        if clock is not None and clock.over is not None:
+            raise clock.over from error
+        if is_broken(error):
+            raise BrokenSessionError(str(error)) from error
         raise source.error(ParseError, _first_line(error)) from error
 
 

@@ -7,6 +7,7 @@ missing, or of another type, gives an error that names the version of DuckDB.
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable, Iterable, Iterator
 from typing import Generic, TypeVar, cast
@@ -18,6 +19,9 @@ _NOWHERE = 2**64 - 1
 
 TESTED = "2.0.1"
 """The version of DuckDB that the tests ran with."""
+
+_LONG, _OFTEN = 1_000_000, 4_096
+"""Characters of an answer that takes time to read, and nodes between two looks at the time."""
 
 T = TypeVar("T")
 
@@ -370,13 +374,26 @@ class Node:
         return int(position) if position.isdigit() else None
 
 
-def read_tree(answer: str) -> Node:
+def read_tree(answer: str, check: Callable[[], None] | None = None) -> Node:
     """Return the tree of what `json_serialize_sql` answers.
+
+    Args:
+        answer: JSON.
+        check: raises when the time is used up; asked now and then where the answer is long.
 
     Raises:
         RecursionError: it is nested too deeply.
     """
-    tree = json.loads(answer, object_hook=Node)
+    read: Callable[[dict[str, object]], Node] = Node
+    if check is not None and len(answer) > _LONG:
+        made, look = itertools.count(), check
+
+        def read(fields: dict[str, object]) -> Node:
+            if next(made) % _OFTEN == 0:
+                look()
+            return Node(fields)
+
+    tree = json.loads(answer, object_hook=read)
     assert isinstance(tree, Node)
     return tree
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -15,14 +14,14 @@ from slicedb.errors import (
     BindError,
     ParseError,
     QueryError,
-    QueryMemoryError,
     QueryTimeoutError,
     did_you_mean,
 )
 from slicedb.query.bound.bound import Bound
 from slicedb.query.hot.write import Written
 from slicedb.query.language.text import Source
-from slicedb.query.run.clock import alarm, out_of_time
+from slicedb.query.run.broken import BrokenSessionError, is_broken
+from slicedb.query.run.clock import Clock, out_of_memory
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -50,21 +49,21 @@ def arrow(
     cursor: DuckDBPyConnection,
     written: Written,
     bound: Bound,
-    timeout: float | None,
+    clock: Clock,
     select: str | None = None,
 ) -> pa.Table:
     """Return the result of `written`, or of `SELECT <select> FROM (written)`."""
     head, tail = ("", "") if select is None else (f"SELECT {select} FROM (\n", "\n)")
-    with _located(cursor, written, bound, timeout, head):
-        return cursor.sql(head + written.sql + tail).to_arrow_table()
+    with _located(cursor, written, bound, clock, head):
+        return clock.admit(cursor.sql(head + written.sql + tail).to_arrow_table())
 
 
 def columns(
-    cursor: DuckDBPyConnection, written: Written, bound: Bound, timeout: float | None
+    cursor: DuckDBPyConnection, written: Written, bound: Bound, clock: Clock
 ) -> list[tuple[str, str]]:
     """Return the name and the DuckDB type of each column of a result; no row is read."""
     head = "DESCRIBE SELECT * FROM (\n"
-    with _located(cursor, written, bound, timeout, head):
+    with _located(cursor, written, bound, clock, head):
         # execute() says where an error is, sql() of the same text does not.
         rows = cursor.execute(head + written.sql + "\n)").fetchall()
     return [(str(row[0]), str(row[1])) for row in rows]
@@ -72,34 +71,33 @@ def columns(
 
 @contextlib.contextmanager
 def _located(
-    cursor: DuckDBPyConnection, written: Written, bound: Bound, timeout: float | None, head: str
+    cursor: DuckDBPyConnection, written: Written, bound: Bound, clock: Clock, head: str
 ) -> Iterator[None]:
-    """Interrupt DuckDB when the time is used up, and translate its errors."""
+    """Interrupt DuckDB when the run has to end, and translate its errors."""
     import duckdb
 
-    is_late = threading.Event()
-
-    def stop() -> None:
-        is_late.set()
-        cursor.interrupt()
-
     try:
-        with alarm(timeout, stop):
+        with clock.asking(cursor):
             yield
-    except (duckdb.Error, pa.ArrowException) as error:
-        if is_late.is_set():
-            raise out_of_time(timeout) from error
-        raise _translated(error, len(head.encode()), written, bound) from error
+    except (duckdb.Error, pa.ArrowException, MemoryError) as error:
+        if clock.over is not None:
+            raise clock.over from error
+        if is_broken(error):
+            raise BrokenSessionError(str(error)) from error
+        memory = clock.bounds.memory
+        raise _translated(error, len(head.encode()), written, bound, memory) from error
     except RuntimeError as error:
-        # DuckDB's own answer to an interrupt: of our timer, or of Ctrl-C.
+        # DuckDB's own answer to an interrupt: of our thread, or of Ctrl-C.
         if "interrupt" in str(error).lower():
-            if is_late.is_set():
-                raise out_of_time(timeout) from error
+            if clock.over is not None:
+                raise clock.over from error
             raise KeyboardInterrupt from error
         raise
 
 
-def _translated(error: Exception, offset: int, written: Written, bound: Bound) -> QueryError:
+def _translated(
+    error: Exception, offset: int, written: Written, bound: Bound, memory: int
+) -> QueryError:
     """Return DuckDB's error as ours.
 
     Args:
@@ -107,6 +105,7 @@ def _translated(error: Exception, offset: int, written: Written, bound: Bound) -
         offset: bytes that stand before `written` in the SQL that was run.
         written: the SQL, which knows the way back to the user's text.
         bound: what it was written from.
+        memory: bytes that the run may take.
     """
     text = str(error)
     about: dict[str, object] = {}
@@ -126,11 +125,8 @@ def _translated(error: Exception, offset: int, written: Written, bound: Bound) -
         hint = _column_hint(name, str(about.get("candidates", "")), bound)
     elif column := _NOT_IN.match(message):
         message, hint = f"No column '{column[2]}' in {column[1]}", _not_in(column[2], bound)
-    elif "Out of Memory" in kind or kind == "OutOfMemoryException":
-        return QueryMemoryError(
-            f"The query used up its memory: {message}.",
-            "narrow it, or give it more: slicedb.open(memory='8GB'), or SLICEDB_MEMORY=8GB.",
-        )
+    elif "Out of Memory" in kind or kind in ("OutOfMemoryException", "MemoryError"):
+        return out_of_memory(memory, message)
     elif "Interrupt" in kind:
         return QueryTimeoutError("The query was interrupted.")
     hint = hint or next((way for part, way in _WAYS_OUT.items() if part in message), "")

@@ -1,106 +1,194 @@
-"""Limit the time that one run may take."""
+"""Bound one run of a query: its time, its memory, and whether somebody cancels it.
+
+DuckDB looks at its own limits only between pieces of work, and knows nothing of what Python and
+Arrow allocate. One thread of the process therefore watches every run, and interrupts the ones that
+are over a bound.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import heapq
-import itertools
+import ctypes
+import os
 import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from functools import cache
+from typing import TYPE_CHECKING
 
-from slicedb.errors import QueryTimeoutError
+from slicedb.errors import (
+    QueryCancelledError,
+    QueryError,
+    QueryMemoryError,
+    QueryResultError,
+    QueryTimeoutError,
+)
+from slicedb.query.run.bounds import Bounds
+from slicedb.show.numbers import size
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from duckdb import DuckDBPyConnection
+
+_TICK, _IDLE = 0.01, 100
+"""Seconds between two looks at the runs, and looks at none before the thread goes to sleep."""
+_PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 
 
-@dataclass
 class Clock:
     """Counts from the start of a run.
 
     Args:
-        limit: seconds; None is no limit.
+        bounds: what the run may take.
+        text: what runs.
+        most: bytes up to which the process may grow; None adds the bound to what it has now.
     """
 
-    limit: float | None
-    started: float = field(default_factory=time.monotonic)
+    def __init__(self, bounds: Bounds, text: str = "", most: int | None = None) -> None:
+        self.bounds = bounds
+        self.text = text
+        self._most = allocated() + bounds.memory if most is None else most
+        self._started = time.monotonic()
+        self._over: QueryError | None = None
 
     @property
-    def left(self) -> float | None:
-        """Seconds left; None is no limit."""
-        return None if self.limit is None else self.limit - (time.monotonic() - self.started)
+    def over(self) -> QueryError | None:
+        """The error of a run that is over a bound, or was cancelled; None of one that may go on."""
+        return self._over
+
+    def cancel(self) -> None:
+        """Let the run end as soon as it can."""
+        self._over = self._over or QueryCancelledError("The query was cancelled.")
+
+    def look(self, memory: int) -> bool:
+        """Return whether the run has to end.
+
+        Args:
+            memory: bytes that the process has allocated now.
+        """
+        limit = self.bounds.seconds
+        if self._over is None and limit is not None and time.monotonic() - self._started > limit:
+            self._over = out_of_time(limit)
+        if self._over is None and memory > self._most:
+            self._over = out_of_memory(self.bounds.memory)
+        return self._over is not None
 
     def check(self) -> None:
-        """Raise when the time is used up."""
-        left = self.left
-        if left is not None and left <= 0:
-            raise out_of_time(self.limit)
+        """Raise when the run has to end; long work in Python calls it between its pieces."""
+        if self.look(allocated()):
+            assert self._over is not None
+            raise self._over
+
+    def admit(self, table: pa.Table) -> pa.Table:
+        """Return a result that is not too large.
+
+        Raises:
+            QueryResultError: it is.
+        """
+        if table.nbytes > self.bounds.result:
+            raise QueryResultError(
+                f"The result takes {size(table.nbytes)}, and may take {size(self.bounds.result)}.",
+                "take less (LIMIT, fewer columns, a range of the query), or allow more: "
+                "slicedb.open(result='4GB'), or SLICEDB_RESULT=4GB.",
+            )
+        return table
+
+    @contextlib.contextmanager
+    def asking(self, cursor: DuckDBPyConnection) -> Iterator[None]:
+        """Interrupt what a cursor runs once the run has to end."""
+        self.check()
+        _WATCH.add(self, cursor)
+        try:
+            yield
+        finally:
+            _WATCH.remove(self)
 
 
-def out_of_time(limit: float | None) -> QueryTimeoutError:
+class _Watch:
+    """The thread that looks at the runs; it sleeps while there are none."""
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin anew: in a process that was forked, locks may be held for ever."""
+        self._asking: dict[Clock, DuckDBPyConnection] = {}
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._is_asleep = False
+
+    def add(self, clock: Clock, cursor: DuckDBPyConnection) -> None:
+        with self._changed:
+            self._asking[clock] = cursor
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._run, name="slicedb-watch", daemon=True)
+                self._thread.start()
+            elif self._is_asleep:
+                self._changed.notify()
+
+    def remove(self, clock: Clock) -> None:
+        with self._changed:
+            self._asking.pop(clock, None)
+
+    def _run(self) -> None:
+        idle = 0
+        while True:
+            with self._changed:
+                idle = 0 if self._asking else idle + 1
+                # Not at once: to wake the thread costs more than most queries take.
+                self._is_asleep = idle > _IDLE
+                if self._is_asleep:
+                    self._changed.wait()
+                memory = allocated() if self._asking else 0
+                # Under the lock: a cursor is interrupted for no run but its own.
+                for clock, cursor in self._asking.items():
+                    if clock.look(memory):
+                        cursor.interrupt()
+            time.sleep(_TICK)
+
+
+_WATCH = _Watch()
+if hasattr(os, "register_at_fork"):
+    # The lock may have been held by a thread that the child does not have.
+    os.register_at_fork(after_in_child=_WATCH.reset)
+
+
+def allocated() -> int:
+    """Return the bytes that the process has allocated; 0 where the system does not say.
+
+    Files that are mapped, such as the matrices of embeddings, do not count.
+    """
+    try:
+        _, resident, shared, *_ = os.pread(_statm(os.getpid()), 128, 0).split()
+    except (OSError, ValueError, AttributeError):
+        return 0
+    return (int(resident) - int(shared)) * _PAGE
+
+
+@cache
+def _statm(process: int) -> int:
+    """Return the open file in which the system says what this process takes."""
+    return os.open(f"/proc/{process}/statm", os.O_RDONLY | os.O_CLOEXEC)
+
+
+def give_back() -> None:
+    """Return to the system what the C library holds and nobody uses; only glibc can."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
+
+
+def out_of_time(limit: float) -> QueryTimeoutError:
     """Return the error of a query that took too long."""
-    shown = "" if limit is None else f" of {limit:.3g} s"
     return QueryTimeoutError(
-        f"The query used up its time{shown}.",
+        f"The query used up its time of {limit:.3g} s.",
         "narrow it, or give it more: slicedb.open(timeout=), or SLICEDB_TIMEOUT in seconds.",
     )
 
 
-@contextlib.contextmanager
-def alarm(seconds: float | None, ring: Callable[[], None]) -> Iterator[None]:
-    """Call a function from another thread if the block takes longer; None is no limit."""
-    if seconds is None:
-        yield
-        return
-    number = _watch.add(time.monotonic() + max(seconds, 0.001), ring)
-    try:
-        yield
-    finally:
-        _watch.remove(number)
-
-
-class _Watch:
-    """One thread that waits for all alarms: one for each would take longer than most queries."""
-
-    def __init__(self) -> None:
-        self._condition = threading.Condition()
-        self._numbers = itertools.count()
-        self._times: list[tuple[float, int]] = []
-        self._rings: dict[int, Callable[[], None]] = {}
-        self._thread: threading.Thread | None = None
-
-    def add(self, at: float, ring: Callable[[], None]) -> int:
-        """Let an alarm ring at a moment; returns its number."""
-        with self._condition:
-            number = next(self._numbers)
-            self._rings[number] = ring
-            is_first = not self._times or at < self._times[0][0]
-            heapq.heappush(self._times, (at, number))
-            if self._thread is None or not self._thread.is_alive():
-                self._thread = threading.Thread(target=self._wait, name="alarms", daemon=True)
-                self._thread.start()
-            elif is_first:
-                self._condition.notify()
-            return number
-
-    def remove(self, number: int) -> None:
-        """Let an alarm not ring."""
-        with self._condition:
-            self._rings.pop(number, None)
-            # What is left of them is taken out now and then: most are removed long before.
-            if len(self._times) > 64 + 2 * len(self._rings):
-                self._times = [entry for entry in self._times if entry[1] in self._rings]
-                heapq.heapify(self._times)
-
-    def _wait(self) -> None:
-        while True:
-            with self._condition:
-                while not self._times or self._times[0][0] > time.monotonic():
-                    left = self._times[0][0] - time.monotonic() if self._times else None
-                    self._condition.wait(left)
-                ring = self._rings.pop(heapq.heappop(self._times)[1], None)
-            if ring is not None:
-                with contextlib.suppress(Exception):  # of a query that has ended meanwhile
-                    ring()
-
-
-_watch = _Watch()
+def out_of_memory(limit: int, why: str = "") -> QueryMemoryError:
+    """Return the error of a query that took too much."""
+    reason = f": {why}" if why else ""
+    return QueryMemoryError(
+        f"The query used up its memory of {size(limit)}{reason}.",
+        "narrow it, or give it more: slicedb.open(memory='8GB'), or SLICEDB_MEMORY=8GB.",
+    )

@@ -21,6 +21,7 @@ from slicedb.query.hot.write import Writer, Written
 from slicedb.query.language.parse import parse
 from slicedb.query.language.tree import Node
 from slicedb.query.run import answer
+from slicedb.query.run.clock import Clock
 from slicedb.query.run.cuts import condition
 from slicedb.query.run.plan import Plan
 from slicedb.query.run.session import Session
@@ -66,9 +67,9 @@ class Planner:
             return known
         catalog = Catalog(self._session.store, at, self._session.infos)
         pool = Pool(catalog, files=files, calibration_named=self._calibration_named)
-        with _uncollected(text):
-            bound = self._bind(text, pool, ())
-            columns = self._columns(bound, pool)
+        with self._session.run(text) as clock, _uncollected(text):
+            bound = self._bind(text, pool, (), clock)
+            columns = self._columns(bound, pool, clock)
             plan = self._split(Plan(text, bound, pool, columns, approximate=approximate))
         self._plans.put(slot, plan)
         return plan
@@ -100,18 +101,24 @@ class Planner:
         more = parts is None or len(cuts) < len(rest)
         return replace(plan, conditions=tuple(plain), cuts=tuple(cuts), filtered_by_more=more)
 
-    def _bind(self, text: str, pool: Pool, inside: tuple[str, ...]) -> Bound:
+    def _bind(self, text: str, pool: Pool, inside: tuple[str, ...], clock: Clock) -> Bound:
         """Return a bound text; `inside` names the slices that it stands in, outermost first."""
         context = f"In slice '{inside[-1]}'" if inside else ""
-        parsed = parse(text, self._session.cursor(), context)
+        parsed = parse(text, self._session.cursor(), context, clock)
 
         def slice_named(binding: Binding, name: str, at: Node) -> Bound | str:
-            return self._slice(binding, name, at, pool, inside)
+            return self._slice(binding, name, at, pool, inside, clock)
 
-        return bind(parsed, pool, slice_named)
+        return bind(parsed, pool, slice_named, clock.check)
 
     def _slice(
-        self, binding: Binding, name: str, at: Node, pool: Pool, inside: tuple[str, ...]
+        self,
+        binding: Binding,
+        name: str,
+        at: Node,
+        pool: Pool,
+        inside: tuple[str, ...],
+        clock: Clock,
     ) -> Bound | str:
         """Return a live slice bound, or the name of the table of a frozen one's keys."""
         if name in inside:
@@ -128,15 +135,15 @@ class Planner:
             table = f"slice:{name}"
             pool.frozen[table] = np.asarray(definition, dtype=np.int64)
             return table
-        bound = self._bind(definition, pool, (*inside, name))
+        bound = self._bind(definition, pool, (*inside, name), clock)
         if not bound.narrows:
-            columns = [column.lower() for column, _ in self._columns(bound, pool)]
+            columns = [column.lower() for column, _ in self._columns(bound, pool, clock)]
             if "id" not in columns:
                 message = f"The slice '{name}' gives no id."
                 raise binding.error(BindError, message, "its query must select id.", at)
         return bound
 
-    def _columns(self, bound: Bound, pool: Pool) -> list[tuple[str, str]]:
+    def _columns(self, bound: Bound, pool: Pool, clock: Clock) -> list[tuple[str, str]]:
         """Bind in DuckDB over typed and empty relations; returns the result's columns."""
         frame = Frame("bare", ordered=bound.top is not None)
         written = Writer(frame, self._session.types.of).write(bound)
@@ -148,7 +155,7 @@ class Planner:
         empty = pa.Table.from_batches([], pa.schema([("key", pa.int64())]))
         for table in pool.frozen:
             cursor.register(table, empty)
-        return answer.columns(cursor, written, bound, self._session.timeout)
+        return answer.columns(cursor, written, bound, clock)
 
 
 @contextlib.contextmanager

@@ -55,7 +55,7 @@ class Runner:
     def __init__(self, session: Session, plan: Plan) -> None:
         self._session = session
         self._plan = plan
-        self._clock = Clock(session.timeout)
+        self._clock = Clock(session.bounds)
         self.steps: list[Step] = []
 
     def rows(self) -> pa.Table:
@@ -112,7 +112,8 @@ class Runner:
 
     def _run(self, select: str, *, narrow: bool, ordered: bool) -> pa.Table:
         run = partial(self._ran, select, narrow=narrow, ordered=ordered)
-        return self._session.tables.reading(run)
+        with self._session.run(self._plan.text) as self._clock:
+            return self._session.tables.reading(run)
 
     def _ran(self, select: str, *, narrow: bool, ordered: bool) -> pa.Table:
         plan, bound = self._plan, self._plan.bound
@@ -133,7 +134,7 @@ class Runner:
                 frame = scored
             written = Writer(frame, self._session.types.of).write(bound)
             started = time.perf_counter()
-            table = answer.arrow(cursor, written, bound, self._clock.left, select)
+            table = answer.arrow(cursor, written, bound, self._clock, select)
             self._note("run the SQL", table.num_rows, started)
             return in_stored_order(table) if stored else table
         finally:
@@ -206,7 +207,7 @@ class Runner:
         started = time.perf_counter()
 
         def find() -> np.ndarray:
-            table = answer.arrow(cursor, written, bound, self._clock.left)
+            table = answer.arrow(cursor, written, bound, self._clock)
             return np.asarray(table["row"].to_numpy())
 
         # The same filter is often asked with other texts to be similar to.

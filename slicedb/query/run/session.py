@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
-from collections.abc import Callable
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from slicedb.cache import Cache
+from slicedb.errors import QueryError
 from slicedb.query.bound.catalog import TableInfo
 from slicedb.query.functions.duckdb import install
 from slicedb.query.hot.files import folder_of
 from slicedb.query.hot.tables import HotTables
 from slicedb.query.hot.types import Types
-from slicedb.query.run.bounds import memory_of, timeout_of
+from slicedb.query.run.bounds import Bounds, bytes_of, memory_of, result_of, timeout_of
+from slicedb.query.run.broken import BrokenSessionError
+from slicedb.query.run.clock import Clock, allocated, give_back
 from slicedb.query.run.plan import Plan
 from slicedb.query.run.search import TextSearch
 from slicedb.sql import string
@@ -29,6 +36,10 @@ if TYPE_CHECKING:
     from slicedb.embedding import Encoder
     from slicedb.store import Store
 
+_MUCH = 64 << 20
+"""Bytes that a run may leave behind before what is free goes back to the system."""
+_SETTLING = 3.0
+"""Seconds in which memory that is free goes back to the system."""
 _TABLES = 256
 """Versions of tables whose schemas are kept."""
 _MEMBERS = 512
@@ -47,6 +58,7 @@ class Session:
         encoder: gives the encoder that an embedding was made with; None opens the one on record.
         timeout: see `bounds.timeout_of`.
         memory_limit: see `bounds.memory_of`.
+        result: see `bounds.result_of`.
     """
 
     def __init__(
@@ -56,12 +68,16 @@ class Session:
         encoder: Callable[[str], Encoder] | None = None,
         timeout: float | None = None,
         memory_limit: str | None = None,
+        result: str | None = None,
     ) -> None:
         self.store = store
-        self.timeout = timeout_of(timeout)
-        self.connection = connect(store, memory_of(memory_limit))
-        self.tables = HotTables(store, self.connection)
-        self.types = Types(self.cursor)
+        self._memory = memory_of(memory_limit)
+        self._clocks = weakref.WeakSet[Clock]()
+        self._starting = threading.Lock()
+        self._ended, self._floor = 0.0, 0
+        self._start()
+        memory = _bytes(self.connection, self._memory)
+        self.bounds = Bounds(timeout_of(timeout), memory, result_of(result, memory))
         self.members = Cache[Plan, np.ndarray](
             _MEMBERS, size=lambda keys: keys.nbytes, most_size=_MEMBERS_BYTES
         )
@@ -75,9 +91,67 @@ class Session:
         self.approximate = Approximate(self.vectors)
         self.search = TextSearch(store)
 
+    def _start(self) -> None:
+        """Open DuckDB with nothing loaded."""
+        self.connection = connect(self.store, self._memory)
+        self.tables = HotTables(self.store, self.connection)
+        self.types = Types(self.cursor)
+
+    @contextlib.contextmanager
+    def run(self, text: str) -> Iterator[Clock]:
+        """Give the clock of a run of a text; begin with a new DuckDB when this one fails inside.
+
+        Raises:
+            QueryError: DuckDB has failed inside.
+        """
+        before = allocated()
+        clock, connection = Clock(self.bounds, text, self._most(before)), self.connection
+        self._clocks.add(clock)
+        try:
+            yield clock
+        except BrokenSessionError as error:
+            with self._starting:
+                if self.connection is connection:  # another run may have been faster
+                    self._start()
+            raise QueryError(
+                f"DuckDB failed inside: {error}", "it was started anew; other queries go on."
+            ) from error
+        finally:
+            self._clocks.discard(clock)
+            self._ended = time.monotonic()
+            if allocated() - before > _MUCH:
+                give_back()
+
+    def _most(self, now: int) -> int:
+        """Return the bytes up to which the process may grow from `now` while the next run goes on.
+
+        The memory of a run goes back to the system some seconds after it. Runs in a row therefore
+        share one start; each may take a quarter of its memory whatever those before it have left.
+        """
+        memory = self.bounds.memory
+        if time.monotonic() - self._ended > _SETTLING:
+            self._floor = now
+        self._floor = min(self._floor, now)
+        return max(self._floor + memory, now + memory // 4)
+
+    def cancel(self, text: str | None = None) -> int:
+        """Cancel what runs now, of one text or of all; returns the number of runs."""
+        clocks = [clock for clock in list(self._clocks) if text in (None, clock.text)]
+        for clock in clocks:
+            clock.cancel()
+        return len(clocks)
+
     def cursor(self) -> DuckDBPyConnection:
         """Return a DuckDB cursor of its own, for one thread."""
         return self.connection.cursor()
+
+
+def _bytes(connection: DuckDBPyConnection, memory_limit: str) -> int:
+    """Return a limit of memory in bytes; what a share is of all memory, DuckDB knows."""
+    if "%" not in memory_limit:
+        return bytes_of(memory_limit)
+    row = connection.execute("SELECT current_setting('memory_limit')").fetchone()
+    return bytes_of(str(row[0])) if row else 0
 
 
 def connect(store: Store, memory_limit: str) -> DuckDBPyConnection:
@@ -94,10 +168,14 @@ def connect(store: Store, memory_limit: str) -> DuckDBPyConnection:
         "autoload_known_extensions": "false",
         "errors_as_json": "true",
         "lambda_syntax": "ENABLE_SINGLE_ARROW",
+        # What a large query has taken goes back to the system some seconds after it.
+        "allocator_background_threads": "true",
+        "allocator_flush_threshold": "16MB",
+        "allocator_bulk_deallocation_flush_threshold": "16MB",
     }
     connection = duckdb.connect(":memory:", config=config)
     connection.execute("CREATE SCHEMA hot")
-    install(connection)
+    install(connection, _bytes(connection, memory_limit))
     if (folder := folder_of(store)) is not None:  # where loaded tables are kept
         connection.execute(f"SET allowed_directories = [{string(str(folder))}]")
     connection.execute("SET enable_external_access = false")

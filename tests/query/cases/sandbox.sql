@@ -58,6 +58,9 @@ FROM (SHOW TABLES)
 -- case: a table function that reads by name
 -- error: SandboxError 1:6 'histogram(samples, lux)' SELECT histogram(lux)
 FROM histogram(samples, lux)
+-- case: a separator that is made
+-- error: SandboxError The separator of string_agg may be too long
+SELECT string_agg(id, repeat('-', 9)) FROM samples
 -- case: a parquet file
 -- error: SandboxError 1:15 ''x.parquet''
 SELECT * FROM 'x.parquet'
