@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import pytest
 from fakes_judge import small_store
 
 import slicedb
-from slicedb.errors import OptionError, QueryMemoryError, QueryTimeoutError
-from slicedb.query.run.bounds import memory_of, timeout_of
-from slicedb.query.run.clock import alarm
+from slicedb.errors import OptionError, QueryCancelledError, QueryMemoryError, QueryTimeoutError
+from slicedb.query.run.bounds import Bounds, memory_of, timeout_of
+from slicedb.query.run.clock import Clock
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
 
 
 @pytest.fixture
@@ -38,25 +43,43 @@ def test_a_query_has_bounds_where_nobody_says(monkeypatch: pytest.MonkeyPatch) -
         memory_of("much")
 
 
-def test_alarms_ring_in_time_and_not_after_the_block() -> None:
-    rung: list[int] = []
-    both = threading.Event()
+class Cursor:
+    """Notes when it is interrupted."""
 
-    def ring(number: int) -> None:
-        rung.append(number)
-        if len(rung) == 2:
-            both.set()
+    def __init__(self) -> None:
+        self.stopped = threading.Event()
 
+    def interrupt(self) -> None:
+        self.stopped.set()
+
+
+def clock(seconds: float | None = None, memory: int = 1 << 50) -> Clock:
+    return Clock(Bounds(seconds, memory, memory))
+
+
+def test_one_thread_interrupts_the_runs_that_are_over_a_bound_and_no_other() -> None:
+    cursors = [Cursor() for _ in range(5)]
+    clocks = [clock(600.0), clock(0.2), clock(0.05), clock(), clock(memory=-(1 << 50))]
     for _ in range(300):  # many that end long before their time
-        with alarm(600.0, lambda: ring(0)):
+        with clocks[0].asking(cast("DuckDBPyConnection", cursors[0])):
             pass
-    with alarm(600.0, lambda: ring(1)), alarm(0.2, lambda: ring(2)), alarm(0.01, lambda: ring(3)):
-        assert both.wait(10)
-    with alarm(None, lambda: ring(4)), alarm(0.01, lambda: ring(5)):
-        pass
-    time.sleep(0.05)
-    assert rung in ([3, 2], [3, 2, 5])  # the last block may take longer than its alarm
-    assert threading.active_count() < 20
+    clocks[3].cancel()
+    with contextlib.ExitStack() as runs:
+        runs.enter_context(clocks[0].asking(cast("DuckDBPyConnection", cursors[0])))
+        for number in (1, 2):
+            runs.enter_context(clocks[number].asking(cast("DuckDBPyConnection", cursors[number])))
+        assert all(cursors[number].stopped.wait(10) for number in (1, 2))
+    assert not cursors[0].stopped.is_set() and threading.active_count() < 20
+    clocks[0].check()
+    assert [type(c.over) for c in clocks[1:4]] == [
+        QueryTimeoutError,
+        QueryTimeoutError,
+        QueryCancelledError,
+    ]
+    with pytest.raises(QueryCancelledError):
+        clocks[3].check()
+    with pytest.raises(QueryMemoryError):
+        clocks[4].check()
 
 
 @pytest.mark.slow

@@ -155,7 +155,7 @@ def test_what_is_small_means_what_it_means_to_duckdb(
 
 
 def test_a_duckdb_that_fails_inside_is_started_anew(db: Database) -> None:
-    from slicedb.query.run.broken import BrokenSessionError
+    from slicedb.query.language.broken import BrokenSessionError
 
     assert db.query("label = 'cat'").count() > 0
     session = db.engine.session

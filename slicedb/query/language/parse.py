@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from slicedb.errors import ParseError, QueryError, SandboxError
+from slicedb.query.language.broken import BrokenSessionError, is_broken
 from slicedb.query.language.parameters import NO_VALUE, marks
 from slicedb.query.language.text import Source, read, split_at
 from slicedb.query.language.tree import Node, read_tree
-from slicedb.query.run.broken import BrokenSessionError, is_broken
 
 if TYPE_CHECKING:
     import duckdb

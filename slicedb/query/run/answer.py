@@ -19,8 +19,8 @@ from slicedb.errors import (
 )
 from slicedb.query.bound.bound import Bound
 from slicedb.query.hot.write import Written
+from slicedb.query.language.broken import BrokenSessionError, is_broken
 from slicedb.query.language.text import Source
-from slicedb.query.run.broken import BrokenSessionError, is_broken
 from slicedb.query.run.clock import Clock, out_of_memory
 
 if TYPE_CHECKING:
@@ -80,6 +80,8 @@ def _located(
         with clock.asking(cursor):
             yield
     except (duckdb.Error, pa.ArrowException, MemoryError) as error:
+        if clock.is_interrupted:
+            raise KeyboardInterrupt from error
         if clock.over is not None:
             raise clock.over from error
         if is_broken(error):

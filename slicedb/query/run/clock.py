@@ -24,6 +24,7 @@ from slicedb.errors import (
     QueryTimeoutError,
 )
 from slicedb.query.run.bounds import Bounds
+from slicedb.query.run.ctrl_c import CtrlC
 from slicedb.show.numbers import size
 
 if TYPE_CHECKING:
@@ -50,6 +51,8 @@ class Clock:
         self._most = allocated() + bounds.memory if most is None else most
         self._started = time.monotonic()
         self._over: QueryError | None = None
+        self._in_main = False
+        self.is_interrupted = False
 
     @property
     def over(self) -> QueryError | None:
@@ -95,13 +98,20 @@ class Clock:
 
     @contextlib.contextmanager
     def asking(self, cursor: DuckDBPyConnection) -> Iterator[None]:
-        """Interrupt what a cursor runs once the run has to end."""
+        """Interrupt what a cursor runs once the run has to end, or at Ctrl-C in the main thread."""
         self.check()
-        _WATCH.add(self, cursor)
-        try:
-            yield
-        finally:
-            _WATCH.remove(self)
+        self._in_main = threading.current_thread() is threading.main_thread()
+        with _CTRL_C.listening():
+            _WATCH.add(self, cursor)
+            try:
+                yield
+            finally:
+                _WATCH.remove(self)
+
+    def look_for(self, is_ctrl_c: bool) -> bool:
+        """Note whether Ctrl-C has ended the run, and return it."""
+        self.is_interrupted = self.is_interrupted or (is_ctrl_c and self._in_main)
+        return self.is_interrupted
 
 
 class _Watch:
@@ -140,13 +150,15 @@ class _Watch:
                 if self._is_asleep:
                     self._changed.wait()
                 memory = allocated() if self._asking else 0
+                is_ctrl_c = bool(self._asking) and _CTRL_C.heard()
                 # Under the lock: a cursor is interrupted for no run but its own.
                 for clock, cursor in self._asking.items():
-                    if clock.look(memory):
+                    if clock.look(memory) or clock.look_for(is_ctrl_c):
                         cursor.interrupt()
             time.sleep(_TICK)
 
 
+_CTRL_C = CtrlC()
 _WATCH = _Watch()
 if hasattr(os, "register_at_fork"):
     # The lock may have been held by a thread that the child does not have.

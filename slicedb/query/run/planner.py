@@ -148,9 +148,11 @@ class Planner:
         frame = Frame("bare", ordered=bound.top is not None)
         written = Writer(frame, self._session.types.of).write(bound)
         # Texts that differ only in what they are similar to have one SQL.
-        return self._shown.get(written.sql, lambda: self._described(written, bound, pool))
+        return self._shown.get(written.sql, lambda: self._described(written, bound, pool, clock))
 
-    def _described(self, written: Written, bound: Bound, pool: Pool) -> list[tuple[str, str]]:
+    def _described(
+        self, written: Written, bound: Bound, pool: Pool, clock: Clock
+    ) -> list[tuple[str, str]]:
         cursor = self._session.cursor()
         empty = pa.Table.from_batches([], pa.schema([("key", pa.int64())]))
         for table in pool.frozen:

@@ -21,8 +21,8 @@ from slicedb.query.functions.duckdb import install
 from slicedb.query.hot.files import folder_of
 from slicedb.query.hot.tables import HotTables
 from slicedb.query.hot.types import Types
+from slicedb.query.language.broken import BrokenSessionError
 from slicedb.query.run.bounds import Bounds, bytes_of, memory_of, result_of, timeout_of
-from slicedb.query.run.broken import BrokenSessionError
 from slicedb.query.run.clock import Clock, allocated, give_back
 from slicedb.query.run.plan import Plan
 from slicedb.query.run.search import TextSearch
