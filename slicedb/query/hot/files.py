@@ -140,9 +140,9 @@ class HotFiles:
             return None
         name = f"{table}@{version}-{stamp}-{time.time_ns():x}{self._ending}"
         scratch = self._folder / f".new-{os.getpid()}-{name}"
-        cursor = self._connection.cursor()
         alias = quoted(scratch.name)
         try:
+            cursor = self._connection.cursor()
             cursor.execute(f"ATTACH {string(str(scratch))} AS {alias}")
             try:
                 cursor.execute(f"CREATE TABLE {alias}.t AS {rows}")
@@ -153,11 +153,11 @@ class HotFiles:
                 cursor.execute(f"CHECKPOINT {alias}")
             finally:
                 cursor.execute(f"DETACH {alias}")
+                cursor.close()
             os.rename(scratch, self._folder / name)
         except (self.error, OSError):  # a full disk, say; the columns are in memory
             return None
         finally:
-            cursor.close()
             self.remove(scratch)
         self._trim(table, keep=self._folder / name)
         return self._first([self._folder / name])
