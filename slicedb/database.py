@@ -1382,6 +1382,8 @@ class Database:
             return [s for s in self.slices.list() if s.expect], {}
         if not isinstance(source, (str, os.PathLike)):
             return [s if isinstance(s, Slice) else self.slices.get(s) for s in source], {}
+        if not self.store.is_writable:
+            return self.slices.load(source), dict(judge.settings(source))
         names = [change.name for change in self.slices.apply(source)]
         return [self.slices.get(name) for name in names], dict(judge.settings(source))
 

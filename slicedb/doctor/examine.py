@@ -233,7 +233,10 @@ def _of_slices(store: Store, at: int | None, commit: str) -> Iterator[tuple[tupl
 
 def _caches(store: Store, mend: bool) -> list[Finding]:
     """Find vectors kept for versions that are gone; they are computed again when needed."""
-    folder = store.cache_dir / "vectors"
+    try:
+        folder = store.cache_dir / "vectors"
+    except OSError:  # a database that may only be read, without a cache
+        return []
     stale = []
     for path in sorted(folder.glob("*@*")) if folder.is_dir() else ():
         name, _, version = path.name.rpartition("@")

@@ -23,6 +23,11 @@ _SUFFIX = {
     "BMP": ".bmp",
 }
 
+_LONGEST = 200
+"""Bytes of one part of a path, 255 on most file systems, with room for a number."""
+_DEEPEST = 2000
+"""Bytes of a whole path below the folder; one that is longer keeps its last part alone."""
+
 
 def write_folder(store: Store, keys: np.ndarray, path: Path) -> int:
     """Write the encoded bytes as they were ingested; metadata.csv has a `path` column.
@@ -72,7 +77,10 @@ def write_images(
     """
     written = []
     for name, (_, data) in zip(names, store.read_images(keys), strict=True):
-        cleaned = "/".join(_safe(part) for part in PurePosixPath(name).parts if part != "/")
+        parts = [_safe(part) for part in PurePosixPath(name).parts if part != "/"]
+        cleaned = "/".join(parts)
+        if len(cleaned.encode()) > _DEEPEST:
+            cleaned = parts[-1]
         if by_stem:
             path = PurePosixPath(cleaned)
             stem = _unique(str(path.with_suffix("")), taken)
@@ -105,7 +113,17 @@ def _name(sample: str, split: str | None, label: str | None, form: str | None) -
 
 
 def _safe(part: str) -> str:
+    """Return one part of a path that every file system takes.
+
+    >>> _safe("a/b?.jpg"), _safe(".."), len(_safe("é" * 300 + ".jpg").encode())
+    ('a-b-.jpg', '-', 200)
+    """
     cleaned = re.sub(r"[^\w.+ -]", "-", part).strip(". ")
+    if len(cleaned.encode()) > _LONGEST:
+        stem, dot, ending = cleaned.rpartition(".")
+        ending = dot + ending if stem and len(ending) < 10 else ""
+        start = cleaned.encode()[: _LONGEST - len(ending.encode())]
+        cleaned = start.decode(errors="ignore") + ending
     return cleaned or "-"
 
 

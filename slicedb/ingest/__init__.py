@@ -12,7 +12,7 @@ from typing import Literal
 from slicedb import media
 from slicedb.errors import IngestError, SourceError, did_you_mean
 from slicedb.ingest.format import FORMATS, Format, recognise
-from slicedb.ingest.location import Location
+from slicedb.ingest.location import Location, is_utf8
 from slicedb.ingest.pipeline import Settings, run
 from slicedb.ingest.report import IngestReport
 from slicedb.ingest.source import IdBy, Options, Source
@@ -138,6 +138,11 @@ def open_source(
     if form is not None and form not in FORMATS:
         raise IngestError(f"No format '{form}'.", did_you_mean(form, FORMATS, "formats"))
     location = Location(str(Path(source).expanduser()))
+    if not is_utf8(location.path):
+        raise SourceError(
+            f"The name of {location.path!r} is not UTF-8, so it could not be written down.",
+            "rename the folder or the file; nothing was written.",
+        )
     try:
         if not location.exists():
             raise SourceError(f"No folder or file '{source}'.", _nearest(Path(location.text)))

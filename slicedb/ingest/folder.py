@@ -24,7 +24,7 @@ from slicedb import media
 from slicedb.errors import SourceError
 from slicedb.ingest.format import Format
 from slicedb.ingest.listing import SPLITS
-from slicedb.ingest.location import Location
+from slicedb.ingest.location import NOT_UTF8, Location, is_utf8
 from slicedb.ingest.source import ROWS, Options, Source
 
 _MEANINGLESS = frozenset("images image imgs img jpegimages photos pictures frames data".split())
@@ -110,6 +110,9 @@ def _sort_out(folder: Location, skipped: Counter[str]) -> tuple[list[str], list[
     for name, kind, is_link in folder.list():
         at = name.rfind(".")
         extension = name[at:].lower() if at > 0 else ""
+        if not is_utf8(name):
+            skipped[NOT_UTF8] += 1
+            continue
         if extension in media.EXTENSIONS and name[0] != "." and kind != "folder":
             if kind == "file" or is_link:
                 names.append(name)

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Iterator
 
 from slicedb import media
-from slicedb.ingest.location import Location
+from slicedb.ingest.location import Location, is_utf8
 
 SPLITS = frozenset(
     "train training val valid validation dev eval evaluation test testing holdout".split()
@@ -18,7 +18,7 @@ def images_in(folder: Location) -> dict[str, str]:
     """Return the images right in a folder: name without extension to name."""
     if not folder.is_folder():
         return {}
-    files = sorted(entry.name for entry in folder.list() if entry.kind == "file")
+    files = sorted(e.name for e in folder.list() if e.kind == "file" and is_utf8(e.name))
     stems = (os.path.splitext(name) for name in files)
     return {stem: stem + end for stem, end in stems if end.lower() in media.EXTENSIONS}
 
@@ -26,7 +26,8 @@ def images_in(folder: Location) -> dict[str, str]:
 def names_in(folder: Location, *endings: str) -> list[str]:
     """Return the names in a folder that end so, sorted; none where it cannot be read."""
     try:
-        return sorted(e.name for e in folder.list() if e.name.lower().endswith(endings))
+        names = (entry.name for entry in folder.list() if is_utf8(entry.name))
+        return sorted(name for name in names if name.lower().endswith(endings))
     except OSError:
         return []
 
@@ -46,6 +47,8 @@ def names_below(
     names, folders = [], []
     try:
         for entry in folder.list():
+            if not is_utf8(entry.name):
+                continue
             if depth and entry.kind == "folder" and entry.name[0] != ".":
                 folders.append(entry.name)
             if entry.name.lower().endswith(endings):

@@ -27,6 +27,9 @@ _FIGURES = 100
 _COLUMNS = ("slice", "model", "metric", "of", "value", "low", "high", "n")
 
 
+_UNRECORDED = "this database may only be read, so the run is not recorded and its looks not counted"
+
+
 def user() -> str:
     """Return the name of whoever runs this, "" where the system does not say."""
     try:
@@ -41,6 +44,8 @@ def record(store: Store, run: SuiteRun, limit: int | None = looks.LIMIT) -> Suit
     Args:
         limit: looks at a held-out slice after which it warns of them; None and 0 never warn.
     """
+    if not store.is_writable:
+        return replace(run, warnings=(*run.warnings, _UNRECORDED))
     at = datetime.fromisoformat(run.ran_at).replace(tzinfo=None)
     guarded = looks.guarded([scope.slice for scope in run.scopes])
     tests = [
@@ -115,6 +120,8 @@ def record_evaluation(
     guarded = looks.guarded(slices)
     if store.title or not (guarded or always):
         return evaluation
+    if not store.is_writable:
+        return replace(evaluation, warnings=(*evaluation.warnings, _UNRECORDED))
     now = datetime.now(UTC)
     texts = {s.title: s.text for s in slices}
     rows = evaluation.to_arrow().slice(0, _FIGURES).select(_COLUMNS).to_pylist()

@@ -74,6 +74,11 @@ class Reader:
         return isinstance(self._fs, pafs.LocalFileSystem)
 
     @property
+    def is_writable(self) -> bool:
+        """Whether the folder of the database may be written to; an object store says it later."""
+        return not self.is_local or os.access(self._root, os.W_OK)
+
+    @property
     def cache_dir(self) -> Path:
         """A local folder for what can be computed again; it may be deleted at any time."""
         if self.is_local:
