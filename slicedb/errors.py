@@ -316,11 +316,13 @@ def first_line(error: BaseException) -> str:
 
 
 def _suggesting(method: Callable[..., T]) -> Callable[..., T]:
-    names = [p.name for p in inspect.signature(method).parameters.values() if p.name != "self"]
+    parameters = inspect.signature(method).parameters.values()
+    names = [p.name for p in parameters if p.name != "self"]
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters)  # and answers for them itself
 
     @functools.wraps(method)
     def checked(*args: object, **options: object) -> T:
-        for name in options.keys() - names:
+        for name in () if takes_any else options.keys() - names:
             hint = did_you_mean(name, names, "options")
             raise OptionError(f"{method.__name__}() has no option '{name}'.", hint)
         try:

@@ -18,6 +18,7 @@ from slicedb.tasks.arrays import in_class_order
 from slicedb.training.batch import Batch, Decoded
 from slicedb.training.columns import Numbers, column_of
 from slicedb.training.encoded import EncodedImages
+from slicedb.training.foreign import refuse_foreign
 from slicedb.training.loader import Loader, OnError, Workers
 from slicedb.training.pictures import Dtype, Pictures, Size, pinned
 from slicedb.training.pixels import Decoder
@@ -188,8 +189,15 @@ class SliceDataset(Dataset):
         workers: Workers = "thread",
         on_error: OnError = "raise",
         prefetch: int = 2,
+        distributed: bool = True,
+        **others: object,
     ) -> Loader:
-        """Return a loader of batches; see `Loader` for the arguments."""
+        """Return a loader of batches; see `Loader` for the arguments.
+
+        Raises:
+            SliceDBError: an argument of torch's DataLoader that this loader does not need or have.
+        """
+        refuse_foreign(others)
         return Loader(
             self,
             batch_size=batch_size,
@@ -202,6 +210,7 @@ class SliceDataset(Dataset):
             workers=workers,
             on_error=on_error,
             prefetch=prefetch,
+            distributed=distributed,
         )
 
     # --- items, for torch's own DataLoader ----------------------------------------------------

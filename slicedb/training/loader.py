@@ -14,6 +14,7 @@ from slicedb.errors import SliceDBError
 from slicedb.training.batch import Batch, BatchPlan, BatchSource, Failure
 from slicedb.training.memory import Memory
 from slicedb.training.processes import Processes, Worker
+from slicedb.training.shards import Shard
 from slicedb.training.threads import Threads
 
 Workers: TypeAlias = Literal["thread", "spawn", "forkserver"]
@@ -50,6 +51,9 @@ class Loader:
         on_error: "raise" stops at an image that does not decode and names it; "skip" leaves it
             out of its batch and counts it in `skipped`.
         prefetch: batches decoded ahead per worker.
+        distributed: with several processes of `torch.distributed` (also those that Lightning
+            starts) each gets its part of the epoch, as with a DistributedSampler; False gives all
+            of it to each. A sampler that divides by itself is left alone.
 
     Raises:
         SliceDBError: fork is asked for.
@@ -70,6 +74,7 @@ class Loader:
         workers: Workers = "thread",
         on_error: OnError = "raise",
         prefetch: int = 2,
+        distributed: bool = True,
     ) -> None:
         _check(batch_size, num_workers, prefetch, seed, workers, on_error)
         self.dataset = dataset
@@ -83,6 +88,8 @@ class Loader:
         self.workers = workers
         self.on_error = on_error
         self.prefetch = prefetch
+        divides = hasattr(sampler, "num_replicas")  # torch's DistributedSampler and its like
+        self.distributed = distributed and not divides
         self.skipped: dict[str, str] = {}
         """Why each sample was left out, by id (on_error="skip")."""
         self._memory = Memory(pin=self.pin_memory)
@@ -101,6 +108,7 @@ class Loader:
     def __len__(self) -> int:
         """Return the number of batches of an epoch."""
         n: int = len(self.dataset if self._sampler is None else self._sampler)  # type: ignore[arg-type]
+        n = self._shard.size(n, drop_last=self.drop_last)
         return n // self.batch_size if self.drop_last else -(-n // self.batch_size)
 
     def __iter__(self) -> Iterator[Batch]:
@@ -110,8 +118,15 @@ class Loader:
         self._current, self._next = position, _Position(position.epoch + 1, 0)
         return self._run(position, self._plan(order))
 
+    @property
+    def _shard(self) -> Shard:
+        return Shard.here() if self.distributed else Shard()
+
     def order(self, epoch: int) -> np.ndarray:
-        """Return int64 (n,): the indices of an epoch, in order."""
+        """Return int64 (n,): the indices of an epoch in this process, in order."""
+        return self._shard.take(self._whole_order(epoch), drop_last=self.drop_last)
+
+    def _whole_order(self, epoch: int) -> np.ndarray:
         if self._sampler is not None:
             set_epoch = getattr(self._sampler, "set_epoch", None)
             if set_epoch is not None:
