@@ -384,20 +384,20 @@ def test_interrupted_ingest_goes_on_where_it_stopped(
 ) -> None:
     monkeypatch.setattr("slicedb.ingest.folder.ROWS", 10)
     root = fill(tmp_path / "in", {f"{i:02}.jpg": jpeg(i) for i in range(45)})
-    upsert, calls = Store.upsert, []
+    append, calls = Store.append, []
 
     def crash(self: Store, name: str, *args: Any, **options: Any) -> int:
         calls.append(name)
         if len(calls) == 6:
             raise DatabaseError("the disk is full")
-        return upsert(self, name, *args, **options)
+        return append(self, name, *args, **options)
 
-    monkeypatch.setattr(Store, "upsert", crash)
+    monkeypatch.setattr(Store, "append", crash)
     with pytest.raises(DatabaseError, match="disk is full"):
         ingest(store, root)
     assert calls == ["images", "samples"] * 3
     assert store.count("images") == 30 and store.count("samples") == 20
-    monkeypatch.setattr(Store, "upsert", upsert)
+    monkeypatch.setattr(Store, "append", append)
     read: list[str] = []
     monkeypatch.setattr(
         "slicedb.ingest.verify._read",
@@ -417,13 +417,13 @@ import os, signal
 from slicedb.ingest import folder, ingest
 from slicedb.store import Store
 folder.ROWS = 10
-upsert, calls = Store.upsert, []
+append, calls = Store.append, []
 def kill(self, name, *args, **options):
     calls.append(name)
     if len(calls) == 6:
         os.kill(os.getpid(), signal.SIGKILL)
-    return upsert(self, name, *args, **options)
-Store.upsert = kill
+    return append(self, name, *args, **options)
+Store.append = kill
 ingest(Store.open({store.path!r}), {str(root)!r})
 """
     done = subprocess.run([sys.executable, "-c", script], check=False)

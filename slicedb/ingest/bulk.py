@@ -15,8 +15,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import numpy as np
 import pyarrow as pa
 
-from slicedb.errors import ConflictError
 from slicedb.ingest import fingerprint
+from slicedb.ingest.fresh import FreshRows
 from slicedb.ingest.known import Known, collision
 from slicedb.ingest.source import Source
 from slicedb.keys import Keys
@@ -28,8 +28,6 @@ from slicedb.store import Store
 _ROWS = 1 << 18
 _BYTES = 128 << 20
 """What is appended at once, at most."""
-_UPSERTED = 1 << 15
-"""Rows that are joined with the table at once where another process writes samples too."""
 
 
 class Bulk:
@@ -49,7 +47,7 @@ class Bulk:
         """Rows that are as they were and quarantined, by reason."""
         self._store, self._source, self._known, self._bar = store, source, known, bar
         self._now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
-        self._version: int | None = known.version
+        self._fresh = FreshRows(store, SAMPLES, known.version)
         self._added_keys: Keys = np.empty(0, np.int64)
         self._brought = [f.name for f in source.fields]
         self._held: list[pa.RecordBatch] = []
@@ -91,7 +89,7 @@ class Bulk:
         finally:
             self._writer.shutdown()
         if self.added:
-            self._store.tend(SAMPLES)
+            self._fresh.close()
             self._store.sync()
 
     def _keys(self, ids: pa.Array, start: int) -> Keys:
@@ -156,7 +154,7 @@ class Bulk:
             self._written.result()
         if self._source.keys is None:
             self._refuse_collisions(rows)
-        self._written = self._writer.submit(self._write, rows)
+        self._written = self._writer.submit(self._fresh.write, rows)
 
     def _refuse_collisions(self, rows: pa.Table) -> None:
         """Raise where a new row has the key of another new one."""
@@ -169,13 +167,3 @@ class Bulk:
             if len(names) < 2:  # the other one is written already
                 names += self._store.take(SAMPLES, doubled[:1], ["id"])["id"].to_pylist()
             raise collision(*sorted(names[:2]))
-
-    def _write(self, rows: pa.Table) -> None:
-        if self._version is not None:
-            try:
-                self._version = self._store.append(SAMPLES, rows, expected_version=self._version)
-                return
-            except ConflictError:  # another process may have added some of these samples
-                self._version = None
-        for start in range(0, len(rows), _UPSERTED):
-            self._store.upsert(SAMPLES, rows.slice(start, _UPSERTED))

@@ -45,6 +45,9 @@ class Known:
         """Whether each was found in the source during this ingest."""
         self.lacking = np.zeros(len(self.keys), dtype=bool)
         """Whether the bytes of each have to be read again, since they are not in `images`."""
+        self.images_version = _free_of_strays(store, self.keys) if with_images else None
+        """The version of `images` that has none but those of samples; None where it has others,
+        as an interrupted ingest leaves them."""
         if with_images and len(self.keys):
             self.lacking = (store.positions(IMAGES, self.keys) < 0) & ~self.unreadable
         self._by_id = KeyIndex(self.keys)
@@ -131,6 +134,15 @@ class Known:
         counts = self._status.take(pa.array(rows)).cast(pa.string()).value_counts()
         pairs = ((item["values"], item["counts"]) for item in counts.to_pylist())
         return {reason: n for reason, n in pairs if reason is not None and reason not in SHOWN}
+
+
+def _free_of_strays(store: Store, keys: np.ndarray) -> int | None:
+    """Return the version of `images` if all of them belong to samples with these keys."""
+    version = store.version(IMAGES)
+    if not store.count(IMAGES, version):
+        return version
+    images = store.table(IMAGES, ["key"], version=version)["key"].to_numpy()
+    return version if KeyIndex(keys).has(images).all() else None
 
 
 def collision(one: str, other: str) -> IngestError:

@@ -19,6 +19,7 @@ from slicedb import media, progress
 from slicedb.errors import TooManyBrokenError
 from slicedb.ingest.adopt import Adopted
 from slicedb.ingest.bulk import Bulk
+from slicedb.ingest.fresh import FreshRows
 from slicedb.ingest.judge import Judged, judge
 from slicedb.ingest.known import Known
 from slicedb.ingest.piece import Piece, pieces
@@ -119,6 +120,9 @@ def run(store: Store, source: Source, settings: Settings) -> IngestReport:
         progress.note(note, settings.show)
     _prepare(store, source, settings)
     known = Known(store, with_images=not settings.reference)
+    fresh = {SAMPLES: FreshRows(store, SAMPLES, known.version)}
+    if not settings.reference:
+        fresh[IMAGES] = FreshRows(store, IMAGES, known.images_version)
     tally = _Tally()
     adopted = Adopted(source.batches, known)
     if len(known.keys) and not source.named and not settings.by_content:
@@ -148,11 +152,14 @@ def run(store: Store, source: Source, settings: Settings) -> IngestReport:
                 )
                 if written is not None:
                     written.result()
-                written = writer.submit(_write, store, judged, settings.reference)
+                written = writer.submit(_write, store, judged, fresh)
                 tally.count(judged, known)
                 bar.advance(len(piece))
             if written is not None:
                 written.result()
+                for rows in fresh.values():
+                    rows.close()
+                store.sync()
             if bulk is not None:
                 bulk.close()
                 tally.add(bulk)
@@ -204,12 +211,18 @@ def _verifying(
     yield from ahead
 
 
-def _write(store: Store, judged: Judged, reference: bool) -> None:
-    images = None if reference else judged.images()
+def _write(store: Store, judged: Judged, fresh: dict[str, FreshRows]) -> None:
+    images = judged.images() if IMAGES in fresh else None
     if images is not None:
-        store.upsert(IMAGES, images)
+        if judged.replaced or judged.restored:
+            fresh[IMAGES].join(images)
+        else:
+            fresh[IMAGES].write(images)
     for table, is_new in judged.samples():
-        store.upsert(SAMPLES, table, insert=is_new)
+        if is_new:
+            fresh[SAMPLES].write(table)
+        else:
+            fresh[SAMPLES].join(table, insert=False)
     store.sync()  # here, so that the disk works while the next piece is verified
 
 
