@@ -93,28 +93,42 @@ class KeyIndex:
         """int64 (n,): the rows in ascending order of their keys; None when they stand so."""
         if (self.keys[1:] >= self.keys[:-1]).all():
             return None
-        return np.argsort(self.keys, kind="stable")
+        return ascending(self.keys)
 
     @cached_property
     def _slots(self) -> tuple[int, Keys, npt.NDArray[np.integer]]:
         """Return (bits to shift, key of each slot, row of each slot); the last slot is empty."""
         rows = np.arange(len(self.keys)) if self.order is None else self.order
-        ascending = self.keys if self.order is None else self.keys[self.order]
-        first = np.append(True, ascending[1:] != ascending[:-1])
+        in_order = self.keys if self.order is None else self.keys[self.order]
+        first = np.append(True, in_order[1:] != in_order[:-1])
         if not first.all():
-            ascending, rows = ascending[first], rows[first]
-        n = len(ascending)
+            in_order, rows = in_order[first], rows[first]
+        n = len(in_order)
         bits = min(40, n.bit_length() + 1)
         shift = 63 - bits
         i = np.arange(n)
         # Each key moves behind those that took its slot: a running maximum instead of a loop.
-        slot = np.maximum.accumulate((ascending >> shift) - i) + i
+        slot = np.maximum.accumulate((in_order >> shift) - i) + i
         size = max(2**bits, int(slot[-1]) + 1) + 1
         slot_keys = np.full(size, _EMPTY, np.int64)
-        slot_keys[slot] = ascending
+        slot_keys[slot] = in_order
         slot_rows = np.full(size, -1, np.int32 if len(self.keys) < 2**31 else np.int64)
         slot_rows[slot] = rows
         return shift, slot_keys, slot_rows
+
+
+def ascending(keys: Keys) -> npt.NDArray[np.int64]:
+    """Return int64 (n,): the rows in ascending order of their keys, equal ones as they stand.
+
+    NumPy sorts four times as fast where equal ones may change places; keys are hardly ever equal.
+
+    >>> ascending(np.array([30, 10, 20, 10])).tolist()
+    [1, 3, 2, 0]
+    """
+    order = np.argsort(keys)
+    in_order = keys[order]
+    is_distinct = bool((in_order[1:] != in_order[:-1]).all())
+    return order if is_distinct else np.argsort(keys, kind="stable")
 
 
 def distinct(keys: npt.ArrayLike) -> Keys:
@@ -125,10 +139,10 @@ def distinct(keys: npt.ArrayLike) -> Keys:
     >>> distinct([3, 1, 3]).tolist()
     [1, 3]
     """
-    ascending = np.sort(np.asarray(keys, dtype=np.int64))
-    if len(ascending) < 2:
-        return ascending
-    return np.asarray(ascending[np.append(True, ascending[1:] != ascending[:-1])])
+    in_order = np.sort(np.asarray(keys, dtype=np.int64))
+    if len(in_order) < 2:
+        return in_order
+    return np.asarray(in_order[np.append(True, in_order[1:] != in_order[:-1])])
 
 
 def first_of_each(keys: npt.ArrayLike) -> Keys:
@@ -138,11 +152,9 @@ def first_of_each(keys: npt.ArrayLike) -> Keys:
     [0, 1, 3]
     """
     given = np.asarray(keys, dtype=np.int64)
-    order = np.argsort(given, kind="stable")
-    ascending = given[order]
-    return np.asarray(
-        np.sort(order[np.append(True, ascending[1:] != ascending[:-1])[: len(given)]])
-    )
+    order = ascending(given)
+    in_order = given[order]
+    return np.asarray(np.sort(order[np.append(True, in_order[1:] != in_order[:-1])[: len(given)]]))
 
 
 def mix(values: npt.NDArray[np.integer]) -> npt.NDArray[np.uint64]:

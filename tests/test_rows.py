@@ -71,9 +71,9 @@ def late_column(db: slicedb.Database) -> None:
 
 
 def checkout(db: slicedb.Database) -> None:
-    db.commit("now", tag="now")
+    db.commit("then", tag="then")
     db.tag("id = '0055'", "lost again")
-    db.commits.checkout("now", force=True)
+    db.commits.checkout("then", force=True)
 
 
 def branch(db: slicedb.Database) -> None:

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from slicedb import schema
 from slicedb.cache import Cache
 from slicedb.errors import CheckError, UnknownModelError, did_you_mean
-from slicedb.keys import KeyIndex, Keys, distinct
+from slicedb.keys import KeyIndex, Keys, ascending, distinct
 from slicedb.metrics import Membership
 from slicedb.store import Store
 from slicedb.tasks import LOGGED, TASKS, About, AlignedRows, AnyTask, TruthColumn
@@ -257,5 +257,5 @@ def _line_up(every: Universe, keys: Keys, known: npt.NDArray[np.bool_]) -> tuple
 
 
 def _ascending(keys: Keys) -> tuple[Keys, Keys]:
-    order = np.argsort(keys, kind="stable")
+    order = ascending(keys)
     return keys[order], order

@@ -363,12 +363,12 @@ def log_anew(db: slicedb.Database) -> None:
 
 
 def reset(db: slicedb.Database) -> None:
-    db.commit("now", tag="now")
+    db.commit("then", tag="then")
     db.delete("id IN ('0021', '0022')")
     db.relabel("id = '0023'", "b")
     answers(db)
     keep(db)
-    db.commits.reset("now")
+    db.commits.reset("then")
 
 
 def checkout_of_a_branch(db: slicedb.Database) -> None:
