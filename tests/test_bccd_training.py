@@ -34,7 +34,7 @@ def test_a_detector_is_trained_and_looked_at(shared_data: Path, tmp_path: Path) 
     assert dataset.columns == ("objects",)
     assert dataset.box_classes == ("Platelets", "RBC", "WBC")
     net = small_rcnn(n_classes=4, size=(120, 160), width=32)
-    losses = learn(net, dataset, epochs=12)
+    losses = learn(net, dataset, epochs=14)
     assert losses[-1] < 0.8 * losses[0]
 
     by_id = detection_losses(net, train.to_torch(size=(120, 160)).loader(8), prefix="rcnn_")
@@ -58,6 +58,7 @@ def test_a_detector_is_trained_and_looked_at(shared_data: Path, tmp_path: Path) 
     table = shown.to_arrow().to_pylist()
     value = {(r["metric"], r["of"]): r["value"] for r in table}
     assert value["map", None] == pytest.approx(judge.stats_as_dict["AP_all"], abs=1e-9)
+    print("AP50", value["ap50", None])
     assert value["ap50", None] > 0.1, "it learnt something"
 
     mistakes = db.errors("rcnn", on="some")
@@ -81,7 +82,7 @@ def learn(net: torch.nn.Module, dataset: slicedb.training.SliceDataset, epochs: 
     steps = torch.optim.Adam(net.parameters(), lr=2e-3)
     net.train()
     means = []
-    with dataset.loader(batch_size=4, num_workers=2) as loader:
+    with dataset.loader(batch_size=4) as loader:
         for _ in range(epochs):
             seen = []
             for images, targets, _ in loader:

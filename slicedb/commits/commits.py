@@ -16,6 +16,7 @@ from slicedb.commits.head import Head
 from slicedb.commits.pins import frozen_slices
 from slicedb.errors import DatabaseError, did_you_mean, suggesting
 from slicedb.schema import COMMITS, COMMITS_SCHEMA, RUNS, TESTS
+from slicedb.show.tabular import Record
 
 if TYPE_CHECKING:
     from slicedb.store import Store
@@ -26,7 +27,7 @@ _UNVERSIONED = frozenset({COMMITS, RUNS, TESTS})
 
 
 @dataclass(frozen=True)
-class Commit:
+class Commit(Record):
     """One recorded state of all tables."""
 
     id: str

@@ -22,6 +22,7 @@ from slicedb.ingest.source import Options
 from slicedb.ingest.tabular import refuse_same_names, unreadable
 from slicedb.keys import Keys
 from slicedb.schema import SAMPLES, is_shown
+from slicedb.show.tabular import Record
 from slicedb.store import Store
 
 _SHOWN = 3
@@ -29,7 +30,7 @@ _NOTHING = "nothing was written."
 
 
 @dataclass(frozen=True)
-class AttachReport:
+class AttachReport(Record):
     """What attaching a table did."""
 
     source: str

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
+from slicedb.show.tabular import Record
+
 
 @dataclass(frozen=True)
-class IngestReport:
+class IngestReport(Record):
     """The outcome of one ingest; `str(report)` is the summary a user reads.
 
     Every image of the source is one of added, changed, unchanged or duplicates.

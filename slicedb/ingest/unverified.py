@@ -14,6 +14,7 @@ from slicedb import media, progress
 from slicedb.ingest.verify import verify
 from slicedb.keys import KeyIndex, Keys
 from slicedb.schema import OK, SAMPLES, UNVERIFIED
+from slicedb.show.tabular import Record
 from slicedb.sql import equals
 from slicedb.store import Store
 
@@ -23,7 +24,7 @@ _CHUNK = 64
 
 
 @dataclass(frozen=True)
-class VerifyReport:
+class VerifyReport(Record):
     """What opening the pictures showed."""
 
     verified: int

@@ -104,6 +104,8 @@ def interval(
         guarantee: Clopper-Pearson in place of Wilson, for shares.
     """
     bounds = _KINDS[metric.interval].interval(estimate, confidence, sides, guarantee)
+    # a normal interval may pass the end of what is possible, which says nothing
+    bounds = stats.Interval(*(np.clip(end, *metric.range) for end in bounds))
     equal = _is_equal(metric, estimate)
     if not equal.any():
         return bounds
