@@ -46,13 +46,13 @@ def calibrate(name: str, **options: Any) -> None:
 
     Asks about the most informative samples: at the terminal (y, n, s to skip, q to stop; the next
     call resumes), by a CSV file, or from a column. Without --recall and --precision the cut with
-    the best F1 is chosen, but only if it is better than the present one with confidence.
+    the best F1 is chosen among those that are surely not worse than the present one.
 
     \b
     Examples:
       slicedb slice calibrate desserts --recall 0.9
       slicedb slice calibrate desserts --truth "label = 'Dessert'" --precision 0.9
-      slicedb slice calibrate desserts --write-csv todo.csv
+      slicedb slice calibrate desserts --recall 0.9 --write-csv todo.csv
       slicedb slice calibrate desserts --read-csv todo.csv --recall 0.9
     """
     write, pictures = options.pop("write"), options.pop("pictures")
@@ -61,7 +61,7 @@ def calibrate(name: str, **options: Any) -> None:
         click.echo(f"{database.slices.forget(name).name}: not calibrated")
         return
     if write:
-        chosen = {key: options[key] for key in ("budget", "term", "seed")}
+        chosen = {key: options[key] for key in ("recall", "precision", "budget", "term", "seed")}
         count = database.slices.write_questions(name, write, **chosen)
         click.echo(f"{count:,} samples to label in {write}")
         return

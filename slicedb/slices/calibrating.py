@@ -63,12 +63,20 @@ class Calibrating:
         return self._slices.register(replace(s, calibration=made))
 
     def write_questions(
-        self, name: str, path: str | os.PathLike[str], *, budget: int, term: str | None, seed: int
+        self,
+        name: str,
+        path: str | os.PathLike[str],
+        *,
+        goal: Goal,
+        budget: int,
+        term: str | None,
+        seed: int,
     ) -> int:
         """Write what is to be labelled to a CSV file; see `Slices.write_questions`."""
         _, population, answers = self._about(name, term, budget)
         labels = labels_of(population, answers.states())
-        todo = questions(population, answers, labels, max(budget - len(labels.ranks), 0), seed)
+        count = max(budget - len(labels.ranks), 0)
+        todo = questions(population, answers, labels, count, goal, seed)
         answers.put(todo, ["asked"] * len(todo), "csv")
         write_csv(path, todo)
         return len(todo)

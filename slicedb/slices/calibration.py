@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from slicedb.stats.cuts import Aim, Share
+from slicedb.stats.cuts import Share
+from slicedb.stats.ranking import Aim
 from slicedb.vectors import Calibrated
 
 

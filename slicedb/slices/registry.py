@@ -204,7 +204,7 @@ class Slices:
             read: a file that `write_questions` wrote, filled in.
             recall: the share of what shows the text that must match, at `confidence`.
             precision: the share of the matches that must show it. With neither, the best balance
-                (F1), and only where it is surely better than the cut there is.
+                (F1) that is surely not worse than the cut there is.
             budget: labels in all, those kept from before included.
             term: the text meant, where the slice has several.
             confidence: of the aim, and of the intervals of precision and recall.
@@ -236,6 +236,8 @@ class Slices:
         name: str,
         path: str | os.PathLike[str],
         *,
+        recall: float | None = None,
+        precision: float | None = None,
         budget: int = BUDGET,
         term: str | None = None,
         seed: int = 0,
@@ -243,10 +245,13 @@ class Slices:
         """Write what is to be labelled to a CSV file, and return how many samples that is.
 
         Args:
-            name: as for `calibrate`; so are budget, term and seed.
+            name: as for `calibrate`; so are recall, precision, budget, term and seed.
             path: the file; its column `answer` is to be filled in with y, n or s.
         """
-        return self._calibrating.write_questions(name, path, budget=budget, term=term, seed=seed)
+        goal = goal_of(recall, precision, 0.95)
+        return self._calibrating.write_questions(
+            name, path, goal=goal, budget=budget, term=term, seed=seed
+        )
 
     def labelled(self, name: str, *, term: str | None = None) -> int:
         """Return how many labels there are to calibrate a slice with."""

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from slicedb.stats.ranking import Ranking
+from slicedb.stats.ranking import Aim, Draws, Ranking
 
-Aim: TypeAlias = Literal["recall", "precision", "f1"]
+WORSE = 0.01
+"""Loss of F1, against the present cut, that counts as one."""
+LIKELY = 0.05
+"""Share of the draws from which on a set of curves has a say of its own in an interval."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class RankCut:
 
 def choose(
     ranking: Ranking,
-    positives: npt.NDArray[np.int64],
+    draws: Draws,
     aim: Aim,
     least: float = 0.0,
     confidence: float = 0.95,
@@ -53,37 +55,46 @@ def choose(
 
     Args:
         ranking: what is cut.
-        positives: draws of the positives above each cut, from `Ranking.draws`.
+        draws: of the positives above each cut, from `Ranking.draws`.
         aim: "recall" gives the fewest samples that reach `least`, "precision" the most that keep
             it, both with the confidence; "f1" the best balance.
         least: the share wanted; unused by "f1".
         confidence: of the aim and of the intervals.
-        now: for "f1": the rank of the present cut, left only where a better balance is as sure as
-            that.
+        now: for "f1": the rank of the present cut. It is left only for one whose balance is better
+            on average, and which is as sure as that not to be worse by more than 0.01.
 
     Returns:
         The cut; where no cut reaches the aim, the one that comes closest.
     """
-    ranks = ranking.cuts[1:]
+    ranks, positives = ranking.cuts[1:], draws.positives
     recall, precision = shares(positives[:, 1:], ranks, positives[:, -1:])
     if aim == "f1":
-        return _balanced(ranking, positives, confidence, now)
+        return _balanced(ranking, draws, confidence, now)
     chance = ((recall if aim == "recall" else precision) >= least).mean(axis=0)
     reached = np.flatnonzero(chance >= confidence)
     if aim == "recall":
         at = int(reached[0]) if len(reached) else len(ranks) - 1
+        if ranks[at] > ranking.edges[-2]:
+            at = len(ranks) - 1  # labels do not tell where in the last stratum its positives are
     else:
         at = int(reached[-1]) if len(reached) else int(chance.argmax())
-    return _cut(int(ranks[at]), precision[:, at], recall[:, at], confidence, bool(len(reached)))
+    return _cut(
+        int(ranks[at]), precision[:, at], recall[:, at], draws, confidence, bool(len(reached))
+    )
 
 
-def at_rank(
-    ranking: Ranking, positives: npt.NDArray[np.int64], rank: int, confidence: float = 0.95
-) -> RankCut:
+def at_rank(ranking: Ranking, draws: Draws, rank: int, confidence: float = 0.95) -> RankCut:
     """Return what lies above any rank; between two cuts the positives are spread evenly."""
+    positives = draws.positives
     above = _at(ranking, positives, rank)
     recall, precision = shares(above[:, None], np.array([rank]), positives[:, -1:])
-    return _cut(rank, precision[:, 0], recall[:, 0], confidence, True)
+    return _cut(rank, precision[:, 0], recall[:, 0], draws, confidence, True)
+
+
+def balance(ranking: Ranking, draws: Draws, rank: int) -> npt.NDArray[np.float64]:
+    """Return float64 (size,): draws of the F1 of the samples above any rank."""
+    above = _at(ranking, draws.positives, rank)
+    return np.asarray(2 * above / np.maximum(rank + draws.positives[:, -1], 1))
 
 
 def _at(ranking: Ranking, positives: npt.NDArray[np.int64], rank: int) -> npt.NDArray[np.float64]:
@@ -93,17 +104,18 @@ def _at(ranking: Ranking, positives: npt.NDArray[np.int64], rank: int) -> npt.ND
     return np.asarray(positives[:, right - 1] * (1 - part) + positives[:, right] * part)
 
 
-def _balanced(
-    ranking: Ranking, positives: npt.NDArray[np.int64], confidence: float, now: int | None
-) -> RankCut:
-    total = positives[:, -1:]
-    scores = 2 * positives / np.maximum(ranking.cuts + total, 1)
-    rank = int(ranking.cuts[1:][scores[:, 1:].mean(axis=0).argmax()])
+def _balanced(ranking: Ranking, draws: Draws, confidence: float, now: int | None) -> RankCut:
+    positives = draws.positives
+    total, ranks = positives[:, -1:], ranking.cuts[1:]
+    scores = 2 * positives[:, 1:] / np.maximum(ranks + total, 1)
+    mean = scores.mean(axis=0)
     if now is not None:
-        old = 2 * _at(ranking, positives, now) / np.maximum(now + total[:, 0], 1)
-        new = 2 * _at(ranking, positives, rank) / np.maximum(rank + total[:, 0], 1)
-        rank = rank if (new > old).mean() >= confidence else now
-    return at_rank(ranking, positives, rank, confidence)
+        old = balance(ranking, draws, now)
+        worse = scores < old[:, None] - WORSE
+        risk = np.max([worse[mine].mean(axis=0) for mine in _likely(draws.kinds)], axis=0)
+        mean = np.where((risk <= 1 - confidence) & (mean >= old.mean()), mean, -1.0)
+    rank = int(ranks[mean.argmax()]) if mean.max() >= 0 or now is None else now
+    return at_rank(ranking, draws, rank, confidence)
 
 
 def shares(
@@ -120,14 +132,31 @@ def _cut(
     rank: int,
     precision: npt.NDArray[np.float64],
     recall: npt.NDArray[np.float64],
+    draws: Draws,
     confidence: float,
     reached: bool,
 ) -> RankCut:
-    tail = (1 - confidence) / 2
-    estimates = []
-    for values in (precision, recall):
-        low, middle, high = np.quantile(values, [tail, 0.5, 1 - tail])
-        estimates.append(Share(float(middle), float(low), float(high)))
+    estimates = [_share(values, draws.kinds, confidence) for values in (precision, recall)]
     if rank == 0:
         estimates[0] = Share(1.0, 0.0, 1.0)  # labels say nothing about samples that are not there
     return RankCut(rank, estimates[0], estimates[1], confidence, reached)
+
+
+def _share(
+    values: npt.NDArray[np.float64], kinds: npt.NDArray[np.int64], confidence: float
+) -> Share:
+    """Return the median, and an interval that holds those of all kinds of curves that are likely.
+
+    Labels seldom tell whether the positives end where the family of curves says so or trail on; the
+    wider answer wins.
+    """
+    tail = (1 - confidence) / 2
+    ends = [np.quantile(values[mine], [tail, 1 - tail]) for mine in _likely(kinds)]
+    low, high = np.min(ends, axis=0)[0], np.max(ends, axis=0)[1]
+    return Share(float(np.median(values)), float(low), float(high))
+
+
+def _likely(kinds: npt.NDArray[np.int64]) -> list[npt.NDArray[np.bool_]]:
+    """Return which draws count together: all of them, and those of each likely kind of curve."""
+    each = [kinds == kind for kind in np.unique(kinds)]
+    return [np.ones(len(kinds), bool), *(e for e in each if e.mean() >= LIKELY)]

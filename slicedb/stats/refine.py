@@ -9,30 +9,37 @@ import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
 
-SHRINK = (0.3, 1.0, 3.0)
+SHRINK = (0.3, 1.0, 3.0, 10.0)
 """Weights of the squared length of the direction that are tried."""
 FOLDS = 5
 LEAST = 8
 """Labels of either kind under which no direction is looked for."""
-SURE = 1.64
-"""Standard errors by which held-out likelihood must rise."""
 
 
-class Refined(NamedTuple):
-    """A direction, and the scores of the labelled samples by directions fitted without them."""
+class Part(NamedTuple):
+    """A direction fitted without some of the labels, which can judge it."""
 
     slope: float
     direction: Array
     """float64 (d,)."""
-    held_out: Array
-    """float64 (n,)."""
+    judges: npt.NDArray[np.intp]
+    """Places of the labels that it was fitted without."""
+
+
+class Refined(NamedTuple):
+    """A direction fitted on all labels, and those fitted without a fold of them."""
+
+    slope: float
+    direction: Array
+    """float64 (d,)."""
+    parts: tuple[Part, ...]
 
 
 def refine(score: npt.ArrayLike, vectors: npt.ArrayLike, labels: npt.ArrayLike) -> Refined | None:
-    """Return `slope x score + vectors @ direction` where it is surely better than the score.
+    """Return `slope x score + vectors @ direction` where it is no worse than the score.
 
-    Better is a held-out likelihood (five folds) that rises by 1.64 standard errors; otherwise the
-    score alone is kept, so that few labels, or labels that say nothing new, change nothing.
+    Labels outside five folds judge what is fitted in them: their likelihood chooses how much the
+    direction is shrunk, and where the score alone is the likeliest there is none.
 
     Args:
         score: float (n,), log-odds.
@@ -43,16 +50,15 @@ def refine(score: npt.ArrayLike, vectors: npt.ArrayLike, labels: npt.ArrayLike) 
     if min(y.sum(), (~y).sum()) < LEAST or not np.ptp(x, axis=0).any():
         return None
     folds = _folds(y)
-    plain = _losses(z, x, y, folds, np.inf)[0]
+    plain = _held_out(z, x, y, folds, np.inf)[0]
     best: Refined | None = None
     gained = 0.0
     for shrink in SHRINK:
-        losses, held_out = _losses(z, x, y, folds, shrink)
-        gain = plain - losses
-        error = gain.std(ddof=1) / np.sqrt(len(gain))
-        if gain.mean() > max(SURE * error, gained):
+        losses, parts = _held_out(z, x, y, folds, shrink)
+        gain = float((plain - losses).mean())
+        if gain > gained:
             _, slope, direction = _fit(z, x, y, shrink)
-            best, gained = Refined(slope, direction, held_out), float(gain.mean())
+            best, gained = Refined(slope, direction, parts), gain
     return best
 
 
@@ -64,17 +70,18 @@ def _folds(y: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
     return folds
 
 
-def _losses(
+def _held_out(
     z: Array, x: Array, y: npt.NDArray[np.bool_], folds: npt.NDArray[np.int64], shrink: float
-) -> tuple[Array, Array]:
-    """Return the held-out loss and score of each label."""
-    losses, scores = np.empty(len(z)), np.empty(len(z))
+) -> tuple[Array, tuple[Part, ...]]:
+    """Return the held-out loss of each label, and the directions that gave it."""
+    losses, parts = np.empty(len(z)), []
     for fold in range(FOLDS):
         out = folds == fold
         offset, slope, direction = _fit(z[~out], x[~out], y[~out], shrink)
-        scores[out] = slope * z[out] + x[out] @ direction
-        losses[out] = np.logaddexp(0, -np.where(y[out], 1, -1) * (offset + scores[out]))
-    return losses, scores
+        odds = offset + slope * z[out] + x[out] @ direction
+        losses[out] = np.logaddexp(0, -np.where(y[out], 1, -1) * odds)
+        parts.append(Part(slope, direction, np.flatnonzero(out)))
+    return losses, tuple(parts)
 
 
 def _fit(z: Array, x: Array, y: npt.NDArray[np.bool_], shrink: float) -> tuple[float, float, Array]:
