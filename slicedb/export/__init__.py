@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from slicedb.errors import SliceDBError, did_you_mean
 from slicedb.export.coco import write_coco
-from slicedb.export.folder import write_folder
+from slicedb.export.folder import renamed, write_folder
 from slicedb.export.tables import write_csv, write_parquet
 from slicedb.export.voc import write_voc
 from slicedb.export.yolo import write_yolo
@@ -61,9 +61,12 @@ class ExportReport(Record):
     n: int
     form: str
     dest: str
+    notes: tuple[str, ...] = ()
+    """What is named otherwise than in the database."""
 
     def __str__(self) -> str:
-        return f"{self.n:,} samples written to {self.dest} ({self.form})"
+        text = f"{self.n:,} samples written to {self.dest} ({self.form})"
+        return "\n".join([text, *(f"Note: {note}" for note in self.notes)])
 
 
 def export(
@@ -86,7 +89,8 @@ def export(
         raise SliceDBError(f"'{path}' exists already.", "name a new file or folder.")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        return ExportReport(write(store, keys, path), form, str(path))
+        notes = tuple(renamed(store, keys)) if form == "folder" else ()
+        return ExportReport(write(store, keys, path), form, str(path), notes)
     except OSError as error:
         raise SliceDBError(
             f"'{path}' cannot be written: {error.strerror or error}.", "name another place."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from slicedb.export.tables import flatten, metadata
+from slicedb.schema import SAMPLES
 
 if TYPE_CHECKING:
     from slicedb.store import Store
@@ -23,6 +25,8 @@ _SUFFIX = {
     "BMP": ".bmp",
 }
 
+_SHOWN = 5
+"""Folders of other names than their labels that a report lists."""
 _LONGEST = 200
 """Bytes of one part of a path, 255 on most file systems, with room for a number."""
 _DEEPEST = 2000
@@ -39,10 +43,11 @@ def write_folder(store: Store, keys: np.ndarray, path: Path) -> int:
 
     path.mkdir(parents=True, exist_ok=True)
     taken: set[str] = set()
+    folders = {name: _folders(store, keys, name) for name in ("split", "label")}
     writer = None
     with (path / "metadata.csv").open("wb") as file:
         for chunk, table in metadata(store, keys):
-            names = [_unique(name, taken) for name in _names(table)]
+            names = [_unique(name, taken) for name in _names(table, folders)]
             for name, (_, data) in zip(names, store.read_images(chunk), strict=True):
                 target = path / name
                 target.parent.mkdir(parents=True, exist_ok=True)
@@ -94,9 +99,40 @@ def write_images(
     return written
 
 
-def _names(table: pa.Table) -> list[str]:
+def _names(table: pa.Table, folders: Mapping[str, Mapping[str, str]]) -> list[str]:
     columns = (table[c].to_pylist() for c in ("id", "split", "label", "format"))
-    return [_name(*row) for row in zip(*columns, strict=True)]
+    return [
+        _name(sample, folders["split"].get(split), folders["label"].get(label), form)
+        for sample, split, label, form in zip(*columns, strict=True)
+    ]
+
+
+def _folders(store: Store, keys: np.ndarray, column: str) -> dict[str, str]:
+    """Return the folder of each value of a column: two values never share one.
+
+    'a/b' and 'a-b' would; so would 'Cat' and 'cat' where letters of both cases are one.
+    """
+    values = store.take(SAMPLES, keys, [column])[column].unique().to_pylist()
+    names = sorted({v for v in values if v}, key=lambda v: (_safe(v) != v, v))
+    folders: dict[str, str] = {}
+    taken: set[str] = set()
+    for name in names:  # what needs no cleaning keeps its name
+        folders[name] = _unique(_safe(name), taken)
+    return folders
+
+
+def renamed(store: Store, keys: np.ndarray) -> list[str]:
+    """Return a sentence on the labels and splits whose folders have other names."""
+    moved = [
+        f"{column} '{value}' is in '{folder}'"
+        for column in ("split", "label")
+        for value, folder in _folders(store, keys, column).items()
+        if folder != _safe(value)
+    ]
+    if not moved:
+        return []
+    more = f", and {len(moved) - _SHOWN:,} more" if len(moved) > _SHOWN else ""
+    return [f"{'; '.join(moved[:_SHOWN])}{more}; metadata.csv has the values as they are."]
 
 
 def file_name(sample: str, form: str | None) -> str:
