@@ -978,8 +978,9 @@ class Database:
             models: one name or several.
             slices: slices to evaluate: names, query texts or queries; by default all samples
                 together, then every registered slice.
-            metrics: metrics by name; by default accuracy for classifiers, mAP for detectors, the
-                mean absolute error for regression, F1 for multi-label models.
+            metrics: metrics by name, also of one class ("recall of cat"); by default accuracy for
+                classifiers, mAP for detectors, the mean absolute error for regression, F1 for
+                multi-label models.
             per_class: add one row per class, for metrics that are defined for one class.
             confidence: level of the two-sided intervals.
             group: a column of samples whose groups are independent although the samples within one
@@ -994,8 +995,11 @@ class Database:
             CheckError: there is no such metric.
         """
         from slicedb.judge import evaluate
+        from slicedb.judge.evaluation import asked_metric
         from slicedb.runs import record_evaluation
 
+        for text in metrics or ():
+            asked_metric(text)  # a misspelt name is told before anything is predicted
         past = self if at is None else self.at(at)
         names = [models] if isinstance(models, str) else list(models)
         members = past._selection.members(slices)
@@ -1110,18 +1114,21 @@ class Database:
         compute = judge.power_of_boxes if detectors else judge.power
         return compute(self.store, a, b, members, drop=drop, power=power, confidence=confidence)
 
-    def confusion(self, model: str, on: On = None, *, at: str | None = None) -> Confusion:
+    def confusion(
+        self, model: str, on: On = None, *, top: int = 20, at: str | None = None
+    ) -> Confusion:
         """Return the confusion matrix of a model over a slice; of a detector, in boxes.
 
         Args:
             model: whose predictions.
             on: the samples to evaluate; by default all of them.
+            top: classes that are shown, those with the most mistakes; the counts are of all.
             at: use an earlier commit, tag or branch.
         """
         from slicedb.judge import confusion
 
         past = self if at is None else self.at(at)
-        return confusion(past.store, model, past.keys(on))
+        return replace(confusion(past.store, model, past.keys(on)), top=top)
 
     def errors(
         self,
@@ -1130,7 +1137,7 @@ class Database:
         *,
         by: Sequence[str] = ("label",),
         sure: float = 0.9,
-        unsure: float = 0.5,
+        unsure: float | None = None,
         n: int = 20,
         slices: Names = None,
         confidence: float = 0.95,
@@ -1146,7 +1153,8 @@ class Database:
             on: the samples to review; a slice's name or a predicate becomes part of the queries.
             by: columns whose values are reviewed as if they were slices; by default the label.
             sure: confidence above which a mistake counts as confident.
-            unsure: confidence below which a prediction counts as unsure.
+            unsure: confidence below which a prediction counts as unsure; by default 0.5, or 0.6
+                for two classes, of which one always has half or more.
             n: number of rows of the top losses and of the confused pairs.
             slices: slices whose share of the errors is shown; by default all registered ones.
             confidence: level of the intervals.

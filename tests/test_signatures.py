@@ -22,8 +22,9 @@ slicedb.query:Query slicedb.runs:Runs slicedb.slices:Slice slicedb.slices:Slices
 slicedb.training:EpochLogger slicedb.training:SliceDataset
 """.split()
 
-THE_USERS_OWN = {"PredictionLog.add"}
-"""Methods whose further arguments are columns that the user names."""
+THE_USERS_OWN = {"PredictionLog.add", "SliceDataset.loader"}
+"""Methods whose further arguments are columns that the user names, or words of torch's loader that
+are answered one by one."""
 
 
 def load(name: str) -> type:

@@ -158,7 +158,7 @@ def errors(
     slices: Mapping[str, Ints] | None = None,
     by: Sequence[str] = ("label",),
     sure: float = 0.9,
-    unsure: float = 0.5,
+    unsure: float | None = None,
     n: int = 20,
     confidence: float = 0.95,
 ) -> Mistakes:
@@ -174,12 +174,9 @@ def errors(
         CheckError: `unsure` is above `sure`, or `scope` is no predicate.
         SliceDBError: no labels, no predictions, no such column.
     """
-    if not 0 <= unsure <= sure <= 1:
-        raise CheckError(
-            f"unsure is {unsure:g} and sure {sure:g}.", "both lie in [0, 1], unsure below sure."
-        )
     check_scope(scope)
     predicted = select(store, model, keys, columns=[c for c in by if c != "label"])
+    unsure = _unsure(predicted, sure, unsure)
     wrong = ~predicted.outcomes.correct
     order = _by_loss(predicted)
     return Mistakes(
@@ -194,6 +191,26 @@ def errors(
         _pairs(predicted, wrong, scope, n, confidence),
         all_shares(predicted, wrong, slices, by, scope, confidence),
     )
+
+
+def _unsure(predicted: Predicted, sure: float, given: float | None) -> float:
+    """Return the confidence below which a prediction counts as unsure.
+
+    Raises:
+        CheckError: it is above `sure`, or so low that no prediction can be below it.
+    """
+    binary = predicted.n_classes == 2
+    unsure = given if given is not None else min(0.6 if binary else 0.5, sure)
+    if not 0 <= unsure <= sure <= 1:
+        raise CheckError(
+            f"unsure is {unsure:g} and sure {sure:g}.", "both lie in [0, 1], unsure below sure."
+        )
+    if binary and given is not None and 0 < given <= 0.5:
+        raise CheckError(
+            f"unsure is {given:g}, and of two classes one always has a confidence of 0.5 or more.",
+            "give more, such as 0.6.",
+        )
+    return unsure
 
 
 def _by_loss(predicted: Predicted) -> Ints:

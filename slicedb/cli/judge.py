@@ -103,7 +103,7 @@ def power(a: str, b: str, out: Output, **options: object) -> None:
 @click.argument("model", metavar="MODEL")
 @db_option
 @rows_options
-@options_of(Database.confusion, "on at", at={"metavar": "COMMIT"})
+@options_of(Database.confusion, "on top at", at={"metavar": "COMMIT"})
 def confusion(model: str, out: Output, **options: object) -> None:
     """Show the confusion matrix: rows are the truth, columns the prediction.
 

@@ -38,6 +38,8 @@ class Confusion(Tabular):
     """What is counted; `boxes` of a detector."""
     least: float = 0.5
     """Of a detector: the score from which on a box counts."""
+    top: int = 20
+    """Classes that are shown at most."""
 
     @property
     def n(self) -> int:
@@ -107,17 +109,35 @@ class Confusion(Tabular):
         return pd.DataFrame(self.matrix, index=list(self.classes), columns=list(self.classes))
 
     def parts(self) -> Iterator[Part]:
-        """Yield the matrix with n and accuracy of each class, and what was left out."""
+        """Yield the matrix with n and accuracy of each class, and what was left out.
+
+        Of many classes those with the most mistakes are shown.
+        """
         accuracy = self.accuracy_per_class().to_pylist()
-        rows = [
-            [name, *(f"{x:,}" if x else "." for x in counts), f"{row['n']:,}", _share(row["value"])]
-            for name, counts, row in zip(self.classes, self.matrix, accuracy)
-        ]
-        head = ["label \\ predicted", *self.classes, "n", "accuracy"]
+        shown = self._shown_classes()
+        rows = []
+        for i in shown:
+            cells = [f"{x:,}" if x else "." for x in self.matrix[i, shown].tolist()]
+            row = accuracy[i]
+            rows.append([self.classes[i], *cells, f"{row['n']:,}", _share(row["value"])])
+        head = ["label \\ predicted", *(self.classes[i] for i in shown), "n", "accuracy"]
         drawn = self._drawn if len(self.classes) <= MOST_CLASSES else None
         yield Grid(head, rows, align="<" + ">" * (len(head) - 1), drawn=drawn)
         left = f"{self.left_out:,}{'' if self.unit == 'samples' else ' samples'} left out"
         yield f"{self.n:,} {self.unit}, {left}"
+        if len(shown) < len(self.classes):
+            yield (
+                f"{len(shown)} of {len(self.classes):,} classes, those with the most mistakes; "
+                "top= (--top) shows more, and -f csv every cell"
+            )
+
+    def _shown_classes(self) -> list[int]:
+        """Return the classes that are shown, in their order."""
+        if len(self.classes) <= self.top:
+            return list(range(len(self.classes)))
+        right = np.diagonal(self.matrix)
+        mistakes = self.matrix.sum(axis=0) + self.matrix.sum(axis=1) - 2 * right
+        return sorted(np.argsort(-mistakes, kind="stable")[: self.top].tolist())
 
     def _drawn(self) -> Html:
         cells = zip(*(at.tolist() for at in np.nonzero(self.matrix)))

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from slicedb import metrics as m
 from slicedb import stats
+from slicedb.errors import ClassesError, did_you_mean
 from slicedb.judge.aligned import Aligned, groups_of, load, universe
 from slicedb.judge.drawn import values
 from slicedb.judge.resampling import resampled
@@ -132,7 +133,7 @@ def evaluate(
         Wilson's for shares, and the bootstrap's of whole groups with `group`.
     """
     names = [models] if isinstance(models, str) else list(models)
-    asked = None if metrics is None else [m.find(name) for name in metrics]
+    asked = None if metrics is None else [asked_metric(text) for text in metrics]
     every = universe(store)
     rows = [every.rows(np.asarray(keys, np.int64)) for keys in members.values()]
     sizes = np.array(
@@ -150,12 +151,30 @@ def evaluate(
         warnings += _warnings(aligned, members, rows)
         # models that saw the same samples share the matrix
         task = aligned.task.name
-        wanted = [m.find(aligned.task.primary)] if asked is None else asked
-        wanted = [m.suit(metric, task) for metric in wanted]
+        primary: list[tuple[Metric, str | None]] = [(m.find(aligned.task.primary), None)]
+        wanted = [(m.suit(metric, task), of) for metric, of in (asked or primary)]
         blocks.append(_one_model(aligned, belongs, sizes, wanted, per_class, confidence, how))
     table = _order(pa.concat_tables(blocks), list(members), names) if blocks else None
     shown = table if table is not None else _SCHEMA.empty_table()
     return Evaluation(shown, confidence, tuple(warnings))
+
+
+def asked_metric(text: str) -> tuple[Metric, str | None]:
+    """Return a metric by name, and the class where it is `<metric> of <class>`.
+
+    Raises:
+        CheckError: there is no such metric.
+    """
+    name, _, of = text.partition(" of ")
+    return m.find(name.strip()), of.strip().strip("'") or None
+
+
+def _code_of(name: str, classes: Sequence[str], model: str) -> int:
+    if name not in classes:
+        raise ClassesError(
+            f"'{model}' has no class '{name}'.", did_you_mean(name, classes, "classes")
+        )
+    return list(classes).index(name)
 
 
 def _warnings(aligned: Aligned, members: Mapping[str, Keys], rows: Sequence[Keys]) -> list[str]:
@@ -174,14 +193,17 @@ def _one_model(
     aligned: Aligned,
     members: Membership,
     sizes: npt.NDArray[np.int64],
-    wanted: Sequence[Metric],
+    wanted: Sequence[tuple[Metric, str | None]],
     per_class: bool,
     confidence: float,
     how: _Resampling | None,
 ) -> pa.Table:
     classes = aligned.outcomes.classes
     asked: list[tuple[Metric, str | None]] = []
-    for metric in wanted:
+    for metric, one in wanted:
+        if one is not None:
+            asked.append((m.for_class(metric, _code_of(one, classes, aligned.model)), one))
+            continue
         asked.append((metric, None))
         if per_class and (metric.per_class is not None or metric.by_class):
             asked += [(m.for_class(metric, code), name) for code, name in enumerate(classes)]

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from slicedb import stats
-from slicedb.metrics.estimate import Estimate
+from slicedb.metrics.estimate import Estimate, accuracy
 from slicedb.metrics.membership import Membership
 from slicedb.metrics.metric import Metric
 from slicedb.metrics.outcomes import Bools, Floats, Ints, TaskOutcomes
@@ -18,6 +18,8 @@ _CELLS = 50_000_000
 """Cells of confusion matrices beyond which slices are computed in blocks."""
 
 
+_MANY = 1_000_000
+"""Cells of a confusion matrix beyond which an accuracy is counted without one."""
 _EQUAL = 1e-12
 """Variance over the square of the mean up to which values are equal but for rounding."""
 
@@ -66,6 +68,9 @@ def estimates(
         if missing(metric, outcomes):
             nan = np.full(len(members), np.nan)
             result[metric.name] = Estimate(nan, np.zeros(len(members)), nan)
+        elif metric.compute is accuracy and width > _MANY:
+            hit_or_miss = members.count(np.where(outcomes.correct, 0, 1), 4)
+            result[metric.name] = compute(metric, hit_or_miss.reshape(-1, 2, 2))
         elif state.kind == "ranked":
             result[metric.name] = compute_ranked(metric, outcomes, members)
         elif state.kind == "codes" and len(members) * width > _CELLS:
