@@ -2,6 +2,7 @@
 
     python benchmarks/differential.py --generated 20000
     python benchmarks/differential.py --broken 1000
+    python benchmarks/differential.py --partition 10000
     python benchmarks/differential.py --folder duckdb/test/sql --folder sqlglot/tests/fixtures
 
 Generated queries come from `tests/query/differential.py`, derived ones included (`q[a:b]`, `&`,
@@ -31,6 +32,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "query"))
 
 from broken import broken, problem
 from differential import Maker, apart, build, difference, plain, written
+from partition import Predicates
+from partition import problem as disagreement
 from world import build as build_world
 from world import engine_of
 
@@ -74,6 +77,7 @@ def main() -> None:
     )
     parser.add_argument("--generated", type=int, default=0, help="number of generated texts")
     parser.add_argument("--broken", type=int, default=0, help="number of broken texts")
+    parser.add_argument("--partition", type=int, default=0, help="number of random predicates")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", action="append", default=[], help="a folder of SQL files")
     parser.add_argument("--match", default="", help="only files whose path matches this")
@@ -94,6 +98,8 @@ def main() -> None:
             tally.print("generated")
         if options.broken:
             _compare_broken(engine_of(build_world(Path(scratch) / "broken.slicedb")), options)
+        if options.partition:
+            _compare_ways(Path(scratch) / "partition.slicedb", options)
         for folder in options.folder:
             tally = Tally(options.show)
             files = [f for f in sorted(Path(folder).rglob("*")) if f.suffix in (".sql", ".test")]
@@ -112,6 +118,21 @@ def _compare_broken(engine: Engine, options: argparse.Namespace) -> None:
         else:
             tally.add(case.text, problem(engine, case), f"{case.how}, seed {seed}")
     tally.print("broken texts, of which the place is exact in those that are equal")
+
+
+def _compare_ways(path: Path, options: argparse.Namespace) -> None:
+    """Ask random predicates over every function in all ways, and see whether they agree."""
+    store = build_world(path)
+    engine, fresh = engine_of(store), engine_of(store)
+    tally = Tally(options.show)
+    for seed in range(options.seed, options.seed + options.partition):
+        predicate = Predicates(seed).predicate()
+        try:
+            why = disagreement(engine, fresh, predicate)
+        except Exception as error:  # a bare exception is a finding too
+            why = f"raised {type(error).__name__}: {error}"
+        tally.add(predicate, why, f"seed {seed}")
+    tally.print("predicates, each asked in nine ways")
 
 
 class Tally:
