@@ -233,7 +233,8 @@ class Database:
             id_column: column with stable ids.
             reference: keep only the paths of the images, not their bytes.
             verify: decode every image now, or open none of them: their status is unverified until
-                `verify` is called. Tables then need no column of images if they have ids.
+                `verify`, `embed` or `predict` opens them. Tables then need no column of images if
+                they have ids.
             replace: let this source take over ids that belong to another one.
             delete_missing: remove the samples of this source whose files are gone.
             same: add pictures with the bytes of a sample that was here before, and say so, or skip

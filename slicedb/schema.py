@@ -41,6 +41,8 @@ OK = "ok"
 """The `status` of a sample whose image decodes."""
 UNVERIFIED = "unverified"
 """The `status` of a sample whose image was not opened yet. Queries show it as they show `OK`."""
+UNREADABLE = "unreadable"
+"""The `status` of a sample whose image could not be read at all."""
 SHOWN = (OK, UNVERIFIED)
 """The statuses of samples that are not quarantined."""
 IS_SHOWN = f"status IS NULL OR status IN ('{OK}', '{UNVERIFIED}')"

@@ -79,7 +79,25 @@ def test_unverified_samples_are_embedded_and_broken_ones_fail(photos: Path, tmp_
     db = slicedb.open(tmp_path / "data.slicedb")
     db.ingest(photos, verify="later")
     report = db.embed()
-    assert (report.embedded, report.failed, report.quarantined) == (2, 1, 0)
+    assert (report.embedded, report.failed, report.quarantined) == (2, 0, 1)
+    assert db.query("status = 'ok' AND width = 20").count() == 2
+    assert db.query("status = 'truncated'").ids() == ["cat/c.jpg"]
+    assert db.verify().verified == 0
+    assert db.embed().embedded == 0
+
+
+def test_pictures_out_of_reach_stay_unverified_when_they_are_used(
+    photos: Path, tmp_path: Path
+) -> None:
+    db = slicedb.open(tmp_path / "data.slicedb")
+    db.ingest(photos, verify="later")
+    (photos / "cat" / "a.jpg").rename(tmp_path / "away.jpg")
+    report = db.embed()
+    assert (report.embedded, report.failed, report.quarantined) == (1, 1, 1)
+    assert db.query("status = 'unverified'").ids() == ["cat/a.jpg"]
+    (tmp_path / "away.jpg").rename(photos / "cat" / "a.jpg")
+    assert db.embed().embedded == 1
+    assert db.query("status = 'ok'").count() == 2
 
 
 def test_what_cannot_be_done_later_is_refused(photos: Path, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from slicedb.embedding.light import keep_texts
 from slicedb.embedding.type import load_encoder
 from slicedb.errors import EmbeddingError, FingerprintError, UnknownEmbeddingError, did_you_mean
 from slicedb.inference.runner import Outputs, run
+from slicedb.ingest.unverified import verify_at_use
 from slicedb.progress import bar
 from slicedb.schema import EMBEDDINGS, embeddings_schema
 from slicedb.show.tabular import Record
@@ -96,6 +97,7 @@ def embed(
     chosen = encoder or load_encoder(model, pretrained, device=device)
     table = EMBEDDINGS + name
     anew = _prepare(store, table, chosen, replace)
+    verify_at_use(store, keys, progress)
     asked = samples_of(store, keys)
     samples = asked.rows
     done = store.table(table, ["key", "content"])

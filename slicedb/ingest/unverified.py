@@ -11,9 +11,9 @@ import numpy as np
 import pyarrow as pa
 
 from slicedb import media, progress
-from slicedb.ingest.verify import verify
+from slicedb.ingest.verify import some_of, verify
 from slicedb.keys import KeyIndex, Keys
-from slicedb.schema import OK, SAMPLES, UNVERIFIED
+from slicedb.schema import OK, SAMPLES, UNREADABLE, UNVERIFIED
 from slicedb.show.tabular import Record
 from slicedb.sql import equals
 from slicedb.store import Store
@@ -48,6 +48,7 @@ def verify_samples(
     max_pixels: int = media.MAX_PIXELS,
     threads: int | None = None,
     show: bool | None = None,
+    at_use: bool = False,
 ) -> VerifyReport:
     """Decode the pictures of unverified samples in full; what is verified already is left alone.
 
@@ -57,6 +58,8 @@ def verify_samples(
         max_pixels: width x height beyond which an image is refused.
         threads: decoding threads; None takes the cores.
         show: see `slicedb.progress.bar`.
+        at_use: the pictures are wanted for something else. One that cannot be reached now stays
+            unverified then, for it may be there tomorrow.
     """
     started = time.perf_counter()
     names = ["id", "key", "uri"]
@@ -70,7 +73,7 @@ def verify_samples(
     ):
         for start in range(0, len(rows), _PIECE):
             piece = rows.slice(start, _PIECE)
-            reasons.update(_verify(store, piece, pool, max_pixels))
+            reasons.update(_verify(store, piece, pool, max_pixels, at_use))
             bar.advance(len(piece))
     store.sync()
     ok = reasons.pop(OK, 0)
@@ -78,8 +81,10 @@ def verify_samples(
     return VerifyReport(ok, reasons.total(), ordered, time.perf_counter() - started)
 
 
-def _verify(store: Store, piece: pa.Table, pool: ThreadPoolExecutor, max_pixels: int) -> list[str]:
-    """Verify some samples, write what was measured, and return the statuses."""
+def _verify(
+    store: Store, piece: pa.Table, pool: ThreadPoolExecutor, max_pixels: int, at_use: bool
+) -> list[str]:
+    """Verify some samples, write what was measured, and return the statuses that were written."""
     ids, uris = piece["id"].to_pylist(), piece["uri"].to_pylist()
     images = [data or None for _, data in store.read_images(piece["key"].to_numpy())]
     tasks = []
@@ -92,6 +97,22 @@ def _verify(store: Store, piece: pa.Table, pool: ThreadPoolExecutor, max_pixels:
     verified = tasks[0].result()
     for task in tasks[1:]:
         verified.extend(task.result())
-    columns = verified.columns(np.arange(len(ids)))
-    store.upsert(SAMPLES, pa.table({"id": piece["id"], **columns}), insert=False)
-    return verified.status
+    rows = np.arange(len(ids))
+    if at_use:
+        rows = np.flatnonzero(np.array(verified.status) != UNREADABLE)
+    table = pa.table({"id": piece["id"].take(pa.array(rows)), **verified.columns(rows)})
+    if len(rows):
+        store.upsert(SAMPLES, table, insert=False)
+    return some_of(verified.status, rows)
+
+
+def verify_at_use(store: Store, keys: Keys | None, show: bool | None = None) -> None:
+    """Verify those of some samples that nobody has verified, before their pictures are used.
+
+    Args:
+        store: the database.
+        keys: int64 (n,): the samples; None is all of them.
+        show: see `slicedb.progress.bar`.
+    """
+    if store.dataset(SAMPLES).count_rows(equals("status", UNVERIFIED)):
+        verify_samples(store, keys, show=show, at_use=True)

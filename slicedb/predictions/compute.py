@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from slicedb import inference
 from slicedb.errors import PredictionError, did_you_mean
+from slicedb.ingest.unverified import verify_at_use
 from slicedb.models.model import Model
 from slicedb.models.names import check_name
 from slicedb.predictions.refresh import refresh
@@ -105,6 +106,7 @@ def predict(
     started = time.perf_counter()
     check_name(model_name, loose=True)
     model.check()
+    verify_at_use(store, keys, progress)
     asked = samples_of(store, keys)
     samples = asked.rows
     about, anew = prepare(store, model_name, model)
