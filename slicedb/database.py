@@ -97,6 +97,12 @@ def open(
     return Database(store, timeout=timeout, memory=memory, result=result)
 
 
+def _reopened(path: str, title: str, timeout: float | None, memory: str | None) -> Database:
+    """Return the database that was pickled."""
+    there = open(path, create=False, timeout=timeout, memory=memory)
+    return there.at(title) if title else there
+
+
 @suggesting
 class Database:
     """Images, labels, embeddings and every model's predictions, and the slices over them.
@@ -120,6 +126,10 @@ class Database:
         self._timeout, self._memory, self._result = timeout, memory, result
         self._moments: Cache[str, Self] = Cache(_MOMENTS)
         self._filled: Cache[str, tuple[object, ...]] = Cache(_FILLED)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle the path alone: another process opens the database again, at the same commit."""
+        return _reopened, (self.path, self.store.title, self._timeout, self._memory)
 
     def __repr__(self) -> str:
         at = f".at({self.store.title!r})" if self.store.title else ""

@@ -63,6 +63,26 @@ def _db(config: pytest.Config) -> str | None:
     return where if where is None or "://" in where else str(start / where)
 
 
+@pytest.fixture(scope="session")
+def slicedb_db(request: pytest.FixtureRequest) -> Database:
+    """The database that --slicedb-db, the ini file or SLICEDB_DB names."""
+    import slicedb
+
+    where = _db(request.config)
+    if where is None:
+        pytest.skip("no database is named: --slicedb-db PATH, or slicedb_db in the ini file")
+    return slicedb.open(where, create=False)
+
+
+@pytest.fixture(scope="session")
+def slicedb_model(request: pytest.FixtureRequest) -> str:
+    """The name of the model that --slicedb-model or the ini file names."""
+    name = _option(request.config, "model")
+    if name is None:
+        pytest.skip("no model is named: --slicedb-model NAME, or slicedb_model in the ini file")
+    return str(name)
+
+
 def pytest_report_header(config: pytest.Config) -> str | None:
     """Say which database and models the slice files are tested on."""
     where = _db(config)

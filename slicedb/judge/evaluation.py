@@ -149,6 +149,7 @@ def evaluate(
         if row_of is None or not np.array_equal(aligned.row_of, row_of):
             belongs, row_of = aligned.members(rows), aligned.row_of
         warnings += _warnings(aligned, members, rows)
+        warnings += _outside(aligned, belongs)
         # models that saw the same samples share the matrix
         task = aligned.task.name
         primary: list[tuple[Metric, str | None]] = [(m.find(aligned.task.primary), None)]
@@ -187,6 +188,24 @@ def _warnings(aligned: Aligned, members: Mapping[str, Keys], rows: Sequence[Keys
                 "log them with looked_at= (--looked-at) if it looked at them"
             ]
     return []
+
+
+def _outside(aligned: Aligned, members: Membership) -> list[str]:
+    """Return what is to be known of labels that are none of a classifier's classes."""
+    outcomes, known = aligned.outcomes, len(aligned.about.classes)
+    if not isinstance(outcomes, m.Outcomes) or not known:
+        return []
+    judged = np.unique(np.concatenate([np.empty(0, np.int64), *members.positions]))
+    labels = outcomes.label[judged]
+    n = int((labels >= known).sum())
+    if not n:
+        return []
+    names = [outcomes.classes[code] for code in np.unique(labels[labels >= known])[:3]]
+    return [
+        f"{n:,} samples have a label that is none of the classes of {aligned.model}, such as "
+        f"'{names[0]}': they count as wrong. `slicedb model show {aligned.model}` names its "
+        "classes, and `slicedb relabel` changes labels"
+    ]
 
 
 def _one_model(
