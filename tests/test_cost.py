@@ -194,6 +194,16 @@ def test_expected_cost_is_the_confusion_matrix_times_the_costs() -> None:
     assert twice == pytest.approx(2 * mean)
 
 
+def test_the_interval_of_a_cost_stays_inside_what_is_possible() -> None:
+    assert expected_cost([1] * 9 + [0], [1] * 9 + [1], [[0, 1], [8, 0]])[1] == 0.0
+    # ten samples, all wrong: the next may be right; 1 - 0.025^(1/10) = 0.3085
+    mean, low, high = expected_cost([1] * 10, [0] * 10, [[0, 1], [8, 0]])
+    assert (mean, low, high) == (8.0, pytest.approx(8 * (1 - 0.3085), abs=1e-3), 8.0)
+    # and ten that are all right
+    mean, low, high = expected_cost([1] * 10, [1] * 10, [[0, 1], [8, 0]])
+    assert (mean, low, high) == (0.0, 0.0, pytest.approx(8 * 0.3085, abs=1e-3))
+
+
 def test_mean_cost_is_students_interval() -> None:
     from scipy.stats import t
 

@@ -71,6 +71,8 @@ class _Policy:
     cost: Floats
     choice_error: float = 0.0
     asked: Floats | None = None
+    is_price: bool = False
+    """Whether the costs were given, so that samples that are not seen cost the same."""
 
 
 def expected_cost(
@@ -94,8 +96,18 @@ def expected_cost(
     >>> mean
     2.0
     """
-    cost = np.asarray(matrix, np.float64)[np.asarray(truth), np.asarray(decisions)]
-    return mean_cost(cost * np.asarray(weight, np.float64), confidence)
+    values, factor = np.asarray(matrix, np.float64), np.asarray(weight, np.float64)
+    cost = values[np.asarray(truth), np.asarray(decisions)]
+    span = _span(values, factor)
+    return mean_cost(cost * factor, confidence, span=span)
+
+
+def _span(values: Floats, weight: Floats) -> tuple[float, float]:
+    """Return the least and the largest cost of a sample, by a matrix and factors."""
+    if not weight.size:
+        return 0.0, 0.0
+    ends = np.multiply.outer([values.min(), values.max()], [weight.min(), weight.max()])
+    return float(ends.min()), float(ends.max())
 
 
 def cost(
@@ -169,7 +181,7 @@ def cost(
         )
         answer_up_to = asking.threshold
         policies.append(_fitted("cheapest, or ask", asking.held_out, 1 - asking.held_out.yes))
-        policies.append(_Policy("ask always", price, asked=np.ones(samples.n)))
+        policies.append(_Policy("ask always", price, asked=np.ones(samples.n), is_price=True))
     if person is not None:
         policies.append(person)
     return CostReport(
@@ -317,7 +329,7 @@ def _human(
     if human is None:
         return None
     if not isinstance(human, str):
-        return _Policy("human", _price(case.samples, human))
+        return _Policy("human", _price(case.samples, human), is_price=True)
     if by_column:
         answers = case.samples.rows[human]
     else:
@@ -343,10 +355,17 @@ def _rows(case: _Case, policies: list[_Policy], slices: Mapping[str, Keys]) -> l
     result = []
     everything = np.arange(case.samples.n)
     base = policies[0]
+    least, most = _span(case.values, case.weight)
     for name, at in {ALL: everything, **slices}.items():
         for policy in policies:
             extra = policy.choice_error if name == ALL else 0.0
-            mean, low, high = mean_cost(policy.cost[at], case.confidence, extra)
+            paid = policy.cost[at]
+            # asking a person may cost more than any mistake
+            span = (min(least, paid.min(initial=least)), max(most, paid.max(initial=most)))
+            mean, low, high = mean_cost(
+                paid, case.confidence, extra, None if policy.is_price else span
+            )
+            low = max(low, 0.0) if low == low else low  # prices are not negative; NaN is unknown
             gain = base.cost[at] - policy.cost[at]
             saved = mean_cost(gain, case.confidence, extra)
             asked = 0.0 if policy.asked is None or not len(at) else float(policy.asked[at].mean())

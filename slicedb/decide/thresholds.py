@@ -17,6 +17,7 @@ from slicedb.errors import SliceError
 from slicedb.metrics.outcomes import Floats, Ints
 from slicedb.stats import Interval
 from slicedb.stats.intervals import tail
+from slicedb.stats.skewed import equal_interval
 
 _CHERNOFF = np.array(
     [
@@ -361,7 +362,10 @@ def _rank_half_width(gain: Floats, centre: float, confidence: float) -> float:
 
 
 def mean_cost(
-    cost: Floats, confidence: float = 0.95, choice_error: float = 0.0
+    cost: Floats,
+    confidence: float = 0.95,
+    choice_error: float = 0.0,
+    span: tuple[float, float] | None = None,
 ) -> tuple[float, float, float]:
     """Return mean, lower and upper bound (Student's; NaN bounds below two samples).
 
@@ -369,6 +373,8 @@ def mean_cost(
         cost: float64 (n,).
         confidence: of the interval.
         choice_error: a further standard error, independent of the samples'.
+        span: the least and the largest cost that a sample can have. The bounds stay inside. Costs
+            that are all equal have no spread, but do not prove that others are impossible.
     """
     from scipy.special import stdtrit
 
@@ -380,7 +386,13 @@ def mean_cost(
         return mean, float("nan"), float("nan")
     error = float(np.hypot(cost.std(ddof=1) / size**0.5, choice_error))
     half = -float(stdtrit(size - 1, tail(confidence, 2))) * error
-    return mean, mean - half, mean + half
+    low, high = mean - half, mean + half
+    if span is None:
+        return mean, low, high
+    if np.ptp(cost) == 0:
+        equal = equal_interval(mean, size, span, tail(confidence, 2))
+        low, high = min(low, float(equal.low)), max(high, float(equal.high))
+    return mean, max(low, min(span[0], mean)), min(high, max(span[1], mean))
 
 
 def fold_of(n: int, folds: int, seed: int) -> Ints:
