@@ -117,6 +117,8 @@ def test_what_duckdb_does_not_count_is_bounded_too(tmp_path: Path) -> None:
         ("SELECT array_to_string(range(9000), repeat('x', 9000))", "separator of array_to_string"),
         ("SELECT jaro_winkler_similarity(repeat('a', 9000), repeat('b', 9000))", "jaro_winkler"),
         ("SELECT string_agg(id, repeat('x', 9000)) FROM samples", "separator of string_agg"),
+        ("SELECT list_intersect(range(900000), range(900000))", "list_intersect would take"),
+        ("SELECT mode(id) OVER (ROWS 10001 PRECEDING) FROM samples", "reaches 10,001 rows far"),
         (" AND ".join(["id <> 'a'"] * 1501), "AND joins 1,501 conditions"),
         (" OR ".join(["id = 'a'"] * 10_001), "OR joins 10,001 conditions"),
         ("FROM " + ", ".join(f"samples s{i}" for i in range(129)), "joins 129 tables"),

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from slicedb.errors import SandboxError
 from slicedb.query.bind.calls import bind_call, check_function
 from slicedb.query.bind.columns import bind_class, bind_column, has_column, read
-from slicedb.query.bind.sizes import check_joined, check_queries, check_select
+from slicedb.query.bind.sizes import check_frame, check_joined, check_queries, check_select
 from slicedb.query.bind.stars import bind_star, shown_by
 from slicedb.query.bind.tables import bind_table, bind_table_function, other
 from slicedb.query.bound.binding import Binding
@@ -307,6 +307,7 @@ def _bind_position(binding: Binding, node: Node, scope: Scope) -> Iterable[Node]
 
 def _bind_window(binding: Binding, node: Node, scope: Scope) -> Iterable[Node]:
     check_function(binding, node)
+    check_frame(binding, node)
     return node.parts
 
 

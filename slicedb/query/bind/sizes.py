@@ -14,6 +14,7 @@ _MOST_JOINED = {"CONJUNCTION_AND": 1_500, "CONJUNCTION_OR": 10_000}
 _MOST_QUERIES = 128
 _MOST_TABLES = 128
 _MOST_STARS = 200
+_WIDEST_MODE = 10_000
 _LIST = "write id IN ('a', 'b', ...) or NOT IN; the list may be a parameter: id IN $ids."
 
 
@@ -30,6 +31,16 @@ def check_queries(binding: Binding, node: Node, number: int) -> None:
     if number > _MOST_QUERIES:
         hint = "join a table once, and ask it there."
         _refuse(binding, node, f"The expressions hold {number:,} subqueries", _MOST_QUERIES, hint)
+
+
+def check_frame(binding: Binding, node: Node) -> None:
+    """Refuse `mode` over a wide frame of rows, which it counts anew for every row."""
+    if node.name != "mode":
+        return
+    for value in (node.start_expr, node.end_expr):
+        if value is not None and value.constant == "INTEGER" and int(value.value) > _WIDEST_MODE:
+            fact = f"The frame of mode reaches {int(value.value):,} rows far"
+            _refuse(binding, node, fact, _WIDEST_MODE, "GROUP BY gives the mode of a group.")
 
 
 def check_select(binding: Binding, node: Node, tables: int) -> None:

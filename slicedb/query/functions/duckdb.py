@@ -152,6 +152,10 @@ GUARDED: dict[str, tuple[str, ...]] = (
         )
         for name in ("list_resize", "array_resize")
     }
+    | {
+        name: (_guard(name, "a, b", "len(a) + len(b)", "a, {}", "b"),)
+        for name in ("list_intersect", "array_intersect")
+    }
     | _products(10, "levenshtein", "editdist3", "damerau_levenshtein")
     | {
         name: (*_products(1, name)[name], _guard(name, "a, b, c", _PRODUCT, "a, {}, c", "b"))
@@ -163,7 +167,7 @@ GUARDED: dict[str, tuple[str, ...]] = (
 MULTIPLYING = frozenset(GUARDED) - {"replace", "regexp_replace"}
 """Those that make much out of a number, and so cannot stand inside a lambda."""
 MULTIPLYING -= {"levenshtein", "editdist3", "damerau_levenshtein"}
-MULTIPLYING -= {"jaro_similarity", "jaro_winkler_similarity"}
+MULTIPLYING -= {"jaro_similarity", "jaro_winkler_similarity", "list_intersect", "array_intersect"}
 
 REDUCING = frozenset({"list_reduce", "array_reduce", "reduce"})
 """Functions whose lambda is given what it made before, which it may double each time."""

@@ -163,6 +163,9 @@ class Node:
     """BETWEEN."""
     lower = _node("lower")
     upper = _node("upper")
+    start_expr = _optional("start_expr")
+    """WINDOW: how far its frame reaches back."""
+    end_expr = _optional("end_expr")
     lhs = _node("lhs")
     """LAMBDA: its parameters."""
     expr = _optional("expr")
