@@ -98,6 +98,20 @@ class Model:
         ends = leaves[-1:] == ["Sigmoid"]
         return "probabilities" if ends else "logits"
 
+    def predict(self, image: object) -> dict[str, float]:
+        """Return the probability of each class for one picture, the likeliest first.
+
+        Args:
+            image: a path, encoded bytes, or a Pillow image.
+
+        Raises:
+            MediaError: it does not decode.
+            ModelError: the model is no classifier.
+        """
+        from slicedb.models.trying import probabilities
+
+        return probabilities(self, image)
+
     @property
     def n_outputs(self) -> int:
         """Numbers that `predict_batch` gives an image."""
