@@ -116,6 +116,7 @@ VERBS = {
     "model add": "slicedb.models:Models.add",
     "model list": "slicedb.models:Models.list",
     "model show": "slicedb.models:Models.show",
+    "try": "slicedb.models:Model.predict",
     "model drop": "slicedb.models:Models.drop",
     "model clear": "slicedb.models:Models.clear",
     "model rename": "slicedb.models:Models.rename",

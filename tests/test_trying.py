@@ -32,3 +32,24 @@ def test_one_picture_is_predicted_as_in_a_database(tmp_path: Path) -> None:
         model.predict(b"no picture")
     with pytest.raises(ModelError, match="A list is no picture"):
         model.predict([1, 2])
+
+
+def test_the_command_shows_the_classes_of_one_picture(tmp_path: Path) -> None:
+    from click.testing import CliRunner
+
+    from slicedb.cli import verbs
+
+    factory = tmp_path / "colours.py"
+    factory.write_text(
+        "import torch\nfrom slicedb.models import Model\n\n\nclass Mean(Model):\n"
+        "    classes = ('red', 'green', 'blue')\n    input_size = 8\n"
+        "    mean, std = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)\n\n"
+        "    def predict_batch(self, images):\n        return 10 * images.mean((2, 3))\n"
+    )
+    path = str(tmp_path / "data.slicedb")
+    slicedb.open(path).models.add("mean", f"{factory}:Mean")
+    (tmp_path / "green.png").write_bytes(png(COLOURS["green"]))
+    asked = ["try", "mean", str(tmp_path / "green.png"), "--db", path, "-f", "csv"]
+    result = CliRunner().invoke(verbs, asked)
+    assert result.exit_code == 0, result.output
+    assert result.output.splitlines()[1].startswith("green,0.999")

@@ -130,6 +130,22 @@ def rename(name: str, new: str) -> None:
     click.echo(f"{name}: now {new}")
 
 
+@click.command(name="try")
+@click.argument("model", metavar="MODEL")
+@click.argument("image", metavar="FILE", type=click.Path(exists=True, dir_okay=False))
+@db_option
+@rows_options
+def try_(model: str, image: str, out: Output) -> None:
+    """Show what a classifier says of one picture: classes with probabilities.
+
+    \b
+    Example:
+      slicedb try food_v3 photo.jpg
+    """
+    said = open_db().models.get(model).predict(image)
+    out.list(({"class": name, "probability": p} for name, p in said.items()), "No classes.")
+
+
 @click.command()
 @click.argument("model", metavar="MODEL")
 @db_option
@@ -195,4 +211,4 @@ def cam(model: str, **options: object) -> None:
     click.echo(str(open_db().cam(model, **given(options))))
 
 
-COMMANDS = (model, predict, log_predictions, cam)
+COMMANDS = (model, predict, try_, log_predictions, cam)
