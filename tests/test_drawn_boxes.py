@@ -130,6 +130,19 @@ def test_a_select_shows_the_columns_that_it_asks_for(db: Database) -> None:
     assert "width 120" in page and "missed 1" in page and list(pictures(page)) == sorted(BLOCKS)
 
 
+def test_other_tasks_show_what_they_predict_too(db: Database) -> None:
+    ids = sorted(BLOCKS)
+    sets = [["a"], [], ["a", "b"], ["b"], []]
+    table = pa.table({"id": ids, "labels": sets})
+    db.log_predictions("sets", table, multilabel=True, classes=["a", "b"], replace=True)
+    db.attach(pa.table({"id": ids, "age": [1.0, 2, 3, 4, 5]}))
+    ages = pa.table({"id": ids[:2], "value": [1.0, 3]})
+    db.log_predictions("ages", ages, target="age", replace=True)
+    page = db.query("sets.loss IS NULL AND ages.loss IS NULL OR true ORDER BY id")._repr_html_()
+    for words in ("sets: a<", "sets: (none)<", "sets: a, b<", "ages: 3, loss 1<", "ages: none<"):
+        assert words in page, words
+
+
 def test_small_pictures_are_enlarged_with_sharp_pixels() -> None:
     pixels = np.zeros((8, 8, 3), np.uint8)
     pixels[:, 4:] = 255

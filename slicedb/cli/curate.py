@@ -25,7 +25,8 @@ from slicedb.database import Database
 def errors(model: str, out: Output, by: tuple[str, ...], **options: object) -> None:
     """Review a model's mistakes: sure and wrong, top losses, confused pairs, shares.
 
-    Every finding comes with its query, so that it can be named as a slice.
+    Every finding comes with its query, so that it can be named as a slice. A detector's boxes are
+    sorted into missed, extra, wrong class, badly placed, both of these, and double.
 
     \b
     Examples:

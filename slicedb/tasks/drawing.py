@@ -52,7 +52,7 @@ def legend(shown: Iterable[Shown]) -> Html:
         ("" in states, UNJUDGED, "predicted, not judged"),
     )
     parts = [
-        element("span", "■ ", style=f"color:rgb{colour}") + element("span", text + "  ")
+        element("span", "■ ", style=f"color:rgb{colour}") + element("span", f"{text}   ")
         for is_there, colour, text in rows
         if is_there
     ]

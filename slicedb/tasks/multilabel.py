@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -103,6 +104,11 @@ class Multilabel(Task[LabelSets]):
             for side in (outcomes.truth, outcomes.predicted)
         )
         return Shown(truth, predicted)
+
+    def unjudged(self, row: Mapping[str, object], about: About) -> Shown:
+        """Return the predicted set."""
+        labels = cast(Sequence[str], row["labels"])
+        return Shown("", ", ".join(labels) or "(none)")
 
 
 def label_sets(
