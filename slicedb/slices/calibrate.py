@@ -23,6 +23,10 @@ Asker: TypeAlias = Callable[[list[Question]], Iterable[tuple[Question, Reply]]]
 """Answers all questions it is given: a list, or one by one, kept as they come."""
 
 
+WORST = 0.05
+"""Chance of a worse balance, by more than 0.01, up to which the present cut is left."""
+FULL = 100
+"""Labels from which on that chance is `WORST`; it is less where the prior says most of it."""
 RISK = 0.15
 """Chance of a worse balance, by more than 0.01, up to which a direction is kept.
 
@@ -197,7 +201,8 @@ def _by_text(population: Population, labels: Labels, goal: Goal, seed: int) -> W
     draws = ranking.draws(labels.ranks, labels.yes, np.random.default_rng([seed, 2]))
     # without one "yes", nothing is known of where a better balance would be
     if labels.yes.any() or (len(labels.ranks) and goal.aim != "f1"):
-        cut = choose(ranking, draws, goal.aim, goal.least, goal.confidence, now)
+        risk = min(WORST, len(labels.ranks) / FULL * WORST)
+        cut = choose(ranking, draws, goal.aim, goal.least, goal.confidence, now, risk)
     else:
         cut = at_rank(ranking, draws, now, goal.confidence)
     made = population.calibrated(_score_at(population.log_odds, cut.rank))

@@ -50,6 +50,7 @@ def choose(
     least: float = 0.0,
     confidence: float = 0.95,
     now: int | None = None,
+    risk: float = 0.05,
 ) -> RankCut:
     """Return the cut for an aim.
 
@@ -61,7 +62,8 @@ def choose(
         least: the share wanted; unused by "f1".
         confidence: of the aim and of the intervals.
         now: for "f1": the rank of the present cut. It is left only for one whose balance is better
-            on average, and which is as sure as that not to be worse by more than 0.01.
+            on average, and whose chance to be worse by more than 0.01 is at most `risk`.
+        risk: see `now`.
 
     Returns:
         The cut; where no cut reaches the aim, the one that comes closest.
@@ -69,7 +71,7 @@ def choose(
     ranks, positives = ranking.cuts[1:], draws.positives
     recall, precision = shares(positives[:, 1:], ranks, positives[:, -1:])
     if aim == "f1":
-        return _balanced(ranking, draws, confidence, now)
+        return _balanced(ranking, draws, confidence, now, risk)
     chance = ((recall if aim == "recall" else precision) >= least).mean(axis=0)
     reached = np.flatnonzero(chance >= confidence)
     if aim == "recall":
@@ -104,7 +106,9 @@ def _at(ranking: Ranking, positives: npt.NDArray[np.int64], rank: int) -> npt.ND
     return np.asarray(positives[:, right - 1] * (1 - part) + positives[:, right] * part)
 
 
-def _balanced(ranking: Ranking, draws: Draws, confidence: float, now: int | None) -> RankCut:
+def _balanced(
+    ranking: Ranking, draws: Draws, confidence: float, now: int | None, risk: float
+) -> RankCut:
     positives = draws.positives
     total, ranks = positives[:, -1:], ranking.cuts[1:]
     scores = 2 * positives[:, 1:] / np.maximum(ranks + total, 1)
@@ -112,8 +116,8 @@ def _balanced(ranking: Ranking, draws: Draws, confidence: float, now: int | None
     if now is not None:
         old = balance(ranking, draws, now)
         worse = scores < old[:, None] - WORSE
-        risk = np.max([worse[mine].mean(axis=0) for mine in _likely(draws.kinds)], axis=0)
-        mean = np.where((risk <= 1 - confidence) & (mean >= old.mean()), mean, -1.0)
+        chance = np.max([worse[mine].mean(axis=0) for mine in _likely(draws.kinds)], axis=0)
+        mean = np.where((chance <= risk) & (mean >= old.mean()), mean, -1.0)
     rank = int(ranks[mean.argmax()]) if mean.max() >= 0 or now is None else now
     return at_rank(ranking, draws, rank, confidence)
 
