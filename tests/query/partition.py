@@ -56,7 +56,7 @@ class Predicates:
                 f"similarity('red', weighted({self.sample()}, {self.weight()})) > {self.cosine()}"
             ),
             "without": lambda: (
-                f"similarity({self.sample()}, without({self.text()})) < {self.cosine()}"
+                f"similarity({self.mixed()}, without({self.text()})) < {self.cosine()}"
             ),
             "search": lambda: f"search('{self.one(*WORDS)}') {self.one('> 0.4', 'IS NOT NULL')}",
             "in_slice": lambda: f"in_slice('{self.one(*SLICES)}')",
@@ -94,6 +94,10 @@ class Predicates:
 
     def sample(self) -> str:
         return f"sample('{self.one(*IDS)}')"
+
+    def mixed(self) -> str:
+        """Return a sample that is none of the axes, so that no text cancels it out."""
+        return f"sample('{self.one('a2', 'b2', 'c2')}')"
 
     def text(self) -> str:
         return f"'{self.one(*WORDS)}'"
