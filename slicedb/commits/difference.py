@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from slicedb.keys import KeyIndex
+from slicedb.keys import KeyIndex, Keys, distinct
 from slicedb.schema import PLUMBING, PREDICTIONS, SAMPLES
 from slicedb.show.tabular import Tabular
 from slicedb.tasks import TASKS
@@ -104,6 +102,8 @@ class Difference(Tabular):
 
 _KINDS = ("added", "removed", "relabelled", "changed")
 _LISTED = 20
+_MANY = 1_000
+"""Rows up to which, or one in twenty, those that changed are read and not all."""
 _FOLLOWS = frozenset({"id", "key", "label", "width", "height", "error"}) | PLUMBING - {"status"}
 """Columns of samples that are not compared one by one: they are said otherwise (label, image), or
 follow from the image or from when it was read."""
@@ -126,55 +126,108 @@ def between(store: Store, old: Mapping[str, int], new: Mapping[str, int]) -> Dif
     """
     names = sorted({*old, *new})
     moved = {n: (old.get(n), new.get(n)) for n in names if old.get(n) != new.get(n)}
-    columns = ["key", "id", "label", "sha256"]
     versions = old.get(SAMPLES), new.get(SAMPLES)
-    a, b = (store.table(SAMPLES, columns, version=version) for version in versions)
-    after = KeyIndex(b["key"].to_numpy())
-    rows = after.find(a["key"].to_numpy())
-    stayed = rows >= 0
-    both_a, both_b = a.filter(pa.array(stayed)), b.take(pa.array(rows[stayed]))
+    rows = _Both(store, SAMPLES, versions, ["id"])
 
-    def ids_where(differ: npt.NDArray[np.bool_]) -> list[str]:
-        return _ids(both_b.filter(pa.array(differ)))
+    def moved_in(name: str) -> list[str]:
+        return _ids(store, _Both(store, SAMPLES, versions, [name]).differing([name]), versions[1])
 
-    edited = {}
-    for name, differ in _edited(store, versions, stayed, rows[stayed]):
-        if differ.any():
-            edited[name] = ids_where(differ)
+    edited = {name: moved_in(name) for name in _compared(store, versions)}
     return Difference(
-        added=_ids(b.filter(pa.array(~after.mask(a["key"].to_numpy())))),
-        removed=_ids(a.filter(pa.array(~stayed))),
-        relabelled=ids_where(differs(both_a["label"], both_b["label"])),
-        changed=ids_where(differs(both_a["sha256"], both_b["sha256"])),
+        added=_ids(store, rows.added, versions[1]),
+        removed=_ids(store, rows.removed, versions[0]),
+        relabelled=moved_in("label"),
+        changed=moved_in("sha256"),
         tables=moved,
-        edited=edited,
+        edited={name: ids for name, ids in edited.items() if ids},
         predictions=tuple(_predictions(store, moved)),
     )
 
 
-def _edited(
-    store: Store,
-    versions: tuple[int | None, int | None],
-    stayed: npt.NDArray[np.bool_],
-    rows: npt.NDArray[np.int64],
-) -> Iterator[tuple[str, npt.NDArray[np.bool_]]]:
-    """Yield each other column of samples, and which of those that stayed have another value.
+class _Both:
+    """The rows of a table at two versions: those that changed in some columns, where Lance knows
+    which these are, else all.
 
-    One column is read at a time, in the order of the rows of the earlier table.
+    Args:
+        store: the database.
+        table: its name.
+        versions: before and after; None is a table that was not there.
+        columns: what is compared.
     """
-    if versions[0] == versions[1]:
-        return
-    known = [set(store.schema(SAMPLES, version).names) for version in versions]
-    for name in store.schema(SAMPLES, versions[1]).names:
-        if name not in _FOLLOWS and name in known[0]:
-            a, b = (store.table(SAMPLES, [name], version=version)[0] for version in versions)
-            yield name, differs(a.filter(pa.array(stayed)), b.take(pa.array(rows)))
-        elif name not in _FOLLOWS:
-            b = store.table(SAMPLES, [name], version=versions[1])[0]
-            yield name, np.asarray(pc.is_valid(b.take(pa.array(rows))))
-    for name in sorted(known[0] - known[1] - _FOLLOWS):
-        a = store.table(SAMPLES, [name], version=versions[0])[0]
-        yield name, np.asarray(pc.is_valid(a.filter(pa.array(stayed))))
+
+    def __init__(
+        self,
+        store: Store,
+        table: str,
+        versions: tuple[int | None, int | None],
+        columns: Sequence[str],
+    ) -> None:
+        self._store, self._table, self._versions = store, table, versions
+        self._known = [
+            set(store.schema(table, version).names) if version is not None else set()
+            for version in versions
+        ]
+        self._asked = self._changed(columns)
+        self._keys = [self._keys_at(version) for version in versions]
+        rows = KeyIndex(self._keys[1]).find(self._keys[0])
+        self._stayed = rows >= 0
+        self._rows = rows[self._stayed]
+
+    @property
+    def added(self) -> Keys:
+        """int64: the keys of rows that are new."""
+        is_old = np.zeros(len(self._keys[1]), bool)
+        is_old[self._rows] = True
+        return self._keys[1][~is_old]
+
+    @property
+    def removed(self) -> Keys:
+        """int64: the keys of rows that are there no more."""
+        return self._keys[0][~self._stayed]
+
+    def differing(self, columns: Iterable[str]) -> Keys:
+        """Return the keys of rows that stayed and have another value in any of the columns."""
+        differ = np.zeros(len(self._rows), bool)
+        for name in columns:  # one at a time, for they may be large
+            before, now = (self._column(side, name) for side in (0, 1))
+            differ |= differs(before.filter(pa.array(self._stayed)), now.take(pa.array(self._rows)))
+        return self._keys[1][self._rows][differ]
+
+    def _changed(self, columns: Sequence[str]) -> Keys | None:
+        """Return the keys of the rows that changed, None where they are many or not known."""
+        before, after = self._versions
+        if before is None or after is None:
+            return None
+        if before == after:
+            return np.empty(0, np.int64)
+        if not set(columns) <= self._known[0] & self._known[1]:
+            return None
+        most = max(_MANY, self._store.count(self._table, before) // 20)
+        found = self._store.changes(self._table, before, after, columns, most)
+        return None if found is None else distinct(found.keys)
+
+    def _keys_at(self, version: int | None) -> Keys:
+        if version is None or (self._asked is not None and not len(self._asked)):
+            return np.empty(0, np.int64)
+        if self._asked is not None:
+            has = self._store.find(self._table, self._asked, ["key"], version=version)[1]
+            return self._asked[has]
+        keys = self._store.table(self._table, ["key"], version=version)["key"]
+        return np.asarray(keys.to_numpy())
+
+    def _column(self, side: int, name: str) -> pa.Array | pa.ChunkedArray:
+        keys, version = self._keys[side], self._versions[side]
+        if name not in self._known[side] or not len(keys):
+            return pa.nulls(len(keys), pa.null())
+        if self._asked is not None:
+            return self._store.find(self._table, keys, [name], version=version)[0][0]
+        return self._store.table(self._table, [name], version=version)[0]
+
+
+def _compared(store: Store, versions: tuple[int | None, int | None]) -> list[str]:
+    """Return the columns of samples that are compared one by one, at either version."""
+    names = [name for v in reversed(versions) for name in store.schema(SAMPLES, v).names]
+    return [name for name in dict.fromkeys(names) if name not in _FOLLOWS]
 
 
 def _predictions(
@@ -184,36 +237,30 @@ def _predictions(
     for table, versions in moved.items():
         if not table.startswith(PREDICTIONS):
             continue
-        a, b = (_predicted(store, table, version) for version in versions)
-        index = KeyIndex(b["key"].to_numpy())
-        rows = index.find(a["key"].to_numpy())
-        stayed = rows >= 0
-        changed = np.zeros(int(stayed.sum()), bool)
-        for name in dict.fromkeys([*a.column_names, *b.column_names]):
-            if name == "key":
-                continue
-            sides = [
-                t[name] if name in t.column_names else pa.nulls(len(t), pa.null()) for t in (a, b)
-            ]
-            before, now = sides[0].filter(pa.array(stayed)), sides[1].take(pa.array(rows[stayed]))
-            changed |= differs(before, now)
-        added = int((~KeyIndex(a["key"].to_numpy()).has(b["key"].to_numpy())).sum())
+        listed = [name for version in versions for name in _predicted(store, table, version)]
+        names = list(dict.fromkeys(listed))
+        rows = _Both(store, table, versions, names)
         move = PredictionMove(
-            table.removeprefix(PREDICTIONS), added, int((~stayed).sum()), int(changed.sum())
+            table.removeprefix(PREDICTIONS),
+            len(rows.added),
+            len(rows.removed),
+            len(rows.differing(names)),
         )
         if move.added or move.removed or move.changed:
             yield move
 
 
-def _predicted(store: Store, table: str, version: int | None) -> pa.Table:
-    """Return key, what a model says and what was logged beside it; no rows without a version."""
+def _predicted(store: Store, table: str, version: int | None) -> list[str]:
+    """Return the columns of what a model says and of what was logged beside it."""
     if version is None:
-        return pa.table({"key": pa.array([], pa.int64())})
+        return []
     task = TASKS[store.metadata(table, version).get(TASK, "classification")]
-    ours = set(task.schema(1).names) - set(task.reads)
-    names = [name for name in store.schema(table, version).names if name not in ours]
-    return store.table(table, ["key", *names], version=version)
+    ours = {"key"} | set(task.schema(1).names) - set(task.reads)
+    return [name for name in store.schema(table, version).names if name not in ours]
 
 
-def _ids(table: pa.Table) -> list[str]:
-    return sorted(table["id"].to_pylist())
+def _ids(store: Store, keys: Keys, version: int | None) -> list[str]:
+    """Return the ids of samples, sorted."""
+    if not len(keys):
+        return []
+    return sorted(store.take(SAMPLES, keys, ["id"], version=version)["id"].to_pylist())

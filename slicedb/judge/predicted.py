@@ -174,7 +174,11 @@ def _rows(store: Store, table: str, keys: Keys, columns: list[str]) -> pa.Table:
     if len(keys) < _WHOLE * store.count(table, version):
         return store.take(table, keys, columns, version=version)
     at = store.positions(table, keys, version)
-    return store.table(table, columns, version=version).take(at)
+    if np.array_equal(at, np.arange(store.count(table, version))):
+        return store.table(table, columns, version=version)
+    # One column after the other: taking rows copies them, and all together would be there twice.
+    read = {name: store.table(table, [name], version=version)[0].take(at) for name in columns}
+    return pa.table(read)
 
 
 def _with_probabilities(
