@@ -1,14 +1,16 @@
 """What verdicts promise, beside what happens: simulated models whose true values are known.
 
-    python benchmarks/honesty.py [--only plain|paired|needs|suites|looks|calibrated] [--runs 2000]
-        [--sizes 30 100] [--metrics log_loss brier]
+    python benchmarks/honesty.py [--only plain|paired|tasks|needs|suites|looks|calibrated]
+        [--runs 2000] [--sizes 30 100] [--metrics log_loss brier]
 
 plain   each metric against its true value: the share of slices that PASS and that FAIL, both at
         most 5 %, and the width of the interval beside that of the samples' own spread.
 paired  each metric of two models at their true difference: the same.
+tasks   the metrics of other tasks (numbers, sets of labels, boxes), at their true values and at the
+        true difference of two models.
 needs   slices that are INCONCLUSIVE: the share of fresh samples, as large as "about N samples would
-        settle it" says, that reach a verdict (80 % is meant), by the distance of the truth from the
-        bound in standard errors.
+        settle it" says, that reach a verdict (80 % is meant); against a bound and paired, alone and
+        in a suite of 20, at distances from the bound of about two standard errors.
 
 suites  suites of 20 overlapping slices with margins 0 and 0.01: the share with any FAIL where each
         slice lies at its margin, and in which a slice of 1,000 samples that lost five points FAILs.
@@ -42,7 +44,7 @@ from simulated import (
     truth,
     value,
 )
-from suites import suites
+from suites import KINDS, suites
 
 from slicedb import metrics as m
 from slicedb.expectations import Check
@@ -103,32 +105,77 @@ def paired_at_truth(runs: int, sizes: Sequence[int], metrics: Sequence[str], see
                 row(f"{kind} {metric}", size, evidence(check, samples(rng, runs, size), new, old))
 
 
+def other_tasks(runs: int, sizes: Sequence[int], metrics: Sequence[str], seed: int) -> None:
+    """Print the verdicts of the metrics of other tasks at their true values and differences."""
+    for task, (make, _, names) in KINDS.items():
+        if task == "classification":
+            continue
+        rng = np.random.default_rng(seed)
+        twins = make(rng)
+        n, whole = twins.wrong.n, np.arange(twins.wrong.n)
+        halves = (np.arange(n), np.arange(n, 2 * n))
+        new, old = (
+            Aligned(name, twins.both.take(half), whole, whole)
+            for name, half in zip(("new", "old"), halves)
+        )
+        for name in names:
+            rises = m.suit(m.find(name), task).rises
+            exact, other = value(name, new), value(name, old)
+            plain_check = Check(name, ">=" if rises else "<=", exact)
+            margin = other - exact if rises else exact - other
+            for size in (s for s in sizes if s <= n // 4):
+                rows = samples(rng, runs, size, n)
+                row(f"{name}", size, evidence(plain_check, rows, new))
+                against = Check(name, baseline="old", margin=margin)
+                row(f"{name}, paired", size, evidence(against, rows, new, old))
+
+
 def needed(runs: int, sizes: Sequence[int], metrics: Sequence[str], seed: int) -> None:
     """Print how often as many samples as were said to be needed settle what was undecided."""
-    alone = SuiteSettings(correction="none")
-    scale, temperature = MODELS["good"]
-    rng = np.random.default_rng(seed)
-    tested = model("new", *truth(rng, POPULATION, scale), temperature)
+    new, old, rng = next((new, old, rng) for kind, new, old, rng in pairs(seed) if kind == "good")
     for metric in metrics:
-        found, exact = m.find(metric), value(metric, tested)
-        better = 1 if found.rises else -1
         for size in sizes:
-            first = evidence(Check(metric, ">=", exact), samples(rng, 200, size), tested)
-            error = float(np.std([e.value for e in first]))
-            settled, asked, beyond = 0, 0, 0
-            for distance in rng.normal(0, 2, runs):
-                bound = exact - better * distance * error
-                check = Check(metric, ">=" if found.rises else "<=", bound)
-                result = verdicts(evidence(check, samples(rng, 1, size), tested), alone)[0]
-                if result.verdict != "INCONCLUSIVE" or result.needed is None:
-                    continue
-                if result.needed > POPULATION // 2:
-                    beyond += 1
-                    continue
-                fresh = evidence(check, samples(rng, 1, result.needed), tested)
-                settled += verdicts(fresh, alone)[0].verdict != "INCONCLUSIVE"
-                asked += 1
-            print(f"{metric:32} {size:6,}  {rate(settled, asked)} of {asked}, {beyond} too large")
+            for models in ([new], [new, old]):
+                for slices in (1, 20):
+                    times = runs if slices == 1 else max(runs // 20, 20)
+                    _settled(metric, size, models, slices, times, rng)
+
+
+def _settled(
+    metric: str,
+    size: int,
+    models: Sequence[Aligned],
+    slices: int,
+    runs: int,
+    rng: np.random.Generator,
+) -> None:
+    """Print how often a slice of a suite is settled, the truth at random distances."""
+    rises = m.find(metric).rises
+    exact = value(metric, models[0])
+    if len(models) == 2:
+        exact -= value(metric, models[1])
+
+    def check(bound: float) -> Check:
+        if len(models) == 2:
+            return Check(metric, baseline="old", margin=-bound if rises else bound)
+        return Check(metric, ">=" if rises else "<=", bound)
+
+    first = evidence(check(exact), samples(rng, 200, size), *models)
+    error, settings = float(np.std([e.value for e in first])), SuiteSettings()
+    settled = asked = beyond = 0
+    for distance in rng.normal(0, 2, runs):
+        asks = check(exact - distance * error)
+        result = verdicts(evidence(asks, samples(rng, slices, size), *models), settings)[0]
+        if result.verdict != "INCONCLUSIVE" or result.needed is None:
+            continue
+        if result.needed * slices > 10 * POPULATION or result.needed > POPULATION // 2:
+            beyond += 1
+            continue
+        fresh = evidence(asks, samples(rng, slices, result.needed), *models)
+        settled += verdicts(fresh, settings)[0].verdict != "INCONCLUSIVE"
+        asked += 1
+    name = f"{metric}{', paired' if len(models) == 2 else ''}, {slices} in the suite"
+    print(f"{name:46} {size:6,}  {rate(settled, asked)} of {asked}, {beyond} too large", flush=True)
 
 
 def calibrated(runs: int, sizes: Sequence[int], metrics: Sequence[str], seed: int) -> None:
@@ -175,6 +222,7 @@ def main() -> None:
     parts = {
         "plain": plain,
         "paired": paired_at_truth,
+        "tasks": other_tasks,
         "needs": needed,
         "suites": suites,
         "looks": looks,
@@ -189,7 +237,7 @@ def main() -> None:
     for name, part in parts.items():
         if args.only in (None, name):
             print(f"{name}, {args.runs:,} slices a line (* above 5 % beyond Monte-Carlo error)")
-            if name in ("plain", "paired"):
+            if name in ("plain", "paired", "tasks"):
                 print(f"{'':32} {'n':>6}  {'PASS':28} {'FAIL':28} {'half':>8}")
             part(args.runs, args.sizes, args.metrics, args.seed)
 

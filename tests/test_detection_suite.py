@@ -127,6 +127,8 @@ def test_expectations_of_detectors_are_judged_with_bootstrap_intervals(tmp_path:
     sides = [weighted(o) for o in (a, b)]
     draws = stats.bootstrap_draws(lambda w: sides[0](w) - sides[1](w), N - 1)
     draws -= (2 + np.sqrt(2)) * (draws.mean() - paired.value)
+    below = paired.value - (paired.value - draws) * (1 + 12 / (N - 1))
+    draws = np.where(draws < paired.value, below, draws)
     np.testing.assert_allclose(
         (paired.low, paired.high), np.quantile(draws, [0.05, 0.95]), atol=1e-12
     )
@@ -193,7 +195,9 @@ def test_intervals_of_groups_draw_whole_groups_of_images(tmp_path: Path) -> None
     groups = groups_of(store, "video")[judged.rows]
     statistic, units = resampled(m.find("map"), judged.outcomes, groups)
     draws = stats.bootstrap_draws(statistic, units)
-    draws = draws - (2 + np.sqrt(2)) * (draws.mean() - rows["map"]["value"])
+    value = rows["map"]["value"]
+    draws = draws - (2 + np.sqrt(2)) * (draws.mean() - value)
+    draws = np.where(draws < value, value - (value - draws) * (1 + 12 / units), draws)
     low, high = np.quantile(draws, [0.025, 0.975])
     assert (rows["map"]["low"], rows["map"]["high"]) == pytest.approx((low, high))
     assert rows["recall"]["low"] < rows["recall"]["value"] < rows["recall"]["high"]

@@ -475,3 +475,21 @@ def test_calibration_of_a_calibrated_model_fails_as_rarely_as_it_says() -> None:
         outcomes = Outcomes(("a", "b"), label, np.zeros(200, np.int64), confidence)
         failed += m.p_value(*whole(outcomes, "ece"), 0.0, "greater")[0] <= 0.05
     assert failed / 400 <= 0.07  # 8.5 % without the covariance of the halves
+
+
+def test_a_mean_that_few_samples_carry_has_a_wide_upper_bound() -> None:
+    residuals = np.append(np.linspace(0.5, 1.5, 39), 40.0)
+    metric, estimate = whole(PredictedNumbers(np.zeros(40), residuals), "mae")
+    centred = residuals - residuals.mean()
+    carriers = (centred**2).sum() ** 2 / (centred**4).sum()
+    assert estimate.carriers[0] == pytest.approx(carriers) and carriers < 1.1
+    high = m.interval(metric, estimate, sides=1)[1][0]
+    # Student's bound of two values, at a quarter of 5 %
+    assert high == pytest.approx(residuals.mean() + 25.4517 * estimate.error[0], rel=1e-4)
+    assert m.p_value(metric, estimate, high, "less")[0] == pytest.approx(0.05, rel=1e-3)
+
+
+def test_squares_and_averages_decide_from_these_sizes_on() -> None:
+    sizes = {name: m.suit(m.find(name), "regression").minimum for name in ("mae", "mse", "rmse")}
+    assert sizes == {"mae": 0, "mse": 50, "rmse": 50}
+    assert m.suit(m.find("f1"), "multilabel").minimum == 50

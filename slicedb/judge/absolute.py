@@ -56,7 +56,9 @@ def absolute(trials: Sequence[Trial], inputs: Inputs) -> Iterator[Evidence]:
         if average:
             present = aligned.outcomes.present_in(members.positions[i])
             evidence = _naming_classes(evidence, aligned.outcomes.classes, present)
-        if average or metric.interval == "rank":
+        if metric.interval in ("mean", "root", "draws"):
+            evidence = replace(evidence, enough=metric.minimum)
+        elif average or metric.interval == "rank":
             classes = aligned.outcomes.present_in(members.positions[i])
             number = len(classes) if trial.check.of is None else 1
             evidence = replace(evidence, enough=metric.minimum * number)

@@ -186,7 +186,9 @@ def _by_bootstrap(
     if d is not None:
         statistic, units = mean_by_group(d[positions], evidence.groups)
     else:
-        if metric.minimum and code is None:
+        if metric.interval in ("root", "draws"):
+            evidence = replace(evidence, enough=metric.minimum)
+        elif metric.minimum and code is None:
             present = pair.a.present_in(positions)
             evidence = replace(evidence, enough=_PER_CLASS * len(present))
         bound = metric if code is None else m.for_class(metric, code)

@@ -140,7 +140,7 @@ def resample(
     if np.isnan(value):
         return replace(evidence, undefined=undefined)
     draws = stats.bootstrap_draws(statistic, units, replicates=replicates)
-    draws = ratios.recentred(draws[~np.isnan(draws)], value, bias)
+    draws = ratios.recentred(draws[~np.isnan(draws)], value, bias, units)
     low, high = (float(x) for x in np.quantile(draws, [1 - confidence, confidence]))
     if low == high and is_share:
         exact = stats.clopper_pearson(value * units, units, confidence, sides=1)

@@ -109,6 +109,8 @@ def interval(
         guarantee: Clopper-Pearson in place of Wilson, for shares.
     """
     bounds = _KINDS[metric.interval].interval(estimate, confidence, sides, guarantee)
+    if _is_signed(metric):
+        bounds = _signed_interval(bounds, estimate, confidence, sides)
     # a normal interval may pass the end of what is possible, which says nothing
     bounds = stats.Interval(*(np.clip(end, *metric.range) for end in bounds))
     equal = _is_equal(metric, estimate)
@@ -129,6 +131,9 @@ def p_value(metric: Metric, estimate: Estimate, bound: float, alternative: OneSi
         alternative: "less" seeks evidence that the true value lies below the bound.
     """
     p = _KINDS[metric.interval].p_value(estimate, bound, alternative)
+    if _is_signed(metric):
+        straight = _mean_p(estimate._replace(skew=None), bound, alternative)
+        p = np.maximum(np.maximum(p, straight), _few_p(estimate, bound, alternative))
     equal = _is_equal(metric, estimate)
     if not equal.any():
         return p
@@ -243,6 +248,54 @@ def _logit(estimate: Estimate) -> tuple[Floats, Floats, Floats]:
 # --- a mean, by Hall's transformation of Student's t ----------------------------------------------
 
 
+_CARRIERS = 15
+"""Samples that should carry the spread of a mean. Squares with heavy tails have fewer: Hall's upper
+bound of 100 of them misses in up to 10 %. Then the bound is at least Student's for so few samples,
+at a level `_STRICT` times as strict, which misses in 4 to 6 %."""
+
+_STRICT = 4.0
+
+
+def _few_margin(estimate: Estimate, tail: float) -> Floats:
+    """Return how far from the value a bound lies at least, 0 where enough samples carry it."""
+    from scipy.special import stdtrit
+
+    if estimate.carriers is None:
+        return np.zeros_like(estimate.value)
+    few = estimate.carriers < _CARRIERS
+    df = np.where(few, np.maximum(estimate.carriers - 1, 1.0), 1.0)
+    return np.where(few, -stdtrit(df, tail / _STRICT) * estimate.error, 0.0)
+
+
+def _few_p(estimate: Estimate, bound: float, alternative: OneSided) -> Floats:
+    """Return what p-values are at least, 0 where enough samples carry the spread."""
+    from scipy.special import stdtr
+
+    if estimate.carriers is None:
+        return np.zeros_like(estimate.value)
+    few = estimate.carriers < _CARRIERS
+    df = np.where(few, np.maximum(estimate.carriers - 1, 1.0), 1.0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        t = (estimate.value - bound) / estimate.error
+    p = stdtr(df, t if alternative == "less" else -t)
+    return np.where(few, np.minimum(_STRICT * p, 1.0), 0.0)
+
+
+def _is_signed(metric: Metric) -> bool:
+    """Return whether a mean is of values with two tails, which few samples do not both show."""
+    return metric.interval == "mean" and np.isneginf(metric.range[0])
+
+
+def _signed_interval(
+    bounds: stats.Interval, estimate: Estimate, confidence: float, sides: stats.intervals.Sides
+) -> stats.Interval:
+    """Return the wider of the skewed and the straight interval, on each side."""
+    straight = _mean_interval(estimate._replace(skew=None), confidence, sides, False)
+    margin = _few_margin(estimate, stats.intervals.tail(confidence, sides))
+    low = np.minimum(np.minimum(bounds.low, straight.low), estimate.value - margin)
+    return stats.Interval(low, np.maximum(bounds.high, straight.high))
+
+
 def _mean_interval(
     estimate: Estimate, confidence: float, sides: stats.intervals.Sides, guarantee: bool
 ) -> stats.Interval:
@@ -255,7 +308,8 @@ def _mean_interval(
     if most is not None:
         wide = stats.bounded_interval(value, size, most, confidence, sides=sides)
         low, high = np.fmin(low, wide.low), np.fmax(high, wide.high)
-    return stats.Interval(low, high)
+    margin = _few_margin(estimate, stats.intervals.tail(confidence, sides))
+    return stats.Interval(low, np.maximum(high, value + margin))
 
 
 def _mean_p(estimate: Estimate, bound: float, alternative: OneSided) -> Floats:
@@ -267,7 +321,7 @@ def _mean_p(estimate: Estimate, bound: float, alternative: OneSided) -> Floats:
     p = stats.skewed_p(start, error, tilt, size, bound, alternative)
     if most is not None:
         p = np.fmax(p, stats.bounded_p(value, size, most, bound, alternative))
-    return p
+    return np.maximum(p, _few_p(estimate, bound, alternative)) if alternative == "less" else p
 
 
 # --- the root of a mean ---------------------------------------------------------------------------

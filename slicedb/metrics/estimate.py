@@ -36,6 +36,9 @@ class Estimate(NamedTuple):
     most: Floats | None = None
     """float64 (s,): the largest such value, where the samples do not show the tail that carries
     the mean; NaN where they do."""
+    carriers: Floats | None = None
+    """float64 (s,): about how many samples make the spread of a mean, (sum d^2)^2 / sum d^4 of the
+    centred values; None where that is not known."""
 
     def at(self, i: int) -> Estimate:
         """Return the estimate of one slice, arrays of shape (1,)."""
@@ -204,7 +207,7 @@ def count(sums: Floats) -> Estimate:
 
 
 def mean(sums: Floats) -> Estimate:
-    """Return a mean, its standard error and the skewness from moments (s, 4).
+    """Return a mean, its standard error, the skewness and the carriers from moments (s, 5).
 
     Without the sums of the cubes, the fourth column, the values are taken for symmetric.
     """
@@ -212,7 +215,19 @@ def mean(sums: Floats) -> Estimate:
     value = _divide(np.where(n > 0, total, np.nan), n)
     variance = _divide(np.maximum(squares - total * value, 0.0), np.where(n > 1, n - 1, np.nan))
     skew = stats.skewness(total, squares, sums[:, 3], n) if sums.shape[1] > 3 else None
-    return Estimate(value, n, np.sqrt(_divide(variance, n)), skew=skew)
+    error = np.sqrt(_divide(variance, n))
+    carriers = _carriers(sums) if sums.shape[1] > 4 else None
+    return Estimate(value, n, error, skew=skew, carriers=carriers)
+
+
+def _carriers(sums: Floats) -> Floats:
+    """Return about how many samples make the spread, from the sums of the first four powers."""
+    n, total, squares, cubes, fourths = sums.T[:5]
+    value = _divide(total, n)
+    spread = np.maximum(squares - total * value, 0.0)
+    fourth = fourths - 4 * value * cubes + 6 * value**2 * squares - 3 * n * value**4
+    known = fourth > 1e-9 * fourths  # below rounding all values are the same
+    return np.where(known, np.clip(_divide(spread**2, np.where(known, fourth, 1)), 1.0, n), n)
 
 
 def mean_loss(most: float) -> Callable[[Floats], Estimate]:
@@ -228,7 +243,7 @@ def mean_loss(most: float) -> Callable[[Floats], Estimate]:
 
     def compute(sums: Floats) -> Estimate:
         unseen = np.where(sums[:, 4] < TAIL, most, np.nan)
-        return mean(sums)._replace(most=unseen)
+        return mean(sums[:, :4])._replace(most=unseen)
 
     return compute
 

@@ -159,6 +159,7 @@ def _value(part: str, how: Average, of: int | None) -> Callable[[Floats], Floats
 def _averaged(part: str, how: Average, of: int | None = None) -> Metric:
     name = part if how == "macro" else f"{part}_{how}"
     value = _value(part, how, of)
+    bias = 0.0 if part == "recall" else 1.0  # a ratio of random sums is off by about 1 / n
 
     def weighted(outcomes: LabelSets) -> Weighted:
         rows = _sums(outcomes)
@@ -167,13 +168,15 @@ def _averaged(part: str, how: Average, of: int | None = None) -> Metric:
     return Metric(
         name,
         MetricState(f"sets {name}", "ranked", ("labels",), _sums),
-        lambda _, outcomes: ratios.drawn(weighted(outcomes), outcomes.n),
+        lambda _, outcomes: ratios.drawn(weighted(outcomes), outcomes.n, bias),
         "draws",
         {"precision": _NEVER, "recall": _NO_LABEL, "f1": _NEITHER}[part],
         TASK,
         by_class=how == "macro",
         bind=partial(_averaged, part, how),
         weighted=weighted,
+        minimum=50,
+        bias=bias,
     )
 
 

@@ -14,6 +14,10 @@ from slicedb.metrics.outcomes import Floats
 REPLICATES = 1000
 """Resamples an interval rests on."""
 
+_STRETCH = 12.0
+"""How much further down resamples of average precision are moved, over their number. Without it 12,
+7 and 6 % of slices of 30, 60 and 100 images PASS at their true mAP."""
+
 
 def parts(above: npt.ArrayLike, below: npt.ArrayLike) -> Floats:
     """Return float64 (n, 7) to be summed: what the ratio of two columns and its error need."""
@@ -54,7 +58,7 @@ def mean(sums: Floats) -> Estimate:
     return Estimate(value, sums[:, 6], np.sqrt(variance))
 
 
-def recentred(draws: Floats, value: float, bias: float) -> Floats:
+def recentred(draws: Floats, value: float, bias: float, n: int) -> Floats:
     """Return draws moved by the bias they show, theirs and `bias` times that of the value.
 
     Where the bias shrinks like 1/n the value's is as large as the resamples' (`bias` 1). That of
@@ -66,10 +70,14 @@ def recentred(draws: Floats, value: float, bias: float) -> Floats:
         draws: float64 (b,), NaN where undefined.
         value: the statistic of the sample itself.
         bias: 0 leaves the draws alone.
+        n: samples that are drawn; few of them do not show how far the value may lie too high.
     """
     if not bias or np.isnan(draws).all():
         return draws
-    return np.asarray(draws - (1 + bias) * (np.nanmean(draws) - value))
+    moved = draws - (1 + bias) * (np.nanmean(draws) - value)
+    if bias > 1:
+        moved = np.where(moved < value, value - (value - moved) * (1 + _STRETCH / n), moved)
+    return np.asarray(moved)
 
 
 def drawn(
@@ -95,6 +103,6 @@ def drawn(
     else:
         raw = stats.bootstrap_draws(statistic, n, replicates=replicates)
         draws = np.full(REPLICATES, np.nan)
-        draws[:replicates] = np.clip(recentred(raw, float(value[0]), bias), 0.0, 1.0)
+        draws[:replicates] = np.clip(recentred(raw, float(value[0]), bias, n), 0.0, 1.0)
     error = np.array([np.nanstd(draws, ddof=1)]) if not np.isnan(draws).all() else value * np.nan
     return Estimate(value, np.array([float(n)]), error, draws=draws[None])

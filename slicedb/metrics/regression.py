@@ -76,7 +76,7 @@ def _rmse(sums: Floats) -> Estimate:
     value = np.sqrt(square.value)
     with np.errstate(divide="ignore", invalid="ignore"):
         error = np.where(value > 0, square.error / (2 * value), square.error)
-    return Estimate(value, square.size, error, skew=square.skew)
+    return Estimate(value, square.size, error, skew=square.skew, carriers=square.carriers)
 
 
 _N = ("value", "target")
@@ -84,9 +84,16 @@ _ABSOLUTE = PerSample("mae", lambda o: np.abs(o.residual))
 _SQUARED = PerSample("mse", lambda o: o.residual**2)
 _SIGNED = PerSample("bias", lambda o: o.residual)
 
+_SQUARES = 50
+"""Samples from which on the interval of a mean square holds: by simulation with normal, Laplace and
+t (5) errors, 50 squares miss upwards in 3, 4 and 6 %."""
+
 
 def _mean(
-    statistic: PerSample, range: tuple[float, float] = POSITIVE, aliases: tuple[str, ...] = ()
+    statistic: PerSample,
+    range: tuple[float, float] = POSITIVE,
+    aliases: tuple[str, ...] = (),
+    minimum: int = 0,
 ) -> Metric:
     state = mean_state(statistic, _N)
     return Metric(
@@ -100,13 +107,24 @@ def _mean(
         rises=False,
         aliases=aliases,
         sample=statistic,
+        minimum=minimum,
     )
 
 
 ROWS = (
     Metric("count", mean_state(_ABSOLUTE, _N), count, "exact", EMPTY, TASK, POSITIVE),
     _mean(_ABSOLUTE, aliases=("mean_absolute_error",)),
-    Metric("rmse", mean_state(_SQUARED, _N), _rmse, "root", EMPTY, TASK, POSITIVE, rises=False),
-    _mean(_SQUARED),
+    Metric(
+        "rmse",
+        mean_state(_SQUARED, _N),
+        _rmse,
+        "root",
+        EMPTY,
+        TASK,
+        POSITIVE,
+        rises=False,
+        minimum=_SQUARES,
+    ),
+    _mean(_SQUARED, minimum=_SQUARES),
     _mean(_SIGNED, ANY_NUMBER),
 )

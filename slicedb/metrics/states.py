@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import numpy.typing as npt
 
-from slicedb.metrics.outcomes import EPSILON, Floats, Ints, Outcomes
+from slicedb.metrics.outcomes import EPSILON, Floats, Ints, Outcomes, TaskOutcomes
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
@@ -44,8 +44,13 @@ class MetricState:
 
 
 def mean_state(statistic: PerSample, needs: tuple[str, ...] = ()) -> MetricState:
-    """Return the state of a metric that is the mean of a number per sample."""
-    return MetricState(statistic.name, "moments", needs, lambda o: moments(statistic.values(o)))
+    """Return the state of a metric that is the mean of a number per sample: moments (n, 5)."""
+
+    def rows(outcomes: TaskOutcomes) -> Floats:
+        values = statistic.values(outcomes)
+        return np.concatenate([moments(values), values[:, None] ** 4], axis=1)
+
+    return MetricState(statistic.name, "moments", needs, rows)
 
 
 def moments(values: Floats) -> Floats:
