@@ -283,7 +283,7 @@ def _few_p(estimate: Estimate, bound: float, alternative: OneSided) -> Floats:
 
 def _is_signed(metric: Metric) -> bool:
     """Return whether a mean is of values with two tails, which few samples do not both show."""
-    return metric.interval == "mean" and np.isneginf(metric.range[0])
+    return metric.interval == "mean" and metric.range[0] == float("-inf")
 
 
 def _signed_interval(
