@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from fakes_models import MeanColour
-from fakes_verbs import CLASSES, ColourEncoder, guesses
+from fakes_verbs import CLASSES, NAMED, ColourEncoder, guesses
 
 import slicedb
 from slicedb.database import Database
@@ -85,7 +85,22 @@ def _predicts(db: Database, n: int, at: int) -> None:
     db.predict("mean", progress=False)
 
 
+def _ingests(db: Database, n: int, at: int) -> None:
+    uris = db.store.table("samples", ["uri"])["uri"].to_pylist()
+    pictures = Path(uris[0]).parents[1]  # the same files, and ids, in each process
+    db.ingest(pictures, prefix=f"p{at}", replace=True, progress=False)
+
+
+def _ingested(db: Database, n: int, at: int) -> bool:
+    for table in ("samples", "images"):
+        ids = db.store.table(table, ["id"])["id"].to_pylist()
+        if len([i for i in ids if i.startswith(f"p{at}/")]) != len(NAMED):
+            return False
+    return True
+
+
 ACTS: dict[str, Act] = {
+    "ingest": Act(_ingests, _ingested, ("reset",)),
     "tag": Act(
         lambda db, n, at: db.tag("label IS NOT NULL", f"t{n}.{at}"),
         lambda db, n, at: f"t{n}.{at}" in (_row(db, "red/0.png")["tags"] or []),
@@ -115,25 +130,27 @@ ACTS: dict[str, Act] = {
     "log": Act(
         lambda db, n, at: db.log_predictions("m", guesses(CLASSES[(n + at) % 3])),
         lambda db, n, at: _once(db, "predictions__m"),
-        ("reset",),
+        ("reset", "ingest"),
     ),
     "log anew": Act(
         lambda db, n, at: db.log_predictions(
             "r", guesses(CLASSES[n % 3]), classes=CLASSES, replace=True
         ),
         lambda db, n, at: _once(db, "predictions__r"),
-        ("reset",),
+        ("reset", "ingest"),
     ),
     "log embeddings": Act(
         lambda db, n, at: db.log_embeddings("own", _vectors(n)),
         lambda db, n, at: _once(db, "embeddings__own"),
-        ("reset",),
+        ("reset", "ingest"),
     ),
-    "predict": Act(_predicts, lambda db, n, at: _once(db, "predictions__mean"), ("reset",)),
+    "predict": Act(
+        _predicts, lambda db, n, at: _once(db, "predictions__mean"), ("reset", "ingest")
+    ),
     "embed": Act(
         lambda db, n, at: db.embed(name="colours", encoder=ColourEncoder(), progress=False),
         lambda db, n, at: _once(db, "embeddings__colours"),
-        ("reset",),
+        ("reset", "ingest"),
     ),
     "add model": Act(_adds, _added, ("reset",)),
     "test": Act(
@@ -228,5 +245,7 @@ def wrong(path: str | Path, names: tuple[str, ...], at: int, said: list[Said]) -
         lasting = not set(act.undone_by) & set(names)
         if each.done and lasting and not act.is_there(db, each.number, at):
             faults.append(f"{name} of process {each.number} was acknowledged and is not there")
-    harmless = ("stray pins", "cut-off checkout", "fragments")
+    harmless = ["stray pins", "cut-off checkout", "fragments"]
+    if "reset" in names:  # which takes the samples of an ingest away after their images
+        harmless.append("orphans")
     return faults + [str(f) for f in db.doctor() if f.problem not in harmless]

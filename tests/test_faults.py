@@ -102,7 +102,8 @@ def processes() -> Iterator[Four]:
 @pytest.mark.parametrize(
     "pair",
     [
-        ("tag", "relabel"),
+        ("tag", "ingest"),
+        ("relabel", "ingest"),
         ("log", "log anew"),
         ("predict", "embed"),
         ("commit", "reset"),
