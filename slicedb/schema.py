@@ -322,13 +322,10 @@ def unfit(kind: pa.DataType) -> str:
 
 
 _UNSTORED = {
-    pa.lib.Type_INTERVAL_MONTH_DAY_NANO,
-    pa.lib.Type_SPARSE_UNION,
-    pa.lib.Type_DENSE_UNION,
-    pa.lib.Type_RUN_END_ENCODED,
-    pa.lib.Type_LIST_VIEW,
-    pa.lib.Type_LARGE_LIST_VIEW,
-    pa.lib.Type_DECIMAL32,
-    pa.lib.Type_DECIMAL64,
+    getattr(pa.lib, f"Type_{name}", None)  # some came with later versions of pyarrow
+    for name in (
+        *("INTERVAL_MONTH_DAY_NANO", "SPARSE_UNION", "DENSE_UNION", "RUN_END_ENCODED"),
+        *("LIST_VIEW", "LARGE_LIST_VIEW", "DECIMAL32", "DECIMAL64"),
+    )
 }
 """Types that Lance does not know."""

@@ -11,6 +11,7 @@ from fakes_judge import CLASSES, small_store, write
 from fakes_models import png
 
 import slicedb
+from slicedb.cli import main
 from slicedb.database import Database
 from slicedb.errors import IngestError
 from slicedb.store import Store
@@ -84,3 +85,21 @@ def test_ids_that_are_too_long_for_a_file_name_are_exported(form: str, tmp_path:
     written = list((tmp_path / "out").rglob("*.png"))
     assert len(written) == 6
     assert all(p.is_relative_to(tmp_path / "out" / "side") for p in written)
+
+
+BAD = "\x1b[31mred\x07\u202e"
+
+
+def test_what_a_commit_a_slice_and_a_difference_say_commands_no_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    db = slicedb.open(small_store(tmp_path)[0].path)
+    db.slices.add("s", "true", description=BAD)
+    commit = db.commit(BAD)
+    (tmp_path / "list.csv").write_text(f"id,label\n{BAD},cat\n")
+    db.ingest(tmp_path / "list.csv", verify="later", progress=False)
+    with pytest.raises(SystemExit):
+        main(["--db", db.path, "query", f"label = '{BAD}' AND lable = 1"])
+    said = [str(commit), str(db.diff()), str(db.slices.show("s")), capsys.readouterr().err]
+    assert [c for text in said for c in "\x1b\x07\u202e" if c in text] == []
+    assert all("␛[31mred␇\\u202e" in text for text in said)

@@ -85,7 +85,10 @@ def main(args: list[str] | None = None) -> object:
     try:
         return verbs.main(args=args, prog_name="slicedb", standalone_mode=True)
     except SliceDBError as error:
-        click.echo(f"Error: {error}", err=True)
+        from slicedb.show.text import clean
+
+        # Ids and labels that an error repeats may hold sequences that command a terminal.
+        click.echo(clean(f"Error: {error}", keep="\n"), err=True)
         sys.exit(1)
     except BrokenPipeError:
         sys.stderr.close()

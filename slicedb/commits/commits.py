@@ -17,6 +17,7 @@ from slicedb.commits.pins import frozen_slices
 from slicedb.errors import DatabaseError, did_you_mean, suggesting
 from slicedb.schema import COMMITS, COMMITS_SCHEMA, RUNS, TESTS
 from slicedb.show.tabular import Record
+from slicedb.show.text import clean
 
 if TYPE_CHECKING:
     from slicedb.store import Store
@@ -42,7 +43,7 @@ class Commit(Record):
 
     def __str__(self) -> str:
         tags = f" ({', '.join(self.tags)})" if self.tags else ""
-        return (
+        return clean(
             f"{self.id}  {self.created_at:%Y-%m-%d %H:%M:%S}  {self.branch}{tags}  {self.message}"
         )
 

@@ -12,6 +12,7 @@ import pyarrow as pa
 from slicedb.keys import KeyIndex, Keys, distinct
 from slicedb.schema import PLUMBING, PREDICTIONS, SAMPLES
 from slicedb.show.tabular import Tabular
+from slicedb.show.text import clean
 from slicedb.tasks import TASKS
 from slicedb.tasks.about import TASK
 from slicedb.tasks.arrays import differs
@@ -97,7 +98,8 @@ class Difference(Tabular):
             lines += _listed(sign, getattr(self, kind))
         for name, ids in self.edited.items():
             lines += [f"{len(ids):,} with another {name}", *_listed("~", ids)]
-        return "\n".join([*lines, *map(str, self.predictions), *map(str, self.slices)])
+        lines += [*map(str, self.predictions), *map(str, self.slices)]
+        return "\n".join(map(clean, lines))
 
 
 _KINDS = ("added", "removed", "relabelled", "changed")

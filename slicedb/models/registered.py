@@ -15,6 +15,7 @@ from slicedb.models.model import Model
 from slicedb.models.noise import differ, outputs_on_noise
 from slicedb.show import numbers
 from slicedb.show.tabular import Figure, Grid, Part, Tabular
+from slicedb.show.text import clean
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -97,7 +98,7 @@ class Registered(Tabular):
         shown = ", ".join(self.classes[:8]) + (", ..." if len(self.classes) > 8 else "")
         count = self.details.get("parameters")
         if self.logged:
-            return "\n".join(self._logged_lines(shown))
+            return "\n".join(map(clean, self._logged_lines(shown)))
         source = self.spec or f"Python object {self.details.get('object', '')}"
         lines = [
             f"{self.name}: {source}" + (f", weights {self.weights}" if self.weights else ""),
@@ -117,7 +118,7 @@ class Registered(Tabular):
         lines += [f"  {judgement}" for judgement in self.judged[:_SHOWN]]
         if len(self.judged) > _SHOWN:
             lines.append(f"  {len(self.judged) - _SHOWN:,} more runs")
-        return "\n".join(lines)
+        return "\n".join(map(clean, lines))
 
     def _logged_lines(self, classes: str) -> list[str]:
         lines = [f"{self.name}: {self.details[LOGGED]:,} predictions logged from elsewhere"]

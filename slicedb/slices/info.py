@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from slicedb.errors import SliceDBError
 from slicedb.keys import KeyIndex
 from slicedb.schema import EMBEDDINGS
+from slicedb.show.text import clean
 from slicedb.slices.slice import Slice
 from slicedb.slices.table import SliceTable
 
@@ -67,7 +68,7 @@ class SliceInfo:
             lines += [f"{len(self.deleted):,} samples were deleted since: {shown}"]
         if len(self.versions) > 1:
             lines += ["", *(_version_line(v, v.version == s.version) for v in self.versions)]
-        return "\n".join(lines)
+        return clean("\n".join(lines), keep="\n")
 
 
 def _version_line(s: Slice, shown: bool) -> str:

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from slicedb.keys import KeyIndex
 from slicedb.schema import IMAGES, SAMPLES, SHOWN, content_of
+from slicedb.show.text import clean
 
 if TYPE_CHECKING:
     from slicedb.store.tables import Store
@@ -193,5 +194,5 @@ def failures(failed: int, examples: Sequence[str], gone: int = 0) -> str:
 def _failed(failed: int, examples: Sequence[str]) -> str:
     if not failed:
         return ""
-    shown = "".join(f"\n    {example}" for example in examples[:3])
+    shown = "".join(f"\n    {clean(example)}" for example in examples[:3])
     return f"\n  {failed:,} failed and are tried again next time:{shown}"
