@@ -353,7 +353,7 @@ class Commits:
 
 _LONGEST = 200
 """Characters of the name of a tag or a branch."""
-_MEANT = ("HEAD", "now")
+_MEANT = ("HEAD",)
 
 
 def _check_free(name: str, commits: list[Commit], head: Head) -> None:
