@@ -97,7 +97,8 @@ def test_a_format_of_a_package_can_be_named_and_another_one_too(
         main(["ingest", str(source), "--db", path, "--as", "shots", "--prefix", "x"])
     db = slicedb.open(path)
     assert db.query("").ids() == ["x/0.png", "x/2.png"]
-    assert db.ingest(source, form="folder").added == 3
+    again = db.ingest(source, form="folder")
+    assert (again.added, again.unchanged) == (1, 2)  # two files are samples already
 
 
 def test_errors_list_the_formats_of_packages(site: Path, tmp_path: Path) -> None:
