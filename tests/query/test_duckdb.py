@@ -58,6 +58,10 @@ SELECT id FROM samples WHERE [i.upper() FOR i IN tags].contains('NIGHT') ORDER B
 SELECT COLUMNS(lambda c: c LIKE 'l%') FROM samples ORDER BY id LIMIT 2
 SELECT COLUMNS(c -> c LIKE 'l%') FROM samples ORDER BY id LIMIT 2
 SELECT COLUMNS('la|lu') FROM samples ORDER BY id LIMIT 2
+SELECT list_reduce([1, 2], lambda a, b: a + b)
+SELECT list_reduce([1, 2], lambda a,  b: a*b)::BIGINT + 1, (1), [2].list_reduce(lambda a, b: b)
+SELECT * FROM (SELECT list_reduce([1, 2], lambda a, b: a + b))
+SELECT * FROM (SELECT upper(list_reduce(['a', 'b'], lambda a, b: a || b)), 1)
 SELECT min(COLUMNS(* EXCLUDE (objects, ingested_at))) FROM samples
 SELECT COLUMNS(*) FROM (SELECT id, label FROM samples) ORDER BY id LIMIT 2
 SELECT b.id FROM b: samples ORDER BY b.id LIMIT 2
@@ -273,3 +277,28 @@ def test_an_order_by_place_reads_its_column_alone(engine: Engine, text: str) -> 
     assert query.plan().bound.narrows
     assert query.ids() == sorted(query.ids(), reverse="DESC" in text)
     assert query[1:3].ids() == query.ids()[1:3]
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("SELECT * FROM (SELECT m1.loss + 1 FROM samples)", ["(m1.loss + 1)"]),
+        ("WITH t AS (SELECT m1.loss * 2 FROM samples) FROM t", ["(m1.loss * 2)"]),
+        (
+            "SELECT * FROM (SELECT (SELECT count(*) FROM samples), m1.loss - 1, 2 FROM samples)",
+            ["(SELECT count_star() FROM samples)", "(m1.loss - 1)", "2"],
+        ),
+        ("SELECT m1.loss + 1 FROM samples UNION ALL SELECT 2", ["(m1.loss + 1)"]),
+        ("SELECT DISTINCT ON (label) m1.loss  + 1, 2 FROM samples", ["m1.loss + 1", "2"]),
+        (
+            "SELECT m1.prediction IS DISTINCT FROM label FROM samples",
+            ["m1.prediction IS DISTINCT FROM label"],
+        ),
+        ("FROM (FROM samples SELECT m1.loss - 1, 3 AS k)", ["(m1.loss - 1)", "k"]),
+        ("SELECT * FROM (SELECT similarity('a') * 2 FROM samples)", ["(\"similarity\"('a') * 2)"]),
+    ],
+)
+def test_columns_without_a_name_have_their_text_for_one(
+    engine: Engine, text: str, names: list[str]
+) -> None:
+    assert engine.sql(text).column_names == names

@@ -20,7 +20,11 @@ from slicedb.query.language.parse import Parsed
 
 
 def bind(
-    parsed: Parsed, pool: Pool, slice_named: SliceNamed, check: Callable[[], None] = lambda: None
+    parsed: Parsed,
+    pool: Pool,
+    slice_named: SliceNamed,
+    check: Callable[[], None] = lambda: None,
+    heading: Callable[[str], str] = str,
 ) -> Bound:
     """Return the bound text.
 
@@ -29,12 +33,13 @@ def bind(
         pool: what it shares with the slices inside it.
         slice_named: binds the live slice of a name, or registers a frozen one.
         check: raises when the time or the memory is used up.
+        heading: gives the name that DuckDB gives to the column of an expression.
 
     Raises:
         BindError: a name does not exist, or stands where it cannot.
         SandboxError: the text reaches for files or internals.
     """
-    binding = Binding(Bound(parsed.source, parsed.tree), pool, slice_named, visit, check)
+    binding = Binding(Bound(parsed.source, parsed.tree), pool, slice_named, visit, check, heading)
     try:
         for step in STEPS:
             step(binding)

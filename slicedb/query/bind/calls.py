@@ -136,8 +136,8 @@ def _bound_reduced(binding: Binding, node: Node) -> None:
         # The place of the body would be that of its operator.
         tokens = binding.source.tokens_in(step.start, step.end)
         begin = next(token for token in tokens if token.text in (b":", b"->"))
-        binding.edit(begin.end, begin.end, f" {quoted(REDUCED)}(")
-        binding.edit(step.end, step.end, "\n)")
+        binding.edit(begin.end, begin.end, f" {quoted(REDUCED)}(", only_bounds=True)
+        binding.edit(step.end, step.end, "\n)", only_bounds=True)
 
 
 def _check_separator(binding: Binding, node: Node) -> None:

@@ -37,6 +37,8 @@ class Binding:
     """Binds an expression, whatever it is."""
     check: Callable[[], None] = lambda: None
     """Raises when the time or the memory is used up."""
+    heading: Callable[[str], str] = str
+    """Gives the name that DuckDB gives to the column of an expression."""
     queries: Iterator[int] = field(default_factory=lambda: count(1))
     """Counts the subqueries in expressions."""
     _steps: Iterator[int] = field(default_factory=count)
@@ -61,9 +63,9 @@ class Binding:
         for node in nodes:
             self.visit(self, node, scope)
 
-    def edit(self, start: int, end: int, *parts: Part) -> None:
-        """Replace a place of the text."""
-        self.bound.edits.append(Edit(start, end, parts))
+    def edit(self, start: int, end: int, *parts: Part, only_bounds: bool = False) -> None:
+        """Replace a place of the text; see `Edit.only_bounds`."""
+        self.bound.edits.append(Edit(start, end, parts, only_bounds=only_bounds))
 
     def error(
         self, kind: type[_Error], message: str, hint: str, node: Node, length: int = 0

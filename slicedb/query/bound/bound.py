@@ -66,6 +66,8 @@ class Edit:
     end: int
     parts: tuple[Part, ...]
     when: Literal["", "narrow", "wide", "ordered"] = ""
+    only_bounds: bool = False
+    """Whether the value stays what DuckDB makes of the text, unless it grows too large."""
 
 
 @dataclass

@@ -84,6 +84,13 @@ def parse(
     return Parsed(source, statement.query)
 
 
+def heading(text: str, connection: duckdb.DuckDBPyConnection) -> str:
+    """Return the name that DuckDB gives to the column of an expression without an alias."""
+    ask = "SELECT try(json_deserialize_sql(json_serialize_sql(?)))"
+    row = connection.execute(ask, [f"SELECT {text}"]).fetchone()
+    return " ".join(text.split()) if row is None or row[0] is None else str(row[0])[7:]
+
+
 def _ask(source: Source, connection: duckdb.DuckDBPyConnection, clock: Clock | None = None) -> Node:
     """Return DuckDB's answer: its statements, or what is wrong with the text."""
     text = source.sql.decode()

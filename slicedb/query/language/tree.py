@@ -264,6 +264,11 @@ class Node:
         return str(self.fields.get("type", "")).endswith("_NODE")
 
     @property
+    def is_select(self) -> bool:
+        """Whether it is a SELECT."""
+        return self.fields.get("type") == "SELECT_NODE"
+
+    @property
     def ctes(self) -> list[tuple[str, Node]]:
         """Name and query of each CTE, in the order they are written."""
         if "cte_map" not in self.fields:

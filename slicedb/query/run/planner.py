@@ -18,7 +18,7 @@ from slicedb.query.bound.binding import Binding
 from slicedb.query.bound.bound import Bound, CalibrationNamed, Frame, Pool
 from slicedb.query.bound.catalog import Catalog
 from slicedb.query.hot.write import Writer, Written
-from slicedb.query.language.parse import parse
+from slicedb.query.language.parse import heading, parse
 from slicedb.query.language.tree import Node
 from slicedb.query.run import answer
 from slicedb.query.run.clock import Clock
@@ -109,7 +109,8 @@ class Planner:
         def slice_named(binding: Binding, name: str, at: Node) -> Bound | str:
             return self._slice(binding, name, at, pool, inside, clock)
 
-        return bind(parsed, pool, slice_named, clock.check)
+        cursor = self._session.cursor()
+        return bind(parsed, pool, slice_named, clock.check, lambda text: heading(text, cursor))
 
     def _slice(
         self,
