@@ -174,7 +174,11 @@ def test_closing_stops_threads_and_closes_the_source() -> None:
     next(batches)
     batches.close()
     assert closed == [True]
-    assert not [t for t in threading.enumerate() if t.name.startswith("slicedb")]
+    assert not [
+        t
+        for t in threading.enumerate()
+        if t.name.startswith("slicedb") and t.name != "slicedb-watch"
+    ]
 
 
 def test_ctrl_c_in_the_model_comes_through() -> None:
@@ -184,7 +188,11 @@ def test_ctrl_c_in_the_model_comes_through() -> None:
 
     with pytest.raises(KeyboardInterrupt):
         table(Interrupted(), colours(4).items())
-    assert not [t for t in threading.enumerate() if t.name.startswith("slicedb")]
+    assert not [
+        t
+        for t in threading.enumerate()
+        if t.name.startswith("slicedb") and t.name != "slicedb-watch"
+    ]
 
 
 def test_error_of_the_source_comes_through() -> None:

@@ -184,7 +184,8 @@ def test_a_result_of_one_row_shows_its_sentence_and_its_fields() -> None:
     report = ExportReport(3, "csv", "<a>.csv")
     assert repr(report) == "3 samples written to <a>.csv (csv)"
     assert "<p>3 samples written to &lt;a&gt;.csv (csv)</p>" in report._repr_html_()
-    assert report.to_pandas().to_dict("records") == [{"n": 3, "form": "csv", "dest": "<a>.csv"}]
+    row = report.to_pandas().drop(columns="notes").to_dict("records")
+    assert row == [{"n": 3, "form": "csv", "dest": "<a>.csv"}]
 
 
 def test_a_difference_is_one_row_per_sample() -> None:

@@ -76,6 +76,9 @@ def number_text(column: pa.Array) -> pa.Array:
     >>> number_text(pa.array([1.0, 2.5, None])).to_pylist()
     ['1', '2.5', None]
     """
+    if pa.types.is_nested(column.type):
+        # what they are is for whoever looks the names up to say
+        return pa.array([None if v is None else str(v) for v in column.to_pylist()], pa.string())
     encoded = column.dictionary_encode()
     values = encoded.dictionary.to_pylist()
     missing = [isinstance(value, float) and math.isnan(value) for value in values]
