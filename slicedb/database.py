@@ -288,8 +288,8 @@ class Database:
             threads=threads,
             progress=progress,
         )
-        if report.changed:
-            report = report.noting(edits.pictures_changed(self.store))
+        # Also where nothing changed: an ingest before this one may have been killed in between.
+        report = report.noting(edits.pictures_changed(self.store))
         edits.labels_changed(self.store)
         if delete_missing:
             self.doctor(mend=True)  # vectors and predictions of what was removed

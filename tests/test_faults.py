@@ -53,21 +53,8 @@ def cut_after(change: int) -> Callable[[str, str, str], None]:
     return watch
 
 
-LEAVES_OLD = pytest.mark.xfail(
-    reason="an ingest cut off after it wrote changed pictures leaves their old vectors and"
-    " predictions; the doctor counts them as stale pictures"
-)
-"""A known fault: the next ingest finds nothing changed."""
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=LEAVES_OLD) if name in ("ingest", "ingest and delete") else name
-        for name in VERBS
-    ],
-)
+@pytest.mark.parametrize("name", VERBS)
 def test_a_verb_killed_after_any_change_and_run_again_equals_a_clean_run(
     name: str, first: Database, given: Path, tmp_path: Path
 ) -> None:
@@ -100,7 +87,7 @@ def kills(tmp_path_factory: pytest.TempPathFactory) -> Kills:
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param("ingest", marks=LEAVES_OLD),
+        "ingest",
         "log anew",
         "commit",
         "checkout",
