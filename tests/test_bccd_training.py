@@ -71,10 +71,16 @@ def test_a_detector_is_trained_and_looked_at(shared_data: Path, tmp_path: Path) 
     page = mistakes._repr_html_()
     found = re.findall(r"data:image/jpeg;base64,([^\"]+)", page)
     assert len(found) == 20
-    pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(found[0]))))
-    near = [(np.abs(pixels.astype(int) - c).max(axis=-1) < 40).sum() for c in (MISSED, WRONG)]
-    assert max(near) > 20, "the worst picture shows what was missed, or is wrong"
-    assert (np.abs(pixels.astype(int) - MATCHED).max(axis=-1) < 60).sum() > 0
+    pictures = [np.asarray(Image.open(io.BytesIO(base64.b64decode(one)))) for one in found]
+    worst = max(drawn(pictures[0], MISSED), drawn(pictures[0], WRONG))
+    assert worst > 20, "the worst picture shows what was missed, or is wrong"
+    # which picture has a matched box depends on the training
+    assert any(drawn(picture, MATCHED, within=60) for picture in pictures)
+
+
+def drawn(picture: np.ndarray, color: tuple[int, int, int], within: int = 40) -> int:
+    """Return how many pixels have about a colour."""
+    return int((np.abs(picture.astype(int) - color).max(axis=-1) < within).sum())
 
 
 def learn(net: torch.nn.Module, dataset: slicedb.training.SliceDataset, epochs: int) -> list[float]:
