@@ -64,6 +64,24 @@ def test_a_text_in_place_of_a_verb_is_a_query(here: Path, say) -> None:
     assert len(said.out.splitlines()) == 3
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("SELECT * FROM (SELECT count(*) AS n FROM samples WHERE false)", ["n", "-", "0", "1 row"]),
+        ("WITH t AS (SELECT 7 AS n, NULL AS m) FROM t", ["n  m", "-", "7", "1 row"]),
+        ("SELECT * FROM (VALUES (3)) AS t(x)", ["x", "-", "3", "1 row"]),
+        ("VALUES (3)", ["col0", "----", "   3", "1 row"]),
+    ],
+)
+def test_a_star_over_what_are_no_samples_is_shown(
+    here: Path, say, text: str, shown: list[str]
+) -> None:
+    said = say("query", text)
+    assert said.code == 0
+    lines = [*said.out.splitlines(), *said.err.splitlines()]
+    assert [line.strip("- ") for line in lines] == [line.strip("- ") for line in shown]
+
+
 @pytest.mark.parametrize("form", ["csv", "json", "jsonl", "parquet"])
 def test_rows_leave_in_every_format(here: Path, say, form: str) -> None:
     out = here / f"out.{form}"

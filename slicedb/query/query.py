@@ -103,7 +103,7 @@ class Query:
 
     @property
     def is_star(self) -> bool:
-        """Whether it shows all columns: a predicate, or SELECT *."""
+        """Whether it shows samples with all their columns: a predicate, or SELECT *."""
         return self.plan().is_star
 
     @property

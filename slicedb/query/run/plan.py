@@ -82,9 +82,10 @@ class Plan:
 
     @property
     def is_star(self) -> bool:
-        """Whether it shows all columns: a predicate, or SELECT *."""
+        """Whether it shows samples with all their columns: a predicate, or SELECT *."""
         tree = self.bound.tree
-        return tree.type == "SELECT_NODE" and any(e.kind == "STAR" for e in tree.select_list)
+        has_star = tree.type == "SELECT_NODE" and any(e.kind == "STAR" for e in tree.select_list)
+        return has_star and self.is_rows
 
     @property
     def reads(self) -> Reads:
