@@ -135,7 +135,7 @@ def test_a_second_ingest_sees_what_was_annotated_anew(voc: Path, tmp_path: Path)
 def test_images_elsewhere_are_counted(voc: Path, tmp_path: Path) -> None:
     picture(voc / "VOC2007" / "SegmentationClass" / "a.png")
     report = slicedb.open(tmp_path / "data.slicedb").ingest(voc)
-    assert "Passed over: 1 images elsewhere in the folder." in str(report)
+    assert "Passed over: 1 images elsewhere in the folder, 1 .txt." in str(report)
     assert report.added == 5
 
 

@@ -10,9 +10,9 @@ import pyarrow as pa
 
 from slicedb import media
 from slicedb.errors import IngestError, SourceError
-from slicedb.ingest.listing import folders_below, images_in
 from slicedb.ingest.location import Location
 from slicedb.ingest.source import ROWS, Options, Source
+from slicedb.ingest.walk import tree_of
 from slicedb.schema import OBJECT, Box, schema_of
 
 BOXES = pa.list_(OBJECT)
@@ -131,21 +131,25 @@ class Annotated:
             total=table.num_rows,
             wins=frozenset(f.name for f in fields),
             by_place=self.where.is_folder(),
-            skipped=self._elsewhere(),
+            skipped=self._passed_over(),
             notes=[*self._summary(), *self.notes],
         )
 
-    def _elsewhere(self) -> dict[str, int]:
-        """Count the images of the folder that no annotation and no list mentions."""
+    def has(self, name: str) -> bool:
+        """Return whether an image at a place relative to the root was added."""
+        return name in self._seen
+
+    def _passed_over(self) -> dict[str, int]:
+        """Count the images that no annotation and no list mentions, and the files nobody read."""
         if not self.where.is_folder():
             return {}
-        places = (
-            "/".join([*folder.parts_below(self.where), name])
-            for folder in folders_below(self.where)
-            for name in images_in(folder).values()
+        tree = tree_of(self.where)
+        n = sum(
+            folder.place + name not in self._seen
+            for folder in tree.folders.values()
+            for name in folder.images
         )
-        n = sum(place not in self._seen for place in places)
-        return {"images elsewhere in the folder": n} if n else {}
+        return ({"images elsewhere in the folder": n} if n else {}) | tree.skipped()
 
     def _summary(self) -> Iterator[str]:
         count = self.labels.total()

@@ -23,9 +23,10 @@ from slicedb.errors import SourceError
 from slicedb.ingest import columns as cols
 from slicedb.ingest.annotated import Annotated, box
 from slicedb.ingest.format import Format
-from slicedb.ingest.listing import SPLITS, names_below, split_in
 from slicedb.ingest.location import Location
 from slicedb.ingest.source import Options, Row, Source
+from slicedb.ingest.splits import SPLITS, split_in
+from slicedb.ingest.walk import tree_of
 from slicedb.schema import Box
 
 _OWN = frozenset(
@@ -51,11 +52,11 @@ def recognises(location: Location) -> bool:
 
 def _files(root: Location) -> Iterator[Location]:
     """Yield the COCO files of a folder: those of known names, and others that look like it."""
-    for folder, names in names_below(root, (".json",), 2):
-        for name in names:
-            file = folder.join(name)
-            if _known_name(name) or (len(names) <= _MANY and _looks_like(file)):
-                yield file
+    for folder, name in tree_of(root).files(".json"):
+        file = root.join(*folder.parts, name)
+        few = len(folder.ending_in(".json")) <= _MANY
+        if _known_name(name) or (few and _looks_like(file)):
+            yield file
 
 
 def _known_name(name: str) -> bool:
@@ -100,6 +101,8 @@ def read(location: Location, options: Options) -> Source:
     rows = Annotated(location, options)
     images: dict[str, _Image] = {}
     for file in files:
+        if location.is_folder():
+            tree_of(location).note_read(file)
         try:
             _File(file, location, options, rows).add_to(images)
         except _BrokenError as error:

@@ -13,37 +13,26 @@ images (`images/train/...`) and names that mean nothing (`images/1.jpg`) are loo
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import pyarrow as pa
 
-from slicedb import media
 from slicedb.errors import SourceError
 from slicedb.ingest.format import Format
-from slicedb.ingest.listing import SPLITS
-from slicedb.ingest.location import NOT_UTF8, Location, is_utf8
+from slicedb.ingest.location import Location
 from slicedb.ingest.source import ROWS, Options, Source
+from slicedb.ingest.splits import SPLITS
+from slicedb.ingest.walk import Folder, Tree, tree_of
 
 _MEANINGLESS = frozenset("images image imgs img jpegimages photos pictures frames data".split())
-_SIDECARS = frozenset(
-    """
-    .txt .csv .tsv .json .jsonl .xml .yaml .yml .toml .md .rst .html .pdf .log .py .ipynb .sql
-    .parquet .npy .npz .mat .h5 .hdf5 .pkl .pt .pth .safetensors .onnx .db .sqlite .zip .tar .gz
-    .tgz .7z .rar .mp4 .avi .mov .mkv .webm .wav .mp3
-    """.split()
-)
-"""Endings of files that are passed over without a look inside."""
 
-
-@dataclass(frozen=True)
-class _Folder:
-    """One folder and the images right in it."""
-
-    parts: tuple[str, ...]
-    names: list[str]
+_BOX = re.compile(r"\s*\d+( [01]?\.\d+){4,}")
+_LOOKED_AT = 8
+"""Text files that are looked into."""
 
 
 def read(location: Location, options: Options) -> Source:
@@ -52,16 +41,18 @@ def read(location: Location, options: Options) -> Source:
     Raises:
         SourceError: it cannot be read, or holds no image.
     """
-    root = location.path
-    skipped: Counter[str] = Counter()
-    folders = [folder for folder in _walk(location, skipped) if folder.names]
+    root, tree = location.path, tree_of(location)
+    skipped = tree.skipped()
+    folders = [folder for folder in tree.folders.values() if folder.images]
     if not folders:
-        others = ", ".join(f"{n:,} {kind}" for kind, n in skipped.most_common(5)) or "nothing"
+        most = Counter(skipped).most_common(5)
+        others = ", ".join(f"{n:,} {kind}" for kind, n in most) or "nothing"
         raise SourceError(
             f"No images in '{location}'.",
             f"it holds {others}; CSV and Parquet files are ingested by their own name.",
         )
     splits, labels, notes = _layout([folder.parts for folder in folders], options.split_folders)
+    notes += _looks_like_yolo(tree)
     if options.split is not None:
         splits = [options.split] * len(folders)
     if options.label is not None:
@@ -72,70 +63,32 @@ def read(location: Location, options: Options) -> Source:
         where=root,
         fields=[pa.field(name, pa.string()) for name in columns],
         batches=_batches(root, folders, columns, options),
-        total=sum(len(folder.names) for folder in folders),
+        total=sum(len(folder.images) for folder in folders),
         wins=frozenset(name for name in ("split", "label") if getattr(options, name) is not None),
         by_place=True,
-        skipped=dict(skipped),
+        skipped=skipped,
         notes=notes,
     )
 
 
-def _walk(root: Location, skipped: Counter[str]) -> Iterator[_Folder]:
-    """Yield every folder below the root, sorted; links to folders are followed once."""
-    pending: list[tuple[str, ...]] = [()]
-    seen: set[object] = set()
-    while pending:
-        parts = pending.pop()
-        here = root.join(*parts)
-        try:
-            identity = here.identity()
-            if identity in seen:
-                continue
-            seen.add(identity)
-            names, below = _sort_out(here, skipped)
-        except OSError as error:
-            if not parts:
-                raise SourceError(
-                    f"Cannot read '{root.path}': {error.strerror}.", "check its permissions."
-                ) from error
-            skipped["unreadable folder"] += 1
-            continue
-        yield _Folder(parts, names)
-        pending += [(*parts, name) for name in reversed(below)]
+def _looks_like_yolo(tree: Tree) -> list[str]:
+    """Say that labels lie beside the images, which nothing names the classes of."""
+    stems = {stem for folder in tree.folders.values() for stem in folder.stems()}
+    same = [f.place + n for f, n in tree.files(".txt") if os.path.splitext(n)[0] in stems]
+    boxes = [place for place in same[:_LOOKED_AT] if _BOX.match(_head(tree, place))]
+    if not boxes:
+        return []
+    return [
+        f"{len(same):,} text files are called as images are, for example '{boxes[0]}', and look "
+        "like YOLO's boxes; they were not read, since nothing names the classes. data.yaml with "
+        "`names`, or classes.txt, does."
+    ]
 
 
-def _sort_out(folder: Location, skipped: Counter[str]) -> tuple[list[str], list[str]]:
-    """Return the names of the images and of the folders in one folder; count the rest."""
-    names, below = [], []
-    for name, kind, is_link in folder.list():
-        at = name.rfind(".")
-        extension = name[at:].lower() if at > 0 else ""
-        if not is_utf8(name):
-            skipped[NOT_UTF8] += 1
-            continue
-        if extension in media.EXTENSIONS and name[0] != "." and kind != "folder":
-            if kind == "file" or is_link:
-                names.append(name)
-            else:
-                skipped["special file"] += 1
-        elif name[0] == "." or name in ("__MACOSX", "Thumbs.db", "desktop.ini"):
-            skipped["hidden"] += 1
-        elif kind == "folder":
-            if extension not in (".lance", ".slicedb"):
-                below.append(name)
-        elif kind == "file" and extension not in _SIDECARS and _is_image(folder.join(name)):
-            names.append(name)
-        else:
-            skipped[extension or "without extension"] += 1
-    return sorted(names), sorted(below)
-
-
-def _is_image(file: Location) -> bool:
-    try:
-        with file.open() as opened:
-            return media.looks_like_image(opened.read(32))
-    except OSError:
-        return False
+def _head(tree: Tree, place: str) -> str:
+    with contextlib.suppress(OSError), tree.root.join(place).open() as file:
+        return file.read(200).decode("utf-8", errors="replace")
+    return ""
 
 
 def _layout(
@@ -205,16 +158,16 @@ def _common_depth(folders: list[tuple[str, ...]]) -> int:
 
 
 def _batches(
-    root: str, folders: list[_Folder], columns: dict[str, list[str | None]], options: Options
+    root: str, folders: list[Folder], columns: dict[str, list[str | None]], options: Options
 ) -> Iterator[pa.RecordBatch]:
     rows: dict[str, list[str | None]] = {name: [] for name in ("id", "uri", *columns)}
     for i, folder in enumerate(folders):
         stem = "".join(f"{_text(part)}/" for part in folder.parts)
         start_of_id, start_of_uri = options.id_of(stem), f"{root}/{stem}"
         start = 0
-        while start < len(folder.names):
+        while start < len(folder.images):
             room = ROWS - len(rows["id"])
-            names = [_text(name) for name in folder.names[start : start + room]]
+            names = [_text(name) for name in folder.images[start : start + room]]
             rows["id"] += [start_of_id + name for name in names]
             rows["uri"] += [start_of_uri + name for name in names]
             for name, values in columns.items():

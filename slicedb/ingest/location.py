@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePath
 from typing import BinaryIO, Literal, NamedTuple
 
@@ -49,6 +49,8 @@ class Location:
 
     text: str
     """As the user wrote it, for messages."""
+    known: dict[str, object] = field(default_factory=dict, compare=False, repr=False)
+    """What was read of it already, so that it is not listed once a format."""
 
     def __str__(self) -> str:
         return self.text

@@ -18,13 +18,16 @@ from xml.etree import ElementTree
 from slicedb.errors import SourceError
 from slicedb.ingest.annotated import Annotated, box, scalar
 from slicedb.ingest.format import Format
-from slicedb.ingest.listing import SPLITS, images_in, names_below, names_in, split_in
 from slicedb.ingest.location import Location
 from slicedb.ingest.source import Options, Source
+from slicedb.ingest.splits import SPLITS, split_in
+from slicedb.ingest.walk import Folder, Tree, tree_of
 from slicedb.schema import Box
 
 _IMAGES = ("jpegimages", "images", "imgs", "img")
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
+_LOOKED_AT = 8
+"""XML files of a folder that are looked into to see whether they are annotations."""
 _SETS = (*sorted(SPLITS), "trainval")
 
 
@@ -38,32 +41,34 @@ class _BrokenError(Exception):
 
 def recognises(location: Location) -> bool:
     """Return whether a folder holds VOC annotations."""
-    return location.is_folder() and any(map(_is_annotation, _first_files(location)))
+    return location.is_folder() and next(_folders(tree_of(location)), None) is not None
 
 
-def _first_files(root: Location) -> Iterator[Location]:
-    """Yield one XML file of each folder that may hold annotations."""
-    for folder, names in names_below(root, (".xml",)):
-        if names and _image_folder(folder) is not None:
-            yield folder.join(names[0])
+def _folders(tree: Tree) -> Iterator[tuple[Folder, list[Folder]]]:
+    """Yield the folders with annotations, each with those where its images may be."""
+    for folder in tree.folders.values():
+        names = folder.ending_in(".xml")
+        homes = _image_folders(tree, folder) if names else []
+        if homes and any(_is_annotation(tree, folder, name) for name in names[:_LOOKED_AT]):
+            yield folder, homes
 
 
-def _is_annotation(file: Location) -> bool:
-    if file.parent.name.lower() == "annotations":
+def _is_annotation(tree: Tree, folder: Folder, name: str) -> bool:
+    if folder.parts and folder.parts[-1].lower() == "annotations":
         return True
     try:
-        with file.open() as opened:
-            return b"<annotation" in opened.read(400)
+        with tree.root.join(*folder.parts, name).open() as opened:
+            return re.search(rb"<annotation[\s>]", opened.read(400)) is not None
     except OSError:
         return False
 
 
-def _image_folder(folder: Location) -> Location | None:
-    """Return where the images of a folder of annotations are."""
-    if folder.name.lower() != "annotations":
-        return folder if images_in(folder) else None
-    beside = (folder.parent.join(name) for name in names_in(folder.parent, *_IMAGES))
-    return next((b for b in beside if b.name.lower() in _IMAGES and b.is_folder()), None)
+def _image_folders(tree: Tree, folder: Folder) -> list[Folder]:
+    """Return where the images of a folder of annotations may be, the nearest first."""
+    own = [folder] if folder.images else []
+    return [*own, *(near for near in tree.beside(folder, *_IMAGES) if near.images)] or [
+        near for near in tree.beside(folder, *_IMAGES) if not near.images
+    ]
 
 
 def read(location: Location, options: Options) -> Source:
@@ -74,56 +79,116 @@ def read(location: Location, options: Options) -> Source:
     Raises:
         SourceError: there are no annotations, or some are broken.
     """
-    rows = Annotated(location, options)
-    folders = [file.parent for file in _first_files(location) if _is_annotation(file)]
-    if not folders:
+    rows, tree = Annotated(location, options), tree_of(location)
+    found = list(_folders(tree))
+    if not found:
         raise SourceError(
             f"No VOC annotations in '{location}'.",
             "it needs XML files in Annotations/ with JPEGImages/ beside it, or beside the images.",
         )
-    parts = 0
-    for folder in folders:
-        parts += _read_folder(location, folder, rows)
-    if parts:
-        rows.notes.append(f"{parts:,} parts of objects (head, hand, ...) were left out.")
+    reading = _Reading(tree, rows)
+    for folder, homes in found:
+        reading.add(folder, homes)
+    reading.add_unannotated()
     return rows.source()
 
 
-def _read_folder(root: Location, folder: Location, rows: Annotated) -> int:
-    """Add the images of one folder of annotations; returns how many parts were left out."""
-    images = _image_folder(folder)
-    assert images is not None
-    names, splits = images_in(images), _splits(folder.parent, rows)
-    place, uri = images.parts_below(root), images.path
-    parts = 0
-    for file in names_in(folder, ".xml"):
-        try:
-            tree = _parse(folder.join(file))
-            boxes, inner = _boxes(tree)
-        except _BrokenError as broken:
-            rows.broken.append(_sentence(folder.join(file), broken))
-            continue
-        parts += inner
-        stem = os.path.splitext(file)[0]
-        name = names.pop(stem, None) or _named(tree, images, names) or f"{stem}.jpg"
-        split = splits.get(stem) or split_in(place)
-        size = _size(tree)
-        rows.add("/".join([*place, name]), f"{uri}/{name}", boxes, size=size, split=split)
-    for stem, name in names.items():  # images without an annotation
-        split = splits.get(stem) or split_in(place)
-        rows.add("/".join([*place, name]), f"{uri}/{name}", None, split=split)
-    if names:
-        rows.notes.append(f"{len(names):,} images have no annotation: their objects are NULL.")
-    return parts
+class _Reading:
+    """The annotations of all folders, on their way to rows."""
+
+    def __init__(self, tree: Tree, rows: Annotated) -> None:
+        self._tree, self._rows = tree, rows
+        self._parts = 0
+        self._homes: dict[tuple[str, ...], dict[str, str]] = {}
+        """The folders of images, each with the splits that its sets of images tell by stem."""
+
+    def add(self, folder: Folder, homes: list[Folder]) -> None:
+        """Add the images of one folder of annotations."""
+        splits = self._splits(folder)
+        stems = [(home, home.stems()) for home in homes]
+        for home in homes:
+            self._homes.setdefault(home.parts, splits)
+        for file in folder.ending_in(".xml"):
+            try:
+                tree = _parse(self._tree.root.join(*folder.parts, file))
+                if tree.tag != "annotation":
+                    continue  # another kind of XML: counted as passed over
+                self._tree.read(folder, file)
+                boxes, inner = _boxes(tree)
+            except _BrokenError as broken:
+                self._rows.broken.append(
+                    _sentence(self._tree.root.join(*folder.parts, file), broken)
+                )
+                continue
+            self._parts += inner
+            stem = os.path.splitext(file)[0]
+            for home, name in _images_of(tree, stem, stems):
+                self._row(home, name, stem, boxes, splits, _size(tree))
+
+    def _row(
+        self,
+        home: Folder,
+        name: str,
+        stem: str,
+        boxes: list[Box] | None,
+        splits: dict[str, str],
+        size: tuple[float, float] | None = None,
+    ) -> None:
+        place = home.place + name
+        uri = f"{self._tree.root.path}/{place}"
+        split = splits.get(stem) or split_in(home.parts)
+        self._rows.add(place, uri, boxes, size=size, split=split)
+
+    def add_unannotated(self) -> None:
+        """Add the images that no annotation speaks of, and say how many there are."""
+        n = 0
+        for parts, splits in self._homes.items():
+            home = self._tree.folders[parts]
+            for name in home.images:
+                if not self._rows.has(home.place + name):
+                    self._row(home, name, os.path.splitext(name)[0], None, splits)
+                    n += 1
+        notes = self._rows.notes
+        if n:
+            notes.append(f"{n:,} images have no annotation: their objects are NULL.")
+        if self._parts:
+            notes.append(f"{self._parts:,} parts of objects (head, hand, ...) were left out.")
+
+    def _splits(self, folder: Folder) -> dict[str, str]:
+        """Return the split of each image named in ImageSets/Main; one of two is the narrower."""
+        splits: dict[str, str] = {}
+        twice = 0
+        for near in self._tree.beside(folder, "imagesets"):
+            sets = self._tree.folders.get((*near.parts, "Main"))
+            for name in _SETS if sets else ():
+                if sets is None or f"{name}.txt" not in sets.others:
+                    continue
+                for line in self._tree.read(sets, f"{name}.txt").read_text().splitlines():
+                    stem = line.split()[0] if line.split() else ""
+                    if stem and splits.setdefault(stem, name) != name:
+                        twice += name != "trainval"
+        if twice:
+            note = f"{twice:,} images are in two splits; the first by name was taken."
+            self._rows.notes.append(note)
+        return splits
 
 
-def _named(tree: ElementTree.Element, images: Location, names: dict[str, str]) -> str | None:
-    """Return the image that the annotation itself names, when it is there."""
-    name = os.path.basename((tree.findtext("filename") or "").strip().replace("\\", "/"))
-    if not name or not images.join(name).is_file():
-        return None
-    names.pop(os.path.splitext(name)[0], None)
-    return name
+def _images_of(
+    tree: ElementTree.Element, stem: str, stems: list[tuple[Folder, dict[str, list[str]]]]
+) -> list[tuple[Folder, str]]:
+    """Return the images of an annotation: those called as it is, or the one that it names.
+
+    One that is not there is returned all the same, to be quarantined.
+    """
+    said = os.path.basename((tree.findtext("filename") or "").strip().replace("\\", "/"))
+    for home, by_stem in stems:
+        same = by_stem.get(stem, [])
+        if said in same or (not same and said in by_stem.get(os.path.splitext(said)[0], [])):
+            return [(home, said)]
+        if same:
+            return [(home, name) for name in same]
+    is_own = os.path.splitext(said)[0] == stem and said != stem
+    return [(stems[0][0], said if is_own else f"{stem}.jpg")]
 
 
 def _parse(file: Location) -> ElementTree.Element:
@@ -196,23 +261,6 @@ def _sentence(file: Location, broken: _BrokenError) -> str:
     places = [match.start() for match in re.finditer(r"<object[\s>]", text)]
     at = places[broken.number - 1] if broken.number <= len(places) else 0
     return f"'{file}', line {text.count(chr(10), 0, at) + 1}: {broken}."
-
-
-def _splits(home: Location, rows: Annotated) -> dict[str, str]:
-    """Return the split of each image named in ImageSets/Main; one of two is the narrower."""
-    splits: dict[str, str] = {}
-    twice = 0
-    for name in _SETS:
-        file = home.join("ImageSets", "Main", f"{name}.txt")
-        if not file.is_file():
-            continue
-        for line in file.read_text().splitlines():
-            stem = line.split()[0] if line.split() else ""
-            if stem and splits.setdefault(stem, name) != name:
-                twice += name != "trainval"
-    if twice:
-        rows.notes.append(f"{twice:,} images are in two splits; the first by name was taken.")
-    return splits
 
 
 VOC = Format("voc", "a folder of Pascal VOC annotations", recognises, read)

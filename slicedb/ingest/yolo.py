@@ -19,9 +19,10 @@ from slicedb import media
 from slicedb.errors import SourceError
 from slicedb.ingest.annotated import Annotated, box
 from slicedb.ingest.format import Format
-from slicedb.ingest.listing import SPLITS, folders_below, images_in, names_in, split_in
 from slicedb.ingest.location import Location
 from slicedb.ingest.source import Options, Row, Source
+from slicedb.ingest.splits import SPLITS, split_in
+from slicedb.ingest.walk import Tree, tree_of
 from slicedb.schema import Box
 
 _LISTS = ("classes.txt", "obj.names", "classes.names")
@@ -37,21 +38,29 @@ def recognises(location: Location) -> bool:
     return location.is_folder() and _names_file(location) is not None
 
 
-def _names_file(folder: Location) -> Location | None:
-    """Return the file of a folder that names the classes."""
-    for name in names_in(folder, *_YAML):
+def _names_file(root: Location) -> Location | None:
+    """Return the file of a folder that names the classes: YAML at the top, else a list."""
+    tree = tree_of(root)
+    for folder, name in tree.files(*_YAML):
+        if len(folder.parts) > 1:
+            continue
+        file = root.join(*folder.parts, name)
         try:
-            if "names" in _yaml(folder.join(name)):
-                return folder.join(name)
+            if "names" in _yaml(file) and (not folder.parts or _has_label_files(tree)):
+                return file
         except SourceError:
-            if os.path.splitext(name)[0].lower() in ("data", "dataset"):
-                return folder.join(name)  # read() raises what is wrong with it
-    lists = [name for name in names_in(folder, *_LISTS) if name.lower() in _LISTS]
-    return folder.join(lists[0]) if lists and _has_label_files(folder) else None
+            if not folder.parts and file.stem.lower() in ("data", "dataset"):
+                return file  # read() raises what is wrong with it
+    for folder, name in tree.files(*_LISTS):
+        if name.lower() in _LISTS and _has_label_files(tree):
+            return root.join(*folder.parts, name)
+    return None
 
 
-def _has_label_files(folder: Location) -> bool:
-    return any(set(names_in(inner, ".txt")) - {*_LISTS} for inner in folders_below(folder))
+def _has_label_files(tree: Tree) -> bool:
+    """Return whether a text file is called as an image is."""
+    stems = {os.path.splitext(n)[0] for f in tree.folders.values() for n in f.images}
+    return any(os.path.splitext(name)[0] in stems for _, name in tree.files(".txt"))
 
 
 def _yaml(file: Location) -> Row:
@@ -108,12 +117,16 @@ def read(location: Location, options: Options) -> Source:
     data = _yaml(file) if file.suffix in _YAML else {}
     names = _class_names(file, data)
     rows = Annotated(home, options)
+    tree = tree_of(home)
+    tree.note_read(file)
     without = 0
-    for part in _parts(home, data):
+    for part in _parts(tree, file.parent, data):
         for image in part.images:
             uri = image.path
             size = media.size_of(uri)
-            boxes, has_file = _boxes(image, names, size, rows)
+            labels = _label_file(image)
+            tree.note_read(labels)
+            boxes, has_file = _boxes(labels, names, size, rows)
             without += not has_file
             name = "/".join(image.parts_below(home))
             rows.add(name, uri, boxes, size=size, split=part.split)
@@ -137,37 +150,45 @@ def _class_names(file: Location, data: Row) -> dict[int, str]:
     return classes
 
 
-def _parts(home: Location, data: Row) -> Iterator[_Part]:
-    """Yield the splits that the YAML file names, or else every image below the folder."""
-    base = home.join(str(data.get("path") or ""))
-    roots = [root for root in (base, home, home.parent) if root.is_folder()]
+def _parts(tree: Tree, base: Location, data: Row) -> Iterator[_Part]:
+    """Yield the splits that the YAML file names, or else every image below the folder.
+
+    Args:
+        tree: of the folder ingested.
+        base: the folder of the YAML file.
+        data: its contents.
+    """
+    roots = [base.join(str(data.get("path") or "")), base, tree.root, base.parent]
+    roots = [root for root in dict.fromkeys(roots) if root.is_folder()]
     splits = [(split, data[split]) for split in data if str(split).lower() in SPLITS]
     done: set[Location] = set()
     for split, places in splits:
         for place in places if isinstance(places, list) else [places]:
-            images = [i for i in _images(roots, str(place or "")) if i not in done]
+            images = [i for i in _images(tree, roots, str(place or "")) if i not in done]
             done.update(images)
             if images:
                 yield _Part(images, str(split))
     if not done:
-        for folder in folders_below(home):
-            images = [folder.join(name) for name in images_in(folder).values()]
+        for folder in tree.folders.values():
+            images = [tree.root.join(*folder.parts, name) for name in folder.images]
             if images:
-                yield _Part(images, split_in(folder.parts_below(home)))
+                yield _Part(images, split_in(folder.parts))
 
 
-def _images(roots: list[Location], place: str) -> list[Location]:
+def _images(tree: Tree, roots: list[Location], place: str) -> list[Location]:
     """Return the images of a place: a folder, or a text file that lists them."""
     if not place:
         return []
+    place = place.replace("\\", "/")
     spots = [root.join(place) for root in roots]
     spots += [root.join(place.lstrip("./")) for root in roots]  # Roboflow writes ../train
     where = next((spot for spot in spots if spot.exists()), None)
     if where is None:
         return []
     if where.is_folder():
-        return [f.join(name) for f in folders_below(where) for name in images_in(f).values()]
-    lines = (line.strip() for line in where.read_text().splitlines())
+        return [where.join(*f.parts, n) for f in tree_of(where).folders.values() for n in f.images]
+    tree.note_read(where)
+    lines = (line.strip().replace("\\", "/") for line in where.read_text().splitlines())
     return [where.parent.join(line) for line in lines if line]
 
 
@@ -184,13 +205,12 @@ def _label_file(image: Location) -> Location:
 
 
 def _boxes(
-    image: Location, names: dict[int, str], size: tuple[float, float] | None, rows: Annotated
+    file: Location, names: dict[int, str], size: tuple[float, float] | None, rows: Annotated
 ) -> tuple[list[Box] | None, bool]:
     """Return the boxes of an image, and whether it has a label file.
 
     None where the image cannot be read, since fractions cannot be turned into pixels then.
     """
-    file = _label_file(image)
     if not file.is_file():
         return ([] if size else None), False
     if size is None:
