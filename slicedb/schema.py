@@ -87,13 +87,21 @@ OBJECT = pa.struct(
 """One detection or annotated box: bbox is [x, y, w, h] in pixels, attributes a JSON object."""
 
 
+ANNOTATION = pa.struct([*OBJECT, *schema_of("segmentation string, keypoints float64[]")])
+"""One annotated box: `OBJECT`, with its outline as it was given and its key points. `segmentation`
+is JSON: polygons [[x, y, x, y, ...], ...] in pixels, or a mask in COCO's run-length code;
+`keypoints` is [x, y, visibility, ...] in pixels, visibility as COCO has it (0 to 2)."""
+
+
 class Box(TypedDict):
-    """One `OBJECT` as Python has it."""
+    """One `ANNOTATION` as Python has it."""
 
     label: str
     bbox: list[float]
     score: float | None
     attributes: str | None
+    segmentation: str | None
+    keypoints: list[float] | None
 
 
 SAMPLES_SCHEMA = schema_of(
@@ -103,7 +111,7 @@ SAMPLES_SCHEMA = schema_of(
     caption string, split string, tags string[], status string, error string, ingested_at time
     captured_at time, source string, stamp int64, row_stamp int64
     """,
-    object=OBJECT,
+    object=ANNOTATION,
 )
 """`source` is the folder or file that a sample was ingested from, `stamp` a fingerprint of its
 file's size and times (0 where unknown), `row_stamp` one of what the source said of it."""

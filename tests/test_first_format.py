@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 import slicedb
 from slicedb.schema import SAMPLES
@@ -61,3 +62,25 @@ def test_an_old_database_is_written_on(unpacked: Path) -> None:
     db.commits.checkout("clean", force=True)
     assert db.query("").count() == 18
     assert db.query("label = 'green'").ids() == db.query("label = 'green'", at="clean").ids()
+
+
+def test_an_old_database_takes_outlines(unpacked: Path, tmp_path: Path) -> None:
+    Image.new("RGB", (64, 48)).save(tmp_path / "a.png")
+    polygon = [[10, 10, 30, 10, 30, 40]]
+    annotation = {"id": 1, "image_id": 1, "category_id": 1, "segmentation": polygon}
+    whole = {
+        "images": [{"id": 1, "file_name": "a.png"}],
+        "annotations": [{**annotation, "keypoints": [1, 2, 2]}],
+        "categories": [{"id": 1, "name": "cat"}],
+    }
+    (tmp_path / "a.json").write_text(json.dumps(whole))
+    db = slicedb.open(unpacked / "old.slicedb")
+    before = db.query("objects IS NOT NULL").count()
+    db.ingest(tmp_path / "a.json")
+    [[box]] = (
+        db.sql("SELECT objects FROM samples WHERE id = 'a.png'").to_arrow()["objects"].to_pylist()
+    )
+    assert (box["bbox"], box["keypoints"]) == ([10, 10, 20, 30], [1, 2, 2])
+    assert json.loads(box["segmentation"]) == polygon
+    assert db.query("objects IS NOT NULL").count() == before + 1
+    assert db.relabel("id = 'a.png'", "red") == 1

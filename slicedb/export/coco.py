@@ -56,6 +56,15 @@ def _image(number: int, name: str, row: Row) -> Row:
     return image if row["objects"] is not None else {**image, "annotated": False}
 
 
+def _outline(box: Box) -> Row:
+    """Return outline and key points; databases of the first releases have none."""
+    outline, points = box.get("segmentation"), box.get("keypoints")
+    known: Row = {} if outline is None else {"segmentation": json.loads(outline)}
+    if points is not None:
+        known |= {"keypoints": points, "num_keypoints": sum(v > 0 for v in points[2::3])}
+    return known
+
+
 def _annotation(number: int, image: int, category: int, box: Box) -> Row:
     x, y, w, h = box["bbox"]
     extra = json.loads(box["attributes"]) if box["attributes"] else {}
@@ -68,5 +77,6 @@ def _annotation(number: int, image: int, category: int, box: Box) -> Row:
         "bbox": [x, y, w, h],
         "area": extra.get("area", w * h),
         "iscrowd": int(extra.get("iscrowd", 0)),
+        **_outline(box),
         **score,
     }

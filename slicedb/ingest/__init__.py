@@ -9,6 +9,8 @@ import os
 from pathlib import Path
 from typing import Literal
 
+import pyarrow as pa
+
 from slicedb import media
 from slicedb.errors import IngestError, SourceError, did_you_mean
 from slicedb.ingest.format import FORMATS, Format, recognise
@@ -16,7 +18,7 @@ from slicedb.ingest.location import Location, is_utf8
 from slicedb.ingest.pipeline import Settings, run
 from slicedb.ingest.report import IngestReport
 from slicedb.ingest.source import IdBy, Options, Source
-from slicedb.schema import SAMPLES
+from slicedb.schema import SAMPLES, SAMPLES_SCHEMA
 from slicedb.store import Store
 
 
@@ -98,7 +100,7 @@ def ingest(
         images=None if images is None else os.fspath(images),
         split_folders=split_folders,
         later=later,
-        existing=store.schema(SAMPLES),
+        existing=_with_whole_objects(store.schema(SAMPLES)),
     )
     opened = open_source(source, options, form)
     opened.named |= bool(options.prefix)
@@ -155,6 +157,15 @@ def open_source(
         ) from error
     known = ", ".join(member.title for member in FORMATS.values())
     raise SourceError(f"'{source}' is of no format that can be ingested.", f"give {known}.")
+
+
+def _with_whole_objects(schema: pa.Schema) -> pa.Schema:
+    """Return a schema of samples whose boxes have every field, as they will when it is written.
+
+    Databases of the first releases lack some, which are added where a source brings boxes.
+    """
+    at = schema.get_field_index("objects")
+    return schema if at < 0 else schema.set(at, SAMPLES_SCHEMA.field("objects"))
 
 
 def _nearest(path: Path) -> str:

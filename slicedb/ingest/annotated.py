@@ -13,9 +13,9 @@ from slicedb.errors import IngestError, SourceError
 from slicedb.ingest.location import Location
 from slicedb.ingest.source import ROWS, Options, Source
 from slicedb.ingest.walk import tree_of
-from slicedb.schema import OBJECT, Box, schema_of
+from slicedb.schema import ANNOTATION, Box, schema_of
 
-BOXES = pa.list_(OBJECT)
+BOXES = pa.list_(ANNOTATION)
 _SHOWN = 3
 """Broken files that an error names."""
 
@@ -185,16 +185,27 @@ def box(
     *,
     score: float | None = None,
     attributes: str | None = None,
+    segmentation: str | None = None,
+    keypoints: list[float] | None = None,
 ) -> Box:
-    """Return one box as `OBJECT` has it.
+    """Return one box as `ANNOTATION` has it.
 
     Args:
         label: its label.
         x: left, pixels; y, w and h likewise.
         score: of a detection.
         attributes: a JSON object.
+        segmentation: its outline, JSON.
+        keypoints: [x, y, visibility, ...].
     """
-    return {"label": label, "bbox": [x, y, w, h], "score": score, "attributes": attributes}
+    return {
+        "label": label,
+        "bbox": [x, y, w, h],
+        "score": score,
+        "attributes": attributes,
+        "segmentation": segmentation,
+        "keypoints": keypoints,
+    }
 
 
 def scalar(text: str) -> int | float | str:

@@ -28,6 +28,7 @@ from slicedb.ingest.source import Source
 from slicedb.ingest.verify import some_of
 from slicedb.schema import IMAGES, IMAGES_SCHEMA, SAMPLES, SHOWN
 from slicedb.store import Store
+from slicedb.store.writing import lacking
 
 SAME_BYTES = "sha256 IN (SELECT sha256 FROM samples GROUP BY sha256 HAVING count(*) > 1)"
 """The query of samples that share their bytes with another one."""
@@ -192,10 +193,9 @@ def _prepare(store: Store, source: Source, settings: Settings) -> None:
     """Make the table and the columns that are not there yet."""
     if not settings.reference and not store.has(IMAGES):
         store.create(IMAGES, IMAGES_SCHEMA)
-    names = store.schema(SAMPLES).names
-    new = [field for field in source.fields if field.name not in names]
-    if new:
-        store.add_columns(SAMPLES, new)
+    schema = store.schema(SAMPLES)
+    if any(lacking(schema, field) for field in source.fields):
+        store.add_columns(SAMPLES, source.fields)
 
 
 def _verifying(

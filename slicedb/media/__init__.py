@@ -21,7 +21,7 @@ from PIL import Image
 
 from slicedb.errors import MediaError
 from slicedb.media.formats import EXTENSIONS, FORMATS, JPEG, looks_like_image, wrong_extension
-from slicedb.media.pillow import LARGE, check_size, exif_of, large_lock, opened, size_of
+from slicedb.media.pillow import LARGE, check_size, exif_of, head_of, large_lock, opened, size_of
 from slicedb.media.pixels import SIDE, gray_of, rgb_of, shrink, tags_of, turn
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "MediaError",
     "decode",
     "decode_rgb",
+    "head_of",
     "inspect",
     "looks_like_image",
     "n_threads",
@@ -38,6 +39,7 @@ __all__ = [
     "sha256",
     "size_of",
     "thumbnail",
+    "turn",
     "wrong_extension",
 ]
 

@@ -107,10 +107,24 @@ def size_of(path: str) -> tuple[int, int] | None:
     Returns:
         None where it is no image that can be read.
     """
+    head = head_of(path)
+    if head is None:
+        return None
+    width, height, orientation = head
+    return (width, height) if orientation < 5 else (height, width)
+
+
+def head_of(image: str | bytes) -> tuple[int, int, int] | None:
+    """Return width and height as stored, and EXIF's orientation (1 to 8), from the head alone.
+
+    Args:
+        image: path of a file, or the encoded bytes.
+
+    Returns:
+        None where it is no image that can be read.
+    """
     try:
-        with quiet, Image.open(path) as image:
-            orientation, _ = tags_of(image)
-            width, height = image.size
-            return (width, height) if orientation < 5 else (height, width)
+        with quiet, Image.open(io.BytesIO(image) if isinstance(image, bytes) else image) as opened:
+            return *opened.size, tags_of(opened)[0]
     except Exception:  # what is wrong with it is found out when it is verified
         return None

@@ -24,6 +24,25 @@ Rows: TypeAlias = pa.Table | Iterable[pa.Table]
 _PRIMARY_KEY = {b"lance-schema:unenforced-primary-key": b"true"}
 
 
+def lacking(schema: pa.Schema, field: pa.Field) -> pa.Field | None:
+    """Return what a table lacks of a column: all of it, fields of its structures, or nothing.
+
+    >>> boxes = lambda *names: pa.list_(pa.struct([(name, pa.int64()) for name in names]))
+    >>> lacking(pa.schema([("o", boxes("x"))]), pa.field("o", boxes("x", "y"))).type
+    ListType(list<item: struct<y: int64>>)
+    """
+    if field.name not in schema.names:
+        return field
+    kind, present = field.type, schema.field(field.name).type
+    if not (pa.types.is_list(kind) and pa.types.is_list(present)):
+        return None
+    kind, present = kind.value_type, present.value_type
+    if not (pa.types.is_struct(kind) and pa.types.is_struct(present)):
+        return None
+    new = [part for part in kind if present.get_field_index(part.name) < 0]
+    return pa.field(field.name, pa.list_(pa.struct(new))) if new else None
+
+
 class Writer(Joiner):
     """What can be written to a database's tables."""
 
@@ -202,11 +221,14 @@ class Writer(Joiner):
         raise changed_since(name, version)
 
     def add_columns(self, name: str, fields: Sequence[pa.Field]) -> None:
-        """Add columns, null in every row; existing ones are left alone."""
+        """Add columns, null in every row; existing ones are left alone.
+
+        A list of structures that is there already gets the fields that it lacks.
+        """
 
         def write() -> None:
             dataset = self.dataset(name)
-            new = [field for field in fields if field.name not in dataset.schema.names]
+            new = [part for field in fields if (part := lacking(dataset.schema, field))]
             if new:
                 dataset.add_columns(new)
 
