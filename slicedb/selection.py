@@ -9,6 +9,7 @@ from typing import TypeAlias
 import numpy as np
 
 from slicedb import schema, sql
+from slicedb.errors import OptionError
 from slicedb.keys import Keys, distinct
 from slicedb.query import Query
 from slicedb.slices import Slice, Slices
@@ -70,12 +71,20 @@ class Selection:
         ids: list[str] = rows["id"].filter(schema.is_shown(rows["status"])).to_pylist()
         return ids
 
-    def _named(self, on: str | Query | Slice | None) -> Query | Slice:
+    def _named(self, on: object) -> Query | Slice:
         if isinstance(on, str) and on in self._slices:
             return self._slices.get(on)
         if on is None or isinstance(on, str):
             return self._ask(on or "")
-        return on.exact() if isinstance(on, Query) else on
+        if isinstance(on, Query):
+            return on.exact()
+        if not isinstance(on, Slice):
+            raise OptionError(
+                f"A {type(on).__name__} names no samples.",
+                "give the name of a slice, a query text such as \"id IN ('a.jpg', 'b.jpg')\", a "
+                "Query, a Slice, or int64 keys.",
+            )
+        return on
 
     def union(self, on: On | Iterable[On]) -> Keys:
         """Return the distinct keys of what `on` names, or of all its parts, ascending."""

@@ -14,7 +14,7 @@ from fakes_judge import CLASSES, small_store
 
 import slicedb
 from slicedb.database import Database
-from slicedb.errors import SliceDBError
+from slicedb.errors import IngestError, OptionError, PredictionError, SliceDBError
 
 IDS = ["cat/0.jpg", "cat/1.jpg"]
 HUGE = pa.array([decimal.Decimal(10) ** 60] * 2, pa.decimal256(70, 0))
@@ -146,6 +146,29 @@ def test_files_of_predictions_that_are_broken_are_refused(
     file.write_bytes(text.encode(errors="surrogateescape"))
     with pytest.raises(SliceDBError, match=words):
         db.log_predictions("m", file, classes=CLASSES)
+
+
+def test_a_table_of_boxes_without_rows_is_refused_unless_pictures_were_looked_at(
+    db: Database, tmp_path: Path
+) -> None:
+    file = tmp_path / "boxes.csv"
+    file.write_text("id,label,score,x,y,w,h\n")
+    with pytest.raises(PredictionError, match="There are no rows in"):
+        db.log_predictions("m", file, classes=CLASSES)
+    assert db.log_predictions("m", file, classes=CLASSES, looked_at="label = 'cat'").logged == 4
+
+
+def test_a_table_of_pictures_with_one_name_twice_is_refused(db: Database, tmp_path: Path) -> None:
+    file = tmp_path / "pictures.csv"
+    file.write_text("id,id,file,label\na,a,a.png,cat\n")
+    with pytest.raises(IngestError, match="has two columns 'id'"):
+        db.ingest(file)
+
+
+@pytest.mark.parametrize("on", [["cat/0.jpg"], {"cat/0.jpg": 1}, 3, b"label"])
+def test_what_names_no_samples_is_refused(on: object, db: Database) -> None:
+    with pytest.raises(OptionError, match="names no samples"):
+        db.relabel(on, "dog")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,7 @@ def load(location: Location, options: Options) -> pa.Table:
         with location.open() as file, pacsv.open_csv(file, parse_options=parse) as head:
             names = head.schema.names
         text = pa.schema([pa.field(name, pa.string()) for name in names])
+        refuse_same_names(location, text)
         roles = cols.roles(text, options)
         types = {name: _known_type(name, options) for name in names}
         types |= {roles[role]: pa.string() for role in _TEXT if role in roles}

@@ -167,14 +167,15 @@ class GivenTable:
     """The columns."""
     ids: pa.Array
     parts: Callable[[int], Iterator[pa.Table]]
-    """From a number of rows to tables of so many at most, in order, from the first each time."""
+    """From a number of rows to tables of so many at most, in order, from the first each time; of no
+    rows one table without any."""
 
     @classmethod
     def of(cls, table: pa.Table) -> Self:
         """Return a table that is in memory."""
 
         def parts(size: int) -> Iterator[pa.Table]:
-            for start in range(0, len(table), size):
+            for start in range(0, max(1, len(table)), size):
                 yield table.slice(start, size)
 
         return cls(table.column_names, one_array(table["id"]), parts)
@@ -202,6 +203,8 @@ def open_table(data: object, id_column: str, prefix: str, place: str) -> GivenTa
 
     def parts(size: int, columns: list[str] | None = None) -> Iterator[pa.Table]:
         with _reading(path), pq.ParquetFile(path, buffer_size=_BUFFER, pre_buffer=False) as file:
+            if not file.metadata.num_rows:
+                yield _with_ids(empty_table.select(columns or schema.names), id_column, prefix, place)
             for batch in file.iter_batches(size, columns=columns):
                 table = pa.Table.from_batches([batch])
                 yield _with_ids(table, id_column, prefix, place)
