@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,14 @@ class Warmth(torch.nn.Module):
 def build():
     return TorchClassifier(Warmth(), classes=NAMES, input_size=32)
 '''
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep what tests register out of the user's own list of trusted code."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SLICEDB_CONFIG", str(tmp_path_factory.mktemp("settings")))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -117,13 +117,19 @@ def _size(text: str) -> Callable[[Members, Path], None]:
     return change
 
 
-def _operator(members: Members, marker: Path) -> None:
-    name = _named(members, "models/model.json")
-    model = json.loads(members[name])
-    node = model["graph_module"]["graph"]["nodes"][0]
-    node["target"] = "torch.os.mkdir"
-    node["inputs"] = [{"name": "path", "arg": {"as_string": str(marker)}, "kind": 1}]
-    members[name] = json.dumps(model).encode()
+def _node(target: str, **more: str) -> Callable[[Members, Path], None]:
+    """Let the first node of the graph call something with the path."""
+
+    def change(members: Members, marker: Path) -> None:
+        name = _named(members, "models/model.json")
+        model = json.loads(members[name])
+        node = model["graph_module"]["graph"]["nodes"][0]
+        node["target"] = target
+        arguments = [*more.items(), ("as_string", str(marker))]
+        node["inputs"] = [{"name": "x", "arg": {k: v}, "kind": 1} for k, v in arguments]
+        members[name] = json.dumps(model).encode()
+
+    return change
 
 
 def _guards(members: Members, marker: Path) -> None:
@@ -175,7 +181,16 @@ def _old_format(members: Members, marker: Path) -> None:
         _size('Max("CODE", 1)'),
         _size("Symbol('s0').__class__"),
         _size("[CODE for _ in (1,)][0]"),
-        _operator,
+        _node("torch.os.mkdir"),
+        _node("torch_x.os.mkdir"),
+        _node("os.mkdir"),
+        _node("math.os.mkdir"),
+        _node("torch.ops.image.write_file.default"),
+        _node("torch.ops.aten.from_file.default"),
+        _node("torch.ops.higher_order.print"),
+        _node("torch.ops.higher_order.wrap", as_operator="torch.os.mkdir"),
+        _node("torch.ops.higher_order.cond", as_operator="torch.os.mkdir"),
+        _node("torch.ops.higher_order.map", as_operator="torch.ops.image.write_file.default"),
         _guards,
         _tree,
         _library,
@@ -226,7 +241,7 @@ class Saves(nn.Module):
 def test_a_script_that_writes_files_is_refused(tmp_path: Path) -> None:
     marker = tmp_path / "ran"
     torch.jit.script(Saves(str(marker))).save(tmp_path / "net.pt")
-    with pytest.raises(ModelError, match=r"calls torch\.save"):
+    with pytest.raises(ModelError, match=r"names torch\.save"):
         load(str(tmp_path / "net.pt"), classes=["a", "b", "c"])
     assert not marker.exists()
 

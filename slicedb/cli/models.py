@@ -12,7 +12,7 @@ from slicedb.database import Database
 
 @click.group()
 def model() -> None:
-    """Register models: add, list, show, rename, clear, drop."""
+    """Register models: add, list, show, rename, trust, clear, drop."""
 
 
 @model.command()
@@ -128,6 +128,23 @@ def rename(name: str, new: str) -> None:
     """
     open_db().models.rename(name, new)
     click.echo(f"{name}: now {new}")
+
+
+@model.command()
+@click.argument("name")
+@db_option
+def trust(name: str) -> None:
+    """Let a model of a database from elsewhere run its code here.
+
+    Look at its factory first (`slicedb model show NAME` says where it is). What you registered
+    yourself is trusted already.
+
+    \b
+    Example:
+      slicedb model trust food_v3
+    """
+    row = open_db().models.trust(name)
+    click.echo(f"{name}: {row.spec}{f' with {row.weights}' if row.weights else ''} may run here")
 
 
 @click.command(name="try")

@@ -15,6 +15,7 @@ from slicedb.embedding.prompts import BACKGROUND, TEMPLATES
 from slicedb.embedding.type import EncoderType
 from slicedb.errors import EmbeddingError, did_you_mean
 from slicedb.models import Preprocessing
+from slicedb.models.weights import refuse_swollen
 
 if TYPE_CHECKING:
     import open_clip
@@ -169,6 +170,7 @@ def _check(name: str, pretrained: str | None) -> None:
             f"'{pretrained}' is neither a tag of '{name}' nor a file.",
             did_you_mean(pretrained, tags, "tags"),
         )
+    refuse_swollen(file)
     config = open_clip.get_model_config(name)
     marked = "quickgelu" in file.name.lower() or "openai" in file.name.lower()
     if marked and not config.get("quick_gelu", False):

@@ -26,8 +26,10 @@ _MEMBERS = re.compile(
 )
 _PAYLOADS = re.compile(r"(weight|tensor)_\d+")
 _OPERATORS = re.compile(
-    r"torch\.ops\.(aten|prim|prims|torchvision|quantized_decomposed|_quantized|higher_order)"
-    r"(\.\w+){1,2}|torch\._?sym_\w+|torch\.sym_\w+|math\.(ceil|floor|sqrt|trunc|pow)|"
+    r"torch\.ops\.(aten|prim|prims|torchvision|quantized_decomposed|_quantized)(\.\w+){1,2}|"
+    r"torch\.ops\.higher_order\.(cond|while_loop|map|map_impl|scan|associative_scan|out_dtype|"
+    r"wrap_with_set_grad_enabled|wrap_with_autocast|invoke_subgraph|auto_functionalized(_v2)?)|"
+    r"torch\._?sym_\w+|torch\.sym_\w+|math\.(ceil|floor|sqrt|trunc|pow)|"
     r"_operator\.(getitem|add|sub|mul|truediv|floordiv|mod|neg|pos|pow|eq|ne|lt|le|gt|ge|and_|"
     r"or_|not_|abs|lshift|rshift)"
 )
@@ -44,7 +46,14 @@ _FUNCTIONS = frozenset(
 )
 _ARITHMETIC = (ast.Expression, ast.BinOp, ast.UnaryOp, ast.Compare, ast.BoolOp, ast.Load)
 _SIGNS = (ast.operator, ast.unaryop, ast.cmpop, ast.boolop, ast.keyword)
-_SCRIPT_WRITES = re.compile(r"\b(?:torch|aten)\s*\.\s*(save|from_file)\b|\baten::(save|from_file)")
+_NAMESPACES = re.compile(r"(torch|ops|aten|__torch__\.torch\.classes)\b|__torch__(\.torch)?$")
+_CALLS = re.compile(
+    r"torch\.(?!(save|from_file)$)\w+|ops\.(aten|prim|prims)\.(?!(save|from_file)$)\w+|"
+    r"ops\.(torchvision|quantized|_quantized|sparse|mkldnn|mkldnn_prepacked|prepacked)\.\w+|"
+    r"__torch__\.torch\.classes\.(quantized|sparse|mkldnn|xnnpack)(\.\w+)*"
+)
+"""What TorchScript may name of torch; `image`, for one, reads and writes files."""
+_CLASSES = re.compile(rb"torch\.classes\.(?!(quantized|sparse|mkldnn|xnnpack)\.)\w+")
 
 
 def refuse_code(path: Path) -> None:
@@ -68,10 +77,42 @@ def refuse_code(path: Path) -> None:
 
 def _of_script(reader: torch._C.PyTorchFileReader, names: list[str]) -> Iterator[str]:
     for name in names:
-        if name.startswith("code/"):
-            text = reader.get_record(name).decode("utf-8", "replace")
-            if (call := _SCRIPT_WRITES.search(text)) is not None:
-                yield f"'{name}' calls {call.group(0)}, which writes or maps files"
+        if name.startswith("code/") and not name.endswith(".debug_pkl"):
+            yield from (f"'{name}' {what}" for what in _beyond(reader.get_record(name)))
+        elif name.endswith(".pkl") and (
+            held := _CLASSES.search(reader.get_record(name).replace(b"\n", b"."))
+        ):
+            yield f"'{name}' holds a {held.group(0).decode()}"
+
+
+def _beyond(code: bytes) -> Iterator[str]:
+    """Yield what TorchScript code does beside computing.
+
+    It is written in Python's syntax, so Python's own parser sees what torch will see. `torch` and
+    `ops` may only stand before the name of an operator: given another name, or asked by `getattr`,
+    they would give operators that no list of names could find.
+    """
+    try:
+        tree = ast.parse(code.decode())
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        yield "cannot be read"
+        return
+    seen: set[ast.AST] = set()
+    for node in ast.walk(tree):
+        path = "" if node in seen else _dotted(node)
+        if path:
+            seen.update(ast.walk(node))
+            if not _CALLS.fullmatch(path) and _NAMESPACES.match(path):
+                yield f"names {path}, which may read or write files"
+
+
+def _dotted(node: ast.AST) -> str:
+    """Return `a.b.c` of a name and its attributes, "" of anything else."""
+    names: list[str] = []
+    while isinstance(node, ast.Attribute):
+        names.append(node.attr)
+        node = node.value
+    return ".".join([node.id, *reversed(names)]) if isinstance(node, ast.Name) else ""
 
 
 def _reasons_of_export(reader: torch._C.PyTorchFileReader, names: list[str]) -> Iterator[str]:
@@ -124,7 +165,7 @@ def _is_plain(text: str, key: str) -> bool:
         return is_arithmetic(text)
     if key in ("in_spec", "out_spec"):
         return not text or all(map(_SPECS.fullmatch, _types(json.loads(text))))
-    if key == "target" and text.startswith(("torch", "math", "_operator", "#")):
+    if key in ("target", "as_operator"):  # torch resolves them among all that it holds
         return bool(_OPERATORS.fullmatch(text)) and not _WRITES.match(text)
     return bool(_NAMES.fullmatch(text))
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from slicedb.errors import ModelError
-from slicedb.models.weights import first_line
+from slicedb.models.weights import first_line, refuse_swollen
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -34,6 +34,7 @@ def read_program(
     try:
         if path.suffix == ".onnx":
             return _onnx(path)
+        refuse_swollen(path)
         if not allow_pickle:
             from slicedb.models.inspection import refuse_code
 

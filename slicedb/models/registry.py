@@ -25,6 +25,7 @@ from slicedb.models.registered import (
     is_other,
     versioned,
 )
+from slicedb.models.trust import TRUST_ALL, is_trusted, trust
 from slicedb.models.types import PRETRAINED, RANDOM
 from slicedb.schema import MODELS, MODELS_SCHEMA, PER_MODEL, PREDICTIONS, RUNS_SCHEMA, SAMPLES
 from slicedb.store import Store
@@ -97,6 +98,27 @@ class Models:
         row = describe(name, spec, file, loaded, allow_pickle)
         row = self._register(row, (commit, trained_on or ""), replace=replace)
         self._loaded[name] = loaded
+        if _runs_code(row):
+            trust(row.spec, row.weights)
+        return row
+
+    def trust(self, name: str) -> Registered:
+        """Let a model of a database from elsewhere run its code here; look at that code first.
+
+        Only a factory (`file.py:factory`) and a checkpoint that was registered with
+        `allow_pickle` run code. One that was registered here is trusted already.
+
+        Args:
+            name: a registered model.
+
+        Raises:
+            UnknownModelError: no model of that name.
+            ModelError: its code lies in the database, or is named by a relative path.
+        """
+        row = self._row(name)
+        if _runs_code(row):
+            self._refuse_brought(row)
+            trust(row.spec, row.weights)
         return row
 
     def _register(self, row: Registered, commit: tuple[str, str], *, replace: bool) -> Registered:
@@ -166,12 +188,23 @@ class Models:
         return loaded
 
     def _check_origin(self, row: Registered) -> None:
-        """Refuse code that came with the database: `add` writes absolute paths only."""
-        if ".py:" not in row.spec and not row.details.get("allow_pickle"):
+        """Refuse code that the user neither registered here nor trusted."""
+        if not _runs_code(row):
             return
+        self._refuse_brought(row)
+        if not is_trusted(row.spec, row.weights):
+            raise ModelError(
+                f"Model '{row.name}' was registered by somebody else or on another machine, and "
+                f"would run the code in {_code(row)}.",
+                f"look at that file; `slicedb model trust {row.name}` lets it run here, and so "
+                f"does {TRUST_ALL}=1 where every database is your own.",
+            )
+
+    def _refuse_brought(self, row: Registered) -> None:
+        """Refuse code that came with the database: `add` writes absolute paths only."""
         root = os.path.realpath(self._store.path) if self._store.is_local else None
-        for path in (row.spec.rpartition(":")[0] or row.spec, row.weights):
-            if path is None or not os.path.exists(path):
+        for path in filter(None, (_code(row), row.weights)):
+            if path in (PRETRAINED, RANDOM):
                 continue
             inside = root is not None and os.path.realpath(path).startswith(root + os.sep)
             if inside or not os.path.isabs(path):
@@ -312,6 +345,19 @@ class Models:
             for name in names
             if name not in rows
         }
+
+
+def _runs_code(row: Registered) -> bool:
+    """Return whether loading a model may run code that is neither SliceDB's nor a library's."""
+    return ".py:" in row.spec or bool(row.details.get("allow_pickle"))
+
+
+def _code(row: Registered) -> str:
+    """Return the file that holds the code of a model, "" where its spec is no file."""
+    if ".py:" in row.spec:
+        return row.spec.rpartition(":")[0]
+    is_file = os.sep in row.spec or os.path.exists(row.spec)
+    return row.weights or (row.spec if is_file else "")
 
 
 def _renamed(name: str, new: str) -> Callable[[pa.Table], pa.Table]:

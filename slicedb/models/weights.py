@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import mmap
 import pickle
+import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from slicedb.errors import ClassesError, ModelError
+from slicedb.show import numbers
 
 if TYPE_CHECKING:
     import torch
@@ -15,6 +18,11 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _SEED = 0
+_SWELLS = 10
+"""How many times its size an archive of tensors may unpack to."""
+_SLACK = 1 << 24
+_BYTES = b"bytearray"
+"""What the unpickler of tensors makes in any size; no tensor is written with it."""
 _WRAPPED = ("state_dict", "model_state_dict", "model_state", "model", "net", "module", "weights")
 _PREFIXES = ("module.", "_orig_mod.", "model.")
 
@@ -36,6 +44,7 @@ def read_tensors(path: str, *, allow_pickle: bool = False) -> dict[str, torch.Te
     file = Path(path).expanduser()
     if not file.is_file():
         raise ModelError(f"No weights file '{file}'.", "the path is relative to where you are.")
+    refuse_swollen(file)
     try:
         if file.suffix == ".safetensors":
             from safetensors.torch import load_file
@@ -56,7 +65,9 @@ def read_tensors(path: str, *, allow_pickle: bool = False) -> dict[str, torch.Te
 def _unwrap(held: object, file: Path) -> dict[str, torch.Tensor]:
     if hasattr(held, "state_dict"):
         return dict(held.state_dict())
-    while isinstance(held, Mapping) and not any(hasattr(v, "shape") for v in held.values()):
+    for _ in range(len(_WRAPPED)):  # a mapping may hold itself
+        if not isinstance(held, Mapping) or any(hasattr(v, "shape") for v in held.values()):
+            break
         inner = next((held[name] for name in _WRAPPED if name in held), None)
         if inner is None:
             break
@@ -67,6 +78,41 @@ def _unwrap(held: object, file: Path) -> dict[str, torch.Tensor]:
             "save model.state_dict().",
         )
     return {str(name): tensor for name, tensor in held.items()}
+
+
+def refuse_swollen(file: Path) -> None:
+    """Refuse a file of tensors that takes many times its size once it is read.
+
+    torch writes tensors as they are; a small file that unpacks to gigabytes, or that asks for so
+    many empty bytes by name, was made to fill the memory.
+
+    Raises:
+        ModelError: it is such a file.
+    """
+    size = file.stat().st_size
+    try:
+        with zipfile.ZipFile(file) as archive:
+            members = archive.infolist()
+            total = sum(member.file_size for member in members)
+            swells = total > _SWELLS * size + _SLACK
+            asks = not swells and any(
+                _BYTES in archive.read(m) for m in members if m.filename.endswith(".pkl")
+            )
+    except (zipfile.BadZipFile, NotImplementedError, OSError, ValueError, RuntimeError):
+        swells, asks = False, _holds(file, _BYTES)  # no archive: one pickle after the other
+    if swells or asks:
+        much = f"would unpack to {numbers.size(total)}" if swells else "asks for empty bytes"
+        raise ModelError(
+            f"'{file}' has {numbers.size(size)} and {much}.",
+            "such a file is damaged or made to fill the memory; ask for it again where it is from.",
+        )
+
+
+def _holds(file: Path, text: bytes) -> bool:
+    if file.suffix == ".safetensors" or not file.stat().st_size:
+        return False
+    with file.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        return data.find(text) >= 0
 
 
 def load_weights(
@@ -93,9 +139,9 @@ def load_weights(
     tensors = _renamed(read_tensors(path, allow_pickle=allow_pickle), module)
     own = module.state_dict()
     wrong = [
-        (name, tuple(tensors[name].shape), tuple(own[name].shape))
+        (name, _shape(tensors[name]), _shape(own[name]))
         for name in own
-        if name in tensors and tensors[name].shape != own[name].shape
+        if name in tensors and _shape(tensors[name]) != _shape(own[name])
     ]
     missing = [name for name in own if name not in tensors]
     extra = [name for name in tensors if name not in own]
@@ -112,7 +158,17 @@ def load_weights(
             f"The weights in '{path}' do not fit {what}: {_differences(wrong, missing, extra)}.",
             "check the architecture the weights were trained with.",
         )
-    module.load_state_dict(tensors)
+    try:
+        module.load_state_dict(tensors)
+    except Exception as error:  # sparse, quantised or on no device at all
+        raise ModelError(
+            f"The weights in '{path}' do not fit {what}: {first_line(error)}"
+        ) from error
+
+
+def _shape(value: object) -> tuple[int, ...]:
+    """Return the shape of a tensor, () of what a state holds beside tensors."""
+    return tuple(getattr(value, "shape", ()))
 
 
 def _renamed(tensors: dict[str, torch.Tensor], module: torch.nn.Module) -> dict[str, torch.Tensor]:

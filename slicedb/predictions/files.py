@@ -204,7 +204,9 @@ def open_table(data: object, id_column: str, prefix: str, place: str) -> GivenTa
     def parts(size: int, columns: list[str] | None = None) -> Iterator[pa.Table]:
         with _reading(path), pq.ParquetFile(path, buffer_size=_BUFFER, pre_buffer=False) as file:
             if not file.metadata.num_rows:
-                yield _with_ids(empty_table.select(columns or schema.names), id_column, prefix, place)
+                yield _with_ids(
+                    empty_table.select(columns or schema.names), id_column, prefix, place
+                )
             for batch in file.iter_batches(size, columns=columns):
                 table = pa.Table.from_batches([batch])
                 yield _with_ids(table, id_column, prefix, place)
