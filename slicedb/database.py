@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from slicedb.ingest import IngestReport
     from slicedb.ingest.attach import AttachReport
     from slicedb.ingest.unverified import VerifyReport
-    from slicedb.judge import Comparison, Confusion, Evaluation, Power
+    from slicedb.judge import Comparison, Confusion, Evaluation, OtherTruth, Power
     from slicedb.models import Model, Models
     from slicedb.predictions import LogReport, PredictionLog, PredictReport
     from slicedb.progress import Bar
@@ -979,6 +979,8 @@ class Database:
         confidence: float = 0.95,
         group: str | None = None,
         bootstrap: Literal["percentile", "bca"] | None = None,
+        truth: str | None = None,
+        truth_score: float | None = None,
         predict: bool = True,
         at: str | None = None,
         record: bool = True,
@@ -997,13 +999,17 @@ class Database:
             group: a column of samples whose groups are independent although the samples within one
                 are not, such as the video of a frame; whole groups are then resampled.
             bootstrap: use bootstrap intervals, percentile or bca, instead of the formulas.
+            truth: judge against this in place of the ground truth: a model with predictions, or a
+                column of samples such as a second annotator's answers.
+            truth_score: the score from which on the boxes of a detector are taken for truth; by
+                default the one from which on they count.
             predict: first compute the missing predictions of registered models.
             at: use an earlier commit, tag or branch; nothing is predicted then.
             record: record the evaluation in `runs`, for the lineage of registered models.
 
         Raises:
             UnknownModelError: a model has no predictions.
-            CheckError: there is no such metric.
+            CheckError: there is no such metric, or the truth is not what the model predicts.
         """
         from slicedb.judge import evaluate
         from slicedb.judge.evaluation import asked_metric
@@ -1013,9 +1019,10 @@ class Database:
             asked_metric(text)  # a misspelt name is told before anything is predicted
         past = self if at is None else self.at(at)
         names = [models] if isinstance(models, str) else list(models)
+        other = _other_truth(truth, truth_score)
         members = past._selection.members(slices)
         if predict and past is self:
-            self._fill(names, members.values())
+            self._fill([*names, *([truth] if truth else [])], members.values())
         evaluation = evaluate(
             past.store,
             names,
@@ -1025,6 +1032,8 @@ class Database:
             confidence=confidence,
             group=group,
             bootstrap=bootstrap,
+            truth=other,
+            scopes=list(past._selection.predicates(slices).values()) if other else (),
         )
         return record_evaluation(
             past.store,
@@ -1044,6 +1053,8 @@ class Database:
         confidence: float = 0.95,
         correction: Literal["max-t", "holm", "benjamini-hochberg", "none"] = "max-t",
         group: str | None = None,
+        truth: str | None = None,
+        truth_score: float | None = None,
         predict: bool = True,
         at: str | None = None,
     ) -> Comparison:
@@ -1065,6 +1076,10 @@ class Database:
                 others for any.
             group: a column of samples whose groups are independent although the samples within one
                 are not.
+            truth: judge against this in place of the ground truth: a model with predictions, or a
+                column of samples such as a second annotator's answers.
+            truth_score: the score from which on the boxes of a detector are taken for truth; by
+                default the one from which on they count.
             predict: first compute the missing predictions of registered models.
             at: use an earlier commit, tag or branch; nothing is predicted then.
 
@@ -1078,7 +1093,7 @@ class Database:
         past = self if at is None else self.at(at)
         members = past._selection.members(slices)
         if predict and past is self:
-            self._fill([a, b], members.values())
+            self._fill([a, b, *([truth] if truth else [])], members.values())
         detectors = judge.are_detectors(past.store, a, b)
         compare = judge.compare_boxes if detectors else judge.compare
         return compare(
@@ -1090,6 +1105,7 @@ class Database:
             confidence=confidence,
             correction=correction,
             group=group,
+            truth=_other_truth(truth, truth_score),
         )
 
     def power(
@@ -1126,7 +1142,14 @@ class Database:
         return compute(self.store, a, b, members, drop=drop, power=power, confidence=confidence)
 
     def confusion(
-        self, model: str, on: On = None, *, top: int = 20, at: str | None = None
+        self,
+        model: str,
+        on: On = None,
+        *,
+        top: int = 20,
+        truth: str | None = None,
+        truth_score: float | None = None,
+        at: str | None = None,
     ) -> Confusion:
         """Return the confusion matrix of a model over a slice; of a detector, in boxes.
 
@@ -1134,12 +1157,23 @@ class Database:
             model: whose predictions.
             on: the samples to evaluate; by default all of them.
             top: classes that are shown, those with the most mistakes; the counts are of all.
+            truth: judge against this in place of the ground truth: a model with predictions, or a
+                column of samples such as a second annotator's answers.
+            truth_score: the score from which on the boxes of a detector are taken for truth; by
+                default the one from which on they count.
             at: use an earlier commit, tag or branch.
         """
         from slicedb.judge import confusion
 
         past = self if at is None else self.at(at)
-        return replace(confusion(past.store, model, past.keys(on)), top=top)
+        matrix = confusion(
+            past.store,
+            model,
+            past.keys(on),
+            truth=_other_truth(truth, truth_score),
+            scope=past._selection.scope(on),
+        )
+        return replace(matrix, top=top)
 
     def errors(
         self,
@@ -1152,6 +1186,8 @@ class Database:
         n: int = 20,
         slices: Names = None,
         confidence: float = 0.95,
+        truth: str | None = None,
+        truth_score: float | None = None,
         tag: bool = False,
     ) -> Mistakes | BoxMistakes:
         """Review a model's mistakes; every finding is a query that can be named as a slice.
@@ -1169,6 +1205,10 @@ class Database:
             n: number of rows of the top losses and of the confused pairs.
             slices: slices whose share of the errors is shown; by default all registered ones.
             confidence: level of the intervals.
+            truth: judge against this in place of the ground truth: a model with predictions, or a
+                column of samples such as a second annotator's answers.
+            truth_score: the score from which on the boxes of a detector are taken for truth; by
+                default the one from which on they count.
             tag: tag the samples of each finding with its name.
 
         Raises:
@@ -1184,6 +1224,7 @@ class Database:
             "slices": {name: self.keys(name) for name in names},
             "n": n,
             "confidence": confidence,
+            "truth": _other_truth(truth, truth_score),
         }
         mistakes: Mistakes | BoxMistakes
         if load(self.store, model).task.name == "detection":
@@ -1193,7 +1234,8 @@ class Database:
             mistakes = analysis.errors(
                 self.store, model, keys, by=by, sure=sure, unsure=unsure, **about
             )
-        mistakes = replace(mistakes, pictures=lambda: self._cards(mistakes.top, [model]))
+        shown = [model, *([truth] if truth in [m.name for m in self.models.list()] else [])]
+        mistakes = replace(mistakes, pictures=lambda: self._cards(mistakes.top, shown))
         for finding in mistakes.findings if tag else ():
             if len(finding.keys):
                 self.tag(finding.keys, finding.name)
@@ -1313,6 +1355,8 @@ class Database:
         guard: Literal["fail", "pass"] | None = None,
         sequential: bool | None = None,
         looks: int | None = None,
+        truth: str | None = None,
+        truth_score: float | None = None,
         predict: bool = True,
         write: bool | None = None,
     ) -> Report:
@@ -1342,6 +1386,10 @@ class Database:
                 growing data and on new candidates; each is stricter than one look alone would be.
             looks: number of runs over a slice after which a warning is given, by default 10; 0
                 gives none.
+            truth: judge against this in place of the ground truth: a model with predictions, or a
+                column of samples such as a second annotator's answers.
+            truth_score: the score from which on the boxes of a detector are taken for truth; by
+                default the one from which on they count.
             predict: first compute the missing predictions of registered models.
             write: store the run in `runs` and `tests`, which is the default except at a commit.
 
@@ -1367,9 +1415,12 @@ class Database:
             "guard": guard,
             "sequential": sequential,
             "looks": looks,
+            "truth": truth,
+            "truth_score": truth_score,
         }
         settings |= {name: value for name, value in given.items() if value is not None}
         looks = settings.pop("looks", None)
+        other = _other_truth(settings.pop("truth", None), settings.pop("truth_score", None))
         if settings.get("model") is None:
             raise SliceDBError(
                 "No model to test.", "pass model=, or --model, or name it in suite.toml."
@@ -1385,7 +1436,8 @@ class Database:
             chosen,
             predict=(lambda name, keys: self._fill([name], [keys])) if predict else None,
             behave=self._spoil if predict else None,
-            past=past_looks(self.store, chosen),
+            past=past_looks(self.store, chosen, other),
+            truth=other,
             **settings,
         )
         return report_of(self.store, run, write=written, looks=looks)
@@ -1565,6 +1617,19 @@ class Database:
                 progress=progress,
             )
             self.store.sync()
+
+
+def _other_truth(name: str | None, score: float | None) -> OtherTruth | None:
+    """Return what the user named in place of the ground truth."""
+    from slicedb.judge import OtherTruth
+
+    if name is None:
+        if score is not None:
+            raise SliceDBError(
+                f"truth_score is {score:g}, and no truth is named.", "name a detector: truth=."
+            )
+        return None
+    return OtherTruth(name, score)
 
 
 def __getattr__(name: str) -> object:

@@ -30,8 +30,13 @@ _OPTIONS = {
     "db": "the database that slice files are tested on",
     "model": "the model under test",
     "baseline": "the model that 'baseline' stands for in expectations",
+    "truth": "a model, or a column of samples, that stands in place of the ground truth",
 }
 
+
+_NAMED = ("model", "baseline", "truth")
+_GIVEN = (*_NAMED, "strict")
+"""Options that go on to `Database.test`."""
 
 _EXPECTS = re.compile(r"^\s*(?:/\*\s*)?expect\s*:", re.MULTILINE)
 """What the head of a slice file with a test holds; any SQL may contain the word `expect`."""
@@ -88,7 +93,7 @@ def pytest_report_header(config: pytest.Config) -> str | None:
     where = _db(config)
     if where is None:
         return None
-    tested = {"db": where} | {name: _option(config, name) for name in ("model", "baseline")}
+    tested = {"db": where} | {name: _option(config, name) for name in _NAMED}
     return f"slicedb: {', '.join(f'{name} {value}' for name, value in tested.items() if value)}"
 
 
@@ -207,7 +212,7 @@ class Judge:
             assert where is not None
             self._database = slicedb.open(where, create=False)
         names = [file.name for path, file in self.files.items() if folder in path.parents]
-        given = {name: _option(self.config, name) for name in ("model", "baseline", "strict")}
+        given = {name: _option(self.config, name) for name in _GIVEN}
         settings: dict[str, Any] = {**judge.settings(folder)}
         settings |= {name: value for name, value in given.items() if value}
         self._database.slices.apply(folder)

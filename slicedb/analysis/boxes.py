@@ -16,11 +16,13 @@ import pyarrow as pa
 from slicedb import schema, sql, stats
 from slicedb.analysis.shares import SliceShare, all_shares, check_scope
 from slicedb.errors import PredictionError, SliceError
+from slicedb.judge.agreement import Agreement, agreements
 from slicedb.judge.aligned import Aligned, load, universe
+from slicedb.judge.truth import OtherTruth
 from slicedb.keys import KeyIndex, Keys
 from slicedb.metrics.detections import Detections
 from slicedb.metrics.mistaken import ABOUT, KINDS, MISSED, WRONG, Mistaken, mistaken
-from slicedb.metrics.outcomes import Ints
+from slicedb.metrics.outcomes import Bools, Ints
 from slicedb.schema import schema_of
 from slicedb.show import numbers
 from slicedb.show.html import Html
@@ -44,7 +46,7 @@ class BoxFinding:
     query: str
     """The text that finds those samples."""
     boxes: str
-    """The SELECT of the boxes themselves."""
+    """The SELECT of the boxes themselves; "" against another truth than the annotated boxes."""
     keys: Ints = field(repr=False, compare=False)
     """int64 (images,): the samples, the largest loss first."""
 
@@ -94,6 +96,10 @@ class BoxMistakes(Tabular):
     """The score from which on a box counts."""
     pictures: Callable[[], Html] | None = field(default=None, repr=False)
     """Draws the largest losses, for a notebook."""
+    truth: OtherTruth | None = None
+    """What the detector was judged against, if not the annotated boxes."""
+    agreements: tuple[Agreement, ...] = ()
+    """How far that truth agrees with the annotated boxes, and with the detector."""
 
     @property
     def n_errors(self) -> int:
@@ -128,12 +134,16 @@ class BoxMistakes(Tabular):
             f"{self.n_wrong:,} of {self.n:,} pictures have one, {self.left_out:,} left out; boxes "
             f"count from a score of {self.least:g}"
         )
+        if self.truth is not None:
+            yield f"judged against {self.truth}, not the annotated boxes"
+        yield from map(str, self.agreements)
         kinds = [
-            [f.name, f"{f.n:,}", share(f.share), f"{f.images:,}", f.description, f.query]
+            [f.name, f"{f.n:,}", share(f.share), f"{f.images:,}", f.description, _short(f.query)]
             for f in self.findings
         ]
         pairs = [
-            [_title(p), f"{p.n:,}", share(p.share), share(p.rate), p.query] for p in self.pairs
+            [_title(p), f"{p.n:,}", share(p.share), share(p.rate), _short(p.query)]
+            for p in self.pairs
         ]
         shares = [
             [
@@ -188,6 +198,7 @@ def box_errors(
     by: Sequence[str] = (),
     n: int = 20,
     confidence: float = 0.95,
+    truth: OtherTruth | None = None,
 ) -> BoxMistakes:
     """Analyse a detector's mistakes; see `Database.errors`.
 
@@ -196,13 +207,14 @@ def box_errors(
         scope: the query text of `keys`; every finding's query starts with it.
         slices: name to keys of registered slices, for their shares of the wrong samples.
         by: columns of samples whose values are reviewed as if they were slices.
+        truth: what stands in place of the annotated boxes.
 
     Raises:
         CheckError: `scope` is no predicate.
         SliceDBError: no boxes are annotated, or none predicted.
     """
     check_scope(scope)
-    judged = _judged(store, model, keys, by)
+    judged = _judged(store, model, keys, by, truth)
     outcomes = judged.outcomes
     assert outcomes.predicted.score is not None
     sure = outcomes.predicted.score >= outcomes.confidence
@@ -211,6 +223,9 @@ def box_errors(
     order = np.argsort(-outcomes.losses(), kind="stable")
     name, least = sql.name(model), outcomes.confidence
     predicate = f"{name}.loss IS NOT NULL"
+    top_query = f"{sql.conjunction(scope, predicate)} ORDER BY {name}.loss DESC, id LIMIT {n}"
+    if truth is not None:
+        top_query = judged.named(order[:n])
     return BoxMistakes(
         model,
         judged.n,
@@ -221,9 +236,13 @@ def box_errors(
         _by_class(outcomes, kinds),
         _pairs(judged, kinds, scope, n, confidence),
         _top(judged, order[:n]),
-        f"{sql.conjunction(scope, predicate)} ORDER BY {name}.loss DESC, id LIMIT {n}",
+        top_query,
         all_shares(judged, wrong, slices, by, scope, confidence),
         least,
+        truth=truth,
+        agreements=agreements(
+            store, [model], truth, [judged.asked], scopes=[scope], confidence=confidence
+        ),
     )
 
 
@@ -238,6 +257,23 @@ class _Judged:
     rows: pa.Table
     """id and the columns asked for."""
     left_out: int
+    asked: Keys
+
+    label = "label"
+
+    def errors_among(self, at: Ints, wrong: Bools) -> str:
+        """Return the predicate of the samples with a mistake; of some rows, against a truth."""
+        if self.aligned.truth is None:
+            return f"NOT {sql.name(self.model)}.correct"
+        return self.named(at[wrong[at]])
+
+    def named(self, at: Ints) -> str:
+        """Return the predicate of some rows by their ids.
+
+        Against another truth no query can find them: `matches` and `loss` speak of the annotated
+        boxes.
+        """
+        return sql.is_in("id", self.rows["id"].take(pa.array(at)).to_pylist())
 
     @property
     def n(self) -> int:
@@ -253,8 +289,10 @@ class _Judged:
         return KeyIndex(self.keys)
 
 
-def _judged(store: Store, model: str, keys: Keys | None, by: Sequence[str]) -> _Judged:
-    aligned = load(store, model)
+def _judged(
+    store: Store, model: str, keys: Keys | None, by: Sequence[str], truth: OtherTruth | None
+) -> _Judged:
+    aligned = load(store, model, truth)
     if keys is None:
         keys = store.table(schema.SAMPLES, ["key"], where=schema.IS_SHOWN)["key"].to_numpy()
     asked = np.asarray(keys, np.int64)
@@ -265,8 +303,8 @@ def _judged(store: Store, model: str, keys: Keys | None, by: Sequence[str]) -> _
     at = at[at >= 0]
     if not len(at):
         raise PredictionError(
-            f"None of the {len(asked):,} samples has both annotated boxes and detections of "
-            f"'{model}'.",
+            f"None of the {len(asked):,} samples has both {aligned.truth or 'annotated boxes'} and "
+            f"detections of '{model}'.",
             f"run `slicedb predict {model}`, or log them with `slicedb log-predictions`.",
         )
     rows = store.take(schema.SAMPLES, aligned.keys[at], list(dict.fromkeys(["id", *by])))
@@ -274,7 +312,7 @@ def _judged(store: Store, model: str, keys: Keys | None, by: Sequence[str]) -> _
     at, rows = at[by_id], rows.take(pa.array(by_id))
     outcomes: Detections = aligned.outcomes.take(at)
     left_out = len(np.unique(asked)) - len(at)
-    return _Judged(model, aligned, outcomes, aligned.keys[at], rows, left_out)
+    return _Judged(model, aligned, outcomes, aligned.keys[at], rows, left_out, asked)
 
 
 def _findings(judged: _Judged, kinds: Mistaken, order: Ints, scope: str) -> tuple[BoxFinding, ...]:
@@ -286,7 +324,7 @@ def _findings(judged: _Judged, kinds: Mistaken, order: Ints, scope: str) -> tupl
         image = boxes.image[(kinds.truth if code == MISSED else kinds.predicted) == code]
         has = np.zeros(judged.n, bool)
         has[image] = True
-        query, select = _queries(judged, scope, f"mistake = {sql.string(kind)}")
+        query, select = _queries(judged, scope, f"mistake = {sql.string(kind)}", has)
         share = len(image) / total if total else float("nan")
         found = judged.keys[order[has[order]]]
         findings.append(
@@ -295,8 +333,15 @@ def _findings(judged: _Judged, kinds: Mistaken, order: Ints, scope: str) -> tupl
     return tuple(findings)
 
 
-def _queries(judged: _Judged, scope: str, where: str) -> tuple[str, str]:
-    """Return the predicate of the samples that hold such a box, and the SELECT of the boxes."""
+def _queries(judged: _Judged, scope: str, where: str, has: Bools) -> tuple[str, str]:
+    """Return the predicate of the samples that hold such a box, and the SELECT of the boxes.
+
+    Args:
+        where: the condition of such a box.
+        has: bool (n,), the samples that hold one.
+    """
+    if judged.aligned.truth is not None:
+        return judged.named(np.flatnonzero(has)), ""
     name = sql.name(judged.model)
     source = f"{name}.matches(confidence => {judged.outcomes.confidence:g})"
     query = sql.conjunction(scope, f"id IN (SELECT id FROM {source} WHERE {where})")
@@ -328,9 +373,8 @@ def _pairs(
     outcomes, names = judged.outcomes, judged.outcomes.classes
     wrong = np.flatnonzero(kinds.predicted == WRONG)
     labels = outcomes.truth.label[kinds.partner[wrong]]
-    codes, counts = np.unique(
-        labels * len(names) + outcomes.predicted.label[wrong], return_counts=True
-    )
+    boxes = labels * len(names) + outcomes.predicted.label[wrong]
+    codes, counts = np.unique(boxes, return_counts=True)
     total = int((kinds.predicted >= 0).sum() + (kinds.truth >= 0).sum())
     sizes = np.bincount(outcomes.truth.label, minlength=len(names))
     pairs = []
@@ -342,7 +386,9 @@ def _pairs(
             f"mistake = 'wrong class' AND about = {sql.string(names[truth])} "
             f"AND prediction = {sql.string(names[taken])}"
         )
-        query, _ = _queries(judged, scope, where)
+        has = np.zeros(judged.n, bool)
+        has[outcomes.predicted.image[wrong[boxes == codes[at]]]] = True
+        query, _ = _queries(judged, scope, where, has)
         rate = count / max(of_class, 1)
         ends = float(low), float(high)
         share = count / total
@@ -367,6 +413,14 @@ def _top(judged: _Judged, at: Ints) -> pa.Table:
             "fn": fn,
         }
     )
+
+
+_LONG = 200
+"""Characters from which on a query is not printed; the table has it."""
+
+
+def _short(query: str) -> str:
+    return query if len(query) < _LONG else f"{query[: _LONG // 2]} ..."
 
 
 def _title(pair: ConfusedBoxes) -> str:

@@ -16,7 +16,9 @@ import pyarrow.compute as pc
 from slicedb import sql, stats
 from slicedb.analysis.shares import SliceShare, all_shares, check_scope
 from slicedb.errors import CheckError
+from slicedb.judge.agreement import Agreement, agreements
 from slicedb.judge.predicted import Predicted, select
+from slicedb.judge.truth import OtherTruth
 from slicedb.metrics.outcomes import Bools, Ints
 from slicedb.schema import schema_of
 from slicedb.show import numbers
@@ -80,6 +82,10 @@ class Mistakes(Tabular):
     """The highest lift first; slices without samples are left out."""
     pictures: Callable[[], Html] | None = field(default=None, repr=False)
     """Draws the largest losses, for a notebook."""
+    truth: OtherTruth | None = None
+    """What the model was judged against, if not the label."""
+    agreements: tuple[Agreement, ...] = ()
+    """How far that truth agrees with the label, and with the model."""
 
     @property
     def tags(self) -> dict[str, Ints]:
@@ -108,6 +114,9 @@ class Mistakes(Tabular):
             f"{self.model}: {self.n_errors:,} errors in {self.n:,} samples "
             f"({share(self.n_errors / self.n)}), {self.left_out:,} left out"
         )
+        if self.truth is not None:
+            yield f"judged against {self.truth}, not the label"
+        yield from map(str, self.agreements)
         sets = [[f.name, f"{f.n:,}", share(f.share), f.query] for f in self.findings]
         pairs = [
             [_title(p), f"{p.n:,}", share(p.share), share(p.rate), p.query] for p in self.pairs
@@ -161,6 +170,7 @@ def errors(
     unsure: float | None = None,
     n: int = 20,
     confidence: float = 0.95,
+    truth: OtherTruth | None = None,
 ) -> Mistakes:
     """Analyse a model's errors; see `Database.errors`.
 
@@ -169,13 +179,14 @@ def errors(
         scope: the query text of `keys`, for example "in_slice('night')"; every finding's query
             starts with it.
         slices: name to keys of registered slices, for their shares of the errors.
+        truth: what stands in place of the label.
 
     Raises:
         CheckError: `unsure` is above `sure`, or `scope` is no predicate.
         SliceDBError: no labels, no predictions, no such column.
     """
     check_scope(scope)
-    predicted = select(store, model, keys, columns=[c for c in by if c != "label"])
+    predicted = select(store, model, keys, columns=[c for c in by if c != "label"], truth=truth)
     unsure = _unsure(predicted, sure, unsure)
     wrong = ~predicted.outcomes.correct
     order = _by_loss(predicted)
@@ -186,11 +197,24 @@ def errors(
         predicted.left_out,
         _review_sets(predicted, wrong, order, scope, sure, unsure),
         _top(predicted, order[:n]),
-        f"{sql.conjunction(scope, f'{sql.name(model)}.loss IS NOT NULL')} "
-        f"ORDER BY {sql.name(model)}.loss DESC, id LIMIT {n}",
+        _top_query(predicted, order[:n], scope, n),
         _pairs(predicted, wrong, scope, n, confidence),
         all_shares(predicted, wrong, slices, by, scope, confidence),
+        truth=truth,
+        agreements=agreements(
+            store, [model], truth, [predicted.asked], scopes=[scope], confidence=confidence
+        ),
     )
+
+
+def _top_query(predicted: Predicted, at: Ints, scope: str, n: int) -> str:
+    """Return the text that finds the largest losses again."""
+    name = sql.name(predicted.model)
+    if predicted.aligned.truth is None:
+        where = sql.conjunction(scope, f"{name}.loss IS NOT NULL")
+        return f"{where} ORDER BY {name}.loss DESC, id LIMIT {n}"
+    at = at[~np.isnan(predicted.loss[at])]  # stored losses speak of the label
+    return sql.is_in("id", predicted.rows["id"].take(pa.array(at)).to_pylist())
 
 
 def _unsure(predicted: Predicted, sure: float, given: float | None) -> float:
@@ -229,7 +253,7 @@ def _review_sets(
     certain = predicted.confidence >= np.float32(sure)
     doubtful = predicted.confidence < np.float32(unsure)
     high, low = f"{m}.confidence >= {sure!r}", f"{m}.confidence < {unsure!r}"
-    bad, good = f"NOT {m}.correct", f"{m}.correct"
+    bad, good = predicted.aligned.wrong, predicted.aligned.right
     rows: tuple[tuple[str, str, Bools, tuple[str, ...]], ...] = (
         (
             "sure_and_wrong",
@@ -286,7 +310,7 @@ def _pairs(
         low, high = stats.wilson(count, sizes[truth], confidence)
         text = sql.conjunction(
             scope,
-            sql.equals("label", names[truth]),
+            f"{predicted.label} = {sql.literal(names[truth])}",
             f"{m}.prediction = {sql.literal(names[taken])}",
         )
         pairs.append(

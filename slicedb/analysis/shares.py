@@ -30,6 +30,9 @@ class Judged(Protocol):
     def n(self) -> int: ...
     @property
     def rows(self) -> pa.Table: ...
+    @property
+    def label(self) -> str: ...
+    def errors_among(self, at: Ints, wrong: Bools) -> str: ...
     def members(self, slices: Mapping[str, Ints] | None) -> dict[str, Ints]: ...
 
 
@@ -115,6 +118,8 @@ def _column_shares(
         codes = coded.indices.to_numpy(zero_copy_only=False)
         for code, value in enumerate(values):
             text = sql.equals(column, value)
+            if column == "label" and judged.label != column:  # another truth stands in its place
+                text = f"{judged.label} = {sql.literal(value)}"
             at = np.flatnonzero(codes == code)
             result.append(_share(judged, wrong, text, at, text, scope, confidence))
     return result
@@ -133,7 +138,7 @@ def _share(
     low, high = stats.wilson(inside, total, confidence)
     of_samples = len(at) / judged.n
     of_errors = inside / total if total else float("nan")
-    query = sql.conjunction(scope, text, f"NOT {sql.name(judged.model)}.correct")
+    query = sql.conjunction(scope, text, judged.errors_among(at, wrong))
     return SliceShare(
         name,
         len(at),

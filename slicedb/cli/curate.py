@@ -16,7 +16,7 @@ from slicedb.database import Database
 @rows_options
 @options_of(
     Database.errors,
-    "on by slices sure unsure n confidence tag",
+    "on by slices sure unsure n confidence truth truth_score tag",
     by={"metavar": "A,B"},
     slices={"flag": "--slice", "metavar": "SLICE"},
     n="-n",
@@ -33,6 +33,7 @@ def errors(model: str, out: Output, by: tuple[str, ...], **options: object) -> N
       slicedb errors food_v2
       slicedb errors food_v2 --on night --by cuisine,cutlery --tag
       slicedb errors food_v2 --at release-3
+      slicedb errors light --truth heavy
     """
     options["by"] = tuple(name.strip() for text in by for name in text.split(","))
     out.show(open_db().errors(model, **given(options)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,6 +12,9 @@ from slicedb.cli.options import Listing, given, options_of
 from slicedb.cli.output import Output
 from slicedb.database import Database
 
+if TYPE_CHECKING:
+    from slicedb.judge import Comparison, Confusion, Evaluation
+
 
 @click.command()
 @click.argument("models", nargs=-1, required=True, metavar="MODEL...")
@@ -18,7 +22,7 @@ from slicedb.database import Database
 @rows_options
 @options_of(
     Database.evaluate,
-    "slices metrics per_class confidence group bootstrap predict record at",
+    "slices metrics per_class confidence group bootstrap truth truth_score predict record at",
     slices="--on",
     metrics={
         "flag": "--metric",
@@ -39,11 +43,19 @@ def evaluate(models: tuple[str, ...], out: Output, **options: object) -> None:
       slicedb evaluate food_v2 --on night --metric accuracy --metric f1 -f csv
       slicedb evaluate food_v2 --at release-3
       slicedb evaluate food_v2 --group video
+      slicedb evaluate light --truth heavy
     """
     evaluation = open_db().evaluate(models, **given(options))
     for warning in evaluation.warnings:
         say(f"warning: {warning}")
+    _say_truth(evaluation, out)
     out.show(evaluation)
+
+
+def _say_truth(result: Evaluation | Comparison | Confusion, out: Output) -> None:
+    """Remark on another truth where the rows alone do not tell it; the table does."""
+    for line in result.agreements if out.form != "table" else ():
+        say(str(line))
 
 
 @click.command()
@@ -53,7 +65,7 @@ def evaluate(models: tuple[str, ...], out: Output, **options: object) -> None:
 @rows_options
 @options_of(
     Database.compare,
-    "slices correction confidence group predict at",
+    "slices correction confidence group truth truth_score predict at",
     slices="--on",
     at={"metavar": "COMMIT"},
 )
@@ -73,6 +85,7 @@ def compare(a: str, b: str, out: Output, names: str | None, **options: object) -
     """
     database = open_db()
     comparison = database.compare(a, b, **given(options))
+    _say_truth(comparison, out)
     out.show(comparison)
     for row in comparison.to_arrow().to_pylist() if names else ():
         if row["losses"]:
@@ -103,7 +116,7 @@ def power(a: str, b: str, out: Output, **options: object) -> None:
 @click.argument("model", metavar="MODEL")
 @db_option
 @rows_options
-@options_of(Database.confusion, "on top at", at={"metavar": "COMMIT"})
+@options_of(Database.confusion, "on top truth truth_score at", at={"metavar": "COMMIT"})
 def confusion(model: str, out: Output, **options: object) -> None:
     """Show the confusion matrix: rows are the truth, columns the prediction.
 
@@ -111,7 +124,9 @@ def confusion(model: str, out: Output, **options: object) -> None:
     Example:
       slicedb confusion food_v2 --on night
     """
-    out.show(open_db().confusion(model, **given(options)))
+    matrix = open_db().confusion(model, **given(options))
+    _say_truth(matrix, out)
+    out.show(matrix)
 
 
 @click.command()
@@ -119,8 +134,8 @@ def confusion(model: str, out: Output, **options: object) -> None:
 @db_option
 @options_of(
     Database.test,
-    "model baseline confidence correction strict minimum group detect guard sequential looks "
-    "predict write",
+    "model baseline truth truth_score confidence correction strict minimum group detect guard "
+    "sequential looks predict write",
 )
 @click.option("--junit", metavar="FILE", help="Write JUnit XML.")
 @click.option("--json", "json_file", metavar="FILE", help="Write JSON.")
@@ -143,6 +158,7 @@ def test(
       slicedb test queries/ --model food_v2 --baseline food_v1
       slicedb test queries/ --model food_v2 --junit report.xml --strict
       slicedb test queries/ --model food_v2 --sequential --guard pass
+      slicedb test queries/ --model light --truth heavy
     """
     from pathlib import Path
 

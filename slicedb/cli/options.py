@@ -142,6 +142,8 @@ def _option(name: str, argument: inspect.Parameter) -> dict[str, Any]:
     else:
         column = name.endswith(_COLUMNS)
         made["metavar"] = "COLUMN" if column else _METAVARS.get(kind, "NAME")
+        if name == "truth":
+            made["metavar"] = "MODEL|COLUMN"
     if re.search(r"Names|Sequence|Iterable|Several", kind):
         return {**made, "multiple": True}
     if default not in (None, ""):

@@ -17,6 +17,7 @@ from slicedb.decide.policies import ALL, CostReport, PolicyCost
 from slicedb.decide.temperature import held_out_probabilities
 from slicedb.decide.thresholds import CrossFit, Solution, mean_cost, solve
 from slicedb.errors import CheckError, ClassesError, SliceError, did_you_mean
+from slicedb.judge import OtherTruth
 from slicedb.judge.predicted import Predicted, floats, select
 from slicedb.keys import KeyIndex, Keys
 from slicedb.metrics.outcomes import Floats, Ints
@@ -127,12 +128,14 @@ def cost(
     folds: int = 10,
     confidence: float = 0.95,
     seed: int = 0,
+    truth: OtherTruth | None = None,
 ) -> CostReport:
     """Return the cost per sample of ways of deciding, and what each saves; see `Database.cost`.
 
     Args:
         keys: int64 (n,); None is every sample that is ok.
         slices: name to keys, judged one by one with the rules of all samples.
+        truth: what stands in place of the label.
 
     Raises:
         ClassesError: the matrix, `positive` or the labels do not fit the classes.
@@ -147,7 +150,8 @@ def cost(
     prices = [p for p in (column, false_positive, false_negative, ask) if isinstance(p, str)]
     by_column = isinstance(human, str) and human in store.schema(schema.SAMPLES).names
     wanted = [*prices, human] if by_column else prices
-    samples = select(store, model, keys, columns=[str(c) for c in wanted], probabilities=True)
+    columns = [str(c) for c in wanted]
+    samples = select(store, model, keys, columns=columns, probabilities=True, truth=truth)
     factor = _price(samples, column if column is not None else 1.0)
     if positive is None:
         chosen = CostMatrix.of(matrix, samples.outcomes.classes)

@@ -9,6 +9,7 @@ intersection-union test, Berger 1982); any FAIL fails it, so FAIL does.
 
 from __future__ import annotations
 
+from slicedb.judge.agreement import Agreement
 from slicedb.judge.aligned import Aligned, Universe, groups_of, load, universe
 from slicedb.judge.boxes import BoxComparison, are_detectors, compare_boxes, power_of_boxes
 from slicedb.judge.comparison import Comparison, compare
@@ -20,13 +21,16 @@ from slicedb.judge.resampling import resampled
 from slicedb.judge.results import Result, SuiteRun, Verdict
 from slicedb.judge.settings import settings
 from slicedb.judge.suite import run
+from slicedb.judge.truth import OtherTruth
 
 __all__ = [
+    "Agreement",
     "Aligned",
     "BoxComparison",
     "Comparison",
     "Confusion",
     "Evaluation",
+    "OtherTruth",
     "Pair",
     "Power",
     "Result",

@@ -17,9 +17,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from slicedb import schema
+from slicedb import schema, sql
 from slicedb.cache import Cache
 from slicedb.errors import CheckError, UnknownModelError, did_you_mean
+from slicedb.judge import truth as other
+from slicedb.judge.truth import OtherTruth, Truth
 from slicedb.keys import KeyIndex, Keys, ascending, distinct
 from slicedb.metrics import Membership
 from slicedb.store import Store
@@ -81,11 +83,32 @@ class Aligned:
     """What the table of predictions says of itself."""
     unseen: Keys = field(default_factory=lambda: np.empty(0, np.int64))
     """int64, ascending: rows of the universe that have a ground truth and no prediction."""
+    truth: Truth | None = None
+    """What stands in place of the ground truth, if something does."""
 
     @property
     def task(self) -> AnyTask:
         """What the model does."""
         return TASKS[self.outcomes.task]
+
+    @property
+    def right(self) -> str:
+        """The predicate of the samples that a classifier has right."""
+        name = sql.name(self.model)
+        return f"{name}.correct" if self.truth is None else f"{name}.prediction = {self.label}"
+
+    @property
+    def wrong(self) -> str:
+        """The predicate of the samples that a classifier has wrong."""
+        name = sql.name(self.model)
+        if self.truth is None:
+            return f"NOT {name}.correct"
+        return f"{name}.prediction <> {self.label}"
+
+    @property
+    def label(self) -> str:
+        """The SQL of the true class of a sample."""
+        return "label" if self.truth is None else self.truth.expression
 
     @cached_property
     def rows(self) -> Keys:
@@ -118,11 +141,18 @@ def universe(store: Store) -> Universe:
     return cached(store, (schema.SAMPLES,), "universe", lambda: _read_universe(store))
 
 
-def load(store: Store, model: str) -> Aligned:
+def load(store: Store, model: str, truth: OtherTruth | None = None) -> Aligned:
     """Read a model's predictions beside the current labels, from memory if nothing changed.
 
+    Args:
+        store: the database.
+        model: whose predictions.
+        truth: what stands in place of the ground truth.
+
     Raises:
-        UnknownModelError: no predictions of that model.
+        UnknownModelError: no predictions of that model, or no such truth.
+        CheckError: the truth is not what the model's task compares.
+        ClassesError: none of the truth's classes is one of the model's.
     """
     table = schema.PREDICTIONS + model
     if not store.has(table):
@@ -131,9 +161,12 @@ def load(store: Store, model: str) -> Aligned:
         hint = did_you_mean(model, known, "predictions")
         raise UnknownModelError(f"No predictions of a model '{model}'.", hint)
     about = cached(store, (table,), "about", lambda: About.read(store, model))
-    truth = TASKS[about.task].truth_of(about).table
-    tables = dict.fromkeys((schema.SAMPLES, table, *([truth] if store.has(truth) else [])))
-    return cached(store, tuple(tables), "aligned", lambda: _read_aligned(store, model, about))
+    task = TASKS[about.task]
+    found = None if truth is None else other.resolve(store, truth, model, task)
+    source = (task.truth_of(about) if found is None else found.source).table
+    tables = dict.fromkeys((schema.SAMPLES, table, *([source] if store.has(source) else [])))
+    what = f"aligned {found}" if found else "aligned"
+    return cached(store, tuple(tables), what, lambda: _read_aligned(store, model, about, found))
 
 
 def cached(store: Store, tables: tuple[str, ...], what: str, read: Callable[[], _T]) -> _T:
@@ -190,14 +223,18 @@ def _read_universe(store: Store) -> Universe:
     return Universe(keys, labels, code[order])
 
 
-def _read_aligned(store: Store, model: str, about: About) -> Aligned:
+def _read_aligned(store: Store, model: str, about: About, found: Truth | None) -> Aligned:
     name, task = schema.PREDICTIONS + model, TASKS[about.task]
     stored = set(store.schema(name).names)
     table = store.table(name, ["key", *(c for c in task.reads if c in stored)])
     if table[task.reads[0]].null_count:
         table = table.filter(pc.is_valid(table[task.reads[0]]))
     keys, order = _ascending(table["key"].to_numpy())
-    truth = _truth(store, task, about)
+    if found is None:
+        truth = ground_truth(store, task, about)
+    else:
+        classes = about.classes or tuple(task.classes_in(one_array(table[task.reads[0]])))
+        found, truth = other.read(store, found, universe(store).keys, model, task, classes)
     known = np.asarray(pc.is_valid(truth))
     row_of, rows = _line_up(universe(store), keys, known)
     judged = row_of >= 0
@@ -207,13 +244,14 @@ def _read_aligned(store: Store, model: str, about: About) -> Aligned:
             order[rows],
             truth.take(pa.array(np.flatnonzero(judged))),
             about,
-            lambda: _ranks(store)[judged],
+            lambda: ranks(store)[judged],
         )
     )
-    return Aligned(model, outcomes, keys[rows], row_of, about, np.flatnonzero(known & (row_of < 0)))
+    unseen = np.flatnonzero(known & (row_of < 0))
+    return Aligned(model, outcomes, keys[rows], row_of, about, unseen, found)
 
 
-def _truth(store: Store, task: AnyTask, about: About) -> pa.Array:
+def ground_truth(store: Store, task: AnyTask, about: About) -> pa.Array:
     """Return the ground truth as the task compares it, by ascending key; null where unknown."""
     source = task.truth_of(about)
     every = universe(store)
@@ -233,7 +271,7 @@ def _truth(store: Store, task: AnyTask, about: About) -> pa.Array:
     return cached(store, tables, f"truth {task.name} {source.column}", read)
 
 
-def _ranks(store: Store) -> Keys:
+def ranks(store: Store) -> Keys:
     """Return int64 (universe,): the place of each sample's id among all ids."""
 
     def read() -> Keys:

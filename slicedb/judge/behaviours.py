@@ -47,11 +47,23 @@ def behaviours(trials: Sequence[Trial], inputs: Inputs) -> Iterator[Evidence]:
     for trial in trials:
         assert trial.check.change is not None
         try:
+            _check_truth(trial, inputs)
             rate = _rate(inputs.store, trial, trial.check.change, inputs.confidence)
         except CheckError as error:
             yield Evidence(trial=trial, undefined=str(error))
             continue
         yield evidence_of(trial, rate, inputs.confidence)
+
+
+def _check_truth(trial: Trial, inputs: Inputs) -> None:
+    """Refuse accuracy on changed pictures against another truth: it is one of the pictures as
+    they are.
+    """
+    if inputs.model.truth is not None and trial.check.metric == "accuracy":
+        raise CheckError(
+            f"Changed pictures are compared with labels, not with {inputs.model.truth}.",
+            "run these expectations without a truth.",
+        )
 
 
 def _rate(store: Store, trial: Trial, change: Change, confidence: float) -> Rate:

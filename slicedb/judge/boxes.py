@@ -13,12 +13,14 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from slicedb import sql, stats
+from slicedb import schema, sql, stats
+from slicedb.judge.agreement import agreements
 from slicedb.judge.aligned import groups_of, load, universe
 from slicedb.judge.comparison import Comparison, SliceCorrection, adjusted, flips
 from slicedb.judge.drawn import differences
 from slicedb.judge.pairs import Pair
 from slicedb.judge.power import Power, check_shares
+from slicedb.judge.truth import OtherTruth
 from slicedb.keys import Keys, distinct
 from slicedb.metrics import Membership
 from slicedb.metrics.boxes import match, overlaps, rows_of
@@ -33,6 +35,9 @@ _HEAD = (
     *("slice", "images", "boxes", "wins", "losses", "A", "B", "A - B", "interval"),
     *("p", "p adjusted", "extra A", "extra B"),
 )
+
+_LONG = 1000
+"""Characters from which on a query is not printed; the table has it."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +77,9 @@ class BoxComparison(Comparison):
         left_out = [f"{r['left_out']:,} of {r['slice']}" for r in rows if r["left_out"]]
         if left_out:
             yield f"left out, not annotated or not seen by both: {', '.join(left_out)}"
-        yield from [f"lost in {r['slice']}: {r['lost']}" for r in rows if r["losses"]][:3]
+        yield from self.about_truth()
+        lost = [(r["slice"], r["lost"]) for r in rows if r["losses"] and len(r["lost"]) < _LONG]
+        yield from [f"lost in {name}: {query}" for name, query in lost[:3]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,6 +137,7 @@ def compare_boxes(
     confidence: float = 0.95,
     correction: SliceCorrection = "max-t",
     group: str | None = None,
+    truth: OtherTruth | None = None,
 ) -> BoxComparison:
     """Compare two detectors on the samples that both saw; see `Database.compare`.
 
@@ -138,8 +146,9 @@ def compare_boxes(
         scopes: slice -> predicate of its members, "" for all of them; None is
             `in_slice('name')` for each.
         confidence: of the two-sided intervals.
+        truth: what stands in place of the ground truth.
     """
-    pair = Pair(load(store, a), load(store, b))
+    pair = Pair(load(store, a, truth), load(store, b, truth))
     every, found = universe(store), _Found.of(pair)
     units = groups_of(store, group)[pair.rows] if group else None
     belongs = pair.members([every.rows(np.asarray(k, np.int64)) for k in members.values()])
@@ -151,6 +160,12 @@ def compare_boxes(
     p = np.array([flips(d, [rows], len(d), units)[0] for rows in belongs.positions])
     p = np.where(boxes > 0, p, np.nan)
     texts = [(scopes or {}).get(name, f"in_slice({sql.string(name)})") for name in members]
+    won, lost = (
+        [_flipped(s, *names, pair, names[0] == b) for s in texts]
+        if truth is None
+        else _ids_of(store, found.counts[:, column], belongs, every.keys[pair.rows])
+        for column, names in enumerate([(a, b), (b, a)])
+    )
     share = lambda above: np.divide(above, boxes, out=np.full(len(n), np.nan), where=boxes > 0)  # noqa: E731
     table = pa.table(
         {
@@ -170,11 +185,14 @@ def compare_boxes(
             "p_adjusted": adjusted(p, d, belongs, units, correction),
             "extra_a": extra_a,
             "extra_b": extra_b,
-            "won": pa.array([_flipped(s, a, b, pair) for s in texts], pa.string()),
-            "lost": pa.array([_flipped(s, b, a, pair, True) for s in texts], pa.string()),
+            "won": pa.array(won, pa.string()),
+            "lost": pa.array(lost, pa.string()),
         }
     )
-    return BoxComparison(a, b, table, confidence, correction, group)
+    agreed = agreements(
+        store, [a, b], truth, list(members.values()), scopes=texts, confidence=confidence
+    )
+    return BoxComparison(a, b, table, confidence, correction, group, truth, agreed)
 
 
 def _intervals(
@@ -198,6 +216,24 @@ def _intervals(
         bounds.append((float(ends.low), float(ends.high)))
     low, high = np.array(bounds, float).reshape(-1, 2).T
     return low, high
+
+
+def _ids_of(store: Store, flips: Floats, belongs: Membership, keys: Keys) -> list[str]:
+    """Return, for each slice, the query of its images with flips, by their ids.
+
+    Against another truth than the ground truth: `objects` and `matches` speak of that one.
+    """
+    return [
+        sql.is_in("id", ids_of(store, keys[rows[flips[rows] > 0]])) for rows in belongs.positions
+    ]
+
+
+def ids_of(store: Store, keys: Keys) -> list[str]:
+    """Return the ids of samples, in the order of their keys."""
+    if not len(keys):
+        return []
+    ids: list[str] = store.take(schema.SAMPLES, keys, ["id"])["id"].to_pylist()
+    return ids
 
 
 def _flipped(scope: str, right: str, wrong: str, pair: Pair, swapped: bool = False) -> str:

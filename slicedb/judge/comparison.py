@@ -11,10 +11,12 @@ import pyarrow as pa
 
 from slicedb import sql, stats
 from slicedb.errors import SliceError, did_you_mean
-from slicedb.judge.aligned import groups_of, universe
+from slicedb.judge.agreement import Agreement, agreements
+from slicedb.judge.aligned import Aligned, groups_of, load, universe
 from slicedb.judge.drawn import differences
 from slicedb.judge.pairs import pair_of
 from slicedb.judge.resampling import REPLICATES, mean_by_group
+from slicedb.judge.truth import OtherTruth
 from slicedb.keys import Keys, distinct
 from slicedb.metrics import Membership
 from slicedb.metrics.outcomes import Floats
@@ -73,6 +75,10 @@ class Comparison(Tabular):
     """How many slices were looked at is counted in `p_adjusted`."""
     group: str | None = None
     """The column whose groups are resampled and flipped together."""
+    truth: OtherTruth | None = None
+    """What the models were judged against, if not the ground truth."""
+    agreements: tuple[Agreement, ...] = ()
+    """How far that truth agrees with the ground truth, and with each model."""
 
     def to_arrow(self) -> pa.Table:
         """Return the rows as an Arrow table."""
@@ -135,8 +141,15 @@ class Comparison(Tabular):
         left_out = [f"{r['left_out']:,} of {r['slice']}" for r in rows if r["left_out"]]
         if left_out:
             yield f"left out, without a label or not seen by both: {', '.join(left_out)}"
+        yield from self.about_truth()
         lost = [f"lost in {r['slice']}: {r['lost']}" for r in rows if r["losses"]]
         yield from lost[:3]
+
+    def about_truth(self) -> Iterator[str]:
+        """Yield what the models are judged against, where it is not the ground truth."""
+        if self.truth is not None:
+            yield f"judged against {self.truth}, not the ground truth"
+        yield from map(str, self.agreements)
 
 
 def compare(
@@ -149,6 +162,7 @@ def compare(
     confidence: float = 0.95,
     correction: SliceCorrection = "max-t",
     group: str | None = None,
+    truth: OtherTruth | None = None,
 ) -> Comparison:
     """Compare two models on the samples that both of them saw; see `Database.compare`.
 
@@ -157,6 +171,7 @@ def compare(
         scopes: slice -> predicate of its members, "" for all of them; None is
             `in_slice('name')` for each.
         confidence: of the two-sided score intervals (Tango 1998).
+        truth: what stands in place of the ground truth.
 
     Returns:
         A row a slice; p is exact McNemar's, two-sided.
@@ -167,7 +182,7 @@ def compare(
     if correction not in CORRECTIONS:
         hint = did_you_mean(correction, CORRECTIONS, "corrections")
         raise SliceError(f"correction is {correction!r}.", hint)
-    every, pair = universe(store), pair_of(store, a, b)
+    every, pair = universe(store), pair_of(store, a, b, truth)
     units = groups_of(store, group)[pair.rows] if group else None
     belongs = pair.members([every.rows(np.asarray(k, np.int64)) for k in members.values()])
     sizes = np.array([len(distinct(k)) for k in members.values()], np.int64)
@@ -183,6 +198,7 @@ def compare(
         p = np.array([flips(d, [rows], len(d), units)[0] for rows in belongs.positions])
     p_adjusted = adjusted(p, d, belongs, units, correction)
     texts = [(scopes or {}).get(name, f"in_slice({sql.string(name)})") for name in members]
+    one, other = load(store, a, truth), load(store, b, truth)
     table = pa.table(
         {
             "slice": pa.array(list(members), pa.string()),
@@ -198,20 +214,19 @@ def compare(
             "high": high,
             "p": p,
             "p_adjusted": p_adjusted,
-            "won": pa.array([flipped(scope, a, b) for scope in texts], pa.string()),
-            "lost": pa.array([flipped(scope, b, a) for scope in texts], pa.string()),
+            "won": pa.array([flipped(scope, one, other) for scope in texts], pa.string()),
+            "lost": pa.array([flipped(scope, other, one) for scope in texts], pa.string()),
         }
     )
-    return Comparison(a, b, table, confidence, correction, group)
+    agreed = agreements(
+        store, [a, b], truth, list(members.values()), scopes=texts, confidence=confidence
+    )
+    return Comparison(a, b, table, confidence, correction, group, truth, agreed)
 
 
-def flipped(scope: str, right: str, wrong: str) -> str:
-    """Return the query text of the samples that one model has right and another wrong.
-
-    >>> flipped("in_slice('night')", "v3", "v4")
-    "in_slice('night') AND v3.correct AND NOT v4.correct"
-    """
-    return sql.conjunction(scope, f"{sql.name(right)}.correct", f"NOT {sql.name(wrong)}.correct")
+def flipped(scope: str, right: Aligned, wrong: Aligned) -> str:
+    """Return the query text of the samples that one model has right and another wrong."""
+    return sql.conjunction(scope, right.right, wrong.wrong)
 
 
 def adjusted(

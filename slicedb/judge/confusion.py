@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,8 +12,11 @@ import pyarrow as pa
 
 from slicedb import sql, stats
 from slicedb.errors import CheckError
+from slicedb.judge.agreement import Agreement, agreements
 from slicedb.judge.aligned import load, universe
+from slicedb.judge.boxes import ids_of
 from slicedb.judge.drawn import MOST_CLASSES, matrix
+from slicedb.judge.truth import OtherTruth
 from slicedb.keys import Keys
 from slicedb.show.html import Html
 from slicedb.show.tabular import Grid, Part, Tabular
@@ -40,6 +43,14 @@ class Confusion(Tabular):
     """Of a detector: the score from which on a box counts."""
     top: int = 20
     """Classes that are shown at most."""
+    label: str = "label"
+    """SQL of the true class; "" of boxes."""
+    truth: OtherTruth | None = None
+    """What the model was judged against, if not the ground truth."""
+    agreements: tuple[Agreement, ...] = ()
+    """How far that truth agrees with the ground truth, and with the model."""
+    ids_in: Callable[[int, int], list[str]] | None = field(default=None, repr=False)
+    """The samples in a cell of boxes, against another truth."""
 
     @property
     def n(self) -> int:
@@ -70,7 +81,10 @@ class Confusion(Tabular):
         where nothing is annotated (truth), and of what was missed (prediction).
         """
         if self.unit == "samples":
-            return cell_query(self.model, label, prediction)
+            return cell_query(self.model, label, prediction, self.label)
+        if self.ids_in is not None:
+            i, j = self.classes.index(label), self.classes.index(prediction)
+            return sql.is_in("id", self.ids_in(i, j))
         return f"id IN ({self.boxes_query(label, prediction, 'id')})"
 
     def boxes_query(self, label: str, prediction: str, columns: str = "*") -> str:
@@ -81,6 +95,11 @@ class Confusion(Tabular):
         """
         if self.unit == "samples":
             raise CheckError("The cells count samples, not boxes.", "ask for query().")
+        if self.truth is not None:
+            raise CheckError(
+                f"The boxes were matched with {self.truth}, and queries match with the annotated.",
+                "query() names the samples of a cell.",
+            )
         parts = {"outcome": "tp", "label": label, "prediction": prediction}
         if prediction == NOTHING:
             parts = {"outcome": "fn", "label": label}
@@ -120,11 +139,15 @@ class Confusion(Tabular):
             cells = [f"{x:,}" if x else "." for x in self.matrix[i, shown].tolist()]
             row = accuracy[i]
             rows.append([self.classes[i], *cells, f"{row['n']:,}", _share(row["value"])])
-        head = ["label \\ predicted", *(self.classes[i] for i in shown), "n", "accuracy"]
+        by = "label" if self.truth is None else self.truth.name
+        head = [f"{by} \\ predicted", *(self.classes[i] for i in shown), "n", "accuracy"]
         drawn = self._drawn if len(self.classes) <= MOST_CLASSES else None
         yield Grid(head, rows, align="<" + ">" * (len(head) - 1), drawn=drawn)
         left = f"{self.left_out:,}{'' if self.unit == 'samples' else ' samples'} left out"
         yield f"{self.n:,} {self.unit}, {left}"
+        if self.truth is not None:
+            yield f"judged against {self.truth}, not the ground truth"
+        yield from map(str, self.agreements)
         if len(shown) < len(self.classes):
             yield (
                 f"{len(shown)} of {len(self.classes):,} classes, those with the most mistakes; "
@@ -145,29 +168,39 @@ class Confusion(Tabular):
         return matrix(self.classes, self.matrix, queries)
 
 
-def cell_query(model: str, label: str, prediction: str) -> str:
+def cell_query(model: str, label: str, prediction: str, truth: str = "label") -> str:
     """Return the query text of the samples of one class that a model calls another.
+
+    Args:
+        model: the model.
+        label: the true class.
+        prediction: the predicted class.
+        truth: SQL of the true class of a sample.
 
     >>> cell_query("v3", "Chef's salad", "Soup")
     "label = 'Chef''s salad' AND v3.prediction = 'Soup'"
     """
     predicted = f"{sql.name(model)}.prediction = {sql.string(prediction)}"
-    return f"label = {sql.string(label)} AND {predicted}"
+    return f"{truth} = {sql.string(label)} AND {predicted}"
 
 
-def confusion(store: Store, model: str, keys: Keys) -> Confusion:
+def confusion(
+    store: Store, model: str, keys: Keys, *, truth: OtherTruth | None = None, scope: str = ""
+) -> Confusion:
     """Count labels against predictions over a slice; of a detector, boxes against boxes.
 
     Args:
         store: where labels and predictions are.
         model: one with predictions.
         keys: int64 (n,), the slice.
+        truth: what stands in place of the ground truth.
+        scope: a predicate of the slice, "" for every sample.
 
     Raises:
         UnknownModelError: the model has no predictions.
         CheckError: it predicts numbers, or several labels per sample.
     """
-    aligned, asked = load(store, model), np.asarray(keys, np.int64)
+    aligned, asked = load(store, model, truth), np.asarray(keys, np.int64)
     rows, n = universe(store).named(asked)
     rows = aligned.members([rows]).positions[0]
     counts = aligned.task.confusion(aligned.outcomes, rows)
@@ -177,7 +210,26 @@ def confusion(store: Store, model: str, keys: Keys) -> Confusion:
             "confusion is for classifiers and detectors.",
         )
     left_out, least = n - len(rows), aligned.about.confidence
-    return Confusion(model, counts.classes, counts.matrix, left_out, counts.unit, least)
+    agreed = agreements(store, [model], truth, [asked], scopes=[scope])
+
+    def ids_in(label: int, prediction: int) -> list[str]:
+        cells = label * len(counts.classes) + prediction
+        assert counts.image is not None and counts.codes is not None
+        images = np.unique(counts.image[counts.codes == cells])
+        return ids_of(store, aligned.keys[rows[images]])
+
+    return Confusion(
+        model,
+        counts.classes,
+        counts.matrix,
+        left_out,
+        counts.unit,
+        least,
+        label=aligned.label if aligned.task.one_class else "",
+        truth=truth,
+        agreements=agreed,
+        ids_in=ids_in if truth is not None and counts.image is not None else None,
+    )
 
 
 def _share(value: float) -> str:

@@ -13,10 +13,12 @@ import pyarrow as pa
 from slicedb import metrics as m
 from slicedb import stats
 from slicedb.errors import ClassesError, did_you_mean
+from slicedb.judge.agreement import Agreement, agreements
 from slicedb.judge.aligned import Aligned, groups_of, load, universe
 from slicedb.judge.drawn import values
 from slicedb.judge.resampling import resampled
 from slicedb.judge.sizes import boxes_of, samples_of
+from slicedb.judge.truth import OtherTruth
 from slicedb.keys import Keys, distinct
 from slicedb.metrics import Estimate, Membership, Metric, ratios
 from slicedb.metrics.metric import Weighted
@@ -60,6 +62,10 @@ class Evaluation(Tabular):
     """Of the intervals, two-sided."""
     warnings: tuple[str, ...] = ()
     """What to know before the values are believed, such as many looks at a held-out slice."""
+    truth: OtherTruth | None = None
+    """What the models were judged against, if not the ground truth."""
+    agreements: tuple[Agreement, ...] = ()
+    """How far that truth agrees with the ground truth, and with each model."""
 
     def to_arrow(self) -> pa.Table:
         """Return the rows as an Arrow table."""
@@ -105,6 +111,9 @@ class Evaluation(Tabular):
         drawn = lambda: values(self.table.to_pylist(), models)  # noqa: E731
         yield Grid(head, lines, align=align, drawn=drawn)
         yield f"in brackets: the {self.confidence:.0%} interval"
+        if self.truth is not None:
+            yield f"judged against {self.truth}, not the ground truth"
+        yield from map(str, self.agreements)
         yield from (f"warning: {w}" for w in self.warnings)
 
 
@@ -118,11 +127,15 @@ def evaluate(
     confidence: float = 0.95,
     group: str | None = None,
     bootstrap: Bootstrap | None = None,
+    truth: OtherTruth | None = None,
+    scopes: Sequence[str] = (),
 ) -> Evaluation:
     """Evaluate models on slices, all slices of a model in one pass; see `Database.evaluate`.
 
     Args:
         members: slice -> int64 keys; a sample counts once, however often its key occurs.
+        truth: what stands in place of the ground truth.
+        scopes: a predicate of the members of each slice, "" for all samples.
 
     Returns:
         Rows in the order slice, model, metric, class. `n` counts samples; for a share of one class
@@ -145,7 +158,7 @@ def evaluate(
         how = _Resampling(groups_of(store, group) if group else None, bootstrap or "percentile")
     blocks, warnings = [], []
     row_of = None
-    for aligned in [load(store, name) for name in names]:
+    for aligned in [load(store, name, truth) for name in names]:
         if row_of is None or not np.array_equal(aligned.row_of, row_of):
             belongs, row_of = aligned.members(rows), aligned.row_of
         warnings += _warnings(aligned, members, rows)
@@ -157,7 +170,10 @@ def evaluate(
         blocks.append(_one_model(aligned, belongs, sizes, wanted, per_class, confidence, how))
     table = _order(pa.concat_tables(blocks), list(members), names) if blocks else None
     shown = table if table is not None else _SCHEMA.empty_table()
-    return Evaluation(shown, confidence, tuple(warnings))
+    agreed = agreements(
+        store, names, truth, list(members.values()), scopes=scopes, confidence=confidence
+    )
+    return Evaluation(shown, confidence, tuple(warnings), truth, agreed)
 
 
 def asked_metric(text: str) -> tuple[Metric, str | None]:
@@ -201,10 +217,12 @@ def _outside(aligned: Aligned, members: Membership) -> list[str]:
     if not n:
         return []
     names = [outcomes.classes[code] for code in np.unique(labels[labels >= known])[:3]]
+    what = "a label" if aligned.truth is None else f"a class by {aligned.truth}"
+    change = ", and `slicedb relabel` changes labels" if aligned.truth is None else ""
     return [
-        f"{n:,} samples have a label that is none of the classes of {aligned.model}, such as "
+        f"{n:,} samples have {what} that is none of the classes of {aligned.model}, such as "
         f"'{names[0]}': they count as wrong. `slicedb model show {aligned.model}` names its "
-        "classes, and `slicedb relabel` changes labels"
+        f"classes{change}"
     ]
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from slicedb.errors import CheckError
 from slicedb.judge.aligned import Aligned, load
+from slicedb.judge.truth import OtherTruth
 from slicedb.keys import Keys
 from slicedb.metrics import Membership, Metric, PerSample, missing
 from slicedb.metrics.outcomes import Floats
@@ -66,14 +67,14 @@ def _per_sample(metric: Metric, of: str | None) -> PerSample | None:
     return metric.sample if of is None else metric.sample_of_class
 
 
-def pair_of(store: Store, a: str, b: str) -> Pair:
+def pair_of(store: Store, a: str, b: str, truth: OtherTruth | None = None) -> Pair:
     """Return two classifiers on the samples that both saw.
 
     Raises:
         UnknownModelError: one has no predictions.
         CheckError: one does not give each sample one class, so that nothing is right or wrong.
     """
-    pair = Pair(load(store, a), load(store, b))
+    pair = Pair(load(store, a, truth), load(store, b, truth))
     if not TASKS[pair.a.task].one_class:
         raise CheckError(
             f"{a} does {pair.a.task}: its samples are not right or wrong.",

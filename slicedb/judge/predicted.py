@@ -14,9 +14,10 @@ import pyarrow.compute as pc
 from slicedb import schema
 from slicedb.errors import BindError, PredictionError, SliceError, did_you_mean
 from slicedb.judge.aligned import Aligned, load, universe
+from slicedb.judge.truth import OtherTruth
 from slicedb.keys import KeyIndex, Keys
 from slicedb.metrics import Outcomes
-from slicedb.metrics.outcomes import Floats
+from slicedb.metrics.outcomes import Bools, Floats
 from slicedb.store import Store
 from slicedb.tasks.arrays import matrix_of
 
@@ -40,6 +41,10 @@ class Predicted:
     """How many of `outcomes.classes` the model can decide for; labels it lacks come after."""
     left_out: int
     """Keys asked for that lack a label or a prediction."""
+    aligned: Aligned
+    """All that the model predicted, beside the truth."""
+    asked: Keys
+    """int64: the samples asked for."""
 
     @property
     def n(self) -> int:
@@ -61,6 +66,15 @@ class Predicted:
         """float64 (n,) in nats; NaN: unknown."""
         return floats(self.rows["loss"])
 
+    @property
+    def label(self) -> str:
+        """The SQL of the true class of a sample."""
+        return self.aligned.label
+
+    def errors_among(self, at: Keys, wrong: Bools) -> str:
+        """Return the predicate of the samples that are predicted wrong."""
+        return self.aligned.wrong
+
     def members(self, slices: Mapping[str, Keys] | None) -> dict[str, Keys]:
         """Return the row numbers of each slice, ascending, each once."""
         given = slices or {}
@@ -78,6 +92,7 @@ def select(
     *,
     columns: Sequence[str] = (),
     probabilities: bool = False,
+    truth: OtherTruth | None = None,
 ) -> Predicted:
     """Return the labelled and predicted samples among the keys.
 
@@ -87,6 +102,7 @@ def select(
         keys: int64 (n,); None is every sample that is ok.
         columns: columns of `samples` to carry along.
         probabilities: leave out, too, what has no probabilities.
+        truth: what stands in place of the label.
 
     Raises:
         UnknownModelError: nothing was ever predicted by that model.
@@ -94,7 +110,7 @@ def select(
         SliceError: there are no samples, or none of them has a label.
         PredictionError: none of them has a prediction, or probabilities where those are needed.
     """
-    aligned = _classifier(store, model, probabilities)
+    aligned = _classifier(store, model, probabilities, truth)
     _check_columns(store, columns)
     if keys is None:
         is_ok = schema.IS_SHOWN
@@ -105,6 +121,14 @@ def select(
     at = every.places.find(asked)
     in_samples = at >= 0
     n_labelled = int(np.count_nonzero(every.code[at[in_samples]] >= 0))
+    if truth is not None:
+        n_labelled = int(np.count_nonzero(aligned.row_of[at[in_samples]] >= 0))
+        n_labelled += int(np.isin(at[in_samples], aligned.unseen).sum())
+    if not n_labelled and aligned.truth is not None:
+        raise SliceError(
+            f"None of the {len(asked):,} samples has {aligned.truth}.",
+            f"ask for samples where {aligned.truth.column} IS NOT NULL.",
+        )
     if not n_labelled:
         raise SliceError(
             f"None of the {len(asked):,} samples has a label.",
@@ -134,7 +158,22 @@ def select(
             "classes.",
             "log the predictions again with `classes`.",
         )
-    return Predicted(model, asked[chosen], table, outcomes, width, len(asked) - len(chosen))
+    if truth is not None:
+        table = _against(table, outcomes)
+    left_out = len(asked) - len(chosen)
+    return Predicted(model, asked[chosen], table, outcomes, width, left_out, aligned, asked)
+
+
+def _against(table: pa.Table, outcomes: Outcomes) -> pa.Table:
+    """Return the rows with the other truth as their label, and the loss that it gives."""
+    names = np.array(outcomes.classes, object)[outcomes.label]
+    losses = pa.nulls(len(table), pa.float64())
+    if outcomes.probabilities is not None:
+        is_known = outcomes.label < outcomes.probabilities.shape[1]
+        losses = pa.array(outcomes.losses(), mask=~is_known)
+    for name, column in (("label", pa.array(names, pa.string())), ("loss", losses)):
+        table = table.set_column(table.column_names.index(name), name, column)
+    return table
 
 
 def floats(column: pa.ChunkedArray) -> Floats:
@@ -142,7 +181,7 @@ def floats(column: pa.ChunkedArray) -> Floats:
     return np.asarray(pc.cast(column, pa.float64()).to_numpy(zero_copy_only=False), np.float64)
 
 
-def _classifier(store: Store, model: str, probabilities: bool) -> Aligned:
+def _classifier(store: Store, model: str, probabilities: bool, truth: OtherTruth | None) -> Aligned:
     table = schema.PREDICTIONS + model
     names = set(store.schema(table).names) if store.has(table) else {*_PREDICTED}
     if not names.issuperset(_PREDICTED):
@@ -152,7 +191,7 @@ def _classifier(store: Store, model: str, probabilities: bool) -> Aligned:
             if "objects" in names
             else "name a model that predicts one class per sample.",
         )
-    aligned = load(store, model)
+    aligned = load(store, model, truth)
     if probabilities and "probabilities" not in names:
         raise PredictionError(
             f"Only the predicted class of '{model}' is stored, no probabilities.",

@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+from slicedb.judge.agreement import Agreement
 from slicedb.judge.aligned import Aligned
 from slicedb.judge.trials import JudgedSlice
+from slicedb.judge.truth import OtherTruth
 
 Verdict: TypeAlias = Literal["PASS", "FAIL", "INCONCLUSIVE"]
 
@@ -98,6 +100,10 @@ class SuiteRun:
     """Errors that are controlled over the whole suite: false FAIL, or "pass": false PASS, too."""
     sequential: bool = False
     """Whether verdicts and bounds hold over all looks together."""
+    truth: OtherTruth | None = None
+    """What the models were judged against, if not the ground truth."""
+    agreements: tuple[Agreement, ...] = ()
+    """How far that truth agrees with the ground truth, and with each model."""
     run: str = ""
     """Id of the run in the tables `runs` and `tests`."""
     ran_at: str = ""
@@ -128,6 +134,13 @@ class SuiteRun:
     def exit_code(self) -> int:
         """0, or 1 when something fails the run."""
         return 0 if self.ok else 1
+
+    @property
+    def about_truth(self) -> tuple[str, ...]:
+        """What the models are judged against, where it is not the ground truth."""
+        if self.truth is None:
+            return ()
+        return f"judged against {self.truth}, not the ground truth", *map(str, self.agreements)
 
     @property
     def queries(self) -> dict[str, str]:

@@ -29,6 +29,10 @@ class SuiteFile(TypedDict, total=False):
     """Errors that are controlled over the whole suite: "fail", or "pass" for false PASS, too."""
     sequential: bool
     """Whether verdicts hold over all looks together."""
+    truth: str
+    """A model, or a column of samples, that stands in place of the ground truth."""
+    truth_score: float
+    """The score from which on boxes of that model are taken for truth."""
     looks: int
     """Looks at a slice after which they are warned of; 0 never warns."""
 
@@ -44,6 +48,8 @@ _KINDS: dict[str, type | tuple[type, ...]] = {
     "detect": (int, float),
     "guard": str,
     "sequential": bool,
+    "truth": str,
+    "truth_score": (int, float),
     "looks": int,
 }
 

@@ -10,10 +10,11 @@ from uuid import uuid4
 
 import numpy as np
 
-from slicedb import schema
+from slicedb import schema, sql
 from slicedb.expectations import Check, parse_check
 from slicedb.expectations.grammar import BASELINE
 from slicedb.judge.absolute import absolute
+from slicedb.judge.agreement import Agreement, agreements
 from slicedb.judge.aligned import Aligned, load, universe
 from slicedb.judge.behaviours import Behave, behaviours, fill
 from slicedb.judge.counts import counts
@@ -22,6 +23,7 @@ from slicedb.judge.looks import Looks, Past, asked, identity, looks_of, signatur
 from slicedb.judge.paired import paired
 from slicedb.judge.results import Provenance, SuiteRun
 from slicedb.judge.trials import JudgedSlice, Trial, trials_of
+from slicedb.judge.truth import OtherTruth
 from slicedb.judge.verdicts import MINIMUM, Correction, Guard, SuiteSettings, verdicts
 from slicedb.keys import Keys, distinct
 from slicedb.slices import Slice
@@ -48,6 +50,7 @@ def run(
     guard: Guard = "fail",
     sequential: bool = False,
     past: Past | None = None,
+    truth: OtherTruth | None = None,
 ) -> SuiteRun:
     """Judge the expectations of slices. Nothing is written down.
 
@@ -74,7 +77,8 @@ def run(
             controls false PASS over the suite, too (Holm, Scand. J. Statist. 1979).
         sequential: verdicts and bounds hold over all looks at an expectation together, over which
             the error rate is spent (Lan & DeMets, Biometrika 1983; `slicedb.stats.sequential`).
-        past: earlier looks.
+        past: earlier looks, against the same truth.
+        truth: what stands in place of the ground truth.
 
     Raises:
         UnknownModelError: a model has no predictions.
@@ -88,11 +92,11 @@ def run(
     names = _models(model, baseline, (check for of_slice in checks for check in of_slice))
     if predict is not None:
         every = distinct(np.concatenate([np.empty(0, np.int64), *keys]))
-        for name in names:
+        for name in (*names, *([truth.name] if truth is not None else [])):
             predict(name, every)
     if behave is not None and any(c.change for of_slice in checks for c in of_slice):
         fill(behave, model, keys, checks)
-    aligned = {name: load(store, name) for name in names}
+    aligned = {name: load(store, name, truth) for name in names}
     scopes = tuple(JudgedSlice(s, k, universe(store).rows(k)) for s, k in zip(slices, keys))
     trials = trials_of(scopes, checks, aligned[model], baseline, group)
     inputs = Inputs(store, aligned, confidence)
@@ -111,6 +115,8 @@ def run(
         strict,
         guard,
         sequential,
+        truth=truth,
+        agreements=_agreements(store, names, truth, scopes, confidence),
         run=f"{began:%Y%m%dT%H%M%S}-{uuid4().hex[:6]}",
         ran_at=began.isoformat(timespec="seconds"),
         seconds=time.perf_counter() - started,
@@ -118,6 +124,24 @@ def run(
         scopes=scopes,
         aligned=aligned,
     )
+
+
+def _agreements(
+    store: Store,
+    models: Sequence[str],
+    truth: OtherTruth | None,
+    scopes: Sequence[JudgedSlice],
+    confidence: float,
+) -> tuple[Agreement, ...]:
+    """Return how far another truth agrees with the ground truth and with the models."""
+    if not scopes:
+        return ()
+    texts = [f"in_slice({sql.string(scope.slice.title)})" for scope in scopes]
+    keys = [scope.keys for scope in scopes]
+    lines = agreements(store, models, truth, keys, scopes=texts, confidence=confidence)
+    if any(scope.slice.holdout is not None for scope in scopes):
+        return tuple(replace(line, is_exact=False) for line in lines)
+    return lines
 
 
 def _models(model: str, baseline: str | None, checks: Iterable[Check]) -> list[str]:

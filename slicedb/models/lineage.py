@@ -59,6 +59,8 @@ def _judgement(row: Mapping[str, Any], model: str, current: bool) -> Judgement:
     on = tuple(_slice(name, about) for name, about in slices.items())
     kind = row["kind"] or ""
     result = _verdicts(summary, model) if kind == "test" else _figures(summary, model)
+    if summary.get("truth"):
+        result += f" (truth: {summary['truth']})"
     return Judgement(row["id"], kind, row["ran_at"], summary.get("by", ""), on, result, current)
 
 

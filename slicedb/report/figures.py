@@ -12,7 +12,7 @@ from slicedb import cam, decide, schema
 from slicedb import metrics as m
 from slicedb.cam.overlays import jpeg
 from slicedb.errors import MediaError, SliceDBError
-from slicedb.judge import Aligned, Result, SuiteRun
+from slicedb.judge import Aligned, OtherTruth, Result, SuiteRun
 from slicedb.keys import KeyIndex, Keys, distinct
 from slicedb.metrics import Membership
 from slicedb.runs import Runs, Trend
@@ -110,14 +110,15 @@ def figures_of(store: Store, run: SuiteRun) -> Figures:
     keys = distinct(np.concatenate([np.empty(0, np.int64), *(s.keys for s in run.scopes)]))
     every = model.members([rows])
     names = list(dict.fromkeys(r.slice for r in run.results))
+    truth = None if run.truth is None else str(run.truth)
     return Figures(
         classes=model.outcomes.classes,
         confusion=_confusion(model, every),
         bins=_bins(model, every),
         heat_map=_heat_map(run),
         gallery=gallery(store, run.results, model),
-        cost=cost_curve(store, run.model, keys),
-        trends=tuple(Runs(store).trends(names)),
+        cost=cost_curve(store, run.model, keys, run.truth),
+        trends=tuple(t for t in Runs(store).trends(names) if t.truth == truth),
     )
 
 
@@ -215,10 +216,12 @@ def _maps(store: Store, model: str, keys: Keys) -> list[str | None]:
 # --- cost -----------------------------------------------------------------------------------------
 
 
-def cost_curve(store: Store, model: str, keys: Keys) -> CostCurve | None:
+def cost_curve(
+    store: Store, model: str, keys: Keys, truth: OtherTruth | None = None
+) -> CostCurve | None:
     """Return the cost curve; None without probabilities, or where nothing is judged."""
     try:
-        report = decide.cost(store, model, keys)
+        report = decide.cost(store, model, keys, truth=truth)
     except SliceDBError:
         return None
     curve = report.coverage

@@ -25,6 +25,8 @@ def to_json(run: SuiteRun) -> str:
     """Return the whole run as JSON; what is undefined is null."""
     whole = {
         **{name: getattr(run, name) for name in HEAD},
+        "truth": None if run.truth is None else str(run.truth),
+        "agreements": [vars(agreement) for agreement in run.agreements],
         "seconds": round(run.seconds, 3),
         "warnings": list(run.warnings),
         "counts": {v: run.count(v) for v in VERDICTS},

@@ -28,6 +28,7 @@ def parts(run: SuiteRun, figures: Callable[[], Figures] | None) -> Iterable[Part
         figures: makes what only pictures show; None leaves it out.
     """
     yield headline(run)
+    yield from run.about_truth
     yield from (f"warning: {w}" for w in run.warnings)
     yield Figure(lambda: verdicts(run.results))
     if figures is None:

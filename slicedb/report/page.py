@@ -42,7 +42,7 @@ def to_html(run: SuiteRun, figures: Figures | None = None) -> str:
     )
     title = html.escape(headline(run))
     about = f"{run.ran_at}, bounds {bounds(run)}, correction {run.correction}, run {run.run}"
-    looks = html.element("p", looked(run)) if looked(run) else ""
+    looks = "".join(html.element("p", line) for line in (looked(run), *run.about_truth) if line)
     header = (
         f'<header class="{"ok" if run.ok else "bad"}"><h1>{title}</h1><p>{html.escape(about)}</p>'
         f"{looks}<nav>{links}</nav></header>\n<main>{body}</main>"

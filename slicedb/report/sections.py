@@ -201,7 +201,8 @@ def confusion(run: SuiteRun, figures: Figures) -> str:
     matrix, classes = figures.confusion, figures.classes
     if not matrix or not any(map(any, matrix)):
         return ""
-    scope = _scope(run)
+    scope, judged = _scope(run), run.aligned.get(run.model)
+    truth = "label" if judged is None else judged.label
     where = (
         '<div class="query" id="cell-query"><pre>A click on a cell shows the query of its samples.'
         "</pre><button hidden>Copy</button></div>"
@@ -211,14 +212,20 @@ def confusion(run: SuiteRun, figures: Figures) -> str:
         f"{' (their holdout shares)' if any(s.slice.holdout for s in run.scopes) else ''}."
     )
     drawn = (
-        _matrix(run.model, matrix, classes, scope)
+        _matrix(run.model, matrix, classes, scope, truth)
         if len(classes) <= MOST_CLASSES
-        else _pairs(run.model, matrix, classes, scope)
+        else _pairs(run.model, matrix, classes, scope, truth)
     )
     return f'<p class="about">{about}</p>{drawn}{where}'
 
 
-def _matrix(model: str, matrix: Sequence[Sequence[int]], classes: Sequence[str], scope: str) -> str:
+def _matrix(
+    model: str,
+    matrix: Sequence[Sequence[int]],
+    classes: Sequence[str],
+    scope: str,
+    truth: str,
+) -> str:
     turn = "turn" if max(map(len, classes)) > 6 or len(classes) > 8 else ""
     heads = [th(element("span", c), class_=turn) for c in classes]
     rows = []
@@ -237,7 +244,7 @@ def _matrix(model: str, matrix: Sequence[Sequence[int]], classes: Sequence[str],
                     data_tip=f"{name} called {classes[j]}\n{n:,} of {total:,} ({share:.1%})",
                     data_count=n or "",
                     data_share=f"{share:.0%}" if n else "",
-                    data_query=_cell_query(model, name, classes[j], scope),
+                    data_query=_cell_query(model, name, classes[j], scope, truth),
                 )
             )
         hit = f"{counts[i] / total:.3f}" if total else "–"
@@ -249,14 +256,20 @@ def _matrix(model: str, matrix: Sequence[Sequence[int]], classes: Sequence[str],
     )
 
 
-def _pairs(model: str, matrix: Sequence[Sequence[int]], classes: Sequence[str], scope: str) -> str:
+def _pairs(
+    model: str,
+    matrix: Sequence[Sequence[int]],
+    classes: Sequence[str],
+    scope: str,
+    truth: str,
+) -> str:
     off = [
         (n, i, j) for i, counts in enumerate(matrix) for j, n in enumerate(counts) if n and i != j
     ]
     off.sort(key=lambda pair: -pair[0])
     rows = []
     for n, i, j in off[:MOST_PAIRS]:
-        query = _cell_query(model, classes[i], classes[j], scope)
+        query = _cell_query(model, classes[i], classes[j], scope, truth)
         count = td(f"{n:,}", role="button", tabindex=0, class_="n", data_query=query)
         rows.append((td(classes[i], class_="text"), td(classes[j], class_="text"), count))
     return (
@@ -266,8 +279,8 @@ def _pairs(model: str, matrix: Sequence[Sequence[int]], classes: Sequence[str], 
     )
 
 
-def _cell_query(model: str, label: str, prediction: str, scope: str) -> str:
-    return f"{scope}{cell_query(model, label, prediction)}"
+def _cell_query(model: str, label: str, prediction: str, scope: str, truth: str) -> str:
+    return f"{scope}{cell_query(model, label, prediction, truth)}"
 
 
 def _scope(run: SuiteRun) -> str:

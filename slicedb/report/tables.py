@@ -28,7 +28,8 @@ def headline(run: SuiteRun) -> str:
     """Return one line: how many of each verdict, and against what."""
     parts = [f"{run.count(v)} {v}" for v in ORDER if run.count(v)]
     against = f" against {run.baseline}" if run.baseline else ""
-    return f"{run.model}{against}: {', '.join(parts) or 'no expectations'}"
+    truth = f" (truth: {run.truth})" if run.truth else ""
+    return f"{run.model}{against}{truth}: {', '.join(parts) or 'no expectations'}"
 
 
 def bounds(run: SuiteRun) -> str:
@@ -74,7 +75,11 @@ def to_text(run: SuiteRun) -> str:
             shown.append(indent + text.clean(r.message))
         if run.is_failure(r) and r.worst_ids:
             shown.append(f"{indent}worst: {', '.join(map(text.clean, r.worst_ids))}")
-    notes = [f"in brackets: bounds that {bounds(run)}", *filter(None, [looked(run)])]
+    notes = [
+        f"in brackets: bounds that {bounds(run)}",
+        *filter(None, [looked(run)]),
+        *run.about_truth,
+    ]
     last = [*notes, *(f"warning: {w}" for w in run.warnings), headline(run)]
     return "\n".join([*shown, *map(text.clean, last)])
 
@@ -95,6 +100,7 @@ def to_markdown(run: SuiteRun) -> str:
         lines += [f"- {_code(i)}" for i in r.worst_ids] + ["", "</details>"]
     lines += [line for w in run.warnings for line in ("", f"> ⚠️ {_escape(w)}")]
     lines += ["", _escape(looked(run))] if looked(run) else []
+    lines += [line for said in run.about_truth for line in ("", _escape(said))]
     return "\n".join([*lines, "", f"Bounds {bounds(run)}; run `{run.run}`.", ""])
 
 

@@ -75,8 +75,10 @@ class Trend:
 
     slice: str
     check: str
-    """The expectation; the run's own baseline reads "baseline"."""
+    """The expectation; the run's own baseline reads "baseline", and another truth is named."""
     points: tuple[TrendPoint, ...]
+    truth: str | None = None
+    """What the models were judged against, None where it is the ground truth."""
 
     @property
     def flips(self) -> int:
@@ -223,14 +225,16 @@ class Runs:
         rows: list[_Stored] = self._store.table(
             schema.TESTS, _READ, where=sql.is_in("run", runs)
         ).to_pylist()
-        baselines = self._baselines(runs)
-        tests: dict[tuple[str, str], list[TrendPoint]] = {}
+        about = self._about(runs)
+        tests: dict[tuple[str, str, str | None], list[TrendPoint]] = {}
         for r in sorted(rows, key=_when):
             if named is not None and r["slice"] not in named:
                 continue
-            check = asked(r["check"], r["baseline"], baselines.get(r["run"]))
-            tests.setdefault((r["slice"], check), []).append(_point(r))
-        return Trends(tuple(Trend(s, check, tuple(p)) for (s, check), p in tests.items()))
+            baseline, against = about.get(r["run"], (None, None))
+            check = asked(r["check"], r["baseline"], baseline)
+            check = f"{check} (truth: {against})" if against else check
+            tests.setdefault((r["slice"], check, against), []).append(_point(r))
+        return Trends(tuple(Trend(s, c, tuple(p), t) for (s, c, t), p in tests.items()))
 
     def _last(self, model: str | None, most: int) -> Sequence[str]:
         """Return the ids of the last runs, the oldest first; of one model if it is named."""
@@ -245,10 +249,13 @@ class Runs:
         ids: list[str] = ordered["run"].to_pylist()
         return ids[-most:]
 
-    def _baselines(self, runs: Sequence[str]) -> dict[str, str | None]:
-        """Return the baseline that each run was given."""
-        rows = read(self._store, ["id", "summary"], sql.is_in("id", runs))
-        return {r["id"]: json.loads(r["summary"] or "{}").get("baseline") for r in rows.to_pylist()}
+    def _about(self, runs: Sequence[str]) -> dict[str, tuple[str | None, str | None]]:
+        """Return the baseline and the truth that each run was given."""
+        rows = read(self._store, ["id", "summary"], sql.is_in("id", runs)).to_pylist()
+        said = {r["id"]: json.loads(r["summary"] or "{}") for r in rows}
+        return {
+            run: (summary.get("baseline"), summary.get("truth")) for run, summary in said.items()
+        }
 
 
 def _when(row: _Stored) -> tuple[datetime, str, int]:

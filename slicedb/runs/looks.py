@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from slicedb import schema, sql
 from slicedb.judge.looks import Look, Past, asked, best_of, identity, signature
 from slicedb.judge.results import Result
+from slicedb.judge.truth import OtherTruth
 from slicedb.runs.table import read
 from slicedb.slices import Slice
 from slicedb.store import Store
@@ -153,8 +154,14 @@ def optimism(k: int, n: int) -> float:
 _LOOKED = "run slice check model baseline n value ran_at".split()
 
 
-def past_looks(store: Store, slices: Sequence[Slice]) -> Past:
-    """Return the looks that the expectations of some slices had so far, the first one first."""
+def past_looks(store: Store, slices: Sequence[Slice], truth: OtherTruth | None = None) -> Past:
+    """Return the looks that the expectations of some slices had so far, the first one first.
+
+    Args:
+        store: the database.
+        slices: the slices.
+        truth: only looks at models that were judged against this; None is the ground truth.
+    """
     if not slices or not store.has(schema.TESTS):
         return {}
     names = {name for s in slices for name in (s.name, f"{s.name}@{s.version}")}
@@ -165,6 +172,8 @@ def past_looks(store: Store, slices: Sequence[Slice]) -> Past:
     order = np.argsort(rows["ran_at"].to_numpy(), kind="stable")
     for row in rows.take(order).to_pylist():
         of_run, name = runs.get(row["run"], _NO_RUN), row["slice"].partition("@")[0]
+        if of_run.truth != (None if truth is None else str(truth)):
+            continue
         value = float("nan") if row["value"] is None else row["value"]
         baseline, definition = row["baseline"] or "", of_run.definitions.get(name, "")
         who = identity(row["model"], baseline, of_run.fingerprints, definition)
@@ -181,6 +190,7 @@ class _Run:
     definitions: Mapping[str, str]
     """The signature of each slice."""
     baseline: str | None
+    truth: str | None = None
 
 
 _NO_RUN = _Run({}, {}, None)
@@ -192,5 +202,6 @@ def _runs(store: Store) -> dict[str, _Run]:
     for row in rows:
         summary = json.loads(row["summary"] or "{}")
         fingerprints = json.loads(row["fingerprints"] or "{}")
-        result[row["id"]] = _Run(fingerprints, summary.get("looks", {}), summary.get("baseline"))
+        named = summary.get("baseline"), summary.get("truth")
+        result[row["id"]] = _Run(fingerprints, summary.get("looks", {}), *named)
     return result

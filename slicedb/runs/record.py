@@ -69,6 +69,7 @@ def record(store: Store, run: SuiteRun, limit: int | None = looks.LIMIT) -> Suit
         **vars(run.provenance),
         summary={
             **{name: getattr(run, name) for name in _SETTINGS},
+            "truth": None if run.truth is None else str(run.truth),
             "looks": guarded,
             "models": list(run.provenance.fingerprints),
             "ok": run.ok,
@@ -138,6 +139,7 @@ def record_evaluation(
             "by": user(),
             "slices": {name: {"n": len(keys)} for name, keys in members.items()},
             "metrics": [{k: None if v != v else v for k, v in row.items()} for row in rows],
+            "truth": None if evaluation.truth is None else str(evaluation.truth),
             "looks": guarded,
             "models": list(models),
         },

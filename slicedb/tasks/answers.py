@@ -45,17 +45,7 @@ def answer_codes(
     >>> answer_codes(pa.array([1.0, 0.0]), ["bad", "good"], "c", positive="bad").tolist()
     [0, 2]
     """
-    array = one_array(column)
-    if pa.types.is_dictionary(array.type):
-        array = array.cast(array.type.value_type)
-    if pa.types.is_nested(array.type) or pa.types.is_binary(array.type):
-        raise ClassesError(
-            f"{place} is {array.type}, not one answer per sample.",
-            "name a column of class names, numbers or true and false.",
-        )
-    if pa.types.is_floating(array.type):
-        array = pc.if_else(pc.is_nan(array), None, array)
-    encoded = array.dictionary_encode()
+    encoded = _encoded(column, place)
     values = encoded.dictionary.to_pylist()
     meant = [_class_of(value, classes) for value in values]
     if positive is not None and all(one is None for one in meant):
@@ -68,6 +58,40 @@ def answer_codes(
         )
     codes = np.array([*(-1 if one is None else one for one in meant), -1], np.int64)
     return np.asarray(codes[pc.fill_null(encoded.indices, len(values)).to_numpy()])
+
+
+def answer_names(column: ArrowColumn, classes: Sequence[str], place: str) -> pa.Array:
+    """Return the class name that each answer means, as `answer_codes` finds it; null without one.
+
+    An answer that means none of the classes keeps its own text: it is another class.
+
+    Args:
+        column: the answers, of any plain type; null and NaN are no answer.
+        classes: their names.
+        place: what errors call the column.
+
+    Raises:
+        ClassesError: no value means a class.
+
+    >>> answer_names(pa.array([1.0, 0.0, None, 7.0]), ["0", "1"], "c").to_pylist()
+    ['1', '0', None, '7']
+    """
+    encoded = _encoded(column, place)
+    values = encoded.dictionary.to_pylist()
+    meant = [_class_of(value, classes) for value in values]
+    if values and classes and all(one is None for one in meant):
+        shown = _text(values[0])
+        raise ClassesError(
+            f"'{shown}' in {place} is no class, and neither is any other value there.",
+            did_you_mean(shown, classes, "classes"),
+        )
+    names = [_text(v) if one is None else classes[one] for v, one in zip(values, meant)]
+    return pa.array(names, pa.string()).take(encoded.indices)
+
+
+def texts_of(values: Sequence[object]) -> list[str]:
+    """Return values as text: whole numbers without a point, truth values in lower case."""
+    return [_text(value) for value in values]
 
 
 def number_text(column: pa.Array) -> pa.Array:
@@ -84,6 +108,21 @@ def number_text(column: pa.Array) -> pa.Array:
     missing = [isinstance(value, float) and math.isnan(value) for value in values]
     texts = [None if gone else _text(value) for value, gone in zip(values, missing, strict=True)]
     return pa.array(texts, pa.string()).take(encoded.indices)
+
+
+def _encoded(column: ArrowColumn, place: str) -> pa.DictionaryArray:
+    """Return one plain answer per sample, as codes into the distinct ones; NaN is none."""
+    array = one_array(column)
+    if pa.types.is_dictionary(array.type):
+        array = array.cast(array.type.value_type)
+    if pa.types.is_nested(array.type) or pa.types.is_binary(array.type):
+        raise ClassesError(
+            f"{place} is {array.type}, not one answer per sample.",
+            "name a column of class names, numbers or true and false.",
+        )
+    if pa.types.is_floating(array.type):
+        array = pc.if_else(pc.is_nan(array), None, array)
+    return array.dictionary_encode()
 
 
 def _class_of(value: object, classes: Sequence[str]) -> int | None:

@@ -14,7 +14,7 @@ from slicedb.metrics.classification import EMPTY
 from slicedb.metrics.outcomes import Bools, Ints, Outcomes
 from slicedb.schema import schema_of
 from slicedb.tasks.about import LABEL, About
-from slicedb.tasks.answers import number_text
+from slicedb.tasks.answers import answer_names, number_text
 from slicedb.tasks.arrays import codes_of, in_class_order, matrix_of, one_array, recoded
 from slicedb.tasks.columns import predictions_schema
 from slicedb.tasks.given import GivenBatch, unknown_in
@@ -144,6 +144,12 @@ class Classification(Task[Outcomes]):
 
     def truth(self, column: pa.Array) -> pa.Array:
         return column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
+
+    def answers(
+        self, column: pa.Array, classes: Sequence[str], least: float | None, place: str
+    ) -> pa.Array:
+        """Return the class that each value means: names, numbers, or true and false."""
+        return answer_names(column, classes, place).dictionary_encode()
 
     def outcomes(self, rows: AlignedRows) -> Outcomes:
         """Return labels and predictions as codes."""

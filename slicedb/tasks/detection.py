@@ -31,6 +31,7 @@ from slicedb.tasks.objects import (
     objects_from,
     objects_from_dicts,
     objects_of,
+    truth_boxes,
 )
 from slicedb.tasks.task import (
     AlignedRows,
@@ -108,6 +109,12 @@ class Detection(Task[Detections]):
     def truth_of(self, about: About) -> TruthColumn:
         return TruthColumn("objects")
 
+    def answers(
+        self, column: pa.Array, classes: Sequence[str], least: float | None, place: str
+    ) -> pa.Array:
+        """Return boxes without scores: those that another detector scores high enough."""
+        return truth_boxes(column, least, place)
+
     def marks(self, truth: pa.Array, about: About) -> pa.Array:
         return digest_of_objects(truth, about.confidence)
 
@@ -155,10 +162,16 @@ class Detection(Task[Detections]):
         c = len(images.classes) + 1
         hit = matched.truth >= 0
         label = np.where(hit, np.append(truth.label, c - 1)[matched.truth], c - 1)
-        codes = (label * c + predicted.label)[~matched.ignored]
-        missed = truth.label[(matched.predicted < 0) & ~crowd] * c + c - 1
-        counts = np.bincount(np.concatenate([codes, missed]), minlength=c * c)
-        return ConfusionCounts((*images.classes, NOTHING), counts.reshape(c, c), "boxes")
+        is_missed = (matched.predicted < 0) & ~crowd
+        codes = np.concatenate(
+            [
+                (label * c + predicted.label)[~matched.ignored],
+                truth.label[is_missed] * c + c - 1,
+            ]
+        )
+        image = np.concatenate([predicted.image[~matched.ignored], truth.image[is_missed]])
+        matrix = np.bincount(codes, minlength=c * c).reshape(c, c)
+        return ConfusionCounts((*images.classes, NOTHING), matrix, "boxes", image, codes)
 
     def shown(self, outcomes: Detections, row: int) -> Shown:
         """Return how many boxes of each label, and the boxes; predicted ones that count."""

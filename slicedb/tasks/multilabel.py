@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from slicedb.errors import PredictionError, did_you_mean
+from slicedb.errors import CheckError, PredictionError, did_you_mean
 from slicedb.metrics.multilabel import EMPTY, LabelSets
 from slicedb.metrics.outcomes import Bools
 from slicedb.schema import schema_of
@@ -75,6 +75,18 @@ class Multilabel(Task[LabelSets]):
 
     def truth_of(self, about: About) -> TruthColumn:
         return TruthColumn("labels")
+
+    def answers(
+        self, column: pa.Array, classes: Sequence[str], least: float | None, place: str
+    ) -> pa.Array:
+        """Return sets of labels."""
+        try:
+            return column.cast(_LABELS)
+        except pa.ArrowException:
+            raise CheckError(
+                f"{place[0].upper()}{place[1:]} is {column.type}, not a list of labels per sample.",
+                "name a column of lists of names, or a multi-label model.",
+            ) from None
 
     def marks(self, truth: pa.Array, about: About) -> pa.Array:
         return digest_of_labels(truth)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from slicedb.errors import PredictionError, did_you_mean
+from slicedb.errors import CheckError, PredictionError, did_you_mean
 from slicedb.metrics.boxes import Flat
 from slicedb.metrics.outcomes import Bools, Floats, Ints
 from slicedb.schema import OBJECT
@@ -50,6 +50,50 @@ def objects_of(images: Sequence[ImageBoxes | None], classes: Sequence[str]) -> p
     sizes = np.array([0 if boxes is None else len(boxes.label) for boxes in images], np.int64)
     offsets = pa.array(np.concatenate([[0], np.cumsum(sizes)]), pa.int32())
     mask = pa.array([boxes is None for boxes in images]) if len(known) < len(images) else None
+    return pa.ListArray.from_arrays(offsets, struct, mask=mask)
+
+
+def truth_boxes(column: pa.Array, least: float | None, place: str) -> pa.Array:
+    """Return boxes as ground truth: without scores, and only those that are scored high enough.
+
+    Args:
+        column: lists of structs with `label` and `bbox`; null where nobody looked.
+        least: the score from which on a box is taken; None takes all, and so does a box without
+            a score.
+        place: what errors call the column.
+
+    Raises:
+        CheckError: it holds no boxes.
+
+    >>> one = {"label": "cat", "bbox": [0, 0, 9, 9.0], "score": 0.4, "attributes": None}
+    >>> column = pa.array([[one], None], pa.list_(OBJECT))
+    >>> truth_boxes(column, 0.5, "boxes").to_pylist()
+    [[], None]
+    """
+    kind = column.type
+    inside = kind.value_type if pa.types.is_list(kind) or pa.types.is_large_list(kind) else kind
+    names = {field.name for field in inside} if pa.types.is_struct(inside) else set()
+    if not pa.types.is_struct(inside) or not {"label", "bbox"} <= names:
+        raise CheckError(
+            f"{place[0].upper()}{place[1:]} is {kind}, not boxes.",
+            "name a detector, or a column of lists of structs with label and bbox.",
+        )
+    flat, owner = pc.list_flatten(column), pc.list_parent_indices(column).to_numpy()
+    if least is not None and "score" in names:
+        sure = pc.fill_null(pc.greater_equal(pc.struct_field(flat, "score"), least), True)
+        kept = np.flatnonzero(np.asarray(sure))
+        flat, owner = flat.take(pa.array(kept)), owner[kept]
+    n = len(flat)
+    fields = {
+        field.name: pc.struct_field(flat, field.name).cast(field.type)
+        if field.name in names and field.name != "score"
+        else pa.nulls(n, field.type)
+        for field in OBJECT
+    }
+    struct = pa.StructArray.from_arrays(list(fields.values()), fields=list(OBJECT))
+    sizes = np.bincount(owner, minlength=len(column))
+    offsets = pa.array(np.concatenate([[0], np.cumsum(sizes)]), pa.int32())
+    mask = column.is_null() if column.null_count else None
     return pa.ListArray.from_arrays(offsets, struct, mask=mask)
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from slicedb.errors import PredictionError
+from slicedb.errors import CheckError, PredictionError
 from slicedb.metrics.outcomes import Bools
 from slicedb.metrics.regression import EMPTY, PredictedNumbers
 from slicedb.tasks.about import About
@@ -72,6 +72,20 @@ class Regression(Task[PredictedNumbers]):
 
     def truth(self, column: pa.Array) -> pa.Array:
         return numbers_in(column)
+
+    def answers(
+        self, column: pa.Array, classes: Sequence[str], least: float | None, place: str
+    ) -> pa.Array:
+        """Return numbers."""
+        try:
+            numbers = numbers_in(column)
+        except pa.ArrowException:
+            numbers = pa.nulls(len(column))
+        if numbers.null_count == len(column) > column.null_count:
+            raise CheckError(
+                f"{place[0].upper()}{place[1:]} has no number in it.", "name a column of numbers."
+            )
+        return numbers
 
     def marks(self, truth: pa.Array, about: About) -> pa.Array:
         return numbers_in(truth)

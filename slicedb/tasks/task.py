@@ -94,6 +94,10 @@ class ConfusionCounts:
     """int64 (c, c): row = truth, column = prediction."""
     unit: str = "samples"
     """What is counted."""
+    image: Ints | None = None
+    """int64 (k,): of boxes, the row of the sample of each one."""
+    codes: Ints | None = None
+    """int64 (k,): the cell of each one, row x c + column."""
 
 
 @dataclass(frozen=True)
@@ -215,6 +219,22 @@ class Task(ABC, Generic[Said]):
     def truth(self, column: pa.Array) -> pa.Array:
         """Return ground truth as `outcomes` takes it, null where a sample has none."""
         return column
+
+    def answers(
+        self, column: pa.Array, classes: Sequence[str], least: float | None, place: str
+    ) -> pa.Array:
+        """Return what a person or another model says of samples, in the form of `truth`.
+
+        Args:
+            column: a column of samples, or the first of `reads` of the other model.
+            classes: of the model under test.
+            least: of another detector: the score from which on a box is taken for truth.
+            place: what errors call the column.
+
+        Raises:
+            SliceDBError: it does not hold what this task compares.
+        """
+        return self.truth(column)
 
     @abstractmethod
     def marks(self, truth: pa.Array, about: About) -> pa.Array:
