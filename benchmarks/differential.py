@@ -47,6 +47,8 @@ MOST_ROWS = 200
 MOST_OF_FILE = 25
 """Rows that are taken of a `.csv.gz` file: a text may name twenty of them."""
 SECONDS = 5.0
+TOLD_EVERY = 500
+"""Texts between two lines of progress on stderr."""
 CHANCE = re.compile(
     r"\b(random|uuid|gen_random_uuid|uuidv\d|now|today|current_\w+|get_current_\w+|localtime\w*|"
     r"transaction_timestamp|txid_current|setseed|nextval|currval|version|pragma\w*|tablesample|"
@@ -157,6 +159,8 @@ class Tally:
             if len(self.examples[kind]) < self.show:
                 shown = " ".join(text.split())[-400:]
                 self.examples[kind].append(f"{place}: {shown}\n      {problem[:400]}")
+        if sum(self.counts.values()) % TOLD_EVERY == 0:
+            print(f"  so far {dict(self.counts)}", file=sys.stderr, flush=True)
 
     def leave_out(self, reason: str) -> None:
         """Count a text that is not compared."""

@@ -148,6 +148,11 @@ def test_a_call_or_a_text_that_no_interrupt_reaches_is_refused(
         ("SELECT array_to_string([1, NULL, 3], '-') AS v", "1-3"),
         ("SELECT round(jaro_winkler_similarity('duck', 'duckdb'), 2) AS v", 0.93),
         ("SELECT string_agg(DISTINCT label, ', ' ORDER BY label) <> '' AS v FROM samples", True),
+        ("SELECT repeat('ab', 2) AS made, made || '!' AS v", "abab!"),
+        ("SELECT [[y] FOR y IN range(3)] AS made, [x[1] + 1 FOR x IN made] AS v", [1, 2, 3]),
+        ("SELECT replace('ab', 'a', 'c') AS v WHERE v = 'cb' GROUP BY v HAVING v <> ''", "cb"),
+        ("SELECT TRY(lpad('a', i, 'x')) AS v FROM (VALUES (3)) t(i)", "xxa"),
+        ("SELECT TRY(repeat('ab', 2000000)) AS v", None),
     ],
 )
 def test_what_is_small_means_what_it_means_to_duckdb(

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING
 
+from slicedb import sql
+
 if TYPE_CHECKING:
     import duckdb
 
@@ -83,12 +85,34 @@ _SHARE = 10_000
 _TYPES = ("TIMESTAMP", "TIMESTAMPTZ")
 
 
+def _refusal(sentence: str) -> str:
+    """Return an expression of no type that fails with a sentence.
+
+    `error()` would do, were it not volatile: DuckDB then refuses the column's alias further on in
+    the SELECT, and TRY around it.
+    """
+    return f"CAST({sql.string(sentence)}::TINYINT AS \"NULL\")"
+
+
+_SENTENCE = re.compile(r"Could not convert string '(\w+ would (?:take or )?make more than [^']*)'")
+
+
+def refused(message: str) -> str:
+    """Return the sentence of a bounded function in an error message of DuckDB's, else "".
+
+    >>> refused("Could not convert string 'lpad would make more than 5 characters' to INT8")
+    'lpad would make more than 5 characters'
+    """
+    found = _SENTENCE.search(message)
+    return found[1] if found else ""
+
+
 def _guard(name: str, parameters: str, size: str, arguments: str, bounded: str) -> str:
     """Return one overload: an error where `size` is too much, else the function itself."""
     small = f"CASE WHEN {size} > @BOUND THEN NULL ELSE {bounded} END"
-    refused = f"error('{name} would take or make more than @SHOWN characters or elements')"
+    fails = _refusal(f"{name} would take or make more than @SHOWN characters or elements")
     call = f"system.main.{name}({arguments.format(small)})"
-    return f"({parameters}) AS CASE WHEN {size} > @BOUND THEN {refused} ELSE {call} END"
+    return f"({parameters}) AS CASE WHEN {size} > @BOUND THEN {fails} ELSE {call} END"
 
 
 def _series(name: str) -> tuple[str, ...]:
@@ -175,7 +199,7 @@ REDUCED = "~reduced"
 """The macro around such a lambda: an error where it has made too much."""
 _REDUCED = (
     "(x) AS CASE WHEN len(x::VARCHAR) > @BOUND THEN "
-    "error('list_reduce would make more than @SHOWN characters') ELSE x END"
+    f"{_refusal('list_reduce would make more than @SHOWN characters')} ELSE x END"
 )
 
 PATTERNED = frozenset({"format", "printf"})

@@ -18,6 +18,7 @@ from slicedb.errors import (
     did_you_mean,
 )
 from slicedb.query.bound.bound import Bound
+from slicedb.query.functions.duckdb import refused
 from slicedb.query.hot.write import Written
 from slicedb.query.language.broken import BrokenSessionError, is_broken
 from slicedb.query.language.text import Source
@@ -120,6 +121,8 @@ def _translated(
     place = written.locate(int(position) - offset) if position.isdigit() else None
     source, at = place if place is not None else (bound.source, None)
     hint = ""
+    if sentence := refused(message):  # DuckDB's place is one in the body of a macro
+        message, at = sentence, _only_place(source, sentence.split()[0])
     if about.get("error_subtype") == "COLUMN_NOT_FOUND":
         name = str(about.get("name", ""))
         message = f"No column '{name}'"
