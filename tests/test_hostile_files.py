@@ -10,10 +10,9 @@ from fakes_models import png
 
 import slicedb
 from slicedb.errors import SliceDBError
-from slicedb.ingest.location import Location
 from slicedb.judge.settings import settings
 from slicedb.slices.files import read_file
-from slicedb.store.files import read_regular, read_uri
+from slicedb.sources import Location, read_or_empty, read_regular
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
 
@@ -45,7 +44,7 @@ def test_a_csv_that_names_pipes_and_devices_costs_those_rows(odd: Path) -> None:
 
 
 def test_readers_refuse_what_is_no_file(odd: Path) -> None:
-    assert read_uri(str(odd / "pipe.png")) == b""
+    assert read_or_empty([str(odd / "pipe.png")]) == [b""]
     for name in ("pipe.png", "zero.png", "linked.png"):
         with pytest.raises(OSError, match="not a file"):
             read_regular(str(odd / name))

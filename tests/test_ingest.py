@@ -228,9 +228,9 @@ def test_unreadable_folders_say_so_or_are_counted(
             raise PermissionError(13, "Permission denied")
         return scan(path)
 
-    monkeypatch.setattr("slicedb.ingest.location.os.scandir", lambda path: deny(path, "/b"))
+    monkeypatch.setattr("slicedb.sources.local.os.scandir", lambda path: deny(path, "/b"))
     assert ingest(store, root).skipped == {"unreadable folder": 1}
-    monkeypatch.setattr("slicedb.ingest.location.os.scandir", lambda path: deny(path, "/in"))
+    monkeypatch.setattr("slicedb.sources.local.os.scandir", lambda path: deny(path, "/in"))
     with pytest.raises(SourceError, match=r"Cannot read .*: Permission denied"):
         ingest(store, root)
 

@@ -17,7 +17,7 @@ ROOT = Path(slicedb.__file__).parent
 ROWS: tuple[tuple[str, ...], ...] = (
     ("errors", "blake", "schema", "keys", "sql", "cache", "plugins", "show", "progress"),
     ("stats", "media", "metrics", "tasks"),
-    ("store", "sources", "models"),
+    ("sources", "store", "models"),
     ("ingest", "inference", "embedding", "commits", "doctor"),
     ("vectors", "query", "predictions", "expectations", "slices", "selection"),
     (
@@ -49,6 +49,7 @@ DOORS = {
     "lancedb": {"store"},
     "duckdb": {"query"},
     "open_clip": {"embedding", "demo"},
+    "obstore": {"sources"},
     "ray": {"scale"},
     "pytorch_grad_cam": {"cam"},
 }

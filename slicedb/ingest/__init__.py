@@ -14,11 +14,11 @@ import pyarrow as pa
 from slicedb import media
 from slicedb.errors import IngestError, SourceError, did_you_mean
 from slicedb.ingest.format import FORMATS, Format, recognise
-from slicedb.ingest.location import Location, is_utf8
 from slicedb.ingest.pipeline import Settings, run
 from slicedb.ingest.report import IngestReport
 from slicedb.ingest.source import IdBy, Options, Source
 from slicedb.schema import SAMPLES, SAMPLES_SCHEMA
+from slicedb.sources import Location, address, forget, is_remote, is_utf8, path_of
 from slicedb.store import Store
 
 
@@ -139,7 +139,7 @@ def open_source(
     """
     if form is not None and form not in FORMATS:
         raise IngestError(f"No format '{form}'.", did_you_mean(form, FORMATS, "formats"))
-    location = Location(str(Path(source).expanduser()))
+    location = _located(source)
     if not is_utf8(location.path):
         raise SourceError(
             f"The name of {location.path!r} is not UTF-8, so it could not be written down.",
@@ -147,7 +147,7 @@ def open_source(
         )
     try:
         if not location.exists():
-            raise SourceError(f"No folder or file '{source}'.", _nearest(Path(location.text)))
+            raise SourceError(f"No folder or file '{source}'.", _nearest(location))
         chosen = recognise(location) if form is None else FORMATS[form]
         if chosen is not None:
             return chosen.open(location, options)
@@ -168,8 +168,20 @@ def _with_whole_objects(schema: pa.Schema) -> pa.Schema:
     return schema if at < 0 else schema.set(at, SAMPLES_SCHEMA.field("objects"))
 
 
-def _nearest(path: Path) -> str:
+def _located(source: str | os.PathLike[str]) -> Location:
+    """Return where a source lies; a bucket is listed anew."""
+    text = path_of(os.fspath(source))
+    if not is_remote(text):
+        return Location(str(Path(text).expanduser()))
+    forget(address(text).root)
+    return Location(text)
+
+
+def _nearest(location: Location) -> str:
     """Return a hint with the deepest folder of the path that exists."""
+    if location.is_remote:
+        return "check the address; a folder of a bucket is there if objects lie below it."
+    path = Path(location.text)
     parent = next((p for p in path.absolute().parents if p.exists()), None)
     return f"'{parent}' exists, '{path.name}' is not below it." if parent else "check the path."
 

@@ -10,10 +10,10 @@ import pyarrow as pa
 
 from slicedb import media
 from slicedb.errors import IngestError, SourceError
-from slicedb.ingest.location import Location
 from slicedb.ingest.source import ROWS, Options, Source
 from slicedb.ingest.walk import tree_of
 from slicedb.schema import ANNOTATION, Box, schema_of
+from slicedb.sources import Location
 
 BOXES = pa.list_(ANNOTATION)
 _SHOWN = 3

@@ -17,12 +17,12 @@ from slicedb.ingest import columns as cols
 from slicedb.ingest import csv, parquet
 from slicedb.ingest.convert import Column
 from slicedb.ingest.known import mask
-from slicedb.ingest.location import Location
 from slicedb.ingest.source import Options
 from slicedb.ingest.tabular import refuse_same_names, unreadable
 from slicedb.keys import Keys
 from slicedb.schema import SAMPLES, is_shown
 from slicedb.show.tabular import Record
+from slicedb.sources import Location
 from slicedb.store import Store
 
 _SHOWN = 3

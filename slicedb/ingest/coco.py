@@ -19,9 +19,9 @@ from slicedb.ingest import columns as cols
 from slicedb.ingest.annotated import Annotated
 from slicedb.ingest.cocofile import PUBLISHED, BrokenError, CocoFile, CocoImage
 from slicedb.ingest.format import Format
-from slicedb.ingest.location import Location
 from slicedb.ingest.source import Options, Row, Source
 from slicedb.ingest.walk import tree_of
+from slicedb.sources import Location
 
 _LARGE = 64 << 20
 """Bytes beyond which a JSON file is not opened to see what it is."""

@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import PurePath
 
 from slicedb.ingest.annotated import box
-from slicedb.ingest.location import Location
 from slicedb.ingest.outlines import box_around
 from slicedb.ingest.places import Places, posix
 from slicedb.ingest.source import Options, Row
 from slicedb.ingest.splits import SPLITS, split_in
 from slicedb.ingest.walk import tree_of
 from slicedb.schema import Box
+from slicedb.sources import Location
 
 PUBLISHED = re.compile(
     r"(?P<kind>instances|captions|person_keypoints|image_info|stuff|panoptic)"

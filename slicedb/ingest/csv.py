@@ -11,9 +11,9 @@ from slicedb.errors import IngestError, SourceError
 from slicedb.ingest import columns as cols
 from slicedb.ingest import nearly
 from slicedb.ingest.format import Format
-from slicedb.ingest.location import Location
 from slicedb.ingest.source import ROWS, Options, Source
 from slicedb.ingest.tabular import Table, refuse_same_names, unreadable
+from slicedb.sources import Location
 
 _BAD_VALUE = re.compile(r"In CSV column #(\d+): .*conversion error to (.+?): (invalid value '.*')")
 _TEXT = ("path", "id", "label", "split", "caption")

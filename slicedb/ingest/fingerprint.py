@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 
 from slicedb.keys import mix
 from slicedb.schema import keys_of
+from slicedb.sources import is_remote, versions
 
 _RACY_NS = 2_000_000_000
 """A file touched this shortly ago may be touched again within one tick of its clock."""
@@ -26,9 +27,10 @@ _GAMMA = np.uint64(0x9E3779B97F4A7C15)
 def files(uris: Sequence[str | None] | pa.Array) -> tuple[np.ndarray, np.ndarray]:
     """Return size and fingerprint of files, without reading them.
 
-    The fingerprint is of size, time of modification and time of change of the inode, which a
-    tool that sets the first time back cannot set. Files touched within the last two seconds get
-    none, so that they are read again next time.
+    The fingerprint of a file is of size, time of modification and time of change of the inode,
+    which a tool that sets the first time back cannot set; that of an object in a bucket is of size
+    and etag. Files touched within the last two seconds get none, so that they are read again next
+    time.
 
     Returns:
         sizes: int64 (n,), bytes; -1 where there is no file.
@@ -38,10 +40,23 @@ def files(uris: Sequence[str | None] | pa.Array) -> tuple[np.ndarray, np.ndarray
         if uris.null_count == len(uris):
             return np.full(len(uris), -1, np.int64), np.zeros(len(uris), np.int64)
         uris = uris.to_pylist()
+    if any(uri is not None and is_remote(uri) for uri in uris):
+        return _objects(uris)
     sizes, modified, changed = (np.array(column, dtype=np.int64) for column in _stat(uris))
     stamps = _mix(_mix(_mix(sizes) ^ modified.view(np.uint64)) ^ changed.view(np.uint64))
     settled = np.maximum(modified, changed) < time.time_ns() - _RACY_NS
     return sizes, np.where(settled & (sizes >= 0), _positive(stamps), 0)
+
+
+def _objects(uris: Sequence[str | None]) -> tuple[np.ndarray, np.ndarray]:
+    """Return size and fingerprint of what lies partly or wholly in buckets: of size and etag."""
+    sizes, etags = versions(uris)
+    known = (sizes >= 0) & np.array([etag != "" for etag in etags])
+    stamps = np.where(known, _positive(_mix(_mix(sizes) ^ keys_of(etags).view(np.uint64))), 0)
+    here = [i for i, uri in enumerate(uris) if uri is not None and not is_remote(uri)]
+    if here:
+        sizes[here], stamps[here] = files([uris[i] for i in here])
+    return sizes, stamps
 
 
 def _stat(uris: Sequence[str | None]) -> tuple[list[int], list[int], list[int]]:

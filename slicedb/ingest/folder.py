@@ -23,10 +23,10 @@ import pyarrow as pa
 
 from slicedb.errors import SourceError
 from slicedb.ingest.format import Format
-from slicedb.ingest.location import Location
 from slicedb.ingest.source import ROWS, Options, Source
 from slicedb.ingest.splits import SPLITS
 from slicedb.ingest.walk import Folder, Tree, tree_of
+from slicedb.sources import Location
 
 _MEANINGLESS = frozenset("images image imgs img jpegimages photos pictures frames data".split())
 

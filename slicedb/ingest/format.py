@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from slicedb.ingest.location import Location
 from slicedb.ingest.source import Options, Source
 from slicedb.plugins import Registry
+from slicedb.sources import Location
 
 if TYPE_CHECKING:
     from slicedb.keys import Keys

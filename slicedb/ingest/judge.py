@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -18,6 +17,7 @@ from slicedb.ingest.piece import Piece
 from slicedb.ingest.source import Source
 from slicedb.ingest.verify import Verified, some_of
 from slicedb.schema import SAMPLES_SCHEMA, keys_of
+from slicedb.sources import Location
 
 
 @dataclass
@@ -244,7 +244,7 @@ def _refuse_foreign(result: Judged, i: int) -> None:
     sample, uri, source = result.known.origin(int(result.piece.rows[i]))
     mine = result.piece.uris[i]
     other = uri or source
-    if other in (mine, result.source.where) or not other or not os.path.exists(other):
+    if other in (mine, result.source.where) or not other or not Location(other).exists():
         return
     raise IngestError(
         f"Id '{sample}' belongs to another image already, the one in '{other}'.",

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from slicedb.errors import IngestError
-from slicedb.ingest.location import Location
 from slicedb.ingest.source import Options
+from slicedb.sources import Location
 
 _LOOKED_AT = 32
 """Paths of which one has to exist for its folder to be the one that all are relative to."""
@@ -133,8 +133,8 @@ class Naming:
         """Return the folder that paths are relative to: where one of the first is found."""
         if self._base is None:
             bases = (self._home, os.getcwd())
-            some = [path for path in paths[:_LOOKED_AT].to_pylist() if path]
-            found = (b for b in bases if any(os.path.exists(os.path.join(b, s)) for s in some))
+            some = [path for path in paths[:_LOOKED_AT].to_pylist() if path and "://" not in path]
+            found = (b for b in bases if any(Location(b).join(s).exists() for s in some))
             self._base = next(found, bases[0])
         return self._base
 

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 import pyarrow as pa
 
 from slicedb.ingest.format import Format
-from slicedb.ingest.location import Location
 from slicedb.ingest.source import BYTES, Options, Source
 from slicedb.ingest.tabular import Table, refuse_same_names, unreadable
+from slicedb.sources import Location
 
 _ROWS = 1 << 17
 """Rows that are read at once, at most; small batches take twice as long to read."""

@@ -17,11 +17,11 @@ from slicedb.errors import IngestError, SourceError
 from slicedb.ingest import columns as cols
 from slicedb.ingest.convert import Column
 from slicedb.ingest.known import collision
-from slicedb.ingest.location import Location
 from slicedb.ingest.naming import Naming
 from slicedb.ingest.source import Options, Source
 from slicedb.keys import KeyIndex, Keys
 from slicedb.schema import keys_of
+from slicedb.sources import Location
 
 _HASHED = 1 << 18
 """Rows whose ids are hashed at once, by several threads."""

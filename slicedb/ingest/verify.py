@@ -13,9 +13,9 @@ import numpy as np
 import pyarrow as pa
 
 from slicedb import media
-from slicedb.errors import MediaError
+from slicedb.errors import MediaError, SourceError
 from slicedb.schema import OK, SAMPLES_SCHEMA, UNVERIFIED
-from slicedb.store.files import read_regular
+from slicedb.sources import fetch, is_remote, read
 
 _T = TypeVar("_T")
 
@@ -102,10 +102,14 @@ def verify(
         max_pixels: width × height beyond which an image is refused.
     """
     grays: list[np.ndarray] = []
+    far = fetch(image for image in images if isinstance(image, str) and is_remote(image))
+    opened: list[bytes | str | SourceError | None] = [
+        far.get(image, image) if isinstance(image, str) else image for image in images
+    ]
     with _one_small if sum(sizes) < _SMALL * len(sizes) else contextlib.nullcontext():
         rows = [
             _row(image, name, size, content, max_pixels, grays)
-            for image, name, size, content in zip(images, names, sizes, expected)
+            for image, name, size, content in zip(opened, names, sizes, expected)
         ]
     verified = Verified(*map(list, zip(*rows)))
     hashes = iter(media.phash(_stacked(grays)).tolist() if grays else ())
@@ -119,7 +123,7 @@ def _stacked(grays: list[np.ndarray]) -> np.ndarray:
 
 
 def _row(
-    image: bytes | str | None,
+    image: bytes | str | SourceError | None,
     name: str,
     size: int,
     content: int,
@@ -147,11 +151,11 @@ def _row(
     return data, same, digest, width, height, format, taken, n, status, error
 
 
-def _read(path: str | None, size: int) -> bytes:
+def _read(path: str | SourceError | None, size: int) -> bytes:
     """Return a file's bytes.
 
     Args:
-        path: of the file.
+        path: of the file, or why an object of a bucket could not be read.
         size: bytes it is believed to have; with another size it takes a little longer.
 
     Raises:
@@ -159,9 +163,10 @@ def _read(path: str | None, size: int) -> bytes:
     """
     if path is None:
         raise MediaError("unreadable", "The source names no file.")
+    if isinstance(path, SourceError):
+        raise MediaError("unreadable", path.message) from path
     try:
-        return read_regular(path, size)
+        return read(path, size)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        what = "only local files can be read" if "://" in path else reason
-        raise MediaError("unreadable", f"{path}: {what}.") from error
+        raise MediaError("unreadable", f"{path}: {reason}.") from error

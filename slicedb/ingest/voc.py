@@ -18,11 +18,11 @@ from xml.etree import ElementTree
 from slicedb.errors import SourceError
 from slicedb.ingest.annotated import Annotated, box, scalar
 from slicedb.ingest.format import Format
-from slicedb.ingest.location import Location
 from slicedb.ingest.source import Options, Source
 from slicedb.ingest.splits import SPLITS, split_in
 from slicedb.ingest.walk import Folder, Tree, tree_of
 from slicedb.schema import Box
+from slicedb.sources import Location
 
 _IMAGES = ("jpegimages", "images", "imgs", "img")
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")

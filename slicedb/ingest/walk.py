@@ -14,7 +14,7 @@ from functools import cached_property
 
 from slicedb import media
 from slicedb.errors import SourceError
-from slicedb.ingest.location import NOT_UTF8, Location, is_utf8
+from slicedb.sources import NOT_UTF8, Location, is_utf8
 
 _SIDECARS = frozenset(
     """
@@ -188,5 +188,5 @@ def _is_image(file: Location) -> bool:
     try:
         with file.open() as opened:
             return media.looks_like_image(opened.read(32))
-    except OSError:
+    except (OSError, SourceError):
         return False

@@ -19,11 +19,11 @@ from slicedb import media
 from slicedb.errors import SourceError
 from slicedb.ingest.annotated import Annotated, box
 from slicedb.ingest.format import Format
-from slicedb.ingest.location import Location
 from slicedb.ingest.source import Options, Row, Source
 from slicedb.ingest.splits import SPLITS, split_in
 from slicedb.ingest.walk import Tree, tree_of
 from slicedb.schema import Box
+from slicedb.sources import Location
 
 _LISTS = ("classes.txt", "obj.names", "classes.names")
 _YAML = (".yaml", ".yml")

@@ -1,14 +1,11 @@
-"""Reach the files beneath the tables: file systems, images by URI, fsync, sizes."""
+"""Reach the files beneath the tables: file systems, fsync, sizes."""
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import re
-import stat
 from pathlib import Path
-from urllib.parse import unquote, urlparse
 
 import pyarrow as pa
 import pyarrow.fs as pafs
@@ -27,44 +24,6 @@ def filesystem(text: str) -> tuple[pafs.FileSystem, str]:
             f"Cannot open '{text}': {first_sentence(error)}", "use a path, or s3:// and gs:// URIs."
         ) from error
     return fs, root.rstrip("/")
-
-
-def read_regular(path: str, size: int = 0) -> bytes:
-    """Return the bytes of a file; a pipe is not waited for, and a device is not read.
-
-    Args:
-        path: of the file; links are followed.
-        size: bytes it is believed to have; with another size it takes a little longer.
-
-    Raises:
-        OSError: it cannot be read, or is no regular file.
-    """
-    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
-    try:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            raise OSError(errno.EINVAL, "It is a pipe, a device or a folder, not a file")
-        data = os.read(handle, size + 1)
-        if len(data) == size:
-            return data
-        with os.fdopen(os.dup(handle), "rb") as file:  # it grew, or is beyond what one read gives
-            return data + file.read()
-    finally:
-        os.close(handle)
-
-
-def read_uri(uri: str | None) -> bytes:
-    """Return the bytes behind a path or URI, empty when they cannot be read."""
-    if not uri:
-        return b""
-    path = unquote(urlparse(uri).path) if uri.startswith("file://") else uri
-    try:
-        if "://" in path:
-            fs, inside = pafs.FileSystem.from_uri(path)
-            with fs.open_input_stream(inside) as stream:
-                return bytes(stream.read())
-        return read_regular(path)
-    except (OSError, pa.ArrowException):
-        return b""
 
 
 def put_file(path: Path, content: bytes) -> None:

@@ -26,12 +26,13 @@ from slicedb.errors import (
 )
 from slicedb.keys import Keys
 from slicedb.schema import IMAGES, SAMPLES
+from slicedb.sources import read_or_empty
 from slicedb.store.absent import ENDING, is_marked
 from slicedb.store.changes import Changes, changes, read_fragments
 from slicedb.store.checksums import Checksums
 from slicedb.store.damage import damaged, damaged_files, named
 from slicedb.store.dropped import is_table
-from slicedb.store.files import first_sentence, read_uri
+from slicedb.store.files import first_sentence
 from slicedb.store.manifests import manifest, newest, read_schema, stamp_of, write_schema
 from slicedb.store.rows import LOOKUP, Rows, are_few, few_rows
 from slicedb.store.without_pandas import import_dataset
@@ -438,7 +439,7 @@ class Reader:
             if lost:
                 samples, has_row = self.find(SAMPLES, np.array(lost), ["uri"])
                 there = np.array(lost)[has_row].tolist()
-                images.update(zip(there, map(read_uri, samples["uri"].to_pylist())))
+                images.update(zip(there, read_or_empty(samples["uri"].to_pylist())))
             for key in chunk.tolist():
                 yield key, images.get(key) or b""
 

@@ -91,7 +91,7 @@ def _refusal(sentence: str) -> str:
     `error()` would do, were it not volatile: DuckDB then refuses the column's alias further on in
     the SELECT, and TRY around it.
     """
-    return f"CAST({sql.string(sentence)}::TINYINT AS \"NULL\")"
+    return f'CAST({sql.string(sentence)}::TINYINT AS "NULL")'
 
 
 _SENTENCE = re.compile(r"Could not convert string '(\w+ would (?:take or )?make more than [^']*)'")

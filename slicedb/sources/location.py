@@ -1,42 +1,20 @@
-"""Where a source lies: a folder or a file, and what a reader may do there.
+"""Where a source lies: a folder or a file, here or in a bucket, and what a reader may do there.
 
 Readers take a `Location` and not a path, so that a source need not lie on this machine.
 """
 
 from __future__ import annotations
 
-import errno
 import os
+import posixpath
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import PurePath
-from typing import BinaryIO, Literal, NamedTuple
+from typing import BinaryIO
 
-NOT_UTF8 = "name that is not UTF-8"
-"""Why a file is left out of which the id could not be written down."""
-Kind = Literal["file", "folder", "other"]
-
-
-class Entry(NamedTuple):
-    """One name in a folder."""
-
-    name: str
-    kind: Kind
-    """Links count as what they lead to; "other" is a socket, a pipe or a link to nowhere."""
-    is_link: bool
-
-
-def is_utf8(name: str) -> bool:
-    """Return whether a name of the file system is text.
-
-    >>> is_utf8("café.png"), is_utf8(b"caf\\xe9.png".decode(errors="surrogateescape"))
-    (True, False)
-    """
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+from slicedb.sources import local, remote
+from slicedb.sources.client import is_remote
+from slicedb.sources.entry import Entry, Kind
 
 
 @dataclass(frozen=True)
@@ -48,7 +26,7 @@ class Location:
     """
 
     text: str
-    """As the user wrote it, for messages."""
+    """As the user wrote it, for messages: a path, or an address such as s3://photos/2024."""
     known: dict[str, object] = field(default_factory=dict, compare=False, repr=False)
     """What was read of it already, so that it is not listed once a format."""
 
@@ -56,9 +34,14 @@ class Location:
         return self.text
 
     @property
+    def is_remote(self) -> bool:
+        """Whether it lies in a bucket or on a web server."""
+        return is_remote(self.text)
+
+    @property
     def path(self) -> str:
-        """The whole path: what is kept in `uri` and `source`."""
-        return os.path.abspath(self.text)
+        """The whole path or address: what is kept in `uri` and `source`."""
+        return self.text.rstrip("/") if self.is_remote else os.path.abspath(self.text)
 
     @property
     def name(self) -> str:
@@ -78,62 +61,78 @@ class Location:
     @property
     def parent(self) -> Location:
         """The folder it lies in."""
+        if self.is_remote:
+            return self.join("..")
         return Location(os.path.dirname(self.text) or ".")
 
     def join(self, *parts: str) -> Location:
         """Return what lies at a path relative to this folder; `..` leads upwards."""
-        return Location(os.path.normpath(os.path.join(self.text, *parts)))
+        if not self.is_remote:
+            return Location(os.path.normpath(os.path.join(self.text, *parts)))
+        root, _, inside = self.text.partition("://")
+        bucket, _, key = inside.partition("/")
+        whole = posixpath.normpath(posixpath.join("/", key, *parts)).strip("/")
+        return Location(f"{root}://{bucket}/{whole}" if whole else f"{root}://{bucket}")
 
     def parts_below(self, root: Location) -> tuple[str, ...]:
         """Return the folders from a root down to here, this one's name included."""
-        inside = os.path.relpath(self.path, root.path)
+        if self.is_remote:
+            inside = posixpath.relpath(f"/{self.path}", f"/{root.path}")
+        else:
+            inside = os.path.relpath(self.path, root.path)
         return () if inside == "." else PurePath(inside).parts
+
+    @property
+    def kind(self) -> Kind | None:
+        """What lies here; None where nothing does."""
+        return remote.kind(self.text) if self.is_remote else local.kind(self.text)
 
     def exists(self) -> bool:
         """Return whether there is anything here."""
-        return os.path.exists(self.text)
+        return self.kind is not None
 
     def is_folder(self) -> bool:
         """Return whether this is a folder."""
-        return os.path.isdir(self.text)
+        return self.kind == "folder"
 
     def is_file(self) -> bool:
         """Return whether this is a file."""
-        return os.path.isfile(self.text)
+        return self.kind == "file"
 
     def size(self) -> int:
-        """Return the bytes of the file."""
-        return os.path.getsize(self.text)
+        """Return the bytes of the file.
+
+        Raises:
+            OSError: there is none.
+        """
+        if not self.is_remote:
+            return os.path.getsize(self.text)
+        about = remote.facts(self.text)
+        if about is None:
+            raise FileNotFoundError(f"There is nothing at '{self.text}'.")
+        return about.size
 
     def identity(self) -> object:
         """Return what is equal for two names of one folder, as links make them."""
-        about = os.stat(self.text)
-        return about.st_dev, about.st_ino
+        return self.path if self.is_remote else local.identity(self.text)
 
     def list(self) -> Iterator[Entry]:
         """Yield the names in the folder, in no order.
 
         Raises:
             OSError: it cannot be read.
+            SourceError: its bucket cannot be reached.
         """
-        with os.scandir(self.text) as entries:
-            for entry in entries:
-                kind: Kind = "other"
-                if entry.is_file():
-                    kind = "file"
-                elif entry.is_dir():
-                    kind = "folder"
-                yield Entry(entry.name, kind, entry.is_symlink())
+        return remote.entries(self.text) if self.is_remote else local.entries(self.text)
 
     def open(self) -> BinaryIO:
         """Open the file to be read.
 
         Raises:
             OSError: it cannot be read, or it is a pipe or a device, which may never end.
+            SourceError: its bucket cannot be reached.
         """
-        if os.path.exists(self.text) and not os.path.isfile(self.text):
-            raise OSError(errno.EINVAL, "Not a regular file", self.text)
-        return open(self.text, "rb")
+        return remote.open_file(self.text) if self.is_remote else local.open_file(self.text)
 
     def read_bytes(self) -> bytes:
         """Return the contents of the file."""

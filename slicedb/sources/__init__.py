@@ -1,0 +1,33 @@
+"""Files and object stores outside the database: the only door to them.
+
+A `Location` is a folder or a file, here or in a bucket; `read` gives the bytes behind an address.
+"""
+
+from __future__ import annotations
+
+from slicedb.sources.client import address, is_remote, use
+from slicedb.sources.entry import NOT_UTF8, Entry, Kind, is_utf8
+from slicedb.sources.local import path_of, read_regular
+from slicedb.sources.location import Location
+from slicedb.sources.reading import fetch, read, read_or_empty, versions
+from slicedb.sources.remote import Listing, forget, listed
+
+__all__ = [
+    "NOT_UTF8",
+    "Entry",
+    "Kind",
+    "Listing",
+    "Location",
+    "address",
+    "fetch",
+    "forget",
+    "is_remote",
+    "is_utf8",
+    "listed",
+    "path_of",
+    "read",
+    "read_or_empty",
+    "read_regular",
+    "use",
+    "versions",
+]

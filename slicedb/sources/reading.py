@@ -1,0 +1,104 @@
+"""Read pictures by their address, wherever they lie, and tell which have changed."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+
+import numpy as np
+
+from slicedb.errors import SourceError
+from slicedb.sources import local, remote
+from slicedb.sources.client import is_remote
+
+_READERS = 32
+"""Requests that wait for an answer at once: a bucket answers slowly, and to many."""
+_TO_LIST = 8
+"""Objects of one folder from which on the folder is listed and they are not asked for singly."""
+
+
+def read(uri: str, size: int = 0) -> bytes:
+    """Return the bytes behind a path or an address.
+
+    Args:
+        uri: a path, or an address such as `file://`, `s3://` or `https://`.
+        size: bytes it is believed to have; of a file, another size takes a little longer.
+
+    Raises:
+        OSError: a file that cannot be read, or is no regular one.
+        SourceError: an object that cannot be read.
+    """
+    return remote.read(uri) if is_remote(uri) else local.read_regular(local.path_of(uri), size)
+
+
+def fetch(uris: Iterable[str]) -> dict[str, bytes | SourceError]:
+    """Return the bytes behind addresses of objects, or why there are none; many at once."""
+    different = list(dict.fromkeys(uris))
+    return dict(zip(different, _readers().map(_fetched, different))) if different else {}
+
+
+def _fetched(uri: str) -> bytes | SourceError:
+    try:
+        return remote.read(uri)
+    except SourceError as error:
+        return error
+
+
+def read_or_empty(uris: Sequence[str | None]) -> list[bytes]:
+    """Return the bytes behind paths or addresses, empty where they cannot be read.
+
+    Objects are read many at once.
+    """
+    far = fetch(uri for uri in uris if uri and is_remote(uri))
+    found = (far[uri] if uri in far else _quietly(uri) for uri in uris)
+    return [data if isinstance(data, bytes) else b"" for data in found]
+
+
+def _quietly(uri: str | None) -> bytes:
+    try:
+        return local.read_regular(local.path_of(uri)) if uri else b""
+    except OSError:
+        return b""
+
+
+@cache
+def _readers() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(_READERS, "slicedb-read")
+
+
+def versions(uris: Sequence[str | None]) -> tuple[np.ndarray, list[str]]:
+    """Return the size and the version of objects in buckets, without reading them.
+
+    A folder of several of them is listed once; `remote.forget` has it listed anew. What cannot be
+    reached counts as not there: reading it says why.
+
+    Returns:
+        sizes: int64 (n,): bytes; -1 where there is no object, or no address of one.
+        etags: n texts; "" where the store says nothing.
+    """
+    sizes, etags = np.full(len(uris), -1, np.int64), [""] * len(uris)
+    folders: dict[str, list[int]] = {}
+    for i, uri in enumerate(uris):
+        if uri is not None and is_remote(uri):
+            folders.setdefault(uri.rpartition("/")[0], []).append(i)
+    gone: set[str] = set()  # roots, so that not every object of one is asked for
+    for folder, rows in folders.items():
+        with contextlib.suppress(SourceError):
+            if len(rows) >= _TO_LIST and not folder.startswith("http"):
+                remote.listed(folder)
+    asked = [(i, str(uris[i])) for rows in folders.values() for i in rows]
+    for (i, _), about in zip(asked, _readers().map(lambda one: _facts(one[1], gone), asked)):
+        if about is not None:
+            sizes[i], etags[i] = about.size, about.etag
+    return sizes, etags
+
+
+def _facts(uri: str, gone: set[str]) -> remote.Facts | None:
+    root = uri[: uri.find("/", uri.find("://") + 3)]
+    try:
+        return None if root in gone else remote.facts(uri)
+    except SourceError:
+        gone.add(root)
+        return None

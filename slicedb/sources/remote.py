@@ -1,0 +1,288 @@
+"""Objects in buckets: listings, one object's facts, and bytes.
+
+A listing is complete or it is an error. It is kept until `forget`, so that readers may look at
+folders as often as they like, and no object is asked for alone.
+"""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, BinaryIO
+
+import numpy as np
+
+from slicedb.errors import SourceError
+from slicedb.sources.client import address, client, explain
+from slicedb.sources.entry import Entry, Kind
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+    from obstore import ReadableFile
+
+_PAGE = 1000
+_WHOLE = 64 << 20
+"""Bytes of a file up to which it is read in one request."""
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Every object below a prefix, at one moment. The arrays are parallel, (n,), in key order."""
+
+    root: str
+    """"s3://photos"."""
+    prefix: str
+    """Where the listing began, without a slash at either end; "" is the whole bucket."""
+    keys: list[str]
+    """Paths in the bucket."""
+    sizes: np.ndarray
+    """int64: bytes."""
+    etags: list[str]
+    """What the store calls a version of the bytes; "" where it says nothing."""
+    modified: np.ndarray
+    """int64: nanoseconds since 1970, UTC."""
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    @cached_property
+    def rows(self) -> dict[str, int]:
+        """Key to row."""
+        return {key: i for i, key in enumerate(self.keys)}
+
+    @cached_property
+    def folders(self) -> dict[str, list[Entry]]:
+        """Folder, without slashes at the ends, to the names in it."""
+        inside: dict[str, list[Entry]] = {self.prefix: []}
+
+        def folder(path: str) -> list[Entry]:
+            found = inside.get(path)
+            if found is None:
+                found = inside[path] = []
+                above, _, name = path.rpartition("/")
+                if len(path) > len(self.prefix):
+                    folder(above).append(Entry(name, "folder"))
+            return found
+
+        for key in self.keys:
+            above, _, name = key.rpartition("/")
+            folder(above).append(Entry(name, "file"))
+        return inside
+
+    def covers(self, key: str) -> bool:
+        """Return whether a key lies below the prefix."""
+        return not self.prefix or key == self.prefix or key.startswith(f"{self.prefix}/")
+
+
+_lock = threading.Lock()
+_listings: dict[str, list[Listing]] = {}
+
+
+def forget(root: str) -> None:
+    """Let go of what was listed of a bucket, so that it is listed anew."""
+    with _lock:
+        _listings.pop(root, None)
+
+
+def listed(text: str, told: Callable[[int], None] | None = None) -> Listing:
+    """Return every object below an address, from the last listing or a new one.
+
+    Args:
+        text: "s3://photos/2024".
+        told: called with the number of objects of each page.
+
+    Raises:
+        SourceError: the bucket cannot be reached, or a page of the listing fails.
+    """
+    root, key = address(text)
+    known = covering(root, key)
+    if known is None:
+        known = _list(root, key, told)
+        with _lock:
+            _listings.setdefault(root, []).append(known)
+    return known
+
+
+def covering(root: str, key: str) -> Listing | None:
+    """Return a listing that was made and holds everything below a key."""
+    with _lock:
+        return next((one for one in _listings.get(root, []) if one.covers(key)), None)
+
+
+def _list(root: str, prefix: str, told: Callable[[int], None] | None) -> Listing:
+    import obstore
+    from obstore.exceptions import BaseError, InvalidPathError
+
+    rows: list[tuple[str, int, str, int]] = []
+    where = f"{root}/{prefix}" if prefix else root
+    try:
+        next(iter(obstore.list(client(root, quick=True), prefix or None, chunk_size=1)), None)
+        for page in obstore.list(client(root), prefix or None, chunk_size=_PAGE):
+            rows += [
+                (o["path"], o["size"], o["e_tag"] or "", int(o["last_modified"].timestamp() * 1e9))
+                for o in page
+            ]
+            if told is not None:
+                told(len(page))
+    except InvalidPathError as error:
+        raise SourceError(
+            f"'{where}' holds an object that cannot be named: {str(error).split(chr(10))[0]}.",
+            "a key may not have empty parts, '.' or '..' between its slashes; move it, or give a "
+            "deeper folder.",
+        ) from error
+    except (BaseError, FileNotFoundError) as error:
+        raise explain(error, where) from error
+    above = _ancestors(row[0] for row in rows)
+    # Consoles make an empty object for a folder: the others lie below its name.
+    rows = sorted(row for row in rows if row[1] or row[0] not in above)
+    return Listing(
+        root,
+        prefix,
+        [row[0] for row in rows],
+        np.array([row[1] for row in rows], np.int64),
+        [row[2] for row in rows],
+        np.array([row[3] for row in rows], np.int64),
+    )
+
+
+def _ancestors(keys: Iterable[str]) -> set[str]:
+    """Return every folder that some keys lie below."""
+    found: set[str] = set()
+    for folder in {key.rpartition("/")[0] for key in keys}:
+        while folder and folder not in found:
+            found.add(folder)
+            folder = folder.rpartition("/")[0]
+    return found
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a store says of one object."""
+
+    size: int
+    etag: str
+
+
+def facts(text: str) -> Facts | None:
+    """Return what is known of an object; None where there is none.
+
+    Raises:
+        SourceError: the bucket cannot be reached.
+    """
+    import obstore
+    from obstore.exceptions import BaseError
+
+    root, key = address(text)
+    known = covering(root, key)
+    if known is not None:
+        row = known.rows.get(key)
+        return None if row is None else Facts(int(known.sizes[row]), known.etags[row])
+    try:
+        about = obstore.head(client(root, quick=True), key)
+    except FileNotFoundError:
+        return None
+    except (BaseError, ValueError) as error:
+        raise explain(error, text) from error
+    return Facts(about["size"], about["e_tag"] or "")
+
+
+def kind(text: str) -> Kind | None:
+    """Return what lies at an address; None where nothing does.
+
+    Raises:
+        SourceError: the bucket cannot be reached.
+    """
+    import obstore
+    from obstore.exceptions import BaseError
+
+    root, key = address(text)
+    known = covering(root, key)
+    if known is not None:
+        is_file = key in known.rows
+        return "file" if is_file else "folder" if key in known.folders else None
+    if key and facts(text) is not None:
+        return "file"
+    if root.startswith("http"):
+        return None
+    try:
+        some = next(iter(obstore.list(client(root, quick=True), key or None, chunk_size=1)), None)
+    except (BaseError, FileNotFoundError) as error:
+        raise explain(error, text) from error
+    return "folder" if some or not key else None
+
+
+def entries(text: str) -> Iterator[Entry]:
+    """Yield the names in a folder, in key order.
+
+    Raises:
+        SourceError: the bucket cannot be reached.
+    """
+    yield from listed(text).folders.get(address(text).key, [])
+
+
+def read(text: str) -> bytes:
+    """Return the bytes of an object.
+
+    Raises:
+        SourceError: there is none, or it cannot be read.
+    """
+    import obstore
+    from obstore.exceptions import BaseError
+
+    root, key = address(text)
+    try:
+        return bytes(obstore.get(client(root), key).bytes())
+    except (BaseError, FileNotFoundError, ValueError) as error:
+        raise explain(error, text) from error
+
+
+def open_file(text: str) -> BinaryIO:
+    """Open an object to be read: a small one is read at once, of a large one what is asked for.
+
+    Raises:
+        SourceError: there is none, or it cannot be read.
+    """
+    import obstore
+    from obstore.exceptions import BaseError
+
+    about = facts(text)
+    if about is not None and about.size <= _WHOLE:
+        return io.BytesIO(read(text))
+    root, key = address(text)
+    try:
+        return io.BufferedReader(_Raw(obstore.open_reader(client(root), key)))
+    except (BaseError, FileNotFoundError, ValueError) as error:
+        raise explain(error, text) from error
+
+
+class _Raw(io.RawIOBase):
+    """An object as a file that may be read at any place."""
+
+    def __init__(self, reader: ReadableFile) -> None:
+        self._reader = reader
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def seekable(self) -> bool:
+        """It is."""
+        return True
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        """Fill a buffer, and return how many bytes were there."""
+        view = memoryview(buffer).cast("B")
+        data = self._reader.read(len(view))
+        view[: len(data)] = memoryview(data)
+        return len(data)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Go to a place."""
+        return self._reader.seek(offset, whence)
+
+    def tell(self) -> int:
+        """Return the place."""
+        return self._reader.tell()
