@@ -245,33 +245,74 @@ def _write(binding: Binding, node: Node, shown: str, fields: list[str]) -> None:
 
 
 def bind_class(binding: Binding, node: Node, scope: Scope) -> bool:
-    """Bind `model.probabilities['class']`; returns whether it was that."""
+    """Bind `model.probabilities['class']`; returns whether nothing is left to bind.
+
+    In place of a class there may be what names one, such as `label` or the prediction of another
+    model: then the owner and the key are still to bind, each by itself.
+    """
     owner, key = node.children
-    if owner.kind != "COLUMN_REF" or len(owner.names) < 2 or key.constant != "STRING":
+    if owner.kind != "COLUMN_REF" or owner.names[-1].lower() != "probabilities":
         return False
-    if owner.names[-1].lower() != "probabilities":
-        return False
-    model = owner.names[-2]
-    relation = _relation_named(owner.names[0].lower(), scope)
-    if relation is not None and relation.kind == "model" and relation.table is not None:
-        index = _class_index(binding, relation.model, relation.table, key)
-        relation.columns.add("probabilities")
+    if key.constant and key.constant != "STRING":
+        return False  # a number, as DuckDB counts
+    first = owner.names[0].lower()
+    in_sight = _relation_named(first, scope) if len(owner.names) > 1 else _of_model(scope)
+    if in_sight is not None and in_sight.kind == "model" and in_sight.table is not None:
+        if not key.constant:
+            return _bind_class_named(binding, node, in_sight.model, in_sight.table)
+        index = _class_index(binding, in_sight.model, in_sight.table, key)
+        in_sight.columns.add("probabilities")
         binding.edit(key.start, key.end, str(index))
         return True
+    model = owner.names[-2] if len(owner.names) > 1 else ""
     if model.lower() not in binding.catalog.models:
         return False
-    if relation is None or relation.kind not in ("samples", "boxes"):
-        relation = binding.anchor(node, scope)
     info = binding.catalog.model(model)
     column = info.column("probabilities")
     if column is None:
         hint = did_you_mean("probabilities", info.types, "columns")
         raise _no_such(binding, owner.names[-1], model, hint, owner)
+    if not key.constant:
+        return _bind_class_named(binding, node, model, info)
+    if in_sight is None or in_sight.kind not in ("samples", "boxes"):
+        in_sight = binding.anchor(node, scope)
     index = _class_index(binding, model, info, key)
     # The place of `a['b']` begins at its bracket; what is replaced begins at the model's name.
-    shown = _beside(binding, model, info, column, relation, index)
+    shown = _beside(binding, model, info, column, in_sight, index)
     binding.edit(owner.start, node.end, shown)
     return True
+
+
+def _of_model(scope: Scope) -> Relation | None:
+    """Return the one relation in the nearest FROM, where that is a model's predictions."""
+    return scope.relations[0] if len(scope.relations) == 1 else None
+
+
+_WHOLE = "('TINYINT', 'SMALLINT', 'INTEGER', 'BIGINT', 'HUGEINT', 'UTINYINT', 'USMALLINT', "
+_WHOLE += "'UINTEGER', 'UBIGINT')"
+"""Types of a key that counts classes from 1; of any other type it is the name of one."""
+
+
+def _bind_class_named(binding: Binding, node: Node, model: str, info: TableInfo) -> bool:
+    """Write the key of `model.probabilities[key]` as the number of the class that it names.
+
+    The type of the key is known to DuckDB only, which folds the choice to one of its branches. A
+    name that is no class of the model gives NULL, as a number beyond the last does.
+    """
+    _, key = node.children
+    if not info.classes:
+        hint = "its predictions were stored without a class list."
+        said = binding.written(key)
+        raise binding.error(BindError, f"No class '{said}' in {model}.", hint, key)
+    classes, inside = ", ".join(map(string, info.classes)), (node.start + 1, node.end - 1)
+    named = f"list_position([{classes}], TRY_CAST(("
+    number = ") AS VARCHAR)) ELSE TRY_CAST(("
+    binding.edit(
+        *(node.start, node.end),
+        *("[CASE WHEN typeof((", inside, f")) NOT IN {_WHOLE} THEN {named}"),
+        *(inside, number, inside, ") AS BIGINT) END]"),
+    )
+    return False
 
 
 def _class_index(binding: Binding, model: str, info: TableInfo, key: Node) -> int:

@@ -17,9 +17,7 @@ SELECT label, m1.prediction AS predicted, count(*) AS n, list(id ORDER BY id) AS
 FROM samples WHERE NOT m1.correct GROUP BY ALL ORDER BY n DESC, label
 -- case: The true class was the second guess
 -- ids: a3, b2, c2
-NOT m1.correct AND list_sort(m1.probabilities, 'DESC')[2] =
-  CASE label WHEN 'red' THEN m1.probabilities['red'] WHEN 'green' THEN m1.probabilities['green']
-  ELSE m1.probabilities['blue'] END
+NOT m1.correct AND list_sort(m1.probabilities, 'DESC')[2] = m1.probabilities[label]
 -- case: Likely label errors: the models agree on another label, with confidence
 -- ids: b2
 m1.prediction = m2.prediction AND m1.prediction <> label AND least(m1.confidence, m2.confidence) > 0.55

@@ -31,6 +31,27 @@ m1.probabilities['red'] > 0.5 AND m2.probabilities['red'] > 0.7
 -- case: probabilities by number
 -- ids: a1, a2, c2
 m1.probabilities[1] > 0.5
+-- case: the probability of the label
+-- ids: a1, a2, b1, c1
+m1.probabilities[label] > 0.5
+-- case: the probability of the class that another model predicts
+-- ids: a2, a3, c2
+m1.probabilities[m2.prediction] < 0.3
+-- case: the probability of a class that an expression names
+-- ids: a1, a2, b1, c1
+m1.probabilities[lower(upper(label))] > 0.5
+-- case: the class is a number where its type is one
+-- ids: a1, a2, b1
+m1.probabilities[CASE label WHEN 'red' THEN 1 ELSE 2 END] > 0.5
+-- case: a name that is no class has no probability
+-- ids:
+m1.probabilities[id] IS NOT NULL
+-- case: a class in a FROM of the model alone
+-- ids: a1, a2, c2
+SELECT id FROM m1 WHERE probabilities['red'] > 0.5
+-- case: the probability of a joined label
+-- ids: a1, a2, b1, c1
+SELECT s.id FROM samples s JOIN m1 USING (key) WHERE m1.probabilities[s.label] > 0.5
 -- case: the whole list of probabilities
 -- ids: c3
 list_max(m1.probabilities) < 0.45
