@@ -241,8 +241,9 @@ def test_huge_logits_keep_their_ranking(classes: int) -> None:
     rng = np.random.default_rng(0)
     logits = rng.uniform(-1, 1, (400, classes))
     logits[:, 0] += np.linspace(30, 36, 400)  # all surely class 0, perfectly ranked by how surely
+    logits = logits.astype(np.float32).astype(float)
     label = np.where(np.arange(400) >= 200, 0, 1)
-    stored = softmax(logits)
+    stored = softmax(logits.astype(np.float32))
     outcomes = Outcomes(tuple("abcde"[:classes]), label, np.zeros(400, int), None, stored)
     wide = logits[:, 0] - np.log(np.exp(logits[:, 1:]).sum(axis=1))
     right = roc_auc_score(label == 0, wide)

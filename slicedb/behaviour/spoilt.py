@@ -214,17 +214,18 @@ def _rows_of(
 ) -> pa.Table:
     """Return the rows of one batch under one change."""
     good = np.array([i for i in picked.tolist() if errors[i] is None], np.int64)
-    probabilities = np.full((len(picked), len(model.classes)), np.nan, np.float32)
+    outputs = np.full((len(picked), len(model.classes)), np.nan, np.float32)
     why = [errors[i] for i in picked.tolist()]
     if len(good):
         pixels = _corrupted(model, pictures, good, one, about["key"].to_numpy()[good], side.device)
         logits = side(pixels).float().cpu().numpy()
         check_width(model, logits, len(good))
         where = np.flatnonzero([error is None for error in why])
-        probabilities[where] = softmax(model.logits_of(logits))
-        why = reasons(why, np.isnan(probabilities[:, 0]))
+        outputs[where] = model.logits_of(logits)
+        why = reasons(why, np.asarray(~np.isfinite(outputs).all(axis=1)))
     rows = about.take(pa.array(picked))
-    names, scores = _names(rows["id"].to_pylist(), one), score_columns(probabilities, model.classes)
+    names = _names(rows["id"].to_pylist(), one)
+    scores = score_columns(softmax(outputs), model.classes, logits=outputs)
     return pa.table(
         {
             "id": names,

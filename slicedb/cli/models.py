@@ -196,6 +196,9 @@ def log_predictions(model: str, file: str, classes: str | None, **options: objec
     `x, y, w, h` and `score`, or COCO's results as JSON; --looked-at names the pictures that it saw,
     with or without a box. A model that predicts a number has `value`.
 
+    Probabilities keep their precision. Rows that sum to 1 within 0.01 are divided by their sum and
+    counted (within 0.001 taken as they are); others are refused.
+
     \b
     Examples:
       slicedb log-predictions food_v5 predictions.csv

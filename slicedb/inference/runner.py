@@ -138,11 +138,12 @@ class _Fetched:
         import torch
 
         self._event: torch.cuda.Event | None = None
+        dtype = torch.float64 if values.dtype == torch.float64 else torch.float32
         if not gpu:
-            self._host = values.to(device="cpu", dtype=torch.float32, copy=True)
+            self._host = values.to(device="cpu", dtype=dtype, copy=True)
             return
-        self._host = torch.empty(values.shape, dtype=torch.float32, pin_memory=True)
-        self._host.copy_(values.float(), non_blocking=True)
+        self._host = torch.empty(values.shape, dtype=dtype, pin_memory=True)
+        self._host.copy_(values.to(dtype), non_blocking=True)
         self._event = torch.cuda.Event()
         self._event.record()
 

@@ -16,6 +16,7 @@ from slicedb import progress
 from slicedb.errors import PredictionError, did_you_mean
 from slicedb.metrics.detections import CONFIDENCE
 from slicedb.models.names import check_name
+from slicedb.predictions.changes import GIVEN_SUM, ChangedBatch, noted
 from slicedb.predictions.checks import IdChecker, check_names, check_types, with_own
 from slicedb.predictions.files import GivenTable
 from slicedb.predictions.refresh import refresh
@@ -24,7 +25,7 @@ from slicedb.schema import SAMPLES, content_of
 from slicedb.store import Store
 from slicedb.tasks import LOGGED, TASKS, About, AnyTask
 from slicedb.tasks.about import LABEL
-from slicedb.tasks.arrays import one_array
+from slicedb.tasks.arrays import joined, one_array, with_numbers
 from slicedb.tasks.given import GivenBatch
 
 _ROWS = 1 << 16
@@ -87,6 +88,10 @@ class PredictionLog:
         self._declared = classes is not None
         self._classes = None if classes is None else list(classes)
         self._batches: list[CollectedBatch] = []
+        self._changed: dict[
+            int, ChangedBatch
+        ] = {}  # by the first key of a batch, read once or more
+        self._own: set[str] = set()
         self._logged = 0
         self._truth: tuple[str, int] | None = None  # where ground truth was read first, and when
         self._about: About | None = None
@@ -221,6 +226,8 @@ class PredictionLog:
         check_names(list(own), ours, self.place)
         check_types(own, self.place)
         checked = CollectedBatch(ids, keys, task.read(batch), own)
+        self._changed[int(keys[0])] = ChangedBatch(ids, batch.changes)
+        self._own.update(own)
         if not own.keys().isdisjoint(ours):
             self._rows(checked, about)  # a column that would be lost is refused now
         return checked
@@ -328,7 +335,7 @@ class PredictionLog:
         def tables() -> Iterator[pa.Table]:
             rows: Iterator[pa.Table] = (self._rows(batch, about) for batch in batches())
             if self._batches:  # of training code, whose batches may differ in type
-                rows = iter([pa.concat_tables(list(rows), promote_options="permissive")])
+                rows = iter([joined(list(rows))])
             yield from rows
 
         waiting = tables()
@@ -337,7 +344,7 @@ class PredictionLog:
         field = first.schema.field("probabilities") if has_probabilities else None
         ours = self._task.schema(1).names
         extra = [field for field in first.schema if field.name not in ours]
-        schema = schema_of(about, None if field is None else field.type.list_size, extra)
+        schema = schema_of(about, field, extra)
         if not version and self._store.create(name, schema, chain([first], waiting)):
             pass
         elif self._replace:
@@ -354,10 +361,30 @@ class PredictionLog:
             check_names([field.name for field in new], stored, self.place)
             table = pa.concat_tables(tables())  # every row is checked before one is written
             self._store.add_columns(name, new)
-            self._store.upsert(name, table)
+            if GIVEN_SUM in stored and GIVEN_SUM not in table.column_names:  # of the earlier rows
+                old = self._store.schema(name).field(GIVEN_SUM)
+                table = table.append_column(old, pa.nulls(len(table), old.type))
+            self._store.upsert(name, self._as_precise(table, name))
         if self._truth is None or self._store.version(self._truth[0]) != self._truth[1]:
             refresh(self._store, self.model, keys=keys)  # labels changed since the rows were made
+        self._note(noted(self._store, self.model, self._changed.values(), sorted(self._own)))
         self._store.sync()
+
+    def _as_precise(self, table: pa.Table, name: str) -> pa.Table:
+        """Return rows with probabilities as precise as those that are stored."""
+        if "probabilities" not in table.column_names:
+            return table
+        field = self._store.schema(name).field("probabilities")
+        if table["probabilities"].type == field.type:
+            return table
+        if pa.types.is_float32(field.type.value_type):
+            self._note(
+                [
+                    f"The probabilities are rounded to seven digits, as those that '{self.model}' "
+                    "was logged with before; replace=True (--replace) with all rows keeps them."
+                ]
+            )
+        return with_numbers(table, "probabilities", field.type.value_type)
 
     def _rows(self, batch: CollectedBatch, about: About) -> pa.Table:
         """Return the rows of the table that a batch makes."""

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 
 from slicedb.errors import PredictionError
 from slicedb.tasks.arrays import one_array
-from slicedb.tasks.given import numpy_of
+from slicedb.tasks.given import stacked
 
 _PARQUET = (".parquet", ".pq")
 _BUFFER = 1 << 20
@@ -97,7 +97,7 @@ def _of_columns(columns: dict[str, object]) -> pa.Table:
     Raises:
         PredictionError: they are no columns of one length.
     """
-    given = {name: numpy_of(values) for name, values in columns.items()}
+    given = {name: stacked(values) for name, values in columns.items()}
     try:
         return pa.table({name: _column(values) for name, values in given.items()})
     except (pa.ArrowException, TypeError) as error:

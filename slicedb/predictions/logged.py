@@ -72,6 +72,10 @@ def log(
     `value`. Other columns are kept as they are. One that has the name of a column of ours is
     kept where we cannot compute it (`loss` without probabilities), and refused where it says
     something else.
+
+    Probabilities are float64 where they were given so, else float32, and the prediction is decided
+    by them as given (by the logits, if there are some). Rows whose sum is within 0.001 of 1 are
+    taken as they are, within 0.01 they are divided by it, which `given_sum` then holds.
     """
     started = time.perf_counter()
     place = str(data) if isinstance(data, str | os.PathLike) else "the table"

@@ -31,15 +31,21 @@ def models_of(store: Store) -> list[str]:
     return [name.removeprefix(PREDICTIONS) for name in names if name.startswith(PREDICTIONS)]
 
 
-def schema_of(about: About, width: int | None, extra: Sequence[pa.Field] = ()) -> pa.Schema:
+def schema_of(
+    about: About, probabilities: pa.Field | None, extra: Sequence[pa.Field] = ()
+) -> pa.Schema:
     """Return the columns of a model's table, and what the table says of itself.
 
     Args:
         about: kept in the table's metadata.
-        width: of `probabilities`; None leaves that column out.
+        probabilities: that column, a list of floats of some precision; None leaves it out.
         extra: columns of the user.
     """
+    width = None if probabilities is None else probabilities.type.list_size
     schema = TASKS[about.task].schema(width)
+    if probabilities is not None:
+        at = schema.get_field_index("probabilities")
+        schema = schema.set(at, schema.field(at).with_type(probabilities.type))
     for field in extra:
         schema = schema.append(field)
     return schema.with_metadata(about.metadata())
@@ -59,7 +65,7 @@ def prepare(store: Store, name: str, model: Model) -> tuple[About, Anew | None]:
     """
     table = table_of(name)
     now = replace(model.about(model.fingerprint()), noise=outputs_on_noise(model))
-    schema = schema_of(now, len(model.classes))
+    schema = TASKS[now.task].schema(len(model.classes)).with_metadata(now.metadata())
     if store.create(table, schema):
         return now, None
     version = store.version(table)

@@ -25,12 +25,12 @@ def one_array(column: ArrowColumn) -> pa.Array:
     return joined
 
 
-def matrix_of(column: ArrowColumn) -> npt.NDArray[np.float32]:
-    """Return a fixed-size list column as float32 (n, c), NaN where it is null."""
+def matrix_of(column: ArrowColumn) -> npt.NDArray[np.floating]:
+    """Return a fixed-size list column float32 or float64 (n, c), NaN where null."""
     array = one_array(column)
     width = array.type.list_size
     values = array.values.slice(array.offset * width, len(array) * width)
-    matrix: npt.NDArray[np.float32] = values.to_numpy(zero_copy_only=False)
+    matrix: npt.NDArray[np.floating] = values.to_numpy(zero_copy_only=False)
     matrix = matrix.reshape(len(array), width)
     if array.null_count:
         matrix = matrix.copy()
@@ -39,10 +39,32 @@ def matrix_of(column: ArrowColumn) -> npt.NDArray[np.float32]:
 
 
 def list_column(matrix: npt.NDArray[np.floating], null: Bools | None = None) -> pa.Array:
-    """Return a matrix (n, c) as a column of c float32 a row, null where `null` (n,) is."""
-    flat = pa.array(np.ascontiguousarray(matrix, dtype=np.float32).reshape(-1))
+    """Return a matrix (n, c) as a column of c numbers a row, null where `null` (n,) is."""
+    flat = pa.array(np.ascontiguousarray(matrix).reshape(-1))
     mask = pa.array(null) if null is not None and null.any() else None
     return pa.FixedSizeListArray.from_arrays(flat, matrix.shape[1], mask=mask)
+
+
+def with_numbers(table: pa.Table, name: str, kind: pa.DataType) -> pa.Table:
+    """Return a table whose column of fixed-size lists of that name has numbers of a type."""
+    column = one_array(table[name])
+    if column.type.value_type == kind:
+        return table
+    matrix = matrix_of(column).astype(kind.to_pandas_dtype())
+    lists = list_column(matrix, np.asarray(column.is_null()))
+    return table.set_column(table.column_names.index(name), name, lists)
+
+
+def joined(tables: Sequence[pa.Table]) -> pa.Table:
+    """Return the rows of tables whose columns may differ in type; the wider one is taken."""
+    kinds = [
+        table.schema.field("probabilities").type.value_type
+        for table in tables
+        if "probabilities" in table.column_names
+    ]
+    if len(set(kinds)) > 1:
+        tables = [with_numbers(table, "probabilities", pa.float64()) for table in tables]
+    return pa.concat_tables(tables, promote_options="permissive")
 
 
 def in_class_order(names: Iterable[str]) -> list[str]:

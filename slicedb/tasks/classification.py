@@ -57,8 +57,10 @@ class Classification(Task[Outcomes]):
 
     def columns_of_output(self, output: ModelOutput, about: About) -> tuple[NamedColumns, Bools]:
         """Return what logits (n, c) say."""
-        probabilities = softmax(np.asarray(output))
-        return score_columns(probabilities, about.classes), np.isnan(probabilities[:, 0])
+        logits = np.asarray(output)
+        probabilities = softmax(logits).astype(np.float32)
+        columns = score_columns(probabilities, about.classes, logits=logits)
+        return columns, np.isnan(probabilities[:, 0])
 
     def recognises(self, names: Collection[str]) -> bool:
         scores = not {"probabilities", "logits"}.isdisjoint(names)
@@ -76,22 +78,8 @@ class Classification(Task[Outcomes]):
         """Return prediction, confidence, margin, entropy, and probabilities where given."""
         logits, probabilities = batch.scores()
         prediction = _named(batch) if batch.has("prediction") else None
-        matrix = probabilities
-        if logits is not None:
-            matrix = softmax(as_logits(logits, len(batch.classes)))
-        if matrix is not None:
-            if len(batch.classes) == 1:
-                raise PredictionError(
-                    f"There is one class, '{batch.classes[0]}', in {batch.place}: every sample "
-                    "would be predicted as it.",
-                    "declare both, first that of 0 (classes=['no', 'yes']); a single logit is that "
-                    "of the second.",
-                )
-            if logits is None:
-                batch.check_sums(matrix)
-            if prediction is not None:
-                _check_agreement(prediction, matrix, batch)
-            return score_columns(np.asarray(matrix, np.float32), batch.classes)
+        if logits is not None or probabilities is not None:
+            return _scored(logits, probabilities, prediction, batch)
         if prediction is None:
             raise PredictionError(
                 f"Nothing is predicted in {batch.place}; it has "
@@ -212,6 +200,47 @@ def loss_and_correct(
     return {"loss": loss, "correct": correct, "label": labels}
 
 
+def _scored(
+    logits: npt.NDArray[np.floating] | None,
+    probabilities: npt.NDArray[np.floating] | None,
+    prediction: pa.Array | None,
+    batch: GivenBatch,
+) -> NamedColumns:
+    """Return what follows from logits or probabilities (n, c), in their own precision."""
+    if len(batch.classes) == 1:
+        raise PredictionError(
+            f"There is one class, '{batch.classes[0]}', in {batch.place}: every sample "
+            "would be predicted as it.",
+            "declare both, first that of 0 (classes=['no', 'yes']); a single logit is that "
+            "of the second.",
+        )
+    if logits is not None:
+        logits = as_logits(logits, len(batch.classes))
+        matrix = softmax(logits)
+        best = logits.argmax(axis=1)
+        batch.changes.tied = _tied(matrix, logits)
+    else:
+        assert probabilities is not None
+        matrix = batch.summing_to_one(probabilities)
+        best = matrix.argmax(axis=1)
+    if prediction is not None:
+        given = _agreeing(prediction, matrix, batch)
+        given = np.where(given < 0, best, given)
+        batch.changes.kept = given != best
+        best = given
+    return score_columns(matrix, batch.classes, logits=logits, index=best)
+
+
+def _tied(matrix: npt.NDArray[np.floating], logits: npt.NDArray[np.floating]) -> Bools:
+    """Return bool (n,): where the best class is told by the logits and not by probabilities."""
+    ties = (matrix == matrix.max(axis=1, keepdims=True)).sum(axis=1)
+    rows = np.flatnonzero(ties > 1)
+    tied = np.zeros(len(matrix), bool)
+    best = logits[rows].max(axis=1, keepdims=True)
+    tied[rows] = (logits[rows] == best).sum(axis=1) < ties[rows]
+    return tied
+
+
 def _named(batch: GivenBatch) -> pa.Array:
     """Return the predicted classes as names, of names or numbers of classes.
 
@@ -276,13 +305,16 @@ def _confidence(batch: GivenBatch) -> pa.Array:
     return pa.array(confidence, pa.float32())
 
 
-def _check_agreement(
-    prediction: pa.Array, matrix: npt.NDArray[np.floating], batch: GivenBatch
-) -> None:
+def _agreeing(prediction: pa.Array, matrix: npt.NDArray[np.floating], batch: GivenBatch) -> Ints:
+    """Return int64 (n,): the number of each predicted class, -1 where there is none.
+
+    Raises:
+        PredictionError: another class is more probable, and not by rounding.
+    """
     code = pc.index_in(prediction, value_set=pa.array(list(batch.classes), pa.string()))
-    at = pc.fill_null(code, 0).to_numpy(zero_copy_only=False)
+    at: Ints = pc.fill_null(code, -1).to_numpy(zero_copy_only=False).astype(np.int64)
     likely = matrix[np.arange(len(matrix)), at] >= matrix.max(axis=1) - _AGREES
-    bad = np.flatnonzero(np.asarray(code.is_valid()) & ~likely)
+    bad = np.flatnonzero((at >= 0) & ~likely)
     if len(bad):
         i = int(bad[0])
         raise PredictionError(
@@ -290,3 +322,4 @@ def _check_agreement(
             f"probabilities say '{batch.classes[int(matrix[i].argmax())]}'.",
             "check the order of classes=, or leave one of the two away.",
         )
+    return at

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -18,11 +18,15 @@ from slicedb.errors import PredictionError
 from slicedb.metrics.detections import CONFIDENCE
 from slicedb.metrics.outcomes import Bools
 from slicedb.tasks.arrays import ArrowColumn, one_array
+from slicedb.tasks.changes import Changes
+from slicedb.tasks.probabilities import in_own_precision
 
 Floating = npt.NDArray[np.floating]
 
 _SUM = 0.01
 """How far from 1 the probabilities of a sample may sum to."""
+_SUM_OF_ROUNDED = 1e-3
+"""How far from 1 they are taken as they are: rounded to four digits, or made in half precision."""
 _ROUNDING = 1e-4
 
 
@@ -43,6 +47,8 @@ class GivenBatch:
     """Score from which on a label of several counts."""
     before: int = 0
     """Rows of the source that came before, so that errors count from its beginning."""
+    changes: Changes = field(default_factory=Changes, compare=False)
+    """What reading them changes."""
 
     def number(self, i: int) -> int:
         """Return the number of a row in its source, from 1."""
@@ -115,16 +121,33 @@ class GivenBatch:
                 "probabilities lie in [0, 1]; pass logits= for values before the softmax.",
             )
 
-    def check_sums(self, matrix: Floating) -> None:
-        """Refuse probabilities that do not sum to 1."""
-        sums = matrix @ np.ones(matrix.shape[1], matrix.dtype)  # an eighth of the time of sum()
-        off = np.flatnonzero(np.abs(sums - 1) > _SUM)
+    def summing_to_one(self, matrix: Floating) -> Floating:
+        """Return probabilities whose rows sum to 1, or to nearly 1.
+
+        Rows within 0.001 of 1 are taken as they are; those within 0.01 are divided by their sum.
+
+        Raises:
+            PredictionError: the sum of a row is further from 1.
+        """
+        # A product takes an eighth of the time of sum(). NaN was refused before.
+        sums = (matrix @ np.ones(matrix.shape[1], matrix.dtype)).astype(np.float64)
+        gap = np.abs(sums - 1)
+        off = np.flatnonzero(gap > _SUM)
         if len(off):
             raise PredictionError(
                 f"The probabilities of {self.row(int(off[0]))} sum to {sums[off[0]]:.3f}, not to 1"
                 f"{_others(off)}.",
-                "pass logits= for values before the softmax.",
+                f"a sum within {_SUM} of 1 is divided away; pass logits= for values before the "
+                "softmax.",
             )
+        rows = np.flatnonzero(gap > _SUM_OF_ROUNDED)
+        if not len(rows):
+            return matrix
+        self.changes.sums = np.full(len(matrix), np.nan)
+        self.changes.sums[rows] = sums[rows]
+        matrix = matrix.copy()
+        matrix[rows] /= sums[rows, None]
+        return matrix
 
     def scores(self) -> tuple[Floating | None, Floating | None]:
         """Return (logits, probabilities), one of them (n, c) or neither; checked but for sums.
@@ -155,13 +178,24 @@ class GivenBatch:
         values = self.values[name]
         if isinstance(values, pa.Array | pa.ChunkedArray):
             return _matrix_of_lists(one_array(values), name, self)
-        matrix = self.numbers(name, np.float32)
+        matrix = self._in_own_precision(name)
         if matrix.ndim != 2 or len(matrix) != len(self.ids):
             raise PredictionError(
                 f"{name} have shape {matrix.shape} for {len(self.ids)} ids.",
                 f"give one row a sample: ({len(self.ids)}, number of classes).",
             )
         return matrix
+
+    def _in_own_precision(self, name: str) -> Floating:
+        """Return numbers as float64 where they were given so, and else as float32."""
+        values = self.values[name]
+        if isinstance(values, pa.Array | pa.ChunkedArray):
+            short = pa.types.is_float16(values.type) or pa.types.is_float32(values.type)
+            return self.numbers(name, np.float32 if short else np.float64)
+        try:
+            return in_own_precision(stacked(values))  # type: ignore[arg-type]
+        except (TypeError, ValueError) as error:
+            raise PredictionError(f"{name} holds something that is no number: {error}") from error
 
     def _spread(self) -> Floating | None:
         """Return the probabilities of a table with a column per class, None where it has none."""
@@ -175,7 +209,7 @@ class GivenBatch:
                 f"{len(self.classes)} classes; '{missing[0]}' has none.",
                 "give one column a class, named like it.",
             )
-        columns = [self.numbers(name, np.float32) for name in self.classes]
+        columns = [self._in_own_precision(name) for name in self.classes]
         return np.stack(columns, axis=1)
 
     def _check_width(self, matrix: Floating) -> None:
@@ -200,6 +234,13 @@ def numpy_of(values: object) -> object:
     return values
 
 
+def stacked(values: object) -> object:
+    """Return a tensor, or a list of tensors, as one array; anything else as it is."""
+    if isinstance(values, list | tuple) and any(hasattr(row, "detach") for row in values):
+        return np.stack([numpy_of(row) for row in values])  # type: ignore[arg-type]
+    return numpy_of(values)
+
+
 def arrow_of(values: object, name: str, place: str) -> pa.Array:
     """Return a column of values in any form as one Arrow array.
 
@@ -218,19 +259,21 @@ def arrow_of(values: object, name: str, place: str) -> pa.Array:
 
 
 def _matrix_of_lists(column: pa.Array, name: str, batch: GivenBatch) -> Floating:
-    """Return a column of lists, or of JSON text, as float32 (n, c); a view where it is one."""
+    """Return a column of lists, or of JSON text, as numbers (n, c); a view where it is one."""
     place = batch.place
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
         rows = [_json(text, i, name, batch) for i, text in enumerate(column.to_pylist())]
         try:
-            column = pa.array(rows, pa.list_(pa.float32()))
+            column = pa.array(rows, pa.list_(pa.float64()))
         except (pa.ArrowException, TypeError) as error:
             raise PredictionError(
                 f"Column '{name}' of {place} is not a list of numbers a row: {error}"
             ) from error
     try:
         sizes = pc.list_value_length(column)
-        values = pc.list_flatten(column).cast(pa.float32())
+        values = pc.list_flatten(column)
+        short = pa.types.is_float16(values.type) or pa.types.is_float32(values.type)
+        values = values.cast(pa.float32() if short else pa.float64())
     except pa.ArrowException as error:
         raise PredictionError(
             f"Column '{name}' of {place} is {column.type}.", "give a list of numbers a row."

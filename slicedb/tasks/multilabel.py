@@ -46,7 +46,7 @@ class Multilabel(Task[LabelSets]):
         labels = _above(probabilities, about.classes, about.confidence)
         columns = {
             "labels": pc.if_else(pa.array(lost), pa.scalar(None, _LABELS), labels),
-            "probabilities": list_column(probabilities, lost),
+            "probabilities": list_column(probabilities.astype(np.float32), lost),
         }
         return columns, lost
 
@@ -60,7 +60,7 @@ class Multilabel(Task[LabelSets]):
     def read(self, batch: GivenBatch) -> NamedColumns:
         """Return labels, and probabilities where given; labels follow from those."""
         logits, probabilities = batch.scores()
-        matrix = sigmoid(logits) if logits is not None else probabilities
+        matrix = sigmoid(logits) if logits is not None else probabilities  # labels are of these
         labels = _sets(batch) if batch.has("labels") else None
         if matrix is None:
             if labels is None:
@@ -68,7 +68,8 @@ class Multilabel(Task[LabelSets]):
             return {"labels": labels}
         if labels is None:
             labels = _above(matrix, batch.classes, batch.confidence)
-        return {"labels": labels, "probabilities": list_column(matrix)}
+        stored = matrix if logits is None else matrix.astype(logits.dtype)
+        return {"labels": labels, "probabilities": list_column(stored)}
 
     def classes_in(self, truth: pa.Array) -> list[str]:
         return super().classes_in(pc.list_flatten(truth))
