@@ -77,9 +77,7 @@ def test_an_old_database_takes_outlines(unpacked: Path, tmp_path: Path) -> None:
     db = slicedb.open(unpacked / "old.slicedb")
     before = db.query("objects IS NOT NULL").count()
     db.ingest(tmp_path / "a.json")
-    [[box]] = (
-        db.sql("SELECT objects FROM samples WHERE id = 'a.png'").to_arrow()["objects"].to_pylist()
-    )
+    [[box]] = db.sql("SELECT objects FROM samples WHERE id = 'a.png'")["objects"].to_pylist()
     assert (box["bbox"], box["keypoints"]) == ([10, 10, 20, 30], [1, 2, 2])
     assert json.loads(box["segmentation"]) == polygon
     assert db.query("objects IS NOT NULL").count() == before + 1

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from slicedb import media
 from slicedb.errors import IngestError, SourceError
+from slicedb.ingest.sizes import Size, Sizes
 from slicedb.ingest.source import ROWS, Options, Source
 from slicedb.ingest.walk import tree_of
 from slicedb.schema import ANNOTATION, Box, schema_of
@@ -34,6 +34,8 @@ class Annotated:
     """Boxes without area."""
     outside: int = 0
     """Boxes that reach beyond their image."""
+    sizes: Sizes = field(default_factory=Sizes)
+    """What the pictures are held against."""
     broken: list[str] = field(default_factory=list)
     """What is wrong with annotation files, a sentence each."""
     _rows: list[dict[str, object]] = field(default_factory=list)
@@ -46,7 +48,8 @@ class Annotated:
         uri: str,
         boxes: list[Box] | None,
         *,
-        size: tuple[float, float] | None = None,
+        size: Size | None = None,
+        relative: bool = False,
         split: str | None = None,
         caption: str | None = None,
     ) -> None:
@@ -56,7 +59,8 @@ class Annotated:
             name: where it lies, relative to the root.
             uri: its absolute path.
             boxes: None where the image was never annotated.
-            size: width and height that the annotation gives; None reads them from the file.
+            size: width and height that the annotation gives, which are held against the picture.
+            relative: whether the boxes were given as fractions, and `size` is the picture's.
             split: its split.
             caption: its caption.
 
@@ -69,14 +73,20 @@ class Annotated:
                 "remove one of the annotations; nothing was written.",
             )
         self._seen.add(name)
+        if self.options.later and not relative:
+            self.sizes.skip(size)
+        elif relative or (size is None and not boxes):
+            self.sizes.skip()  # there is nothing to hold against the picture
+        else:
+            boxes, size = self.sizes.fit(uri, size, boxes)
         if boxes:
-            self._check(boxes, size or media.size_of(uri))
+            self._check(boxes, size)
         row = {"id": self.options.id_of(name), "uri": uri, "objects": boxes}
         self._rows.append({**row, "split": split, "caption": caption})
         if len(self._rows) >= ROWS:
             self._flush()
 
-    def _check(self, boxes: list[Box], size: tuple[float, float] | None) -> None:
+    def _check(self, boxes: list[Box], size: Size | None) -> None:
         for box in boxes:
             x, y, w, h = box["bbox"]
             self.labels[box["label"]] += 1
@@ -120,6 +130,8 @@ class Annotated:
         if extra is not None:
             for name in extra.column_names:
                 table = _with(table, name, extra[name])
+        for name, column in self.sizes.columns().items():
+            table = _with(table, name, column)
         for name in ("split", "label"):
             if (value := getattr(self.options, name)) is not None:
                 table = _with(table, name, pa.array([value] * table.num_rows, pa.string()))
@@ -132,7 +144,7 @@ class Annotated:
             wins=frozenset(f.name for f in fields),
             by_place=self.where.is_folder(),
             skipped=self._passed_over(),
-            notes=[*self._summary(), *self.notes],
+            notes=[*self._summary(), *self.sizes.notes(), *self.notes],
         )
 
     def has(self, name: str) -> bool:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from dataclasses import dataclass, field
-from pathlib import PurePath
 
 from slicedb.ingest.annotated import box
 from slicedb.ingest.outlines import box_around
@@ -103,7 +101,7 @@ class CocoFile:
         self.kind = named["kind"] if named else ""
         self._split = _split(file, root)
         self._names = self._category_names()
-        base = _base(file, root, options, self.images).path
+        base = _base(file, root, options, self.images)
         places = Places(tree_of(root)) if root.is_folder() else None
         self._at = [self._place(row, base, places) for row in self.images]
         self.n_there = 0 if places is None else sum(at in places.all for at, _ in self._at)
@@ -134,21 +132,21 @@ class CocoFile:
             )
         return names
 
-    def _place(self, row: Row, base: str, places: Places | None) -> tuple[str, str]:
+    def _place(self, row: Row, base: Location, places: Places | None) -> tuple[str, str]:
         """Return where an image lies, below the root, and its absolute path."""
         file_name = row.get("file_name")
         if not file_name or "id" not in row:
             raise BrokenError(f"images[{self.images.index(row)}] has no file_name or no id")
         name = str(file_name)
-        if "\\" in name and not os.path.exists(os.path.join(base, name)):
+        if "\\" in name and not base.join(name).exists():
             name = posix(name)  # as Windows writes paths
-        uri = os.path.normpath(os.path.join(base, name))
+        at = base.join(name)
         if places is None:
-            return posix(name).lstrip("/"), uri
-        place = PurePath(os.path.relpath(uri, self._root.path)).as_posix()
+            return posix(name).lstrip("/"), at.path
+        place = "/".join(at.parts_below(self._root))
         if place not in places.all and (found := places.find(name)):
             return found, f"{self._root.path}/{found}"
-        return place, uri
+        return place, at.path
 
     def add_to(self, images: dict[str, CocoImage], number: int) -> None:
         """Add the images of this file, and its annotations to those that another file added.

@@ -111,11 +111,27 @@ def _values(array: pa.Array) -> np.ndarray:
         filled = pc.fill_null(array.cast(pa.float64()), 0.0)
         return np.asarray(filled.to_numpy(zero_copy_only=False)).view(np.uint64)
     if not pa.types.is_string(kind):
-        array = pa.array([None if v is None else repr(v) for v in array.to_pylist()], pa.string())
+        texts = [None if v is None else repr(_without_new(v)) for v in array.to_pylist()]
+        array = pa.array(texts, pa.string())
     coded = array.dictionary_encode()
     words = keys_of(coded.dictionary).view(np.uint64)
     codes = pc.fill_null(coded.indices, 0).to_numpy(zero_copy_only=False)
     return words[codes] if len(words) else np.zeros(len(array), dtype=np.uint64)
+
+
+def _without_new(value: object) -> object:
+    """Return boxes without the empty fields that the first releases did not have.
+
+    Their fingerprints are those of then, or a second ingest would overwrite what was edited.
+    """
+    if not isinstance(value, list):
+        return value
+    return [
+        {k: v for k, v in one.items() if v is not None or k not in ("segmentation", "keypoints")}
+        if isinstance(one, dict)
+        else one
+        for one in value
+    ]
 
 
 def _mix(values: npt.NDArray[np.integer]) -> npt.NDArray[np.uint64]:

@@ -18,11 +18,19 @@ from slicedb.ingest import columns as cols
 from slicedb.ingest.convert import Column
 from slicedb.ingest.known import collision
 from slicedb.ingest.naming import Naming
+from slicedb.ingest.sizes import COLUMNS, Size, Sizes
 from slicedb.ingest.source import Options, Source
 from slicedb.keys import KeyIndex, Keys
 from slicedb.schema import keys_of
 from slicedb.sources import Location
 
+_SIZES = (
+    ("width", "height"),
+    ("image_width", "image_height"),
+    ("img_width", "img_height"),
+    ("original_width", "original_height"),
+)
+"""Columns that state the size of a picture."""
 _HASHED = 1 << 18
 """Rows whose ids are hashed at once, by several threads."""
 
@@ -65,33 +73,79 @@ class Table:
         given = {"split": options.split, "label": options.label}
         constants = {name: value for name, value in given.items() if value is not None}
         columns = [column for column in columns if column.name not in constants]
+        fitted, about = self._fitted(rows, columns, options)
         fields = [pa.field(column.name, column.type) for column in columns]
         fields += [pa.field(name, pa.string()) for name in constants]
+        fields += [pa.field(name, fitted[name].type) for name in COLUMNS if name in fitted]
         return Source(
             self.location.path,
             fields,
-            self._converted(rows, columns, constants),
+            self._converted(rows, columns, constants, fitted),
             self.total,
             frozenset(field.name for field in fields),
             named="id" in roles,
             carries_images="image" in roles,
-            notes=[*notes, *renamed],
+            notes=[*notes, *about, *renamed],
             renamed=renamed,
             keys=keys,
         )
 
+    def _fitted(
+        self, rows: Naming, columns: Sequence[Column], options: Options
+    ) -> tuple[dict[str, pa.Array], list[str]]:
+        """Return boxes held against their pictures where the table states sizes, and notes.
+
+        The columns are `objects`, and those of `Sizes`; there are none without boxes or sizes.
+        """
+        objects = next((column for column in columns if column.name == "objects"), None)
+        lower = {name.lower(): name for name in self.schema.names}
+        named = next((pair for pair in _SIZES if set(pair) <= lower.keys()), None)
+        if objects is None or named is None:
+            return {}, []
+        sides = [lower[name] for name in named]
+        sizes, parts, start = Sizes(), [], 0
+        for batch in self.batches(list(dict.fromkeys([*rows.columns, objects.source, *sides]))):
+            values = rows.place(batch, start)
+            boxes = objects.convert(batch[objects.source]).to_pylist()
+            images = values["image"].to_pylist() if "image" in values else [None] * len(boxes)
+            stated = zip(*(batch[side].to_pylist() for side in sides))
+            for i, (image, uri, size) in enumerate(zip(images, values["uri"].to_pylist(), stated)):
+                picture, known = image or uri, _size(size)
+                if picture is None or options.later or boxes[i] is None:
+                    sizes.skip(known if options.later else None)
+                else:
+                    boxes[i], _ = sizes.fit(picture, known, boxes[i])
+            parts.append(pa.array(boxes, objects.type))
+            start += batch.num_rows
+        return {"objects": pa.concat_arrays(parts), **sizes.columns()}, list(sizes.notes())
+
     def _converted(
-        self, rows: Naming, columns: Sequence[Column], constants: Mapping[str, str]
+        self,
+        rows: Naming,
+        columns: Sequence[Column],
+        constants: Mapping[str, str],
+        fitted: Mapping[str, pa.Array],
     ) -> Iterator[pa.RecordBatch]:
         start = 0
         wanted = [*rows.columns, *(column.source for column in columns)]
         for batch in self.batches(list(dict.fromkeys(wanted))):
             values = rows.place(batch, start)
-            values |= {column.name: column.convert(batch[column.source]) for column in columns}
+            values |= {
+                column.name: column.convert(batch[column.source])
+                for column in columns
+                if column.name not in fitted
+            }
+            values |= {name: column.slice(start, len(batch)) for name, column in fitted.items()}
             for name, value in constants.items():
                 values[name] = pa.repeat(pa.scalar(value, pa.string()), batch.num_rows)
             start += batch.num_rows
             yield pa.RecordBatch.from_pydict(values)
+
+
+def _size(sides: tuple[object, ...]) -> Size | None:
+    """Return a stated size; None where it is none."""
+    width, height = (side if isinstance(side, int | float) else 0 for side in sides)
+    return (float(width), float(height)) if width > 0 and height > 0 else None
 
 
 def unreadable(location: Location, error: Exception) -> SourceError:

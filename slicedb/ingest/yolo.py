@@ -15,10 +15,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePath
 
-from slicedb import media
 from slicedb.errors import SourceError
 from slicedb.ingest.annotated import Annotated, box
 from slicedb.ingest.format import Format
+from slicedb.ingest.sizes import size_of
 from slicedb.ingest.source import Options, Row, Source
 from slicedb.ingest.splits import SPLITS, split_in
 from slicedb.ingest.walk import Tree, tree_of
@@ -123,13 +123,13 @@ def read(location: Location, options: Options) -> Source:
     for part in _parts(tree, file.parent, data):
         for image in part.images:
             uri = image.path
-            size = media.size_of(uri)
+            size = size_of(uri)
             labels = _label_file(image)
             tree.note_read(labels)
             boxes, has_file = _boxes(labels, names, size, rows)
             without += not has_file
             name = "/".join(image.parts_below(home))
-            rows.add(name, uri, boxes, size=size, split=part.split)
+            rows.add(name, uri, boxes, size=size, relative=True, split=part.split)
     if without:
         rows.notes.append(f"{without:,} images have no label file: taken as without boxes.")
     return rows.source()
