@@ -11,8 +11,10 @@ from slicedb.predictions import refresh
 from slicedb.predictions.superseded import leave_out, shown
 from slicedb.query.run.search import TextSearch
 from slicedb.store import Store
+from slicedb.store.without_pandas import without_pandas
 
 
+@without_pandas()
 def relabel(store: Store, ids: Sequence[str], label: str | None) -> int:
     """Set the ground truth of samples and return how many of them changed.
 
@@ -31,6 +33,7 @@ def relabel(store: Store, ids: Sequence[str], label: str | None) -> int:
     return len(changed)
 
 
+@without_pandas()
 def tag(store: Store, ids: Sequence[str], tags: Sequence[str], *, remove: bool = False) -> int:
     """Add tags to samples, or remove them, and return how many samples changed."""
 
@@ -49,6 +52,7 @@ def tag(store: Store, ids: Sequence[str], tags: Sequence[str], *, remove: bool =
     return changed
 
 
+@without_pandas()
 def delete(store: Store, ids: Sequence[str]) -> int:
     """Remove samples with their images, vectors and predictions, and return how many."""
     for name in store.names():

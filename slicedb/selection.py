@@ -67,8 +67,8 @@ class Selection:
         An edit of a named sample then costs a look-up, where a query would read the keys of all
         samples anew after every edit.
         """
-        rows = self._store.table(schema.SAMPLES, ["id", "status"], where=sql.is_in("id", named))
-        ids: list[str] = rows["id"].filter(schema.is_shown(rows["status"])).to_pylist()
+        where = f"{sql.is_in('id', named)} AND ({schema.IS_SHOWN})"
+        ids: list[str] = self._store.table(schema.SAMPLES, ["id"], where=where)["id"].to_pylist()
         return ids
 
     def _named(self, on: object) -> Query | Slice:

@@ -1,14 +1,16 @@
 """Use pyarrow without the pandas that it imports to see whether a value is a pandas object.
 
-That takes 0.15 s of every process that asks a query, and no query needs it.
+That takes 0.15 to 0.3 s of every process, and no verb needs it.
 """
 
 from __future__ import annotations
 
 import contextlib
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,13 +19,25 @@ _NUMBERS = (pa.int64(), pa.float32(), pa.float64())
 
 
 class _Hidden:
-    """Says that pandas is not installed."""
+    """Says to one thread that pandas is not installed.
+
+    Args:
+        shim: pyarrow's memory of whether there is pandas; it looks again when another thread
+            imports pandas meanwhile.
+    """
+
+    def __init__(self, shim: Any) -> None:
+        self._shim = shim
+        self._thread = threading.get_ident()
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> None:
-        if name == "pandas":
-            raise ModuleNotFoundError("pandas is hidden while pyarrow.dataset is imported")
+        if name != "pandas":
+            return
+        if threading.get_ident() == self._thread:
+            raise ModuleNotFoundError("pandas is hidden while pyarrow looks for it")
+        self._shim.__init__()
 
 
 def import_dataset() -> None:
@@ -31,29 +45,29 @@ def import_dataset() -> None:
 
     While it is imported, it makes a scalar, for which pyarrow looks for pandas.
     """
-    if "pyarrow.dataset" not in sys.modules and "pandas" not in sys.modules:
-        with _without_pandas():
+    if "pyarrow.dataset" not in sys.modules:
+        with without_pandas():
             import pyarrow.dataset  # noqa: F401
 
 
 def look_for_pandas() -> None:
     """Let pyarrow look for pandas, which it does at the first `to_numpy`, and find nothing."""
-    if "pandas" not in sys.modules:
-        with _without_pandas():
-            pa.chunked_array([arrow_array(np.zeros(2))] * 2).to_numpy()
+    with without_pandas():
+        pa.chunked_array([arrow_array(np.zeros(2))] * 2).to_numpy()
 
 
 @contextlib.contextmanager
-def _without_pandas() -> Iterator[None]:
-    """Hide pandas for a while.
+def without_pandas() -> Iterator[None]:
+    """Hide pandas from pyarrow while a thread works that has no frames, unless it is imported.
 
     pyarrow keeps what it saw, so it is told to look again: whoever asks for a frame later gets one.
     """
     shim = getattr(pa.lib, "_pandas_api", None)
-    if shim is None:  # another pyarrow than those known; it works, and takes longer
+    # Another pyarrow than those known has no shim; it works, and takes longer.
+    if shim is None or "pandas" in sys.modules:
         yield
         return
-    hidden = _Hidden()
+    hidden = _Hidden(shim)
     sys.meta_path.insert(0, hidden)
     try:
         yield
