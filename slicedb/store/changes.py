@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from slicedb.keys import Keys
+from slicedb.store.without_pandas import arrow_array
 
 if TYPE_CHECKING:
     import lance
@@ -25,7 +26,7 @@ class Changes:
     """How the rows of one version become those of another.
 
     Those that are gone are taken out, and those that are new stand behind all that stay. A row
-    that was updated is both.
+    that was updated is both, or altered.
     """
 
     gone: Keys
@@ -36,14 +37,16 @@ class Changes:
     """The fragments that hold the new rows."""
     new_keys: Keys
     """int64 (m,): the keys of the new rows, in stored order."""
+    altered: Keys
+    """int64 (k,): the keys of rows that have other values and stand where they stood."""
 
     def __len__(self) -> int:
-        return len(self.gone) + len(self.new_keys)
+        return len(self.gone) + len(self.new_keys) + len(self.altered)
 
     @property
     def keys(self) -> Keys:
         """int64: the keys of all rows that changed, some of them twice."""
-        return np.concatenate([self.gone_keys, self.new_keys])
+        return np.concatenate([self.gone_keys, self.new_keys, self.altered])
 
 
 def changes(
@@ -62,7 +65,9 @@ def changes(
     if fields is None or fields != _ids_of(after, wanted):
         return None
     old, new = (_fragments(dataset) for dataset in (before, after))
-    same = {i for i in old.keys() & new.keys() if _files(old[i], fields) == _files(new[i], fields)}
+    lists = {name for name in wanted if pa.types.is_nested(before.schema.field(name).type)}
+    written = {i: _written(old[i], new[i], fields, lists) for i in old.keys() & new.keys()}
+    same = {i for i, names in written.items() if "key" not in names}
     order = list(new)
     kept = [i for i in order if i in same]
     if order[: len(kept)] != kept or [i for i in old if i in same] != kept:
@@ -75,8 +80,11 @@ def changes(
     gone, gone_keys, start = [], [], 0
     for number, about in old.items():
         if number not in same or about.get("deletion_file") != new[number].get("deletion_file"):
-            addresses, keys = _rows(before, number)
-            left = _rows(after, number)[0] if number in same else addresses[:0]
+            rows = _rows(before, number)
+            addresses, keys = rows["_rowaddr"].to_numpy(), rows["key"].to_numpy()
+            left = addresses[:0]
+            if number in same:
+                left = _rows(after, number)["_rowaddr"].to_numpy()
             if not np.isin(left, addresses).all():
                 return None  # a restored version has rows that were deleted meanwhile
             lost = ~np.isin(addresses, left)
@@ -84,7 +92,8 @@ def changes(
             gone_keys.append(keys[lost])
         start += _live(about)
     new_keys = read_fragments(after, added, ["key"])["key"].to_numpy()
-    found = Changes(_joined(gone), _joined(gone_keys), added, new_keys)
+    altered = [_altered(before, after, i, sorted(written[i])) for i in same if written[i]]
+    found = Changes(_joined(gone), _joined(gone_keys), added, new_keys, _joined(altered))
     return found if len(found) <= most else None
 
 
@@ -133,21 +142,55 @@ def _files(about: dict[str, Any], fields: dict[str, list[int]]) -> dict[int, str
     return files | {-1: str(about.get("overlays") or "")}
 
 
+def _written(
+    old: dict[str, Any], new: dict[str, Any], fields: dict[str, list[int]], lists: set[str]
+) -> frozenset[str]:
+    """Return the columns of a fragment that were written anew where its rows stand.
+
+    An update of a few columns of a few rows writes those columns of all rows of the fragment. If
+    `key` is among them, the rows are others; so are those that Arrow cannot compare.
+    """
+    if old["physical_rows"] != new["physical_rows"]:
+        return frozenset({"key"})
+    mine = {name: {name: ids} for name, ids in fields.items()}
+    written = frozenset(n for n, one in mine.items() if _files(old, one) != _files(new, one))
+    return written | {"key"} if written & lists else written
+
+
+def _altered(
+    before: lance.LanceDataset, after: lance.LanceDataset, number: int, columns: list[str]
+) -> Keys:
+    """Return the keys of the rows of a fragment that have other values in some columns."""
+    import pyarrow.compute as pc
+
+    old, new = (_rows(dataset, number, columns) for dataset in (before, after))
+    stayed = np.isin(old["_rowaddr"].to_numpy(), new["_rowaddr"].to_numpy())
+    if not stayed.all():  # rows were deleted as well; both are in the order of their addresses
+        old = old.filter(arrow_array(stayed))
+    differ = np.zeros(len(new), bool)
+    for name in columns:
+        a, b = old[name], new[name]
+        unequal = pc.fill_null(pc.not_equal(a, b), False)
+        if pa.types.is_floating(a.type):  # NaN is what it was
+            unequal = pc.and_not(unequal, pc.fill_null(pc.and_(pc.is_nan(a), pc.is_nan(b)), False))
+        differ |= np.asarray(pc.or_(unequal, pc.xor(pc.is_null(a), pc.is_null(b))))
+    return np.asarray(new["key"].to_numpy()[differ])
+
+
 def _live(about: dict[str, Any]) -> int:
     deletions = about.get("deletion_file") or {}
     return int(about["physical_rows"]) - int(deletions.get("num_deleted_rows") or 0)
 
 
-def _rows(dataset: lance.LanceDataset, number: int) -> tuple[Keys, Keys]:
-    """Return the addresses and the keys of the rows of a fragment, in stored order."""
+def _rows(dataset: lance.LanceDataset, number: int, columns: Sequence[str] = ()) -> pa.Table:
+    """Return the addresses, the keys and some columns of a fragment, in stored order."""
     scanner = dataset.scanner(
-        columns=["key"],
+        columns=list(dict.fromkeys(["key", *columns])),
         fragments=[dataset.get_fragment(number)],
         with_row_address=True,
         scan_in_order=True,
     )
-    table = scanner.to_table()
-    return table["_rowaddr"].to_numpy().astype(np.int64), table["key"].to_numpy()
+    return scanner.to_table()
 
 
 def _joined(parts: Sequence[Keys]) -> Keys:

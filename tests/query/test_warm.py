@@ -16,6 +16,7 @@ import pytest
 import slicedb
 from slicedb.query.hot.warm import WarmTables
 from slicedb.schema import SAMPLES, keys_of
+from slicedb.store import joining, merging
 
 N = 400
 IDS = [f"{i:04d}" for i in range(N)]
@@ -465,6 +466,53 @@ def test_an_edit_is_carried_over_without_reading_the_table(
         for text in texts:
             asked.query(text).ids()
         assert read == [], asked
+
+
+@pytest.fixture
+def _in_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Write columns anew where the rows stand, as is done for large tables."""
+    monkeypatch.setattr(merging, "WIDE", 1)
+    monkeypatch.setattr(joining, "WIDE", 1)
+    monkeypatch.setattr(merging, "_SHARE", 1000)
+
+
+@pytest.mark.usefixtures("_in_place")
+def test_an_edit_that_no_query_sees_copies_no_row(db: slicedb.Database) -> None:
+    texts = [QUERIES[0], QUERIES[1]]
+    expected = [db.query(text).ids() for text in texts]
+    keep(db)
+    for edited in (db, slicedb.open(db.path)):  # in memory, and from the file of another process
+        for text in texts:
+            edited.query(text).ids()
+        edited.tag(f"id = '{IDS[7]}'", "seen")
+        assert [edited.query(text).ids() for text in texts] == expected
+        loaded = edited.engine.session.tables._loaded
+        places = {loaded[n].place for n in loaded if n.startswith(f"{SAMPLES}@")}
+        assert len(places) == 1
+        edited.relabel(f"id = '{IDS[7]}'", "z")
+        assert edited.query("label = 'z'").ids() == [IDS[7]]
+        assert edited.query(QUERIES[0]).ids() == [i for i in expected[0] if i != IDS[7]]
+        edited.relabel(f"id = '{IDS[7]}'", "a")
+
+
+@pytest.mark.usefixtures("_in_place")
+def test_rows_that_were_altered_where_they_stand_are_found(tmp_path: Path) -> None:
+    made = slicedb.open(tmp_path / "parts.slicedb")
+    for start in range(0, 60, 20):
+        part = [f"{i:02d}" for i in range(start, start + 20)]
+        rows = pa.table({"id": part, "key": keys_of(part), "label": ["a"] * 20})
+        made.store.append(SAMPLES, rows)
+    before = made.store.version(SAMPLES)
+    made.relabel("id = '25'", "b")
+    made.relabel("id = '26'", None)
+    made.delete("id = '21'")
+    after = made.store.version(SAMPLES)
+    changes = made.store.changes(SAMPLES, before, after, ["label"], most=6)
+    assert changes is not None
+    assert sorted(changes.altered) == sorted(keys_of(["25", "26"]))
+    assert changes.gone.tolist() == [21]
+    assert len(changes.new_keys) == 0
+    assert made.store.changes(SAMPLES, before, after, ["label"], most=2) is None
 
 
 def test_an_earlier_commit_is_answered_from_its_own_file(db: slicedb.Database) -> None:

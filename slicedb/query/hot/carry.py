@@ -112,6 +112,10 @@ def carry(
         names = {name: plain(rows, Source("", 0, name, 0)) for name in carried.own}
         cursor.register("~added", pa.table(names))
         cursor.execute(f'INSERT INTO {target} BY NAME SELECT * FROM "~added"')
+    if carried.changes is not None and len(carried.changes.altered):
+        values = [name for name in carried.own if name != "key"]
+        own = {name: Source(carried.table, carried.version, name, 0) for name in values}
+        _patch(store, cursor, target, carried.changes.altered, own, plain)
     for table, version in {(s.table, s.version) for _, s, _ in carried.beside.values()}:
         mine = {
             name: (source, changes)
@@ -133,7 +137,7 @@ def _patch(
     sources: Mapping[str, Source],
     plain: Callable[[pa.Table, Source], pa.ChunkedArray | pa.Array],
 ) -> None:
-    """Give the samples of some keys what a model says of them now; NULL where that is nothing."""
+    """Give the samples of some keys the values of a table; NULL where it has no row of theirs."""
     table, version = next((s.table, s.version) for s in sources.values())
     columns = sorted({source.column for source in sources.values()})
     rows, has_row = store.find(table, keys, columns, version=version)

@@ -42,11 +42,13 @@ class Origin:
     """Those that a query of this process has read."""
     changed: int = 0
     """As that of `Loaded`."""
+    loaded: Loaded | None = None
+    """The loaded table."""
     file: HotFile | None = None
-    """The file; None is a loaded table."""
+    """The file, where it is no loaded table."""
 
 
-@dataclass
+@dataclass(eq=False)
 class Loaded:
     """One loaded table."""
 
@@ -59,6 +61,10 @@ class Loaded:
     """The file that holds the table, or a part of its columns."""
     is_view: bool = False
     """Whether the table is shown from the file."""
+    lent: HotFile | None = None
+    """The file of an earlier version with the same rows, that the table is shown from."""
+    names: dict[str, str] = field(default_factory=dict)
+    """Each column by its name in `place`."""
     is_carried: bool = False
     """Whether its columns come from an earlier version."""
     changed: int = 0
@@ -127,21 +133,40 @@ class LoadedTables:
         self._made += 1
         return f'hot."~{self._made}"'
 
-    def _place(self, name: str, place: str, columns: set[str], rows: int) -> None:
-        """Show a loaded table from another place, all at once: queries of other threads go on."""
+    def _place(
+        self, name: str, place: str, columns: Iterable[str] | Mapping[str, str], rows: int
+    ) -> None:
+        """Show a loaded table from another place, all at once: queries of other threads go on.
+
+        Args:
+            name: of the loaded table.
+            place: SQL name of the table that has its rows.
+            columns: those that are shown, or what they are called there by their names.
+            rows: how many there are.
+        """
         state = self._loaded[name]
-        shown = ", ".join(map(quoted, columns))
+        names = dict(columns) if isinstance(columns, Mapping) else {c: c for c in columns}
+        shown = ", ".join(f"{quoted(old)} AS {quoted(new)}" for new, old in names.items())
         self._connection.execute(
             f"CREATE OR REPLACE VIEW hot.{quoted(name)} AS SELECT rowid, {shown} FROM {place}"
         )
         self._let_go(state)
-        state.place, state.columns, state.rows, state.is_view = place, columns, rows, False
-        state.used = time.monotonic()
+        state.place, state.columns, state.rows, state.is_view = place, set(names), rows, False
+        state.names, state.used = names, time.monotonic()
 
     def _let_go(self, state: Loaded) -> None:
-        """Free the memory of a table; that of a file is not ours."""
-        if state.place and not state.is_view:
+        """Free the memory of a table, unless it is that of a file or of another version too."""
+        is_shared = any(s.place == state.place for s in self._loaded.values() if s is not state)
+        if state.place and not (is_shared or state.is_view or state.lent):
             self._connection.execute(f"DROP TABLE {state.place}")
+        lent, state.lent = state.lent, None
+        self._close(lent)
+
+    def _close(self, file: HotFile | None) -> None:
+        """Close a file that is shown no more."""
+        shown = [f for state in self._loaded.values() for f in (state.file, state.lent)]
+        if file is not None and not any(f is file for f in shown):
+            self._files.close(file)
 
     def drop(self, name: str, columns: list[str]) -> None:
         """Drop columns of a loaded table."""
@@ -149,7 +174,7 @@ class LoadedTables:
         left = state.columns - set(columns)
         shown = ", ".join(map(quoted, left))
         place = self._new_place()
-        self._connection.execute(f"CREATE TABLE {place} AS SELECT {shown} FROM {state.place}")
+        self._connection.execute(f"CREATE TABLE {place} AS SELECT {shown} FROM hot.{quoted(name)}")
         self._place(name, place, left, state.rows)
 
     def forget(self, table: str) -> None:
@@ -162,8 +187,7 @@ class LoadedTables:
         state = self._loaded.pop(name)
         self._connection.execute(f"DROP VIEW IF EXISTS hot.{quoted(name)}")
         self._let_go(state)
-        if state.file is not None:
-            self._files.close(state.file)
+        self._close(state.file)
 
     def has(self, name: str) -> bool:
         """Return whether a table is loaded."""

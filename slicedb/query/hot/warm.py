@@ -77,9 +77,9 @@ class WarmTables(LoadedTables):
             self._files.remove(file.path)
             return False
         state = self._loaded[name]
-        if state.file is not None:
-            self._files.close(state.file)
-        state.file, state.is_view, state.sources = file, True, sources
+        before, state.file = state.file, file
+        self._close(before)
+        state.is_view, state.sources = True, sources
         return True
 
     def _known(self, file: HotFile) -> dict[str, Source | None]:
@@ -116,11 +116,35 @@ class WarmTables(LoadedTables):
         is_more = not {*own, *found} <= {"key", *state.columns}
         if changes is not None and "key" in own and is_more:
             name = f"{info.name}@{info.version}"
-            self._fill(name, Carried(origin.rows, info.name, changes, info.version, own, found))
+            is_same = not len(changes) and not any(c for _, _, c in found.values())
+            place = origin.loaded.place if origin.loaded is not None else ""
+            if not is_same or state.place not in ("", place):
+                self._fill(name, Carried(origin.rows, info.name, changes, info.version, own, found))
+            else:
+                self._share(name, origin, own, {new: old for new, (old, _, _) in found.items()})
             state.sources |= dict.fromkeys(own) | {c: beside[c] for c in found}
             state.changed += origin.changed + len(changes)
-        if origin.file is not None:
-            self._files.close(origin.file)
+        self._close(origin.file)
+
+    def _share(self, name: str, origin: Origin, own: list[str], beside: dict[str, str]) -> None:
+        """Show the rows of an earlier version, of which none has changed, where they are."""
+        state, before = self._loaded[name], origin.loaded
+        wanted: dict[str, str | None] = dict.fromkeys(own) | beside
+        if before is None:
+            assert origin.file is not None
+            lent: HotFile | None = origin.file
+            place = origin.file.table
+            names = {new: old or new for new, old in wanted.items()}
+            rows = int(self.fetch(f"SELECT count(*) AS n FROM {place}")["n"][0].as_py())
+        else:
+            place = before.place
+            lent = before.lent or (before.file if before.is_view else None)
+            shown = {new: before.names[old or new] for new, old in wanted.items()}
+            names, rows = state.names | shown, before.rows
+            state.keys, state.index = before.keys, before.index
+            state.visible, state.ids = before.visible, before.ids
+        self._place(name, place, names, rows)
+        state.lent, state.is_carried = lent, True
 
     def _earlier(
         self, info: TableInfo, columns: list[str], beside: dict[str, Source]
@@ -149,7 +173,7 @@ class WarmTables(LoadedTables):
             state, name = self._loaded[loaded[version]], loaded[version]
             rows = f"hot.{quoted(name)}"
             sources = {c: s for c, s in state.sources.items() if c in state.columns}
-            yield Origin(version, rows, sources, state.asked, state.changed)
+            yield Origin(version, rows, sources, state.asked, state.changed, loaded=state)
         for file in self._files.open_earlier(info.name, info.version):
             yield Origin(file.version, file.table, self._known(file), set(), file=file)
 
@@ -249,11 +273,13 @@ class WarmTables(LoadedTables):
     def distrust(self) -> bool:
         """Forget the files, after one could not be read; returns whether there were any."""
         with self._lock:
-            files = {n: state.file for n, state in self._loaded.items() if state.file is not None}
-            for name, file in files.items():
+            used = {n: (s.file, s.lent) for n, s in self._loaded.items() if s.file or s.lent}
+            for name, files in used.items():
                 self._forget(name)
-                self._files.remove(file.path)
-            return bool(files)
+                for file in files:
+                    if file is not None:
+                        self._files.remove(file.path)
+            return bool(used)
 
 
 def values_of(rows: pa.Table, source: Source) -> pa.ChunkedArray:
