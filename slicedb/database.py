@@ -1227,7 +1227,7 @@ class Database:
             "truth": _other_truth(truth, truth_score),
         }
         mistakes: Mistakes | BoxMistakes
-        if load(self.store, model).task.name == "detection":
+        if load(self.store, model, light=True).task.name == "detection":
             columns = [c for c in by if c != "label"]  # boxes have the labels, not their samples
             mistakes = analysis.box_errors(self.store, model, keys, by=columns, **about)
         else:

@@ -97,7 +97,7 @@ def agreements(
     rows = every.rows(distinct(np.concatenate([np.empty(0, np.int64), *keys])))
     scope = "" if "" in scopes else " OR ".join(f"({part})" for part in scopes)
     whole = f"({scope})" if scope and len(scopes) > 1 else scope[1:-1]
-    aligned = [load(store, name, truth) for name in models]
+    aligned = [load(store, name, truth, light=True) for name in models]
     line = _Line(rows, whole, confidence)
     return (
         *_of_ground_truth(store, aligned[0], line),

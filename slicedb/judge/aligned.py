@@ -46,6 +46,8 @@ class Universe:
     """Distinct labels, sorted."""
     code: Keys
     """int64 (n,): index into `labels`, -1 without a label."""
+    order: Keys
+    """int64 (n,): the row of each key in stored order."""
 
     @cached_property
     def places(self) -> KeyIndex:
@@ -141,13 +143,17 @@ def universe(store: Store) -> Universe:
     return cached(store, (schema.SAMPLES,), "universe", lambda: _read_universe(store))
 
 
-def load(store: Store, model: str, truth: OtherTruth | None = None) -> Aligned:
+def load(
+    store: Store, model: str, truth: OtherTruth | None = None, *, light: bool = False
+) -> Aligned:
     """Read a model's predictions beside the current labels, from memory if nothing changed.
 
     Args:
         store: the database.
         model: whose predictions.
         truth: what stands in place of the ground truth.
+        light: leave out the columns that the task calls optional, such as probabilities, unless
+            they are in memory; they take ten times as much of it as the others.
 
     Raises:
         UnknownModelError: no predictions of that model, or no such truth.
@@ -164,9 +170,11 @@ def load(store: Store, model: str, truth: OtherTruth | None = None) -> Aligned:
     task = TASKS[about.task]
     found = None if truth is None else other.resolve(store, truth, model, task)
     source = (task.truth_of(about) if found is None else found.source).table
-    tables = dict.fromkeys((schema.SAMPLES, table, *([source] if store.has(source) else [])))
+    tables = tuple(dict.fromkeys((schema.SAMPLES, table, *([source] if store.has(source) else []))))
     what = f"aligned {found}" if found else "aligned"
-    return cached(store, tuple(tables), what, lambda: _read_aligned(store, model, about, found))
+    left_out = task.optional if light and not is_kept(store, tables, what) else ()
+    read = lambda: _read_aligned(store, model, about, found, left_out)  # noqa: E731
+    return cached(store, tables, f"{what}, light" if left_out else what, read)
 
 
 def cached(store: Store, tables: tuple[str, ...], what: str, read: Callable[[], _T]) -> _T:
@@ -178,9 +186,21 @@ def cached(store: Store, tables: tuple[str, ...], what: str, read: Callable[[], 
         what: tells apart what is kept of the same tables.
         read: reads it.
     """
-    cache = _cache.get(store) or _cache.setdefault(store, Cache(_MOST))
-    slot = (what, *((name, store.version(name)) for name in tables))
+    cache, slot = _slot(store, tables, what)
     return cast(_T, cache.get(slot, read))
+
+
+def is_kept(store: Store, tables: tuple[str, ...], what: str) -> bool:
+    """Return whether `cached` has a value in memory."""
+    cache, slot = _slot(store, tables, what)
+    return slot in cache
+
+
+def _slot(
+    store: Store, tables: tuple[str, ...], what: str
+) -> tuple[Cache[tuple[object, ...], object], tuple[object, ...]]:
+    cache = _cache.get(store) or _cache.setdefault(store, Cache(_MOST))
+    return cache, (what, *((name, store.version(name)) for name in tables))
 
 
 def groups_of(store: Store, column: str) -> Keys:
@@ -219,24 +239,29 @@ def _read_groups(store: Store, column: str) -> Keys:
 def _read_universe(store: Store) -> Universe:
     table = store.table(schema.SAMPLES, ["key", "label"])
     labels, code = codes_of(table["label"])
-    keys, order = _ascending(table["key"].to_numpy())
-    return Universe(keys, labels, code[order])
+    stored = table["key"].to_numpy()
+    del table  # before the sort, which takes as much
+    order = ascending(stored)
+    return Universe(stored[order], labels, code[order], order)
 
 
-def _read_aligned(store: Store, model: str, about: About, found: Truth | None) -> Aligned:
+def _read_aligned(
+    store: Store, model: str, about: About, found: Truth | None, left_out: Sequence[str]
+) -> Aligned:
     name, task = schema.PREDICTIONS + model, TASKS[about.task]
-    stored = set(store.schema(name).names)
+    stored = set(store.schema(name).names) - {*left_out}
+    every = universe(store)
     table = store.table(name, ["key", *(c for c in task.reads if c in stored)])
     if table[task.reads[0]].null_count:
         table = table.filter(pc.is_valid(table[task.reads[0]]))
-    keys, order = _ascending(table["key"].to_numpy())
+    keys, order = _ascending(table["key"].to_numpy(), every)
     if found is None:
         truth = ground_truth(store, task, about)
     else:
         classes = about.classes or tuple(task.classes_in(one_array(table[task.reads[0]])))
-        found, truth = other.read(store, found, universe(store).keys, model, task, classes)
+        found, truth = other.read(store, found, every.keys, model, task, classes)
     known = np.asarray(pc.is_valid(truth))
-    row_of, rows = _line_up(universe(store), keys, known)
+    row_of, rows = _line_up(every, keys, known)
     judged = row_of >= 0
     outcomes = task.outcomes(
         AlignedRows(
@@ -275,11 +300,11 @@ def ranks(store: Store) -> Keys:
     """Return int64 (universe,): the place of each sample's id among all ids."""
 
     def read() -> Keys:
-        table = store.table(schema.SAMPLES, ["key", "id"])
-        _, order = _ascending(table["key"].to_numpy())
-        ranks = pc.rank(table["id"].combine_chunks(), tiebreaker="first")
-        return np.asarray(ranks.to_numpy(zero_copy_only=False).astype(np.int64)[order])
+        ids = store.table(schema.SAMPLES, ["id"])["id"].combine_chunks()
+        ranks = pc.rank(ids, tiebreaker="first")
+        return np.asarray(ranks.to_numpy(zero_copy_only=False).astype(np.int64)[every.order])
 
+    every = universe(store)
     return cached(store, (schema.SAMPLES,), "ranks", read)
 
 
@@ -287,6 +312,8 @@ def _line_up(every: Universe, keys: Keys, known: npt.NDArray[np.bool_]) -> tuple
     """Return (row_of over the universe, rows of `keys` whose truth is known), both ascending."""
     if len(keys) == len(every.keys) and np.array_equal(keys, every.keys):
         at = np.arange(len(keys))  # the usual case: everything is predicted
+        if known.all():
+            return at, at
     else:
         at = KeyIndex(keys).find(every.keys)
     judged = (at >= 0) & known
@@ -294,6 +321,9 @@ def _line_up(every: Universe, keys: Keys, known: npt.NDArray[np.bool_]) -> tuple
     return row_of, at[judged]
 
 
-def _ascending(keys: Keys) -> tuple[Keys, Keys]:
+def _ascending(keys: Keys, every: Universe) -> tuple[Keys, Keys]:
+    """Return keys in ascending order, and their rows; they are sorted only if they have to be."""
+    if len(keys) == len(every.keys) and np.array_equal(keys[every.order], every.keys):
+        return every.keys, every.order  # they stand as the samples do
     order = ascending(keys)
     return keys[order], order

@@ -198,7 +198,7 @@ def compare(
         p = np.array([flips(d, [rows], len(d), units)[0] for rows in belongs.positions])
     p_adjusted = adjusted(p, d, belongs, units, correction)
     texts = [(scopes or {}).get(name, f"in_slice({sql.string(name)})") for name in members]
-    one, other = load(store, a, truth), load(store, b, truth)
+    one, other = load(store, a, truth, light=True), load(store, b, truth, light=True)
     table = pa.table(
         {
             "slice": pa.array(list(members), pa.string()),

@@ -200,7 +200,7 @@ def confusion(
         UnknownModelError: the model has no predictions.
         CheckError: it predicts numbers, or several labels per sample.
     """
-    aligned, asked = load(store, model, truth), np.asarray(keys, np.int64)
+    aligned, asked = load(store, model, truth, light=True), np.asarray(keys, np.int64)
     rows, n = universe(store).named(asked)
     rows = aligned.members([rows]).positions[0]
     counts = aligned.task.confusion(aligned.outcomes, rows)

@@ -158,7 +158,9 @@ def evaluate(
         how = _Resampling(groups_of(store, group) if group else None, bootstrap or "percentile")
     blocks, warnings = [], []
     row_of = None
-    for aligned in [load(store, name, truth) for name in names]:
+    # Of metrics that do not say what they need, anything may be needed.
+    light = all(x.needs and "probabilities" not in x.needs for x, _ in asked or ())
+    for aligned in [load(store, name, truth, light=light) for name in names]:
         if row_of is None or not np.array_equal(aligned.row_of, row_of):
             belongs, row_of = aligned.members(rows), aligned.row_of
         warnings += _warnings(aligned, members, rows)

@@ -25,11 +25,16 @@ class Pair:
             raise CheckError(
                 f"{tasks}does {baseline.outcomes.task}.", "compare models of the same task."
             )
-        both = (model.row_of >= 0) & (baseline.row_of >= 0)
-        self.rows = np.flatnonzero(both)  # of the universe
-        self.row_of = np.where(both, np.cumsum(both) - 1, -1)
-        self.a = model.outcomes.take(model.row_of[self.rows])
-        self.b = baseline.outcomes.take(baseline.row_of[self.rows]).with_classes(self.a.classes)
+        if np.array_equal(model.row_of, baseline.row_of):  # the usual case: nothing is copied
+            self.rows, self.row_of = model.rows, model.row_of
+            self.a, b = model.outcomes, baseline.outcomes
+        else:
+            both = (model.row_of >= 0) & (baseline.row_of >= 0)
+            self.rows = np.flatnonzero(both)  # of the universe
+            self.row_of = np.where(both, np.cumsum(both) - 1, -1)
+            self.a = model.outcomes.take(model.row_of[self.rows])
+            b = baseline.outcomes.take(baseline.row_of[self.rows])
+        self.b = b.with_classes(self.a.classes)
         if len(self.b.classes) > len(self.a.classes):
             self.a = self.a.with_classes(self.b.classes)
         self._differences: dict[str, Floats] = {}
@@ -74,7 +79,7 @@ def pair_of(store: Store, a: str, b: str, truth: OtherTruth | None = None) -> Pa
         UnknownModelError: one has no predictions.
         CheckError: one does not give each sample one class, so that nothing is right or wrong.
     """
-    pair = Pair(load(store, a, truth), load(store, b, truth))
+    pair = Pair(load(store, a, truth, light=True), load(store, b, truth, light=True))
     if not TASKS[pair.a.task].one_class:
         raise CheckError(
             f"{a} does {pair.a.task}: its samples are not right or wrong.",

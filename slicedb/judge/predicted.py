@@ -19,6 +19,7 @@ from slicedb.keys import KeyIndex, Keys
 from slicedb.metrics import Outcomes
 from slicedb.metrics.outcomes import Bools, Floats
 from slicedb.store import Store
+from slicedb.store.without_pandas import arrow_array
 from slicedb.tasks.arrays import matrix_of
 
 _PREDICTED = ("prediction", "confidence", "loss", "margin")
@@ -191,7 +192,7 @@ def _classifier(store: Store, model: str, probabilities: bool, truth: OtherTruth
             if "objects" in names
             else "name a model that predicts one class per sample.",
         )
-    aligned = load(store, model, truth)
+    aligned = load(store, model, truth, light=not probabilities)
     if probabilities and "probabilities" not in names:
         raise PredictionError(
             f"Only the predicted class of '{model}' is stored, no probabilities.",
@@ -212,9 +213,10 @@ def _rows(store: Store, table: str, keys: Keys, columns: list[str]) -> pa.Table:
     version = store.version(table)
     if len(keys) < _WHOLE * store.count(table, version):
         return store.take(table, keys, columns, version=version)
-    at = store.positions(table, keys, version)
-    if np.array_equal(at, np.arange(store.count(table, version))):
+    stored = store.table(table, ["key"], version=version)["key"].to_numpy()
+    if np.array_equal(stored, keys):
         return store.table(table, columns, version=version)
+    at = arrow_array(KeyIndex(stored).find(keys))
     # One column after the other: taking rows copies them, and all together would be there twice.
     read = {name: store.table(table, [name], version=version)[0].take(at) for name in columns}
     return pa.table(read)

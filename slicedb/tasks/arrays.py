@@ -38,6 +38,28 @@ def matrix_of(column: ArrowColumn) -> npt.NDArray[np.floating]:
     return matrix
 
 
+def matrix_at(column: pa.ChunkedArray, rows: Ints) -> npt.NDArray[np.float32]:
+    """Return some rows of a fixed-size list column without nulls as float32 (n, c).
+
+    The column is copied once, a chunk at a time.
+
+    Args:
+        column: of m rows.
+        rows: int64 (n,), none of them twice.
+    """
+    places = np.full(len(column), -1)
+    places[rows] = np.arange(len(rows))
+    matrix = np.empty((len(rows), column.type.list_size), np.float32)
+    start = 0
+    for chunk in column.chunks:
+        at = places[start : start + len(chunk)]
+        start += len(chunk)
+        is_wanted = at >= 0
+        whole = matrix_of(chunk)
+        matrix[at[is_wanted]] = whole if is_wanted.all() else whole[is_wanted]
+    return matrix
+
+
 def list_column(matrix: npt.NDArray[np.floating], null: Bools | None = None) -> pa.Array:
     """Return a matrix (n, c) as a column of c numbers a row, null where `null` (n,) is."""
     flat = pa.array(np.ascontiguousarray(matrix).reshape(-1))

@@ -41,6 +41,7 @@ class Classification(Task[Outcomes]):
 
     name = "classification"
     reads = ("prediction", "confidence", "probabilities")
+    optional = ("probabilities",)
     mark = "label"
     keeps = ("loss", "margin", "entropy")
     primary = "accuracy"

@@ -29,7 +29,7 @@ from slicedb.metrics.outcomes import Bools, Floats, Ints, TaskOutcomes
 from slicedb.schema import SAMPLES
 from slicedb.show import numbers
 from slicedb.tasks.about import About
-from slicedb.tasks.arrays import codes_of, in_class_order, matrix_of, one_array
+from slicedb.tasks.arrays import codes_of, in_class_order, matrix_at, one_array
 from slicedb.tasks.given import GivenBatch
 from slicedb.tasks.objects import ImageBoxes
 
@@ -82,7 +82,7 @@ class AlignedRows:
         """Return (n, c) of a column of lists; None where it lacks, or a row of it is null."""
         if name not in self.table.column_names or self.table[name].null_count:
             return None
-        return np.asarray(matrix_of(self.table[name])[self.order])
+        return matrix_at(self.table[name], self.order)
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,6 +134,9 @@ class Task(ABC, Generic[Said]):
     reads: ClassVar[tuple[str, ...]]
     """Columns that outcomes and derived columns are computed from; where the first is null, a row
     says nothing."""
+    optional: ClassVar[tuple[str, ...]] = ()
+    """Those of `reads` that only metrics need which name them in `needs`: large columns, which
+    `outcomes` does without where nobody asks for them."""
     mark: ClassVar[str]
     """The column that tells which ground truth the derived columns of a row speak of."""
     keeps: ClassVar[tuple[str, ...]] = ("loss",)
