@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import optimize
+from scipy import optimize, sparse
 from scipy import stats as reference
 from statsmodels.stats.contingency_tables import mcnemar as sm_mcnemar
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
 from slicedb import stats
+from slicedb.stats import multiple
 
 COUNTS = [(0, 1), (1, 1), (0, 30), (30, 30), (17, 30), (499, 1000), (3, 100000)]
 
@@ -358,3 +359,29 @@ def test_four_of_five_fresh_samples_settle_what_the_noise_allows(z: float) -> No
     truth = rng.normal(z, 1, 200_000)  # in standard errors of 100 images
     seen = rng.normal(truth * np.sqrt(n / 100), 1)
     assert np.mean((seen > 1.645) | (seen < -2.5)) == pytest.approx(0.8, abs=0.01)
+
+
+def test_samples_that_are_alike_flip_by_one_binomial_number(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rng = np.random.default_rng(1)
+    d = rng.choice([-1.0, 0.0, 1.0], 3000, p=[0.11, 0.79, 0.10])
+    members = np.stack([rng.random(3000) < share for share in (0.9, 0.5, 0.2, 0.05)])
+    for margins in (None, [0.01] * 4):
+        found = []
+        for many in (10, 10**9):
+            monkeypatch.setattr(multiple, "_MANY", many)
+            result = stats.max_t(d, members, margins=margins, sides=2, enough=None)
+            found.append(result.p)
+        np.testing.assert_allclose(*found, atol=0.03)
+
+
+def test_columns_that_are_alike_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(multiple, "_MANY", 1)
+    columns = np.array([[1.0, 0, 1, 1, -1], [0, 2.0, 0, 0, 0]])
+    merged, counts = multiple._merged(sparse.csr_matrix(columns))
+    assert counts is not None
+    kinds = sorted(zip(merged.toarray().T.tolist(), counts.tolist()))
+    assert kinds == [([-1.0, 0.0], 1), ([0.0, 2.0], 1), ([1.0, 0.0], 3)]
+    several = np.random.default_rng(0).random((2, 2000))  # hardly two are alike
+    assert multiple._merged(sparse.csr_matrix(several))[1] is None

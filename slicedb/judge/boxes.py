@@ -157,7 +157,7 @@ def compare_boxes(
     wins, losses, hit_a, hit_b, boxes, extra_a, extra_b = sums.astype(np.int64).T
     d, n = found.net, belongs.sizes
     low, high = _intervals(found, belongs, units, confidence)
-    p = np.array([flips(d, [rows], len(d), units)[0] for rows in belongs.positions])
+    p = np.array([flips(d, Membership([r], len(d)), units)[0] for r in belongs.positions])
     p = np.where(boxes > 0, p, np.nan)
     texts = [(scopes or {}).get(name, f"in_slice({sql.string(name)})") for name in members]
     won, lost = (

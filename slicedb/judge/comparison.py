@@ -186,16 +186,17 @@ def compare(
     units = groups_of(store, group)[pair.rows] if group else None
     belongs = pair.members([every.rows(np.asarray(k, np.int64)) for k in members.values()])
     sizes = np.array([len(distinct(k)) for k in members.values()], np.int64)
-    right = pair.a.correct.astype(float), pair.b.correct.astype(float)
-    d = right[0] - right[1]
-    sums = belongs.sum(np.stack([d > 0, d < 0, *right], axis=1).astype(float))
-    wins, losses, hit_a, hit_b = (x.astype(np.int64) for x in sums.T)
+    right = pair.a.correct, pair.b.correct
+    counts = belongs.count(right[0] + 2 * right[1].astype(np.int8), 4)
+    _, wins, losses, both = counts.T
+    hit_a, hit_b = both + wins, both + losses
+    d = right[0].astype(float) - right[1]
     n = belongs.sizes
     low, high = stats.paired_interval(wins, losses, n, confidence)
     p = np.where(n > 0, stats.mcnemar(wins, losses), np.nan)
     if units is not None:
         low, high = _by_groups(d, belongs.positions, units, confidence)
-        p = np.array([flips(d, [rows], len(d), units)[0] for rows in belongs.positions])
+        p = np.array([flips(d, Membership([r], len(d)), units)[0] for r in belongs.positions])
     p_adjusted = adjusted(p, d, belongs, units, correction)
     texts = [(scopes or {}).get(name, f"in_slice({sql.string(name)})") for name in members]
     one, other = load(store, a, truth, light=True), load(store, b, truth, light=True)
@@ -250,13 +251,13 @@ def adjusted(
         return p
     if correction != "max-t":
         return stats.holm(p) if correction == "holm" else stats.benjamini_hochberg(p)
-    together = flips(d, belongs.positions, len(d), units)
+    together = flips(d, belongs, units)
     return np.where(np.isnan(p), np.nan, np.fmax(together, p))  # no less than the exact p alone
 
 
-def flips(d: Floats, positions: Sequence[Keys], n: int, units: Keys | None) -> Floats:
-    """Return the two-sided p-values of slices from random flips of signs, of n samples."""
-    p = stats.max_t(d, Membership(positions, n).matrix, groups=units, sides=2).p
+def flips(d: Floats, belongs: Membership, units: Keys | None) -> Floats:
+    """Return the two-sided p-values of slices from random flips of signs."""
+    p = stats.max_t(d, belongs.matrix, groups=units, sides=2).p
     return np.where(np.isnan(p), 1.0, p)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from slicedb.keys import mix
 from slicedb.stats.intervals import Floats, Sides
 
 if TYPE_CHECKING:
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 Sparse: TypeAlias = "sparse.csr_matrix"
 
 _CELLS = 4_000_000
+
+_MANY = 20_000
+"""Rows from which those are looked for that are alike."""
 
 _WORK = 200_000_000
 """Products after which flips with margins end: there, samples count on which nothing differs."""
@@ -141,7 +145,10 @@ def max_t(
         product = sparse.diags(1 / scale[tested[order]]) @ weighted[tested[order]]
         limit = replicates if enough is None else enough
         again = _score(sides, None if share is None else share[order])
-        counts, made = _count_more_extreme(product, score[order], again, replicates, limit, seed)
+        product, alike = _merged(sparse.csr_matrix(product))
+        counts, made = _count_more_extreme(
+            product, alike, score[order], again, replicates, limit, seed
+        )
         p[tested[order]] = np.maximum.accumulate((counts + 1) / (made + 1))
     return MaxT(statistic, p)
 
@@ -166,8 +173,34 @@ def _score(sides: Sides, weights: Floats | None) -> Callable[[Floats], Floats]:
     return lambda t: log_ndtr(t if sides == 1 else -np.abs(t)) - shift
 
 
+def _merged(product: Sparse) -> tuple[Sparse, npt.NDArray[np.int64] | None]:
+    """Keep one of those columns that are alike, where there are many and few kinds of them.
+
+    Samples in the same slices with the same difference flip by fair coins of their own, of which
+    only the sum counts: one binomial number for all of them.
+
+    Returns:
+        (s, m), and int64 (m,): how many columns each stands for; None where each stands for itself.
+    """
+    width = product.shape[1]
+    if width < _MANY:
+        return product, None
+    kind = np.zeros(width, np.uint64)  # of 64 bits by chance: two kinds do not share one
+    for i in range(product.shape[0]):
+        part = slice(product.indptr[i], product.indptr[i + 1])
+        bits = product.data[part].view(np.uint64) ^ mix(np.array([i + 1]))
+        kind[product.indices[part]] ^= mix(bits)
+    if len(np.unique(kind[:: width // 1000 + 1])) > 500:
+        return product, None
+    order = np.argsort(kind)
+    starts = np.flatnonzero(np.append(True, np.diff(kind[order]) != 0))
+    counts = np.diff(np.append(starts, width))
+    return product[:, order[starts]], counts
+
+
 def _count_more_extreme(
     product: Sparse,
+    alike: npt.NDArray[np.int64] | None,
     observed: Floats,
     scored: Callable[[Floats], Floats],
     replicates: int,
@@ -184,7 +217,10 @@ def _count_more_extreme(
     block = max(1, min(1000, _CELLS // width))
     while made < replicates and counts.min() < enough:
         b = min(block, replicates - made)
-        signs = rng.integers(0, 2, (width, b), dtype=np.int8) * 2.0 - 1.0
+        if alike is None:
+            signs = rng.integers(0, 2, (width, b), dtype=np.int8) * 2.0 - 1.0
+        else:
+            signs = 2.0 * rng.binomial(alike[:, None], 0.5, (width, b)) - alike[:, None]
         flipped = scored(product @ signs)  # (s, width) @ (width, b) -> (s, b)
         lowest = np.minimum.accumulate(flipped[::-1], axis=0)[::-1]
         counts += (lowest <= observed[:, None] + 1e-9).sum(axis=1)
