@@ -321,7 +321,7 @@ class Database:
 
     def attach(
         self,
-        source: Path | pa.Table | pd.DataFrame,
+        source: Path | pa.Table | pd.DataFrame | Mapping[str, Any],
         *,
         on: str = "id",
         prefix: str = "",
@@ -333,7 +333,8 @@ class Database:
         A null in the table makes the value of its sample null.
 
         Args:
-            source: a CSV, TSV, Parquet or Arrow file, an Arrow table, or a pandas frame.
+            source: a CSV, TSV, Parquet or Arrow file, an Arrow table, a pandas frame, or a dict of
+                columns.
             on: the column of the source with the ids of samples.
             prefix: text to put before every id, such as the folder that the file names leave out.
             columns: the columns to attach; by default all of them.
@@ -932,7 +933,7 @@ class Database:
             CheckError: `target` is no class of the model.
         """
         from slicedb.cam import cam
-        from slicedb.cam.overlays import cards
+        from slicedb.cam.overlays import gallery
 
         keys = self._selection.union(on)
         report = cam(
@@ -948,7 +949,7 @@ class Database:
             progress=progress,
         )
         self.store.sync()
-        return replace(report, pictures=lambda: cards(self.store, model, keys))
+        return replace(report, pictures=lambda: gallery(self.store, model, keys))
 
     @cached_property
     def cams(self) -> StoredCams:
@@ -1137,6 +1138,8 @@ class Database:
         from slicedb import judge
 
         members = self._selection.members(slices)
+        for model in (a, b):
+            self._begin(model)
         detectors = judge.are_detectors(self.store, a, b)
         compute = judge.power_of_boxes if detectors else judge.power
         return compute(self.store, a, b, members, drop=drop, power=power, confidence=confidence)
@@ -1166,6 +1169,7 @@ class Database:
         from slicedb.judge import confusion
 
         past = self if at is None else self.at(at)
+        past._begin(model, on)
         matrix = confusion(
             past.store,
             model,
@@ -1217,6 +1221,7 @@ class Database:
         from slicedb import analysis
         from slicedb.judge import load
 
+        self._begin(model, on)
         names = [s.name for s in self.slices.list()] if slices is None else slices
         keys = None if on is None else self.keys(on)
         about: dict[str, Any] = {
@@ -1294,6 +1299,7 @@ class Database:
         """
         from slicedb import decide
 
+        self._begin(model, on)
         names = [slices] if isinstance(slices, str) else slices
         return decide.cost(
             self.store,
@@ -1335,6 +1341,7 @@ class Database:
         """
         from slicedb import decide
 
+        self._begin(model, on)
         keys = None if on is None else self.keys(on)
         return decide.calibrate(
             self.store, model, keys, folds=folds, bins=bins, binning=binning, seed=seed
@@ -1581,6 +1588,15 @@ class Database:
             report = self.predict(name, union)
             if not report.predicted and not report.failed:
                 self._filled.put(name, self._state(name, union))
+
+    def _begin(self, model: str, on: On = None) -> None:
+        """Predict with a registered model that has no prediction at all yet."""
+        from slicedb.schema import PREDICTIONS
+
+        if self.store.title or self.store.has(PREDICTIONS + model):
+            return
+        if self.store.is_writable and self.models.can_load(model):
+            self.predict(model, on)
 
     def _state(self, model: str, keys: np.ndarray) -> tuple[object, ...]:
         """Return what decides whether a model's predictions of some samples are complete."""

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from slicedb.cli import main, verbs
+from slicedb.demo.scenes import render
 
 
 @pytest.fixture
@@ -83,10 +84,11 @@ def test_a_star_over_what_are_no_samples_is_shown(
 
 
 @pytest.mark.parametrize("form", ["csv", "json", "jsonl", "parquet"])
-def test_rows_leave_in_every_format(here: Path, say, form: str) -> None:
+@pytest.mark.parametrize("named", [True, False], ids=["by --format", "by the ending"])
+def test_rows_leave_in_every_format(here: Path, say, form: str, named: bool) -> None:
     out = here / f"out.{form}"
     text = "SELECT label, count(*) AS n FROM samples GROUP BY ALL ORDER BY n DESC, label LIMIT 2"
-    assert say("query", text, "-f", form, "-o", str(out)).code == 0
+    assert say("query", text, "-o", str(out), *(["-f", form] if named else [])).code == 0
     if form == "parquet":
         import pyarrow.parquet as pq
 
@@ -99,6 +101,50 @@ def test_rows_leave_in_every_format(here: Path, say, form: str) -> None:
         rows = [json.loads(line) for line in out.read_text().splitlines()]
     assert rows[0]["label"] == "Dessert"
     assert len(rows) == 2
+
+
+def test_what_a_notebook_shows_leaves_as_a_page(here: Path, say) -> None:
+    assert say("model", "add", "warm", "model.py:build").code == 0
+    said = say("errors", "warm", "-n", "3", "-o", "errors.html")
+    assert said.err == "errors.html is written; a browser shows it.\n"
+    assert (here / "errors.html").read_text().count("<img ") == 3
+    for words in (["query", "LIMIT 30"], ["confusion", "warm"], ["model", "list"], ["info"]):
+        page = say(*words, "-f", "html").out
+        assert page.startswith("<!doctype html>") and page.endswith("</html>\n")
+        assert page.count("<img ") == (30 if words[0] == "query" else 0)
+    say("query", "LIMIT 2", "-o", "rows.txt")
+    assert "label" in (here / "rows.txt").read_text().splitlines()[0]
+
+
+@pytest.mark.parametrize("verb", ["confusion", "errors", "calibration", "cost", "power"])
+def test_a_model_without_any_prediction_is_run_first(here: Path, say, verb: str) -> None:
+    assert say("model", "add", "warm", "model.py:build").code == 0
+    assert say(verb, "warm", *(["warm"] if verb == "power" else [])).code == 0
+    assert say("query", "warm.confidence > 0", "--count").out != "0\n"
+    said = say(verb, "wram", *(["warm"] if verb == "power" else []))
+    assert "No predictions of a model 'wram'. Hint: did you mean 'warm'?" in said.err
+
+
+def test_edits_can_commit(here: Path, say) -> None:
+    first = say("query", "LIMIT 1", "--ids").out.strip()
+    said = say("relabel", f"id = '{first}'", "Soup", "--commit", "one soup more")
+    assert said.out.startswith("1 relabelled\n") and "one soup more" in said.out
+    say("tag", "true", "all", "--commit", "all tagged")
+    say("delete", f"id = '{first}'", "--yes", "--commit", "one less")
+    history = say("history", "-f", "csv").out
+    assert [m in history for m in ("one soup more", "all tagged", "one less")] == [True] * 3
+
+
+def test_several_sources_are_read_in_one_go(here: Path, say) -> None:
+    for name, seed in (("a", 1), ("b", 2)):
+        (here / name).mkdir()
+        render(seed)[0].save(here / name / f"{name}.jpg")
+    said = say("ingest", "a", "b", "--split", "new")
+    assert said.out.count("1 added") == 2
+    assert say("query", "split = 'new'", "--ids").out.split() == ["a.jpg", "b.jpg"]
+    n = say("query", "--count").out
+    assert "No folder or file 'c'" in say("ingest", "a", "c").err
+    assert say("query", "--count").out == n
 
 
 def test_query_counts_explains_and_points_at_errors(here: Path, say) -> None:

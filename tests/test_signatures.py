@@ -159,6 +159,7 @@ OTHER_NAMES = {
     "spec": "model of model add, which Python also takes as an object",
     "commits": "several in one call",
     "folder": "path of apply",
+    "sources": "several in one call",
 }
 """Arguments of commands that Python calls otherwise."""
 

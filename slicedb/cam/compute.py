@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,8 @@ from slicedb.errors import CheckError, MediaError, ModelError, did_you_mean
 from slicedb.keys import distinct
 from slicedb.progress import Bar
 from slicedb.schema import SAMPLES, content_of
-from slicedb.show.tabular import Record
+from slicedb.show.html import Html
+from slicedb.show.tabular import Figure, Part, Record
 
 if TYPE_CHECKING:
     from slicedb.cam.gradcam import GradCam
@@ -48,12 +49,14 @@ class CamReport(Record):
     empty: int = 0
     """Of the computed ones: maps that are zero everywhere; no part of the layer speaks for the
     class. Where all of them are, the layer is rarely the right one."""
-    pictures: Callable[[], str] | None = field(default=None, repr=False, compare=False)
+    pictures: Callable[[], Html] | None = field(default=None, repr=False, compare=False)
     """Gives the HTML of the first overlays, for a notebook."""
 
-    def _repr_html_(self) -> str:
-        shown = self.pictures() if self.pictures is not None else ""
-        return f"{super()._repr_html_()}{shown}"
+    def parts(self) -> Iterable[Part]:
+        """Yield what was done, and the first overlays."""
+        yield str(self)
+        if self.pictures is not None:
+            yield Figure(self.pictures)
 
     def __str__(self) -> str:
         rate = self.computed / self.seconds if self.seconds else 0.0

@@ -14,7 +14,8 @@ from slicedb import media
 from slicedb.cam.maps import overlay
 from slicedb.cam.table import grid_of, maps_of, no_maps
 from slicedb.errors import CheckError, MediaError, UnknownSampleError, did_you_mean, suggesting
-from slicedb.schema import CAMS, SAMPLES, keys_of
+from slicedb.query.cards import cards
+from slicedb.schema import CAMS, PREDICTIONS, keys_of
 from slicedb.show import html
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 SHOWN = 12
 """Overlays a notebook shows."""
 
-_SIDE = 128
+_SIDE = 160
 
 
 def overlays(
@@ -76,14 +77,15 @@ def jpeg(picture: Image.Image | None) -> bytes | None:
     return out.getvalue()
 
 
-def cards(store: Store, model: str, keys: np.ndarray, *, side: int = _SIDE) -> str:
-    """Return HTML with the overlays of the first samples and what each map explains."""
+def gallery(store: Store, model: str, keys: np.ndarray, *, side: int = _SIDE) -> html.Html:
+    """Return HTML with the overlays of the first samples, their labels and predictions."""
     keys = np.asarray(keys, np.int64)[:SHOWN]
     if not len(keys) or not store.has(CAMS + model):
-        return ""
-    ids = store.take(SAMPLES, keys, ["id"])["id"].to_pylist()
-    pictures = overlays(store, model, keys, side=side)
-    return html.cards([(jpeg(p), name, name) for name, p in zip(ids, pictures)], side)
+        return html.Html("")
+    pictures = {i: jpeg(p) for i, p in enumerate(overlays(store, model, keys, side=side))}
+    drawn = {i: picture for i, picture in pictures.items() if picture is not None}
+    models = [model] if store.has(PREDICTIONS + model) else []
+    return cards(store, keys, models, side=side, pictures=drawn)
 
 
 @suggesting

@@ -9,7 +9,7 @@ import click
 
 from slicedb.cli.common import db_option, open_db, rows_options, say, say_unseen
 from slicedb.cli.options import options_of
-from slicedb.cli.output import Output, for_people
+from slicedb.cli.output import PICTURES, Output, for_people
 from slicedb.database import Database
 
 if TYPE_CHECKING:
@@ -62,6 +62,7 @@ def query(
       slicedb query "ORDER BY similarity('a plate of laddu') DESC LIMIT 20" --ids
       slicedb query "SELECT label, count(*) AS n FROM samples GROUP BY ALL" -f csv
       slicedb query "v3.correct AND NOT v4.correct" --explain
+      slicedb query "NOT v3.correct ORDER BY v3.loss DESC LIMIT 50" -o mistakes.html
       slicedb query 'label = $label AND lux < $lux' --param label=Egg --param lux=0.5
     """
     database = open_db()
@@ -74,6 +75,10 @@ def query(
     elif ids:
         for sample in asked.ids():
             click.echo(sample)
+    elif out.is_page and columns is None:
+        from slicedb.query import notebook
+
+        out.page(notebook.page(asked, PICTURES))
     else:
         chosen = [c.strip() for c in columns.split(",")] if columns else None
         table = asked.to_arrow(columns=chosen)

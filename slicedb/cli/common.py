@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from functools import wraps
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
@@ -33,9 +34,11 @@ def db_option(command: F) -> F:
 def rows_options(command: F) -> F:
     """Add `--format` and `--output`; the command gets an `Output` as its argument `out`."""
 
-    def collect(context: click.Context, parameter: click.Parameter, value: str) -> str:
+    def collect(
+        context: click.Context, parameter: click.Parameter, value: str | None
+    ) -> str | None:
         out = context.params.setdefault("out", Output())
-        setattr(out, "form" if parameter.name == "form" else "file", value)
+        setattr(out, "chosen" if parameter.name == "form" else "file", value)
         return value
 
     command = click.option(
@@ -52,12 +55,24 @@ def rows_options(command: F) -> F:
         "-f",
         "form",
         type=click.Choice(FORMATS),
-        default="table",
-        show_default=True,
         expose_value=False,
         callback=collect,
-        help="How to print the rows.",
+        help="How to print the rows; html is a page with pictures and charts. By default the "
+        "ending of --output decides, else a table.",
     )(command)
+
+
+def commit_option(command: F) -> F:
+    """Add `--commit`, which records the state of all tables once the verb has done its work."""
+
+    @wraps(command)
+    def then_commit(*arguments: Any, commit: str | None, **options: Any) -> None:
+        command(*arguments, **options)
+        if commit is not None:
+            click.echo(str(open_db().commit(commit)))
+
+    text = "Then commit, with this message."
+    return click.option("--commit", metavar="MESSAGE", help=text)(cast(F, then_commit))
 
 
 def at_option(command: F) -> F:

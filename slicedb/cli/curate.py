@@ -70,16 +70,17 @@ def cost(model: str, out: Output, curve: str | None, **options: object) -> None:
 @click.command()
 @click.argument("model", metavar="MODEL")
 @db_option
+@rows_options
 @options_of(Database.calibration, "on binning bins folds seed")
 @at_option
-def calibration(model: str, **options: object) -> None:
+def calibration(model: str, out: Output, **options: object) -> None:
     """Show calibration before and after temperature scaling, on held-out rows.
 
     \b
     Example:
       slicedb calibration food_v2 --on night
     """
-    click.echo(str(open_db().calibration(model, **given(options))))
+    out.show(open_db().calibration(model, **given(options)))
 
 
 COMMANDS = (errors, cost, calibration)

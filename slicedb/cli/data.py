@@ -7,7 +7,15 @@ from pathlib import Path
 
 import click
 
-from slicedb.cli.common import at_option, db_option, names_of, open_db, rows_options, say
+from slicedb.cli.common import (
+    at_option,
+    commit_option,
+    db_option,
+    names_of,
+    open_db,
+    rows_options,
+    say,
+)
 from slicedb.cli.options import Listing, given, options_of
 from slicedb.cli.output import Output
 from slicedb.database import Database
@@ -15,8 +23,9 @@ from slicedb.show import numbers
 
 
 @click.command()
-@click.argument("source", metavar="SOURCE")
+@click.argument("sources", metavar="SOURCE...", nargs=-1, required=True)
 @db_option
+@commit_option
 @options_of(
     Database.ingest,
     "form images split label split_folders path_column image_column label_column split_column "
@@ -32,8 +41,8 @@ from slicedb.show import numbers
     images={"metavar": "DIR"},
     prefix={"metavar": "TEXT"},
 )
-def ingest(source: str, **options: object) -> None:
-    """Read images and metadata: a folder, CSV or Parquet, Pascal VOC, COCO or YOLO.
+def ingest(sources: tuple[str, ...], **options: object) -> None:
+    """Read images and metadata: folders, CSV or Parquet, Pascal VOC, COCO or YOLO.
 
     Every image is decoded in full; broken ones are quarantined with the reason and can be
     queried by `status`. Run it again to pick up changes, or to resume after an interruption.
@@ -45,6 +54,7 @@ def ingest(source: str, **options: object) -> None:
     \b
     Examples:
       slicedb ingest photos/
+      slicedb ingest week1/ week2/ --commit "two weeks"
       slicedb ingest test.csv --label-column class --split test
       slicedb ingest metadata.parquet --verify later
       slicedb ingest VOCdevkit/
@@ -53,18 +63,22 @@ def ingest(source: str, **options: object) -> None:
     """
     from slicedb.errors import SourceError, TooManyBrokenError
 
-    if not Path(source).exists():
-        raise SourceError(f"No folder or file '{source}'.", "check the path; nothing was made.")
-    try:
-        click.echo(str(open_db(create=True).ingest(source, **given(options))))
-    except TooManyBrokenError as error:
-        click.echo(str(error.report))
-        raise
+    for source in sources:
+        if not Path(source).exists():
+            raise SourceError(f"No folder or file '{source}'.", "check the path; nothing was made.")
+    database = open_db(create=True)
+    for source in sources:
+        try:
+            click.echo(str(database.ingest(source, **given(options))))
+        except TooManyBrokenError as error:
+            click.echo(str(error.report))
+            raise
 
 
 @click.command()
 @click.argument("file", metavar="FILE")
 @db_option
+@commit_option
 @options_of(
     Database.attach,
     "on columns prefix partial",
@@ -210,6 +224,7 @@ def index(embedding: str | None, recall: float, text: tuple[str, ...]) -> None:
 @click.argument("on", metavar="QUERY|SLICE")
 @click.argument("label")
 @db_option
+@commit_option
 def relabel(on: str, label: str) -> None:
     """Set the ground truth of samples.
 
@@ -224,6 +239,7 @@ def relabel(on: str, label: str) -> None:
 @click.argument("on", metavar="QUERY|SLICE")
 @click.argument("tags", nargs=-1, required=True)
 @db_option
+@commit_option
 @options_of(Database.tag, "remove")
 def tag(on: str, tags: tuple[str, ...], remove: bool) -> None:
     """Add tags to samples, or remove them.
@@ -238,6 +254,7 @@ def tag(on: str, tags: tuple[str, ...], remove: bool) -> None:
 @click.command()
 @click.argument("on", metavar="QUERY|SLICE")
 @db_option
+@commit_option
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def delete(on: str, yes: bool) -> None:
     """Remove samples with their images, vectors and predictions.
@@ -304,7 +321,7 @@ def doctor(out: Output, mend: bool, deep: bool, cleanup: int | None) -> None:
     out.list(database.store.describe())
     lines: list[object] = [*findings] or ["All is well."]
     for line in lines:
-        click.echo(str(line), err=out.form != "table")
+        click.echo(str(line), err=not out.is_for_people)
     sys.exit(1 if any(not finding.mended for finding in findings) else 0)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from slicedb.cli.common import db_option, names_of, open_db, rows_options
+from slicedb.cli.common import commit_option, db_option, names_of, open_db, rows_options
 from slicedb.cli.options import given, options_of
 from slicedb.cli.output import Output
 from slicedb.database import Database
@@ -166,6 +166,7 @@ def try_(model: str, image: str, out: Output) -> None:
 @click.command()
 @click.argument("model", metavar="MODEL")
 @db_option
+@commit_option
 @options_of(Database.predict, "on batch_size threads device progress", on={"multiple": True})
 def predict(model: str, **options: object) -> None:
     """Compute missing and stale predictions in one batched pass.
@@ -182,6 +183,7 @@ def predict(model: str, **options: object) -> None:
 @click.argument("model", metavar="MODEL")
 @click.argument("file", metavar="FILE")
 @db_option
+@commit_option
 @options_of(
     Database.log_predictions,
     "classes annotations id_column prefix target multilabel confidence looked_at replace",
@@ -214,21 +216,23 @@ def log_predictions(model: str, file: str, classes: str | None, **options: objec
 @click.command()
 @click.argument("model", metavar="MODEL")
 @db_option
+@rows_options
 @options_of(
     Database.cam,
     "on target method layer batch_size threads",
     on={"multiple": True},
     target={"metavar": "prediction|label|CLASS"},
 )
-def cam(model: str, **options: object) -> None:
+def cam(model: str, out: Output, **options: object) -> None:
     """Store what a model looked at (Grad-CAM), for queries and reports.
 
     \b
     Examples:
       slicedb cam food_v3 --on "food_v3.confidence > 0.9 AND NOT food_v3.correct"
+      slicedb cam food_v3 --on "NOT food_v3.correct LIMIT 20" -o looked_at.html
       slicedb cam food_v3 --method eigencam
     """
-    click.echo(str(open_db().cam(model, **given(options))))
+    out.show(open_db().cam(model, **given(options)))
 
 
 COMMANDS = (model, predict, try_, log_predictions, cam)

@@ -25,6 +25,7 @@ _METAVARS = {
     "Path | None": "FILE",
     "Device": "DEVICE",
     "On": "QUERY|SLICE",
+    "On | Iterable[On]": "QUERY|SLICE",
     "Several": "QUERY|SLICE",
 }
 """By annotation."""

@@ -1,4 +1,4 @@
-"""Write the rows of a command: as a table, CSV, JSON, JSON lines or Parquet."""
+"""Write the rows of a command: as a table, CSV, JSON, JSON lines or Parquet, or as a page."""
 
 from __future__ import annotations
 
@@ -12,36 +12,60 @@ from typing import TYPE_CHECKING
 import click
 
 from slicedb.errors import SliceDBError
-from slicedb.show import numbers, text
+from slicedb.show import html, numbers, text
+from slicedb.show.tabular import Grid, notebook
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from slicedb.show.tabular import Tabular
 
-FORMATS = ("table", "csv", "json", "jsonl", "parquet")
+FORMATS = ("table", "csv", "json", "jsonl", "parquet", "html")
+
+PICTURES = 200
+"""Samples that a page of a query shows as pictures."""
+
+_CSS = "body{font:15px system-ui,sans-serif;margin:2rem;color-scheme:light dark}"
 
 
 @dataclass
 class Output:
     """Where the rows of a command go, and how."""
 
-    form: str = "table"
-    """One of `FORMATS`."""
+    chosen: str | None = None
+    """One of `FORMATS`; None is what the ending of the file says, else a table."""
     file: str | None = None
     """A path; None is stdout."""
 
     @property
+    def form(self) -> str:
+        """The format that was chosen, or that the ending of the file says."""
+        ending = Path(self.file or "").suffix.lower().removeprefix(".")
+        return self.chosen or (ending if ending in FORMATS else "table")
+
+    @property
     def is_for_people(self) -> bool:
-        """Whether a person reads it."""
+        """Whether a person reads it in the terminal."""
         return self.form == "table" and self.file is None
 
+    @property
+    def is_page(self) -> bool:
+        """Whether a person looks at it in a browser."""
+        return self.form == "html"
+
     def show(self, result: Tabular) -> None:
-        """Print a result for a person, or write its rows."""
+        """Print a result for a person, show it on a page, or write its rows."""
         if self.is_for_people:
             click.echo(str(result))
+        elif self.is_page:
+            self.page(result._repr_html_())
         else:
             self.write(result.to_arrow())
+
+    def page(self, inside: str) -> None:
+        """Write what a notebook shows as one self-contained page, under the name of the verb."""
+        title = click.get_current_context().command_path
+        self._put(html.page(title, inside, css=_CSS))
 
     def list(self, rows: Iterable[Mapping[str, object]], none: str = "") -> None:
         """Write the rows of a list; where it is empty, `none` says how to add to it."""
@@ -58,11 +82,19 @@ class Output:
         if self.form == "parquet":
             _parquet(table, self.file)
             return
-        whole = {"table": _table, "csv": _csv, "json": _json, "jsonl": _jsonl}[self.form](table)
+        if self.is_page:
+            rows = [tuple(row.values()) for row in table.to_pylist()]
+            self.page(notebook([Grid(table.column_names, rows)]))
+            return
+        self._put({"table": _table, "csv": _csv, "json": _json, "jsonl": _jsonl}[self.form](table))
+
+    def _put(self, whole: str) -> None:
         if self.file is None:
             sys.stdout.write(whole)
         else:
             Path(self.file).write_text(whole, encoding="utf-8")
+            if self.is_page:
+                click.echo(f"{self.file} is written; a browser shows it.", err=True)
 
 
 def for_people(table: pa.Table, asked: str) -> tuple[pa.Table, list[str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -147,8 +147,8 @@ def _read(source: object, options: Options) -> tuple[pa.Table, str]:
         return _read_file(Location(str(Path(source).expanduser())), options)
     if isinstance(source, pa.RecordBatch):
         source = pa.Table.from_batches([source])
-    elif isinstance(source, dict):
-        source = pa.table(source)
+    elif isinstance(source, Mapping):
+        source = pa.table(dict(source))
     elif hasattr(source, "to_arrow"):  # polars, and our own results
         source = pa.table(source.to_arrow())
     elif hasattr(source, "columns") and hasattr(source, "iloc"):  # pandas
@@ -158,7 +158,7 @@ def _read(source: object, options: Options) -> tuple[pa.Table, str]:
         return source, "the table"
     raise SourceError(
         f"Metadata cannot be read from a {type(source).__name__}.",
-        "give a CSV, Parquet or Arrow file, a pyarrow table or a pandas frame.",
+        "give a CSV, Parquet or Arrow file, a pyarrow table, a pandas frame or a dict of columns.",
     )
 
 

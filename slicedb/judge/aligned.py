@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 
 from slicedb import schema, sql
 from slicedb.cache import Cache
-from slicedb.errors import CheckError, UnknownModelError, did_you_mean
+from slicedb.errors import CheckError, did_you_mean
 from slicedb.judge import truth as other
 from slicedb.judge.truth import OtherTruth, Truth
 from slicedb.keys import KeyIndex, Keys, ascending, distinct
@@ -162,10 +162,9 @@ def load(
     """
     table = schema.PREDICTIONS + model
     if not store.has(table):
-        names = [t for t in store.names() if t.startswith(schema.PREDICTIONS)]
-        known = [t.removeprefix(schema.PREDICTIONS) for t in names]
-        hint = did_you_mean(model, known, "predictions")
-        raise UnknownModelError(f"No predictions of a model '{model}'.", hint)
+        from slicedb.predictions.tables import no_predictions
+
+        raise no_predictions(store, model)
     about = cached(store, (table,), "about", lambda: About.read(store, model))
     task = TASKS[about.task]
     found = None if truth is None else other.resolve(store, truth, model, task)

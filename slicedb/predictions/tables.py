@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from slicedb.errors import PredictionError
+from slicedb.errors import PredictionError, UnknownModelError, did_you_mean
 from slicedb.keys import KeyIndex
 from slicedb.models.model import Model
 from slicedb.models.noise import differ, outputs_on_noise
@@ -29,6 +29,14 @@ def models_of(store: Store) -> list[str]:
     """Return the models that have predictions."""
     names = store.names()
     return [name.removeprefix(PREDICTIONS) for name in names if name.startswith(PREDICTIONS)]
+
+
+def no_predictions(store: Store, model: str) -> UnknownModelError:
+    """Return the error of a model that has none, with what there is, or how to begin."""
+    known = models_of(store)
+    begin = f"`slicedb model add {model} SPEC` registers one, `log-predictions` reads a file."
+    hint = did_you_mean(model, known, "predictions") if known else begin
+    return UnknownModelError(f"No predictions of a model '{model}'.", hint)
 
 
 def schema_of(

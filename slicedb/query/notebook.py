@@ -19,10 +19,10 @@ _PICTURES = 24
 _ROWS = 100
 
 
-def page(query: Query) -> str:
-    """Return the HTML that a notebook shows."""
+def page(query: Query, most: int = _PICTURES) -> str:
+    """Return the HTML that a notebook shows, with that many pictures."""
     text = Figure(lambda: html.element("pre", repr(query)))
-    return notebook([text, *(_samples(query) if query.is_rows else _table(query))])
+    return notebook([text, *(_samples(query, most) if query.is_rows else _table(query))])
 
 
 def _table(query: Query) -> list[Part]:
@@ -32,16 +32,16 @@ def _table(query: Query) -> list[Part]:
     return [numbers.count(len(table), "row") + first, Grid(table.column_names, rows)]
 
 
-def _samples(query: Query) -> list[Part]:
+def _samples(query: Query, most: int) -> list[Part]:
     count = query.count()
-    first = f", the first {_PICTURES}" if count > _PICTURES else ""
+    first = f", the first {most}" if count > most else ""
     head = numbers.count(count, "sample") + first
-    return [head, Figure(lambda: _pictures(query))]
+    return [head, Figure(lambda: _pictures(query, most))]
 
 
-def _pictures(query: Query) -> html.Html:
+def _pictures(query: Query, most: int) -> html.Html:
     """Return the first samples, in the order of the query, with the columns that it asks for."""
-    first = query.limit(_PICTURES)
+    first = query.limit(most)
     keys, scores, store = first.keys(), first.scores(), query.session.store
     named = {e.model for r in query.plan().bound.everywhere() for e in r.extras}
     named |= {r.model for r in query.plan().bound.everywhere() if r.model}

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from slicedb.errors import ModelError, UnknownModelError, did_you_mean
+from slicedb.errors import ModelError
 from slicedb.keys import Keys
 from slicedb.schema import PREDICTIONS, SAMPLES
 from slicedb.show.heat import Tile, heat
@@ -129,9 +129,9 @@ def _errors(store: Store, model: str) -> tuple[npt.NDArray[np.bool_], npt.NDArra
     """Return bool (n,) over the samples in stored order: judged, and wrong."""
     predictions = PREDICTIONS + model
     if not store.has(predictions):
-        names = [t.removeprefix(PREDICTIONS) for t in store.names() if t.startswith(PREDICTIONS)]
-        hint = did_you_mean(model, names, "predictions")
-        raise UnknownModelError(f"No predictions of a model '{model}'.", hint)
+        from slicedb.predictions.tables import no_predictions
+
+        raise no_predictions(store, model)
     if "correct" not in store.schema(predictions).names:
         raise ModelError(
             f"The predictions of '{model}' are not right or wrong as a whole.",
