@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from jupyter_client.manager import KernelManager
 
 nbformat = pytest.importorskip("nbformat", reason="the test extra has nbclient and nbformat")
 nbclient = pytest.importorskip("nbclient", reason="the test extra has nbclient and nbformat")
@@ -31,12 +36,31 @@ def test_there_is_a_notebook_for_each_journey_and_outputs_are_stripped() -> None
             assert cell.cell_type == "markdown" or (not cell.outputs and not cell.execution_count)
 
 
+@pytest.fixture(scope="module")
+def kernel() -> Iterator[KernelManager]:
+    """One kernel for all notebooks: each would load torch and the rest anew."""
+    from jupyter_client.manager import KernelManager
+
+    manager = KernelManager(kernel_name="python3")
+    manager.start_kernel()
+    yield manager
+    manager.shutdown_kernel(now=True)
+    manager.context.destroy()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("file", BOOKS, ids=lambda file: file.stem)
-def test_a_journey_runs_and_shows_what_it_finds(file: Path, tmp_path: Path) -> None:
+def test_a_journey_runs_and_shows_what_it_finds(
+    file: Path, kernel: KernelManager, tmp_path: Path
+) -> None:
     book = nbformat.read(file, 4)
-    where = {"metadata": {"path": str(tmp_path)}}
-    nbclient.NotebookClient(book, timeout=600, kernel_name="python3", resources=where).execute()
+    place = f"%reset -f\nimport os\nos.chdir({str(tmp_path)!r})"
+    book.cells.insert(0, nbformat.v4.new_code_cell(place))
+    client = nbclient.NotebookClient(book, timeout=600, km=kernel)
+    try:
+        client.execute()
+    finally:
+        client.kc.stop_channels()
     pages = []
     for cell in book.cells:
         for output in cell.get("outputs", []):
