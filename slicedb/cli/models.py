@@ -10,6 +10,16 @@ from slicedb.cli.output import Output
 from slicedb.database import Database
 
 
+def _resize(text: str) -> int | str:
+    """Return a word, or the number that a text is."""
+    return int(text) if text.isdecimal() else text
+
+
+def _numbers(text: str) -> list[float]:
+    """Return the numbers of a list with commas."""
+    return [float(part) for part in text.split(",")]
+
+
 @click.group()
 def model() -> None:
     """Register models: add, list, show, rename, trust, clear, drop."""
@@ -26,17 +36,28 @@ def model() -> None:
 )
 @click.option("--classes", metavar="A,B,C|FILE", help="Class names in the order of the output.")
 @click.option("--allow-pickle", is_flag=True, help="Load a pickled module, which runs its code.")
+@click.option("--size", type=click.IntRange(1), metavar="N", help="Pixels of the square input.")
+@click.option(
+    "--resize",
+    type=_resize,
+    metavar="squash|crop|N",
+    help="Squash the picture to the input, or crop its centre; N is the shorter side before that.",
+)
+@click.option("--mean", type=_numbers, metavar="X[,X,X]", help="Subtracted from the channels.")
+@click.option("--std", type=_numbers, metavar="X[,X,X]", help="Divides the channels after that.")
 @click.option("--trained-on", metavar="COMMIT", help="The commit or tag of its training data.")
 @click.option("--replace", is_flag=True, help="Give an existing name another model.")
 def add(name: str, spec: str, classes: str | None, **options: object) -> None:
     """Register a model under a name.
 
-    SPEC is `file.py:factory`, `torchvision:NAME` (classifiers and detectors), `timm:NAME`, or an
-    exported program.
+    SPEC is `file.py:factory`, `torchvision:NAME` (classifiers and detectors), `timm:NAME`, an
+    exported program, or a module that was saved whole (`torch.save(model, FILE)`; it is a pickle
+    and needs --allow-pickle). `slicedb model show NAME` prints the whole preprocessing.
 
     \b
     Examples:
       slicedb model add food_v3 models/food.py:build --weights food_v3.safetensors
+      slicedb model add food11 food11.pth --allow-pickle --classes classes.txt --resize squash
       slicedb model add mobilenet torchvision:mobilenet_v2 --weights pretrained
       slicedb model add cells torchvision:fasterrcnn_resnet50_fpn --weights c.pt --classes a,b
       slicedb model add food_v4 models/food.py:build --weights v4.safetensors --trained-on clean

@@ -15,13 +15,14 @@ from slicedb.errors import ClassesError, ModelError, did_you_mean
 from slicedb.models.detector import TorchDetector
 from slicedb.models.model import Model, TorchClassifier
 from slicedb.models.programs import read_program
+from slicedb.models.saved import SUFFIXES, is_saved, read_module
 from slicedb.models.types import RANDOM, ModelSpec, ModelType
 from slicedb.models.weights import first_line, load_weights, seeded
 
 if TYPE_CHECKING:
     import torch
 
-_PROGRAMS = (".pt", ".ts", ".torchscript", ".pt2", ".onnx")
+_PROGRAMS = (".ts", ".torchscript", ".pt2", ".onnx", *SUFFIXES)
 
 
 class _Factory(ModelType):
@@ -55,7 +56,7 @@ class _Factory(ModelType):
 
 
 class _Program(ModelType):
-    name, form = "program", "a .pt2 or .onnx file"
+    name, form = "program", "a .pt2, .onnx or .pth file"
 
     def matches(self, text: str) -> bool:
         return Path(text).suffix.lower() in _PROGRAMS
@@ -63,14 +64,19 @@ class _Program(ModelType):
     def load(self, spec: ModelSpec) -> Model:
         if spec.weights is not None:
             raise ModelError(f"'{spec.text}' holds its own weights.", "leave --weights away.")
+        path = Path(spec.text).expanduser().absolute()
+        if not path.is_file():
+            raise ModelError(f"No file '{path}'.")
+        if is_saved(path):
+            module = read_module(path, allow_pickle=spec.allow_pickle)
+            model = _as_model(module, spec.text, spec.classes)
+            model.name = path.stem
+            return model
         if spec.classes is None:
             raise ClassesError(
                 f"No class names given for '{spec.text}'.",
                 "give them in the order of the logits (classes=..., --classes FILE).",
             )
-        path = Path(spec.text).expanduser().absolute()
-        if not path.is_file():
-            raise ModelError(f"No file '{path}'.")
         module, size = read_program(path, allow_pickle=spec.allow_pickle)
         return TorchClassifier(module, classes=spec.classes, input_size=size or 224, name=path.stem)
 
@@ -137,8 +143,9 @@ def _as_model(made: object, spec: str, classes: Sequence[str] | None) -> Model:
     names = classes if classes is not None else getattr(made, "classes", None)
     if names is None:
         raise ClassesError(
-            f"'{spec}' returned a module without class names.",
-            "give classes=..., or return TorchClassifier or TorchDetector(module, classes=...).",
+            f"The module of '{spec}' comes without class names.",
+            "give them in the order of the logits (classes=..., --classes A,B,C or FILE); a "
+            "factory may return TorchClassifier or TorchDetector(module, classes=...).",
         )
     if _is_detector(made):
         settings = ("transform", "confidence", "first_label", "longest", "min_score", "most")

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from slicedb.errors import ModelError
 from slicedb.models.model import Model
+from slicedb.models.settings import Settings
 from slicedb.models.types import MODEL_TYPES, ModelSpec, ModelType
 
 
@@ -17,13 +18,15 @@ def load(
     classes: Sequence[str] | None = None,
     allow_pickle: bool = False,
     name: str = "",
+    settings: Settings | None = None,
 ) -> Model:
     """Load a model and run one black image through it, so that a mismatch shows at once.
 
     Args:
         spec: `torchvision:NAME`, `timm:NAME`, `path/to/file.py:factory` (a function that returns
             a `Model` or a `torch.nn.Module`; one with `task = "detection"` becomes a
-            `TorchDetector`), or a program that holds its own structure:
+            `TorchDetector`), a file of `torch.save` with a whole module (`.pth`, `.pt`; it is a
+            pickle and needs `allow_pickle`), or a program that holds its own structure:
             TorchScript (`.pt`, `.ts`), `torch.export` (`.pt2`) or ONNX. Installed packages add
             other kinds, see `ModelType`.
         weights: a `.safetensors` file or a checkpoint of tensors (`.pt`, `.pth`, `.bin`).
@@ -33,6 +36,7 @@ def load(
         allow_pickle: read checkpoints that hold whole Python objects. They can run any code when
             opened: only for files you trust.
         name: what messages call the model.
+        settings: of its preprocessing, in place of the model's own.
 
     Raises:
         UnknownModelError: the library has no such model.
@@ -48,6 +52,8 @@ def load(
         )
     )
     model.name = name or model.name or spec
+    if settings is not None:
+        settings.apply(model)
     model.check()
     return model
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from slicedb.errors import ClassesError, ModelError
 from slicedb.metrics.detections import CONFIDENCE
@@ -63,8 +63,9 @@ class Model:
     """Class names, in the order of the logits."""
     input_size: int | tuple[int, int] = 224
     """Pixels of the square input, or (height, width)."""
-    resize: int | None = None
-    """Length of the shorter side before the centre crop; None is the longer side of the input."""
+    resize: int | Literal["squash"] | None = None
+    """Length of the shorter side before the centre crop; None is the longer side of the input.
+    "squash" resizes the whole picture to the input, whatever its shape."""
     mean: tuple[float, ...] = IMAGENET_MEAN
     std: tuple[float, ...] = IMAGENET_STD
     interpolation: Interpolation = "bilinear"
@@ -128,7 +129,7 @@ class Model:
         height, width = (size, size) if isinstance(size, int) else size
         return Preprocessing(
             size=(height, width),
-            resize=self.resize or max(height, width),
+            resize=None if self.resize == "squash" else self.resize or max(height, width),
             mean=_three(self.mean, "mean"),
             std=_three(self.std, "std"),
             interpolation=self.interpolation,
@@ -325,7 +326,8 @@ class TorchClassifier(TorchModel):
         mean: subtracted from the channels in [0, 1]; three numbers.
         std: divides them after that; three numbers.
         name: what messages call the model.
-        resize: length of the shorter side before the crop; None is the longer side of the input.
+        resize: length of the shorter side before the crop; None is the longer side of the input,
+            "squash" resizes the whole picture to the input.
         interpolation: filter of the resize.
         output: what the network gives, see `Model.output`; one logit for two classes is that of
             the second.
@@ -341,7 +343,7 @@ class TorchClassifier(TorchModel):
         mean: Sequence[float] = IMAGENET_MEAN,
         std: Sequence[float] = IMAGENET_STD,
         name: str | None = None,
-        resize: int | None = None,
+        resize: int | Literal["squash"] | None = None,
         interpolation: Interpolation = "bilinear",
         output: Given = "auto",
     ) -> None:

@@ -112,6 +112,20 @@ class Preprocessing:
         shift = torch.tensor([-m / s for m, s in zip(self.mean, self.std)], device=images.device)
         return images.to(torch.float32).mul_(scale).add_(shift).permute(0, 3, 1, 2)
 
+    def __str__(self) -> str:
+        """Return every step in words.
+
+        >>> str(Preprocessing(size=(8, 8), resize=None)).partition(", scale")[0]
+        'resize to 8 x 8 whatever the shape (bilinear)'
+        """
+        height, width = self.size
+        first = f"resize to {height} x {width} whatever the shape ({self.interpolation})"
+        if self.resize is not None:
+            first = f"resize the shorter side to {self.resize} ({self.interpolation}), crop the "
+            first += f"centre {height} x {width}"
+        mean, std = (", ".join(f"{x:g}" for x in values) for values in (self.mean, self.std))
+        return f"{first}, scale to [0, 1], subtract {mean}, divide by {std}"
+
     def to_json(self) -> dict[str, object]:
         """Return the settings as JSON-ready values."""
         return {

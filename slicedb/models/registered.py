@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 from slicedb.models.lineage import Judgement
 from slicedb.models.model import Model
 from slicedb.models.noise import differ, outputs_on_noise
+from slicedb.models.preprocessing import Preprocessing
+from slicedb.models.settings import Settings
 from slicedb.show import numbers
 from slicedb.show.tabular import Figure, Grid, Part, Tabular
 from slicedb.show.text import clean
@@ -24,6 +26,8 @@ LOGGED = "logged"
 """Where the details of a model that is not registered say how many predictions it has."""
 NOISE = "noise"
 """Where the details of a model keep what it said of noise; see `slicedb.models.noise`."""
+SETTINGS = "settings"
+"""Where the details of a model keep what its user said of the preprocessing."""
 _SHOWN = 10
 """Runs that the text of a model shows."""
 
@@ -106,7 +110,7 @@ class Registered(Tabular):
             f"  version {self.version}, fingerprint {self.fingerprint[:16]}"
             + (f", {count:,} parameters" if count else "")
             + (f", added {self.added_at:%Y-%m-%d %H:%M}" if self.added_at else ""),
-            "  " + ", ".join(f"{k} {_line(v)}" for k, v in self.preprocessing.items()),
+            *_steps(self.preprocessing),
         ]
         if self.trained_on:
             named = self.details.get("trained_on_name", "")
@@ -126,6 +130,15 @@ class Registered(Tabular):
         return [*lines, *(f"  {judgement}" for judgement in self.judged[:_SHOWN])]
 
 
+def _steps(held: dict[str, Any]) -> list[str]:
+    """Return the whole preprocessing in words."""
+    names = {field.name for field in fields(Preprocessing)}
+    if set(held) != names:  # a transform of the user's own, or a detector
+        return ["  " + ", ".join(f"{k} {_line(v)}" for k, v in held.items())] if held else []
+    parts: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in held.items()}
+    return [f"  {Preprocessing(**parts)}"]
+
+
 def _line(value: object) -> str:
     """Return what is shown of a preprocessing: the first text of a transform, on one line.
 
@@ -138,13 +151,20 @@ def _line(value: object) -> str:
 
 
 def describe(
-    name: str, spec: str, weights: str | None, model: Model, allow_pickle: bool
+    name: str,
+    spec: str,
+    weights: str | None,
+    model: Model,
+    allow_pickle: bool,
+    settings: Settings,
 ) -> Registered:
     details: dict[str, Any] = {"object": type(getattr(model, "module", model)).__name__}
     if (count := model.n_parameters()) is not None:
         details["parameters"] = count
     if allow_pickle:
         details["allow_pickle"] = True
+    if settings.to_json():
+        details[SETTINGS] = settings.to_json()
     if noise := outputs_on_noise(model):
         details[NOISE] = list(noise)
     return Registered(

@@ -19,12 +19,14 @@ from slicedb.models.noise import differ, outputs_on_noise
 from slicedb.models.registered import (
     LOGGED,
     NOISE,
+    SETTINGS,
     Registered,
     describe,
     from_row,
     is_other,
     versioned,
 )
+from slicedb.models.settings import Resize, Settings
 from slicedb.models.trust import TRUST_ALL, is_trusted, trust
 from slicedb.models.types import PRETRAINED, RANDOM
 from slicedb.schema import MODELS, MODELS_SCHEMA, PER_MODEL, PREDICTIONS, RUNS_SCHEMA, SAMPLES
@@ -64,6 +66,10 @@ class Models:
         weights: str | os.PathLike[str] | None = None,
         classes: Sequence[str] | None = None,
         allow_pickle: bool = False,
+        size: int | None = None,
+        resize: Resize | None = None,
+        mean: Sequence[float] | None = None,
+        std: Sequence[float] | None = None,
         trained_on: str | None = None,
         replace: bool = False,
     ) -> Registered:
@@ -76,6 +82,13 @@ class Models:
             weights: see `load`; a file is remembered by its absolute path.
             classes: class names in the order of the logits.
             allow_pickle: see `load`.
+            size: pixels of the square input; by default what the model says, or 224.
+            resize: "squash" resizes the whole picture to the input, whatever its shape; "crop"
+                resizes its shorter side and crops the centre, a number gives the length of that
+                side. By default what the model says, or crop.
+            mean: subtracted from the channels in [0, 1], one number or three; by default what the
+                model says, or ImageNet's.
+            std: divides the channels after that.
             trained_on: the commit, tag or branch of its training data.
             replace: give a name that is there another model; its predictions are then stale.
 
@@ -91,11 +104,19 @@ class Models:
         if file not in (None, PRETRAINED, RANDOM):
             file = os.path.abspath(os.path.expanduser(str(file)))
         spec = type_of(model).absolute(model) if isinstance(model, str) else ""
+        settings = Settings.of(size, resize, mean, std)
         if isinstance(model, str):
-            loaded = load(spec, weights=file, classes=classes, allow_pickle=allow_pickle, name=name)
+            loaded = load(
+                spec,
+                weights=file,
+                classes=classes,
+                allow_pickle=allow_pickle,
+                name=name,
+                settings=settings,
+            )
         else:
-            loaded = _object(name, model, file, classes)
-        row = describe(name, spec, file, loaded, allow_pickle)
+            loaded = _object(name, model, file, classes, settings)
+        row = describe(name, spec, file, loaded, allow_pickle, settings)
         row = self._register(row, (commit, trained_on or ""), replace=replace)
         self._loaded[name] = loaded
         if _runs_code(row):
@@ -176,6 +197,7 @@ class Models:
             classes=row.classes,
             allow_pickle=bool(row.details.get("allow_pickle")),
             name=name,
+            settings=Settings.from_json(row.details.get(SETTINGS, {})),
         )
         noise = row.details.get(NOISE, ())
         if loaded.fingerprint() != row.fingerprint or differ(noise, outputs_on_noise(loaded)):
@@ -382,15 +404,21 @@ def _to_table(row: Registered) -> pa.Table:
     return pa.Table.from_pylist([values], schema=MODELS_SCHEMA)
 
 
-def _object(name: str, model: object, weights: str | None, classes: Sequence[str] | None) -> Model:
+def _object(
+    name: str,
+    model: object,
+    weights: str | None,
+    classes: Sequence[str] | None,
+    settings: Settings,
+) -> Model:
     if not isinstance(model, Model):
         raise ModelError(
             f"A {type(model).__name__} is no model.",
             "wrap a torch.nn.Module: slicedb.models.TorchClassifier(module, classes=[...]).",
         )
-    if weights is not None or classes is not None:
+    if weights is not None or classes is not None or settings.to_json():
         raise ModelError(
-            "weights and classes are for a spec; a model object brings its own.",
+            "weights, classes and preprocessing are for a spec; a model object brings its own.",
             "give them to TorchClassifier(module, classes=[...]).",
         )
     model.name = name

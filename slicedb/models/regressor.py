@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from slicedb.models.model import TorchModel, float_type
 from slicedb.models.preprocessing import IMAGENET_MEAN, IMAGENET_STD
@@ -37,7 +37,7 @@ class TorchRegressor(TorchModel):
         mean: Sequence[float] = IMAGENET_MEAN,
         std: Sequence[float] = IMAGENET_STD,
         name: str | None = None,
-        resize: int | None = None,
+        resize: int | Literal["squash"] | None = None,
         interpolation: Interpolation = "bilinear",
     ) -> None:
         self.module = module
