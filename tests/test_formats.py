@@ -124,7 +124,9 @@ def test_a_plug_in_that_is_no_format_is_left_out_by_name(site: Path) -> None:
     install(site, "alien", "slicedb.formats", {"alien": "alien:ALIEN"}, SHOTS)
     FORMATS.forget()
     with pytest.warns(PluginWarning, match="'alien' of the package 'alien'"):
-        assert list(FORMATS) == ["voc", "coco", "yolo", "folder", "csv", "parquet", "shots"]
+        assert list(FORMATS) == [
+            *("voc", "coco", "yolo", "shards", "folder", "csv", "parquet", "shots")
+        ]
 
 
 def test_a_location_gives_what_a_reader_needs(tmp_path: Path) -> None:

@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from slicedb.errors import IngestError, SourceError
+from slicedb.ingest.objects import BOXES
 from slicedb.ingest.sizes import Size, Sizes
 from slicedb.ingest.source import ROWS, Options, Source
 from slicedb.ingest.walk import tree_of
-from slicedb.schema import ANNOTATION, Box, schema_of
+from slicedb.schema import Box, schema_of
 from slicedb.sources import Location
 
-BOXES = pa.list_(ANNOTATION)
 _SHOWN = 3
 """Broken files that an error names."""
 

@@ -24,6 +24,7 @@ from slicedb.schema import SAMPLES, is_shown
 from slicedb.show.tabular import Record
 from slicedb.sources import Location
 from slicedb.store import Store
+from slicedb.store.writing import lacking
 
 _SHOWN = 3
 _NOTHING = "nothing was written."
@@ -100,6 +101,9 @@ def attach(
     ids = ids_of(table[on], prefix, place)
     values = {c.name: _converted(table[c.source], c) for c in planned}
 
+    boxes = [pa.field(c.name, c.type) for c in planned if c.name == "objects"]
+    if any(lacking(existing, field) for field in boxes):  # those of the first releases lack fields
+        store.add_columns(SAMPLES, boxes)
     version, rows, without = _rows(store, ids, place, partial)
     stored = set(existing.names)
     old = {name: column for name, column in values.items() if name in stored}

@@ -8,13 +8,14 @@ everything else                           kept, in a plain type
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 
 import pyarrow as pa
 
 from slicedb.errors import IngestError, did_you_mean
 from slicedb.ingest.convert import Column, disagreement, earlier, is_text, loss, plain
+from slicedb.ingest.features import class_columns
+from slicedb.ingest.objects import BOXES, holds_boxes
 from slicedb.ingest.source import Options
 from slicedb.schema import SAMPLES_SCHEMA, unfit
 
@@ -42,6 +43,10 @@ MEASURED = frozenset(SAMPLES_SCHEMA.names) - BROUGHT - {"id"}
 """Columns of `samples` that SliceDB fills; a source's column of that name gets a `_` behind."""
 
 
+_SEVERAL = frozenset((*GUESSES["label"], *"classes categories targets class_names".split()))
+"""What a list of the labels of a sample is called."""
+
+
 def roles(schema: pa.Schema, options: Options) -> dict[str, str]:
     """Return which column plays which role, as the caller asks or else by its name.
 
@@ -63,6 +68,9 @@ def roles(schema: pa.Schema, options: Options) -> dict[str, str]:
         pictures = [f.name for f in schema if is_image(f.type) and f.name not in chosen.values()]
         if pictures:
             chosen["image"] = pictures[0]
+    classes = [name for name in class_columns(schema) if name not in chosen.values()]
+    if "label" not in chosen and len(classes) == 1:
+        chosen["label"] = classes[0]
     return chosen
 
 
@@ -100,14 +108,35 @@ def plan(
     notes: list[str] = []
     roles_of = {column: role for role, column in chosen.items()}
     taken = {"id", *(role for role in chosen if role in BROUGHT)}
+    classes = class_columns(schema)
+    if not {"path", "image"} & set(chosen):
+        classes = []  # metadata alone: a column of classes is a column
+    if chosen.get("label") in classes and "label" not in options.columns:
+        if chosen["label"].lower() not in GUESSES["label"]:
+            notes.append(
+                f"Column '{chosen['label']}' holds class names and is taken for the label."
+            )
+    elif "label" not in chosen and len(classes) > 1:
+        notes.append(
+            f"Columns {', '.join(classes)} hold class names, and none is taken for the label: "
+            f"label_column='{classes[0]}' (--label-column) takes one."
+        )
     for field in schema:
         role = roles_of.get(field.name)
         if role in ("path", "image", "id"):
             continue
-        if is_image(field.type) or pa.types.is_fixed_size_binary(field.type):
+        if is_image(field.type) and pa.types.is_struct(field.type):
+            notes.append(
+                f"Column '{field.name}' was left out: it holds pictures, and those of a sample are "
+                f"in '{chosen.get('image', 'a file')}'. image_column='{field.name}' "
+                "(--image-column) takes these instead."
+            )
+            continue
+        if _holds_bytes(field.type):
             notes.append(f"Column '{field.name}' was left out: it holds bytes.")
             continue
-        name = role or _free_name(field.name, taken, options.existing.names)
+        name = role or _meant(field, schema) or field.name
+        name = role or _free_name(name, taken, options.existing.names)
         if name.lower() != field.name.lower() and not role:
             notes.append(f"Column '{field.name}' is kept as '{name}'.")
         taken.add(name.lower())
@@ -115,8 +144,29 @@ def plan(
         kind = _kind(field, name, options.existing)
         if lost := loss(field.type):
             notes.append(f"Column '{field.name}' loses {lost}.")
-        columns.append(Column(field.name, name, kind, _class_names(schema, field)))
+        columns.append(Column(field.name, name, kind))
     return columns, notes
+
+
+def _holds_bytes(kind: pa.DataType) -> bool:
+    """Return whether a type is bytes, or has bytes inside."""
+    if pa.types.is_fixed_size_binary(kind) or is_image(kind):
+        return True
+    if pa.types.is_dictionary(kind):
+        return False
+    return any(_holds_bytes(kind.field(i).type) for i in range(kind.num_fields))
+
+
+def _meant(field: pa.Field, schema: pa.Schema) -> str | None:
+    """Return the column of `samples` that a nested column means, whatever it is called."""
+    lower = {name.lower() for name in schema.names}
+    if "objects" not in lower and holds_boxes(field.type):
+        others = [f.name for f in schema if holds_boxes(f.type)]
+        return "objects" if field.name == others[0] else None
+    is_list = pa.types.is_list(field.type) or pa.types.is_large_list(field.type)
+    if is_list and is_text(field.type.value_type) and "labels" not in lower:
+        return "labels" if field.name.lower() in _SEVERAL else None
+    return None
 
 
 def _refuse_unfit(field: pa.Field) -> None:
@@ -139,6 +189,8 @@ def _free_name(name: str, taken: Iterable[str], existing: Iterable[str]) -> str:
 
 def _kind(field: pa.Field, name: str, existing: pa.Schema) -> pa.DataType:
     """Return the type the column has, or will have, in `samples`."""
+    if name == "objects" and not pa.types.is_primitive(field.type):
+        return BOXES
     kind = plain(field.type)
     at = {other.lower(): other for other in existing.names}.get(name.lower())
     if at is None:
@@ -157,15 +209,3 @@ def _kind(field: pa.Field, name: str, existing: pa.Schema) -> pa.DataType:
     ):
         return present
     raise disagreement(field.name, kind, present)
-
-
-def _class_names(schema: pa.Schema, field: pa.Field) -> tuple[str, ...] | None:
-    """Return the class names that Hugging Face stores beside a column of numbers."""
-    if not pa.types.is_integer(field.type):
-        return None
-    try:
-        about = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
-        names = about["info"]["features"][field.name]["names"]
-        return tuple(str(name) for name in names)
-    except (KeyError, TypeError, ValueError):
-        return None

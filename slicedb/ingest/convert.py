@@ -6,9 +6,9 @@ import json
 from dataclasses import dataclass
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from slicedb.errors import IngestError
+from slicedb.ingest.objects import BOXES, boxes_of
 
 
 @dataclass(frozen=True)
@@ -21,8 +21,6 @@ class Column:
     """Its name in `samples`."""
     type: pa.DataType
     """Its plain type."""
-    names: tuple[str, ...] | None = None
-    """Class names, where the source stores their numbers."""
 
     def convert(self, array: pa.Array) -> pa.Array:
         """Return the array in the column's type.
@@ -144,8 +142,6 @@ def disagreement(
 def _convert(array: pa.Array, column: Column) -> pa.Array:
     if pa.types.is_dictionary(array.type):
         array = array.dictionary_decode()
-    if column.names is not None and pa.types.is_integer(array.type):
-        return _named(array, column.names)
     if pa.types.is_duration(array.type):
         return array.cast(pa.duration("us"), safe=False).cast(column.type)
     if pa.types.is_timestamp(array.type) and array.type.tz and column.type == pa.timestamp("us"):
@@ -153,6 +149,9 @@ def _convert(array: pa.Array, column: Column) -> pa.Array:
         return array.cast(pa.timestamp("us"))
     if pa.types.is_decimal(array.type) and pa.types.is_string(column.type):
         return pa.array([None if v is None else str(v) for v in array.to_pylist()], column.type)
+    if column.type == BOXES:
+        rows = array.to_pylist()
+        return boxes_of([_json(row) if isinstance(row, str) else row for row in rows])
     if is_text(array.type) and pa.types.is_list(column.type):
         return pa.array([_listed(text) for text in array.to_pylist()], column.type)
     if pa.types.is_map(array.type) and not pa.types.is_map(column.type):
@@ -167,10 +166,8 @@ def _convert(array: pa.Array, column: Column) -> pa.Array:
         return pa.array(array.to_pylist(), column.type)
 
 
-def _named(array: pa.Array, names: tuple[str, ...]) -> pa.Array:
-    """Return class names for their numbers; numbers without a name become null."""
-    valid = pc.and_(pc.greater_equal(array, 0), pc.less(array, len(names)))
-    return pa.array(names, pa.string()).take(pc.if_else(valid, array, None))
+def _json(text: str) -> object:
+    return json.loads(text) if text.strip() else None
 
 
 def _listed(text: str | None) -> list[object] | None:
@@ -178,12 +175,7 @@ def _listed(text: str | None) -> list[object] | None:
     if text is None or not text.strip():
         return None
     if text.lstrip().startswith("["):
-        value = json.loads(text)
-        return [_attributes(v) if isinstance(v, dict) else v for v in value]
+        value: list[object] = json.loads(text)
+        return value
     mark = next((m for m in ";|," if m in text), ";")
     return [word.strip() for word in text.split(mark) if word.strip()]
-
-
-def _attributes(value: dict[str, object]) -> dict[str, object]:
-    extra = value.get("attributes")
-    return {**value, "attributes": json.dumps(extra)} if isinstance(extra, dict) else value

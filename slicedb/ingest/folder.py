@@ -23,6 +23,7 @@ import pyarrow as pa
 
 from slicedb.errors import SourceError
 from slicedb.ingest.format import Format
+from slicedb.ingest.sidecar import Sidecar
 from slicedb.ingest.source import ROWS, Options, Source
 from slicedb.ingest.splits import SPLITS
 from slicedb.ingest.walk import Folder, Tree, tree_of
@@ -42,10 +43,9 @@ def read(location: Location, options: Options) -> Source:
         SourceError: it cannot be read, or holds no image.
     """
     root, tree = location.path, tree_of(location)
-    skipped = tree.skipped()
     folders = [folder for folder in tree.folders.values() if folder.images]
     if not folders:
-        most = Counter(skipped).most_common(5)
+        most = Counter(tree.skipped()).most_common(5)
         others = ", ".join(f"{n:,} {kind}" for kind, n in most) or "nothing"
         raise SourceError(
             f"No images in '{location}'.",
@@ -57,16 +57,22 @@ def read(location: Location, options: Options) -> Source:
         splits = [options.split] * len(folders)
     if options.label is not None:
         labels = [options.label] * len(folders)
+    sidecar = Sidecar(tree, options)
+    told = {column.name: column.type for column in sidecar.columns}
+    notes += [*sidecar.notes, *sidecar.unmatched([f.place + n for f in folders for n in f.images])]
     guesses = {"split": splits, "label": labels}
-    columns = {name: values for name, values in guesses.items() if any(values)}
+    columns = {n: values for n, values in guesses.items() if any(values) and n not in told}
+    fields = [pa.field(name, pa.string()) for name in columns]
+    given = {name for name in ("split", "label") if getattr(options, name) is not None}
+    batches = _batches(root, folders, columns, options)
     return Source(
         where=root,
-        fields=[pa.field(name, pa.string()) for name in columns],
-        batches=_batches(root, folders, columns, options),
+        fields=[*fields, *(pa.field(name, kind) for name, kind in told.items())],
+        batches=_with_metadata(batches, sidecar, options) if told else batches,
         total=sum(len(folder.images) for folder in folders),
-        wins=frozenset(name for name in ("split", "label") if getattr(options, name) is not None),
+        wins=frozenset(given | told.keys()),
         by_place=True,
-        skipped=skipped,
+        skipped=tree.skipped(),
         notes=notes,
     )
 
@@ -178,6 +184,16 @@ def _batches(
                 rows = {name: [] for name in rows}
     if rows["id"]:
         yield _batch(rows)
+
+
+def _with_metadata(
+    batches: Iterator[pa.RecordBatch], sidecar: Sidecar, options: Options
+) -> Iterator[pa.RecordBatch]:
+    start = len(options.id_of(""))
+    for batch in batches:
+        places = [name[start:] for name in batch["id"].to_pylist()]
+        own = {name: batch[name] for name in batch.schema.names}
+        yield pa.RecordBatch.from_pydict(own | sidecar.values(places))
 
 
 def _batch(rows: dict[str, list[str | None]]) -> pa.RecordBatch:

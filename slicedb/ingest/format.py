@@ -58,6 +58,7 @@ FORMATS: Registry[Format] = Registry(
         "slicedb.ingest.voc:VOC",
         "slicedb.ingest.coco:COCO",
         "slicedb.ingest.yolo:YOLO",
+        "slicedb.ingest.shards:SHARDS",
         "slicedb.ingest.folder:FOLDER",
         "slicedb.ingest.csv:CSV",
         "slicedb.ingest.parquet:PARQUET",

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 
+from slicedb.ingest.features import features_of, named, named_schema
 from slicedb.ingest.format import Format
 from slicedb.ingest.source import BYTES, Options, Source
 from slicedb.ingest.tabular import Table, refuse_same_names, unreadable
@@ -31,24 +32,35 @@ def read(location: Location, options: Options) -> Source:
         SourceError: the file cannot be read or has no rows.
         IngestError: a column is missing, of a wrong type, or holds an id twice.
     """
+    return table_of(location).source(options)
+
+
+def table_of(location: Location) -> Table:
+    """Return a Parquet file as a table, the names of classes in place of their numbers.
+
+    Raises:
+        SourceError: the file cannot be read.
+    """
     import pyarrow.parquet as pq
 
     try:
         with location.open() as file:
             parquet = pq.ParquetFile(file)
-            schema, total = parquet.schema_arrow, parquet.metadata.num_rows
+            stored, total = parquet.schema_arrow, parquet.metadata.num_rows
         size = location.size()
     except (OSError, pa.ArrowException) as error:
         raise unreadable(location, error) from error
-    refuse_same_names(location, schema)
+    refuse_same_names(location, stored)
+    schema, features = named_schema(stored), features_of(stored)
     average = 1 + size // max(1, total)  # bytes per row
     rows = max(1, min(_ROWS, BYTES // average))
 
     def batches(names: list[str]) -> Iterator[pa.RecordBatch]:
         with location.open() as file:
-            yield from pq.ParquetFile(file).iter_batches(rows, columns=names)
+            for batch in pq.ParquetFile(file).iter_batches(rows, columns=names):
+                yield named(batch, features) if features else batch
 
-    return Table(location, schema, total, batches).source(options)
+    return Table(location, schema, total, batches)
 
 
 PARQUET = Format("parquet", "a Parquet file", recognises, read)
