@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from slicedb.show.info import Info
     from slicedb.slices import Applied, Slice, Slices
     from slicedb.store import Store
+    from slicedb.sync import Step, SyncReport, Turn
     from slicedb.training import SliceDataset
     from slicedb.vectors import IndexReport
 
@@ -216,6 +217,7 @@ class Database:
         max_pixels: int = 178_956_970,
         threads: int | None = None,
         progress: bool | None = None,
+        storage_options: Mapping[str, str] | None = None,
     ) -> IngestReport:
         """Read images and their metadata: a folder, CSV or Parquet, Pascal VOC, COCO or YOLO.
 
@@ -224,7 +226,8 @@ class Database:
         `slicedb.ingest.ingest`.
 
         Args:
-            source: a folder, or a .csv, .tsv, .parquet, .json (COCO) or .yaml (YOLO) file.
+            source: a folder, or a .csv, .tsv, .parquet, .json (COCO) or .yaml (YOLO) file; or the
+                address of one: s3://, gs://, az://, https://.
             form: format of the source: voc, coco, yolo, folder, csv or parquet; by default it is
                 recognised.
             images: folder with the images of a COCO file.
@@ -253,6 +256,8 @@ class Database:
             max_pixels: width × height beyond which an image counts as broken.
             threads: decoding threads; by default one per core.
             progress: draw a progress bar on stderr; by default only in a terminal.
+            storage_options: settings of the bucket, in the words of object_store and Lance, for
+                example endpoint or skip_signature.
 
         Raises:
             SourceError: the source is missing, empty, unreadable or of an unknown format.
@@ -260,8 +265,11 @@ class Database:
                 or an id comes twice or belongs to another image.
             TooManyBrokenError: the fraction passed `max_broken`.
         """
-        from slicedb import edits, ingest
+        from slicedb import ingest
+        from slicedb.ingest.sync import configure
 
+        if storage_options:
+            configure(os.fspath(source), storage_options)
         report = ingest.ingest(
             self.store,
             source,
@@ -288,13 +296,144 @@ class Database:
             threads=threads,
             progress=progress,
         )
+        return self._kept_up(report, delete_missing)
+
+    def _kept_up(self, report: IngestReport, has_deleted: bool) -> IngestReport:
+        """Bring what is derived from pictures, labels and texts up to date after an ingest."""
+        from slicedb import edits
+
         # Also where nothing changed: an ingest before this one may have been killed in between.
         report = report.noting(edits.pictures_changed(self.store))
         edits.labels_changed(self.store)
-        if delete_missing:
+        if has_deleted:
             self.doctor(mend=True)  # vectors and predictions of what was removed
         edits.texts_changed(self.store)
         return report
+
+    def sync(
+        self,
+        source: Path | None = None,
+        *,
+        keys: Iterable[str] | None = None,
+        then: str | Iterable[str] = (),
+        split: str | None = None,
+        label: str | None = None,
+        prefix: str | None = None,
+        form: str | None = None,
+        reference: bool | None = None,
+        delete_missing: bool = False,
+        storage_options: Mapping[str, str] | None = None,
+        max_pixels: int | None = None,
+        threads: int | None = None,
+        progress: bool | None = None,
+    ) -> SyncReport:
+        """Follow a folder or a bucket: read what is new or changed, mark what has vanished.
+
+        The listing says which files have another size or version; those alone are read, and their
+        hash says whether they changed. A file that was moved stays the same sample. What is gone
+        is marked in the column `vanished_at`, and only if the listing was complete. It may be
+        stopped at any time; the same call goes on.
+
+        Args:
+            source: a folder, or an address: s3://, gs://, az://; by default every source that was
+                synced before.
+            keys: look only at these objects: paths, addresses, or S3 events, one a line; nothing
+                vanishes then. By default all are listed.
+            then: what runs afterwards on what is new, in this order, for example
+                embed,predict:v4,test. Steps: verify, embed[:NAME], predict:MODEL, test[:MODEL],
+                commit[:MESSAGE].
+            split: split of every sample, for example test.
+            label: label of every sample.
+            prefix: text to put before every id, to keep two sources apart.
+            form: format of the source; by default it is recognised.
+            reference: leave the pictures where they are; by default they are copied in.
+            delete_missing: remove the samples whose files are gone, instead of marking them.
+            storage_options: settings of the bucket, in the words of object_store and Lance, for
+                example endpoint or skip_signature. Secrets are not written down.
+            max_pixels: width × height beyond which an image counts as broken; by default
+                178,956,970.
+            threads: decoding threads; by default one per core.
+            progress: draw a progress bar on stderr; by default only in a terminal.
+
+        Options that are not given are those of the last sync of the source.
+
+        Raises:
+            SourceError: the source cannot be read, or another process syncs it now.
+            OptionError: `then` names an unknown step.
+        """
+        from slicedb.errors import SourceError
+        from slicedb.ingest.sync import followed, sync
+        from slicedb.slices.moves import changes, members
+        from slicedb.sync import SyncReport, steps_of
+
+        steps = steps_of(then)
+        if source is None and not followed(self.store):
+            raise SourceError("No source was synced before.", "name a folder or an address.")
+        given = {
+            "split": split,
+            "label": label,
+            "prefix": prefix,
+            "form": form,
+            "reference": reference,
+            "max_pixels": max_pixels,
+            "threads": threads,
+            "progress": progress,
+        }
+        options = {name: value for name, value in given.items() if value is not None}
+        before = members(self.slices)
+        reports = [
+            self._kept_up(
+                sync(
+                    self.store,
+                    one,
+                    keys=keys,
+                    settings=storage_options,
+                    delete_missing=delete_missing,
+                    **options,
+                ),
+                delete_missing,
+            )
+            for one in ([source] if source is not None else followed(self.store))
+        ]
+        told, turns = self._after(steps)
+        moved = changes(before, members(self.slices))
+        return SyncReport(tuple(reports), moved, told, turns)
+
+    def _after(self, steps: Sequence[Step]) -> tuple[tuple[str, ...], tuple[Turn, ...]]:
+        """Run what follows a sync; return a line for each step, and the verdicts that turned."""
+        from slicedb.report.tables import headline
+        from slicedb.sync import turned, verdicts_of
+
+        told: list[str] = []
+        turns: tuple[Turn, ...] = ()
+        model: str | None = None
+        for verb, argument in steps:
+            if verb == "test":
+                model = argument or model
+                known = verdicts_of(self.runs)
+                report = self.test(model=model)
+                turns += turned(known, verdicts_of(self.runs))
+                told.append(f"test: {headline(report)}")
+                continue
+            if verb == "predict":
+                model = argument
+                said: object = self.predict(argument)
+            elif verb == "embed":
+                said = self._embed_new(argument or "default")
+            elif verb == "commit":
+                said = f"commit {self.commits.commit(argument or 'sync').id}"
+            else:
+                said = self.verify()
+            told.append(f"{verb}: {said}")
+        return tuple(told), turns
+
+    def _embed_new(self, name: str) -> EmbedReport:
+        """Embed what is new with the encoder that made an embedding, or with the default one."""
+        from slicedb.embedding import encoder_of
+        from slicedb.schema import EMBEDDINGS
+
+        there = self.store.has(EMBEDDINGS + name)
+        return self.embed(name=name, encoder=encoder_of(self.store, name) if there else None)
 
     def verify(
         self,

@@ -27,6 +27,7 @@ TESTS = "tests"
 RUNS = "runs"
 MODELS = "models"
 COMMITS = "commits"
+SOURCES = "sources"
 ANSWERS = "answers"
 EMBEDDINGS = "embeddings__"
 PREDICTIONS = "predictions__"
@@ -43,6 +44,8 @@ UNVERIFIED = "unverified"
 """The `status` of a sample whose image was not opened yet. Queries show it as they show `OK`."""
 UNREADABLE = "unreadable"
 """The `status` of a sample whose image could not be read at all."""
+VANISHED = "vanished"
+"""The `status` of a sample whose picture lay in a source that `sync` follows, and is gone."""
 SHOWN = (OK, UNVERIFIED)
 """The statuses of samples that are not quarantined."""
 IS_SHOWN = f"status IS NULL OR status IN ('{OK}', '{UNVERIFIED}')"
@@ -117,7 +120,8 @@ SAMPLES_SCHEMA = schema_of(
 file's size and times (0 where unknown), `row_stamp` one of what the source said of it."""
 
 PLUMBING = frozenset(
-    "uri sha256 phash format bytes status ingested_at source stamp row_stamp".split()
+    "uri sha256 phash format bytes status ingested_at source stamp row_stamp etag "
+    "vanished_at".split()
 )
 """Columns of `samples` that record how it was ingested; a table for people omits them."""
 
@@ -154,6 +158,19 @@ RUNS_SCHEMA = schema_of(
 )
 """`kind` is test or evaluate. In JSON: `tables` (version by table), `fingerprints` (by model),
 `queries` (text by slice), `software` (version by package), `summary`."""
+
+SOURCES_SCHEMA = schema_of(
+    """
+    id! string, prefix string, options string, settings string, objects int64, listed_at time
+    synced_at time
+    """
+)
+"""What `sync` follows. `id` is the path or address; in JSON: `options` of the ingest, `settings` of
+the bucket without secrets. `listed_at` is the last complete listing, of `objects` files."""
+
+ETAG, VANISHED_AT = "etag", "vanished_at"
+"""Columns of `samples` that the first `sync` adds: the version of the object that was read, and
+when its file was found to be gone (null where it is there)."""
 
 MODELS_SCHEMA = schema_of(
     """

@@ -31,6 +31,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
         "analysis",
         "curate",
         "export",
+        "sync",
     ),
     ("training", "scale", "database"),
     ("web", "pytest_plugin", "demo", "cli"),

@@ -78,6 +78,7 @@ def test_an_unknown_argument_is_answered_with_the_nearest() -> None:
 VERBS = {
     "query": "slicedb.database:Database.query",
     "ingest": "slicedb.database:Database.ingest",
+    "sync": "slicedb.database:Database.sync",
     "verify": "slicedb.database:Database.verify",
     "attach": "slicedb.database:Database.attach",
     "log-embeddings": "slicedb.database:Database.log_embeddings",
@@ -166,6 +167,7 @@ OTHER_NAMES = {
 OTHER_FLAGS = {
     "--on": "slices: the samples of every verb are given with --on",
     "--metric": "repeated",
+    "--storage-option": "repeated",
     "--kind": "repeated",
     "--severity": "repeated",
     "--slice": "repeated",

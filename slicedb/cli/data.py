@@ -22,6 +22,24 @@ from slicedb.database import Database
 from slicedb.show import numbers
 
 
+def _settings(
+    ctx: click.Context, param: click.Parameter, values: tuple[str, ...]
+) -> dict[str, str] | None:
+    pairs = [value.partition("=") for value in values]
+    if wrong := next((value for value, (_, sign, _) in zip(values, pairs) if not sign), None):
+        raise click.BadParameter(f"'{wrong}' is no KEY=VALUE.", ctx, param)
+    return {name: value for name, _, value in pairs} or None
+
+
+STORAGE_OPTION: dict[str, object] = {
+    "flag": "--storage-option",
+    "metavar": "KEY=VALUE",
+    "multiple": True,
+    "callback": _settings,
+    "type": str,
+}
+
+
 @click.command()
 @click.argument("sources", metavar="SOURCE...", nargs=-1, required=True)
 @db_option
@@ -30,7 +48,8 @@ from slicedb.show import numbers
     Database.ingest,
     "form images split label split_folders path_column image_column label_column split_column "
     "caption_column id_column id_by prefix replace reference verify max_broken max_pixels "
-    "delete_missing same threads progress",
+    "delete_missing same threads progress storage_options",
+    storage_options=STORAGE_OPTION,
     form={
         "flag": "--as",
         "metavar": "FORMAT",
@@ -59,12 +78,13 @@ def ingest(sources: tuple[str, ...], **options: object) -> None:
       slicedb ingest metadata.parquet --verify later
       slicedb ingest VOCdevkit/
       slicedb ingest instances.json --images photos/
+      slicedb ingest s3://bucket/photos --storage-option region=eu-central-1
       slicedb "status <> 'ok'"
     """
     from slicedb.errors import SourceError, TooManyBrokenError
 
     for source in sources:
-        if not Path(source).exists():
+        if "://" not in source and not Path(source).exists():
             raise SourceError(f"No folder or file '{source}'.", "check the path; nothing was made.")
     database = open_db(create=True)
     for source in sources:
@@ -73,6 +93,71 @@ def ingest(sources: tuple[str, ...], **options: object) -> None:
         except TooManyBrokenError as error:
             click.echo(str(error.report))
             raise
+
+
+@click.command()
+@click.argument("source", metavar="[SOURCE]", required=False)
+@db_option
+@options_of(
+    Database.sync,
+    "then keys split label prefix form reference delete_missing storage_options max_pixels "
+    "threads progress",
+    keys={"metavar": "FILE", "type": click.File(), "multiple": False},
+    then={"metavar": "STEPS", "multiple": False},
+    prefix={"metavar": "TEXT"},
+    reference={"is_flag": True, "flag": "--reference"},
+    storage_options=STORAGE_OPTION,
+    form={
+        "flag": "--as",
+        "metavar": "FORMAT",
+        "cls": Listing,
+        "registry": "slicedb.ingest:FORMATS",
+        "group": "slicedb.formats",
+    },
+)
+@click.option(
+    "--every",
+    metavar="TIME",
+    help="Sync again and again with this pause, such as 30s, 5m or 1h, until SIGTERM or Ctrl-C.",
+)
+def sync(source: str | None, every: str | None, **options: object) -> None:
+    """Follow a folder or a bucket: read what is new or changed, mark what has vanished.
+
+    The listing says which files have another size or version; those alone are read, and their hash
+    says whether they changed. A file that was moved stays the same sample. What is gone is marked
+    in `vanished_at`, and only if the listing was complete. Options that are not given are those of
+    the last sync of the source; without SOURCE, every source that was synced before is.
+
+    The end says which live slices have other members. With `--then test`, exit status 1 means that
+    a test that passed does not any more, or that one fails that did not.
+
+    
+    Examples:
+      slicedb sync s3://bucket/photos --split test
+      slicedb sync s3://bucket/photos --then embed,predict:v4,test
+      slicedb sync --every 5m
+      aws s3api list-objects-v2 ... | slicedb sync s3://bucket/photos --keys -
+    """
+    from slicedb.sync import Loop, interval
+
+    if every is not None and options.get("keys") is not None:
+        raise click.UsageError("--keys is read once, and --every asks again and again.")
+    pause = None if every is None else interval(every)
+    db = open_db(create=True)
+    worse = False
+
+    def turn() -> None:
+        nonlocal worse
+        report = db.sync(source, **given(options))
+        click.echo(str(report))
+        worse |= report.is_worse
+
+    if pause is None:
+        turn()
+    else:
+        Loop(pause, turn, lambda text: say(f"Error: {text}")).run()
+    if worse:
+        sys.exit(1)
 
 
 @click.command()
@@ -353,6 +438,7 @@ def export(on: str, dest: str, form: str | None) -> None:
 
 COMMANDS = (
     ingest,
+    sync,
     verify,
     attach,
     compose,

@@ -48,6 +48,7 @@ def ingest(
     max_pixels: int = media.MAX_PIXELS,
     threads: int | None = None,
     progress: bool | None = None,
+    following: bool = False,
 ) -> IngestReport:
     """Read images and metadata: a folder, CSV or Parquet, Pascal VOC, COCO or YOLO.
 
@@ -60,6 +61,7 @@ def ingest(
         store: the database.
         source: path of a folder, or of a .csv, .tsv, .parquet, .json (COCO) or .yaml (YOLO) file.
         form: one of `FORMATS`; None recognises it.
+        following: mark the samples whose files are gone, and let those that moved keep their ids.
 
     The other arguments are those of `Database.ingest`.
 
@@ -124,6 +126,7 @@ def ingest(
             threads=threads,
             show=progress,
             skip_same=same == "skip",
+            following=following,
         ),
     )
 

@@ -20,10 +20,11 @@ class Adopted:
     Args:
         batches: of the source, with `id` and `uri`.
         known: what the database knew before.
+        where: the source.
     """
 
-    def __init__(self, batches: Iterable[pa.RecordBatch], known: Known) -> None:
-        self._batches, self._known = batches, known
+    def __init__(self, batches: Iterable[pa.RecordBatch], known: Known, where: str) -> None:
+        self._batches, self._known, self._where = batches, known, where
         self.count = 0
         """Rows that got the id of a sample, so far."""
         self._given: set[int] = set()
@@ -33,6 +34,7 @@ class Adopted:
             yield self._adopt(batch)
 
     def _adopt(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        batch = self._named_apart(batch)
         rows = self._known.find(batch["id"], keys_of(batch["id"]))
         self._given.update(rows[rows >= 0].tolist())
         new = np.flatnonzero(rows < 0)
@@ -53,6 +55,25 @@ class Adopted:
         names = self._known.ids(np.array([row for _, row in taken]))
         for (i, _), name in zip(taken, names, strict=True):
             ids[i] = name
+        return batch.set_column(
+            batch.schema.get_field_index("id"), "id", pa.array(ids, batch["id"].type)
+        )
+
+    def _named_apart(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Give another id to files at the old place of a sample that moved within a source."""
+        known = self._known
+        if known.gone is None:
+            return batch
+        rows = known.find(batch["id"], keys_of(batch["id"]))
+        old = np.flatnonzero(rows >= 0)
+        uris = batch["uri"].take(pa.array(old)).to_pylist()
+        own = np.array([source == self._where for source in known.sources(rows[old])], bool)
+        apart = old[~known.same_uri(rows[old], uris) & own & ~known.gone[rows[old]]]
+        if not len(apart):
+            return batch
+        ids = batch["id"].to_pylist()
+        for i, digest in zip(apart.tolist(), keys_of(batch["uri"].take(pa.array(apart)))):
+            ids[i] = f"{ids[i]}~{int(digest) % 0xFFFFFF:06x}"
         return batch.set_column(
             batch.schema.get_field_index("id"), "id", pa.array(ids, batch["id"].type)
         )

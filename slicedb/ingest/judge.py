@@ -16,8 +16,8 @@ from slicedb.ingest.known import Known, collision
 from slicedb.ingest.piece import Piece
 from slicedb.ingest.source import Source
 from slicedb.ingest.verify import Verified, some_of
-from slicedb.schema import SAMPLES_SCHEMA, keys_of
-from slicedb.sources import Location
+from slicedb.schema import ETAG, SAMPLES_SCHEMA, keys_of
+from slicedb.sources import Location, versions
 
 
 @dataclass
@@ -42,6 +42,10 @@ class Judged:
     elsewhere: set[int]
     """Rows of the piece whose file lies at another place than last time."""
     duplicates: int = 0
+    same_bytes: int = 0
+    """Known samples whose file was read again and holds the same bytes."""
+    carried: int = 0
+    """Known samples whose file has gone, and whose bytes are here under another name."""
     twins: list[tuple[str, str]] = field(default_factory=list)
     """Ids of added samples, each with that of one from before with the same bytes."""
 
@@ -96,11 +100,15 @@ class Judged:
         old = [i for i in rows if self.piece.rows[i] >= 0 and i not in self.elsewhere]
         before = dict(zip(old, self.known.sources(self.piece.rows[old]))) if old else {}
         sources = [before.get(i) or self.source.where for i in rows]
-        return {
-            "uri": pa.array([self.piece.uris[i] for i in rows], pa.string()),
+        uris = [self.piece.uris[i] for i in rows]
+        columns = {
+            "uri": pa.array(uris, pa.string()),
             "stamp": pa.array(self.piece.stamps[rows]),
             "source": pa.array(sources, pa.string()),
         }
+        if self.source.etags:
+            columns[ETAG] = pa.array(versions(uris)[1], pa.string())
+        return columns
 
     def _measured(self, rows: list[int]) -> dict[str, pa.Array]:
         now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
@@ -143,9 +151,10 @@ def judge(
     dropped = _name_by_content(piece, verified, at, known, new_keys) if by_content else set()
     result = Judged(source, known, piece, verified, at, [], [], [], [], [], set(), len(dropped))
     result.added += [i for i in np.flatnonzero(piece.rows < 0).tolist() if i not in dropped]
+    _find_carried(result)
     _find_twins(result, skip=skip_same)
     _count_keys(piece, result.added, new_keys)
-    old = np.flatnonzero(piece.rows >= 0)
+    old = np.flatnonzero((piece.rows >= 0) & ~np.isin(np.arange(len(piece)), result.moved))
     if dropped:
         old = old[~np.isin(old, list(dropped))]
     known.seen[piece.rows[old]] = True
@@ -155,6 +164,29 @@ def judge(
         for i in result.replaced:
             _refuse_foreign(result, i)
     return result
+
+
+def _find_carried(result: Judged) -> None:
+    """Find the new rows that are known samples under another name; each of those moves once.
+
+    The sample keeps its id, and with it its label, its tags, its predictions and its vectors.
+    """
+    piece, known = result.piece, result.known
+    if known.gone is None or not result.added:
+        return
+    digests = some_of(result.verified.sha256, result.at[result.added])
+    for i, row in zip(list(result.added), known.gone_with_content(digests).tolist()):
+        if row < 0 or known.seen[row]:
+            continue
+        known.seen[row] = True
+        name = known.ids(np.array([row]))[0]
+        piece.ids[i], piece.keys[i], piece.rows[i] = name, known.keys[row], row
+        result.added.remove(i)
+        result.moved.append(i)
+        result.elsewhere.add(i)
+        result.carried += 1
+        if known.lacking[row]:
+            result.restored.append(i)
 
 
 def _find_twins(result: Judged, *, skip: bool) -> None:
@@ -197,6 +229,7 @@ def _sort_known(result: Judged, old: np.ndarray) -> None:
         if not verified.same[at[i]] and not still_lost:
             result.replaced.append(i)
             continue
+        result.same_bytes += int(verified.same[at[i]])
         if is_touched:
             result.moved.append(i)
         if known.lacking[row]:

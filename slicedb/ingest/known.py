@@ -41,6 +41,9 @@ class Known:
         self.stamps = _numbers(table["stamp"])
         self.row_stamps = _numbers(table["row_stamp"])
         self.unreadable = mask(pc.equal(table["status"], "unreadable"))
+        self.gone: np.ndarray | None = None
+        """bool (n,): the samples whose files are not in the source now; None where the source is
+        not followed, or not all of it was seen."""
         self.seen = np.zeros(len(self.keys), dtype=bool)
         """Whether each was found in the source during this ingest."""
         self.lacking = np.zeros(len(self.keys), dtype=bool)
@@ -68,6 +71,15 @@ class Known:
             self._by_content = KeyIndex(self.content)
         rows = self._by_content.find(content_of(list(digests)))
         return np.where([digest is None for digest in digests], -1, rows)
+
+    def gone_with_content(self, digests: Sequence[str | None]) -> np.ndarray:
+        """Return the row of a sample with each sha256 whose file is gone, int64 (n,), or -1."""
+        if self.gone is None or not self.gone.any():
+            return np.full(len(digests), -1, np.int64)
+        candidates = np.flatnonzero(self.gone & ~self.seen)
+        at = KeyIndex(self.content[candidates]).find(content_of(list(digests)))
+        known = (at >= 0) & np.array([digest is not None for digest in digests])
+        return np.where(known, np.append(candidates, -1)[at], -1)
 
     def find(self, ids: Sequence[str] | pa.Array, keys: np.ndarray) -> np.ndarray:
         """Return the row of each id, int64 (n,); -1 where it is new.

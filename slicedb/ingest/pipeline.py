@@ -17,6 +17,7 @@ import numpy as np
 
 from slicedb import media, progress
 from slicedb.errors import TooManyBrokenError
+from slicedb.ingest import following
 from slicedb.ingest.adopt import Adopted
 from slicedb.ingest.bulk import Bulk
 from slicedb.ingest.fresh import FreshRows
@@ -27,6 +28,7 @@ from slicedb.ingest.report import IngestReport
 from slicedb.ingest.source import Source
 from slicedb.ingest.verify import some_of
 from slicedb.schema import IMAGES, IMAGES_SCHEMA, SAMPLES, SHOWN
+from slicedb.sources import is_remote
 from slicedb.store import Store
 from slicedb.store.writing import lacking
 
@@ -51,6 +53,8 @@ class Settings:
     threads: int | None = None
     show: bool | None = None
     skip_same: bool = False
+    following: bool = False
+    """Whether samples whose files are gone are marked, and those that moved keep their ids."""
 
 
 @dataclass
@@ -61,6 +65,8 @@ class _Tally:
     changed: int = 0
     unchanged: int = 0
     duplicates: int = 0
+    same_bytes: int = 0
+    carried: int = 0
     adopted: int = 0
     twins: int = 0
     twin: tuple[str, str] = ("", "")
@@ -71,6 +77,8 @@ class _Tally:
         self.added += len(judged.added)
         self.changed += judged.changed
         self.duplicates += judged.duplicates
+        self.same_bytes += judged.same_bytes
+        self.carried += judged.carried
         self.twins += len(judged.twins)
         self.twin = self.twin if self.twin[0] or not judged.twins else judged.twins[0]
         total = len(judged.piece) - judged.duplicates
@@ -121,11 +129,13 @@ def run(store: Store, source: Source, settings: Settings) -> IngestReport:
         progress.note(note, settings.show)
     _prepare(store, source, settings)
     known = Known(store, with_images=not settings.reference)
+    if settings.following and following.is_complete(source):
+        known.gone = following.gone(store, source, known)
     fresh = {SAMPLES: FreshRows(store, SAMPLES, known.version)}
     if not settings.reference:
         fresh[IMAGES] = FreshRows(store, IMAGES, known.images_version)
     tally = _Tally()
-    adopted = Adopted(source.batches, known)
+    adopted = Adopted(source.batches, known, source.where)
     if len(known.keys) and not source.named and not settings.by_content:
         source = replace(source, batches=adopted, keys=None)
     threads = media.n_threads(settings.threads or None)
@@ -167,9 +177,12 @@ def run(store: Store, source: Source, settings: Settings) -> IngestReport:
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-    tally.adopted = adopted.count
+    tally.adopted = 0 if settings.following else adopted.count
     missing, deleted = _missing(store, source, known, settings)
-    if deleted:
+    marked = following.Marked()
+    if known.gone is not None:
+        marked = following.mark(store, known, known.gone & ~known.seen)
+    if deleted or marked.vanished or marked.back:
         store.sync()
     report = IngestReport(
         source=source.where,
@@ -178,6 +191,11 @@ def run(store: Store, source: Source, settings: Settings) -> IngestReport:
         unchanged=tally.unchanged,
         missing=missing,
         deleted=deleted,
+        same_bytes=tally.same_bytes,
+        moved=tally.carried,
+        vanished=marked.vanished,
+        hidden=marked.hidden,
+        back=marked.back,
         duplicates=tally.duplicates,
         quarantined=tally.reasons.total(),
         reasons=dict(tally.reasons.most_common()),
@@ -196,6 +214,9 @@ def _prepare(store: Store, source: Source, settings: Settings) -> None:
     schema = store.schema(SAMPLES)
     if any(lacking(schema, field) for field in source.fields):
         store.add_columns(SAMPLES, source.fields)
+    if settings.following:
+        following.prepare(store)
+        source.etags = is_remote(source.where)
 
 
 def _verifying(
@@ -230,7 +251,12 @@ def _missing(store: Store, source: Source, known: Known, settings: Settings) -> 
     """Return how many samples are gone from their source, and how many of them were removed."""
     if not len(known.keys) or known.seen.all():
         return 0, 0
-    owned = known.owned(source, settings.prefix, by_content=settings.by_content)
+    if known.gone is not None:
+        owned = known.gone
+    elif settings.following:
+        return 0, 0
+    else:
+        owned = known.owned(source, settings.prefix, by_content=settings.by_content)
     gone = np.flatnonzero(owned & ~known.seen)
     if not settings.delete_missing or not len(gone):
         return len(gone), 0

@@ -27,6 +27,17 @@ class IngestReport(Record):
     """Samples that came from this source and are no longer in it."""
     deleted: int = 0
     """Missing samples that were removed, on request."""
+    same_bytes: int = 0
+    """Of the unchanged: files that were read again, since the listing had other words for them."""
+    moved: int = 0
+    """Of the unchanged: samples whose file has another name now; they keep their ids. Of `sync`,
+    as the next three."""
+    vanished: int = 0
+    """Samples whose file is gone since the last time."""
+    hidden: int = 0
+    """Those of the vanished whose pictures were left where they lay; queries leave them out."""
+    back: int = 0
+    """Samples whose file was gone and is there again."""
     duplicates: int = 0
     """Images left out because another one has the same content: when ids are hashes, or on
     request."""
@@ -55,12 +66,28 @@ class IngestReport(Record):
         """Quarantined images as a share of all, in [0, 1]; 0 when there are none."""
         return self.quarantined / self.total if self.total else 0.0
 
+    def _followed(self) -> list[str]:
+        lines = []
+        if self.moved:
+            lines.append(f"{self.moved:,} moved; they keep their ids, labels and predictions.")
+        if self.same_bytes:
+            lines.append(f"{self.same_bytes:,} read again and found to hold the same bytes.")
+        if self.vanished:
+            status = f"; {self.hidden:,} have no copy and left the queries" if self.hidden else ""
+            lines.append(
+                f"{self.vanished:,} vanished{status}. To see them: vanished_at IS NOT NULL"
+            )
+        if self.back:
+            lines.append(f"{self.back:,} that had vanished are back.")
+        return lines
+
     def __str__(self) -> str:
         rate = self.total / self.seconds if self.seconds else 0.0
         lines = [
             f"{self.total:,} images in {self.seconds:.1f} s ({rate:,.0f}/s): {self.added:,} added, "
             f"{self.changed:,} changed, {self.unchanged:,} unchanged, {self.missing:,} missing."
         ]
+        lines += self._followed()
         if self.duplicates:
             lines.append(f"{self.duplicates:,} left out: the same content under another name.")
         if self.deleted:

@@ -84,6 +84,8 @@ class Source:
     renamed: list[str] = field(default_factory=list)
     """Those of the notes that tell columns kept under another name or left out, which are also
     told before anything is written."""
+    etags: bool = False
+    """Whether the samples keep the version of the object that was read, in `etag`."""
     keys: Keys | None = None
     """int64 (total,): the join key of each row where opening the source worked them out and found
     no two alike; None where they are worked out as the rows come."""

@@ -47,3 +47,20 @@ def _note(was: Slice | None, now: Slice | None, a: np.ndarray | None, b: np.ndar
     if was.kind != now.kind:
         return {"frozen": "frozen", "live": "thawed"}[now.kind]
     return "" if was.text.strip() == now.text.strip() else "redefined"
+
+
+def members(slices: Slices) -> dict[str, np.ndarray]:
+    """Return the keys of every live slice whose text still means something, int64 (n,) each."""
+    found = {s.name: _keys(s) for s in slices if s.kind == "live"}
+    return {name: keys for name, keys in found.items() if keys is not None}
+
+
+def changes(before: dict[str, np.ndarray], after: dict[str, np.ndarray]) -> tuple[SliceMove, ...]:
+    """Return the slices whose members are others, of those that were there before."""
+    moved = []
+    for name in sorted({*before} & {*after}):
+        come = len(np.setdiff1d(after[name], before[name]))
+        gone = len(np.setdiff1d(before[name], after[name]))
+        if come or gone:
+            moved.append(SliceMove(name, come, gone, len(after[name])))
+    return tuple(moved)

@@ -10,7 +10,7 @@ from slicedb.sources.entry import NOT_UTF8, Entry, Kind, is_utf8
 from slicedb.sources.local import path_of, read_regular
 from slicedb.sources.location import Location
 from slicedb.sources.reading import fetch, read, read_or_empty, versions
-from slicedb.sources.remote import Listing, forget, listed
+from slicedb.sources.remote import Listing, covering, forget, listed, stand_in
 
 __all__ = [
     "NOT_UTF8",
@@ -19,6 +19,7 @@ __all__ = [
     "Listing",
     "Location",
     "address",
+    "covering",
     "fetch",
     "forget",
     "is_remote",
@@ -28,6 +29,7 @@ __all__ = [
     "read",
     "read_or_empty",
     "read_regular",
+    "stand_in",
     "use",
     "versions",
 ]

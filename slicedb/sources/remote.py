@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import io
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, BinaryIO
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from obstore import ReadableFile
 
 _PAGE = 1000
+_LOOKS = 32
+"""Objects that are asked for at once."""
 _WHOLE = 64 << 20
 """Bytes of a file up to which it is read in one request."""
 
@@ -43,7 +46,9 @@ class Listing:
     etags: list[str]
     """What the store calls a version of the bytes; "" where it says nothing."""
     modified: np.ndarray
-    """int64: nanoseconds since 1970, UTC."""
+    """int64: nanoseconds since 1970, UTC; 0 where it was not asked for."""
+    is_complete: bool = True
+    """Whether these are all objects, and not what was known before with a few looked at anew."""
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -81,10 +86,48 @@ _lock = threading.Lock()
 _listings: dict[str, list[Listing]] = {}
 
 
-def forget(root: str) -> None:
-    """Let go of what was listed of a bucket, so that it is listed anew."""
+def forget(root: str, *, stand_ins: bool = False) -> None:
+    """Let go of what was listed of a bucket, so that it is listed anew; of stand-ins if asked."""
     with _lock:
-        _listings.pop(root, None)
+        kept = [one for one in _listings.pop(root, []) if not one.is_complete and not stand_ins]
+        if kept:
+            _listings[root] = kept
+
+
+def stand_in(
+    root: str, prefix: str, known: Iterable[tuple[str, int, str]], named: Sequence[str]
+) -> None:
+    """Let what is known, and some objects that are looked at now, stand for a listing.
+
+    Args:
+        root: "s3://photos".
+        prefix: where the listing would begin.
+        known: key, size and etag of objects that were there.
+        named: keys of objects that are asked for one by one.
+
+    Raises:
+        SourceError: the bucket cannot be reached.
+    """
+    forget(root, stand_ins=True)
+    rows = {key: (key, size, etag) for key, size, etag in known}
+    with ThreadPoolExecutor(_LOOKS, "slicedb-look") as pool:
+        found = list(pool.map(facts, [f"{root}/{key}" for key in named]))
+    for key, about in zip(named, found):
+        rows.pop(key, None)
+        if about is not None:
+            rows[key] = (key, about.size, about.etag)
+    ordered = sorted(rows.values())
+    listing = Listing(
+        root,
+        prefix,
+        [row[0] for row in ordered],
+        np.array([row[1] for row in ordered], np.int64),
+        [row[2] for row in ordered],
+        np.zeros(len(ordered), np.int64),
+        is_complete=False,
+    )
+    with _lock:
+        _listings.setdefault(root, []).append(listing)
 
 
 def listed(text: str, told: Callable[[int], None] | None = None) -> Listing:
