@@ -119,6 +119,7 @@ VERBS = {
     "model show": "slicedb.models:Models.show",
     "try": "slicedb.models:Model.predict",
     "model drop": "slicedb.models:Models.drop",
+    "model trust": "slicedb.models:Models.trust",
     "model clear": "slicedb.models:Models.clear",
     "model rename": "slicedb.models:Models.rename",
     "slice add": "slicedb.slices:Slices.add",
