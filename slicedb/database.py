@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from lancedb.db import DBConnection
     from PIL import Image
 
-    from slicedb.analysis import BoxMistakes, Mistakes
+    from slicedb.analysis import BoxMistakes, Mistakes, Tryout
     from slicedb.behaviour.severity import SeverityTable
     from slicedb.cam import CamReport, StoredCams
     from slicedb.commits import Commit, Commits, Difference
@@ -976,6 +976,55 @@ class Database:
         )
         self.store.sync()
         return report
+
+    def try_out(
+        self,
+        model: str,
+        image: Path | bytes | Image.Image,
+        *,
+        neighbours: int | None = None,
+        embedding: str = "default",
+        cam: str | None = None,
+        target: str = "prediction",
+        method: str = "gradcam",
+        layer: str | None = None,
+    ) -> Tryout:
+        """Try a classifier on one picture: classes, confidence, map and the nearest samples.
+
+        Nothing is stored.
+
+        Args:
+            model: a registered classifier.
+            image: a path, encoded bytes, or a Pillow image.
+            neighbours: nearest samples to show, 0 for none; by default 5 where there is an
+                embedding.
+            embedding: the embedding that says what is near.
+            cam: save what the model looked at (Grad-CAM) as this picture; "" only returns it.
+            target: the class that the map explains; by default the predicted one.
+            method: one of `slicedb.cam.METHODS`: gradcam, eigencam, layercam, ...
+            layer: the layer to explain, instead of the one that is found automatically.
+
+        Raises:
+            UnknownModelError: no model of that name.
+            ModelError: the model is no classifier, or has no layer to explain.
+            MediaError: the picture does not decode.
+            CheckError: `target` is no class, there is no such embedding, or the map cannot be
+                saved.
+        """
+        from slicedb.analysis import try_out
+
+        return try_out(
+            self.store,
+            self.models.get(model),
+            image,
+            lambda text: self.engine.query(text).to_arrow(),
+            neighbours=neighbours,
+            embedding=embedding,
+            cam=cam,
+            target=target,
+            method=method,
+            layer=layer,
+        )
 
     def log_predictions(
         self,

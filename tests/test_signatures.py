@@ -117,7 +117,7 @@ VERBS = {
     "model add": "slicedb.models:Models.add",
     "model list": "slicedb.models:Models.list",
     "model show": "slicedb.models:Models.show",
-    "try": "slicedb.models:Model.predict",
+    "try": "slicedb.database:Database.try_out",
     "model drop": "slicedb.models:Models.drop",
     "model trust": "slicedb.models:Models.trust",
     "model clear": "slicedb.models:Models.clear",

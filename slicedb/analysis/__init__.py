@@ -5,6 +5,7 @@ from __future__ import annotations
 from slicedb.analysis.boxes import BoxFinding, BoxMistakes, ConfusedBoxes, box_errors
 from slicedb.analysis.mistakes import ConfusedPair, Mistakes, ReviewSet, errors
 from slicedb.analysis.shares import SliceShare
+from slicedb.analysis.tryout import Tryout, try_out
 
 __all__ = [
     "BoxFinding",
@@ -14,6 +15,8 @@ __all__ = [
     "Mistakes",
     "ReviewSet",
     "SliceShare",
+    "Tryout",
     "box_errors",
     "errors",
+    "try_out",
 ]

@@ -173,15 +173,21 @@ def trust(name: str) -> None:
 @click.argument("image", metavar="FILE", type=click.Path(exists=True, dir_okay=False))
 @db_option
 @rows_options
-def try_(model: str, image: str, out: Output) -> None:
-    """Show what a classifier says of one picture: classes with probabilities.
+@options_of(
+    Database.try_out,
+    "neighbours embedding cam target method layer",
+    cam={"metavar": "FILE"},
+    target={"metavar": "prediction|CLASS"},
+)
+def try_(model: str, image: str, out: Output, **options: object) -> None:
+    """Show what a classifier says of one picture, what it looked at, and the nearest samples.
 
     \b
-    Example:
+    Examples:
       slicedb try food_v3 photo.jpg
+      slicedb try food_v3 photo.jpg --cam map.png --neighbours 10
     """
-    said = open_db().models.get(model).predict(image)
-    out.list(({"class": name, "probability": p} for name, p in said.items()), "No classes.")
+    out.show(open_db().try_out(model, image, **given(options)))
 
 
 @click.command()

@@ -1,0 +1,206 @@
+"""Try a classifier on one picture: its classes, what it looked at, and the nearest samples."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from slicedb import sql
+from slicedb.cam import GradCam
+from slicedb.cam.maps import overlay
+from slicedb.cam.overlays import jpeg
+from slicedb.errors import CheckError, ModelError, SliceDBError, did_you_mean
+from slicedb.media import decode
+from slicedb.models.trying import as_input, encoded, probabilities
+from slicedb.schema import EMBEDDINGS
+from slicedb.show.html import cards
+from slicedb.show.tabular import Figure, Grid, Part, Tabular
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from slicedb.models import Model
+    from slicedb.store import Store
+
+_SHOWN = 10
+"""Classes that are printed; the rows have all of them."""
+_SIDE = 320
+
+
+@dataclass(frozen=True, eq=False)
+class Tryout(Tabular):
+    """What a classifier says of one picture."""
+
+    model: str
+    classes: dict[str, float]
+    """The probability of each class, the likeliest first."""
+    neighbours: pa.Table
+    """The nearest samples: id, label, distance (1 - cosine similarity), the nearest first."""
+    overlay: Image.Image | None = field(default=None, repr=False)
+    """The picture with what the model looked at, from blue to red; None where nobody asked."""
+    about: str = ""
+    """What the map explains, and at which layer."""
+    notes: tuple[str, ...] = ()
+    """Why something is missing."""
+
+    @property
+    def prediction(self) -> str:
+        """The likeliest class."""
+        return next(iter(self.classes))
+
+    @property
+    def confidence(self) -> float:
+        """Its probability."""
+        return self.classes[self.prediction]
+
+    def to_arrow(self) -> pa.Table:
+        """Return the rows class and probability, the likeliest first."""
+        return pa.table(
+            {
+                "class": pa.array(list(self.classes), pa.string()),
+                "probability": pa.array(list(self.classes.values()), pa.float64()),
+            }
+        )
+
+    def parts(self) -> Iterable[Part]:
+        """Yield the prediction, the likeliest classes, the nearest samples, and the map."""
+        yield f"{self.model}: {self.prediction}, confidence {self.confidence:.3f}"
+        shown = list(self.classes.items())[:_SHOWN]
+        yield Grid(["class", "probability"], [[name, f"{p:.4f}"] for name, p in shown])
+        if len(self.classes) > len(shown):
+            yield f"{len(self.classes) - len(shown):,} more classes"
+        if len(self.neighbours):
+            rows = [
+                [r["id"], r["label"] or "", f"{r['distance']:.4f}"]
+                for r in self.neighbours.to_pylist()
+            ]
+            yield ""
+            yield Grid(["nearest sample", "label", "distance"], rows, align="<<>")
+        if self.about:
+            yield self.about
+        yield from self.notes
+        if (drawn := self.overlay) is not None:
+            yield Figure(lambda: cards([(jpeg(drawn), self.prediction, self.about)], _SIDE))
+
+
+def try_out(
+    store: Store,
+    model: Model,
+    image: object,
+    ask: Callable[[str], pa.Table],
+    *,
+    neighbours: int | None = None,
+    embedding: str = "default",
+    cam: str | None = None,
+    target: str = "prediction",
+    method: str = "gradcam",
+    layer: str | None = None,
+) -> Tryout:
+    """Run a classifier on one picture; see `Database.try_out`.
+
+    Args:
+        store: the database, for its embeddings.
+        model: a classifier that is loaded.
+        image: a path, encoded bytes, or a Pillow image.
+        ask: answers a SELECT that may name local files.
+        cam: a file to save the map to; "" makes it for the result alone.
+    """
+    data = encoded(image)
+    picture = decode(data).convert("RGB")
+    said = probabilities(model, data)
+    notes: list[str] = []
+    nearest = _NEAREST.empty_table()
+    if neighbours != 0:
+        try:
+            nearest = _neighbours(store, data, ask, neighbours or 5, embedding)
+        except SliceDBError as error:
+            if neighbours is not None:
+                raise
+            notes.append(f"no nearest samples: {error}")
+    laid, about = None, ""
+    if cam is not None:
+        laid, about = _map(model, data, picture, said, target, method, layer)
+    if cam and laid is not None:
+        _save(laid, Path(cam))
+        about += f", saved as {cam}"
+    return Tryout(model.name, said, nearest, laid, about, tuple(notes))
+
+
+_NEAREST = pa.schema([("id", pa.string()), ("label", pa.string()), ("distance", pa.float64())])
+
+
+def _neighbours(
+    store: Store, data: bytes, ask: Callable[[str], pa.Table], n: int, embedding: str
+) -> pa.Table:
+    known = [t.removeprefix(EMBEDDINGS) for t in store.names() if t.startswith(EMBEDDINGS)]
+    if embedding not in known:
+        raise CheckError(
+            f"There is no embedding '{embedding}'.",
+            did_you_mean(embedding, known, "embeddings")
+            if known
+            else "`slicedb embed` embeds the samples.",
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "picture"
+        file.write_bytes(data)
+        score = f"similarity(image({sql.string(str(file))}), using => {sql.string(embedding)})"
+        rows = ask(
+            f"SELECT id, label, 1 - {score} AS distance FROM samples "
+            f"WHERE {score} IS NOT NULL ORDER BY {score} DESC LIMIT {n}"
+        )
+    return rows.cast(_NEAREST)
+
+
+def _map(
+    model: Model,
+    data: bytes,
+    picture: Image.Image,
+    said: dict[str, float],
+    target: str,
+    method: str,
+    layer: str | None,
+) -> tuple[Image.Image, str]:
+    """Return the picture with its map, and what that explains."""
+    name = next(iter(said)) if target == "prediction" else target
+    if name not in model.classes:
+        choices = ["prediction", *model.classes]
+        raise CheckError(f"No target '{target}' of {model}.", did_you_mean(target, choices))
+    pixels = as_input(model, data)
+    height, width = int(pixels.shape[-2]), int(pixels.shape[-1])
+    explain = GradCam(model, layer=layer, method=method, input_size=(height, width))
+    with model.session(explain.device):
+        maps = explain(pixels, [list(model.classes).index(name)]).maps
+    if not maps.any():
+        raise ModelError(
+            f"The map is empty: nothing in layer '{explain.layer.name}' speaks for '{name}'.",
+            "--layer (layer=) names another one, --target (target=) another class.",
+        )
+    shown = None if model.transform is not None else _shown(model, picture)
+    at = f" at layer '{explain.layer.name}'" if explain.layer.name else ""
+    about = f"{method} of '{name}'{at}"
+    return overlay(picture, maps[0], shown=shown), about
+
+
+def _shown(model: Model, picture: Image.Image) -> list[float]:
+    """Return left, top, right, bottom of the part of a picture that the model sees, in pixels."""
+    (tall, wide), (top, left) = model.preprocessing.place(picture.height, picture.width)
+    high, broad = model.preprocessing.size
+    x, y = picture.width / wide, picture.height / tall
+    return [left * x, top * y, (left + broad) * x, (top + high) * y]
+
+
+def _save(picture: Image.Image, path: Path) -> None:
+    try:
+        picture.save(path)
+    except (OSError, ValueError) as error:
+        raise CheckError(
+            f"The map cannot be saved as '{path}': {error}.", "name a file such as map.png."
+        ) from error
+
+
+__all__ = ["Tryout", "try_out"]
