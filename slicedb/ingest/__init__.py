@@ -153,6 +153,7 @@ def open_source(
             raise SourceError(f"No folder or file '{source}'.", _nearest(location))
         chosen = recognise(location) if form is None else FORMATS[form]
         if chosen is not None:
+            _refuse_idle(chosen, location, options)
             return chosen.open(location, options)
     except PermissionError as error:
         raise SourceError(
@@ -160,6 +161,23 @@ def open_source(
         ) from error
     known = ", ".join(member.title for member in FORMATS.values())
     raise SourceError(f"'{source}' is of no format that can be ingested.", f"give {known}.")
+
+
+def _refuse_idle(form: Format, location: Location, options: Options) -> None:
+    """Raise where an option is given that does nothing for a format."""
+    given = {
+        "images": options.images is not None,
+        "columns": bool(options.columns),
+        "split_folders": options.split_folders,
+    }
+    for name, is_given in given.items():
+        if is_given and name not in form.takes:
+            what = next(iter(options.columns)) + "_column" if name == "columns" else name
+            raise IngestError(
+                f"{what} (--{what.replace('_', '-')}) does nothing for '{location}', which is read "
+                f"as {form.title}.",
+                "leave it out, or name the format that was meant: --as.",
+            )
 
 
 def _with_whole_objects(schema: pa.Schema) -> pa.Schema:

@@ -92,7 +92,7 @@ def attach(
     """
     started = time.perf_counter()
     existing = store.schema(SAMPLES)
-    options = Options(columns={"id": on}, existing=existing)
+    options = Options(columns={"id": on}, existing=existing, pictures=False)
     table, place = read_table(source, existing, on)
     _refuse_missing(columns or (), table.column_names, place)
     if columns is not None:
@@ -139,7 +139,7 @@ def read_table(source: object, existing: pa.Schema, on: str = "id") -> tuple[pa.
         SourceError: it is missing, empty or unreadable.
         IngestError: it has no such column.
     """
-    table, place = _read(source, Options(columns={"id": on}, existing=existing))
+    table, place = _read(source, Options(columns={"id": on}, existing=existing, pictures=False))
     _refuse_missing([on], table.column_names, place)
     if not len(table):
         raise SourceError(f"{place} has no rows.", "it needs one row per sample.")

@@ -151,4 +151,4 @@ def _column(values: list[object]) -> pa.Array:
         return pa.array([None if v is None else str(v) for v in values], pa.string())
 
 
-COCO = Format("coco", "COCO annotations", recognises, read)
+COCO = Format("coco", "COCO annotations", recognises, read, takes=frozenset({"images"}))

@@ -43,6 +43,8 @@ MEASURED = frozenset(SAMPLES_SCHEMA.names) - BROUGHT - {"id"}
 """Columns of `samples` that SliceDB fills; a source's column of that name gets a `_` behind."""
 
 
+_STEMS = "image_id img_id imageid image_ids id_code image_code photo_id picture id".split()
+"""Columns of names, often without an ending, that are taken for paths where nothing else is."""
 _SEVERAL = frozenset((*GUESSES["label"], *"classes categories targets class_names".split()))
 """What a list of the labels of a sample is called."""
 
@@ -68,6 +70,9 @@ def roles(schema: pa.Schema, options: Options) -> dict[str, str]:
         pictures = [f.name for f in schema if is_image(f.type) and f.name not in chosen.values()]
         if pictures:
             chosen["image"] = pictures[0]
+    if options.pictures and not options.later and not {"path", "image"} & set(chosen):
+        named = [lower[g] for g in _STEMS if g in lower and is_text(schema.field(lower[g]).type)]
+        chosen |= {"path": named[0]} if named else {}
     classes = [name for name in class_columns(schema) if name not in chosen.values()]
     if "label" not in chosen and len(classes) == 1:
         chosen["label"] = classes[0]

@@ -100,4 +100,4 @@ def _free(schema: pa.Schema, options: Options) -> list[str]:
     return [name for name in schema.names if name not in texts | set(options.existing.names)]
 
 
-CSV = Format("csv", "a CSV or TSV file", recognises, read)
+CSV = Format("csv", "a CSV or TSV file", recognises, read, takes=frozenset({"images", "columns"}))

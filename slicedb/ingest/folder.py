@@ -21,7 +21,7 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 
-from slicedb.errors import SourceError
+from slicedb.errors import IngestError, SourceError
 from slicedb.ingest.format import Format
 from slicedb.ingest.sidecar import Sidecar
 from slicedb.ingest.source import ROWS, Options, Source
@@ -58,6 +58,12 @@ def read(location: Location, options: Options) -> Source:
     if options.label is not None:
         labels = [options.label] * len(folders)
     sidecar = Sidecar(tree, options)
+    if options.columns and not sidecar.found:
+        role, column = next(iter(options.columns.items()))
+        raise IngestError(
+            f"{role}_column='{column}' does nothing for '{location}', which has no metadata file.",
+            "leave it out; a CSV or Parquet file is ingested by its own name.",
+        )
     told = {column.name: column.type for column in sidecar.columns}
     notes += [*sidecar.notes, *sidecar.unmatched([f.place + n for f in folders for n in f.images])]
     guesses = {"split": splits, "label": labels}
@@ -205,4 +211,10 @@ def _text(name: str) -> str:
     return name if name.isascii() else os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
-FOLDER = Format("folder", "a folder of images", Location.is_folder, read)
+FOLDER = Format(
+    "folder",
+    "a folder of images",
+    Location.is_folder,
+    read,
+    takes=frozenset({"columns", "split_folders"}),
+)

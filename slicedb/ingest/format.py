@@ -46,6 +46,8 @@ class Format:
     write: Callable[[Store, Keys, Path], int] | None = None
     """Writes samples, int64 (n,) keys in order, to a new folder or file, for `slicedb export`;
     returns how many. None: the format is only read."""
+    takes: frozenset[str] = frozenset({"images", "columns", "split_folders"})
+    """Which of these options of an ingest do something; one that would do nothing is refused."""
 
 
 def _problem(member: Format) -> str:

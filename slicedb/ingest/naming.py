@@ -10,8 +10,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from slicedb.errors import IngestError
+from slicedb.ingest.places import Places, posix
 from slicedb.ingest.source import Options
-from slicedb.sources import Location
+from slicedb.ingest.walk import tree_of
+from slicedb.sources import Location, is_remote
 
 _LOOKED_AT = 32
 """Paths of which one has to exist for its folder to be the one that all are relative to."""
@@ -36,9 +38,14 @@ class Naming:
         self._home = location.parent.path
         self._options = options
         self._roles = roles
+        if options.images is not None and "path" not in roles:
+            raise IngestError(
+                f"images (--images) does nothing for '{location}', which names no image files.",
+                "leave it out, or name the column of paths: path_column (--path-column).",
+            )
         image = schema.field(roles["image"]).type if "image" in roles else None
         self._in_struct = image is not None and pa.types.is_struct(image)
-        self._base: str | None = None
+        self._base: tuple[str, Places | None] | None = None
         self.columns = [roles[role] for role in ("id", "path", "image") if role in roles]
 
     @property
@@ -122,20 +129,62 @@ class Naming:
         if pc.any(pc.starts_with(paths, scheme)).as_py():
             bare = pc.utf8_slice_codeunits(paths, len(scheme), None)
             paths = pc.if_else(pc.starts_with(paths, scheme), bare, paths)
-        elsewhere = pc.or_(pc.match_substring(paths, "://"), pc.starts_with(paths, "/"))
-        base = self._base_of(paths)
+        is_uri = pc.match_substring(paths, "://")
+        base, places = self._base_of(paths)
+        if places is not None:
+            return self._searched(paths, base, places)
+        paths = self._slashed(paths, base)
+        elsewhere = pc.or_(is_uri, pc.starts_with(paths, "/"))
         joined = pc.binary_join_element_wise(base.removesuffix("/"), paths, "/")
         joined = pc.if_else(elsewhere, paths, joined)
         is_uri = pc.match_substring(joined, "://")
         return pc.if_else(is_uri, paths, _tidy(joined, os.path.normpath))
 
-    def _base_of(self, paths: pa.Array) -> str:
-        """Return the folder that paths are relative to: where one of the first is found."""
+    def _slashed(self, paths: pa.Array, base: str) -> pa.Array:
+        """Return paths as Windows writes them with slashes, unless a file is called so."""
+        odd = pc.fill_null(pc.match_substring(paths, "\\"), False)
+        if not pc.any(odd).as_py():
+            return paths
+        some = paths.filter(odd)[:_LOOKED_AT].to_pylist()
+        if any(Location(base).join(path).is_file() for path in some):
+            return paths
+        return pc.if_else(odd, pc.replace_substring(paths, "\\", "/"), paths)
+
+    def _searched(self, paths: pa.Array, base: str, places: Places) -> pa.Array:
+        """Return where the images lie that are not where their paths say, by their names."""
+        home = Location(base)
+        located = []
+        for path in paths.to_pylist():
+            if path is None or is_remote(path):
+                located.append(path)
+                continue
+            place = places.find(path)
+            located.append(home.join(place or posix(path)).path)
+        return pa.array(located, pa.string())
+
+    def finds(self, paths: pa.Array) -> bool:
+        """Return whether one of the first paths leads to a picture."""
+        uris = self._located(_text(paths)[:_LOOKED_AT]).to_pylist()
+        return any(uri is not None and Location(uri).is_file() for uri in uris)
+
+    def _base_of(self, paths: pa.Array) -> tuple[str, Places | None]:
+        """Return the folder that paths are relative to, where one of the first is found.
+
+        Where none is found in any, the images below the folder come with it, to be searched.
+        """
         if self._base is None:
-            bases = (self._home, os.getcwd())
+            given = self._options.images
+            bases = [self._home, os.getcwd()] if given is None else [os.path.abspath(given)]
             some = [path for path in paths[:_LOOKED_AT].to_pylist() if path and "://" not in path]
-            found = (b for b in bases if any(Location(b).join(s).exists() for s in some))
-            self._base = next(found, bases[0])
+            some += [posix(path) for path in some if "\\" in path]
+            found = (b for b in bases if any(Location(b).join(s).is_file() for s in some))
+            base = next(found, None)
+            places = None
+            if base is None and some and Location(bases[0]).is_folder():
+                places = Places(tree_of(Location(bases[0])))
+                if not any(places.find(path) for path in some):
+                    places = None
+            self._base = (base or bases[0], places)
         return self._base
 
 

@@ -63,4 +63,6 @@ def table_of(location: Location) -> Table:
     return Table(location, schema, total, batches)
 
 
-PARQUET = Format("parquet", "a Parquet file", recognises, read)
+PARQUET = Format(
+    "parquet", "a Parquet file", recognises, read, takes=frozenset({"images", "columns"})
+)

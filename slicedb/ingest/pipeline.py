@@ -18,6 +18,7 @@ import numpy as np
 from slicedb import media, progress
 from slicedb.errors import TooManyBrokenError
 from slicedb.ingest import following
+from slicedb.ingest.absent import nothing_read, refuse_absent
 from slicedb.ingest.adopt import Adopted
 from slicedb.ingest.bulk import Bulk
 from slicedb.ingest.fresh import FreshRows
@@ -27,7 +28,7 @@ from slicedb.ingest.piece import Piece, pieces
 from slicedb.ingest.report import IngestReport
 from slicedb.ingest.source import Source
 from slicedb.ingest.verify import some_of
-from slicedb.schema import IMAGES, IMAGES_SCHEMA, SAMPLES, SHOWN
+from slicedb.schema import IMAGES, IMAGES_SCHEMA, SAMPLES, SHOWN, UNREADABLE
 from slicedb.sources import is_remote
 from slicedb.store import Store
 from slicedb.store.writing import lacking
@@ -125,6 +126,8 @@ def run(store: Store, source: Source, settings: Settings) -> IngestReport:
         TooManyBrokenError: the share of broken images is too high; the data stays.
     """
     started = time.perf_counter()
+    if not settings.later and not settings.following:
+        source = refuse_absent(source)
     for note in source.renamed:
         progress.note(note, settings.show)
     _prepare(store, source, settings)
@@ -203,8 +206,18 @@ def run(store: Store, source: Source, settings: Settings) -> IngestReport:
         notes=(*source.notes, *tally.notes()),
         seconds=time.perf_counter() - started,
     )
+    nothing = report.total and report.reasons.get(UNREADABLE) == report.total
+    if nothing and not settings.following:
+        raise nothing_read(
+            source.where, report.total, _some_uri(store), "the samples are there, quarantined"
+        )
     _refuse_broken(report, settings.max_broken)
     return report
+
+
+def _some_uri(store: Store) -> str:
+    where = f"status = '{UNREADABLE}'"
+    return str(store.table(SAMPLES, ["uri"], where=where)["uri"][-1])
 
 
 def _prepare(store: Store, source: Source, settings: Settings) -> None:

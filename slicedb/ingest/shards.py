@@ -126,4 +126,10 @@ def _batches(
             )
 
 
-SHARDS = Format("shards", "a folder of Parquet files that carry images", recognises, read)
+SHARDS = Format(
+    "shards",
+    "a folder of Parquet files that carry images",
+    recognises,
+    read,
+    takes=frozenset({"images", "columns"}),
+)

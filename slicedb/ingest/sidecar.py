@@ -9,6 +9,7 @@ columns become those of the sample.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -41,6 +42,7 @@ class Sidecar:
     """
 
     def __init__(self, tree: Tree, options: Options) -> None:
+        options = replace(options, pictures=False)
         self.notes: list[str] = []
         self.columns: list[Column] = []
         self._rows: dict[str, int] = {}
@@ -112,6 +114,11 @@ class Sidecar:
                 f"is '{lost[0]}': left out."
             )
         return notes
+
+    @property
+    def found(self) -> bool:
+        """Whether the folder has such a file."""
+        return bool(self._rows)
 
     def values(self, places: Sequence[str]) -> dict[str, pa.Array]:
         """Return the columns of images, null where no row is about one."""

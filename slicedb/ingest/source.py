@@ -42,6 +42,8 @@ class Options:
     """Whether the upmost folders are splits whatever they are called."""
     later: bool = False
     """Whether no picture is opened; rows of a table then need none."""
+    pictures: bool = True
+    """Whether the rows of a table are pictures; otherwise they are metadata of known ones."""
     existing: pa.Schema = field(default_factory=lambda: pa.schema([]))
     """The schema of `samples`, whose types the metadata has to fit."""
 

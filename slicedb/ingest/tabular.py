@@ -61,13 +61,16 @@ class Table:
             raise SourceError(f"'{self.location}' has no rows.", "it needs one row an image.")
         roles = cols.roles(self.schema, options)
         has_pictures = "path" in roles or "image" in roles
+        rows = Naming(self.location, self.schema, roles, options)
+        if "path" in roles and roles["path"] == roles.get("id") and "path" not in options.columns:
+            some = next(iter(self.batches([roles["path"]])))
+            has_pictures = rows.finds(some[roles["path"]])  # ids are paths only where they lead
         if not has_pictures and not (options.later and "id" in roles):
             raise IngestError(
                 f"'{self.location}' has no column of paths or images among "
                 f"{', '.join(self.schema.names)}.",
                 "path_column (--path-column) or image_column (--image-column) names it.",
             )
-        rows = Naming(self.location, self.schema, roles, options)
         keys = _distinct_keys(self, rows)
         columns, renamed = cols.plan(self.schema, roles, options)
         given = {"split": options.split, "label": options.label}

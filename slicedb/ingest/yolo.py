@@ -18,6 +18,7 @@ from pathlib import PurePath
 from slicedb.errors import SourceError
 from slicedb.ingest.annotated import Annotated, box
 from slicedb.ingest.format import Format
+from slicedb.ingest.places import Places, posix
 from slicedb.ingest.sizes import size_of
 from slicedb.ingest.source import Options, Row, Source
 from slicedb.ingest.splits import SPLITS, split_in
@@ -188,8 +189,19 @@ def _images(tree: Tree, roots: list[Location], place: str) -> list[Location]:
     if where.is_folder():
         return [where.join(*f.parts, n) for f in tree_of(where).folders.values() for n in f.images]
     tree.note_read(where)
-    lines = (line.strip().replace("\\", "/") for line in where.read_text().splitlines())
-    return [where.parent.join(line) for line in lines if line]
+    lines = [line.strip() for line in where.read_text().splitlines()]
+    places = Places(tree)
+    return [_listed(tree, places, [where.parent, *roots], line) for line in lines if line]
+
+
+def _listed(tree: Tree, places: Places, roots: list[Location], line: str) -> Location:
+    """Return the image of a line of a list: where it should be, or else where one so called is."""
+    name = posix(line)
+    spots = [root.join(name) for root in dict.fromkeys(roots)]
+    there = next((spot for spot in spots if spot.is_file()), None)
+    if there is None and (place := places.find(name)):
+        return tree.root.join(place)
+    return there or spots[0]
 
 
 def _label_file(image: Location) -> Location:
@@ -258,4 +270,4 @@ def _box(words: list[str], names: dict[int, str], size: tuple[float, float]) -> 
     return box(names[code], *scaled, score=score)
 
 
-YOLO = Format("yolo", "a YOLO data set", recognises, read)
+YOLO = Format("yolo", "a YOLO data set", recognises, read, takes=frozenset())
