@@ -1462,7 +1462,8 @@ class Database:
         """Compute what the mistakes of a model cost, and which threshold is cheapest.
 
         Whatever is fitted (a threshold, a temperature, how much to ask) is evaluated on samples
-        that it was not fitted on.
+        that it was not fitted on. The threshold is smoothed wherever held-out samples do not pay
+        more for it, and stands with its error rates and what it costs above the best there is.
 
         Args:
             model: whose predictions and probabilities.
@@ -1476,7 +1477,7 @@ class Database:
             ask: cost of asking a person, or a column that holds it.
             human: how well a person does: a column of labels, a logged model, or a cost per sample.
             slices: slices to evaluate one by one, besides the whole.
-            calibrate: also evaluate the cheapest decisions after temperature scaling.
+            calibrate: also evaluate the cheapest decisions after calibration (see `calibration`).
             folds: number of folds for fitting thresholds and evaluating them on the other samples.
             confidence: level of every interval.
             seed: seed of the folds.
@@ -1518,6 +1519,9 @@ class Database:
         seed: int = 0,
     ) -> Calibration:
         """Show calibration before and after temperature scaling, on held-out rows.
+
+        Where held-out rows tell that one temperature leaves an error, "after" has a share of labels
+        at random besides, or a scale and a shift for each class.
 
         Args:
             model: whose probabilities.

@@ -12,7 +12,7 @@ from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 
 from slicedb.decide import Reliability, calibrate, ece, fit_temperature, reliability
-from slicedb.decide.temperature import HOTTEST, held_out_probabilities, log_probabilities, softmax
+from slicedb.decide.temperature import HOTTEST, held_out, log_probabilities, softmax
 from slicedb.errors import ClassesError, PredictionError, SliceError
 from slicedb.schema import keys_of
 from slicedb.store import Store
@@ -138,10 +138,10 @@ def test_reliability_of_nothing_or_nonsense_is_an_error() -> None:
 def test_held_out_rows_are_not_fitted_on() -> None:
     z, y = planted(400, 3.0, seed=6, c=3)
     p = softmax(z)
-    first = held_out_probabilities(p, y)
+    first = held_out(p, y).probabilities
     changed = y.copy()
     changed[0] = (y[0] + 1) % 3
-    moved = np.abs(held_out_probabilities(p, changed) - first).max(axis=1) > 0
+    moved = np.abs(held_out(p, changed).probabilities - first).max(axis=1) > 0
     assert not moved[0]  # its own label does not reach it
     assert moved.sum() > 300
 

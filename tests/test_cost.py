@@ -21,12 +21,14 @@ from slicedb.decide import (
     cheapest,
     cost,
     cross_fit,
+    crossfit,
     expected_cost,
     risk_coverage,
     sweep,
-    thresholds,
 )
-from slicedb.decide.thresholds import fold_of, mean_cost, readable
+from slicedb.decide.crossfit import fold_of, mean_cost
+from slicedb.decide.curve import readable
+from slicedb.decide.rates import error_rates
 from slicedb.errors import (
     BindError,
     CheckError,
@@ -78,9 +80,9 @@ def test_best_threshold_is_exact_on_random_scores(seed: int, decimals: int) -> N
         assert k == said.sum()
         assert c == pytest.approx(np.where(said, yes, no).mean(), abs=1e-12)
     found = best_threshold(score, yes, no)
-    assert found.cost == pytest.approx(brute_force(score, yes, no), abs=1e-12)
-    said = score >= found.value
-    assert np.where(said, yes, no).mean() == pytest.approx(found.cost, abs=1e-12)
+    least = np.where(score >= found.exact, yes, no).mean()
+    assert least == pytest.approx(brute_force(score, yes, no), abs=1e-12)
+    assert found.cost == pytest.approx(np.where(score >= found.value, yes, no).mean(), abs=1e-12)
     assert found.low <= found.value <= found.high
 
 
@@ -247,15 +249,51 @@ def test_threshold_costs_within_1_percent_of_bayes_at_5000() -> None:
 
 def test_the_smoothed_threshold_costs_less_than_the_exact_optimum() -> None:
     """Uniform calibrated scores: the cost of t is (1 - t)^2 / 2 + 5 t^2 / 2, least at 1 / 6."""
-    rng, costs = np.random.default_rng(8), []
+    rng, costs, above = np.random.default_rng(8), [], []
     for _ in range(60):
-        p = rng.random(5000)
-        sick = rng.random(5000) < p
+        p = rng.random(1000)
+        sick = rng.random(1000) < p
         found = best_threshold(p, ~sick * 1.0, sick * 5.0)
-        costs.append([(1 - t) ** 2 / 2 + 5 * t**2 / 2 for t in (found.value, found.steady)])
-    excess = np.mean(costs, axis=0) / (5 / 12) - 1
-    assert excess[1] < 0.5 * excess[0] and excess[1] < 0.003
-    assert np.isnan(best_threshold([0.1, 0.2, 0.3], [1, 0, 1], [0, 1, 0]).steady)
+        costs.append([(1 - t) ** 2 / 2 + 5 * t**2 / 2 for t in (found.exact, found.value)])
+        above.append([found.excess_low, found.excess, found.excess_high])
+    excess = np.array(costs) - 5 / 12
+    assert excess[:, 1].mean() < 0.5 * excess[:, 0].mean()
+    assert excess[:, 1].mean() < 0.008 * 5 / 12
+    low, mean, high = np.array(above).T
+    assert ((low <= excess[:, 1]) & (excess[:, 1] <= high)).mean() >= 0.88
+    assert 0.5 < mean.mean() / excess[:, 1].mean() < 2
+
+
+def test_too_few_samples_are_not_smoothed() -> None:
+    few = best_threshold([0.1, 0.2, 0.3], [1, 0, 1], [0, 1, 0])
+    assert not few.is_smoothed and np.isnan(few.excess)
+    assert "above the best" not in str(few)
+
+
+def test_what_a_smooth_curve_cannot_say_is_left_to_the_exact_optimum() -> None:
+    """Savings that jump: a yes costs 20 just below the cut, and saves as much above it."""
+    rng = np.random.default_rng(3)
+    score = rng.random(4000)
+    good = np.where(score > 0.5, rng.random(4000) < 0.9, rng.random(4000) < 0.1)
+    spike = (score > 0.45) & (score <= 0.5)
+    yes, no = ~good * np.where(spike, 60.0, 1.0), good * 1.0
+    found = best_threshold(score, yes, no)
+    assert found.value == pytest.approx(0.5, abs=0.01)
+
+
+def test_error_rates_are_those_of_held_out_decisions() -> None:
+    from scipy.stats import binomtest
+
+    positive = np.arange(40) < 10
+    yes = np.where(positive, np.arange(40) < 7, np.arange(40) < 13).astype(float)
+    found = error_rates(positive, yes)
+    assert (found.false_positive, found.n_negative) == (0.1, 30)
+    assert (found.false_negative, found.n_positive) == (0.3, 10)
+    wanted = binomtest(3, 30).proportion_ci()
+    assert (found.false_positive_low, found.false_positive_high) == pytest.approx(wanted)
+    none = error_rates(np.ones(3, bool), np.ones(3))
+    assert np.isnan(none.false_positive) and none.n_negative == 0
+    assert str(none).startswith("false negatives 0.0%")
 
 
 def test_the_error_of_the_choice_follows_from_brownian_motion() -> None:
@@ -268,10 +306,10 @@ def test_the_error_of_the_choice_follows_from_brownian_motion() -> None:
     w = np.hstack([left, np.zeros((6000, 1)), right])
     at = np.argmax(w - t**2, axis=1)
     distance, square = np.abs(t[at]).mean(), (t[at] ** 2).mean()
-    assert distance == pytest.approx(thresholds._MEAN_DISTANCE, rel=0.05)
-    assert square == pytest.approx(thresholds._MEAN_SQUARE, rel=0.08)
-    assert w[np.arange(6000), at].mean() == pytest.approx(4 * thresholds._MEAN_SQUARE, rel=0.06)
-    assert pytest.approx(0.609, abs=0.001) == thresholds._CHOICE
+    assert distance == pytest.approx(crossfit._MEAN_DISTANCE, rel=0.05)
+    assert square == pytest.approx(crossfit._MEAN_SQUARE, rel=0.08)
+    assert w[np.arange(6000), at].mean() == pytest.approx(4 * crossfit._MEAN_SQUARE, rel=0.06)
+    assert pytest.approx(0.609, abs=0.001) == crossfit._CHOICE
 
 
 @pytest.mark.slow
@@ -478,7 +516,7 @@ def test_threshold_for_one_class_is_a_query(store: Store) -> None:
         store.table("predictions__food_v2", ["probabilities"])["probabilities"].to_pylist()
     )[1:, 1]
     least = brute_force(score, ~sick * x["price"], sick * 5.0)
-    assert found.threshold.cost == pytest.approx(least)
+    assert found.curve.cost.min() == pytest.approx(least) and found.threshold.cost >= least
     row = found.row("threshold")
     assert row.cost == found.threshold.cost_held_out >= least
     assert (row.low, row.high) == (found.threshold.cost_low, found.threshold.cost_high)

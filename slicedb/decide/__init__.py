@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from slicedb.decide.abstention import Coverage, best_coverage, risk_coverage
 from slicedb.decide.cost import cost, expected_cost
+from slicedb.decide.crossfit import cross_fit
+from slicedb.decide.curve import Curve, sweep
 from slicedb.decide.matrix import CostMatrix, cheapest
 from slicedb.decide.policies import CostReport, PolicyCost
+from slicedb.decide.rates import ErrorRates
 from slicedb.decide.reliability import Reliability, ece, reliability
+from slicedb.decide.scaling import Scaling
 from slicedb.decide.temperature import Calibration, Temperature, calibrate, fit_temperature
-from slicedb.decide.thresholds import Curve, Threshold, best_threshold, cross_fit, sweep
+from slicedb.decide.thresholds import Threshold, best_threshold
 
 __all__ = [
     "Calibration",
@@ -16,8 +20,10 @@ __all__ = [
     "CostReport",
     "Coverage",
     "Curve",
+    "ErrorRates",
     "PolicyCost",
     "Reliability",
+    "Scaling",
     "Temperature",
     "Threshold",
     "best_coverage",

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from slicedb.decide.thresholds import Solution, solve, sweep
+from slicedb.decide.curve import sweep
+from slicedb.decide.thresholds import Solution, solve
 from slicedb.errors import SliceError
 from slicedb.metrics.outcomes import Floats
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -12,10 +12,14 @@ import pyarrow as pa
 
 from slicedb import schema, sql
 from slicedb.decide.abstention import best_coverage, risk_coverage
+from slicedb.decide.crossfit import CrossFit, mean_cost
+from slicedb.decide.curve import Curve
 from slicedb.decide.matrix import CostMatrix, Costs
 from slicedb.decide.policies import ALL, CostReport, PolicyCost
-from slicedb.decide.temperature import held_out_probabilities
-from slicedb.decide.thresholds import CrossFit, Solution, mean_cost, solve
+from slicedb.decide.rates import ErrorRates, error_rates
+from slicedb.decide.scaling import Way
+from slicedb.decide.temperature import held_out
+from slicedb.decide.thresholds import Solution, Threshold, solve
 from slicedb.errors import CheckError, ClassesError, SliceError, did_you_mean
 from slicedb.judge import OtherTruth
 from slicedb.judge.predicted import Predicted, floats, select
@@ -142,65 +146,141 @@ def cost(
         CheckError: a cost is negative or not a number, or options exclude each other.
         SliceDBError: no labels, no predictions, no such column.
     """
-    if positive is not None and matrix is not None:
+    samples, by_column = _select(
+        store, model, keys, (column, false_positive, false_negative, ask), human, truth
+    )
+    factor = _price(samples, column if column is not None else 1.0)
+    settings = (confidence, folds, seed)
+    chosen = None
+    if positive is None:
+        chosen = CostMatrix.of(matrix, samples.outcomes.classes)
+        case = _many(samples, chosen, factor, *settings)
+    elif matrix is not None:
         raise CheckError(
             "A cost matrix and a positive class exclude each other.",
             "with positive, give false_positive and false_negative.",
         )
-    prices = [p for p in (column, false_positive, false_negative, ask) if isinstance(p, str)]
-    by_column = isinstance(human, str) and human in store.schema(schema.SAMPLES).names
-    wanted = [*prices, human] if by_column else prices
-    columns = [str(c) for c in wanted]
-    samples = select(store, model, keys, columns=columns, probabilities=True, truth=truth)
-    factor = _price(samples, column if column is not None else 1.0)
-    if positive is None:
-        chosen = CostMatrix.of(matrix, samples.outcomes.classes)
-        case = _many(samples, chosen, factor, confidence, folds, seed)
     else:
-        chosen = None
         yes, no = _price(samples, false_positive), _price(samples, false_negative)
-        case = _binary(samples, positive, yes * factor, no * factor, confidence, folds, seed)
-    policies = [_Policy("prediction", case.cost(case.decided)), _constant(case)]
-    decisions, doubt = case.plan(case.probabilities)
-    policies.append(_Policy("cheapest", case.cost(decisions)))
-    if calibrate:
-        known = np.where(case.truth < case.probabilities.shape[1], case.truth, -1)
-        after = held_out_probabilities(case.probabilities, known, folds=folds, seed=seed)
-        decisions, doubt = case.plan(after)
-        policies.append(_Policy("cheapest, calibrated", case.cost(decisions)))
-    threshold, curve, query = None, None, ""
-    if positive is not None:
-        solved = _threshold(case)
-        threshold, curve = solved.threshold, solved.curve
-        policies.append(_fitted("threshold", solved.held_out))
-        query = _decided_yes(model, positive, threshold.value)
-    answered = case.cost(decisions)
+        case = _binary(samples, positive, yes * factor, no * factor, *settings)
+    planned = _planned(case, calibrate)
+    rule = _rule(case, model, positive)
     person = _human(store, case, human, by_column, positive)
-    answer_up_to = None
-    if ask is not None:
-        price = _price(samples, ask)
-        price = price + (0.0 if person is None or not isinstance(human, str) else person.cost)
-        asking = best_coverage(
-            doubt, answered, price, folds=folds, confidence=confidence, seed=seed
-        )
-        answer_up_to = asking.threshold
-        policies.append(_fitted("cheapest, or ask", asking.held_out, 1 - asking.held_out.yes))
-        policies.append(_Policy("ask always", price, asked=np.ones(samples.n), is_price=True))
+    asking = _asking(case, planned, ask, person if isinstance(human, str) else None)
+    policies = [*planned.policies, *rule.policies, *asking.policies]
     if person is not None:
         policies.append(person)
     return CostReport(
         model,
         tuple(_rows(case, policies, samples.members(slices))),
         samples.left_out,
-        risk_coverage(doubt, answered),
+        risk_coverage(planned.doubt, planned.cost),
         chosen,
         positive,
-        threshold,
-        curve,
-        query,
-        answer_up_to,
+        rule.threshold,
+        rule.curve,
+        rule.query,
+        asking.answer_up_to,
         str(human) if human is not None else "",
+        rule.rates,
+        planned.way,
     )
+
+
+def _select(
+    store: Store,
+    model: str,
+    keys: Keys | None,
+    prices: Sequence[Price | None],
+    human: Price | None,
+    truth: OtherTruth | None,
+) -> tuple[Predicted, bool]:
+    """Return the samples with the columns of costs, and whether the human answers are one."""
+    by_column = isinstance(human, str) and human in store.schema(schema.SAMPLES).names
+    columns = [price for price in prices if isinstance(price, str)]
+    columns += [str(human)] if by_column else []
+    samples = select(store, model, keys, columns=columns, probabilities=True, truth=truth)
+    return samples, by_column
+
+
+@dataclass(frozen=True, eq=False)
+class _Planned:
+    """The decisions of least expected cost, the calibrated ones where those are asked for."""
+
+    policies: list[_Policy]
+    cost: Floats
+    """float64 (n,): what they cost."""
+    doubt: Floats
+    """float64 (n,): what they were expected to cost."""
+    way: Way | None
+    """How probabilities were calibrated."""
+
+
+def _planned(case: _Case, calibrate: bool) -> _Planned:
+    decisions, doubt = case.plan(case.probabilities)
+    policies = [
+        _Policy("prediction", case.cost(case.decided)),
+        _constant(case),
+        _Policy("cheapest", case.cost(decisions)),
+    ]
+    way = None
+    if calibrate:
+        known = np.where(case.truth < case.probabilities.shape[1], case.truth, -1)
+        after = held_out(case.probabilities, known, folds=case.folds, seed=case.seed)
+        decisions, doubt = case.plan(after.probabilities)
+        policies.append(_Policy("cheapest, calibrated", case.cost(decisions)))
+        way = after.way
+    return _Planned(policies, case.cost(decisions), doubt, way)
+
+
+@dataclass(frozen=True, eq=False)
+class _Rule:
+    """The threshold of a positive class, if there is one."""
+
+    policies: Sequence[_Policy] = ()
+    threshold: Threshold | None = None
+    curve: Curve | None = None
+    query: str = ""
+    rates: ErrorRates | None = None
+
+
+def _rule(case: _Case, model: str, positive: str | None) -> _Rule:
+    if positive is None:
+        return _Rule()
+    solved = _threshold(case)
+    return _Rule(
+        [_fitted("threshold", solved.held_out)],
+        solved.threshold,
+        solved.curve,
+        _decided_yes(model, positive, solved.threshold.value),
+        error_rates(case.truth == 1, solved.held_out.yes, case.confidence),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Asking:
+    """What a person costs who is asked where the model is unsure, or always."""
+
+    policies: Sequence[_Policy] = ()
+    answer_up_to: Threshold | None = None
+
+
+def _asking(case: _Case, planned: _Planned, ask: Price | None, person: _Policy | None) -> _Asking:
+    """Return the cheapest share to ask a person, whose own mistakes cost, too, if known."""
+    if ask is None:
+        return _Asking()
+    price = _price(case.samples, ask) + (0.0 if person is None else person.cost)
+    solved = best_coverage(
+        planned.doubt,
+        planned.cost,
+        price,
+        folds=case.folds,
+        confidence=case.confidence,
+        seed=case.seed,
+    )
+    always = _Policy("ask always", price, asked=np.ones(case.samples.n), is_price=True)
+    found = _fitted("cheapest, or ask", solved.held_out, 1 - solved.held_out.yes)
+    return _Asking([found, always], solved.threshold)
 
 
 def _many(

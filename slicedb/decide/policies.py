@@ -9,8 +9,11 @@ import numpy as np
 import pyarrow as pa
 
 from slicedb.decide.abstention import Coverage
+from slicedb.decide.curve import Curve
 from slicedb.decide.matrix import CostMatrix
-from slicedb.decide.thresholds import Curve, Threshold
+from slicedb.decide.rates import ErrorRates
+from slicedb.decide.scaling import WAYS, Way
+from slicedb.decide.thresholds import Threshold
 from slicedb.show import charts
 from slicedb.show.html import Html, element, table
 from slicedb.show.numbers import number
@@ -76,6 +79,10 @@ class CostReport(Tabular):
     """With `ask`: on minus the expected cost; answer where -expected >= value."""
     human: str = ""
     """Where the human baseline comes from."""
+    rates: ErrorRates | None = None
+    """With `positive`: false positives and false negatives at the threshold."""
+    way: Way | None = None
+    """With `calibrate`: how, chosen by held-out samples; see `slicedb.decide.scaling.WAYS`."""
 
     def row(self, policy: str, slice: str = ALL) -> PolicyCost:
         """Return the row of a policy.
@@ -110,8 +117,12 @@ class CostReport(Tabular):
         if self.threshold is not None:
             yield f"cheapest threshold {self.threshold}"
             yield f"query: {self.query}"
-            if self.threshold.steady == self.threshold.steady:
-                yield f"smoothed {self.threshold.steady:.4g}: varies less between samples"
+            if self.threshold.is_smoothed:
+                yield f"smoothed; on these samples alone {self.threshold.exact:.4g} costs least"
+        if self.rates is not None:
+            yield f"at the threshold, held out: {self.rates}"
+        if self.way is not None and self.way != "temperature":
+            yield f"calibrated by {WAYS[self.way]}: one temperature leaves an error"
         if self.answer_up_to is not None:
             yield f"answer where the expected cost is at most {-self.answer_up_to.value:.4g}"
         yield str(self.coverage)

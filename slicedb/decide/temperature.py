@@ -1,17 +1,19 @@
-"""Temperature scaling: one number that makes confidence agree with accuracy."""
+"""Temperature scaling: one number that makes confidence agree with accuracy, and what is left."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from slicedb.decide import scaling
+from slicedb.decide.crossfit import fold_of
 from slicedb.decide.reliability import Binning, Reliability, reliability
-from slicedb.decide.thresholds import fold_of
+from slicedb.decide.scaling import WAYS, HeldOut, Scaling, Way
 from slicedb.errors import ClassesError, SliceError
 from slicedb.judge.predicted import select
 from slicedb.metrics.outcomes import Floats, Ints
@@ -80,14 +82,28 @@ class Calibration(Tabular):
     n: int
     left_out: int
     """Samples without a label, without probabilities, or with a label the model does not know."""
+    way: Way = "temperature"
+    """How "after" was calibrated: by the temperature, unless held-out samples tell that it leaves
+    an error; see `slicedb.decide.scaling.WAYS`."""
+    scaling: Scaling | None = None
+    """The same, fitted on all rows: `apply(log_probabilities)`."""
+    loss_by_way: Mapping[Way, float] = field(default_factory=dict)
+    """Mean held-out log loss of each way that was tried."""
 
     def to_arrow(self) -> pa.Table:
         """Return two rows, before and after."""
         rows = [
-            {"model": self.model, "when": when, "temperature": t, **vars(q), "n": self.n}
-            for when, t, q in (
-                ("before", 1.0, self.before),
-                ("after", self.temperature.value, self.after),
+            {
+                "model": self.model,
+                "when": when,
+                "way": way,
+                "temperature": t,
+                **vars(q),
+                "n": self.n,
+            }
+            for when, way, t, q in (
+                ("before", None, 1.0, self.before),
+                ("after", self.way, self.temperature.value, self.after),
             )
         ]
         return pa.Table.from_pylist(rows)
@@ -98,6 +114,12 @@ class Calibration(Tabular):
             f"{self.model}: temperature {self.temperature}, n {self.n:,}, "
             f"{self.left_out:,} left out"
         )
+        if self.way != "temperature":
+            yield (
+                f"one temperature leaves an error; after: {WAYS[self.way]}"
+                f"{_details(self.scaling)} (held-out log loss {self.loss_by_way[self.way]:.4f} "
+                f"instead of {self.loss_by_way['temperature']:.4f})"
+            )
         names = ("ece", "ece_debiased", "log_loss", "brier", "accuracy")
         rows = [
             [when, *(f"{getattr(q, name):.4f}" for name in names)]
@@ -111,6 +133,10 @@ class Calibration(Tabular):
         diagrams = (("before", self.diagram_before), ("after", self.diagram_after))
         shown = [element("div", element("p", when), Html(d.draw())) for when, d in diagrams]
         return element("div", *shown, class_="beside")
+
+
+def _details(fitted: Scaling | None) -> str:
+    return f", {fitted.floor:.1%}" if fitted is not None and fitted.floor else ""
 
 
 def log_probabilities(probabilities: npt.ArrayLike) -> Floats:
@@ -193,23 +219,29 @@ def _derivatives(z: Floats, y: Ints, beta: float) -> tuple[float, float, float]:
     return slope / n, bend / n, squares / n
 
 
-def held_out_probabilities(
+def held_out(
     probabilities: npt.ArrayLike, labels: npt.ArrayLike, *, folds: int = 5, seed: int = 0
-) -> Floats:
-    """Return float64 (n, c): each row calibrated by a temperature fitted on the other folds.
+) -> HeldOut:
+    """Calibrate each row by what was fitted on the other folds, in the way that held out best.
 
     Labels outside [0, c) are calibrated but not fitted on.
     """
     z, y = log_probabilities(probabilities), np.asarray(labels, np.int64)
     part = fold_of(len(y), folds, seed)
     known = (y >= 0) & (y < z.shape[1])
-    result = np.empty_like(z)
-    for fold in range(int(part.max()) + 1 if len(part) else 0):
-        inside = part == fold
-        fit_on = ~inside & known
-        value = fit_temperature(z[fit_on], y[fit_on]).value if fit_on.any() else 1.0
-        result[inside] = softmax(z[inside], value)
-    return result
+    tried: dict[Way, Floats] = {}
+    for way in WAYS:
+        result = np.empty_like(z)
+        for fold in range(int(part.max()) + 1 if len(part) else 0):
+            inside, fit_on = part == fold, (part != fold) & known
+            value = fit_temperature(z[fit_on], y[fit_on]).value if fit_on.any() else 1.0
+            fitted = scaling.fit(way, z[fit_on], y[fit_on], value) if fit_on.any() else None
+            if fitted is None and way != "temperature":
+                break
+            result[inside] = fitted.apply(z[inside]) if fitted is not None else softmax(z[inside])
+        else:
+            tried[way] = result
+    return scaling.chosen(tried, y, known)
 
 
 def calibrate(
@@ -238,17 +270,24 @@ def calibrate(
     y = samples.outcomes.label[known]
     p = samples.outcomes.probabilities[known].astype(np.float64)
     p /= p.sum(axis=1, keepdims=True)  # float32 rounding
-    q = held_out_probabilities(p, y, folds=folds, seed=seed)
+    tried = held_out(p, y, folds=folds, seed=seed)
+    q, z = tried.probabilities, log_probabilities(p)
     before, after = (_diagram(v, y, bins, binning) for v in (p, q))
+    temperature = fit_temperature(z, y)
+    fitted = scaling.fit(tried.way, z, y, temperature.value)
+    assert fitted is not None  # there were enough samples in parts of them
     return Calibration(
         model,
-        fit_temperature(log_probabilities(p), y),
+        temperature,
         _quality(p, y, before),
         _quality(q, y, after),
         before,
         after,
         len(y),
         samples.left_out + int((~known).sum()),
+        tried.way,
+        fitted,
+        tried.loss,
     )
 
 

@@ -1,9 +1,4 @@
-"""Find the cheapest threshold: every cut point at once, its interval, its cost without optimism.
-
-Whoever decides "yes" from a score pays `yes[i]` for sample i, and `no[i]` for deciding "no".
-False positives, false negatives, costs of single samples and the cost of asking a person are all
-of this shape. The rule is `score >= threshold`.
-"""
+"""Find the cheapest threshold: its interval, its cost without optimism, its excess."""
 
 from __future__ import annotations
 
@@ -11,13 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
-from slicedb.errors import SliceError
-from slicedb.metrics.outcomes import Floats, Ints
+from slicedb.decide import smoothed
+from slicedb.decide.crossfit import CrossFit, cross_fit, mean_cost
+from slicedb.decide.curve import Curve, arrays_of, in_runs, readable, sweep
+from slicedb.metrics.outcomes import Floats
 from slicedb.stats import Interval
 from slicedb.stats.intervals import tail
-from slicedb.stats.skewed import equal_interval
 
 _CHERNOFF = np.array(
     [
@@ -33,72 +28,13 @@ _CHERNOFF = np.array(
 )
 """Quantiles of argmax(W(t) - t^2) (Groeneboom & Wellner, J. Comp. Graph. Stat. 2001)."""
 
-_MEAN_DISTANCE, _MEAN_SQUARE = 0.41273655, 0.26355964
-"""E|Z| and E[Z^2] of the same Z = argmax(W(t) - t^2) (the same paper, table 4)."""
-
-_CHOICE = _MEAN_DISTANCE**0.5 / (4 * _MEAN_SQUARE)
-"""Standard error from the choice of the threshold, as a share of the optimism: 0.609.
-
-Near the optimum the cost of a threshold is a parabola plus the samples' Brownian motion (Kim &
-Pollard 1990); scaled to W(t) - t^2, what the curve's minimum flatters by is W(Z), whose mean is
-E[max + Z^2] = 4 E[Z^2], as E[max] = 3 E[Z^2] by scaling. A fold's own samples know nothing of the
-threshold chosen without them, so the held-out mean strays by W at the distance |Z|: variance E|Z|.
-"""
-
-
-@dataclass(frozen=True, eq=False)
-class Curve:
-    """The mean cost at every cut point, from "never yes" down to "always yes"."""
-
-    threshold: Floats
-    """float64 (k,): falling; infinity first, then every distinct score."""
-    n_yes: Ints
-    """int64 (k,): samples at or above the threshold."""
-    cost: Floats
-    """float64 (k,): mean cost per sample."""
-
-    @property
-    def n(self) -> int:
-        """Number of samples."""
-        return int(self.n_yes[-1])
-
-    @property
-    def best(self) -> int:
-        """Index of the cheapest cut; of several the one with the fewest "yes"."""
-        return int(np.argmin(self.cost))
-
-    @property
-    def saving(self) -> Floats:
-        """float64 (k,): saving per sample against the better of never and always (profit)."""
-        return np.asarray(min(self.cost[0], self.cost[-1]) - self.cost)
-
-    def to_arrow(self) -> pa.Table:
-        """Return one row per cut point."""
-        share = self.n_yes / self.n
-        return pa.table(
-            {
-                "threshold": self.threshold,
-                "n_yes": self.n_yes,
-                "share_yes": share,
-                "cost": self.cost,
-                "saving": self.saving,
-            }
-        )
-
-    def __str__(self) -> str:
-        at = self.best
-        return (
-            f"{len(self.cost):,} cut points of {self.n:,} samples; cheapest at "
-            f"{readable(self, at):g}: {self.cost[at]:.4g} per sample"
-        )
-
 
 @dataclass(frozen=True)
 class Threshold:
     """The cheapest threshold and what it costs."""
 
     value: float
-    """Decide yes where score >= value; a short number inside the optimal gap; inf: never."""
+    """Decide yes where score >= value; a short number inside its gap of scores; inf: never."""
     low: float
     """Lower bound of the population's cheapest threshold."""
     high: float
@@ -113,29 +49,32 @@ class Threshold:
     """Upper bound."""
     n: int
     """Number of samples."""
-    steady: float = float("nan")
-    """Where a line through the savings around `value` says that a yes stops paying: varies less
-    from sample to sample than the exact optimum; NaN where no line can be fitted."""
+    exact: float
+    """The cut of least cost on these samples, which jumps from sample to sample. `value` is where
+    a smooth curve of the savings crosses zero, unless held-out samples pay more there."""
+    excess: float = float("nan")
+    """What `value` is expected to cost above the best threshold there is; NaN: too few samples."""
+    excess_low: float = float("nan")
+    """Lower bound."""
+    excess_high: float = float("nan")
+    """Upper bound."""
+
+    @property
+    def is_smoothed(self) -> bool:
+        """Whether `value` is another cut than `exact`."""
+        return self.value != self.exact
 
     def __str__(self) -> str:
-        return (
+        text = (
             f"{self.value:g} [{self.low:.4g} to {self.high:.4g}], held-out cost "
             f"{self.cost_held_out:.4g} [{self.cost_low:.4g} to {self.cost_high:.4g}]"
         )
-
-
-@dataclass(frozen=True, eq=False)
-class CrossFit:
-    """What each sample costs when its threshold was chosen without it."""
-
-    cost: Floats
-    """float64 (n,): averaged over the repeats."""
-    yes: Floats
-    """float64 (n,) in [0, 1]: the share of repeats that decide yes."""
-    thresholds: Floats
-    """float64 (repeats x folds,)."""
-    choice_error: float
-    """Standard error of the mean cost that comes from choosing the threshold, not the samples."""
+        if self.excess != self.excess:
+            return text
+        return (
+            f"{text}, {self.excess:.2g} [{self.excess_low:.2g} to {self.excess_high:.2g}] above "
+            "the best threshold there is"
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,28 +84,6 @@ class Solution:
     threshold: Threshold
     curve: Curve
     held_out: CrossFit
-
-
-def sweep(score: npt.ArrayLike, yes: npt.ArrayLike, no: npt.ArrayLike) -> Curve:
-    """Return the cost at every cut point, by one sort.
-
-    Args:
-        score: float (n,); equal scores share a cut.
-        yes: float (n,): cost of deciding yes.
-        no: float (n,): cost of deciding no.
-
-    Raises:
-        SliceError: there are no samples, or a score is NaN.
-
-    >>> curve = sweep([0.9, 0.8, 0.2], yes=[0, 1, 1], no=[5, 0, 0])
-    >>> curve.cost.round(2).tolist(), curve.threshold[curve.best].item()
-    ([1.67, 0.0, 0.33, 0.67], 0.9)
-    """
-    s, y, n = _arrays(score, yes, no)
-    _, ends, ordered, values = _sorted(s)
-    steps = np.cumsum((y - n)[ordered])[ends]
-    cost = (n.sum() + np.concatenate([[0.0], steps])) / len(s)
-    return Curve(np.append(np.inf, values), np.append(0, ends + 1), cost)
 
 
 def best_threshold(
@@ -180,8 +97,10 @@ def best_threshold(
 ) -> Threshold:
     """Return the cheapest threshold with its interval, and its cost estimated by cross-fitting.
 
-    The minimum of a curve flatters; the mean over samples that did not choose their threshold
-    does not. Its interval is Student's.
+    The cut of least cost on the samples (`exact`) jumps from one to the next. `value` is smoothed
+    (`slicedb.decide.smoothed`) wherever held-out samples do not pay more for it. The minimum of a
+    curve flatters; the mean over samples that did not choose their threshold does not. Its
+    interval is Student's.
 
     Args:
         score: float (n,).
@@ -211,59 +130,39 @@ def solve(
     seed: int = 0,
 ) -> Solution:
     """Return `best_threshold`, `sweep` and `cross_fit` of the same costs."""
-    s, y, n = _arrays(score, yes, no)
+    s, y, n = arrays_of(score, yes, no)
     curve = sweep(s, y, n)
     bounds = threshold_interval(s, y, n, confidence=confidence)
-    fitted = cross_fit(s, y, n, folds=folds, seed=seed)
+    seen, fitted, at = (
+        smoothed.votes(s, y, n),
+        cross_fit(s, y, n, folds=folds, seed=seed),
+        curve.best,
+    )
+    if seen is not None:
+        smooth = cross_fit(s, y, n, folds=folds, seed=seed, seen=seen)
+        if _is_no_dearer(smooth.cost - fitted.cost):
+            fitted, at = smooth, curve.at(seen.threshold())
+    value = readable(curve, at)
+    excess = (float("nan"),) * 3 if seen is None else smoothed.excess(seen, value, confidence, seed)
     mean, low, high = mean_cost(fitted.cost, confidence, fitted.choice_error)
-    value = readable(curve, curve.best)
     best = Threshold(
         value,
         min(float(bounds.low), value),
         max(float(bounds.high), value),
-        float(curve.cost[curve.best]),
+        float(curve.cost[at]),
         mean,
         low,
         high,
         len(s),
-        steady_threshold(s, y, n, curve),
+        readable(curve, curve.best),
+        *excess,
     )
     return Solution(best, curve, fitted)
 
 
-def cross_fit(
-    score: npt.ArrayLike,
-    yes: npt.ArrayLike,
-    no: npt.ArrayLike,
-    *,
-    folds: int = 10,
-    repeats: int = 4,
-    seed: int = 0,
-) -> CrossFit:
-    """Decide each sample by the threshold that is cheapest on the other folds.
-
-    One sort serves all folds. Around the optimum the cost of the chosen threshold varies in
-    proportion to the optimism of the curve's minimum; `_CHOICE` derives the factor.
-    """
-    s, y, n = _arrays(score, yes, no)
-    _, ends, ordered, values = _sorted(s)
-    gain = (y - n)[ordered]
-    levels = np.append(np.inf, values)
-    n_yes, thresholds = np.zeros(len(s)), []
-    for repeat in range(repeats):
-        part = fold_of(len(s), folds, seed + repeat)
-        where = part[ordered]
-        chosen = np.empty(int(part.max()) + 1)
-        for fold in range(len(chosen)):
-            steps = np.cumsum(np.where(where == fold, 0.0, gain))[ends]
-            chosen[fold] = levels[np.argmin(np.append(0.0, steps))]
-        n_yes += s >= chosen[part]
-        thresholds.append(chosen)
-    share = n_yes / repeats
-    cost = share * y + (1 - share) * n
-    smallest = (n.sum() + min(0.0, float(np.cumsum(gain)[ends].min()))) / len(s)
-    optimism = max(0.0, float(cost.mean()) - smallest)
-    return CrossFit(cost, share, np.concatenate(thresholds), _CHOICE * optimism)
+def _is_no_dearer(more: Floats) -> bool:
+    """Return whether held-out samples (n,) pay no more, but for a standard error."""
+    return bool(more.mean() <= more.std() / len(more) ** 0.5)
 
 
 def threshold_interval(
@@ -283,9 +182,9 @@ def threshold_interval(
     Returns:
         thresholds; the whole range of scores where the slope is not distinguishable from none.
     """
-    s, y, n = _arrays(score, yes, no)
+    s, y, n = arrays_of(score, yes, no)
     size = len(s)
-    _, _, ordered, _ = _sorted(s)
+    _, _, ordered, _ = in_runs(s)
     gain = (n - y)[ordered]  # what a yes saves, by falling score
     curve = sweep(s, y, n)
     centre = float(curve.n_yes[curve.best]) / size
@@ -296,22 +195,6 @@ def threshold_interval(
     upper = np.inf if first == 0 else falling[first - 1]
     lower = falling[min(last, size) - 1] if last > 0 else falling[0]
     return Interval(np.float64(lower), np.float64(upper))  # type: ignore[arg-type]
-
-
-def steady_threshold(s: Floats, y: Floats, n: Floats, curve: Curve) -> float:
-    """Return where the local line of savings crosses zero, as a score; NaN where there is none.
-
-    Smoothing what the exact optimum jumps over brings the rate from n^(-1/3) to n^(-2/5)
-    (Horowitz, "A Smoothed Maximum Score Estimator", Econometrica 1992).
-    """
-    _, _, ordered, _ = _sorted(s)
-    size, falling = len(s), s[ordered]
-    centre = float(curve.n_yes[curve.best]) / size
-    line = _line((n - y)[ordered], centre)
-    if line is None:
-        return float("nan")
-    place = float(np.clip(centre - line.level / line.slope, 0, 1)) * size - 0.5
-    return float(np.interp(place, np.arange(size), falling))
 
 
 @dataclass(frozen=True)
@@ -359,85 +242,3 @@ def _rank_half_width(gain: Floats, centre: float, confidence: float) -> float:
     if line is None:
         return 1.0
     return float(z * (2 * line.spread / (-line.slope * np.sqrt(len(gain)))) ** (2 / 3))
-
-
-def mean_cost(
-    cost: Floats,
-    confidence: float = 0.95,
-    choice_error: float = 0.0,
-    span: tuple[float, float] | None = None,
-) -> tuple[float, float, float]:
-    """Return mean, lower and upper bound (Student's; NaN bounds below two samples).
-
-    Args:
-        cost: float64 (n,).
-        confidence: of the interval.
-        choice_error: a further standard error, independent of the samples'.
-        span: the least and the largest cost that a sample can have. The bounds stay inside. Costs
-            that are all equal have no spread, but do not prove that others are impossible.
-    """
-    from scipy.special import stdtrit
-
-    size = len(cost)
-    if not size:
-        return float("nan"), float("nan"), float("nan")
-    mean = float(cost.mean())
-    if size < 2:
-        return mean, float("nan"), float("nan")
-    error = float(np.hypot(cost.std(ddof=1) / size**0.5, choice_error))
-    half = -float(stdtrit(size - 1, tail(confidence, 2))) * error
-    low, high = mean - half, mean + half
-    if span is None:
-        return mean, low, high
-    if np.ptp(cost) == 0:
-        equal = equal_interval(mean, size, span, tail(confidence, 2))
-        low, high = min(low, float(equal.low)), max(high, float(equal.high))
-    return mean, max(low, min(span[0], mean)), min(high, max(span[1], mean))
-
-
-def fold_of(n: int, folds: int, seed: int) -> Ints:
-    """Return int64 (n,): a fold for each sample, sizes equal up to one."""
-    if folds < 2:
-        raise SliceError(f"{folds} folds cannot be cross-fitted.", "use 2 or more.")
-    part = np.arange(n) % min(folds, max(n, 1))
-    return np.random.default_rng(seed).permutation(part)
-
-
-def readable(curve: Curve, at: int) -> float:
-    """Return the shortest number that cuts where the curve's cut does, in float32 too.
-
-    >>> readable(sweep([0.91237, 0.11111], [0, 1], [1, 0]), 1)
-    0.5
-    """
-    high = float(curve.threshold[at])
-    if at == 0:
-        return high
-    if at + 1 == len(curve.threshold):
-        return 0.0 if high >= 0 else high
-    low = float(curve.threshold[at + 1])
-    middle = low + (high - low) / 2
-    for digits in range(1, 17):
-        tried = round(middle, digits)
-        if low < tried <= high and low < float(np.float32(tried)) <= high:
-            return tried
-    return high
-
-
-def _arrays(
-    score: npt.ArrayLike, yes: npt.ArrayLike, no: npt.ArrayLike
-) -> tuple[Floats, Floats, Floats]:
-    s = np.asarray(score, np.float64)
-    if not s.size:
-        raise SliceError("There are no samples to choose a threshold on.", "widen the slice.")
-    if np.isnan(s).any():
-        raise SliceError(f"{int(np.isnan(s).sum()):,} scores are NaN.", "leave those samples out.")
-    y, n = (np.broadcast_to(np.asarray(v, np.float64), s.shape) for v in (yes, no))
-    return s, y, n
-
-
-def _sorted(score: Floats) -> tuple[int, Ints, Ints, Floats]:
-    """Return n, the last place of each run of equal scores, the order, the distinct scores."""
-    ordered = np.argsort(-score, kind="stable")
-    falling = score[ordered]
-    ends = np.append(np.flatnonzero(falling[1:] != falling[:-1]), len(score) - 1)
-    return len(score), ends, ordered, falling[ends]
