@@ -710,7 +710,7 @@ class Database:
         return edits.delete(self.store, self._selection.ids(on))
 
     def export(self, on: On, dest: Path, *, form: str | None = None) -> ExportReport:
-        """Write samples and their metadata to files.
+        """Write samples and their metadata to files: all of them, or nothing at that place.
 
         Args:
             on: the samples; their order is kept.

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from slicedb.errors import SliceDBError
-from slicedb.export import export
+from slicedb.export import WRITERS, export
 from slicedb.schema import IMAGES_SCHEMA, SAMPLES_SCHEMA, keys_of
 from slicedb.store import Store
 
@@ -90,3 +90,35 @@ def test_an_ending_of_another_format_makes_no_folder(store: Store, tmp_path: Pat
     with pytest.raises(SliceDBError, match=r"'\.xlsx' \(out\.xlsx\).*end the name in \.csv"):
         export(store, keys_of(IDS), tmp_path / "out.xlsx")
     assert export(store, keys_of(IDS), tmp_path / "v1.2").form == "folder"
+
+
+def _half(store: Store, keys: object, path: Path) -> int:
+    """Write something, and be cut off."""
+    if path.suffix:
+        path.write_text("half")
+    else:
+        path.mkdir()
+        (path / "half").write_text("half")
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("dest", ["out", "out.csv", "out.parquet", "out.json", "there"])
+def test_an_export_that_is_cut_off_leaves_nothing_and_is_run_again(
+    dest: str, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "there").mkdir()
+    before = sorted(tmp_path.rglob("*"))
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        for form in WRITERS:
+            patch.setitem(WRITERS, form, _half)
+        export(store, keys_of(IDS), tmp_path / dest)
+    assert sorted(tmp_path.rglob("*")) == before
+    with monkeypatch.context() as patch:  # killed: nothing is taken away
+        patch.setattr("slicedb.export.whole._remove", lambda part: None)
+        for form in WRITERS:
+            patch.setitem(WRITERS, form, _half)
+        with pytest.raises(KeyboardInterrupt):
+            export(store, keys_of(IDS), tmp_path / dest)
+    assert len(sorted(tmp_path.rglob(".part-*"))) == 1
+    assert export(store, keys_of(IDS), tmp_path / dest).n == 3
+    assert not sorted(tmp_path.rglob(".part-*")) and not sorted(tmp_path.rglob("half"))

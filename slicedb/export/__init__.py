@@ -17,6 +17,7 @@ from slicedb.export.coco import write_coco
 from slicedb.export.folder import renamed, write_folder
 from slicedb.export.tables import write_csv, write_parquet
 from slicedb.export.voc import write_voc
+from slicedb.export.whole import is_taken, written_whole
 from slicedb.export.yolo import write_yolo
 from slicedb.keys import Keys
 from slicedb.show.tabular import Record
@@ -85,12 +86,14 @@ def export(
     if write is None:
         known = did_you_mean(form, writers(), "formats")
         raise SliceDBError(f"No export format '{form}'.", known)
-    if path.exists() and (path.is_file() or any(path.iterdir())):
+    if is_taken(path):
         raise SliceDBError(f"'{path}' exists already.", "name a new file or folder.")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         notes = tuple(renamed(store, keys)) if form == "folder" else ()
-        return ExportReport(write(store, keys, path), form, str(path), notes)
+        with written_whole(path) as part:
+            n = write(store, keys, part)
+        return ExportReport(n, form, str(path), notes)
     except OSError as error:
         raise SliceDBError(
             f"'{path}' cannot be written: {error.strerror or error}.", "name another place."
