@@ -77,6 +77,12 @@ def sources(root: Path) -> Path:
     for colour in ("red", "blue"):
         text = f"/*\nslice: {colour}s\nexpect: accuracy >= 0.1\n*/\nlabel = '{colour}'\n"
         (root / "slices" / f"{colour}s.sql").write_text(text)
+    for name, colour in (("food/red/a", COLOURS["red"]), ("food/blue/b", COLOURS["blue"])):
+        file = root / "templates" / f"{name}.png"
+        file.parent.mkdir(parents=True)
+        file.write_bytes(png(colour, (8, 8)))
+    (root / "templates" / "background").mkdir()
+    (root / "templates" / "background" / "white.png").write_bytes(png((250, 250, 250), (16, 16)))
     return root
 
 
@@ -86,6 +92,7 @@ def world(root: Path, given: Path) -> Database:
     db.ingest(given / "pictures", label=None, split="test", progress=False)
     db.embed(name="colours", encoder=ColourEncoder(), on="label <> 'blue'")
     db.log_embeddings("own", vectors(1.0))
+    db.embed(progress=False)
     db.models.add("mean", MeanColour())
     db.predict("mean", "label <> 'blue'", progress=False)
     db.models.add("net", narrow())
@@ -93,6 +100,8 @@ def world(root: Path, given: Path) -> Database:
     db.slices.add("reds", "label = 'red'", expect=["accuracy >= 0.1"])
     db.slices.add("old", "label <> 'red'", expect=["count >= 1"])
     db.slices.freeze("old")
+    db.slices.add("shown", "matches('a red plate')")
+    db.slices.calibrate("shown", truth="label = 'red'", budget=5)
     db.commit("first", tag="first")
     db.tag("label = 'red'", "seen")
     db.slices.add("seen", "has_tag('seen')")
@@ -155,6 +164,30 @@ def judged(db: Database) -> None:
     db.evaluate("mean", ["reds"])
 
 
+def compared(db: Database) -> None:
+    db.models.add("mean", MeanColour())
+    db.compare("m", "mean")
+
+
+def behaved(db: Database, given: Path) -> None:
+    db.models.add("mean", MeanColour())
+    db.behaviour("mean", given / "templates", minimum=1)
+
+
+def logged_in_parts(db: Database) -> None:
+    with db.log_predictions("n", classes=CLASSES) as log:
+        for start in (0, 5):
+            log.add(NAMED[start : start + 5], prediction=["red"] * len(NAMED[start : start + 5]))
+
+
+def left(db: Database) -> None:
+    """Make a branch, leave it, and take it away."""
+    if "side" not in db.commits.branches():
+        db.commits.branch("side")
+    db.commits.checkout("main", force=True)
+    db.commits.drop_branch("side")
+
+
 def later(db: Database, given: Path) -> None:
     db.ingest(given / "later", prefix="more", verify="later", progress=False)
     db.verify(progress=False)
@@ -181,6 +214,8 @@ VERBS: dict[str, Verb] = {
     ),
     "ingest and verify later": Verb(later),
     "attach": Verb(lambda db, given: db.attach(given / "columns.csv")),
+    "compose": Verb(lambda db, given: db.compose(given / "templates", progress=False)),
+    "index texts": Verb(lambda db, _: db.index(text=["label"])),
     "embed": Verb(lambda db, _: db.embed(name="colours", encoder=ColourEncoder())),
     "embed anew": Verb(
         lambda db, _: db.embed(name="colours", encoder=ColourEncoder("2"), replace=True)
@@ -197,6 +232,7 @@ VERBS: dict[str, Verb] = {
     "predict anew": Verb(lambda db, _: predicted(db, MeanColour(3.0))),
     "log": Verb(lambda db, _: db.log_predictions("n", guesses("red"), classes=CLASSES)),
     "log more": Verb(lambda db, _: db.log_predictions("m", guesses("blue", 4), classes=CLASSES)),
+    "log in parts": Verb(lambda db, _: logged_in_parts(db)),
     "log anew": Verb(
         lambda db, _: db.log_predictions(
             "m", guesses("blue", 4, extra=[1, 2, 3, 4]), classes=CLASSES, replace=True
@@ -214,6 +250,11 @@ VERBS: dict[str, Verb] = {
     "add slice": Verb(lambda db, _: db.slices.add("news", "label = 'blue'"), again=False),
     "add slice anew": Verb(lambda db, _: db.slices.add("reds", "label = 'blue'", replace=True)),
     "apply": Verb(lambda db, given: db.apply(given / "slices")),
+    "calibrate": Verb(lambda db, _: db.slices.calibrate("shown", truth="label = 'red'", budget=9)),
+    "write questions": Verb(
+        lambda db, given: db.slices.write_questions("shown", given / "questions.csv")
+    ),
+    "forget calibration": Verb(lambda db, _: db.slices.forget("shown")),
     "freeze": Verb(lambda db, _: db.slices.freeze("reds")),
     "thaw": Verb(lambda db, _: db.slices.thaw("old")),
     "drop slice": Verb(lambda db, _: db.slices.drop("old"), again=False),
@@ -222,16 +263,112 @@ VERBS: dict[str, Verb] = {
     "tag commit": Verb(lambda db, _: db.commits.tag("first", "zero"), again=False),
     "untag commit": Verb(lambda db, _: db.commits.untag("first"), again=False),
     "branch": Verb(lambda db, _: db.commits.branch("side"), again=False),
+    "drop branch": Verb(lambda db, _: left(db)),
     "checkout": Verb(lambda db, _: db.commits.checkout("first", force=True)),
     "reset": Verb(lambda db, _: db.commits.reset("first")),
     "drop commit": Verb(lambda db, _: db.commits.drop("first"), again=False),
     "test": Verb(lambda db, _: db.test(["reds", "old"], model="m", predict=False)),
     "evaluate": Verb(lambda db, _: judged(db)),
+    "compare": Verb(lambda db, _: compared(db)),
+    "behaviour": Verb(behaved),
     "mend": Verb(lambda db, _: mended(db)),
     "compact": Verb(lambda db, _: compacted(db)),
     "clean up": Verb(lambda db, _: db.cleanup(0)),
 }
 """Every kind of change a user can ask for."""
+
+WRITES: dict[str, tuple[str, ...]] = {
+    "Database.ingest": ("ingest", "ingest and delete", "ingest and verify later"),
+    "Database.verify": ("ingest and verify later",),
+    "Database.attach": ("attach",),
+    "Database.compose": ("compose",),
+    "Database.index": ("index texts",),
+    "Database.embed": ("embed", "embed anew"),
+    "Database.log_embeddings": ("log embeddings", "log embeddings anew"),
+    "Database.relabel": ("relabel",),
+    "Database.tag": ("tag", "untag"),
+    "Database.delete": ("delete",),
+    "Database.predict": ("predict", "predict anew"),
+    "Database.log_predictions": ("log", "log more", "log in parts", "log anew"),
+    "Database.cam": ("cam",),
+    "Database.severity": ("corrupt",),
+    "Database.behaviour": ("behaviour",),
+    "Database.test": ("test",),
+    "Database.evaluate": ("evaluate",),
+    "Database.compare": ("compare",),
+    "Database.doctor": ("mend", "compact"),
+    "Database.cleanup": ("clean up",),
+    "Database.apply": ("apply",),
+    "Database.commit": ("commit",),
+    "Models.add": ("add model", "add model anew"),
+    "Models.drop": ("drop model", "drop predicted model", "drop logged model"),
+    "Models.clear": ("clear model",),
+    "Models.rename": ("rename model",),
+    "Slices.add": ("add slice", "add slice anew"),
+    "Slices.register": ("add slice anew",),
+    "Slices.apply": ("apply",),
+    "Slices.calibrate": ("calibrate",),
+    "Slices.write_questions": ("write questions",),
+    "Slices.forget": ("forget calibration",),
+    "Slices.freeze": ("freeze",),
+    "Slices.thaw": ("thaw",),
+    "Slices.drop": ("drop slice",),
+    "Slices.rename": ("rename slice",),
+    "Commits.commit": ("commit",),
+    "Commits.tag": ("tag commit",),
+    "Commits.untag": ("untag commit",),
+    "Commits.branch": ("branch",),
+    "Commits.drop_branch": ("drop branch",),
+    "Commits.checkout": ("checkout",),
+    "Commits.reset": ("reset",),
+    "Commits.drop": ("drop commit",),
+}
+"""Every public method that changes a table, and the verbs above that say it."""
+
+READS: dict[str, Callable[[Database, Path], object]] = {
+    "Database.to_arrow": lambda db, _: db.to_arrow(),
+    "Database.to_pandas": lambda db, _: db.to_pandas(),
+    "Database.info": lambda db, _: db.info(),
+    "Database.encoder": lambda db, _: db.encoder(),
+    "Database.export": lambda db, out: db.export("label = 'red'", out / "exported"),
+    "Database.cancel": lambda db, _: db.cancel(),
+    "Database.query": lambda db, _: db.query("label = 'red' AND m.correct").ids(),
+    "Database.sql": lambda db, _: db.sql("SELECT label, count(*) FROM samples GROUP BY 1"),
+    "Database.keys": lambda db, _: db.keys("reds"),
+    "Database.at": lambda db, _: db.at("first").info(),
+    "Database.diff": lambda db, _: db.diff("first"),
+    "Database.power": lambda db, _: db.power("m", "mean"),
+    "Database.confusion": lambda db, _: db.confusion("m"),
+    "Database.errors": lambda db, _: db.errors("m"),
+    "Database.cost": lambda db, _: db.cost("mean"),
+    "Database.calibration": lambda db, _: db.calibration("mean"),
+    "Models.get": lambda db, _: db.models.get("mean"),
+    "Models.list": lambda db, _: db.models.list(),
+    "Models.show": lambda db, _: db.models.show("mean"),
+    "Models.can_load": lambda db, _: db.models.can_load("mean"),
+    "Models.trust": lambda db, _: db.models.trust("mean"),
+    "Slices.list": lambda db, _: db.slices.list(),
+    "Slices.get": lambda db, _: db.slices.get("old").ids(),
+    "Slices.history": lambda db, _: db.slices.history("old"),
+    "Slices.show": lambda db, _: db.slices.show("old"),
+    "Slices.states": lambda db, _: db.slices.states(),
+    "Slices.labelled": lambda db, _: db.slices.labelled("shown"),
+    "Slices.diff": lambda db, _: db.slices.diff("seen", before="first"),
+    "Slices.past": lambda db, _: db.slices.past("first").list(),
+    "Slices.overlap": lambda db, _: db.slices.overlap(),
+    "Slices.coverage": lambda db, _: db.slices.coverage("m"),
+    "Slices.breakdown": lambda db, _: db.slices.breakdown(),
+    "Slices.load": lambda db, out: db.slices.load(out.parent),
+    "Commits.history": lambda db, _: db.commits.history(),
+    "Commits.get": lambda db, _: db.commits.get("first"),
+    "Commits.branches": lambda db, _: db.commits.branches(),
+    "Commits.is_clean": lambda db, _: db.commits.is_clean(),
+    "Commits.cut_off": lambda db, _: db.commits.cut_off(),
+    "Commits.diff": lambda db, _: db.commits.diff("first"),
+    "Runs.list": lambda db, _: db.runs.list(),
+    "Runs.trends": lambda db, _: db.runs.trends(),
+}
+"""Every other public method, with what it is asked for."""
 
 _OWN = (
     *("added_at", "created_at", "ingested_at", "answered_at", "ran_at", "stamp"),

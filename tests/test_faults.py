@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
+import itertools
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,10 +14,14 @@ import numpy as np
 import pytest
 from fakes_kill import HARMLESS, MENDED, Kills, problems
 from fakes_race import Four, four, wrong
-from fakes_verbs import VERBS, reopened, sources, state, world
+from fakes_verbs import READS, VERBS, WRITES, reopened, sources, state, world
 
 import slicedb
+from slicedb.commits import Commits
 from slicedb.database import Database
+from slicedb.models import Models
+from slicedb.runs import Runs
+from slicedb.slices import Slices
 from slicedb.store.door import watched
 
 
@@ -53,6 +60,27 @@ def cut_after(change: int) -> Callable[[str, str, str], None]:
     return watch
 
 
+def moments(changes: list[str]) -> list[int]:
+    """Return after which changes, counted from 1, a verb is killed.
+
+    Of changes of one kind in a row, such as ten tables that are restored, these are the first and
+    the last; with SLICEDB_KILLS=all they are all.
+    """
+    if os.environ.get("SLICEDB_KILLS") == "all":
+        return list(range(1, len(changes) + 1))
+    chosen, at = [], 1
+    for _, group in itertools.groupby(changes, key=lambda change: change.rpartition(" ")[0]):
+        n = len(list(group))
+        chosen += sorted({at, at + n - 1})
+        at += n
+    return chosen
+
+
+def test_of_changes_of_one_kind_the_first_and_the_last_are_cut_off() -> None:
+    restored = [f"restore {table}" for table in "abc"]
+    assert moments(["append a", *restored, "replace c"]) == [1, 2, 4, 5]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", VERBS)
 def test_a_verb_killed_after_any_change_and_run_again_equals_a_clean_run(
@@ -66,8 +94,8 @@ def test_a_verb_killed_after_any_change_and_run_again_equals_a_clean_run(
     done = [change.removeprefix("after ") for change in changes if change.startswith("after")]
     assert done
     expected = state(reopened(clean))
-    for at, change in enumerate(done, 1):
-        db = copied(first, tmp_path / str(at))
+    for at in moments(done):
+        change, db = done[at - 1], copied(first, tmp_path / str(at))
         with contextlib.suppress(Killed), watched(cut_after(at)):
             verb.run(db, given)
         again = reopened(db)
@@ -76,6 +104,30 @@ def test_a_verb_killed_after_any_change_and_run_again_equals_a_clean_run(
         assert state(reopened(db)) == expected, f"{name} killed after {change}, the {at}th"
         assert problems(reopened(db), HARMLESS) == [], change
         shutil.rmtree(db.path)
+
+
+HANDLES = (Database, Slices, Commits, Models, Runs)
+
+
+@pytest.mark.parametrize("handle", HANDLES, ids=lambda handle: handle.__name__)
+def test_every_public_verb_is_one_that_is_killed_or_one_that_only_reads(handle: type) -> None:
+    methods = {
+        f"{handle.__name__}.{name}"
+        for name, method in vars(handle).items()
+        if inspect.isfunction(method) and not name.startswith("_")
+    }
+    listed = {name for name in [*WRITES, *READS] if name.split(".")[0] == handle.__name__}
+    assert methods == listed, "list a new verb in WRITES or READS of fakes_verbs"
+    assert not set(WRITES) & set(READS) and {v for vs in WRITES.values() for v in vs} == set(VERBS)
+
+
+def test_verbs_that_only_read_change_nothing(first: Database, tmp_path: Path) -> None:
+    changes: list[str] = []
+    db = copied(first, tmp_path / "db")
+    with watched(lambda when, what, table: changes.append(f"{what} {table}")):
+        for name, read in READS.items():
+            read(db, tmp_path)
+            assert changes == [], name
 
 
 @pytest.fixture(scope="module")
