@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import shutil
 import signal
@@ -12,6 +11,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from fakes_models import MeanColour
+from fakes_server import server
 from fakes_verbs import VERBS, narrow, reopened, sources, state, world
 
 import slicedb
@@ -47,13 +47,13 @@ class Kills:
     opened nothing, so that a kill costs no start.
     """
 
-    def __init__(self, root: Path) -> None:
-        os.environ.setdefault("PYTHONWARNINGS", "ignore")  # of the server: Lance warns of forks
-        self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(["fakes_verbs", "lance", "slicedb.query"])
+    def __init__(
+        self, root: Path, first: Database | None = None, given: Path | None = None
+    ) -> None:
+        self._context = server()
         self._root = root
-        self._given = sources(root / "given")
-        self._first = world(root / "first", self._given)
+        self._given = given or sources(root / "given")
+        self._first = first or world(root / "first", self._given)
         self._clean: dict[str, tuple[float, dict[str, str]]] = {}
         self._n = 0
 

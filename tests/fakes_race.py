@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from fakes_models import MeanColour
+from fakes_server import server
 from fakes_verbs import CLASSES, NAMED, ColourEncoder, guesses
 
 import slicedb
@@ -185,7 +185,7 @@ class Four:
     """Four processes that do what they are told, at the same moment."""
 
     def __init__(self) -> None:
-        context = multiprocessing.get_context("spawn")
+        context = server()
         self._barrier = barrier = context.Barrier(PROCESSES)
         self._pipes: list[Connection] = []
         self._processes = []

@@ -131,8 +131,8 @@ def test_verbs_that_only_read_change_nothing(first: Database, tmp_path: Path) ->
 
 
 @pytest.fixture(scope="module")
-def kills(tmp_path_factory: pytest.TempPathFactory) -> Kills:
-    return Kills(tmp_path_factory.mktemp("kills"))
+def kills(tmp_path_factory: pytest.TempPathFactory, first: Database, given: Path) -> Kills:
+    return Kills(tmp_path_factory.mktemp("kills"), first, given)
 
 
 @pytest.mark.slow

@@ -194,4 +194,4 @@ def test_names_that_cannot_be_are_refused(
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("kind", SEEDS)
 def test_mutated_files_raise_only_our_errors(kind: str, db: Database, tmp_path: Path) -> None:
-    assert list(faults(db, tmp_path / "files", kind, 40, seed=1)) == []
+    assert list(faults(db, tmp_path / "files", kind, 15, seed=1)) == []

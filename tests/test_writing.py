@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
 from collections.abc import Callable
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 import torch
 from fakes_judge import CLASSES, small_store
 from fakes_models import MeanColour, coloured_store
+from fakes_server import server
 
 import slicedb
 from slicedb.database import Database
@@ -231,7 +231,7 @@ def test_only_a_full_disk_speaks_of_free_space(tmp_path: Path) -> None:
 
 def together(path: str, verb: Callable[..., None], rounds: int = 3) -> None:
     """Let four processes start a verb at the same moment, several times."""
-    context = multiprocessing.get_context("spawn")
+    context = server()
     barrier = context.Barrier(4)
     processes = [
         context.Process(target=_at_the_barrier, args=(path, verb, barrier, n, rounds))
