@@ -170,7 +170,9 @@ class ExpectationFailed(AssertionError):
     def __init__(self, results: Iterable[Result], *before: str) -> None:
         lines = [*before]
         for r in results:
-            lines.append(f"{r.slice}: {_sentence(r)}")
+            # The value comes first: a short summary shows no more of a line than the terminal is
+            # wide, and what was expected of which slice stands in the test's name.
+            lines.append(f"{r.verdict}: {r.message} ({r.slice}: {r.check})")
             if r.worst_ids:
                 lines += ["worst samples:", *(f"  {i}" for i in r.worst_ids)]
         super().__init__("\n".join(lines))
@@ -236,8 +238,17 @@ def pytest_terminal_summary(
         terminalreporter.write_line(f"slicedb: {files} not collected ({names}); {how}", yellow=True)
     if _JUDGE not in config.stash:
         return
+    if config.getoption("tbstyle") == "no":
+        _reasons(terminalreporter)
     for line in config.stash[_JUDGE].warnings():
         terminalreporter.write_line(f"slicedb warning: {line}", yellow=True)
+
+
+def _reasons(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say why expectations failed, in full, where pytest shows no failures and cuts its summary."""
+    for report in terminalreporter.stats.get("failed", []):
+        if ".sql::" in report.nodeid and report.longrepr:
+            terminalreporter.write_line(f"{report.nodeid}: {report.longreprtext.splitlines()[0]}")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -85,13 +85,43 @@ def test_each_expectation_is_a_test(
             "queries/cats.sql::accuracy >= 0.5 PASSED*",
             "queries/cats.sql::accuracy >= 0.99 FAILED*",
             "*cats: accuracy >= 0.99 *",
-            "cats: accuracy >= 0.99: FAIL: 0.9000 [[]*, *[]], n = 200*",
+            "FAIL: 0.9000 [[]*, *[]], n = 200*(cats: accuracy >= 0.99)",
             "worst samples:",
             "  1??.jpg",
             "*SKIPPED*accuracy >= 0.92: INCONCLUSIVE: *samples would settle it*",
         ]
     )
     assert result.ret == 1
+
+
+def test_the_reason_survives_a_summary_alone(
+    pytester: pytest.Pytester, queries: Path, database: str
+) -> None:
+    options = f"--slicedb-db={database}", "--slicedb-model=new", "--tb=no", "-q"
+    result = pytester.runpytest("queries", *options)
+    result.stdout.fnmatch_lines(
+        [
+            "queries/cats.sql::accuracy >= 0.99: FAIL: 0.9000 [[]*, *[]], n = 200; *"
+            "(cats: accuracy >= 0.99)",
+            "FAILED queries/cats.sql::accuracy >= 0.99 - FAIL: 0.9000*",
+        ]
+    )
+
+
+@pytest.mark.slow
+def test_a_run_over_logged_predictions_loads_neither_pandas_nor_torch(
+    queries: Path, database: str
+) -> None:
+    (queries / "conftest.py").write_text(
+        "import sys\ndef pytest_unconfigure():\n"
+        "    heavy = {'pandas.core', 'torch.nn', 'matplotlib'}\n"
+        "    print('loaded:', sorted(heavy & set(sys.modules)))\n"
+    )
+    # lance puts stand-ins for torch and pandas in place, which load them when they are used.
+    (queries / "cats.sql").write_text("/*\nexpect: [accuracy >= 50%]\n*/\nlabel = 'cat'")
+    words = ["-m", "pytest", str(queries), f"--slicedb-db={database}", "--slicedb-model=new", "-s"]
+    done = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=True)
+    assert "loaded: []" in done.stdout and "1 passed" in done.stdout
 
 
 def test_strict_makes_inconclusive_fail(

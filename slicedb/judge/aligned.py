@@ -25,6 +25,7 @@ from slicedb.judge.truth import OtherTruth, Truth
 from slicedb.keys import KeyIndex, Keys, ascending, distinct
 from slicedb.metrics import Membership
 from slicedb.store import Store
+from slicedb.store.without_pandas import without_pandas
 from slicedb.tasks import LOGGED, TASKS, About, AlignedRows, AnyTask, TruthColumn
 from slicedb.tasks.arrays import codes_of, one_array
 
@@ -235,6 +236,7 @@ def _read_groups(store: Store, column: str) -> Keys:
     return groups
 
 
+@without_pandas()
 def _read_universe(store: Store) -> Universe:
     table = store.table(schema.SAMPLES, ["key", "label"])
     labels, code = codes_of(table["label"])
@@ -244,6 +246,7 @@ def _read_universe(store: Store) -> Universe:
     return Universe(stored[order], labels, code[order], order)
 
 
+@without_pandas()
 def _read_aligned(
     store: Store, model: str, about: About, found: Truth | None, left_out: Sequence[str]
 ) -> Aligned:

@@ -21,6 +21,7 @@ from slicedb.judge.truth import OtherTruth
 from slicedb.runs.table import read
 from slicedb.slices import Slice
 from slicedb.store import Store
+from slicedb.store.without_pandas import without_pandas
 
 LIMIT = 10
 """Looks at a held-out slice after which they are warned of; `looks` in `suite.toml` sets it."""
@@ -154,6 +155,7 @@ def optimism(k: int, n: int) -> float:
 _LOOKED = "run slice check model baseline n value ran_at".split()
 
 
+@without_pandas()
 def past_looks(store: Store, slices: Sequence[Slice], truth: OtherTruth | None = None) -> Past:
     """Return the looks that the expectations of some slices had so far, the first one first.
 

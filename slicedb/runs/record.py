@@ -19,6 +19,7 @@ from slicedb.runs import looks
 from slicedb.runs.table import Run, append
 from slicedb.slices import Slice
 from slicedb.store import Store, software
+from slicedb.store.without_pandas import without_pandas
 from slicedb.tasks import About
 
 _FIGURES = 100
@@ -38,6 +39,7 @@ def user() -> str:
         return ""
 
 
+@without_pandas()
 def record(store: Store, run: SuiteRun, limit: int | None = looks.LIMIT) -> SuiteRun:
     """Add a run to `runs` and its results to `tests`, and return it with its warnings.
 

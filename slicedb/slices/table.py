@@ -21,6 +21,7 @@ from slicedb.slices.calibration import SliceCalibration
 from slicedb.slices.slice import Ask, Members, Slice
 from slicedb.sql import equals
 from slicedb.store import Store
+from slicedb.store.without_pandas import without_pandas
 
 if TYPE_CHECKING:
     from slicedb.query import Query
@@ -91,6 +92,7 @@ class SliceTable:
         """Return the number that the next version of a slice gets."""
         return 1 + max((s.version for s, _ in self._rows() if s.name == name), default=0)
 
+    @without_pandas()
     def write(
         self,
         s: Slice,
