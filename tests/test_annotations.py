@@ -23,7 +23,7 @@ from slicedb.errors import IngestError, SourceError
 from slicedb.export import voc as voc_writer
 from slicedb.export import yolo as yolo_writer
 from slicedb.ingest import voc as voc_reader
-from slicedb.ingest import yolo as yolo_reader
+from slicedb.ingest.yololine import Grammar
 from slicedb.schema import PREDICTIONS
 from slicedb.tasks import TASKS
 
@@ -431,7 +431,7 @@ def test_a_box_written_and_read_is_the_same(name: str, corner: Any, value: Any) 
     assert again["bbox"] == pytest.approx(corner, abs=1e-6)
     assert json.loads(again["attributes"])["pose"] in (value, float("0.25"))
     line = yolo_writer._line(found, row, {})
-    back = yolo_reader._box(line.split(), {0: name}, (4000, 3000))
+    back = Grammar({0: name}).box(line.split(), (4000, 3000))
     assert back["label"] == name and back["bbox"] == pytest.approx(corner, abs=1e-3)
 
 

@@ -4,8 +4,8 @@
     images/train/1.jpg   labels/train/1.txt       or  train/images/1.jpg  train/labels/1.txt
     obj.names            or classes.txt, with 1.txt beside 1.jpg
 
-A line is `class cx cy w h [score]` as fractions of the image; an outline (`class x y x y ...`)
-becomes the box around it. Pixels need the image's size, which is read from its header.
+Lines are fractions of the image; `yololine` tells their forms. Pixels need the image's size, which
+is read from its header.
 """
 
 from __future__ import annotations
@@ -16,20 +16,19 @@ from dataclasses import dataclass
 from pathlib import PurePath
 
 from slicedb.errors import SourceError
-from slicedb.ingest.annotated import Annotated, box
+from slicedb.ingest.annotated import Annotated
 from slicedb.ingest.format import Format
 from slicedb.ingest.places import Places, posix
 from slicedb.ingest.sizes import size_of
 from slicedb.ingest.source import Options, Row, Source
 from slicedb.ingest.splits import SPLITS, split_in
 from slicedb.ingest.walk import Tree, tree_of
+from slicedb.ingest.yololine import Grammar, grammar_of
 from slicedb.schema import Box
 from slicedb.sources import Location
 
 _LISTS = ("classes.txt", "obj.names", "classes.names")
 _YAML = (".yaml", ".yml")
-_DIGITS = 3
-"""Decimals of a pixel that are kept: files give six of a fraction, which is less."""
 
 
 def recognises(location: Location) -> bool:
@@ -64,8 +63,12 @@ def _has_label_files(tree: Tree) -> bool:
     return any(os.path.splitext(name)[0] in stems for _, name in tree.files(".txt"))
 
 
-def _yaml(file: Location) -> Row:
+def _yaml(file: Location, as_text: bool = False) -> Row:
     """Return the contents of a YAML file, empty where it is not a mapping.
+
+    Args:
+        file: the file.
+        as_text: whether every value stays the text that it is written as.
 
     Raises:
         SourceError: it is broken.
@@ -77,7 +80,7 @@ def _yaml(file: Location) -> Row:
         # A few aliases of aliases make a text of many gigabytes.
         if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)):
             raise SourceError(f"'{file}' has aliases (*name).", "write the values out.")
-        data = yaml.safe_load(text)
+        data = yaml.load(text, yaml.BaseLoader) if as_text else yaml.safe_load(text)
     except SourceError:
         raise
     except (ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
@@ -116,18 +119,18 @@ def read(location: Location, options: Options) -> Source:
             f"No class names in '{location}'.", "it needs data.yaml with `names`, or classes.txt."
         )
     data = _yaml(file) if file.suffix in _YAML else {}
-    names = _class_names(file, data)
+    grammar = grammar_of(file, data, _yaml(file, as_text=True) if data else {})
     rows = Annotated(home, options)
     tree = tree_of(home)
     tree.note_read(file)
     without = 0
-    for part in _parts(tree, file.parent, data):
+    for part in _parts(tree, file.parent, data, rows.notes):
         for image in part.images:
             uri = image.path
             size = size_of(uri)
             labels = _label_file(image)
             tree.note_read(labels)
-            boxes, has_file = _boxes(labels, names, size, rows)
+            boxes, has_file = _boxes(labels, grammar, size, rows)
             without += not has_file
             name = "/".join(image.parts_below(home))
             rows.add(name, uri, boxes, size=size, relative=True, split=part.split)
@@ -136,28 +139,14 @@ def read(location: Location, options: Options) -> Source:
     return rows.source()
 
 
-def _class_names(file: Location, data: Row) -> dict[int, str]:
-    if not data:
-        lines = file.read_text().splitlines()
-        return {i: line.strip() for i, line in enumerate(lines) if line.strip()}
-    names = data.get("names")
-    try:
-        pairs = names.items() if isinstance(names, dict) else enumerate(names or [])
-        classes = {int(number): str(name) for number, name in pairs}
-    except (TypeError, ValueError):
-        classes = {}
-    if not classes:
-        raise SourceError(f"'{file}' names no classes.", "names: [car, person], or {0: car}.")
-    return classes
-
-
-def _parts(tree: Tree, base: Location, data: Row) -> Iterator[_Part]:
+def _parts(tree: Tree, base: Location, data: Row, notes: list[str]) -> Iterator[_Part]:
     """Yield the splits that the YAML file names, or else every image below the folder.
 
     Args:
         tree: of the folder ingested.
         base: the folder of the YAML file.
         data: its contents.
+        notes: what the user should know; places without images are added.
     """
     roots = [base.join(str(data.get("path") or "")), base, tree.root, base.parent]
     roots = [root for root in dict.fromkeys(roots) if root.is_folder()]
@@ -165,7 +154,10 @@ def _parts(tree: Tree, base: Location, data: Row) -> Iterator[_Part]:
     done: set[Location] = set()
     for split, places in splits:
         for place in places if isinstance(places, list) else [places]:
-            images = [i for i in _images(tree, roots, str(place or "")) if i not in done]
+            found = _images(tree, roots, str(place or ""))
+            if place and not found:
+                notes.append(f"'{split}: {place}' leads to no images.")
+            images = [i for i in found if i not in done]
             done.update(images)
             if images:
                 yield _Part(images, str(split))
@@ -217,7 +209,7 @@ def _label_file(image: Location) -> Location:
 
 
 def _boxes(
-    file: Location, names: dict[int, str], size: tuple[float, float] | None, rows: Annotated
+    file: Location, grammar: Grammar, size: tuple[float, float] | None, rows: Annotated
 ) -> tuple[list[Box] | None, bool]:
     """Return the boxes of an image, and whether it has a label file.
 
@@ -228,46 +220,16 @@ def _boxes(
     if size is None:
         return None, True
     boxes = []
-    for number, line in enumerate(file.read_text().splitlines()):
+    for number, line in enumerate(file.read_text().removeprefix("\ufeff").splitlines()):
         words = line.split()
         if not words:
             continue
         try:
-            boxes.append(_box(words, names, size))
+            boxes.append(grammar.box(words, size))
         except ValueError as error:
             rows.broken.append(f"'{file}', line {number + 1}: {error}.")
             return [], True
     return boxes, True
-
-
-def _box(words: list[str], names: dict[int, str], size: tuple[float, float]) -> Box:
-    """Return the box of one line.
-
-    Raises:
-        ValueError: it is not a box; the message says why.
-    """
-    try:
-        numbers = [float(word) for word in words]
-    except ValueError:
-        raise ValueError(f"'{' '.join(words)}' is not all numbers") from None
-    if not all(abs(n) < float("inf") for n in numbers):
-        raise ValueError(f"'{' '.join(words)}' is not all numbers")
-    code = int(numbers[0])
-    if code != numbers[0] or code not in names:
-        raise ValueError(f"class {words[0]} is none of the {len(names)} that are named")
-    score = None
-    if len(numbers) in (5, 6):
-        cx, cy, w, h = numbers[1:5]
-        x, y = cx - w / 2, cy - h / 2
-        score = numbers[5] if len(numbers) == 6 else None
-    elif len(numbers) >= 7 and len(numbers) % 2:
-        xs, ys = numbers[1::2], numbers[2::2]
-        x, y, w, h = min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)
-    else:
-        raise ValueError(f"{len(numbers)} numbers, where a box has 5 and an outline 7 or more")
-    wide, high = size
-    scaled = [round(v, _DIGITS) for v in (x * wide, y * high, w * wide, h * high)]
-    return box(names[code], *scaled, score=score)
 
 
 YOLO = Format("yolo", "a YOLO data set", recognises, read, takes=frozenset())
