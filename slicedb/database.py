@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from slicedb.decide.cost import Price
     from slicedb.decide.matrix import Costs
     from slicedb.doctor import Finding
+    from slicedb.edits import LabelsReport
     from slicedb.embedding import EmbedReport, Encoder, LogEmbeddingsReport
     from slicedb.expectations.behaviours import Change as Corruption
     from slicedb.export import ExportReport
@@ -60,6 +61,7 @@ __all__ = ["Database", "On", "open"]
 
 Device: TypeAlias = "str | torch.device | None"
 Names: TypeAlias = "Sequence[str] | None"
+Labels: TypeAlias = "Mapping[str, str] | Sequence[str] | str | os.PathLike[str]"
 Path: TypeAlias = "str | os.PathLike[str]"
 
 _MOMENTS = 3
@@ -199,6 +201,7 @@ class Database:
         images: Path | None = None,
         split: str | None = None,
         label: str | None = None,
+        labels: Labels | None = None,
         split_folders: bool = False,
         prefix: str = "",
         id_by: Literal["path", "sha256"] = "path",
@@ -233,6 +236,8 @@ class Database:
             images: folder with the images of a COCO file.
             split: split of every sample, for example test.
             label: label of every sample.
+            labels: other names for the labels of the source: a mapping, class names in the order
+                of their numbers (`0`, `class_00`), texts old=new, or a file of these.
             split_folders: take the uppermost folders for splits, whatever they are called; by
                 default if they have names of splits, or hold the same classes as one that has.
             prefix: text to put before every id, to keep two sources apart.
@@ -277,6 +282,7 @@ class Database:
             images=images,
             split=split,
             label=label,
+            labels=labels,
             split_folders=split_folders,
             prefix=prefix,
             id_by=id_by,
@@ -687,6 +693,31 @@ class Database:
         from slicedb import edits
 
         return edits.relabel(self.store, self._selection.ids(on), label)
+
+    def map_labels(
+        self, labels: Labels | None = None, *, on: On = None, model: str | None = None
+    ) -> LabelsReport:
+        """Give the labels of samples other names: labels, lists of them, and those of boxes.
+
+        Loss and correctness of every model are derived again from the stored probabilities.
+
+        Args:
+            labels: a mapping, class names in the order of their numbers (`0`, `class_00`), texts
+                old=new, or a file of these.
+            on: the samples; by default all of them.
+            model: take the classes of this model for the names.
+
+        Raises:
+            ClassesError: nothing is named, or a label twice.
+            UnknownModelError: no model of that name.
+        """
+        from slicedb import edits
+
+        if (labels is None) == (model is None):
+            raise SliceDBError("Give names for the labels, or a model with classes.", "one of two.")
+        if model is not None:
+            labels = list(self.models.show(model).classes)
+        return edits.rename_labels(self.store, self._selection.ids(on), labels or [])
 
     def tag(self, on: On, *tags: str, remove: bool = False) -> int:
         """Add tags to samples, or remove them, and return how many samples changed.

@@ -3,15 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
+import numpy as np
 import pyarrow as pa
 
 from slicedb import schema
 from slicedb.predictions import refresh
 from slicedb.predictions.superseded import leave_out, shown
 from slicedb.query.run.search import TextSearch
+from slicedb.show.tabular import Record
 from slicedb.store import Store
 from slicedb.store.without_pandas import without_pandas
+from slicedb.tasks.arrays import differs
+from slicedb.tasks.label_names import Given, LabelNames
+
+
+@dataclass(frozen=True)
+class LabelsReport(Record):
+    """What renaming labels did."""
+
+    changed: int
+    """Samples with a label that has another name now."""
+    notes: tuple[str, ...] = ()
+    """Labels without a name, and names without a label, one sentence each."""
+
+    def __str__(self) -> str:
+        return "\n  ".join([f"{self.changed:,} samples have other labels.", *self.notes])
 
 
 @without_pandas()
@@ -31,6 +49,28 @@ def relabel(store: Store, ids: Sequence[str], label: str | None) -> int:
     labels_changed(store, ids)  # also where a call before this one was killed between the two
     store.sync()
     return len(changed)
+
+
+@without_pandas()
+def rename_labels(store: Store, ids: Sequence[str], labels: Given) -> LabelsReport:
+    """Give the labels of samples other names; see `Database.map_labels`."""
+    names = LabelNames(labels)
+
+    def change(rows: pa.Table) -> pa.Table:
+        columns = ["label", "labels", "objects"]
+        before = rows.select(columns).combine_chunks()
+        batch = before.to_batches()[0] if len(before) else None
+        if batch is None:
+            return pa.table({"id": pa.array([], pa.string()), **before.to_pydict()})
+        after = pa.Table.from_batches([names.rename_batch(batch)])
+        moved = np.any([differs(before[c], after[c]) for c in columns], axis=0)
+        table = pa.table({"id": pa.array(ids, pa.string()), **{c: after[c] for c in columns}})
+        return table.take(pa.array(np.flatnonzero(moved)))
+
+    changed = store.change(schema.SAMPLES, ids, ["label", "labels", "objects"], change)
+    labels_changed(store, ids)
+    store.sync()
+    return LabelsReport(changed, tuple(names.notes()))
 
 
 @without_pandas()

@@ -87,6 +87,7 @@ VERBS = {
     "index": "slicedb.database:Database.index",
     "export": "slicedb.database:Database.export",
     "relabel": "slicedb.database:Database.relabel",
+    "map-labels": "slicedb.database:Database.map_labels",
     "tag": "slicedb.database:Database.tag",
     "delete": "slicedb.database:Database.delete",
     "info": "slicedb.database:Database.info",

@@ -46,8 +46,9 @@ STORAGE_OPTION: dict[str, object] = {
 @commit_option
 @options_of(
     Database.ingest,
-    "form images split label split_folders path_column image_column label_column split_column "
-    "caption_column id_column id_by prefix replace reference verify max_broken max_pixels "
+    "form images split label labels split_folders path_column image_column label_column "
+    "split_column caption_column "
+    "id_column id_by prefix replace reference verify max_broken max_pixels "
     "delete_missing same threads progress storage_options",
     storage_options=STORAGE_OPTION,
     form={
@@ -59,6 +60,7 @@ STORAGE_OPTION: dict[str, object] = {
     },
     images={"metavar": "DIR"},
     prefix={"metavar": "TEXT"},
+    labels={"metavar": "FILE|OLD=NEW", "multiple": True},
 )
 def ingest(sources: tuple[str, ...], **options: object) -> None:
     """Read images and metadata: folders, CSV or Parquet, Pascal VOC, COCO or YOLO.
@@ -75,6 +77,8 @@ def ingest(sources: tuple[str, ...], **options: object) -> None:
       slicedb ingest photos/
       slicedb ingest week1/ week2/ --commit "two weeks"
       slicedb ingest test.csv --label-column class --split test
+      slicedb ingest food/ --labels classes.txt
+      slicedb ingest food/ --labels class_00=Bread --labels class_01=Dairy
       slicedb ingest metadata.parquet --verify later
       slicedb ingest VOCdevkit/
       slicedb ingest instances.json --images photos/
@@ -320,6 +324,26 @@ def relabel(on: str, label: str) -> None:
     click.echo(f"{open_db().relabel(on, label):,} relabelled")
 
 
+@click.command(name="map-labels")
+@click.argument("labels", nargs=-1, metavar="[FILE|OLD=NEW]...")
+@db_option
+@commit_option
+@options_of(Database.map_labels, "on model", model={"metavar": "MODEL"})
+def map_labels(labels: tuple[str, ...], **options: object) -> None:
+    """Give labels other names: a mapping, or the class names that their numbers stand for.
+
+    Labels, lists of labels and labels of boxes are renamed. A file has a line `old=new` each, or a
+    class name each, which `0`, `00` and `class_00` count from 0.
+
+    \b
+    Examples:
+      slicedb map-labels class_00=Bread class_01=Dairy
+      slicedb map-labels classes.txt --on "split = 'test'"
+      slicedb map-labels --model food_v3
+    """
+    click.echo(str(open_db().map_labels(labels or None, **given(options))))
+
+
 @click.command()
 @click.argument("on", metavar="QUERY|SLICE")
 @click.argument("tags", nargs=-1, required=True)
@@ -447,6 +471,7 @@ COMMANDS = (
     index,
     export,
     relabel,
+    map_labels,
     tag,
     delete,
     info,

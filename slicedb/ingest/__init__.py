@@ -20,6 +20,7 @@ from slicedb.ingest.source import IdBy, Options, Source
 from slicedb.schema import SAMPLES, SAMPLES_SCHEMA
 from slicedb.sources import Location, address, forget, is_remote, is_utf8, path_of
 from slicedb.store import Store
+from slicedb.tasks.label_names import Given, LabelNames
 
 
 def ingest(
@@ -30,6 +31,7 @@ def ingest(
     images: str | os.PathLike[str] | None = None,
     split: str | None = None,
     label: str | None = None,
+    labels: Given | None = None,
     split_folders: bool = False,
     prefix: str = "",
     id_by: IdBy = "path",
@@ -104,14 +106,17 @@ def ingest(
         later=later,
         existing=_with_whole_objects(store.schema(SAMPLES)),
     )
+    names = None if labels is None else LabelNames(labels)
     opened = open_source(source, options, form)
+    if names is not None:
+        opened.batches = map(names.rename_batch, opened.batches)
     opened.named |= bool(options.prefix)
     if reference and opened.carries_images:
         raise IngestError(
             f"'{source}' carries the images itself, so there is nothing to refer to.",
             "leave out reference.",
         )
-    return run(
+    report = run(
         store,
         opened,
         Settings(
@@ -129,6 +134,7 @@ def ingest(
             following=following,
         ),
     )
+    return report if names is None else report.noting(names.notes())
 
 
 def open_source(

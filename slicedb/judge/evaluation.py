@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, TypedDict
@@ -220,11 +221,14 @@ def _outside(aligned: Aligned, members: Membership) -> list[str]:
         return []
     names = [outcomes.classes[code] for code in np.unique(labels[labels >= known])[:3]]
     what = "a label" if aligned.truth is None else f"a class by {aligned.truth}"
-    change = ", and `slicedb relabel` changes labels" if aligned.truth is None else ""
+    change = (
+        f", `slicedb map-labels {shlex.quote(names[0])}=NAME` renames labels, and `slicedb "
+        f"map-labels --model {aligned.model}` those that are numbers of its classes"
+    )
     return [
         f"{n:,} samples have {what} that is none of the classes of {aligned.model}, such as "
         f"'{names[0]}': they count as wrong. `slicedb model show {aligned.model}` names its "
-        f"classes{change}"
+        f"classes{change if aligned.truth is None else ''}"
     ]
 
 

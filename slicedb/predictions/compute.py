@@ -73,7 +73,9 @@ class PredictReport(Record):
         if self.outside:
             text += (
                 f"\n  {self.outside:,} samples have a label that is none of the model's classes: "
-                "they count as wrong and have no loss."
+                "they count as wrong and have no loss. `slicedb map-labels OLD=NEW` (or a file) "
+                f"gives labels other names, `slicedb map-labels --model {self.model}` those of its "
+                "classes where labels are their numbers."
             )
         return text
 
