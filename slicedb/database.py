@@ -765,10 +765,12 @@ class Database:
             deep: also read every file and compare it with the checksum it had when it was written.
         """
         from slicedb.doctor import DAMAGE, examine
+        from slicedb.judge.aligned import forget
         from slicedb.predictions.stale import stale_truths
         from slicedb.predictions.superseded import stale_pictures
         from slicedb.vectors.recall import poor_indexes
 
+        forget(self.store)  # what evaluations keep would double what this takes
         findings = examine(self.store, mend=mend, deep=deep)
         findings += stale_truths(self.store, mend=mend)
         findings += stale_pictures(self.store, mend=mend)
@@ -1802,10 +1804,11 @@ class Database:
 
     def _fill(self, models: Iterable[str], keys: Iterable[np.ndarray]) -> None:
         """Compute missing predictions of registered models; logged models are left alone."""
+        names = [name for name in models if self.models.can_load(name)]
+        if not names:
+            return
         union = self._selection.union(list(keys))
-        for name in models:
-            if not self.models.can_load(name):
-                continue
+        for name in names:
             if self._filled.find(name) == self._state(name, union):
                 continue
             report = self.predict(name, union)

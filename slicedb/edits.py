@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from slicedb import schema
+from slicedb.cache import give_back
 from slicedb.predictions import refresh
 from slicedb.predictions.superseded import leave_out, shown
 from slicedb.query.run.search import TextSearch
@@ -32,6 +33,10 @@ class LabelsReport(Record):
         return "\n  ".join([f"{self.changed:,} samples have other labels.", *self.notes])
 
 
+_MANY = 10_000
+"""Samples from whose change on it is worth the time to give memory back."""
+
+
 @without_pandas()
 def relabel(store: Store, ids: Sequence[str], label: str | None) -> int:
     """Set the ground truth of samples and return how many of them changed.
@@ -47,7 +52,7 @@ def relabel(store: Store, ids: Sequence[str], label: str | None) -> int:
         table = pa.table({"id": changed, "label": pa.array([label] * len(changed), "string")})
         store.upsert(schema.SAMPLES, table, insert=False)
     labels_changed(store, ids)  # also where a call before this one was killed between the two
-    store.sync()
+    _done(store, len(ids))
     return len(changed)
 
 
@@ -88,7 +93,7 @@ def tag(store: Store, ids: Sequence[str], tags: Sequence[str], *, remove: bool =
         return pa.table({"id": pa.array(changed, pa.string()), "tags": lists})
 
     changed = store.change(schema.SAMPLES, ids, ["tags"], change)
-    store.sync()
+    _done(store, len(ids))
     return changed
 
 
@@ -101,8 +106,15 @@ def delete(store: Store, ids: Sequence[str]) -> int:
     # The samples go last, so that an interrupted delete can be asked for again.
     store.delete(schema.SAMPLES, ids)
     # Full text is not indexed again here: that would read every text. The next search does.
-    store.sync()
+    _done(store, len(ids))
     return len(ids)
+
+
+def _done(store: Store, n: int) -> None:
+    """End a change of n samples."""
+    store.sync()
+    if n >= _MANY:
+        give_back()
 
 
 def labels_changed(store: Store, ids: Sequence[str] | None = None) -> None:

@@ -232,3 +232,42 @@ def test_a_large_table_of_predictions_comes_in_fragments_that_are_cheap_to_edit(
         dataset = db.store.dataset("predictions__one")
         assert [f.physical_rows for f in dataset.get_fragments()] == [65_536, 4_464]
         assert [index.field_names for index in dataset.describe_indices()] == [["id"]]
+
+
+def test_no_keys_at_all_read_no_table(
+    db: slicedb.Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read(*_: object) -> None:
+        raise AssertionError("the keys of the whole table are read")
+
+    monkeypatch.setattr(Rows, "read", read)
+    rows, has_row = db.store.find(SAMPLES, np.empty(0, np.int64), ["id", "label"])
+    assert rows.schema.names == ["id", "label"]
+    assert (len(rows), len(has_row)) == (0, 0)
+
+
+def test_metrics_without_scores_read_no_probabilities(
+    db: slicedb.Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(0)
+    for model in ("one", "two"):
+        p = rng.dirichlet(np.ones(2), N).astype(np.float32)
+        table = pa.table({"id": IDS, "probabilities": list(p)})
+        db.log_predictions(model, table, classes=["a", "b"])
+    asked: set[str] = set()
+    whole = db.store.table
+
+    def watched(name: str, columns: list[str], **more: object) -> pa.Table:
+        asked.update(columns)
+        return whole(name, columns, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(db.store, "table", watched)
+    accuracy = db.evaluate("one").value("all", "one")
+    assert db.compare("one", "two").row("all")["accuracy_a"] == accuracy
+    assert db.errors("one").n == N
+    assert "prediction" in asked
+    assert "probabilities" not in asked
+    loss = db.evaluate("one", metrics=["log_loss", "accuracy"])
+    assert "probabilities" in asked
+    assert loss.value("all", "one", "log_loss") > 0
+    assert loss.value("all", "one") == accuracy

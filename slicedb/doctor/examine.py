@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from slicedb.cache import give_back
 from slicedb.commits import Commits, frozen_slices
 from slicedb.doctor.deep import look_deep
 from slicedb.doctor.finding import WAY_BACK, Finding
@@ -52,6 +53,7 @@ def examine(store: Store, *, mend: bool = False, deep: bool = False) -> list[Fin
     for name in store.names():
         with _damage(store, name, findings):
             findings += _of_table(store, name, samples, mend)
+        give_back()
     parts: tuple[tuple[str, Callable[[], list[Finding]]], ...] = (
         (SAMPLES, lambda: _lost(store)),
         (COMMITS, lambda: _pins(store, mend)),
@@ -74,10 +76,13 @@ def _of_table(store: Store, name: str, samples: np.ndarray | None, mend: bool) -
         return
     yield from _fragments(store, name, mend) or _deleted(store, name, mend)
     yield from _stray_files(store, name, mend)
-    if samples is not None and (name == IMAGES or name.startswith(PER_SAMPLE)):
-        yield from _orphans(store, name, samples, mend)
-    if "key" in store.schema(name).names:
-        yield from _duplicates(name, _column(store, name, "key"))
+    if "key" not in store.schema(name).names:
+        return
+    keys = _column(store, name, "key")
+    is_of_samples = name == IMAGES or name.startswith(PER_SAMPLE)
+    if samples is not None and is_of_samples and not np.array_equal(keys, samples):
+        yield from _orphans(store, name, keys, samples, mend)
+    yield from _duplicates(name, keys)
 
 
 @contextlib.contextmanager
@@ -124,8 +129,10 @@ def _deleted(store: Store, name: str, mend: bool) -> list[Finding]:
     return [_finding(name, "deleted rows", deleted, mend, lambda: store.compact(name))]
 
 
-def _orphans(store: Store, name: str, samples: np.ndarray, mend: bool) -> list[Finding]:
-    alone = ~KeyIndex(samples).has(_column(store, name, "key"))
+def _orphans(
+    store: Store, name: str, keys: np.ndarray, samples: np.ndarray, mend: bool
+) -> list[Finding]:
+    alone = ~KeyIndex(samples).has(keys)
     if not alone.any():
         return []
     ids = store.table(name, ["id"])["id"].filter(pa.array(alone)).to_pylist()

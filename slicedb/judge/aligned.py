@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from slicedb import schema, sql
-from slicedb.cache import Cache
+from slicedb.cache import Cache, give_back
 from slicedb.errors import CheckError, did_you_mean
 from slicedb.judge import truth as other
 from slicedb.judge.truth import OtherTruth, Truth
@@ -187,7 +187,26 @@ def cached(store: Store, tables: tuple[str, ...], what: str, read: Callable[[], 
         read: reads it.
     """
     cache, slot = _slot(store, tables, what)
-    return cast(_T, cache.get(slot, read))
+    # The values of earlier versions go first: both together may not fit into the memory.
+    cache.drop_where(lambda other: other != slot and _without_versions(other, slot))
+
+    def made() -> _T:
+        value = read()
+        give_back()
+        return value
+
+    return cast(_T, cache.get(slot, made))
+
+
+def forget(store: Store) -> None:
+    """Let go of what is kept of a database."""
+    _cache.pop(store, None)
+    give_back()
+
+
+def _without_versions(a: tuple[Any, ...], b: tuple[Any, ...]) -> bool:
+    """Return whether two values are of the same tables, at any version, and told apart alike."""
+    return a[0] == b[0] and [name for name, _ in a[1:]] == [name for name, _ in b[1:]]
 
 
 def is_kept(store: Store, tables: tuple[str, ...], what: str) -> bool:

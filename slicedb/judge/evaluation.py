@@ -214,12 +214,17 @@ def _outside(aligned: Aligned, members: Membership) -> list[str]:
     outcomes, known = aligned.outcomes, len(aligned.about.classes)
     if not isinstance(outcomes, m.Outcomes) or not known:
         return []
-    judged = np.unique(np.concatenate([np.empty(0, np.int64), *members.positions]))
-    labels = outcomes.label[judged]
-    n = int((labels >= known).sum())
+    is_outside = outcomes.label >= known
+    if not is_outside.any():
+        return []
+    judged = np.zeros(outcomes.n, bool)
+    for rows in members.positions:
+        judged[rows] = True
+    labels = outcomes.label[is_outside & judged]
+    n = len(labels)
     if not n:
         return []
-    names = [outcomes.classes[code] for code in np.unique(labels[labels >= known])[:3]]
+    names = [outcomes.classes[code] for code in np.unique(labels)[:3]]
     what = "a label" if aligned.truth is None else f"a class by {aligned.truth}"
     change = (
         f", `slicedb map-labels {shlex.quote(names[0])}=NAME` renames labels, and `slicedb "

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from slicedb.cache import give_back
 from slicedb.keys import KeyIndex, Keys
 from slicedb.predictions.tables import models_of, table_of
 from slicedb.schema import SAMPLES, keys_of
@@ -91,6 +92,8 @@ def _refreshed(
             rows = _rows(store, source.table, ["key", source.column], some)
             truths[source] = KeyIndex(rows["key"].to_numpy()), one_array(rows[source.column])
         changed += _refresh(store, name, about, source, *truths[source], some, write)
+        if some is None:
+            give_back()
     return versions, changed
 
 
@@ -120,9 +123,12 @@ def _refresh(
     keys = rows["key"].to_numpy()
     if not len(keys) or not len(index):
         return 0
-    at = index.find(keys)
-    has_row = at >= 0
-    now = truth.take(pa.array(at, mask=~has_row))
+    if np.array_equal(index.keys, keys):  # the usual case: nothing is looked up or copied
+        has_row, now = np.ones(len(keys), bool), truth
+    else:
+        at = index.find(keys)
+        has_row = at >= 0
+        now = truth.take(pa.array(at, mask=~has_row))
     stale = differs(rows[task.mark], task.marks(now, about))
     if source.table == SAMPLES:  # a prediction whose sample is gone has no truth to speak of
         stale &= has_row

@@ -98,20 +98,22 @@ class _Contents:
         samples = store.table(SAMPLES, ["key", "sha256"])
         self._index = KeyIndex(samples["key"].to_numpy())
         self._now: Keys = content_of(samples["sha256"])
+        self._has_any = bool((self._now >= 0).any())
 
     def old_rows(self, table: str) -> pa.Table:
         """Return id, and error of predictions, of rows made from another content.
 
         A content that is not known, before or now, is no other one.
         """
-        columns = ["key", "content"]
-        rows = self._store.table(table, columns)
+        has_error = "error" in self._store.schema(table).names
+        names = ["id", "error"] if has_error else ["id"]
+        if not self._has_any:
+            return self._store.take(table, np.empty(0, np.int64), names)
+        rows = self._store.table(table, ["key", "content"])
         at = self._index.find(rows["key"].to_numpy())
         now = np.append(self._now, -1)[at]
         before = pc.fill_null(rows["content"], -1).to_numpy()
         old = np.flatnonzero((now >= 0) & (before >= 0) & (now != before))
-        has_error = "error" in self._store.schema(table).names
-        names = ["id", "error"] if has_error else ["id"]
         keys = rows["key"].to_numpy()[old]
         return self._store.take(table, keys, names)
 

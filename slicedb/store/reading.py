@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 _IMAGE_CHUNK = 256
 _MOST_SCHEMAS = 256
 _MOST_ROWS = 32
-_MOST_BYTES = 1 << 30
+_MOST_BYTES = 3 << 27
 """Tables whose keys are kept in memory, and the bytes of all of them."""
 
 
@@ -376,7 +376,10 @@ class Reader:
         dataset = self.dataset(name, version)
         wanted = np.asarray(keys, np.int64)
         with self._reading(name):
-            if len(wanted) and self._are_few(name, dataset, len(wanted)):
+            if not len(wanted):
+                none = dataset.scanner(columns=None if columns is None else [*columns], limit=0)
+                table, positions = none.to_table(), wanted
+            elif self._are_few(name, dataset, len(wanted)):
                 table, positions = few_rows(dataset, wanted, columns, ids)
             else:
                 rows = self._rows_of(name, dataset)

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from slicedb.store import Store
 
 _KEEP = 4
-"""Versions of one table kept loaded."""
+_KEEP_ROWS = 4_000_000
+"""Versions of one table kept loaded: so many, but beside the last two only while all of them have
+no more rows than this."""
 
 Column: TypeAlias = pa.Array | pa.ChunkedArray | np.ndarray
 
@@ -180,8 +182,14 @@ class LoadedTables:
     def forget(self, table: str) -> None:
         """Drop the versions of a table that were used longest ago."""
         mine = [n for n in self._loaded if n.startswith(f"{table}@")]
-        for name in sorted(mine, key=lambda n: self._loaded[n].used)[:-_KEEP]:
-            self._forget(name)
+        places: dict[str, int] = {}  # the rows in memory; those of files take none
+        for i, name in enumerate(sorted(mine, key=lambda n: -self._loaded[n].used)):
+            state = self._loaded[name]
+            if not (state.is_view or state.lent):
+                places[state.place] = state.rows
+            if i >= _KEEP or (i > 1 and sum(places.values()) > _KEEP_ROWS):
+                places.pop(state.place, None)
+                self._forget(name)
 
     def _forget(self, name: str) -> None:
         state = self._loaded.pop(name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
@@ -64,6 +65,8 @@ class WarmTables(LoadedTables):
             return state
         if self._store.count(info.name, info.version) >= self.least_rows:
             self._carry_rows(info, columns, beside)
+            state.used = time.monotonic()
+            self.forget(info.name)
         return state
 
     def _show(self, name: str, file: HotFile) -> bool:
