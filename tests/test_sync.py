@@ -12,7 +12,7 @@ from fakes_models import png
 from test_sources import bucket, endpoint  # noqa: F401
 
 import slicedb
-from slicedb.errors import SourceError
+from slicedb.errors import IngestError, SourceError
 from slicedb.ingest.sync import followed, sync
 from slicedb.sources import client, remote
 
@@ -313,3 +313,14 @@ def test_again_and_again_until_sigterm(db: slicedb.Database, tmp_path: Path) -> 
     assert signal.getsignal(signal.SIGTERM) == before
     loop.failures = 3
     assert loop.pause(0.5) == 0.008
+
+
+def test_a_column_of_the_user_is_left_alone(db: slicedb.Database, tmp_path: Path) -> None:
+    (tmp_path / "1.png").write_bytes(picture(1))
+    (tmp_path / "photos.csv").write_text("path,etag\n1.png,mine\n")
+    db.ingest(tmp_path / "photos.csv")
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos/2.png").write_bytes(picture(2))
+    with pytest.raises(IngestError, match="have a column 'etag', which sync keeps"):
+        db.sync(tmp_path / "photos")
+    assert db.query("etag = 'mine'").count() == 1

@@ -25,6 +25,7 @@ from slicedb.schema import (
     SAMPLES,
     SHOWN,
     SOURCES,
+    SOURCES_SCHEMA,
     VANISHED,
     VANISHED_AT,
 )
@@ -48,6 +49,7 @@ def prepare(store: Store) -> None:
             f"The samples have a column '{taken}', which sync keeps for itself.",
             "ingest does not need it; or rename the column: attach it under another name.",
         )
+    store.create(SOURCES, SOURCES_SCHEMA)  # first, so that nobody takes the columns for a user's
     if new:
         store.add_columns(SAMPLES, new)
 

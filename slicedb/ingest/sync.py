@@ -123,8 +123,7 @@ def _record(
     if complete:
         row["listed_at"] = now
         row["objects"] = len(listed(where)) if is_remote(where) else None
-    if not store.has(SOURCES):
-        store.create(SOURCES, SOURCES_SCHEMA)
+    store.create(SOURCES, SOURCES_SCHEMA)
     fields = [SOURCES_SCHEMA.field(name) for name in row]
     store.upsert(SOURCES, pa.Table.from_pylist([row], pa.schema(fields)))
     store.sync()

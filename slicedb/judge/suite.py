@@ -118,7 +118,7 @@ def run(
         truth=truth,
         agreements=_agreements(store, names, truth, scopes, confidence),
         run=f"{began:%Y%m%dT%H%M%S}-{uuid4().hex[:6]}",
-        ran_at=began.isoformat(timespec="seconds"),
+        ran_at=began.isoformat(timespec="microseconds"),
         seconds=time.perf_counter() - started,
         provenance=Provenance(store.versions(), fingerprints, software()),
         scopes=scopes,
