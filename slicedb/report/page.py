@@ -41,7 +41,8 @@ def to_html(run: SuiteRun, figures: Figures | None = None) -> str:
         for anchor, title, inside in made
     )
     title = html.escape(headline(run))
-    about = f"{run.ran_at[:19]}{run.ran_at[-6:]}, bounds {bounds(run)}, correction {run.correction}, run {run.run}"
+    at = run.ran_at[:19] + run.ran_at[-6:]  # to the second, with the zone
+    about = f"{at}, bounds {bounds(run)}, correction {run.correction}, run {run.run}"
     looks = "".join(html.element("p", line) for line in (looked(run), *run.about_truth) if line)
     header = (
         f'<header class="{"ok" if run.ok else "bad"}"><h1>{title}</h1><p>{html.escape(about)}</p>'
