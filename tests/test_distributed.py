@@ -133,7 +133,6 @@ def test_a_loader_divides_whatever_sampler_it_has(
         ("persistent_workers", "leave it out"),
         ("prefetch_factor", "prefetch="),
         ("worker_init_fn", "seeded for each batch"),
-        ("collate_fn", "torch's own DataLoader"),
         ("batchsize", "did you mean 'batch_size'"),
     ],
 )
@@ -142,3 +141,49 @@ def test_words_of_torchs_loader_are_answered(tmp_path: Path, word: str, hint: st
     data = slicedb.open(tmp_path / "data.slicedb").query("").to_torch()
     with pytest.raises(SliceDBError, match=f"no argument '{word}'.*{hint}"):
         data.loader(**{word: None})
+
+
+LIGHTNING = """
+import json, os, sys, torch, slicedb
+import pytorch_lightning as lightning
+
+path, out = sys.argv[1:]
+
+
+class Module(lightning.LightningModule):
+    def __init__(self):
+        super().__init__()
+        self.net, self.seen = torch.nn.Linear(3, 2), []
+
+    def training_step(self, batch, at):
+        images, labels, ids = batch
+        self.seen += ids
+        return self.net(images.float().mean(dim=(2, 3))).square().mean()
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.0)
+
+
+data = slicedb.open(path, create=False).query("LIMIT 24").to_torch()
+module = Module()
+quiet = dict.fromkeys(("logger", "enable_checkpointing", "enable_progress_bar"), False)
+quiet |= {"enable_model_summary": False, "default_root_dir": out, "max_epochs": 2}
+trainer = lightning.Trainer(accelerator="cpu", devices=2, strategy="ddp", **quiet)
+trainer.fit(module, data.loader(batch_size=4, seed=3))
+json.dump(module.seen, open(f"{out}/{trainer.global_rank}.json", "w"))
+"""
+
+
+@pytest.mark.slow
+def test_lightnings_ddp_gives_each_of_two_processes_its_twelve_of_24(tmp_path: Path) -> None:
+    pytest.importorskip("pytorch_lightning", reason="Lightning is not installed")
+    ids = database(tmp_path / "d.slicedb")
+    script = tmp_path / "train.py"
+    script.write_text(LIGHTNING)
+    words = [sys.executable, str(script), str(tmp_path / "d.slicedb"), str(tmp_path)]
+    subprocess.run(words, check=True, capture_output=True, timeout=300)
+    seen = [json.loads((tmp_path / f"{rank}.json").read_text()) for rank in (0, 1)]
+    for epoch in (slice(0, 12), slice(12, 24)):
+        assert [len(of_rank[epoch]) for of_rank in seen] == [12, 12]
+        assert sorted(seen[0][epoch] + seen[1][epoch]) == sorted(ids)[:24]
+    assert set(seen[0][:12]) != set(seen[0][12:])

@@ -8,4 +8,4 @@ python "$HERE/5_train.py" bears_1
 slicedb errors bears_1 -n 8 -o errors.html
 slicedb relabel "id = 'teddy/stray.jpg'" black --commit "cleaned"
 slicedb try bears_1 photo.jpg
-slicedb behaviour corrupt bears_1 --on "md5_number_lower(id) % 4 = 0" --kind gaussian_noise --severity 3 -o weather.html
+slicedb behaviour corrupt bears_1 --on valid --kind gaussian_noise --severity 3 -o weather.html

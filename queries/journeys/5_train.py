@@ -24,8 +24,9 @@ def main(name: str) -> None:
     """Items, labels, splitter, transforms: a query, a column, a query again, and the loader."""
     db = slicedb.open()
     net = build().module.train()
-    items = db.query("md5_number_lower(id) % 4 <> 0")
-    items = items.to_torch(size=48, dtype="float32", classes=COATS)
+    train, valid = db.query().split(0.25, seed=0)
+    db.slices.add("valid", valid, replace=True)
+    items = train.to_torch(size=48, dtype="float32", classes=COATS)
     steps = torch.optim.Adam(net.parameters(), lr=1e-3)
     for _ in range(3):
         for images, labels, _ in items.loader(batch_size=16, shuffle=True):

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from slicedb.errors import BindError, QueryError, did_you_mean, suggesting
 from slicedb.keys import KeyIndex
-from slicedb.query import derived
+from slicedb.query import derived, splits
 from slicedb.query.run.explain import Explanation, explain
 from slicedb.query.run.kept import as_stored
 from slicedb.query.run.plan import Plan
@@ -302,6 +302,28 @@ class Query:
             raise QueryError(f"take({n}) is negative.", text=self.text)
         chosen = derived.predicate(self._rows("take"))
         return self._with(f"{chosen} ORDER BY hash(id || ' {int(seed)}') LIMIT {n}")
+
+    def split(
+        self, valid: float | str | Query | Referable = 0.2, *, seed: int = 0, group: str = ""
+    ) -> tuple[Query, Query]:
+        """Return two queries, what to train on and what to validate on, without a common sample.
+
+        Args:
+            valid: a fraction, drawn by a hash of the ids; a column with names of splits, such as
+                `split` (samples of other splits are in neither); or what is validated on: a
+                predicate, a slice or a query.
+            seed: of the hash.
+            group: a column whose groups are not divided by a fraction, such as `patient`.
+
+        Raises:
+            QueryError: the fraction is not between 0 and 1.
+        """
+        if isinstance(valid, str) and valid.lower() in {name.lower() for name in self.columns}:
+            train, held = (splits.named(valid, names) for names in splits.NAMES)
+            return self & train, self & held
+        if isinstance(valid, int | float):
+            valid = splits.drawn(float(valid), seed, group)
+        return self - valid, self & valid
 
     def where(self, text: str) -> Query:
         """Return the samples of this query that a further predicate holds for."""

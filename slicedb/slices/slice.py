@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from slicedb.errors import suggesting
+from slicedb.errors import SliceError, suggesting
 from slicedb.keys import Keys, mix
 from slicedb.show import html
 
@@ -178,6 +178,21 @@ class Slice:
     def to_pandas(self) -> pd.DataFrame:
         """Return the members as a pandas frame; see `Query.to_pandas`."""
         return self.query().to_pandas()
+
+    def split(
+        self, valid: float | str | Query | Slice = 0.2, *, seed: int = 0, group: str = ""
+    ) -> tuple[Query, Query]:
+        """Return two queries, what to train on and what to validate on; see `Query.split`.
+
+        Raises:
+            SliceError: the slice has a holdout, which is neither.
+        """
+        if self.holdout is not None:
+            raise SliceError(
+                f"Slice '{self.name}' holds out {self.holdout:.0%}, which a split does not see.",
+                "`to_torch()` leaves it out; split a query of the same text to use it.",
+            )
+        return self.query().split(valid, seed=seed, group=group)
 
     def to_torch(
         self,

@@ -14,6 +14,8 @@ from slicedb.training.targets import Target
 if TYPE_CHECKING:
     import torch
 
+    from slicedb.training.shown import ShownBatch
+
 Batch: TypeAlias = tuple[Any, ...]
 """(images, one value per column, ids): images (b, 3, h, w), `label` int64 (b,), ids list[str].
 
@@ -88,3 +90,5 @@ class BatchSource(Protocol):
         self, indices: np.ndarray, blobs: Sequence[bytes], room: np.ndarray | None = None
     ) -> Decoded: ...
     def assemble(self, parts: Sequence[Decoded], *, pin: bool = False) -> Batch: ...
+    def unstacked(self) -> BatchSource: ...
+    def shown(self, batch: Batch, n: int) -> ShownBatch: ...

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from copy import copy
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -15,6 +16,7 @@ from slicedb.media import decode_rgb
 from slicedb.schema import SAMPLES, is_shown
 from slicedb.store import Store
 from slicedb.tasks.arrays import in_class_order
+from slicedb.training.after import BatchTransform, Collate
 from slicedb.training.batch import Batch, Decoded
 from slicedb.training.columns import Numbers, column_of
 from slicedb.training.encoded import EncodedImages
@@ -22,9 +24,12 @@ from slicedb.training.foreign import refuse_foreign
 from slicedb.training.loader import Loader, OnError, Workers
 from slicedb.training.pictures import Dtype, Pictures, Size, pinned
 from slicedb.training.pixels import Decoder
+from slicedb.training.shown import ShownBatch, shown
 from slicedb.training.targets import Targets
 
 if TYPE_CHECKING:
+    import torch
+
     from slicedb.models.model import Transform
 
 _UNKNOWN_BYTES = 1 << 17
@@ -190,6 +195,9 @@ class SliceDataset(Dataset):
         on_error: OnError = "raise",
         prefetch: int = 2,
         distributed: bool = True,
+        collate_fn: Collate | None = None,
+        device: torch.device | str | None = None,
+        batch_transform: BatchTransform | None = None,
         **others: object,
     ) -> Loader:
         """Return a loader of batches; see `Loader` for the arguments.
@@ -211,7 +219,14 @@ class SliceDataset(Dataset):
             on_error=on_error,
             prefetch=prefetch,
             distributed=distributed,
+            collate_fn=collate_fn,
+            device=device,
+            batch_transform=batch_transform,
         )
+
+    def show_batch(self, n: int = 9, seed: int = 0) -> ShownBatch:
+        """Return some items for people, as training code gets them: a notebook shows them."""
+        return self.loader(batch_size=n, seed=seed, distributed=False).show_batch(n)
 
     # --- items, for torch's own DataLoader ----------------------------------------------------
 
@@ -235,6 +250,17 @@ class SliceDataset(Dataset):
             for name in self.columns
         ]
         return list(zip(images, *values, self._ids[chosen].tolist()))
+
+    def unstacked(self) -> SliceDataset:
+        """Return this dataset with the pictures of a batch in a list, for a collate function."""
+        twin = copy(self)
+        twin._pictures = copy(self._pictures)
+        twin._pictures.listed = True
+        return twin
+
+    def shown(self, batch: Batch, n: int) -> ShownBatch:
+        """Return the first items of a batch for people."""
+        return shown(batch, self.columns, self.classes, self.box_classes, n)
 
     # --- batches, for our loader --------------------------------------------------------------
 

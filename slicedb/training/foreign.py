@@ -8,7 +8,7 @@ from slicedb.errors import SliceDBError, did_you_mean
 
 _OWN = (
     "batch_size shuffle seed num_workers sampler drop_last pin_memory workers on_error prefetch "
-    "distributed"
+    "distributed collate_fn device batch_transform"
 ).split()
 _INSTEAD = {
     "batch_sampler": "give sampler= and batch_size=; a sampler may draw samples in any order.",
@@ -21,8 +21,6 @@ _INSTEAD = {
     "timeout": "leave it out: a worker that dies raises an error.",
     "pin_memory_device": "pin_memory=True pins for the GPU that there is.",
     "in_order": "leave it out: batches come in the order of the epoch.",
-    "collate_fn": "batches of boxes are collated by themselves; for a function of yours give the "
-    "dataset to torch's own DataLoader(dataset, collate_fn=...).",
 }
 
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 import numpy as np
 import torch
 
 from slicedb.errors import SliceDBError
+from slicedb.training.after import After, BatchTransform, Collate
 from slicedb.training.batch import Batch, BatchPlan, BatchSource, Failure
 from slicedb.training.memory import Memory
 from slicedb.training.processes import Processes, Worker
 from slicedb.training.shards import Shard
+from slicedb.training.shown import ShownBatch
 from slicedb.training.threads import Threads
 
 Workers: TypeAlias = Literal["thread", "spawn", "forkserver"]
@@ -75,6 +77,9 @@ class Loader:
         on_error: OnError = "raise",
         prefetch: int = 2,
         distributed: bool = True,
+        collate_fn: Collate | None = None,
+        device: torch.device | str | None = None,
+        batch_transform: BatchTransform | None = None,
     ) -> None:
         _check(batch_size, num_workers, prefetch, seed, workers, on_error)
         self.dataset = dataset
@@ -90,6 +95,9 @@ class Loader:
         self.prefetch = prefetch
         divides = hasattr(sampler, "num_replicas")  # torch's DistributedSampler and its like
         self.distributed = distributed and not divides
+        self._after = After(collate_fn, device, batch_transform)
+        if collate_fn is not None:
+            self.dataset = dataset.unstacked()
         self.skipped: dict[str, str] = {}
         """Why each sample was left out, by id (on_error="skip")."""
         self._memory = Memory(pin=self.pin_memory)
@@ -146,6 +154,21 @@ class Loader:
         size = self.batch_size
         stop = len(order) - len(order) % size if self.drop_last else len(order)
         return [order[start : start + size] for start in range(0, stop, size)]
+
+    def show_batch(self, n: int = 9) -> ShownBatch:
+        """Return the first items of the next batch for people: a notebook shows the pictures.
+
+        They are as training code gets them, after every transform. The loader stays where it is.
+        """
+        place = self.state_dict()
+        plan = self._plan(self.order(int(place["epoch"])))[int(place["batch"]) :]
+        if not plan:
+            raise SliceDBError("The loader has no batch.", "look at drop_last and the sampler.")
+        source = self.dataset
+        indices = plan[0][:n]
+        batch = source.assemble([source.decode(indices, source.read(indices))])
+        after = replace(self._after, collate=None)
+        return source.shown(after(batch), n)
 
     def set_epoch(self, epoch: int) -> None:
         """Set the epoch of the next `iter()`; a position loaded for that epoch is kept."""
@@ -213,7 +236,7 @@ class Loader:
                 position.batch += 1
                 self._note(failures)
                 if len(batch[-1]):
-                    yield batch
+                    yield self._after(batch)
         finally:
             results.close()
 

@@ -40,6 +40,9 @@ class Pictures:
     targets: Targets | None = None
     """The boxes of the samples, which are scaled with the picture."""
 
+    listed: bool = False
+    """Whether the pictures of a batch stay a list, since a function of the user collates them."""
+
     def __post_init__(self) -> None:
         self._fit = None if self.size is None else _preprocessing(self.size)
         self._seen: tuple[int, int, int] | None = None
@@ -51,7 +54,7 @@ class Pictures:
     @property
     def shape(self) -> tuple[int, int, int] | None:
         """Height, width and 3 of the pictures of a batch, None while that is unknown."""
-        if self.transform is not None or self.targets is not None:
+        if self.transform is not None or self.targets is not None or self.listed:
             return None
         return self._seen if self._fit is None else (*self._fit.size, 3)
 
@@ -103,7 +106,7 @@ class Pictures:
                 else:
                     images.append(image)
                     targets.append(target)
-        elif self.transform is not None:
+        elif self.transform is not None or self.listed:
             images = []
             for at, (i, data) in enumerate(zip(indices.tolist(), blobs)):
                 try:
@@ -124,9 +127,10 @@ class Pictures:
     def stack(self, parts: Sequence[Decoded]) -> torch.Tensor | list[torch.Tensor]:
         """Return the pictures of a batch, (b, 3, h, w), of its decoded parts.
 
-        With boxes it is a list of (3, h, w): torchvision's detectors take pictures of any size.
+        With boxes, or `listed`, it is a list of (3, h, w): torchvision's detectors
+        take pictures of any size.
         """
-        if self.targets is not None:
+        if self.targets is not None or self.listed:
             return [image for part in parts for image in part.images]
         if not parts or self.transform is not None:
             return _collated([image for part in parts for image in part.images])
