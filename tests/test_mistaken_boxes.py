@@ -13,6 +13,8 @@ from fakes_boxes import CLASSES, box, draw, objects
 import slicedb
 from slicedb import Database
 from slicedb.metrics.boxes import Boxes, iou_matrix
+from slicedb.metrics.detections import Detections
+from slicedb.metrics.mended import gains
 from slicedb.metrics.mistaken import KINDS, mistaken
 from slicedb.schema import OK, SAMPLES, SAMPLES_SCHEMA, keys_of
 
@@ -75,6 +77,68 @@ BY_HAND = {
     "unsure": ([box(*CAR)], [box(*CAR, 0.2), box("bus", 50, 50, 9, 9, 0.1)], ["missed"]),
     "crowd": ([{**box(*CAR), "attributes": '{"iscrowd": 1}'}], [box("car", 0, 0, 5, 5, 0.9)], []),
 }
+
+
+def average_precision(rows: list[tuple[float, str, bool]], truths: Counter[str]) -> float:
+    """Return AP at 0.5 as COCO reads it, of (score, class, is right) and how many there are."""
+    values = []
+    for label, n in truths.items():
+        right = np.array([r[2] for r in sorted(rows, key=lambda r: -r[0]) if r[1] == label], bool)
+        hits = np.cumsum(right)
+        precision = np.maximum.accumulate((hits / (np.arange(len(right)) + 1))[::-1])[::-1]
+        at = np.searchsorted(hits / n, np.linspace(0, 1, 101), side="left")
+        values.append(np.mean([precision[i] if i < len(precision) else 0.0 for i in at]))
+    return float(np.mean(values))
+
+
+def oracle(predicted: Boxes, truth: Boxes, kind: str) -> float:
+    """Return what AP gains when an oracle mends one kind, box by box as the paper says."""
+    assert predicted.score is not None
+    kinds = mistaken(predicted, truth, np.ones(len(predicted), bool))
+    taken = set(np.flatnonzero(kinds.found).tolist())
+    left = [t for t in range(len(truth)) if kind != "missed" or kinds.truth[t] < 0]
+    before, after = [], []
+    for i in np.argsort(-predicted.score, kind="stable").tolist():
+        score, label = float(predicted.score[i]), CLASSES[predicted.label[i]]
+        code, about = kinds.predicted[i], int(kinds.partner[i])
+        before.append((score, label, code < 0))
+        if code < 0 or KINDS[code] != kind:
+            after.append(before[-1])
+        elif kind in ("wrong class", "badly placed") and about not in taken:
+            taken.add(about)
+            after.append((score, CLASSES[truth.label[about]], True))
+    every = Counter(CLASSES[code] for code in truth.label)
+    return average_precision(after, Counter(CLASSES[truth.label[t]] for t in left)) - (
+        average_precision(before, every)
+    )
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_mending_a_kind_gains_is_that_of_an_oracle(seed: int) -> None:
+    found, truth = draw(N, seed)
+    boxes = Detections.of(objects(found), objects(truth), CLASSES)
+    wanted = [oracle(boxes_of(found), boxes_of(truth), kind) for kind in KINDS]
+    assert gains(boxes) == pytest.approx(wanted, abs=1e-9)
+    assert min(wanted) >= 0 and max(wanted) > 0.02
+
+
+def test_mending_the_only_kind_of_mistake_leaves_none() -> None:
+    """Three objects: one found, one of the wrong class, one missed: AP50 0.5, then 1, then 1."""
+    at = [[0, 0, 10, 10], [20, 0, 10, 10], [40, 0, 10, 10]]
+    cat, dog = CLASSES[:2]
+    truth = [[{"label": cat, "bbox": at[0]}, {"label": dog, "bbox": at[1]}]]
+    wrong = [
+        [{"label": n, "bbox": b, "score": s} for n, b, s in ((cat, at[0], 0.9), (cat, at[1], 0.8))]
+    ]
+    boxes = Detections.of(objects(wrong), objects(truth), CLASSES)
+    assert dict(zip(KINDS, gains(boxes).round(9).tolist())) == {
+        "missed": 0.0,
+        "extra": 0.0,
+        "wrong class": 0.5,
+        "badly placed": 0.0,
+        "both": 0.0,
+        "double": 0.0,
+    }
 
 
 @pytest.fixture(scope="module")

@@ -21,6 +21,7 @@ from slicedb.judge.aligned import Aligned, load, universe
 from slicedb.judge.truth import OtherTruth
 from slicedb.keys import KeyIndex, Keys
 from slicedb.metrics.detections import Detections
+from slicedb.metrics.mended import gains
 from slicedb.metrics.mistaken import ABOUT, KINDS, MISSED, WRONG, Mistaken, mistaken
 from slicedb.metrics.outcomes import Bools, Ints
 from slicedb.schema import schema_of
@@ -47,6 +48,9 @@ class BoxFinding:
     """The text that finds those samples."""
     boxes: str
     """The SELECT of the boxes themselves; "" against another truth than the annotated boxes."""
+    gain: float
+    """How much AP at an overlap of 0.5 rises if these are mended (dAP of TIDE), all boxes counted
+    whatever their score."""
     keys: Ints = field(repr=False, compare=False)
     """int64 (images,): the samples, the largest loss first."""
 
@@ -120,8 +124,9 @@ class BoxMistakes(Tabular):
         return {finding.name: finding for finding in self.findings}[name]
 
     def to_arrow(self) -> pa.Table:
-        """Return every finding, pair and share in one table: kind, name, n, share, query."""
-        rows = [("mistake", f.name, f.n, f.share, f.query) for f in self.findings]
+        """Return every finding, pair and share in one table: kind, name, n, share, query, gain."""
+        rows: list[tuple[object, ...]] = []
+        rows += [("mistake", f.name, f.n, f.share, f.query, f.gain) for f in self.findings]
         rows += [("pair", _title(p), p.n, p.share, p.query) for p in self.pairs]
         rows += [("slice", s.slice, s.n_errors, s.share_of_errors, s.query) for s in self.shares]
         return pa.Table.from_pylist([dict(zip(_SUMMARY.names, row)) for row in rows], _SUMMARY)
@@ -132,13 +137,21 @@ class BoxMistakes(Tabular):
         yield (
             f"{self.model}: {self.n_errors:,} mistakes among {self.n_boxes:,} annotated boxes; "
             f"{self.n_wrong:,} of {self.n:,} pictures have one, {self.left_out:,} left out; boxes "
-            f"count from a score of {self.least:g}"
+            f"count from a score of {self.least:g}; AP50: its gain if a kind were mended (TIDE)"
         )
         if self.truth is not None:
             yield f"judged against {self.truth}, not the annotated boxes"
         yield from map(str, self.agreements)
         kinds = [
-            [f.name, f"{f.n:,}", share(f.share), f"{f.images:,}", f.description, _short(f.query)]
+            [
+                f.name,
+                f"{f.n:,}",
+                share(f.share),
+                f"{f.images:,}",
+                f"+{f.gain:.3f}",
+                f.description,
+                _short(f.query),
+            ]
             for f in self.findings
         ]
         pairs = [
@@ -161,7 +174,7 @@ class BoxMistakes(Tabular):
             for r in self.top.slice(0, 5).to_pylist()
         ]
         for grid in (
-            Grid(["mistake", "boxes", "share", "pictures", "what it is", "query"], kinds),
+            Grid(["mistake", "boxes", "share", "pictures", "AP50", "meaning", "query"], kinds),
             Grid(["class", *KINDS], self._class_rows()),
             Grid(["confused", "boxes", "of mistakes", "of class", "query"], pairs),
             Grid(["slice", "wrong", "of samples", "of wrong", "interval", "lift"], shares),
@@ -184,7 +197,7 @@ class BoxMistakes(Tabular):
         ]
 
 
-_SUMMARY = schema_of("kind string, name string, n int64, share float64, query string")
+_SUMMARY = schema_of("kind string, name string, n int64, share float64, query string, gain float64")
 _BY_CLASS = schema_of("label string, kind string, n int64")
 
 
@@ -317,6 +330,7 @@ def _judged(
 
 def _findings(judged: _Judged, kinds: Mistaken, order: Ints, scope: str) -> tuple[BoxFinding, ...]:
     outcomes = judged.outcomes
+    rise = gains(outcomes)
     total = int((kinds.predicted >= 0).sum() + (kinds.truth >= 0).sum())
     findings = []
     for code, kind in enumerate(KINDS):
@@ -328,7 +342,17 @@ def _findings(judged: _Judged, kinds: Mistaken, order: Ints, scope: str) -> tupl
         share = len(image) / total if total else float("nan")
         found = judged.keys[order[has[order]]]
         findings.append(
-            BoxFinding(kind, ABOUT[kind], len(image), share, int(has.sum()), query, select, found)
+            BoxFinding(
+                kind,
+                ABOUT[kind],
+                len(image),
+                share,
+                int(has.sum()),
+                query,
+                select,
+                float(rise[code]),
+                found,
+            )
         )
     return tuple(findings)
 

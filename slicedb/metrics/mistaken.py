@@ -54,6 +54,8 @@ class Mistaken:
     """int8 (m,): `MISSED`, or -1."""
     partner: Ints
     """int64 (n,): the row of the annotated box that a wrong box is about; -1: none."""
+    found: Bools
+    """bool (m,): an annotated box is matched."""
 
 
 def mistaken(
@@ -97,7 +99,8 @@ def mistaken(
     partner[kind == EXTRA] = -1
     missed = (matched.predicted < 0) & ~crowd
     missed[partner[(kind == PLACED) | (kind == WRONG)]] = False
-    return Mistaken(kind, np.where(missed, MISSED, -1).astype(np.int8), partner)
+    never = np.where(missed, MISSED, -1).astype(np.int8)
+    return Mistaken(kind, never, partner, matched.predicted >= 0)
 
 
 def _of(pairs: Pairs, sure: Bools) -> Pairs:

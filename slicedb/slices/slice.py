@@ -192,7 +192,8 @@ class Slice:
                 f"Slice '{self.name}' holds out {self.holdout:.0%}, which a split does not see.",
                 "`to_torch()` leaves it out; split a query of the same text to use it.",
             )
-        return self.query().split(valid, seed=seed, group=group)
+        held = valid.reference() if isinstance(valid, Slice) else valid
+        return self.query().split(held, seed=seed, group=group)
 
     def to_torch(
         self,
