@@ -17,6 +17,7 @@ from torch import nn
 
 from slicedb.errors import ClassesError, ModelError
 from slicedb.inference import predict
+from slicedb.inference.runner import default_batch_size
 from slicedb.media import n_threads
 from slicedb.models import TorchClassifier
 from slicedb.tasks.probabilities import scores_of, softmax
@@ -260,3 +261,23 @@ def test_scores_of_one_class_and_of_nothing_known() -> None:
     assert one.margin.tolist() == [1.0, 1.0] and one.entropy.tolist() == [0.0, 0.0]
     lost = scores_of(np.full((1, 3), np.nan, np.float32))
     assert np.isnan(lost.confidence).all() and lost.index.tolist() == [0]
+
+
+def test_a_batch_on_a_cpu_suits_the_weights_of_the_model() -> None:
+    cpu, millions = torch.device("cpu"), (None, 3, 12, 26, 88, 600)  # None to ViT-B/32 and beyond
+    sizes = [default_batch_size((224, 224), cpu, n and n * 10**6) for n in millions]
+    assert sizes == [8, 8, 11, 24, 32, 32]
+    assert default_batch_size((32, 32), cpu, 88 * 10**6) == 392
+    assert default_batch_size((224, 224), torch.device("cuda"), 88 * 10**6) == 256
+
+
+class Large(MeanColour):
+    input_size = 224
+
+    def n_parameters(self) -> int:
+        return 26_000_000
+
+
+def test_a_model_with_large_weights_is_run_in_larger_batches() -> None:
+    table(Large(), colours(60).items())
+    assert MeanColour.batches == [24, 24, 12]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import numpy as np
@@ -116,6 +116,12 @@ class Encoder(Model):
         finally:
             self._towers.to(before)
             self._device = before
+
+    def n_parameters(self) -> int:
+        """Return the number of parameters of the image tower."""
+        tower = getattr(self._towers, "visual", self._towers)
+        tensors: Iterable[torch.Tensor] = getattr(tower, "parameters", tuple)()
+        return sum(int(tensor.numel()) for tensor in tensors)
 
     def predict_batch(self, images: torch.Tensor) -> torch.Tensor:
         """Return unit vectors (n, d) of preprocessed images (n, 3, h, w)."""

@@ -23,6 +23,12 @@ _CPU_PIXELS = 8 * 224 * 224
 """Pixels a batch on a CPU: more fall out of the caches (MobileNetV2 at 224 on two cores: 174 images
 a second in batches of 8, 104 in batches of 16, 62 in batches of 64)."""
 _GPU_PIXELS = 256 * 224 * 224
+_CPU_WEIGHTS = 1 << 20
+_MOST_FOR_WEIGHTS = 32
+"""Parameters per image of a batch on a CPU, up to so many images: a batch reads all weights once,
+and large ones fall out of the caches in between (in batches of 32, ViT-B/32 with 88 million and
+ResNet-50 with 26 million are 1.8 times as fast as in batches of 8). The model decides, not a clock,
+so that the same pictures give the same numbers."""
 _CPU_FEED = 8
 """Batches decoded at a time on a CPU: decoder and model take turns on the same cores, and each
 turn costs a few milliseconds."""
@@ -63,10 +69,20 @@ def pick_device(
     return chosen
 
 
-def default_batch_size(size: tuple[int, int], device: torch.device) -> int:
-    """Return how many images of `size` pixels go into a batch when the user does not say."""
-    pixels = _CPU_PIXELS if device.type == "cpu" else _GPU_PIXELS
-    return int(np.clip(pixels // (size[0] * size[1]), 4, 512 if device.type == "cpu" else 2048))
+def default_batch_size(
+    size: tuple[int, int], device: torch.device, parameters: int | None = None
+) -> int:
+    """Return how many images go into a batch when the user does not say.
+
+    Args:
+        size: height and width of the images in pixels.
+        device: what the model is on.
+        parameters: how many the model has, None where that is not known.
+    """
+    if device.type != "cpu":
+        return int(np.clip(_GPU_PIXELS // (size[0] * size[1]), 4, 2048))
+    fit = int(np.clip(_CPU_PIXELS // (size[0] * size[1]), 4, 512))
+    return max(fit, min((parameters or 0) // _CPU_WEIGHTS, _MOST_FOR_WEIGHTS))
 
 
 def run(
@@ -116,7 +132,7 @@ def running(
 ) -> Iterator[TensorSide]:
     """Hold a model on its device, for whoever makes the batches himself."""
     chosen = pick_device(device, model)
-    size = batch_size or default_batch_size(model.preprocessing.size, chosen)
+    size = batch_size or default_batch_size(model.preprocessing.size, chosen, model.n_parameters())
     with model.session(chosen):
         yield TensorSide(model, chosen, size)
 
