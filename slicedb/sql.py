@@ -166,3 +166,12 @@ def conjunction(*parts: str) -> str:
     if len(given) == 1:
         return given[0]
     return " AND ".join(f"({p})" if re.search(r"\bor\b", p, re.IGNORECASE) else p for p in given)
+
+
+def twin_of(name: str, names: Iterable[str]) -> str | None:
+    """Return the name among others that queries read as the same one: it differs by case only.
+
+    >>> twin_of("V3", ["v2", "v3"]), twin_of("v3", ["v2", "v3"])
+    ('v3', None)
+    """
+    return next((n for n in names if n != name and n.casefold() == name.casefold()), None)

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 from fakes_fuzz import SEEDS, faults
 from fakes_judge import CLASSES, small_store
+from fakes_models import MeanColour
 
 import slicedb
 from slicedb.database import Database
@@ -169,6 +170,26 @@ def test_a_table_of_pictures_with_one_name_twice_is_refused(db: Database, tmp_pa
 def test_what_names_no_samples_is_refused(on: object, db: Database) -> None:
     with pytest.raises(OptionError, match="names no samples"):
         db.relabel(on, "dog")  # type: ignore[arg-type]
+
+
+def test_a_name_that_differs_by_case_only_is_refused(db: Database) -> None:
+    given = {"id": IDS, "prediction": ["cat", "dog"]}
+    db.log_predictions("q", given, classes=CLASSES)
+    db.log_embeddings("own", {"id": IDS, "vector": [[1.0, 2.0]] * 2})
+    words = "differs from '(q|own)', which is there, by case only"
+    for act in (
+        lambda: db.log_predictions("Q", given, classes=CLASSES),
+        lambda: db.log_embeddings("OWN", {"id": IDS, "vector": [[1.0, 2.0]] * 2}),
+        lambda: db.embed(name="Own", progress=False),
+        lambda: db.models.rename("q", "Q"),
+        lambda: db.models.add("Q", MeanColour()),
+    ):
+        with pytest.raises(SliceDBError, match=words):
+            act()
+    assert db.query("q.prediction = 'cat'").ids() == ["cat/0.jpg"]
+    db.models.drop("q")
+    db.log_predictions("Q", given, classes=CLASSES)
+    assert [m.name for m in db.models.list()] == ["Q"]
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from slicedb import schema, sql
 from slicedb.errors import ModelError
@@ -62,4 +62,18 @@ def check_name(name: str, *, columns: Iterable[str] = (), loose: bool = False) -
         raise ModelError(
             f"{name!r} is a column of samples, and '{name}.loss' would be read as a part of it.",
             f"try '{name}_1'.",
+        )
+
+
+def refuse_twin(name: str, known: Collection[str]) -> None:
+    """Refuse a name that a query would take for that of another model.
+
+    Raises:
+        ModelError: one of the known names differs by case only.
+    """
+    if name not in known and (twin := sql.twin_of(name, known)) is not None:
+        raise ModelError(
+            f"'{name}' differs from '{twin}', which is there, by case only: queries read both as "
+            "one name.",
+            f"use '{twin}', or take another name.",
         )

@@ -14,7 +14,7 @@ from slicedb.errors import ConflictError, ModelError, UnknownModelError, did_you
 from slicedb.models.lineage import judgements
 from slicedb.models.loading import load, type_of
 from slicedb.models.model import Model
-from slicedb.models.names import check_name
+from slicedb.models.names import check_name, refuse_twin
 from slicedb.models.noise import differ, outputs_on_noise
 from slicedb.models.registered import (
     LOGGED,
@@ -153,7 +153,9 @@ class Models:
         self._store.create(MODELS, MODELS_SCHEMA)
         for _ in range(_TRIES):
             version = self._store.version(MODELS)
-            before = self._rows(version).get(row.name)
+            rows = self._rows(version)
+            refuse_twin(row.name, [*rows, *self._predicted()])
+            before = rows.get(row.name)
             if before is not None and is_other(before, row) and not replace:
                 raise ModelError(
                     f"There is a model '{row.name}' already, with other weights, code or classes.",
@@ -298,6 +300,7 @@ class Models:
         """
         row = self._row(name)
         check_name(new, columns=self._store.schema(SAMPLES).names, loose=row.logged)
+        refuse_twin(new, [*self._rows(), *self._predicted()])
         tables = [start for start in PER_MODEL if self._store.has(start + name)]
         if new in self._rows() | self._logged() and not self._is_copy(name, new):
             raise ModelError(f"There is a model '{new}' already.", "take another name.")
@@ -352,8 +355,6 @@ class Models:
     def _logged(self) -> dict[str, Registered]:
         """Return the models that are known by predictions from elsewhere alone."""
         rows = self._rows()
-        tables = [t for t in self._store.names() if t.startswith(PREDICTIONS)]
-        names = [t.removeprefix(PREDICTIONS) for t in tables]
         return {
             name: Registered(
                 name,
@@ -364,9 +365,14 @@ class Models:
                 {},
                 {LOGGED: self._store.count(PREDICTIONS + name)},
             )
-            for name in names
+            for name in self._predicted()
             if name not in rows
         }
+
+    def _predicted(self) -> builtins.list[str]:
+        """Return the names of the models that have predictions."""
+        tables = [t for t in self._store.names() if t.startswith(PREDICTIONS)]
+        return [t.removeprefix(PREDICTIONS) for t in tables]
 
 
 def _runs_code(row: Registered) -> bool:

@@ -10,6 +10,7 @@ from typing import TypeAlias
 
 import pyarrow as pa
 
+from slicedb import sql
 from slicedb.errors import ConflictError, DatabaseError, SliceDBError
 from slicedb.store import absent
 from slicedb.store.committing import Batches, changed_since, hint_for, is_conflict
@@ -54,11 +55,21 @@ class Writer(Joiner):
             schema: its columns and metadata.
             rows: what it holds from its first version on, a table or several one after the
                 other; None makes it empty. What they raise as they come leaves no table.
+
+        Raises:
+            DatabaseError: there is a table whose name differs by case only.
         """
         import lance
 
         if self.has(name):
             return False
+        if (twin := sql.twin_of(name, self.names())) is not None:
+            new, old = (n.partition("__")[2] or n for n in (name, twin))
+            raise DatabaseError(
+                f"'{new}' differs from '{old}', which is there, by case only: queries read both as "
+                "one name.",
+                f"use '{old}', or take another name.",
+            )
         if name in self.names(absent=True):
             return self._create_again(name, schema, rows)
         first = _First(schema, rows)
