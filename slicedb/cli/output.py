@@ -90,7 +90,8 @@ class Output:
 
     def _put(self, whole: str) -> None:
         if self.file is None:
-            sys.stdout.write(whole)
+            is_seen = self.form == "csv" and _is_terminal()  # a file gets each byte
+            sys.stdout.write(text.clean(whole, keep="\n") if is_seen else whole)
         else:
             Path(self.file).write_text(whole, encoding="utf-8")
             if self.is_page:
@@ -110,10 +111,14 @@ def for_people(table: pa.Table, asked: str) -> tuple[pa.Table, list[str]]:
     return table.select([n for n in table.column_names if n not in {*left, *empty}]), left
 
 
+def _is_terminal() -> bool:
+    return sys.stdout.isatty()
+
+
 def _parquet(table: pa.Table, output: str | None) -> None:
     import pyarrow.parquet as pq
 
-    if output is None and sys.stdout.isatty():
+    if output is None and _is_terminal():
         raise SliceDBError("Parquet is not for a terminal.", "add --output FILE, or redirect.")
     pq.write_table(table, output if output is not None else sys.stdout.buffer)
 

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from xml.etree import ElementTree as xml
 
 from slicedb.judge import Result, SuiteRun, Verdict
+from slicedb.show.numbers import escaped
+from slicedb.show.text import clean
 
 VERDICTS: tuple[Verdict, ...] = ("PASS", "FAIL", "INCONCLUSIVE")
 
@@ -38,7 +40,7 @@ def to_json(run: SuiteRun) -> str:
         },
         "software": json.loads(run.provenance.software),
     }
-    return json.dumps(_plain(whole), indent=2, ensure_ascii=False) + "\n"
+    return escaped(json.dumps(_plain(whole), indent=2, ensure_ascii=False)) + "\n"
 
 
 def _plain(value: object) -> object:
@@ -63,7 +65,7 @@ def to_junit(run: SuiteRun) -> str:
     for name, results in groups.items():
         failures = sum(run.is_failure(r) for r in results)
         skipped = sum(r.verdict == "INCONCLUSIVE" for r in results) if not run.strict else 0
-        suite = xml.SubElement(root, "testsuite", name=name, tests=str(len(results)))
+        suite = xml.SubElement(root, "testsuite", name=_clean(name), tests=str(len(results)))
         suite.set("failures", str(failures))
         suite.set("skipped", str(skipped))
         suite.set("errors", "0")
@@ -90,7 +92,5 @@ def _case(suite: xml.Element, r: Result, run: SuiteRun) -> None:
 
 
 def _clean(text: str) -> str:
-    """Return the text without characters that XML 1.0 cannot hold."""
-    return "".join(
-        c for c in text if c in "\t\n\r" or (ord(c) >= 0x20 and ord(c) not in range(0xD800, 0xE000))
-    )
+    """Return the text without what XML 1.0 cannot hold, or what would reorder a page."""
+    return clean(text, keep="\n").replace("\ufffe", "").replace("\uffff", "")

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from datetime import date, datetime
 
 MISSING = "-"
 """What stands for a number that is unknown or undefined."""
+
+_UNSEEN = re.compile("[\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""What JSON may hold as it is, and what changes how a text is shown."""
 
 
 def number(value: float | None, digits: int = 4) -> str:
@@ -126,10 +130,21 @@ def value(cell: object, most: int = 6) -> str:
 def to_json(cell: object, indent: int | None = None) -> str:
     """Return values as JSON, with dates in ISO form and bytes as their number.
 
+    Marks that reorder text, and what else is no printable text, are escaped.
+
     >>> to_json({"when": date(2026, 11, 28), "name": "寿司"})
     '{"when": "2026-11-28", "name": "寿司"}'
     """
-    return json.dumps(cell, default=_other, ensure_ascii=False, indent=indent)
+    return escaped(json.dumps(cell, default=_other, ensure_ascii=False, indent=indent))
+
+
+def escaped(text: str) -> str:
+    """Return JSON in which no letter changes how a terminal or a page shows it; it means the same.
+
+    >>> escaped('["gnp\u202e", "寿司"]')
+    '["gnp\\\\u202e", "寿司"]'
+    """
+    return _UNSEEN.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def _other(cell: object) -> str:
