@@ -46,7 +46,7 @@ def test_ingest_says_what_is_stale_and_leaves_it_out(db: slicedb.Database, tmp_p
     assert "1 changed" in text
     assert "1 predictions of 'mean' speak of earlier pictures" in text
     assert "1 logged predictions of 'said' speak of earlier pictures" in text
-    assert "1 vectors of 'own' were those of earlier pictures" in text
+    assert "1 vector of 'own', of earlier pictures" in text
     assert predictions(db, "mean") == ["blue", "green", None]
     assert predictions(db, "said") == ["blue", "green", None]
     nearest = "ORDER BY similarity(sample('blue/1.png'), using => 'own') DESC"

@@ -133,7 +133,7 @@ def test_show_reports_the_deleted_samples_of_a_frozen_slice(
     store.delete("samples", ["cat/1.jpg"])
     info = slices.show("cats")
     assert (info.count, info.deleted) == (3, ["cat/1.jpg"])
-    assert "1 samples were deleted since: cat/1.jpg" in str(info)
+    assert "1 sample was deleted since: cat/1.jpg" in str(info)
     assert slices.get("cats").count() == 3
 
 

@@ -375,7 +375,7 @@ def delete(on: str, yes: bool) -> None:
     database = open_db()
     query = database.query(on) if on not in database.slices else database.slices.get(on).query()
     if not yes:
-        click.confirm(f"Remove {query.count():,} samples?", abort=True, err=True)
+        click.confirm(f"Remove {numbers.count(query.count(), 'sample')}?", abort=True, err=True)
     click.echo(f"{database.delete(query):,} removed")
 
 

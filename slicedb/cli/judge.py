@@ -11,6 +11,7 @@ from slicedb.cli.common import at_option, db_option, open_db, rows_options, say
 from slicedb.cli.options import Listing, given, options_of
 from slicedb.cli.output import Output
 from slicedb.database import Database
+from slicedb.show import numbers
 
 if TYPE_CHECKING:
     from slicedb.judge import Comparison, Confusion, Evaluation
@@ -91,7 +92,7 @@ def compare(a: str, b: str, out: Output, names: str | None, **options: object) -
         if row["losses"]:
             title = "".join(c if c.isalnum() else "_" for c in f"{names}_{row['slice']}")
             added = database.slices.add(title, row["lost"], replace=True)
-            say(f"{added.name}: {row['losses']:,} samples, {added.text}")
+            say(f"{added.name}: {numbers.count(row['losses'], 'sample')}, {added.text}")
 
 
 @click.command()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from slicedb.cli.common import db_option, open_db, say
+from slicedb.show import numbers
 
 if TYPE_CHECKING:
     from slicedb.database import Database
@@ -63,14 +64,14 @@ def calibrate(name: str, **options: Any) -> None:
     if write:
         chosen = {key: options[key] for key in ("recall", "precision", "budget", "term", "seed")}
         count = database.slices.write_questions(name, write, **chosen)
-        click.echo(f"{count:,} samples to label in {write}")
+        click.echo(f"{numbers.count(count, 'sample')} to label in {write}")
         return
     if options["truth"] is None and options["read"] is None:
         done = database.slices.labelled(name, term=options["term"])
         if done < options["budget"]:
             options["answer"] = _prompt(database, done, options["budget"], pictures)
     added = database.slices.calibrate(name, **options)
-    click.echo(f"{added.name}: {added.count():,} samples\n{added.calibration}")
+    click.echo(f"{added.name}: {numbers.count(added.count(), 'sample')}\n{added.calibration}")
 
 
 def _prompt(

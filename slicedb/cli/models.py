@@ -8,6 +8,7 @@ from slicedb.cli.common import commit_option, db_option, names_of, open_db, rows
 from slicedb.cli.options import given, options_of
 from slicedb.cli.output import Output
 from slicedb.database import Database
+from slicedb.show import numbers
 
 
 def _resize(text: str) -> int | str:
@@ -133,7 +134,7 @@ def clear(name: str) -> None:
     Example:
       slicedb model clear food_v3
     """
-    click.echo(f"{name}: {open_db().models.clear(name):,} predictions cleared")
+    click.echo(f"{name}: {numbers.count(open_db().models.clear(name), 'prediction')} cleared")
 
 
 @model.command()

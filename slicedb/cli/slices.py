@@ -11,6 +11,7 @@ from slicedb.cli.labelling import calibrate
 from slicedb.cli.options import given, options_of
 from slicedb.cli.output import Output
 from slicedb.database import Database
+from slicedb.show import numbers
 
 if TYPE_CHECKING:
     from slicedb.slices.overlap import Measure
@@ -55,7 +56,7 @@ def add(name: str, text: str, **options: object) -> None:
       slicedb slice add scans "true" --holdout 20% --group patient
     """
     added = open_db().slices.add(name, text, **given(options))
-    click.echo(f"{added.name}: {added.count():,} samples")
+    click.echo(f"{added.name}: {numbers.count(added.count(), 'sample')}")
     say_unseen(added)
 
 
@@ -150,7 +151,7 @@ def freeze(name: str) -> None:
       slicedb slice freeze indian_desserts
     """
     frozen = open_db().slices.freeze(name)
-    click.echo(f"{frozen.name}: frozen at {frozen.count():,} samples")
+    click.echo(f"{frozen.name}: frozen at {numbers.count(frozen.count(), 'sample')}")
     say_unseen(frozen)
 
 
@@ -165,7 +166,7 @@ def thaw(name: str) -> None:
       slicedb slice thaw indian_desserts
     """
     live = open_db().slices.thaw(name)
-    click.echo(f"{live.name}: live, {live.count():,} samples")
+    click.echo(f"{live.name}: live, {numbers.count(live.count(), 'sample')}")
 
 
 @slices.command()

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from slicedb.errors import SliceError
 from slicedb.metrics.outcomes import Floats, Ints
+from slicedb.show import numbers
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +68,7 @@ class Curve:
     def __str__(self) -> str:
         at = self.best
         return (
-            f"{len(self.cost):,} cut points of {self.n:,} samples; cheapest at "
+            f"{len(self.cost):,} cut points of {numbers.count(self.n, 'sample')}; cheapest at "
             f"{readable(self, at):g}: {self.cost[at]:.4g} per sample"
         )
 

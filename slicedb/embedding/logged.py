@@ -26,6 +26,7 @@ from slicedb.errors import EmbeddingError, FingerprintError
 from slicedb.ingest.attach import ids_of, read_table, refuse_doubled, refuse_unknown
 from slicedb.keys import Keys
 from slicedb.schema import EMBEDDINGS, SAMPLES, content_of, embeddings_schema, keys_of
+from slicedb.show import numbers
 from slicedb.show.tabular import Record
 from slicedb.store import Store
 
@@ -48,7 +49,8 @@ class LogEmbeddingsReport(Record):
     seconds: float
 
     def __str__(self) -> str:
-        text = f"{self.name}: {self.logged:,} vectors of {self.dim:,} numbers logged"
+        vectors = numbers.count(self.logged, "vector")
+        text = f"{self.name}: {vectors} of {numbers.count(self.dim, 'number')} logged"
         text += f" ({self.seconds:.1f} s)"
         if self.encoder:
             return f"{text}\n  Texts are embedded with {self.encoder}."

@@ -20,6 +20,7 @@ from slicedb.export.voc import write_voc
 from slicedb.export.whole import is_taken, written_whole
 from slicedb.export.yolo import write_yolo
 from slicedb.keys import Keys
+from slicedb.show import numbers
 from slicedb.show.tabular import Record
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ class ExportReport(Record):
     """What is named otherwise than in the database."""
 
     def __str__(self) -> str:
-        text = f"{self.n:,} samples written to {self.dest} ({self.form})"
+        text = f"{numbers.count(self.n, 'sample')} written to {self.dest} ({self.form})"
         return "\n".join([text, *(f"Note: {note}" for note in self.notes)])
 
 

@@ -14,6 +14,7 @@ from slicedb.ingest.sizes import Size, Sizes
 from slicedb.ingest.source import ROWS, Options, Source
 from slicedb.ingest.walk import tree_of
 from slicedb.schema import Box, schema_of
+from slicedb.show import numbers
 from slicedb.sources import Location
 
 _SHOWN = 3
@@ -168,7 +169,7 @@ class Annotated:
         shown = ", ".join(f"{n:,} {label}" for label, n in self.labels.most_common(8))
         more = f" and {len(self.labels) - 8} labels more" if len(self.labels) > 8 else ""
         if count:
-            yield f"{count:,} boxes: {shown}{more}."
+            yield f"{numbers.count(count, 'box', 'boxes')}: {shown}{more}."
         if self.empty:
             yield (
                 f"{self.empty:,} boxes have no area; they are kept. "

@@ -21,6 +21,7 @@ from slicedb.ingest.source import Options
 from slicedb.ingest.tabular import refuse_same_names, unreadable
 from slicedb.keys import Keys
 from slicedb.schema import SAMPLES, is_shown
+from slicedb.show import numbers
 from slicedb.show.tabular import Record
 from slicedb.sources import Location
 from slicedb.store import Store
@@ -50,16 +51,17 @@ class AttachReport(Record):
     seconds: float = 0.0
 
     def __str__(self) -> str:
-        lines = [f"{self.rows:,} rows attached ({self.seconds:.1f} s)."]
+        lines = [f"{numbers.count(self.rows, 'row')} attached ({self.seconds:.1f} s)."]
         if self.added:
             lines.append(f"New columns: {', '.join(self.added)}.")
         if self.changed:
             n = len(self.changed_ids)
-            lines.append(f"Changed for {n:,} samples: {', '.join(self.changed)}.")
+            lines.append(f"Changed for {numbers.count(n, 'sample')}: {', '.join(self.changed)}.")
         if not self.added and not self.changed:
             lines.append("Nothing is new: every value is there already.")
         if self.without:
-            lines.append(f"{self.without:,} samples are not in the table.")
+            verb = "is" if self.without == 1 else "are"
+            lines.append(f"{numbers.count(self.without, 'sample')} {verb} not in the table.")
         return "\n".join(lines)
 
 

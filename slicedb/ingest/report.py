@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
+from slicedb.show import numbers
 from slicedb.show.tabular import Record
 
 
@@ -84,14 +85,15 @@ class IngestReport(Record):
     def __str__(self) -> str:
         rate = self.total / self.seconds if self.seconds else 0.0
         lines = [
-            f"{self.total:,} images in {self.seconds:.1f} s ({rate:,.0f}/s): {self.added:,} added, "
-            f"{self.changed:,} changed, {self.unchanged:,} unchanged, {self.missing:,} missing."
+            f"{numbers.count(self.total, 'image')} in {self.seconds:.1f} s ({rate:,.0f}/s): "
+            f"{self.added:,} added, {self.changed:,} changed, "
+            f"{self.unchanged:,} unchanged, {self.missing:,} missing."
         ]
         lines += self._followed()
         if self.duplicates:
             lines.append(f"{self.duplicates:,} left out: the same content under another name.")
         if self.deleted:
-            lines.append(f"{self.deleted:,} missing samples removed.")
+            lines.append(f"{numbers.count(self.deleted, 'missing sample')} removed.")
         if self.quarantined:
             lines.append(
                 f"{self.quarantined:,} quarantined: {_counts(self.reasons)}. "

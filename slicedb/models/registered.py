@@ -108,7 +108,7 @@ class Registered(Tabular):
             f"{self.name}: {source}" + (f", weights {self.weights}" if self.weights else ""),
             f"  {len(self.classes)} classes: {shown}",
             f"  version {self.version}, fingerprint {self.fingerprint[:16]}"
-            + (f", {count:,} parameters" if count else "")
+            + (f", {numbers.count(count, 'parameter')}" if count else "")
             + (f", added {self.added_at:%Y-%m-%d %H:%M}" if self.added_at else ""),
             *_steps(self.preprocessing),
         ]
@@ -125,7 +125,8 @@ class Registered(Tabular):
         return "\n".join(map(clean, lines))
 
     def _logged_lines(self, classes: str) -> list[str]:
-        lines = [f"{self.name}: {self.details[LOGGED]:,} predictions logged from elsewhere"]
+        n = numbers.count(self.details[LOGGED], "prediction")
+        lines = [f"{self.name}: {n} logged from elsewhere"]
         lines += [f"  {len(self.classes)} classes: {classes}"] if self.classes else []
         return [*lines, *(f"  {judgement}" for judgement in self.judged[:_SHOWN])]
 

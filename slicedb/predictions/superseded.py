@@ -15,6 +15,7 @@ from slicedb.doctor import Finding
 from slicedb.keys import KeyIndex, Keys
 from slicedb.predictions.tables import models_of, table_of
 from slicedb.schema import CAMS, EMBEDDINGS, SAMPLES, content_of
+from slicedb.show import numbers
 from slicedb.store import Store
 from slicedb.tasks import LOGGED, TASKS, About
 
@@ -55,11 +56,11 @@ def shown(store: Store, counts: dict[str, int]) -> list[str]:
         name = table.partition("__")[2]
         if table.startswith(EMBEDDINGS):
             lines.append(
-                f"{n:,} vectors of '{name}' were those of earlier pictures and are left out; "
+                f"{numbers.count(n, 'vector')} of '{name}', of earlier pictures, left out; "
                 f"`slicedb embed` or `log-embeddings` renews them."
             )
         elif table.startswith(CAMS):
-            lines.append(f"{n:,} maps of '{name}' were those of earlier pictures and are removed.")
+            lines.append(f"{numbers.count(n, 'map')} of '{name}', of earlier pictures, removed.")
         else:
             logged = About.read(store, name).fingerprint == LOGGED
             how = f"log-predictions {name}" if logged else f"predict {name}"

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from slicedb.errors import SliceError
 from slicedb.keys import KeyIndex, Keys, mix
+from slicedb.show import numbers
 from slicedb.slices.answers import Answers, Question, Reply
 from slicedb.slices.calibration import SliceCalibration
 from slicedb.slices.population import Population
@@ -189,7 +190,8 @@ def _conclude(population: Population, labels: Labels, goal: Goal, seed: int) -> 
     if goal.aim == "precision" and len(labels.ranks) and not way.cut.reached:
         message = f"No cut has a precision of {goal.least:g} with {goal.confidence:.0%} confidence"
         raise SliceError(
-            f"{message}; the nearest has {way.cut.precision}, by {len(labels.ranks):,} labels.",
+            f"{message}; the nearest has {way.cut.precision}, by "
+            f"{numbers.count(len(labels.ranks), 'label')}.",
             "ask for less, or give a larger budget: the answers are kept.",
         )
     return _record(population, labels, goal, way.cut, way.made)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from slicedb.show import numbers
 from slicedb.stats.cuts import Share
 from slicedb.stats.ranking import Aim
 from slicedb.vectors import Calibrated
@@ -73,8 +74,8 @@ class SliceCalibration:
         how = " and a direction of its own" if self.is_refined else ""
         precision = str(self.precision) if self.matched else "unknown"
         return (
-            f"matches({self.calibrated.shown}) calibrated for {aim} on {self.labels:,} labels "
-            f"({self.positives:,} yes){how}\n"
+            f"matches({self.calibrated.shown}) calibrated for {aim} on "
+            f"{numbers.count(self.labels, 'label')} ({self.positives:,} yes){how}\n"
             f"precision {precision}, recall {self.recall} at {self.confidence:.0%}; "
             f"{self.matched:,} of {self.population:,} samples match"
         )

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from slicedb.errors import ModelError
 from slicedb.keys import Keys
 from slicedb.schema import PREDICTIONS, SAMPLES
+from slicedb.show import numbers
 from slicedb.show.heat import Tile, heat
 from slicedb.show.html import Html
 from slicedb.show.tabular import Grid, Part, Tabular
@@ -53,10 +54,11 @@ class SliceCoverage(Tabular):
     def parts(self) -> Iterable[Part]:
         """Yield how many errors lie in no slice, and one row per slice."""
         if not self.errors:
-            yield f"{self.model} has no errors on {self.judged:,} samples"
+            yield f"{self.model} has no errors on {numbers.count(self.judged, 'sample')}"
             return
         yield (
-            f"{self.model}: {self.errors:,} errors on {self.judged:,} samples, "
+            f"{self.model}: {numbers.count(self.errors, 'error')} on "
+            f"{numbers.count(self.judged, 'sample')}, "
             f"{self.uncovered:,} ({self.uncovered / self.errors:.1%}) in no slice"
         )
         rows = [

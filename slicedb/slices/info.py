@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from slicedb.errors import SliceDBError
 from slicedb.keys import KeyIndex
 from slicedb.schema import EMBEDDINGS
+from slicedb.show import numbers
 from slicedb.show.text import clean
 from slicedb.slices.slice import Slice
 from slicedb.slices.table import SliceTable
@@ -65,7 +66,8 @@ class SliceInfo:
             lines += ["", f"frozen at {at}"]
         if self.deleted:
             shown = ", ".join(self.deleted[:5]) + (" ..." if len(self.deleted) > 5 else "")
-            lines += [f"{len(self.deleted):,} samples were deleted since: {shown}"]
+            gone = numbers.count(len(self.deleted), "sample was", "samples were")
+            lines += [f"{gone} deleted since: {shown}"]
         if len(self.versions) > 1:
             lines += ["", *(_version_line(v, v.version == s.version) for v in self.versions)]
         return clean("\n".join(lines), keep="\n")

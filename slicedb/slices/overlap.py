@@ -14,6 +14,7 @@ import pyarrow as pa
 from slicedb.keys import KeyIndex, Keys
 from slicedb.metrics import Membership
 from slicedb.schema import SAMPLES
+from slicedb.show import numbers
 from slicedb.show.heat import Tile, heat
 from slicedb.show.html import Html
 from slicedb.show.tabular import Figure, Grid, Part, Tabular
@@ -122,7 +123,7 @@ class Overlap(Tabular):
                     Tile(
                         "" if np.isnan(value) else f"{value:.2f}",
                         float(value),
-                        f"{name} and {other}: {self.shared[i, j]:,} samples",
+                        f"{name} and {other}: {numbers.count(self.shared[i, j], 'sample')}",
                     )
                     for j, (other, value) in enumerate(zip(self.names, jaccard[i]))
                 ],

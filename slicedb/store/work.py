@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from slicedb.keys import KeyIndex
 from slicedb.schema import IMAGES, SAMPLES, SHOWN, content_of
+from slicedb.show import numbers
 from slicedb.show.text import clean
 
 if TYPE_CHECKING:
@@ -187,7 +188,8 @@ class Writer:
 
 def failures(failed: int, examples: Sequence[str], gone: int = 0) -> str:
     """Return the lines of a report about failed rows and deleted samples; empty without any."""
-    lost = f"\n  {gone:,} samples were deleted meanwhile and left out." if gone else ""
+    samples = numbers.count(gone, "sample was", "samples were")
+    lost = f"\n  {samples} deleted meanwhile and left out." if gone else ""
     return lost + _failed(failed, examples)
 
 

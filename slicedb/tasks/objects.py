@@ -15,6 +15,7 @@ from slicedb.errors import CheckError, PredictionError, did_you_mean
 from slicedb.metrics.boxes import Flat
 from slicedb.metrics.outcomes import Bools, Floats, Ints
 from slicedb.schema import OBJECT
+from slicedb.show import numbers
 from slicedb.tasks.arrays import one_array
 from slicedb.tasks.given import GivenBatch, numpy_of, unknown_in
 
@@ -200,7 +201,7 @@ def check_objects(objects: pa.Array, batch: GivenBatch) -> None:
             i = int(np.flatnonzero(bad)[0])
             which = f"Box {flat.index[i]} of sample '{batch.ids[flat.image[i]]}' in {batch.place}"
             count = int(bad.sum())
-            more = f" ({count:,} boxes)" if count > 1 else ""
+            more = f" ({numbers.count(count, 'box', 'boxes')})" if count > 1 else ""
             raise PredictionError(f"{which} {what}{more}.", hint)
 
     unknown = unknown_in(flat.label, batch.classes) | np.asarray(flat.label.is_null())

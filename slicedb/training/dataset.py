@@ -14,6 +14,7 @@ from torch.utils.data import Dataset
 from slicedb.errors import ClassesError, DatabaseError, SliceError, did_you_mean, suggesting
 from slicedb.media import decode_rgb
 from slicedb.schema import SAMPLES, is_shown
+from slicedb.show import numbers
 from slicedb.store import Store
 from slicedb.tasks.arrays import in_class_order
 from slicedb.training.after import BatchTransform, Collate
@@ -150,7 +151,8 @@ class SliceDataset(Dataset):
 
     def __repr__(self) -> str:
         classes = f", {len(self.classes)} classes" if self.classes else ""
-        return f"<SliceDataset of {len(self):,} samples{classes} in {self._images.path!r}>"
+        samples = numbers.count(len(self), "sample")
+        return f"<SliceDataset of {samples}{classes} in {self._images.path!r}>"
 
     @property
     def ids(self) -> list[str]:
@@ -233,7 +235,7 @@ class SliceDataset(Dataset):
     def __getitem__(self, index: int) -> tuple[Any, ...]:
         index = int(index)
         if not -len(self) <= index < len(self):
-            raise IndexError(f"Index {index} in a slice of {len(self):,} samples.")
+            raise IndexError(f"Index {index} in a slice of {numbers.count(len(self), 'sample')}.")
         return self.__getitems__([index % len(self)])[0]
 
     def __getitems__(self, indices: Sequence[int]) -> list[tuple[Any, ...]]:

@@ -11,6 +11,7 @@ import pyarrow as pa
 import torch
 
 from slicedb.predictions import PredictionLog
+from slicedb.show import numbers
 from slicedb.store import Store
 from slicedb.training.epoch_names import epoch_name
 from slicedb.training.forgetting import forgetting
@@ -42,7 +43,7 @@ class EpochLog:
         """How many predictions were left out because their sample came before."""
 
     def __repr__(self) -> str:
-        return f"<EpochLog {self._log.model!r}: {len(self._seen):,} predictions>"
+        return f"<EpochLog {self._log.model!r}: {numbers.count(len(self._seen), 'prediction')}>"
 
     def add(
         self, ids: Sequence[str], *, logits: ScoreMatrix = None, probabilities: ScoreMatrix = None

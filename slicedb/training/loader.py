@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from slicedb.errors import SliceDBError
+from slicedb.show import numbers
 from slicedb.training.after import After, BatchTransform, Collate
 from slicedb.training.batch import Batch, BatchPlan, BatchSource, Failure
 from slicedb.training.memory import Memory
@@ -111,7 +112,8 @@ class Loader:
         return self.dataset.classes
 
     def __repr__(self) -> str:
-        return f"<Loader: {len(self):,} batches of {self.batch_size} from {self.dataset!r}>"
+        batches = numbers.count(len(self), "batch", "batches")
+        return f"<Loader: {batches} of {self.batch_size} from {self.dataset!r}>"
 
     def __len__(self) -> int:
         """Return the number of batches of an epoch."""

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 
 from slicedb.errors import EmbeddingError, SliceDBError
+from slicedb.show import numbers
 from slicedb.show.tabular import Record
 from slicedb.store import vectorindex as lance_index
 from slicedb.vectors.background import DEFAULT
@@ -64,7 +65,8 @@ class IndexReport(Record):
     def __str__(self) -> str:
         texts = "" if self.recall_texts is None else f", {self.recall_texts:.3f} for texts"
         return (
-            f"{self.embedding}: {self.rows:,} vectors in {self.partitions:,} partitions, "
+            f"{self.embedding}: {numbers.count(self.rows, 'vector')} in "
+            f"{self.partitions:,} partitions, "
             f"{self.probes:,} looked into; recall@{self.k} {self.recall:.3f} for samples "
             f"(worst {self.worst:.2f}){texts}; {self.index_ms:.1f} ms against "
             f"{self.scan_ms:.1f} ms for the exact scan"

@@ -8,6 +8,7 @@ from slicedb.query.bound.relation import Relation
 from slicedb.query.run.plan import Plan
 from slicedb.query.run.runner import Runner, Step
 from slicedb.query.run.session import Session
+from slicedb.show import numbers
 
 
 class Explanation(str):
@@ -26,7 +27,7 @@ def explain(session: Session, plan: Plan, run: bool) -> Explanation:
         lines += ["slices"]
         for name, definition in plan.pool.slices.items():
             is_live = isinstance(definition, str)
-            kind = "live" if is_live else f"frozen, {len(definition):,} samples"
+            kind = "live" if is_live else f"frozen, {numbers.count(len(definition), 'sample')}"
             lines.append(f"  {name} ({kind})")
     if plan.terms:
         lines += ["meaning", *(f"  {term}  on {term.embedding}" for term in plan.terms)]

@@ -28,6 +28,7 @@ from slicedb.errors import DatabaseError, did_you_mean
 from slicedb.keys import KeyIndex
 from slicedb.query.bound.bound import Search
 from slicedb.schema import SAMPLES, SEARCHED, searchable
+from slicedb.show import numbers
 from slicedb.show.tabular import Record
 from slicedb.store import TextIndex
 
@@ -55,7 +56,7 @@ class TextReport(Record):
     """Samples that have a text in any of the columns."""
 
     def __str__(self) -> str:
-        return f"{self.texts:,} texts in {', '.join(self.columns)}"
+        return f"{numbers.count(self.texts, 'text')} in {', '.join(self.columns)}"
 
 
 def mark(store: Store, columns: Sequence[str]) -> None:
