@@ -18,6 +18,7 @@ from slicedb.judge.agreement import Agreement, agreements
 from slicedb.judge.aligned import Aligned, groups_of, load, universe
 from slicedb.judge.drawn import values
 from slicedb.judge.resampling import resampled
+from slicedb.judge.sequences import note_of_videos
 from slicedb.judge.sizes import boxes_of, samples_of
 from slicedb.judge.truth import OtherTruth
 from slicedb.keys import Keys, distinct
@@ -171,6 +172,8 @@ def evaluate(
         primary: list[tuple[Metric, str | None]] = [(m.find(aligned.task.primary), None)]
         wanted = [(m.suit(metric, task), of) for metric, of in (asked or primary)]
         blocks.append(_one_model(aligned, belongs, sizes, wanted, per_class, confidence, how))
+    every_key = np.concatenate([np.empty(0, np.int64), *members.values()])
+    warnings += note_of_videos(store, every_key, group)
     table = _order(pa.concat_tables(blocks), list(members), names) if blocks else None
     shown = table if table is not None else _SCHEMA.empty_table()
     agreed = agreements(

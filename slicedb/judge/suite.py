@@ -22,6 +22,7 @@ from slicedb.judge.evidence import Evidence, Inputs
 from slicedb.judge.looks import Looks, Past, asked, identity, looks_of, signature
 from slicedb.judge.paired import paired
 from slicedb.judge.results import Provenance, SuiteRun
+from slicedb.judge.sequences import note_of_videos
 from slicedb.judge.trials import JudgedSlice, Trial, trials_of
 from slicedb.judge.truth import OtherTruth
 from slicedb.judge.verdicts import MINIMUM, Correction, Guard, SuiteSettings, verdicts
@@ -123,7 +124,13 @@ def run(
         provenance=Provenance(store.versions(), fingerprints, software()),
         scopes=scopes,
         aligned=aligned,
+        warnings=tuple(note_of_videos(store, _ungrouped(scopes), group)),
     )
+
+
+def _ungrouped(scopes: Sequence[JudgedSlice]) -> Keys:
+    """Return the keys of the slices that name no group of their own."""
+    return np.concatenate([np.empty(0, np.int64), *(s.keys for s in scopes if not s.slice.group)])
 
 
 def _agreements(

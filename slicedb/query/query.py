@@ -316,7 +316,7 @@ class Query:
             group: a column whose groups are not divided by a fraction, such as `patient`.
 
         Raises:
-            QueryError: the fraction is not between 0 and 1.
+            CheckError: the fraction is not between 0 and 1.
         """
         if isinstance(valid, str) and valid.lower() in {name.lower() for name in self.columns}:
             train, held = (splits.named(valid, names) for names in splits.NAMES)

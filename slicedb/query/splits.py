@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from slicedb import sql
-from slicedb.errors import QueryError
+from slicedb.errors import CheckError
 
 NAMES = (("train", "training"), ("val", "valid", "validation", "dev"))
 """What splits are called: those that are trained on, and those that are validated on."""
@@ -29,10 +29,10 @@ def drawn(share: float, seed: int, group: str = "") -> str:
     "md5_number_lower(id || ' 7') % 1000000 < 200000"
 
     Raises:
-        QueryError: the share is not between 0 and 1.
+        CheckError: the share is not between 0 and 1.
     """
     if not 0 < share < 1:
-        raise QueryError(
+        raise CheckError(
             f"A split takes a fraction between 0 and 1, not {share:g}.", "0.2 is one sample in 5."
         )
     unit = f"coalesce({sql.name(group)}::VARCHAR, id)" if group else "id"

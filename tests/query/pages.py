@@ -1,6 +1,7 @@
 """The pages made from the cases: `python tests/query/pages.py` writes them, a test compares them.
 
-The cookbook shows `cases/cookbook.sql`, the catalogue of errors every case that ends in an error.
+The cookbook shows `cases/cookbook.sql` and `cases/sequences.sql`, the catalogue of errors every
+case that ends in an error.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ COOKBOOK = """# Cookbook
 
 Worked queries. Each of them is a test: `tests/query/cases/cookbook.sql` has the samples that it
 finds in a small world. `m1` and `m2` are classifiers, and `d1` and `d2` are detectors; put the
-names of your own models in their place. A text that begins with SELECT returns what it lists. Any
-other text selects samples and becomes a slice with `slicedb slice add NAME "TEXT"`.
-[README.md](README.md) explains the functions.
+names of your own models in their place. Those about sequences need the columns `video` and
+`frame`. A text that begins with SELECT returns what it lists. Any other text selects samples and
+becomes a slice with `slicedb slice add NAME "TEXT"`. [README.md](README.md) explains the functions.
 """
 
 ERRORS = """# Errors of the query language
@@ -74,7 +75,7 @@ def cases() -> Iterator[Case]:
 def cookbook() -> str:
     """Return the cookbook as Markdown."""
     lines, part = [COOKBOOK], ""
-    for case in (c for c in cases() if c.file == "cookbook"):
+    for case in (c for c in cases() if c.file in ("cookbook", "sequences")):
         if case.part != part:
             part = case.part
             lines.append(f"## {part}\n")

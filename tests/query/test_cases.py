@@ -32,6 +32,8 @@ class Case:
 def read_cases() -> list[Any]:
     found = []
     for file in sorted(CASES.glob("*.sql")):
+        if file.stem == "sequences":  # test_sequences.py has their world
+            continue
         for part in re.split(r"^-- case: ", file.read_text(), flags=re.MULTILINE)[1:]:
             title, *lines = part.split("\n")
             case = Case(title.strip())
