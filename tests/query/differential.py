@@ -224,7 +224,7 @@ class Maker:
             *simple,
             lambda: f"{n()} {self.one('+', '-', '*')} {n()}",
             lambda: f"({n()} {self.one('+', '-', '*')} {n()})",
-            lambda: f"-{n()}",
+            lambda: f"- {n()}",
             lambda: f"abs({n()})",
             lambda: f"coalesce({n()}, {n()})",
             lambda: f"CASE WHEN {self.truth(depth - 1)} THEN {n()} ELSE {n()} END",

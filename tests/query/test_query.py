@@ -306,3 +306,10 @@ def test_background_phrases_near_the_text_are_left_out() -> None:
     assert near == ["red"]
     assert slice_named("reds") == "label = 'red'"
     assert np.allclose(np.linalg.norm(red), 1)
+
+
+@pytest.mark.parametrize("text", ["--3 < length(label)", "/* all */", "-- a\n-- b"])
+def test_a_text_that_is_a_comment_alone_is_refused(engine: Engine, text: str) -> None:
+    with pytest.raises(ParseError, match=r"a comment and nothing else.*- -3"):
+        engine.query(text)
+    assert engine.query(f"{text}\nORDER BY id LIMIT 1").count() == 1

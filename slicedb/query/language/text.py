@@ -187,7 +187,7 @@ def read(text: str, context: str = "", is_whole: bool = False) -> Source:
         is_whole: whether a text in brackets is a whole query, as in `(SELECT 1) UNION SELECT 2`.
 
     Raises:
-        ParseError: the text holds characters that no query can hold.
+        ParseError: the text holds characters that no query can hold, or is a comment alone.
     """
     try:
         body = text.encode()
@@ -196,6 +196,12 @@ def read(text: str, context: str = "", is_whole: bool = False) -> Source:
     if b"\0" in body:
         raise ParseError("The text holds a NUL character.", text=text.replace("\0", " "))
     tokens = tokenize(body)
+    if not tokens and body.strip():
+        raise ParseError(
+            "The text is a comment and nothing else.",
+            "-- begins a comment, so write - -3 for two signs; the empty text is every sample.",
+            text=text,
+        )
     if any(token.depth > _DEEPEST for token in tokens):
         raise ParseError(f"The query nests brackets more than {_DEEPEST} deep.", text=text)
     if tokens and tokens[-1].text == b";":
