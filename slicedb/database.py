@@ -208,6 +208,8 @@ class Database:
         path_column: str | None = None,
         image_column: str | None = None,
         label_column: str | None = None,
+        labels_column: str | Sequence[str] | None = None,
+        labels_separator: str | None = None,
         split_column: str | None = None,
         caption_column: str | None = None,
         id_column: str | None = None,
@@ -233,7 +235,7 @@ class Database:
                 address of one: s3://, gs://, az://, https://.
             form: format of the source: voc, coco, yolo, folder, csv or parquet; by default it is
                 recognised.
-            images: folder with the images of a COCO file.
+            images: folder that the paths of a COCO file or a table start at.
             split: split of every sample, for example test.
             label: label of every sample.
             labels: other names for the labels of the source: a mapping, class names in the order
@@ -246,6 +248,10 @@ class Database:
             path_column: column of a CSV or Parquet file with the paths of the images.
             image_column: column of a Parquet file with encoded images.
             label_column: column with the ground truth.
+            labels_column: column with several labels a row (Cardiomegaly|Emphysema), or the columns
+                of 0 and 1 of a label each.
+            labels_separator: what stands between several labels; by default the first of ; | and ,
+                that the column has.
             split_column: column with the split.
             caption_column: column with the caption.
             id_column: column with stable ids.
@@ -289,6 +295,8 @@ class Database:
             path_column=path_column,
             image_column=image_column,
             label_column=label_column,
+            labels_column=labels_column,
+            labels_separator=labels_separator,
             split_column=split_column,
             caption_column=caption_column,
             id_column=id_column,

@@ -89,8 +89,8 @@ def counts(report: IngestReport) -> tuple[int, int, int, int]:
         ("images/1.jpg", {"images/1.jpg": (None, None)}),
         ("train/1.jpg bus/2.jpg", {"bus/2.jpg": ("bus", None), "train/1.jpg": ("train", None)}),
         ("0.jpg cat/1.jpg", {"0.jpg": (None, None), "cat/1.jpg": ("cat", None)}),
-        ("a/1.jpg b/c/2.jpg", {"a/1.jpg": (None, None), "b/c/2.jpg": (None, None)}),
-        ("x/cat/1.jpg y/dog/2.jpg", {"x/cat/1.jpg": ("cat", None), "y/dog/2.jpg": ("dog", None)}),
+        ("a/1.jpg b/c/2.jpg", {"a/1.jpg": ("a", None), "b/c/2.jpg": ("b", None)}),
+        ("x/cat/1.jpg y/dog/2.jpg", {"x/cat/1.jpg": ("x", None), "y/dog/2.jpg": ("y", None)}),
     ],
 )
 def test_layout_gives_label_and_split(
@@ -512,7 +512,7 @@ def test_csv_metadata_becomes_plain_types(
     }
     assert rows(store, "label", "split", "tags", "count", "ratio", "sunny", "Width_", "note") == {
         "img/1.jpg": ("007", "test", ["a", "b"], 3, 0.5, True, 9, None),
-        "img/2.jpg": ("None", "train", None, None, 1.0, False, 8, "hm"),
+        "img/2.jpg": (None, "train", None, None, 1.0, False, 8, "hm"),
     }
     assert rows(store, "day")["img/1.jpg"] == dt.date(2024, 5, 6)
     assert rows(store, "width")["img/1.jpg"] == 24

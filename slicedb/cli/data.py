@@ -47,9 +47,8 @@ STORAGE_OPTION: dict[str, object] = {
 @options_of(
     Database.ingest,
     "form images split label labels split_folders path_column image_column label_column "
-    "split_column caption_column "
-    "id_column id_by prefix replace reference verify max_broken max_pixels "
-    "delete_missing same threads progress storage_options",
+    "labels_column labels_separator split_column caption_column id_column id_by prefix replace "
+    "reference verify max_broken max_pixels delete_missing same threads progress storage_options",
     storage_options=STORAGE_OPTION,
     form={
         "flag": "--as",

@@ -6,6 +6,7 @@ A reader is a `Format`: the built-in ones, and those of installed packages.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -38,6 +39,8 @@ def ingest(
     path_column: str | None = None,
     image_column: str | None = None,
     label_column: str | None = None,
+    labels_column: str | Sequence[str] | None = None,
+    labels_separator: str | None = None,
     split_column: str | None = None,
     caption_column: str | None = None,
     id_column: str | None = None,
@@ -101,6 +104,8 @@ def ingest(
         label=label,
         prefix=prefix.strip("/"),
         columns={role: column for role, column in named.items() if column is not None},
+        labels=(labels_column,) if isinstance(labels_column, str) else tuple(labels_column or ()),
+        separator=labels_separator,
         images=None if images is None else os.fspath(images),
         split_folders=split_folders,
         later=later,
@@ -171,13 +176,16 @@ def open_source(
 
 def _refuse_idle(form: Format, location: Location, options: Options) -> None:
     """Raise where an option is given that does nothing for a format."""
+    labels = "labels_column" if options.labels else "labels_separator"
     given = {
         "images": options.images is not None,
         "columns": bool(options.columns),
+        labels: bool(options.labels) or options.separator is not None,
         "split_folders": options.split_folders,
     }
     for name, is_given in given.items():
-        if is_given and name not in form.takes:
+        asked = "columns" if name == labels else name
+        if is_given and asked not in form.takes:
             what = next(iter(options.columns)) + "_column" if name == "columns" else name
             raise IngestError(
                 f"{what} (--{what.replace('_', '-')}) does nothing for '{location}', which is read "

@@ -1,15 +1,4 @@
-"""Read folders of images: `class/img`, `split/class/img`, flat.
-
-The layout is read off the folders that hold images:
-
-    train/cat/1.jpg  val/dog/2.jpg    the top folders are splits, and the labels lie below
-    cat/1.jpg        dog/2.jpg        images all at one depth: the folder they lie in is the label
-    1.jpg            2.jpg            no label
-    a/1.jpg          b/c/2.jpg        images at several depths: no label is guessed
-
-Images in the root itself never have a label and do not disturb the others. Folders above all
-images (`images/train/...`) and names that mean nothing (`images/1.jpg`) are looked through.
-"""
+"""Read folders of images: `class/img`, `split/class/img`, flat; `layout` tells which."""
 
 from __future__ import annotations
 
@@ -23,13 +12,11 @@ import pyarrow as pa
 
 from slicedb.errors import IngestError, SourceError
 from slicedb.ingest.format import Format
+from slicedb.ingest.layout import layout
 from slicedb.ingest.sidecar import Sidecar
 from slicedb.ingest.source import ROWS, Options, Source
-from slicedb.ingest.splits import SPLITS
 from slicedb.ingest.walk import Folder, Tree, tree_of
 from slicedb.sources import Location
-
-_MEANINGLESS = frozenset("images image imgs img jpegimages photos pictures frames data".split())
 
 _BOX = re.compile(r"\s*\d+( [01]?\.\d+){4,}")
 _LOOKED_AT = 8
@@ -51,7 +38,9 @@ def read(location: Location, options: Options) -> Source:
             f"No images in '{location}'.",
             f"it holds {others}; CSV and Parquet files are ingested by their own name.",
         )
-    splits, labels, notes = _layout([folder.parts for folder in folders], options.split_folders)
+    counts = [len(folder.images) for folder in folders]
+    parts = [folder.parts for folder in folders]
+    splits, labels, notes = layout(parts, counts, options.split_folders)
     notes += _looks_like_yolo(tree)
     if options.split is not None:
         splits = [options.split] * len(folders)
@@ -101,72 +90,6 @@ def _head(tree: Tree, place: str) -> str:
     with contextlib.suppress(OSError), tree.root.join(place).open() as file:
         return file.read(200).decode("utf-8", errors="replace")
     return ""
-
-
-def _layout(
-    folders: list[tuple[str, ...]], split_folders: bool = False
-) -> tuple[list[str | None], list[str | None], list[str]]:
-    """Return split and label of each folder, and notes."""
-    inside = [parts for parts in folders if parts]
-    depth = _common_depth(inside)
-    notes: list[str] = []
-    has_splits = _are_splits(inside, depth, split_folders, notes)
-    start = depth + has_splits  # the first part that may be a label
-    depths = {len(parts) for parts in inside}
-    labels = [
-        parts[-1] if parts and len(depths) == 1 and len(parts) > start else None
-        for parts in folders
-    ]
-    if {label.lower() for label in labels if label} <= _MEANINGLESS:
-        labels = [None] * len(folders)
-    splits = [parts[depth] if parts and has_splits else None for parts in folders]
-    if len(depths) > 1:
-        notes.append("Images lie at several depths, so no labels were taken from the folders.")
-    return splits, labels, notes
-
-
-def _are_splits(inside: list[tuple[str, ...]], depth: int, asked: bool, notes: list[str]) -> bool:
-    """Return whether the folders at a depth are splits, and note why where it is not plain.
-
-    They are where all have the name of a split, and where some have and the others hold the same
-    folders (of classes) as those.
-    """
-    names = sorted({parts[depth] for parts in inside if len(parts) > depth})
-    if not names or any(len(parts) <= depth for parts in inside):
-        return False
-    known = [name for name in names if name.lower() in SPLITS]
-    others = [name for name in names if name not in known]
-    shown = ", ".join(others[:8]) + (", ..." if len(others) > 8 else "")
-    below = {name: {p[depth + 1 :] for p in inside if p[depth] == name} for name in names}
-    alike = {rest for name in known for rest in below[name] if rest}
-    if asked or (known and not others):
-        notes.append(f"Splits, by folder: {', '.join(names)}.")
-        return True
-    if known and all(below[name] & alike for name in others):
-        notes.append(
-            f"Splits, by folder: {', '.join(names)}. {shown} "
-            f"{'holds' if len(others) == 1 else 'hold'} the same classes as {', '.join(known)}."
-        )
-        return True
-    if known:
-        notes.append(
-            f"No splits were taken from the folders: {', '.join(known)} "
-            f"{'is the name' if len(known) == 1 else 'are names'} of splits, {shown} "
-            f"{'is' if len(others) == 1 else 'are'} not. split_folders=True (--split-folders) "
-            "takes all of them for splits."
-        )
-    return False
-
-
-def _common_depth(folders: list[tuple[str, ...]]) -> int:
-    """Return how many leading folders lie above all images and are neither split nor label."""
-    depth = 0
-    while folders and all(len(parts) > depth + 1 for parts in folders):
-        names = {parts[depth] for parts in folders}
-        if len(names) > 1 or names.pop().lower() in SPLITS:
-            break
-        depth += 1
-    return depth
 
 
 def _batches(

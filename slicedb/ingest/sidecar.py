@@ -18,6 +18,7 @@ from slicedb.errors import IngestError
 from slicedb.ingest import columns as cols
 from slicedb.ingest import csv
 from slicedb.ingest.convert import Column
+from slicedb.ingest.labels import one_label
 from slicedb.ingest.parquet import table_of
 from slicedb.ingest.places import posix
 from slicedb.ingest.source import Options
@@ -68,6 +69,10 @@ class Sidecar:
         self.columns = [column for column in self.columns if column.name not in given]
         self.notes += notes
         for column in self.columns:
+            if column.name == "label":
+                self._values["label"], about = one_label(table[column.source])
+                self.notes += about
+                continue
             chunks = [column.convert(chunk) for chunk in table[column.source].chunks]
             self._values[column.name] = pa.chunked_array(chunks, column.type)
 

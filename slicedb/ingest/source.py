@@ -36,6 +36,10 @@ class Options:
     """Put before every id, so that two sources with the same file names can live together."""
     columns: dict[str, str] = field(default_factory=dict)
     """Role (path, image, label, split, caption, id) -> column of the table that plays it."""
+    labels: tuple[str, ...] = ()
+    """The column with several labels a row, or the columns of 0 and 1 of a label each."""
+    separator: str | None = None
+    """What stands between several labels of a row; None finds it out."""
     images: str | None = None
     """Folder that an annotation file's names of images start at; None looks for it."""
     split_folders: bool = False

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from slicedb.errors import IngestError, SourceError
+from slicedb.errors import IngestError, SourceError, did_you_mean
 from slicedb.ingest import columns as cols
-from slicedb.ingest.convert import Column
+from slicedb.ingest.convert import Column, is_text
 from slicedb.ingest.known import collision
+from slicedb.ingest.labels import marked_labels, names_of, one_label, several_labels
 from slicedb.ingest.naming import Naming
 from slicedb.ingest.sizes import COLUMNS, Size, Sizes
 from slicedb.ingest.source import Options, Source
@@ -72,12 +73,22 @@ class Table:
                 "path_column (--path-column) or image_column (--image-column) names it.",
             )
         keys = _distinct_keys(self, rows)
+        labels, told, roles = self._labels(roles, options)
         columns, renamed = cols.plan(self.schema, roles, options)
+        columns = [c for c in columns if c.name not in labels or c.source == roles.get(c.name)]
         given = {"split": options.split, "label": options.label}
         constants = {name: value for name, value in given.items() if value is not None}
         columns = [column for column in columns if column.name not in constants]
         fitted, about = self._fitted(rows, columns, options)
+        fitted |= {name: column for name, column in labels.items() if name not in constants}
+        about += told
+        names = {column.name for column in columns}
         fields = [pa.field(column.name, column.type) for column in columns]
+        fields += [
+            pa.field(name, fitted[name].type)
+            for name in labels
+            if name in fitted and name not in names
+        ]
         fields += [pa.field(name, pa.string()) for name in constants]
         fields += [pa.field(name, fitted[name].type) for name in COLUMNS if name in fitted]
         return Source(
@@ -92,6 +103,42 @@ class Table:
             renamed=renamed,
             keys=keys,
         )
+
+    def _labels(
+        self, roles: dict[str, str], options: Options
+    ) -> tuple[dict[str, pa.Array], list[str], dict[str, str]]:
+        """Return `label` and `labels` as they are meant, notes, and the roles of columns.
+
+        Raises:
+            IngestError: a column that was named is not there, or holds something else.
+        """
+        asked = names_of(options.labels, self.schema.names)
+        for name in asked:
+            if name not in self.schema.names:
+                raise IngestError(f"No column '{name}'.", did_you_mean(name, self.schema.names))
+        found: dict[str, pa.Array] = {}
+        notes: list[str] = []
+        if len(asked) > 1:
+            marks = {name: self._column(name) for name in asked}
+            column, is_one, notes = marked_labels(marks)
+            found["label" if is_one else "labels"] = column.combine_chunks()
+        elif asked or "labels" in self.schema.names:
+            name = asked[0] if asked else "labels"
+            kind = self.schema.field(name).type
+            if asked or is_text(kind):
+                column, notes = several_labels(self._column(name), options.separator)
+                found["labels"] = column.combine_chunks()
+                roles = {**{r: c for r, c in roles.items() if c != name}, "labels": name}
+        label = roles.get("label")
+        if label is not None and "label" not in found and options.label is None:
+            column, about = one_label(self._column(label))
+            found["label"] = column.combine_chunks()
+            notes += about
+        return found, notes, roles
+
+    def _column(self, name: str) -> pa.ChunkedArray:
+        chunks = [batch[name] for batch in self.batches([name])]
+        return pa.chunked_array(chunks, self.schema.field(name).type)
 
     def _fitted(
         self, rows: Naming, columns: Sequence[Column], options: Options
