@@ -516,7 +516,10 @@ def test_csv_metadata_becomes_plain_types(
     }
     assert rows(store, "day")["img/1.jpg"] == dt.date(2024, 5, 6)
     assert rows(store, "width")["img/1.jpg"] == 24
-    assert report.notes == ("Column 'Width' is kept as 'Width_'.",)
+    assert report.notes == (
+        "1 labels mean that there is none ('None') and are NULL. To see them: label IS NULL",
+        "Column 'Width' is kept as 'Width_'.",
+    )
 
 
 def test_tsv_and_semicolons(store: Store, tmp_path: Path) -> None:

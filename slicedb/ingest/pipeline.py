@@ -28,6 +28,7 @@ from slicedb.ingest.piece import Piece, pieces
 from slicedb.ingest.report import IngestReport
 from slicedb.ingest.source import Source
 from slicedb.ingest.verify import some_of
+from slicedb.media import NEARLY_BLACK
 from slicedb.schema import IMAGES, IMAGES_SCHEMA, SAMPLES, SHOWN, UNREADABLE
 from slicedb.sources import is_remote
 from slicedb.store import Store
@@ -70,6 +71,7 @@ class _Tally:
     carried: int = 0
     adopted: int = 0
     twins: int = 0
+    dark: int = 0
     twin: tuple[str, str] = ("", "")
     reasons: Counter[str] = field(default_factory=Counter)
 
@@ -86,6 +88,8 @@ class _Tally:
         self.unchanged += total - len(judged.added) - judged.changed
         fresh = [*judged.added, *judged.replaced]
         reasons = Counter(some_of(judged.verified.status, judged.at[fresh]))
+        said = some_of(judged.verified.error, judged.at[fresh])
+        self.dark += sum(text is not None and text.startswith(NEARLY_BLACK) for text in said)
         for shown in SHOWN:
             del reasons[shown]
         self.reasons.update(reasons)
@@ -95,8 +99,14 @@ class _Tally:
         self.reasons.update(known.broken(rows[is_old]))
 
     def notes(self) -> list[str]:
-        """Return what is to be known of pictures that were here before."""
+        """Return what is to be known of pictures that were here before, and of dark ones."""
         notes = []
+        if self.dark:
+            notes.append(
+                f"{self.dark:,} pictures are nearly black after scaling to 8 bits: they use a "
+                "small part of the range that they declare. To see them: "
+                f"error LIKE '{NEARLY_BLACK}%'"
+            )
         if self.adopted:
             notes.append(
                 f"{self.adopted:,} pictures are files that are samples already, and keep their "

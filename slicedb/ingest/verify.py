@@ -139,10 +139,12 @@ def _row(
         digest = media.sha256(data)
         same = content >= 0 and int(digest[:15], 16) == content
         if not same:
-            width, height, format, gray, taken = media.inspect(data, max_pixels=max_pixels)
+            info = media.inspect(data, max_pixels=max_pixels)
+            width, height, format, gray, taken, remark = info
             grays.append(gray)
             if error := media.wrong_extension(name, format) or None:
                 status = "wrong_extension"
+            error = error or remark
     except MediaError as problem:
         status, error = problem.reason, problem.message
     except MemoryError:

@@ -22,11 +22,12 @@ from PIL import Image
 from slicedb.errors import MediaError
 from slicedb.media.formats import EXTENSIONS, FORMATS, JPEG, looks_like_image, wrong_extension
 from slicedb.media.pillow import LARGE, check_size, exif_of, head_of, large_lock, opened, size_of
-from slicedb.media.pixels import SIDE, gray_of, rgb_of, shrink, tags_of, turn
+from slicedb.media.pixels import SIDE, gray_of, is_deep, rgb_of, shrink, tags_of, turn
 
 __all__ = [
     "EXTENSIONS",
     "MAX_PIXELS",
+    "NEARLY_BLACK",
     "ImageInfo",
     "MediaError",
     "decode",
@@ -42,6 +43,10 @@ __all__ = [
     "turn",
     "wrong_extension",
 ]
+
+NEARLY_BLACK = "Nearly black"
+"""How the remark on a deep picture begins that shows nothing when it is scaled to 8 bits."""
+_DARK = 16
 
 MAX_PIXELS = 178_956_970
 """Pixels beyond which an image is refused unread: Pillow's own limit for decompression bombs."""
@@ -60,6 +65,8 @@ class ImageInfo(NamedTuple):
     """uint8 (32, 32): the displayed picture in small, which `phash` takes."""
     captured_at: dt.datetime | None = None
     """When it was taken, from EXIF, without a time zone."""
+    remark: str | None = None
+    """What is odd about a picture that decodes."""
 
 
 def inspect(data: bytes, *, name: str = "", max_pixels: int = MAX_PIXELS) -> ImageInfo:
@@ -122,7 +129,16 @@ def _inspect_pillow(data: bytes, max_pixels: int) -> ImageInfo:
         orientation, taken = tags_of(image)
         width, height = image.size if orientation < 5 else image.size[::-1]
         gray = turn(shrink(gray_of(image)), orientation)
-        return ImageInfo(width, height, FORMATS[image.format or ""], gray, taken)
+        remark = _remark(gray) if is_deep(image) else None
+        return ImageInfo(width, height, FORMATS[image.format or ""], gray, taken, remark)
+
+
+def _remark(gray: np.ndarray) -> str | None:
+    """Say that a deep picture, scaled to 8 bits, shows nothing."""
+    brightest = int(gray.max(initial=0))
+    if brightest > _DARK:
+        return None
+    return f"{NEARLY_BLACK}: scaled to 8 bits, its brightest part is {brightest} of 255."
 
 
 def decode(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Image.Image:
