@@ -47,7 +47,7 @@ def load(location: Location, options: Options) -> pa.Table:
 
     names: list[str] = []
     try:
-        parse = pacsv.ParseOptions(delimiter=_delimiter(location), newlines_in_values=True)
+        parse = pacsv.ParseOptions(delimiter=delimiter_of(location), newlines_in_values=True)
         with location.open() as file, pacsv.open_csv(file, parse_options=parse) as head:
             names = head.schema.names
         text = pa.schema([pa.field(name, pa.string()) for name in names])
@@ -73,7 +73,7 @@ def load(location: Location, options: Options) -> pa.Table:
     return pa.table([_empty_to_null(column) for column in table.columns], names)
 
 
-def _delimiter(location: Location) -> str:
+def delimiter_of(location: Location) -> str:
     """Return what stands between the names of the header most often."""
     with location.open() as file:
         header = file.readline().decode("utf-8-sig")

@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from slicedb.errors import PredictionError, did_you_mean
+from slicedb.ingest.places import without_ending
 from slicedb.tasks.objects import objects_from
 
 
@@ -19,8 +20,11 @@ def from_coco(
     classes: Sequence[str] | None,
     annotations: str | Path | None,
     place: str,
-) -> pa.Table:
-    """Return id and objects of COCO's results format, or of a whole file of COCO.
+    prefix: str = "",
+) -> tuple[pa.Table, list[str]]:
+    """Return id and objects of COCO's results format, or of a whole file of COCO, and notes.
+
+    An entry may name its picture by `file_name`, as Ultralytics writes it.
 
     Args:
         results: a dict per box: image_id, category_id, bbox, score; or a dict of images,
@@ -30,6 +34,7 @@ def from_coco(
         annotations: COCO's annotation file, which says what the numbers mean; all of its images
             count as looked at.
         place: what errors call the source.
+        prefix: put before the names of files.
 
     Raises:
         PredictionError: an image or a category nobody knows, or a dict that is no box.
@@ -56,7 +61,8 @@ def from_coco(
             f"{place} holds a {type(boxes).__name__}, not a list of boxes.",
             "COCO's results are a list of {image_id, category_id, bbox, score}.",
         )
-    find = _Finder(ids, place)
+    names, notes = _from_zero(names, boxes, classes, about is not None)
+    find = _Finder(ids, place, prefix)
     rows: dict[str, list[dict[str, object]]] = {find(file): [] for file in files.values()}
     for i, one in enumerate(boxes):
         try:
@@ -81,26 +87,48 @@ def from_coco(
                 f"Entry {i + 1} of {place} has image {image}, which '{annotations}' lacks.",
                 "give the annotation file that the results belong to.",
             )
-        held = rows.setdefault(find(files.get(image, str(image))), [])
+        said = one.get("file_name")
+        file = files.get(image) or (str(said) if said else str(image))
+        held = rows.setdefault(find(file), [])
         held.append({"label": names[category], "bbox": box, "score": one.get("score")})
-    return pa.table({"id": list(rows), "objects": objects_from(list(rows.values()), place)})
+    return pa.table({"id": list(rows), "objects": objects_from(list(rows.values()), place)}), notes
+
+
+def _from_zero(
+    names: dict[object, str], boxes: Sequence[Any], classes: Sequence[str] | None, told: bool
+) -> tuple[dict[object, str], list[str]]:
+    """Return the names of categories that count from 0 where one of them is 0, and a note."""
+    if (
+        told
+        or not classes
+        or not any(isinstance(b, dict) and b.get("category_id") == 0 for b in boxes)
+    ):
+        return names, []
+    return dict(enumerate(classes)), ["Category 0 is the first class, since the file has a 0."]
 
 
 class _Finder:
-    """From the name of a file to the id of its sample: the whole of it, or its last part."""
+    """From the name of a file to the id of its sample: the whole of it, its last part or stem."""
 
-    def __init__(self, ids: Sequence[str], place: str) -> None:
+    def __init__(self, ids: Sequence[str], place: str, prefix: str = "") -> None:
         self._ids = set(ids)
         self._place = place
+        self._prefix = prefix
+        self._stems: dict[str, list[str]] = {}
+        for name in ids:
+            self._stems.setdefault(without_ending(name.rsplit("/", 1)[-1]), []).append(name)
         self._last: dict[str, list[str]] = {}
         for name in ids:
             self._last.setdefault(name.rsplit("/", 1)[-1], []).append(name)
 
     def __call__(self, file: str) -> str:
+        file = self._prefix + file.replace("\\", "/")
         if file in self._ids:
             return file
-        same = self._last.get(file.rsplit("/", 1)[-1], [])
-        ends = [name for name in same if name.endswith("/" + file)] or same
+        last = file.rsplit("/", 1)[-1]
+        same = self._last.get(last) or self._stems.get(last, [])
+        ends = [name for name in same if without_ending(name).endswith(f"/{without_ending(file)}")]
+        ends = ends or same
         if len(ends) == 1:
             return ends[0]
         if not ends:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -18,6 +18,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from slicedb.errors import PredictionError
+from slicedb.ingest.columns import GUESSES
+from slicedb.ingest.csv import delimiter_of
+from slicedb.sources import Location
 from slicedb.tasks.arrays import one_array
 from slicedb.tasks.given import stacked
 
@@ -123,15 +126,40 @@ def _read_file(path: Path, id_column: str) -> pa.Table:
         if suffix in (".csv", ".tsv"):
             from pyarrow import csv
 
-            options = csv.ParseOptions(delimiter="\t" if suffix == ".tsv" else ",")
+            delimiter = delimiter_of(Location(str(path)))
+            options = csv.ParseOptions(delimiter=delimiter)
             texts = csv.ConvertOptions(
                 column_types={id_column: pa.string(), "prediction": pa.string()},
                 strings_can_be_null=True,
             )
-            return csv.read_csv(path, parse_options=options, convert_options=texts)
+            table = csv.read_csv(path, parse_options=options, convert_options=texts)
+            return with_points(table) if delimiter == ";" else table
     raise PredictionError(
         f"'{path.name}' is neither CSV nor Parquet.", "name it .csv, .tsv or .parquet."
     )
+
+
+def with_points(table: pa.Table) -> pa.Table:
+    """Return a table whose numbers were written with a comma, as they are beside semicolons.
+
+    >>> with_points(pa.table({"score": ["0,5", None], "name": ["a,b", "c"]}))["score"].to_pylist()
+    [0.5, None]
+    """
+    for at, name in enumerate(table.column_names):
+        column = table[name]
+        if not pa.types.is_string(column.type) or column.null_count == len(column):
+            continue
+        fits = pc.all(pc.match_substring_regex(column, r"^[+-]?\d+(,\d+)?$")).as_py()
+        if fits and pc.any(pc.match_substring(column, ",")).as_py():
+            numbers = pc.replace_substring(column, ",", ".").cast(pa.float64())
+            table = table.set_column(at, name, numbers)
+    return table
+
+
+def _named_pictures(names: Sequence[str]) -> str | None:
+    """Return the column that names pictures, where none is called id."""
+    lower = {name.lower(): name for name in names}
+    return next((lower[guess] for guess in GUESSES["path"] if guess in lower), None)
 
 
 def _with_ids(table: pa.Table, id_column: str, prefix: str, place: str) -> pa.Table:
@@ -141,6 +169,8 @@ def _with_ids(table: pa.Table, id_column: str, prefix: str, place: str) -> pa.Ta
         PredictionError: there is no such column, or another one is called `id`.
     """
     names = table.column_names
+    if id_column == "id" and "id" not in names:
+        id_column = _named_pictures(names) or id_column
     if id_column not in names:
         raise PredictionError(
             f"{place} has no column '{id_column}'; it has {', '.join(names[:8])}.",
@@ -211,6 +241,8 @@ def open_table(data: object, id_column: str, prefix: str, place: str) -> GivenTa
                 table = pa.Table.from_batches([batch])
                 yield _with_ids(table, id_column, prefix, place)
 
+    if id_column not in schema.names:
+        id_column = _named_pictures(schema.names) or id_column
     ids = [part["id"] for part in parts(_IDS, [id_column])]
     empty = schema.field(id_column).type
     chunks = [chunk for column in ids for chunk in column.chunks]

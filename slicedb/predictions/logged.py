@@ -8,13 +8,29 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow as pa
+
 from slicedb.predictions.coco import from_coco, read_json
 from slicedb.predictions.collected import PredictionLog
 from slicedb.predictions.files import GivenTable, open_table
 from slicedb.predictions.unseen import unseen_by, unseen_text, with_nothing_found
-from slicedb.schema import SAMPLES
+from slicedb.schema import SAMPLES, keys_of
 from slicedb.show.tabular import Record
 from slicedb.store import Store
+
+_LOOKED_AT = 32
+"""Ids that are looked up to see whether a prefix wants a slash."""
+
+
+def _lacks_slash(store: Store, ids: pa.Array, prefix: str) -> bool:
+    """Return whether a prefix makes samples only with the slash that ingest puts behind its own."""
+    if not prefix or prefix.endswith("/") or not len(ids):
+        return False
+    some = [str(name) for name in ids[:_LOOKED_AT].to_pylist() if name is not None]
+    slashed = [f"{prefix}/{name[len(prefix) :]}" for name in some]
+    both = [*some, *slashed]
+    known = store.present(SAMPLES, keys_of(both), ids=both)
+    return bool(not known[: len(some)].any() and known[len(some) :].any())
 
 
 @dataclass(frozen=True)
@@ -92,9 +108,14 @@ def log(
         if place.lower().endswith(".json"):
             results, ids = read_json(Path(place)), store.table(SAMPLES, ["id"])["id"]
             file = None if annotations is None else Path(annotations)
-            given = GivenTable.of(from_coco(results, ids.to_pylist(), classes, file, place))
+            before = prefix if not prefix or prefix.endswith("/") else f"{prefix}/"
+            table, notes = from_coco(results, ids.to_pylist(), classes, file, place, before)
+            sink.notes += notes
+            given = GivenTable.of(table)
         else:
             given = open_table(data, id_column, prefix, place)
+            if _lacks_slash(store, given.ids, prefix):
+                given = open_table(data, id_column, f"{prefix}/", place)
         task = sink.recognise(given.names)
         if looked_at is not None or not task.one_row_each:
             table = task.grouped(given.table(), place)

@@ -28,6 +28,7 @@ from slicedb.tasks.objects import (
     check_objects,
     grouped,
     is_long,
+    named_labels,
     objects_from,
     objects_from_dicts,
     objects_of,
@@ -100,6 +101,7 @@ class Detection(Task[Detections]):
         else:
             objects = objects_from(batch.values["objects"], batch.place)
         batch.check_length(len(objects), "objects")
+        objects = named_labels(objects, batch)
         check_objects(objects, batch)
         return {"objects": objects}
 

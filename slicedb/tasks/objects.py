@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -19,7 +20,25 @@ from slicedb.show import numbers
 from slicedb.tasks.arrays import one_array
 from slicedb.tasks.given import GivenBatch, numpy_of, unknown_in
 
-_OTHER = {"width": "w", "height": "h", "category": "label", "class": "label", "confidence": "score"}
+_OTHER = {"width": "w", "height": "h", "confidence": "score", "conf": "score"}
+_LABELS = (
+    "label",
+    "name",
+    "class_name",
+    "category_name",
+    "category",
+    "class",
+    "category_id",
+    "cls",
+)
+"""What the column of labels is called, the first that is there being taken."""
+_CORNERS = (
+    ("xmin", "ymin", "xmax", "ymax"),
+    ("x1", "y1", "x2", "y2"),
+    ("x_min", "y_min", "x_max", "y_max"),
+    ("left", "top", "right", "bottom"),
+)
+"""What the corners of a box are called, by those who do not give its sides."""
 _SIDES = ("x", "y", "w", "h")
 _BOX_COLUMNS = {"id", "label", "bbox", "score", "attributes", *_SIDES}
 
@@ -218,9 +237,68 @@ def check_objects(objects: pa.Array, batch: GivenBatch) -> None:
 
 
 def is_long(names: Collection[str]) -> bool:
-    """Return whether columns hold a box per row: id, label, and bbox or x, y, w, h."""
-    short = {_OTHER.get(name, name) for name in names}
-    return {"id", "label"} <= short and ("bbox" in short or set(_SIDES) <= short)
+    """Return whether columns hold a box per row: id, label, and bbox, sides or corners."""
+    short = set(_short(names).values())
+    corners = any(set(four) <= short for four in _CORNERS)
+    return {"id", "label"} <= short and ("bbox" in short or set(_SIDES) <= short or corners)
+
+
+def _short(names: Collection[str]) -> dict[str, str]:
+    """Return our name of each column of a table of boxes."""
+    lower = {name.lower(): name for name in reversed(list(names))}
+    label = next((lower[name] for name in _LABELS if name in lower), None)
+    corners = {name for four in _CORNERS for name in four}
+    ours = {*_BOX_COLUMNS, *corners} - {"label"}
+    short = {}
+    for name in names:
+        plain = name.lower()
+        known = _OTHER.get(plain, plain if plain in ours else name)
+        short[name] = "label" if name == label else known
+    taken = Counter(short.values())
+    return {name: new if taken[new] == 1 else name for name, new in short.items()}
+
+
+def _with_sides(table: pa.Table) -> pa.Table:
+    """Return a table of boxes with x, y, w, h in place of corners."""
+    if "bbox" in table.column_names or set(_SIDES) <= set(table.column_names):
+        return table
+    four = next(four for four in _CORNERS if set(four) <= set(table.column_names))
+    left, top, right, bottom = (table[name].cast(pa.float64()) for name in four)
+    sides = (left, top, pc.subtract(right, left), pc.subtract(bottom, top))
+    table = table.drop_columns(list(four))
+    for name, values in zip(_SIDES, sides):
+        table = table.append_column(name, values)
+    return table
+
+
+def named_labels(objects: pa.Array, batch: GivenBatch) -> pa.Array:
+    """Return objects whose labels are numbers of classes with the names that were declared.
+
+    Numbers count from 0. They stay where one of them is the name of a class.
+    """
+    flat = pc.list_flatten(objects)
+    if not batch.declared or not len(flat):
+        return objects
+    labels = pc.struct_field(flat, "label")
+    known = labels.drop_null()
+    numbers = pc.all(pc.match_substring_regex(known, r"^\d+$")).as_py()
+    if not len(known) or not numbers or not unknown_in(known, batch.classes).all():
+        return objects
+    at = labels.cast(pa.int64())
+    valid = pc.less(at, len(batch.classes))
+    if not pc.all(valid).as_py():
+        most = pc.max(at).as_py()
+        raise PredictionError(
+            f"A box in {batch.place} has the class number {most}, and {len(batch.classes)} classes "
+            "are declared.",
+            "numbers count from 0, in the order of classes= (--classes).",
+        )
+    names = pa.array(batch.classes, pa.string()).take(at)
+    parts = [names, *(pc.struct_field(flat, field.name) for field in list(OBJECT)[1:])]
+    struct = pa.StructArray.from_arrays(parts, fields=list(OBJECT))
+    sizes = pc.fill_null(pc.list_value_length(objects), 0).to_numpy(zero_copy_only=False)
+    offsets = pa.array(np.concatenate([[0], np.cumsum(sizes)]), pa.int32())
+    return pa.ListArray.from_arrays(offsets, struct, mask=objects.is_null())
 
 
 def grouped(table: pa.Table, place: str) -> pa.Table:
@@ -229,9 +307,10 @@ def grouped(table: pa.Table, place: str) -> pa.Table:
     A row whose box is null says that its sample was looked at and has no objects. Other columns
     become attributes of the boxes.
     """
-    table = table.rename_columns([_OTHER.get(n, n) for n in table.column_names])
+    short = _short(table.column_names)
+    table = _with_sides(table.rename_columns([short[name] for name in table.column_names]))
     names = table.column_names
-    ids, label = table["id"].to_pylist(), table["label"].to_pylist()
+    ids, label = table["id"].to_pylist(), _label_texts(table["label"])
     if "bbox" in names:
         boxes = table["bbox"].to_pylist()
         boxes = [_box(b, row, place) for row, b in enumerate(boxes)]
@@ -247,6 +326,13 @@ def grouped(table: pa.Table, place: str) -> pa.Table:
             row = {"label": what, "bbox": list(box), "score": score, "attributes": attributes}
             held.append(row)
     return pa.table({"id": list(rows), "objects": objects_from(list(rows.values()), place)})
+
+
+def _label_texts(labels: pa.ChunkedArray) -> list[str | None]:
+    """Return labels as text; 1.0 is class 1."""
+    if pa.types.is_floating(labels.type):
+        labels = labels.cast(pa.int64(), safe=False)
+    return [None if label is None else str(label) for label in labels.to_pylist()]
 
 
 def _box(value: object, row: int, place: str) -> object:
