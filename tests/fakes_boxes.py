@@ -31,6 +31,7 @@ def draw(
     crowds: float = 0.0,
     ties: bool = False,
     size: float = 60.0,
+    areas: float = 0.0,
     labels: tuple[str, ...] = CLASSES,
 ) -> tuple[list[Any], list[Any]]:
     """Return (found, truth) of n images: shifted, relabelled, missed and invented boxes."""
@@ -44,6 +45,10 @@ def draw(
         for one in there:
             if rng.random() < crowds:
                 one["attributes"] = json.dumps({"iscrowd": 1})
+            if areas and rng.random() < areas:
+                share = 0.6 * one["bbox"][2] * one["bbox"][3]
+                known = json.loads(one["attributes"] or "{}")
+                one["attributes"] = json.dumps({**known, "area": share})
         truth.append(there)
         said = []
         for one in there:
@@ -70,14 +75,15 @@ def coco(found: list[Any], truth: list[Any], classes: tuple[str, ...] = CLASSES)
     for i, row in enumerate(truth):
         for one in row:
             number += 1
-            crowd = int(one["attributes"] is not None and "iscrowd" in one["attributes"])
+            extra = json.loads(one["attributes"] or "{}")
+            crowd = int("iscrowd" in extra)
             notes.append(
                 {
                     "id": number,
                     "image_id": i + 1,
                     "category_id": code[one["label"]],
                     "bbox": one["bbox"],
-                    "area": one["bbox"][2] * one["bbox"][3],
+                    "area": extra.get("area", one["bbox"][2] * one["bbox"][3]),
                     "iscrowd": crowd,
                 }
             )

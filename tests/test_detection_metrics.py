@@ -20,6 +20,7 @@ CASES: dict[str, dict[str, Any]] = {
     "equal scores": {"ties": True, "crowds": 0.1},
     "large boxes": {"size": 120.0},
     "one class": {"labels": ("WBC",)},
+    "annotated areas": {"areas": 0.5, "crowds": 0.1},
 }
 COCO_NAMES = {
     "map": "AP_all",
@@ -43,6 +44,23 @@ def value(name: str, outcomes: Detections, of: int | None = None) -> float:
     if metric.state.kind == "ranked":
         return float(m.compute_ranked(metric, outcomes, members).value[0])
     return float(m.compute(metric, m.update(metric, outcomes, members)).value[0])
+
+
+def test_sizes_are_those_of_the_outlines_where_annotations_tell_them() -> None:
+    def one(area: str | None) -> list[Any]:
+        return [{**box("RBC", 0, 0, 40, 40), "attributes": area}]  # a box of 1,600: medium
+
+    found = [[box("RBC", 0, 0, 40, 40, 0.9)]]
+    for attributes, small, medium in (
+        (None, np.nan, 1.0),
+        ('{"pose": "Left"}', np.nan, 1.0),
+        ('{"area": 960.5}', 1.0, np.nan),
+        ('{"area": 1.024e3}', 1.0, 1.0),  # 32 x 32 is both
+        ('{"iscrowd": 0, "area": 9999}', np.nan, np.nan),
+    ):
+        outcomes = seen(found, [one(attributes)])
+        values = [value(name, outcomes) for name in ("map_small", "map_medium")]
+        np.testing.assert_allclose(values, [small, medium], err_msg=str(attributes))
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -45,6 +45,16 @@ class Boxes:
     """float64 (n,): confidence; NaN counts as the lowest."""
     crowd: Bools | None = None
     """bool (n,): whether it covers many objects that were not told apart."""
+    area: Floats | None = None
+    """float64 (n,): area as annotated, square pixels: that of the outline; NaN where only the box
+    tells it. None: the boxes tell all of them."""
+
+    def areas(self) -> Floats:
+        """Return float64 (n,): the annotated area, and where there is none that of the box."""
+        sides = np.asarray(self.xywh[:, 2] * self.xywh[:, 3])
+        if self.area is None:
+            return sides
+        return np.where(np.isnan(self.area), sides, self.area)
 
     def __len__(self) -> int:
         return len(self.image)
@@ -59,7 +69,8 @@ class Boxes:
         """
         flat = Flat.of(objects)
         label = cls.coded(flat.label, codes)
-        return cls(flat.image, flat.xywh, label, flat.score, is_crowd(flat.attributes))
+        crowd, area = is_crowd(flat.attributes), annotated_area(flat.attributes)
+        return cls(flat.image, flat.xywh, label, flat.score, crowd, area)
 
     @staticmethod
     def coded(labels: pa.Array, codes: dict[str | None, int]) -> Ints:
@@ -79,6 +90,7 @@ def rows_of(boxes: Boxes, rows: Ints) -> Boxes:
         boxes.label[rows],
         None if boxes.score is None else boxes.score[rows],
         None if boxes.crowd is None else boxes.crowd[rows],
+        None if boxes.area is None else boxes.area[rows],
     )
 
 
@@ -142,6 +154,19 @@ def is_crowd(attributes: pa.Array) -> Bools | None:
     marked = pc.match_substring_regex(attributes, r'"iscrowd"\s*:\s*(1\b|true)')
     crowd: Bools = pc.fill_null(marked, False).to_numpy(zero_copy_only=False).astype(bool)
     return crowd if crowd.any() else None
+
+
+def annotated_area(attributes: pa.Array) -> Floats | None:
+    """Return float64 (n,): `area` of the JSON attributes, NaN without; None when nowhere.
+
+    COCO counts an object as small or large by the area of its outline, not of its box.
+    """
+    if attributes.null_count == len(attributes):
+        return None
+    found = pc.extract_regex(attributes, r'"area"\s*:\s*(?P<area>\d+\.?\d*(?:[eE][+-]?\d+)?)')
+    if found.null_count == len(found):
+        return None
+    return _floats(pc.struct_field(found, "area"))
 
 
 def iou(a: Floats, b: Floats, crowd: Bools | None = None) -> Floats:

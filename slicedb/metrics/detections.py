@@ -43,7 +43,8 @@ AREAS: dict[str, tuple[float, float]] = {
     "medium": (32.0**2, 96.0**2),
     "large": (96.0**2, 1e10),
 }
-"""COCO's ranges of a box's area, square pixels, both ends included."""
+"""COCO's ranges of area, square pixels, both ends included: of the outline where an annotation
+tells it, else of the box."""
 
 
 class Hits(NamedTuple):
@@ -118,7 +119,8 @@ class Detections:
         nameless = codes.pop(None)
         if (boxes.label == nameless).any() or (true_boxes.label == nameless).any():
             codes[NAMELESS] = nameless
-        boxes = replace(boxes, score=np.where(np.isnan(boxes.score), 1.0, boxes.score), crowd=None)
+        score = np.where(np.isnan(boxes.score), 1.0, boxes.score)
+        boxes = replace(boxes, score=score, crowd=None, area=None)
         most = np.flatnonzero(_places(boxes) < MOST)
         known = tuple(map(str, codes))
         return cls(known, len(predicted), rows_of(boxes, most), true_boxes, confidence, rank)
@@ -278,7 +280,7 @@ class Detections:
 
 def _outside(boxes: Boxes, area: str) -> Bools:
     low, high = AREAS[area]
-    size = boxes.xywh[:, 2] * boxes.xywh[:, 3]
+    size = boxes.areas()
     return np.asarray((size < low) | (size > high))
 
 
