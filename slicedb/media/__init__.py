@@ -77,8 +77,8 @@ def inspect(data: bytes, *, name: str = "", max_pixels: int = MAX_PIXELS) -> Ima
         max_pixels: width × height beyond which the image is refused before it is decoded.
 
     Raises:
-        MediaError: with `.reason` empty, not_an_image, truncated, corrupt, too_large or
-            wrong_extension.
+        MediaError: with `.reason` empty, not_an_image, truncated, corrupt, unsupported,
+            too_large or wrong_extension.
 
     >>> inspect(b"")
     Traceback (most recent call last):

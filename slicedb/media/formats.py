@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import os
 import zlib
 from collections.abc import Callable
-from typing import Any
-
-from PIL import Image
 
 from slicedb.errors import MediaError
+from slicedb.media.libtiff import is_cut
 
 EXTENSIONS = {
     **dict.fromkeys((".jpg", ".jpeg", ".jpe", ".jfif"), "jpeg"),
@@ -75,14 +71,6 @@ def check_png(data: bytes) -> None:
         at = end + 4
 
 
-def _is_cut_tiff(data: bytes) -> bool:
-    with contextlib.suppress(Exception), Image.open(io.BytesIO(data), formats=["TIFF"]) as image:
-        tags: Any = getattr(image, "tag_v2", {})
-        ends = [start + size for start, size in zip(tags[273], tags[279])]
-        return bool(max(ends) > len(data))
-    return True  # not even the directory is there
-
-
 def reason_of(data: bytes, message: str) -> str:
     """Return the status of bytes that do not decode.
 
@@ -90,13 +78,25 @@ def reason_of(data: bytes, message: str) -> str:
         message: what the decoder said.
 
     Returns:
-        not_an_image, truncated or corrupt.
+        not_an_image, truncated, corrupt, or unsupported of a whole TIFF of a kind that is not
+        decoded.
     """
+    if is_tiff(data) and not is_cut(data) and any(word in message for word in _UNKNOWN):
+        return "unsupported"
     looks = next((cut for is_it, cut in _LOOKS if is_it(data)), None)
     if looks is None:
         return "not_an_image"
     short = any(word in message.lower() for word in ("truncat", "premature", "not enough", "eof"))
     return "truncated" if short or len(data) < 64 or looks(data) else "corrupt"
+
+
+def is_tiff(data: bytes) -> bool:
+    """Return whether bytes begin as a TIFF does, the large kind included."""
+    return data[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+
+
+_UNKNOWN = ("cannot identify", "unknown", "not available", "not supported", "unsupported")
+"""What Pillow says of a file that it would not decode however whole it is."""
 
 
 def _le(data: bytes, at: int) -> int:
@@ -109,6 +109,6 @@ _LOOKS: tuple[tuple[Callable[[bytes], bool], Callable[[bytes], bool]], ...] = (
     (lambda d: d[:8] == b"\x89PNG\r\n\x1a\n", lambda d: b"IEND" not in d),
     (lambda d: d[:4] == b"RIFF" and d[8:12] == b"WEBP", lambda d: _le(d, 4) + 8 > len(d)),
     (lambda d: d[:6] in (b"GIF87a", b"GIF89a"), lambda d: d[-1:] != b";"),
-    (lambda d: d[:4] in (b"II*\0", b"MM\0*"), _is_cut_tiff),
+    (lambda d: is_tiff(d), is_cut),
     (lambda d: d[:2] == b"BM" and _le(d, 14) in _BMP_HEADERS, lambda d: _le(d, 2) > len(d)),
 )

@@ -13,7 +13,8 @@ from typing import Any
 from PIL import Image
 
 from slicedb.errors import MediaError
-from slicedb.media.formats import OPENERS, check_png, reason_of
+from slicedb.media.formats import OPENERS, check_png, is_tiff, reason_of
+from slicedb.media.libtiff import silence, unsupported
 from slicedb.media.pixels import tags_of
 
 LARGE = 1 << 24
@@ -69,6 +70,8 @@ def check_size(width: int, height: int, max_pixels: int) -> None:
 @contextlib.contextmanager
 def opened(data: bytes, max_pixels: int) -> Iterator[Image.Image]:
     """Open and load the first frame, size checked before; translate whatever Pillow raises."""
+    if is_tiff(data):
+        silence()
     with quiet:
         try:
             with Image.open(io.BytesIO(data), formats=OPENERS) as image:
@@ -85,6 +88,7 @@ def opened(data: bytes, max_pixels: int) -> Iterator[Image.Image]:
         except Exception as error:  # Pillow raises nearly anything on broken bytes
             reason = reason_of(data, str(error))
             message = "No known image format." if reason == "not_an_image" else str(error)
+            message = unsupported(data) if reason == "unsupported" else message
             raise MediaError(reason, message.split("<_io")[0].strip()) from error
 
 
@@ -123,6 +127,7 @@ def head_of(image: str | bytes) -> tuple[int, int, int] | None:
     Returns:
         None where it is no image that can be read.
     """
+    silence()
     try:
         with quiet, Image.open(io.BytesIO(image) if isinstance(image, bytes) else image) as opened:
             return *opened.size, tags_of(opened)[0]
