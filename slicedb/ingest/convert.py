@@ -149,6 +149,8 @@ def _convert(array: pa.Array, column: Column) -> pa.Array:
         return array.cast(pa.timestamp("us"))
     if pa.types.is_decimal(array.type) and pa.types.is_string(column.type):
         return pa.array([None if v is None else str(v) for v in array.to_pylist()], column.type)
+    if array.type == BOXES == column.type:
+        return array
     if column.type == BOXES:
         rows = array.to_pylist()
         return boxes_of([_json(row) if isinstance(row, str) else row for row in rows])

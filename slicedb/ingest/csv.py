@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from slicedb.errors import IngestError, SourceError
 from slicedb.ingest import columns as cols
 from slicedb.ingest import nearly
+from slicedb.ingest.boxtable import one_row_each
 from slicedb.ingest.format import Format
 from slicedb.ingest.source import ROWS, Options, Source
 from slicedb.ingest.tabular import Table, refuse_same_names, unreadable
@@ -34,11 +35,19 @@ def read(location: Location, options: Options) -> Source:
     """
     table = load(location, options)
     refuse_same_names(location, table.schema)
+    notes = list(nearly.notes(table, _free(table.schema, options)))
+    roles = cols.roles(table.schema, options)
+    label = None if options.labels else roles.get("label")
+    name = roles.get("path", roles.get("id"))
+    rows, in_shares, told = one_row_each(table, name, label)
     opened = Table(
-        location, table.schema, table.num_rows, lambda names: table.select(names).to_batches(ROWS)
+        location,
+        rows.schema,
+        rows.num_rows,
+        lambda names: rows.select(names).to_batches(ROWS),
+        in_shares,
     )
-    notes = nearly.notes(table, _free(table.schema, options))
-    return opened.source(options, notes)
+    return opened.source(options, [*notes, *told])
 
 
 def load(location: Location, options: Options) -> pa.Table:

@@ -131,7 +131,18 @@ def head_of(image: str | bytes) -> tuple[int, int, int] | None:
     return media.head_of(path_of(image) if isinstance(image, str) else image)
 
 
-def size_of(image: str) -> tuple[int, int] | None:
+def in_pixels(boxes: list[Box], size: Size | None) -> list[Box] | None:
+    """Return boxes in fractions of a picture in its pixels; None where its size is unknown."""
+    if size is None:
+        return None
+    scale = (*size, *size)
+    return [
+        {**one, "bbox": [round(v * side, 3) for v, side in zip(one["bbox"], scale)]}
+        for one in boxes
+    ]
+
+
+def size_of(image: str | bytes) -> tuple[int, int] | None:
     """Return width and height of an image as displayed; None where it is none."""
     head = head_of(image)
     if head is None:

@@ -19,7 +19,7 @@ from slicedb.ingest.convert import Column, is_text
 from slicedb.ingest.known import collision
 from slicedb.ingest.labels import marked_labels, names_of, one_label, several_labels
 from slicedb.ingest.naming import Naming
-from slicedb.ingest.sizes import COLUMNS, Size, Sizes
+from slicedb.ingest.sizes import COLUMNS, Size, Sizes, in_pixels, size_of
 from slicedb.ingest.source import Options, Source
 from slicedb.keys import KeyIndex, Keys
 from slicedb.schema import keys_of
@@ -46,6 +46,8 @@ class Table:
     """Number of rows."""
     batches: Callable[[list[str]], Iterable[pa.RecordBatch]]
     """From the names of columns to their batches, from the start each time."""
+    in_shares: bool = False
+    """Whether the boxes of `objects` are fractions of their pictures."""
 
     def source(self, options: Options, notes: Sequence[str] = ()) -> Source:
         """Return the table as a source.
@@ -150,17 +152,20 @@ class Table:
         objects = next((column for column in columns if column.name == "objects"), None)
         lower = {name.lower(): name for name in self.schema.names}
         named = next((pair for pair in _SIZES if set(pair) <= lower.keys()), None)
-        if objects is None or named is None:
+        if objects is None or (named is None and not self.in_shares):
             return {}, []
-        sides = [lower[name] for name in named]
+        sides = [lower[name] for name in named or ()]
         sizes, parts, start = Sizes(), [], 0
         for batch in self.batches(list(dict.fromkeys([*rows.columns, objects.source, *sides]))):
             values = rows.place(batch, start)
             boxes = objects.convert(batch[objects.source]).to_pylist()
             images = values["image"].to_pylist() if "image" in values else [None] * len(boxes)
-            stated = zip(*(batch[side].to_pylist() for side in sides))
+            nothing = [(None, None)] * len(boxes)
+            stated = zip(*(batch[side].to_pylist() for side in sides)) if sides else nothing
             for i, (image, uri, size) in enumerate(zip(images, values["uri"].to_pylist(), stated)):
                 picture, known = image or uri, _size(size)
+                if self.in_shares and boxes[i]:
+                    boxes[i] = in_pixels(boxes[i], known or (size_of(picture) if picture else None))
                 if picture is None or options.later or boxes[i] is None:
                     sizes.skip(known if options.later else None)
                 else:
@@ -250,7 +255,9 @@ def _same(table: Table, rows: Naming, at: Keys) -> IngestError:
             if earlier != row:
                 return IngestError(
                     f"Id '{name}' stands in rows {earlier:,} and {row:,} of '{table.location}'.",
-                    "ids have to be unique: name another id_column, or remove one of the rows.",
+                    "ids have to be unique: name another id_column, or remove one of the rows. A "
+                    "CSV with a row per box has a column bbox ([x, y, w, h]), or xmin, ymin, xmax, "
+                    "ymax, or x, y, w, h.",
                 )
         start += batch.num_rows
     raise AssertionError("no two rows have one key")
