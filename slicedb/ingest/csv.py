@@ -85,7 +85,7 @@ def load(location: Location, options: Options) -> pa.Table:
 def delimiter_of(location: Location) -> str:
     """Return what stands between the names of the header most often."""
     with location.open() as file:
-        header = file.readline().decode("utf-8-sig")
+        header = file.readline().decode("utf-8-sig", errors="replace")
     return max(",\t;|", key=header.count)
 
 
