@@ -86,7 +86,7 @@ CORNERS = {
 
 
 @pytest.mark.parametrize("head", CORNERS)
-@pytest.mark.parametrize("column", ["id", "image", "filename"])
+@pytest.mark.parametrize("column", ["id", "image", "filename", "image_id"])
 def test_tables_of_boxes_however_they_are_called(
     db: Database, tmp_path: Path, head: str, column: str
 ) -> None:

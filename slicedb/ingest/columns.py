@@ -43,7 +43,7 @@ MEASURED = frozenset(SAMPLES_SCHEMA.names) - BROUGHT - {"id"}
 """Columns of `samples` that SliceDB fills; a source's column of that name gets a `_` behind."""
 
 
-_STEMS = "image_id img_id imageid image_ids id_code image_code photo_id picture id".split()
+STEMS = "image_id img_id imageid image_ids id_code image_code photo_id picture id".split()
 """Columns of names, often without an ending, that are taken for paths where nothing else is."""
 _SEVERAL = frozenset((*GUESSES["label"], *"classes categories targets class_names".split()))
 """What a list of the labels of a sample is called."""
@@ -71,7 +71,7 @@ def roles(schema: pa.Schema, options: Options) -> dict[str, str]:
         if pictures:
             chosen["image"] = pictures[0]
     if options.pictures and not options.later and not {"path", "image"} & set(chosen):
-        named = [lower[g] for g in _STEMS if g in lower and is_text(schema.field(lower[g]).type)]
+        named = [lower[g] for g in STEMS if g in lower and is_text(schema.field(lower[g]).type)]
         chosen |= {"path": named[0]} if named else {}
     classes = [name for name in class_columns(schema) if name not in chosen.values()]
     if "label" not in chosen and len(classes) == 1:

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from slicedb.errors import PredictionError
-from slicedb.ingest.columns import GUESSES
+from slicedb.ingest.columns import GUESSES, STEMS
 from slicedb.ingest.csv import delimiter_of
 from slicedb.sources import Location
 from slicedb.tasks.arrays import one_array
@@ -159,7 +159,7 @@ def with_points(table: pa.Table) -> pa.Table:
 def _named_pictures(names: Sequence[str]) -> str | None:
     """Return the column that names pictures, where none is called id."""
     lower = {name.lower(): name for name in names}
-    return next((lower[guess] for guess in GUESSES["path"] if guess in lower), None)
+    return next((lower[guess] for guess in (*GUESSES["path"], *STEMS) if guess in lower), None)
 
 
 def _with_ids(table: pa.Table, id_column: str, prefix: str, place: str) -> pa.Table:
