@@ -7,6 +7,7 @@ from collections.abc import Callable
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
+import lance
 import pyarrow as pa
 import pytest
 import torch
@@ -208,6 +209,48 @@ def test_a_strict_replace_keeps_stable_rows_keys_and_pins(tmp_path: Path) -> Non
     assert store.table("t").to_pylist() == [{"id": "a", "n": 1}]
     assert store.insert("t", pa.table({"id": ["a", "c"], "n": [7, 8]})) == 1
     assert store.table("t")["n"].to_pylist() == [1, 8]
+
+
+def test_rows_that_another_adds_meanwhile_are_in_no_version_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store.open(tmp_path / "db")
+    store.create("t", pa.schema([("id", pa.string()), ("n", pa.int64())]))
+    rows, seen = pa.table({"id": ["a", "b"], "n": [1, 2]}), store.version("t")
+    write = lance.fragment.write_fragments
+
+    def overtaken(*args: object, **options: object) -> object:
+        monkeypatch.setattr(lance.fragment, "write_fragments", write)
+        Store.open(store.path).append("t", rows)
+        return write(*args, **options)
+
+    monkeypatch.setattr(lance.fragment, "write_fragments", overtaken)
+    with pytest.raises(ConflictError, match="has changed"):
+        store.append("t", rows, expected_version=seen)
+    last = store.version("t")
+    held = [store.table("t", version=v)["id"].to_pylist() for v in range(seen, last + 1)]
+    assert held == [[], ["a", "b"]]
+
+
+def test_a_strict_append_fits_a_table_whose_columns_and_fragments_changed(tmp_path: Path) -> None:
+    store = Store.open(tmp_path / "db")
+    first = pa.table({"id": ["a"], "gone": [1], "n": [1]})
+    store.create("t", first.schema, first)
+    store.dataset("t").drop_columns(["gone"])
+    store.add_columns("t", [pa.field("late", pa.string())])
+    store.append("t", pa.table({"id": ["b"], "n": [2]}))
+    store.dataset("t").create_scalar_index("id", "BTREE")
+    store.delete("t", ["b"])
+    more = pa.table({"id": ["c", "d"], "n": [3, 4], "late": ["x", None]})
+    version = store.append("t", more, expected_version=store.version("t"))
+    assert version == store.version("t")
+    store.append("t", pa.table({"id": ["e"], "n": [5]}))
+    store.upsert("t", pa.table({"id": ["c", "f"], "n": [33, 6], "late": ["y", "z"]}))
+    store.compact("t")
+    rows = sorted(store.table("t").to_pylist(), key=lambda row: row["id"])
+    assert [row["n"] for row in rows] == [1, 33, 4, 5, 6]
+    assert [row["late"] for row in rows] == [None, "y", None, None, "z"]
+    assert [store.table("t", where=f"id = '{i}'")["n"].to_pylist() for i in "cb"] == [[33], []]
 
 
 def test_only_a_full_disk_speaks_of_free_space(tmp_path: Path) -> None:

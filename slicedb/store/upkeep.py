@@ -54,16 +54,27 @@ def wants_index(dataset: lance.LanceDataset) -> bool:
     rows = dataset.count_rows()
     if rows < _INDEX_AT or "id" not in dataset.schema.names:
         return False
-    inside = {
-        fragment
-        for index in dataset.describe_indices()
-        if index.field_names == ["id"]
-        for segment in index.segments
-        for fragment in segment.fragment_ids
-    }
+    inside = _indexed(dataset, ["id"])
     fragments = dataset.get_fragments()
     outside = sum(f.physical_rows for f in fragments if f.fragment_id not in inside)
     return bool(outside >= max(_INDEX_AT, rows // 4))
+
+
+def _indexed(dataset: lance.LanceDataset, columns: list[str] | None = None) -> set[int]:
+    """Return the numbers of the fragments that an index covers, of some columns or of any."""
+    return {
+        fragment
+        for index in dataset.describe_indices()
+        if columns is None or index.field_names == columns
+        for segment in index.segments
+        for fragment in segment.fragment_ids
+    }
+
+
+def next_fragment(dataset: lance.LanceDataset) -> int:
+    """Return a number for a new fragment that no fragment has, and that no index speaks of."""
+    taken = {fragment.fragment_id for fragment in dataset.get_fragments()} | _indexed(dataset)
+    return max(taken, default=-1) + 1
 
 
 def index_rows(dataset: lance.LanceDataset, name: str) -> None:

@@ -18,7 +18,7 @@ from slicedb.store.door import passing
 from slicedb.store.dropped import FRAGMENT_ROWS, LAYOUT, make_anew
 from slicedb.store.files import first_sentence
 from slicedb.store.joining import Joiner
-from slicedb.store.upkeep import pins_of, tags_of
+from slicedb.store.upkeep import next_fragment, pins_of, tags_of
 
 Rows: TypeAlias = pa.Table | Iterable[pa.Table]
 
@@ -212,24 +212,32 @@ class Writer(Joiner):
         return version
 
     def _append_at(self, name: str, rows: pa.Table, version: int) -> int:
-        """Append to one version; an append is moved behind other commits, so it is taken back."""
+        """Append to one version, or not at all.
+
+        Lance moves an append behind whatever was committed meanwhile, rows of the same ids among
+        it, and to take it back afterwards is too late: others have seen it, or this process is
+        killed in between. A `Merge`, which states all fragments of the table, is never moved.
+        """
         import lance
 
         uri, data_version = self._uri(name), LAYOUT["data_storage_version"]
-        if self.version(name) != version:
+        dataset = self.dataset(name)
+        if dataset.version != version:
             raise changed_since(name, version)
         parts = lance.fragment.write_fragments(
             rows, uri, "append", data_storage_version=data_version, max_rows_per_file=FRAGMENT_ROWS
         )
-        appended = lance.LanceOperation.Append(parts)
-        written = lance.LanceDataset.commit(uri, appended, read_version=version)
-        if written.version == version + 1:
-            return int(written.version)
-        files = {file.path for part in parts for file in part.files}
-        ours = [f.fragment_id for f in written.get_fragments() if f.data_files()[0].path in files]
-        undone = lance.LanceOperation.Delete([], ours, "appended twice")
-        lance.LanceDataset.commit(uri, undone, read_version=written.version)
-        raise changed_since(name, version)
+        for number, part in enumerate(parts, next_fragment(dataset)):
+            part.id = number
+        before = [fragment.metadata for fragment in dataset.get_fragments()]
+        whole = lance.LanceOperation.Merge([*before, *parts], dataset.lance_schema)
+        try:
+            written = lance.LanceDataset.commit(uri, whole, read_version=version, max_retries=0)
+        except (OSError, ValueError, RuntimeError) as error:
+            if is_conflict(error):
+                raise changed_since(name, version) from error
+            raise
+        return int(written.version)
 
     def add_columns(self, name: str, fields: Sequence[pa.Field]) -> None:
         """Add columns, null in every row; existing ones are left alone.
