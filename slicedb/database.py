@@ -974,8 +974,14 @@ class Database:
     def models(self) -> Models:
         """The registry of models."""
         from slicedb.models import Models
+        from slicedb.slices.model_names import rename_model
 
-        return Models(self.store, lambda name: self.commits.get(name).id, lambda: self.runs.list())
+        return Models(
+            self.store,
+            lambda name: self.commits.get(name).id,
+            lambda: self.runs.list(),
+            lambda old, new: rename_model(self.store, old, new),
+        )
 
     def predict(
         self,

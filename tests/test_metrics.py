@@ -55,8 +55,8 @@ def value(name: str, outcomes: Outcomes, of: int | None = None) -> float:
 
 def prf(part: str, average: str) -> Callable[[Outcomes], float]:
     score = {"precision": sk.precision_score, "recall": sk.recall_score, "f1": sk.f1_score}[part]
-    # a class that is never predicted has no precision, and counts as 0 as scikit-learn has it
-    empty = 0 if part == "precision" else np.nan
+    # a class without a ratio counts as 0 as scikit-learn has it
+    empty = np.nan if part == "f1" else 0
     return lambda o: score(o.label, o.prediction, average=average, zero_division=empty)
 
 
@@ -102,6 +102,16 @@ def test_metric_equals_its_reference(name: str, case: str) -> None:
     outcomes = CASES[case]
     expected = REFERENCES[name](outcomes)
     assert value(name, outcomes) == pytest.approx(expected, abs=1e-9, nan_ok=True)
+
+
+def test_macro_averages_count_the_same_classes_as_scikit_learn() -> None:
+    o = Outcomes.of(["a", "a", "a", "b"], ["a", "a", "c", "a"], classes=["a", "b", "c", "d"])
+    found = [value(name, o) for name in ("precision", "recall", "f1", "balanced_accuracy")]
+    assert found == pytest.approx([2 / 9, 2 / 9, 2 / 9, 1 / 3])  # of a, b and c; of a and b
+    expected = sk.precision_recall_fscore_support(
+        o.label, o.prediction, average="macro", zero_division=0
+    )
+    assert found[:3] == pytest.approx(expected[:3])
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -98,7 +98,15 @@ SETS = {
 
 def prf(part: str, average: str) -> Callable[[LabelSets], float]:
     score = {"precision": sk.precision_score, "recall": sk.recall_score, "f1": sk.f1_score}[part]
-    return lambda o: score(o.truth, o.predicted, average=average, zero_division=np.nan)
+
+    def reference(o: LabelSets) -> float:
+        if average == "micro":
+            return score(o.truth, o.predicted, average=average, zero_division=np.nan)
+        # classes that are neither label nor prediction count nowhere, others without a ratio as 0
+        some = np.flatnonzero((o.truth | o.predicted).any(axis=0))
+        return score(o.truth, o.predicted, average=average, labels=some, zero_division=0)
+
+    return reference
 
 
 REFERENCES: dict[str, Callable[[LabelSets], float]] = {

@@ -148,8 +148,8 @@ def rename(name: str, new: str) -> None:
     Example:
       slicedb model rename food_v3 food_2026
     """
-    open_db().models.rename(name, new)
-    click.echo(f"{name}: now {new}")
+    renamed = open_db().models.rename(name, new)
+    click.echo("\n  ".join([f"{name}: now {new}", *renamed.notes]))
 
 
 @model.command()

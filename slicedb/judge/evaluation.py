@@ -32,6 +32,9 @@ from slicedb.store import Store
 Bootstrap: TypeAlias = Literal["percentile", "bca"]
 """How bounds come from resamples; see `slicedb.stats.bootstrap`."""
 
+_MACRO = ("precision", "recall", "f1")
+"""Metrics of classes that are averaged over them where no class is named."""
+
 _SCHEMA = schema_of(
     """
     slice string, model string, metric string, of string, value float64, low float64, high float64
@@ -104,6 +107,11 @@ class Evaluation(Tabular):
         counted = ["images", "boxes", "left out"] if has_boxes else ["n", "left out"]
         return ["slice", "metric", *counted, *models], lines
 
+    def _asked(self) -> set[tuple[str, str | None]]:
+        """Return the metrics in the table, each with its class."""
+        columns = (self.table[name].to_pylist() for name in ("metric", "of", "boxes"))
+        return {(metric, of) for metric, of, boxes in zip(*columns) if boxes is None}
+
     def parts(self) -> Iterator[Part]:
         """Yield the table, what is in brackets, and the warnings."""
         head, lines = self.grid()
@@ -113,6 +121,12 @@ class Evaluation(Tabular):
         drawn = lambda: values(self.table.to_pylist(), models)  # noqa: E731
         yield Grid(head, lines, align=align, drawn=drawn)
         yield f"in brackets: the {self.confidence:.0%} interval"
+        averages = [m for m in _MACRO if (m, None) in self._asked()]
+        if averages:
+            yield (
+                f"{', '.join(averages)}: averages over the classes that have samples or are "
+                f"predicted; `{averages[0]} of CLASS` is that of one"
+            )
         if self.truth is not None:
             yield f"judged against {self.truth}, not the ground truth"
         yield from map(str, self.agreements)

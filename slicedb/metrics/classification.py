@@ -86,7 +86,7 @@ ROWS = (
     Metric(
         "recall",
         _C,
-        e.average(e.recalls),
+        e.average(e.recalls, fill=True),
         "share",
         NO_LABEL,
         aliases=("recall_macro",),

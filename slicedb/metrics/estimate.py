@@ -142,8 +142,9 @@ def average(
     Args:
         per_class: the ratio.
         weighted: weigh classes by their samples instead of alike.
-        fill: whether a class with samples but without a ratio counts as 0, as scikit-learn has it
-            for precision; else the classes count whose ratio is defined.
+        fill: whether a class that has samples or is predicted, but has no ratio, counts as 0, as
+            scikit-learn has it for precision and recall, so that these and F1 average over the
+            same classes; else the classes count whose ratio is defined.
     """
 
     def compute(matrix: Ints) -> Estimate:
@@ -176,13 +177,13 @@ def average(
 
 
 def _filled(ratio: PerClass, matrix: Ints) -> PerClass:
-    """Return the ratios with 0 for classes that have samples but no value.
+    """Return the ratios with 0 for classes that have samples or are predicted, but no value.
 
     Nothing is known of such a class, so that it is given one trial: the average is as uncertain
     as if it had been seen once.
     """
-    _, actual, _ = _counts(matrix)
-    empty = np.isnan(ratio.value) & (actual > 0)
+    _, actual, predicted = _counts(matrix)
+    empty = np.isnan(ratio.value) & (actual + predicted > 0)
     parts = [np.where(empty, 0.0, part) for part in ratio[:4]]
     return ratio._replace(
         value=parts[0],

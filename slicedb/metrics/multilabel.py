@@ -147,8 +147,9 @@ def _value(part: str, how: Average, of: int | None) -> Callable[[Floats], Floats
             )
             weight = np.ones_like(hit)
         below = {"precision": predicted, "recall": actual, "f1": (actual + predicted) / 2}[part]
-        known = below > 0
-        ratio = np.divide(hit, below, out=np.zeros_like(hit), where=known)
+        ratio = np.divide(hit, below, out=np.zeros_like(hit), where=below > 0)
+        # averages count the classes that a sample has or is predicted, as scikit-learn does
+        known = below > 0 if of is not None or how == "micro" else actual + predicted > 0
         weight = np.where(known, weight, 0.0)
         total = weight.sum(axis=1)
         return np.asarray((weight * ratio).sum(axis=1) / np.where(total > 0, total, np.nan))

@@ -47,6 +47,8 @@ class Registered(Tabular):
     details: dict[str, Any] = field(default_factory=dict)
     """Number of parameters, class of the object, version, trained_on, earlier versions."""
     added_at: datetime.datetime | None = None
+    notes: tuple[str, ...] = ()
+    """What a renaming changed, and what still has the old name."""
     judged: tuple[Judgement, ...] = ()
     """Runs it took part in, the newest first; filled in by `show`."""
 
@@ -67,7 +69,7 @@ class Registered(Tabular):
 
     def lineage(self) -> dict[str, object]:
         """Return all that is known as plain values, for JSON."""
-        facts = {k: v for k, v in vars(self).items() if k not in ("details", "judged")}
+        facts = {k: v for k, v in vars(self).items() if k not in ("details", "judged", "notes")}
         runs = [{**vars(j), "ran_at": j.ran_at.isoformat()} for j in self.judged]
         at = None if self.added_at is None else self.added_at.isoformat()
         return {

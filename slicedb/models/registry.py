@@ -45,6 +45,7 @@ class Models:
     Args:
         commit_of: gives the id of a commit from its id, tag or branch; raises where there is none.
         runs: gives the rows of the table `runs`, for the lineage of models.
+        renamed: lets the texts of slices follow a new name, and returns what to know of it.
     """
 
     def __init__(
@@ -52,9 +53,11 @@ class Models:
         store: Store,
         commit_of: Callable[[str], str] | None = None,
         runs: Callable[[], pa.Table] = RUNS_SCHEMA.empty_table,
+        renamed: Callable[[str, str], builtins.list[str]] = lambda old, new: [],
     ) -> None:
         self._store = store
         self._runs = runs
+        self._renamed_in = renamed
         self._commit_of = commit_of or (lambda name: name)
         self._loaded: dict[str, Model] = {}
 
@@ -287,8 +290,8 @@ class Models:
     def rename(self, name: str, new: str) -> Registered:
         """Give a model another name, with its predictions, maps and versions.
 
-        Queries of slices that name it are texts and are not changed; runs and commits keep it
-        under its earlier name.
+        Texts and expectations of slices that name it follow; files of slices that do are named in
+        `notes`. Runs and commits keep it under its earlier name.
 
         Args:
             name: a registered model, or one whose predictions were logged.
@@ -308,6 +311,7 @@ class Models:
             self._store.copy(start + name, start + new)
         if not row.logged:
             self._store.rewrite(MODELS, _renamed(name, new))
+        notes = self._renamed_in(name, new)
         for start in tables:  # last, so that an interrupted renaming has lost nothing
             self._store.discard(start + name)
             self._store.set_metadata(start + new, {COPY_OF: ""})
@@ -315,7 +319,7 @@ class Models:
             self._loaded[new] = self._loaded.pop(name)
             self._loaded[new].name = new
         self._store.sync()
-        return self._row(new)
+        return replace_(self._row(new), notes=tuple(notes))
 
     def _is_copy(self, name: str, new: str) -> bool:
         """Return whether a table of predictions is what an interrupted renaming left."""
