@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from lancedb.db import DBConnection
     from PIL import Image
 
-    from slicedb.analysis import BoxMistakes, Mistakes, Tryout
+    from slicedb.analysis import BoxMistakes, Cleaner, Mistakes, Tryout
     from slicedb.behaviour.severity import SeverityTable
     from slicedb.cam import CamReport, StoredCams
     from slicedb.commits import Commit, Commits, Difference
@@ -1480,6 +1480,51 @@ class Database:
             if len(finding.keys):
                 self.tag(finding.keys, finding.name)
         return mistakes
+
+    def clean(
+        self,
+        on: On = None,
+        *,
+        model: str | None = None,
+        n: int | None = None,
+        session: str = "clean",
+        again: bool = False,
+    ) -> Cleaner:
+        """Go through samples one by one: `for case in db.clean(model="v3")`, then `save()`.
+
+        `case.keep()`, `case.relabel("dog")` and `case.delete()` are written down and change
+        nothing until `save` carries all of them out in one commit; `undo` takes the last one back.
+        A session that was interrupted goes on where it stopped.
+
+        Args:
+            on: the samples, in their order; by default those that the model has wrong, or all.
+            model: show what this model says; by default its mistakes, the largest losses first.
+            n: look at no more than so many.
+            session: the name under which decisions are kept.
+            again: also show samples that were kept before in a session of this name.
+
+        Raises:
+            UnknownModelError: no predictions of that model.
+            ModelError: the session has a name that cannot be one.
+        """
+        from slicedb import sql
+        from slicedb.analysis import Cleaner
+        from slicedb.judge import load
+
+        if model is not None:
+            load(self.store, model)  # a misspelt name is told
+        if on is None and model is not None:
+            name = sql.name(model)
+            on = f"NOT {name}.correct ORDER BY {name}.loss DESC, id"
+        return Cleaner(
+            self.store,
+            self.keys(on),
+            session,
+            lambda message: self.commit(message).id,
+            model=model,
+            again=again,
+            most=n,
+        )
 
     def _cards(self, rows: pa.Table, models: Sequence[str]) -> Html:
         """Return the pictures of rows with ids, with what models say of them."""

@@ -29,6 +29,7 @@ MODELS = "models"
 COMMITS = "commits"
 SOURCES = "sources"
 ANSWERS = "answers"
+DECISIONS = "decisions"
 EMBEDDINGS = "embeddings__"
 PREDICTIONS = "predictions__"
 CAMS = "cams__"
@@ -196,6 +197,15 @@ ANSWERS_SCHEMA = schema_of(
 )
 """`id` is slice, text and sample as JSON, `key` that of the sample, `text` what was asked: whether
 the sample shows it; `state` is asked, yes, no or skipped, `source` prompt, csv, callback, truth."""
+
+DECISIONS_SCHEMA = schema_of(
+    """
+    id! string, key int64, session string, sample string, decision string, label string
+    place int64, done bool, decided_at time
+    """
+)
+"""`id` is session and sample as JSON; `decision` is keep, relabel (to `label`) or delete, `place`
+its number in the order in which they were made, `done` whether it was carried out."""
 
 NULL_KEY = -1
 """Never a key: keys are 63-bit and not negative."""

@@ -88,6 +88,7 @@ VERBS = {
     "export": "slicedb.database:Database.export",
     "relabel": "slicedb.database:Database.relabel",
     "map-labels": "slicedb.database:Database.map_labels",
+    "clean": "slicedb.database:Database.clean",
     "tag": "slicedb.database:Database.tag",
     "delete": "slicedb.database:Database.delete",
     "info": "slicedb.database:Database.info",

@@ -70,9 +70,20 @@ def verbs() -> None:
 
 
 def _register() -> None:
-    from slicedb.cli import ask, behave, curate, data, judge, models, slices, surfaces, versions
+    from slicedb.cli import (
+        ask,
+        behave,
+        cleaning,
+        curate,
+        data,
+        judge,
+        models,
+        slices,
+        surfaces,
+        versions,
+    )
 
-    for module in (surfaces, data, ask, slices, models, judge, behave, curate, versions):
+    for module in (surfaces, data, ask, slices, models, judge, behave, curate, cleaning, versions):
         for command in module.COMMANDS:
             verbs.add_command(command)
 
