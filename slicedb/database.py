@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from slicedb.show.html import Html
     from slicedb.show.info import Info
     from slicedb.slices import Applied, Slice, Slices
+    from slicedb.slices.columns import Columns
     from slicedb.store import Store
     from slicedb.sync import Step, SyncReport, Turn
     from slicedb.training import SliceDataset
@@ -322,6 +323,7 @@ class Database:
         if has_deleted:
             self.doctor(mend=True)  # vectors and predictions of what was removed
         edits.texts_changed(self.store)
+        self.columns.refresh()
         return report
 
     def sync(
@@ -507,6 +509,7 @@ class Database:
             edits.labels_changed(self.store, report.changed_ids)
         elif report.present:  # what depends on them may be stale since a call that was cut off
             edits.labels_changed(self.store)
+        self.columns.refresh()
         return report
 
     def compose(
@@ -917,6 +920,13 @@ class Database:
         """
         return self.slices.apply(folder, dry_run=dry_run)
 
+    @cached_property
+    def columns(self) -> Columns:
+        """The computed columns: `db.columns.add("num_people", "count_objects('person')")`."""
+        from slicedb.slices.columns import Columns
+
+        return Columns(self.store, lambda text: self.engine.query(text, files=False))
+
     # --- versions -----------------------------------------------------------------------------
 
     @cached_property
@@ -1022,6 +1032,7 @@ class Database:
             progress=progress,
         )
         self.store.sync()
+        self.columns.refresh()
         return report
 
     def try_out(
@@ -1124,7 +1135,7 @@ class Database:
                 multilabel=multilabel,
                 confidence=confidence,
             )
-        return log(
+        report = log(
             self.store,
             model,
             data,
@@ -1138,6 +1149,8 @@ class Database:
             confidence=confidence,
             looked_at=None if looked_at is None else self._selection.ids(looked_at),
         )
+        self.columns.refresh()
+        return report
 
     def cam(
         self,

@@ -74,6 +74,7 @@ def _register() -> None:
         ask,
         behave,
         cleaning,
+        columns,
         curate,
         data,
         judge,
@@ -83,7 +84,8 @@ def _register() -> None:
         versions,
     )
 
-    for module in (surfaces, data, ask, slices, models, judge, behave, curate, cleaning, versions):
+    groups = (surfaces, data, columns, ask, slices, models)
+    for module in (*groups, judge, behave, curate, cleaning, versions):
         for command in module.COMMANDS:
             verbs.add_command(command)
 

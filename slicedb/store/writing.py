@@ -274,6 +274,10 @@ class Writer(Joiner):
 
         self.attempt(name, write, "add columns")
 
+    def drop_columns(self, name: str, columns: Sequence[str]) -> None:
+        """Remove columns; earlier versions of the table keep them."""
+        self.attempt(name, lambda: self.dataset(name).drop_columns(list(columns)), "drop columns")
+
     def set_metadata(self, name: str, values: dict[str, str]) -> None:
         """Store text in the metadata of a table's schema, which adds a version."""
         self.attempt(name, lambda: self.dataset(name).update_schema_metadata(values), "metadata")
