@@ -15,7 +15,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
 from slicedb.cache import Cache
-from slicedb.errors import QueryError, SliceDBError, suggesting
+from slicedb.errors import CheckError, QueryError, SliceDBError, suggesting
 
 if TYPE_CHECKING:
     import numpy as np
@@ -99,6 +99,19 @@ def open(
 
     store = Store.open(path, create=create)
     return Database(store, timeout=timeout, memory=memory, result=result)
+
+
+def _either(slices: Several, on: Several) -> Several:
+    """Return what a verb works on, by whichever of its two names it was given.
+
+    Raises:
+        CheckError: both are given.
+    """
+    if on is None:
+        return slices
+    if slices is not None:
+        raise CheckError("slices= and on= are two names of one argument.", "give one of them.")
+    return on
 
 
 def _reopened(path: str, title: str, timeout: float | None, memory: str | None) -> Database:
@@ -1223,6 +1236,7 @@ class Database:
         models: str | Sequence[str],
         slices: Several = None,
         *,
+        on: Several = None,
         metrics: Names = None,
         per_class: bool = False,
         confidence: float = 0.95,
@@ -1240,6 +1254,7 @@ class Database:
             models: one name or several.
             slices: slices to evaluate: names, query texts or queries; by default all samples
                 together, then every registered slice.
+            on: another name of `slices`, as in every other verb.
             metrics: metrics by name, also of one class ("recall of cat"); by default accuracy for
                 classifiers, mAP for detectors, the mean absolute error for regression, F1 for
                 multi-label models.
@@ -1260,6 +1275,7 @@ class Database:
             UnknownModelError: a model has no predictions.
             CheckError: there is no such metric, or the truth is not what the model predicts.
         """
+        slices = _either(slices, on)
         from slicedb.judge import evaluate
         from slicedb.judge.evaluation import asked_metric
         from slicedb.runs import record_evaluation
@@ -1299,6 +1315,7 @@ class Database:
         b: str,
         slices: Several = None,
         *,
+        on: Several = None,
         confidence: float = 0.95,
         correction: Literal["max-t", "holm", "benjamini-hochberg", "none"] = "max-t",
         group: str | None = None,
@@ -1320,6 +1337,7 @@ class Database:
             b: another one.
             slices: slices to evaluate: names, query texts or queries; by default all samples
                 together, then every registered slice.
+            on: another name of `slices`, as in every other verb.
             confidence: level of the two-sided score intervals.
             correction: how to correct for the number of slices: max-t if slices share samples, the
                 others for any.
@@ -1337,6 +1355,7 @@ class Database:
             CheckError: there is no such column, or the models are neither classifiers nor
                 detectors.
         """
+        slices = _either(slices, on)
         from slicedb import judge
 
         past = self if at is None else self.at(at)
@@ -1363,6 +1382,7 @@ class Database:
         b: str,
         slices: Several = None,
         *,
+        on: Several = None,
         drop: float = 0.02,
         power: float = 0.8,
         confidence: float = 0.95,
@@ -1376,6 +1396,7 @@ class Database:
             b: the model that it is compared with.
             slices: slices to evaluate: names, query texts or queries; by default all samples
                 together, then every registered slice.
+            on: another name of `slices`, as in every other verb.
             drop: the drop in accuracy to detect, in (0, 1).
             power: the fraction of such drops to detect.
             confidence: level of the one-sided test of one slice alone.
@@ -1383,6 +1404,7 @@ class Database:
         Raises:
             UnknownModelError: a model has no predictions.
         """
+        slices = _either(slices, on)
         from slicedb import judge
 
         members = self._selection.members(slices)
@@ -1825,11 +1847,12 @@ class Database:
         )
         return report_of(self.store, run, write=write)
 
-    def severity(
+    def corrupt(
         self,
         model: str,
         slices: Several = None,
         *,
+        on: Several = None,
         kinds: Iterable[str] | None = None,
         severities: Iterable[int] | None = None,
         predict: bool = True,
@@ -1845,6 +1868,7 @@ class Database:
             model: the registered name.
             slices: slices to evaluate: names, query texts or queries; by default all samples
                 together, then every registered slice.
+            on: another name of `slices`, as in every other verb.
             kinds: corruptions, flips or crops; by default the 15 corruptions of ImageNet-C.
             severities: from 1 to 5; by default all.
             predict: first compute missing predictions; only predictions are stored, no images.
@@ -1857,6 +1881,7 @@ class Database:
         Raises:
             CheckError: an unknown kind or severity.
         """
+        slices = _either(slices, on)
         from slicedb.behaviour.severity import changes, severity
 
         what = changes(kinds, severities)
@@ -1866,6 +1891,9 @@ class Database:
             keys = self._selection.union(list(members.values()))
             self._spoil(model, keys, what, batch_size, device, threads, progress)
         return severity(self.store, model, members, what, confidence)
+
+    severity = corrupt
+    """An alias of `corrupt`, which is its name on the command line too."""
 
     @cached_property
     def runs(self) -> Runs:

@@ -62,6 +62,22 @@ MISTAKES = ("missed", "extra", "wrong class", "badly placed", "both", "double")
 """Kinds of wrong boxes of a detector; `slicedb.metrics.mistaken` tells them apart."""
 
 
+def spoken(table: str) -> str:
+    """Return what people call a table: the predictions of a model, not `predictions__<model>`.
+
+    >>> spoken("predictions__v3"), spoken("samples")
+    ('predictions of v3', 'samples')
+    """
+    kind, _, name = table.partition("__")
+    called = {
+        PREDICTIONS: "predictions of",
+        EMBEDDINGS: "embedding",
+        CAMS: "Grad-CAM maps of",
+        SPOILT: "corrupted predictions of",
+    }.get(f"{kind}__")
+    return f"{called} {name}" if called and name else table
+
+
 def schema_of(text: str, **types: pa.DataType) -> pa.Schema:
     """Return the schema of columns that are listed by name and type.
 

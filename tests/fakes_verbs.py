@@ -156,7 +156,7 @@ def explained(db: Database) -> None:
 
 def corrupted(db: Database) -> None:
     db.models.add("mean", MeanColour())
-    db.severity("mean", ["reds"], kinds=["brightness"], severities=[1], progress=False)
+    db.corrupt("mean", ["reds"], kinds=["brightness"], severities=[1], progress=False)
 
 
 def judged(db: Database) -> None:
@@ -291,7 +291,7 @@ WRITES: dict[str, tuple[str, ...]] = {
     "Database.predict": ("predict", "predict anew"),
     "Database.log_predictions": ("log", "log more", "log in parts", "log anew"),
     "Database.cam": ("cam",),
-    "Database.severity": ("corrupt",),
+    "Database.corrupt": ("corrupt",),
     "Database.behaviour": ("behaviour",),
     "Database.test": ("test",),
     "Database.evaluate": ("evaluate",),

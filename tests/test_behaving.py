@@ -189,7 +189,7 @@ def db(tmp_path: Path) -> slicedb.Database:
 
 def test_accuracy_against_severity_is_a_table_of_slices(db: slicedb.Database) -> None:
     db.slices.add("reds", "label = 'red'")
-    found = db.severity("m", ["", "reds"], kinds=["brightness", "flip"], severities=[1, 5])
+    found = db.corrupt("m", on=["", "reds"], kinds=["brightness", "flip"], severities=[1, 5])
     rows = found.to_arrow().to_pylist()
     assert [(r["slice"], r["kind"], r["severity"], r["n"]) for r in rows] == [
         ("", "clean", 0, 12),
@@ -210,7 +210,7 @@ def test_accuracy_against_severity_is_a_table_of_slices(db: slicedb.Database) ->
 
 def test_without_labels_it_shows_which_predictions_stay(db: slicedb.Database) -> None:
     db.relabel("label = 'red'", None)
-    found = db.severity("m", "label IS NULL", kinds=["flip"])
+    found = db.corrupt("m", "label IS NULL", kinds=["flip"])
     assert found.to_arrow()["n"].to_pylist() == [0, 0]
     assert found.to_arrow()["same"].to_pylist() == [1.0, 1.0]
     assert "no labels; share of predictions that stay" in str(found) and "nan" not in str(found)
@@ -388,3 +388,16 @@ def test_a_corruption_that_returns_something_else_is_named(plugged: Path) -> Non
     blank(plugged, "returns_floats", "floats", "return images.float()")
     with pytest.raises(PluginError, match=r"'floats' returned torch.float32 \(1, 8, 8, 3\)"):
         corrupt(np.zeros((1, 8, 8, 3), np.uint8), "floats", 1, keys=np.zeros(1, np.int64))
+
+
+def test_on_is_another_name_of_slices(db: slicedb.Database) -> None:
+    options: dict[str, Any] = {"kinds": ["flip"], "severities": [1]}
+    by_slices = db.corrupt("m", "label = 'red'", **options).to_arrow()
+    assert db.corrupt("m", on="label = 'red'", **options).to_arrow() == by_slices
+    assert db.severity("m", "label = 'red'", **options).to_arrow() == by_slices
+    where = "label = 'red'"
+    assert db.evaluate("m", on=where).to_arrow() == db.evaluate("m", where).to_arrow()
+    assert db.compare("m", "m", on=where).to_arrow() == db.compare("m", "m", where).to_arrow()
+    assert db.power("m", "m", on=where).to_arrow() == db.power("m", "m", where).to_arrow()
+    with pytest.raises(CheckError, match="two names of one argument"):
+        db.evaluate("m", "true", on="true")

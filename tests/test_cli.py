@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import slicedb
 from slicedb.cli import main, verbs
 from slicedb.demo.scenes import render
 
@@ -145,6 +146,32 @@ def test_several_sources_are_read_in_one_go(here: Path, say) -> None:
     n = say("query", "--count").out
     assert "No folder or file 'c'" in say("ingest", "a", "c").err
     assert say("query", "--count").out == n
+
+
+def test_lists_for_people_show_whole_lines_and_no_inner_names(here: Path, say) -> None:
+    said = say("functions").out
+    assert "  Example: nearest(sample('a1'), 3)" in said and "..." not in said.split("\n")[1]
+    assert max(map(len, said.splitlines())) < 160
+    say("model", "add", "warm", "model.py:build")
+    say("predict", "warm")
+    for verb in (["versions", "list"], ["doctor"], ["info"]):
+        shown = say(*verb).out
+        assert "predictions of warm" in shown and "__" not in shown
+    counts = say("query", "SELECT count(*) FROM samples").out
+    assert counts.splitlines()[0].strip() == "count(*)"
+    assert "count_star()" in say("query", 'SELECT count(*) AS "count_star()" FROM samples').out
+
+
+def test_a_confusion_fits_the_terminal_unless_told_otherwise(
+    here: Path, say, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    say("model", "add", "warm", "model.py:build")
+    say("predict", "warm")
+    whole = say("confusion", "warm").out.splitlines()
+    narrow = slicedb.open("data.slicedb").confusion("warm").within(60)
+    first = str(narrow).splitlines()[0]
+    assert 2 <= narrow.top < len(narrow.classes) and len(first) <= 60 < len(whole[0])
+    assert "those with the most mistakes; top= (--top)" in str(narrow)
 
 
 def test_query_counts_explains_and_points_at_errors(here: Path, say) -> None:

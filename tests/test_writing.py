@@ -146,7 +146,7 @@ def test_a_table_that_another_creates_before_a_replace_is_told(db: Database) -> 
         with watched(lambda *_: None):
             other.log_predictions("m", given("bird"), classes=CLASSES)
 
-    told = pytest.raises(ConflictError, match="Another process has created table 'predictions__m'")
+    told = pytest.raises(ConflictError, match="has created table 'predictions of m'")
     with told, watched(once(1, overtake)):
         db.log_predictions("m", given("dog"), classes=CLASSES, replace=True)
     assert db.store.table(TABLE)["prediction"].to_pylist() == ["bird", "bird"]

@@ -9,7 +9,7 @@ import click
 
 from slicedb.cli.common import db_option, open_db, rows_options, say, say_unseen
 from slicedb.cli.options import options_of
-from slicedb.cli.output import PICTURES, Output, for_people
+from slicedb.cli.output import PICTURES, Output, for_people, headings
 from slicedb.database import Database
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def _show(asked: Query, table: pa.Table, out: Output) -> None:
             at = table.column_names.index("id") + 1
             table = table.add_column(at, "score", [scores])
     if table.num_columns:
-        out.write(table)
+        out.write(table.rename_columns(headings(table.column_names, asked.text)))
     more = f"; -f json or --columns shows {len(left)} more columns" if left else ""
     say(f"{table.num_rows:,} row{'s' * (table.num_rows != 1)}{more}")
 
@@ -126,7 +126,13 @@ def functions(out: Output) -> None:
     """
     from slicedb.query import functions as listed
 
-    out.list(listed())
+    if not out.is_for_people:
+        out.list(listed())
+        return
+    for row in listed():
+        click.echo(f"{row['signature']}: {row['returns']}")
+        for line in (row["help"], f"Example: {row['example']}" if row["example"] else ""):
+            click.echo(click.wrap_text(line, 96, "    ", "    ")) if line else None
 
 
 COMMANDS = (query, functions)

@@ -82,7 +82,7 @@ def run(
 @db_option
 @rows_options
 @options_of(
-    Database.severity,
+    Database.corrupt,
     "slices kinds severities confidence batch_size device threads predict progress",
     slices="--on",
     kinds={
@@ -104,7 +104,7 @@ def corrupt(model: str, out: Output, **options: object) -> None:
       slicedb behaviour corrupt food_v3 --on night --kind fog --kind motion_blur
       slicedb behaviour corrupt food_v3 --severity 3 -f csv
     """
-    out.show(open_db().severity(model, **given(options)))
+    out.show(open_db().corrupt(model, **given(options)))
 
 
 COMMANDS = (behaviour,)

@@ -112,6 +112,13 @@ def say_unseen(asked: Query | Slice) -> None:
         say(f"{n:,} {have} no vector in the embedding '{name}'; `{how}` adds {them}.")
 
 
+def tables_of(database: Database) -> list[dict[str, Any]]:
+    """Return one row per table, as `Store.describe` does, by the names that people use."""
+    from slicedb.schema import spoken
+
+    return [{**row, "table": spoken(row["table"])} for row in database.store.describe()]
+
+
 def say(text: str) -> None:
     """Print a remark to stderr, so that stdout carries only results."""
     click.echo(text, err=True)

@@ -15,6 +15,7 @@ from slicedb.cli.common import (
     open_db,
     rows_options,
     say,
+    tables_of,
 )
 from slicedb.cli.options import Listing, given, options_of
 from slicedb.cli.output import Output
@@ -416,17 +417,19 @@ def doctor(out: Output, mend: bool, deep: bool, cleanup: int | None) -> None:
       slicedb doctor --deep
       slicedb doctor --mend --cleanup 30
     """
+    from slicedb.schema import spoken
+
     database = open_db()
     findings = database.doctor(deep=deep)
     if mend and findings:
         for finding in findings:
             if finding.remedy:
-                say(f"{finding.table}: {finding.remedy} ({finding.n:,} {finding.problem})")
+                say(f"{spoken(finding.table)}: {finding.remedy} ({finding.n:,} {finding.problem})")
         findings = database.doctor(mend=True, deep=deep)
     if cleanup is not None:
         freed = database.cleanup(cleanup)
         say(f"{numbers.size(freed)} of old versions removed")
-    out.list(database.store.describe())
+    out.list(tables_of(database))
     lines: list[object] = [*findings] or ["All is well."]
     for line in lines:
         click.echo(str(line), err=not out.is_for_people)

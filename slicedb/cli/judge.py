@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from slicedb.cli.common import at_option, db_option, open_db, rows_options, say
 from slicedb.cli.options import Listing, given, options_of
@@ -126,6 +128,9 @@ def confusion(model: str, out: Output, **options: object) -> None:
       slicedb confusion food_v2 --on night
     """
     matrix = open_db().confusion(model, **given(options))
+    chosen = click.get_current_context().get_parameter_source("top")
+    if out.is_for_people and sys.stdout.isatty() and chosen is not ParameterSource.COMMANDLINE:
+        matrix = matrix.within(shutil.get_terminal_size().columns)
     _say_truth(matrix, out)
     out.show(matrix)
 

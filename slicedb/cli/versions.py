@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from slicedb.cli.common import db_option, open_db, rows_options
+from slicedb.cli.common import db_option, open_db, rows_options, tables_of
 from slicedb.cli.options import options_of
 from slicedb.cli.output import Output
 from slicedb.database import Database
@@ -163,7 +163,7 @@ def list_(out: Output) -> None:
     Example:
       slicedb versions list
     """
-    out.list(open_db().store.describe())
+    out.list(tables_of(open_db()))
 
 
 @versions.command()

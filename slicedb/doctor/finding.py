@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from slicedb.schema import spoken
+
 WAY_BACK = "bring its folder back from a backup, or `reset` to a commit whose files are whole"
 DAMAGE = ("damaged files", "changed files", "lost manifests", "lost tables")
 """Problems after which what a table says cannot be relied on."""
@@ -30,7 +32,7 @@ class Finding:
 
     def __str__(self) -> str:
         state = "mended" if self.mended else self.advice
-        return f"{self.table}: {self.n:,} {self.problem} ({state})"
+        return f"{spoken(self.table)}: {self.n:,} {self.problem} ({state})"
 
 
 _REMEDIES = {

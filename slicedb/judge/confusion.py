@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -153,6 +153,12 @@ class Confusion(Tabular):
                 f"{len(shown)} of {len(self.classes):,} classes, those with the most mistakes; "
                 "top= (--top) shows more, and -f csv every cell"
             )
+
+    def within(self, width: int) -> Confusion:
+        """Return the same with as many classes as a terminal of that many characters shows."""
+        fits = (replace(self, top=top) for top in range(min(self.top, len(self.classes)), 1, -1))
+        drawn = ((one, str(next(one.parts())).partition("\n")[0]) for one in fits)
+        return next((one for one, line in drawn if len(line) <= width), replace(self, top=2))
 
     def _shown_classes(self) -> list[int]:
         """Return the classes that are shown, in their order."""

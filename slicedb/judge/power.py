@@ -70,7 +70,10 @@ class Power(Tabular):
         yield Grid(head, cells, align="<>>>>>", drawn=lambda: enough(head, cells))
         yield (
             f"a drop in {self.unit} of {self.a} against {self.b}, found in {self.power:.0%} of "
-            f"cases by one test at {self.confidence:.0%}"
+            f"cases by one test at {self.confidence:.0%}\n"
+            "n: samples that both predicted; disagreement: the share where one alone is right; "
+            f"needed for {self.drop:.1%}: the samples that show such a drop; enough: whether n is "
+            "that many; finds: the smallest drop that n samples show"
         )
 
 

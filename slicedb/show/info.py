@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from slicedb.schema import spoken
 from slicedb.show import numbers
 from slicedb.show.tabular import Grid, Part, Tabular
 
@@ -38,6 +39,7 @@ class Info(dict[str, Any], Tabular):
         tables = self["tables"]
         if tables:
             head = list(tables[0])
-            rows = [[numbers.value(row[name]) for name in head] for row in tables]
+            called = [{**row, "table": spoken(row["table"])} for row in tables]
+            rows = [[numbers.value(row[name]) for name in head] for row in called]
             yield ""
             yield Grid(head, rows)

@@ -110,6 +110,10 @@ class Overlap(Tabular):
             for pair in pairs
         ]
         yield Grid(head, rows, align="<<")
+        yield (
+            "shared: samples in both; Jaccard: those over the samples in either; a in b: the share "
+            "of a that lies in b"
+        )
         if len(self.names) <= _DRAWN:
             yield Figure(self._drawn)
 

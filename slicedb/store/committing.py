@@ -12,6 +12,7 @@ from typing import TypeAlias, TypeVar
 import pyarrow as pa
 
 from slicedb.errors import ConflictError, DatabaseError, did_you_mean
+from slicedb.schema import spoken
 from slicedb.store.door import passing
 from slicedb.store.files import first_sentence
 from slicedb.store.reading import Reader
@@ -61,12 +62,13 @@ class Committer(Reader):
                     raise
                 if not is_again and not is_conflict(error):
                     raise DatabaseError(
-                        f"Writing table '{name}' failed: {first_sentence(error)}", hint_for(error)
+                        f"Writing table '{spoken(name)}' failed: {first_sentence(error)}",
+                        hint_for(error),
                     ) from error
                 last = error
                 time.sleep(min(0.02 * 2**attempt, 1.0) * (0.5 + os.urandom(1)[0] / 256))
         raise ConflictError(
-            f"Table '{name}' was changed by another writer {_RETRIES} times in a row: "
+            f"Table '{spoken(name)}' was changed by another writer {_RETRIES} times in a row: "
             f"{first_sentence(last)}",
             "run the command again; nothing of this batch was written.",
         ) from last
@@ -82,7 +84,7 @@ class Committer(Reader):
         for column in table.column_names:
             if column not in schema.names:
                 raise DatabaseError(
-                    f"Table '{name}' has no column '{column}'.",
+                    f"Table '{spoken(name)}' has no column '{column}'.",
                     did_you_mean(column, schema.names, "columns"),
                 )
         fields = [schema.field(column) for column in table.column_names]
@@ -90,7 +92,7 @@ class Committer(Reader):
             return table.cast(pa.schema(fields, metadata=schema.metadata))
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
             raise DatabaseError(
-                f"Rows do not fit table '{name}': {first_sentence(error)}"
+                f"Rows do not fit table '{spoken(name)}': {first_sentence(error)}"
             ) from error
 
     def tend(self, name: str) -> None:
@@ -120,11 +122,12 @@ def changed_since(name: str, version: int) -> ConflictError:
     """Return the error for rows that were made from a version that is not the last."""
     if not version:
         return ConflictError(
-            f"Another process has created table '{name}' meanwhile.",
+            f"Another process has created table '{spoken(name)}' meanwhile.",
             "look at it and repeat the change; nothing was written.",
         )
     return ConflictError(
-        f"Table '{name}' has changed since version {version}, which these rows were made from.",
+        f"Table '{spoken(name)}' has changed since version {version}, which these rows were made "
+        "from.",
         "read it again and repeat the change; nothing was written.",
     )
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from slicedb.errors import DatabaseError, SliceDBError
+from slicedb.schema import spoken
 from slicedb.store.files import file_in, is_panic
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def damaged(
             files = damaged_files(opened, folder)
     place = files[0] if files else _place(name, folder, opened is not None, error)
     return DatabaseError(
-        f"Table '{name}' cannot be read: {place}.",
+        f"Table '{spoken(name)}' cannot be read: {place}.",
         "`slicedb doctor --deep` says what is damaged; bring the file back from a backup.",
     )
 

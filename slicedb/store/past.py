@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NoReturn, TypeVar
 import pyarrow as pa
 
 from slicedb.errors import DatabaseError, UnknownTableError, did_you_mean
+from slicedb.schema import spoken
 from slicedb.store.tables import Store
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class Past(Store):
         """
         if name not in self._tables:
             hint = did_you_mean(name, self._tables, "tables")
-            raise UnknownTableError(f"No table '{name}' at '{self.title}'.", hint)
+            raise UnknownTableError(f"No table '{spoken(name)}' at '{self.title}'.", hint)
         slot = (name, version or self._tables[name])
         with self._lock:
             if slot not in self._opened:

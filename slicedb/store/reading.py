@@ -25,7 +25,7 @@ from slicedb.errors import (
     did_you_mean,
 )
 from slicedb.keys import Keys
-from slicedb.schema import IMAGES, SAMPLES
+from slicedb.schema import IMAGES, SAMPLES, spoken
 from slicedb.sources import read_or_empty
 from slicedb.store.absent import ENDING, is_marked
 from slicedb.store.changes import Changes, changes, read_fragments
@@ -151,7 +151,7 @@ class Reader:
             if handle is None:
                 if not self.has(name) and name not in self.names(absent=True):
                     raise UnknownTableError(
-                        f"No table '{name}' in '{self.path}'.",
+                        f"No table '{spoken(name)}' in '{self.path}'.",
                         did_you_mean(name, self.names(), "tables"),
                     )
                 with self._reading(name):
@@ -166,7 +166,7 @@ class Reader:
                     if self.has(name):
                         raise damaged(name, self._uri(name), None, error) from error
                     raise UnknownTableError(
-                        f"Table '{name}' is gone: {first_sentence(error)}"
+                        f"Table '{spoken(name)}' is gone: {first_sentence(error)}"
                     ) from error
             if version is None or version == handle.version:
                 # a handle of its own, so that no other thread moves it under a running scan
@@ -175,7 +175,7 @@ class Reader:
                 return handle.checkout_version(version)
             except (OSError, ValueError) as error:
                 raise DatabaseError(
-                    f"Table '{name}' has no version {version}: {first_sentence(error)}",
+                    f"Table '{spoken(name)}' has no version {version}: {first_sentence(error)}",
                     "it may have been cleaned up; commits and frozen slices pin theirs.",
                 ) from error
 
@@ -342,7 +342,8 @@ class Reader:
         table, has_row = self.find(name, keys, columns, ids=ids, version=version)
         if not has_row.all():
             raise UnknownSampleError(
-                f"{int((~has_row).sum()):,} of {len(has_row):,} samples have no row in '{name}'.",
+                f"{int((~has_row).sum()):,} of {len(has_row):,} samples have no row in "
+                f"'{spoken(name)}'.",
                 "another process has deleted them: run the command again."
                 if name == SAMPLES
                 else "",

@@ -18,7 +18,7 @@ from slicedb.errors import (
     FormatError,
     UnknownTableError,
 )
-from slicedb.schema import FORMAT, SAMPLES, SAMPLES_SCHEMA
+from slicedb.schema import FORMAT, SAMPLES, SAMPLES_SCHEMA, spoken
 from slicedb.store import absent, upkeep
 from slicedb.store.door import passing
 from slicedb.store.dropped import put_aside
@@ -172,7 +172,7 @@ class Store(Writer):
         if pins:
             shown = ", ".join(pins[:3]) + (" ..." if len(pins) > 3 else "")
             raise DatabaseError(
-                f"Table '{name}' is kept by {len(pins)} commits or frozen slices: {shown}.",
+                f"Table '{spoken(name)}' is kept by {len(pins)} commits or frozen slices: {shown}.",
                 "use another name, or let go of them (`slicedb versions drop`, `slice thaw`).",
             )
         with self._lock:

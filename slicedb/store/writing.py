@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from slicedb import sql
 from slicedb.errors import ConflictError, DatabaseError, SliceDBError
+from slicedb.schema import spoken
 from slicedb.store import absent
 from slicedb.store.committing import Batches, changed_since, hint_for, is_conflict
 from slicedb.store.door import passing
@@ -86,7 +87,8 @@ class Writer(Joiner):
                 if first.error:
                     raise first.error from None
                 raise DatabaseError(
-                    f"Cannot create table '{name}': {first_sentence(error)}", hint_for(error)
+                    f"Cannot create table '{spoken(name)}': {first_sentence(error)}",
+                    hint_for(error),
                 ) from error
         self._dirty.add(name)
         if rows is not None:
@@ -156,7 +158,8 @@ class Writer(Joiner):
                 if is_conflict(error):
                     raise changed_since(name, expected_version) from error
                 raise DatabaseError(
-                    f"Writing table '{name}' failed: {first_sentence(error)}", hint_for(error)
+                    f"Writing table '{spoken(name)}' failed: {first_sentence(error)}",
+                    hint_for(error),
                 ) from error
         self._dirty.add(name)
         self.tend(name)
