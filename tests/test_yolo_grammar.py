@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+import slicedb
 from slicedb.errors import SourceError
 from slicedb.ingest import Options, open_source
 
@@ -108,3 +109,35 @@ def test_splits_that_lead_nowhere_are_noted(tmp_path: Path) -> None:
     _, notes = opened(tmp_path, yaml, "0 .5 .5 .5 .5")
     assert "'val: ../gone' leads to no images." in notes
     assert sum("leads to no images" in note for note in notes) == 1
+
+
+@pytest.mark.parametrize(
+    ("yaml", "lines"),
+    [
+        ("names: [a, b]", ["0 .5 .5 .5 .5", "1 .25 .25 .5 .5"]),
+        ("names: [a]", ["0 .25 .25 .5 .25 .5 .75", "0 .5 .25 .75 .5 .5 .75 .25 .5"]),
+        ("names: [a]\nkpt_shape: [4, 3]", [POSE3, POSE3]),
+    ],
+)
+def test_every_kind_comes_back_from_an_export(tmp_path: Path, yaml: str, lines: list[str]) -> None:
+    before, _ = opened(tmp_path / "in", yaml, *lines)
+    db = slicedb.open(tmp_path / "data.slicedb")
+    db.ingest(tmp_path / "in")
+    report = db.export("", tmp_path / "out", form="yolo")
+    assert report.notes == ()
+    source = open_source(tmp_path / "out", Options())
+    [after] = [row["objects"] for batch in source.batches for row in batch.to_pylist()]
+    assert after == before
+
+
+def test_what_a_format_has_no_room_for_is_said(tmp_path: Path) -> None:
+    opened(tmp_path / "in", "names: [a]", "0 .25 .25 .5 .25 .5 .75", "0 .5 .5 .5 .5")
+    db = slicedb.open(tmp_path / "data.slicedb")
+    db.ingest(tmp_path / "in")
+    for form in ("voc", "yolo"):
+        report = db.export("", tmp_path / form, form=form)
+        assert f"1 outline left out: {form} has" in str(report)
+        source = open_source(tmp_path / form, Options())
+        [boxes] = [row["objects"] for batch in source.batches for row in batch.to_pylist()]
+        assert [one["bbox"] for one in boxes] == [[16, 12, 16, 24], [16, 12, 32, 24]]
+    assert db.export("", tmp_path / "coco", form="coco").notes == ()

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from slicedb.errors import SliceDBError, did_you_mean
 from slicedb.export.coco import write_coco
 from slicedb.export.folder import renamed, write_folder
+from slicedb.export.outlines import outlines_of
 from slicedb.export.tables import write_csv, write_parquet
 from slicedb.export.voc import write_voc
 from slicedb.export.whole import is_taken, written_whole
@@ -92,6 +93,8 @@ def export(
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         notes = tuple(renamed(store, keys)) if form == "folder" else ()
+        if form in ("voc", "yolo"):
+            notes = tuple(outlines_of(store, keys).lost(form))
         with written_whole(path) as part:
             n = write(store, keys, part)
         return ExportReport(n, form, str(path), notes)
