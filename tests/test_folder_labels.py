@@ -79,6 +79,17 @@ NULL = "lie in no folder of a class: their label is NULL."
             [("cat", None), ("dog", None), (None, None)],
             ["No splits were taken", NULL],
         ),
+        ("train/train/1.jpg test1/test1/2.jpg", [(None, "train"), (None, "test1")], []),
+        (
+            "train_images/1.jpg test_images/2.jpg",
+            [(None, "train_images"), (None, "test_images")],
+            [],
+        ),
+        (
+            "train2017/cat/1.jpg val2017/dog/2.jpg",
+            [("cat", "train2017"), ("dog", "val2017")],
+            [],
+        ),
         ("train/1.jpg test/2.jpg", [(None, "train"), (None, "test")], []),
     ],
 )

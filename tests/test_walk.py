@@ -115,6 +115,13 @@ def test_class_names_are_found_among_the_labels(tmp_path: Path, place: str) -> N
     assert source.skipped == {".txt": 1}  # a label file without an image
 
 
+def test_folders_of_labels_may_be_called_in_capitals(tmp_path: Path) -> None:
+    picture(tmp_path / "Images" / "train" / "a.jpg")
+    text(tmp_path / "Labels" / "train" / "a.txt", BOX)
+    text(tmp_path / "data.yaml", "names: [cat]\n")
+    assert rows(opened(tmp_path)) == {"Images/train/a.jpg": [[16, 12, 32, 24]]}
+
+
 def test_labels_without_class_names_are_told(tmp_path: Path) -> None:
     picture(tmp_path / "images" / "a.jpg")
     text(tmp_path / "labels" / "a.txt", BOX)

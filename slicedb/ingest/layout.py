@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from slicedb.ingest.splits import SPLITS
+from slicedb.ingest.splits import names_split
 
 _MEANINGLESS = frozenset("images image imgs img jpegimages photos pictures frames data".split())
 Parts = tuple[str, ...]
@@ -33,6 +33,7 @@ def layout(
         counts: images right in each.
         split_folders: whether the uppermost are splits, whatever they are called.
     """
+    folders = [_once(parts) for parts in folders]
     inside = [parts for parts in folders if parts]
     depth = _common_depth(inside)
     notes: list[str] = []
@@ -49,6 +50,11 @@ def layout(
     if {label.lower() for label in labels if label} <= _MEANINGLESS:
         return splits, [None] * len(folders), notes
     return splits, labels, [*notes, *_decided(labels, below, at, splits, counts)]
+
+
+def _once(parts: Parts) -> Parts:
+    """Return a path without a folder in one of its own name, as unpacked archives have them."""
+    return tuple(part for i, part in enumerate(parts) if not i or part != parts[i - 1])
 
 
 def _below(folders: list[Parts], start: int) -> list[Parts]:
@@ -69,7 +75,7 @@ def _below(folders: list[Parts], start: int) -> list[Parts]:
 def _inner_splits(below: list[Parts]) -> list[str]:
     """Return the splits that lie below the labels, sorted; none where they are something else."""
     inner = {rest[1] if len(rest) > 1 else "" for rest in below if rest}
-    return sorted(inner) if inner and all(name.lower() in SPLITS for name in inner) else []
+    return sorted(inner) if inner and all(map(names_split, inner)) else []
 
 
 def _is_grid(below: list[Parts]) -> bool:
@@ -116,7 +122,7 @@ def _hold_classes(inside: list[Parts], depth: int) -> bool:
 
     Labels then lie below them, unless images lie right in them: `test` may be a class.
     """
-    known = [parts for parts in inside if len(parts) > depth and parts[depth].lower() in SPLITS]
+    known = [parts for parts in inside if len(parts) > depth and names_split(parts[depth])]
     return bool(known) and all(len(parts) > depth + 1 for parts in known)
 
 
@@ -129,7 +135,7 @@ def _are_splits(inside: list[Parts], depth: int, asked: bool, notes: list[str]) 
     names = sorted({parts[depth] for parts in inside if len(parts) > depth})
     if not names or any(len(parts) <= depth for parts in inside):
         return False
-    known = [name for name in names if name.lower() in SPLITS]
+    known = [name for name in names if names_split(name)]
     others = [name for name in names if name not in known]
     shown = ", ".join(others[:8]) + (", ..." if len(others) > 8 else "")
     below = {name: {p[depth + 1 :] for p in inside if p[depth] == name} for name in names}
@@ -156,14 +162,14 @@ def _are_splits(inside: list[Parts], depth: int, asked: bool, notes: list[str]) 
 def _common_depth(folders: list[Parts]) -> int:
     """Return how many leading folders lie above all images and are neither split nor label."""
     # Of one folder in one folder, without a split between, the upper one is the label.
-    is_chain = len(set(folders)) == 1 and not any(p.lower() in SPLITS for p in folders[0])
+    is_chain = len(set(folders)) == 1 and not any(map(names_split, folders[0]))
     depth = 0
     while folders and all(len(parts) > depth + 1 for parts in folders):
         names = {parts[depth] for parts in folders}
-        name = names.pop().lower()
-        if names or name in SPLITS:
+        name = names.pop()
+        if names or names_split(name):
             break
-        if is_chain and name not in _MEANINGLESS:
+        if is_chain and name.lower() not in _MEANINGLESS:
             break
         depth += 1
     return depth

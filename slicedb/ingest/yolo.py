@@ -28,6 +28,8 @@ from slicedb.schema import Box
 from slicedb.sources import Location
 
 _LISTS = ("classes.txt", "obj.names", "classes.names")
+_LIKE = {"Images": "Labels", "IMAGES": "LABELS"}
+"""Folders of images whose name is not in lower case, and that of their labels."""
 _YAML = (".yaml", ".yml")
 
 
@@ -201,10 +203,11 @@ def _label_file(image: Location) -> Location:
     parts = list(PurePath(image.text).parts)
     for i in range(len(parts) - 2, -1, -1):
         if parts[i].lower() == "images":
-            path = PurePath(*parts[:i], "labels", *parts[i + 1 :]).with_suffix(".txt")
-            labels = Location(str(path))
-            if labels.is_file() or labels.parent.is_folder():
-                return labels
+            for name in dict.fromkeys((_LIKE.get(parts[i], "labels"), "labels")):
+                path = PurePath(*parts[:i], name, *parts[i + 1 :]).with_suffix(".txt")
+                labels = Location(str(path))
+                if labels.is_file() or labels.parent.is_folder():
+                    return labels
     return Location(str(PurePath(image.text).with_suffix(".txt")))
 
 
