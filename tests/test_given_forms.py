@@ -260,3 +260,16 @@ def test_perfectly_ranked_logits_of_thirty_have_an_auroc_of_one(tmp_path: Path) 
     db.log_predictions("m", pa.table({"id": ids, "logits": logits.tolist()}), classes=["no", "yes"])
     rows = db.evaluate("m", slices=[""], metrics=["auroc"]).to_arrow().to_pylist()
     assert rows[0]["value"] == 1.0
+
+
+@pytest.mark.parametrize("names", [["score"], ["loss"], ["score", "loss"]])
+def test_scores_without_a_prediction_name_the_verb_that_keeps_them(
+    tmp_path: Path, names: list[str]
+) -> None:
+    db = slicedb.open(tmp_path / "data.slicedb")
+    fill(db.store, {"a": png((1, 2, 3)), "b": png((4, 5, 6))}, {"a": "cat", "b": "dog"})
+    table = pa.table({"id": ["a", "b"], **{name: [0.5, 0.25] for name in names}})
+    with pytest.raises(PredictionError, match=r"and no prediction.*slicedb attach"):
+        db.log_predictions("m", table)
+    db.attach(table)
+    assert db.query(f"{names[0]} > 0.3").ids() == ["a"]
