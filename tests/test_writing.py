@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Callable
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
+from typing import Any
 
 import lance
 import pyarrow as pa
@@ -412,3 +413,20 @@ def test_two_relabels_at_once_leave_no_stale_row(db: Database) -> None:
     with watched(once(2, overtake)):  # the truth is read, what follows from it is not yet written
         db.relabel("id = 'cat/0.jpg'", "dog")
     assert correct(db) == [True, True] and stale(db) == []
+
+
+def test_samples_that_change_while_a_model_is_judged_are_read_again(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    db.log_predictions("m", given("cat"), classes=CLASSES)
+    other, table, changed = slicedb.open(db.store.path), Store.table, []
+
+    def overtaken(store: Store, name: str, *args: Any, **options: Any) -> pa.Table:
+        rows = table(store, name, *args, **options)
+        if name == SAMPLES and store is db.store and not changed:
+            changed.append(other.delete("id = 'cat/0.jpg'"))
+        return rows
+
+    monkeypatch.setattr(Store, "table", overtaken)
+    found = db.evaluate("m")
+    assert changed == [1] and found.to_arrow()["n"][0].as_py() == 1

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, TypeVar, cast
 from weakref import WeakKeyDictionary
 
@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 
 from slicedb import schema, sql
 from slicedb.cache import Cache, give_back
-from slicedb.errors import CheckError, did_you_mean
+from slicedb.errors import CheckError, ConflictError, did_you_mean
 from slicedb.judge import truth as other
 from slicedb.judge.truth import OtherTruth, Truth
 from slicedb.keys import KeyIndex, Keys, ascending, distinct
@@ -29,6 +29,8 @@ from slicedb.store.without_pandas import without_pandas
 from slicedb.tasks import LOGGED, TASKS, About, AlignedRows, AnyTask, TruthColumn
 from slicedb.tasks.arrays import codes_of, one_array
 
+_TRIES = 20
+"""How often tables are read again that others change meanwhile."""
 _T = TypeVar("_T")
 _LABELS = TruthColumn("label")
 _MOST = 12
@@ -185,17 +187,46 @@ def cached(store: Store, tables: tuple[str, ...], what: str, read: Callable[[], 
         tables: what it is read from.
         what: tells apart what is kept of the same tables.
         read: reads it.
+
+    Raises:
+        ConflictError: other processes kept changing the tables.
     """
-    cache, slot = _slot(store, tables, what)
-    # The values of earlier versions go first: both together may not fit into the memory.
+    for _ in range(_TRIES):
+        cache, slot = _slot(store, tables, what)
+        _drop_earlier(cache, slot)
+        try:
+            return cast(_T, cache.get(slot, partial(_read_still, store, tables, slot, read)))
+        except _ChangedError:
+            continue
+    raise ConflictError(
+        f"Other processes kept changing {' and '.join(tables)} while they were read.",
+        "say it again when they are done, or judge a commit: at=COMMIT (--at).",
+    )
+
+
+def _drop_earlier(cache: Cache[tuple[object, ...], object], slot: tuple[object, ...]) -> None:
+    """Let the values of earlier versions go: both together may not fit into the memory."""
     cache.drop_where(lambda other: other != slot and _without_versions(other, slot))
 
-    def made() -> _T:
-        value = read()
-        give_back()
-        return value
 
-    return cast(_T, cache.get(slot, made))
+class _ChangedError(Exception):
+    """A table was changed while it was read, perhaps between two of its columns."""
+
+
+def _read_still(
+    store: Store, tables: tuple[str, ...], slot: tuple[object, ...], read: Callable[[], _T]
+) -> _T:
+    """Return what `read` gives of tables that stay as they are meanwhile."""
+    try:
+        value = read()
+    except (ValueError, IndexError):  # rows of two versions do not line up
+        if _slot(store, tables, str(slot[0]))[1] == slot:
+            raise
+        raise _ChangedError from None
+    if _slot(store, tables, str(slot[0]))[1] != slot:
+        raise _ChangedError
+    give_back()
+    return value
 
 
 def forget(store: Store) -> None:
