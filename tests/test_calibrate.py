@@ -11,13 +11,14 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import logit
 
 from slicedb.errors import BindError, SliceError
 from slicedb.query import Engine
 from slicedb.schema import EMBEDDINGS, SAMPLES, embeddings_schema, keys_of
 from slicedb.slices import Slices
 from slicedb.stats.curves import N_FAMILY, N_WIDE, by_rank, by_score, spread
-from slicedb.stats.cuts import at_rank, balance, choose, shares
+from slicedb.stats.cuts import at_rank, balance, choose, labels_needed, shares
 from slicedb.stats.ranking import Draws, Ranking
 from slicedb.stats.refine import refine
 from slicedb.store import Store
@@ -110,6 +111,52 @@ def test_the_precision_of_no_match_is_unknown() -> None:
     cut = at_rank(ranking, positives, 0)
     assert (cut.precision.low, cut.precision.high) == (0.0, 1.0)
     assert (cut.recall.low, cut.recall.high) == (0.0, 0.0)
+
+
+def test_intervals_stretch_away_from_their_middle_in_log_odds() -> None:
+    ranking, _, draws = _labelled(0)
+    plain, wide = (at_rank(ranking, draws, 400, stretch=k) for k in (1.0, 1.25))
+    for a, b in ((plain.precision, wide.precision), (plain.recall, wide.recall)):
+        middle, ends = logit(a.value), logit([a.low, a.high])
+        assert a.value == b.value
+        assert logit([b.low, b.high]) == pytest.approx(middle + 1.25 * (ends - middle))
+    loose, strict = (choose(ranking, draws, "recall", 0.8, stretch=k) for k in (1.0, 2.0))
+    assert strict.rank > loose.rank
+
+
+@pytest.mark.slow
+def test_as_many_labels_as_are_said_to_be_needed_show_the_precision() -> None:
+    asked = shown = 0
+    for seed in range(8):
+        ranking, draws, n = _precise(seed, 40)
+        wanted = labels_needed(ranking, draws, 0.85, n)
+        if choose(ranking, draws, "precision", 0.85).reached or wanted > 600:
+            continue
+        ranking, draws, _ = _precise(seed + 100, int(wanted))
+        asked, shown = asked + 1, shown + choose(ranking, draws, "precision", 0.85).reached
+    assert asked >= 4 and shown / asked >= 0.6
+
+
+def _precise(seed: int, budget: int) -> tuple[Ranking, Draws, int]:
+    """Return a ranking whose first samples are positive in 93 %, its draws, and their labels."""
+    rng, z = np.random.default_rng(seed), np.linspace(6, -6, 4000)
+    ranking, truth = Ranking(z), rng.random(len(z)) < 0.93 / (1 + np.exp(-3 * (z - 4)))
+    k, ranks = len(ranking.edges) - 1, np.empty(0, int)
+    for _ in range(4):
+        strata = ranking.strata(ranks)
+        told, yes = np.bincount(strata, minlength=k), np.bincount(strata, truth[ranks], k)
+        counts = ranking.allocate(yes, told, budget // 4, rng, aim="precision", least=0.85)
+        for stratum in np.flatnonzero(counts):
+            free = np.setdiff1d(np.arange(*ranking.edges[stratum : stratum + 2]), ranks)
+            count = min(int(counts[stratum]), len(free))
+            ranks = np.append(ranks, rng.choice(free, count, replace=False))
+    return ranking, ranking.draws(ranks, truth[ranks], rng), len(ranks)
+
+
+def test_a_precision_beyond_every_cut_takes_no_number_of_labels() -> None:
+    ranking, _, draws = _labelled(0)
+    none = Draws(np.zeros_like(draws.positives), draws.kinds)
+    assert labels_needed(ranking, none, 0.5, 80) == np.inf
 
 
 def _labelled(
@@ -505,8 +552,9 @@ def test_one_of_several_texts_is_named_and_an_or_leaves_the_rest(slices: Slices)
 
 
 def test_a_precision_out_of_reach_is_said_and_answers_are_kept(slices: Slices) -> None:
-    with pytest.raises(SliceError, match="No cut has a precision of"):
+    with pytest.raises(SliceError, match="No cut has a precision of") as raised:
         slices.calibrate("reds", truth="id LIKE '%7.png'", precision=0.95, budget=60)
+    assert "more labels are not likely to show it" in str(raised.value)
     assert slices.labelled("reds") == 60 and slices.get("reds").calibration is None
 
 

@@ -296,11 +296,23 @@ def test_an_interval_of_map_is_the_bootstraps_and_covers_the_truth() -> None:
     draws -= (2 + np.sqrt(2)) * (draws.mean() - got.value[0])
     below = got.value[0] - (got.value[0] - draws) * (1 + 12 / 60)
     draws = np.where(draws < got.value[0], below, draws)
+    draws = got.value[0] + (draws - got.value[0]) * stats.bootstrap_width(60)
     wanted = np.quantile(np.clip(draws, 0, 1), [0.05, 0.95])
     np.testing.assert_allclose((low[0], high[0]), wanted, atol=1e-12)
     p = m.p_value(metric, got.at(0), whole, "less")[0]
     assert got.draws is not None
     assert p == pytest.approx((np.sum(got.draws[0] >= whole) + 1) / 1001)
+
+
+def test_resamples_that_do_not_differ_have_the_interval_of_a_share() -> None:
+    from slicedb.metrics import ratios
+
+    for n, value in ((2, 1.0), (35, 1.0), (2, 0.5), (1, 0.0)):
+        got = ratios.drawn(lambda w, v=value: np.full(len(w), v), n, 1.0)  # type: ignore[misc]
+        low, high = (float(x[0]) for x in m.interval(m.find("map"), got, 0.95, sides=1))
+        wanted = stats.clopper_pearson(value * n, n, 0.95, sides=1)
+        assert (low, high) == pytest.approx((float(wanted.low), float(wanted.high)), abs=0.01)
+        assert high - low > 0.08
 
 
 def test_very_many_boxes_get_fewer_resamples(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -219,6 +219,17 @@ def test_bootstrap_by_group_draws_whole_groups() -> None:
     assert set(draws) == {0.0, 0.5, 1.0}
 
 
+def test_the_width_of_resamples_makes_up_for_few_samples() -> None:
+    """The mean of n normals: percentiles of resamples, widened, are Student's bounds."""
+    rng, n = np.random.default_rng(0), 12
+    x = rng.normal(size=n)
+    draws = stats.bootstrap_draws(lambda w: w @ x / w.sum(axis=1), n, replicates=40_000)
+    half = (np.quantile(draws, 0.95) - np.quantile(draws, 0.05)) / 2 * stats.bootstrap_width(n)
+    student = reference.t.ppf(0.95, n - 1) * x.std(ddof=1) / n**0.5
+    assert half == pytest.approx(student, rel=0.03)
+    assert stats.bootstrap_width(1) == 1.0
+
+
 def test_bootstrap_of_nothing_is_nan() -> None:
     assert np.isnan(stats.bootstrap(lambda w: w.sum(axis=1), 0)).all()
 

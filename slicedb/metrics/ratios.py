@@ -61,6 +61,8 @@ def mean(sums: Floats) -> Estimate:
 def recentred(draws: Floats, value: float, bias: float, n: int) -> Floats:
     """Return draws moved by the bias they show, theirs and `bias` times that of the value.
 
+    They are spread about the value as Student's law asks of so few samples, too.
+
     Where the bias shrinks like 1/n the value's is as large as the resamples' (`bias` 1). That of
     average precision grows with the noise itself, because precision is the best at a recall or
     a higher one: the value carries c s, a resample of it c sqrt(2) s, so the difference seen is
@@ -69,15 +71,25 @@ def recentred(draws: Floats, value: float, bias: float, n: int) -> Floats:
     Args:
         draws: float64 (b,), NaN where undefined.
         value: the statistic of the sample itself.
-        bias: 0 leaves the draws alone.
+        bias: 0 moves nothing.
         n: samples that are drawn; few of them do not show how far the value may lie too high.
     """
-    if not bias or np.isnan(draws).all():
+    if np.isnan(draws).all():
         return draws
-    moved = draws - (1 + bias) * (np.nanmean(draws) - value)
+    moved = draws - (1 + bias) * (np.nanmean(draws) - value) if bias else draws
     if bias > 1:
         moved = np.where(moved < value, value - (value - moved) * (1 + _STRETCH / n), moved)
-    return np.asarray(moved)
+    return value + (moved - value) * stats.bootstrap_width(n)
+
+
+def _unseen(value: float, n: int, count: int) -> Floats:
+    """Return float64 (count,): numbers whose quantiles are the exact bounds of a share of n."""
+    from scipy.special import betaincinv
+
+    at, hits = (np.arange(count) + 0.5) / count, value * n
+    low = betaincinv(hits, n - hits + 1, at) if hits > 0 else np.zeros(count)
+    high = betaincinv(hits + 1, n - hits, at) if hits < n else np.ones(count)
+    return np.where(at < 0.5, np.minimum(low, value), np.maximum(high, value))
 
 
 def drawn(
@@ -104,5 +116,7 @@ def drawn(
         raw = stats.bootstrap_draws(statistic, n, replicates=replicates)
         draws = np.full(REPLICATES, np.nan)
         draws[:replicates] = np.clip(recentred(raw, float(value[0]), bias, n), 0.0, 1.0)
+        if np.nanmin(draws) == np.nanmax(draws):  # no resample differs, but the next sample may
+            draws[:replicates] = _unseen(float(value[0]), n, replicates)
     error = np.array([np.nanstd(draws, ddof=1)]) if not np.isnan(draws).all() else value * np.nan
     return Estimate(value, np.array([float(n)]), error, draws=draws[None])

@@ -15,7 +15,7 @@ from slicedb.show import numbers
 from slicedb.slices.answers import Answers, Question, Reply
 from slicedb.slices.calibration import SliceCalibration
 from slicedb.slices.population import Population
-from slicedb.stats.cuts import WORSE, RankCut, at_rank, balance, choose
+from slicedb.stats.cuts import WORSE, RankCut, at_rank, balance, choose, labels_needed
 from slicedb.stats.ranking import Aim, Ranking
 from slicedb.stats.refine import Refined, refine
 from slicedb.vectors import Calibrated
@@ -34,6 +34,10 @@ RISK = 0.15
 The two balances are drawn apart though both rest on the same positives, so that the chance is
 overstated: in 190 runs with 30 to 300 labels none was worse.
 """
+STRETCH = 1.25
+"""How much wider intervals are, in log-odds, where the labels have shaped the ranking, too. The
+draws take the direction for given: of 60 composed texts with 100 labels, 95 % intervals of
+precision covered 93 % without it."""
 
 
 @dataclass(frozen=True)
@@ -175,6 +179,8 @@ class Way:
     made: Calibrated
     balance: npt.NDArray[np.float64]
     """float64 (size,): draws of the F1 of its cut."""
+    needed: float
+    """Labels that would show a precision that these do not show."""
 
     def is_no_worse(self, than: npt.NDArray[np.float64]) -> bool:
         """Return whether the balance is at least that of others, and seldom worse."""
@@ -192,9 +198,25 @@ def _conclude(population: Population, labels: Labels, goal: Goal, seed: int) -> 
         raise SliceError(
             f"{message}; the nearest has {way.cut.precision}, by "
             f"{numbers.count(len(labels.ranks), 'label')}.",
-            "ask for less, or give a larger budget: the answers are kept.",
+            _way_out(way.needed, len(population.keys)),
         )
     return _record(population, labels, goal, way.cut, way.made)
+
+
+def _way_out(needed: float, size: int) -> str:
+    """Return how many labels would do, of a slice of so many samples."""
+    if needed == float("inf"):
+        return (
+            "ask for less: more labels are not likely to show it, since the most precise cut lies "
+            "below. The answers are kept."
+        )
+    if needed >= size:
+        return f"ask for less: it would take labels of all {size:,} samples. The answers are kept."
+    digits = 10 ** max(0, len(str(int(needed))) - 2)
+    return (
+        f"about {-(-int(np.ceil(needed)) // digits) * digits:,} labels in all would do in four "
+        "cases of five (budget=, --budget); or ask for less. The answers are kept."
+    )
 
 
 def _by_text(population: Population, labels: Labels, goal: Goal, seed: int) -> Way:
@@ -208,7 +230,8 @@ def _by_text(population: Population, labels: Labels, goal: Goal, seed: int) -> W
     else:
         cut = at_rank(ranking, draws, now, goal.confidence)
     made = population.calibrated(_score_at(population.log_odds, cut.rank))
-    return Way(cut, made, balance(ranking, draws, now))
+    needed = labels_needed(ranking, draws, goal.least, len(labels.ranks), goal.confidence)
+    return Way(cut, made, balance(ranking, draws, now), needed)
 
 
 def _by_direction(population: Population, labels: Labels, goal: Goal, seed: int) -> Way | None:
@@ -232,10 +255,11 @@ def _by_direction(population: Population, labels: Labels, goal: Goal, seed: int)
         importance=_importance(population.ranking, asked),
         held_out=_held_out_ranks(population, refined, asked),
     )
-    cut = choose(ranking, draws, goal.aim, goal.least, goal.confidence)
+    cut = choose(ranking, draws, goal.aim, goal.least, goal.confidence, stretch=STRETCH)
     score = _score_at(falling, cut.rank)
     made = population.calibrated(score, refined.slope, refined.direction.astype(np.float32))
-    way = Way(cut, made, balance(ranking, draws, cut.rank))
+    needed = labels_needed(ranking, draws, goal.least, len(asked), goal.confidence)
+    way = Way(cut, made, balance(ranking, draws, cut.rank), needed)
     if goal.aim == "f1":
         rng = np.random.default_rng([seed, 4])
         text = population.ranking.draws(asked, yes, rng)

@@ -10,7 +10,7 @@ samples, Hall's for means of skewed values, the bootstrap for everything that ha
 
 from __future__ import annotations
 
-from slicedb.stats.bootstrap import bootstrap, bootstrap_draws, tail_p
+from slicedb.stats.bootstrap import bootstrap, bootstrap_draws, bootstrap_width, tail_p
 from slicedb.stats.intervals import (
     Interval,
     clopper_pearson,
@@ -52,6 +52,7 @@ __all__ = [
     "benjamini_hochberg",
     "bootstrap",
     "bootstrap_draws",
+    "bootstrap_width",
     "bounded_interval",
     "bounded_p",
     "clopper_pearson",

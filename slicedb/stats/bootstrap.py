@@ -16,6 +16,9 @@ Statistic: TypeAlias = Callable[[Floats], npt.ArrayLike]
 _CELLS = 8_000_000
 """Weights held at once: 64 MB."""
 
+_NORMAL = 1.6448536
+"""The 95 % quantile of the normal law."""
+
 _FEW = 10
 """Resamples beyond a bound from which on they are counted."""
 
@@ -96,6 +99,22 @@ def bootstrap_draws(
         weights = np.bincount(drawn.ravel(), minlength=b * units).reshape(b, units)
         values.append(_apply(statistic, weights.astype(float), codes))
     return np.concatenate(values)
+
+
+def bootstrap_width(units: int) -> float:
+    """Return what the spread of resamples is multiplied by to have bounds at 95 %.
+
+    Resamples vary too little by sqrt((n - 1) / n), and their quantiles are those of the normal law
+    where Student's are meant ("expanded percentiles"; Hesterberg, The American Statistician 2015).
+
+    >>> [round(bootstrap_width(n), 3) for n in (3, 10, 30, 1000)]
+    [2.174, 1.175, 1.051, 1.001]
+    """
+    from scipy.special import stdtrit
+
+    if units < 2:
+        return 1.0
+    return float(stdtrit(units - 1, 0.95) / _NORMAL * (units / (units - 1)) ** 0.5)
 
 
 def tail_p(

@@ -11,6 +11,8 @@ from slicedb.stats.ranking import Aim, Draws, Ranking
 
 WORSE = 0.01
 """Loss of F1, against the present cut, that counts as one."""
+POWER = 0.8
+"""Chance that as many labels as are said to be needed do."""
 LIKELY = 0.05
 """Share of the draws from which on a set of curves has a say of its own in an interval."""
 
@@ -51,6 +53,7 @@ def choose(
     confidence: float = 0.95,
     now: int | None = None,
     risk: float = 0.05,
+    stretch: float = 1.0,
 ) -> RankCut:
     """Return the cut for an aim.
 
@@ -64,6 +67,8 @@ def choose(
         now: for "f1": the rank of the present cut. It is left only for one whose balance is better
             on average, and whose chance to be worse by more than 0.01 is at most `risk`.
         risk: see `now`.
+        stretch: how much further from the median the ends of intervals lie, in log-odds, than the
+            draws say; for rankings that the labels themselves have shaped.
 
     Returns:
         The cut; where no cut reaches the aim, the one that comes closest.
@@ -71,9 +76,14 @@ def choose(
     ranks, positives = ranking.cuts[1:], draws.positives
     recall, precision = shares(positives[:, 1:], ranks, positives[:, -1:])
     if aim == "f1":
-        return _balanced(ranking, draws, confidence, now, risk)
-    chance = ((recall if aim == "recall" else precision) >= least).mean(axis=0)
-    reached = np.flatnonzero(chance >= confidence)
+        return _balanced(ranking, draws, confidence, now, risk, stretch)
+    values = recall if aim == "recall" else precision
+    chance = (values >= least).mean(axis=0)
+    enough = chance >= confidence
+    if stretch > 1:
+        low, middle = np.quantile(values, [1 - confidence, 0.5], axis=0)
+        enough &= _stretched(low, middle, stretch) >= least
+    reached = np.flatnonzero(enough)
     if aim == "recall":
         at = int(reached[0]) if len(reached) else len(ranks) - 1
         if ranks[at] > ranking.edges[-2]:
@@ -81,16 +91,49 @@ def choose(
     else:
         at = int(reached[-1]) if len(reached) else int(chance.argmax())
     return _cut(
-        int(ranks[at]), precision[:, at], recall[:, at], draws, confidence, bool(len(reached))
+        int(ranks[at]),
+        precision[:, at],
+        recall[:, at],
+        draws,
+        confidence,
+        bool(len(reached)),
+        stretch,
     )
 
 
-def at_rank(ranking: Ranking, draws: Draws, rank: int, confidence: float = 0.95) -> RankCut:
+def labels_needed(
+    ranking: Ranking, draws: Draws, least: float, labels: int, confidence: float = 0.95
+) -> float:
+    """Return how many labels would show, in four cases of five, that some cut is precise enough.
+
+    The spread of what is known of a precision shrinks with the root of the labels. Infinity where
+    every cut is rather less precise than that: no number of labels would show it.
+
+    Args:
+        ranking: what is cut.
+        draws: of the positives above each cut.
+        least: the precision wanted.
+        labels: those that there are.
+        confidence: with which it is to be shown.
+    """
+    from scipy.special import ndtri
+
+    precision = shares(draws.positives[:, 1:], ranking.cuts[1:], draws.positives[:, -1:])[1]
+    gap, spread = np.median(precision, axis=0) - least, np.maximum(precision.std(axis=0), 1e-9)
+    nearest = float((gap / spread).max())
+    if nearest <= 0:
+        return float("inf")
+    return max(labels + 1.0, labels * float((ndtri(confidence) + ndtri(POWER)) / nearest) ** 2)
+
+
+def at_rank(
+    ranking: Ranking, draws: Draws, rank: int, confidence: float = 0.95, stretch: float = 1.0
+) -> RankCut:
     """Return what lies above any rank; between two cuts the positives are spread evenly."""
     positives = draws.positives
     above = _at(ranking, positives, rank)
     recall, precision = shares(above[:, None], np.array([rank]), positives[:, -1:])
-    return _cut(rank, precision[:, 0], recall[:, 0], draws, confidence, True)
+    return _cut(rank, precision[:, 0], recall[:, 0], draws, confidence, True, stretch)
 
 
 def balance(ranking: Ranking, draws: Draws, rank: int) -> npt.NDArray[np.float64]:
@@ -107,7 +150,12 @@ def _at(ranking: Ranking, positives: npt.NDArray[np.int64], rank: int) -> npt.ND
 
 
 def _balanced(
-    ranking: Ranking, draws: Draws, confidence: float, now: int | None, risk: float
+    ranking: Ranking,
+    draws: Draws,
+    confidence: float,
+    now: int | None,
+    risk: float,
+    stretch: float,
 ) -> RankCut:
     positives = draws.positives
     total, ranks = positives[:, -1:], ranking.cuts[1:]
@@ -119,7 +167,7 @@ def _balanced(
         chance = np.max([worse[mine].mean(axis=0) for mine in _likely(draws.kinds)], axis=0)
         mean = np.where((chance <= risk) & (mean >= old.mean()), mean, -1.0)
     rank = int(ranks[mean.argmax()]) if mean.max() >= 0 or now is None else now
-    return at_rank(ranking, draws, rank, confidence)
+    return at_rank(ranking, draws, rank, confidence, stretch)
 
 
 def shares(
@@ -139,15 +187,19 @@ def _cut(
     draws: Draws,
     confidence: float,
     reached: bool,
+    stretch: float,
 ) -> RankCut:
-    estimates = [_share(values, draws.kinds, confidence) for values in (precision, recall)]
+    estimates = [_share(values, draws.kinds, confidence, stretch) for values in (precision, recall)]
     if rank == 0:
         estimates[0] = Share(1.0, 0.0, 1.0)  # labels say nothing about samples that are not there
     return RankCut(rank, estimates[0], estimates[1], confidence, reached)
 
 
 def _share(
-    values: npt.NDArray[np.float64], kinds: npt.NDArray[np.int64], confidence: float
+    values: npt.NDArray[np.float64],
+    kinds: npt.NDArray[np.int64],
+    confidence: float,
+    stretch: float,
 ) -> Share:
     """Return the median, and an interval that holds those of all kinds of curves that are likely.
 
@@ -157,7 +209,22 @@ def _share(
     tail = (1 - confidence) / 2
     ends = [np.quantile(values[mine], [tail, 1 - tail]) for mine in _likely(kinds)]
     low, high = np.min(ends, axis=0)[0], np.max(ends, axis=0)[1]
-    return Share(float(np.median(values)), float(low), float(high))
+    middle = float(np.median(values))
+    if stretch > 1:
+        low, high = _stretched(np.array([low, high]), np.full(2, middle), stretch)
+    return Share(middle, float(low), float(high))
+
+
+def _stretched(
+    ends: npt.NDArray[np.float64], middle: npt.NDArray[np.float64], stretch: float
+) -> npt.NDArray[np.float64]:
+    """Return ends of intervals of shares, moved away from the middle on the scale of log-odds."""
+    from scipy.special import expit, logit
+
+    inside = [np.clip(x, 1e-9, 1 - 1e-9) for x in (ends, middle)]
+    end, centre = (logit(x) for x in inside)
+    moved = expit(centre + stretch * (end - centre))
+    return np.asarray(np.where((ends <= 0) | (ends >= 1), ends, moved))
 
 
 def _likely(kinds: npt.NDArray[np.int64]) -> list[npt.NDArray[np.bool_]]:
