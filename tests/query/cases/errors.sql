@@ -282,3 +282,7 @@ WITH w AS (SELECT m1.correct AS c FROM samples) SELECT avg(c) FROM w
 -- error: BindError 1:28 ''a''
 -- hint: an id is written as `id` shows it, with its folders
 ORDER BY similarity(sample('a')) DESC
+-- case: a comment and nothing else
+-- error: ParseError
+-- hint: comment and nothing else
+/* label = 'red' */
