@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from lancedb.db import DBConnection
     from PIL import Image
 
-    from slicedb.analysis import BoxMistakes, Cleaner, Mistakes, Tryout
+    from slicedb.analysis import BoxMistakes, Cleaner, Mistakes
+    from slicedb.analysis.tryout import Tryout
     from slicedb.behaviour.severity import SeverityTable
     from slicedb.cam import CamReport, StoredCams
     from slicedb.commits import Commit, Commits, Difference
@@ -1082,7 +1083,7 @@ class Database:
             CheckError: `target` is no class, there is no such embedding, or the map cannot be
                 saved.
         """
-        from slicedb.analysis import try_out
+        from slicedb.analysis.tryout import try_out
 
         return try_out(
             self.store,

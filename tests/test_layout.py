@@ -213,3 +213,11 @@ def test_all_names_of_the_package_exist_and_are_sorted() -> None:
     assert sorted(slicedb.__all__) == slicedb.__all__
     for name in slicedb.__all__:
         assert getattr(slicedb, name) is not None
+
+
+def test_an_analysis_of_stored_predictions_loads_no_torch() -> None:
+    code = (
+        "import slicedb.analysis, slicedb.judge, slicedb.edits, sys; print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -130,3 +132,41 @@ def test_log_embeddings_from_the_shell(
     with pytest.raises(SystemExit) as done:
         main(["log-embeddings", "mine", str(tmp_path / "vectors.parquet"), "--db", db.path])
     assert done.value.code == 0 and "4 vectors of 3 numbers logged" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda data: b"",
+        lambda data: b"{}",
+        lambda data: data[: len(data) // 2],
+        lambda data: bytes(len(data)),
+        lambda data: bytes(255 - byte for byte in data),
+        lambda data: data[:-8] + bytes(8),  # the header is whole
+    ],
+    ids=["empty", "text", "cut", "zeros", "inverted", "end"],
+)
+def test_damaged_files_of_vectors_are_built_anew(
+    db: slicedb.Database, damage: Callable[[bytes], bytes]
+) -> None:
+    db.log_embeddings("mine", table())
+    query = "ORDER BY similarity(sample('a')) DESC, id"
+    assert db.query(query).ids() == ["a", "b", "c", "d"]
+    files = [f for f in db.store.cache_dir.glob("vectors/*/*") if f.is_file()]
+    assert sorted(f.name for f in files) == ["about", "keys.npy", "vectors.npy"]
+    for file in files:
+        file.write_bytes(damage(file.read_bytes()))
+    assert slicedb.open(db.path).query(query).ids() == ["a", "b", "c", "d"]
+
+
+def test_files_of_vectors_are_not_those_of_a_backup(db: slicedb.Database, tmp_path: Path) -> None:
+    backup = tmp_path / "backup.slicedb"
+    shutil.copytree(db.path, backup)
+    db.log_embeddings("mine", table())
+    query = "ORDER BY similarity(sample('a')) DESC, id LIMIT 2"
+    assert db.query(query).ids() == ["a", "b"]
+    shutil.copytree(Path(db.path) / ".cache", backup / ".cache", dirs_exist_ok=True)
+    again = slicedb.open(backup)
+    again.log_embeddings("mine", table(vectors=VECTORS[[0, 3, 0, 2]]))
+    assert again.store.version("embeddings__mine") == db.store.version("embeddings__mine")
+    assert again.query(query).ids() == ["a", "c"]

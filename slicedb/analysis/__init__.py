@@ -1,4 +1,4 @@
-"""Analysis: where a model is wrong."""
+"""Analysis: where a model is wrong; `tryout`, which needs torch, is imported by who asks for it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from slicedb.analysis.boxes import BoxFinding, BoxMistakes, ConfusedBoxes, box_e
 from slicedb.analysis.cleaning import Case, Cleaner, CleanReport
 from slicedb.analysis.mistakes import ConfusedPair, Mistakes, ReviewSet, errors
 from slicedb.analysis.shares import SliceShare
-from slicedb.analysis.tryout import Tryout, try_out
 
 __all__ = [
     "BoxFinding",
@@ -19,8 +18,6 @@ __all__ = [
     "Mistakes",
     "ReviewSet",
     "SliceShare",
-    "Tryout",
     "box_errors",
     "errors",
-    "try_out",
 ]

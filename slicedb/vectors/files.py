@@ -1,4 +1,8 @@
-"""Keep matrices as memory-mapped files in the cache folder of a database, by (table, version)."""
+"""Keep matrices as memory-mapped files in the cache folder of a database, by (table, version).
+
+Beside them lies what they are of. Files of another table, of a version that has other rows by now,
+or that were cut or written over are built anew.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import contextlib
 import os
 import shutil
 import tempfile
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +25,10 @@ if TYPE_CHECKING:
 
 _BATCH = 16_384
 """Vectors read from the store at once."""
+_ABOUT = "about"
+_LOOKS, _LOOK = 64, 4096
+"""Places of the vectors that are compared when files are opened, and the bytes of each: to read all
+of a million vectors would take as long as a query."""
 
 
 def open_matrix(store: Store, name: str, version: int) -> Matrix:
@@ -28,27 +37,62 @@ def open_matrix(store: Store, name: str, version: int) -> Matrix:
     Where the cache folder cannot be written, the matrix is held in memory.
     """
     table = EMBEDDINGS + name
-    try:
+    files = None
+    with contextlib.suppress(OSError):
         folder = _folder(store, table, version)
-        if not (folder / "vectors.npy").is_file():
+        files = _opened(store, table, version, folder)
+        if files is None:
+            shutil.rmtree(folder, ignore_errors=True)
             _build(store, table, version, folder)
-        # Copy-on-write, since torch wants memory that it could write to.
-        vectors = np.load(folder / "vectors.npy", mmap_mode="c")
-        keys = np.load(folder / "keys.npy")
-    except OSError:
-        keys, vectors = _empty(store, table, version, None)
-        _fill(store, table, version, keys, vectors)
+            files = _opened(store, table, version, folder)
+    if files is None:
+        files = _empty(store, table, version, None)
+        _fill(store, table, version, *files)
+    keys, vectors = files
     return Matrix(keys, vectors, name, version)
 
 
 def link_matrix(store: Store, name: str, before: int, after: int) -> None:
     """Let a version have the files of an earlier one that holds the same vectors."""
+    table = EMBEDDINGS + name
     with contextlib.suppress(OSError):
-        shutil.copytree(
-            _folder(store, EMBEDDINGS + name, before),
-            _folder(store, EMBEDDINGS + name, after),
-            copy_function=os.link,
-        )
+        files = _opened(store, table, before, _folder(store, table, before))
+        if files is None:
+            return
+        folder = _folder(store, table, after)
+        scratch = Path(tempfile.mkdtemp(prefix=".new-", dir=folder.parent))
+        try:
+            for file in ("vectors.npy", "keys.npy"):
+                os.link(_folder(store, table, before) / file, scratch / file)
+            (scratch / _ABOUT).write_text(_about(store, table, after, *files))
+            os.rename(scratch, folder)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _opened(
+    store: Store, table: str, version: int, folder: Path
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return keys and vectors of the files of a version; None where they are not whole or its."""
+    try:
+        # Copy-on-write, since torch wants memory that it could write to.
+        vectors = np.load(folder / "vectors.npy", mmap_mode="c")
+        keys = np.load(folder / "keys.npy")
+        if (folder / _ABOUT).read_text() == _about(store, table, version, keys, vectors):
+            return keys, vectors
+    except (OSError, EOFError, MemoryError, OverflowError, TypeError, ValueError):
+        pass  # what NumPy makes of bytes that somebody else wrote
+    return None
+
+
+def _about(store: Store, table: str, version: int, keys: np.ndarray, vectors: np.ndarray) -> str:
+    """Return what tells the files of a version from any others."""
+    data = vectors.reshape(-1).view(np.uint8)
+    found = zlib.crc32(keys)
+    for start in np.linspace(0, max(0, len(data) - _LOOK), _LOOKS).astype(np.int64).tolist():
+        found = zlib.crc32(data[start : start + _LOOK], found)
+    stamp = store.stamp(table, version)
+    return f"{stamp} {keys.dtype} {len(keys)} {vectors.dtype} {vectors.shape} {found:08x}"
 
 
 def _folder(store: Store, table: str, version: int) -> Path:
@@ -79,6 +123,7 @@ def _build(store: Store, table: str, version: int, folder: Path) -> None:
         else:
             np.save(scratch / "vectors.npy", vectors)
         np.save(scratch / "keys.npy", keys)
+        (scratch / _ABOUT).write_text(_about(store, table, version, keys, vectors))
         # Another process may have built the same one first.
         with contextlib.suppress(OSError):
             os.rename(scratch, folder)
