@@ -271,3 +271,9 @@ def test_metrics_without_scores_read_no_probabilities(
     assert "probabilities" in asked
     assert loss.value("all", "one", "log_loss") > 0
     assert loss.value("all", "one") == accuracy
+
+
+def test_all_tables_share_one_bounded_cache_of_lance(db: slicedb.Database) -> None:
+    log(db, "m")
+    sessions = [db.store.dataset(name).session() for name in (SAMPLES, "predictions__m")]
+    assert sessions[0].is_same_as(sessions[1])

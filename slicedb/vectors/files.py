@@ -88,9 +88,9 @@ def _opened(
 def _about(store: Store, table: str, version: int, keys: np.ndarray, vectors: np.ndarray) -> str:
     """Return what tells the files of a version from any others."""
     data = vectors.reshape(-1).view(np.uint8)
-    found = zlib.crc32(keys)
+    found = zlib.crc32(keys.tobytes())
     for start in np.linspace(0, max(0, len(data) - _LOOK), _LOOKS).astype(np.int64).tolist():
-        found = zlib.crc32(data[start : start + _LOOK], found)
+        found = zlib.crc32(data[start : start + _LOOK].tobytes(), found)
     stamp = store.stamp(table, version)
     return f"{stamp} {keys.dtype} {len(keys)} {vectors.dtype} {vectors.shape} {found:08x}"
 
