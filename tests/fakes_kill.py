@@ -18,7 +18,7 @@ import slicedb
 from slicedb.database import Database
 from slicedb.errors import SliceDBError
 
-HARMLESS = ("lost images", "stray pins", "cut-off checkout", "stale pictures")
+HARMLESS = ("lost images", "stray pins", "cut-off checkout", "cut-off creation", "stale pictures")
 MENDED = (*HARMLESS, "orphans", "stale truths", "missing pins")
 """What the doctor may find between a kill and the next run, and says how to mend."""
 

@@ -245,7 +245,7 @@ def wrong(path: str | Path, names: tuple[str, ...], at: int, said: list[Said]) -
         lasting = not set(act.undone_by) & set(names)
         if each.done and lasting and not act.is_there(db, each.number, at):
             faults.append(f"{name} of process {each.number} was acknowledged and is not there")
-    harmless = ["stray pins", "cut-off checkout", "fragments"]
+    harmless = ["stray pins", "cut-off checkout", "cut-off creation", "fragments"]
     if "reset" in names:  # which takes the samples of an ingest away after their images
         harmless.append("orphans")
     return faults + [str(f) for f in db.doctor() if f.problem not in harmless]

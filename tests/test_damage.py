@@ -246,3 +246,15 @@ def test_mend_says_first_what_it_will_do(path: Path, capsys: pytest.CaptureFixtu
     assert stop.value.code == 0
     assert "images: delete rows that belong to no sample (1 orphans)" in planned
     assert "images: 1 orphans (mended)" in out
+
+
+def test_a_table_whose_making_was_cut_off_is_no_damage(path: Path) -> None:
+    """Data without a version, of a table of which nothing was ever written down."""
+    data = path / "embeddings__new.lance" / "data"
+    data.mkdir(parents=True)
+    (data / "0.lance").write_bytes(b"half")
+    db = slicedb.open(path)
+    found = [f for f in db.doctor() if f.table == "embeddings__new"]
+    assert [f.problem for f in found] == ["cut-off creation"]
+    db.log_embeddings("new", pa.table({"id": db.query("true").ids()[:1], "vector": [[1.0, 0.0]]}))
+    assert [f for f in db.doctor() if f.table == "embeddings__new"] == []

@@ -105,8 +105,18 @@ def _place(error: BaseException) -> str:
 
 
 def _lost_manifests(store: Store) -> list[Finding]:
-    """Find folders of tables that hold data and no version that says what it is."""
-    return [Finding(name, "lost manifests", 1, WAY_BACK) for name in store.without_version()]
+    """Find folders of tables that hold data and no version that says what it is.
+
+    A table that was finished has its checksums written down; one that has none, where others have,
+    was being made when its process was killed, and nothing of it was acknowledged.
+    """
+    known = store.checksums.tables() if store.is_local else []
+    return [
+        Finding(name, "lost manifests", 1, WAY_BACK)
+        if name in known or not known
+        else Finding(name, "cut-off creation", 1, "say the command that makes it again")
+        for name in store.without_version()
+    ]
 
 
 def _column(store: Store, name: str, column: str) -> np.ndarray:

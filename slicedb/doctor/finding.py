@@ -18,8 +18,8 @@ class Finding:
     table: str
     problem: str
     """fragments, deleted rows, stray files, orphans, duplicates, stale truths, stale pictures, lost
-    images, lost versions, missing pins, stray pins, cut-off checkout, damaged files, lost
-    manifests or stale caches; looked for by `deep`: changed files, changed pins, lost
+    images, lost versions, missing pins, stray pins, cut-off checkout, cut-off creation, damaged
+    files, lost manifests or stale caches; looked for by `deep`: changed files, changed pins, lost
     tables, lost commits, unrecorded files, changed images, wrong keys and damaged rows."""
     n: int
     advice: str
