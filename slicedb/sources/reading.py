@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from typing import TypeVar
 
 import numpy as np
 
 from slicedb.errors import SourceError
 from slicedb.sources import local, remote
 from slicedb.sources.client import is_remote
+
+_A = TypeVar("_A")
+_B = TypeVar("_B")
 
 _READERS = 32
 """Requests that wait for an answer at once: a bucket answers slowly, and to many."""
@@ -36,7 +39,7 @@ def read(uri: str, size: int = 0) -> bytes:
 def fetch(uris: Iterable[str]) -> dict[str, bytes | SourceError]:
     """Return the bytes behind addresses of objects, or why there are none; many at once."""
     different = list(dict.fromkeys(uris))
-    return dict(zip(different, _readers().map(_fetched, different))) if different else {}
+    return dict(zip(different, _at_once(_fetched, different)))
 
 
 def _fetched(uri: str) -> bytes | SourceError:
@@ -63,9 +66,12 @@ def _quietly(uri: str | None) -> bytes:
         return b""
 
 
-@cache
-def _readers() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(_READERS, "slicedb-read")
+def _at_once(ask: Callable[[_A], _B], about: Sequence[_A]) -> list[_B]:
+    """Return the answers to many requests, in their order."""
+    if not about:
+        return []
+    with ThreadPoolExecutor(min(_READERS, len(about)), "slicedb-read") as pool:
+        return list(pool.map(ask, about))
 
 
 def versions(uris: Sequence[str | None]) -> tuple[np.ndarray, list[str]]:
@@ -89,7 +95,7 @@ def versions(uris: Sequence[str | None]) -> tuple[np.ndarray, list[str]]:
             if len(rows) >= _TO_LIST and not folder.startswith("http"):
                 remote.listed(folder)
     asked = [(i, str(uris[i])) for rows in folders.values() for i in rows]
-    for (i, _), about in zip(asked, _readers().map(lambda one: _facts(one[1], gone), asked)):
+    for (i, _), about in zip(asked, _at_once(lambda one: _facts(one[1], gone), asked)):
         if about is not None:
             sizes[i], etags[i] = about.size, about.etag
     return sizes, etags
