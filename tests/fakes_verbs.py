@@ -213,6 +213,7 @@ VERBS: dict[str, Verb] = {
         )
     ),
     "ingest and verify later": Verb(later),
+    "sync": Verb(lambda db, given: db.sync(given / "later", prefix="later", progress=False)),
     "attach": Verb(lambda db, given: db.attach(given / "columns.csv")),
     "compose": Verb(lambda db, given: db.compose(given / "templates", progress=False)),
     "index texts": Verb(lambda db, _: db.index(text=["label"])),
@@ -225,6 +226,7 @@ VERBS: dict[str, Verb] = {
         lambda db, _: db.log_embeddings("own", vectors(2.0, 5), replace=True)
     ),
     "relabel": Verb(lambda db, _: db.relabel("id = 'red/0.png'", "blue")),
+    "map labels": Verb(lambda db, _: db.map_labels({"red": "crimson"})),
     "tag": Verb(lambda db, _: db.tag("label = 'green'", "night")),
     "untag": Verb(lambda db, _: db.tag("label = 'red'", "seen", remove=True)),
     "delete": Verb(lambda db, _: db.delete("id = 'red/0.png'")),
@@ -279,6 +281,9 @@ VERBS: dict[str, Verb] = {
 
 WRITES: dict[str, tuple[str, ...]] = {
     "Database.ingest": ("ingest", "ingest and delete", "ingest and verify later"),
+    "Database.sync": ("sync",),
+    "Database.map_labels": ("map labels",),
+    "Database.severity": ("corrupt",),
     "Database.verify": ("ingest and verify later",),
     "Database.attach": ("attach",),
     "Database.compose": ("compose",),
@@ -325,6 +330,13 @@ WRITES: dict[str, tuple[str, ...]] = {
 }
 """Every public method that changes a table, and the verbs above that say it."""
 
+
+def one_slice(folder: Path) -> Path:
+    folder.mkdir()
+    (folder / "greens.sql").write_text("/*\nslice: greens\n*/\nlabel = 'green'\n")
+    return folder
+
+
 READS: dict[str, Callable[[Database, Path], object]] = {
     "Database.to_arrow": lambda db, _: db.to_arrow(),
     "Database.to_pandas": lambda db, _: db.to_pandas(),
@@ -340,6 +352,8 @@ READS: dict[str, Callable[[Database, Path], object]] = {
     "Database.power": lambda db, _: db.power("m", "mean"),
     "Database.confusion": lambda db, _: db.confusion("m"),
     "Database.errors": lambda db, _: db.errors("m"),
+    "Database.try_out": lambda db, _: db.try_out("mean", png((1, 2, 3))),
+    "Database.clean": lambda db, _: db.clean("label = 'red'"),  # its `save` is in test_cleaning
     "Database.cost": lambda db, _: db.cost("mean"),
     "Database.calibration": lambda db, _: db.calibration("mean"),
     "Models.get": lambda db, _: db.models.get("mean"),
@@ -358,7 +372,7 @@ READS: dict[str, Callable[[Database, Path], object]] = {
     "Slices.overlap": lambda db, _: db.slices.overlap(),
     "Slices.coverage": lambda db, _: db.slices.coverage("m"),
     "Slices.breakdown": lambda db, _: db.slices.breakdown(),
-    "Slices.load": lambda db, out: db.slices.load(out.parent),
+    "Slices.load": lambda db, out: db.slices.load(one_slice(out / "slices")),
     "Commits.history": lambda db, _: db.commits.history(),
     "Commits.get": lambda db, _: db.commits.get("first"),
     "Commits.branches": lambda db, _: db.commits.branches(),
@@ -371,6 +385,7 @@ READS: dict[str, Callable[[Database, Path], object]] = {
 """Every other public method, with what it is asked for."""
 
 _OWN = (
+    *("synced_at", "listed_at", "vanished_at", "decided_at"),
     *("added_at", "created_at", "ingested_at", "answered_at", "ran_at", "stamp"),
     *("run", "tables", "details", "software"),
 )

@@ -81,7 +81,7 @@ def check(world: tuple[Engine, Store, Path], n: int, seed: int) -> None:
     own = str(folder / "world.slicedb")
     strange = {w for w in _OPENED if w[0] != "open" or not w[1].startswith((own, sys.prefix))}
     assert strange <= {w for w in _OPENED if w[1].endswith((".py", ".pyc"))}
-    assert done["answers"] > 0.08 * n and done["errors"] > 0.3 * n
+    assert done["answers"] > 0.05 * n and done["errors"] > 0.3 * n
 
 
 @pytest.mark.slow
