@@ -283,7 +283,7 @@ class Database:
             threads: decoding threads; by default one per core.
             progress: draw a progress bar on stderr; by default only in a terminal.
             storage_options: settings of the bucket, in the words of object_store and Lance, for
-                example endpoint or skip_signature.
+                example endpoint or skip_signature; for this process, while `sync` keeps them.
 
         Raises:
             SourceError: the source is missing, empty, unreadable or of an unknown format.

@@ -173,6 +173,10 @@ def test_a_list_of_keys_is_looked_at_and_nothing_else(
     hints = [json.dumps(event), "cat/1.png\n", "set/cat/2.png", f"{where}/cat/none.png", "", "x/y"]
     report = sync(db.store, where, keys=hints)
     assert counts(report) == {"added": 1, "changed": 1, "unchanged": 2}
+    assert report.notes[0] == (
+        "5 of the named objects were looked at, and nothing else. 3 are not there; only a whole "
+        "listing marks samples as vanished."
+    )
     assert db.query("vanished_at IS NOT NULL").count() == 0
     assert db.sql("SELECT label FROM samples WHERE id = 'cat/a new.png'").to_pylist() == [
         {"label": "cat"}
@@ -324,3 +328,19 @@ def test_a_column_of_the_user_is_left_alone(db: slicedb.Database, tmp_path: Path
     with pytest.raises(IngestError, match="have a column 'etag', which sync keeps"):
         db.sync(tmp_path / "photos")
     assert db.query("etag = 'mine'").count() == 1
+
+
+def test_the_settings_of_a_bucket_hold_in_a_new_process(
+    filled: Bucket, db: slicedb.Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pictures that were left where they lay are read with what the sync was told."""
+    monkeypatch.delenv("AWS_ENDPOINT_URL")
+    settings = {"endpoint": filled.endpoint, "secret_access_key": "b"}
+    db.sync(f"{filled.uri}/set", reference=True, storage_options=settings)
+    rows = db.store.table("sources", ["settings"]).to_pylist()
+    assert json.loads(rows[0]["settings"]) == {"endpoint": filled.endpoint}
+    monkeypatch.setattr(client, "_settings", {})
+    monkeypatch.setattr(client, "_clients", {})
+    again = slicedb.open(db.path)
+    images = dict(again.store.read_images(again.query("true").keys()))
+    assert all(images.values()) and len(images) == 4

@@ -41,6 +41,15 @@ STORAGE_OPTION: dict[str, object] = {
 }
 
 
+FORM: dict[str, object] = {
+    "flag": "--as",
+    "metavar": "FORMAT",
+    "cls": Listing,
+    "registry": "slicedb.ingest:FORMATS",
+    "group": "slicedb.formats",
+}
+
+
 @click.command()
 @click.argument("sources", metavar="SOURCE...", nargs=-1, required=True)
 @db_option
@@ -51,13 +60,7 @@ STORAGE_OPTION: dict[str, object] = {
     "labels_column labels_separator split_column caption_column id_column id_by prefix replace "
     "reference verify max_broken max_pixels delete_missing same threads progress storage_options",
     storage_options=STORAGE_OPTION,
-    form={
-        "flag": "--as",
-        "metavar": "FORMAT",
-        "cls": Listing,
-        "registry": "slicedb.ingest:FORMATS",
-        "group": "slicedb.formats",
-    },
+    form=FORM,
     images={"metavar": "DIR"},
     prefix={"metavar": "TEXT"},
     labels={"metavar": "FILE|OLD=NEW", "multiple": True},
@@ -111,13 +114,7 @@ def ingest(sources: tuple[str, ...], **options: object) -> None:
     prefix={"metavar": "TEXT"},
     reference={"is_flag": True, "flag": "--reference"},
     storage_options=STORAGE_OPTION,
-    form={
-        "flag": "--as",
-        "metavar": "FORMAT",
-        "cls": Listing,
-        "registry": "slicedb.ingest:FORMATS",
-        "group": "slicedb.formats",
-    },
+    form=FORM,
 )
 @click.option(
     "--every",

@@ -13,13 +13,14 @@ from typing import Literal
 import pyarrow as pa
 
 from slicedb import media
+from slicedb import progress as shown
 from slicedb.errors import IngestError, SourceError, did_you_mean
 from slicedb.ingest.format import FORMATS, Format, recognise
 from slicedb.ingest.pipeline import Settings, run
 from slicedb.ingest.report import IngestReport
 from slicedb.ingest.source import IdBy, Options, Source
 from slicedb.schema import SAMPLES, SAMPLES_SCHEMA
-from slicedb.sources import Location, address, forget, is_remote, is_utf8, path_of
+from slicedb.sources import Location, address, forget, is_remote, is_utf8, listed, path_of
 from slicedb.store import Store
 from slicedb.tasks.label_names import Given, LabelNames
 
@@ -112,7 +113,7 @@ def ingest(
         existing=_with_whole_objects(store.schema(SAMPLES)),
     )
     names = None if labels is None else LabelNames(labels)
-    opened = open_source(source, options, form)
+    opened = open_source(source, options, form, show=progress)
     if names is not None:
         opened.batches = map(names.rename_batch, opened.batches)
     opened.named |= bool(options.prefix)
@@ -143,9 +144,18 @@ def ingest(
 
 
 def open_source(
-    source: str | os.PathLike[str], options: Options, form: str | None = None
+    source: str | os.PathLike[str],
+    options: Options,
+    form: str | None = None,
+    show: bool | None = None,
 ) -> Source:
     """Open a source with the reader of its format.
+
+    Args:
+        source: path of a folder or a file, or its address.
+        options: what the caller asks of the reader.
+        form: one of `FORMATS`; None recognises it.
+        show: whether the listing of a bucket is shown, see `slicedb.progress.bar`.
 
     Raises:
         SourceError: it is missing, or of an unknown format.
@@ -153,7 +163,7 @@ def open_source(
     """
     if form is not None and form not in FORMATS:
         raise IngestError(f"No format '{form}'.", did_you_mean(form, FORMATS, "formats"))
-    location = _located(source)
+    location = _located(source, show)
     if not is_utf8(location.path):
         raise SourceError(
             f"The name of {location.path!r} is not UTF-8, so it could not be written down.",
@@ -203,13 +213,17 @@ def _with_whole_objects(schema: pa.Schema) -> pa.Schema:
     return schema if at < 0 else schema.set(at, SAMPLES_SCHEMA.field("objects"))
 
 
-def _located(source: str | os.PathLike[str]) -> Location:
+def _located(source: str | os.PathLike[str], show: bool | None) -> Location:
     """Return where a source lies; a bucket is listed anew."""
     text = path_of(os.fspath(source))
     if not is_remote(text):
         return Location(str(Path(text).expanduser()))
     forget(address(text).root)
-    return Location(text)
+    location = Location(text)
+    if location.is_folder():
+        with shown.bar(None, "list", show) as bar:
+            listed(text, bar.advance)
+    return location
 
 
 def _nearest(location: Location) -> str:

@@ -47,7 +47,7 @@ def prepare(store: Store) -> None:
         taken = next(field.name for field in _FIELDS if field.name in there)
         raise IngestError(
             f"The samples have a column '{taken}', which sync keeps for itself.",
-            "ingest does not need it; or rename the column: attach it under another name.",
+            "use ingest for this source, or keep the column under another name.",
         )
     store.create(SOURCES, SOURCES_SCHEMA)  # first, so that nobody takes the columns for a user's
     if new:
@@ -62,12 +62,9 @@ def is_complete(source: Source) -> bool:
     return known is not None and known.is_complete
 
 
-def gone(store: Store, source: Source, known: Known) -> np.ndarray:
+def gone(source: Source, known: Known) -> np.ndarray:
     """Return the samples of a source whose files are not there now, bool (n,) over `known`."""
-    samples = store.table(SAMPLES, ["uri", "source"], version=known.version)
-    own = mask(pc.equal(samples["source"], source.where))
-    rows = np.flatnonzero(own)
-    uris = samples["uri"].take(pa.array(rows)).to_pylist()
+    rows, uris = known.files_of(source.where)
     missing = np.zeros(len(known.keys), dtype=bool)
     missing[rows] = [uri is not None and not _exists(uri) for uri in uris]
     return missing

@@ -20,7 +20,7 @@ from slicedb.sql import equals
 from slicedb.store import Store
 
 
-def hinted(store: Store, where: Location, keys: Iterable[str]) -> int:
+def hinted(store: Store, where: Location, keys: Iterable[str]) -> list[str]:
     """Look at some objects, and let the next listing of the source be these and what is known.
 
     Args:
@@ -29,7 +29,7 @@ def hinted(store: Store, where: Location, keys: Iterable[str]) -> int:
         keys: addresses, paths in the bucket or below the source, or S3 events, one a line.
 
     Returns:
-        The number of different objects that were named below the source.
+        What the user should know: how many objects were named, not there, and elsewhere.
 
     Raises:
         SourceError: the source is no bucket, or a line is JSON and no event.
@@ -52,8 +52,13 @@ def hinted(store: Store, where: Location, keys: Iterable[str]) -> int:
             for row in rows.to_pylist()
             if is_remote(row["uri"])
         ]
-    stand_in(root, prefix, known, below)
-    return len(below)
+    there = stand_in(root, prefix, known, below)
+    note = f"{len(below):,} of the named objects were looked at, and nothing else."
+    if missing := len(below) - there:
+        note += f" {missing:,} are not there; only a whole listing marks samples as vanished."
+    if outside := len(named) - len(below):
+        note += f" {outside:,} more lie outside the source."
+    return [note]
 
 
 def _keys(line: str, root: str, prefix: str) -> list[str]:

@@ -122,6 +122,11 @@ class Known:
         """Return where rows were ingested from."""
         return list(self._source.take(pa.array(rows)).to_pylist())
 
+    def files_of(self, where: str) -> tuple[np.ndarray, list[str | None]]:
+        """Return the rows of the samples that came from a source, int64 (m,), and their uris."""
+        rows = np.flatnonzero(mask(pc.equal(self._source.cast(pa.string()), where)))
+        return rows, self._uris.take(pa.array(rows)).to_pylist()
+
     def ids(self, rows: np.ndarray) -> list[str]:
         """Return the ids of rows."""
         return list(self._ids.take(pa.array(rows)).to_pylist())

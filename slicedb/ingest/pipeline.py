@@ -143,7 +143,7 @@ def run(store: Store, source: Source, settings: Settings) -> IngestReport:
     _prepare(store, source, settings)
     known = Known(store, with_images=not settings.reference)
     if settings.following and following.is_complete(source):
-        known.gone = following.gone(store, source, known)
+        known.gone = following.gone(source, known)
     fresh = {SAMPLES: FreshRows(store, SAMPLES, known.version)}
     if not settings.reference:
         fresh[IMAGES] = FreshRows(store, IMAGES, known.images_version)

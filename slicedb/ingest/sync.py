@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import fcntl
 import hashlib
 import json
 import os
@@ -29,6 +28,8 @@ from slicedb.store import Store
 
 SECRET = ("key", "secret", "token", "password", "credential", "sas")
 """Parts of the names of settings that are not written down."""
+_OF_ONE_RUN = ("progress", "threads", "max_broken", "delete_missing")
+"""Options that do not hold for the next sync."""
 
 
 def sync(
@@ -58,9 +59,8 @@ def sync(
         given = {**before["options"], **options}
         configure(where, {**before["settings"], **(settings or {})})
         try:
-            if keys is not None:
-                hinted(store, Location(where), keys)
-            report = ingest(store, where, following=True, **given)
+            notes = [] if keys is None else hinted(store, Location(where), keys)
+            report = ingest(store, where, following=True, **given).noting(notes)
             _record(store, where, given, {**before["settings"], **(settings or {})}, keys is None)
         finally:
             if is_remote(where):
@@ -86,15 +86,7 @@ def followed(store: Store) -> list[str]:
     """Return the sources that were synced, in the order in which they were first."""
     if not store.has(SOURCES):
         return []
-    rows = store.table(SOURCES, ["id", "synced_at"])
-    return [str(name) for name in rows["id"].to_pylist()]
-
-
-def configure_all(store: Store) -> None:
-    """Take the settings of every bucket that the database follows."""
-    if store.has(SOURCES):
-        for row in store.table(SOURCES, ["id", "settings"]).to_pylist():
-            configure(row["id"], json.loads(row["settings"] or "{}"))
+    return [str(name) for name in store.table(SOURCES, ["id"])["id"].to_pylist()]
 
 
 def _recorded(store: Store, where: str) -> dict[str, dict[str, Any]]:
@@ -110,7 +102,7 @@ def _record(
     store: Store, where: str, options: dict[str, Any], settings: dict[str, str], complete: bool
 ) -> None:
     """Write down that a source was synced."""
-    kept = {k: v for k, v in options.items() if k not in ("progress", "threads", "max_broken")}
+    kept = {name: value for name, value in options.items() if name not in _OF_ONE_RUN}
     plain = {k: v for k, v in settings.items() if not any(s in k.lower() for s in SECRET)}
     now = dt.datetime.now(dt.UTC).replace(tzinfo=None)
     row: dict[str, Any] = {
@@ -132,6 +124,8 @@ def _record(
 @contextlib.contextmanager
 def _alone(store: Store, where: str) -> Iterator[None]:
     """Hold the lock of a source on this machine; it goes with the process that holds it."""
+    import fcntl  # here, for Windows has none and ingest imports this file
+
     digest = hashlib.sha256(where.encode()).hexdigest()[:16]
     path = store.cache_dir / f"sync-{digest}.lock"
     with open(path, "a+") as file:

@@ -18,7 +18,7 @@ _B = TypeVar("_B")
 
 _READERS = 32
 """Requests that wait for an answer at once: a bucket answers slowly, and to many."""
-_TO_LIST = 8
+_TO_LIST = 256
 """Objects of one folder from which on the folder is listed and they are not asked for singly."""
 
 

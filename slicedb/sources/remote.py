@@ -96,7 +96,7 @@ def forget(root: str, *, stand_ins: bool = False) -> None:
 
 def stand_in(
     root: str, prefix: str, known: Iterable[tuple[str, int, str]], named: Sequence[str]
-) -> None:
+) -> int:
     """Let what is known, and some objects that are looked at now, stand for a listing.
 
     Args:
@@ -104,6 +104,9 @@ def stand_in(
         prefix: where the listing would begin.
         known: key, size and etag of objects that were there.
         named: keys of objects that are asked for one by one.
+
+    Returns:
+        How many of the named objects are there.
 
     Raises:
         SourceError: the bucket cannot be reached.
@@ -128,6 +131,7 @@ def stand_in(
     )
     with _lock:
         _listings.setdefault(root, []).append(listing)
+    return sum(about is not None for about in found)
 
 
 def listed(text: str, told: Callable[[int], None] | None = None) -> Listing:

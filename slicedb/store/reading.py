@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
 import threading
 import time
@@ -25,8 +26,8 @@ from slicedb.errors import (
     did_you_mean,
 )
 from slicedb.keys import Keys
-from slicedb.schema import IMAGES, SAMPLES, spoken
-from slicedb.sources import read_or_empty
+from slicedb.schema import IMAGES, SAMPLES, SOURCES, spoken
+from slicedb.sources import address, is_remote, read_or_empty, use
 from slicedb.store.absent import ENDING, is_marked
 from slicedb.store.changes import Changes, changes, read_fragments
 from slicedb.store.checksums import Checksums
@@ -69,6 +70,7 @@ class Reader:
         self._synced = time.time()  # what others wrote before, they have flushed
         self._since = self._synced
         self._dirty: set[str] = set()
+        self._knows_buckets = False  # whether the settings of followed buckets are in use
 
     # --- the database -------------------------------------------------------------------------
 
@@ -455,9 +457,19 @@ class Reader:
             if lost:
                 samples, has_row = self.find(SAMPLES, np.array(lost), ["uri"])
                 there = np.array(lost)[has_row].tolist()
-                images.update(zip(there, read_or_empty(samples["uri"].to_pylist())))
+                images.update(zip(there, self._read_far(samples["uri"].to_pylist())))
             for key in chunk.tolist():
                 yield key, images.get(key) or b""
+
+    def _read_far(self, uris: list[str | None]) -> list[bytes]:
+        """Read pictures by their address, with the settings of the buckets that `sync` follows."""
+        if any(uri and is_remote(uri) for uri in uris) and not self._knows_buckets:
+            if self.has(SOURCES):
+                for row in self.table(SOURCES, ["id", "settings"]).to_pylist():
+                    if is_remote(row["id"]):
+                        use(address(row["id"]).root, json.loads(row["settings"] or "{}"))
+            self._knows_buckets = True
+        return read_or_empty(uris)
 
     def arrow_dataset(self, name: str, version: int | None = None) -> pads.Dataset:
         """Return a table as a `pyarrow.dataset.Dataset` that DuckDB can register."""
