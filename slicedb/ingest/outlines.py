@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from itertools import accumulate, pairwise
-
-import numpy as np
+from itertools import accumulate
 
 from slicedb import media
+from slicedb.media.rle import mask_of, rle_of, runs_and_size
 
 
 def box_around(segmentation: object) -> list[float] | None:
@@ -64,14 +63,8 @@ def _numbers(part: object) -> list[float]:
 
 
 def _box_of_mask(mask: dict[str, object]) -> list[float] | None:
-    size, counts = mask.get("size"), mask.get("counts")
-    if not isinstance(size, list) or len(size) != 2 or not all(isinstance(s, int) for s in size):
-        raise ValueError("a mask has no size [height, width]")
-    runs = runs_of(counts)
-    high = int(size[0])
+    runs, high, _ = runs_and_size(mask)
     ends = list(accumulate(runs))
-    if high < 1 or not ends or ends[-1] != high * int(size[1]) or min(runs) < 0:
-        raise ValueError("the runs of a mask do not fill its size")
     spans = [(end - run, end - 1) for run, end in zip(runs[1::2], ends[1::2]) if run]
     if not spans:
         return None
@@ -81,41 +74,6 @@ def _box_of_mask(mask: dict[str, object]) -> list[float] | None:
     top = 0 if tall else min(first % high for first, _ in spans)
     bottom = high - 1 if tall else max(last % high for _, last in spans)
     return [float(left), float(top), float(right - left + 1), float(bottom - top + 1)]
-
-
-def runs_of(counts: object) -> list[int]:
-    """Return the runs of a mask, off and on in turn: numbers as they are, or COCO's text of them.
-
-    The text has five bits of a number in each character, the lowest first; from the fourth on,
-    numbers are differences from the last but one (`maskApi.c` of pycocotools).
-
-    Raises:
-        ValueError: it is neither.
-
-    >>> runs_of("5222a0")
-    [5, 2, 2, 4, 19]
-    """
-    if isinstance(counts, list) and all(isinstance(n, int) for n in counts):
-        return counts
-    if not isinstance(counts, str):
-        raise ValueError("a mask has no counts")
-    runs: list[int] = []
-    value = shift = 0
-    for character in counts:
-        bits = ord(character) - 48
-        if not 0 <= bits < 64:
-            raise ValueError("the counts of a mask are no text of COCO")
-        value |= (bits & 0x1F) << shift
-        shift += 5
-        if bits & 0x20:
-            continue
-        if bits & 0x10:
-            value |= -1 << shift
-        runs.append(value + (runs[-2] if len(runs) > 2 else 0))
-        value = shift = 0
-    if shift:
-        raise ValueError("the counts of a mask are cut off")
-    return runs
 
 
 def turned(points: Sequence[float], orientation: int, size: tuple[float, float]) -> list[float]:
@@ -162,14 +120,4 @@ def turned_outline(text: str, orientation: int, size: tuple[float, float]) -> st
 
 
 def _turned_mask(mask: dict[str, object], orientation: int) -> dict[str, object]:
-    _box_of_mask(mask)  # raises where the runs do not fill the size
-    size, runs = mask["size"], np.array(runs_of(mask["counts"]))
-    assert isinstance(size, list)
-    inside = np.repeat(np.arange(len(runs)) % 2, runs).astype(bool)
-    pixels = media.turn(inside.reshape(size[1], size[0]).T, orientation)  # down the columns
-    flat = pixels.T.ravel()
-    edges = np.flatnonzero(np.diff(flat)) + 1
-    ends = [0, *edges.tolist(), len(flat)]
-    counts = [b - a for a, b in pairwise(ends)]
-    counts = [0, *counts] if flat[0] else counts  # the first run is off
-    return {"size": list(pixels.shape), "counts": counts}
+    return rle_of(media.turn(mask_of(mask), orientation))
