@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from slicedb.errors import IngestError, SourceError
 from slicedb.ingest.objects import BOXES
+from slicedb.ingest.sidecar import Sidecar
 from slicedb.ingest.sizes import Size, Sizes
 from slicedb.ingest.source import ROWS, Options, Source
 from slicedb.ingest.walk import tree_of
@@ -41,7 +42,8 @@ class Annotated:
     """What is wrong with annotation files, a sentence each."""
     _rows: list[dict[str, object]] = field(default_factory=list)
     _tables: list[pa.Table] = field(default_factory=list)
-    _seen: set[str] = field(default_factory=set)
+    _seen: dict[str, None] = field(default_factory=dict)
+    """The places of the images, in order."""
 
     def add(
         self,
@@ -73,7 +75,7 @@ class Annotated:
                 f"Image '{name}' is annotated twice in '{self.where}'.",
                 "remove one of the annotations; nothing was written.",
             )
-        self._seen.add(name)
+        self._seen[name] = None
         if self.options.later and not relative:
             self.sizes.skip(size)
         elif relative or (size is None and not boxes):
@@ -128,6 +130,7 @@ class Annotated:
         for name in ("split", "caption"):
             if table[name].null_count == table.num_rows:
                 table = table.drop_columns(name)
+        table = self._with_sidecar(table)
         if extra is not None:
             for name in extra.column_names:
                 table = _with(table, name, extra[name])
@@ -147,6 +150,21 @@ class Annotated:
             skipped=self._passed_over(),
             notes=[*self._summary(), *self.sizes.notes(), *self.notes],
         )
+
+    def _with_sidecar(self, table: pa.Table) -> pa.Table:
+        """Return the rows with the columns of metadata files that lie in the folder.
+
+        What the annotations say themselves stays.
+        """
+        if not self.where.is_folder():
+            return table
+        sidecar = Sidecar(tree_of(self.where), self.options)
+        if sidecar.found:
+            self.notes += [*sidecar.notes, *sidecar.unmatched(list(self._seen))]
+            for name, column in sidecar.values(list(self._seen)).items():
+                if name not in table.column_names:
+                    table = table.append_column(name, column)
+        return table
 
     def has(self, name: str) -> bool:
         """Return whether an image at a place relative to the root was added."""

@@ -12,14 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import pyarrow as pa
-
 from slicedb.errors import SourceError
-from slicedb.ingest import columns as cols
 from slicedb.ingest.annotated import Annotated
 from slicedb.ingest.cocofile import PUBLISHED, BrokenError, CocoFile, CocoImage
 from slicedb.ingest.format import Format
-from slicedb.ingest.source import Options, Row, Source
+from slicedb.ingest.metadata import metadata_of
+from slicedb.ingest.source import Options, Source
 from slicedb.ingest.walk import tree_of
 from slicedb.sources import Location
 
@@ -27,6 +25,8 @@ _LARGE = 64 << 20
 """Bytes beyond which a JSON file is not opened to see what it is."""
 _MANY = 20
 """JSON files in one folder beyond which they are taken for something else, unless so named."""
+_OWN = ("file_name", "width", "height", "split", "caption", "captions", "annotated", "objects")
+"""Keys of an image that are not metadata columns."""
 
 
 def recognises(location: Location) -> bool:
@@ -83,7 +83,8 @@ def read(location: Location, options: Options) -> Source:
             size=size if min(size) > 0 else None,
             caption="\n".join(image.captions) or None,
         )
-    return rows.source(_metadata([image.row for image in images.values()], rows, options))
+    about = [image.row for image in images.values()]
+    return rows.source(metadata_of(about, _OWN, options, rows.notes))
 
 
 def _images(
@@ -123,32 +124,6 @@ def _images(
             rows.broken.append(f"'{one.file}': {error}.")
     rows.refuse_broken()
     return images
-
-
-def _metadata(rows: list[Row], images: Annotated, options: Options) -> pa.Table:
-    """Return the columns that the files have of each image, in plain types."""
-    own = {"file_name", "width", "height", "split", "caption", "captions", "annotated"}
-    names = dict.fromkeys(k for row in rows for k, v in row.items() if k not in own and v != "")
-    fields: dict[str, pa.Array] = {}
-    for name in names:
-        values = [row.get(name) for row in rows]
-        if all(value is None or isinstance(value, str | int | float | bool) for value in values):
-            fields["image_id" if name == "id" else name] = _column(values)
-    raw = pa.table(fields)
-    roles = {name: name for name in ("label",) if name in raw.column_names}
-    columns, notes = cols.plan(raw.schema, roles, options)
-    images.notes += notes
-    columns = [
-        c for c in columns if c.name not in ("objects", "caption", options.label and "label")
-    ]
-    return pa.table({c.name: c.convert(raw[c.source].combine_chunks()) for c in columns})
-
-
-def _column(values: list[object]) -> pa.Array:
-    try:
-        return pa.array(values)
-    except (pa.ArrowInvalid, pa.ArrowTypeError):
-        return pa.array([None if v is None else str(v) for v in values], pa.string())
 
 
 COCO = Format("coco", "COCO annotations", recognises, read, takes=frozenset({"images"}))

@@ -8,10 +8,9 @@ from dataclasses import dataclass, field
 
 from slicedb.ingest.annotated import box
 from slicedb.ingest.outlines import box_around
-from slicedb.ingest.places import Places, posix
+from slicedb.ingest.pictures import Pictures
 from slicedb.ingest.source import Options, Row
 from slicedb.ingest.splits import SPLITS, split_in
-from slicedb.ingest.walk import tree_of
 from slicedb.schema import Box
 from slicedb.sources import Location
 
@@ -27,10 +26,6 @@ _OWN = frozenset(
     """.split()
 )
 """Keys of an annotation that are not attributes by themselves."""
-_PLACES = ("", "images", "data", "..", "../images", "../data")
-"""Where images are looked for, from the folder of the file."""
-_LOOKED_AT = 32
-"""Images of which one has to lie in a folder for it to be theirs."""
 
 
 class BrokenError(Exception):
@@ -94,17 +89,17 @@ class CocoFile:
 
     def __init__(self, file: Location, root: Location, options: Options, notes: list[str]) -> None:
         self.file = file
-        self._root, self._notes = root, notes
+        self._notes = notes
         self._data = _load(file)
         self.images = self._list("images")
         named = PUBLISHED.fullmatch(file.name)
         self.kind = named["kind"] if named else ""
         self._split = _split(file, root)
         self._names = self._category_names()
-        base = _base(file, root, options, self.images)
-        places = Places(tree_of(root)) if root.is_folder() else None
-        self._at = [self._place(row, base, places) for row in self.images]
-        self.n_there = 0 if places is None else sum(at in places.all for at, _ in self._at)
+        names = [str(image.get("file_name")) for image in self.images]
+        pictures = Pictures(file, root, options, names, _spots(file, root))
+        self._at = [self._place(row, pictures) for row in self.images]
+        self.n_there = sum(pictures.has(at) for at, _ in self._at) if root.is_folder() else 0
         """How many of the images lie below the root."""
 
     def _list(self, key: str, needed: bool = True) -> list[Row]:
@@ -132,21 +127,12 @@ class CocoFile:
             )
         return names
 
-    def _place(self, row: Row, base: Location, places: Places | None) -> tuple[str, str]:
+    def _place(self, row: Row, pictures: Pictures) -> tuple[str, str]:
         """Return where an image lies, below the root, and its absolute path."""
         file_name = row.get("file_name")
         if not file_name or "id" not in row:
             raise BrokenError(f"images[{self.images.index(row)}] has no file_name or no id")
-        name = str(file_name)
-        if "\\" in name and not base.join(name).exists():
-            name = posix(name)  # as Windows writes paths
-        at = base.join(name)
-        if places is None:
-            return posix(name).lstrip("/"), at.path
-        place = "/".join(at.parts_below(self._root))
-        if place not in places.all and (found := places.find(name)):
-            return found, f"{self._root.path}/{found}"
-        return place, at.path
+        return pictures.find(str(file_name))
 
     def add_to(self, images: dict[str, CocoImage], number: int) -> None:
         """Add the images of this file, and its annotations to those that another file added.
@@ -289,23 +275,14 @@ def _load(file: Location) -> Row:
     return data
 
 
-def _base(file: Location, root: Location, options: Options, images: list[Row]) -> Location:
-    """Return the folder that the file names are relative to: where some of them are."""
-    if options.images is not None:
-        return Location(options.images)
+def _spots(file: Location, root: Location) -> list[str]:
+    """Return the folders that images of a file as COCO publishes it are in, from its own."""
     named = PUBLISHED.fullmatch(file.name)
     words = [named["split"] + named["year"], named["split"]] if named else []
     if split := _split(file, root):
         words.append(split)
     ups = ("", "../", "images/", "../images/")
-    more = [up + word for word in dict.fromkeys(words) for up in ups]
-    some = [str(image.get("file_name")).replace("\\", "/") for image in images[:_LOOKED_AT]]
-    home = Location(file.parent.path)
-    for place in [*more, *_PLACES]:
-        folder = home.join(place)
-        if any(folder.join(name).is_file() for name in some):
-            return folder
-    return home
+    return [up + word for word in dict.fromkeys(words) for up in ups]
 
 
 def _split(file: Location, root: Location) -> str | None:
