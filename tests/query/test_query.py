@@ -39,6 +39,25 @@ def test_count_keys_and_ids_agree(engine: Engine) -> None:
     assert repr(query) == "m1.loss > 1"
 
 
+def test_ids_are_the_same_fetched_with_the_rows_and_from_memory(engine: Engine) -> None:
+    texts = (
+        "m1.loss > 1",
+        "id > 'a' AND label = 'red' ORDER BY id DESC",
+        "SELECT * FROM samples JOIN m1 USING (key) WHERE m1.loss > 1",
+        "SELECT id AS name, * FROM samples WHERE id IN (SELECT id FROM samples LIMIT 4)",
+        "label = 'red' ORDER BY similarity('red') DESC LIMIT 2",
+        "matches('red', 0) AND m1.correct",
+    )
+    first = {text: engine.query(text).ids() for text in texts}
+    rows = {text: engine.query(text).to_arrow(["id"])["id"].to_pylist() for text in texts}
+    for _ in range(3):
+        engine.query("").ids()  # all ids were listed more than once, and are held from now on
+    tables = engine.session.tables
+    name = tables.samples(engine.query("").plan().pool.catalog.samples)
+    assert tables.has_ids(name)
+    assert {text: engine.query(text).ids() for text in texts} == first == rows
+
+
 def test_to_arrow_shows_what_users_stored_and_not_the_key(engine: Engine) -> None:
     table = engine.query("m1.loss > 1 AND matches('red', 0)").to_arrow()
     assert table.column_names[0] == "id"

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 from slicedb.errors import QueryError
 from slicedb.query.bound.bound import Bound
-from slicedb.query.language.parse import parse
 from slicedb.query.language.text import Span, Token
 from slicedb.query.language.tree import Node
-
-if TYPE_CHECKING:
-    import duckdb
 
 _ENDS = frozenset(
     b"group having window qualify order limit offset fetch using union intersect except".split()
 )
 
 
-def split(bound: Bound, connection: duckdb.DuckDBPyConnection) -> list[tuple[Span, Node]] | None:
+def split(bound: Bound, parsed: Callable[[str], Node]) -> list[tuple[Span, Node]] | None:
     """Return place and tree of each part of the outermost WHERE, or None where a place is unsure.
 
     The places come from the tokens, and are believed when each part, by itself, parses to the very
     tree that it has inside the whole.
+
+    Args:
+        bound: a text.
+        parsed: gives the tree of a SELECT; raises QueryError where it is none.
     """
     where = bound.tree.where if bound.tree.type == "SELECT_NODE" else None
     if where is None:
@@ -31,7 +31,7 @@ def split(bound: Bound, connection: duckdb.DuckDBPyConnection) -> list[tuple[Spa
     tokens = _where(bound)
     spans = _at_ands(tokens) if len(parts) > 1 else _whole(tokens)
     try:
-        if len(spans) != len(parts) or _alone(bound, spans, connection) != parts:
+        if len(spans) != len(parts) or _alone(bound, spans, parsed) != parts:
             return None
     except RecursionError:  # trees are compared as deep as they nest
         return None
@@ -75,11 +75,11 @@ def _at_ands(tokens: list[Token]) -> list[Span]:
     return spans + _whole(tokens[start:])
 
 
-def _alone(bound: Bound, spans: list[Span], connection: duckdb.DuckDBPyConnection) -> list[Node]:
+def _alone(bound: Bound, spans: list[Span], parsed: Callable[[str], Node]) -> list[Node]:
     """Return the tree of each place by itself; nothing where one does not parse."""
     raw = bound.source.sql
     listed = ", ".join(f"({raw[start:end].decode()}\n)" for start, end in spans)
     try:
-        return parse(f"SELECT {listed}", connection).tree.select_list
+        return parsed(f"SELECT {listed}").select_list
     except QueryError:
         return []

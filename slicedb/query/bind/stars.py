@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from slicedb.query.bind.columns import mark
 from slicedb.query.bound.binding import Binding
 from slicedb.query.bound.bound import Bound, Edit, Frame
-from slicedb.query.bound.relation import KEY, ROW, Relation, Stars
+from slicedb.query.bound.relation import KEY, OWN_ID, ROW, Relation, Stars
 from slicedb.query.bound.scope import Scope
 from slicedb.query.functions.duckdb import any_matches
 from slicedb.query.language.text import Source, Span
@@ -235,9 +235,9 @@ def _write_narrow(
     top = binding.bound.top
     assert top is not None
 
-    def columns(_: Frame) -> str:
+    def columns(frame: Frame) -> str:
         alias = quoted(top.alias)
-        names = (KEY, ROW, *top.slots)
+        names = (KEY, ROW, *top.slots, *[OWN_ID] * frame.named)
         return before + ", ".join(f"{alias}.{quoted(name)}" for name in names) + after
 
     binding.bound.edits.append(Edit(start, end, (columns,), "narrow"))

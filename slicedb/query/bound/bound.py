@@ -53,6 +53,8 @@ class Frame:
     """The relation whose rows are those of the scores alone."""
     scored: bool = True
     """Whether relations carry their scores; False finds the candidates to score."""
+    named: bool = False
+    """Whether a narrow run shows the ids of the samples as well."""
 
 
 Part: TypeAlias = "str | tuple[int, int] | Callable[[Frame], str] | SubQuery | Relation"

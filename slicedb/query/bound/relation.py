@@ -17,6 +17,9 @@ KEY = "key"
 OWN_KEY = "~key"
 """Hidden column with the same value, for SQL that we write ourselves."""
 
+OWN_ID = "~id"
+"""Hidden column of samples with their ids, where a narrow run is to list them."""
+
 
 @dataclass(frozen=True)
 class ModelColumn:

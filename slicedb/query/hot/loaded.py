@@ -28,6 +28,9 @@ _KEEP_ROWS = 4_000_000
 """Versions of one table kept loaded: so many, but beside the last two only while all of them have
 no more rows than this."""
 
+_FEW_IDS = 100_000
+"""Ids that are kept the second time that some of them are asked for; of more, the eighth time."""
+
 Column: TypeAlias = pa.Array | pa.ChunkedArray | np.ndarray
 
 
@@ -249,7 +252,7 @@ class LoadedTables:
         """
         with self._lock:
             state = self._loaded[name]
-            state.listed += max(len(rows), state.rows // 8)
+            state.listed += max(len(rows), state.rows // 8, min(state.rows, _FEW_IDS))
             if state.ids is None and state.listed > state.rows:
                 state.ids = self.fetch(f"SELECT id FROM hot.{quoted(name)}")["id"].combine_chunks()
             if state.ids is not None:
@@ -270,6 +273,10 @@ class LoadedTables:
         ascending = np.argsort(order)
         places = ascending[np.searchsorted(order, rows, sorter=ascending)]
         return [ids[place] for place in places.tolist()]
+
+    def has_ids(self, name: str) -> bool:
+        """Return whether all ids of a loaded samples table are held in memory."""
+        return self._loaded[name].ids is not None
 
     def visible(self, name: str) -> np.ndarray:
         """Return bool (n,): which samples have status 'ok'."""

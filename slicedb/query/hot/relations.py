@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from slicedb.query.bound.bound import Frame
 from slicedb.query.bound.boxes import DERIVED
-from slicedb.query.bound.relation import OWN_KEY, ROW, Count, Matching, Relation
+from slicedb.query.bound.relation import OWN_ID, OWN_KEY, ROW, Count, Matching, Relation
 from slicedb.schema import IS_SHOWN, MISTAKES
 from slicedb.sql import quoted, string
 
@@ -44,6 +44,8 @@ def hot_relation(relation: Relation, frame: Frame) -> str:
         shown.append(f's.rowid AS "{ROW}"')
     if relation.keyed:
         shown.append(f's.key AS "{OWN_KEY}"')
+    if frame.named and relation.kind == "samples" and relation.star:
+        shown.append(f's.id AS "{OWN_ID}"')
     for extra, info in relation.extras.items():
         stored = hot_column(info.version, extra.shown)
         shown.append(f"s.{quoted(stored)} AS {quoted(extra.shown)}")

@@ -106,7 +106,11 @@ class Writer:
             if isinstance(part, SubQuery):
                 inner = part.bound
                 sub = replace(
-                    frame, narrow=inner.narrows, ordered=inner.top is not None, pruned=None
+                    frame,
+                    narrow=inner.narrows,
+                    ordered=inner.top is not None,
+                    pruned=None,
+                    named=False,
                 )
                 self._span(inner, 0, len(inner.source.sql), sub)
                 continue

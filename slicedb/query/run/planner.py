@@ -30,6 +30,8 @@ _LONG = 10_000
 """Characters of a text that makes many tokens."""
 _PLANS = 512
 """Plans kept."""
+_TREES, _SHORT = 64, 1_000
+"""Trees of conditions kept, and the most characters of such a text."""
 
 _Slot = tuple[str, tuple[tuple[str, int], ...], bool, bool]
 
@@ -54,6 +56,7 @@ class Planner:
         self._calibration_named = calibration_named
         self._plans = Cache[_Slot, Plan](_PLANS)
         self._shown = Cache[str, list[tuple[str, str]]](_PLANS)
+        self._trees = Cache[str, Node](_TREES)
 
     def plan(self, text: str, at: dict[str, int] | None, files: bool, approximate: bool) -> Plan:
         """Return the plan of a text; see `Engine.query` for the arguments.
@@ -94,12 +97,18 @@ class Planner:
         if not plan.prunes:
             return plan
         bound = plan.bound
-        parts = conditions.split(bound, self._session.cursor())
+        parts = conditions.split(bound, self._tree)
         plain = [span for span, _ in parts or [] if conditions.is_plain(bound, span)]
         rest = [node for span, node in parts or [] if not conditions.is_plain(bound, span)]
         cuts = [cut for node in rest if (cut := condition(node, bound)) is not None]
         more = parts is None or len(cuts) < len(rest)
         return replace(plan, conditions=tuple(plain), cuts=tuple(cuts), filtered_by_more=more)
+
+    def _tree(self, text: str) -> Node:
+        """Return the tree of a SELECT; the same filter is often asked with other terms."""
+        if len(text) > _SHORT:
+            return parse(text, self._session.cursor()).tree
+        return self._trees.get(text, lambda: parse(text, self._session.cursor()).tree)
 
     def _bind(self, text: str, pool: Pool, inside: tuple[str, ...], clock: Clock) -> Bound:
         """Return a bound text; `inside` names the slices that it stands in, outermost first."""

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from slicedb.query.bound.bound import Frame
-from slicedb.query.bound.relation import ROW
+from slicedb.query.bound.relation import OWN_ID, ROW
 from slicedb.query.hot.write import Writer
 from slicedb.query.run import answer
 from slicedb.query.run.clock import Clock
@@ -76,8 +76,10 @@ class Runner:
 
     def ids(self) -> list[str]:
         """Return the ids of the samples of a plan that narrows, in order."""
-        rows, tables = self.rows(), self._session.tables
-        info = self._plan.pool.catalog.samples
+        tables, info = self._session.tables, self._plan.pool.catalog.samples
+        rows = self._run("*", narrow=True, ordered=True, named=True)
+        if OWN_ID in rows.column_names:
+            return list(rows[OWN_ID].to_pylist())
         places = rows[ROW].to_numpy()
         return tables.reading(lambda: tables.ids(tables.samples(info), places))
 
@@ -110,12 +112,12 @@ class Runner:
             return np.asarray(rows >= 0)
         return np.append(tables.visible(name), False)[rows]  # row -1, of no sample, is the last
 
-    def _run(self, select: str, *, narrow: bool, ordered: bool) -> pa.Table:
-        run = partial(self._ran, select, narrow=narrow, ordered=ordered)
+    def _run(self, select: str, *, narrow: bool, ordered: bool, named: bool = False) -> pa.Table:
+        run = partial(self._ran, select, narrow=narrow, ordered=ordered, named=named)
         with self._session.run(self._plan.text) as self._clock:
             return self._session.tables.reading(run)
 
-    def _ran(self, select: str, *, narrow: bool, ordered: bool) -> pa.Table:
+    def _ran(self, select: str, *, narrow: bool, ordered: bool, named: bool) -> pa.Table:
         plan, bound = self._plan, self._plan.bound
         narrow = narrow and bound.narrows
         # Rows that the text does not order are put in stored order afterwards: NumPy checks in one
@@ -123,6 +125,7 @@ class Runner:
         stored = narrow and select == "*" and not plan.is_ordered
         frame = Frame("hot", narrow, ordered and bound.top is not None and not stored)
         self._load(frame)
+        frame = replace(frame, named=named and not self._has_ids())
         cursor = self._session.cursor()
         try:
             for name, keys in plan.pool.frozen.items():
@@ -139,6 +142,11 @@ class Runner:
             return in_stored_order(table) if stored else table
         finally:
             cursor.close()
+
+    def _has_ids(self) -> bool:
+        """Return whether the ids of all samples are at hand, to be listed by row number."""
+        tables = self._session.tables
+        return tables.has_ids(tables.samples(self._plan.pool.catalog.samples))
 
     def _note(self, what: str, rows: int | None, started: float) -> None:
         self.steps.append(Step(what, rows, time.perf_counter() - started))
@@ -202,7 +210,9 @@ class Runner:
     def _candidates(self, frame: Frame, cursor: DuckDBPyConnection) -> np.ndarray:
         """Return the rows that match the part of WHERE that is plain SQL."""
         plan, bound = self._plan, self._plan.bound
-        writer = Writer(replace(frame, scored=False, ordered=False), self._session.types.of)
+        writer = Writer(
+            replace(frame, scored=False, ordered=False, named=False), self._session.types.of
+        )
         written = writer.candidates(bound, plan.conditions)
         started = time.perf_counter()
 
