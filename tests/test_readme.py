@@ -118,6 +118,6 @@ def test_the_python_side_of_the_tour_runs(place: Path) -> None:
 
 def test_the_two_commands_are_what_ci_runs() -> None:
     blocks = re.findall(r"```bash\n(.+?)\n```", README, flags=re.S)
-    assert [block.split(" ")[-1] for block in blocks] == ["demo", "-q"]
+    assert [block.split(" ")[-1] for block in blocks] == ["demo", "loadfile"]
     assert all(block.startswith("python3 -m venv .venv && ") for block in blocks)
     assert "README.md" in (ROOT / ".ci" / "run").read_text()
