@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from slicedb.slices.columns import Columns
     from slicedb.store import Store
     from slicedb.sync import Step, SyncReport, Turn
+    from slicedb.tagging import TagReport, What
     from slicedb.training import SliceDataset
     from slicedb.vectors import IndexReport
 
@@ -177,12 +178,14 @@ class Database:
     def info(self) -> Info:
         """Return what is in the database: samples by status, columns, models, slices, tables.
 
-        `metadata` has the columns that the user brought, with their Arrow types; `stale` counts the
-        predictions, by table, of pictures that have changed since.
+        `metadata` has the columns that the user brought, with their Arrow types; `written` says
+        which of them a model wrote; `stale` counts the predictions, by table, of pictures that have
+        changed since.
         """
         from slicedb import schema
         from slicedb.predictions.superseded import superseded
         from slicedb.show.info import Info
+        from slicedb.tagging import tags_of, written
 
         counts = self.sql("SELECT status, count(*) AS n FROM samples GROUP BY ALL ORDER BY status")
         names, columns = self.store.names(), self.store.schema(schema.SAMPLES)
@@ -198,6 +201,7 @@ class Database:
             "status": dict(zip(counts["status"].to_pylist(), counts["n"].to_pylist())),
             "columns": columns.names,
             "metadata": {f.name: str(f.type) for f in own},
+            "written": [written(self.store, tag) for tag in tags_of(self.store)],
             "embeddings": behind(schema.EMBEDDINGS),
             "predictions": behind(schema.PREDICTIONS),
             "stale": superseded(self.store),
@@ -370,8 +374,8 @@ class Database:
             keys: look only at these objects: paths, addresses, or S3 events, one a line; nothing
                 vanishes then. By default all are listed.
             then: what runs afterwards on what is new, in this order, for example
-                embed,predict:v4,test. Steps: verify, embed[:NAME], predict:MODEL, test[:MODEL],
-                commit[:MESSAGE].
+                embed,tag:weather,predict:v4,test. Steps: verify, embed[:NAME], tag[:COLUMN] (what
+                `tag_with` wrote before), predict:MODEL, test[:MODEL], commit[:MESSAGE].
             split: split of every sample, for example test.
             label: label of every sample.
             prefix: text to put before every id, to keep two sources apart.
@@ -450,6 +454,8 @@ class Database:
                 said: object = self.predict(argument)
             elif verb == "embed":
                 said = self._embed_new(argument or "default")
+            elif verb == "tag":
+                said = self._tag_new(argument)
             elif verb == "commit":
                 said = f"commit {self.commits.commit(argument or 'sync').id}"
             else:
@@ -457,13 +463,27 @@ class Database:
             told.append(f"{verb}: {said}")
         return tuple(told), turns
 
-    def _embed_new(self, name: str) -> EmbedReport:
+    def _tag_new(self, column: str) -> str:
+        """Write what is new into one column that a model wrote before, or into all of them."""
+        from slicedb.tagging import tags_of
+
+        names = [column] if column else [tag.name for tag in tags_of(self.store)]
+        return "\n".join(str(self.tag_with(name)) for name in names) or "no column is a model's"
+
+    def _embed_new(
+        self,
+        name: str,
+        on: On = None,
+        batch_size: int | None = None,
+        device: Device = None,
+    ) -> EmbedReport:
         """Embed what is new with the encoder that made an embedding, or with the default one."""
         from slicedb.embedding import encoder_of
         from slicedb.schema import EMBEDDINGS
 
         there = self.store.has(EMBEDDINGS + name)
-        return self.embed(name=name, encoder=encoder_of(self.store, name) if there else None)
+        encoder = encoder_of(self.store, name) if there else None
+        return self.embed(name=name, encoder=encoder, on=on, batch_size=batch_size, device=device)
 
     def verify(
         self,
@@ -668,6 +688,89 @@ class Database:
             replace=replace,
         )
         self.engine.session.approximate.extend(name, replaced=replace)
+        return report
+
+    def tag_with(
+        self,
+        what: What,
+        name: str | None = None,
+        *,
+        count: str | None = None,
+        share: str | None = None,
+        cut: float | None = None,
+        template: Names = None,
+        using: str = "default",
+        on: On = None,
+        overwrite: bool = False,
+        batch_size: int | None = None,
+        device: Device = None,
+        threads: int | None = None,
+        progress: bool | None = None,
+    ) -> TagReport:
+        """Let a model, phrases or any callable write a column of samples.
+
+        Only samples that are new go through the model; another fingerprint (weights, code, phrases,
+        cut) computes all of them again. A value that a person gave or corrected is kept, and said.
+        Of a classifier, the score stands in `<name>_score`; of phrases, the margin to the next one
+        in `<name>_margin` besides. Texts are found by `search` at once.
+
+        Args:
+            what: a model; phrases as weather=sunny,rainy (in Python also a mapping of a column to
+                phrases), of which the likeliest is written; file.py:function (in Python also the
+                callable), which takes a list of RGB Pillow images and returns a text, a number or
+                a truth value for each; or a column that a model wrote, to write what is new.
+            name: of the column; by default that of the phrases, caption for a callable, num_LABEL
+                for a count, LABEL_share for a share, MODEL_label for a classifier.
+            count: of a detector: count its boxes of this class.
+            share: of a segmenter: the share of the pixels that it gives this class, 0 to 1.
+            cut: the score below which a label is "unsure" (by default 0.5 for phrases, none for a
+                classifier), or a box is not counted (by default the detector's own).
+            template: a wording with {} that phrases are put into, such as "a photo in {} weather";
+                of several the mean is taken; by default the encoder's own.
+            using: of phrases: the embedding; it is computed for what is new.
+            on: the samples; by default all of them.
+            overwrite: also replace values that a person gave or corrected.
+            batch_size: images per batch; by default what fits the device.
+            device: where to run: cpu, cuda, cuda:1 or mps; by default a GPU if there is one.
+            threads: decoding threads; by default one per core.
+            progress: draw a progress bar on stderr; by default only in a terminal.
+
+        Raises:
+            CheckError: the name cannot be used, or what is asked for is nothing the model gives.
+            ModelError: a callable fails, or gives no value for each picture.
+        """
+        from slicedb import edits
+        from slicedb.tagging import Means, Wanted, tag_with
+
+        keys = None if on is None else self.keys(on)
+
+        def predicted(model: str) -> PredictReport | None:
+            if not self.models.can_load(model):
+                return None
+            return self.predict(
+                model,
+                keys,
+                batch_size=batch_size,
+                device=device,
+                threads=threads,
+                progress=progress,
+            )
+
+        means = Means(
+            self.store,
+            lambda text: self.engine.query(text, files=False),
+            predicted,
+            lambda embedding: self._embed_new(embedding, keys, batch_size, device).embedded,
+            keys,
+            overwrite=overwrite,
+            batch_size=batch_size,
+            threads=threads,
+            progress=progress,
+        )
+        wanted = Wanted(what, name, count, share, cut, _texts(template), using)
+        tag, report, changed = tag_with(wanted, means)
+        edits.tagged(self.store, tag, changed)
+        self.columns.refresh()
         return report
 
     def encoder(self, name: str = "default") -> Encoder:
@@ -1960,6 +2063,11 @@ class Database:
                 progress=progress,
             )
             self.store.sync()
+
+
+def _texts(names: Names) -> tuple[str, ...]:
+    """Return texts, of which one may come by itself."""
+    return (names,) if isinstance(names, str) else tuple(names or ())
 
 
 def _other_truth(name: str | None, score: float | None) -> OtherTruth | None:

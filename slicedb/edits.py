@@ -12,10 +12,11 @@ from slicedb import schema
 from slicedb.cache import give_back
 from slicedb.predictions import refresh
 from slicedb.predictions.superseded import leave_out, shown
-from slicedb.query.run.search import TextSearch
+from slicedb.query.run.search import TextSearch, mark
 from slicedb.show.tabular import Record
 from slicedb.store import Store
 from slicedb.store.without_pandas import without_pandas
+from slicedb.tagging import Tag
 from slicedb.tasks.arrays import differs
 from slicedb.tasks.label_names import Given, LabelNames
 
@@ -133,6 +134,23 @@ def pictures_changed(store: Store) -> list[str]:
     counts = leave_out(store)
     store.sync()
     return shown(store, counts)
+
+
+def tagged(store: Store, tag: Tag, ids: Sequence[str]) -> None:
+    """Bring what depends on a column that a model wrote up to date.
+
+    Args:
+        store: the database.
+        tag: the column; texts of a callable are searched from now on.
+        ids: the samples with another value now.
+    """
+    is_text = store.schema(schema.SAMPLES).field(tag.name).type == pa.string()
+    if tag.kind == "callable" and is_text:
+        mark(store, [*schema.searchable(store.metadata(schema.SAMPLES)), tag.name])
+        texts_changed(store)
+    if ids:
+        labels_changed(store, ids)  # a regression may be held against the column
+    store.sync()
 
 
 def texts_changed(store: Store) -> None:

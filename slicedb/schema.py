@@ -34,7 +34,9 @@ EMBEDDINGS = "embeddings__"
 PREDICTIONS = "predictions__"
 CAMS = "cams__"
 SPOILT = "spoilt__"
-PER_SAMPLE = (EMBEDDINGS, PREDICTIONS, CAMS)
+TAGGED = "tagged__"
+"""Starts of the names of tables with what a model wrote into a column of samples."""
+PER_SAMPLE = (EMBEDDINGS, PREDICTIONS, CAMS, TAGGED)
 """Starts of the names of tables with one row per sample, computed from it."""
 PER_MODEL = (PREDICTIONS, CAMS, SPOILT)
 """Starts of the names of tables that belong to a model."""
@@ -74,6 +76,7 @@ def spoken(table: str) -> str:
         EMBEDDINGS: "embedding",
         CAMS: "Grad-CAM maps of",
         SPOILT: "corrupted predictions of",
+        TAGGED: "written values of",
     }.get(f"{kind}__")
     return f"{called} {name}" if called and name else table
 
@@ -142,6 +145,10 @@ PLUMBING = frozenset(
 )
 """Columns of `samples` that record how it was ingested; a table for people omits them."""
 
+CAPTION = "caption"
+"""The column of texts that is searched."""
+COMPUTED = "slicedb:computed"
+"""Where the metadata of `samples` keeps the expressions of computed columns, as JSON by name."""
 SEARCHED = "slicedb:search"
 """Where the metadata of `samples` names the columns that are searched beside the caption."""
 

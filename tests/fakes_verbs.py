@@ -149,6 +149,15 @@ def predicted(db: Database, model: Model, **options: Any) -> None:
     db.predict("mean", progress=False, **options)
 
 
+def tagged(db: Database, model: Model) -> None:
+    db.models.add("mean", model, replace=True)
+    db.tag_with("mean", "hue", progress=False)
+
+
+def described(images: list[Any]) -> list[str]:
+    return [f"{image.width} by {image.height}" for image in images]
+
+
 def explained(db: Database) -> None:
     db.models.add("net", narrow())
     db.cam("net", "label = 'red'")
@@ -214,6 +223,11 @@ VERBS: dict[str, Verb] = {
     ),
     "ingest and verify later": Verb(later),
     "sync": Verb(lambda db, given: db.sync(given / "later", prefix="later", progress=False)),
+    "tag with a model": Verb(lambda db, _: tagged(db, MeanColour(2.0))),
+    "tag with phrases": Verb(
+        lambda db, _: db.tag_with("hue=a red plate,a green plate", cut=0.2, progress=False)
+    ),
+    "tag with a callable": Verb(lambda db, _: db.tag_with(described, "note", progress=False)),
     "attach": Verb(lambda db, given: db.attach(given / "columns.csv")),
     "compose": Verb(lambda db, given: db.compose(given / "templates", progress=False)),
     "index texts": Verb(lambda db, _: db.index(text=["label"])),
@@ -285,6 +299,7 @@ WRITES: dict[str, tuple[str, ...]] = {
     "Database.map_labels": ("map labels",),
     "Database.severity": ("corrupt",),
     "Database.verify": ("ingest and verify later",),
+    "Database.tag_with": ("tag with a model", "tag with phrases", "tag with a callable"),
     "Database.attach": ("attach",),
     "Database.compose": ("compose",),
     "Database.index": ("index texts",),

@@ -19,7 +19,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("stats", "media", "metrics", "tasks"),
     ("sources", "store", "models"),
     ("ingest", "inference", "embedding", "commits", "doctor"),
-    ("vectors", "query", "predictions", "expectations", "slices", "selection"),
+    ("vectors", "query", "predictions", "expectations", "tagging", "slices", "selection"),
     (
         "edits",
         "cam",

@@ -117,6 +117,7 @@ VERBS = {
     "versions untag": "slicedb.commits:Commits.untag",
     "versions drop": "slicedb.commits:Commits.drop",
     "column add": "slicedb.slices.columns:Columns.add",
+    "tag-with": "slicedb.database:Database.tag_with",
     "column list": "slicedb.slices.columns:Columns.list",
     "column refresh": "slicedb.slices.columns:Columns.refresh",
     "column drop": "slicedb.slices.columns:Columns.drop",

@@ -1,11 +1,13 @@
-"""Commands about computed columns: column add/list/refresh/drop."""
+"""Commands about columns that are computed or written by a model: column, tag-with."""
 
 from __future__ import annotations
 
 import click
 
-from slicedb.cli.common import db_option, open_db, rows_options
+from slicedb.cli.common import commit_option, db_option, open_db, rows_options
+from slicedb.cli.options import given, options_of
 from slicedb.cli.output import Output
+from slicedb.database import Database
 
 
 @click.group()
@@ -68,7 +70,7 @@ def refresh(names: tuple[str, ...]) -> None:
 @click.argument("name")
 @db_option
 def drop(name: str) -> None:
-    """Remove a computed column.
+    """Remove a computed column, or one that a model wrote.
 
     \b
     Example:
@@ -78,4 +80,33 @@ def drop(name: str) -> None:
     click.echo(f"{name}: dropped")
 
 
-COMMANDS = (column,)
+@click.command(name="tag-with")
+@click.argument("what", metavar="MODEL|COLUMN=PHRASE,PHRASE|FILE.py:FUNCTION|COLUMN")
+@db_option
+@commit_option
+@options_of(
+    Database.tag_with,
+    "name count share cut template using on overwrite batch_size device threads progress",
+    name={"flag": "--as", "metavar": "COLUMN"},
+    count={"metavar": "LABEL"},
+    share={"metavar": "LABEL"},
+    template={"metavar": "TEXT"},
+)
+def tag_with(what: str, **options: object) -> None:
+    """Let a model, phrases or any callable write a column of samples.
+
+    Only samples that are new go through the model. Another model, other phrases or another cut
+    compute all values again. A value that a person gave or corrected is kept, and counted.
+
+    \b
+    Examples:
+      slicedb tag-with yolo --count person --as num_people
+      slicedb tag-with seg --share road --as road_pct
+      slicedb tag-with weather=sunny,rainy,snowy,foggy --template "a photo in {} weather"
+      slicedb tag-with captions.py:describe
+      slicedb tag-with weather
+    """
+    click.echo(str(open_db().tag_with(what, **given(options))))
+
+
+COMMANDS = (column, tag_with)

@@ -101,6 +101,15 @@ def resolve(spec: str) -> tuple[Path, str]:
     return path, factory
 
 
+def function_of(spec: str) -> Callable[..., Any]:
+    """Return the function that `path/to/file.py:function` names.
+
+    Raises:
+        ModelError: there is no such file, it does not run, or it has no such function.
+    """
+    return _factory(*resolve(spec))
+
+
 def _factory(path: Path, name: str) -> Callable[..., object]:
     unique = f"slicedb_model_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
     about = importlib.util.spec_from_file_location(unique, path)

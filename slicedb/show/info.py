@@ -29,6 +29,8 @@ class Info(dict[str, Any], Tabular):
         yield f"samples: {self['samples']:,} ({status})"
         brought = ", ".join(f"{name} ({kind})" for name, kind in self["metadata"].items())
         yield f"metadata: {brought or 'none'}"
+        for line in self.get("written", ()):
+            yield f"written by a model: {line}"
         for word in ("embeddings", "predictions", "slices"):
             yield f"{word}: {', '.join(self[word]) or 'none'}"
         if self.get("stale"):

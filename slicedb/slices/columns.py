@@ -18,16 +18,14 @@ import pyarrow as pa
 from slicedb import schema, sql
 from slicedb.errors import CheckError, did_you_mean, suggesting
 from slicedb.ingest.attach import attach
-from slicedb.schema import PREDICTIONS, SAMPLES
+from slicedb.schema import COMPUTED, SAMPLES
 from slicedb.show.tabular import Record
 from slicedb.store import Store
+from slicedb.tagging.definition import drop_tag, tag_named
+from slicedb.tagging.names import check_column_name, refuse_taken
 
 if TYPE_CHECKING:
     from slicedb.query import Query
-
-_KEY = "slicedb:computed"
-"""Where the metadata of `samples` keeps the expressions, as JSON by name."""
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 
 
 @dataclass(frozen=True)
@@ -112,26 +110,32 @@ class Columns:
         return changed
 
     def drop(self, name: str) -> None:
-        """Remove a computed column.
+        """Remove a computed column, or one that a model wrote with the columns beside it.
 
         Raises:
-            CheckError: there is no such computed column, or a slice names it.
+            CheckError: there is no such column, or a slice names it.
         """
-        self._named(name, self._held())
-        users = self._users(name)
+        tag = tag_named(self._store, name)
+        if tag is None:
+            self._named(name, self._held())
+        columns = (name,) if tag is None else tag.columns
+        users = sorted({user for column in columns for user in self._users(column)})
         if users:
             raise CheckError(
                 f"The column '{name}' is named by {', '.join(users)}.",
                 "drop or redefine these first.",
             )
-        self._store.drop_columns(SAMPLES, [name])
-        self._keep(name, None)
+        if tag is not None:
+            drop_tag(self._store, tag)
+        else:
+            self._store.drop_columns(SAMPLES, [name])
+            self._keep(name, None)
         self._store.sync()
 
     # --- inside -----------------------------------------------------------------------------------
 
     def _held(self) -> dict[str, str]:
-        held: dict[str, str] = json.loads(self._store.metadata(SAMPLES).get(_KEY) or "{}")
+        held: dict[str, str] = json.loads(self._store.metadata(SAMPLES).get(COMPUTED) or "{}")
         stored = self._store.schema(SAMPLES).names
         return {name: text for name, text in held.items() if name in stored}
 
@@ -141,7 +145,7 @@ class Columns:
             held.pop(name, None)
             return json.dumps(held if expression is None else {**held, name: expression})
 
-        self._store.change_metadata(SAMPLES, _KEY, change)
+        self._store.change_metadata(SAMPLES, COMPUTED, change)
         self._store.sync()
 
     def _column(self, name: str, expression: str) -> ComputedColumn:
@@ -156,22 +160,13 @@ class Columns:
             )
 
     def _check_name(self, name: str, held: dict[str, str]) -> None:
-        lower = name.lower()
-        models = {t.removeprefix(PREDICTIONS).lower() for t in self._store.names()}
         if name in held:
             raise CheckError(
                 f"There is a computed column '{name}' already: {held[name]}.",
                 "replace=True (--replace) gives it another expression.",
             )
-        if not _NAME.match(name) or lower in sql.RESERVED:
-            raise CheckError(
-                f"{name!r} cannot be the name of a column.",
-                "use letters, digits and '_', and no word of SQL.",
-            )
-        if lower in {column.lower() for column in self._store.schema(SAMPLES).names}:
-            raise CheckError(f"There is a column '{name}' already.", "take another name.")
-        if lower in models:
-            raise CheckError(f"There is a model '{name}'.", "take another name.")
+        check_column_name(self._store, name)
+        refuse_taken(self._store, name)
 
     def _computed(self, name: str, expression: str) -> pa.Table:
         """Return id and the value of every sample that queries show."""

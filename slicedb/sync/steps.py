@@ -10,6 +10,7 @@ from slicedb.errors import OptionError, did_you_mean
 VERBS = {
     "verify": "",
     "embed": "an embedding",
+    "tag": "a column",
     "predict": "a model",
     "test": "a model",
     "commit": "a message",

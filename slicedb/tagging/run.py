@@ -1,0 +1,248 @@
+"""Run what is asked for over what is new, and write the columns."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from slicedb.embedding import encoder_of
+from slicedb.ingest.unverified import verify_at_use
+from slicedb.keys import KeyIndex, Keys
+from slicedb.models.fingerprint import combine
+from slicedb.progress import bar
+from slicedb.schema import SAMPLES, content_of, keys_of
+from slicedb.store import Store
+from slicedb.store.work import Samples, images_of, missing, samples_of
+from slicedb.tagging import callables, expressions, phrases
+from slicedb.tagging.callables import Captioner
+from slicedb.tagging.definition import Tag, table_of
+from slicedb.tagging.expressions import Ask
+from slicedb.tagging.report import TagReport
+from slicedb.tagging.wanted import Wanted, refuse_name, tag_of, with_columns
+from slicedb.tagging.writing import ColumnWriter
+from slicedb.tasks import About
+
+if TYPE_CHECKING:
+    from slicedb.predictions import PredictReport
+
+_TOGETHER = 512
+"""Pictures of a callable after which its values are written."""
+_SECONDS = 10.0
+"""Seconds after which they are."""
+
+
+@dataclass(frozen=True)
+class Means:
+    """What a tag is computed with."""
+
+    store: Store
+    ask: Ask
+    """Gives the query of a text."""
+    predict: Callable[[str], PredictReport | None]
+    """Computes the missing predictions of a model; None where they were made elsewhere."""
+    embed: Callable[[str], int]
+    """Computes the missing vectors of an embedding, and returns how many."""
+    keys: Keys | None
+    """int64 (n,): the samples; None is all of them."""
+    overwrite: bool = False
+    batch_size: int | None = None
+    threads: int | None = None
+    progress: bool | None = None
+
+
+def tag_with(wanted: Wanted, means: Means) -> tuple[Tag, TagReport, list[str]]:
+    """Write a column; see `Database.tag_with`.
+
+    Returns:
+        What was written, the report, and the ids of samples with another value now.
+
+    Raises:
+        CheckError: the name cannot be used, or what is asked for makes no sense.
+        ModelError: a callable fails.
+    """
+    started = time.perf_counter()
+    tag, function = tag_of(wanted, means.store)
+    verify_at_use(means.store, means.keys, means.progress)
+    if tag.kind == "callable":
+        assert function is not None
+        tag, report, changed = _by_callable(tag, function, means)
+    elif tag.kind == "phrases":
+        tag, report, changed = _by_phrases(tag, means)
+    else:
+        tag, report, changed = _by_model(tag, means)
+    values = _counts(means.store, tag)
+    seconds = time.perf_counter() - started
+    return tag, replace(report, values=values, seconds=seconds), changed
+
+
+# --- the three ways -------------------------------------------------------------------------------
+
+
+def _by_model(tag: Tag, means: Means) -> tuple[Tag, TagReport, list[str]]:
+    said = means.predict(tag.what)
+    about = About.read(means.store, tag.what)
+    tag = with_columns(tag, about.task)
+    refuse_name(means.store, tag)
+    columns = expressions.columns_of(tag, about)
+    tag = replace(tag, fingerprint=combine({"model": about.fingerprint, "columns": columns}))
+    values = expressions.values_of(means.ask, columns)
+    asked = samples_of(means.store, means.keys)
+    rows = _beside(asked.rows, values.drop_columns(["id"]), keys_of(values["id"]))
+    report, changed = _write(tag, asked, rows, means)
+    if said is None:
+        return tag, report, changed
+    report = replace(
+        report,
+        computed=said.predicted,
+        failed=said.failed,
+        empty=max(0, report.empty - said.failed),
+        examples=said.examples,
+        notes=report.notes + said.notes,
+    )
+    return tag, report, changed
+
+
+def _by_phrases(tag: Tag, means: Means) -> tuple[Tag, TagReport, list[str]]:
+    computed = means.embed(tag.using)
+    encoder = encoder_of(means.store, tag.using)
+    _, listed = phrases.phrases_in(tag.what)
+    texts = phrases.text_vectors(encoder, listed, tag.templates)
+    made_by = {key: str(value) for key, value in dict(encoder.fingerprint).items()}
+    parts = {"encoder": made_by, "phrases": listed, "templates": tag.templates, "cut": tag.cut}
+    tag = replace(tag, fingerprint=combine(parts))
+    asked = samples_of(means.store, means.keys)
+    keys = asked.rows["key"].to_numpy()
+    values = phrases.values_of(means.store, tag, listed, texts, encoder.logit_scale, keys)
+    report, changed = _write(tag, asked, _beside(asked.rows, values, keys), means)
+    notes = (encoder.note,) if encoder.note else ()
+    return tag, replace(report, computed=computed, notes=report.notes + notes), changed
+
+
+def _by_callable(tag: Tag, function: Captioner, means: Means) -> tuple[Tag, TagReport, list[str]]:
+    """Run a callable over the samples without a value of its present code."""
+    store = means.store
+    tag = replace(tag, fingerprint=callables.fingerprint_of(function))
+    asked = samples_of(store, means.keys)
+    rows = asked.rows.take(pa.array(_undone(store, tag, asked.rows)))
+    place = callables.title_of(function)
+    writer = ColumnWriter(store, tag, overwrite=means.overwrite)
+    kind = _kind_of(store, tag)
+    failed, examples = 0, list[str]()
+    with bar(len(rows), f"tag {tag.name}", means.progress) as shown:
+        size = means.batch_size or callables.BATCH
+        batches = callables.run(function, images_of(store, rows), size=size, threads=means.threads)
+        for start, values, errors in _chunks(batches):
+            column = callables.column_of(values, kind, place)
+            kind = column.type
+            part = rows.slice(start, len(values))
+            writer.write(_marked(tag, part, pa.table({tag.name: column})))
+            wrong = [i for i, error in enumerate(errors) if error is not None]
+            failed += len(wrong)
+            names = part["id"]
+            examples += [f"{names[i].as_py()}: {errors[i]}" for i in wrong[: 3 - len(examples)]]
+            shown.advance(len(values))
+    written = writer.close(_marked(tag, rows.slice(0, 0), _empty(tag, kind)).schema)
+    report = TagReport(
+        column=tag.name,
+        columns=tag.columns,
+        computed=len(rows) - failed,
+        changed=written.changed,
+        unchanged=len(asked.rows) - len(rows) + written.unchanged,
+        by_hand=len(written.by_hand),
+        by_hand_ids=tuple(written.by_hand),
+        overwritten=means.overwrite,
+        empty=written.empty - failed,
+        failed=failed,
+        quarantined=asked.quarantined,
+        examples=tuple(examples),
+    )
+    return tag, report, written.changed_ids
+
+
+def _chunks(
+    batches: Iterator[tuple[list[str], list[object], list[str | None]]],
+) -> Iterator[tuple[int, list[object], list[str | None]]]:
+    """Yield the first row, values and errors of batches that are written together."""
+    start, values, errors = 0, list[object](), list[str | None]()
+    last = time.monotonic()
+    for _, more, why in batches:
+        values, errors = values + more, errors + why
+        if len(values) >= _TOGETHER or time.monotonic() - last > _SECONDS:
+            yield start, values, errors
+            start, values, errors, last = start + len(values), [], [], time.monotonic()
+    if values:
+        yield start, values, errors
+
+
+def _undone(store: Store, tag: Tag, samples: pa.Table) -> Keys:
+    """Return the places of samples without a value of this fingerprint and their picture."""
+    if not store.has(table_of(tag.name)):
+        return np.arange(len(samples))
+    done = store.table(table_of(tag.name), ["key", "content", "fingerprint"])
+    same = pc.equal(done["fingerprint"], _number(tag.fingerprint))
+    return missing(samples, done.filter(pc.fill_null(same, False)))
+
+
+def _kind_of(store: Store, tag: Tag) -> pa.DataType | None:
+    stored = store.schema(SAMPLES)
+    return stored.field(tag.name).type if tag.name in stored.names else None
+
+
+def _empty(tag: Tag, kind: pa.DataType | None) -> pa.Table:
+    return pa.table({tag.name: pa.array([], kind or pa.string())})
+
+
+# --- writing --------------------------------------------------------------------------------------
+
+
+def _write(tag: Tag, asked: Samples, values: pa.Table, means: Means) -> tuple[TagReport, list[str]]:
+    """Write values that were computed of all samples asked for."""
+    writer = ColumnWriter(means.store, tag, overwrite=means.overwrite)
+    rows = _marked(tag, asked.rows, values)
+    writer.write(rows)
+    written = writer.close(rows.schema)
+    report = TagReport(
+        column=tag.name,
+        columns=tag.columns,
+        computed=0,
+        changed=written.changed,
+        unchanged=written.unchanged,
+        by_hand=len(written.by_hand),
+        by_hand_ids=tuple(written.by_hand),
+        overwritten=means.overwrite,
+        empty=written.empty,
+        quarantined=asked.quarantined,
+    )
+    return report, written.changed_ids
+
+
+def _beside(samples: pa.Table, values: pa.Table, keys: Keys) -> pa.Table:
+    """Return values in the order of samples, null where there are none."""
+    at = KeyIndex(keys).find(samples["key"].to_numpy())
+    return values.combine_chunks().take(pa.array(at, mask=at < 0))
+
+
+def _marked(tag: Tag, samples: pa.Table, values: pa.Table) -> pa.Table:
+    """Return values behind the id, key and content of their samples and the fingerprint."""
+    first = {name: samples[name] for name in ("id", "key", "content")}
+    number = pa.array(np.full(len(samples), _number(tag.fingerprint), np.int64))
+    return pa.table({**first, "fingerprint": number, **{n: values[n] for n in tag.columns}})
+
+
+def _number(fingerprint: str) -> int:
+    return int(content_of([fingerprint])[0])
+
+
+def _counts(store: Store, tag: Tag) -> dict[str, int]:
+    """Return how many samples have each label, the most frequent first; {} where it is none."""
+    if len(tag.columns) < 2:
+        return {}
+    counts = store.table(SAMPLES, [tag.name])[tag.name].combine_chunks().drop_null().value_counts()
+    pairs = [(row["values"], row["counts"]) for row in counts.to_pylist()]
+    return dict(sorted(pairs, key=lambda pair: -pair[1]))
