@@ -285,6 +285,8 @@ def test_star_shows_no_columns_of_ours(engine: Engine) -> None:
         "ratio",
         "score",
         "attributes",
+        "segmentation",
+        "keypoints",
     ]
 
 

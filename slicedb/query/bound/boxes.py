@@ -33,10 +33,14 @@ _BOX: dict[str, pa.DataType] = {
     **dict.fromkeys(("x", "y", "w", "h", "cx", "cy", "area", "share", "ratio"), pa.float64()),
 }
 _REST: dict[str, pa.DataType] = {"score": pa.float64(), "attributes": pa.string()}
+_OUTLINE: dict[str, pa.DataType] = {
+    "segmentation": pa.string(),
+    "keypoints": pa.list_(pa.float64()),
+}
 _OWN: dict[str, pa.DataType] = {"tp": pa.bool_(), "iou": pa.float64(), "object": pa.int64()}
 
 TYPES: dict[str, dict[str, pa.DataType]] = {
-    "truth": {**_PLACE, **_BOX, **_REST},
+    "truth": {**_PLACE, **_BOX, **_REST, **_OUTLINE},
     "found": {**_PLACE, **_BOX, **_REST, **_OWN},
     "matches": {
         "id": pa.string(),

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
 _KEEP = 16
 """Matchings of one table of boxes kept loaded."""
-_LATE = ("id", "attributes")
+_OUTLINE = ("segmentation", "keypoints")
+"""Fields of a ground-truth box that databases of the first releases do not have."""
+_LATE = ("id", "attributes", *_OUTLINE)
 """Columns that are loaded when a text names them."""
 
 
@@ -147,7 +149,7 @@ class HotBoxes:
         return self._tables.scan(relation.predictions, ["key", "objects"], version)
 
     def _late(self, relation: Relation, names: set[str]) -> int:
-        """Load ids and attributes where they are asked for."""
+        """Load ids, attributes and outlines where they are asked for."""
         table = hot_name(relation)
         new = sorted(names - self._tables.columns(table))
         fields: dict[str, pa.Array | pa.ChunkedArray] = {}
@@ -160,6 +162,12 @@ class HotBoxes:
             numbers = np.empty(len(keys), np.int64)
             flats = self._flat(relation, KeyIndex(keys.to_numpy()), numbers)
             fields["attributes"] = pa.chunked_array([f.attributes for f, _ in flats])
+        if outlines := [name for name in new if name in _OUTLINE]:
+            structs = [pc.list_flatten(batch["objects"]) for batch in self._batches(relation)]
+            types = {"segmentation": pa.string(), "keypoints": pa.list_(pa.float64())}
+            for name in outlines:
+                parts = [_field(struct, name, types[name]) for struct in structs]
+                fields[name] = pa.chunked_array(parts, types[name])
         self._tables.add(table, fields)
         return len(fields)
 
@@ -295,6 +303,13 @@ def _of_found(
         "iou": _nullable(matched.iou),
         "object": pa.array(places, pa.int64()).take(partner),
     }
+
+
+def _field(struct: pa.Array, name: str, kind: pa.DataType) -> pa.Array:
+    """Return a field of boxes; nulls where they do not have it."""
+    if struct.type.get_field_index(name) < 0:
+        return pa.nulls(len(struct), kind)
+    return pc.struct_field(struct, name)
 
 
 def _samples(relation: Relation) -> TableInfo:
