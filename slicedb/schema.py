@@ -116,6 +116,10 @@ is JSON: polygons [[x, y, x, y, ...], ...] in pixels, or a mask in COCO's run-le
 `keypoints` is [x, y, visibility, ...] in pixels, visibility as COCO has it (0 to 2)."""
 
 
+KEYPOINT_NAMES = "keypoint_names"
+"""The attribute of a box that names its key points, in their order."""
+
+
 class Box(TypedDict):
     """One `ANNOTATION` as Python has it."""
 

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 from slicedb.export.folder import file_name, write_images
 from slicedb.export.tables import Row, metadata
 from slicedb.keys import Keys
+from slicedb.schema import KEYPOINT_NAMES
 
 if TYPE_CHECKING:
     from slicedb.schema import Box
     from slicedb.store import Store
 
 _COLUMNS = ["id", "width", "height", "label", "caption", "split", "objects", "format"]
-_OWN = ("id", "image_id", "category_id", "bbox", "area", "iscrowd", "score")
+_OWN = ("id", "image_id", "category_id", "bbox", "area", "iscrowd", "score", KEYPOINT_NAMES)
 
 
 def write_coco(store: Store, keys: Keys, path: Path) -> int:
@@ -28,6 +29,7 @@ def write_coco(store: Store, keys: Keys, path: Path) -> int:
     images: list[Row] = []
     boxes: list[Row] = []
     numbers: dict[str, int] = {}
+    points: dict[str, list[str]] = {}
     alone = path.suffix.lower() == ".json"
     taken: set[str] = set()
     for chunk, table in metadata(store, keys):
@@ -39,9 +41,13 @@ def write_coco(store: Store, keys: Keys, path: Path) -> int:
         for name, row in zip(names, rows, strict=True):
             images.append(_image(len(images) + 1, name, row))
             for box in row["objects"] or []:
+                points |= _point_names(box)
                 category = numbers.setdefault(box["label"], len(numbers) + 1)
                 boxes.append(_annotation(len(boxes) + 1, len(images), category, box))
-    categories = [{"id": number, "name": name} for name, number in numbers.items()]
+    categories = [
+        {"id": number, "name": name} | ({"keypoints": points[name]} if name in points else {})
+        for name, number in numbers.items()
+    ]
     whole = {"images": images, "annotations": boxes, "categories": categories}
     file = path if alone else path / "annotations.json"
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -54,6 +60,14 @@ def _image(number: int, name: str, row: Row) -> Row:
     image["label"] = row["label"]
     image |= {k: row[k] for k in ("caption", "split") if row[k] is not None}
     return image if row["objects"] is not None else {**image, "annotated": False}
+
+
+def _point_names(box: Box) -> dict[str, list[str]]:
+    """Return how the key points of a box are called, by its label; none where they are not."""
+    if not box.get("keypoints") or KEYPOINT_NAMES not in (box["attributes"] or ""):
+        return {}
+    names = json.loads(box["attributes"] or "{}").get(KEYPOINT_NAMES)
+    return {str(box["label"]): names} if isinstance(names, list) else {}
 
 
 def _outline(box: Box) -> Row:

@@ -42,6 +42,8 @@ class Annotated:
     """What is wrong with annotation files, a sentence each."""
     _rows: list[dict[str, object]] = field(default_factory=list)
     _tables: list[pa.Table] = field(default_factory=list)
+    _named: int = 0
+    """Images whose sample has an id of its own."""
     _seen: dict[str, None] = field(default_factory=dict)
     """The places of the images, in order."""
 
@@ -55,6 +57,7 @@ class Annotated:
         relative: bool = False,
         split: str | None = None,
         caption: str | None = None,
+        sample: str | None = None,
     ) -> None:
         """Add one image.
 
@@ -66,6 +69,7 @@ class Annotated:
             relative: whether the boxes were given as fractions, and `size` is the picture's.
             split: its split.
             caption: its caption.
+            sample: the id of its sample; None where it is the place.
 
         Raises:
             IngestError: the image is there already.
@@ -84,7 +88,8 @@ class Annotated:
             boxes, size = self.sizes.fit(uri, size, boxes)
         if boxes:
             self._check(boxes, size)
-        row = {"id": self.options.id_of(name), "uri": uri, "objects": boxes}
+        self._named += sample is not None
+        row = {"id": self.options.id_of(sample or name), "uri": uri, "objects": boxes}
         self._rows.append({**row, "split": split, "caption": caption})
         if len(self._rows) >= ROWS:
             self._flush()
@@ -146,7 +151,8 @@ class Annotated:
             batches=table.combine_chunks().to_batches(ROWS),
             total=table.num_rows,
             wins=frozenset(f.name for f in fields),
-            by_place=self.where.is_folder(),
+            by_place=self.where.is_folder() and not self._named,
+            named=self._named == table.num_rows,
             skipped=self._passed_over(),
             notes=[*self._summary(), *self.sizes.notes(), *self.notes],
         )

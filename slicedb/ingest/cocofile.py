@@ -11,7 +11,7 @@ from slicedb.ingest.outlines import box_around
 from slicedb.ingest.pictures import Pictures
 from slicedb.ingest.source import Options, Row
 from slicedb.ingest.splits import SPLITS, split_in
-from slicedb.schema import Box
+from slicedb.schema import KEYPOINT_NAMES, Box
 from slicedb.sources import Location
 
 PUBLISHED = re.compile(
@@ -111,8 +111,12 @@ class CocoFile:
         return rows
 
     def _category_names(self) -> dict[object, str]:
-        """Return the name of each category by its id; one without a name is called by its id."""
+        """Return the name of each category by its id, and note how its key points are called.
+
+        One without a name is called by its id.
+        """
         names: dict[object, str] = {}
+        self._points: dict[object, list[str]] = {}
         nameless = []
         for row in self._list("categories", False):
             name = str(row.get("name") or "").strip()
@@ -120,6 +124,9 @@ class CocoFile:
                 name = str(row.get("id"))
                 nameless.append(name)
             names[row.get("id")] = name
+            points = row.get("keypoints")
+            if isinstance(points, list) and points:
+                self._points[row.get("id")] = [str(point) for point in points]
         if nameless:
             self._notes.append(
                 f"{len(nameless):,} categories of '{self.file.name}' have no name and are called "
@@ -205,6 +212,9 @@ class CocoFile:
                 f"annotations[{number}] has the category_id {category!r}, which is none of {known}"
             )
         extra = _attributes(row, sides[2] * sides[3])
+        points = self._keypoints(number, row)
+        if points and category in self._points:
+            extra[KEYPOINT_NAMES] = self._points[category]
         score = row.get("score")
         return box(
             self._names[category],
@@ -212,7 +222,7 @@ class CocoFile:
             attributes=json.dumps(extra, ensure_ascii=False) if extra else None,
             score=float(score) if isinstance(score, int | float) else None,
             segmentation=outline if outline != "[]" else None,
-            keypoints=self._keypoints(number, row),
+            keypoints=points,
         )
 
     def _sides(self, number: int, numbers: object) -> list[float]:

@@ -57,7 +57,9 @@ def _problem(member: Format) -> str:
 FORMATS: Registry[Format] = Registry(
     "slicedb.formats",
     (
+        "slicedb.ingest.cvat:CVAT",
         "slicedb.ingest.voc:VOC",
+        "slicedb.ingest.labelstudio:LABEL_STUDIO",
         "slicedb.ingest.coco:COCO",
         "slicedb.ingest.yolo:YOLO",
         "slicedb.ingest.shards:SHARDS",

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from itertools import accumulate
 
 from slicedb import media
 from slicedb.media.rle import mask_of, rle_of, runs_and_size
+
+_CORNERS = 32
+"""Corners of the polygon that stands for an ellipse."""
 
 
 def box_around(segmentation: object) -> list[float] | None:
@@ -74,6 +78,34 @@ def _box_of_mask(mask: dict[str, object]) -> list[float] | None:
     top = 0 if tall else min(first % high for first, _ in spans)
     bottom = high - 1 if tall else max(last % high for _, last in spans)
     return [float(left), float(top), float(right - left + 1), float(bottom - top + 1)]
+
+
+def turned_corners(
+    sides: Sequence[float], degrees: float, about: tuple[float, float]
+) -> list[float]:
+    """Return the corners [x, y, ...] of a box [x, y, w, h] that is turned clockwise about a point.
+
+    >>> [round(n) for n in turned_corners([40, 20, 20, 10], 90, (40, 20))]
+    [40, 20, 40, 40, 30, 40, 30, 20]
+    """
+    x, y, w, h = sides
+    cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    corners: list[float] = []
+    for px, py in ((x, y), (x + w, y), (x + w, y + h), (x, y + h)):
+        dx, dy = px - about[0], py - about[1]
+        corners += [about[0] + dx * cos - dy * sin, about[1] + dx * sin + dy * cos]
+    return corners
+
+
+def ellipse_points(middle: Sequence[float], radii: Sequence[float], degrees: float) -> list[float]:
+    """Return a polygon [x, y, ...] that follows an ellipse, turned clockwise about its middle."""
+    cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    points: list[float] = []
+    for i in range(_CORNERS):
+        t = 2 * math.pi * i / _CORNERS
+        u, v = radii[0] * math.cos(t), radii[1] * math.sin(t)
+        points += [middle[0] + u * cos - v * sin, middle[1] + u * sin + v * cos]
+    return points
 
 
 def turned(points: Sequence[float], orientation: int, size: tuple[float, float]) -> list[float]:
