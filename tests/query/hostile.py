@@ -321,3 +321,43 @@ add(
     "SELECT DECIMAL '" + "9" * 100000 + "'",
     "SELECT INTERVAL '" + "9" * 1000 + " years'",
 )
+
+
+def _nested(levels: int, made: str, inner: str) -> str:
+    """Return a text whose every level makes something of the `f` that the level inside has made."""
+    text = f"(SELECT {inner} AS f)"
+    for _ in range(levels):
+        text = f"(SELECT {made} AS f FROM {text})"
+    return f"SELECT f FROM {text}"
+
+
+add(
+    "copies",
+    _nested(4, "||".join(["f"] * 11), "repeat('x', 100000)"),
+    _nested(4, f"concat({', '.join(['f'] * 10)})", "repeat('x', 100000)"),
+    _nested(5, f"list_concat({', '.join(['f'] * 10)})", "range(100000)"),
+    _nested(6, "{'a': f, 'b': f, 'c': f, 'd': f}", "range(100000)"),
+    _nested(5, f"[{', '.join(['f'] * 10)}]", "repeat('x', 100000)"),
+    _nested(5, f"list_zip({', '.join(['f'] * 10)})", "range(100000)"),
+    _nested(6, "map([1, 2, 3, 4], [f, f, f, f])", "range(100000)"),
+    _nested(6, f"concat_ws(f, {', '.join(['f'] * 10)})", "repeat('x', 10000)"),
+    _nested(40, "f || f", "repeat('x', 1000)"),
+    _nested(40, "[f, f]", "[1]"),
+    _nested(40, "to_json([f, f])", "1"),
+    "SELECT flatten([l FOR x IN m]) FROM (SELECT list(i) l, list(i) m FROM range(100000) t(i))",
+    "SELECT len([{'a': l, 'b': l} FOR x IN l]) FROM (SELECT list(i) l FROM range(50000) t(i))",
+    "SELECT list_sort([l FOR x IN l IF x > 3]) FROM (SELECT list(i) l FROM range(30000) t(i))",
+    "SELECT to_json([l FOR x IN l]) FROM (SELECT list(i) l FROM range(30000) t(i))",
+    "SELECT map_from_entries([(x, l) FOR x IN l]) FROM (SELECT list(i) l FROM range(30000) t(i))",
+    "SELECT apply([l, l, l], lambda x: [x FOR y IN x]) FROM (SELECT list(i) l FROM range(60000) t(i))",
+    "SELECT l.list_transform(lambda x: l).flatten() FROM (SELECT list(i) l FROM range(60000) t(i))",
+    "SELECT upper(s).string_split('X').apply(lambda x: s) FROM (SELECT repeat('xy', 50000) s)",
+    "SELECT [l[1:50000] FOR x IN l] FROM (SELECT list(i) l FROM range(60000) t(i))",
+    "SELECT [ll[1] FOR x IN l] FROM (SELECT [list(i)] ll, list(i) l FROM range(60000) t(i))",
+    "SELECT list_filter([l FOR x IN l], lambda x: len(x) > 3) FROM (SELECT list(i) l FROM range(60000) t(i))",
+    "SELECT array_to_string([s FOR x IN range(100000)], ',') FROM (SELECT repeat('x', 100000) s)",
+    "SELECT list_sort(list_concat(l, l, l)) FROM (SELECT list(i) l FROM range(30000000) t(i))",
+    "SELECT len(s || s || s || s || s) FROM (SELECT string_agg(repeat('x', 100000), '') s FROM range(4000))",
+    "SELECT l || l || l || l FROM (SELECT list(i) l FROM range(30000000) t(i))",
+    "SELECT [l FOR x IN l] FROM (SELECT list_resize([label], 90000) l FROM samples)",
+)

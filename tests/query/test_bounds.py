@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import threading
 import time
 from pathlib import Path
@@ -14,7 +15,7 @@ from fakes_judge import small_store
 import slicedb
 from slicedb.errors import OptionError, QueryCancelledError, QueryMemoryError, QueryTimeoutError
 from slicedb.query.run.bounds import Bounds, memory_of, timeout_of
-from slicedb.query.run.clock import Clock
+from slicedb.query.run.clock import Clock, allocated
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -96,4 +97,34 @@ def test_a_query_that_takes_too_much_says_how_to_raise_the_bound(path: str) -> N
     greedy = "SELECT list(i::VARCHAR || repeat('x', 200)) AS l FROM range(3000000) t(i)"
     with pytest.raises(QueryMemoryError, match=r"used up its memory.*SLICEDB_MEMORY"):
         db.sql(greedy)
+    assert db.query("label = 'cat'").count() > 0
+
+
+class Peak(threading.Thread):
+    """Notes the most that the process has allocated."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.most, self.ended = 0, threading.Event()
+        self.start()
+
+    def run(self) -> None:
+        while not self.ended.wait(0.002):
+            self.most = max(self.most, allocated())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc and a limit of data")
+def test_a_query_that_heeds_no_interrupt_gets_no_more_memory(path: str) -> None:
+    import resource
+
+    db, before = slicedb.open(path, memory="300MB", timeout=60), allocated()
+    limit, peak = resource.getrlimit(resource.RLIMIT_DATA), Peak()
+    copied = "(SELECT repeat('x', 20000) a)"
+    for _ in range(4):  # 20 kB times 14 at each level, in one piece of work
+        copied = f"(SELECT {'||'.join(['a'] * 14)} a FROM {copied})"
+    with pytest.raises(QueryMemoryError, match="used up its memory of 300"):
+        db.sql(f"SELECT len(a) FROM {copied}")
+    peak.ended.set()
+    assert peak.most - before < 500e6  # it would be gigabytes
+    assert resource.getrlimit(resource.RLIMIT_DATA) == limit
     assert db.query("label = 'cat'").count() > 0

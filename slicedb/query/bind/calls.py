@@ -7,10 +7,12 @@ from collections.abc import Iterable
 from slicedb.errors import BindError, ParseError, SandboxError, SliceDBError, did_you_mean
 from slicedb.query.bind.averages import AVERAGES, bind_average
 from slicedb.query.bind.columns import bind_column, has_column
+from slicedb.query.bind.spread import APPLYING, JOINING, bound_joined, bound_spread
 from slicedb.query.bound.binding import Binding
 from slicedb.query.bound.bound import Part
 from slicedb.query.bound.scope import Scope
 from slicedb.query.functions.duckdb import (
+    BOUND,
     CHANCE,
     GUARDED,
     MULTIPLYING,
@@ -122,6 +124,12 @@ def _bind_duckdb(binding: Binding, node: Node, scope: Scope) -> None:
         raise binding.error(SandboxError, message, hint, node)
     if name in REDUCING:
         _bound_reduced(binding, node)
+    if name in APPLYING:
+        bound_spread(binding, node)
+    if name in JOINING:
+        bound_joined(binding, node)
+    if name == "reservoir_quantile":
+        _check_reservoir(binding, node)
     if name in _SEPARATED:
         _check_separator(binding, node)
     if name in AVERAGES and not node.is_distinct:
@@ -136,8 +144,18 @@ def _bound_reduced(binding: Binding, node: Node) -> None:
         # The place of the body would be that of its operator.
         tokens = binding.source.tokens_in(step.start, step.end)
         begin = next(token for token in tokens if token.text in (b":", b"->"))
-        binding.edit(begin.end, begin.end, f" {quoted(REDUCED)}(", only_bounds=True)
+        head = f"{begin.text.decode()} {quoted(REDUCED)}("
+        binding.edit(begin.start, begin.end, head, only_bounds=True)
         binding.edit(step.end, step.end, "\n)", only_bounds=True)
+
+
+def _check_reservoir(binding: Binding, node: Node) -> None:
+    """Refuse a sample that is too large: DuckDB makes room for all of it at once."""
+    for size in node.values[2:]:
+        if size.constant != "INTEGER" or int(size.value) > BOUND:
+            hint = f"write its size out, up to {BOUND:,}; quantile_cont is exact."
+            message = "The sample of reservoir_quantile may be too large."
+            raise binding.error(SandboxError, message, hint, size)
 
 
 def _check_separator(binding: Binding, node: Node) -> None:

@@ -43,6 +43,35 @@ def duckdb_functions() -> dict[str, bool]:
     return known | dict.fromkeys(("unnest", "unlist", "row_number", "coalesce", "grouping"), False)
 
 
+_SMALL = re.compile(
+    r"BOOLEAN|U?(TINY|SMALL|BIG|HUGE)INT|U?INTEGER|FLOAT|DOUBLE|DECIMAL|DATE|INTERVAL|UUID|"
+    r"TIME.*(?<!\])"
+)
+"""Types whose values have a size that no argument changes."""
+
+
+@cache
+def _small_functions() -> frozenset[str]:
+    """Return the scalar functions that only ever give numbers, truths and times."""
+    import duckdb
+
+    with duckdb.connect(":memory:") as connection:
+        rows = connection.execute(
+            "SELECT function_name, list(DISTINCT return_type) FROM duckdb_functions() "
+            "WHERE function_type = 'scalar' GROUP BY 1"
+        ).fetchall()
+    return frozenset(name for name, types in rows if all(map(_SMALL.fullmatch, types)))
+
+
+def is_small(name: str) -> bool:
+    """Return whether DuckDB's function of that name gives a value of a fixed size.
+
+    >>> is_small("list_contains"), is_small("len"), is_small("upper"), is_small("list_sort")
+    (True, True, False, False)
+    """
+    return name in _small_functions() or name in ("len", "array_length", "list_sum", "list_avg")
+
+
 FORBIDDEN = frozenset(
     """
     getenv getvariable current_setting set_config nextval currval write_log sleep_ms pg_sleep
@@ -94,7 +123,9 @@ def _refusal(sentence: str) -> str:
     return f'CAST({sql.string(sentence)}::TINYINT AS "NULL")'
 
 
-_SENTENCE = re.compile(r"Could not convert string '(\w+ would (?:take or )?make more than [^']*)'")
+_SENTENCE = re.compile(
+    r"Could not convert string '([\w ]+ would (?:take or )?make more than [^']*)'"
+)
 
 
 def refused(message: str) -> str:
@@ -202,6 +233,14 @@ _REDUCED = (
     f"{_refusal('list_reduce would make more than @SHOWN characters')} ELSE x END"
 )
 
+SPREAD = "~spread"
+"""The macro around what is made of copies: an error where the estimate is too much."""
+_SPREAD = (
+    "(n, made) AS CASE WHEN n > @BOUND THEN "
+    f"{_refusal('A list or text of copies would make more than @SHOWN characters')} "
+    "ELSE made END"
+)
+
 PATTERNED = frozenset({"format", "printf"})
 """Functions whose first argument may ask for any width."""
 _WIDE = re.compile(r"[0-9]{4,}|\*|\{[^{}]*\{")
@@ -215,7 +254,8 @@ def install(connection: duckdb.DuckDBPyConnection, memory: int = 0) -> None:
         memory: bytes that a query may take; 0 where it is not known.
     """
     bound = min(BOUND, memory // _SHARE) if memory else BOUND
-    for name, overloads in {**GUARDED, REDUCED: (_REDUCED,)}.items():
+    own = {REDUCED: (_REDUCED,), SPREAD: (_SPREAD,)}
+    for name, overloads in {**GUARDED, **own}.items():
         body = ", ".join(overloads).replace("@BOUND", str(bound)).replace("@SHOWN", f"{bound:,}")
         connection.execute(f'CREATE MACRO "{name}" {body}')
 

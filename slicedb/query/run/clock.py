@@ -25,6 +25,7 @@ from slicedb.errors import (
 )
 from slicedb.query.run.bounds import Bounds
 from slicedb.query.run.ctrl_c import CtrlC
+from slicedb.query.run.wall import Wall
 from slicedb.show.numbers import size
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
 _TICK, _IDLE = 0.01, 100
 """Seconds between two looks at the runs, and looks at none before the thread goes to sleep."""
+_BEYOND = 20
+"""Part of its memory by which a run may be over it before the process may grow no further."""
 _PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 
 
@@ -76,6 +79,10 @@ class Clock:
             self._over = out_of_memory(self.bounds.memory)
         return self._over is not None
 
+    def is_beyond(self, memory: int) -> bool:
+        """Return whether the run goes on growing although it was told to end."""
+        return self._over is not None and memory > self._most + self.bounds.memory // _BEYOND
+
     def check(self) -> None:
         """Raise when the run has to end; long work in Python calls it between its pieces."""
         if self.look(allocated()):
@@ -118,6 +125,7 @@ class _Watch:
     """The thread that looks at the runs; it sleeps while there are none."""
 
     def __init__(self) -> None:
+        self._wall = Wall()
         self.reset()
 
     def reset(self) -> None:
@@ -126,6 +134,7 @@ class _Watch:
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._is_asleep = False
+        self._wall.take_down()  # a forked process has the limit too
 
     def add(self, clock: Clock, cursor: DuckDBPyConnection) -> None:
         with self._changed:
@@ -139,6 +148,7 @@ class _Watch:
     def remove(self, clock: Clock) -> None:
         with self._changed:
             self._asking.pop(clock, None)
+            self._wall.take_down()  # where another run is over its memory, it comes back
 
     def _run(self) -> None:
         idle = 0
@@ -155,6 +165,8 @@ class _Watch:
                 for clock, cursor in self._asking.items():
                     if clock.look(memory) or clock.look_for(is_ctrl_c):
                         cursor.interrupt()
+                    if clock.is_beyond(memory):
+                        self._wall.build(_statm(), _PAGE)
             time.sleep(_TICK)
 
 
@@ -171,14 +183,22 @@ def allocated() -> int:
     Files that are mapped, such as the matrices of embeddings, do not count.
     """
     try:
-        _, resident, shared, *_ = os.pread(_statm(os.getpid()), 128, 0).split()
-    except (OSError, ValueError, AttributeError):
+        _, resident, shared, *_ = _statm().split()
+    except ValueError:
         return 0
     return (int(resident) - int(shared)) * _PAGE
 
 
+def _statm() -> bytes:
+    """Return what the system says of the memory of this process, "" where it does not."""
+    try:
+        return os.pread(_file(os.getpid()), 128, 0)
+    except (OSError, AttributeError):
+        return b""
+
+
 @cache
-def _statm(process: int) -> int:
+def _file(process: int) -> int:
     """Return the open file in which the system says what this process takes."""
     return os.open(f"/proc/{process}/statm", os.O_RDONLY | os.O_CLOEXEC)
 

@@ -61,6 +61,12 @@ FROM histogram(samples, lux)
 -- case: a separator that is made
 -- error: SandboxError The separator of string_agg may be too long
 SELECT string_agg(id, repeat('-', 9)) FROM samples
+-- case: a sample that may be too large
+-- error: SandboxError The sample of reservoir_quantile may be too large
+SELECT reservoir_quantile(width, 0.5, 2000000) FROM samples
+-- case: a list of copies
+-- error: QueryError A list or text of copies would make more than
+SELECT [l FOR x IN l] FROM (SELECT range(9000) AS l)
 -- case: a parquet file
 -- error: SandboxError 1:15 ''x.parquet''
 SELECT * FROM 'x.parquet'
