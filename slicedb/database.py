@@ -1659,7 +1659,7 @@ class Database:
             self.store,
             self.keys(on),
             session,
-            lambda message: self.commit(message).id,
+            self.commits,
             model=model,
             again=again,
             most=n,

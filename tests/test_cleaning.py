@@ -16,6 +16,7 @@ from PIL import Image
 import slicedb
 from slicedb import Database
 from slicedb.cli import main
+from slicedb.commits import Commits
 from slicedb.errors import CheckError, ModelError, UnknownModelError
 from slicedb.show.terminal import drawn
 
@@ -101,19 +102,28 @@ def test_an_interrupted_session_goes_on_and_another_one_is_apart(db: Database) -
     assert len(labels(db)) == 5
 
 
-def test_a_save_that_was_cut_off_is_finished(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("cut", ["_finish", "_commits"])
+def test_a_save_that_was_cut_off_is_finished(
+    db: Database, monkeypatch: pytest.MonkeyPatch, cut: str
+) -> None:
+    db.commit("before")
     cases = iter(db.clean("ORDER BY id"))
     next(cases).delete()
     next(cases).relabel("dog")
     cleaner = db.clean("ORDER BY id")
     with monkeypatch.context() as broken:
-        broken.setattr(cleaner, "_finish", lambda: 1 / 0)
+        of = (cleaner, cut) if cut == "_finish" else (Commits, "commit")
+        broken.setattr(*of, lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             cleaner.save()
     again = slicedb.open(db.path)
+    assert labels(again)["b.png"] == "dog" and "a.png" not in labels(again)
     report = again.clean("ORDER BY id").save()
     assert (report.relabelled, report.deleted) == (1, 1) and report.commit
-    assert labels(again)["b.png"] == "dog" and "a.png" not in labels(again)
+    assert again.commits.is_clean() and len(again.commits.history()) == 2
+    assert again.clean("ORDER BY id").save().commit == ""
+    again.commits.checkout(report.commit)  # and no decision comes back with it
+    assert again.clean("ORDER BY id").pending == {} and labels(again)["b.png"] == "dog"
 
 
 def test_what_cannot_be_cleaned_is_refused(db: Database) -> None:

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeAlias
 
 import pyarrow as pa
 
 from slicedb import edits, sql
-from slicedb.errors import CheckError
+from slicedb.commits import Commits
+from slicedb.errors import CheckError, DatabaseError
 from slicedb.keys import Keys
 from slicedb.models.names import check_name
 from slicedb.schema import DECISIONS, DECISIONS_SCHEMA, PREDICTIONS, SAMPLES, keys_of
@@ -94,7 +95,7 @@ class Cleaner:
         store: the database.
         keys: int64 (n,), the samples, in the order to look at them.
         session: its name; decisions of one session are kept apart from those of another.
-        commit: commits with a message, and returns the id.
+        commits: the commits of the database.
         model: whose predictions are shown.
         again: also show samples that were kept in an earlier session of this name.
         most: look at no more than so many.
@@ -105,14 +106,14 @@ class Cleaner:
         store: Store,
         keys: Keys,
         session: str,
-        commit: Callable[[str], str],
+        commits: Commits,
         *,
         model: str | None = None,
         again: bool = False,
         most: int | None = None,
     ) -> None:
         check_name(session, loose=True)
-        self._store, self._session, self._commit, self._model = store, session, commit, model
+        self._store, self._session, self._commits, self._model = store, session, commits, model
         rows = sorted(self._rows(), key=lambda row: row["place"])
         self._pending: dict[str, dict[str, Any]] = {
             r["sample"]: r for r in rows if not r["done"]
@@ -184,7 +185,8 @@ class Cleaner:
     def save(self, message: str | None = None) -> CleanReport:
         """Carry the decisions out, and commit them together.
 
-        Asked again after an interruption, it goes on: what is done already is left alone.
+        Asked again after an interruption, it goes on: what is done already is left alone, and
+        committed where no commit has it yet.
 
         Args:
             message: of the commit; by default what was changed.
@@ -194,25 +196,40 @@ class Cleaner:
             if row["decision"] == "relabel":
                 by_label.setdefault(row["label"], []).append(sample)
         gone = [s for s, row in self._pending.items() if row["decision"] == "delete"]
-        counts = Counter(row["decision"] for row in self._pending.values())
+        owed = self._owed()
+        counts = Counter(row["decision"] for row in [*self._pending.values(), *owed])
         for label, samples in by_label.items():
             edits.relabel(self._store, self._present(samples), label)
         if present := self._present(gone):
             edits.delete(self._store, present)
         report = CleanReport(counts["keep"], counts["relabel"], counts["delete"])
         self._finish()
-        if not (by_label or gone):
+        if not (by_label or gone or owed):
             return report
         text = f"clean: {report.relabelled:,} relabelled, {report.deleted:,} deleted"
-        return CleanReport(
-            report.kept, report.relabelled, report.deleted, self._commit(message or text)
-        )
+        return replace(report, commit=self._commits.commit(message or text).id)
 
     def picture(self, sample: str) -> bytes | None:
         """Return the encoded picture of a sample, None where there is none."""
         for _, data in self._store.read_images(keys_of([sample])):
             return bytes(data)
         return None
+
+    def _owed(self) -> list[dict[str, Any]]:
+        """Return the changes that a save has carried out and was cut off before it committed.
+
+        Decisions become done before the commit, so that it holds none that would be carried out
+        once more after a checkout. Whether it was made, its own table of decisions tells.
+        """
+        changes = [r for r in self._rows() if r["done"] and r["decision"] != "keep"]
+        if not changes:
+            return []
+        try:
+            version = self._commits.get("HEAD").tables.get(DECISIONS)
+        except DatabaseError:  # nothing was ever committed
+            version = None
+        kept = set() if version is None else {r["id"] for r in self._rows(version) if r["done"]}
+        return [row for row in changes if row["id"] not in kept]
 
     def _finish(self) -> None:
         rows = [{**row, "done": True} for row in self._pending.values()]
@@ -247,11 +264,11 @@ class Cleaner:
         row: dict[str, Any] = self._store.take(table, key, names).to_pylist()[0]
         return row
 
-    def _rows(self) -> list[dict[str, Any]]:
+    def _rows(self, version: int | None = None) -> list[dict[str, Any]]:
         if not self._store.has(DECISIONS):
             return []
         where = sql.equals("session", self._session)
-        return list(self._store.table(DECISIONS, where=where).to_pylist())
+        return list(self._store.table(DECISIONS, where=where, version=version).to_pylist())
 
 
 __all__ = ["Case", "CleanReport", "Cleaner"]
