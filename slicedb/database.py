@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from slicedb.ingest.attach import AttachReport
     from slicedb.ingest.unverified import VerifyReport
     from slicedb.judge import Comparison, Confusion, Evaluation, OtherTruth, Power
+    from slicedb.merge import MergeReport
     from slicedb.models import Model, Models
     from slicedb.predictions import LogReport, PredictionLog, PredictReport
     from slicedb.progress import Bar
@@ -544,6 +545,49 @@ class Database:
         elif report.present:  # what depends on them may be stale since a call that was cut off
             edits.labels_changed(self.store)
         self.columns.refresh()
+        return report
+
+    def merge(
+        self,
+        other: Path | Database,
+        *,
+        side: Literal["ours", "theirs"] | None = None,
+        prefix: str = "",
+        rename: Mapping[str, str] | Sequence[str] = (),
+        message: str | None = None,
+        progress: bool | None = None,
+    ) -> MergeReport:
+        """Merge another database: samples, labels, tags, predictions, vectors, models and slices.
+
+        New samples are added with their pictures; of one that is here already, values that only
+        the other has are filled in, and tags of both are kept. Predictions and vectors are merged
+        where the same model or encoder made them. Everything is checked before a row is written,
+        and committed once at the end; a call that was cut off goes on when it is made again.
+        Commits, runs and Grad-CAM maps of the other stay there, which is counted and said.
+
+        Args:
+            other: the other database, or its path; it is only read.
+            side: whose value holds where samples, predictions or vectors differ: ours or theirs;
+                by default a difference is refused.
+            prefix: text to put before every id of the other, which keeps all samples apart.
+            rename: new names for models, embeddings and slices of the other: a mapping, or texts
+                old=new.
+            message: of the commit; by default "merge" and the path of the other.
+            progress: draw a progress bar on stderr; by default only in a terminal.
+
+        Raises:
+            DatabaseError: a sample or a prediction differs and no side is named; or a model is
+                another one in the other database, or a column has another type.
+            FingerprintError: vectors of one name were made by different encoders.
+            SliceError: a slice is another one in the other database.
+        """
+        from slicedb.merge import Pair, merge, names_of
+
+        theirs = other if isinstance(other, Database) else open(other, create=False)
+        pair = Pair(self.store, theirs.store, side, prefix.strip("/"), names_of(rename))
+        report = merge(pair, message or f"merge {theirs.path}", self.columns.refresh, progress)
+        for name in report.embeddings:
+            self.engine.session.approximate.extend(name, replaced=False)
         return report
 
     def compose(

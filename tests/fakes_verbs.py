@@ -209,6 +209,33 @@ def mended(db: Database) -> None:
     db.doctor(mend=True)
 
 
+def other(given: Path) -> Path:
+    """Make, once, a database to be merged: some samples are in both, some models and slices too."""
+    path = given / "other"
+    if not path.exists():
+        db = slicedb.open(given / "making")
+        db.ingest(given / "later", split="test", progress=False)
+        db.tag("label = 'red'", "theirs")
+        db.attach({"id": NAMED[:8], "weather": ["fog"] * 8}, partial=True)
+        db.columns.add("wide", "width > 12")
+        db.embed(name="colours", encoder=ColourEncoder(), progress=False)
+        db.log_embeddings("fresh", {"id": NAMED[:8], "vector": [[1.0, 0.0]] * 8})
+        db.models.add("mean", MeanColour())
+        db.predict("mean", progress=False)
+        db.models.add("second", MeanColour(2.0))
+        db.log_predictions("n", guesses("blue", 8), classes=CLASSES)
+        db.slices.add("fog", "weather = 'fog' AND mean.correct", expect=["accuracy >= 0.1"])
+        db.embed(progress=False)
+        db.slices.add("shown", "matches('a red plate')")
+        db.slices.calibrate("shown", truth="label = 'green'", budget=5)
+        db.slices.add("kept", "label = 'green'")
+        db.slices.freeze("kept")
+        db.commit("made elsewhere")
+        db.store.sync()
+        (given / "making").rename(path)
+    return path
+
+
 def compacted(db: Database) -> None:
     for name in ("samples", "images", "predictions__m"):
         db.store.compact(name)
@@ -229,6 +256,11 @@ VERBS: dict[str, Verb] = {
     ),
     "tag with a callable": Verb(lambda db, _: db.tag_with(described, "note", progress=False)),
     "attach": Verb(lambda db, given: db.attach(given / "columns.csv")),
+    "merge": Verb(
+        lambda db, given: db.merge(
+            other(given), side="theirs", rename=["shown=shown_there"], progress=False
+        )
+    ),
     "compose": Verb(lambda db, given: db.compose(given / "templates", progress=False)),
     "index texts": Verb(lambda db, _: db.index(text=["label"])),
     "embed": Verb(lambda db, _: db.embed(name="colours", encoder=ColourEncoder())),
@@ -301,6 +333,7 @@ WRITES: dict[str, tuple[str, ...]] = {
     "Database.verify": ("ingest and verify later",),
     "Database.tag_with": ("tag with a model", "tag with phrases", "tag with a callable"),
     "Database.attach": ("attach",),
+    "Database.merge": ("merge",),
     "Database.compose": ("compose",),
     "Database.index": ("index texts",),
     "Database.embed": ("embed", "embed anew"),

@@ -32,6 +32,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
         "curate",
         "export",
         "sync",
+        "merge",
     ),
     ("training", "scale", "database"),
     ("web", "pytest_plugin", "demo", "cli"),

@@ -81,6 +81,7 @@ VERBS = {
     "sync": "slicedb.database:Database.sync",
     "verify": "slicedb.database:Database.verify",
     "attach": "slicedb.database:Database.attach",
+    "merge": "slicedb.database:Database.merge",
     "log-embeddings": "slicedb.database:Database.log_embeddings",
     "compose": "slicedb.database:Database.compose",
     "embed": "slicedb.database:Database.embed",

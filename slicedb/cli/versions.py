@@ -1,11 +1,11 @@
-"""Commands about versions: commit, history, diff, branch, checkout, reset, versions."""
+"""Commands about versions: commit, history, diff, branch, checkout, reset, merge, versions."""
 
 from __future__ import annotations
 
 import click
 
 from slicedb.cli.common import db_option, open_db, rows_options, tables_of
-from slicedb.cli.options import options_of
+from slicedb.cli.options import given, options_of
 from slicedb.cli.output import Output
 from slicedb.database import Database
 from slicedb.show import numbers
@@ -232,4 +232,36 @@ def cleanup(days: float, dry_run: bool) -> None:
     click.echo(f"{numbers.size(freed)} of old versions {word}")
 
 
-COMMANDS = (commit, history, diff, branch, checkout, reset, versions)
+@click.command()
+@click.argument("other", metavar="OTHER")
+@db_option
+@options_of(
+    Database.merge,
+    "side prefix rename message progress",
+    side="--on-conflict",
+    prefix={"metavar": "TEXT"},
+    rename={"metavar": "OLD=NEW"},
+    message={"metavar": "TEXT"},
+)
+def merge(other: str, **options: object) -> None:
+    """Merge another database: samples, labels, tags, predictions, vectors, models and slices.
+
+    New samples are added with their pictures. Of one that is in both, values that only the other
+    has are filled in and the tags of both are kept; one that differs is refused, unless
+    --on-conflict says whose value holds or --prefix keeps all samples apart. Predictions and
+    vectors are merged where the same model made them; --rename keeps two models, embeddings or
+    slices of one name apart. What stays in the other, such as its commits, is counted.
+
+    Nothing is written before everything is checked, and one commit is made at the end. A merge
+    that was cut off goes on when it is run again.
+
+    \b
+    Examples:
+      slicedb merge week2.slicedb
+      slicedb merge colleague.slicedb --on-conflict theirs
+      slicedb merge street.slicedb --prefix street --rename v3=v3_street
+    """
+    click.echo(str(open_db().merge(other, **given(options))))
+
+
+COMMANDS = (commit, history, diff, branch, checkout, reset, merge, versions)

@@ -19,7 +19,17 @@ from slicedb.doctor.deep import look_deep
 from slicedb.doctor.finding import WAY_BACK, Finding
 from slicedb.errors import DatabaseError
 from slicedb.keys import KeyIndex, distinct
-from slicedb.schema import COMMITS, IMAGES, OK, PER_SAMPLE, SAMPLES, SLICES
+from slicedb.schema import (
+    ANSWERS,
+    COMMITS,
+    DECISIONS,
+    IMAGES,
+    OK,
+    PER_SAMPLE,
+    SAMPLES,
+    SLICES,
+    keys_of,
+)
 from slicedb.store.files import file_in, is_panic
 
 if TYPE_CHECKING:
@@ -82,6 +92,8 @@ def _of_table(store: Store, name: str, samples: np.ndarray | None, mend: bool) -
     is_of_samples = name == IMAGES or name.startswith(PER_SAMPLE)
     if samples is not None and is_of_samples and not np.array_equal(keys, samples):
         yield from _orphans(store, name, keys, samples, mend)
+    if name in (ANSWERS, DECISIONS):  # whose key is that of a sample, of which they have several
+        keys = keys_of(store.table(name, ["id"])["id"])
     yield from _duplicates(name, keys)
 
 

@@ -40,7 +40,7 @@ def rename_model(store: Store, old: str, new: str) -> list[str]:
         after = rows.to_pylist()
         for row in after:
             text = with_model(row["text"] or "", old, new)
-            expect = [_check(check, old, new) for check in row["expect"] or ()]
+            expect = [check_with_model(check, old, new) for check in row["expect"] or ()]
             head = json.loads(row["head"] or "{}")
             if (text, expect) != (row["text"] or "", list(row["expect"] or ())):
                 changed.append(row["name"])
@@ -81,7 +81,7 @@ def with_model(text: str, old: str, new: str) -> str:
     return _TOKEN.sub(named, text)
 
 
-def _check(check: str, old: str, new: str) -> str:
+def check_with_model(check: str, old: str, new: str) -> str:
     """Return an expectation that compares with a model by its new name."""
 
     def named(match: re.Match[str]) -> str:

@@ -40,7 +40,7 @@ def rename(table: SliceTable, s: Slice, new: str) -> None:
         for row in changed:
             if row["name"] == old:
                 row["name"], row["id"] = new, f"{new}@{row['version']}"
-            row["text"] = _with_reference(row["text"], old, new)
+            row["text"] = with_reference(row["text"], old, new)
         return pa.Table.from_pylist(changed, schema=rows.schema)
 
     if s.kind == "frozen":  # pinned under both names until the old one is gone
@@ -54,10 +54,10 @@ def rename(table: SliceTable, s: Slice, new: str) -> None:
     store.sync()
 
 
-def _with_reference(text: str, old: str, new: str) -> str:
+def with_reference(text: str, old: str, new: str) -> str:
     """Return a query text in which `in_slice('old')` speaks of the new name.
 
-    >>> _with_reference("in_slice('a') AND in_slice( 'a@2' ) AND label = 'a'", "a", "b")
+    >>> with_reference("in_slice('a') AND in_slice( 'a@2' ) AND label = 'a'", "a", "b")
     "in_slice('b') AND in_slice( 'b@2' ) AND label = 'a'"
     """
     pattern = rf"(\bin_slice\s*\(\s*'){re.escape(old)}(?=(@\d+)?')"
