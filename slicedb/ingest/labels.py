@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -27,35 +28,45 @@ def one_label(column: pa.ChunkedArray) -> tuple[pa.ChunkedArray, list[str]]:
     Args:
         column: of any plain type.
     """
-    texts = _texts(column)
-    known = texts.drop_null()
+    coded = _coded(column)
+    distinct, codes = coded.dictionary, coded.indices
+    texts = _texts(distinct)
+    rows = np.bincount(codes.drop_null().to_numpy(), minlength=len(distinct))
+    is_missing = np.asarray(texts.is_null())
     notes = []
-    given = pc.sum(pc.is_valid(column)).as_py() or 0
-    if len(known) < given:
-        is_missing = pc.and_(pc.is_valid(column), pc.is_null(texts))
-        words = pc.unique(column.filter(is_missing).cast(pa.string())).to_pylist()
+    if n := int(rows[is_missing].sum()):
+        words = distinct.filter(pa.array(is_missing)).cast(pa.string()).to_pylist()
         notes.append(
-            f"{given - len(known):,} labels mean that there is none "
+            f"{n:,} labels mean that there is none "
             f"({', '.join(repr(word) for word in words[:4])}) and are NULL. "
             "To see them: label IS NULL"
         )
-    whole = pc.match_substring_regex(known, r"^[+-]?\d+(\.0+)?$")
-    with_point = pc.match_substring_regex(known, r"\.0+$")
-    n = pc.sum(with_point).as_py() or 0
+    whole = pc.match_substring_regex(texts, r"^[+-]?\d+(\.0+)?$")
+    with_point = pc.fill_null(pc.match_substring_regex(texts, r"\.0+$"), False)
+    n = int(rows[np.asarray(with_point)].sum())
     if n and pc.all(whole).as_py():
         texts = pc.replace_substring_regex(texts, r"\.0+$", "")
         notes.append(f"{n:,} labels are whole numbers with decimals and lose them: 1.0 is class 1.")
-    return texts, notes
+    return pa.chunked_array([texts.take(codes)]), notes
 
 
-def _texts(column: pa.ChunkedArray) -> pa.ChunkedArray:
+def _coded(column: pa.ChunkedArray) -> pa.DictionaryArray:
+    """Return plain values as numbers of distinct ones, in the order in which they come first."""
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    if not pa.types.is_floating(column.type):
+        column = column.cast(pa.string())
+    coded = column.dictionary_encode()
+    return coded.combine_chunks() if coded.num_chunks else pa.array([], coded.type)
+
+
+def _texts(column: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
     """Return values as text without blanks at the ends; what means nothing becomes null."""
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
     if pa.types.is_floating(column.type):
         # so that 1.0 stays recognisable whatever the cast makes of it
-        values = [None if v is None else repr(v) for v in column.to_pylist()]
-        column = pa.chunked_array([pa.array(values, pa.string())])
+        column = pa.array([None if v is None else repr(v) for v in column.to_pylist()], pa.string())
     texts = pc.utf8_trim_whitespace(column.cast(pa.string()))
     return pc.if_else(pc.is_in(texts, pa.array(MISSING)), pa.scalar(None, pa.string()), texts)
 
