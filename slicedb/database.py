@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from slicedb.behaviour.severity import SeverityTable
     from slicedb.cam import CamReport, StoredCams
     from slicedb.commits import Commit, Commits, Difference
+    from slicedb.curate.certificate import Split
     from slicedb.decide import Calibration, CostReport
     from slicedb.decide.cost import Price
     from slicedb.decide.matrix import Costs
@@ -911,6 +912,66 @@ class Database:
         from slicedb import edits
 
         return edits.delete(self.store, self._selection.ids(on))
+
+    def split(
+        self,
+        ratios: Mapping[str, float] | None = None,
+        *,
+        folds: int | None = None,
+        group: str | Sequence[str] = (),
+        stratify: str | Sequence[str] = (),
+        time: str | None = None,
+        gap: str | None = None,
+        on: On = None,
+        into: str | None = None,
+        seed: int | None = None,
+        anew: bool = False,
+        dry_run: bool = False,
+    ) -> Split:
+        """Split samples into parts, and certify what holds of them.
+
+        Samples that have a part already keep it, so that a later call places new samples only;
+        without parts, groups and columns it then goes on as the call before it did. A new sample
+        of a group that has a part follows it.
+
+        Args:
+            ratios: the share of each part, such as {"train": 0.8, "test": 0.2}, in the order of
+                time where `time` decides; by default train 0.8, val 0.1, test 0.1.
+            folds: as many parts of equal size, numbered from 0, instead.
+            group: columns such as `patient`: samples of one group are in one part.
+            stratify: columns of which every part gets its share of each value; of numbers and
+                times of five quantiles, of lists (`labels`, `tags`, `objects`) of every entry.
+            time: a column of times or numbers: earlier samples are in earlier parts. A group on
+                both sides of a cut keeps the side where most of it lies.
+            gap: leave out what lies less than this before a cut, such as 7d, 12h or 30min.
+            on: the samples; by default all of them.
+            into: the column that is written; by default `split`, or `fold` for folds.
+            seed: which of many equal splits is taken; by default 0.
+            anew: place every sample, also those that have a part.
+            dry_run: write nothing.
+
+        Raises:
+            CheckError: shares do not add up, a column is missing, a group or time is NULL
+                somewhere, or there are fewer than 30 samples.
+        """
+        from slicedb.curate import splits
+
+        column = into or ("fold" if folds else "split")
+        given = (ratios, folds, group, stratify, time, gap, seed)
+        plan = None
+        if all(value is None or value == () for value in given):
+            plan = splits.stored_plan(self.store, column)
+        if plan is None:
+            plan = splits.Plan(
+                splits.parts_of(ratios, folds),
+                bool(folds),
+                (group,) if isinstance(group, str) else tuple(group),
+                (stratify,) if isinstance(stratify, str) else tuple(stratify),
+                time,
+                gap,
+                seed=seed or 0,
+            )
+        return splits.split(self.store, self.keys(on), plan, column, anew=anew, dry_run=dry_run)
 
     def export(self, on: On, dest: Path, *, form: str | None = None) -> ExportReport:
         """Write samples and their metadata to files: all of them, or nothing at that place.

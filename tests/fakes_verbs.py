@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pyarrow as pa
@@ -202,6 +203,12 @@ def later(db: Database, given: Path) -> None:
     db.verify(progress=False)
 
 
+def halved(db: Database) -> object:
+    """Split fewer samples than a user may."""
+    with mock.patch("slicedb.curate.splits._LEAST", 2):
+        return db.split({"train": 0.5, "test": 0.5}, stratify="label", into="half")
+
+
 def mended(db: Database) -> None:
     db.store.delete("samples", ["red/0.png"])
     db.store.unpin("samples", next(tag for tag in db.store.pins("samples")))
@@ -273,6 +280,7 @@ VERBS: dict[str, Verb] = {
     ),
     "relabel": Verb(lambda db, _: db.relabel("id = 'red/0.png'", "blue")),
     "map labels": Verb(lambda db, _: db.map_labels({"red": "crimson"})),
+    "split": Verb(lambda db, _: halved(db)),
     "tag": Verb(lambda db, _: db.tag("label = 'green'", "night")),
     "untag": Verb(lambda db, _: db.tag("label = 'red'", "seen", remove=True)),
     "delete": Verb(lambda db, _: db.delete("id = 'red/0.png'")),
@@ -329,6 +337,7 @@ WRITES: dict[str, tuple[str, ...]] = {
     "Database.ingest": ("ingest", "ingest and delete", "ingest and verify later"),
     "Database.sync": ("sync",),
     "Database.map_labels": ("map labels",),
+    "Database.split": ("split",),
     "Database.severity": ("corrupt",),
     "Database.verify": ("ingest and verify later",),
     "Database.tag_with": ("tag with a model", "tag with phrases", "tag with a callable"),

@@ -86,6 +86,7 @@ VERBS = {
     "compose": "slicedb.database:Database.compose",
     "embed": "slicedb.database:Database.embed",
     "index": "slicedb.database:Database.index",
+    "split": "slicedb.database:Database.split",
     "export": "slicedb.database:Database.export",
     "relabel": "slicedb.database:Database.relabel",
     "map-labels": "slicedb.database:Database.map_labels",

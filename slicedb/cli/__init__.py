@@ -80,12 +80,13 @@ def _register() -> None:
         judge,
         models,
         slices,
+        splitting,
         surfaces,
         versions,
     )
 
     groups = (surfaces, data, columns, ask, slices, models)
-    for module in (*groups, judge, behave, curate, cleaning, versions):
+    for module in (*groups, judge, behave, curate, cleaning, splitting, versions):
         for command in module.COMMANDS:
             verbs.add_command(command)
 

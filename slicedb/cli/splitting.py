@@ -1,0 +1,62 @@
+"""The command `split`: place samples into train, validation and test, or into folds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from slicedb.cli.common import commit_option, db_option, open_db, rows_options
+from slicedb.cli.options import given, options_of
+from slicedb.cli.output import Output
+from slicedb.database import Database
+
+
+def _shares(
+    context: click.Context, parameter: click.Parameter, values: tuple[str, ...]
+) -> dict[str, float]:
+    """Return the share of each part of `train=0.8 test=0.2`."""
+    shares = {}
+    for value in values:
+        name, sign, share = value.partition("=")
+        try:
+            shares[name.strip()] = float(share)
+        except ValueError:
+            sign = ""
+        if not sign or not name.strip():
+            raise click.BadParameter(f"'{value}' is no part and its share, such as train=0.8.")
+    return shares
+
+
+@click.command()
+@click.argument("ratios", nargs=-1, metavar="[PART=SHARE]...", callback=_shares)
+@db_option
+@rows_options
+@options_of(
+    Database.split,
+    "folds group stratify time gap on into seed anew dry_run",
+    group={"metavar": "COLUMN", "multiple": True},
+    stratify={"metavar": "COLUMN", "multiple": True},
+    time={"metavar": "COLUMN"},
+    gap={"metavar": "LENGTH"},
+    into={"metavar": "COLUMN"},
+)
+@commit_option
+def split(ratios: dict[str, float], out: Output, **options: Any) -> None:
+    """Split samples into parts, and certify what holds of them.
+
+    Samples that have a part keep it: run it again after every ingest, and only new samples are
+    placed, by the settings of before.
+
+    \b
+    Examples:
+      slicedb split train=0.8 val=0.1 test=0.1 --stratify label
+      slicedb split train=0.7 test=0.3 --group patient --stratify label --stratify age
+      slicedb split train=0.8 test=0.2 --time captured_at --gap 7d
+      slicedb split --folds 5 --group patient
+      slicedb split
+    """
+    out.show(open_db().split(ratios or None, **given(options)))
+
+
+COMMANDS = (split,)

@@ -1,0 +1,1 @@
+"""Curation: from a raw collection to data that may be trusted; one module per verb."""
