@@ -15,7 +15,7 @@ from sklearn.metrics import roc_auc_score
 from torch import nn
 
 import slicedb
-from slicedb.errors import ClassesError, PredictionError
+from slicedb.errors import CheckError, ClassesError, PredictionError
 from slicedb.metrics import Outcomes
 from slicedb.metrics.ranked import area
 from slicedb.models import TorchClassifier, TorchMultilabel
@@ -263,13 +263,56 @@ def test_perfectly_ranked_logits_of_thirty_have_an_auroc_of_one(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("names", [["score"], ["loss"], ["score", "loss"]])
-def test_scores_without_a_prediction_name_the_verb_that_keeps_them(
+def test_scores_without_a_prediction_are_columns_of_the_model(
     tmp_path: Path, names: list[str]
 ) -> None:
     db = slicedb.open(tmp_path / "data.slicedb")
     fill(db.store, {"a": png((1, 2, 3)), "b": png((4, 5, 6))}, {"a": "cat", "b": "dog"})
     table = pa.table({"id": ["a", "b"], **{name: [0.5, 0.25] for name in names}})
-    with pytest.raises(PredictionError, match=r"and no prediction.*slicedb attach"):
-        db.log_predictions("m", table)
-    db.attach(table)
-    assert db.query(f"{names[0]} > 0.3").ids() == ["a"]
+    report = db.log_predictions("m", table)
+    assert (report.logged, report.classes) == (2, ())
+    assert f"No prediction is beside {', '.join(names)}: queries read" in str(report)
+    assert db.query(f"m.{names[0]} > 0.3").ids() == ["a"]
+    assert db.query(f"ORDER BY m.{names[0]}").ids() == ["b", "a"]
+    assert db.relabel("id = 'a'", "dog") == 1 and db.doctor() == []
+    nothing = rf"'m' was logged with {', '.join(names)} alone: nothing is predicted"
+    verbs = [
+        lambda: db.evaluate("m"),
+        lambda: db.compare("m", "m"),
+        lambda: db.confusion("m"),
+        lambda: db.errors("m"),
+        lambda: db.cost("m"),
+        lambda: db.calibration("m"),
+        lambda: db.power("m", "m"),
+    ]
+    for verb in verbs:
+        with pytest.raises(CheckError, match=nothing):
+            verb()
+
+
+def test_scores_that_are_no_numbers_are_refused_and_new_ones_replace(tmp_path: Path) -> None:
+    db = slicedb.open(tmp_path / "data.slicedb")
+    fill(db.store, {"a": png((1, 2, 3)), "b": png((4, 5, 6))}, {"a": "cat", "b": "dog"})
+    with pytest.raises(PredictionError, match="Column 'score' of the table is string"):
+        db.log_predictions("m", pa.table({"id": ["a"], "score": ["high"]}))
+    with pytest.raises(PredictionError, match=r"The loss of 1 samples are not finite.*'b'"):
+        db.log_predictions("m", pa.table({"id": ["a", "b"], "loss": [1.0, float("nan")]}))
+    db.log_predictions("m", pa.table({"id": ["a"], "score": [1], "camera": ["north"]}))
+    db.log_predictions("m", pa.table({"id": ["b", "a"], "score": [3, 2]}))
+    rows = db.sql("SELECT id, m.score AS s, m.camera AS c FROM samples ORDER BY id").to_pylist()
+    assert rows == [{"id": "a", "s": 2, "c": "north"}, {"id": "b", "s": 3, "c": None}]
+    wide = pa.table({"id": ["a", "b"], "cat": [0.9, 0.2], "dog": [0.1, 0.8], "score": [1.0, 2.0]})
+    db.log_predictions("wide", wide)  # a column for each class beside it: probabilities
+    assert db.query("wide.correct").ids() == ["a", "b"]
+    assert "m: score 2" in db.query("m.score = 2")._repr_html_()
+
+
+def test_a_score_of_an_earlier_picture_is_left_out(tmp_path: Path) -> None:
+    for colour in (1, 2):
+        (tmp_path / "a.png").write_bytes(png((colour, 2, 3)))
+        db = slicedb.open(tmp_path / "data.slicedb")
+        report = db.ingest(tmp_path, progress=False)
+        if colour == 1:
+            db.log_predictions("m", pa.table({"id": ["a.png"], "loss": [0.5]}))
+    assert "1 logged predictions of 'm' speak of earlier pictures" in str(report)
+    assert db.sql("SELECT m.loss AS x FROM samples")["x"].to_pylist() == [None]

@@ -225,6 +225,7 @@ def log_predictions(model: str, file: str, classes: str | None, **options: objec
     one column per class. A detector has a list `objects`, or one row per box with `label`,
     `x, y, w, h` and `score`, or COCO's results as JSON; --looked-at names the pictures that it saw,
     with or without a box. A model that predicts a number has `value`.
+    A file of `score` or `loss` alone is kept for queries; there is nothing to be judged then.
 
     Probabilities keep their precision. Rows that sum to 1 within 0.01 are divided by their sum and
     counted (within 0.001 taken as they are); others are refused.
@@ -236,6 +237,7 @@ def log_predictions(model: str, file: str, classes: str | None, **options: objec
       slicedb log-predictions cells_v2 results.json --annotations instances_val.json
       slicedb log-predictions cells_v2 boxes.csv --looked-at "split = 'val'"
       slicedb log-predictions age_v1 ages.csv --target age
+      slicedb log-predictions hardness losses.csv
     """
     report = open_db().log_predictions(model, file, classes=names_of(classes), **given(options))
     click.echo(str(report))

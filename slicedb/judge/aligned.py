@@ -170,6 +170,8 @@ def load(
         raise no_predictions(store, model)
     about = cached(store, (table,), "about", lambda: About.read(store, model))
     task = TASKS[about.task]
+    if not task.is_judged:
+        raise scores_alone(store, model)
     found = None if truth is None else other.resolve(store, truth, model, task)
     source = (task.truth_of(about) if found is None else found.source).table
     tables = tuple(dict.fromkeys((schema.SAMPLES, table, *([source] if store.has(source) else []))))
@@ -177,6 +179,18 @@ def load(
     left_out = task.optional if light and not is_kept(store, tables, what) else ()
     read = lambda: _read_aligned(store, model, about, found, left_out)  # noqa: E731
     return cached(store, tables, f"{what}, light" if left_out else what, read)
+
+
+def scores_alone(store: Store, model: str) -> CheckError:
+    """Return the error of a model that gave scores and no predictions."""
+    names = store.schema(schema.PREDICTIONS + model).names
+    own = [name for name in names if name not in ("id", "key", "content", "fingerprint", "error")]
+    return CheckError(
+        f"'{model}' was logged with {', '.join(own)} alone: nothing is predicted that could be "
+        "judged.",
+        f"queries read `{sql.name(model)}.{sql.name(own[0])}`; `log-predictions --replace` with a "
+        "prediction beside them makes it one that can be.",
+    )
 
 
 def cached(store: Store, tables: tuple[str, ...], what: str, read: Callable[[], _T]) -> _T:

@@ -13,13 +13,14 @@ import pyarrow.compute as pc
 
 from slicedb import schema
 from slicedb.errors import BindError, PredictionError, SliceError, did_you_mean
-from slicedb.judge.aligned import Aligned, load, universe
+from slicedb.judge.aligned import Aligned, load, scores_alone, universe
 from slicedb.judge.truth import OtherTruth
 from slicedb.keys import KeyIndex, Keys
 from slicedb.metrics import Outcomes
 from slicedb.metrics.outcomes import Bools, Floats
 from slicedb.store import Store
 from slicedb.store.without_pandas import arrow_array
+from slicedb.tasks import TASKS, About
 from slicedb.tasks.arrays import matrix_of
 
 _PREDICTED = ("prediction", "confidence", "loss", "margin")
@@ -186,6 +187,8 @@ def _classifier(store: Store, model: str, probabilities: bool, truth: OtherTruth
     table = schema.PREDICTIONS + model
     names = set(store.schema(table).names) if store.has(table) else {*_PREDICTED}
     if not names.issuperset(_PREDICTED):
+        if not TASKS[About.read(store, model).task].is_judged:
+            raise scores_alone(store, model)
         raise PredictionError(
             f"'{model}' is not a classifier: its predictions have no class.",
             f'`slicedb confusion {model}` and `slicedb "FROM {model}.matches"` show its mistakes.'

@@ -239,7 +239,10 @@ class PredictionLog:
         """Return the task whose predictions have columns of these names."""
         if self._task is None:
             fits = (task for task in TASKS.values() if task.recognises(names))
-            self._task = next(fits, TASKS[_FALLBACK])
+            task = next(fits, TASKS[_FALLBACK])
+            if not task.is_judged and set(self.classes) & set(names):  # a column per class
+                task = TASKS[_FALLBACK]
+            self._task = task
         return self._task
 
     def __enter__(self) -> Self:

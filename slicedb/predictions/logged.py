@@ -85,7 +85,8 @@ def log(
     `label`, `score` and `bbox` or `x, y, w, h`; or results or a whole file of COCO as JSON. A table
     of boxes does not say in which pictures the model found nothing: the ids in `looked_at`
     do, and so does a row without a box, or COCO's list of images. Of a regression: `id` and
-    `value`. Other columns are kept as they are. One that has the name of a column of ours is
+    `value`. A table of `score`, `loss` and the like alone is kept for queries, and cannot be
+    judged. Other columns are kept as they are. One that has the name of a column of ours is
     kept where we cannot compute it (`loss` without probabilities), and refused where it says
     something else.
 

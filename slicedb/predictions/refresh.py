@@ -85,6 +85,8 @@ def _refreshed(
     changed = 0
     for name, about in abouts.items():
         source = TASKS[about.task].truth_of(about)
+        if not TASKS[about.task].is_judged:
+            continue
         if not store.has(source.table) or source.column not in store.schema(source.table).names:
             continue
         if source not in truths:

@@ -126,7 +126,8 @@ def _empty(store: Store, table: str, ids: pa.ChunkedArray) -> None:
     model = table.partition("__")[2]
     task = TASKS[About.read(store, model).task]
     stored = store.schema(table)
-    ours = [name for name in task.schema(1).names if name in stored.names and name not in _KEPT]
+    of_model = task.schema(1).names if task.is_judged else stored.names
+    ours = [name for name in of_model if name in stored.names and name not in _KEPT]
     empty = {name: pa.nulls(len(ids), stored.field(name).type) for name in ours}
     error = pa.array([SUPERSEDED] * len(ids), pa.string())
     store.upsert(table, pa.table({"id": ids, **empty, "error": error}), insert=False)

@@ -82,6 +82,8 @@ def predictions_of(store: Store, model: str, keys: np.ndarray) -> dict[int, Pred
     about = About.read(store, model)
     task, table = TASKS[about.task], PREDICTIONS + model
     stored = store.schema(table).names
+    if not task.is_judged:
+        return _scores_of(store, table, keys, about)
     wanted = ["key", *(c for c in (*task.reads, "loss", "correct") if c in stored)]
     listed = ", ".join(map(str, keys.tolist()))
     rows = store.table(table, wanted, where=f"key IN ({listed})" if listed else "false")
@@ -105,6 +107,17 @@ def predictions_of(store: Store, model: str, keys: np.ndarray) -> dict[int, Pred
             shown = task.unjudged(row, about)
         predictions[int(found[at])] = Prediction(shown, row.get("loss"), row.get("correct"))
     return predictions
+
+
+def _scores_of(store: Store, table: str, keys: np.ndarray, about: About) -> dict[int, Prediction]:
+    """Return the scores of samples, by key."""
+    rows, has_row = store.find(table, keys)
+    task = TASKS[about.task]
+    return {
+        int(key): Prediction(task.unjudged(row, about), row.get("loss"), None)
+        for key, row in zip(keys[has_row], rows.to_pylist())
+        if not row["error"]
+    }
 
 
 def _truth_of(store: Store, table: str, column: str, keys: np.ndarray) -> pa.Array:

@@ -2,7 +2,7 @@
 
 >>> from slicedb.tasks import TASKS
 >>> list(TASKS)
-['classification', 'multilabel', 'detection', 'regression']
+['classification', 'multilabel', 'detection', 'regression', 'scores']
 >>> TASKS["detection"].primary
 'map'
 """
@@ -15,6 +15,7 @@ from slicedb.tasks.classification import Classification
 from slicedb.tasks.detection import Detection
 from slicedb.tasks.multilabel import Multilabel
 from slicedb.tasks.regression import Regression
+from slicedb.tasks.scores import Scores
 from slicedb.tasks.task import AlignedRows, AnyTask, Shown, ShownBox, Task, TruthColumn
 
 TASKS: dict[str, AnyTask] = {}
@@ -28,7 +29,7 @@ def register(task: AnyTask) -> None:
         METRICS.add(metric)
 
 
-for _task in (Classification(), Multilabel(), Detection(), Regression()):
+for _task in (Classification(), Multilabel(), Detection(), Regression(), Scores()):
     register(_task)
 
 __all__ = [

@@ -31,8 +31,6 @@ from slicedb.tasks.task import (
 
 _SHOWN = 12
 """Classes that a note names."""
-_JUDGING = frozenset("score scores loss losses uncertainty quality confidence".split())
-"""Names of columns that say how good something is, and not what it is."""
 _TINY = np.finfo(np.float32).tiny
 _AGREES = 1e-6
 """How much less likely than the most probable class a given prediction may be."""
@@ -84,14 +82,6 @@ class Classification(Task[Outcomes]):
         if logits is not None or probabilities is not None:
             return _scored(logits, probabilities, prediction, batch)
         if prediction is None:
-            scores = _scores_alone(batch)
-            if scores:
-                raise PredictionError(
-                    f"{batch.place[0].upper()}{batch.place[1:]} has {scores} and no prediction.",
-                    "`slicedb attach FILE` (db.attach) keeps such numbers as columns of samples, "
-                    "for every query; beside prediction, probabilities or value they belong to "
-                    "the model.",
-                )
             raise PredictionError(
                 f"Nothing is predicted in {batch.place}; it has "
                 f"{', '.join(['id', *batch.values][:8])}.",
@@ -250,16 +240,6 @@ def _tied(matrix: npt.NDArray[np.floating], logits: npt.NDArray[np.floating]) ->
     best = logits[rows].max(axis=1, keepdims=True)
     tied[rows] = (logits[rows] == best).sum(axis=1) < ties[rows]
     return tied
-
-
-def _scores_alone(batch: GivenBatch) -> str:
-    """Return the names of the columns where all of them are numbers that judge, "" otherwise."""
-    names = [name for name in batch.values if name != "id"]
-    if not names or not {name.lower() for name in names} & _JUDGING:
-        return ""
-    kinds = [batch.column(name).type for name in names]
-    is_number = [pa.types.is_floating(kind) or pa.types.is_integer(kind) for kind in kinds]
-    return ", ".join(names) if all(is_number) else ""
 
 
 def _named(batch: GivenBatch) -> pa.Array:

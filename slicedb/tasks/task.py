@@ -152,6 +152,9 @@ class Task(ABC, Generic[Said]):
     one_class: ClassVar[bool] = False
     """Whether a sample has one class and is predicted as one, so that it is right or wrong."""
 
+    is_judged: ClassVar[bool] = True
+    """Whether something is predicted that a ground truth can be held against."""
+
     one_row_each: ClassVar[bool] = True
     """Whether a table of predictions has one row per sample, so that `grouped` leaves it as it is
     and it may be read in parts."""
