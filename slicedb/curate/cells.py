@@ -38,6 +38,8 @@ class Cells:
     """int64 (e,): a cell, from 1, of the sample beside it."""
     sample: Ints
     """int64 (e,)."""
+    ordered: tuple[bool, ...] = ()
+    """Whether the cells of a column are ranges in ascending order, NULL last."""
 
     def __len__(self) -> int:
         return len(self.queries)
@@ -54,8 +56,13 @@ class Cells:
         return counts
 
 
-def cells_of(rows: pa.Table, columns: Sequence[str]) -> Cells:
+def cells_of(rows: pa.Table, columns: Sequence[str], bins: int = _BINS) -> Cells:
     """Return the cells of some columns.
+
+    Args:
+        rows: the samples.
+        columns: of them.
+        bins: quantiles of a number or time of many values.
 
     Text, booleans and numbers of few values have one cell per value, other numbers and times one
     per quantile, lists one per value they hold, `objects` one per label. NULL is a value.
@@ -63,10 +70,10 @@ def cells_of(rows: pa.Table, columns: Sequence[str]) -> Cells:
     Raises:
         CheckError: a column has a value of its own for nearly every sample.
     """
-    queries, owner = ["true"], [-1]
+    queries, owner, ordered = ["true"], [-1], []
     cell, sample = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
     for number, name in enumerate(columns):
-        codes, at, texts = _cells(name, rows[name].combine_chunks())
+        codes, at, texts, is_ordered = _cells(name, rows[name].combine_chunks(), bins)
         if len(texts) > _MOST:
             raise CheckError(
                 f"The column '{name}' has {len(texts):,} values.",
@@ -76,25 +83,29 @@ def cells_of(rows: pa.Table, columns: Sequence[str]) -> Cells:
         sample.append(at)
         queries += texts
         owner += [number] * len(texts)
+        ordered.append(is_ordered)
     return Cells(
         tuple(columns),
         np.array(owner, np.int64),
         tuple(queries),
         np.concatenate(cell),
         np.concatenate(sample),
+        tuple(ordered),
     )
 
 
-def _cells(name: str, values: pa.Array) -> tuple[Ints, Ints, list[str]]:
-    """Return int64 (e,) cell and sample of each entry, and the predicate of each cell."""
+def _cells(name: str, values: pa.Array, bins: int) -> tuple[Ints, Ints, list[str], bool]:
+    """Return int64 (e,) cell and sample of each entry, each cell's predicate, and its order."""
     if pa.types.is_list(values.type) or pa.types.is_large_list(values.type):
-        return _of_list(name, values)
+        return *_of_list(name, values), False
     every = np.arange(len(values))
     is_number = pa.types.is_integer(values.type) or pa.types.is_floating(values.type)
     has_order = is_number or pa.types.is_temporal(values.type)
-    is_fine = has_order and pc.count_distinct(values).as_py() > _FEW
-    codes, texts = (_quantiles if is_fine else _values)(name, values)
-    return codes, every, texts
+    if has_order and pc.count_distinct(values).as_py() > _FEW:
+        codes, texts = _quantiles(name, values, bins)
+        return codes, every, texts, True
+    codes, texts = _values(name, values)
+    return codes, every, texts, False
 
 
 def _values(name: str, values: pa.Array) -> tuple[Ints, list[str]]:
@@ -122,7 +133,7 @@ def _of_list(name: str, lists: pa.Array) -> tuple[Ints, Ints, list[str]]:
     return codes, at, texts
 
 
-def _quantiles(name: str, values: pa.Array) -> tuple[Ints, list[str]]:
+def _quantiles(name: str, values: pa.Array, bins: int) -> tuple[Ints, list[str]]:
     if pa.types.is_temporal(values.type):
         plain = values.cast(pa.timestamp("us"), safe=False)
         numbers = plain.cast(pa.int64()).to_numpy(zero_copy_only=False).astype(np.float64)
@@ -131,7 +142,7 @@ def _quantiles(name: str, values: pa.Array) -> tuple[Ints, list[str]]:
         numbers = values.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False).copy()
     numbers[~values.is_valid().to_numpy(zero_copy_only=False)] = np.nan
     known = numbers[~np.isnan(numbers)]
-    edges = np.unique(np.quantile(known, np.arange(1, _BINS) / _BINS, method="higher"))
+    edges = np.unique(np.quantile(known, np.arange(1, bins) / bins, method="higher"))
     codes = np.searchsorted(edges, numbers, side="right")
     codes[np.isnan(numbers)] = len(edges) + 1
     column = sql.name(name)
