@@ -6,12 +6,12 @@ deletions are the same in both versions has the same rows. Only the others are l
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from slicedb.keys import Keys
@@ -19,6 +19,11 @@ from slicedb.store.without_pandas import arrow_array
 
 if TYPE_CHECKING:
     import lance
+    from lance.fragment import FragmentMetadata
+
+RowAddresses: TypeAlias = npt.NDArray[np.uint64]
+_ROW = np.uint64((1 << 32) - 1)
+"""The bits of a row's address that say its place in its fragment."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,23 +82,19 @@ def changes(
         return None
     if sum(_live(old[i]) for i in old if i not in same) > most:
         return None
-    gone, gone_keys, start = [], [], 0
-    for number, about in old.items():
-        if number not in same or about.get("deletion_file") != new[number].get("deletion_file"):
-            rows = _rows(before, number)
-            addresses, keys = rows["_rowaddr"].to_numpy(), rows["key"].to_numpy()
-            left = addresses[:0]
-            if number in same:
-                left = _rows(after, number)["_rowaddr"].to_numpy()
-            if not np.isin(left, addresses).all():
-                return None  # a restored version has rows that were deleted meanwhile
-            lost = ~np.isin(addresses, left)
-            gone.append(start + np.flatnonzero(lost))
-            gone_keys.append(keys[lost])
-        start += _live(about)
+    starts = dict(zip(old, np.cumsum([0, *map(_live, old.values())]).tolist()))
+    fewer = [i for i in old if i not in same or _deleted(old[i]) != _deleted(new[i])]
+    rows = _rows(before, fewer)
+    addresses, keys = rows["_rowaddr"].to_numpy(), rows["key"].to_numpy()
+    left = _rows(after, [i for i in fewer if i in same])["_rowaddr"].to_numpy()
+    stays = _stay(addresses, left, [(old[i], new[i] if i in same else None) for i in fewer])
+    if np.count_nonzero(stays) < len(left):
+        return None  # a restored version has rows that were deleted meanwhile
+    places = [np.arange(starts[i], starts[i] + _live(old[i])) for i in fewer]
+    gone, gone_keys = _joined(places)[~stays], keys[~stays]
     new_keys = read_fragments(after, added, ["key"])["key"].to_numpy()
     altered = [_altered(before, after, i, sorted(written[i])) for i in same if written[i]]
-    found = Changes(_joined(gone), _joined(gone_keys), added, new_keys, _joined(altered))
+    found = Changes(gone, gone_keys, added, new_keys, _joined(altered))
     return found if len(found) <= most else None
 
 
@@ -107,11 +108,10 @@ def read_fragments(
     return dataset.scanner(columns=list(columns), fragments=wanted, scan_in_order=True).to_table()
 
 
-def _fragments(dataset: lance.LanceDataset) -> dict[int, dict[str, Any]]:
+def _fragments(dataset: lance.LanceDataset) -> dict[int, FragmentMetadata]:
     """Return what is known of each fragment, by number, in stored order."""
-    every = (fragment.metadata.to_json() for fragment in dataset.get_fragments())
-    parsed = (json.loads(about) if isinstance(about, str) else about for about in every)
-    return {int(about["id"]): about for about in parsed}
+    # Not `to_json`: what it says of the version of each row takes 300 kB after many edits.
+    return {int(about.id): about for about in (f.metadata for f in dataset.get_fragments())}
 
 
 def _ids_of(dataset: lance.LanceDataset, columns: Sequence[str]) -> dict[str, list[int]] | None:
@@ -129,28 +129,25 @@ def _descendants(field: Any) -> list[int]:
     return [int(field.id()), *(i for child in field.children() for i in _descendants(child))]
 
 
-def _files(about: dict[str, Any], fields: dict[str, list[int]]) -> dict[int, str]:
+def _files(about: FragmentMetadata, fields: dict[str, list[int]]) -> dict[int, str]:
     """Return what the values of each field are read from."""
     wanted = {i for ids in fields.values() for i in ids}
     files = {
-        i: f"{file.get('base_id')}/{file['path']}"
-        for file in about["files"]
-        for i in file["fields"]
-        if i in wanted
+        i: f"{file.base_id}/{file.path}" for file in about.files for i in file.fields if i in wanted
     }
     # Values that were put over those of the files, which Lance may come to write.
-    return files | {-1: str(about.get("overlays") or "")}
+    return files | {-1: str(about.overlays or "")}
 
 
 def _written(
-    old: dict[str, Any], new: dict[str, Any], fields: dict[str, list[int]], lists: set[str]
+    old: FragmentMetadata, new: FragmentMetadata, fields: dict[str, list[int]], lists: set[str]
 ) -> frozenset[str]:
     """Return the columns of a fragment that were written anew where its rows stand.
 
     An update of a few columns of a few rows writes those columns of all rows of the fragment. If
     `key` is among them, the rows are others; so are those that Arrow cannot compare.
     """
-    if old["physical_rows"] != new["physical_rows"]:
+    if old.physical_rows != new.physical_rows:
         return frozenset({"key"})
     mine = {name: {name: ids} for name, ids in fields.items()}
     written = frozenset(n for n, one in mine.items() if _files(old, one) != _files(new, one))
@@ -163,7 +160,7 @@ def _altered(
     """Return the keys of the rows of a fragment that have other values in some columns."""
     import pyarrow.compute as pc
 
-    old, new = (_rows(dataset, number, columns) for dataset in (before, after))
+    old, new = (_rows(dataset, [number], columns) for dataset in (before, after))
     stayed = np.isin(old["_rowaddr"].to_numpy(), new["_rowaddr"].to_numpy())
     if not stayed.all():  # rows were deleted as well; both are in the order of their addresses
         old = old.filter(arrow_array(stayed))
@@ -177,16 +174,51 @@ def _altered(
     return np.asarray(new["key"].to_numpy()[differ])
 
 
-def _live(about: dict[str, Any]) -> int:
-    deletions = about.get("deletion_file") or {}
-    return int(about["physical_rows"]) - int(deletions.get("num_deleted_rows") or 0)
+def _live(about: FragmentMetadata) -> int:
+    return int(about.num_rows)
 
 
-def _rows(dataset: lance.LanceDataset, number: int, columns: Sequence[str] = ()) -> pa.Table:
-    """Return the addresses, the keys and some columns of a fragment, in stored order."""
+def _stay(
+    addresses: RowAddresses,
+    left: RowAddresses,
+    fragments: Sequence[tuple[FragmentMetadata, FragmentMetadata | None]],
+) -> npt.NDArray[np.bool_]:
+    """Return bool (n,): which rows are still there.
+
+    Args:
+        addresses: of rows before, one fragment behind the other.
+        left: of rows after, in the same order.
+        fragments: each of them before and after; None where it is no more.
+    """
+    stays = np.zeros(len(addresses), bool)
+    start = start_left = 0
+    for old, new in fragments:
+        stop = start + _live(old)
+        if new is not None:
+            stop_left = start_left + _live(new)
+            is_left = np.zeros(old.physical_rows, bool)
+            is_left[left[start_left:stop_left] & _ROW] = True
+            stays[start:stop] = is_left[addresses[start:stop] & _ROW]
+            start_left = stop_left
+        start = stop
+    return stays
+
+
+def _deleted(about: FragmentMetadata) -> dict[str, Any] | None:
+    """Return what is known of the file of a fragment's deletions."""
+    return None if about.deletion_file is None else about.deletion_file.asdict()
+
+
+def _rows(
+    dataset: lance.LanceDataset, numbers: Sequence[int], columns: Sequence[str] = ()
+) -> pa.Table:
+    """Return the addresses, the keys and some columns of fragments, in stored order."""
+    if not numbers:
+        none = dataset.scanner(columns=["key", *columns], with_row_address=True, limit=0)
+        return none.to_table()
     scanner = dataset.scanner(
         columns=list(dict.fromkeys(["key", *columns])),
-        fragments=[dataset.get_fragment(number)],
+        fragments=[dataset.get_fragment(number) for number in numbers],
         with_row_address=True,
         scan_in_order=True,
     )
