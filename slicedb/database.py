@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from slicedb.selection import On, Selection, Several
     from slicedb.show.html import Html
     from slicedb.show.info import Info
-    from slicedb.slices import Applied, Slice, Slices
+    from slicedb.slices import Applied, BrokenSlice, Slice, Slices
     from slicedb.slices.columns import Columns
     from slicedb.store import Store
     from slicedb.sync import Step, SyncReport, Turn
@@ -1898,7 +1898,8 @@ class Database:
         """Run the expectations of slices against a model.
 
         An option that is not given comes from `suite.toml`, or else from the defaults of
-        `slicedb.judge.run`.
+        `slicedb.judge.run`. A slice that cannot be asked or judged is an error of its own in the
+        report, which then is not `ok`; the others are judged.
 
         Args:
             source: a folder or a file of slices (applied first), or names of slices; by default
@@ -1937,7 +1938,7 @@ class Database:
         from slicedb.report import report_of
         from slicedb.runs import past_looks
 
-        chosen, settings = self._suite(source)
+        chosen, settings, broken = self._suite(source)
         given: dict[str, Any] = {
             "model": model,
             "baseline": baseline,
@@ -1973,25 +1974,24 @@ class Database:
             behave=self._spoil if predict else None,
             past=past_looks(self.store, chosen, other),
             truth=other,
+            broken=broken,
             **settings,
         )
         return report_of(self.store, run, write=written, looks=looks)
 
     def _suite(
         self, source: Path | Sequence[str | Slice] | None
-    ) -> tuple[list[Slice], dict[str, Any]]:
-        """Return the slices to test and the settings of their folder."""
+    ) -> tuple[list[Slice], dict[str, Any], list[BrokenSlice]]:
+        """Return the slices to test, the settings of their folder, and what cannot be tested."""
         from slicedb import judge
-        from slicedb.slices import Slice
+        from slicedb.slices import Slice, sound_slices
 
         if source is None:
-            return [s for s in self.slices.list() if s.expect], {}
+            return [s for s in self.slices.list() if s.expect], {}, []
         if not isinstance(source, (str, os.PathLike)):
-            return [s if isinstance(s, Slice) else self.slices.get(s) for s in source], {}
-        if not self.store.is_writable:
-            return self.slices.load(source), dict(judge.settings(source))
-        names = [change.name for change in self.slices.apply(source)]
-        return [self.slices.get(name) for name in names], dict(judge.settings(source))
+            return [s if isinstance(s, Slice) else self.slices.get(s) for s in source], {}, []
+        sound, broken = sound_slices(self.slices, source, register=self.store.is_writable)
+        return sound, dict(judge.settings(source)), broken
 
     def behaviour(
         self,

@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -141,6 +142,9 @@ class Expectation(pytest.Item):
     def runtest(self) -> None:
         """Fail where the expectation fails, and skip where it is not decided yet."""
         report = _judge(self.config).report(self.path)
+        for broken in report.broken:
+            if broken.name == self.slice_name:
+                raise broken.error or ExpectationFailed((), broken.message)
         results = [
             r for r in report.results if r.slice == self.slice_name and r.expectation == self.name
         ]
@@ -203,11 +207,19 @@ class Judge:
 
     def warnings(self) -> list[str]:
         """Return the warnings of the runs so far."""
-        return [w for r in self._reports.values() for w in getattr(r, "warnings", ())]
+        names = {file.name for file in self.files.values()}
+        warnings: list[str] = []
+        for report in self._reports.values():
+            if not isinstance(report, Exception):
+                warnings += report.warnings
+                others = (b for b in report.broken if b.name not in names)  # that have no test
+                warnings += (f"{b.name}: {b.short}" for b in others)
+        return warnings
 
     def _run(self, folder: Path) -> Report:
         import slicedb
         from slicedb import judge
+        from slicedb.slices import sound_slices
 
         if self._database is None:
             where = _db(self.config)
@@ -217,8 +229,10 @@ class Judge:
         given = {name: _option(self.config, name) for name in _GIVEN}
         settings: dict[str, Any] = {**judge.settings(folder)}
         settings |= {name: value for name, value in given.items() if value}
-        self._database.slices.apply(folder)
-        return self._database.test(names, **settings)
+        sound, broken = sound_slices(self._database.slices, folder, register=True)
+        known = {s.name for s in sound}
+        report = self._database.test([name for name in names if name in known], **settings)
+        return replace(report, broken=(*broken, *report.broken))
 
 
 _JUDGE = pytest.StashKey[Judge]()

@@ -157,7 +157,8 @@ def test(
 ) -> None:
     """Run the expectations of slices against a model.
 
-    The exit status is 1 if one fails.
+    The exit status is 1 if one fails, or if a slice file is not right: that file is an error of
+    its own, and the others are judged.
 
     \b
     Examples:

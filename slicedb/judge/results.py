@@ -10,6 +10,7 @@ from slicedb.judge.agreement import Agreement
 from slicedb.judge.aligned import Aligned
 from slicedb.judge.trials import JudgedSlice
 from slicedb.judge.truth import OtherTruth
+from slicedb.slices import BrokenSlice
 
 Verdict: TypeAlias = Literal["PASS", "FAIL", "INCONCLUSIVE"]
 
@@ -111,6 +112,8 @@ class SuiteRun:
     seconds: float = 0.0
     warnings: tuple[str, ...] = ()
     """What to know before the verdicts are believed, such as many looks at a held-out slice."""
+    broken: tuple[BrokenSlice, ...] = ()
+    """Slices that could not be asked or judged, with their errors; they fail the run."""
     provenance: Provenance = field(default_factory=Provenance, repr=False)
     scopes: tuple[JudgedSlice, ...] = field(default=(), repr=False, compare=False)
     """The slices, and the samples that they were judged on."""
@@ -127,12 +130,12 @@ class SuiteRun:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing fails the run."""
-        return not any(self.is_failure(r) for r in self.results)
+        """Whether nothing fails the run, and every slice could be judged."""
+        return not self.broken and not any(self.is_failure(r) for r in self.results)
 
     @property
     def exit_code(self) -> int:
-        """0, or 1 when something fails the run."""
+        """0, or 1 when something fails the run, as pytest has it for failures and errors."""
         return 0 if self.ok else 1
 
     @property

@@ -11,6 +11,7 @@ from uuid import uuid4
 import numpy as np
 
 from slicedb import schema, sql
+from slicedb.errors import SliceDBError
 from slicedb.expectations import Check, parse_check
 from slicedb.expectations.grammar import BASELINE
 from slicedb.judge.absolute import absolute
@@ -27,7 +28,7 @@ from slicedb.judge.trials import JudgedSlice, Trial, trials_of
 from slicedb.judge.truth import OtherTruth
 from slicedb.judge.verdicts import MINIMUM, Correction, Guard, SuiteSettings, verdicts
 from slicedb.keys import Keys, distinct
-from slicedb.slices import Slice
+from slicedb.slices import BrokenSlice, Slice, unless_all
 from slicedb.store import Store, software
 
 WORST = 5
@@ -52,8 +53,12 @@ def run(
     sequential: bool = False,
     past: Past | None = None,
     truth: OtherTruth | None = None,
+    broken: Sequence[BrokenSlice] = (),
 ) -> SuiteRun:
     """Judge the expectations of slices. Nothing is written down.
+
+    A slice that cannot be asked, or an expectation of which cannot be judged, is left out of the
+    suite with its error, and fails the run.
 
     Args:
         store: where labels and predictions are.
@@ -80,16 +85,21 @@ def run(
             the error rate is spent (Lan & DeMets, Biometrika 1983; `slicedb.stats.sequential`).
         past: earlier looks, against the same truth.
         truth: what stands in place of the ground truth.
+        broken: slices that could not even be read.
 
     Raises:
         UnknownModelError: a model has no predictions.
-        CheckError: an expectation does not parse or names a class that does not exist.
+        CheckError: an expectation of each slice does not parse or names a class that does not
+            exist.
         SliceError: a setting is not right.
     """
     settings = SuiteSettings(confidence, correction, minimum, detect, guard, sequential)
     started, began = time.perf_counter(), datetime.now(UTC)
-    checks = [[parse_check(text) for text in s.expect] for s in slices]
-    keys = [s.holdout_keys() for s in slices]
+    left_out = list(broken)
+    asked_of = [a for a in (_asked(s, left_out) for s in slices) if a is not None]
+    unless_all(left_out, len(asked_of))
+    slices = [s for s, _, _ in asked_of]
+    checks, keys = [c for _, c, _ in asked_of], [k for _, _, k in asked_of]
     names = _models(model, baseline, (check for of_slice in checks for check in of_slice))
     if predict is not None:
         every = distinct(np.concatenate([np.empty(0, np.int64), *keys]))
@@ -99,7 +109,10 @@ def run(
         fill(behave, model, keys, checks)
     aligned = {name: load(store, name, truth) for name in names}
     scopes = tuple(JudgedSlice(s, k, universe(store).rows(k)) for s, k in zip(slices, keys))
-    trials = trials_of(scopes, checks, aligned[model], baseline, group)
+    trials, wrong = trials_of(scopes, checks, aligned[model], baseline, group)
+    left_out += wrong
+    scopes = tuple(s for s in scopes if all(s.slice.name != b.name for b in wrong))
+    unless_all(left_out, len(scopes))
     inputs = Inputs(store, aligned, confidence)
     evidence = [_doubted(e, aligned) for e in _gather(trials, inputs)]
     fingerprints = {name: a.about.fingerprint for name, a in aligned.items()}
@@ -125,7 +138,17 @@ def run(
         scopes=scopes,
         aligned=aligned,
         warnings=tuple(note_of_videos(store, _ungrouped(scopes), group)),
+        broken=tuple(left_out),
     )
+
+
+def _asked(s: Slice, broken: list[BrokenSlice]) -> tuple[Slice, list[Check], Keys] | None:
+    """Return a slice, its expectations and members; None where that fails, which is noted."""
+    try:
+        return s, [parse_check(text) for text in s.expect], s.holdout_keys()
+    except SliceDBError as error:
+        broken.append(BrokenSlice(s.name, str(error), s.path, s.suite, error))
+        return None
 
 
 def _ungrouped(scopes: Sequence[JudgedSlice]) -> Keys:

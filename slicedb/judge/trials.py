@@ -15,7 +15,7 @@ from slicedb.judge.chosen import choosing
 from slicedb.keys import Keys
 from slicedb.metrics import Metric
 from slicedb.metrics.computing import OneSided
-from slicedb.slices import Slice
+from slicedb.slices import BrokenSlice, Slice
 
 _COMPARE: dict[str, Callable[[float, float], bool]] = {
     ">=": operator.ge,
@@ -108,8 +108,8 @@ def trials_of(
     model: Aligned,
     baseline: str | None,
     group: str | None,
-) -> list[Trial]:
-    """Return the trials of all slices, in the order of their expectations.
+) -> tuple[list[Trial], list[BrokenSlice]]:
+    """Return the trials in the order of the expectations, and the slices that have a wrong one.
 
     Args:
         scopes: the slices.
@@ -117,25 +117,43 @@ def trials_of(
         model: predictions of the model under test.
         baseline: the model that "baseline" stands for.
         group: the column whose groups are independent, for slices that name none.
+    """
+    trials: list[Trial] = []
+    broken: list[BrokenSlice] = []
+    for scope, of_slice in zip(scopes, checks):
+        try:
+            trials += _of_slice(scope, of_slice, model, baseline, group)
+        except CheckError as error:
+            s = scope.slice
+            broken.append(BrokenSlice(s.name, str(error), s.path, s.suite, error))
+    return trials, broken
+
+
+def _of_slice(
+    scope: JudgedSlice,
+    checks: Sequence[Check],
+    model: Aligned,
+    baseline: str | None,
+    group: str | None,
+) -> list[Trial]:
+    """Return the trials of one slice.
 
     Raises:
         CheckError: there is no such class.
     """
-    trials = []
-    for scope, of_slice in zip(scopes, checks):
-        chosen: dict[str, str] = {}
-        for check in of_slice:
-            named = check
-            if check.baseline == BASELINE and baseline:
-                named = replace(check, baseline=baseline)
-            column = scope.slice.group or group or ""
-            trial = Trial(scope, named, model.model, _metric(named, model), str(check), column)
-            if named.baseline not in (None, BASELINE) and scope.slice.decide == "interval":
-                if named.baseline not in chosen:
-                    by = choosing(scope.slice, model.model, named.baseline)
-                    chosen[named.baseline] = by
-                trial = replace(trial, chosen_by=chosen[named.baseline])
-            trials += _per_class(trial, model) if check.per_class else [_one(trial, model)]
+    trials: list[Trial] = []
+    chosen: dict[str, str] = {}
+    for check in checks:
+        named = check
+        if check.baseline == BASELINE and baseline:
+            named = replace(check, baseline=baseline)
+        column = scope.slice.group or group or ""
+        trial = Trial(scope, named, model.model, _metric(named, model), str(check), column)
+        if named.baseline not in (None, BASELINE) and scope.slice.decide == "interval":
+            if named.baseline not in chosen:
+                chosen[named.baseline] = choosing(scope.slice, model.model, named.baseline)
+            trial = replace(trial, chosen_by=chosen[named.baseline])
+        trials += _per_class(trial, model) if check.per_class else [_one(trial, model)]
     return trials
 
 

@@ -10,6 +10,7 @@ from xml.etree import ElementTree as xml
 from slicedb.judge import Result, SuiteRun, Verdict
 from slicedb.show.numbers import escaped
 from slicedb.show.text import clean
+from slicedb.slices import BrokenSlice
 
 VERDICTS: tuple[Verdict, ...] = ("PASS", "FAIL", "INCONCLUSIVE")
 
@@ -23,6 +24,9 @@ COLUMNS = """
 """What the JSON tells of a result, in this order."""
 
 
+_ERROR = ("name", "message", "path", "suite")
+
+
 def to_json(run: SuiteRun) -> str:
     """Return the whole run as JSON; what is undefined is null."""
     whole = {
@@ -31,7 +35,8 @@ def to_json(run: SuiteRun) -> str:
         "agreements": [vars(agreement) for agreement in run.agreements],
         "seconds": round(run.seconds, 3),
         "warnings": list(run.warnings),
-        "counts": {v: run.count(v) for v in VERDICTS},
+        "counts": {v: run.count(v) for v in VERDICTS} | {"ERROR": len(run.broken)},
+        "errors": [{name: getattr(b, name) for name in _ERROR} for b in run.broken],
         "results": [{name: getattr(r, name) for name in COLUMNS} for r in run.results],
         "facts": {
             "tables": run.provenance.tables,
@@ -56,22 +61,35 @@ def to_junit(run: SuiteRun) -> str:
 
     INCONCLUSIVE is `skipped`, or a failure in a strict run.
     """
-    root = xml.Element("testsuites", name="slicedb", tests=str(len(run.results)))
+    root = xml.Element("testsuites", name="slicedb", tests=str(len(run.results) + len(run.broken)))
     root.set("failures", str(sum(run.is_failure(r) for r in run.results)))
+    root.set("errors", str(len(run.broken)))
     root.set("time", f"{run.seconds:.3f}")
     groups: dict[str, list[Result]] = {}
     for r in run.results:
         groups.setdefault(r.suite or "queries", []).append(r)
-    for name, results in groups.items():
+    wrong: dict[str, list[BrokenSlice]] = {}
+    for b in run.broken:
+        wrong.setdefault(b.suite or "queries", []).append(b)
+    for name in dict.fromkeys([*groups, *wrong]):
+        results, broken = groups.get(name, []), wrong.get(name, [])
         failures = sum(run.is_failure(r) for r in results)
         skipped = sum(r.verdict == "INCONCLUSIVE" for r in results) if not run.strict else 0
-        suite = xml.SubElement(root, "testsuite", name=_clean(name), tests=str(len(results)))
+        suite = xml.SubElement(root, "testsuite", name=_clean(name))
+        suite.set("tests", str(len(results) + len(broken)))
         suite.set("failures", str(failures))
         suite.set("skipped", str(skipped))
-        suite.set("errors", "0")
+        suite.set("errors", str(len(broken)))
         suite.set("timestamp", run.ran_at)
         for r in results:
             _case(suite, r, run)
+        for b in broken:
+            case = xml.SubElement(suite, "testcase", classname=_clean(b.name), name="slice file")
+            case.set("time", "0")
+            if b.path:
+                case.set("file", _clean(b.path))
+            error = xml.SubElement(case, "error", message=_clean(b.short), type="ERROR")
+            error.text = _clean(b.message)
     xml.indent(root)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + xml.tostring(root, "unicode") + "\n"
 

@@ -29,6 +29,7 @@ def parts(run: SuiteRun, figures: Callable[[], Figures] | None) -> Iterable[Part
     """
     yield headline(run)
     yield from run.about_truth
+    yield from (f"ERROR {b.name}: {b.short}" for b in run.broken)
     yield from (f"warning: {w}" for w in run.warnings)
     yield Figure(lambda: verdicts(run.results))
     if figures is None:

@@ -51,8 +51,9 @@ def _wide(
 
 
 def warnings(run: SuiteRun, figures: Figures) -> str:
-    """Return what speaks against trusting the verdicts."""
-    return "".join(f"<p><b>Warning:</b> {_e(w)}</p>" for w in run.warnings)
+    """Return what could not be judged, and what speaks against trusting the verdicts."""
+    errors = (f"<p><b>Error:</b> {_e(b.name)}: {_e(b.short)}</p>" for b in run.broken)
+    return "".join([*errors, *(f"<p><b>Warning:</b> {_e(w)}</p>" for w in run.warnings)])
 
 
 # --- verdicts -------------------------------------------------------------------------------------

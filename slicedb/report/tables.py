@@ -26,7 +26,8 @@ def cells(r: Result) -> tuple[Verdict, str, str, str, str, str]:
 
 def headline(run: SuiteRun) -> str:
     """Return one line: how many of each verdict, and against what."""
-    parts = [f"{run.count(v)} {v}" for v in ORDER if run.count(v)]
+    parts = [f"{len(run.broken)} ERROR"] if run.broken else []
+    parts += [f"{run.count(v)} {v}" for v in ORDER if run.count(v)]
     against = f" against {run.baseline}" if run.baseline else ""
     truth = f" (truth: {run.truth})" if run.truth else ""
     return f"{run.model}{against}{truth}: {', '.join(parts) or 'no expectations'}"
@@ -75,13 +76,14 @@ def to_text(run: SuiteRun) -> str:
             shown.append(indent + text.clean(r.message))
         if run.is_failure(r) and r.worst_ids:
             shown.append(f"{indent}worst: {', '.join(map(text.clean, r.worst_ids))}")
+    errors = [f"ERROR {b.name}: {text.clean(b.message, keep=chr(10))}" for b in run.broken]
     notes = [
         f"in brackets: bounds that {bounds(run)}",
         *filter(None, [looked(run)]),
         *run.about_truth,
     ]
     last = [*notes, *(f"warning: {w}" for w in run.warnings), headline(run)]
-    return "\n".join([*shown, *map(text.clean, last)])
+    return "\n".join([*shown, *errors, *map(text.clean, last)])
 
 
 def to_markdown(run: SuiteRun) -> str:
@@ -93,6 +95,8 @@ def to_markdown(run: SuiteRun) -> str:
     for r in results:
         verdict, *rest = cells(r)
         lines.append(f"| {_MARKS[verdict]} {verdict} | {' | '.join(_escape(c) for c in rest)} |")
+    for b in run.broken:
+        lines.append(f"| 💥 ERROR | {_escape(b.name)} | {_escape(b.short)} | | | |")
     for r in results:
         if r.verdict == "PASS":
             continue

@@ -82,6 +82,7 @@ def record(store: Store, run: SuiteRun, limit: int | None = looks.LIMIT) -> Suit
             "pass": run.count("PASS"),
             "fail": run.count("FAIL"),
             "inconclusive": run.count("INCONCLUSIVE"),
+            **({"errors": {b.name: b.message for b in run.broken}} if run.broken else {}),
         },
     )
     append(store, row)

@@ -6,7 +6,8 @@ folder of `.sql` files are a suite: `Slices.apply` registers them, `read_file` r
 
 from __future__ import annotations
 
-from slicedb.slices.apply import Applied
+from slicedb.slices.apply import Applied, sound_slices
+from slicedb.slices.broken import BrokenSlice, unless_all
 from slicedb.slices.diff import Diff
 from slicedb.slices.files import SliceFile, find_files, read_file, read_folder
 from slicedb.slices.info import SliceInfo, SliceState
@@ -15,6 +16,7 @@ from slicedb.slices.slice import Slice, in_share
 
 __all__ = [
     "Applied",
+    "BrokenSlice",
     "Diff",
     "Slice",
     "SliceFile",
@@ -25,4 +27,6 @@ __all__ = [
     "in_share",
     "read_file",
     "read_folder",
+    "sound_slices",
+    "unless_all",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -117,10 +117,15 @@ class SliceDefinitions:
         if pa.types.is_nested(columns.field(group).type):
             raise SliceError(f"The column '{group}' holds lists.", "group by a plain column.")
 
-    def check_loops(self, texts: Mapping[str, str]) -> None:
-        """Raise SliceError, which shows the ring, when slices and texts are made of each other."""
+    def check_loops(self, texts: Mapping[str, str], names: Iterable[str] | None = None) -> None:
+        """Raise SliceError, which shows the ring, when slices and texts are made of each other.
+
+        Args:
+            texts: what stands before the registered slices.
+            names: those that are looked at; None is all of the texts.
+        """
         live = {s.name: s.text for s in self._table.latest().values() if s.kind == "live"}
-        for name in texts:
+        for name in texts if names is None else names:
             _follow(name, live | dict(texts), ())
 
 

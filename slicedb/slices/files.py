@@ -114,12 +114,17 @@ def read_folder(path: str | os.PathLike[str]) -> list[SliceFile]:
     seen: dict[str, SliceFile] = {}
     for file in files:
         if file.name in seen:
-            raise SliceError(
-                f"Slice '{file.name}' is in two files: {seen[file.name].path} and {file.path}.",
-                "give one of them another `slice:` name.",
-            )
+            raise in_two_files(seen[file.name], file)
         seen[file.name] = file
     return files
+
+
+def in_two_files(first: SliceFile, second: SliceFile) -> SliceError:
+    """Return the error of one name in two files."""
+    return SliceError(
+        f"Slice '{first.name}' is in two files: {first.path} and {second.path}.",
+        "give one of them another `slice:` name.",
+    )
 
 
 def read_file(
