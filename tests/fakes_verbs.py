@@ -225,16 +225,11 @@ def other(given: Path) -> Path:
         db.tag("label = 'red'", "theirs")
         db.attach({"id": NAMED[:8], "weather": ["fog"] * 8}, partial=True)
         db.columns.add("wide", "width > 12")
-        db.embed(name="colours", encoder=ColourEncoder(), progress=False)
         db.log_embeddings("fresh", {"id": NAMED[:8], "vector": [[1.0, 0.0]] * 8})
         db.models.add("mean", MeanColour())
         db.predict("mean", progress=False)
-        db.models.add("second", MeanColour(2.0))
         db.log_predictions("n", guesses("blue", 8), classes=CLASSES)
         db.slices.add("fog", "weather = 'fog' AND mean.correct", expect=["accuracy >= 0.1"])
-        db.embed(progress=False)
-        db.slices.add("shown", "matches('a red plate')")
-        db.slices.calibrate("shown", truth="label = 'green'", budget=5)
         db.slices.add("kept", "label = 'green'")
         db.slices.freeze("kept")
         db.commit("made elsewhere")
@@ -265,7 +260,7 @@ VERBS: dict[str, Verb] = {
     "attach": Verb(lambda db, given: db.attach(given / "columns.csv")),
     "merge": Verb(
         lambda db, given: db.merge(
-            other(given), side="theirs", rename=["shown=shown_there"], progress=False
+            other(given), side="theirs", rename=["kept=held"], progress=False
         )
     ),
     "compose": Verb(lambda db, given: db.compose(given / "templates", progress=False)),

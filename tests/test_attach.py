@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import json
 from pathlib import Path
 
 import pandas as pd
@@ -13,6 +15,7 @@ import pytest
 import slicedb
 from slicedb.cli import main
 from slicedb.errors import ConflictError, IngestError, SourceError
+from slicedb.ingest.objects import BOXES
 from slicedb.schema import SAMPLES, keys_of
 
 IDS = ["a/1.jpg", "a/2.jpg", "a/3.jpg", "b/1.jpg"]
@@ -168,3 +171,46 @@ def test_ids_of_any_type_are_taken_as_text(tmp_path: Path, ids: pa.Array) -> Non
     db.store.append(SAMPLES, pa.table({"id": names, "key": keys_of(names), "status": ["ok"] * 3}))
     db.attach(pa.table({"id": ids, "n": [12, 11, 10]}))
     assert column(db, "n") == {"0": 10, "1": 11, "2": 12}
+
+
+BOX = {"label": "cat", "bbox": [1.0, 2.0, 3.0, 4.0]}
+
+
+@pytest.mark.parametrize("column", ["objects", "second"])
+@pytest.mark.parametrize(
+    ("wrong", "why"),
+    [
+        ([1.0, 2.0, 3.0], r"\[1.0, 2.0, 3.0\] for its bbox, not \[x, y, w, h\]"),
+        ([1.0, 2.0, -3.0, 4.0], "width or height is negative"),
+        ([1.0, float("nan"), 3.0, 4.0], "not all finite"),
+        (None, "None for its bbox"),
+    ],
+)
+def test_boxes_that_are_none_are_refused_with_their_sample(
+    db: slicedb.Database, column: str, wrong: list[float] | None, why: str
+) -> None:
+    rows = [[BOX], None, [BOX, {"label": "dog", "bbox": wrong}]]
+    before = db.store.versions()
+    for boxes in (pa.array(rows), pa.array(rows).cast(BOXES)):
+        with pytest.raises(IngestError, match=rf"^Sample '{IDS[2]}': Column '{column}' .*{why}"):
+            db.attach({"id": IDS[:3], column: boxes}, partial=True)
+    assert db.store.versions() == before
+
+
+def test_boxes_under_any_name_and_as_json_are_boxes(db: slicedb.Database, tmp_path: Path) -> None:
+    text = json.dumps([{"category": "cat", "box": [1, 2, 3, 4]}])
+    file = tmp_path / "boxes.csv"
+    with file.open("w", newline="") as out:
+        rows = [["id", "theirs", "note"], [IDS[0], text, "[x"], [IDS[1], "[]", ""]]
+        csv.writer(out).writerows(rows)
+    report = db.attach(file, partial=True)
+    assert (report.added, report.boxes) == (("theirs", "note"), ("theirs",))
+    assert db.store.schema("samples").field("theirs").type == BOXES
+    rows = db.sql("SELECT theirs AS x FROM samples ORDER BY id")["x"].to_pylist()
+    assert [None if r is None else [(b["label"], b["bbox"]) for b in r] for r in rows[:3]] == [
+        [("cat", [1.0, 2.0, 3.0, 4.0])],
+        [],
+        None,
+    ]
+    named = db.attach({"id": [IDS[2]], "categories": [["a", "b"]]}, partial=True)
+    assert named.added == ("categories",)  # and is not taken for `labels`

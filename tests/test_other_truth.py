@@ -336,10 +336,8 @@ def test_boxes_of_a_second_annotator_are_a_column(boxes: Database) -> None:
         [[{"label": "cat", "bbox": [1.0, 0, 10, 10]}], None, [], []],
         pa.list_(pa.struct({"label": pa.string(), "bbox": pa.list_(pa.float64())})),
     )
-    # `attach` takes such a column for `objects`
-    boxes.store.add_columns(SAMPLES, [pa.field("second", second.type)])
-    rows = pa.table({"id": BOX_IDS, "key": keys_of(BOX_IDS), "second": second})
-    boxes.store.upsert(SAMPLES, rows)
+    report = boxes.attach({"id": BOX_IDS, "second": second})
+    assert "Boxes: second; `--truth second` judges a detector against them." in str(report)
     evaluation = boxes.evaluate("light", truth="second", metrics=["recall", "precision"])
     assert evaluation.value("all", "light", "recall") == 1.0
     assert evaluation.to_arrow()["left_out"].to_pylist() == [1, 1]

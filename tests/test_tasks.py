@@ -172,6 +172,6 @@ def test_a_detection_shows_the_boxes_that_count() -> None:
 
 
 def test_every_task_names_a_metric_of_its_own() -> None:
-    for task in TASKS.values():
+    for task in (task for task in TASKS.values() if task.is_judged):
         assert task.primary in names(task.name)
         assert set(task.reads) <= set(task.schema(3).names) and task.mark in task.schema(3).names

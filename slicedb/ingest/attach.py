@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -15,8 +16,9 @@ import pyarrow.compute as pc
 from slicedb.errors import IngestError, SourceError, did_you_mean
 from slicedb.ingest import columns as cols
 from slicedb.ingest import csv, parquet
-from slicedb.ingest.convert import Column
+from slicedb.ingest.convert import Column, is_text
 from slicedb.ingest.known import mask
+from slicedb.ingest.objects import BOXES, are_labelled_boxes
 from slicedb.ingest.source import Options
 from slicedb.ingest.tabular import refuse_same_names, unreadable
 from slicedb.keys import Keys
@@ -46,6 +48,8 @@ class AttachReport(Record):
     """Samples of which a column that was there already has another value now."""
     present: tuple[str, ...] = ()
     """Columns that were there already, changed or not."""
+    boxes: tuple[str, ...] = ()
+    """Columns beside `objects` that hold boxes, such as those of a second annotator."""
     without: int = 0
     """Samples that the table has no row for; they keep what they have."""
     seconds: float = 0.0
@@ -57,6 +61,11 @@ class AttachReport(Record):
         if self.changed:
             n = len(self.changed_ids)
             lines.append(f"Changed for {numbers.count(n, 'sample')}: {', '.join(self.changed)}.")
+        if self.boxes:
+            lines.append(
+                f"Boxes: {', '.join(self.boxes)}; `--truth {self.boxes[0]}` judges a detector "
+                "against them."
+            )
         if not self.added and not self.changed:
             lines.append("Nothing is new: every value is there already.")
         if self.without:
@@ -94,14 +103,15 @@ def attach(
     """
     started = time.perf_counter()
     existing = store.schema(SAMPLES)
-    options = Options(columns={"id": on}, existing=existing, pictures=False)
+    options = Options(columns={"id": on}, existing=existing, pictures=False, as_named=True)
     table, place = read_table(source, existing, on)
     _refuse_missing(columns or (), table.column_names, place)
     if columns is not None:
         table = table.select(list(dict.fromkeys([on, *columns])))
+    table = _with_boxes_read(table, on)
     planned = _plan(table.schema, on, options, place)
     ids = ids_of(table[on], prefix, place)
-    values = {c.name: _converted(table[c.source], c) for c in planned}
+    values = {c.name: _converted(table[c.source], c, ids) for c in planned}
 
     boxes = [pa.field(c.name, c.type) for c in planned if c.name == "objects"]
     if any(lacking(existing, field) for field in boxes):  # those of the first releases lack fields
@@ -124,6 +134,7 @@ def attach(
         changed=changed,
         changed_ids=changed_ids,
         present=tuple(old),
+        boxes=tuple(c.name for c in planned if c.type == BOXES and c.name != "objects"),
         without=without,
         seconds=seconds,
     )
@@ -230,9 +241,47 @@ def _plan(schema: pa.Schema, on: str, options: Options, place: str) -> list[Colu
     return planned
 
 
-def _converted(column: pa.ChunkedArray, about: Column) -> pa.ChunkedArray:
-    chunks = [about.convert(chunk) for chunk in column.chunks]
+def _with_boxes_read(table: pa.Table, on: str) -> pa.Table:
+    """Return a table whose columns of boxes that are written as JSON, as CSV has them, are read."""
+    for at, name in enumerate(table.column_names):
+        if name in (on, "objects") or not is_text(table.schema.field(at).type):
+            continue
+        texts = table[name].cast(pa.string())
+        begins = pc.match_substring_regex(texts.drop_null(), r"^\s*(\[\s*(\{|\])|$)")
+        any_box = pc.any(pc.match_substring_regex(texts, r"^\s*\[\s*\{")).as_py()
+        if not any_box or not pc.all(begins).as_py():
+            continue
+        try:
+            rows = [
+                json.loads(text) if text and text.strip() else None for text in texts.to_pylist()
+            ]
+            read = pa.array(rows)
+        except (ValueError, pa.ArrowException):
+            continue
+        if are_labelled_boxes(read.type):
+            table = table.set_column(at, name, read)
+    return table
+
+
+def _converted(column: pa.ChunkedArray, about: Column, ids: pa.Array) -> pa.ChunkedArray:
+    try:
+        chunks = [about.convert(chunk) for chunk in column.chunks]
+    except IngestError as error:
+        if about.type == BOXES:
+            raise _misshapen(column, about, ids) from error
+        raise
     return pa.chunked_array(chunks, about.type)
+
+
+def _misshapen(column: pa.ChunkedArray, about: Column, ids: pa.Array) -> IngestError:
+    """Return the error for the first row of which a box is none, with its sample."""
+    for row in range(len(column)):
+        try:
+            about.convert(column.slice(row, 1).combine_chunks())
+        except IngestError as error:
+            why = str(error).partition(" Hint: ")
+            return IngestError(f"Sample '{ids[row]}': {why[0]}", why[2])
+    raise AssertionError("every row by itself holds boxes")
 
 
 def ids_of(column: pa.ChunkedArray, prefix: str, place: str) -> pa.Array:

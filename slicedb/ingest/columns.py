@@ -15,7 +15,7 @@ import pyarrow as pa
 from slicedb.errors import IngestError, did_you_mean
 from slicedb.ingest.convert import Column, disagreement, earlier, is_text, loss, plain
 from slicedb.ingest.features import class_columns
-from slicedb.ingest.objects import BOXES, holds_boxes
+from slicedb.ingest.objects import BOXES, are_labelled_boxes, holds_boxes
 from slicedb.ingest.source import Options
 from slicedb.schema import SAMPLES_SCHEMA, unfit
 
@@ -140,7 +140,8 @@ def plan(
         if _holds_bytes(field.type):
             notes.append(f"Column '{field.name}' was left out: it holds bytes.")
             continue
-        name = role or _meant(field, schema) or field.name
+        meant = None if options.as_named else _meant(field, schema)
+        name = role or meant or field.name
         name = role or _free_name(name, taken, options.existing.names)
         if name.lower() != field.name.lower() and not role:
             notes.append(f"Column '{field.name}' is kept as '{name}'.")
@@ -196,8 +197,10 @@ def _kind(field: pa.Field, name: str, existing: pa.Schema) -> pa.DataType:
     """Return the type the column has, or will have, in `samples`."""
     if name == "objects" and not pa.types.is_primitive(field.type):
         return BOXES
-    kind = plain(field.type)
     at = {other.lower(): other for other in existing.names}.get(name.lower())
+    if are_labelled_boxes(field.type) and (at is None or existing.field(at).type == BOXES):
+        return BOXES
+    kind = plain(field.type)
     if at is None:
         return pa.string() if pa.types.is_null(kind) else kind
     present = existing.field(at).type

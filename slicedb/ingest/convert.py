@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from slicedb.errors import IngestError
-from slicedb.ingest.objects import BOXES, boxes_of
+from slicedb.ingest.objects import BOXES, boxes_of, check_boxes
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,15 @@ class Column:
         """
         try:
             return _convert(array, self)
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError, TypeError) as error:
+        except ValueError as error:
+            if self.type != BOXES or isinstance(error, pa.ArrowInvalid):
+                raise disagreement(self.source, array.type, self.type, str(error)) from error
+            raise IngestError(
+                f"Column '{self.source}' does not hold boxes: {error}.",
+                "a box is {label, bbox: [x, y, width, height]} in pixels; nothing of this batch "
+                "was written.",
+            ) from error
+        except (pa.ArrowNotImplementedError, TypeError) as error:
             raise disagreement(self.source, array.type, self.type, str(error)) from error
 
 
@@ -150,6 +158,7 @@ def _convert(array: pa.Array, column: Column) -> pa.Array:
     if pa.types.is_decimal(array.type) and pa.types.is_string(column.type):
         return pa.array([None if v is None else str(v) for v in array.to_pylist()], column.type)
     if array.type == BOXES == column.type:
+        check_boxes(array)
         return array
     if column.type == BOXES:
         rows = array.to_pylist()

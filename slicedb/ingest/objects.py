@@ -7,9 +7,12 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from slicedb.schema import ANNOTATION, Box
 
@@ -37,6 +40,14 @@ def holds_boxes(kind: pa.DataType) -> bool:
         return False
     lists = {f.name.lower() for f in kind if _is_list(f.type) and _is_list(f.type.value_type)}
     return bool(lists & set(_SAME["bbox"].split()))
+
+
+def are_labelled_boxes(kind: pa.DataType) -> bool:
+    """Return whether a type has boxes of which each has a label, such as a second annotator's."""
+    if not holds_boxes(kind):
+        return False
+    fields = _fields(kind if pa.types.is_struct(kind) else kind.value_type)
+    return bool(fields & set(_SAME["label"].split()))
 
 
 def _is_list(kind: pa.DataType) -> bool:
@@ -94,15 +105,38 @@ def _box(value: object) -> Box:
     given = known.get("attributes")
     if given is not None:
         extra |= given if isinstance(given, dict) else json.loads(str(given))
+    sides = _well_formed([float(side) for side in sides])
     label, score = known.get("label"), known.get("score")
     return {
         "label": None if label is None else str(label),  # type: ignore[typeddict-item]
-        "bbox": [float(side) for side in sides],
+        "bbox": sides,
         "score": float(score) if isinstance(score, int | float) else None,
         "attributes": json.dumps(extra, ensure_ascii=False) if extra else None,
         "segmentation": _text(known.get("segmentation")),
         "keypoints": _flat(known.get("keypoints")),
     }
+
+
+def _well_formed(sides: list[float]) -> list[float]:
+    if not all(map(math.isfinite, sides)):
+        raise ValueError(f"a box has {sides} for its bbox, which are not all finite numbers")
+    if min(sides[2:]) < 0:
+        raise ValueError(f"a box has {sides} for its bbox: its width or height is negative")
+    return sides
+
+
+def check_boxes(boxes: pa.Array) -> None:
+    """Raise ValueError where boxes in their stored form are not well-formed."""
+    sides = pc.struct_field(pc.list_flatten(boxes), "bbox")
+    lengths = np.asarray(pc.fill_null(pc.list_value_length(sides), -1))
+    if (lengths != 4).any():
+        wrong = sides[int(np.flatnonzero(lengths != 4)[0])].as_py()
+        raise ValueError(f"a box has {wrong!r} for its bbox, not [x, y, w, h]")
+    numbers = pc.fill_null(pc.list_flatten(sides), float("nan")).to_numpy(zero_copy_only=False)
+    numbers = numbers.reshape(-1, 4)
+    bad = ~np.isfinite(numbers).all(axis=1) | (numbers[:, 2:] < 0).any(axis=1)
+    if bad.any():
+        _well_formed(numbers[int(np.flatnonzero(bad)[0])].tolist())
 
 
 def _text(outline: object) -> str | None:

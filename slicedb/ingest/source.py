@@ -48,6 +48,8 @@ class Options:
     """Whether no picture is opened; rows of a table then need none."""
     pictures: bool = True
     """Whether the rows of a table are pictures; otherwise they are metadata of known ones."""
+    as_named: bool = False
+    """Whether columns keep their names, also those that hold boxes or several labels."""
     existing: pa.Schema = field(default_factory=lambda: pa.schema([]))
     """The schema of `samples`, whose types the metadata has to fit."""
 
