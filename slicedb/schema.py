@@ -58,6 +58,7 @@ _TYPES = {
     **{name: pa.type_for_alias(name) for name in "string int64 float32 float64 bool".split()},
     "time": pa.timestamp("us"),
     "blob": pa.large_binary(),
+    "bytes": pa.binary(),
 }
 
 MISTAKES = ("missed", "extra", "wrong class", "badly placed", "both", "double")
@@ -136,16 +137,22 @@ SAMPLES_SCHEMA = schema_of(
     id! string, key! int64, uri string, sha256 string, phash int64, width int64, height int64
     format string, bytes int64, label string, labels string[], objects object[], mask_uri string
     caption string, split string, tags string[], status string, error string, ingested_at time
-    captured_at time, source string, stamp int64, row_stamp int64
+    captured_at time, source string, stamp int64, row_stamp int64, turned_phash int64
+    dct_hash bytes
     """,
     object=ANNOTATION,
 )
-"""`source` is the folder or file that a sample was ingested from, `stamp` a fingerprint of its
-file's size and times (0 where unknown), `row_stamp` one of what the source said of it."""
+"""`turned_phash` and `dct_hash` are `media.looks` of the picture: 64 bits that are the same in all
+eight orientations, and 256 bits from which each orientation follows. `source` is the folder or file
+that a sample was ingested from, `stamp` a fingerprint of its file's size and times (0 where
+unknown), `row_stamp` one of what the source said of it."""
+
+LOOKS = [SAMPLES_SCHEMA.field(name) for name in ("turned_phash", "dct_hash")]
+"""The columns that samples of earlier releases lack."""
 
 PLUMBING = frozenset(
-    "uri sha256 phash format bytes status ingested_at source stamp row_stamp etag "
-    "vanished_at".split()
+    "uri sha256 phash turned_phash dct_hash format bytes status ingested_at source stamp row_stamp "
+    "etag vanished_at".split()
 )
 """Columns of `samples` that record how it was ingested; a table for people omits them."""
 

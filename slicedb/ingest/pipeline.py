@@ -29,7 +29,7 @@ from slicedb.ingest.report import IngestReport
 from slicedb.ingest.source import Source
 from slicedb.ingest.verify import some_of
 from slicedb.media import NEARLY_BLACK
-from slicedb.schema import IMAGES, IMAGES_SCHEMA, SAMPLES, SHOWN, UNREADABLE
+from slicedb.schema import IMAGES, IMAGES_SCHEMA, LOOKS, SAMPLES, SHOWN, UNREADABLE
 from slicedb.sources import is_remote
 from slicedb.store import Store
 from slicedb.store.writing import lacking
@@ -234,9 +234,9 @@ def _prepare(store: Store, source: Source, settings: Settings) -> None:
     """Make the table and the columns that are not there yet."""
     if not settings.reference and not store.has(IMAGES):
         store.create(IMAGES, IMAGES_SCHEMA)
-    schema = store.schema(SAMPLES)
-    if any(lacking(schema, field) for field in source.fields):
-        store.add_columns(SAMPLES, source.fields)
+    schema, fields = store.schema(SAMPLES), [*source.fields, *LOOKS]
+    if any(lacking(schema, field) for field in fields):
+        store.add_columns(SAMPLES, fields)
     if settings.following:
         following.prepare(store)
         source.etags = is_remote(source.where)

@@ -13,7 +13,7 @@ import pyarrow as pa
 from slicedb import media, progress
 from slicedb.ingest.verify import some_of, verify
 from slicedb.keys import KeyIndex, Keys
-from slicedb.schema import OK, SAMPLES, UNREADABLE, UNVERIFIED
+from slicedb.schema import LOOKS, OK, SAMPLES, UNREADABLE, UNVERIFIED
 from slicedb.show.tabular import Record
 from slicedb.sql import equals
 from slicedb.store import Store
@@ -66,6 +66,8 @@ def verify_samples(
     rows = store.table(SAMPLES, names, where=equals("status", UNVERIFIED))
     if keys is not None:
         rows = rows.filter(pa.array(KeyIndex(keys).has(rows["key"].to_numpy())))
+    if len(rows):
+        store.add_columns(SAMPLES, LOOKS)  # which databases of the first releases lack
     reasons: Counter[str] = Counter()
     with (
         progress.bar(len(rows), "verify", show) as bar,

@@ -7,7 +7,7 @@ import datetime as dt
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -18,6 +18,8 @@ from slicedb.schema import OK, SAMPLES_SCHEMA, UNVERIFIED
 from slicedb.sources import fetch, is_remote, read
 
 _T = TypeVar("_T")
+_Bytes: TypeAlias = bytes
+"""The type, where a column is called bytes."""
 
 _SMALL = 8192
 """Bytes an image, on average, below which one thread at a time works on a chunk: the interpreter's
@@ -42,6 +44,8 @@ class Verified:
     status: list[str] = field(default_factory=list)
     error: list[str | None] = field(default_factory=list)
     phash: list[int | None] = field(default_factory=list)
+    turned_phash: list[int | None] = field(default_factory=list)
+    dct_hash: list[_Bytes | None] = field(default_factory=list)
 
     def extend(self, other: Verified) -> None:
         """Add the rows of another chunk."""
@@ -80,7 +84,9 @@ def some_of(values: list[_T], rows: np.ndarray) -> list[_T]:
     return [values[i] for i in rows.tolist()]
 
 
-MEASURED = tuple("sha256 phash width height format bytes status error captured_at".split())
+MEASURED = tuple(
+    "sha256 phash turned_phash dct_hash width height format bytes status error captured_at".split()
+)
 """The columns of `samples` that come from the bytes."""
 
 
@@ -112,9 +118,20 @@ def verify(
             for image, name, size, content in zip(opened, names, sizes, expected)
         ]
     verified = Verified(*map(list, zip(*rows)))
-    hashes = iter(media.phash(_stacked(grays)).tolist() if grays else ())
-    verified.phash = [None if width is None else next(hashes) for width in verified.width]
+    _hash(verified, grays)
     return verified
+
+
+def _hash(verified: Verified, grays: list[np.ndarray]) -> None:
+    """Add the perceptual hashes of the pictures that were decoded."""
+    if not verified.width:
+        return
+    gray = _stacked(grays) if grays else np.empty((0, 32, 32), np.uint8)
+    turned, signs = media.looks(gray)
+    hashes = zip(media.phash(gray).tolist(), turned.tolist(), map(bytes, signs))
+    nothing = (None, None, None)
+    rows = [nothing if width is None else next(hashes) for width in verified.width]
+    verified.phash, verified.turned_phash, verified.dct_hash = map(list, zip(*rows))
 
 
 def _stacked(grays: list[np.ndarray]) -> np.ndarray:

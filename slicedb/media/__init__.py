@@ -21,6 +21,7 @@ from PIL import Image
 
 from slicedb.errors import MediaError
 from slicedb.media.formats import EXTENSIONS, FORMATS, JPEG, looks_like_image, wrong_extension
+from slicedb.media.lookalike import Looks, looks, orientations
 from slicedb.media.pillow import LARGE, check_size, exif_of, head_of, large_lock, opened, size_of
 from slicedb.media.pixels import SIDE, gray_of, is_deep, rgb_of, shrink, tags_of, turn
 
@@ -29,13 +30,16 @@ __all__ = [
     "MAX_PIXELS",
     "NEARLY_BLACK",
     "ImageInfo",
+    "Looks",
     "MediaError",
     "decode",
     "decode_rgb",
     "head_of",
     "inspect",
+    "looks",
     "looks_like_image",
     "n_threads",
+    "orientations",
     "phash",
     "sha256",
     "size_of",
