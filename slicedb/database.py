@@ -254,8 +254,8 @@ class Database:
         Args:
             source: a folder, or a .csv, .tsv, .parquet, .json (COCO) or .yaml (YOLO) file; or the
                 address of one: s3://, gs://, az://, https://.
-            form: format of the source: voc, coco, yolo, folder, csv or parquet; by default it is
-                recognised.
+            form: format of the source: folder, csv, parquet, coco, voc, yolo, label-studio, cvat,
+                webdataset, shards, huggingface or copy; by default it is recognised.
             images: folder that the paths of a COCO file or a table start at.
             split: split of every sample, for example test.
             label: label of every sample.
@@ -978,9 +978,13 @@ class Database:
 
         Args:
             on: the samples; their order is kept.
-            dest: a new folder, or a file ending in .csv, .parquet or .json (COCO).
-            form: format to write: folder, csv, parquet, coco, voc or yolo; by default the ending of
-                `dest` decides.
+            dest: a new folder, or a file ending in .csv, .parquet, .json (COCO) or .tar
+                (WebDataset).
+            form: format to write: folder, copy, csv, parquet, coco, voc, yolo, huggingface,
+                label-studio or webdataset; by default the ending of `dest` decides.
+
+        Returns:
+            How many were written, and notes on what the format has no room for.
 
         Raises:
             SliceDBError: an unknown format or ending, or a destination that exists already or

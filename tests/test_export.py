@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from slicedb.errors import SliceDBError
-from slicedb.export import WRITERS, export
+from slicedb.export import export
 from slicedb.schema import IMAGES_SCHEMA, SAMPLES_SCHEMA, keys_of
 from slicedb.store import Store
 
@@ -109,14 +109,12 @@ def test_an_export_that_is_cut_off_leaves_nothing_and_is_run_again(
     (tmp_path / "there").mkdir()
     before = sorted(tmp_path.rglob("*"))
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        for form in WRITERS:
-            patch.setitem(WRITERS, form, _half)
+        patch.setattr("slicedb.export._writer", lambda form: _half)
         export(store, keys_of(IDS), tmp_path / dest)
     assert sorted(tmp_path.rglob("*")) == before
     with monkeypatch.context() as patch:  # killed: nothing is taken away
         patch.setattr("slicedb.export.whole._remove", lambda part: None)
-        for form in WRITERS:
-            patch.setitem(WRITERS, form, _half)
+        patch.setattr("slicedb.export._writer", lambda form: _half)
         with pytest.raises(KeyboardInterrupt):
             export(store, keys_of(IDS), tmp_path / dest)
     assert len(sorted(tmp_path.rglob(".part-*"))) == 1

@@ -15,7 +15,7 @@ from PIL import Image
 
 import slicedb
 from slicedb.database import Database
-from slicedb.errors import IngestError
+from slicedb.errors import IngestError, SourceError
 
 CAT = {"names": ["cat", "dog"], "_type": "ClassLabel"}
 IMAGE = {"_type": "Image"}
@@ -285,3 +285,26 @@ def test_shards_that_name_samples_alike_are_refused(db: Database, tmp_path: Path
         write(tmp_path / "d" / f"train-0000{i}-of-00002.parquet", {"image": pictures(1)}, {})
     with pytest.raises(IngestError, match="name samples alike"):
         db.ingest(tmp_path / "d")
+
+
+def test_a_null_that_stands_first_in_a_list_stays_there(tmp_path: Path) -> None:
+    Image.new("RGB", (20, 10)).save(tmp_path / "1.png")
+    lists = {"bbox": [[1, 2, 3, 4], [5, 5, 2, 2]], "category": [None, "cat"]}
+    lines = [{"file_name": "1.png", "objects": lists, "day": "2024-05-06"}]
+    (tmp_path / "metadata.jsonl").write_text("\n".join(map(json.dumps, lines)) + "\n\n")
+    db = slicedb.open(tmp_path / "data.slicedb")
+    db.ingest(tmp_path)
+    assert db.query("FROM objects ORDER BY x").to_arrow()["label"].to_pylist() == [None, "cat"]
+    assert db.query("day > '2024-01-01'").ids() == ["1.png"]
+
+
+def test_a_line_that_is_broken_is_named(tmp_path: Path) -> None:
+    Image.new("RGB", (20, 10)).save(tmp_path / "1.png")
+    for text, fact in (
+        ('{"file_name": "1.png"}\n{"file_name": ', r"metadata.jsonl', line 2: Expecting value"),
+        ("[3]", "line 1 is no object"),
+        ('{"file_name": "1.png", "a": 1}\n{"file_name": "2.png", "a": "x"}', "Column 'a' of"),
+    ):
+        (tmp_path / "metadata.jsonl").write_text(text)
+        with pytest.raises(SourceError, match=fact):
+            slicedb.open(tmp_path / "data.slicedb").ingest(tmp_path)

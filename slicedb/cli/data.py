@@ -72,8 +72,10 @@ def ingest(sources: tuple[str, ...], **options: object) -> None:
     queried by `status`. Run it again to pick up changes, or to resume after an interruption.
 
     Boxes are recognised: Pascal VOC (Annotations/ beside JPEGImages/, ImageSets/Main for splits),
-    COCO (instances and captions JSON) and YOLO (data.yaml). A broken annotation file is named with
-    its line and nothing is written; an image that is missing is quarantined.
+    COCO (instances and captions JSON), YOLO (data.yaml), Label Studio (JSON, JSON-MIN) and CVAT
+    (XML for images 1.1). A broken annotation file is named with its line and nothing is written;
+    an image that is missing is quarantined. Tars of WebDataset are given by name, by folder or by
+    pattern, metadata.csv, .jsonl or .parquet beside images is read, and --as picks a format.
 
     \b
     Examples:
@@ -85,13 +87,15 @@ def ingest(sources: tuple[str, ...], **options: object) -> None:
       slicedb ingest metadata.parquet --verify later
       slicedb ingest VOCdevkit/
       slicedb ingest instances.json --images photos/
+      slicedb ingest "s3://bucket/train-{000..146}.tar" --storage-option skip_signature=true
       slicedb ingest s3://bucket/photos --storage-option region=eu-central-1
       slicedb "status <> 'ok'"
     """
     from slicedb.errors import SourceError, TooManyBrokenError
+    from slicedb.sources import is_pattern
 
     for source in sources:
-        if "://" not in source and not Path(source).exists():
+        if "://" not in source and not is_pattern(source) and not Path(source).exists():
             raise SourceError(f"No folder or file '{source}'.", "check the path; nothing was made.")
     database = open_db(create=True)
     for source in sources:
@@ -440,20 +444,29 @@ def doctor(out: Output, mend: bool, deep: bool, cleanup: int | None) -> None:
 @options_of(
     Database.export,
     "form",
-    form={"flag": "--format", "metavar": "folder|csv|parquet|coco|voc|yolo"},
+    form={
+        "flag": "--format",
+        "metavar": "FORMAT",
+        "cls": Listing,
+        "registry": "slicedb.ingest:FORMATS",
+        "group": "slicedb.formats",
+    },
 )
 @at_option
 def export(on: str, dest: str, form: str | None) -> None:
     """Write samples where other tools can read them.
 
-    DEST is a new folder, or a file ending in .csv, .parquet (with the images) or .json (COCO).
-    COCO, VOC and YOLO include the boxes.
+    DEST is a new folder, or a file ending in .csv, .parquet (with the images), .json (COCO) or
+    .tar (WebDataset). What a format has no room for is counted and said; labels, splits and
+    metadata columns are in all of them. `slicedb ingest DEST` reads each of them back.
 
     \b
     Examples:
       slicedb export night night/
       slicedb export "food_v2.loss > 4" hard.parquet
       slicedb export night night/ --format yolo
+      slicedb export night tasks/ --format label-studio
+      slicedb export night night.parquet --format huggingface
       slicedb export night night.csv --at release-3
     """
     click.echo(str(open_db().export(on, dest, form=form)))

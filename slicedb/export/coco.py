@@ -6,30 +6,34 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from slicedb.export.about import about, as_text, said
 from slicedb.export.folder import file_name, write_images
 from slicedb.export.tables import Row, metadata
+from slicedb.ingest.format import Written
 from slicedb.keys import Keys
-from slicedb.schema import KEYPOINT_NAMES
+from slicedb.schema import KEYPOINT_NAMES, SAMPLES
 
 if TYPE_CHECKING:
     from slicedb.schema import Box
     from slicedb.store import Store
 
-_COLUMNS = ["id", "width", "height", "label", "caption", "split", "objects", "format"]
+_COLUMNS = ["id", "width", "height", "split", "objects", "format"]
 _OWN = ("id", "image_id", "category_id", "bbox", "area", "iscrowd", "score", KEYPOINT_NAMES)
 
 
-def write_coco(store: Store, keys: Keys, path: Path) -> int:
+def write_coco(store: Store, keys: Keys, path: Path) -> Written:
     """Write boxes as COCO annotations; `slicedb ingest` reads them back as they were.
 
     A path that ends in .json is the annotations alone, whose `file_name` is the sample's id; any
-    other is a folder with annotations.json and images/. Label, caption and split stand in
+    other is a folder with annotations.json and images/. Split, label and other metadata stand in
     `images`; `annotated` is false there where it was never annotated (objects NULL).
     """
     images: list[Row] = []
     boxes: list[Row] = []
     numbers: dict[str, int] = {}
     points: dict[str, list[str]] = {}
+    schema = store.schema(SAMPLES)
+    columns = said(schema, "split")
     alone = path.suffix.lower() == ".json"
     taken: set[str] = set()
     for chunk, table in metadata(store, keys):
@@ -38,8 +42,8 @@ def write_coco(store: Store, keys: Keys, path: Path) -> int:
         if not alone:
             names = [file_name(row["id"], row["format"]) for row in rows]
             names = write_images(store, chunk, names, path / "images", taken)
-        for name, row in zip(names, rows, strict=True):
-            images.append(_image(len(images) + 1, name, row))
+        for name, row, more in zip(names, rows, about(table, columns), strict=True):
+            images.append({**more, **_image(len(images) + 1, name, row)})
             for box in row["objects"] or []:
                 points |= _point_names(box)
                 category = numbers.setdefault(box["label"], len(numbers) + 1)
@@ -52,13 +56,12 @@ def write_coco(store: Store, keys: Keys, path: Path) -> int:
     file = path if alone else path / "annotations.json"
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(whole, ensure_ascii=False), encoding="utf-8")
-    return len(keys)
+    return Written(len(keys), tuple(as_text(schema, columns)))
 
 
 def _image(number: int, name: str, row: Row) -> Row:
     image = {"id": number, "file_name": name, "width": row["width"], "height": row["height"]}
-    image["label"] = row["label"]
-    image |= {k: row[k] for k in ("caption", "split") if row[k] is not None}
+    image |= {"split": row["split"]} if row["split"] is not None else {}
     return image if row["objects"] is not None else {**image, "annotated": False}
 
 

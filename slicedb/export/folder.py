@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from slicedb.export.tables import flatten, metadata
+from slicedb.ingest.format import Written
 from slicedb.schema import SAMPLES
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ _DEEPEST = 2000
 """Bytes of a whole path below the folder; one that is longer keeps its last part alone."""
 
 
-def write_folder(store: Store, keys: np.ndarray, path: Path) -> int:
+def write_folder(store: Store, keys: np.ndarray, path: Path) -> Written:
     """Write the encoded bytes as they were ingested; metadata.csv has a `path` column.
 
     The layout is what `slicedb ingest` reads back: `split/class/` where samples have both,
@@ -57,7 +58,7 @@ def write_folder(store: Store, keys: np.ndarray, path: Path) -> int:
             writer.write(flat)
         if writer is not None:
             writer.close()
-    return len(keys)
+    return Written(len(keys), tuple(renamed(store, keys)))
 
 
 def write_images(

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import pyarrow as pa
 
+from slicedb.ingest.format import Written
 from slicedb.schema import SAMPLES
+from slicedb.show import numbers
 
 if TYPE_CHECKING:
     from slicedb.store import Store
@@ -30,7 +32,7 @@ def metadata(store: Store, keys: np.ndarray) -> Iterator[tuple[np.ndarray, pa.Ta
         yield chunk, store.take(SAMPLES, chunk, columns)
 
 
-def write_csv(store: Store, keys: np.ndarray, path: Path) -> int:
+def write_csv(store: Store, keys: np.ndarray, path: Path) -> Written:
     """Write one row per sample; lists and structs become JSON."""
     from pyarrow import csv
 
@@ -42,7 +44,9 @@ def write_csv(store: Store, keys: np.ndarray, path: Path) -> int:
             writer.write(flat)
         if writer is not None:
             writer.close()
-    return len(keys)
+    count = numbers.count(len(keys), "sample")
+    note = f"The pictures are not in a CSV: `uri` says where those of {count} lie."
+    return Written(len(keys), (note,) if len(keys) else ())
 
 
 def write_parquet(store: Store, keys: np.ndarray, path: Path) -> int:

@@ -6,10 +6,14 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from slicedb.export.about import Sidecar, about, as_text, said
+from slicedb.export.boxes import Contents, contents_of, polygon_of
 from slicedb.export.folder import file_name, write_images
-from slicedb.export.outlines import outlines_of, polygon_of
 from slicedb.export.tables import Row, metadata
+from slicedb.ingest.format import Written
 from slicedb.keys import Keys
+from slicedb.schema import SAMPLES
+from slicedb.show import numbers
 
 if TYPE_CHECKING:
     from slicedb.schema import Box
@@ -18,38 +22,59 @@ if TYPE_CHECKING:
 _COLUMNS = ["id", "width", "height", "split", "objects", "format"]
 
 
-def write_yolo(store: Store, keys: Keys, path: Path) -> int:
+def write_yolo(store: Store, keys: Keys, path: Path) -> Written:
     """Write one text file per image, with lines of `class cx cy w h` as fractions of it.
 
-    Where every box has one polygon for an outline, lines are polygons, and where every box has the
-    same number of key points, they follow its box (`kpt_shape`). A sample whose objects are NULL,
-    or whose size is unknown, gets no file. Attributes and scores have no place in the format.
+    Where every box has one polygon for an outline, lines are polygons (of four corners: oriented
+    boxes), and where every box has the same number of key points, they follow its box
+    (`kpt_shape`). A sample whose objects are NULL, or whose size is unknown, gets no file. What is
+    said of a picture besides its split stands in metadata.jsonl.
     """
-    outlines = outlines_of(store, keys)
+    contents = contents_of(store, keys)
     taken: set[str] = set()
     names: dict[str, int] = {}
     splits: dict[str, None] = {}
-    for chunk, table in metadata(store, keys):
-        rows = table.select(_COLUMNS).to_pylist()
-        flat = [file_name(row["id"], row["format"]).replace("/", "_") for row in rows]
-        wanted = [f"{row['split'] or 'all'}/{name}" for row, name in zip(rows, flat)]
-        written = write_images(store, chunk, wanted, path / "images", taken, by_stem=True)
-        for name, row in zip(written, rows, strict=True):
-            splits[name.split("/")[0]] = None
-            if row["objects"] is None or not row["width"] or not row["height"]:
-                continue
-            file = (path / "labels" / name).with_suffix(".txt")
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(
-                "".join(_line(box, row, names, outlines.kind) for box in row["objects"])
-            )
+    columns = said(store.schema(SAMPLES), "split")
+    with Sidecar(path) as sidecar:
+        for chunk, table in metadata(store, keys):
+            rows = table.select(_COLUMNS).to_pylist()
+            flat = [file_name(row["id"], row["format"]).replace("/", "_") for row in rows]
+            wanted = [f"{row['split'] or 'all'}/{name}" for row, name in zip(rows, flat)]
+            written = write_images(store, chunk, wanted, path / "images", taken, by_stem=True)
+            sidecar.add([f"images/{name}" for name in written], about(table, columns))
+            for name, row in zip(written, rows, strict=True):
+                splits[name.split("/")[0]] = None
+                if row["objects"] is None or not row["width"] or not row["height"]:
+                    continue
+                file = (path / "labels" / name).with_suffix(".txt")
+                file.parent.mkdir(parents=True, exist_ok=True)
+                lines = [_line(box, row, names, contents.kind) for box in row["objects"]]
+                file.write_text("".join(lines))
     lines = [f"{split}: images/{split}" for split in splits]
-    if outlines.kind == "pose":
-        lines.append(f"kpt_shape: [{outlines.most}, 3]")
+    if contents.kind == "pose":
+        lines.append(f"kpt_shape: [{contents.most}, 3]")
+        if len(contents.point_names) == contents.most:
+            lines.append(f"kpt_names: {{0: {json.dumps(contents.point_names)}}}")
     lines += ["names:", *(f"  {i}: {json.dumps(n)}" for n, i in names.items())]
     path.mkdir(parents=True, exist_ok=True)
     (path / "data.yaml").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return len(keys)
+    return Written(len(keys), (*_lost(contents), *as_text(store.schema(SAMPLES), columns)))
+
+
+def _lost(contents: Contents) -> list[str]:
+    why = "has room for them only where every box has one of one kind"
+    notes = contents.lost_outlines("yolo", why, kind=contents.kind) + contents.lost_rest("yolo")
+    if contents.unseen:
+        notes.append(
+            f"Boxes of {numbers.count(contents.unseen, 'sample')} left out: the size of the "
+            "picture is unknown, and YOLO has fractions of it. To see them: width IS NULL"
+        )
+    if contents.unannotated and contents.n:
+        text = numbers.count(contents.unannotated, "sample was", "samples were")
+        notes.append(
+            f"{text} never annotated: YOLO has no way to say so, and it comes back without boxes."
+        )
+    return notes
 
 
 def _line(box: Box, row: Row, names: dict[str, int], kind: str = "detect") -> str:

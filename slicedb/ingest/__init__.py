@@ -15,12 +15,22 @@ import pyarrow as pa
 from slicedb import media
 from slicedb import progress as shown
 from slicedb.errors import IngestError, SourceError, did_you_mean
-from slicedb.ingest.format import FORMATS, Format, recognise
+from slicedb.ingest.format import FORMATS, Format, Written, recognise
 from slicedb.ingest.pipeline import Settings, run
 from slicedb.ingest.report import IngestReport
 from slicedb.ingest.source import IdBy, Options, Source
 from slicedb.schema import SAMPLES, SAMPLES_SCHEMA
-from slicedb.sources import Location, address, forget, is_remote, is_utf8, listed, path_of
+from slicedb.sources import (
+    Location,
+    address,
+    forget,
+    is_pattern,
+    is_remote,
+    is_utf8,
+    listed,
+    matching,
+    path_of,
+)
 from slicedb.store import Store
 from slicedb.tasks.label_names import Given, LabelNames
 
@@ -170,7 +180,8 @@ def open_source(
             "rename the folder or the file; nothing was written.",
         )
     try:
-        if not location.exists():
+        is_there = location.exists()
+        if not is_there and not (is_pattern(location.text) and matching(location.text)):
             raise SourceError(f"No folder or file '{source}'.", _nearest(location))
         chosen = recognise(location) if form is None else FORMATS[form]
         if chosen is not None:
@@ -242,6 +253,7 @@ __all__ = [
     "Location",
     "Options",
     "Source",
+    "Written",
     "ingest",
     "open_source",
 ]

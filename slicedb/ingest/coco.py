@@ -126,4 +126,12 @@ def _images(
     return images
 
 
-COCO = Format("coco", "COCO annotations", recognises, read, takes=frozenset({"images"}))
+COCO = Format(
+    "coco",
+    "COCO annotations",
+    recognises,
+    read,
+    "slicedb.export.coco:write_coco",
+    takes=frozenset({"images"}),
+    endings=(".json",),
+)

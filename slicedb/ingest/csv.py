@@ -109,4 +109,12 @@ def _free(schema: pa.Schema, options: Options) -> list[str]:
     return [name for name in schema.names if name not in texts | set(options.existing.names)]
 
 
-CSV = Format("csv", "a CSV or TSV file", recognises, read, takes=frozenset({"images", "columns"}))
+CSV = Format(
+    "csv",
+    "a CSV or TSV file",
+    recognises,
+    read,
+    "slicedb.export.tables:write_csv",
+    takes=frozenset({"images", "columns"}),
+    endings=(".csv",),
+)

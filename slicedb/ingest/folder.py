@@ -139,5 +139,6 @@ FOLDER = Format(
     "a folder of images",
     Location.is_folder,
     read,
+    "slicedb.export.folder:write_folder",
     takes=frozenset({"columns", "split_folders"}),
 )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from slicedb.ingest.source import Options, Source
 from slicedb.plugins import Registry
@@ -14,6 +15,20 @@ from slicedb.sources import Location
 if TYPE_CHECKING:
     from slicedb.keys import Keys
     from slicedb.store import Store
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a writer wrote."""
+
+    n: int
+    """Samples."""
+    notes: tuple[str, ...] = ()
+    """What the format has no room for, counted, and what is named otherwise; a sentence each."""
+
+
+Writer: TypeAlias = "Callable[[Store, Keys, Path], int | Written]"
+"""Writes samples, int64 (n,) keys in order, to a new folder or file; returns how many."""
 
 
 @dataclass(frozen=True)
@@ -43,11 +58,22 @@ class Format:
     open: Callable[[Location, Options], Source]
     """Opens a location. Raises `SourceError` where something is broken, with its place, before
     anything is written."""
-    write: Callable[[Store, Keys, Path], int] | None = None
-    """Writes samples, int64 (n,) keys in order, to a new folder or file, for `slicedb export`;
-    returns how many. None: the format is only read."""
+    write: Writer | str | None = None
+    """Writes samples for `slicedb export`; "module:function" of one that is imported when it is
+    used. None: the format is only read."""
     takes: frozenset[str] = frozenset({"images", "columns", "split_folders"})
     """Which of these options of an ingest do something; one that would do nothing is refused."""
+
+    endings: tuple[str, ...] = ()
+    """Endings of files that an export is written to in this format without being asked."""
+
+    def writer(self) -> Writer | None:
+        """Return the function that writes the format; None where it is only read."""
+        if not isinstance(self.write, str):
+            return self.write
+        module, _, name = self.write.partition(":")
+        function: Writer = getattr(import_module(module), name)
+        return function
 
 
 def _problem(member: Format) -> str:
@@ -66,6 +92,9 @@ FORMATS: Registry[Format] = Registry(
         "slicedb.ingest.folder:FOLDER",
         "slicedb.ingest.csv:CSV",
         "slicedb.ingest.parquet:PARQUET",
+        "slicedb.ingest.webdataset:WEBDATASET",
+        "slicedb.ingest.huggingface:HUGGING_FACE",
+        "slicedb.ingest.copied:COPY",
     ),
     check=_problem,
 )

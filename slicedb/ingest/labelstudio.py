@@ -32,7 +32,7 @@ _LIKE = re.compile(rb'"(annotations|completions|predictions|annotation_id|rectan
 _DATA = re.compile(rb'"(data|image|img|url|annotation_id)"\s*:')
 _ABOUT_TASK = frozenset(
     """
-    id annotator annotation_id created_at updated_at lead_time sample_id split subset
+    id annotated annotator annotation_id created_at updated_at lead_time sample_id split subset
     """.split()
 )
 """Keys of a task that are no metadata of its picture."""
@@ -90,7 +90,10 @@ def read(location: Location, options: Options) -> Source:
     control = _label_control(known_regions)
     several = {name for one in known_regions for name, c in one.choices.items() if len(c) > 1}
     for task, name, uri, regions in found:
-        known = regions is not None and (has_boxes or not (regions.choices or regions.values))
+        # Our export marks the tasks whose picture has a label and was never given boxes.
+        known = regions is not None and task.data.get("annotated") is not False
+        if regions is not None and not has_boxes and (regions.choices or regions.values):
+            known = False
         sample = task.data.get("sample_id")
         rows.add(
             name,
@@ -160,5 +163,10 @@ def _about(task: Task, regions: Regions | None, control: str | None, several: se
 
 
 LABEL_STUDIO = Format(
-    "label-studio", "an export of Label Studio", recognises, read, takes=frozenset({"images"})
+    "label-studio",
+    "an export of Label Studio",
+    recognises,
+    read,
+    "slicedb.export.labelstudio:write_label_studio",
+    takes=frozenset({"images"}),
 )

@@ -64,5 +64,11 @@ def table_of(location: Location) -> Table:
 
 
 PARQUET = Format(
-    "parquet", "a Parquet file", recognises, read, takes=frozenset({"images", "columns"})
+    "parquet",
+    "a Parquet file",
+    recognises,
+    read,
+    "slicedb.export.tables:write_parquet",
+    takes=frozenset({"images", "columns"}),
+    endings=(".parquet",),
 )

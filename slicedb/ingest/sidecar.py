@@ -18,11 +18,11 @@ from slicedb.errors import IngestError
 from slicedb.ingest import columns as cols
 from slicedb.ingest import csv
 from slicedb.ingest.convert import Column
+from slicedb.ingest.jsonlines import table_of_lines
 from slicedb.ingest.labels import one_label
 from slicedb.ingest.parquet import table_of
 from slicedb.ingest.places import posix
 from slicedb.ingest.source import Options
-from slicedb.ingest.tabular import unreadable
 from slicedb.ingest.walk import Folder, Tree
 from slicedb.sources import Location
 
@@ -147,10 +147,4 @@ def _read(file: Location, options: Options) -> pa.Table:
             table.batches(names), pa.schema([table.schema.field(name) for name in names])
         )
         return whole.replace_schema_metadata(table.schema.metadata)
-    import pyarrow.json as pajson
-
-    try:
-        with file.open() as opened:
-            return pajson.read_json(opened)
-    except (OSError, pa.ArrowException) as error:
-        raise unreadable(file, error) from error
+    return table_of_lines(file)

@@ -93,6 +93,7 @@ def regions_of(results: Sequence[Row], fallback: tuple[float, float] | None) -> 
             places[name] = len(found.boxes)
             found.boxes.append(_box(shape, region, size))
     _add_points(found, points, places, fallback)
+    found.boxes = [_unnumbered(one) for one in found.boxes]
     return found
 
 
@@ -176,6 +177,7 @@ def _box(shape: str, region: _Region, size: tuple[float, float]) -> Box:
     except (KeyError, TypeError, ValueError) as error:
         what = f"has no {error}" if isinstance(error, KeyError) else f"cannot be read: {error}"
         raise RegionError(f"result[{region.number}], a {shape}, {what}") from error
+    sides, outline = _said(known, sides, outline)
     score = next((r["score"] for r in region.results if _is_number(r.get("score"))), None)
     return box(
         labels[0] if labels else "",
@@ -187,6 +189,19 @@ def _box(shape: str, region: _Region, size: tuple[float, float]) -> Box:
         if isinstance(names := known.get(KEYPOINT_NAMES), list)
         else None,
     )
+
+
+def _said(known: Row, sides: list[float], outline: object) -> tuple[list[float], object]:
+    """Return the box and the outline of a region; what its shape cannot say, its notes do.
+
+    `slicedb export` writes them there, and they are taken out of its attributes.
+    """
+    given = known.get("bbox")
+    if isinstance(given, list) and len(given) == 4 and all(map(_is_number, given)):
+        sides = [float(side) for side in known.pop("bbox")]
+    if outline is None and isinstance(known.get("segmentation"), list | dict):
+        outline = known.pop("segmentation")
+    return sides, outline
 
 
 def _is_number(value: object) -> TypeGuard[float]:
@@ -296,6 +311,19 @@ def _with_point(one: Box, name: str, point: list[float]) -> Box:
     points[3 * at : 3 * at + 3] = point
     new = one.copy()
     new["attributes"], new["keypoints"] = json.dumps(known, ensure_ascii=False), points
+    return new
+
+
+def _unnumbered(one: Box) -> Box:
+    """Return a box without names of its key points that are their numbers."""
+    if KEYPOINT_NAMES not in (one["attributes"] or ""):
+        return one
+    known = json.loads(one["attributes"] or "{}")
+    if known[KEYPOINT_NAMES] != [str(i + 1) for i in range(len(known[KEYPOINT_NAMES]))]:
+        return one
+    del known[KEYPOINT_NAMES]
+    new = one.copy()
+    new["attributes"] = json.dumps(known, ensure_ascii=False) if known else None
     return new
 
 

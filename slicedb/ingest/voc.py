@@ -263,4 +263,11 @@ def _sentence(file: Location, broken: _BrokenError) -> str:
     return f"'{file}', line {text.count(chr(10), 0, at) + 1}: {broken}."
 
 
-VOC = Format("voc", "a folder of Pascal VOC annotations", recognises, read, takes=frozenset())
+VOC = Format(
+    "voc",
+    "a folder of Pascal VOC annotations",
+    recognises,
+    read,
+    "slicedb.export.voc:write_voc",
+    takes=frozenset(),
+)

@@ -235,4 +235,11 @@ def _boxes(
     return boxes, True
 
 
-YOLO = Format("yolo", "a YOLO data set", recognises, read, takes=frozenset())
+YOLO = Format(
+    "yolo",
+    "a YOLO data set",
+    recognises,
+    read,
+    "slicedb.export.yolo:write_yolo",
+    takes=frozenset(),
+)

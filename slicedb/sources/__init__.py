@@ -9,6 +9,7 @@ from slicedb.sources.client import address, is_remote, use
 from slicedb.sources.entry import NOT_UTF8, Entry, Kind, is_utf8
 from slicedb.sources.local import path_of, read_regular
 from slicedb.sources.location import Location
+from slicedb.sources.pattern import is_pattern, matching
 from slicedb.sources.reading import fetch, read, read_or_empty, versions
 from slicedb.sources.remote import Listing, covering, forget, listed, stand_in
 
@@ -22,9 +23,11 @@ __all__ = [
     "covering",
     "fetch",
     "forget",
+    "is_pattern",
     "is_remote",
     "is_utf8",
     "listed",
+    "matching",
     "path_of",
     "read",
     "read_or_empty",
