@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import multiprocessing
+import os
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
@@ -22,6 +24,7 @@ from slicedb.errors import (
 )
 from slicedb.schema import IMAGES_SCHEMA, SAMPLES_SCHEMA, content_of, keys_of
 from slicedb.store import Store
+from slicedb.store.files import sync_folder
 
 
 def rows(ids: list[str], **columns: object) -> pa.Table:
@@ -318,3 +321,37 @@ def test_metadata_that_depends_on_itself_loses_no_writers_change(store: Store) -
         list(pool.map(several, "abc"))
     words = store.metadata("samples")["said"].split()
     assert sorted(words) == [f"{name}{i}" for name in "abc" for i in range(4)]
+
+
+def test_checksums_of_another_process_are_read_as_they_are_added(store: Store) -> None:
+    store.append("samples", rows(["a"]))
+    store.sync()
+    other = Store.open(store.path)
+    assert other.checksums.compare("samples", other.dataset("samples")).unknown == ()
+    other.append("samples", rows(["b"]))
+    assert len(store.checksums.compare("samples", store.dataset("samples")).unknown) == 3
+    other.sync()
+    assert store.checksums.compare("samples", store.dataset("samples")).unknown == ()
+    lines = Path(store.path, ".checksums", "samples.sha256")
+    with lines.open("ab") as file:
+        file.write(b"0" * 64 + b"  samples.lance/data/cut")  # by a kill, in the middle of a line
+    store.append("samples", rows(["c"]))
+    store.sync()
+    other.cleanup(timedelta(0))  # another file with fewer lines takes its place
+    compared = store.checksums.compare("samples", store.dataset("samples"))
+    assert compared.changed == compared.lost == compared.unknown == ()
+
+
+def test_files_that_nobody_writes_to_are_not_looked_at_again(tmp_path: Path) -> None:
+    settled: dict[str, int] = {}
+    for name, age in (("old", 3600.0), ("new", 1.0)):
+        (tmp_path / name).write_text(name)
+        os.utime(tmp_path / name, (time.time() - age,) * 2)
+    sync_folder(str(tmp_path), time.time() - 10, settled)
+    assert list(settled) == [str(tmp_path / "old")]
+    (tmp_path / "again").write_text("old")
+    os.replace(tmp_path / "again", tmp_path / "old")  # another file of that name is looked at
+    assert os.stat(tmp_path / "old").st_ino != settled[str(tmp_path / "old")]
+    os.utime(tmp_path / "old", (time.time() - 1200,) * 2)
+    sync_folder(str(tmp_path), time.time() - 10, settled)
+    assert settled == {str(tmp_path / "old"): os.stat(tmp_path / "old").st_ino}

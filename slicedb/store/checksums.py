@@ -12,7 +12,7 @@ import hashlib
 import os
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,6 +41,16 @@ class Compared:
     """Files that the newest version names and nobody wrote down."""
 
 
+@dataclass(frozen=True)
+class _List:
+    """What was read of a file of checksums."""
+
+    inode: int
+    end: int = 0
+    """Bytes of whole lines that were read."""
+    known: dict[str, str] = field(default_factory=dict)
+
+
 class Checksums:
     """The checksums of one database.
 
@@ -50,6 +60,7 @@ class Checksums:
 
     def __init__(self, root: str) -> None:
         self._root = root
+        self._lists: dict[str, _List] = {}
 
     def record(self, name: str, dataset: lance.LanceDataset, since: float | None = None) -> int:
         """Write down the files of a table that are not yet, and return how many.
@@ -73,10 +84,11 @@ class Checksums:
         ]
         if lines:
             os.makedirs(os.path.join(self._root, _FOLDER), exist_ok=True)
+            text = "\n" * self._is_cut_off(name) + "".join(lines)
             # One write at the end of the file: lines of two processes do not mix.
             handle = os.open(self._list(name), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
             try:
-                os.write(handle, "".join(lines).encode())
+                os.write(handle, text.encode())
             finally:
                 os.close(handle)
         return len(lines)
@@ -149,17 +161,41 @@ class Checksums:
     def _read(self, name: str) -> dict[str, str]:
         """Return the digest by file, as it was written down first; of a pin, last."""
         try:
-            lines = Path(self._list(name)).read_bytes().split(b"\n")
+            with open(self._list(name), "rb") as file:
+                about, before = os.fstat(file.fileno()), self._lists.get(name)
+                if before is None or before.inode != about.st_ino or before.end > about.st_size:
+                    before = _List(about.st_ino)  # another file; else only its end is new
+                file.seek(before.end)
+                text = file.read()
         except FileNotFoundError:
             return {}
-        known: dict[str, str] = {}
-        for line in lines:
+        known = before.known.copy()
+        whole = text.rfind(b"\n") + 1
+        self._add(known, text[:whole])
+        self._lists[name] = _List(before.inode, before.end + whole, known)
+        if whole == len(text):
+            return known
+        rest = known.copy()
+        self._add(rest, text[whole:])
+        return rest
+
+    @staticmethod
+    def _add(known: dict[str, str], text: bytes) -> None:
+        for line in text.split(b"\n"):
             found = _LINE.search(line)  # a line may have been cut off by a kill
             if found:
                 path, digest = found[2].decode(errors="replace"), found[1].decode()
                 # A pin may be made anew under its name; what holds data never is.
                 known[path] = digest if _REFS in path else known.get(path, digest)
-        return known
+
+    def _is_cut_off(self, name: str) -> bool:
+        """Return whether a kill has left the last line without its end."""
+        try:
+            with open(self._list(name), "rb") as file:
+                file.seek(-1, os.SEEK_END)
+                return file.read() != b"\n"
+        except OSError:  # there is none, or it is empty
+            return False
 
     def _list(self, name: str) -> str:
         return os.path.join(self._root, _FOLDER, f"{name}.sha256")

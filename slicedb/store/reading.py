@@ -70,6 +70,7 @@ class Reader:
         self._synced = time.time()  # what others wrote before, they have flushed
         self._since = self._synced
         self._dirty: set[str] = set()
+        self._settled: dict[str, int] = {}
         self._knows_buckets = False  # whether the settings of followed buckets are in use
 
     # --- the database -------------------------------------------------------------------------

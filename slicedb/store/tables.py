@@ -113,7 +113,7 @@ class Store(Writer):
             return
         started = time.time()
         for name in sorted(self._dirty):
-            sync_folder(self._uri(name), self._synced - 1)
+            sync_folder(self._uri(name), self._synced - 1, self._settled)
             with contextlib.suppress(OSError, UnknownTableError):  # then `doctor --deep` lists them
                 self.checksums.record(name, self.dataset(name), self._since - _MARGIN)
         self._dirty.clear()
