@@ -552,7 +552,7 @@ class Database:
         self,
         other: Path | Database,
         *,
-        side: Literal["ours", "theirs"] | None = None,
+        on_conflict: Literal["ours", "theirs"] | None = None,
         prefix: str = "",
         rename: Mapping[str, str] | Sequence[str] = (),
         message: str | None = None,
@@ -568,8 +568,8 @@ class Database:
 
         Args:
             other: the other database, or its path; it is only read.
-            side: whose value holds where samples, predictions or vectors differ: ours or theirs;
-                by default a difference is refused.
+            on_conflict: whose value holds where samples, predictions or vectors differ: ours or
+                theirs; by default a difference is refused.
             prefix: text to put before every id of the other, which keeps all samples apart.
             rename: new names for models, embeddings and slices of the other: a mapping, or texts
                 old=new.
@@ -577,15 +577,15 @@ class Database:
             progress: draw a progress bar on stderr; by default only in a terminal.
 
         Raises:
-            DatabaseError: a sample or a prediction differs and no side is named; or a model is
-                another one in the other database, or a column has another type.
+            DatabaseError: a sample or a prediction differs and `on_conflict` is not given; or a
+                model is another one in the other database, or a column has another type.
             FingerprintError: vectors of one name were made by different encoders.
             SliceError: a slice is another one in the other database.
         """
         from slicedb.merge import Pair, merge, names_of
 
         theirs = other if isinstance(other, Database) else open(other, create=False)
-        pair = Pair(self.store, theirs.store, side, prefix.strip("/"), names_of(rename))
+        pair = Pair(self.store, theirs.store, on_conflict, prefix.strip("/"), names_of(rename))
         report = merge(pair, message or f"merge {theirs.path}", self.columns.refresh, progress)
         for name in report.embeddings:
             self.engine.session.approximate.extend(name, replaced=False)
@@ -1798,6 +1798,7 @@ class Database:
         folds: int = 10,
         confidence: float = 0.95,
         seed: int = 0,
+        truth: str | None = None,
     ) -> CostReport:
         """Compute what the mistakes of a model cost, and which threshold is cheapest.
 
@@ -1821,6 +1822,8 @@ class Database:
             folds: number of folds for fitting thresholds and evaluating them on the other samples.
             confidence: level of every interval.
             seed: seed of the folds.
+            truth: judge against this in place of the label: a model with predictions, or a column
+                of samples such as a second annotator's answers.
 
         Raises:
             ClassesError: the matrix, `positive` or the labels do not fit the classes.
@@ -1846,6 +1849,7 @@ class Database:
             folds=folds,
             confidence=confidence,
             seed=seed,
+            truth=_other_truth(truth, None),
         )
 
     def calibration(
@@ -1857,6 +1861,7 @@ class Database:
         bins: int = 15,
         binning: Literal["width", "mass"] = "width",
         seed: int = 0,
+        truth: str | None = None,
     ) -> Calibration:
         """Show calibration before and after temperature scaling, on held-out rows.
 
@@ -1870,13 +1875,22 @@ class Database:
             bins: number of bins of the reliability diagram.
             binning: bins of equal width, or of equal mass.
             seed: seed of the folds.
+            truth: judge against this in place of the label: a model with predictions, or a column
+                of samples such as a second annotator's answers.
         """
         from slicedb import decide
 
         self._begin(model, on)
         keys = None if on is None else self.keys(on)
         return decide.calibrate(
-            self.store, model, keys, folds=folds, bins=bins, binning=binning, seed=seed
+            self.store,
+            model,
+            keys,
+            folds=folds,
+            bins=bins,
+            binning=binning,
+            seed=seed,
+            truth=_other_truth(truth, None),
         )
 
     def test(

@@ -260,7 +260,7 @@ VERBS: dict[str, Verb] = {
     "attach": Verb(lambda db, given: db.attach(given / "columns.csv")),
     "merge": Verb(
         lambda db, given: db.merge(
-            other(given), side="theirs", rename=["kept=held"], progress=False
+            other(given), on_conflict="theirs", rename=["kept=held"], progress=False
         )
     ),
     "compose": Verb(lambda db, given: db.compose(given / "templates", progress=False)),

@@ -102,9 +102,9 @@ def test_a_sample_with_another_label_is_refused_by_name_and_nothing_is_written(
     with pytest.raises(DatabaseError, match=r"1 sample is here .*'red/a.png'; in label \(1\)"):
         ours.merge(other)
     assert ours.store.versions() == before
-    assert ours.merge(other, side="ours").differing == 1
+    assert ours.merge(other, on_conflict="ours").differing == 1
     assert column(ours, "label") == ["blue", "blue", "green", "red"]
-    assert "are as in the other: 'red/a.png'" in str(ours.merge(other, side="theirs"))
+    assert "are as in the other: 'red/a.png'" in str(ours.merge(other, on_conflict="theirs"))
     assert column(ours, "label") == ["blue", "blue", "green", "crimson"]
 
 
@@ -128,7 +128,7 @@ def test_a_changed_picture_goes_with_its_vectors_and_predictions(
         db.log_embeddings("own", {"id": ids, "vector": [row, [0.6, 0.8]][: len(ids)]})
     with pytest.raises(DatabaseError, match=r"in picture \(1\)"):
         ours.merge(other)
-    report = ours.merge(other, side=side)  # type: ignore[arg-type]
+    report = ours.merge(other, on_conflict=side)  # type: ignore[arg-type]
     keys = ours.query("id = 'x/a.png'").keys()
     assert [data for _, data in ours.store.read_images(keys)] == [png(colour)]
     rows = ours.sql("SELECT mean.prediction AS p FROM samples WHERE id = 'x/a.png'")
@@ -149,7 +149,7 @@ def test_predictions_of_one_model_are_merged_and_speak_of_the_labels_here(
     ours.predict("mean", "label = 'red'", progress=False)
     other.predict("mean", progress=False)
     ours.relabel("id = 'green/b.png'", "red")
-    report = ours.merge(other, side="ours")
+    report = ours.merge(other, on_conflict="ours")
     assert report.models == {"mean": 2}
     assert column(ours, "mean.prediction") == [None, "blue", "green", "red"]
     assert column(ours, "mean.correct") == [None, True, False, True]
@@ -187,7 +187,7 @@ def test_logged_predictions_are_merged_where_they_agree(pair: tuple[Database, Da
     other.log_predictions("v1", pa.table(rows), classes=classes)
     with pytest.raises(DatabaseError, match=r"other values in the predictions of v1.*'red/a.png'"):
         ours.merge(other)
-    ours.merge(other, side="theirs")
+    ours.merge(other, on_conflict="theirs")
     assert column(ours, "v1.prediction") == [None, "blue", None, "green"]
     other.log_predictions("v1", pa.table(rows), classes=("green", "red"), replace=True)
     with pytest.raises(DatabaseError, match="another model's in the other database: classes"):

@@ -136,6 +136,28 @@ def test_compare_finds_wins_and_losses_against_the_truth(db: Database) -> None:
     assert len(comparison.agreements) == 3
 
 
+@pytest.mark.parametrize(("truth", "start"), [("heavy", 10), ("nurse", 20)])
+def test_cost_and_calibration_judge_against_the_truth(db: Database, truth: str, start: int) -> None:
+    wrong = (LIGHT != HEAVY)[start:]
+    report = db.cost("light", truth=truth)
+    assert report.row("prediction").cost == pytest.approx(wrong.mean())
+    assert (report.row("prediction").n, report.left_out) == (N - start, start)
+    assert f"judged against {truth}, not the label" in str(report)
+    people = db.cost("light", truth=truth, human="poor").row("human")
+    assert people.cost == pytest.approx((POOR != HEAVY)[start:].mean())
+    calibration = db.calibration("light", truth=truth)
+    assert calibration.before.accuracy == pytest.approx(1 - wrong.mean())
+    assert (calibration.n, calibration.left_out) == (N - start, start)
+    assert f"judged against {truth}, not the label" in str(calibration)
+
+
+def test_the_table_of_costs_says_what_its_columns_and_policies_are(db: Database) -> None:
+    said = str(db.cost("light", positive="cat", ask=0.1, confidence=0.9))
+    assert "cost: mean per sample, with its 90% interval; saving: how much less than" in said
+    assert "asked: share handed to a person" in said and "ask always: a person for all" in said
+    assert "asked" not in str(db.cost("light")).partition("saving: ")[2]
+
+
 def test_errors_say_losses_of_the_other_truth(db: Database) -> None:
     mistakes = db.errors("light", "in_slice('late')", truth="heavy", n=5)
     late = np.arange(100, N)
@@ -359,6 +381,9 @@ def test_every_verb_of_the_command_line_takes_a_truth(
     assert code == 0 and "label and heavy: 95 of 100" in out
     _, out, remarks = run("evaluate", "light", "--truth", "heavy", "-f", "csv")
     assert "label and heavy" in remarks and "label and heavy" not in out
+    for verb in ("cost", "calibration"):
+        code, out, _ = run(verb, "light", "--truth", "heavy")
+        assert code == 0 and "judged against heavy, not the label" in out
     for words in (["confusion", "light"], ["errors", "light"], ["compare", "light", "poor"]):
         code, out, _ = run(*words, "--truth", "heavy")
         assert code == 0 and "label and heavy: 185 of 200" in out

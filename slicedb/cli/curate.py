@@ -46,7 +46,7 @@ def errors(model: str, out: Output, by: tuple[str, ...], **options: object) -> N
 @options_of(
     Database.cost,
     "on matrix column positive false_positive false_negative ask human slices calibrate folds "
-    "confidence seed",
+    "confidence seed truth",
     matrix={"metavar": "FILE"},
     positive={"metavar": "CLASS"},
     slices={"flag": "--slice", "metavar": "SLICE"},
@@ -60,6 +60,7 @@ def cost(model: str, out: Output, curve: str | None, **options: object) -> None:
     Examples:
       slicedb cost food_v2 --matrix costs.csv --slice night
       slicedb cost defects --positive crack --false-negative 40 --ask 2 --curve curve.csv
+      slicedb cost light --truth heavy
     """
     report = open_db().cost(model, **given(options))
     if curve is not None and report.curve is not None:
@@ -71,14 +72,15 @@ def cost(model: str, out: Output, curve: str | None, **options: object) -> None:
 @click.argument("model", metavar="MODEL")
 @db_option
 @rows_options
-@options_of(Database.calibration, "on binning bins folds seed")
+@options_of(Database.calibration, "on binning bins folds seed truth")
 @at_option
 def calibration(model: str, out: Output, **options: object) -> None:
     """Show calibration before and after temperature scaling, on held-out rows.
 
     \b
-    Example:
+    Examples:
       slicedb calibration food_v2 --on night
+      slicedb calibration light --truth heavy
     """
     out.show(open_db().calibration(model, **given(options)))
 

@@ -237,8 +237,7 @@ def cleanup(days: float, dry_run: bool) -> None:
 @db_option
 @options_of(
     Database.merge,
-    "side prefix rename message progress",
-    side="--on-conflict",
+    "on_conflict prefix rename message progress",
     prefix={"metavar": "TEXT"},
     rename={"metavar": "OLD=NEW"},
     message={"metavar": "TEXT"},

@@ -165,7 +165,7 @@ def cost(
         case = _binary(samples, positive, yes * factor, no * factor, *settings)
     planned = _planned(case, calibrate)
     rule = _rule(case, model, positive)
-    person = _human(store, case, human, by_column, positive)
+    person = _human(store, case, human, by_column, positive, truth)
     asking = _asking(case, planned, ask, person if isinstance(human, str) else None)
     policies = [*planned.policies, *rule.policies, *asking.policies]
     if person is not None:
@@ -184,6 +184,8 @@ def cost(
         str(human) if human is not None else "",
         rule.rates,
         planned.way,
+        truth,
+        confidence,
     )
 
 
@@ -407,7 +409,12 @@ def _decided_yes(model: str, positive: str, value: float) -> str:
 
 
 def _human(
-    store: Store, case: _Case, human: Price | None, by_column: bool, positive: str | None
+    store: Store,
+    case: _Case,
+    human: Price | None,
+    by_column: bool,
+    positive: str | None,
+    truth: OtherTruth | None,
 ) -> _Policy | None:
     """Return the baseline: answers from a column, answers logged as a model, or a number."""
     if human is None:
@@ -417,7 +424,7 @@ def _human(
     if by_column:
         answers = case.samples.rows[human]
     else:
-        given = select(store, human, case.samples.keys)
+        given = select(store, human, case.samples.keys, truth=truth)
         at = KeyIndex(given.keys).find(case.samples.keys)
         answers = given.rows["prediction"].take(pa.array(at, mask=at < 0))
     classes = case.samples.outcomes.classes

@@ -14,6 +14,7 @@ from slicedb.decide.matrix import CostMatrix
 from slicedb.decide.rates import ErrorRates
 from slicedb.decide.scaling import WAYS, Way
 from slicedb.decide.thresholds import Threshold
+from slicedb.judge import OtherTruth
 from slicedb.show import charts
 from slicedb.show.html import Html, element, table
 from slicedb.show.numbers import number
@@ -83,6 +84,10 @@ class CostReport(Tabular):
     """With `positive`: false positives and false negatives at the threshold."""
     way: Way | None = None
     """With `calibrate`: how, chosen by held-out samples; see `slicedb.decide.scaling.WAYS`."""
+    truth: OtherTruth | None = None
+    """What stood in place of the label."""
+    confidence: float = 0.95
+    """Level of the intervals."""
 
     def row(self, policy: str, slice: str = ALL) -> PolicyCost:
         """Return the row of a policy.
@@ -99,6 +104,8 @@ class CostReport(Tabular):
     def parts(self) -> Iterator[Part]:
         """Yield the table, and the rules that were fitted."""
         yield f"{self.model}: cost per sample, {self.left_out:,} left out"
+        if self.truth is not None:
+            yield f"judged against {self.truth}, not the label"
         head = ["slice", "policy", "cost", "interval", "saving", "interval", "asked", "n"]
         rows = [
             [
@@ -114,6 +121,7 @@ class CostReport(Tabular):
             for r in self.rows
         ]
         yield Grid(head, rows, align="<<>>>>>>")
+        yield from self._legend()
         if self.threshold is not None:
             yield f"cheapest threshold {self.threshold}"
             yield f"query: {self.query}"
@@ -128,6 +136,16 @@ class CostReport(Tabular):
         yield str(self.coverage)
         yield Figure(self._drawn)
 
+    def _legend(self) -> Iterator[str]:
+        """Yield what the columns and the policies are."""
+        asked = "; asked: share handed to a person" if any(r.asked for r in self.rows) else ""
+        yield (
+            f"cost: mean per sample, with its {self.confidence:.0%} interval; saving: how much "
+            f"less than `prediction`; n: samples{asked}"
+        )
+        named = dict.fromkeys(_about(row.policy) for row in self.rows)
+        yield "; ".join(text for text in named if text)
+
     def _drawn(self) -> Html:
         """Draw the risk by the share answered, and each policy's cost on its rail."""
         curve = self.coverage
@@ -141,6 +159,28 @@ class CostReport(Tabular):
         ]
         drawn = Html(charts.cost(*points, live=False))
         return element("div", drawn, table(["policy", "cost per sample"], rails), class_="beside")
+
+
+_POLICIES = {
+    "prediction": "the class that the model predicts",
+    "always": "the same decision for all, the cheapest such",
+    "cheapest": "the decision of least expected cost, by the probabilities",
+    "cheapest, calibrated": "the same after calibration",
+    "threshold": "yes from the cheapest threshold on, on samples it was not fitted on",
+    "cheapest, or ask": "a person where that is expected to cost less",
+    "ask always": "a person for all",
+    "human": "what people decide today",
+}
+
+
+def _about(policy: str) -> str:
+    """Return what a policy is.
+
+    >>> _about("always cat")
+    'always: the same decision for all, the cheapest such'
+    """
+    name = "always" if policy.startswith("always ") else policy
+    return f"{name}: {_POLICIES[name]}" if name in _POLICIES else ""
 
 
 def _span(low: float, high: float) -> str:

@@ -15,6 +15,7 @@ from slicedb.decide.crossfit import fold_of
 from slicedb.decide.reliability import Binning, Reliability, reliability
 from slicedb.decide.scaling import WAYS, HeldOut, Scaling, Way
 from slicedb.errors import ClassesError, SliceError
+from slicedb.judge import OtherTruth
 from slicedb.judge.predicted import select
 from slicedb.metrics.outcomes import Floats, Ints
 from slicedb.show.html import Html, element
@@ -89,6 +90,8 @@ class Calibration(Tabular):
     """The same, fitted on all rows: `apply(log_probabilities)`."""
     loss_by_way: Mapping[Way, float] = field(default_factory=dict)
     """Mean held-out log loss of each way that was tried."""
+    truth: OtherTruth | None = None
+    """What stood in place of the label."""
 
     def to_arrow(self) -> pa.Table:
         """Return two rows, before and after."""
@@ -114,6 +117,8 @@ class Calibration(Tabular):
             f"{self.model}: temperature {self.temperature}, n {self.n:,}, "
             f"{self.left_out:,} left out"
         )
+        if self.truth is not None:
+            yield f"judged against {self.truth}, not the label"
         if self.way != "temperature":
             yield (
                 f"one temperature leaves an error; after: {WAYS[self.way]}"
@@ -253,13 +258,14 @@ def calibrate(
     bins: int = 15,
     binning: Binning = "width",
     seed: int = 0,
+    truth: OtherTruth | None = None,
 ) -> Calibration:
     """Fit a model's temperature, and judge it before and after; see `Database.calibration`.
 
     Raises:
         SliceDBError: no predictions, no probabilities, no labels.
     """
-    samples = select(store, model, keys, probabilities=True)
+    samples = select(store, model, keys, probabilities=True, truth=truth)
     assert samples.outcomes.probabilities is not None
     known = samples.outcomes.label < samples.n_classes
     if not known.any():
@@ -288,6 +294,7 @@ def calibrate(
         tried.way,
         fitted,
         tried.loss,
+        truth,
     )
 
 

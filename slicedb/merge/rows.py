@@ -85,7 +85,7 @@ def compare_rows(pair: Pair, table: RowTable, samples: SamplesTold) -> RowsTold:
         raise DatabaseError(
             f"{numbers.count(told.differing, 'sample')} have other values in the {what} here and "
             f"there: {first_few(told.examples, told.differing)}.",
-            "side='ours' or 'theirs' (--on-conflict) says which hold, rename= (--rename "
+            "on_conflict='ours' or 'theirs' (--on-conflict) says which hold, rename= (--rename "
             f"{table.theirs.partition('__')[2]}=NEW) keeps both; nothing was written.",
         )
     return told

@@ -252,6 +252,6 @@ def _differ(told: SamplesTold) -> DatabaseError:
     return DatabaseError(
         f"{numbers.count(told.differing, 'sample')} {are} here and there with another content: "
         f"{first_few(told.examples, told.differing)}; in {columns}.",
-        "side='ours' or 'theirs' (--on-conflict) says which holds, prefix= (--prefix) keeps both; "
-        "nothing was written.",
+        "on_conflict='ours' or 'theirs' (--on-conflict) says which holds, prefix= (--prefix) keeps "
+        "both; nothing was written.",
     )
