@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -46,6 +46,16 @@ class Annotated:
     """Images whose sample has an id of its own."""
     _seen: dict[str, None] = field(default_factory=dict)
     """The places of the images, in order."""
+
+    def expect(self, uris: Iterable[str], *, relative: bool = False) -> None:
+        """Read the sizes of pictures in buckets at once, which are asked for one by one later.
+
+        Args:
+            uris: of pictures that are added next.
+            relative: whether their boxes are fractions, which need the size in any case.
+        """
+        if relative or not self.options.later:
+            self.sizes.prepare(uris)
 
     def add(
         self,

@@ -73,6 +73,7 @@ def read(location: Location, options: Options) -> Source:
         raise SourceError(f"No COCO annotations in '{location}'.", "give the JSON file itself.")
     rows = Annotated(location, options)
     images = _images(files, location, rows, options)
+    rows.expect(image.uri for image in images.values())
     for name, image in images.items():
         size = (image.row.get("width") or 0, image.row.get("height") or 0)
         rows.add(

@@ -72,6 +72,7 @@ def read(location: Location, options: Options) -> Source:
             tree_of(location).note_read(file)
         images = _images(file)
         pictures = Pictures(file, location, options, [_name(image) for image in images])
+        rows.expect(pictures.find(_name(image))[1] for image in images)
         for image in images:
             size, boxes = _size(image), []
             for number, item in enumerate(image, 1):

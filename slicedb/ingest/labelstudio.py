@@ -18,7 +18,7 @@ from slicedb.ingest.columns import GUESSES
 from slicedb.ingest.format import Format
 from slicedb.ingest.metadata import metadata_of
 from slicedb.ingest.pictures import Pictures
-from slicedb.ingest.sizes import size_of
+from slicedb.ingest.sizes import Sizes
 from slicedb.ingest.source import Options, Row, Source
 from slicedb.ingest.studioregions import RegionError, Regions, regions_of
 from slicedb.ingest.studiotasks import Counts, Task, tasks_of
@@ -79,9 +79,11 @@ def read(location: Location, options: Options) -> Source:
     for file in files:
         if location.is_folder():
             tree_of(location).note_read(file)
-        for number, task, (name, uri) in _placed(file, location, options, counts):
+        placed = _placed(file, location, options, counts)
+        rows.expect(uri for _, _, (_, uri) in placed)
+        for number, task, (name, uri) in placed:
             try:
-                found.append((task, name, uri, _regions(task, uri, counts)))
+                found.append((task, name, uri, _regions(task, uri, counts, rows.sizes)))
             except RegionError as error:
                 rows.broken.append(f"'{file}', task {number + 1:,}: {error}.")
     rows.refuse_broken()
@@ -117,7 +119,7 @@ def _placed(
     return [(number, task, pictures.find(task.image)) for number, task in enumerate(tasks)]
 
 
-def _regions(task: Task, uri: str, counts: Counts) -> Regions | None:
+def _regions(task: Task, uri: str, counts: Counts, sizes: Sizes) -> Regions | None:
     """Return what a task says.
 
     Raises:
@@ -127,7 +129,7 @@ def _regions(task: Task, uri: str, counts: Counts) -> Regions | None:
         return None
     rows = [result for result in task.results if isinstance(result, dict)]
     lacks_size = any(not row.get("original_width") for row in rows)
-    found = regions_of(task.results, size_of(uri) if lacks_size else None)
+    found = regions_of(task.results, sizes.size_of(uri) if lacks_size else None)
     counts.left_out += found.left_out
     counts.rotated += any(row.get("image_rotation") for row in rows)
     return found

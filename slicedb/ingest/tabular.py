@@ -19,7 +19,7 @@ from slicedb.ingest.convert import Column, is_text
 from slicedb.ingest.known import collision
 from slicedb.ingest.labels import marked_labels, names_of, one_label, several_labels
 from slicedb.ingest.naming import Naming
-from slicedb.ingest.sizes import COLUMNS, Size, Sizes, in_pixels, size_of
+from slicedb.ingest.sizes import COLUMNS, Size, Sizes, in_pixels
 from slicedb.ingest.source import Options, Source
 from slicedb.keys import KeyIndex, Keys
 from slicedb.schema import keys_of
@@ -162,10 +162,14 @@ class Table:
             images = values["image"].to_pylist() if "image" in values else [None] * len(boxes)
             nothing = [(None, None)] * len(boxes)
             stated = zip(*(batch[side].to_pylist() for side in sides)) if sides else nothing
+            if not options.later or self.in_shares:
+                sizes.prepare(uri for uri in values["uri"].to_pylist() if uri is not None)
             for i, (image, uri, size) in enumerate(zip(images, values["uri"].to_pylist(), stated)):
                 picture, known = image or uri, _size(size)
                 if self.in_shares and boxes[i]:
-                    boxes[i] = in_pixels(boxes[i], known or (size_of(picture) if picture else None))
+                    boxes[i] = in_pixels(
+                        boxes[i], known or (sizes.size_of(picture) if picture else None)
+                    )
                 if picture is None or options.later or boxes[i] is None:
                     sizes.skip(known if options.later else None)
                 else:

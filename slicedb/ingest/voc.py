@@ -106,6 +106,8 @@ class _Reading:
         """Add the images of one folder of annotations."""
         splits = self._splits(folder)
         stems = [(home, home.stems()) for home in homes]
+        root = self._tree.root.path
+        self._rows.expect(f"{root}/{home.place}{name}" for home in homes for name in home.images)
         for home in homes:
             self._homes.setdefault(home.parts, splits)
         for file in folder.ending_in(".xml"):

@@ -13,13 +13,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import PurePath
 
 from slicedb.errors import SourceError
 from slicedb.ingest.annotated import Annotated
 from slicedb.ingest.format import Format
 from slicedb.ingest.places import Places, posix
-from slicedb.ingest.sizes import size_of
 from slicedb.ingest.source import Options, Row, Source
 from slicedb.ingest.splits import SPLITS, split_in
 from slicedb.ingest.walk import Tree, tree_of
@@ -127,9 +125,10 @@ def read(location: Location, options: Options) -> Source:
     tree.note_read(file)
     without = 0
     for part in _parts(tree, file.parent, data, rows.notes):
+        rows.expect((image.path for image in part.images), relative=True)
         for image in part.images:
             uri = image.path
-            size = size_of(uri)
+            size = rows.sizes.size_of(uri)
             labels = _label_file(image)
             tree.note_read(labels)
             boxes, has_file = _boxes(labels, grammar, size, rows)
@@ -200,15 +199,20 @@ def _listed(tree: Tree, places: Places, roots: list[Location], line: str) -> Loc
 
 def _label_file(image: Location) -> Location:
     """Return where the boxes of an image are: labels/ in place of the last images/, or beside."""
-    parts = list(PurePath(image.text).parts)
+    # Not by PurePath, which makes s3:/ of s3://.
+    parts = image.path.split("/")
     for i in range(len(parts) - 2, -1, -1):
         if parts[i].lower() == "images":
             for name in dict.fromkeys((_LIKE.get(parts[i], "labels"), "labels")):
-                path = PurePath(*parts[:i], name, *parts[i + 1 :]).with_suffix(".txt")
-                labels = Location(str(path))
+                labels = _as_text([*parts[:i], name, *parts[i + 1 :]])
                 if labels.is_file() or labels.parent.is_folder():
                     return labels
-    return Location(str(PurePath(image.text).with_suffix(".txt")))
+    return _as_text(parts)
+
+
+def _as_text(parts: list[str]) -> Location:
+    """Return the text file that is called as an image is."""
+    return Location(os.path.splitext("/".join(parts))[0] + ".txt")
 
 
 def _boxes(

@@ -10,7 +10,7 @@ from slicedb.sources.entry import NOT_UTF8, Entry, Kind, is_utf8
 from slicedb.sources.local import path_of, read_regular
 from slicedb.sources.location import Location
 from slicedb.sources.pattern import is_pattern, matching
-from slicedb.sources.reading import fetch, read, read_or_empty, versions
+from slicedb.sources.reading import fetch, fetch_starts, read, read_or_empty, versions
 from slicedb.sources.remote import Listing, covering, forget, listed, stand_in
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "address",
     "covering",
     "fetch",
+    "fetch_starts",
     "forget",
     "is_pattern",
     "is_remote",

@@ -42,6 +42,18 @@ def fetch(uris: Iterable[str]) -> dict[str, bytes | SourceError]:
     return dict(zip(different, _at_once(_fetched, different)))
 
 
+def fetch_starts(uris: Sequence[str], size: int) -> list[bytes]:
+    """Return the first bytes of objects, many at once; empty where they cannot be read."""
+    return _at_once(lambda uri: _start(uri, size), uris)
+
+
+def _start(uri: str, size: int) -> bytes:
+    try:
+        return remote.read_start(uri, size)
+    except SourceError:
+        return b""
+
+
 def _fetched(uri: str) -> bytes | SourceError:
     try:
         return remote.read(uri)

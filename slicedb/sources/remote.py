@@ -286,6 +286,25 @@ def read(text: str) -> bytes:
         raise explain(error, text) from error
 
 
+def read_start(text: str, size: int) -> bytes:
+    """Return the first bytes of an object, or all where it is smaller.
+
+    Raises:
+        SourceError: there is none, or it cannot be read.
+    """
+    import obstore
+    from obstore.exceptions import BaseError
+
+    root, key = address(text)
+    about = facts(text)
+    if about is None or about.size <= size:
+        return read(text)
+    try:
+        return bytes(obstore.get_range(client(root), key, start=0, end=size))
+    except (BaseError, FileNotFoundError, ValueError) as error:
+        raise explain(error, text) from error
+
+
 def open_file(text: str) -> BinaryIO:
     """Open an object to be read: a small one is read at once, of a large one what is asked for.
 
