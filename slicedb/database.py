@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from slicedb.cam import CamReport, StoredCams
     from slicedb.commits import Commit, Commits, Difference
     from slicedb.curate.certificate import Split
+    from slicedb.curate.drift import Drift
     from slicedb.decide import Calibration, CostReport
     from slicedb.decide.cost import Price
     from slicedb.decide.matrix import Costs
@@ -116,6 +117,14 @@ def _either(slices: Several, on: Several) -> Several:
     if slices is not None:
         raise CheckError("slices= and on= are two names of one argument.", "give one of them.")
     return on
+
+
+def _title(on: On) -> str:
+    """Return what a set of samples is called in a report."""
+    if on is None:
+        return "all samples"
+    text = on if isinstance(on, str) else getattr(on, "name", "") or getattr(on, "text", "")
+    return text or "the keys that were given"
 
 
 def _reopened(path: str, title: str, timeout: float | None, memory: str | None) -> Database:
@@ -923,6 +932,8 @@ class Database:
         time: str | None = None,
         gap: str | None = None,
         on: On = None,
+        near_duplicates: bool = False,
+        embedding: str | None = None,
         into: str | None = None,
         seed: int | None = None,
         anew: bool = False,
@@ -945,6 +956,8 @@ class Database:
                 both sides of a cut keeps the side where most of it lies.
             gap: leave out what lies less than this before a cut, such as 7d, 12h or 30min.
             on: the samples; by default all of them.
+            near_duplicates: samples that look alike are one group.
+            embedding: by whose vectors; by default the one that queries take.
             into: the column that is written; by default `split`, or `fold` for folds.
             seed: which of many equal splits is taken; by default 0.
             anew: place every sample, also those that have a part.
@@ -957,9 +970,9 @@ class Database:
         from slicedb.curate import splits
 
         column = into or ("fold" if folds else "split")
-        given = (ratios, folds, group, stratify, time, gap, seed)
+        given = (ratios, folds, group, stratify, time, gap, seed, near_duplicates)
         plan = None
-        if all(value is None or value == () for value in given):
+        if not any(value for value in given):
             plan = splits.stored_plan(self.store, column)
         if plan is None:
             plan = splits.Plan(
@@ -969,9 +982,98 @@ class Database:
                 (stratify,) if isinstance(stratify, str) else tuple(stratify),
                 time,
                 gap,
-                seed=seed or 0,
+                near_duplicates,
+                seed or 0,
             )
-        return splits.split(self.store, self.keys(on), plan, column, anew=anew, dry_run=dry_run)
+        return splits.split(
+            self.store,
+            self.keys(on),
+            plan,
+            column,
+            vectors=self.engine.session.vectors,
+            embedding=self._embedding(embedding),
+            anew=anew,
+            dry_run=dry_run,
+        )
+
+    def drift(
+        self,
+        a: On = None,
+        b: On = None,
+        *,
+        since: str | None = None,
+        columns: Names = None,
+        models: Names = None,
+        embedding: str | None = None,
+        group: str | None = None,
+        seed: int = 0,
+    ) -> Drift:
+        """Compare two sets of samples: columns, what models predict, and vectors.
+
+        Each comparison has an effect size, a p-value by permutation, and one that is adjusted for
+        all of them (Benjamini and Hochberg). What is dense in B and not in A comes as a query.
+
+        Args:
+            a: the first set: a slice, or a query such as "split = 'train'"; with `since` all that
+                is compared.
+            b: the second set; by default all samples that are not in A.
+            since: a commit: B is what came since then, A what was there, both among `a`.
+            columns: of samples; by default all but those that A or B are defined by.
+            models: whose predictions are compared; by default all.
+            embedding: whose vectors are compared; by default the one that queries take.
+            group: a column such as `patient`, whose groups chance does not divide.
+            seed: of the permutations.
+
+        Raises:
+            CheckError: A and B overlap, one has fewer than 30 samples, or a column is missing.
+        """
+        from slicedb.curate.drift import drift
+        from slicedb.keys import KeyIndex
+
+        if a is None and since is None:
+            raise CheckError("Nothing says what the first set is.", "name A, or since= a commit.")
+        for model in models or ():
+            self.models.show(model)  # a misspelt name is told
+        names = (_title(a), _title(b) if b is not None else "all others")
+        first = self.keys(a)
+        if since is not None:
+            then = KeyIndex(self.at(since).keys())
+            names = (f"what was there at {since}", f"what came since {since}")
+            first, second = first[then.has(first)], first[~then.has(first)]
+        elif b is None:
+            every = self.keys()
+            second = every[~KeyIndex(first).has(every)]
+        else:
+            second = self.keys(b)
+        return drift(
+            self.store,
+            self.engine.session.vectors,
+            first,
+            second,
+            names,
+            columns=columns,
+            models=self._predicted() if models is None else models,
+            embedding=self._embedding(embedding),
+            group=group,
+            seed=seed,
+        )
+
+    def _predicted(self) -> list[str]:
+        """Return the models that have predictions."""
+        from slicedb.schema import PREDICTIONS
+
+        tables = self.store.names()
+        return [n.removeprefix(PREDICTIONS) for n in tables if n.startswith(PREDICTIONS)]
+
+    def _embedding(self, name: str | None) -> str | None:
+        """Return the embedding that is named, else the one that queries take, else None."""
+        from slicedb.schema import EMBEDDINGS
+
+        if name is not None:
+            self.engine.session.vectors.table(name)  # a misspelt name is told
+            return name
+        names = [n.removeprefix(EMBEDDINGS) for n in self.store.names() if n.startswith(EMBEDDINGS)]
+        return "default" if "default" in names else names[0] if len(names) == 1 else None
 
     def export(self, on: On, dest: Path, *, form: str | None = None) -> ExportReport:
         """Write samples and their metadata to files: all of them, or nothing at that place.

@@ -203,6 +203,12 @@ def later(db: Database, given: Path) -> None:
     db.verify(progress=False)
 
 
+def drifted(db: Database) -> object:
+    """Compare fewer samples than a user may."""
+    with mock.patch("slicedb.curate.drift.LEAST", 2):
+        return db.drift("label = 'red'")
+
+
 def halved(db: Database) -> object:
     """Split fewer samples than a user may."""
     with mock.patch("slicedb.curate.splits._LEAST", 2):
@@ -401,6 +407,7 @@ READS: dict[str, Callable[[Database, Path], object]] = {
     "Database.keys": lambda db, _: db.keys("reds"),
     "Database.at": lambda db, _: db.at("first").info(),
     "Database.diff": lambda db, _: db.diff("first"),
+    "Database.drift": lambda db, _: drifted(db),
     "Database.power": lambda db, _: db.power("m", "mean"),
     "Database.confusion": lambda db, _: db.confusion("m"),
     "Database.errors": lambda db, _: db.errors("m"),

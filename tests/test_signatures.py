@@ -87,6 +87,7 @@ VERBS = {
     "embed": "slicedb.database:Database.embed",
     "index": "slicedb.database:Database.index",
     "split": "slicedb.database:Database.split",
+    "drift": "slicedb.database:Database.drift",
     "export": "slicedb.database:Database.export",
     "relabel": "slicedb.database:Database.relabel",
     "map-labels": "slicedb.database:Database.map_labels",

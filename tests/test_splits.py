@@ -222,6 +222,29 @@ def test_wrong_input_is_told(tmp_path: Path, options: dict[str, object], says: s
     assert db.store.version(schema.SAMPLES) == before
 
 
+def test_near_duplicates_are_one_group_and_the_nearest_across_is_said(tmp_path: Path) -> None:
+    from fakes_models import png
+
+    rng = np.random.default_rng(0)
+    (tmp_path / "photos").mkdir()
+    for i in range(40):
+        (tmp_path / "photos" / f"{i:02}.png").write_bytes(png(tuple(rng.integers(0, 255, 3))))
+    db = slicedb.open(tmp_path / "n.slicedb")
+    db.ingest(tmp_path / "photos", progress=False)
+    ids = db.query().ids()
+    vectors = rng.normal(size=(20, 16)).repeat(2, axis=0)  # each of two pictures
+    db.log_embeddings("default", {"id": ids, "vector": list(vectors.astype(np.float32))})
+    report = db.split({"train": 0.5, "test": 0.5}, near_duplicates=True, anew=True)
+    assert [(c.what, c.n) for c in report.crossings] == [("near-duplicates", 0)]
+    assert report.closest is not None and report.closest < 0.97 and report.compared == 20
+    parts = dict(
+        zip(*(db.sql("SELECT id, split FROM samples")[c].to_pylist() for c in ("id", "split")))
+    )
+    assert all(parts[a] == parts[b] for a, b in zip(ids[::2], ids[1::2]))
+    loose = db.split({"train": 0.5, "test": 0.5}, anew=True)
+    assert loose.closest is not None and loose.closest > 0.999
+
+
 def test_the_command_line_says_the_same(tmp_path: Path) -> None:
     path = str(tmp_path / "s.slicedb")
     filled(Path(path), 200)

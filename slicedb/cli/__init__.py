@@ -77,6 +77,7 @@ def _register() -> None:
         columns,
         curate,
         data,
+        drifting,
         judge,
         models,
         slices,
@@ -86,7 +87,7 @@ def _register() -> None:
     )
 
     groups = (surfaces, data, columns, ask, slices, models)
-    for module in (*groups, judge, behave, curate, cleaning, splitting, versions):
+    for module in (*groups, judge, behave, curate, cleaning, splitting, drifting, versions):
         for command in module.COMMANDS:
             verbs.add_command(command)
 

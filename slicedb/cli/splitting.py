@@ -34,7 +34,7 @@ def _shares(
 @rows_options
 @options_of(
     Database.split,
-    "folds group stratify time gap on into seed anew dry_run",
+    "folds group stratify time gap on near_duplicates embedding into seed anew dry_run",
     group={"metavar": "COLUMN", "multiple": True},
     stratify={"metavar": "COLUMN", "multiple": True},
     time={"metavar": "COLUMN"},
@@ -53,7 +53,7 @@ def split(ratios: dict[str, float], out: Output, **options: Any) -> None:
       slicedb split train=0.8 val=0.1 test=0.1 --stratify label
       slicedb split train=0.7 test=0.3 --group patient --stratify label --stratify age
       slicedb split train=0.8 test=0.2 --time captured_at --gap 7d
-      slicedb split --folds 5 --group patient
+      slicedb split --folds 5 --group patient --near-duplicates
       slicedb split
     """
     out.show(open_db().split(ratios or None, **given(options)))

@@ -87,6 +87,8 @@ class Split(Tabular):
     """One per group column, and one of near-duplicates where these were kept together."""
     closest: float | None
     """The largest similarity of two samples in different parts; None where not looked for."""
+    compared: int
+    """Samples outside of the largest part that it was looked for."""
     notes: tuple[str, ...] = ()
     dry_run: bool = False
 
@@ -111,7 +113,10 @@ class Split(Tabular):
         for cross in self.crossings:
             yield _crossing(cross)
         if self.closest is not None:
-            yield f"The largest similarity of two samples in different parts is {self.closest:.3f}."
+            yield (
+                f"The largest similarity of two samples in different parts is {self.closest:.3f} "
+                f"({self.compared:,} samples compared with all of the other parts)."
+            )
         for d in self.deviations:
             yield (
                 f"{d.column}: the shares deviate by at most {numbers.percent(d.size, 2)} "

@@ -13,8 +13,10 @@ import pyarrow as pa
 
 from slicedb import sql
 from slicedb.curate import times
+from slicedb.curate.across import nearest_across
 from slicedb.curate.cells import Cells, cells_of
 from slicedb.curate.certificate import PartRow, Split, crossings, deviations
+from slicedb.curate.pairs import By, near_pairs
 from slicedb.curate.placing import count, place
 from slicedb.curate.times import GAP, Times
 from slicedb.curate.units import Ints, codes_of, units_of
@@ -23,6 +25,7 @@ from slicedb.keys import Keys, distinct, mix
 from slicedb.schema import SAMPLES
 from slicedb.show import numbers
 from slicedb.store import Store
+from slicedb.vectors import Vectors
 
 DEFAULT = {"train": 0.8, "val": 0.1, "test": 0.1}
 """The parts of a split where none are named."""
@@ -46,8 +49,8 @@ class Plan:
     stratify: tuple[str, ...] = ()
     time: str | None = None
     gap: str | None = None
-    near: str | None = None
-    """How near-duplicates were found; None where they were not looked for."""
+    near_duplicates: bool = False
+    """Near-duplicates are one group."""
     seed: int = 0
     cuts: tuple[float, ...] = field(default=())
     """Where time was cut: the first value of every part but the first."""
@@ -112,7 +115,8 @@ def split(
     plan: Plan,
     column: str,
     *,
-    pairs: npt.NDArray[np.int64] | None = None,
+    vectors: Vectors | None = None,
+    embedding: str | None = None,
     anew: bool = False,
     dry_run: bool = False,
 ) -> Split:
@@ -123,7 +127,8 @@ def split(
         keys: int64 (n,): the samples.
         plan: the parts, and what decides.
         column: that says the part of each sample.
-        pairs: int64 (m, 2): keys of near-duplicates, which are kept together.
+        vectors: of the database.
+        embedding: that near-duplicates and the nearest samples across parts are looked for in.
         anew: place every sample, also those that have a part.
         dry_run: write nothing.
 
@@ -137,7 +142,7 @@ def split(
         )
     keys = distinct(keys)  # the same split in whatever order the samples are stored
     rows = _read(store, keys, plan, column)
-    near = np.empty((0, 2), np.int64) if pairs is None else pairs
+    near = _pairs(store, keys, vectors, embedding) if plan.near_duplicates else _NO_PAIRS
     groups = {name: codes_of(rows, name) for name in plan.group}
     unit = units_of(keys, list(groups.values()), near)
     cells = cells_of(rows, plan.stratify)
@@ -152,7 +157,7 @@ def split(
             asked = np.array(list(plan.shares.values()))
             plan = replace(plan, cuts=tuple(times.cuts_of(when, asked, cells).tolist()))
         placed = _by_time(part, unit, when, plan, len(names))
-    if pairs is not None:
+    if plan.near_duplicates:
         groups = {**groups, NEAR: units_of(keys, [], near)}
     report = Split(
         column,
@@ -162,7 +167,7 @@ def split(
         _rows(plan, names, placed, unit, column),
         deviations(cells, placed, names),
         crossings(groups, placed, column),
-        None,
+        *_closest(vectors, embedding, keys, placed),
         tuple(_notes(plan, names, placed, unit, groups, rows, when)),
         dry_run,
     )
@@ -170,6 +175,28 @@ def split(
         _write(store, rows["id"], names, placed, ~had, column, plan)
         keep(store, column, plan, report)
     return report
+
+
+_NO_PAIRS = np.empty((0, 2), np.int64)
+
+
+def _pairs(
+    store: Store, keys: Keys, vectors: Vectors | None, embedding: str | None
+) -> npt.NDArray[np.int64]:
+    """Return int64 (m, 2): keys of near-duplicates."""
+    by: By = "hash" if embedding is None else "both"
+    near = near_pairs(store, keys, by=by, vectors=vectors, name=embedding or "default")
+    return np.stack([near.pairs[side].to_numpy() for side in ("left", "right")], axis=1)
+
+
+def _closest(
+    vectors: Vectors | None, embedding: str | None, keys: Keys, part: Ints
+) -> tuple[float | None, int]:
+    """Return the largest similarity across parts, and of how many samples it was looked for."""
+    if vectors is None or embedding is None:
+        return None, 0
+    asked, best, _ = nearest_across(vectors.matrix(embedding), keys, part)
+    return (float(best.max()), len(asked)) if len(asked) else (None, 0)
 
 
 _NONE, _GAP = -2, -1
