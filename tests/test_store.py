@@ -355,3 +355,27 @@ def test_files_that_nobody_writes_to_are_not_looked_at_again(tmp_path: Path) -> 
     os.utime(tmp_path / "old", (time.time() - 1200,) * 2)
     sync_folder(str(tmp_path), time.time() - 10, settled)
     assert settled == {str(tmp_path / "old"): os.stat(tmp_path / "old").st_ino}
+
+
+def test_a_few_rows_are_deleted_whatever_others_do_meanwhile(store: Store) -> None:
+    ids = [f"it's {i}\\%" for i in range(40)]
+    store.append("samples", rows(ids, label=["a"] * 40))
+    store.append("samples", rows(["z1", "z2"]))
+    before = store.version("samples")
+    assert store.delete("samples", []) == store.delete("samples", ["nobody"]) == before
+    assert store.delete("samples", ["z1", "nobody", "z2"]) > before  # a whole fragment
+    others = [Store.open(store.path) for _ in range(3)]
+
+    def change(worker: int) -> None:
+        for name in ids[6 * worker : 6 * worker + 12]:
+            if worker < 2:
+                others[worker].delete("samples", [name])
+            else:
+                named = pa.table({"id": [name], "label": ["b"]})
+                others[worker].upsert("samples", named, insert=False)
+
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(change, range(3)))
+    table = store.table("samples", ["id", "label"])
+    assert table["id"].to_pylist() == ids[24:] + ids[18:24]
+    assert table["label"].to_pylist() == ["a"] * 16 + ["b"] * 6

@@ -12,8 +12,10 @@ from slicedb.errors import DatabaseError
 from slicedb.schema import keys_of
 from slicedb.store.committing import Batches, Committer, changed_since
 from slicedb.store.merging import (
+    FEW_DELETED,
     PART,
     WIDE,
+    delete_few,
     is_exhausted,
     is_wide,
     rewrite_columns,
@@ -114,6 +116,10 @@ class Joiner(Committer):
 
     def delete(self, name: str, ids: Sequence[str]) -> int:
         """Delete the rows of these ids; returns the version written."""
+        if len(ids) <= FEW_DELETED:
+            if len(ids):
+                self.attempt(name, lambda: delete_few(self.dataset(name), ids), "delete")
+            return self.version(name)
         field = self.schema(name).field("id")
         rows = pa.table({"id": pa.array(dict.fromkeys(ids), pa.string())}, pa.schema([field]))
 
