@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from slicedb.export import ExportReport
     from slicedb.ingest import IngestReport
     from slicedb.ingest.attach import AttachReport
+    from slicedb.ingest.labelmaps import MasksReport
     from slicedb.ingest.unverified import VerifyReport
     from slicedb.judge import Comparison, Confusion, Evaluation, OtherTruth, Power
     from slicedb.merge import MergeReport
@@ -243,6 +244,8 @@ class Database:
         split_column: str | None = None,
         caption_column: str | None = None,
         id_column: str | None = None,
+        mask_classes: Names | Path = None,
+        ignore_index: int | None = None,
         reference: bool = False,
         verify: Literal["now", "later"] = "now",
         replace: bool = False,
@@ -285,6 +288,9 @@ class Database:
             split_column: column with the split.
             caption_column: column with the caption.
             id_column: column with stable ids.
+            mask_classes: class names by number of label maps (masks/ beside images/, or a column
+                mask_path), names between commas or a file with one in each line.
+            ignore_index: the number of pixels that count for nothing; by default 255.
             reference: keep only the paths of the images, not their bytes.
             verify: decode every image now, or open none of them: their status is unverified until
                 `verify`, `embed` or `predict` opens them. Tables then need no column of images if
@@ -340,11 +346,21 @@ class Database:
             threads=threads,
             progress=progress,
         )
-        return self._kept_up(report, delete_missing)
+        return self._kept_up(report, delete_missing, mask_classes, ignore_index)
 
-    def _kept_up(self, report: IngestReport, has_deleted: bool) -> IngestReport:
+    def _kept_up(
+        self,
+        report: IngestReport,
+        has_deleted: bool,
+        mask_classes: Names | Path = None,
+        ignore_index: int | None = None,
+    ) -> IngestReport:
         """Bring what is derived from pictures, labels and texts up to date after an ingest."""
         from slicedb import edits
+        from slicedb.ingest.labelmaps import class_names, keep_named
+
+        masks = keep_named(self.store, classes=class_names(mask_classes), ignore=ignore_index)
+        report = report.noting([] if masks is None else masks.notes())
 
         # Also where nothing changed: an ingest before this one may have been killed in between.
         report = report.noting(edits.pictures_changed(self.store))
@@ -598,6 +614,51 @@ class Database:
         report = merge(pair, message or f"merge {theirs.path}", self.columns.refresh, progress)
         for name in report.embeddings:
             self.engine.session.approximate.extend(name, replaced=False)
+        return report
+
+    def attach_masks(
+        self,
+        source: Path | pa.Table | pd.DataFrame | Mapping[str, Any],
+        *,
+        classes: Names | Path = None,
+        ignore_index: int | None = None,
+        on: str = "id",
+        prefix: str = "",
+        threads: int | None = None,
+    ) -> MasksReport:
+        """Give samples label maps: the class of every pixel, the ground truth of segmentation.
+
+        Loss and IoU of every segmenter are derived again for the samples whose map changed.
+
+        Args:
+            source: a folder of palette or gray PNG files, each called like the picture of its
+                sample; or a table or mapping with ids and `mask`: paths, PNG bytes, arrays (h, w)
+                of whole numbers, or run-length codes by class.
+            classes: class names by number, names between commas or a file with one in each line;
+                by default those of the label maps before, else the numbers themselves.
+            ignore_index: the number of pixels that count for nothing; by default 255.
+            on: the column of the source with the ids of samples.
+            prefix: text to put before every id or path, to make it that of a sample.
+            threads: decoding threads; by default one per core.
+
+        Raises:
+            SourceError: the source is missing, or no file is called like a sample.
+            IngestError: an id is unknown or comes twice, or no label map could be read.
+        """
+        from slicedb import edits
+        from slicedb.ingest.labelmaps import attach_masks, class_names
+
+        report = attach_masks(
+            self.store,
+            source,
+            classes=class_names(classes),
+            ignore=ignore_index,
+            on=on,
+            prefix=prefix,
+            threads=threads,
+        )
+        edits.labels_changed(self.store)
+        self.columns.refresh()
         return report
 
     def compose(

@@ -22,6 +22,7 @@ FORMAT = 1
 
 SAMPLES = "samples"
 IMAGES = "images"
+MASKS = "masks"
 SLICES = "slices"
 TESTS = "tests"
 RUNS = "runs"
@@ -36,7 +37,7 @@ CAMS = "cams__"
 SPOILT = "spoilt__"
 TAGGED = "tagged__"
 """Starts of the names of tables with what a model wrote into a column of samples."""
-PER_SAMPLE = (EMBEDDINGS, PREDICTIONS, CAMS, TAGGED)
+PER_SAMPLE = (EMBEDDINGS, PREDICTIONS, CAMS, TAGGED, MASKS)
 """Starts of the names of tables with one row per sample, computed from it."""
 PER_MODEL = (PREDICTIONS, CAMS, SPOILT)
 """Starts of the names of tables that belong to a model."""
@@ -121,6 +122,16 @@ KEYPOINT_NAMES = "keypoint_names"
 """The attribute of a box that names its key points, in their order."""
 
 
+LABEL_MAP = pa.struct(
+    [("png", pa.large_binary()), ("classes", pa.list_(pa.string())), ("ignored", pa.int64())]
+)
+"""The classes of the pixels of a picture: a palette or gray PNG whose numbers are indices into
+`classes`; those equal to `ignored` count for nothing."""
+
+AREAS = pa.list_(pa.struct(list(schema_of("label string, pixels int64, share float64"))))
+"""The pixels of each class that some pixel has, and their share of those that count."""
+
+
 class Box(TypedDict):
     """One `ANNOTATION` as Python has it."""
 
@@ -164,6 +175,14 @@ SEARCHED = "slicedb:search"
 """Where the metadata of `samples` names the columns that are searched beside the caption."""
 
 IMAGES_SCHEMA = schema_of("id! string, key! int64, image blob")
+
+MASKS_SCHEMA = schema_of(
+    "id! string, key! int64, mask map, areas areas, pixels int64, uri string, stamp int64",
+    map=LABEL_MAP,
+    areas=AREAS,
+)
+"""`pixels` counts those that are not ignored; `uri` and `stamp` are the file that a label map was
+read from and a fingerprint of its size and times, null where it was given otherwise."""
 
 SLICES_SCHEMA = schema_of(
     """

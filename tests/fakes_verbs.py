@@ -269,6 +269,12 @@ VERBS: dict[str, Verb] = {
             other(given), on_conflict="theirs", rename=["kept=held"], progress=False
         )
     ),
+    "attach masks": Verb(
+        lambda db, _: db.attach_masks(
+            {"id": NAMED[:4], "mask": [np.full((9, 10), i % 2) for i in range(4)]},
+            classes=["plate", "fork"],
+        )
+    ),
     "compose": Verb(lambda db, given: db.compose(given / "templates", progress=False)),
     "index texts": Verb(lambda db, _: db.index(text=["label"])),
     "embed": Verb(lambda db, _: db.embed(name="colours", encoder=ColourEncoder())),
@@ -344,6 +350,7 @@ WRITES: dict[str, tuple[str, ...]] = {
     "Database.tag_with": ("tag with a model", "tag with phrases", "tag with a callable"),
     "Database.attach": ("attach",),
     "Database.merge": ("merge",),
+    "Database.attach_masks": ("attach masks",),
     "Database.compose": ("compose",),
     "Database.index": ("index texts",),
     "Database.embed": ("embed", "embed anew"),

@@ -82,6 +82,7 @@ VERBS = {
     "verify": "slicedb.database:Database.verify",
     "attach": "slicedb.database:Database.attach",
     "merge": "slicedb.database:Database.merge",
+    "attach-masks": "slicedb.database:Database.attach_masks",
     "log-embeddings": "slicedb.database:Database.log_embeddings",
     "compose": "slicedb.database:Database.compose",
     "embed": "slicedb.database:Database.embed",

@@ -57,12 +57,14 @@ FORM: dict[str, object] = {
 @options_of(
     Database.ingest,
     "form images split label labels split_folders path_column image_column label_column "
-    "labels_column labels_separator split_column caption_column id_column id_by prefix replace "
+    "labels_column labels_separator split_column caption_column id_column mask_classes "
+    "ignore_index id_by prefix replace "
     "reference verify max_broken max_pixels delete_missing same threads progress storage_options",
     storage_options=STORAGE_OPTION,
     form=FORM,
     images={"metavar": "DIR"},
     prefix={"metavar": "TEXT"},
+    mask_classes={"metavar": "A,B,C|FILE", "multiple": False},
     labels={"metavar": "FILE|OLD=NEW", "multiple": True},
 )
 def ingest(sources: tuple[str, ...], **options: object) -> None:
@@ -189,6 +191,32 @@ def attach(file: str, **options: object) -> None:
       slicedb attach reviewed.csv --partial
     """
     click.echo(str(open_db().attach(file, **given(options))))
+
+
+@click.command(name="attach-masks")
+@click.argument("source", metavar="FOLDER|FILE")
+@db_option
+@commit_option
+@options_of(
+    Database.attach_masks,
+    "classes ignore_index on prefix threads",
+    classes={"metavar": "A,B,C|FILE", "multiple": False},
+    on={"metavar": "COLUMN"},
+    prefix={"metavar": "TEXT"},
+)
+def attach_masks(source: str, **options: object) -> None:
+    """Give samples label maps: the class of every pixel, the ground truth of segmentation.
+
+    FOLDER holds palette or gray PNG files, each called like the picture of its sample; FILE is a
+    table of ids and masks: paths, or run-length codes. What belongs to no sample, does not decode
+    or holds a number that is no class is counted and named.
+
+    \b
+    Examples:
+      slicedb attach-masks masks/ --classes road,sky,car
+      slicedb attach-masks masks.csv --classes classes.txt --ignore-index 0
+    """
+    click.echo(str(open_db().attach_masks(source, **given(options))))
 
 
 @click.command()
@@ -477,6 +505,7 @@ COMMANDS = (
     sync,
     verify,
     attach,
+    attach_masks,
     compose,
     embed,
     log_embeddings,

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from slicedb.inference.batches import Item, pictures
 from slicedb.inference.runner import DeviceSide, pick_device
-from slicedb.models.detector import Detector, WholeImage, check_length
 from slicedb.models.model import Model
-from slicedb.tasks.objects import ImageBoxes
+from slicedb.models.whole import WholeImage, WholeImageModel, check_length
 
 if TYPE_CHECKING:
     import torch
@@ -40,7 +39,7 @@ def run_lists(
     """
     import torch
 
-    assert isinstance(model, Detector)
+    assert isinstance(model, WholeImageModel)
     chosen = pick_device(device, model)
     gpu = chosen.type == "cuda"
     size = batch_size or (_GPU_IMAGES if gpu else _CPU_IMAGES)
@@ -51,11 +50,13 @@ def run_lists(
             decoded = [p for p in read if isinstance(p, WholeImage)]
             with torch.inference_mode():
                 raw = iter(device_side([p.pixels for p in decoded]) if decoded else [])
-            boxes = [model.boxes_of(next(raw), p) if isinstance(p, WholeImage) else p for p in read]
+            given = [
+                model.result_of(next(raw), p) if isinstance(p, WholeImage) else p for p in read
+            ]
             yield ListOutputs(
                 ids,
-                [None if isinstance(b, str) else b for b in boxes],
-                [b if isinstance(b, str) else None for b in boxes],
+                [None if isinstance(one, str) else one for one in given],
+                [one if isinstance(one, str) else None for one in given],
             )
 
 
@@ -64,24 +65,25 @@ class ListOutputs:
     """What the model said about one batch, image by image."""
 
     ids: list[str]
-    values: list[ImageBoxes | None]
+    values: list[Any]
     errors: list[str | None]
-    """Why an image has no boxes at all, not even none."""
+    """Why an image has no result."""
 
 
-class _ListSide(DeviceSide[list["torch.Tensor"], list[Mapping[str, object]]]):
+class _ListSide(DeviceSide[list["torch.Tensor"], list[object]]):
     """A batch is a list of tensors of different sizes."""
 
-    def _forward(self, images: list[torch.Tensor]) -> list[Mapping[str, object]]:
+    def _forward(self, images: list[torch.Tensor]) -> list[object]:
         import torch
 
         moved = [image.to(self.device, non_blocking=True) for image in images]
         floats = [m.float().div_(255) if m.dtype == torch.uint8 else m for m in moved]
-        raw = self._model.predict_batch(floats)
+        raw = self._model.predict_batch(floats)  # type: ignore[arg-type]
+        assert isinstance(self._model, WholeImageModel)
         check_length(self._model, raw, len(images))
         return list(raw)
 
-    def _join(self, parts: list[list[Mapping[str, object]]]) -> list[Mapping[str, object]]:
+    def _join(self, parts: list[list[object]]) -> list[object]:
         return [one for part in parts for one in part]
 
     def _shape(self, images: list[torch.Tensor]) -> str:

@@ -45,6 +45,8 @@ MEASURED = frozenset(SAMPLES_SCHEMA.names) - BROUGHT - {"id"}
 
 STEMS = "image_id img_id imageid image_ids id_code image_code photo_id picture id".split()
 """Columns of names, often without an ending, that are taken for paths where nothing else is."""
+_MASKS = frozenset("mask_path mask_file mask_filename mask_file_name mask_image".split())
+"""Columns of paths of label maps."""
 _SEVERAL = frozenset((*GUESSES["label"], *"classes categories targets class_names".split()))
 """What a list of the labels of a sample is called."""
 
@@ -164,8 +166,10 @@ def _holds_bytes(kind: pa.DataType) -> bool:
 
 
 def _meant(field: pa.Field, schema: pa.Schema) -> str | None:
-    """Return the column of `samples` that a nested column means, whatever it is called."""
+    """Return the column of `samples` that a column means, whatever it is called."""
     lower = {name.lower() for name in schema.names}
+    if field.name.lower() in _MASKS and "mask_uri" not in lower and is_text(field.type):
+        return "mask_uri"
     if "objects" not in lower and holds_boxes(field.type):
         others = [f.name for f in schema if holds_boxes(f.type)]
         return "objects" if field.name == others[0] else None

@@ -29,7 +29,16 @@ def read(location: Location, options: Options) -> Source:
     Raises:
         SourceError: it cannot be read, or holds no image.
     """
-    root, tree = location.path, tree_of(location)
+    return read_tree(location, tree_of(location), options)
+
+
+def read_tree(location: Location, tree: Tree, options: Options) -> Source:
+    """Open the images of a folder that was walked.
+
+    Raises:
+        SourceError: it holds no image.
+    """
+    root = location.path
     folders = [folder for folder in tree.folders.values() if folder.images]
     if not folders:
         most = Counter(tree.skipped()).most_common(5)

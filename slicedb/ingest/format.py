@@ -89,6 +89,7 @@ FORMATS: Registry[Format] = Registry(
         "slicedb.ingest.coco:COCO",
         "slicedb.ingest.yolo:YOLO",
         "slicedb.ingest.shards:SHARDS",
+        "slicedb.ingest.maskfolder:LABEL_MAPS",
         "slicedb.ingest.folder:FOLDER",
         "slicedb.ingest.csv:CSV",
         "slicedb.ingest.parquet:PARQUET",

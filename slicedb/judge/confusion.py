@@ -22,6 +22,7 @@ from slicedb.show.html import Html
 from slicedb.show.tabular import Grid, Part, Tabular
 from slicedb.store import Store
 from slicedb.tasks.detection import NOTHING
+from slicedb.tasks.segmentation import PIXELS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,7 +39,7 @@ class Confusion(Tabular):
     left_out: int
     """Members without a label or without a prediction."""
     unit: str = "samples"
-    """What is counted; `boxes` of a detector."""
+    """What is counted; `boxes` of a detector, `pixels` of a segmenter."""
     least: float = 0.5
     """Of a detector: the score from which on a box counts."""
     top: int = 20
@@ -82,6 +83,8 @@ class Confusion(Tabular):
         """
         if self.unit == "samples":
             return cell_query(self.model, label, prediction, self.label)
+        if self.unit == PIXELS and self.truth is None:
+            return pixels_query(self.model, label, prediction)
         if self.ids_in is not None:
             i, j = self.classes.index(label), self.classes.index(prediction)
             return sql.is_in("id", self.ids_in(i, j))
@@ -93,8 +96,8 @@ class Confusion(Tabular):
         Raises:
             CheckError: the cells count samples.
         """
-        if self.unit == "samples":
-            raise CheckError("The cells count samples, not boxes.", "ask for query().")
+        if self.unit in ("samples", PIXELS):
+            raise CheckError(f"The cells count {self.unit}, not boxes.", "ask for query().")
         if self.truth is not None:
             raise CheckError(
                 f"The boxes were matched with {self.truth}, and queries match with the annotated.",
@@ -190,6 +193,13 @@ def cell_query(model: str, label: str, prediction: str, truth: str = "label") ->
     return f"{truth} = {sql.string(label)} AND {predicted}"
 
 
+def pixels_query(model: str, label: str, prediction: str) -> str:
+    """Return the query of the samples with pixels of one class that are predicted as another."""
+    where = f"c.truth = {sql.string(label)} AND c.prediction = {sql.string(prediction)}"
+    cells = f"SELECT id, unnest(cells) AS c FROM {sql.name(model)}"
+    return f"id IN (SELECT id FROM ({cells}) WHERE {where})"
+
+
 def confusion(
     store: Store, model: str, keys: Keys, *, truth: OtherTruth | None = None, scope: str = ""
 ) -> Confusion:
@@ -213,7 +223,7 @@ def confusion(
     if counts is None:
         raise CheckError(
             f"{model} does {aligned.task.name}: a sample has no one predicted class.",
-            "confusion is for classifiers and detectors.",
+            "confusion is for classifiers, detectors and segmenters.",
         )
     left_out, least = n - len(rows), aligned.about.confidence
     agreed = agreements(store, [model], truth, [asked], scopes=[scope])

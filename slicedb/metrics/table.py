@@ -19,7 +19,7 @@ METRICS: Registry[Metric] = Registry(
     "slicedb.metrics",
     [
         f"slicedb.metrics.{module}:ROWS"
-        for module in ("classification", "multilabel", "detected", "regression")
+        for module in ("classification", "multilabel", "detected", "regression", "segmented")
     ],
     check=problem_of,
     key=lambda metric: f"{metric.task}.{metric.name}",

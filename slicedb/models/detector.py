@@ -4,41 +4,26 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from slicedb.errors import ClassesError, MediaError, ModelError
-from slicedb.media import decode, decode_rgb
+from slicedb.errors import ClassesError, ModelError
 from slicedb.metrics.detections import CONFIDENCE
 from slicedb.metrics.outcomes import Floats, Ints
 from slicedb.models.fingerprint import code_text
-from slicedb.models.model import Model, TorchModel, check_names, float_type
+from slicedb.models.model import TorchModel, check_names, float_type
+from slicedb.models.whole import WholeImage, WholeImageModel, form_of
 from slicedb.tasks.given import numpy_of
 from slicedb.tasks.objects import ImageBoxes
 
 if TYPE_CHECKING:
     import torch
-    from PIL import Image
 
     from slicedb.models.model import Transform
 
-_SIDE = 64
-"""Pixels of the black image that a detector is tried on."""
 
-
-@dataclass(frozen=True)
-class WholeImage:
-    """One image as a detector sees it."""
-
-    pixels: torch.Tensor
-    """uint8 tensor (3, h, w), or what the transform made of it."""
-    size: tuple[int, int]
-    """(height, width) of the original, pixels."""
-
-
-class Detector(Model):
+class Detector(WholeImageModel):
     """Base of every detector: state the classes, write `predict_batch`.
 
     >>> import torch
@@ -55,11 +40,9 @@ class Detector(Model):
     """
 
     task = "detection"
-    takes_list = True
+    gives = "a dict with boxes, labels, scores"
     first_label = 1
     """The number of the first class; torchvision counts from 1, 0 being the background."""
-    longest: int | None = None
-    """Pixels of the longer side beyond which an image is reduced; boxes are scaled back."""
     min_score = 0.0
     """Boxes below are not kept."""
     most = 300
@@ -79,38 +62,9 @@ class Detector(Model):
         """
         raise NotImplementedError(f"{type(self).__name__} has no predict_batch")
 
-    def read(self, name: str, data: bytes) -> WholeImage | str:
-        """Return an encoded image as the model sees it, or why it does not decode."""
-        import torch
-
-        try:
-            if self.transform is not None:
-                image = decode(data)
-                return WholeImage(self._transformed(name, image), (image.height, image.width))
-            pixels = decode_rgb(data)
-        except MediaError as error:
-            return error.why
-        size = pixels.shape[:2]
-        if self.longest is not None and max(size) > self.longest:
-            pixels = _reduced(pixels, self.longest)
-        return WholeImage(torch.from_numpy(pixels).permute(2, 0, 1), (size[0], size[1]))
-
-    def _transformed(self, name: str, image: Image.Image) -> torch.Tensor:
-        assert self.transform is not None
-        try:
-            tensor = self.transform(image)
-        except Exception as error:
-            raise ModelError(
-                f"The transform of {self} failed on sample '{name}' "
-                f"({image.width}x{image.height}): {type(error).__name__}: {error}",
-                "a transform takes an RGB Pillow image and returns a float tensor (3, h, w).",
-            ) from error
-        if getattr(tensor, "ndim", 0) != 3:
-            raise ModelError(
-                f"The transform of {self} returned {getattr(tensor, 'shape', type(tensor))}.",
-                "it returns a float tensor (3, h, w) of the whole image: resized, not cropped.",
-            )
-        return tensor
+    def result_of(self, output: object, picture: WholeImage) -> ImageBoxes | str:
+        """Return the boxes of one image; see `boxes_of`."""
+        return self.boxes_of(cast("Mapping[str, object]", output), picture)
 
     def boxes_of(self, output: Mapping[str, object], picture: WholeImage) -> ImageBoxes | str:
         """Turn what the model says of one image into boxes of the original, or say what is wrong.
@@ -148,7 +102,7 @@ class Detector(Model):
             labels, scores = parts[1].astype(np.int64).ravel(), parts[2].astype(np.float64).ravel()
         except (KeyError, TypeError, ValueError) as error:
             raise ModelError(
-                f"{self} returned {_form(output)} for an image.",
+                f"{self} returned {form_of(output)} for an image.",
                 "predict_batch returns a dict an image: boxes (k, 4), labels (k,), scores (k,).",
             ) from error
         if not len(boxes) == len(labels) == len(scores):
@@ -176,27 +130,9 @@ class Detector(Model):
             ClassesError: there are no or repeated class names.
             ModelError: the model does not run, or returns something else than boxes.
         """
-        import torch
-        from PIL import Image
-
         check_names(self)
-        if self.transform is None:
-            pixels = torch.zeros((3, _SIDE, _SIDE))
-        else:
-            black = Image.fromarray(np.zeros((_SIDE, _SIDE, 3), np.uint8))
-            pixels = self._transformed("black", black)
-        before = self._reached()
-        with self.session(self.device or "cpu"), torch.inference_mode():
-            try:
-                outputs = self.predict_batch([pixels.to(self.device or "cpu")])
-            except Exception as error:
-                raise ModelError(
-                    f"{self} does not run on an image of {_SIDE} x {_SIDE} pixels: {error}",
-                    "check predict_batch: it takes a list of tensors (3, h, w).",
-                ) from error
-        self._note_volatile(before)
-        check_length(self, outputs, 1)
-        self.boxes_of(outputs[0], WholeImage(pixels, (_SIDE, _SIDE)))
+        outputs, picture = self.tried()
+        self.boxes_of(cast("Mapping[str, object]", outputs), picture)
 
 
 class TorchDetector(TorchModel, Detector):
@@ -250,32 +186,3 @@ class TorchDetector(TorchModel, Detector):
     def predict_batch(self, images: list[torch.Tensor]) -> list[dict[str, torch.Tensor]]:
         kind = float_type(self.module)
         return self.module([image.to(kind) for image in images])  # type: ignore[no-any-return]
-
-
-def check_length(model: Model, outputs: object, n: int) -> None:
-    """Hold a detector's output against the contract: a list with an element an image.
-
-    Raises:
-        ModelError: it is something else.
-    """
-    if not isinstance(outputs, list | tuple) or len(outputs) != n:
-        raise ModelError(
-            f"{model} returned {_form(outputs)} for {n} image{'s' * (n != 1)}.",
-            "predict_batch returns a list with a dict an image: boxes, labels, scores.",
-        )
-
-
-def _form(output: object) -> str:
-    if isinstance(output, dict):
-        return f"a dict with {', '.join(map(str, output)) or 'nothing'}"
-    length = f" of {len(output)}" if hasattr(output, "__len__") else ""
-    return f"a {type(output).__name__}{length}"
-
-
-def _reduced(pixels: np.ndarray, longest: int) -> np.ndarray:
-    from PIL import Image
-
-    height, width = pixels.shape[:2]
-    scale = longest / max(height, width)
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    return np.array(Image.fromarray(pixels).resize(size, Image.Resampling.BILINEAR))

@@ -16,6 +16,7 @@ from slicedb.models.detector import TorchDetector
 from slicedb.models.model import Model, TorchClassifier
 from slicedb.models.programs import read_program
 from slicedb.models.saved import SUFFIXES, is_saved, read_module
+from slicedb.models.segmenter import TorchSegmenter
 from slicedb.models.types import RANDOM, ModelSpec, ModelType
 from slicedb.models.weights import first_line, load_weights, seeded
 
@@ -158,18 +159,22 @@ def _as_model(made: object, spec: str, classes: Sequence[str] | None) -> Model:
             "give them in the order of the logits (classes=..., --classes A,B,C or FILE); a "
             "factory may return TorchClassifier or TorchDetector(module, classes=...).",
         )
-    if _is_detector(made):
+    settings: tuple[str, ...]
+    if _does(made, "detection"):
         settings = ("transform", "confidence", "first_label", "longest", "min_score", "most")
         return TorchDetector(made, classes=names, **_settings(made, settings))
+    if _does(made, "segmentation"):
+        settings = ("transform", "input_size", "longest", "mean", "std")
+        return TorchSegmenter(made, classes=names, **_settings(made, settings))
     settings = ("transform", "input_size", "mean", "std", "resize", "interpolation")
     return TorchClassifier(made, classes=names, **_settings(made, settings))
 
 
-def _is_detector(module: torch.nn.Module) -> bool:
-    """Return whether a module says so itself, or is one of torchvision's."""
+def _does(module: torch.nn.Module, task: str) -> bool:
+    """Return whether a module says so itself, or is one of torchvision's for that task."""
     homes = {base.__module__ for base in type(module).__mro__}
-    return getattr(module, "task", "") == "detection" or any(
-        home.startswith("torchvision.models.detection") for home in homes
+    return getattr(module, "task", "") == task or any(
+        home.startswith(f"torchvision.models.{task}") for home in homes
     )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from slicedb.errors import ClassesError, ModelError, UnknownModelError, did_you_mean
 from slicedb.models.detector import TorchDetector
 from slicedb.models.model import Model, TorchClassifier
+from slicedb.models.segmenter import TorchSegmenter
 from slicedb.models.types import PRETRAINED, RANDOM, ModelSpec, ModelType
 from slicedb.models.weights import first_line, load_weights, seeded
 
@@ -27,10 +28,13 @@ class _Torchvision(ModelType):
         detectors = models.list_models(module=models.detection)
         if name in detectors:
             return _torchvision_detector(name, spec)
+        segmenters = models.list_models(module=models.segmentation)
+        if name in segmenters:
+            return _torchvision_segmenter(name, spec)
         if name not in known:
             raise UnknownModelError(
-                f"torchvision has no classifier or detector '{name}'.",
-                did_you_mean(name, [*known, *detectors], "models"),
+                f"torchvision has no classifier, detector or segmenter '{name}'.",
+                did_you_mean(name, [*known, *detectors, *segmenters], "models"),
             )
         default = models.get_model_weights(name).DEFAULT
         own = list(default.meta["categories"])
@@ -68,6 +72,31 @@ def _torchvision_detector(name: str, spec: ModelSpec) -> Model:
         lambda: models.get_model(name, weights=default),
     )
     return TorchDetector(module, classes=spec.classes or own, name=name)
+
+
+def _torchvision_segmenter(name: str, spec: ModelSpec) -> Model:
+    """Return a segmentation model; its class 0 is the background."""
+    from torchvision import models
+
+    default = models.get_model_weights(name).DEFAULT
+    module = _built(
+        spec,
+        name,
+        list(default.meta["categories"]),
+        lambda n: models.get_model(
+            name, weights=None, weights_backbone=None, num_classes=n, aux_loss=None
+        ),
+        lambda: models.get_model(name, weights=default),
+    )
+    resize = default.transforms()
+    return TorchSegmenter(
+        module,
+        classes=spec.classes or list(default.meta["categories"]),
+        longest=2 * resize.resize_size[0],
+        mean=resize.mean,
+        std=resize.std,
+        name=name,
+    )
 
 
 class _Timm(ModelType):

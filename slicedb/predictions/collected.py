@@ -111,6 +111,8 @@ class PredictionLog:
         if not task.has_classes:
             return []
         source = task.truth_of(About())
+        if not self._store.has(source.table):
+            return []
         rows = self._store.table(source.table, [source.column])
         classes = task.classes_in(one_array(rows[source.column]))
         if self._task is not None:  # of another task they may be in another column

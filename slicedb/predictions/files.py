@@ -23,6 +23,7 @@ from slicedb.ingest.csv import delimiter_of
 from slicedb.sources import Location
 from slicedb.tasks.arrays import one_array
 from slicedb.tasks.given import stacked
+from slicedb.tasks.givenmaps import in_files
 
 _PARQUET = (".parquet", ".pq")
 _BUFFER = 1 << 20
@@ -100,7 +101,8 @@ def _of_columns(columns: dict[str, object]) -> pa.Table:
     Raises:
         PredictionError: they are no columns of one length.
     """
-    given = {name: stacked(values) for name, values in columns.items()}
+    coded = {n: v if n != "mask" else in_files(v) for n, v in columns.items()}
+    given = {name: stacked(values) for name, values in coded.items()}
     try:
         return pa.table({name: _column(values) for name, values in given.items()})
     except (pa.ArrowException, TypeError) as error:

@@ -1,4 +1,4 @@
-"""Show samples as pictures with their truth and what models say: boxes drawn, losses beside."""
+"""Show samples as pictures with truth and predictions drawn on them, and losses beside."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ import pyarrow.compute as pc
 
 from slicedb.errors import SliceDBError
 from slicedb.keys import KeyIndex
-from slicedb.schema import PREDICTIONS, SAMPLES
+from slicedb.schema import MASKS, PREDICTIONS, SAMPLES
 from slicedb.show import html
 from slicedb.store import Store
 from slicedb.tasks import TASKS, About, AlignedRows
 from slicedb.tasks.arrays import one_array
 from slicedb.tasks.detection import annotated
 from slicedb.tasks.drawing import legend, picture
-from slicedb.tasks.task import Shown, ShownBox
+from slicedb.tasks.segmentation import annotated_map
+from slicedb.tasks.task import Shown, ShownBox, ShownMap
 
 SIDE = 160
 """Pixels of the longer side of a picture."""
@@ -62,18 +63,21 @@ def cards(
     """
     rows = store.take(SAMPLES, keys, ["id", "label", "objects"]).to_pylist()
     said = {model: predictions_of(store, model, keys) for model in models}
+    masks = _masks(store, keys)
     drawn: list[Shown] = []
     items: list[list[object]] = []
     images = dict(store.read_images(keys)) if len(keys) else {}
     for at, (row, key) in enumerate(zip(rows, keys.tolist())):
         of_sample = [(model, said[model].get(key)) for model in models]
-        boxes = _boxes(row["objects"], [p for _, p in of_sample])
-        drawn.append(Shown("", "", boxes=boxes))
+        predicted = [p for _, p in of_sample]
+        maps = _maps(masks.get(key), predicted)
+        boxes = () if maps else _boxes(row["objects"], predicted)
+        drawn.append(Shown("", "", boxes=boxes, maps=maps))
         lines = [str(row["id"]), *_truth(row)]
         lines += [f"{m}: none" if p is None else p.line(m) for m, p in of_sample]
         lines += (beside or {}).get(str(row["id"]), [])
         given = (pictures or {}).get(at)
-        items.append([given or _picture(images.get(key), side, boxes), lines[0], *lines])
+        items.append([given or _picture(images.get(key), side, boxes, maps), lines[0], *lines])
     return html.Html(html.cards(items, side) + legend(drawn))
 
 
@@ -147,8 +151,26 @@ def _boxes(objects: object, predictions: Sequence[Prediction | None]) -> tuple[S
     return () if objects is None else annotated(objects).boxes
 
 
-def _picture(data: bytes | None, side: int, boxes: Sequence[ShownBox]) -> bytes | None:
+def _masks(store: Store, keys: np.ndarray) -> dict[int, object]:
+    """Return the label maps of samples, by key."""
+    if not store.has(MASKS):
+        return {}
+    rows = store.find(MASKS, keys, ["key", "mask"])[0].to_pylist()
+    return {row["key"]: row["mask"] for row in rows}
+
+
+def _maps(own: object, predictions: Sequence[Prediction | None]) -> tuple[ShownMap, ...]:
+    """Return the label maps to draw: those of the first segmenter, else the annotated one."""
+    for prediction in predictions:
+        if prediction is not None and prediction.shown.maps:
+            return prediction.shown.maps
+    return () if own is None else annotated_map(own).maps
+
+
+def _picture(
+    data: bytes | None, side: int, boxes: Sequence[ShownBox], maps: Sequence[ShownMap] = ()
+) -> bytes | None:
     try:
-        return None if data is None else picture(data, side, boxes)
+        return None if data is None else picture(data, side, boxes, maps)
     except SliceDBError:  # a broken picture keeps its place
         return None

@@ -191,13 +191,15 @@ def _shown(model: Aligned, keys: Keys) -> list[Shown | None]:
 
 
 def _thumbnails(store: Store, keys: Keys, shown: Sequence[Shown | None]) -> list[str | None]:
-    """Return the pictures as data URIs, with boxes where there are some."""
-    boxes = {key: one.boxes for key, one in zip(keys.tolist(), shown) if one is not None}
+    """Return the pictures as data URIs, with boxes or label maps where there are some."""
+    drawn = {key: one for key, one in zip(keys.tolist(), shown) if one is not None}
     small: dict[int, str] = {}
     try:
         for key, data in store.read_images(keys):
             try:
-                small[key] = data_uri(drawing.picture(data, _SIDE, boxes.get(key, ())))
+                one = drawn.get(key)
+                marks = ((), ()) if one is None else (one.boxes, one.maps)
+                small[key] = data_uri(drawing.picture(data, _SIDE, *marks))
             except MediaError:
                 continue
     except SliceDBError:

@@ -2,7 +2,7 @@
 
 >>> from slicedb.tasks import TASKS
 >>> list(TASKS)
-['classification', 'multilabel', 'detection', 'regression', 'scores']
+['classification', 'multilabel', 'detection', 'regression', 'segmentation', 'scores']
 >>> TASKS["detection"].primary
 'map'
 """
@@ -16,7 +16,8 @@ from slicedb.tasks.detection import Detection
 from slicedb.tasks.multilabel import Multilabel
 from slicedb.tasks.regression import Regression
 from slicedb.tasks.scores import Scores
-from slicedb.tasks.task import AlignedRows, AnyTask, Shown, ShownBox, Task, TruthColumn
+from slicedb.tasks.segmentation import Segmentation
+from slicedb.tasks.task import AlignedRows, AnyTask, Shown, ShownBox, ShownMap, Task, TruthColumn
 
 TASKS: dict[str, AnyTask] = {}
 """Every task by its name."""
@@ -29,7 +30,7 @@ def register(task: AnyTask) -> None:
         METRICS.add(metric)
 
 
-for _task in (Classification(), Multilabel(), Detection(), Regression(), Scores()):
+for _task in (Classification(), Multilabel(), Detection(), Regression(), Segmentation(), Scores()):
     register(_task)
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "AnyTask",
     "Shown",
     "ShownBox",
+    "ShownMap",
     "Task",
     "TruthColumn",
     "register",

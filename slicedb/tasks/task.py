@@ -31,13 +31,15 @@ from slicedb.show import numbers
 from slicedb.tasks.about import About
 from slicedb.tasks.arrays import codes_of, in_class_order, matrix_at, one_array
 from slicedb.tasks.given import GivenBatch
+from slicedb.tasks.labelmaps import LabelMap
 from slicedb.tasks.objects import ImageBoxes
 
 NamedColumns = dict[str, pa.Array]
 """Columns by name, all of one length."""
 
-ModelOutput = npt.NDArray[np.floating] | Sequence[ImageBoxes | None]
-"""A row per image: numbers, NaN where the image did not decode; or boxes, None where it did not."""
+ModelOutput = npt.NDArray[np.floating] | Sequence[ImageBoxes | None] | Sequence[LabelMap | None]
+"""A row per image: numbers, NaN where the image did not decode; or boxes or a label map, None where
+it did not."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,19 @@ class ShownBox:
     (`slicedb.metrics.mistaken.KINDS`); "" where it was not judged."""
 
 
+@dataclass(frozen=True, eq=False)
+class ShownMap:
+    """Classes of pixels to lay over a sample's picture."""
+
+    codes: npt.NDArray[np.unsignedinteger]
+    """(h, w): indices into `classes`; others are of no class."""
+    classes: tuple[str, ...]
+    ignored: int | None
+    """The number of pixels that count for nothing."""
+    title: str
+    """Whose they are: `truth` or `prediction`."""
+
+
 @dataclass(frozen=True)
 class Shown:
     """One sample as people see it."""
@@ -122,6 +137,7 @@ class Shown:
     prediction: str
     confidence: float | None = None
     boxes: tuple[ShownBox, ...] = ()
+    maps: tuple[ShownMap, ...] = ()
 
 
 Said = TypeVar("Said", bound=TaskOutcomes)

@@ -38,6 +38,7 @@ WITHOUT_A_TEXT = {
     "needs embeddings, there are none": "another world",
     "none is named 'default'": "another world",
     "needs maps, there are none": "another world",
+    "There are no label maps": "another world",
     "Several models have maps": "another world",
     "the stored vectors have": "another encoder",
     "was made with another encoder": "another encoder",

@@ -16,6 +16,8 @@ from slicedb.query import Engine
 from slicedb.schema import (
     CAMS,
     EMBEDDINGS,
+    MASKS,
+    MASKS_SCHEMA,
     PREDICTIONS,
     SAMPLES,
     embeddings_schema,
@@ -23,6 +25,7 @@ from slicedb.schema import (
 )
 from slicedb.store import Store
 from slicedb.tasks import TASKS
+from slicedb.tasks.labelmaps import LabelMap, areas_column, maps_column
 from slicedb.vectors import Calibrated
 
 AXES = {"red": 0, "green": 1, "blue": 2, "dull": 3}
@@ -156,7 +159,24 @@ def build(path: Path) -> Store:
     for model in DETECTIONS:
         _detect(store, model)
     _look(store)
+    _paint(store)
     return store
+
+
+def _paint(store: Store) -> None:
+    """Store label maps of a1, a2 and b1, and what `seg` predicts of a1."""
+    names, ignored = ("road", "sky"), 255
+    truth = {"a1": [0, 0, 0, 1], "a2": [1, 1, 1, 255], "b1": [255] * 4}
+    said = {"a1": [0, 1, 1, 1]}
+    for table, maps in ((MASKS, truth), (PREDICTIONS + "seg", said)):
+        made = [LabelMap(np.array([row], np.uint8), names, ignored) for row in maps.values()]
+        areas, pixels = areas_column(made)
+        schema = MASKS_SCHEMA if table == MASKS else TASKS["segmentation"].schema(None)
+        facts = {"slicedb:classes": json.dumps(names), "slicedb:task": "segmentation"}
+        own = {"id": [*maps], "key": keys_of(maps), "mask": maps_column(made)}
+        rows = pa.table({**own, "areas": areas, "pixels": pixels})
+        store.create(table, schema.with_metadata(facts))
+        store.append(table, rows)
 
 
 def _look(store: Store) -> None:

@@ -83,6 +83,8 @@ class Function:
     """Whether it is a window function, which needs to see every row of the result."""
     is_score: bool = False
     """Whether it gives a number that is no condition by itself."""
+    of_model: bool = False
+    """Whether it may stand behind the name of a model, as in `v3.pixel_share('road')`."""
 
     @property
     def positions(self) -> tuple[int, int]:
@@ -188,6 +190,21 @@ class Call:
         self.binding.visit(self.binding, node, self.scope)
         number = next(n for n, v in enumerate(self.node.values) if v is node)
         return self.place.arguments[number]
+
+    @property
+    def model(self) -> str:
+        """The model whose name stands before the call, "" where none does.
+
+        Raises:
+            BindError: there is no such model.
+        """
+        names, models = self.node.method_of, self.binding.catalog.models
+        if not names:
+            return ""
+        if len(names) > 1 or names[0].lower() not in models:
+            hint = did_you_mean(names[0], models.values(), "models")
+            raise self.error(f"No model '{'.'.join(names)}'.", None, hint)
+        return models[names[0].lower()]
 
     # --- samples ------------------------------------------------------------------------------
 

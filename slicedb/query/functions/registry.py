@@ -29,7 +29,7 @@ FUNCTIONS: Registry[Function] = Registry(
     "slicedb.functions",
     [
         f"slicedb.query.functions.{family}:FUNCTIONS"
-        for family in ("meanings", "texts", "members", "objects", "overlaps", "cams")
+        for family in ("meanings", "texts", "members", "objects", "overlaps", "cams", "pixels")
     ],
     _problem,
 )
@@ -42,10 +42,11 @@ def function_named(name: str, schema: str = "") -> Function | None:
     Installed packages are only looked at for names that DuckDB does not have.
     """
     name = name.lower()
+    if name in FUNCTIONS.builtin:
+        function = FUNCTIONS.builtin[name]
+        return function if not schema or function.of_model else None
     if schema:
         return None
-    if name in FUNCTIONS.builtin:
-        return FUNCTIONS.builtin[name]
     own: Mapping[str, Function] = {} if name in duckdb_functions() else FUNCTIONS
     return own.get(name)
 
