@@ -2299,6 +2299,11 @@ class Database:
             return
         union = self._selection.union(list(keys))
         for name in names:
+            if self.models.stands(name):
+                from slicedb.predictions.compute import is_complete
+
+                if is_complete(self.store, name, self.models.show(name).fingerprint, union):
+                    continue
             if self._filled.find(name) == self._state(name, union):
                 continue
             report = self.predict(name, union)

@@ -425,6 +425,7 @@ READS: dict[str, Callable[[Database, Path], object]] = {
     "Models.get": lambda db, _: db.models.get("mean"),
     "Models.list": lambda db, _: db.models.list(),
     "Models.show": lambda db, _: db.models.show("mean"),
+    "Models.stands": lambda db, _: db.models.stands("mean"),
     "Models.can_load": lambda db, _: db.models.can_load("mean"),
     "Models.trust": lambda db, _: db.models.trust("mean"),
     "Slices.list": lambda db, _: db.slices.list(),

@@ -35,7 +35,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
         "merge",
     ),
     ("training", "scale", "database"),
-    ("web", "pytest_plugin", "demo", "cli"),
+    ("web", "pytest_plugin", "demo", "cli", "__main__"),
 )
 """Words, numbers, means, data, asking, judgement, the handle, surfaces. A module imports from the
 rows above its own, and from its left in the row."""

@@ -27,6 +27,7 @@ from slicedb.models.registered import (
     versioned,
 )
 from slicedb.models.settings import Resize, Settings
+from slicedb.models.standing import is_standing, note_standing
 from slicedb.models.trust import TRUST_ALL, is_trusted, trust
 from slicedb.models.types import PRETRAINED, RANDOM
 from slicedb.schema import MODELS, MODELS_SCHEMA, PER_MODEL, PREDICTIONS, RUNS_SCHEMA, SAMPLES
@@ -212,7 +213,13 @@ class Models:
                 "register it again with replace=True (--replace), or under another name.",
             )
         self._loaded[name] = loaded
+        note_standing(self._store, row)
         return loaded
+
+    def stands(self, name: str) -> bool:
+        """Return whether a model is known to be what was registered, without loading it."""
+        row = self._rows().get(name)
+        return row is not None and name not in self._loaded and is_standing(self._store, row)
 
     def _check_origin(self, row: Registered) -> None:
         """Refuse code that the user neither registered here nor trusted."""

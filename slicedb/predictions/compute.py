@@ -146,6 +146,29 @@ def predict(
     return replace(report, replaced=replaced, notes=tuple(model.notes()))
 
 
+def is_complete(
+    store: Store, model_name: str, fingerprint: str, keys: np.ndarray | None = None
+) -> bool:
+    """Return whether a registered model has predicted all samples asked for, without loading it.
+
+    What was predicted then speaks of the present labels, as after `predict`.
+
+    Args:
+        store: the database.
+        model_name: of the model.
+        fingerprint: as it is registered.
+        keys: int64 (n,); None is every sample.
+    """
+    table = table_of(model_name)
+    if not store.has(table) or About.read(store, model_name).fingerprint != fingerprint:
+        return False
+    done = store.table(table, ["key", "content", "error"])
+    if len(missing(samples_of(store, keys).rows, done)):
+        return False
+    refresh(store, model_name)
+    return True
+
+
 def _report(
     model: str,
     asked: Samples,
