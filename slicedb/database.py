@@ -84,6 +84,7 @@ def open(
     timeout: float | None = None,
     memory: str | None = None,
     result: str | None = None,
+    storage_options: Mapping[str, str] | None = None,
 ) -> Database:
     """Open a database, and create it when it is missing.
 
@@ -96,14 +97,18 @@ def open(
             of the machine's.
         result: what the result of one query may take, such as "1GB"; by default SLICEDB_RESULT, or
             as much as the query.
+        storage_options: settings of the object store, in the words of object_store and Lance, for
+            example endpoint or region; for this process.
 
     Raises:
         DatabaseNotFoundError: there is none and `create` is False.
+        DatabaseError: the address cannot be reached, or its store does not refuse a second write
+            of a new file, which commits rest on.
         FormatError: it was written by a newer SliceDB.
     """
     from slicedb.store import Store
 
-    store = Store.open(path, create=create)
+    store = Store.open(path, create=create, storage_options=storage_options)
     return Database(store, timeout=timeout, memory=memory, result=result)
 
 
@@ -128,9 +133,15 @@ def _title(on: On) -> str:
     return text or "the keys that were given"
 
 
-def _reopened(path: str, title: str, timeout: float | None, memory: str | None) -> Database:
+def _reopened(
+    path: str,
+    title: str,
+    timeout: float | None,
+    memory: str | None,
+    options: Mapping[str, str] | None = None,
+) -> Database:
     """Return the database that was pickled."""
-    there = open(path, create=False, timeout=timeout, memory=memory)
+    there = open(path, create=False, timeout=timeout, memory=memory, storage_options=options)
     return there.at(title) if title else there
 
 
@@ -159,8 +170,12 @@ class Database:
         self._filled: Cache[str, tuple[object, ...]] = Cache(_FILLED)
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Pickle the path alone: another process opens the database again, at the same commit."""
-        return _reopened, (self.path, self.store.title, self._timeout, self._memory)
+        """Pickle the path alone: another process opens the database again, at the same commit.
+
+        Settings of an object store go along, and with them what secrets they hold.
+        """
+        options = self.store.files.options
+        return _reopened, (self.path, self.store.title, self._timeout, self._memory, options)
 
     def __repr__(self) -> str:
         at = f".at({self.store.title!r})" if self.store.title else ""

@@ -131,7 +131,7 @@ def test_two_writers_of_the_same_rows_double_none(
     def beside(store: Store, name: str, table: pa.Table, version: int) -> int:
         calls.append(version)
         if len(calls) == 2:  # between the first part and the second
-            Store(store.path, store._fs, store._root).upsert(SAMPLES, rows)
+            Store(store.path, store.files).upsert(SAMPLES, rows)
         return append(store, name, table, version)
 
     monkeypatch.setattr(Store, "_append_at", beside)

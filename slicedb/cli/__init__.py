@@ -7,7 +7,7 @@ import sys
 import click
 
 import slicedb
-from slicedb.cli.common import keep
+from slicedb.cli.common import keep, storage_option
 from slicedb.errors import SliceDBError, did_you_mean
 
 EPILOG = """
@@ -60,6 +60,7 @@ class Verbs(click.Group):
     expose_value=False,
     callback=keep,
 )
+@storage_option
 @click.version_option(slicedb.__version__, prog_name="slicedb")
 def verbs() -> None:
     """Test-driven development for computer-vision datasets.

@@ -24,11 +24,58 @@ def keep(context: click.Context, parameter: click.Parameter, value: str | None) 
         context.meta[f"slicedb.{parameter.name}"] = value
 
 
-def db_option(command: F) -> F:
-    """Add `--db`, which `open_db` obeys."""
+def settings_of(
+    context: click.Context, parameter: click.Parameter, values: tuple[str, ...]
+) -> dict[str, str] | None:
+    """Read settings written as KEY=VALUE."""
+    pairs = [value.partition("=") for value in values]
+    if wrong := next((value for value, (_, sign, _) in zip(values, pairs) if not sign), None):
+        raise click.BadParameter(f"'{wrong}' is no KEY=VALUE.", context, parameter)
+    return {name: value for name, _, value in pairs} or None
+
+
+def keep_settings(
+    context: click.Context, parameter: click.Parameter, values: tuple[str, ...]
+) -> None:
+    """Leave the settings of the database's object store to `open_db`."""
+    if given := settings_of(context, parameter, values):
+        context.meta.setdefault("slicedb.storage", {}).update(given)
+
+
+def keep_source_settings(
+    context: click.Context, parameter: click.Parameter, values: tuple[str, ...]
+) -> dict[str, str] | None:
+    """Read the settings of a source's bucket, which are the database's too where both are alike."""
+    given = settings_of(context, parameter, values)
+    if given:
+        context.meta["slicedb.source_storage"] = given
+    return given
+
+
+def storage_option(command: F) -> F:
+    """Add `--storage-option`, which `open_db` obeys."""
+    option = click.option(
+        "--storage-option",
+        "storage",
+        metavar="KEY=VALUE",
+        multiple=True,
+        expose_value=False,
+        callback=keep_settings,
+        help="Setting of the object store where --db is an address, such as endpoint=URL.",
+    )
+    return option(command)
+
+
+def db_path_option(command: F) -> F:
+    """Add `--db`, which `open_db` obeys, to a command that has a `--storage-option` of its own."""
     text = "Database directory or URI.  [default: $SLICEDB_DB, else data.slicedb]"
     option = click.option("--db", metavar="PATH", help=text, expose_value=False, callback=keep)
     return option(command)
+
+
+def db_option(command: F) -> F:
+    """Add `--db` and `--storage-option`, which `open_db` obeys."""
+    return db_path_option(storage_option(command))
 
 
 def rows_options(command: F) -> F:
@@ -87,9 +134,18 @@ def open_db(*, create: bool = False) -> Database:
     from slicedb.database import open
 
     options = click.get_current_context().meta
-    database = open(options.get("slicedb.db") or "data.slicedb", create=create)
+    path = options.get("slicedb.db") or "data.slicedb"
+    settings = options.get("slicedb.storage")
+    if settings is None and _scheme(path) in map(_scheme, options.get("slicedb.sources", ())):
+        settings = options.get("slicedb.source_storage")
+    database = open(path, create=create, storage_options=settings)
     commit = options.get("slicedb.at")
     return database if commit is None else database.at(commit)
+
+
+def _scheme(path: str) -> str:
+    """Return the scheme of an address; a path has none, which is that of no source."""
+    return path.partition("://")[0] if "://" in path else f"path {path}"
 
 
 def names_of(text: str | None) -> list[str] | None:

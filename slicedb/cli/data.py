@@ -11,6 +11,8 @@ from slicedb.cli.common import (
     at_option,
     commit_option,
     db_option,
+    db_path_option,
+    keep_source_settings,
     names_of,
     open_db,
     rows_options,
@@ -22,21 +24,11 @@ from slicedb.cli.output import Output
 from slicedb.database import Database
 from slicedb.show import numbers
 
-
-def _settings(
-    ctx: click.Context, param: click.Parameter, values: tuple[str, ...]
-) -> dict[str, str] | None:
-    pairs = [value.partition("=") for value in values]
-    if wrong := next((value for value, (_, sign, _) in zip(values, pairs) if not sign), None):
-        raise click.BadParameter(f"'{wrong}' is no KEY=VALUE.", ctx, param)
-    return {name: value for name, _, value in pairs} or None
-
-
 STORAGE_OPTION: dict[str, object] = {
     "flag": "--storage-option",
     "metavar": "KEY=VALUE",
     "multiple": True,
-    "callback": _settings,
+    "callback": keep_source_settings,
     "type": str,
 }
 
@@ -52,7 +44,7 @@ FORM: dict[str, object] = {
 
 @click.command()
 @click.argument("sources", metavar="SOURCE...", nargs=-1, required=True)
-@db_option
+@db_path_option
 @commit_option
 @options_of(
     Database.ingest,
@@ -99,6 +91,7 @@ def ingest(sources: tuple[str, ...], **options: object) -> None:
     for source in sources:
         if "://" not in source and not is_pattern(source) and not Path(source).exists():
             raise SourceError(f"No folder or file '{source}'.", "check the path; nothing was made.")
+    click.get_current_context().meta["slicedb.sources"] = sources
     database = open_db(create=True)
     for source in sources:
         try:
@@ -110,7 +103,7 @@ def ingest(sources: tuple[str, ...], **options: object) -> None:
 
 @click.command()
 @click.argument("source", metavar="[SOURCE]", required=False)
-@db_option
+@db_path_option
 @options_of(
     Database.sync,
     "then keys split label prefix form reference delete_missing storage_options max_pixels "
@@ -150,6 +143,7 @@ def sync(source: str | None, every: str | None, **options: object) -> None:
     if every is not None and options.get("keys") is not None:
         raise click.UsageError("--keys is read once, and --every asks again and again.")
     pause = None if every is None else interval(every)
+    click.get_current_context().meta["slicedb.sources"] = (source,) if source else ()
     db = open_db(create=True)
     worse = False
 

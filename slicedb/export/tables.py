@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from slicedb.ingest.format import Written
-from slicedb.schema import SAMPLES
+from slicedb.schema import LOOKS, SAMPLES
 from slicedb.show import numbers
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ Row: TypeAlias = dict[str, Any]
 """One sample, or one object of a JSON file."""
 
 _CHUNK = 1024
-_INNER = frozenset({"key", "ingested_at", "mtime"})
+_INNER = frozenset({"key", "ingested_at", "mtime", *(field.name for field in LOOKS)})
 
 
 def metadata(store: Store, keys: np.ndarray) -> Iterator[tuple[np.ndarray, pa.Table]]:
@@ -67,7 +67,7 @@ def write_parquet(store: Store, keys: np.ndarray, path: Path) -> int:
 def flatten(table: pa.Table) -> pa.Table:
     """Replace nested columns by JSON text."""
     for i, field in enumerate(table.schema):
-        if pa.types.is_nested(field.type):
+        if pa.types.is_nested(field.type) or pa.types.is_binary(field.type):
             values = [_to_json(value) for value in table[field.name].to_pylist()]
             table = table.set_column(i, field.name, pa.array(values, pa.string()))
     return table

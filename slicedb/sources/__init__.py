@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from slicedb.sources.client import address, is_remote, use
 from slicedb.sources.entry import NOT_UTF8, Entry, Kind, is_utf8
+from slicedb.sources.files import Files, files_of
 from slicedb.sources.local import path_of, read_regular
 from slicedb.sources.location import Location
 from slicedb.sources.pattern import is_pattern, matching
@@ -16,6 +17,7 @@ from slicedb.sources.remote import Listing, covering, forget, listed, stand_in
 __all__ = [
     "NOT_UTF8",
     "Entry",
+    "Files",
     "Kind",
     "Listing",
     "Location",
@@ -23,6 +25,7 @@ __all__ = [
     "covering",
     "fetch",
     "fetch_starts",
+    "files_of",
     "forget",
     "is_pattern",
     "is_remote",

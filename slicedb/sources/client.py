@@ -110,6 +110,14 @@ def settings(root: str) -> dict[str, str]:
     return dict(_settings.get(root, {}))
 
 
+def settings_for_lance(root: str) -> dict[str, str]:
+    """Return the settings of a bucket as Lance takes them, which reads no profile of its own."""
+    given = settings(root)
+    if "allow_http" not in given and _is_plain(root, given):
+        given["allow_http"] = "true"
+    return {**_profile(given), **given} if Address(root, "").scheme == "s3" else given
+
+
 def put_in(root: str, store: ObjectStore) -> None:
     """Reach a bucket through a client that is open already, such as one in memory."""
     with _lock:
@@ -184,12 +192,13 @@ def _profile(given: Mapping[str, str]) -> dict[str, str]:
     return {name: section[name] for name in wanted if name in section}
 
 
-def explain(error: BaseException, text: str) -> SourceError:
+def explain(error: BaseException, text: str, doing: str = "read") -> SourceError:
     """Return a client's error in words, with the way out.
 
     Args:
         error: obstore's.
         text: the address that was asked for.
+        doing: what was to be done there: "read", or "write to".
     """
     import obstore.exceptions as kinds
 
@@ -206,7 +215,7 @@ def explain(error: BaseException, text: str) -> SourceError:
     if isinstance(error, kinds.UnauthenticatedError) or "InvalidAccessKeyId" in said:
         return SourceError(f"The credentials for '{text}' are not accepted.", way)
     if isinstance(error, kinds.PermissionDeniedError) or "403" in said:
-        return SourceError(f"There is no permission to read '{text}'.", way)
+        return SourceError(f"There is no permission to {doing} '{text}'.", way)
     if any(word in whole for word in ("NoSuchBucket", "ContainerNotFound", "bucket does not")):
         return SourceError(f"There is no bucket for '{text}'.", "check its name and region.")
     if isinstance(error, FileNotFoundError):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 
-import pyarrow.fs as pafs
+from slicedb.sources import Files
 
 ENDING = ".absent"
 
@@ -19,14 +19,11 @@ def is_marked(root: str, name: str) -> bool:
     return os.path.exists(f"{root}/{name}{ENDING}")
 
 
-def mark(fs: pafs.FileSystem, root: str, name: str) -> None:
+def mark(files: Files, name: str) -> None:
     """Mark a table as not there."""
-    with fs.open_output_stream(f"{root}/{name}{ENDING}") as file:
-        file.write(b"")
+    files.write(f"{name}{ENDING}", b"")
 
 
-def unmark(fs: pafs.FileSystem, root: str, name: str) -> None:
+def unmark(files: Files, name: str) -> None:
     """Take the mark from a table; one that has none is left alone."""
-    place = f"{root}/{name}{ENDING}"
-    if fs.get_file_info(place).type != pafs.FileType.NotFound:
-        fs.delete_file(place)
+    files.remove(f"{name}{ENDING}")

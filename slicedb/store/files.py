@@ -9,30 +9,12 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.fs as pafs
-
-from slicedb.errors import DatabaseError
-
 _TOGETHER = 8
 """Files that the disk is asked to keep at once."""
 _SETTLED = 600.0
 """Seconds without a change after which a file is no longer being written."""
 _REWRITTEN = ".json"
 """How files end that may be written again: pins and branches."""
-
-
-def filesystem(text: str) -> tuple[pafs.FileSystem, str]:
-    """Return the file system and the path inside it."""
-    if "://" not in text:
-        return pafs.LocalFileSystem(), str(Path(text).expanduser().absolute())
-    try:
-        fs, root = pafs.FileSystem.from_uri(text)
-    except (OSError, pa.ArrowException, ValueError) as error:
-        raise DatabaseError(
-            f"Cannot open '{text}': {first_sentence(error)}", "use a path, or s3:// and gs:// URIs."
-        ) from error
-    return fs, root.rstrip("/")
 
 
 def put_file(path: Path, content: bytes) -> None:

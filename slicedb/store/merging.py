@@ -119,5 +119,5 @@ def rewrite_columns(dataset: lance.LanceDataset, rows: pa.Table, places: Keys) -
         update_mode="rewrite_columns",
         updated_fragment_offsets=offsets,
     )
-    done = lance.LanceDataset.commit(dataset.uri, update, read_version=dataset.version)
+    done = lance.LanceDataset.commit(dataset, update, read_version=dataset.version)
     return int(done.version)

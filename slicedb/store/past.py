@@ -31,7 +31,7 @@ class Past(Store):
     """
 
     def __init__(self, store: Store, tables: Mapping[str, int], title: str) -> None:
-        super().__init__(store.path, store._fs, store._root)
+        super().__init__(store.path, store.files)
         self.title = title
         self._present = store
         self._tables = dict(tables)

@@ -16,18 +16,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.fs as pafs
 
 from slicedb.cache import Cache
 from slicedb.errors import (
     DatabaseError,
+    SourceError,
     UnknownSampleError,
     UnknownTableError,
     did_you_mean,
 )
 from slicedb.keys import Keys
 from slicedb.schema import IMAGES, SAMPLES, SOURCES, spoken
-from slicedb.sources import address, is_remote, read_or_empty, use
+from slicedb.sources import Files, address, is_remote, read_or_empty, use
 from slicedb.store.absent import ENDING, is_marked
 from slicedb.store.changes import Changes, changes, read_fragments
 from slicedb.store.checksums import Checksums
@@ -55,11 +55,11 @@ metadata of a version there: 1,000 edits took 3.7 GiB."""
 class Reader:
     """What can be read of a database; `Store` adds opening and writing."""
 
-    def __init__(self, path: str, fs: pafs.FileSystem, root: str) -> None:
+    def __init__(self, path: str, files: Files) -> None:
         self.path = path
         self.title = ""  # the commit it is a view of, "" for the present
-        self._fs = fs
-        self._root = root
+        self.files = files
+        self._root = files.root
         self._lock = threading.RLock()
         self._handles: dict[str, lance.LanceDataset] = {}
         self._rows = Cache[tuple[str, int], Rows](
@@ -78,7 +78,7 @@ class Reader:
     @property
     def is_local(self) -> bool:
         """Whether the database lies on this machine's file system."""
-        return isinstance(self._fs, pafs.LocalFileSystem)
+        return self.files.is_local
 
     @property
     def is_writable(self) -> bool:
@@ -111,17 +111,13 @@ class Reader:
             index_cache_size_bytes=_INDEX_BYTES, metadata_cache_size_bytes=_METADATA_BYTES
         )
 
-    def _entries(self) -> list[pafs.FileInfo]:
-        selector = pafs.FileSelector(self._root, allow_not_found=True)
-        return list(self._fs.get_file_info(selector))
-
     def names(self, *, absent: bool = False) -> list[str]:
         """Return the names of all tables, sorted.
 
         Args:
             absent: also those that are not there now, of which commits keep versions.
         """
-        entries = [Path(entry.path).name for entry in self._entries()]
+        entries = self.files.names()
         names = {name.removesuffix(".lance") for name in entries if name.endswith(".lance")}
         if not absent:
             names -= {name.removesuffix(ENDING) for name in entries if name.endswith(ENDING)}
@@ -131,7 +127,7 @@ class Reader:
         """Return the names of folders that hold the data of a table and no version of it."""
         if not self.is_local:
             return []
-        folders = (Path(entry.path) for entry in self._entries())
+        folders = (Path(self._root, name) for name in self.files.names())
         tables = [f for f in folders if f.suffix == ".lance" and not is_table(str(f))]
         return sorted(f.stem for f in tables if any((f / "data").glob("*.lance")))
 
@@ -170,7 +166,11 @@ class Reader:
                         did_you_mean(name, self.names(), "tables"),
                     )
                 with self._reading(name):
-                    handle = lance.dataset(self._uri(name), session=self._session)
+                    handle = lance.dataset(
+                        self._uri(name),
+                        storage_options=self.files.options,
+                        session=self._session,
+                    )
                     _ = handle.schema  # a damaged one is noticed here
                 self._handles[name] = handle
             else:
@@ -293,13 +293,9 @@ class Reader:
         The number of a version does not: a database that was brought back from a backup goes on
         with numbers that it had before. The manifest names files that have names of their own.
         """
-        folder = f"{self._root}/{name}.lance"
         try:
-            if self.is_local:
-                return stamp_of(Path(manifest(folder, version)).read_bytes())
-            with self._fs.open_input_stream(manifest(folder, version)) as stream:
-                return stamp_of(stream.read())
-        except (OSError, pa.ArrowException):
+            return stamp_of(self.files.read(manifest(f"{name}.lance", version)))
+        except (OSError, SourceError):
             return None
 
     def changes(

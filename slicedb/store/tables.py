@@ -5,24 +5,24 @@ from __future__ import annotations
 import contextlib
 import os
 import time
+from collections.abc import Mapping
 from datetime import timedelta
 from functools import cached_property, partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import pyarrow.fs as pafs
 
 from slicedb.errors import (
     DatabaseError,
     DatabaseNotFoundError,
     FormatError,
+    SourceError,
     UnknownTableError,
 )
 from slicedb.schema import FORMAT, SAMPLES, SAMPLES_SCHEMA, spoken
+from slicedb.sources import files_of
 from slicedb.store import absent, upkeep
 from slicedb.store.door import passing
 from slicedb.store.dropped import put_aside
-from slicedb.store.files import filesystem, folder_bytes, sync_folder
+from slicedb.store.files import folder_bytes, sync_folder
 from slicedb.store.writing import Writer
 
 if TYPE_CHECKING:
@@ -47,22 +47,36 @@ class Store(Writer):
     """
 
     @classmethod
-    def open(cls, path: str | os.PathLike[str], *, create: bool = True) -> Store:
+    def open(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        create: bool = True,
+        storage_options: Mapping[str, str] | None = None,
+    ) -> Store:
         """Open a database, and create it when it is missing.
 
         Args:
             path: a directory, or an object-store URI such as `s3://bucket/food.slicedb`.
             create: False refuses to create.
+            storage_options: settings of the object store, in the words of `object_store`; kept
+                for this process.
 
         Raises:
             DatabaseNotFoundError: there is none and `create` is False.
-            DatabaseError: the path is a file, or a folder with other things in it.
+            DatabaseError: the path is a file, a folder with other things in it, or an address that
+                cannot be reached.
             FormatError: it was written by a newer SliceDB.
         """
         text = os.fspath(path)
-        fs, root = filesystem(text)
-        store = cls(text if "://" in text else root, fs, root)
-        if store.has(SAMPLES):
+        try:
+            files = files_of(text, storage_options)
+            store = cls(files.root, files)
+            there = None if files.is_local else files.kind()  # gives up quickly
+            is_known = store.has(SAMPLES) if there != "file" else False
+        except SourceError as error:
+            raise DatabaseError(error.message, error.hint) from error
+        if is_known:
             store._check_format()
         elif not create:
             raise DatabaseNotFoundError(
@@ -74,12 +88,11 @@ class Store(Writer):
         return store
 
     def _initialise(self) -> None:
-        info = self._fs.get_file_info(self._root)
-        if info.type == pafs.FileType.File:
+        kind = self.files.kind()
+        if kind == "file":
             raise DatabaseError(f"'{self.path}' is a file.", "name a directory for the database.")
-        if info.type == pafs.FileType.Directory and any(
-            not Path(entry.path).name.startswith(".") and Path(entry.path).name != _FIRST
-            for entry in self._entries()
+        if kind == "folder" and any(
+            not name.startswith(".") and name != _FIRST for name in self.files.names()
         ):
             if self.names():
                 raise DatabaseError(
@@ -91,7 +104,10 @@ class Store(Writer):
                 f"'{self.path}' is not a SliceDB database and not empty.",
                 "name a new directory, for example 'data.slicedb'.",
             )
-        self._fs.create_dir(self._root, recursive=True)
+        try:
+            self.files.make()
+        except SourceError as error:
+            raise DatabaseError(error.message, error.hint) from error
         self.create(SAMPLES, SAMPLES_SCHEMA.with_metadata({_FORMAT_KEY: str(FORMAT)}))
 
     def _check_format(self) -> None:
@@ -129,9 +145,9 @@ class Store(Writer):
                 self.dataset(name, version).restore()
 
         if version is None:  # hidden first: one that is cut off here is gone for everybody
-            absent.mark(self._fs, self._root, name)
+            absent.mark(self.files, name)
         else:
-            absent.unmark(self._fs, self._root, name)
+            absent.unmark(self.files, name)
         self.attempt(name, write, "restore")
         if version is None:
             with self._lock:
@@ -177,13 +193,13 @@ class Store(Writer):
             )
         with self._lock:
             self._handles.pop(name, None)
-        absent.unmark(self._fs, self._root, name)
+        absent.unmark(self.files, name)
         with passing("drop", name):
             if self.is_local:
                 put_aside(self._root, name)
                 self.checksums.forget(name)
             else:
-                self._fs.delete_dir(f"{self._root}/{name}.lance")
+                self.files.remove_folder(f"{name}.lance")
 
     def cleanup(self, older_than: timedelta = timedelta(days=14), *, dry_run: bool = False) -> int:
         """Remove versions older than that and not pinned; returns the bytes freed.
@@ -233,12 +249,16 @@ class Store(Writer):
     def lancedb(self) -> DBConnection:
         """A live connection of LanceDB to the same tables.
 
-        What either side writes the other sees at its next read. On object stores both take their
-        credentials from the same environment variables.
+        What either side writes the other sees at its next read. On object stores both have the
+        same settings.
         """
         import lancedb
 
-        return lancedb.connect(self.path, read_consistency_interval=timedelta(0))
+        return lancedb.connect(
+            self.path,
+            read_consistency_interval=timedelta(0),
+            storage_options=self.files.options,
+        )
 
     def __repr__(self) -> str:
         return f"Store({self.path!r})"

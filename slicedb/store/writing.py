@@ -78,7 +78,13 @@ class Writer(Joiner):
             try:
                 made = self.is_local and make_anew(self._root, name, first.reader())
                 if not made:
-                    lance.write_dataset(first.reader(), self._uri(name), mode="create", **LAYOUT)
+                    lance.write_dataset(
+                        first.reader(),
+                        self._uri(name),
+                        mode="create",
+                        storage_options=self.files.options,
+                        **LAYOUT,
+                    )
             except (OSError, ValueError, RuntimeError, SliceDBError) as error:
                 if not first.error and (self.has(name) or "already exists" in str(error)):
                     return False
@@ -97,13 +103,13 @@ class Writer(Joiner):
 
     def _create_again(self, name: str, schema: pa.Schema, rows: Rows | None) -> bool:
         """Create a table of which commits keep versions; its version numbers go on."""
-        absent.unmark(self._fs, self._root, name)
+        absent.unmark(self.files, name)
         try:
             self.replace(name, schema, rows, expected_version=self.version(name))
         except ConflictError:  # another process was faster
             return False
         except SliceDBError:  # of the rows, as they came
-            absent.mark(self._fs, self._root, name)
+            absent.mark(self.files, name)
             raise
         return True
 
@@ -144,6 +150,7 @@ class Writer(Joiner):
                     mode="overwrite",
                     data_storage_version=version,
                     max_rows_per_file=FRAGMENT_ROWS,
+                    storage_options=self.files.options,
                 )
                 # With no retries an overwrite is strict: it is never moved behind another commit.
                 done = lance.LanceDataset.commit(
@@ -151,6 +158,7 @@ class Writer(Joiner):
                     lance.LanceOperation.Overwrite(first.schema, parts),
                     read_version=expected_version,
                     max_retries=0,
+                    storage_options=self.files.options,
                 )
             except (OSError, ValueError, RuntimeError, SliceDBError) as error:
                 if first.error:
@@ -206,7 +214,11 @@ class Writer(Joiner):
 
         def write() -> int:
             written = lance.write_dataset(
-                rows, self._uri(name), mode="append", max_rows_per_file=FRAGMENT_ROWS
+                rows,
+                self._uri(name),
+                mode="append",
+                max_rows_per_file=FRAGMENT_ROWS,
+                storage_options=self.files.options,
             )
             return int(written.version)
 
@@ -228,14 +240,25 @@ class Writer(Joiner):
         if dataset.version != version:
             raise changed_since(name, version)
         parts = lance.fragment.write_fragments(
-            rows, uri, "append", data_storage_version=data_version, max_rows_per_file=FRAGMENT_ROWS
+            rows,
+            uri,
+            mode="append",
+            data_storage_version=data_version,
+            max_rows_per_file=FRAGMENT_ROWS,
+            storage_options=self.files.options,
         )
         for number, part in enumerate(parts, next_fragment(dataset)):
             part.id = number
         before = [fragment.metadata for fragment in dataset.get_fragments()]
         whole = lance.LanceOperation.Merge([*before, *parts], dataset.lance_schema)
         try:
-            written = lance.LanceDataset.commit(uri, whole, read_version=version, max_retries=0)
+            written = lance.LanceDataset.commit(
+                uri,
+                whole,
+                read_version=version,
+                max_retries=0,
+                storage_options=self.files.options,
+            )
         except (OSError, ValueError, RuntimeError) as error:
             if is_conflict(error):
                 raise changed_since(name, version) from error

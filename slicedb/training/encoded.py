@@ -30,6 +30,7 @@ class EncodedImages:
 
     def __init__(self, store: Store, keys: np.ndarray, n_bytes: int) -> None:
         self.path = store.path
+        self._options = store.files.options
         self._keys = keys
         self._version = store.version(IMAGES) if store.has(IMAGES) else None
         self._rows = (
@@ -89,7 +90,7 @@ class EncodedImages:
                 "(or 'spawn') with torch's DataLoader.",
             )
         if self._store is None:
-            self._store = Store.open(self.path, create=False)
+            self._store = Store.open(self.path, create=False, storage_options=self._options)
         return self._store
 
     def __getstate__(self) -> dict[str, object]:
