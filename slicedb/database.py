@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from slicedb.commits import Commit, Commits, Difference
     from slicedb.curate.certificate import Split
     from slicedb.curate.drift import Drift
+    from slicedb.curate.duplicates import Duplicates
     from slicedb.decide import Calibration, CostReport
     from slicedb.decide.cost import Price
     from slicedb.decide.matrix import Costs
@@ -1150,6 +1151,70 @@ class Database:
             return name
         names = [n.removeprefix(EMBEDDINGS) for n in self.store.names() if n.startswith(EMBEDDINGS)]
         return "default" if "default" in names else names[0] if len(names) == 1 else None
+
+    def duplicates(
+        self,
+        on: On = None,
+        *,
+        by: Literal["bytes", "hash", "vectors", "both"] = "both",
+        name: str = "default",
+        bits: int | None = None,
+        cosine: float | None = None,
+        false_pairs: float = 1e-4,
+        prefer: On = None,
+        apply: Literal["tag", "delete"] | None = None,
+        tag: str = "duplicate",
+        conflicts: bool = False,
+        progress: bool | None = None,
+    ) -> Duplicates:
+        """Find samples that show the same picture, and say which of each group to keep.
+
+        Identical bytes, perceptual hashes in all eight orientations (mirrored and turned by quarter
+        turns), and vectors. Every member of a group is a duplicate of the one to keep. That is the
+        one that has a label, lies in test or val, has more pixels, has more bytes, or came first,
+        in this order.
+
+        Args:
+            on: the samples; by default all of them.
+            by: compare bytes only, perceptual hashes, vectors, or both where there are vectors.
+            name: of the embedding.
+            bits: bits of the 256 of a hash that may differ; by default as many as hashes of
+                unrelated samples of these data leave room for.
+            cosine: vectors with at least this cosine are duplicates; by default what vectors of
+                unrelated samples leave room for.
+            false_pairs: the number of unrelated pairs that a default threshold may let expect.
+            prefer: samples to keep before all others.
+            apply: tag or delete all but the one to keep of each group, in one commit.
+            tag: the tag.
+            conflicts: also delete from groups whose labels disagree.
+            progress: draw a progress bar on stderr; by default only in a terminal.
+
+        Raises:
+            CheckError: a threshold or an action makes no sense.
+            UnknownEmbeddingError: `by` is vectors, and there are none of that name.
+        """
+        from slicedb.curate import applying, near_pairs
+        from slicedb.curate.duplicates import duplicates
+
+        applying.check(apply)
+        scope = self._selection.scope(on)
+        preferred = None if prefer is None else self.keys(prefer)
+        near = near_pairs(
+            self.store,
+            self.keys(on),
+            by=by,
+            vectors=self.engine.session.vectors,
+            name=name,
+            bits=bits,
+            cosine=cosine,
+            false_pairs=false_pairs,
+            show=progress,
+        )
+        found = duplicates(self.store, near, scope=scope, preferred=preferred)
+        found = replace(found, pictures=lambda: self._cards(found.members.slice(0, 24), []))
+        if apply is not None:
+            found = applying.carry_out(self.store, found, apply, tag, conflicts=conflicts)
+        return found
 
     def export(self, on: On, dest: Path, *, form: str | None = None) -> ExportReport:
         """Write samples and their metadata to files: all of them, or nothing at that place.

@@ -59,7 +59,6 @@ _TYPES = {
     **{name: pa.type_for_alias(name) for name in "string int64 float32 float64 bool".split()},
     "time": pa.timestamp("us"),
     "blob": pa.large_binary(),
-    "bytes": pa.binary(),
 }
 
 MISTAKES = ("missed", "extra", "wrong class", "badly placed", "both", "double")
@@ -149,14 +148,14 @@ SAMPLES_SCHEMA = schema_of(
     format string, bytes int64, label string, labels string[], objects object[], mask_uri string
     caption string, split string, tags string[], status string, error string, ingested_at time
     captured_at time, source string, stamp int64, row_stamp int64, turned_phash int64
-    dct_hash bytes
+    dct_hash string
     """,
     object=ANNOTATION,
 )
 """`turned_phash` and `dct_hash` are `media.looks` of the picture: 64 bits that are the same in all
-eight orientations, and 256 bits from which each orientation follows. `source` is the folder or file
-that a sample was ingested from, `stamp` a fingerprint of its file's size and times (0 where
-unknown), `row_stamp` one of what the source said of it."""
+eight orientations, and in hexadecimal 256 bits from which each orientation follows. `source` is the
+folder or file that a sample was ingested from, `stamp` a fingerprint of its file's size and times
+(0 where unknown), `row_stamp` one of what the source said of it."""
 
 LOOKS = [SAMPLES_SCHEMA.field(name) for name in ("turned_phash", "dct_hash")]
 """The columns that samples of earlier releases lack."""

@@ -215,6 +215,11 @@ def halved(db: Database) -> object:
         return db.split({"train": 0.5, "test": 0.5}, stratify="label", into="half")
 
 
+def handled(db: Database, apply: Any) -> object:
+    options: dict[str, Any] = {"by": "vectors", "name": "own", "cosine": 0.97}
+    return db.duplicates(apply=apply, conflicts=True, progress=False, **options)
+
+
 def mended(db: Database) -> None:
     db.store.delete("samples", ["red/0.png"])
     db.store.unpin("samples", next(tag for tag in db.store.pins("samples")))
@@ -288,6 +293,8 @@ VERBS: dict[str, Verb] = {
     "relabel": Verb(lambda db, _: db.relabel("id = 'red/0.png'", "blue")),
     "map labels": Verb(lambda db, _: db.map_labels({"red": "crimson"})),
     "split": Verb(lambda db, _: halved(db)),
+    "tag duplicates": Verb(lambda db, _: handled(db, "tag")),
+    "delete duplicates": Verb(lambda db, _: handled(db, "delete")),
     "tag": Verb(lambda db, _: db.tag("label = 'green'", "night")),
     "untag": Verb(lambda db, _: db.tag("label = 'red'", "seen", remove=True)),
     "delete": Verb(lambda db, _: db.delete("id = 'red/0.png'")),
@@ -345,6 +352,7 @@ WRITES: dict[str, tuple[str, ...]] = {
     "Database.sync": ("sync",),
     "Database.map_labels": ("map labels",),
     "Database.split": ("split",),
+    "Database.duplicates": ("tag duplicates", "delete duplicates"),
     "Database.severity": ("corrupt",),
     "Database.verify": ("ingest and verify later",),
     "Database.tag_with": ("tag with a model", "tag with phrases", "tag with a callable"),

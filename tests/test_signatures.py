@@ -89,6 +89,7 @@ VERBS = {
     "index": "slicedb.database:Database.index",
     "split": "slicedb.database:Database.split",
     "drift": "slicedb.database:Database.drift",
+    "duplicates": "slicedb.database:Database.duplicates",
     "export": "slicedb.database:Database.export",
     "relabel": "slicedb.database:Database.relabel",
     "map-labels": "slicedb.database:Database.map_labels",

@@ -76,6 +76,7 @@ def _register() -> None:
         behave,
         cleaning,
         columns,
+        copies,
         curate,
         data,
         drifting,
@@ -88,7 +89,7 @@ def _register() -> None:
     )
 
     groups = (surfaces, data, columns, ask, slices, models)
-    for module in (*groups, judge, behave, curate, cleaning, splitting, drifting, versions):
+    for module in (*groups, judge, behave, curate, cleaning, copies, splitting, drifting, versions):
         for command in module.COMMANDS:
             verbs.add_command(command)
 

@@ -60,9 +60,7 @@ def load(store: Store, keys: Keys, with_hash: bool, show: bool | None = None) ->
         hashes = rows["dct_hash"].combine_chunks()
         has_hash = np.asarray(hashes.is_valid()) & np.asarray(rows["turned_phash"].is_valid())
         turned = rows["turned_phash"].fill_null(0).to_numpy().copy()
-        whole[has_hash] = np.frombuffer(
-            b"".join(hashes.filter(pa.array(has_hash)).to_pylist()), np.uint8
-        ).reshape(-1, BYTES)
+        whole[has_hash] = media.from_hex(hashes.filter(pa.array(has_hash)).to_pylist())
     missing = np.flatnonzero(~has_hash) if with_hash else np.empty(0, np.int64)
     if len(missing):
         for at, looked in _computed(store, keys, missing, show):
@@ -100,10 +98,10 @@ def _computed(
 
 
 def _keep(store: Store, ids: pa.Array, turned: np.ndarray, whole: np.ndarray) -> None:
-    if not store.is_writable or not len(ids):
+    if store.title or not store.is_writable or not len(ids):  # an earlier commit has a title
         return
     store.add_columns(SAMPLES, LOOKS)
-    hashes = pa.array([bytes(row) for row in whole], pa.binary())
+    hashes = pa.array(media.to_hex(whole), pa.string())
     table = pa.table({"id": ids, "turned_phash": pa.array(turned), "dct_hash": hashes})
     store.upsert(SAMPLES, table, insert=False)
     store.sync()

@@ -7,7 +7,7 @@ import datetime as dt
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -18,8 +18,6 @@ from slicedb.schema import OK, SAMPLES_SCHEMA, UNVERIFIED
 from slicedb.sources import fetch, is_remote, read
 
 _T = TypeVar("_T")
-_Bytes: TypeAlias = bytes
-"""The type, where a column is called bytes."""
 
 _SMALL = 8192
 """Bytes an image, on average, below which one thread at a time works on a chunk: the interpreter's
@@ -45,7 +43,7 @@ class Verified:
     error: list[str | None] = field(default_factory=list)
     phash: list[int | None] = field(default_factory=list)
     turned_phash: list[int | None] = field(default_factory=list)
-    dct_hash: list[_Bytes | None] = field(default_factory=list)
+    dct_hash: list[str | None] = field(default_factory=list)
 
     def extend(self, other: Verified) -> None:
         """Add the rows of another chunk."""
@@ -128,7 +126,7 @@ def _hash(verified: Verified, grays: list[np.ndarray]) -> None:
         return
     gray = _stacked(grays) if grays else np.empty((0, 32, 32), np.uint8)
     turned, signs = media.looks(gray)
-    hashes = zip(media.phash(gray).tolist(), turned.tolist(), map(bytes, signs))
+    hashes = zip(media.phash(gray).tolist(), turned.tolist(), media.to_hex(signs))
     nothing = (None, None, None)
     rows = [nothing if width is None else next(hashes) for width in verified.width]
     verified.phash, verified.turned_phash, verified.dct_hash = map(list, zip(*rows))

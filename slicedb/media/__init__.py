@@ -21,7 +21,7 @@ from PIL import Image
 
 from slicedb.errors import MediaError
 from slicedb.media.formats import EXTENSIONS, FORMATS, JPEG, looks_like_image, wrong_extension
-from slicedb.media.lookalike import Looks, looks, orientations
+from slicedb.media.lookalike import Looks, from_hex, looks, orientations, to_hex
 from slicedb.media.pillow import LARGE, check_size, exif_of, head_of, large_lock, opened, size_of
 from slicedb.media.pixels import SIDE, gray_of, is_deep, rgb_of, shrink, tags_of, turn
 
@@ -34,6 +34,7 @@ __all__ = [
     "MediaError",
     "decode",
     "decode_rgb",
+    "from_hex",
     "head_of",
     "inspect",
     "looks",
@@ -44,6 +45,7 @@ __all__ = [
     "sha256",
     "size_of",
     "thumbnail",
+    "to_hex",
     "turn",
     "wrong_extension",
 ]

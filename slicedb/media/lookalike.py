@@ -13,6 +13,7 @@ rings of frequencies is the stronger one.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -91,6 +92,17 @@ def _detail(waves: np.ndarray) -> np.ndarray:
     """
     steps = np.square(waves).reshape(-1, BITS) @ _STEPS / SIDE**2
     return np.asarray(np.minimum(np.round(np.sqrt(steps)), 255), dtype=np.uint8)
+
+
+def to_hex(hashes: np.ndarray) -> list[str]:
+    """Return hashes, uint8 (n, 33), as texts, which every table and file can hold."""
+    whole, size = hashes.tobytes().hex(), 2 * BYTES
+    return [whole[start : start + size] for start in range(0, len(whole), size)]
+
+
+def from_hex(texts: Iterable[str]) -> np.ndarray:
+    """Return uint8 (n, 33): the hashes of texts as `to_hex` writes them."""
+    return np.frombuffer(bytes.fromhex("".join(texts)), np.uint8).reshape(-1, BYTES)
 
 
 def orientations(hashes: np.ndarray) -> list[np.ndarray]:

@@ -135,6 +135,7 @@ def build(path: Path) -> Store:
                 "split": split,
                 "tags": TAGS.get(name),
                 "phash": PHASHES.get(name),
+                "turned_phash": PHASHES.get(name),
                 "weather": WEATHER.get(name),
                 "lux": float(number),
                 "caption": f"a {label} picture",

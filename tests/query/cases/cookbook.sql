@@ -56,6 +56,10 @@ ON test.split = 'test' AND train.split = 'train' AND bit_count(xor(test.phash, t
 -- ids: a2, a3, b3
 split = 'test' AND EXISTS (FROM samples AS other WHERE other.split = 'train'
   AND bit_count(xor(other.phash, samples.phash)) <= 3)
+-- case: Copies in another split in any orientation, mirrored and turned ones too
+-- ids: a2, a3, b3
+split = 'test' AND EXISTS (FROM samples AS other WHERE other.split = 'train'
+  AND bit_count(xor(other.turned_phash, samples.turned_phash)) <= 3)
 -- case: Neighbours of one training sample that lie in the test split
 -- ids: a2
 split = 'test' AND similarity(sample('a1')) > 0.9
