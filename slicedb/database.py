@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from slicedb.curate.certificate import Split
     from slicedb.curate.drift import Drift
     from slicedb.curate.duplicates import Duplicates
+    from slicedb.curate.labels import Kind
+    from slicedb.curate.suspects import LabelErrors
+    from slicedb.curate.wronglabels import Rank
     from slicedb.decide import Calibration, CostReport
     from slicedb.decide.cost import Price
     from slicedb.decide.matrix import Costs
@@ -1215,6 +1218,67 @@ class Database:
         if apply is not None:
             found = applying.carry_out(self.store, found, apply, tag, conflicts=conflicts)
         return found
+
+    def labels(
+        self,
+        model: str,
+        on: On = None,
+        *,
+        kind: Kind = "auto",
+        rank: Rank = "auto",
+        fold: str | None = None,
+        seen: On = None,
+        n: int = 10,
+        tag: bool = False,
+        into: str | None = None,
+    ) -> LabelErrors:
+        """Find labels that are likely wrong, from predictions of a model that did not see them.
+
+        Labels of classifiers are judged by confident learning and ranked by a score; boxes are
+        judged one by one: overlooked, badly placed, or swapped. Every finding is a query.
+
+        Args:
+            model: whose predictions; with `fold`, what the models of the folds are called in
+                front of `_0`, `_1` and so on.
+            on: the samples; by default all of them.
+            kind: classification, multilabel or detection; refuses a model of another task.
+            rank: what labels are ranked by: posterior, self-confidence, margin, entropy, or
+                confident-learning; auto takes the posterior under the noise of the labels where
+                errors go to particular classes, else the self-confidence.
+            fold: a column of samples such as `fold`: the labels of fold 2 are judged by the model
+                `<model>_2`, which was trained on the others.
+            seen: samples that the model was trained on, where no commit tells it; asking for any
+                of them is refused.
+            n: rows that are printed.
+            tag: tag the samples of each kind of finding with its name.
+            into: write the score of each sample, from 0 for a wrong label to 1, to this column.
+
+        Raises:
+            UnknownModelError: no predictions of that model.
+            PredictionError: the model was trained on some of the samples, or gave no probabilities.
+            CheckError: fewer than 30 samples, or all labels of one class.
+        """
+        from slicedb.curate import labels
+
+        if fold is None:
+            self._begin(model, on)
+        scope = self._selection.scope(on)
+        report = labels.labels(
+            self.store,
+            model,
+            self.keys(on),
+            scope=scope if scope or on is None else None,
+            fold=fold,
+            kind=kind,
+            rank=rank,
+            told=None if seen is None else self.keys(seen),
+            into=into,
+            n=n,
+        )
+        for name, keys in report.tags.items() if tag else ():
+            if len(keys):
+                self.tag(keys, name)
+        return report
 
     def export(self, on: On, dest: Path, *, form: str | None = None) -> ExportReport:
         """Write samples and their metadata to files: all of them, or nothing at that place.

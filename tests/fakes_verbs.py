@@ -220,6 +220,12 @@ def handled(db: Database, apply: Any) -> object:
     return db.duplicates(apply=apply, conflicts=True, progress=False, **options)
 
 
+def doubted(db: Database) -> object:
+    """Judge the labels of fewer samples than a user may, and write the scores down."""
+    with mock.patch("slicedb.curate.labels._LEAST", 2):
+        return db.labels("mean", tag=True, into="label_score")
+
+
 def mended(db: Database) -> None:
     db.store.delete("samples", ["red/0.png"])
     db.store.unpin("samples", next(tag for tag in db.store.pins("samples")))
@@ -295,6 +301,7 @@ VERBS: dict[str, Verb] = {
     "split": Verb(lambda db, _: halved(db)),
     "tag duplicates": Verb(lambda db, _: handled(db, "tag")),
     "delete duplicates": Verb(lambda db, _: handled(db, "delete")),
+    "labels": Verb(lambda db, _: doubted(db)),
     "tag": Verb(lambda db, _: db.tag("label = 'green'", "night")),
     "untag": Verb(lambda db, _: db.tag("label = 'red'", "seen", remove=True)),
     "delete": Verb(lambda db, _: db.delete("id = 'red/0.png'")),
@@ -353,6 +360,7 @@ WRITES: dict[str, tuple[str, ...]] = {
     "Database.map_labels": ("map labels",),
     "Database.split": ("split",),
     "Database.duplicates": ("tag duplicates", "delete duplicates"),
+    "Database.labels": ("labels",),
     "Database.severity": ("corrupt",),
     "Database.verify": ("ingest and verify later",),
     "Database.tag_with": ("tag with a model", "tag with phrases", "tag with a callable"),

@@ -90,6 +90,7 @@ VERBS = {
     "split": "slicedb.database:Database.split",
     "drift": "slicedb.database:Database.drift",
     "duplicates": "slicedb.database:Database.duplicates",
+    "labels": "slicedb.database:Database.labels",
     "export": "slicedb.database:Database.export",
     "relabel": "slicedb.database:Database.relabel",
     "map-labels": "slicedb.database:Database.map_labels",

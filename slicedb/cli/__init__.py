@@ -81,6 +81,7 @@ def _register() -> None:
         data,
         drifting,
         judge,
+        labels,
         models,
         slices,
         splitting,
@@ -89,7 +90,8 @@ def _register() -> None:
     )
 
     groups = (surfaces, data, columns, ask, slices, models)
-    for module in (*groups, judge, behave, curate, cleaning, copies, splitting, drifting, versions):
+    curation = (curate, cleaning, copies, splitting, drifting, labels)
+    for module in (*groups, judge, behave, *curation, versions):
         for command in module.COMMANDS:
             verbs.add_command(command)
 
