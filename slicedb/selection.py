@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from slicedb import schema, sql
+from slicedb import progress, schema, sql
 from slicedb.errors import OptionError
 from slicedb.keys import Keys, distinct
 from slicedb.query import Query
@@ -50,7 +50,14 @@ class Selection:
 
     def keys(self, on: On = None) -> Keys:
         """Return the int64 keys of what `on` names, in its order."""
-        return on if isinstance(on, np.ndarray) else self._named(on).keys()
+        if isinstance(on, np.ndarray):
+            return on
+        named = self._named(on)
+        keys = named.keys()
+        if not len(keys) and isinstance(named, Query):
+            for sentence in named.absent():
+                progress.note(sentence)
+        return keys
 
     def ids(self, on: On) -> list[str]:
         """Return the ids of what `on` names, in its order."""

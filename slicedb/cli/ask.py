@@ -9,8 +9,9 @@ import click
 
 from slicedb.cli.common import db_option, open_db, rows_options, say, say_unseen
 from slicedb.cli.options import options_of
-from slicedb.cli.output import PICTURES, Output, for_people, headings
+from slicedb.cli.output import PICTURES, Output, for_people
 from slicedb.database import Database
+from slicedb.show.text import headings
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -85,8 +86,11 @@ def query(
         if out.is_for_people:
             _show(asked, table, out)
         else:
-            out.write(table)
+            out.write(table.rename_columns(headings(table.column_names, asked.text)))
     say_unseen(asked)
+    if not explain and asked.is_rows and not asked.count():
+        for sentence in asked.absent():
+            say(sentence)
 
 
 def _show(asked: Query, table: pa.Table, out: Output) -> None:

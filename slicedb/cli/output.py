@@ -115,17 +115,6 @@ def _is_terminal() -> bool:
     return sys.stdout.isatty()
 
 
-def headings(names: list[str], asked: str) -> list[str]:
-    """Return names of columns for people: DuckDB calls count(*) `count_star()`.
-
-    >>> headings(["label", "count_star()"], "SELECT label, count(*) FROM samples GROUP BY 1")
-    ['label', 'count(*)']
-    """
-    if "count_star" in asked.lower():
-        return names
-    return [name.replace("count_star()", "count(*)") for name in names]
-
-
 def _parquet(table: pa.Table, output: str | None) -> None:
     import pyarrow.parquet as pq
 

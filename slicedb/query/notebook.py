@@ -11,6 +11,7 @@ from slicedb.query import cards
 from slicedb.schema import CAMS
 from slicedb.show import html, numbers
 from slicedb.show.tabular import Figure, Grid, Part, notebook
+from slicedb.show.text import headings
 
 if TYPE_CHECKING:
     from slicedb.query.query import Query
@@ -29,14 +30,15 @@ def _table(query: Query) -> list[Part]:
     table = query.to_arrow()
     rows = [list(row.values()) for row in table.slice(0, _ROWS).to_pylist()]
     first = f", the first {_ROWS}" if len(table) > _ROWS else ""
-    return [numbers.count(len(table), "row") + first, Grid(table.column_names, rows)]
+    head = headings(table.column_names, query.text)
+    return [numbers.count(len(table), "row") + first, Grid(head, rows)]
 
 
 def _samples(query: Query, most: int) -> list[Part]:
     count = query.count()
     first = f", the first {most}" if count > most else ""
     head = numbers.count(count, "sample") + first
-    return [head, Figure(lambda: _pictures(query, most))]
+    return [head, *(query.absent() if not count else ()), Figure(lambda: _pictures(query, most))]
 
 
 def _pictures(query: Query, most: int) -> html.Html:

@@ -11,6 +11,7 @@ import pyarrow as pa
 from slicedb.errors import BindError, QueryError, did_you_mean, suggesting
 from slicedb.keys import KeyIndex
 from slicedb.query import derived, splits
+from slicedb.query.run.absent import absent
 from slicedb.query.run.explain import Explanation, explain
 from slicedb.query.run.kept import as_stored
 from slicedb.query.run.plan import Plan
@@ -126,6 +127,14 @@ class Query:
             embedded = KeyIndex(store.table(EMBEDDINGS + name, ["key"])["key"].to_numpy())
             missing[name] = int(np.count_nonzero(~embedded.has(ok.to_numpy())))
         return {name: n for name, n in missing.items() if n}
+
+    def absent(self) -> list[str]:
+        """Return a sentence for each value that the text asks for and no sample has.
+
+        A misspelt split, label or other plain value of a column of samples gives no error, and no
+        sample.
+        """
+        return absent(self)
 
     def predicate(self) -> str:
         """Return a predicate over samples that holds for the members, whatever the text is."""

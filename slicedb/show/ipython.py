@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from slicedb.show import numbers
 from slicedb.show.tabular import Grid, Part, notebook
+from slicedb.show.text import headings
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -20,7 +21,7 @@ def parts(table: pa.Table) -> list[Part]:
     head = table.slice(0, _ROWS).to_pylist()
     first = f", the first {_ROWS}" if len(table) > _ROWS else ""
     rows = [tuple(row.values()) for row in head]
-    return [numbers.count(len(table), "row") + first, Grid(table.column_names, rows)]
+    return [numbers.count(len(table), "row") + first, Grid(headings(table.column_names, ""), rows)]
 
 
 def show_tables() -> bool:

@@ -167,6 +167,17 @@ def table(
     return f"{text}\n... {left:,} more" if left else text
 
 
+def headings(names: list[str], asked: str) -> list[str]:
+    """Return names of columns for people: DuckDB calls count(*) `count_star()`.
+
+    >>> headings(["label", "count_star()"], "SELECT label, count(*) FROM samples GROUP BY 1")
+    ['label', 'count(*)']
+    """
+    if "count_star" in asked.lower():
+        return names
+    return [name.replace("count_star()", "count(*)") for name in names]
+
+
 def lines(
     head: Sequence[object],
     rows: Sequence[Sequence[object]],

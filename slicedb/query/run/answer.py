@@ -46,6 +46,10 @@ _WAYS_OUT = {
 """Part of a message of DuckDB's, to the way out."""
 
 
+_FIELD = re.compile(r"Cannot extract field '(.+?)' from expression \"(.*\bprobabilities)\" because")
+"""What DuckDB says of `v3.probabilities.cat`: field, and expression."""
+
+
 def arrow(
     cursor: DuckDBPyConnection,
     written: Written,
@@ -134,6 +138,9 @@ def _translated(
         return out_of_memory(memory, message)
     elif "Interrupt" in kind:
         return QueryTimeoutError("The query was interrupted.")
+    if found := _FIELD.match(message):
+        message = f"'{found[2]}' has no field '{found[1]}'"
+        hint = f"{found[2]}['{found[1]}'] is the probability of that class."
     hint = hint or next((way for part, way in _WAYS_OUT.items() if part in message), "")
     return source.error(_KINDS.get(kind, QueryError), f"{message}.", hint, at=at)
 
