@@ -652,7 +652,8 @@ class Database:
         Args:
             source: a folder of palette or gray PNG files, each called like the picture of its
                 sample; or a table or mapping with ids and `mask`: paths, PNG bytes, arrays (h, w)
-                of whole numbers, or run-length codes by class.
+                of whole numbers, or run-length codes by class; or a COCO JSON file of stuff, whose
+                run-length codes cover each pixel once.
             classes: class names by number, names between commas or a file with one in each line;
                 by default those of the label maps before, else the numbers themselves.
             ignore_index: the number of pixels that count for nothing; by default 255.
@@ -1288,7 +1289,7 @@ class Database:
             dest: a new folder, or a file ending in .csv, .parquet, .json (COCO) or .tar
                 (WebDataset).
             form: format to write: folder, copy, csv, parquet, coco, voc, yolo, huggingface,
-                label-studio or webdataset; by default the ending of `dest` decides.
+                label-studio, webdataset or masks; by default the ending of `dest` decides.
 
         Returns:
             How many were written, and notes on what the format has no room for.

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from slicedb.errors import SliceDBError, did_you_mean
+from slicedb.export.labelmaps import count_maps
 from slicedb.export.whole import is_taken, written_whole
 from slicedb.ingest import FORMATS
 from slicedb.ingest.format import Format, Writer, Written
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ExportReport", "export", "writers"]
 
+_WITH_MAPS = ("coco", "masks")
+"""Formats that label maps are written in."""
 _TAKEN = frozenset(
     """
     .tsv .jsonl .xlsx .xml .txt .yaml .zip .tar .arrow .feather .pkl .npz .h5 .tfrecord .tfrecords
@@ -81,7 +84,8 @@ def export(
             written = write(store, keys, part)
         if isinstance(written, int):
             written = Written(written)
-        return ExportReport(written.n, chosen, str(path), written.notes)
+        notes = (*written.notes, *_lost_maps(store, keys, chosen))
+        return ExportReport(written.n, chosen, str(path), notes)
     except OSError as error:
         raise SliceDBError(
             f"'{path}' cannot be written: {error.strerror or error}.", "name another place."
@@ -98,3 +102,12 @@ def _writer(form: str) -> Writer:
     if write is None:
         raise SliceDBError(f"No export format '{form}'.", did_you_mean(form, writers(), "formats"))
     return write
+
+
+def _lost_maps(store: Store, keys: Keys, form: str) -> list[str]:
+    """Return a note on label maps that a format has no place for."""
+    n = 0 if form in _WITH_MAPS or form not in FORMATS.builtin else count_maps(store, keys)
+    if not n:
+        return []
+    text = numbers.count(n, "label map")
+    return [f"{text} left out: {form} has no place for them. coco and masks keep them."]

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 from slicedb.export.about import about, as_text, said
 from slicedb.export.folder import file_name, write_images
+from slicedb.export.labelmaps import STUFF, count_maps, stuff_of, stuff_text
 from slicedb.export.tables import Row, metadata
 from slicedb.ingest.format import Written
 from slicedb.keys import Keys
 from slicedb.schema import KEYPOINT_NAMES, SAMPLES
+from slicedb.show.numbers import count as numbers_text
 
 if TYPE_CHECKING:
     from slicedb.schema import Box
@@ -35,10 +37,12 @@ def write_coco(store: Store, keys: Keys, path: Path) -> Written:
     schema = store.schema(SAMPLES)
     columns = said(schema, "split")
     alone = path.suffix.lower() == ".json"
+    samples: list[str] = []
     taken: set[str] = set()
     for chunk, table in metadata(store, keys):
         rows = table.select(_COLUMNS).to_pylist()
         names = [row["id"] for row in rows]
+        samples += names
         if not alone:
             names = [file_name(row["id"], row["format"]) for row in rows]
             names = write_images(store, chunk, names, path / "images", taken)
@@ -56,7 +60,21 @@ def write_coco(store: Store, keys: Keys, path: Path) -> Written:
     file = path if alone else path / "annotations.json"
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(whole, ensure_ascii=False), encoding="utf-8")
-    return Written(len(keys), tuple(as_text(schema, columns)))
+    notes = as_text(schema, columns)
+    if alone:
+        return Written(len(keys), (*notes, *_lost_maps(store, keys)))
+    stuff = stuff_of(store, keys, dict(zip(samples, images, strict=True)))
+    if stuff is not None:
+        (path / STUFF).write_text(stuff_text(stuff), encoding="utf-8")
+    return Written(len(keys), tuple(notes))
+
+
+def _lost_maps(store: Store, keys: Keys) -> list[str]:
+    n = count_maps(store, keys)
+    if not n:
+        return []
+    text = numbers_text(n, "label map")
+    return [f"{text} left out: name a folder, which gets {STUFF} beside the annotations."]
 
 
 def _image(number: int, name: str, row: Row) -> Row:

@@ -104,12 +104,15 @@ def _images(
             rows.broken.append(f"'{file}': {error}.")
     rows.refuse_broken()
     some_are_there = any(file.n_there for file in opened)
-    things = any(file.kind in ("instances", "person_keypoints") for file in opened)
+    things = any(file.kind in ("instances", "person_keypoints", "") for file in opened)
     images: dict[str, CocoImage] = {}
     for number, one in enumerate(opened):
         name = one.file.name
         if one.kind in ("stuff", "panoptic") and things:
-            rows.notes.append(f"'{name}' was passed over: it outlines regions, not objects.")
+            rows.notes.append(
+                f"'{name}' was passed over: it outlines regions, not objects. `slicedb "
+                f"attach-masks {one.file}` reads its run-length codes as label maps."
+            )
             continue
         if location.is_folder() and some_are_there and not one.n_there and one.images:
             rows.notes.append(

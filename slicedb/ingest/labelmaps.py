@@ -16,6 +16,8 @@ import pyarrow as pa
 from slicedb.errors import IngestError, MediaError, SourceError, did_you_mean
 from slicedb.ingest import fingerprint
 from slicedb.ingest.attach import read_table
+from slicedb.ingest.cocomaps import CocoMaps, holds_maps
+from slicedb.ingest.ends import Ends
 from slicedb.keys import KeyIndex
 from slicedb.media import n_threads
 from slicedb.media.labelmap import codes_in
@@ -110,6 +112,11 @@ def attach_masks(
     started = time.perf_counter()
     if isinstance(source, str | os.PathLike) and Location(os.fspath(source)).is_folder():
         given, lost = _of_folder(store, Location(os.fspath(source)), prefix)
+    elif isinstance(source, str | os.PathLike) and holds_maps(Location(os.fspath(source))):
+        coco = CocoMaps(Location(os.fspath(source)))
+        given, lost = _of_coco(store, coco, prefix)
+        classes = coco.classes if classes is None else classes
+        ignore = coco.ignored if ignore is None else ignore
     else:
         given, lost = _of_table(store, source, on, prefix), []
     return _kept(store, given, lost, classes, ignore, threads, started)
@@ -183,7 +190,7 @@ def _of_folder(store: Store, folder: Location, prefix: str) -> tuple[list[_Given
     from slicedb.ingest.walk import tree_of
 
     tree = tree_of(folder)
-    ends = _Ends(store.table(SAMPLES, ["id"])["id"].to_pylist())
+    ends = Ends(store.table(SAMPLES, ["id"])["id"].to_pylist())
     given, lost = [], []
     for below in tree.folders.values():
         for name in below.images:
@@ -205,38 +212,23 @@ def _of_folder(store: Store, folder: Location, prefix: str) -> tuple[list[_Given
     return [one._replace(stamp=stamp) for one, stamp in zip(given, stamps)], lost
 
 
-class _Ends:
-    """Finds samples by the ends of their ids, without the ending of the file."""
-
-    _SUFFIXES = ("_mask", "_seg", "_label", "_labels", "_gt", "_gtFine_labelIds", "_labelIds")
-
-    def __init__(self, ids: Sequence[str]) -> None:
-        self._whole: dict[str, str | None] = {}
-        self._ends: dict[str, str | None] = {}
-        for name in ids:
-            stem = os.path.splitext(name)[0]
-            self._add(self._whole, stem, name)
-            parts = stem.split("/")
-            for start in range(len(parts)):
-                self._add(self._ends, "/".join(parts[start:]), name)
-
-    @staticmethod
-    def _add(table: dict[str, str | None], stem: str, name: str) -> None:
-        table[stem] = None if stem in table else name  # of two samples it is neither's
-
-    def sample_of(self, place: str) -> str | None:
-        """Return the sample that a file is called like, None where none or several are."""
-        stem = os.path.splitext(place)[0]
-        stems = [stem, *(stem.removesuffix(s) for s in self._SUFFIXES if stem.endswith(s))]
-        for one in stems:
-            if (sample := self._whole.get(one)) is not None:
-                return sample
-        for one in stems:
-            parts = one.split("/")
-            for start in range(len(parts)):
-                if (sample := self._ends.get("/".join(parts[start:]))) is not None:
-                    return sample
-        return None
+def _of_coco(store: Store, coco: CocoMaps, prefix: str) -> tuple[list[_Given], list[str]]:
+    """Return the label maps of a COCO file with their samples, and the images that are none."""
+    ends = Ends(store.table(SAMPLES, ["id"])["id"].to_pylist())
+    given, lost = [], []
+    for place, codes in coco.maps():
+        sample = ends.sample_of(f"{prefix.strip('/')}/{place}" if prefix else place)
+        if sample is None:
+            lost.append(place)
+        else:
+            given.append(_Given(sample, codes, None, 0))
+    if not given:
+        raise SourceError(
+            f"No image of '{coco.file}' is called like a sample"
+            + (f": {', '.join(lost[:_SHOWN])}." if lost else "."),
+            "an image has the path of its sample; prefix= (--prefix) is put before it.",
+        )
+    return given, lost
 
 
 def _of_table(store: Store, source: object, on: str, prefix: str) -> list[_Given]:

@@ -110,5 +110,6 @@ LABEL_MAPS = Format(
     "a folder of images/ and masks/",
     recognises,
     read,
+    "slicedb.export.maskfolder:write_masks",
     takes=frozenset({"columns", "split_folders"}),
 )
