@@ -13,6 +13,7 @@ from slicedb.cache import give_back
 from slicedb.predictions import refresh
 from slicedb.predictions.superseded import leave_out, shown
 from slicedb.query.run.search import TextSearch, mark
+from slicedb.show.numbers import count
 from slicedb.show.tabular import Record
 from slicedb.store import Store
 from slicedb.store.without_pandas import without_pandas
@@ -31,7 +32,9 @@ class LabelsReport(Record):
     """Labels without a name, and names without a label, one sentence each."""
 
     def __str__(self) -> str:
-        return "\n  ".join([f"{self.changed:,} samples have other labels.", *self.notes])
+        return "\n  ".join(
+            [f"{count(self.changed, 'sample has', 'samples have')} other labels.", *self.notes]
+        )
 
 
 _MANY = 10_000

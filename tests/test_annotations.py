@@ -112,9 +112,9 @@ def test_voc_boxes_splits_and_attributes(voc: Path, tmp_path: Path) -> None:
     assert json.loads(first["attributes"]) == {"pose": "Left", "difficult": 1, "occluded": 0}
     shown = str(report)
     assert "4 boxes: 3 car, 1 dog." in shown and "1 quarantined: 1 unreadable" in shown
-    assert "1 boxes have no area; they are kept." in shown
-    assert "1 boxes reach beyond their image; they are kept as they are." in shown
-    assert "1 images have no annotation: their objects are NULL." in shown
+    assert "1 box has no area; it is kept." in shown
+    assert "1 box reaches beyond its image; it is kept as it is." in shown
+    assert "1 image has no annotation: its objects are NULL." in shown
     outside = "least(x, y) < 0 OR x + w > samples.width OR y + h > samples.height"
     assert db.query(f"SELECT id FROM objects WHERE {outside}").ids() == [f"{place}/b.png"]
     assert db.query("has_object(attributes => {difficult: 1})").ids() == [f"{place}/a.png"]
@@ -135,7 +135,7 @@ def test_a_second_ingest_sees_what_was_annotated_anew(voc: Path, tmp_path: Path)
 def test_images_elsewhere_are_counted(voc: Path, tmp_path: Path) -> None:
     picture(voc / "VOC2007" / "SegmentationClass" / "a.png")
     report = slicedb.open(tmp_path / "data.slicedb").ingest(voc)
-    assert "Passed over: 1 images elsewhere in the folder, 1 .txt." in str(report)
+    assert "Passed over: 1 image elsewhere in the folder, 1 .txt." in str(report)
     assert report.added == 5
 
 
@@ -291,8 +291,8 @@ def test_coco_boxes_captions_and_metadata(coco: Path, tmp_path: Path) -> None:
     wanted = {"iscrowd": 1, "area": 31.25, "occluded": True, "track_id": 4}
     assert json.loads(first[1]["attributes"]) == wanted
     shown = str(report)
-    assert "1 boxes reach beyond" in shown and "1 quarantined" in shown
-    assert "1 annotations of 'instances_val2017.json' speak of no image in it" in shown
+    assert "1 box reaches beyond" in shown and "1 quarantined" in shown
+    assert "1 annotation of 'instances_val2017.json' speaks of no image in it" in shown
 
 
 def test_a_coco_file_with_its_images_elsewhere(coco: Path, tmp_path: Path) -> None:
@@ -373,7 +373,7 @@ def test_yolo_boxes_are_pixels(yolo: Path, tmp_path: Path) -> None:
     assert [row[1] for row in rows(db, "split")] == ["train", "val", "val"]
     scores = [o["score"] for o in db.store.table("samples", ["objects"])[0][0].as_py()]
     assert scores == [None, 0.75]
-    assert "1 images have no label file" in str(report) and "1 boxes reach beyond" in str(report)
+    assert "1 image has no label file" in str(report) and "1 box reaches beyond" in str(report)
     assert db.ingest(yolo / "data.yaml").unchanged == 3
 
 

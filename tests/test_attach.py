@@ -85,9 +85,9 @@ def test_of_an_existing_column_only_what_differs_is_written(db: slicedb.Database
     ("table", "message"),
     [
         ({"id": [*IDS, "c", "d", "e", "f"], "x": range(8)}, "4 of 8 ids .* 'c', 'd', 'e', ..."),
-        ({"id": [*IDS, IDS[1]], "x": range(5)}, "1 ids come more than once .*: 'a/2.jpg'"),
-        ({"id": IDS[1:], "x": range(3)}, "1 of 4 samples have no row in the table: 'a/1.jpg'"),
-        ({"id": [IDS[0], None, IDS[2]], "x": range(3)}, "1 rows .* no id, the first is row 2"),
+        ({"id": [*IDS, IDS[1]], "x": range(5)}, "1 id comes more than once .*: 'a/2.jpg'"),
+        ({"id": IDS[1:], "x": range(3)}, "1 of 4 samples has no row in the table: 'a/1.jpg'"),
+        ({"id": [IDS[0], None, IDS[2]], "x": range(3)}, "1 row .* no id, the first is row 2"),
         (
             {"id": IDS, "x": range(4), "Width": range(4), "status": range(4)},
             "itself: Width, status",

@@ -44,8 +44,8 @@ def test_ingest_says_what_is_stale_and_leaves_it_out(db: slicedb.Database, tmp_p
     assert db.info()["stale"] == {}
     text = change(db, tmp_path)
     assert "1 changed" in text
-    assert "1 predictions of 'mean' speak of earlier pictures" in text
-    assert "1 logged predictions of 'said' speak of earlier pictures" in text
+    assert "1 prediction of 'mean' speaks of earlier pictures" in text
+    assert "1 logged prediction of 'said' speaks of earlier pictures" in text
     assert "1 vector of 'own', of earlier pictures" in text
     assert predictions(db, "mean") == ["blue", "green", None]
     assert predictions(db, "said") == ["blue", "green", None]

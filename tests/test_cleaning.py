@@ -166,7 +166,7 @@ def test_the_end_of_the_input_keeps_decisions_for_the_next_call(
     db: Database, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     answer(db, "d\n", "--model", "m", monkeypatch=monkeypatch)
-    assert "1 decisions are kept and change nothing yet" in capsys.readouterr().err
+    assert "1 decision is kept and changes nothing yet" in capsys.readouterr().err
     assert len(labels(db)) == 5
     answer(db, "", "--apply", monkeypatch=monkeypatch)
     assert "0 kept, 0 relabelled, 1 deleted" in capsys.readouterr().out
@@ -192,7 +192,7 @@ def test_ctrl_c_loses_nothing(db: Database) -> None:
     time.sleep(0.3)
     process.send_signal(signal.SIGINT)
     _, remarks = process.communicate(timeout=60)
-    assert "1 decisions are kept" in remarks
+    assert "1 decision is kept" in remarks
     assert slicedb.open(db.path).clean().pending == {"b.png": ("delete", None)}
 
 

@@ -90,8 +90,7 @@ def test_a_file_whose_images_are_not_there_is_passed_over_and_named(tmp_path: Pa
     found, notes = rows(root)
     assert list(found) == ["val2017/1.jpg"]
     assert (
-        "'image_info_test2017.json' was passed over: none of its 1 images is in the folder."
-        in notes
+        "'image_info_test2017.json' was passed over: none of its 1 image is in the folder." in notes
     )
 
 

@@ -135,7 +135,7 @@ def test_threshold_is_a_short_number_inside_the_gap() -> None:
 def test_sweep_refuses_nothing_and_nan() -> None:
     with pytest.raises(SliceError, match="no samples"):
         sweep([], [], [])
-    with pytest.raises(SliceError, match="1 scores are NaN"):
+    with pytest.raises(SliceError, match="1 score is NaN"):
         sweep([0.1, np.nan], [0, 0], [0, 0])
     with pytest.raises(SliceError, match="1 folds"):
         best_threshold([0.1], [0], [0], folds=1)
@@ -595,7 +595,7 @@ def test_bad_input_is_a_clear_error(
 
 
 def test_missing_labels_and_predictions_are_clear_errors(store: Store) -> None:
-    with pytest.raises(SliceError, match="None of the 1 samples has a label"):
+    with pytest.raises(SliceError, match="None of the 1 sample has a label"):
         cost(store, "food_v2", keys_of(["0000"]))
     with pytest.raises(UnknownModelError, match="did you mean 'food_v2'"):
         cost(store, "food_v3")

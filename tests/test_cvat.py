@@ -72,7 +72,7 @@ def test_every_shape_becomes_a_box(tmp_path: Path) -> None:
     assert (spot["bbox"], spot["keypoints"]) == ([5, 6, 2, 3], [5, 6, 2, 7, 9, 2])
     assert person["keypoints"] == [9, 8, 1, 0, 0, 0]
     assert json.loads(person["attributes"])["keypoint_names"] == ["nose", "ear"]
-    assert "1 shapes were left out, which are not boxes: 1 polyline" in " ".join(report.notes)
+    assert "1 shape was left out, which is no box: 1 polyline" in " ".join(report.notes)
 
 
 def test_tags_are_labels_and_their_attributes_columns(tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ def test_a_stated_size_is_held_against_the_picture(tmp_path: Path) -> None:
     wrong = image(2).replace('width="80"', 'width="90"')
     db = slicedb.open(tmp_path / "data.slicedb")
     report = db.ingest(write(tmp_path / "cvat", image(1), wrong))
-    assert "1 pictures have another size than their annotations state" in " ".join(report.notes)
+    assert "1 picture has another size than its annotations state" in " ".join(report.notes)
 
 
 BROKEN = [

@@ -150,7 +150,7 @@ def test_boxes_are_confused_with_one_another_and_with_nothing(tmp_path: Path) ->
     assert found.classes == ("red", "green", "blue", "(nothing)")
     assert found.matrix.tolist() == [[2, 0, 0, 0], [0, 1, 0, 1], [0, 1, 1, 0], [0, 1, 0, 0]]
     assert (found.n, found.left_out) == (7, 1)
-    assert "7 boxes, 1 samples left out" in str(found)
+    assert "7 boxes, 1 sample left out" in str(found)
     boxes = "SELECT id FROM blobs.matches(same_label => false, confidence => 0.5) WHERE "
     assert found.query("red", "blue") == (
         f"id IN ({boxes}outcome = 'tp' AND label = 'red' AND prediction = 'blue')"

@@ -27,7 +27,7 @@ def rows(source: Source) -> dict[str, tuple[str | None, str | None]]:
 
 
 DEEPER = "as ImageFolder has it"
-NULL = "lie in no folder of a class: their label is NULL."
+NULL = "lies in no folder of a class: its label is NULL."
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ NULL = "lie in no folder of a class: their label is NULL."
         (
             "train/cat/1.jpg train/dog/2.jpg test/10.jpg",
             [("cat", "train"), ("dog", "train"), (None, "test")],
-            ["1 images of the split 'test' " + NULL],
+            ["1 image of the split 'test' lies in no folder of a class: its label is NULL."],
         ),
         ("cat/a/1.jpg", [("cat", None)], [DEEPER]),
         ("images/cat/a/1.jpg", [("cat", None)], [DEEPER]),
@@ -68,7 +68,7 @@ NULL = "lie in no folder of a class: their label is NULL."
         (
             "0.jpg cat/1.jpg dog/2.jpg",
             [(None, None), ("cat", None), ("dog", None)],
-            ["1 images " + NULL],
+            ["1 image lies in no folder of a class: its label is NULL."],
         ),
         ("train/1.jpg train/cat/2.jpg", [(None, "train"), ("cat", "train")], [NULL]),
         ("photos/cat/1.jpg photos/dog/2.jpg", [("cat", None), ("dog", None)], []),

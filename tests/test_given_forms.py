@@ -295,7 +295,7 @@ def test_scores_that_are_no_numbers_are_refused_and_new_ones_replace(tmp_path: P
     fill(db.store, {"a": png((1, 2, 3)), "b": png((4, 5, 6))}, {"a": "cat", "b": "dog"})
     with pytest.raises(PredictionError, match="Column 'score' of the table is string"):
         db.log_predictions("m", pa.table({"id": ["a"], "score": ["high"]}))
-    with pytest.raises(PredictionError, match=r"The loss of 1 samples are not finite.*'b'"):
+    with pytest.raises(PredictionError, match=r"The loss of 1 sample are not finite.*'b'"):
         db.log_predictions("m", pa.table({"id": ["a", "b"], "loss": [1.0, float("nan")]}))
     db.log_predictions("m", pa.table({"id": ["a"], "score": [1], "camera": ["north"]}))
     db.log_predictions("m", pa.table({"id": ["b", "a"], "score": [3, 2]}))
@@ -314,5 +314,5 @@ def test_a_score_of_an_earlier_picture_is_left_out(tmp_path: Path) -> None:
         report = db.ingest(tmp_path, progress=False)
         if colour == 1:
             db.log_predictions("m", pa.table({"id": ["a.png"], "loss": [0.5]}))
-    assert "1 logged predictions of 'm' speak of earlier pictures" in str(report)
+    assert "1 logged prediction of 'm' speaks of earlier pictures" in str(report)
     assert db.sql("SELECT m.loss AS x FROM samples")["x"].to_pylist() == [None]

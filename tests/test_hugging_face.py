@@ -216,7 +216,7 @@ def test_metadata_files_of_image_folders_are_read(
         "test/deep/4.jpg": {"split": "test", "label": "cat", "light": 1.5, "text": "four"},
     }
     assert report.skipped == {}
-    assert any("1 images have no row in the metadata files" in note for note in report.notes)
+    assert any("1 image has no row in the metadata files" in note for note in report.notes)
 
 
 def test_metadata_with_objects_and_rows_without_images(db: Database, tmp_path: Path) -> None:
@@ -227,7 +227,7 @@ def test_metadata_with_objects_and_rows_without_images(db: Database, tmp_path: P
     report = db.ingest(root)
     [box] = rows(db, "objects")["1.jpg"]
     assert (box["label"], box["bbox"]) == ("5", [1, 2, 3, 4])
-    assert any("1 rows of the metadata files name no image" in note for note in report.notes)
+    assert any("1 row of the metadata files names no image" in note for note in report.notes)
 
 
 def test_metadata_that_changes_is_written_again(db: Database, tmp_path: Path) -> None:

@@ -517,7 +517,7 @@ def test_csv_metadata_becomes_plain_types(
     assert rows(store, "day")["img/1.jpg"] == dt.date(2024, 5, 6)
     assert rows(store, "width")["img/1.jpg"] == 24
     assert report.notes == (
-        "1 labels mean that there is none ('None') and are NULL. To see them: label IS NULL",
+        "1 label means that there is none ('None') and is NULL. To see them: label IS NULL",
         "Column 'Width' is kept as 'Width_'.",
     )
 

@@ -197,7 +197,7 @@ def test_tags_and_branches_are_given_and_taken(db: Database) -> None:
 def test_a_table_that_a_commit_keeps_is_replaced_but_not_dropped(db: Database) -> None:
     add_predictions(db.store, "m", ["cat/0.jpg"], ["cat"])
     db.commit("with m", tag="with_m")
-    with pytest.raises(DatabaseError, match="kept by 1 commits or frozen slices"):
+    with pytest.raises(DatabaseError, match="kept by 1 commit or frozen slices"):
         db.store.drop("predictions__m")
     db.log_predictions(
         "m",

@@ -143,7 +143,7 @@ def test_the_commands_take_repeated_options(
     run("ingest", str(food), "--labels", "class_00=Bread", "--labels", "class_01=Dairy")
     db = slicedb.open(path)
     assert labels_of(db) == ["Bread", "Dairy", "class_02"]
-    assert "1 samples have other labels" in run("map-labels", "class_02=Dessert")
+    assert "1 sample has other labels" in run("map-labels", "class_02=Dessert")
     assert labels_of(slicedb.open(path)) == NAMES
     (tmp_path / "back.json").write_text(json.dumps({"Bread": "0", "Dairy": "1"}))
     assert "2 samples have other labels" in run("map-labels", str(tmp_path / "back.json"))

@@ -98,7 +98,7 @@ def test_polygons_masks_ellipses_and_key_points(tmp_path: Path) -> None:
         [80, 40, 0, 0],
         [80, 40, 2],
     )
-    assert "1 boxes have no area" in " ".join(report.notes)
+    assert "1 box has no area" in " ".join(report.notes)
     shown = db.query("FROM objects WHERE keypoints IS NOT NULL").to_arrow()
     assert shown["label"].to_pylist() == ["person", "lost"]
 
@@ -130,8 +130,8 @@ def test_choices_texts_and_data_become_columns(tmp_path: Path) -> None:
     assert found["cam/2"]["defects"] == ["dirt"]
     assert [found[i]["objects"] for i in ("images/1.png", "images/3.png")] == [None, None]
     said = " ".join(report.notes)
-    assert "1 tasks were skipped by their annotator" in said
-    assert "1 predictions of models were left out: log-predictions takes them" in said
+    assert "1 task was skipped by its annotator" in said
+    assert "1 prediction of models was left out: log-predictions takes it" in said
 
 
 def test_the_annotation_that_counts_is_the_true_one_or_the_newest(tmp_path: Path) -> None:

@@ -88,7 +88,7 @@ def test_a_bad_vector_is_named_by_its_row(
     ("ids", "message"),
     [
         (["a", "b", "c", "z"], "1 of 4 ids .* 'z'"),
-        (["a", "b", "c", "a"], "1 ids come more than once .* 'a'"),
+        (["a", "b", "c", "a"], "1 id comes more than once .* 'a'"),
         (["a", None, "c", "d"], "no id, the first is row 2"),
     ],
 )

@@ -34,8 +34,8 @@ def test_annotated_pictures_have_the_columns_of_a_metadata_file(tmp_path: Path) 
         ("JPEGImages/2.png", None, None, None),
     ]
     said = " ".join(report.notes)
-    assert "1 images have no row in the metadata files" in said
-    assert "1 rows of the metadata files name no image" in said
+    assert "1 image has no row in the metadata files" in said
+    assert "1 row of the metadata files names no image" in said
 
 
 def test_coco_keeps_lists_of_texts_and_says_what_it_leaves_out(tmp_path: Path) -> None:

@@ -173,7 +173,7 @@ def test_bad_input_is_a_clear_error(store: Store, tmp_path: Path) -> None:
         errors(store, "food_v3")
     with pytest.raises(SliceError, match="no samples to judge"):
         errors(store, "food_v2", np.empty(0, np.int64))
-    with pytest.raises(SliceError, match="None of the 1 samples has a label"):
+    with pytest.raises(SliceError, match="None of the 1 sample has a label"):
         errors(store, "food_v2", keys_of(["0007"]))
     with pytest.raises(BindError, match=r"No column 'wether'.*did you mean 'weather'"):
         errors(store, "food_v2", by=["wether"])

@@ -165,7 +165,7 @@ def test_labels_missing_or_unknown(store: Store) -> None:
     assert found["none"] == {"id": "none", "correct": None, "loss": None}
     assert found["odd"] == {"id": "odd", "correct": False, "loss": None}
     assert report.outside == 1
-    assert "1 samples have a label that is none of the model's classes" in str(report)
+    assert "1 sample has a label that is none of the model's classes" in str(report)
 
 
 def test_bad_names_and_bad_models_write_nothing(store: Store) -> None:

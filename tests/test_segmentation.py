@@ -199,7 +199,7 @@ def test_palette_masks_and_a_second_ingest(tmp_path: Path) -> None:
     (root / "masks" / "no-picture.png").write_bytes(png(scene(0)[1]))
     report = db.ingest(root, progress=False)  # the classes are known by now
     assert column(db, "pixel_share('road')") == pytest.approx([1.0, *shares(1)[1:4]], abs=1e-12)
-    assert any("1 label maps without a picture" in note for note in report.notes)
+    assert any("1 label map without a picture" in note for note in report.notes)
 
 
 def test_masks_without_class_names_are_called_by_their_numbers(tmp_path: Path) -> None:

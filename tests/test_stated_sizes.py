@@ -69,7 +69,7 @@ def test_boxes_made_for_the_stored_picture_are_turned_with_it(
     assert boxes(db) == {"a.jpg": [expected[orientation]]}
     assert patch(tmp_path / "a.jpg") == expected[orientation]
     assert db.query(TURNED).ids() == ["a.jpg"]
-    assert "1 pictures are turned for display (EXIF) and were annotated as stored" in str(report)
+    assert "1 picture is turned for display (EXIF) and was annotated as stored" in str(report)
     assert TURNED in str(report)
 
 
@@ -125,7 +125,7 @@ def test_other_sizes_are_noted_by_every_format_that_states_one(tmp_path: Path) -
         assert db.sql(f"SELECT stated_width, stated_height FROM samples WHERE {OTHER}")[
             0
         ].to_pylist() == [128]
-        assert "1 pictures have another size than their annotations state" in str(report)
+        assert "1 picture has another size than its annotations state" in str(report)
         assert OTHER in str(report)
 
 

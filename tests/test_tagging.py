@@ -200,7 +200,7 @@ def test_a_function_of_a_file_is_run_again_by_the_name_of_its_column(
     ("function", "message"),
     [
         (lambda images: "one text", r"returned str for a list of 3 pictures"),
-        (lambda images: ["x"], r"returned 1 values for 3 pictures"),
+        (lambda images: ["x"], r"returned 1 value for 3 pictures"),
         (lambda images: [1, "a", True], r"several types: bool, int64, string"),
         (lambda images: [{"x": 1}] * 3, r"gave a dict"),
         (lambda images: 1 / 0, r"failed on 3 pictures: ZeroDivisionError"),

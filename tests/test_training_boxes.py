@@ -153,7 +153,7 @@ def test_samples_that_were_never_annotated_and_other_classes_are_named(tmp_path:
     folder = fakes_blocks.write(tmp_path / "photos")
     db = slicedb.open(tmp_path / "null.slicedb")
     db.ingest(folder)
-    with pytest.raises(ClassesError, match="'sun', which is none of the 1 classes, as have 3"):
+    with pytest.raises(ClassesError, match="'sun', which is none of the 1 class, as have 3"):
         db.query("").to_torch(classes=["snow"])
     (tmp_path / "more").mkdir()
     fakes_blocks.picture((20, 20), []).save(tmp_path / "more" / "new.jpg")
@@ -171,7 +171,7 @@ def test_crowds_and_boxes_without_area_are_left_out_and_counted(tmp_path: Path) 
     file.write_text(json.dumps(data))
     db = slicedb.open(tmp_path / "crowd.slicedb")
     db.ingest(folder)
-    with pytest.warns(BoxesLeftOutWarning, match="1 crowds and 0 boxes without area"):
+    with pytest.warns(BoxesLeftOutWarning, match="1 crowd and 0 boxes without area"):
         dataset = db.query("id = 'plain.jpg'").to_torch()
     assert dataset[0][1]["boxes"].tolist() == [[72, 40, 96, 64]]
 

@@ -128,8 +128,8 @@ def test_labels_without_class_names_are_told(tmp_path: Path) -> None:
     source = opened(tmp_path)
     assert source.skipped == {".txt": 1}
     assert source.notes == [
-        "1 text files are called as images are, for example 'labels/a.txt', and look like YOLO's "
-        "boxes; they were not read, since nothing names the classes. data.yaml with `names`, or "
+        "1 text file is called as images are, for example 'labels/a.txt', and looks like YOLO's "
+        "boxes; it was not read, since nothing names the classes. data.yaml with `names`, or "
         "classes.txt, does."
     ]
 

@@ -135,8 +135,10 @@ class BoxMistakes(Tabular):
         """Yield the kinds, the classes, the confused pairs, the slices and the largest losses."""
         share = numbers.percent
         yield (
-            f"{self.model}: {self.n_errors:,} mistakes among {self.n_boxes:,} annotated boxes; "
-            f"{self.n_wrong:,} of {self.n:,} pictures have one, {self.left_out:,} left out; boxes "
+            f"{self.model}: {numbers.count(self.n_errors, 'mistake')} among "
+            f"{numbers.count(self.n_boxes, 'annotated box', 'annotated boxes')}; "
+            f"{self.n_wrong:,} of {numbers.count(self.n, 'picture')} "
+            f"{numbers.verb(self.n_wrong, 'has', 'have')} one, {self.left_out:,} left out; boxes "
             f"count from a score of {self.least:g}; AP50: its gain if a kind were mended (TIDE)"
         )
         if self.truth is not None:
@@ -316,8 +318,8 @@ def _judged(
     at = at[at >= 0]
     if not len(at):
         raise PredictionError(
-            f"None of the {len(asked):,} samples has both {aligned.truth or 'annotated boxes'} and "
-            f"detections of '{model}'.",
+            f"None of the {numbers.count(len(asked), 'sample')} has both "
+            f"{aligned.truth or 'annotated boxes'} and detections of '{model}'.",
             f"run `slicedb predict {model}`, or log them with `slicedb log-predictions`.",
         )
     rows = store.take(schema.SAMPLES, aligned.keys[at], list(dict.fromkeys(["id", *by])))

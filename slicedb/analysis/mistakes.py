@@ -111,7 +111,8 @@ class Mistakes(Tabular):
         """Yield the review sets, the confused pairs, the slices and the largest losses."""
         share = numbers.percent
         yield (
-            f"{self.model}: {self.n_errors:,} errors in {self.n:,} samples "
+            f"{self.model}: {numbers.count(self.n_errors, 'error')} in "
+            f"{numbers.count(self.n, 'sample')} "
             f"({share(self.n_errors / self.n)}), {self.left_out:,} left out"
         )
         if self.truth is not None:

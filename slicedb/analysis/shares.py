@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from slicedb import sql, stats
 from slicedb.errors import CheckError, SliceError
 from slicedb.metrics.outcomes import Bools, Ints
+from slicedb.show.numbers import count
 
 _MOST_VALUES = 200
 """A column with more values than this does not group samples."""
@@ -112,7 +113,7 @@ def _column_shares(
         values = coded.dictionary.to_pylist()
         if len(values) > _MOST_VALUES:
             raise SliceError(
-                f"The column '{column}' has {len(values):,} values.",
+                f"The column '{column}' has {count(len(values), 'value')}.",
                 f"name columns of at most {_MOST_VALUES}, or make slices of ranges.",
             )
         codes = coded.indices.to_numpy(zero_copy_only=False)

@@ -19,6 +19,7 @@ from slicedb.media import decode
 from slicedb.models.trying import as_input, encoded, probabilities
 from slicedb.schema import EMBEDDINGS
 from slicedb.show.html import cards
+from slicedb.show.numbers import count
 from slicedb.show.tabular import Figure, Grid, Part, Tabular
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ class Tryout(Tabular):
         shown = list(self.classes.items())[:_SHOWN]
         yield Grid(["class", "probability"], [[name, f"{p:.4f}"] for name, p in shown])
         if len(self.classes) > len(shown):
-            yield f"{len(self.classes) - len(shown):,} more classes"
+            yield f"{count(len(self.classes) - len(shown), 'more class', 'more classes')}"
         if len(self.neighbours):
             rows = [
                 [r["id"], r["label"] or "", f"{r['distance']:.4f}"]

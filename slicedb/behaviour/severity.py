@@ -16,6 +16,7 @@ from slicedb.expectations.behaviours import Change, change
 from slicedb.expectations.corruption import CORRUPTIONS
 from slicedb.keys import KeyIndex, distinct
 from slicedb.schema import schema_of
+from slicedb.show import numbers
 from slicedb.show.tabular import Grid, Part, Tabular
 from slicedb.stats import wilson
 
@@ -81,7 +82,8 @@ class SeverityTable(Tabular):
             )
             yield ""
         if self.left_out:
-            yield f"{self.left_out:,} pictures count for no accuracy: no label or no prediction"
+            left = numbers.count(self.left_out, "picture counts", "pictures count")
+            yield f"{left} for no accuracy: no label or no prediction"
 
 
 _LABELLED = ("accuracy", "low", "high")

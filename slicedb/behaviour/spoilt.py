@@ -25,6 +25,7 @@ from slicedb.inference.prediction import reasons
 from slicedb.models.model import check_width
 from slicedb.progress import bar
 from slicedb.schema import PREDICTIONS, SAMPLES, SPOILT, content_of, keys_of, spoilt_schema
+from slicedb.show.numbers import count
 from slicedb.show.tabular import Record
 from slicedb.store.work import images_of, missing, samples_of
 from slicedb.tasks import TASKS
@@ -60,7 +61,7 @@ class SpoiltReport(Record):
         rate = self.computed / self.seconds if self.seconds else 0.0
         failed = f", {self.failed:,} failed" if self.failed else ""
         return (
-            f"{self.computed:,} corrupted pictures predicted in {self.seconds:.1f} s "
+            f"{count(self.computed, 'corrupted picture')} predicted in {self.seconds:.1f} s "
             f"({rate:,.0f}/s), {self.unchanged:,} unchanged{failed}."
         )
 

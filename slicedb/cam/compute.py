@@ -18,6 +18,7 @@ from slicedb.keys import distinct
 from slicedb.progress import Bar
 from slicedb.schema import SAMPLES, content_of
 from slicedb.show.html import Html
+from slicedb.show.numbers import count, verb
 from slicedb.show.tabular import Figure, Part, Record
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class CamReport(Record):
     def __str__(self) -> str:
         rate = self.computed / self.seconds if self.seconds else 0.0
         text = (
-            f"{self.computed:,} maps in {self.seconds:.1f} s ({rate:,.0f}/s), "
+            f"{count(self.computed, 'map')} in {self.seconds:.1f} s ({rate:,.0f}/s), "
             f"{self.unchanged:,} unchanged"
         )
         failed = f", {self.failed:,} failed" if self.failed else ""
@@ -72,9 +73,10 @@ class CamReport(Record):
     def _emptiness(self) -> str:
         if not self.empty:
             return ""
-        which = "All" if self.empty == self.computed else f"{self.empty:,}"
+        which = "All" if self.empty == self.computed > 1 else f"{self.empty:,}"
+        are = verb(self.empty, "is", "are")
         return (
-            f"\n  {which} of the {self.computed:,} maps are empty: nothing in layer "
+            f"\n  {which} of {count(self.computed, 'map')} {are} empty: nothing in layer "
             f"'{self.layer}' speaks for the class. --layer (layer=) names another one."
         )
 

@@ -24,6 +24,7 @@ from slicedb.cam.maps import enlarge
 from slicedb.cam.methods import OWN, Choose, check_method, explain, recorded_from
 from slicedb.errors import ModelError
 from slicedb.models.model import float_type
+from slicedb.show.numbers import count
 
 if TYPE_CHECKING:
     from slicedb.models import Model
@@ -237,7 +238,10 @@ def _targets(
         return logits.argmax(1)
     chosen = torch.as_tensor(np.asarray(targets, np.int64), device=logits.device)
     if len(chosen) != len(logits):
-        raise ModelError(f"{len(chosen)} targets for {len(logits)} images.", "give one an image.")
+        raise ModelError(
+            f"{count(len(chosen), 'target')} for {count(len(logits), 'image')}.",
+            "give one an image.",
+        )
     if len(chosen) and not 0 <= int(chosen.min()) <= int(chosen.max()) < logits.shape[1]:
         raise ModelError(
             f"Target {int(chosen.min())} or {int(chosen.max())} of {name} is no class.",

@@ -17,6 +17,7 @@ from slicedb.errors import CheckError, MediaError, UnknownSampleError, did_you_m
 from slicedb.query.cards import cards
 from slicedb.schema import CAMS, PREDICTIONS, keys_of
 from slicedb.show import html
+from slicedb.show.numbers import count
 
 if TYPE_CHECKING:
     from slicedb.store import Store
@@ -138,7 +139,11 @@ class StoredCams:
             return model
         models = self.models()
         if len(models) != 1:
-            fact = f"{len(models)} models have maps." if models else "No model has maps."
+            fact = (
+                f"{count(len(models), 'model has', 'models have')} maps."
+                if models
+                else "No model has maps."
+            )
             hint = (
                 did_you_mean("", models, "models") if models else "run `slicedb cam MODEL` first."
             )

@@ -11,6 +11,7 @@ from slicedb.cli.common import db_option, open_db, rows_options, say, say_unseen
 from slicedb.cli.options import options_of
 from slicedb.cli.output import PICTURES, Output, for_people
 from slicedb.database import Database
+from slicedb.show import numbers
 from slicedb.show.text import headings
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ def _show(asked: Query, table: pa.Table, out: Output) -> None:
             table = table.add_column(at, "score", [scores])
     if table.num_columns:
         out.write(table.rename_columns(headings(table.column_names, asked.text)))
-    more = f"; -f json or --columns shows {len(left)} more columns" if left else ""
+    more = f"; -f json or --columns shows {numbers.count(len(left), 'more column')}" if left else ""
     say(f"{table.num_rows:,} row{'s' * (table.num_rows != 1)}{more}")
 
 

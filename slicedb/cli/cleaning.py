@@ -12,6 +12,7 @@ import click
 from slicedb.cli.common import db_option, open_db, say
 from slicedb.cli.options import given, options_of
 from slicedb.database import Database
+from slicedb.show.numbers import count, verb
 
 if TYPE_CHECKING:
     from slicedb.analysis import Case, Cleaner
@@ -49,7 +50,7 @@ def clean(message: str | None, draw: str, then: str | None, **options: Any) -> N
     """
     cleaner = open_db().clean(**given(options))
     if then == "discard":
-        click.echo(f"{cleaner.discard():,} decisions forgotten")
+        click.echo(f"{count(cleaner.discard(), 'decision')} forgotten")
         return
     try:
         ended = then == "apply" or _ask(cleaner, draw)
@@ -59,15 +60,19 @@ def clean(message: str | None, draw: str, then: str | None, **options: Any) -> N
         click.echo(str(cleaner.save(message)))
         return
     say(
-        f"\n{len(cleaner.pending):,} decisions are kept and change nothing yet. The same command "
-        "goes on here; --apply carries them out, --discard forgets them."
+        f"\n{count(len(cleaner.pending), 'decision is', 'decisions are')} kept and "
+        f"{verb(len(cleaner.pending), 'changes', 'change')} nothing yet. The same command goes "
+        "on here; --apply carries them out, --discard forgets them."
     )
 
 
 def _ask(cleaner: Cleaner, draw: str) -> bool:
     """Ask about every sample; False where the input ended before the list."""
     if cleaner.pending:
-        say(f"{len(cleaner.pending):,} decisions from before are kept; u undoes the last one.")
+        say(
+            f"{count(len(cleaner.pending), 'decision')} from before "
+            f"{verb(len(cleaner.pending), 'is', 'are')} kept; u undoes the last one."
+        )
     say(_HELP)
     with tempfile.TemporaryDirectory(prefix="slicedb-") as folder:
         for case in cleaner:

@@ -8,6 +8,7 @@ from slicedb.cli.common import commit_option, db_option, open_db, rows_options
 from slicedb.cli.options import given, options_of
 from slicedb.cli.output import Output
 from slicedb.database import Database
+from slicedb.show import numbers
 
 
 @click.group()
@@ -63,7 +64,7 @@ def refresh(names: tuple[str, ...]) -> None:
       slicedb column refresh
     """
     for name, n in open_db().columns.refresh(*names).items():
-        click.echo(f"{name}: {n:,} samples changed")
+        click.echo(f"{name}: {numbers.count(n, 'sample')} changed")
 
 
 @column.command()

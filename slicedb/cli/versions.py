@@ -207,7 +207,9 @@ def drop(commits: tuple[str, ...], yes: bool) -> None:
     known = open_db().commits
     named = [known.get(name) for name in commits]
     if not yes:
-        click.confirm(f"Forget {len(named)} commits for good?", abort=True, err=True)
+        click.confirm(
+            f"Forget {numbers.count(len(named), 'commit')} for good?", abort=True, err=True
+        )
     for commit in named:
         click.echo(f"dropped {known.drop(commit.id)}")
 

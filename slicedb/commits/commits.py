@@ -16,6 +16,7 @@ from slicedb.commits.head import Head
 from slicedb.commits.pins import frozen_slices
 from slicedb.errors import DatabaseError, did_you_mean, suggesting
 from slicedb.schema import COMMITS, COMMITS_SCHEMA, RUNS, TESTS
+from slicedb.show.numbers import count
 from slicedb.show.tabular import Record
 from slicedb.show.text import clean
 
@@ -80,7 +81,7 @@ class Commits:
             return matches[0]
         if matches:
             raise DatabaseError(
-                f"'{name}' is the start of {len(matches)} commits.", "give more digits."
+                f"'{name}' is the start of {count(len(matches), 'commit')}.", "give more digits."
             )
         if name == "HEAD" and head.commit is not None:
             return self.get(head.commit)
@@ -359,7 +360,7 @@ _MEANT = ("HEAD",)
 def _check_free(name: str, commits: list[Commit], head: Head) -> None:
     if not 0 < len(name) <= _LONGEST or not name.isprintable() or name != name.strip():
         raise DatabaseError(
-            f"{name[:40]!r} cannot name a tag or a branch ({len(name):,} characters).",
+            f"{name[:40]!r} cannot name a tag or a branch ({count(len(name), 'character')}).",
             f"use 1 to {_LONGEST} printable characters.",
         )
     if name in _MEANT:

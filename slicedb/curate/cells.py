@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from slicedb import sql
 from slicedb.errors import CheckError
+from slicedb.show import numbers
 
 Ints = npt.NDArray[np.int64]
 
@@ -76,7 +77,7 @@ def cells_of(rows: pa.Table, columns: Sequence[str], bins: int = _BINS) -> Cells
         codes, at, texts, is_ordered = _cells(name, rows[name].combine_chunks(), bins)
         if len(texts) > _MOST:
             raise CheckError(
-                f"The column '{name}' has {len(texts):,} values.",
+                f"The column '{name}' has {numbers.count(len(texts), 'value')}.",
                 "stratify by columns whose values are shared by many samples.",
             )
         cell.append(codes + len(queries))

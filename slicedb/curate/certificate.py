@@ -115,7 +115,7 @@ class Split(Tabular):
         if self.closest is not None:
             yield (
                 f"The largest similarity of two samples in different parts is {self.closest:.3f} "
-                f"({self.compared:,} samples compared with all of the other parts)."
+                f"({numbers.count(self.compared, 'sample')} compared with all of the other parts)."
             )
         for d in self.deviations:
             yield (
@@ -140,9 +140,8 @@ def _crossing(cross: Crossing) -> str:
         return f"{cross.what}: no group crosses."
     where = f": {cross.query}" if cross.query else "."
     cross_ = "crosses" if cross.groups == 1 else "cross"
-    return (
-        f"{cross.what}: {numbers.count(cross.groups, 'group')} {cross_}, {cross.n:,} samples{where}"
-    )
+    groups, samples = numbers.count(cross.groups, "group"), numbers.count(cross.n, "sample")
+    return f"{cross.what}: {groups} {cross_}, {samples}{where}"
 
 
 def deviations(cells: Cells, part: Ints, names: Sequence[str]) -> tuple[Deviation, ...]:

@@ -113,7 +113,8 @@ class Drift(Tabular):
         for driver in self.drivers:
             what = f" ({driver.said})" if driver.said else ""
             yield (
-                f"New in B: {driver.n_b:,} samples, {numbers.percent(driver.share_b)} of B and "
+                f"New in B: {numbers.count(driver.n_b, 'sample')}, "
+                f"{numbers.percent(driver.share_b)} of B and "
                 f"{numbers.percent(driver.share_a)} of A, p {numbers.p_value(driver.p)}{what}:\n"
                 f"  {driver.query}"
             )

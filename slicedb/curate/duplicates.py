@@ -108,8 +108,10 @@ class Duplicates(Tabular):
         kinds = Counter(group.kind for group in self.groups)
         told = ", ".join(f"{n:,} by {kind}" for kind, n in kinds.most_common())
         yield (
-            f"{numbers.count(len(self.groups), 'group')} of duplicates in {self.n:,} samples"
-            f"{f' ({told})' if told else ''}; {len(self.redundant):,} samples could go"
+            f"{numbers.count(len(self.groups), 'group')} of duplicates in "
+            f"{numbers.count(self.n, 'sample')}"
+            f"{f' ({told})' if told else ''}; {numbers.count(len(self.redundant), 'sample')} "
+            "could go"
         )
         yield from map(_told, self.nulls)
         yield from self.notes
@@ -127,7 +129,8 @@ class Duplicates(Tabular):
             yield ""
             yield Grid(["n", "by", "keep", "since", "labels", "query"], rows)
         if len(self.groups) > _SHOWN:
-            yield f"{len(self.groups) - _SHOWN:,} more groups: --format csv lists every sample."
+            more = numbers.count(len(self.groups) - _SHOWN, "more group")
+            yield f"{more}: --format csv lists every sample."
         if self.pictures is not None and self.groups:
             yield Figure(self.pictures)
 
@@ -145,8 +148,10 @@ def _told(null: Null) -> str:
         near, _, middle = (f"{q:{form}}" for q in null.quantiles)
         expected = null.expected(null.threshold)
         text += (
-            f"; of {null.drawn:,} unrelated pairs half lie beyond {middle} and 1 in 1,000 below "
-            f"{near}, so that of {null.pairs:,} pairs at most {expected:.1g} are expected by "
+            f"; of {numbers.count(null.drawn, 'unrelated pair')} half lie beyond {middle} and 1 "
+            "in 1,000 below "
+            f"{near}, so that of {numbers.count(null.pairs, 'pair')} at most {expected:.1g} are "
+            "expected by "
             "accident"
         )
     return text

@@ -17,6 +17,7 @@ from slicedb.errors import CheckError
 from slicedb.media.lookalike import BITS
 from slicedb.metrics.outcomes import Ints
 from slicedb.progress import Bar
+from slicedb.show.numbers import count
 
 LEAST_DETAIL = 7
 """Gray levels per step between pixels below which a picture is too flat for its hash to say
@@ -101,7 +102,8 @@ class Hashes:
                     total += int(keep.sum())
                     if total > MOST_PAIRS:
                         raise CheckError(
-                            f"More than {MOST_PAIRS:,} pairs differ in at most {most} of {BITS} "
+                            f"More than {count(MOST_PAIRS, 'pair')} differ in at most {most} of "
+                            f"{BITS} "
                             "bits.",
                             "give a lower threshold.",
                         )

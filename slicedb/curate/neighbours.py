@@ -9,6 +9,7 @@ import numpy as np
 from slicedb.errors import CheckError
 from slicedb.metrics.outcomes import Floats, Ints
 from slicedb.progress import Bar
+from slicedb.show.numbers import count
 from slicedb.vectors import Matrix
 
 MOST_PAIRS = 20_000_000
@@ -70,7 +71,8 @@ def vector_pairs(matrix: Matrix, rows: Ints, least: float, bar: Bar) -> tuple[In
             total += len(a)
             if total > MOST_PAIRS:
                 raise CheckError(
-                    f"More than {MOST_PAIRS:,} pairs have a cosine of {least:g} or more.",
+                    f"More than {count(MOST_PAIRS, 'pair has', 'pairs have')} a cosine of "
+                    f"{least:g} or more.",
                     "give a threshold nearer to 1.",
                 )
         bar.advance(len(mine))

@@ -339,7 +339,8 @@ def _notes(
                 f"{name} = {sql.literal(rows[name][member].as_py())}" for name in plan.group
             )
             notes.append(
-                f"One group ({what or NEAR}) has {sizes[largest]:,} samples, {share:.1%} of all, "
+                f"One group ({what or NEAR}) has {numbers.count(sizes[largest], 'sample')}, "
+                f"{share:.1%} of all, "
                 f"and cannot be divided: {home} is reachable from {share:.1%} on, and "
                 f"{asked:.1%} was asked."
             )

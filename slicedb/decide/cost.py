@@ -25,6 +25,7 @@ from slicedb.judge import OtherTruth
 from slicedb.judge.predicted import Predicted, floats, select
 from slicedb.keys import KeyIndex, Keys
 from slicedb.metrics.outcomes import Floats, Ints
+from slicedb.show import numbers
 from slicedb.tasks.answers import answer_codes
 
 if TYPE_CHECKING:
@@ -366,9 +367,9 @@ def _price(samples: Predicted, price: Price) -> Floats:
             f" of '{samples.rows['id'][int(wrong[0])].as_py()}'" if isinstance(price, str) else ""
         )
         named = f" in '{price}'" if isinstance(price, str) else ""
+        such = numbers.count(len(wrong), "such sample")
         raise CheckError(
-            f"The cost{named}{where} is {values[wrong[0]]:g}"
-            f"{f' ({len(wrong):,} such samples)' if named else ''}.",
+            f"The cost{named}{where} is {values[wrong[0]]:g}{f' ({such})' if named else ''}.",
             "costs are finite and not negative; leave such samples out of the slice.",
         )
     return values

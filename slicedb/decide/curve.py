@@ -68,8 +68,8 @@ class Curve:
     def __str__(self) -> str:
         at = self.best
         return (
-            f"{len(self.cost):,} cut points of {numbers.count(self.n, 'sample')}; cheapest at "
-            f"{readable(self, at):g}: {self.cost[at]:.4g} per sample"
+            f"{numbers.count(len(self.cost), 'cut point')} of {numbers.count(self.n, 'sample')}; "
+            f"cheapest at {readable(self, at):g}: {self.cost[at]:.4g} per sample"
         )
 
 
@@ -122,7 +122,10 @@ def arrays_of(
     if not s.size:
         raise SliceError("There are no samples to choose a threshold on.", "widen the slice.")
     if np.isnan(s).any():
-        raise SliceError(f"{int(np.isnan(s).sum()):,} scores are NaN.", "leave those samples out.")
+        raise SliceError(
+            f"{numbers.count(int(np.isnan(s).sum()), 'score is', 'scores are')} NaN.",
+            "leave those samples out.",
+        )
     y, n = (np.broadcast_to(np.asarray(v, np.float64), s.shape) for v in (yes, no))
     return s, y, n
 

@@ -13,6 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from slicedb.show.numbers import count
+
 if TYPE_CHECKING:
     from slicedb.database import Database
     from slicedb.report import Report
@@ -52,7 +54,7 @@ def run(
     step = _Headings(echo)
     table = root / "pictures" / "metadata.csv"
     if not table.exists():
-        step(f"render {scenes:,} plates of food")
+        step(f"render {count(scenes, 'plate')} of food")
         write(root / "pictures", scenes, seed)
     step("ingest: decode every picture in full, hash it, store it")
     db = slicedb.open(root / "data.slicedb")

@@ -132,7 +132,8 @@ def _only_vectors(table: pa.Table, place: str) -> str:
     if len(names) == 1:
         return str(names[0])
     raise EmbeddingError(
-        f"{place} has {len(names)} columns of vectors{': ' if names else ''}{', '.join(names)}.",
+        f"{place} has {numbers.count(len(names), 'column')} of "
+        f"vectors{': ' if names else ''}{', '.join(names)}.",
         "vector_column= (--vector-column) names the one to store, a list of numbers a row.",
     )
 
@@ -187,8 +188,8 @@ def _vectors(column: pa.ChunkedArray, ids: pa.Array, place: str, dim: int | None
         if len(rows):
             first = int(rows[0])
             raise EmbeddingError(
-                f"{len(rows):,} of {len(ids):,} vectors in {place} {what(first)}; the first is "
-                f"row {first + 1:,}, '{ids[first].as_py()}'.",
+                f"{len(rows):,} of {numbers.count(len(ids), 'vector')} in {place} {what(first)}; "
+                f"the first is row {first + 1:,}, '{ids[first].as_py()}'.",
                 f"correct or leave out the rows; {_NOTHING}",
             )
 
@@ -196,7 +197,10 @@ def _vectors(column: pa.ChunkedArray, ids: pa.Array, place: str, dim: int | None
     widths = np.asarray(pc.fill_null(pc.list_value_length(array), -1), dtype=np.int64)
     refuse(widths < 0, lambda _: "are missing")
     width = int(widths[0]) if dim is None else dim
-    refuse(widths != width, lambda row: f"do not have {width:,} numbers (one has {widths[row]:,})")
+    refuse(
+        widths != width,
+        lambda row: f"do not have {numbers.count(width, 'number')} (one has {widths[row]:,})",
+    )
     flat = array.flatten().cast(pa.float32(), safe=False)
     vectors = flat.to_numpy(zero_copy_only=False).reshape(len(ids), width)
     refuse(~np.isfinite(vectors).all(axis=1), lambda _: "hold NaN or infinity")

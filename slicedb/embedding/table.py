@@ -23,6 +23,7 @@ from slicedb.inference.runner import Outputs, run
 from slicedb.ingest.unverified import verify_at_use
 from slicedb.progress import bar
 from slicedb.schema import EMBEDDINGS, embeddings_schema
+from slicedb.show.numbers import count
 from slicedb.show.tabular import Record
 from slicedb.store import Store
 from slicedb.store.work import Anew, Writer, failures, images_of, missing, samples_of
@@ -134,7 +135,9 @@ def embed(
 def check_name(name: str) -> None:
     """Refuse what cannot name an embedding."""
     if len(name) > _LONGEST:
-        raise EmbeddingError(f"A name of {len(name):,} characters.", f"use at most {_LONGEST}.")
+        raise EmbeddingError(
+            f"A name of {count(len(name), 'character')}.", f"use at most {_LONGEST}."
+        )
     if not _NAME.match(name):
         raise EmbeddingError(
             f"{name!r} is no name for an embedding.", "use letters, digits, '_' and '-'."

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from slicedb.plugins import Registry
+from slicedb.show.numbers import count
 
 if TYPE_CHECKING:
     import torch
@@ -79,7 +80,8 @@ def problem_of(corruption: Corruption) -> str:
         return f"The corruption '{corruption.name}' has no {', '.join(missing)}."
     n = corruption.severities
     if n not in range(1, _MOST + 1):
-        return f"The corruption '{corruption.name}' has {n} severities, not 1 to {_MOST}."
+        severities = count(n, "severity", "severities")
+        return f"The corruption '{corruption.name}' has {severities}, not 1 to {_MOST}."
     return ""
 
 

@@ -11,6 +11,7 @@ from slicedb.inference.batches import Item, pictures
 from slicedb.inference.runner import DeviceSide, pick_device
 from slicedb.models.model import Model
 from slicedb.models.whole import WholeImage, WholeImageModel, check_length
+from slicedb.show.numbers import count
 
 if TYPE_CHECKING:
     import torch
@@ -87,4 +88,4 @@ class _ListSide(DeviceSide[list["torch.Tensor"], list[object]]):
         return [one for part in parts for one in part]
 
     def _shape(self, images: list[torch.Tensor]) -> str:
-        return f"{len(images)} images, the first of shape {tuple(images[0].shape)}"
+        return f"{count(len(images), 'image')}, the first of shape {tuple(images[0].shape)}"

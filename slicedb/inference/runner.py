@@ -15,6 +15,7 @@ from slicedb.errors import ModelError, SliceDBError
 from slicedb.inference.batches import ImageBatch, Item, batches
 from slicedb.models.model import Model
 from slicedb.models.weights import first_line
+from slicedb.show.numbers import count
 
 if TYPE_CHECKING:
     import torch
@@ -260,7 +261,7 @@ class TensorSide(DeviceSide["torch.Tensor", "torch.Tensor"]):
         if getattr(values, "ndim", 0) != 2 or len(values) != len(images):
             shape = tuple(getattr(values, "shape", ())) or type(values).__name__
             raise ModelError(
-                f"{self._model} returned {shape} for {len(images)} images.",
+                f"{self._model} returned {shape} for {count(len(images), 'image')}.",
                 "predict_batch returns a tensor with one row an image.",
             )
         return values

@@ -201,17 +201,25 @@ class Annotated:
     def _summary(self) -> Iterator[str]:
         count = self.labels.total()
         shown = ", ".join(f"{n:,} {label}" for label, n in self.labels.most_common(8))
-        more = f" and {len(self.labels) - 8} labels more" if len(self.labels) > 8 else ""
+        more = (
+            f" and {numbers.count(len(self.labels) - 8, 'label')} more"
+            if len(self.labels) > 8
+            else ""
+        )
         if count:
             yield f"{numbers.count(count, 'box', 'boxes')}: {shown}{more}."
         if self.empty:
             yield (
-                f"{self.empty:,} boxes have no area; they are kept. "
+                f"{numbers.count(self.empty, 'box has', 'boxes have')} no area; "
+                f"{numbers.verb(self.empty, 'it is', 'they are')} kept. "
                 "To see them: FROM objects WHERE area <= 0"
             )
         if self.outside:
+            n = self.outside
+            as_it_is = numbers.verb(n, "it is kept as it is", "they are kept as they are")
             yield (
-                f"{self.outside:,} boxes reach beyond their image; they are kept as they are. "
+                f"{numbers.count(n, 'box reaches', 'boxes reach')} beyond "
+                f"{numbers.verb(n, 'its', 'their')} image; {as_it_is}. "
                 "To see them: FROM objects WHERE least(x, y) < 0 OR x + w > samples.width "
                 "OR y + h > samples.height"
             )

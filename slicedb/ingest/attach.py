@@ -300,7 +300,8 @@ def ids_of(column: pa.ChunkedArray, prefix: str, place: str) -> pa.Array:
     empty = np.flatnonzero(~mask(pc.greater(pc.binary_length(ids), 0)))
     if len(empty):
         raise IngestError(
-            f"{len(empty):,} rows of {place} have no id, the first is row {empty[0] + 1:,}.",
+            f"{numbers.count(len(empty), 'row')} of {place} "
+            f"{numbers.verb(len(empty), 'has', 'have')} no id, the first is row {empty[0] + 1:,}.",
             f"fill it in or remove the row; {_NOTHING}",
         )
     return pc.binary_join_element_wise(prefix.strip("/"), ids, "/") if prefix else ids
@@ -333,7 +334,8 @@ def _rows(store: Store, ids: pa.Array, place: str, partial: bool) -> tuple[int, 
     missing = np.flatnonzero((rows < 0) & shown)
     if len(missing) and not partial:
         raise IngestError(
-            f"{len(missing):,} of {len(stored):,} samples have no row in {place}: "
+            f"{len(missing):,} of {numbers.count(len(stored), 'sample')} "
+            f"{numbers.verb(len(missing), 'has', 'have')} no row in {place}: "
             f"{_listed(stored.take(pa.array(missing[: _SHOWN + 1])))}.",
             f"partial=True (--partial) lets them keep what they have; {_NOTHING}",
         )
@@ -350,7 +352,8 @@ def refuse_unknown(unknown: pa.Array, n: int, stored: pa.Array, place: str) -> N
         place: what errors call the source.
     """
     raise IngestError(
-        f"{len(unknown):,} of {n:,} ids in {place} are no samples here: {_listed(unknown)}.",
+        f"{len(unknown):,} of {numbers.count(n, 'id')} in {place} "
+        f"{numbers.verb(len(unknown), 'is no sample', 'are no samples')} here: {_listed(unknown)}.",
         did_you_mean(unknown[0].as_py(), stored[:20_000].to_pylist(), "samples")
         + f" prefix= (--prefix) is put before every id; {_NOTHING}",
     )
@@ -362,7 +365,8 @@ def refuse_doubled(ids: pa.Array, place: str) -> None:
     doubled = counts.field("values").filter(pc.greater(counts.field("counts"), 1))
     if len(doubled):
         raise IngestError(
-            f"{len(doubled):,} ids come more than once in {place}: {_listed(doubled)}.",
+            f"{numbers.count(len(doubled), 'id comes', 'ids come')} more than once in {place}: "
+            f"{_listed(doubled)}.",
             f"keep one row per sample; {_NOTHING}",
         )
 

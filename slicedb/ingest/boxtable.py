@@ -19,6 +19,7 @@ from slicedb.ingest.objects import BOXES
 from slicedb.keys import Keys
 from slicedb.metrics.outcomes import Bools, Floats
 from slicedb.schema import ANNOTATION
+from slicedb.show.numbers import count
 
 _WHOLE = ("bbox", "box", "bounding_box")
 _CORNERS = (
@@ -65,8 +66,9 @@ def one_row_each(
     corners = known[:, :2] + known[:, 2:]
     is_share = len(known) > 0 and bool((known >= 0).all() and 0 < corners.max() <= 1)
     notes = [
-        f"{len(known):,} boxes of {len(first):,} pictures, a row each: they are in `objects`"
-        + (", in fractions of their pictures." if is_share else ".")
+        f"{count(len(known), 'box', 'boxes')} of {count(len(first), 'picture')}, a row each: "
+        "they are "
+        "in `objects`" + (", in fractions of their pictures." if is_share else ".")
     ]
     if label is None:
         notes.append("No column names the boxes, so their label is NULL.")

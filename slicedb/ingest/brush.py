@@ -12,6 +12,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from slicedb.show.numbers import count
+
 _SIZES = (3, 4, 8, 16)
 """Bits of a length, as Label Studio writes them."""
 _BITS = 8
@@ -53,7 +55,7 @@ def unpack(code: Sequence[int], width: int, height: int) -> np.ndarray:
     sizes = [bits.read(4) + 1 for _ in range(4)]
     if total != 4 * width * height:
         raise ValueError(
-            f"a mask has {total:,} values, and the picture of {width}×{height} has "
+            f"a mask has {count(total, 'value')}, and the picture of {width}×{height} has "
             f"{4 * width * height:,}"
         )
     values = np.zeros(total, np.uint32)

@@ -19,6 +19,7 @@ from slicedb.ingest.format import Format
 from slicedb.ingest.metadata import metadata_of
 from slicedb.ingest.source import Options, Source
 from slicedb.ingest.walk import tree_of
+from slicedb.show.numbers import count
 from slicedb.sources import Location
 
 _LARGE = 64 << 20
@@ -116,8 +117,8 @@ def _images(
             continue
         if location.is_folder() and some_are_there and not one.n_there and one.images:
             rows.notes.append(
-                f"'{name}' was passed over: none of its {len(one.images):,} images is in the "
-                "folder."
+                f"'{name}' was passed over: none of its "
+                f"{count(len(one.images), 'image')} is in the folder."
             )
             continue
         if location.is_folder():

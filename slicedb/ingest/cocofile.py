@@ -12,6 +12,7 @@ from slicedb.ingest.pictures import Pictures
 from slicedb.ingest.source import Options, Row
 from slicedb.ingest.splits import SPLITS, split_in
 from slicedb.schema import KEYPOINT_NAMES, Box
+from slicedb.show.numbers import count, verb
 from slicedb.sources import Location
 
 PUBLISHED = re.compile(
@@ -30,6 +31,9 @@ _OWN = frozenset(
 
 class BrokenError(Exception):
     """What is wrong with a file."""
+
+
+_NAMELESS = "have no name and are called by their"
 
 
 @dataclass
@@ -129,8 +133,9 @@ class CocoFile:
                 self._points[row.get("id")] = [str(point) for point in points]
         if nameless:
             self._notes.append(
-                f"{len(nameless):,} categories of '{self.file.name}' have no name and are called "
-                f"by their number, such as '{nameless[0]}'."
+                f"{count(len(nameless), 'category', 'categories')} of '{self.file.name}' "
+                f"{verb(len(nameless), 'has no name and is called by its', _NAMELESS)} number, "
+                f"such as '{nameless[0]}'."
             )
         return names
 
@@ -180,12 +185,15 @@ class CocoFile:
             else:
                 without += 1
         if lost:
-            note = f"{lost:,} annotations of '{self.file.name}' speak of no image in it: left out."
-            self._notes.append(note)
+            self._notes.append(
+                f"{count(lost, 'annotation')} of '{self.file.name}' "
+                f"{verb(lost, 'speaks', 'speak')} of no image in it: left out."
+            )
         if without:
             self._notes.append(
-                f"{without:,} annotations of '{self.file.name}' have neither a box nor an outline "
-                "nor a caption: left out."
+                f"{count(without, 'annotation')} of '{self.file.name}' "
+                f"{verb(without, 'has', 'have')} neither a box nor an outline nor a caption: "
+                "left out."
             )
 
     def _box(self, number: int, row: Row) -> Box | None:

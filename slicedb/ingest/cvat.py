@@ -23,6 +23,7 @@ from slicedb.ingest.pictures import Pictures
 from slicedb.ingest.source import Options, Row, Source
 from slicedb.ingest.walk import tree_of
 from slicedb.schema import Box
+from slicedb.show.numbers import count, verb
 from slicedb.sources import Location
 
 _HEAD = 4096
@@ -87,7 +88,10 @@ def read(location: Location, options: Options) -> Source:
             about.append(_tags(image))
     if left := left_out.total():
         kinds = ", ".join(f"{n:,} {tag}" for tag, n in left_out.most_common() if n)
-        rows.notes.append(f"{left:,} shapes were left out, which are not boxes: {kinds}.")
+        rows.notes.append(
+            f"{count(left, 'shape was', 'shapes were')} left out, which "
+            f"{verb(left, 'is no box', 'are not boxes')}: {kinds}."
+        )
     several = any(len(row["labels"]) > 1 for row in about)
     for row in about:
         labels = row.pop("labels")

@@ -19,6 +19,7 @@ from slicedb.ingest.outlines import box_around, ellipse_points, turned_corners
 from slicedb.ingest.source import Row
 from slicedb.media.rle import rle_of
 from slicedb.schema import KEYPOINT_NAMES, Box
+from slicedb.show.numbers import count
 
 SHAPES = ("box", "polygon", "ellipse", "mask", "points", "skeleton")
 """Elements that become boxes."""
@@ -188,7 +189,9 @@ def _mask(item: ElementTree.Element, size: tuple[float, float] | None) -> dict[s
     left, top, width, height = (int(n) for n in _numbers(item, "left", "top", "width", "height"))
     runs = [int(_number(n.strip(), "a run")) for n in (item.get("rle") or "").split(",")]
     if sum(runs) != width * height or min(runs) < 0:
-        raise ValueError(f"its runs are of {sum(runs):,} pixels, its box of {width * height:,}")
+        raise ValueError(
+            f"its runs are of {count(sum(runs), 'pixel')}, its box of {width * height:,}"
+        )
     if size is None:
         raise ValueError("its picture has no width and height")
     whole = np.zeros((round(size[1]), round(size[0])), bool)

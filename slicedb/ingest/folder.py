@@ -16,6 +16,7 @@ from slicedb.ingest.layout import layout
 from slicedb.ingest.sidecar import Sidecar
 from slicedb.ingest.source import ROWS, Options, Source
 from slicedb.ingest.walk import Folder, Tree, tree_of
+from slicedb.show.numbers import count, verb
 from slicedb.sources import Location
 
 _BOX = re.compile(r"\s*\d+( [01]?\.\d+){4,}")
@@ -89,9 +90,10 @@ def _looks_like_yolo(tree: Tree) -> list[str]:
     if not boxes:
         return []
     return [
-        f"{len(same):,} text files are called as images are, for example '{boxes[0]}', and look "
-        "like YOLO's boxes; they were not read, since nothing names the classes. data.yaml with "
-        "`names`, or classes.txt, does."
+        f"{count(len(same), 'text file is', 'text files are')} called as images are, for example "
+        f"'{boxes[0]}', and {verb(len(same), 'looks', 'look')} like YOLO's boxes; "
+        f"{verb(len(same), 'it was', 'they were')} not read, since nothing names the classes. "
+        "data.yaml with `names`, or classes.txt, does."
     ]
 
 

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from slicedb.errors import SourceError
 from slicedb.schema import ETAG, SAMPLES
+from slicedb.show.numbers import verb
 from slicedb.sources import Location, address, is_remote, stand_in
 from slicedb.sql import equals
 from slicedb.store import Store
@@ -55,7 +56,8 @@ def hinted(store: Store, where: Location, keys: Iterable[str]) -> list[str]:
     there = stand_in(root, prefix, known, below)
     note = f"{len(below):,} of the named objects were looked at, and nothing else."
     if missing := len(below) - there:
-        note += f" {missing:,} are not there; only a whole listing marks samples as vanished."
+        note += f" {missing:,} {verb(missing, 'is', 'are')} not there; only a whole listing "
+        note += "marks samples as vanished."
     if outside := len(named) - len(below):
         note += f" {outside:,} more lie outside the source."
     return [note]

@@ -80,8 +80,9 @@ class MasksReport(Record):
             lines.append(f"{self.unmatched:,} belong to no sample: {shown}.")
         if self.other_size:
             lines.append(
-                f"{self.other_size:,} are not as large as their picture; predictions are fitted to "
-                "the label map by its nearest pixels."
+                f"{self.other_size:,} {numbers.verb(self.other_size, 'is', 'are')} not as large as "
+                f"{numbers.verb(self.other_size, 'its', 'their')} picture; predictions are "
+                "fitted to the label map by its nearest pixels."
             )
         if self.without:
             lines.append(f"{numbers.count(self.without, 'sample')} without a label map.")
@@ -240,7 +241,10 @@ def _of_table(store: Store, source: object, on: str, prefix: str) -> list[_Given
         ids, values = list(source[on]), list(source.get("mask", source.get("rle")))
         root = None
         if len(ids) != len(values):
-            raise IngestError(f"{len(ids):,} ids and {len(values):,} label maps.", "one for each.")
+            raise IngestError(
+                f"{numbers.count(len(ids), 'id')} and {numbers.count(len(values), 'label map')}.",
+                "one for each.",
+            )
     else:
         table, _ = read_table(source, store.schema(SAMPLES), on)
         name = next((n for n in ("mask", "rle", "mask_uri") if n in table.column_names), None)
@@ -275,8 +279,8 @@ def _refuse_unknown(store: Store, names: list[str]) -> None:
         wrong = names[int(np.flatnonzero(~known)[0])]
         some = store.table(SAMPLES, ["id"])["id"][:20_000].to_pylist()
         raise IngestError(
-            f"{int((~known).sum()):,} of {len(names):,} ids are no samples here, the first is "
-            f"'{wrong}'.",
+            f"{int((~known).sum()):,} of the ids ({len(names):,}) match no sample here, the first "
+            f"is '{wrong}'.",
             did_you_mean(wrong, some, "samples") + " Nothing was written.",
         )
 

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from slicedb.errors import IngestError
+from slicedb.show.numbers import count, verb
 
 MISSING = (
     *("", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN"),
@@ -37,8 +38,8 @@ def one_label(column: pa.ChunkedArray) -> tuple[pa.ChunkedArray, list[str]]:
     if n := int(rows[is_missing].sum()):
         words = distinct.filter(pa.array(is_missing)).cast(pa.string()).to_pylist()
         notes.append(
-            f"{n:,} labels mean that there is none "
-            f"({', '.join(repr(word) for word in words[:4])}) and are NULL. "
+            f"{count(n, 'label means', 'labels mean')} that there is none "
+            f"({', '.join(repr(word) for word in words[:4])}) and {verb(n, 'is', 'are')} NULL. "
             "To see them: label IS NULL"
         )
     whole = pc.match_substring_regex(texts, r"^[+-]?\d+(\.0+)?$")
@@ -46,7 +47,10 @@ def one_label(column: pa.ChunkedArray) -> tuple[pa.ChunkedArray, list[str]]:
     n = int(rows[np.asarray(with_point)].sum())
     if n and pc.all(whole).as_py():
         texts = pc.replace_substring_regex(texts, r"\.0+$", "")
-        notes.append(f"{n:,} labels are whole numbers with decimals and lose them: 1.0 is class 1.")
+        notes.append(
+            f"{count(n, 'label is a whole number', 'labels are whole numbers')} with decimals and "
+            f"{verb(n, 'loses', 'lose')} them: 1.0 is class 1."
+        )
     return pa.chunked_array([texts.take(codes)]), notes
 
 
@@ -131,9 +135,12 @@ def marked_labels(
     rows = [[name for name, is_set in zip(names, row) if is_set] for row in zip(*marks)]
     notes = []
     if odd:
-        notes.append(f"{odd:,} values of columns of labels are neither 0 nor 1: taken for 0.")
+        notes.append(
+            f"{count(odd, 'value')} of columns of labels {verb(odd, 'is', 'are')} neither 0 nor 1: "
+            "taken for 0."
+        )
     if all(len(row) == 1 for row in rows):
-        notes.append(f"Each row has one label of {len(names)} columns: it is in `label`.")
+        notes.append(f"Each row has one label of {count(len(names), 'column')}: it is in `label`.")
         return pa.chunked_array([pa.array([row[0] for row in rows], pa.string())]), True, notes
     return pa.chunked_array([pa.array(rows, pa.list_(pa.string()))]), False, notes
 

@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from slicedb.ingest.splits import names_split
+from slicedb.show.numbers import count, verb
 
 _MEANINGLESS = frozenset("images image imgs img jpegimages photos pictures frames data".split())
 Parts = tuple[str, ...]
@@ -105,7 +106,8 @@ def _decided(
     if at or deeper:
         shown = ", ".join(sorted(names)[:6]) + (", ..." if len(names) > 6 else "")
         which = "the uppermost folders, as ImageFolder has it" if not at else "the inner folders"
-        more = "" if at else f"; {deeper:,} folders below them are no labels"
+        are = verb(deeper, "is no label", "are no labels")
+        more = "" if at else f"; {count(deeper, 'folder')} below them {are}"
         notes.append(f"Labels are {which}: {shown}{more}.")
     without: Counter[str] = Counter()
     for label, split, n in zip(labels, splits, counts):
@@ -113,7 +115,10 @@ def _decided(
             without[split or ""] += n
     for split, n in without.items():
         where = f" of the split '{split}'" if split else ""
-        notes.append(f"{n:,} images{where} lie in no folder of a class: their label is NULL.")
+        notes.append(
+            f"{count(n, 'image')}{where} {verb(n, 'lies', 'lie')} in no folder of a class: "
+            f"{verb(n, 'its', 'their')} label is NULL."
+        )
     return notes
 
 

@@ -91,7 +91,9 @@ def read(location: Location, options: Options) -> Source:
     if without:
         source.notes.append(f"{numbers.count(without, 'picture')} without a label map.")
     if extra:
-        source.notes.append(f"{len(extra):,} label maps without a picture, such as '{extra[0]}'.")
+        source.notes.append(
+            f"{numbers.count(len(extra), 'label map')} without a picture, such as '{extra[0]}'."
+        )
     return source
 
 

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from slicedb.show.numbers import count
+
 _NUMBER = r"^\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$"
 _SHARE = 0.5
 """A column of which fewer values are of a kind was meant as text."""
@@ -35,7 +37,8 @@ def _note(name: str, column: pa.ChunkedArray) -> str | None:
             at = pc.index(fits, False).as_py()
             verb = "is" if known - good == 1 else "are"
             return (
-                f"Column '{name}' is text, since {known - good:,} of {known:,} values {verb} no "
+                f"Column '{name}' is text, since {known - good:,} of {count(known, 'value')} "
+                f"{verb} no "
                 f"{kind}, first '{column[at].as_py()}' in row {at + 1:,}; correct it before the "
                 f"first ingest, or ask with TRY_CAST({name} AS {sql})."
             )

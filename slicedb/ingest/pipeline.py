@@ -30,6 +30,7 @@ from slicedb.ingest.source import Source
 from slicedb.ingest.verify import some_of
 from slicedb.media import NEARLY_BLACK
 from slicedb.schema import IMAGES, IMAGES_SCHEMA, LOOKS, SAMPLES, SHOWN, UNREADABLE
+from slicedb.show import numbers
 from slicedb.sources import is_remote
 from slicedb.store import Store
 from slicedb.store.writing import lacking
@@ -38,6 +39,9 @@ SAME_BYTES = "sha256 IN (SELECT sha256 FROM samples GROUP BY sha256 HAVING count
 """The query of samples that share their bytes with another one."""
 _AHEAD = 2
 """Pieces that are verified while the oldest of them is waited for."""
+
+_ADOPTED = "picture is a file that is a sample already, and keeps its"
+_ADOPTED_MANY = "pictures are files that are samples already, and keep their"
 
 
 @dataclass(frozen=True)
@@ -103,14 +107,16 @@ class _Tally:
         notes = []
         if self.dark:
             notes.append(
-                f"{self.dark:,} pictures are nearly black after scaling to 8 bits: they use a "
-                "small part of the range that they declare. To see them: "
-                f"error LIKE '{NEARLY_BLACK}%'"
+                f"{numbers.count(self.dark, 'picture is', 'pictures are')} nearly black after "
+                "scaling "
+                f"to 8 bits: {numbers.verb(self.dark, 'it uses', 'they use')} a small part of the "
+                f"range that {numbers.verb(self.dark, 'it declares', 'they declare')}. To see "
+                f"them: error LIKE '{NEARLY_BLACK}%'"
             )
         if self.adopted:
             notes.append(
-                f"{self.adopted:,} pictures are files that are samples already, and keep their "
-                "ids. prefix= (--prefix) or an id column adds them as samples of their own."
+                f"{numbers.count(self.adopted, _ADOPTED, _ADOPTED_MANY)} ids. prefix= (--prefix) "
+                "or an id column adds them as samples of their own."
             )
         if self.twins:
             new, old = self.twin
@@ -294,7 +300,8 @@ def _refuse_broken(report: IngestReport, max_broken: float | None) -> None:
     if max_broken is None or report.broken_share <= max_broken:
         return
     error = TooManyBrokenError(
-        f"{report.quarantined:,} of {report.total:,} images are broken "
+        f"{report.quarantined:,} of {numbers.count(report.total, 'image')} "
+        f"{numbers.verb(report.quarantined, 'is', 'are')} broken "
         f"({report.broken_share:.1%}), more than the {max_broken:.1%} allowed.",
         "the samples are in the database, the broken ones quarantined: status <> 'ok' lists them.",
     )

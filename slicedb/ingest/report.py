@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
@@ -74,7 +75,9 @@ class IngestReport(Record):
         if self.same_bytes:
             lines.append(f"{self.same_bytes:,} read again and found to hold the same bytes.")
         if self.vanished:
-            status = f"; {self.hidden:,} have no copy and left the queries" if self.hidden else ""
+            have = numbers.verb(self.hidden, "has", "have")
+            left = f"; {self.hidden:,} {have} no copy and left the queries"
+            status = left if self.hidden else ""
             lines.append(
                 f"{self.vanished:,} vanished{status}. To see them: vanished_at IS NOT NULL"
             )
@@ -106,6 +109,8 @@ class IngestReport(Record):
 
 def _counts(counts: dict[str, int]) -> str:
     ordered = sorted(counts.items(), key=lambda item: -item[1])
-    shown = [f"{n:,} {kind}" for kind, n in ordered[:8]]
+    # A kind is a plural ("images elsewhere in the folder"), an ending, or one word for both.
+    one = [re.sub("^images ", "image ", kind) if n == 1 else kind for kind, n in ordered[:8]]
+    shown = [f"{n:,} {kind}" for kind, (_, n) in zip(one, ordered)]
     rest = sum(n for _, n in ordered[8:])
-    return ", ".join([*shown, f"{rest:,} others"] if rest else shown)
+    return ", ".join([*shown, numbers.count(rest, "other")] if rest else shown)

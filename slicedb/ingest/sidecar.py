@@ -24,6 +24,7 @@ from slicedb.ingest.parquet import table_of
 from slicedb.ingest.places import posix
 from slicedb.ingest.source import Options
 from slicedb.ingest.walk import Folder, Tree
+from slicedb.show.numbers import count, verb
 from slicedb.sources import Location
 
 _FILES = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
@@ -110,13 +111,15 @@ class Sidecar:
         lost = [place for place in self._rows if place not in there]
         if without:
             notes.append(
-                f"{len(without):,} images have no row in the metadata files, the first is "
-                f"'{without[0]}': their columns are NULL."
+                f"{count(len(without), 'image has', 'images have')} no row in the metadata "
+                "files, the "
+                f"first is '{without[0]}': {verb(len(without), 'its', 'their')} columns are NULL."
             )
         if lost:
             notes.append(
-                f"{len(lost):,} rows of the metadata files name no image of the folder, the first "
-                f"is '{lost[0]}': left out."
+                f"{count(len(lost), 'row')} of the metadata files "
+                f"{verb(len(lost), 'names', 'name')} no "
+                f"image of the folder, the first is '{lost[0]}': left out."
             )
         return notes
 

@@ -19,6 +19,7 @@ from slicedb import media
 from slicedb.errors import SourceError
 from slicedb.ingest.outlines import turned, turned_box, turned_outline
 from slicedb.schema import Box
+from slicedb.show.numbers import count, verb
 from slicedb.sources import fetch, fetch_starts, is_remote, path_of, read
 
 Size = tuple[float, float]
@@ -34,6 +35,8 @@ _AT_ONCE = 2048
 """Pictures whose heads are held at once."""
 _SLACK = 0.5
 """Pixels by which a stated size may differ."""
+
+_TURNED = "their boxes were turned with them"
 
 
 @dataclass
@@ -128,24 +131,26 @@ class Sizes:
         if self._unopened:
             yield (
                 f"The sizes that the annotations state were not held against the pictures of "
-                f"{self._unopened:,} samples, which are not opened."
+                f"{count(self._unopened, 'sample')}, which are not opened."
             )
         if self._turned:
             yield (
-                f"{self._turned:,} pictures are turned for display (EXIF) and were annotated as "
-                "stored; their boxes were turned with them. To see them: "
+                f"{count(self._turned, 'picture is', 'pictures are')} turned for display "
+                f"(EXIF) and {verb(self._turned, 'was', 'were')} annotated as stored; "
+                f"{verb(self._turned, 'its boxes were turned with it', _TURNED)}. To see them: "
                 "exif_orientation IS NOT NULL AND stated_width IS NOT NULL"
             )
         if self._other:
             yield (
-                f"{self._other:,} pictures have another size than their annotations state; the "
-                "boxes are kept as they are. To see them: "
-                "stated_width IS NOT NULL AND exif_orientation IS NULL"
+                f"{count(self._other, 'picture has', 'pictures have')} another size than "
+                f"{verb(self._other, 'its', 'their')} annotations state; the boxes are kept as "
+                "they are. To see them: stated_width IS NOT NULL AND exif_orientation IS NULL"
             )
         if self._unsure:
             yield (
-                f"{self._unsure:,} annotated pictures are turned for display (EXIF), and their "
-                "annotations do not tell whether they were made so; the boxes are kept as they "
+                f"{count(self._unsure, 'annotated picture is', 'annotated pictures are')} turned "
+                f"for display (EXIF), and {verb(self._unsure, 'its', 'their')} annotations do not "
+                "tell whether they were made so; the boxes are kept as they "
                 "are. To see them: exif_orientation IS NOT NULL AND stated_width IS NULL"
             )
 

@@ -17,6 +17,7 @@ from slicedb import media
 from slicedb.errors import SourceError
 from slicedb.ingest.columns import GUESSES
 from slicedb.ingest.source import Row
+from slicedb.show.numbers import count, verb
 from slicedb.sources import Location
 
 _UPLOADED = re.compile(r"^[0-9a-f]{8}-")
@@ -49,19 +50,33 @@ class Counts:
         told = (
             (
                 self.several,
-                "tasks have several annotations: the one that is marked as ground truth was "
-                "taken, else the newest.",
+                ("task has", "tasks have"),
+                "several annotations: the one that is marked as ground truth was taken, else the "
+                "newest.",
             ),
-            (self.skipped, "tasks were skipped by their annotator: their objects are NULL."),
-            (self.predicted, "predictions of models were left out: log-predictions takes them."),
+            (
+                self.skipped,
+                ("task was skipped by its", "tasks were skipped by their"),
+                f"annotator: {verb(self.skipped, 'its', 'their')} objects are NULL.",
+            ),
+            (
+                self.predicted,
+                ("prediction of models was", "predictions of models were"),
+                f"left out: log-predictions takes {verb(self.predicted, 'it', 'them')}.",
+            ),
             (
                 self.rotated,
-                "tasks were annotated with the picture turned (image_rotation); their boxes are "
-                "kept as they are.",
+                ("task was", "tasks were"),
+                "annotated with the picture turned (image_rotation); "
+                f"{verb(self.rotated, 'its', 'their')} boxes are kept as they are.",
             ),
-            (self.left_out.total(), f"results were left out, which are neither: {kinds}."),
+            (
+                self.left_out.total(),
+                ("result was left out, which is", "results were left out, which are"),
+                f"neither: {kinds}.",
+            ),
         )
-        return [f"{n:,} {sentence}" for n, sentence in told if n]
+        return [f"{count(n, *begins)} {rest}" for n, begins, rest in told if n]
 
 
 def tasks_of(file: Location, counts: Counts) -> list[Task]:

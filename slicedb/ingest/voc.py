@@ -22,6 +22,7 @@ from slicedb.ingest.source import Options, Source
 from slicedb.ingest.splits import SPLITS, split_in
 from slicedb.ingest.walk import Folder, Tree, tree_of
 from slicedb.schema import Box
+from slicedb.show.numbers import count, verb
 from slicedb.sources import Location
 
 _IMAGES = ("jpegimages", "images", "imgs", "img")
@@ -152,9 +153,15 @@ class _Reading:
                     n += 1
         notes = self._rows.notes
         if n:
-            notes.append(f"{n:,} images have no annotation: their objects are NULL.")
+            notes.append(
+                f"{count(n, 'image has', 'images have')} no annotation: "
+                f"{verb(n, 'its', 'their')} objects are NULL."
+            )
         if self._parts:
-            notes.append(f"{self._parts:,} parts of objects (head, hand, ...) were left out.")
+            notes.append(
+                f"{count(self._parts, 'part')} of objects (head, hand, ...) "
+                f"{verb(self._parts, 'was', 'were')} left out."
+            )
 
     def _splits(self, folder: Folder) -> dict[str, str]:
         """Return the split of each image named in ImageSets/Main; one of two is the narrower."""
@@ -170,7 +177,8 @@ class _Reading:
                     if stem and splits.setdefault(stem, name) != name:
                         twice += name != "trainval"
         if twice:
-            note = f"{twice:,} images are in two splits; the first by name was taken."
+            images = count(twice, "image is", "images are")
+            note = f"{images} in two splits; the first by name was taken."
             self._rows.notes.append(note)
         return splits
 

@@ -23,6 +23,7 @@ from slicedb.ingest.splits import SPLITS, split_in
 from slicedb.ingest.walk import Tree, tree_of
 from slicedb.ingest.yololine import Grammar, grammar_of
 from slicedb.schema import Box
+from slicedb.show.numbers import count
 from slicedb.sources import Location
 
 _LISTS = ("classes.txt", "obj.names", "classes.names")
@@ -136,7 +137,9 @@ def read(location: Location, options: Options) -> Source:
             name = "/".join(image.parts_below(home))
             rows.add(name, uri, boxes, size=size, relative=True, split=part.split)
     if without:
-        rows.notes.append(f"{without:,} images have no label file: taken as without boxes.")
+        rows.notes.append(
+            f"{count(without, 'image has', 'images have')} no label file: taken as without boxes."
+        )
     return rows.source()
 
 

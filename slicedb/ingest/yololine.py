@@ -19,6 +19,7 @@ from slicedb.errors import SourceError
 from slicedb.ingest.annotated import box
 from slicedb.ingest.source import Row
 from slicedb.schema import Box
+from slicedb.show.numbers import count
 from slicedb.sources import Location
 
 _DIGITS = 3
@@ -60,11 +61,13 @@ class Grammar:
         if self.points is not None:
             whole = 5 + self.points[0] * self.points[1]
             raise ValueError(
-                f"{len(numbers)} numbers, where a box has 5 and one with {self.points[0]} key "
-                f"points has {whole} (kpt_shape)"
+                f"{count(len(numbers), 'number')}, where a box has 5 and one with "
+                f"{self.points[0]} key points has {whole} (kpt_shape)"
             )
         if len(rest) < 6:
-            raise ValueError(f"{len(numbers)} numbers, where a box has 5 and an outline 7 or more")
+            raise ValueError(
+                f"{count(len(numbers), 'number')}, where a box has 5 and an outline 7 or more"
+            )
         score = rest.pop() if len(rest) % 2 else None
         outline = _scaled(rest, size)
         xs, ys = outline[::2], outline[1::2]

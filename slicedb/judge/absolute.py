@@ -15,6 +15,7 @@ from slicedb.judge.sizes import samples_of
 from slicedb.judge.trials import Trial
 from slicedb.keys import Keys
 from slicedb.metrics import Metric
+from slicedb.show.numbers import verb
 
 _NAMED = 5
 """Classes that a note names."""
@@ -76,7 +77,8 @@ def _naming_classes(evidence: Evidence, classes: Sequence[str], present: Sequenc
         return evidence
     names = [classes[code] for code in present[:_NAMED]]
     more = ["..."] if len(present) > _NAMED else []
-    note = f"{len(present)} of {len(classes)} classes have samples: {', '.join(names + more)}"
+    have = verb(len(present), "has", "have")
+    note = f"{len(present)} of {len(classes)} classes {have} samples: {', '.join(names + more)}"
     note = "; ".join(part for part in (trial.note, note) if part)
     return replace(evidence, trial=replace(trial, note=note))
 

@@ -15,7 +15,7 @@ from slicedb.judge.truth import read as read_truth
 from slicedb.keys import Keys, distinct
 from slicedb.metrics import PredictedNumbers
 from slicedb.metrics.outcomes import TaskOutcomes
-from slicedb.show.numbers import interval, number, percent
+from slicedb.show.numbers import count, interval, number, percent, verb
 from slicedb.show.tabular import Record
 from slicedb.store import Store
 from slicedb.tasks import AlignedRows
@@ -61,7 +61,8 @@ class Agreement(Record):
 
     def __str__(self) -> str:
         whole = self.n + self.left_out
-        text = f"{self.a} and {self.b}: {self.n:,} of {whole:,} samples have both"
+        have = verb(self.n, "has", "have")
+        text = f"{self.a} and {self.b}: {self.n:,} of {count(whole, 'sample')} {have} both"
         if self.n:
             text += f"; {percent(self.share)} {interval(self.low, self.high)} of them {self.alike}"
         if self.difference is not None:

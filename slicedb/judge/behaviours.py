@@ -17,6 +17,7 @@ from slicedb.expectations.behaviours import Change
 from slicedb.judge.evidence import Evidence, Failures, Inputs
 from slicedb.judge.trials import Trial
 from slicedb.keys import Keys, distinct
+from slicedb.show.numbers import count
 from slicedb.store import Store
 
 SHOWN = 3
@@ -108,10 +109,11 @@ def _basis(check: Check, rate: Rate) -> str:
     if check.change is None or not check.change.is_composed:
         return ""
     if check.metric == "direction":
-        return f"{rate.n:,} pairs of foregrounds, as sure as {rate.groups:,} independent ones"
+        alone = count(rate.groups, "independent one")
+        return f"{count(rate.n, 'pair')} of foregrounds, as sure as {alone}"
     if check.metric == "accuracy":
-        return f"in {rate.groups:,} foregrounds"
-    return f"{rate.n:,} sets in {rate.groups:,} foregrounds"
+        return f"in {count(rate.groups, 'foreground')}"
+    return f"{count(rate.n, 'set')} in {count(rate.groups, 'foreground')}"
 
 
 def _shown(check: Check, rate: Rate) -> str:

@@ -18,6 +18,7 @@ from slicedb.judge.boxes import ids_of
 from slicedb.judge.drawn import MOST_CLASSES, matrix
 from slicedb.judge.truth import OtherTruth
 from slicedb.keys import Keys
+from slicedb.show import numbers
 from slicedb.show.html import Html
 from slicedb.show.tabular import Grid, Part, Tabular
 from slicedb.store import Store
@@ -146,15 +147,16 @@ class Confusion(Tabular):
         head = [f"{by} \\ predicted", *(self.classes[i] for i in shown), "n", "accuracy"]
         drawn = self._drawn if len(self.classes) <= MOST_CLASSES else None
         yield Grid(head, rows, align="<" + ">" * (len(head) - 1), drawn=drawn)
-        left = f"{self.left_out:,}{'' if self.unit == 'samples' else ' samples'} left out"
+        left = numbers.count(self.left_out, "" if self.unit == "samples" else "sample")
+        left = f"{left} left out"
         yield f"{self.n:,} {self.unit}, {left}"
         if self.truth is not None:
             yield f"judged against {self.truth}, not the ground truth"
         yield from map(str, self.agreements)
         if len(shown) < len(self.classes):
             yield (
-                f"{len(shown)} of {len(self.classes):,} classes, those with the most mistakes; "
-                "top= (--top) shows more, and -f csv every cell"
+                f"{len(shown)} of {numbers.count(len(self.classes), 'class', 'classes')}, those "
+                "with the most mistakes; top= (--top) shows more, and -f csv every cell"
             )
 
     def within(self, width: int) -> Confusion:

@@ -13,6 +13,7 @@ from slicedb import metrics as m
 from slicedb.show import charts, numbers
 from slicedb.show.heat import BAD, GOOD, Tile, heat, share_of
 from slicedb.show.html import Html, element, table
+from slicedb.show.numbers import count
 
 MOST_CLASSES = 40
 """Classes up to which a whole matrix is drawn."""
@@ -35,7 +36,7 @@ def values(rows: Sequence[Mapping[str, Any]], models: Sequence[str]) -> Html:
     spans = {metric: _span(of) for metric, of in by_metric.items()}
     rails = [_rail_of(row, spans[row["metric"]]) for row in rows[:MOST_RAILS]]
     left = len(rows) - len(rails)
-    more = element("p", f"{left:,} more rows in to_pandas()") if left else Html()
+    more = element("p", f"{count(left, 'more row')} in to_pandas()") if left else Html()
     has_boxes = any(row["boxes"] is not None for row in rows)
     head = ["slice", "metric", "model", "value", "interval", "", "images" if has_boxes else "n"]
     align = "<<<><<>"

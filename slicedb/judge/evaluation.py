@@ -25,6 +25,7 @@ from slicedb.keys import Keys, distinct
 from slicedb.metrics import Estimate, Membership, Metric, ratios
 from slicedb.metrics.metric import Weighted
 from slicedb.schema import schema_of
+from slicedb.show import numbers
 from slicedb.show.numbers import interval
 from slicedb.show.tabular import Grid, Part, Tabular
 from slicedb.store import Store
@@ -219,9 +220,10 @@ def _warnings(aligned: Aligned, members: Mapping[str, Keys], rows: Sequence[Keys
     for (name, keys), of_slice in zip(members.items(), rows):
         if n := aligned.doubtful(of_slice):
             return [
-                f"{n:,} of {len(keys):,} pictures of {name} have no row in the detections of "
-                f"{aligned.model} and are left out, so that what was missed there is not counted; "
-                "log them with looked_at= (--looked-at) if it looked at them"
+                f"{n:,} of {numbers.count(len(keys), 'picture')} of {name} "
+                f"{numbers.verb(n, 'has', 'have')} no row in the detections of {aligned.model} and "
+                f"{numbers.verb(n, 'is', 'are')} left out, so that what was missed there is not "
+                "counted; log them with looked_at= (--looked-at) if it looked at them"
             ]
     return []
 
@@ -248,8 +250,9 @@ def _outside(aligned: Aligned, members: Membership) -> list[str]:
         f"map-labels --model {aligned.model}` those that are numbers of its classes"
     )
     return [
-        f"{n:,} samples have {what} that is none of the classes of {aligned.model}, such as "
-        f"'{names[0]}': they count as wrong. `slicedb model show {aligned.model}` names its "
+        f"{numbers.count(n, 'sample has', 'samples have')} {what} that is none of the classes of "
+        f"{aligned.model}, such as '{names[0]}': {numbers.verb(n, 'it counts', 'they count')} as "
+        f"wrong. `slicedb model show {aligned.model}` names its "
         f"classes{change if aligned.truth is None else ''}"
     ]
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from slicedb import stats
 from slicedb.judge.evidence import Evidence
+from slicedb.show.numbers import count
 
 POWER = 0.85
 """How often as many fresh samples reach a verdict if all distances from the bound are as likely.
@@ -27,7 +28,7 @@ class Needs(NamedTuple):
 
     def __str__(self) -> str:
         reach = f"{self.low:,} or more" if self.high is None else f"{self.low:,} to {self.high:,}"
-        return f"about {self.n:,} samples would settle it ({reach})"
+        return f"about {count(self.n, 'sample')} would settle it ({reach})"
 
 
 class Levels(NamedTuple):

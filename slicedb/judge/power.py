@@ -15,6 +15,7 @@ from slicedb.judge.drawn import enough
 from slicedb.judge.pairs import pair_of
 from slicedb.keys import Keys
 from slicedb.schema import schema_of
+from slicedb.show.numbers import count, verb
 from slicedb.show.tabular import Grid, Part, Tabular
 from slicedb.store import Store
 
@@ -44,8 +45,8 @@ class Power(Tabular):
         """Return one sentence a slice."""
         points = f"{100 * self.drop:g}-point"
         return [
-            f"{r['slice']}: detecting a {points} drop here needs {r['needed']:,} images, "
-            f"there are {r['n']:,}"
+            f"{r['slice']}: detecting a {points} drop here needs {count(r['needed'], 'image')}, "
+            f"there {verb(r['n'], 'is', 'are')} {r['n']:,}"
             for r in self.table.to_pylist()
         ]
 

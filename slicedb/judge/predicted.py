@@ -18,6 +18,7 @@ from slicedb.judge.truth import OtherTruth
 from slicedb.keys import KeyIndex, Keys
 from slicedb.metrics import Outcomes
 from slicedb.metrics.outcomes import Bools, Floats
+from slicedb.show.numbers import count
 from slicedb.store import Store
 from slicedb.store.without_pandas import arrow_array
 from slicedb.tasks import TASKS, About
@@ -128,12 +129,12 @@ def select(
         n_labelled += int(np.isin(at[in_samples], aligned.unseen).sum())
     if not n_labelled and aligned.truth is not None:
         raise SliceError(
-            f"None of the {len(asked):,} samples has {aligned.truth}.",
+            f"None of the {count(len(asked), 'sample')} has {aligned.truth}.",
             f"ask for samples where {aligned.truth.column} IS NOT NULL.",
         )
     if not n_labelled:
         raise SliceError(
-            f"None of the {len(asked):,} samples has a label.",
+            f"None of the {count(len(asked), 'sample')} has a label.",
             "set `label` with `slicedb relabel`, or ask for samples where label IS NOT NULL.",
         )
     rows = np.full(len(asked), -1)
@@ -144,7 +145,7 @@ def select(
         chosen, outcomes = _with_probabilities(store, model, asked, chosen, outcomes)
     if not len(chosen):
         raise PredictionError(
-            f"'{model}' has no predictions for the {n_labelled:,} labelled samples.",
+            f"'{model}' has no predictions for the {count(n_labelled, 'labelled sample')}.",
             f"run `slicedb predict {model}`, or log them with `slicedb log-predictions`.",
         )
     wanted = dict.fromkeys(["id", "label", *(c for c in columns if c not in _PREDICTED)])

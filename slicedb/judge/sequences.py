@@ -7,6 +7,7 @@ import numpy as np
 from slicedb import schema
 from slicedb.judge.aligned import groups_of, universe
 from slicedb.keys import Keys, distinct
+from slicedb.show.numbers import count
 from slicedb.store import Store
 
 COLUMNS = "video video_id clip clip_id sequence sequence_id recording recording_id".split()
@@ -33,7 +34,7 @@ def note_of_videos(store: Store, keys: Keys, group: str | None) -> list[str]:
     if len(rows) < _EACH * len(groups):
         return []
     return [
-        f"{len(rows):,} samples lie in {len(groups):,} groups by '{column}', and samples of one "
-        f"group are alike, so that the intervals are too narrow; group='{column}' (--group "
-        f"{column}, or group in suite.toml) counts whole groups"
+        f"{count(len(rows), 'sample lies', 'samples lie')} in {count(len(groups), 'group')} by "
+        f"'{column}', and samples of one group are alike, so that the intervals are too narrow; "
+        f"group='{column}' (--group {column}, or group in suite.toml) counts whole groups"
     ]

@@ -15,6 +15,7 @@ from slicedb.judge.chosen import choosing
 from slicedb.keys import Keys
 from slicedb.metrics import Metric
 from slicedb.metrics.computing import OneSided
+from slicedb.show.numbers import count
 from slicedb.slices import BrokenSlice, Slice
 
 _COMPARE: dict[str, Callable[[float, float], bool]] = {
@@ -205,6 +206,6 @@ def _per_class(trial: Trial, model: Aligned) -> list[Trial]:
     ]
     if absent := len(outcomes.classes) - len(present):
         total = len(outcomes.classes)
-        note = f"not judged: {absent:,} of {total:,} classes, which no sample has"
+        note = f"not judged: {absent:,} of {count(total, 'class', 'classes')}, which no sample has"
         trials[0] = replace(trials[0], note=note)
     return trials

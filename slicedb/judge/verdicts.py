@@ -18,6 +18,7 @@ from slicedb.judge.results import Result, Verdict
 from slicedb.keys import distinct
 from slicedb.metrics import Membership
 from slicedb.metrics.outcomes import Floats
+from slicedb.show.numbers import count, verb
 
 DROP = 0.02
 """The drop in accuracy whose sample size an undecided comparison names."""
@@ -203,7 +204,7 @@ def _figures(case: _Case) -> str:
     if e.failures is not None and e.failures.basis:
         text += f", {e.failures.basis}"
     if e.groups is not None:
-        text += f" in {e.units:,} groups"
+        text += f" in {count(e.units or 0, 'group')}"
     if e.carriers is not None:
         text += f", about {e.carriers:.0f} of which make the whole difference"
     if e.left_out:
@@ -230,7 +231,8 @@ def _chosen(case: _Case) -> str:
 def _doubtful(case: _Case) -> str:
     size = len(case.evidence.trial.scope.keys)
     parts = [
-        f"{n:,} of {size:,} pictures have no row in the detections of {model}"
+        f"{n:,} of {count(size, 'picture')} {verb(n, 'has', 'have')} no row in the detections of "
+        f"{model}"
         for model, n in case.evidence.doubtful
     ]
     return (
@@ -259,7 +261,7 @@ def _drop_needs(evidence: Evidence, confidence: float) -> str:
         return ""
     differ = max(DROP, np.count_nonzero(evidence.gains.values) / evidence.n)
     n = stats.n_for_paired(differ, DROP, confidence)
-    return f"; detecting a {100 * DROP:g}-point drop here needs {n:,} images"
+    return f"; detecting a {100 * DROP:g}-point drop here needs {count(n, 'image')}"
 
 
 def _counted(case: _Case) -> str:
@@ -274,7 +276,7 @@ def _looks(case: _Case) -> str:
     text = f"this is {looks}"
     if looks.candidates > 1 and not case.settings.sequential and not np.isnan(case.luck):
         text += (
-            f"; by luck alone the best of {looks.candidates:,} equal candidates looks up to "
+            f"; by luck alone the best of {count(looks.candidates, 'equal candidate')} looks up to "
             f"{case.luck:.2g} better"
         )
     return text

@@ -14,6 +14,7 @@ from slicedb.metrics.outcomes import Floats, Ints
 from slicedb.models.fingerprint import code_text
 from slicedb.models.model import TorchModel, check_names, float_type
 from slicedb.models.whole import WholeImage, WholeImageModel, form_of
+from slicedb.show.numbers import count
 from slicedb.tasks.given import numpy_of
 from slicedb.tasks.objects import ImageBoxes
 
@@ -84,7 +85,8 @@ class Detector(WholeImageModel):
             wrong = labels[(number < 0) | (number >= len(self.classes))][0]
             last = len(self.classes) - 1 + self.first_label
             raise ClassesError(
-                f"{self} found label {wrong}, its {len(self.classes)} classes are numbered "
+                f"{self} found label {wrong}, its "
+                f"{count(len(self.classes), 'class is', 'classes are')} numbered "
                 f"{self.first_label} to {last}.",
                 "give one name for each label, and first_label= as the model counts.",
             )
@@ -107,8 +109,8 @@ class Detector(WholeImageModel):
             ) from error
         if not len(boxes) == len(labels) == len(scores):
             raise ModelError(
-                f"{self} returned {len(boxes)} boxes, {len(labels)} labels and {len(scores)} "
-                "scores for one image."
+                f"{self} returned {count(len(boxes), 'box', 'boxes')}, "
+                f"{count(len(labels), 'label')} and {count(len(scores), 'score')} for one image."
             )
         return boxes, labels, scores
 

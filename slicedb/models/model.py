@@ -13,6 +13,7 @@ from slicedb.models.fingerprint import code_text, combine, tensors_digest
 from slicedb.models.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
 from slicedb.models.reach import reached, under
 from slicedb.models.resizing import Interpolation
+from slicedb.show.numbers import count
 from slicedb.tasks import TASKS, About
 from slicedb.tasks.probabilities import Given, are_probabilities, as_logits
 
@@ -405,7 +406,7 @@ def check_width(model: Model, logits: object, n: int) -> None:
                 f"{'one is' if model.n_outputs == 1 else f'{model.n_outputs} are'} asked for.",
             )
         raise ClassesError(
-            f"{model} has {len(model.classes)} class names, its output has {shape[1]}.",
+            f"{model} has {count(len(model.classes), 'clas')} names, its output has {shape[1]}.",
             "give one name for each output, in the order of the logits; for a single output, give "
             "two names: that of 0, and that of 1.",
         )
@@ -438,6 +439,8 @@ def check_names(model: Model) -> None:
 
 def _three(values: Sequence[float], what: str) -> tuple[float, float, float]:
     if len(values) != 3:
-        raise ModelError(f"{what} has {len(values)} values.", "images are RGB: give three.")
+        raise ModelError(
+            f"{what} has {count(len(values), 'value')}.", "images are RGB: give three."
+        )
     first, second, third = (float(value) for value in values)
     return first, second, third

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable
 
 from slicedb import schema, sql
 from slicedb.errors import ModelError
+from slicedb.show.numbers import count
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _LOOSE = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*\Z")
@@ -53,7 +54,7 @@ def check_name(name: str, *, columns: Iterable[str] = (), loose: bool = False) -
             f"use letters, digits and '_': for example {proposal!r}.",
         )
     if len(name) > _LONGEST:
-        raise ModelError(f"A name of {len(name)} characters.", f"use at most {_LONGEST}.")
+        raise ModelError(f"A name of {count(len(name), 'character')}.", f"use at most {_LONGEST}.")
     if lower in RESERVED:
         raise ModelError(f"{name!r} is a word of SQL.", f"try '{name}_1'.")
     if lower in TABLES:

@@ -108,7 +108,7 @@ class Registered(Tabular):
         source = self.spec or f"Python object {self.details.get('object', '')}"
         lines = [
             f"{self.name}: {source}" + (f", weights {self.weights}" if self.weights else ""),
-            f"  {len(self.classes)} classes: {shown}",
+            f"  {numbers.count(len(self.classes), 'class', 'classes')}: {shown}",
             f"  version {self.version}, fingerprint {self.fingerprint[:16]}"
             + (f", {numbers.count(count, 'parameter')}" if count else "")
             + (f", added {self.added_at:%Y-%m-%d %H:%M}" if self.added_at else ""),
@@ -123,13 +123,17 @@ class Registered(Tabular):
             )
         lines += [f"  {judgement}" for judgement in self.judged[:_SHOWN]]
         if len(self.judged) > _SHOWN:
-            lines.append(f"  {len(self.judged) - _SHOWN:,} more runs")
+            lines.append(f"  {numbers.count(len(self.judged) - _SHOWN, 'more run')}")
         return "\n".join(map(clean, lines))
 
     def _logged_lines(self, classes: str) -> list[str]:
         n = numbers.count(self.details[LOGGED], "prediction")
         lines = [f"{self.name}: {n} logged from elsewhere"]
-        lines += [f"  {len(self.classes)} classes: {classes}"] if self.classes else []
+        lines += (
+            [f"  {numbers.count(len(self.classes), 'class', 'classes')}: {classes}"]
+            if self.classes
+            else []
+        )
         return [*lines, *(f"  {judgement}" for judgement in self.judged[:_SHOWN])]
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from slicedb.errors import ModelError
 from slicedb.models.weights import first_line, refuse_swollen
+from slicedb.show.numbers import count
 
 if TYPE_CHECKING:
     import torch
@@ -159,7 +160,7 @@ def _weights_alone(path: Path, held: Mapping[str, object]) -> ModelError:
     guess = f"; their names and shapes are those of {spec}" if fits else ""
     many = f" ({classes} names)" if classes else ""
     return ModelError(
-        f"'{path}' holds weights alone ({len(tensors):,} tensors, such as {first}): what is "
+        f"'{path}' holds weights alone ({count(len(tensors), 'tensor')}, such as {first}): what is "
         f"missing is the network they belong to{guess}.",
         f"`slicedb model add NAME {spec} --weights {path.name} --classes FILE`{many}; a spec is "
         "torchvision:NAME, timm:NAME, or file.py:factory with a function that returns the network.",

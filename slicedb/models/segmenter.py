@@ -13,6 +13,7 @@ from slicedb.models.fingerprint import code_text
 from slicedb.models.model import TorchModel, check_names, float_type
 from slicedb.models.preprocessing import IMAGENET_MEAN, IMAGENET_STD
 from slicedb.models.whole import WholeImage, WholeImageModel, form_of
+from slicedb.show.numbers import count
 from slicedb.tasks.labelmaps import LabelMap
 
 if TYPE_CHECKING:
@@ -100,7 +101,8 @@ class Segmenter(WholeImageModel):
             logits = torch.cat([torch.zeros_like(logits), logits])
         if logits.shape[0] != len(self.classes):
             raise ClassesError(
-                f"{self} has {len(self.classes)} class names, its output has {logits.shape[0]}.",
+                f"{self} has {count(len(self.classes), 'class name')}, its output has "
+                f"{logits.shape[0]}.",
                 "give one name for each, in the order of the logits, the background included.",
             )
         return logits

@@ -13,6 +13,7 @@ from slicedb.ingest.convert import is_text
 from slicedb.keys import KeyIndex, Keys
 from slicedb.metrics.outcomes import Bools
 from slicedb.schema import SAMPLES, keys_of, unfit
+from slicedb.show.numbers import count, verb
 from slicedb.store import Store
 from slicedb.tasks import AnyTask
 
@@ -86,7 +87,8 @@ class IdChecker:
         known = self._store.table(SAMPLES, ["id"])["id"].to_pylist()
         shown = ", ".join(repr(name) for name in unknown[:_SHOWN])
         raise PredictionError(
-            f"{len(unknown):,} of {n:,} ids in {place} are no samples here: "
+            f"{len(unknown):,} of {count(n, 'id')} in {place} "
+            f"{verb(len(unknown), 'is no sample', 'are no samples')} here: "
             f"{shown}{', ...' if len(unknown) > _SHOWN else ''}.",
             did_you_mean(unknown[0], sorted(known)[:_CHOICES], "samples")
             + _prefix(unknown, set(known)),

@@ -22,6 +22,7 @@ from slicedb.predictions.files import GivenTable
 from slicedb.predictions.refresh import refresh
 from slicedb.predictions.tables import schema_of, table_of, with_truth
 from slicedb.schema import SAMPLES, content_of
+from slicedb.show.numbers import count
 from slicedb.store import Store
 from slicedb.tasks import LOGGED, TASKS, About, AnyTask
 from slicedb.tasks.about import LABEL
@@ -280,7 +281,8 @@ class PredictionLog:
             )
         if self._declared and list(before.classes) != self.classes:
             raise PredictionError(
-                f"'{self.model}' was logged with {len(before.classes)} other classes: "
+                f"'{self.model}' was logged with "
+                f"{count(len(before.classes), 'other class', 'other classes')}: "
                 f"{', '.join(before.classes[:5])}.",
                 "log under another name, or replace=True.",
             )

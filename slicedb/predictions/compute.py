@@ -20,6 +20,7 @@ from slicedb.predictions.refresh import refresh
 from slicedb.predictions.tables import prepare, table_of, with_truth
 from slicedb.progress import bar
 from slicedb.schema import SAMPLES, content_of
+from slicedb.show import numbers
 from slicedb.show.tabular import Record
 from slicedb.store import Store
 from slicedb.store.work import Samples, Writer, failures, images_of, missing, samples_of
@@ -66,13 +67,14 @@ class PredictReport(Record):
         text += failures(self.failed, self.examples, self.gone)
         if self.replaced:
             text += (
-                f"\n  The model changed since it predicted {self.replaced:,} samples; these rows "
-                "are replaced."
+                "\n  The model changed since it predicted "
+                f"{numbers.count(self.replaced, 'sample')}; these rows are replaced."
             )
         text += "".join(f"\n  {note}" for note in self.notes)
         if self.outside:
             text += (
-                f"\n  {self.outside:,} samples have a label that is none of the model's classes: "
+                f"\n  {numbers.count(self.outside, 'sample has', 'samples have')} a label that "
+                "is none of the model's classes: "
                 "they count as wrong and have no loss. `slicedb map-labels OLD=NEW` (or a file) "
                 f"gives labels other names, `slicedb map-labels --model {self.model}` those of its "
                 "classes where labels are their numbers."

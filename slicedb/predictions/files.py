@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 from slicedb.errors import PredictionError
 from slicedb.ingest.columns import GUESSES, STEMS
 from slicedb.ingest.csv import delimiter_of
+from slicedb.show.numbers import count
 from slicedb.sources import Location
 from slicedb.tasks.arrays import one_array
 from slicedb.tasks.given import stacked
@@ -86,10 +87,12 @@ def _distinct(table: pa.Table, place: str) -> pa.Table:
         raise PredictionError(f"{place} is damaged: {str(error).splitlines()[0]}") from error
     for name, n in Counter(names).items():
         if n > 1:
-            raise PredictionError(f"{place} has {n} columns '{name}'.", "rename or leave out one.")
+            raise PredictionError(
+                f"{place} has {count(n, 'column')} '{name}'.", "rename or leave out one."
+            )
         if len(name) > _LONGEST or not name.strip() or "\0" in name:
             raise PredictionError(
-                f"A column of {place} is called {name[:40]!r} ({len(name):,} characters).",
+                f"A column of {place} is called {name[:40]!r} ({count(len(name), 'character')}).",
                 f"rename it: a name has 1 to {_LONGEST} characters.",
             )
     return table

@@ -15,6 +15,7 @@ from slicedb.predictions.collected import PredictionLog
 from slicedb.predictions.files import GivenTable, open_table
 from slicedb.predictions.unseen import unseen_by, unseen_text, with_nothing_found
 from slicedb.schema import SAMPLES, keys_of
+from slicedb.show.numbers import count
 from slicedb.show.tabular import Record
 from slicedb.store import Store
 
@@ -52,8 +53,9 @@ class LogReport(Record):
     """How what was given is read, where that is not plain."""
 
     def __str__(self) -> str:
-        classes = f" of {len(self.classes)} classes" if self.classes else ""
-        text = f"{self.model}: {self.logged:,} predictions{classes} logged ({self.seconds:.1f} s)"
+        classes = f" of {count(len(self.classes), 'class', 'classes')}" if self.classes else ""
+        predictions = count(self.logged, "prediction")
+        text = f"{self.model}: {predictions}{classes} logged ({self.seconds:.1f} s)"
         text += "".join(f"\n  {note}" for note in self.notes)
         if self.as_given:
             text += f"\n  As given, not computed here: {', '.join(self.as_given)}."

@@ -63,10 +63,12 @@ def shown(store: Store, counts: dict[str, int]) -> list[str]:
             lines.append(f"{numbers.count(n, 'map')} of '{name}', of earlier pictures, removed.")
         else:
             logged = About.read(store, name).fingerprint == LOGGED
+            kind = "logged prediction" if logged else "prediction"
             how = f"log-predictions {name}" if logged else f"predict {name}"
             lines.append(
-                f"{n:,} {'logged ' if logged else ''}predictions of '{name}' speak of earlier "
-                f"pictures and are left out; `slicedb {how}` renews them."
+                f"{numbers.count(n, f'{kind} of', f'{kind}s of')} '{name}' "
+                f"{numbers.verb(n, 'speaks', 'speak')} of earlier pictures and "
+                f"{numbers.verb(n, 'is', 'are')} left out; `slicedb {how}` renews them."
             )
     return lines
 

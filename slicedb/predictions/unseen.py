@@ -17,6 +17,7 @@ from slicedb.errors import PredictionError
 from slicedb.keys import KeyIndex
 from slicedb.predictions.tables import table_of
 from slicedb.schema import IS_SHOWN, SAMPLES
+from slicedb.show.numbers import count, verb
 from slicedb.store import Store
 from slicedb.tasks import TASKS, About
 from slicedb.tasks.objects import objects_from
@@ -42,8 +43,8 @@ def with_nothing_found(table: pa.Table, looked_at: Sequence[str], place: str) ->
     outside = sorted(set(ids) - set(looked_at))
     if outside:
         raise PredictionError(
-            f"{len(outside):,} pictures with boxes in {place} are not among those looked at: "
-            f"'{outside[0]}'.",
+            f"{count(len(outside), 'picture')} with boxes in {place} "
+            f"{verb(len(outside), 'is', 'are')} not among those looked at: '{outside[0]}'.",
             "looked_at= (--looked-at) names all pictures that the model saw.",
         )
     new = sorted(set(looked_at) - set(ids))
@@ -79,7 +80,8 @@ def unseen_text(model: str, unseen: int, annotated: int) -> str:
       They are: objects IS NOT NULL AND det.tp IS NULL
     """
     return (
-        f"{unseen:,} of {annotated:,} annotated pictures have no row. If {model} looked at them "
+        f"{unseen:,} of {count(annotated, 'annotated picture')} {verb(unseen, 'has', 'have')} no "
+        f"row. If {model} looked at them "
         "and found nothing, name them with\n  looked_at= (--looked-at \"split = 'val'\"); now they "
         f"are left out, and expectations do not pass.\n  They are: {unseen_query(model)}"
     )

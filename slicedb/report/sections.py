@@ -14,7 +14,7 @@ from slicedb.judge.confusion import cell_query
 from slicedb.report.figures import Card, Figures, HeatMap
 from slicedb.report.tables import ORDER, cells
 from slicedb.runs.history import Trend
-from slicedb.show import charts
+from slicedb.show import charts, numbers
 from slicedb.show.html import Attribute, Cell, Html, element, table, td, th
 from slicedb.show.html import escape as _e
 
@@ -275,7 +275,7 @@ def _pairs(
         rows.append((td(classes[i], class_="text"), td(classes[j], class_="text"), count))
     return (
         f'<p class="about">The {min(len(off), MOST_PAIRS)} most frequent of {len(off):,} confused '
-        f"pairs of {len(classes):,} classes.</p>"
+        f"pairs of {numbers.count(len(classes), 'class', 'classes')}.</p>"
         f"{_wide(['truth', 'called', 'n'], rows, class_='heat')}"
     )
 
@@ -388,8 +388,7 @@ def history(run: SuiteRun, figures: Figures) -> str:
     head = ["slice", "expectation", "value over the runs", "trend", "flips", "status"]
     return (
         '<p class="about">The oldest run first. Flaky by chance: the verdict flips while the value '
-        "stays within its interval; up and down: beyond it.</p>"
-        f"{_wide(head, rows, class_='full')}"
+        f"stays within its interval; up and down: beyond it.</p>{_wide(head, rows, class_='full')}"
     )
 
 

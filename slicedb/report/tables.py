@@ -51,7 +51,8 @@ def looked(run: SuiteRun) -> str:
         return ""
     most = max(again, key=lambda r: r.looks)
     models = ", ".join(f"{name} {n:,}" for name, n in sorted(most.looked_at.items()))
-    text = f"looks: {len(again):,} of {len(run.results):,} expectations were judged before, "
+    text = f"looks: {len(again):,} of {numbers.count(len(run.results), 'expectation')} "
+    text += f"{numbers.verb(len(again), 'was', 'were')} judged before, "
     text += f"'{most.title}' is at its look {most.looks:,} ({models})"
     if run.sequential:
         return f"{text}; every verdict counts them"
@@ -59,8 +60,8 @@ def looked(run: SuiteRun) -> str:
     if lucky:
         best = max(lucky, key=lambda r: r.luck)
         text += (
-            f"; by luck alone the best of {best.candidates:,} equal candidates looks up to "
-            f"{best.luck:.2g} better ('{best.title}')"
+            f"; by luck alone the best of {numbers.count(best.candidates, 'equal candidate')} "
+            f"looks up to {best.luck:.2g} better ('{best.title}')"
         )
     return f"{text}; each verdict holds for one look, `sequential` makes it hold for all"
 

@@ -19,6 +19,7 @@ from slicedb.judge.looks import Look, Past, asked, best_of, identity, signature
 from slicedb.judge.results import Result
 from slicedb.judge.truth import OtherTruth
 from slicedb.runs.table import read
+from slicedb.show.numbers import count
 from slicedb.slices import Slice
 from slicedb.store import Store
 from slicedb.store.without_pandas import without_pandas
@@ -120,8 +121,8 @@ def warnings_of_gates(
         which = f"slice '{most.slice}' was" if slices == 1 else f"{slices:,} slices were"
         yield (
             f"{which} judged more than {limit:,} times, '{most.title}' {most.looks:,} times, on "
-            f"{most.candidates:,} candidates: some verdicts may be luck. Hint: `sequential = true` "
-            "in suite.toml gives verdicts that hold over all looks."
+            f"{count(most.candidates, 'candidate')}: some verdicts may be luck. Hint: "
+            "`sequential = true` in suite.toml gives verdicts that hold over all looks."
         )
 
 

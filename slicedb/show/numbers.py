@@ -53,6 +53,15 @@ def count(n: int, noun: str = "", plural: str = "") -> str:
     return f"{n:,} {noun if n == 1 else plural or noun + 's'}"
 
 
+def verb(n: int, one: str, many: str) -> str:
+    """Return the form of a verb that goes with a number of things.
+
+    >>> [f"{n} of 9 samples {verb(n, 'has', 'have')} no label" for n in (1, 2)]
+    ['1 of 9 samples has no label', '2 of 9 samples have no label']
+    """
+    return one if n == 1 else many
+
+
 def interval(low: float, high: float, form: str = ".3f") -> str:
     """Return an interval in brackets, and "" where an end is NaN.
 

@@ -211,11 +211,12 @@ def _way_out(needed: float, size: int) -> str:
             "below. The answers are kept."
         )
     if needed >= size:
-        return f"ask for less: it would take labels of all {size:,} samples. The answers are kept."
+        whole = numbers.count(size, "sample")
+        return f"ask for less: it would take labels of all {whole}. The answers are kept."
     digits = 10 ** max(0, len(str(int(needed))) - 2)
     return (
-        f"about {-(-int(np.ceil(needed)) // digits) * digits:,} labels in all would do in four "
-        "cases of five (budget=, --budget); or ask for less. The answers are kept."
+        f"about {numbers.count(-(-int(np.ceil(needed)) // digits) * digits, 'label')} in all "
+        "would do in four cases of five (budget=, --budget); or ask for less. The answers are kept."
     )
 
 

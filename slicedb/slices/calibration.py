@@ -77,5 +77,6 @@ class SliceCalibration:
             f"matches({self.calibrated.shown}) calibrated for {aim} on "
             f"{numbers.count(self.labels, 'label')} ({self.positives:,} yes){how}\n"
             f"precision {precision}, recall {self.recall} at {self.confidence:.0%}; "
-            f"{self.matched:,} of {self.population:,} samples match"
+            f"{self.matched:,} of {numbers.count(self.population, 'sample')} "
+            f"{numbers.verb(self.matched, 'matches', 'match')}"
         )

@@ -19,6 +19,7 @@ from slicedb import schema, sql
 from slicedb.errors import CheckError, did_you_mean, suggesting
 from slicedb.ingest.attach import attach
 from slicedb.schema import COMPUTED, SAMPLES
+from slicedb.show.numbers import count
 from slicedb.show.tabular import Record
 from slicedb.store import Store
 from slicedb.tagging.definition import drop_tag, tag_named
@@ -41,7 +42,9 @@ class ComputedColumn(Record):
 
     def __str__(self) -> str:
         stale = (
-            f"; {self.stale:,} samples are stale: `slicedb column refresh`" if self.stale else ""
+            f"; {count(self.stale, 'sample is', 'samples are')} stale: `slicedb column refresh`"
+            if self.stale
+            else ""
         )
         return f"{self.name} = {self.expression} ({self.type}){stale}"
 

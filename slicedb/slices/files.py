@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from slicedb.errors import CheckError, SliceError, did_you_mean
 from slicedb.expectations.grammar import Check, parse_check
+from slicedb.show.numbers import count
 
 HEAD_KEYS = ("slice", "description", "expect", "holdout", "decide", "group")
 """The keys of a head."""
@@ -66,7 +67,7 @@ def check_name(name: str) -> str:
             "use letters, digits and underscores, not beginning with a digit.",
         )
     if len(name) > _LONGEST:
-        raise SliceError(f"A name of {len(name):,} characters.", f"use at most {_LONGEST}.")
+        raise SliceError(f"A name of {count(len(name), 'character')}.", f"use at most {_LONGEST}.")
     return name
 
 

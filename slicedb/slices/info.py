@@ -48,8 +48,8 @@ class SliceInfo:
 
     def __str__(self) -> str:
         s = self.slice
-        count = "unknown" if self.count is None else f"{self.count:,}"
-        lines = [f"{s.name}  {s.kind}, version {s.version}, {count} samples"]
+        samples = "unknown samples" if self.count is None else numbers.count(self.count, "sample")
+        lines = [f"{s.name}  {s.kind}, version {s.version}, {samples}"]
         lines += [str(self.state)] if self.state.kind in ("stale", "broken") else []
         lines += [s.description] if s.description else []
         lines += [f"from {s.path}"] if s.path else []

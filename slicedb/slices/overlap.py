@@ -94,9 +94,9 @@ class Overlap(Tabular):
         """Yield the pairs that share samples, the most alike first."""
         pairs = self.pairs().slice(0, 20).to_pylist()
         if not pairs:
-            yield f"{len(self.names)} slices, no two share a sample"
+            yield f"{numbers.count(len(self.names), 'slice')}, no two share a sample"
             return
-        yield f"{len(self.names)} slices"
+        yield f"{numbers.count(len(self.names), 'slice')}"
         head = ["a", "b", "Jaccard", "shared", "a in b", "b in a"]
         rows = [
             [

@@ -13,6 +13,7 @@ from slicedb.errors import SliceError, did_you_mean
 from slicedb.keys import KeyIndex, Keys, distinct
 from slicedb.query import Query
 from slicedb.query.language.text import Source
+from slicedb.show.numbers import count
 from slicedb.slices.slice import Ask, Slice
 from slicedb.stats.ranking import Ranking
 from slicedb.vectors import Calibrated, Term
@@ -142,7 +143,7 @@ def _chosen(name: str, meanings: Mapping[int, object], wanted: str | None) -> Te
             raise SliceError(f"Slice '{name}' has no matches({wanted!r}).", hint)
         return asked[0]
     if len(terms) > 1:
-        message = f"Slice '{name}' has {len(terms)} texts: {'; '.join(shown)}."
+        message = f"Slice '{name}' has {count(len(terms), 'text')}: {'; '.join(shown)}."
         raise SliceError(message, "name the one to calibrate with --term.")
     return terms[0]
 

@@ -16,6 +16,7 @@ from slicedb.errors import DatabaseError
 from slicedb.keys import Keys
 from slicedb.metrics.outcomes import Bools
 from slicedb.query import Reads
+from slicedb.show.numbers import count
 from slicedb.store import Store
 
 NEW, DELETED = "new image", "deleted"
@@ -211,7 +212,7 @@ def _nested(value: object) -> str:
     text = json.dumps(value, default=str)
     if len(text) <= _LONG or value is None:
         return text
-    return f"{len(value):,} items" if isinstance(value, list) else text[: _LONG - 1] + "…"
+    return f"{count(len(value), 'item')}" if isinstance(value, list) else text[: _LONG - 1] + "…"
 
 
 def _led(lead: str, moves: pa.Array) -> pa.Array:

@@ -27,6 +27,7 @@ from slicedb.errors import (
 )
 from slicedb.keys import Keys
 from slicedb.schema import IMAGES, SAMPLES, SOURCES, spoken
+from slicedb.show.numbers import count, verb
 from slicedb.sources import Files, address, is_remote, read_or_empty, use
 from slicedb.store.absent import ENDING, is_marked
 from slicedb.store.changes import Changes, changes, read_fragments
@@ -352,9 +353,10 @@ class Reader:
         """
         table, has_row = self.find(name, keys, columns, ids=ids, version=version)
         if not has_row.all():
+            absent = int((~has_row).sum())
             raise UnknownSampleError(
-                f"{int((~has_row).sum()):,} of {len(has_row):,} samples have no row in "
-                f"'{spoken(name)}'.",
+                f"{absent:,} of {count(len(has_row), 'sample')} {verb(absent, 'has', 'have')} no "
+                f"row in '{spoken(name)}'.",
                 "another process has deleted them: run the command again."
                 if name == SAMPLES
                 else "",

@@ -18,6 +18,7 @@ from slicedb.errors import (
     UnknownTableError,
 )
 from slicedb.schema import FORMAT, SAMPLES, SAMPLES_SCHEMA, spoken
+from slicedb.show.numbers import count
 from slicedb.sources import files_of
 from slicedb.store import absent, upkeep
 from slicedb.store.door import passing
@@ -188,7 +189,8 @@ class Store(Writer):
         if pins:
             shown = ", ".join(pins[:3]) + (" ..." if len(pins) > 3 else "")
             raise DatabaseError(
-                f"Table '{spoken(name)}' is kept by {len(pins)} commits or frozen slices: {shown}.",
+                f"Table '{spoken(name)}' is kept by {count(len(pins), 'commit')} or frozen "
+                f"slices: {shown}.",
                 "use another name, or let go of them (`slicedb versions drop`, `slice thaw`).",
             )
         with self._lock:

@@ -14,6 +14,7 @@ from slicedb.inference.batches import Item, pictures
 from slicedb.models.fingerprint import code_text, combine
 from slicedb.models.reach import reached, under
 from slicedb.models.weights import first_line
+from slicedb.show.numbers import count
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -116,18 +117,19 @@ def _called(function: Captioner, images: list[Image.Image]) -> list[Any]:
         values = function(images)
     except Exception as error:
         raise ModelError(
-            f"{place} failed on {len(images)} pictures: {type(error).__name__}: "
+            f"{place} failed on {count(len(images), 'picture')}: {type(error).__name__}: "
             f"{first_line(error)}",
             "it is called with a list of RGB Pillow images.",
         ) from error
     if isinstance(values, str | bytes) or not hasattr(values, "__len__"):
         raise ModelError(
-            f"{place} returned {type(values).__name__} for a list of {len(images)} pictures.",
+            f"{place} returned {type(values).__name__} for a list of "
+            f"{count(len(images), 'picture')}.",
             "it takes a list of RGB Pillow images, and returns a list of the same length.",
         )
     if len(values) != len(images):
         raise ModelError(
-            f"{place} returned {len(values)} values for {len(images)} pictures.",
+            f"{place} returned {count(len(values), 'value')} for {count(len(images), 'picture')}.",
             "return one value per picture; None where there is nothing to say.",
         )
     return [_plain(value) for value in values]

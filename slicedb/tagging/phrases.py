@@ -12,6 +12,7 @@ import pyarrow as pa
 from slicedb.errors import CheckError
 from slicedb.keys import KeyIndex, Keys
 from slicedb.schema import EMBEDDINGS
+from slicedb.show.numbers import count
 from slicedb.store import Store
 from slicedb.tagging.definition import UNSURE, Tag
 
@@ -50,7 +51,8 @@ def checked(phrases: Sequence[str]) -> tuple[str, ...]:
         raise CheckError(f"The phrase '{comma}' has a comma.", "commas stand between phrases.")
     if len(listed) < 2:
         raise CheckError(
-            f"{len(listed)} phrases are no choice.", "write two or more: weather=sunny,rainy."
+            f"{count(len(listed), 'phrase is', 'phrases are')} no choice.",
+            "write two or more: weather=sunny,rainy.",
         )
     twice = next((p for p in listed if listed.count(p) > 1), None)
     if twice is not None:
@@ -69,7 +71,7 @@ def single(what: Mapping[str, Sequence[str]]) -> tuple[str, tuple[str, ...]]:
         CheckError: it has several columns, or the phrases are no choice.
     """
     if len(what) != 1:
-        raise CheckError(f"{len(what)} columns at once.", 'give one: {"weather": [...]}.')
+        raise CheckError(f"{count(len(what), 'column')} at once.", 'give one: {"weather": [...]}.')
     name, phrases = next(iter(what.items()))
     return name, checked([phrases] if isinstance(phrases, str) else phrases)
 

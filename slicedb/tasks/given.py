@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from slicedb.errors import PredictionError
 from slicedb.metrics.detections import CONFIDENCE
 from slicedb.metrics.outcomes import Bools
+from slicedb.show.numbers import count
 from slicedb.tasks.arrays import ArrowColumn, one_array
 from slicedb.tasks.changes import Changes
 from slicedb.tasks.probabilities import in_own_precision
@@ -75,7 +76,9 @@ class GivenBatch:
     def check_length(self, n: int, name: str) -> None:
         """Refuse another number of values than there are ids."""
         if n != len(self.ids):
-            raise PredictionError(f"{len(self.ids)} ids, but {n} values of {name} in {self.place}.")
+            raise PredictionError(
+                f"{count(len(self.ids), 'id')}, but {count(n, 'value')} of {name} in {self.place}."
+            )
 
     def numbers(self, name: str, dtype: type[np.floating] = np.float64) -> Floating:
         """Return the numbers of that name as an array of any shape.
@@ -101,7 +104,7 @@ class GivenBatch:
         bad = np.flatnonzero(~np.isfinite(values.reshape(len(self.ids), -1)).all(axis=1))
         if len(bad):
             raise PredictionError(
-                f"The {name} of {len(bad):,} samples are not finite numbers, the first is "
+                f"The {name} of {count(len(bad), 'sample')} are not finite numbers, the first is "
                 f"'{self.ids[int(bad[0])]}' (row {self.number(bad[0])}).",
                 "leave those rows out.",
             )
@@ -181,7 +184,7 @@ class GivenBatch:
         matrix = self._in_own_precision(name)
         if matrix.ndim != 2 or len(matrix) != len(self.ids):
             raise PredictionError(
-                f"{name} have shape {matrix.shape} for {len(self.ids)} ids.",
+                f"{name} have shape {matrix.shape} for {count(len(self.ids), 'id')}.",
                 f"give one row a sample: ({len(self.ids)}, number of classes).",
             )
         return matrix
@@ -206,7 +209,7 @@ class GivenBatch:
         if missing:
             raise PredictionError(
                 f"{self.place} has a column of probabilities for {len(spread)} of "
-                f"{len(self.classes)} classes; '{missing[0]}' has none.",
+                f"{count(len(self.classes), 'class', 'classes')}; '{missing[0]}' has none.",
                 "give one column a class, named like it.",
             )
         columns = [self._in_own_precision(name) for name in self.classes]

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from slicedb.errors import ClassesError
+from slicedb.show import numbers
 
 Given: TypeAlias = "Mapping[str, str] | Sequence[str] | str | os.PathLike[str]"
 """A mapping of labels, class names in their order, `old=new` texts, or a file of any of these."""
@@ -111,7 +112,8 @@ class LabelNames:
         if self._unnamed:
             first = ", ".join(repr(label) for label, _ in self._unnamed.most_common(_SHOWN))
             notes.append(
-                f"{sum(self._unnamed.values()):,} labels have no name and stay as they are: {first}"
+                f"{numbers.count(sum(self._unnamed.values()), 'label has', 'labels have')} no "
+                f"name and stay as they are: {first}"
                 f"{', ...' if len(self._unnamed) > _SHOWN else ''}."
             )
         idle = [label for label in self._mapping if label not in self._seen]
@@ -193,4 +195,7 @@ def _several(lines: list[str], path: str) -> Mapping[str, str] | list[str]:
     if lines and "=" in lines[0]:
         old, _, new = lines[0].partition("=")
         return {old.strip(): new.strip()}
-    raise ClassesError(f"'{path}' names {len(lines)} labels.", "one class name a line, or old=new.")
+    raise ClassesError(
+        f"'{path}' names {numbers.count(len(lines), 'label')}.",
+        "one class name a line, or old=new.",
+    )

@@ -187,14 +187,14 @@ def objects_from_dicts(
             ) from error
         if not len(boxes) == len(number) == len(scores):
             raise PredictionError(
-                f"Row {row + 1} of {place} has {len(boxes)} boxes, {len(number)} labels and "
-                f"{len(scores)} scores."
+                f"Row {row + 1} of {place} has {numbers.count(len(boxes), 'box', 'boxes')}, "
+                f"{numbers.count(len(number), 'label')} and {numbers.count(len(scores), 'score')}."
             )
         wrong = number[(number < 0) | (number >= len(classes))]
         if len(wrong):
             raise PredictionError(
                 f"Row {row + 1} of {place} has label {wrong[0] + first}, which has no name: "
-                f"{len(classes)} classes are declared.",
+                f"{numbers.count(len(classes), 'class is', 'classes are')} declared.",
                 f"labels count from {first}, in the order of classes=.",
             )
         xywh = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
@@ -289,8 +289,8 @@ def named_labels(objects: pa.Array, batch: GivenBatch) -> pa.Array:
     if not pc.all(valid).as_py():
         most = pc.max(at).as_py()
         raise PredictionError(
-            f"A box in {batch.place} has the class number {most}, and {len(batch.classes)} classes "
-            "are declared.",
+            f"A box in {batch.place} has the class number {most}, and "
+            f"{numbers.count(len(batch.classes), 'class', 'classes')} are declared.",
             "numbers count from 0, in the order of classes= (--classes).",
         )
     names = pa.array(batch.classes, pa.string()).take(at)

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import torch
 
 from slicedb.errors import SliceDBError
+from slicedb.show.numbers import count
 from slicedb.training.batch import Batch
 
 Collate: TypeAlias = Callable[[list[tuple[Any, ...]]], Any]
@@ -45,7 +46,7 @@ class After:
             made = (made, *values[1:])  # images alone: what stands beside them stays
         if len(made) != len(values):
             raise SliceDBError(
-                f"The batch_transform got {len(values)} values and gave {len(made)}.",
+                f"The batch_transform got {count(len(values), 'value')} and gave {len(made)}.",
                 "it takes images and the columns beside them, and returns as many, or images "
                 "alone; the ids are kept for it.",
             )

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 import torch
 
 from slicedb.errors import ClassesError, did_you_mean
+from slicedb.show.numbers import count
 
 Values: TypeAlias = torch.Tensor | list[object]
 """Those of a batch: a tensor (b, ...), or a list."""
@@ -98,7 +99,8 @@ def column_of(
         if values.null_count:
             first = ids[int(np.flatnonzero(pc.is_null(values).to_numpy())[0])]
             raise ValueError(
-                f"Column '{name}' is null in {values.null_count:,} of {len(values):,} samples, "
+                f"Column '{name}' is null in {values.null_count:,} of "
+                f"{count(len(values), 'sample')}, "
                 f"the first is '{first}'. Hint: add `{name} IS NOT NULL` to the query."
             )
         plain = values.to_numpy()
@@ -136,6 +138,6 @@ def _refuse(label: str | None, sample: str, n: int, of: int, classes: Sequence[s
         )
     raise ClassesError(
         f"Label '{label}' of sample '{sample}' is none of the {len(classes)} classes, "
-        f"as are {n:,} of {of:,} labels.",
+        f"as are {n:,} of {count(of, 'label')}.",
         did_you_mean(label, classes, "classes"),
     )

@@ -150,7 +150,9 @@ class SliceDataset(Dataset):
         return len(self.keys)
 
     def __repr__(self) -> str:
-        classes = f", {len(self.classes)} classes" if self.classes else ""
+        classes = (
+            f", {numbers.count(len(self.classes), 'class', 'classes')}" if self.classes else ""
+        )
         samples = numbers.count(len(self), "sample")
         return f"<SliceDataset of {samples}{classes} in {self._images.path!r}>"
 

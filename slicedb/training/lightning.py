@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import torch
 
 from slicedb.errors import SliceDBError
+from slicedb.show.numbers import count
 from slicedb.training.epochs import EpochLog, EpochLogger
 
 if TYPE_CHECKING:
@@ -55,7 +56,8 @@ def lightning_callback(
         if not getattr(trainer, "sanity_checking", False):
             if getattr(trainer, "world_size", 1) > 1:
                 raise SliceDBError(
-                    f"{trainer.world_size} processes train at once, and each would log a part.",
+                    f"{count(trainer.world_size, 'process trains', 'processes train')} at once, "
+                    "and each would log a part.",
                     "log from one process, or with `db.log_predictions` after the epoch.",
                 )
             steps.begin(int(trainer.current_epoch))

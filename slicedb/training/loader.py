@@ -145,7 +145,7 @@ class Loader:
             if len(order) and not 0 <= order.min() <= order.max() < len(self.dataset):
                 raise ValueError(
                     f"The sampler gives indices from {order.min()} to {order.max()} for a slice "
-                    f"of {len(self.dataset):,} samples."
+                    f"of {numbers.count(len(self.dataset), 'sample')}."
                 )
             return order
         if self.shuffle:

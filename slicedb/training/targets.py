@@ -16,6 +16,7 @@ import torch
 from slicedb.errors import ClassesError, did_you_mean
 from slicedb.metrics.boxes import Flat, is_crowd
 from slicedb.models.preprocessing import Preprocessing
+from slicedb.show.numbers import count, verb
 
 Target: TypeAlias = dict[str, torch.Tensor]
 """`boxes`, float32 (k, 4): left, top, right, bottom in pixels of the picture beside it; `labels`,
@@ -73,7 +74,10 @@ class Targets:
         kept = np.flatnonzero(~crowds & has_area & np.isfinite(flat.xywh).all(axis=1))
         if len(kept) < len(crowds):
             n = int(crowds.sum())
-            _warn(f"{n:,} crowds and {len(crowds) - n - len(kept):,} boxes without area")
+            _warn(
+                f"{count(n, 'crowd')} and {count(len(crowds) - n - len(kept), 'box', 'boxes')} "
+                "without area"
+            )
         numbers = _numbers(flat.label.take(pa.array(kept)), flat.image[kept], ids, classes)
         xywh = flat.xywh[kept]
         xyxy = np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], axis=1)
@@ -91,7 +95,8 @@ class Targets:
         if lost:
             height, width = fit.size
             _warn(
-                f"{lost:,} of {len(self.xyxy):,} boxes that lie outside the crop",
+                f"{lost:,} of {count(len(self.xyxy), 'box', 'boxes')} that "
+                f"{verb(lost, 'lies', 'lie')} outside the crop",
                 f"size=({height}, {width}) squashes the picture instead, and keeps them all",
             )
 
@@ -181,7 +186,8 @@ def _numbers(labels: pa.Array, image: _Ints, ids: np.ndarray, classes: Sequence[
         name, sample = labels[first].as_py(), ids[image[first]]
         raise ClassesError(
             f"A box of sample '{sample}' has the label {name!r}, which is none of the "
-            f"{len(classes)} classes, as have {len(outside):,} of {len(labels):,} boxes.",
+            f"{count(len(classes), 'class', 'classes')}, as {verb(len(outside), 'has', 'have')} "
+            f"{len(outside):,} of {count(len(labels), 'box', 'boxes')}.",
             did_you_mean(str(name), classes, "classes"),
         )
     return np.asarray(numbers.to_numpy(zero_copy_only=False), np.int64) + 1

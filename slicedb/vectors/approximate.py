@@ -66,7 +66,7 @@ class IndexReport(Record):
         texts = "" if self.recall_texts is None else f", {self.recall_texts:.3f} for texts"
         return (
             f"{self.embedding}: {numbers.count(self.rows, 'vector')} in "
-            f"{self.partitions:,} partitions, "
+            f"{numbers.count(self.partitions, 'partition')}, "
             f"{self.probes:,} looked into; recall@{self.k} {self.recall:.3f} for samples "
             f"(worst {self.worst:.2f}){texts}; {self.index_ms:.1f} ms against "
             f"{self.scan_ms:.1f} ms for the exact scan"
@@ -118,7 +118,8 @@ class Approximate:
         rows = self._store.count(table)
         if rows < LEAST:
             raise EmbeddingError(
-                f"The embedding '{name}' has {rows:,} vectors, an index needs {LEAST:,}.",
+                f"The embedding '{name}' has {numbers.count(rows, 'vector')}, an index needs "
+                f"{LEAST:,}.",
                 "the exact scan takes no time at that size.",
             )
         if not 0 < recall <= 1:

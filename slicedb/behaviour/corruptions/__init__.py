@@ -26,6 +26,7 @@ import numpy as np
 from slicedb.errors import CheckError, PluginError, did_you_mean
 from slicedb.expectations.corruption import CORRUPTIONS, Corruption
 from slicedb.media import n_threads
+from slicedb.show.numbers import count
 
 if TYPE_CHECKING:
     import torch
@@ -156,7 +157,10 @@ def corrupt(
             "give uint8 of shape (n, height, width, 3).",
         )
     if len(keys) != len(x):
-        raise CheckError(f"{len(keys)} keys for {len(x)} pictures.", "give one key per picture.")
+        raise CheckError(
+            f"{count(len(keys), 'key')} for {count(len(x), 'picture')}.",
+            "give one key per picture.",
+        )
     done = _run(chosen, severity, x.contiguous(), np.asarray(keys, np.int64), threads)
     if isinstance(images, np.ndarray):
         return np.asarray(done.numpy())

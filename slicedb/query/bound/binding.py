@@ -14,6 +14,7 @@ from slicedb.query.bound.relation import Relation
 from slicedb.query.bound.scope import Scope
 from slicedb.query.language.text import Source
 from slicedb.query.language.tree import Node
+from slicedb.show import numbers
 
 _Error = TypeVar("_Error", bound=QueryError)
 
@@ -94,7 +95,9 @@ class Binding:
                 hint = "name one, as in a.model.column, or join the model's table yourself."
                 raise self.error(BindError, message, hint, node)
             if not samples and len(boxes) > 1:
-                message = f"'{name}' could speak of {len(boxes)} relations of boxes."
+                message = (
+                    f"'{name}' could speak of {numbers.count(len(boxes), 'relation')} of boxes."
+                )
                 raise self.error(BindError, message, "JOIN samples USING (key).", node)
             if samples or boxes:
                 return (samples or boxes)[0]

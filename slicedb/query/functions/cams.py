@@ -17,6 +17,7 @@ from slicedb.query.bound.relation import ModelColumn
 from slicedb.query.functions.function import Call, Function, Sql
 from slicedb.query.language.tree import Node
 from slicedb.schema import CAMS
+from slicedb.show.numbers import count
 
 BORDER = 1 / 7
 """Width of the border, as a share of each side: the outer ring of a 7 x 7 map."""
@@ -83,7 +84,7 @@ def _of_boxes(call: Call, figure: str) -> list[Part]:
     """Return the SQL of a figure of the map `{m}` and the known boxes `"~k"`, in cells."""
     if len(call.positional) not in (0, 1, 4):
         raise call.error(
-            f"{call.function.name} is given {len(call.positional)} arguments.", None, _BOX
+            f"{call.function.name} is given {count(len(call.positional), 'argument')}.", None, _BOX
         )
     info, (high, wide) = _maps(call)
     shown, cells = _shown(call, info), f"({_column(call, info, 'map')}::FLOAT[])"

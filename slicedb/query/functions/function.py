@@ -36,6 +36,7 @@ from slicedb.query.bound.scope import Scope
 from slicedb.query.language.text import Span
 from slicedb.query.language.tree import Node
 from slicedb.schema import SAMPLES
+from slicedb.show.numbers import count
 from slicedb.vectors import Term
 
 ANY = 1_000_000
@@ -129,7 +130,7 @@ class Call:
                 raise binding.error(BindError, message, hint, value)
         fewest, most = function.positions
         if not fewest <= len(self.positional) <= most:
-            raise self.error(f"{function.name} is given {len(self.positional)} arguments.")
+            raise self.error(f"{function.name} is given {count(len(self.positional), 'argument')}.")
 
     def error(self, message: str, at: Node | None = None, hint: str = "") -> BindError:
         """Return an error that points at the call, or at one argument."""

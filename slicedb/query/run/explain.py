@@ -79,5 +79,5 @@ def _index(session: Session, plan: Plan) -> str:
 
 
 def _step(step: Step) -> str:
-    rows = "" if step.rows is None else f"{step.rows:,} rows"
+    rows = "" if step.rows is None else f"{numbers.count(step.rows, 'row')}"
     return f"  {step.what:<52}{rows:>12} {step.seconds * 1000:9.1f} ms"
