@@ -203,8 +203,18 @@ def _file(process: int) -> int:
     return os.open(f"/proc/{process}/statm", os.O_RDONLY | os.O_CLOEXEC)
 
 
-def give_back() -> None:
-    """Return to the system what the C library holds and nobody uses; only glibc can."""
+def give_back(all_of_it: bool = False) -> None:
+    """Return to the system what the C library holds and nobody uses; only glibc can.
+
+    Args:
+        all_of_it: also what DuckDB holds for later. Its allocator is one for the process, and gives
+            everything back when an instance is closed; its threads that should do so after some
+            seconds end with the first instance that is.
+    """
+    if all_of_it:
+        import duckdb
+
+        duckdb.connect(":memory:").close()
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL("libc.so.6").malloc_trim(0)
 

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 _MUCH = 64 << 20
 """Bytes that a run may leave behind before what is free goes back to the system."""
+_PART = 16
+"""Part of its memory that a run may leave behind before what DuckDB has kept goes back too."""
 _SETTLING = 3.0
 """Seconds in which memory that is free goes back to the system."""
 _TABLES = 256
@@ -119,20 +121,21 @@ class Session:
         finally:
             self._clocks.discard(clock)
             self._ended = time.monotonic()
-            if allocated() - before > _MUCH:
-                give_back()
+            left = allocated() - before
+            if left > _MUCH:
+                give_back(all_of_it=left > self.bounds.memory // _PART)
 
     def _most(self, now: int) -> int:
         """Return the bytes up to which the process may grow from `now` while the next run goes on.
 
         The memory of a run goes back to the system some seconds after it. Runs in a row therefore
-        share one start; each may take a quarter of its memory whatever those before it have left.
+        share one start; each may take an eighth of its memory whatever those before it have left.
         """
         memory = self.bounds.memory
         if time.monotonic() - self._ended > _SETTLING:
             self._floor = now
         self._floor = min(self._floor, now)
-        return max(self._floor + memory, now + memory // 4)
+        return max(self._floor + memory, now + memory // 8)
 
     def cancel(self, text: str | None = None) -> int:
         """Cancel what runs now, of one text or of all; returns the number of runs."""
