@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from slicedb.curate.labels import Kind
     from slicedb.curate.suspects import LabelErrors
     from slicedb.curate.wronglabels import Rank
+    from slicedb.curate.leaks import Leaks
     from slicedb.decide import Calibration, CostReport
     from slicedb.decide.cost import Price
     from slicedb.decide.matrix import Costs
@@ -1075,6 +1076,58 @@ class Database:
             embedding=self._embedding(embedding),
             anew=anew,
             dry_run=dry_run,
+        )
+
+    def leaks(
+        self,
+        column: str = "split",
+        *,
+        on: On = None,
+        by: Literal["bytes", "hash", "vectors", "both"] = "both",
+        group: str | Sequence[str] = (),
+        columns: Names = None,
+        models: Names = None,
+        embedding: str | None = None,
+        tag: bool = False,
+        seed: int = 0,
+    ) -> Leaks:
+        """Look for what lies in more than one part of a split, and for what tells the parts.
+
+        Duplicates by bytes, by decoded pixels, by perceptual hash in eight orientations, and by
+        vectors; groups; columns and vectors that tell which part a sample is in (adversarial
+        validation); and the accuracy of every model with and without the leaked samples.
+
+        Args:
+            column: that says the part of each sample.
+            on: the samples; by default all that have a part.
+            by: how duplicates are told; both is hashes, and vectors where there are any.
+            group: columns such as `patient` or `camera` of which no group may cross.
+            columns: that might tell the part; by default all.
+            models: whose accuracy is told; by default all.
+            embedding: by whose vectors; by default the one that queries take.
+            tag: tag the leaked samples outside of the largest part with `leak`.
+            seed: of permutations.
+
+        Raises:
+            CheckError: a column is missing, a group is NULL somewhere, or there are fewer than two
+                parts or 30 samples.
+        """
+        from slicedb.curate.leaks import leaks
+
+        for model in models or ():
+            self.models.show(model)  # a misspelt name is told
+        return leaks(
+            self.store,
+            self.engine.session.vectors,
+            self.keys(on),
+            column,
+            by=by,
+            group=(group,) if isinstance(group, str) else tuple(group),
+            columns=columns,
+            models=self._predicted() if models is None else models,
+            embedding=self._embedding(embedding),
+            tag=self.tag if tag else None,
+            seed=seed,
         )
 
     def drift(

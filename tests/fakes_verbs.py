@@ -203,6 +203,12 @@ def later(db: Database, given: Path) -> None:
     db.verify(progress=False)
 
 
+def leaked(db: Database) -> object:
+    """Tag the leaks of fewer samples than a user may."""
+    with mock.patch("slicedb.curate.leaks._LEAST", 2):
+        return db.leaks("label", tag=True)
+
+
 def drifted(db: Database) -> object:
     """Compare fewer samples than a user may."""
     with mock.patch("slicedb.curate.drift.LEAST", 2):
@@ -302,6 +308,7 @@ VERBS: dict[str, Verb] = {
     "tag duplicates": Verb(lambda db, _: handled(db, "tag")),
     "delete duplicates": Verb(lambda db, _: handled(db, "delete")),
     "labels": Verb(lambda db, _: doubted(db)),
+    "leaks": Verb(lambda db, _: leaked(db)),
     "tag": Verb(lambda db, _: db.tag("label = 'green'", "night")),
     "untag": Verb(lambda db, _: db.tag("label = 'red'", "seen", remove=True)),
     "delete": Verb(lambda db, _: db.delete("id = 'red/0.png'")),
@@ -361,6 +368,7 @@ WRITES: dict[str, tuple[str, ...]] = {
     "Database.split": ("split",),
     "Database.duplicates": ("tag duplicates", "delete duplicates"),
     "Database.labels": ("labels",),
+    "Database.leaks": ("leaks",),
     "Database.severity": ("corrupt",),
     "Database.verify": ("ingest and verify later",),
     "Database.tag_with": ("tag with a model", "tag with phrases", "tag with a callable"),

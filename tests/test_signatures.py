@@ -91,6 +91,7 @@ VERBS = {
     "drift": "slicedb.database:Database.drift",
     "duplicates": "slicedb.database:Database.duplicates",
     "labels": "slicedb.database:Database.labels",
+    "leaks": "slicedb.database:Database.leaks",
     "export": "slicedb.database:Database.export",
     "relabel": "slicedb.database:Database.relabel",
     "map-labels": "slicedb.database:Database.map_labels",

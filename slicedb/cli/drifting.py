@@ -1,4 +1,4 @@
-"""The command `drift`: in what two sets of samples differ."""
+"""The commands `drift` and `leaks`: in what sets of samples differ, and what they share."""
 
 from __future__ import annotations
 
@@ -39,4 +39,27 @@ def drift(a: str | None, b: str | None, out: Output, **options: Any) -> None:
     out.show(open_db().drift(a, b, **given(options)))
 
 
-COMMANDS = (drift,)
+@click.command()
+@click.argument("column", default="split", metavar="[COLUMN]")
+@db_option
+@rows_options
+@options_of(
+    Database.leaks,
+    "on by group columns models embedding tag seed",
+    group={"metavar": "COLUMN", "multiple": True},
+    columns={"metavar": "COLUMN"},
+    models={"flag": "--model", "metavar": "MODEL"},
+)
+def leaks(column: str, out: Output, **options: Any) -> None:
+    """Look for what lies in more than one part of a split, and for what tells the parts.
+
+    \b
+    Examples:
+      slicedb leaks
+      slicedb leaks --group patient --group camera --tag
+      slicedb leaks fold --by hash
+    """
+    out.show(open_db().leaks(column, **given(options)))
+
+
+COMMANDS = (drift, leaks)

@@ -35,7 +35,8 @@ LEAST = 30
 ALPHA = 0.05
 """Share of comparisons of sets that are alike that raise an alarm."""
 
-_NOT_COMPARED = (PLUMBING - {"format", "bytes"}) | {"id", "key", "error", "mask_uri"}
+NOT_COMPARED = (PLUMBING - {"format", "bytes"}) | {"id", "key", "error", "mask_uri"}
+"""Columns of samples that say how they were read, not what they are."""
 _VECTORS = "AUC of a classifier"
 
 
@@ -205,7 +206,7 @@ def _rows(
     left: list[str] = []
     if columns is None:
         words = set(re.findall(r"\w+", " ".join(names).lower()))
-        every = [name for name in there if name not in _NOT_COMPARED]
+        every = [name for name in there if name not in NOT_COMPARED]
         left = [name for name in every if name.lower() in words]
         columns = [name for name in every if name not in left]
     read = list(dict.fromkeys([*columns, *([group] if group else [])]))

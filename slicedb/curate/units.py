@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from slicedb import sql
+from slicedb.curate.grouping import components
 from slicedb.errors import CheckError
 from slicedb.keys import KeyIndex, Keys
 
@@ -50,9 +51,6 @@ def units_of(keys: Keys, groups: Sequence[Ints], pairs: npt.NDArray[np.int64]) -
         return np.arange(n)
     if len(groups) == 1 and not len(pairs):
         return groups[0]
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
     left, right, n_nodes = [], [], n
     for group in groups:
         left.append(np.arange(n))
@@ -63,9 +61,7 @@ def units_of(keys: Keys, groups: Sequence[Ints], pairs: npt.NDArray[np.int64]) -
         ends = ends[(ends >= 0).all(axis=1)]
         left.append(ends[:, 0])
         right.append(ends[:, 1])
-    a, b = np.concatenate(left), np.concatenate(right)
-    graph = coo_array((np.ones(len(a), np.int8), (a, b)), shape=(n_nodes, n_nodes))
-    _, component = connected_components(graph, directed=False)
+    component = components(n_nodes, np.concatenate(left), np.concatenate(right))
     _, unit = np.unique(component[:n], return_inverse=True)
     return np.asarray(unit, np.int64)
 
