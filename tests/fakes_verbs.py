@@ -204,9 +204,11 @@ def later(db: Database, given: Path) -> None:
 
 
 def leaked(db: Database) -> object:
-    """Tag the leaks of fewer samples than a user may."""
+    """Tag the leaks of fewer samples than a user may: all of them are of one site."""
+    ids = db.query().ids()
+    db.attach({"id": ids, "site": ["north"] * len(ids)})
     with mock.patch("slicedb.curate.leaks._LEAST", 2):
-        return db.leaks("label", tag=True)
+        return db.leaks("label", group="site", tag=True)
 
 
 def drifted(db: Database) -> object:

@@ -186,6 +186,7 @@ OTHER_NAMES = {
 OTHER_FLAGS = {
     "--on": "slices: the samples of every verb are given with --on",
     "--metric": "repeated",
+    "--model": "repeated",
     "--storage-option": "repeated",
     "--kind": "repeated",
     "--severity": "repeated",

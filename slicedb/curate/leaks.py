@@ -204,8 +204,8 @@ def leaks(
         )
         for kind, own in kinds.items()
     ]
-    unit = units[group[0]] if group else None
-    telling, notes = _telling(rows, compared, outside, unit, vectors, embedding, keys, seed)
+    first: Ints | None = units[group[0]] if group else None
+    telling, notes = _telling(rows, compared, outside, first, vectors, embedding, keys, seed)
     worth = [w for m in models if (w := _worth(store, m, keys[outside], leaked[outside], seed))]
     sizes = {name: int((part == k).sum()) for k, name in enumerate(names)}
     return Leaks(column, sizes, tuple(result), tuple(telling), tuple(worth), worst, tuple(notes))
