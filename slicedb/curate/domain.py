@@ -24,6 +24,7 @@ _MOST = 2000
 _DRAWS = 499
 _DIMENSIONS = 128
 """Principal components that are looked at."""
+_TINY = 1e-9
 _RIDGE = 1e-2
 """Relative to the mean variance."""
 
@@ -66,7 +67,7 @@ def domain(vectors: npt.NDArray[np.float32], chance: Chance) -> Domain:
     y = np.concatenate([chance.is_b[rows].astype(np.float64)[:, None], labels], axis=1)
     fold = (mix(unit.astype(np.int64) + chance.seed) % np.uint64(_FOLDS)).astype(np.int64)
     scores = np.empty_like(y)
-    penalty = np.eye(x.shape[1]) * _RIDGE * np.mean(x[:, :-1] ** 2)
+    penalty = np.eye(x.shape[1]) * (_RIDGE * np.mean(x[:, :-1] ** 2) + _TINY)
     for k in range(_FOLDS):
         seen, held = fold != k, fold == k
         gram = x[seen].T @ x[seen] + penalty * seen.sum()
