@@ -90,6 +90,20 @@ class Chance:
         return parts
 
 
+def folds_of(unit: Ints, seed: int = 0, n_folds: int = 5) -> Ints:
+    """Return int64 (n,): the fold of each sample; a unit is in one fold.
+
+    Args:
+        unit: int64 (n,): the group of each sample, from 0 without a gap.
+        seed: decides which unit is where.
+        n_folds: how many, or as many as there are units.
+    """
+    n_units = int(unit.max(initial=-1)) + 1
+    rank = np.empty(n_units, np.int64)
+    rank[np.random.default_rng(seed).permutation(n_units)] = np.arange(n_units)
+    return (rank % n_folds)[unit]
+
+
 def p_of(statistic: Floats) -> float:
     """Return the share of draws that are as extreme as what was observed, which stands first.
 

@@ -12,13 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from slicedb.curate.chance import Chance, p_of
+from slicedb.curate.chance import Chance, folds_of, p_of
 from slicedb.curate.units import Ints
-from slicedb.keys import mix
 
 Floats = npt.NDArray[np.float64]
 
-_FOLDS = 5
 _MOST = 2000
 """Samples taken of each set."""
 _DRAWS = 499
@@ -65,11 +63,13 @@ def domain(vectors: npt.NDArray[np.float32], chance: Chance) -> Domain:
     drawn = Chance(chance.is_b[rows], unit, chance.seed, _DRAWS)
     labels = np.concatenate(drawn.labels(), axis=1)[unit]  # (m, draws)
     y = np.concatenate([chance.is_b[rows].astype(np.float64)[:, None], labels], axis=1)
-    fold = (mix(unit.astype(np.int64) + chance.seed) % np.uint64(_FOLDS)).astype(np.int64)
-    scores = np.empty_like(y)
+    fold = folds_of(unit, chance.seed)
+    scores = np.zeros_like(y)
     penalty = np.eye(x.shape[1]) * (_RIDGE * np.mean(x[:, :-1] ** 2) + _TINY)
-    for k in range(_FOLDS):
+    for k in range(int(fold.max()) + 1):
         seen, held = fold != k, fold == k
+        if not seen.any():  # a single group
+            break
         gram = x[seen].T @ x[seen] + penalty * seen.sum()
         scores[held] = x[held] @ np.linalg.solve(gram, x[seen].T @ y[seen])
     areas = _areas(scores, y)

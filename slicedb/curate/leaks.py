@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from slicedb import media, sql, stats
 from slicedb.curate.cells import cells_of
-from slicedb.curate.chance import Chance
+from slicedb.curate.chance import Chance, folds_of
 from slicedb.curate.differences import differences, tells
 from slicedb.curate.domain import area, domain
 from slicedb.curate.drift import NOT_COMPARED
@@ -20,7 +20,7 @@ from slicedb.curate.pairs import By, near_pairs
 from slicedb.curate.times import GAP
 from slicedb.curate.units import Ints, codes_of, crossing
 from slicedb.errors import CheckError, MediaError, did_you_mean
-from slicedb.keys import KeyIndex, Keys, distinct, mix
+from slicedb.keys import KeyIndex, Keys, distinct
 from slicedb.schema import PREDICTIONS, SAMPLES
 from slicedb.show import numbers
 from slicedb.show.tabular import Grid, Tabular
@@ -40,7 +40,6 @@ _LISTED = 100
 """Samples that a query names one by one."""
 _DECODED = 2000
 """Pairs with the same hash whose pixels are compared."""
-_FOLDS = 5
 _DRAWS = 20_000
 
 Bools = npt.NDArray[np.bool_]
@@ -321,7 +320,7 @@ def _telling(
     chance = Chance(outside, unit, seed)
     found, left = differences(rows, compared, chance)
     groups = np.arange(len(rows)) if unit is None else unit
-    fold = (mix(groups.astype(np.int64) + seed) % np.uint64(_FOLDS)).astype(np.int64)
+    fold = folds_of(groups, seed)
     telling = [
         Telling(
             row.column,
