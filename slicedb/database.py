@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     from slicedb.curate.drift import Drift
     from slicedb.curate.duplicates import Duplicates
     from slicedb.curate.labels import Kind
+    from slicedb.curate.leaks import Leaks
     from slicedb.curate.suspects import LabelErrors
     from slicedb.curate.wronglabels import Rank
-    from slicedb.curate.leaks import Leaks
     from slicedb.decide import Calibration, CostReport
     from slicedb.decide.cost import Price
     from slicedb.decide.matrix import Costs
