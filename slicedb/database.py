@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from slicedb.decide.cost import Price
     from slicedb.decide.matrix import Costs
     from slicedb.doctor import Finding
+    from slicedb.editing import BoxGiven, Edit, EditReport, SetGiven
     from slicedb.edits import LabelsReport
     from slicedb.embedding import EmbedReport, Encoder, LogEmbeddingsReport
     from slicedb.expectations.behaviours import Change as Corruption
@@ -994,6 +995,72 @@ class Database:
         from slicedb import edits
 
         return edits.tag(self.store, self._selection.ids(on), tags, remove=remove)
+
+    def edit(
+        self,
+        id: str,
+        *,
+        remove_box: Sequence[int] = (),
+        set_box: SetGiven = (),
+        add_box: Sequence[BoxGiven] = (),
+        label: str | None = None,
+        tag: Names = None,
+        untag: Names = None,
+        author: str | None = None,
+    ) -> EditReport:
+        """Change one sample: its boxes, its label, its tags; `undo` takes that back.
+
+        The edit is written down with its author and its inverse, and the predictions of every model
+        are judged anew. One that was cut off is finished by the next call.
+
+        Args:
+            id: the sample.
+            remove_box: numbers of boxes, from 1, as `index` of FROM objects has them.
+            set_box: number of a box and what is new of it: label=dog, or bbox=10,10,20,20 (in
+                Python also a mapping of numbers to mappings). Numbers are those before the edit.
+            add_box: a new box: label=cat,bbox=10,10,20,20 (x, y, width, height in pixels; in
+                Python also a mapping).
+            label: the label of the sample; an empty text removes it.
+            tag: a tag to give it.
+            untag: a tag to take from it.
+            author: who edits; by default SLICEDB_AUTHOR, or the user.
+
+        Raises:
+            UnknownSampleError: there is no such sample.
+            CheckError: nothing is asked for, there is no such box, or a box is none.
+        """
+        from slicedb import editing
+        from slicedb.editing.wanted import wanted
+
+        boxes = [add_box] if isinstance(add_box, (str, Mapping)) else add_box
+        asked = wanted(remove_box, set_box, boxes, label, _texts(tag), _texts(untag))
+        return editing.edit(self.store, id, asked, author)
+
+    def edits(self, id: str | None = None) -> list[Edit]:
+        """Return the edits of a sample, or of all, the first one first, with their authors.
+
+        Args:
+            id: the sample; by default all of them.
+        """
+        from slicedb.editing import edits_of
+
+        return edits_of(self.store, id)
+
+    def undo(self, id: str | None = None, *, force: bool = False) -> EditReport:
+        """Take the last edit back, and judge the predictions of its sample anew.
+
+        Said again, it takes back the one before.
+
+        Args:
+            id: take back the last edit of this sample; by default the last of all.
+            force: also where the sample was changed in another way since.
+
+        Raises:
+            CheckError: there is no edit to take back, or the sample was changed since.
+        """
+        from slicedb import editing
+
+        return editing.undo(self.store, id, force=force)
 
     def delete(self, on: On) -> int:
         """Remove samples with their images, vectors and predictions, and return how many.

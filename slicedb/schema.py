@@ -31,6 +31,7 @@ COMMITS = "commits"
 SOURCES = "sources"
 ANSWERS = "answers"
 DECISIONS = "decisions"
+EDITS = "edits"
 EMBEDDINGS = "embeddings__"
 PREDICTIONS = "predictions__"
 CAMS = "cams__"
@@ -258,6 +259,16 @@ DECISIONS_SCHEMA = schema_of(
 )
 """`id` is session and sample as JSON; `decision` is keep, relabel (to `label`) or delete, `place`
 its number in the order in which they were made, `done` whether it was carried out."""
+
+EDITS_SCHEMA = schema_of(
+    """
+    id! string, key int64, sample string, number int64, place int64, author string, change string
+    before string, after string, state string, edited_at time
+    """
+)
+"""`id` is sample and number as JSON, `key` that of the sample, `number` counts its edits and
+`place` all of them. In JSON: `change` (what was asked for), `before` (the columns as they were: the
+inverse) and `after`; `state` is pending, done, undoing, undone or lost."""
 
 NULL_KEY = -1
 """Never a key: keys are 63-bit and not negative."""

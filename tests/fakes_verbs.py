@@ -103,6 +103,7 @@ def world(root: Path, given: Path) -> Database:
     db.slices.freeze("old")
     db.slices.add("shown", "matches('a red plate')")
     db.slices.calibrate("shown", truth="label = 'red'", budget=5)
+    db.edit("green/0.png", tag=["edited"], author="ada")
     db.commit("first", tag="first")
     db.tag("label = 'red'", "seen")
     db.slices.add("seen", "has_tag('seen')")
@@ -305,6 +306,12 @@ VERBS: dict[str, Verb] = {
         lambda db, _: db.log_embeddings("own", vectors(2.0, 5), replace=True)
     ),
     "relabel": Verb(lambda db, _: db.relabel("id = 'red/0.png'", "blue")),
+    "edit": Verb(
+        lambda db, _: db.edit(
+            "red/0.png", label="blue", tag=["night"], untag=["seen"], author="ada"
+        )
+    ),
+    "undo": Verb(lambda db, _: db.undo(), again=False),
     "map labels": Verb(lambda db, _: db.map_labels({"red": "crimson"})),
     "split": Verb(lambda db, _: halved(db)),
     "tag duplicates": Verb(lambda db, _: handled(db, "tag")),
@@ -366,6 +373,8 @@ VERBS: dict[str, Verb] = {
 WRITES: dict[str, tuple[str, ...]] = {
     "Database.ingest": ("ingest", "ingest and delete", "ingest and verify later"),
     "Database.sync": ("sync",),
+    "Database.edit": ("edit",),
+    "Database.undo": ("undo",),
     "Database.map_labels": ("map labels",),
     "Database.split": ("split",),
     "Database.duplicates": ("tag duplicates", "delete duplicates"),
@@ -429,6 +438,7 @@ def one_slice(folder: Path) -> Path:
 
 
 READS: dict[str, Callable[[Database, Path], object]] = {
+    "Database.edits": lambda db, _: db.edits("green/0.png"),
     "Database.to_arrow": lambda db, _: db.to_arrow(),
     "Database.to_pandas": lambda db, _: db.to_pandas(),
     "Database.info": lambda db, _: db.info(),
@@ -478,7 +488,7 @@ READS: dict[str, Callable[[Database, Path], object]] = {
 """Every other public method, with what it is asked for."""
 
 _OWN = (
-    *("synced_at", "listed_at", "vanished_at", "decided_at"),
+    *("edited_at", "synced_at", "listed_at", "vanished_at", "decided_at"),
     *("added_at", "created_at", "ingested_at", "answered_at", "ran_at", "stamp"),
     *("run", "tables", "details", "software"),
 )

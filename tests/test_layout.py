@@ -22,6 +22,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("vectors", "query", "predictions", "expectations", "tagging", "slices", "selection"),
     (
         "edits",
+        "editing",
         "cam",
         "behaviour",
         "judge",

@@ -94,6 +94,8 @@ VERBS = {
     "leaks": "slicedb.database:Database.leaks",
     "export": "slicedb.database:Database.export",
     "relabel": "slicedb.database:Database.relabel",
+    "edit": "slicedb.database:Database.edit",
+    "undo": "slicedb.database:Database.undo",
     "map-labels": "slicedb.database:Database.map_labels",
     "clean": "slicedb.database:Database.clean",
     "tag": "slicedb.database:Database.tag",

@@ -80,6 +80,7 @@ def _register() -> None:
         curate,
         data,
         drifting,
+        editing,
         judge,
         labels,
         models,
@@ -89,7 +90,7 @@ def _register() -> None:
         versions,
     )
 
-    groups = (surfaces, data, columns, ask, slices, models)
+    groups = (surfaces, data, editing, columns, ask, slices, models)
     curation = (curate, cleaning, copies, splitting, drifting, labels)
     for module in (*groups, judge, behave, *curation, versions):
         for command in module.COMMANDS:
