@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from slicedb.errors import SourceError
+from slicedb.ingest.objects import boxes_of
 from slicedb.ingest.source import ROWS, Row
 from slicedb.sources import Location
 
@@ -63,11 +64,20 @@ def _table(file: Location, rows: Sequence[Row]) -> pa.Table:
     names = dict.fromkeys(name for row in rows for name in row)
     columns = {}
     for name in names:
+        values = [row.get(name) for row in rows]
         try:
-            columns[name] = pa.array([row.get(name) for row in rows])
+            columns[name] = _boxes(values) if name == "objects" else pa.array(values)
         except (pa.ArrowException, OverflowError) as error:
             raise _odd(file, error, name) from error
     return pa.table(columns)
+
+
+def _boxes(values: list[object]) -> pa.Array:
+    """Return boxes, whose outlines may be lists in one and a mask in another; else what it is."""
+    try:
+        return boxes_of(values)
+    except (ValueError, TypeError):
+        return pa.array(values)
 
 
 def _odd(file: Location, error: Exception, name: str = "") -> SourceError:
