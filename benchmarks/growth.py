@@ -1,16 +1,20 @@
-"""How processor time and memory of the verbs that read grow with the number of samples.
+"""How processor time and memory of the verbs grow with the number of samples.
 
     python benchmarks/growth.py --dir SCRATCH [--rows 100000 1000000 3000000]
 
 Each database has two models with ten probabilities, twenty slices and twenty edits; it is built
 once into `--dir` and used again. Each verb runs in a process of its own, once to fill the caches,
 then measured: processor seconds of the verb, and the peak of resident memory of the process.
+Edits of one sample are said four times in one process, and the median of the last three counts.
+Behind each line stands the exponent e of cost ~ rows ** e between the least and the most rows:
+0 is flat, 1 linear.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -40,6 +44,13 @@ VERBS = {
     "functions": "db.engine and __import__('slicedb.query').query.functions()",
 }
 
+EDITS = {
+    "tag 1": "db.tag(f\"id = '{name}'\", 'late')",
+    "relabel 1": "db.relabel(f\"id = '{name}'\", 'i')",
+    "log 1": "db.log_predictions('one', {'id': [name], 'probabilities': [[0.1] * 10]})",
+    "delete 1": "db.delete(f\"id = '{name}'\")",
+}
+
 RUN = """
 import json, sys, time
 started = time.process_time()
@@ -50,6 +61,17 @@ spent = time.process_time() - started
 lines = dict(line.split(":", 1) for line in open("/proc/self/status"))
 peak = int(lines["VmHWM"].split()[0]) / 1024
 print(json.dumps([spent, peak]))
+"""
+
+EDIT = """
+import random, statistics, time
+times = []
+for number in random.sample(range(db.store.count("samples") * 9 // 10), 4):
+    name = f"train/{{number:08d}}.jpg"
+    started = time.process_time()
+    {edit}
+    times.append(time.process_time() - started)
+spent = statistics.median(times[1:])
 """
 
 
@@ -107,10 +129,18 @@ def build(folder: Path, rows: int) -> None:
             db.tag(f"id = 'train/{i:08d}.jpg'", "seen")
 
 
+def program(title: str) -> str:
+    """Return the program that measures a verb or an edit."""
+    if title in VERBS:
+        return RUN.format(verb=VERBS[title])
+    before, after = RUN.split("{verb}\nspent = time.process_time() - started\n")
+    return before + EDIT.format(edit=EDITS[title]) + after
+
+
 def measured(folder: Path, verb: str) -> tuple[float, float]:
     """Return processor seconds, and MiB at the peak, of a process that calls a verb."""
-    for _ in range(2):
-        command = [sys.executable, "-c", RUN.format(verb=verb), str(folder)]
+    for _ in range(1 if verb in EDITS else 2):
+        command = [sys.executable, "-c", program(verb), str(folder)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise SystemExit(f"{verb}: {done.stderr.strip().splitlines()[-1]}")
@@ -123,7 +153,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--dir", type=Path, required=True)
     parser.add_argument("--rows", type=int, nargs="+", default=[100_000, 1_000_000, 3_000_000])
-    parser.add_argument("--only", nargs="+", choices=list(VERBS), default=list(VERBS))
+    titles = [*VERBS, *EDITS]
+    parser.add_argument("--only", nargs="+", choices=titles, default=titles)
     options = parser.parse_args()
     options.dir.mkdir(parents=True, exist_ok=True)
     folders = {rows: options.dir / f"growth-{rows}.slicedb" for rows in options.rows}
@@ -133,11 +164,13 @@ def main() -> None:
             build(scratch, rows)
             scratch.rename(folder)
     head = "".join(f"{rows:>14,} rows" for rows in folders)
-    print(f"processor seconds (peak MiB)\n{'':26}{head}")
+    print(f"processor seconds (peak MiB)\n{'':26}{head}  exponent")
     for title in options.only:
-        cells = [measured(folder, VERBS[title]) for folder in folders.values()]
-        shown = "".join(f"{spent:10.2f} ({peak:5.0f})" + " " for spent, peak in cells)
-        print(f"{title:26}{shown}", flush=True)
+        cells = [measured(folder, title) for folder in folders.values()]
+        shown = "".join(f"{spent:10.3f} ({peak:5.0f})" + " " for spent, peak in cells)
+        growth = max(folders) / min(folders)
+        exponent = math.log(cells[-1][0] / cells[0][0]) / math.log(growth) if growth > 1 else 0
+        print(f"{title:26}{shown}{exponent:9.2f}", flush=True)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from slicedb.errors import ModelError, SliceDBError
 from slicedb.inference.batches import ImageBatch, Item, batches
+from slicedb.inference.pace import Pace
 from slicedb.models.model import Model
 from slicedb.models.weights import first_line
 from slicedb.show.numbers import count
@@ -182,6 +183,7 @@ class DeviceSide(Generic[Pixels, Raw]):
         self.size = size
         """Images a batch; fewer when memory has run out."""
         self._model = model
+        self._pace = Pace(device)
 
     def __call__(self, images: Pixels) -> Raw:
         import torch
@@ -191,7 +193,8 @@ class DeviceSide(Generic[Pixels, Raw]):
         while at < len(images):
             part = images[at : at + self.size]
             try:
-                parts.append(self._forward(part))
+                with self._pace.batch():
+                    parts.append(self._forward(part))
                 at += len(part)
                 continue
             except (RuntimeError, MemoryError) as error:
