@@ -1700,13 +1700,14 @@ class Database:
         target: str = "prediction",
         method: str = "gradcam",
         layer: str | None = None,
+        save: str | None = None,
     ) -> Tryout:
-        """Try a classifier on one picture: classes, confidence, map and the nearest samples.
+        """Try a model on one picture: what it says, with a map or boxes, and the nearest samples.
 
         Nothing is stored.
 
         Args:
-            model: a registered classifier.
+            model: a registered model.
             image: a path, encoded bytes, or a Pillow image.
             neighbours: nearest samples to show, 0 for none; by default 5 where there is an
                 embedding.
@@ -1715,10 +1716,13 @@ class Database:
             target: the class that the map explains; by default the predicted one.
             method: one of `slicedb.cam.METHODS`: gradcam, eigencam, layercam, ...
             layer: the layer to explain, instead of the one that is found automatically.
+            save: save the picture as this file, with the boxes of a detector drawn on it, or the
+                classes of a segmenter.
 
         Raises:
             UnknownModelError: no model of that name.
-            ModelError: the model is no classifier, or has no layer to explain.
+            ModelError: a map is asked for and the model is no classifier, or has no layer to
+                explain; or boxes are, and it is one.
             MediaError: the picture does not decode.
             CheckError: `target` is no class, there is no such embedding, or the map cannot be
                 saved.
@@ -1736,6 +1740,7 @@ class Database:
             target=target,
             method=method,
             layer=layer,
+            save=save,
         )
 
     def log_predictions(

@@ -15,7 +15,7 @@ import slicedb
 from slicedb import Database
 from slicedb.errors import CheckError, MediaError, ModelError
 from slicedb.media import decode
-from slicedb.models import Model
+from slicedb.models import Detector, Model
 
 
 def test_one_picture_is_predicted_as_in_a_database(tmp_path: Path) -> None:
@@ -156,3 +156,55 @@ def test_the_command_shows_the_classes_of_one_picture(tmp_path: Path) -> None:
     result = CliRunner().invoke(verbs, asked)
     assert result.exit_code == 0, result.output
     assert result.output.splitlines()[1].startswith("green,0.999")
+
+
+class Corner(Detector):
+    """Finds a red square, one sure box and one that does not count."""
+
+    classes = ("square", "other")
+
+    def predict_batch(self, images: list[torch.Tensor]) -> list[dict[str, torch.Tensor]]:
+        found = []
+        for image in images:
+            rows, columns = torch.where((image[0] > 0.5) & (image[2] < 0.5))
+            if not len(rows):
+                rows = columns = torch.tensor([0])
+            box = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
+            boxes = torch.tensor([[float(side) for side in box], [0.0, 0.0, 5.0, 5.0]])
+            scores = torch.tensor([0.9, 0.2])
+            found.append({"boxes": boxes, "labels": torch.tensor([1, 2]), "scores": scores})
+        return found
+
+
+def test_a_detector_is_tried_with_its_boxes_drawn(tmp_path: Path) -> None:
+    db = slicedb.open(tmp_path / "data.slicedb")
+    db.models.add("corner", Corner())
+    picture = Image.new("RGB", (120, 80), (250, 250, 250))
+    picture.paste((255, 0, 0), (40, 20, 90, 60))
+    file = tmp_path / "boxes.png"
+    said = db.try_out("corner", picture, save=str(file))
+    assert said.prediction == "1 square"
+    assert said.to_arrow().to_pylist() == [
+        {
+            "label": "square",
+            "score": pytest.approx(0.9),
+            "x": 40.0,
+            "y": 20.0,
+            "width": 50.0,
+            "height": 40.0,
+        }
+    ]
+    assert "corner: 1 square" in str(said) and "saved as" in str(said)
+    drawn = np.asarray(Image.open(file).convert("RGB")).astype(int)
+    changed = np.abs(drawn - np.asarray(picture).astype(int)).sum(axis=2) > 120
+    assert changed[57:62, 45:85].any(axis=0).all()  # the lower edge of the box
+    assert changed[30:55, 87:92].any(axis=1).all()  # and the right one
+    assert not changed[40:55, 45:85].any()  # and not inside it
+    assert "<img" in said._repr_html_()
+    with pytest.raises(ModelError, match="detection"):
+        db.try_out("corner", picture, cam="")
+
+
+def test_a_classifier_draws_no_boxes(db: Database, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="nothing is drawn"):
+        db.try_out("sides", halves(), save=str(tmp_path / "a.png"))

@@ -176,17 +176,19 @@ def trust(name: str) -> None:
 @rows_options
 @options_of(
     Database.try_out,
-    "neighbours embedding cam target method layer",
+    "neighbours embedding cam target method layer save",
     cam={"metavar": "FILE"},
     target={"metavar": "prediction|CLASS"},
+    save={"metavar": "FILE"},
 )
 def try_(model: str, image: str, out: Output, **options: object) -> None:
-    """Show what a classifier says of one picture, what it looked at, and the nearest samples.
+    """Show what a model says of one picture, what it looked at, and the nearest samples.
 
     \b
     Examples:
       slicedb try food_v3 photo.jpg
       slicedb try food_v3 photo.jpg --cam map.png --neighbours 10
+      slicedb try street_v2 street.jpg --save boxes.jpg
     """
     out.show(open_db().try_out(model, image, **given(options)))
 
