@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from slicedb.curate.certificate import Split
     from slicedb.curate.drift import Drift
     from slicedb.curate.duplicates import Duplicates
+    from slicedb.curate.foldrange import FoldRange
     from slicedb.curate.labels import Kind
     from slicedb.curate.leaks import Leaks
     from slicedb.curate.suspects import LabelErrors
@@ -59,7 +60,7 @@ if TYPE_CHECKING:
     from slicedb.query.run.search import TextReport
     from slicedb.report import Report
     from slicedb.runs import Runs
-    from slicedb.selection import On, Selection, Several
+    from slicedb.selection import On, Selection, Several, Single
     from slicedb.show.html import Html
     from slicedb.show.info import Info
     from slicedb.slices import Applied, BrokenSlice, Slice, Slices
@@ -1144,6 +1145,45 @@ class Database:
             anew=anew,
             dry_run=dry_run,
         )
+
+    def folds(
+        self,
+        model: str,
+        column: str = "fold",
+        *,
+        test: Single | None = None,
+        metrics: Names = None,
+        confidence: float = 0.95,
+        predict: bool = True,
+    ) -> FoldRange:
+        """Return the range of a model's metrics over folds, and whether a test figure is inside.
+
+        Args:
+            model: whose predictions of each fold were made without it; or a pattern such as
+                "v3_{fold}", which names the model that is judged on each fold.
+            column: that says the fold of each sample.
+            test: the samples of the test set; with a pattern the mean over its models counts.
+            metrics: as `evaluate` has them.
+            confidence: of the interval in which one more fold would lie.
+            predict: first compute the missing predictions of registered models.
+
+        Raises:
+            UnknownModelError: a model has no predictions.
+            CheckError: there are fewer than two folds, or a metric is undefined on one.
+        """
+        from slicedb import sql
+        from slicedb.curate.foldrange import fold_range
+
+        name = sql.name(column)
+        asked = f"SELECT DISTINCT {name} AS fold FROM samples WHERE {name} IS NOT NULL ORDER BY 1"
+        folds = self.sql(asked)["fold"].to_pylist()
+
+        def evaluated(one: str, part: Single) -> pa.Table:
+            evaluation = self.evaluate(one, part, metrics=metrics, predict=predict, record=False)
+            return evaluation.to_arrow()
+
+        named = None if test is None else (test, _title(test))
+        return fold_range(model, column, folds, evaluated, named, confidence)
 
     def leaks(
         self,

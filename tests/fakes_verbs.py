@@ -450,6 +450,7 @@ READS: dict[str, Callable[[Database, Path], object]] = {
     "Database.keys": lambda db, _: db.keys("reds"),
     "Database.at": lambda db, _: db.at("first").info(),
     "Database.diff": lambda db, _: db.diff("first"),
+    "Database.folds": lambda db, _: db.folds("m", "label", predict=False),
     "Database.drift": lambda db, _: drifted(db),
     "Database.power": lambda db, _: db.power("m", "mean"),
     "Database.confusion": lambda db, _: db.confusion("m"),

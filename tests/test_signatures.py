@@ -88,6 +88,7 @@ VERBS = {
     "embed": "slicedb.database:Database.embed",
     "index": "slicedb.database:Database.index",
     "split": "slicedb.database:Database.split",
+    "folds": "slicedb.database:Database.folds",
     "drift": "slicedb.database:Database.drift",
     "duplicates": "slicedb.database:Database.duplicates",
     "labels": "slicedb.database:Database.labels",

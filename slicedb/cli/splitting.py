@@ -1,4 +1,4 @@
-"""The command `split`: place samples into train, validation and test, or into folds."""
+"""The commands `split` and `folds`: make parts, and see how far a metric ranges over them."""
 
 from __future__ import annotations
 
@@ -59,4 +59,25 @@ def split(ratios: dict[str, float], out: Output, **options: Any) -> None:
     out.show(open_db().split(ratios or None, **given(options)))
 
 
-COMMANDS = (split,)
+@click.command()
+@click.argument("model", metavar="MODEL")
+@db_option
+@rows_options
+@options_of(
+    Database.folds,
+    "column test metrics confidence predict",
+    test={"metavar": "QUERY|SLICE"},
+    metrics={"flag": "--metric", "metavar": "METRIC"},
+)
+def folds(model: str, out: Output, **options: Any) -> None:
+    """Show the range of a metric over folds, and whether the test figure lies inside it.
+
+    \b
+    Examples:
+      slicedb folds v3 --test "split = 'test'"
+      slicedb folds "v3_{fold}" --metric f1 --metric accuracy
+    """
+    out.show(open_db().folds(model, **given(options)))
+
+
+COMMANDS = (split, folds)
