@@ -142,7 +142,7 @@ def test_a_given_loss_is_kept_where_some_rows_have_no_label(db: slicedb.Database
 @pytest.mark.parametrize(
     ("ids", "says"),
     [
-        ([*IDS[:99], "x"], "1 of 100 ids in the table are no samples here: 'x'"),
+        ([*IDS[:99], "x"], "1 of 100 ids in the table is no sample here: 'x'"),
         ([*IDS[:99], None], "An id in the table is None, a NoneType"),
         ([*IDS[:99], IDS[0]], "Sample 's000' comes twice in the table: rows 1 and 100"),
         (list(range(100)), "An id in the table is 0, a int"),

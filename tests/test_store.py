@@ -108,7 +108,7 @@ def test_take_keeps_the_order_of_the_keys_and_names_a_missing_one(store: Store) 
     keys = keys_of(["150", "003", "199"])
     assert store.take("samples", keys, ["id"])["id"].to_pylist() == ["150", "003", "199"]
     assert store.take("samples", keys[:0], ["id"]).num_rows == 0
-    with pytest.raises(UnknownSampleError, match="1 of 2 samples have no row"):
+    with pytest.raises(UnknownSampleError, match="1 of 2 samples has no row"):
         store.take("samples", keys_of(["003", "005"]), ["id"])
 
 

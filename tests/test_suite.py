@@ -392,7 +392,7 @@ def test_an_average_over_classes_names_those_that_have_samples(
     store: Store, slices: FakeAsk
 ) -> None:
     chosen = slice_of(slices, "s", "label = 'cat'", "precision >= 0.1")
-    assert "1 of 3 classes have samples: cat" in run(store, chosen).results[0].message
+    assert "1 of 3 classes has samples: cat" in run(store, chosen).results[0].message
 
 
 def test_top_k_with_ties_is_compared_as_a_mean(store: Store, slices: FakeAsk) -> None:

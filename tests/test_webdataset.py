@@ -77,8 +77,8 @@ def test_members_of_one_name_are_one_sample(tmp_path: Path) -> None:
     assert [found["a/0002.PNG"][name] for name in ("label", "objects", "lux")] == [None, None, None]
     said = str(report)
     for fact in (
-        "1 samples of the tars have no picture",
-        "1 further pictures of samples were left out",
+        "1 sample of the tars has no picture",
+        "1 further picture of samples was left out",
         "What the pictures have of 'exif' was left out",
         "1 .npy in tars",
         "1 hidden or without ending in tars",

@@ -31,6 +31,7 @@ from slicedb.ingest.splits import SPLITS, split_in
 from slicedb.ingest.tarfiles import Passed, TarSample, picture, samples_of
 from slicedb.ingest.walk import tree_of
 from slicedb.schema import keys_of
+from slicedb.show.numbers import count
 from slicedb.sources import Location, matching
 
 _OWN = ("objects", "sample_id", "label", "cls", "caption", "__key__", "__url__")
@@ -170,10 +171,20 @@ def read(location: Location, options: Options) -> Source:
 
 def _told(passed: Passed) -> list[str]:
     told = (
-        (passed.without, "samples of the tars have no picture: left out."),
-        (passed.pictures, "further pictures of samples were left out: the first of each counts."),
+        (
+            passed.without,
+            "sample of the tars has",
+            "samples of the tars have",
+            "no picture: left out.",
+        ),
+        (
+            passed.pictures,
+            "further picture of samples was",
+            "further pictures of samples were",
+            "left out: the first of each counts.",
+        ),
     )
-    return [f"{n:,} {sentence}" for n, sentence in told if n]
+    return [f"{count(n, one, many)} {rest}" for n, one, many, rest in told if n]
 
 
 def _skipped(location: Location, passed: Passed) -> dict[str, int]:
