@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from lancedb.db import DBConnection
     from PIL import Image
 
-    from slicedb.analysis import BoxMistakes, Cleaner, Mistakes
+    from slicedb.analysis import BoxMistakes, Cleaner, Mistakes, PixelMistakes
     from slicedb.analysis.tryout import Tryout
     from slicedb.behaviour.severity import SeverityTable
     from slicedb.cam import CamReport, StoredCams
@@ -2048,8 +2048,9 @@ class Database:
         members = past._selection.members(slices)
         if predict and past is self:
             self._fill([a, b, *([truth] if truth else [])], members.values())
-        detectors = judge.are_detectors(past.store, a, b)
-        compare = judge.compare_boxes if detectors else judge.compare
+        task = judge.load(past.store, a, light=True).task.name
+        special = {"detection": judge.compare_boxes, "segmentation": judge.compare_pixels}
+        compare = special.get(task, judge.compare)
         return compare(
             past.store,
             a,
@@ -2149,11 +2150,12 @@ class Database:
         truth: str | None = None,
         truth_score: float | None = None,
         tag: bool = False,
-    ) -> Mistakes | BoxMistakes:
+    ) -> Mistakes | BoxMistakes | PixelMistakes:
         """Review a model's mistakes; every finding is a query that can be named as a slice.
 
         A classifier's are sorted by how sure it was, a detector's into the six kinds of TIDE:
-        missed, extra, wrong class, badly placed, both, and double.
+        missed, extra, wrong class, badly placed, both, and double. Of a segmenter they are classes,
+        confused pairs, and pictures that miss a class, invent one, or are poor.
 
         Args:
             model: whose predictions.
@@ -2187,10 +2189,13 @@ class Database:
             "confidence": confidence,
             "truth": _other_truth(truth, truth_score),
         }
-        mistakes: Mistakes | BoxMistakes
-        if load(self.store, model, light=True).task.name == "detection":
-            columns = [c for c in by if c != "label"]  # boxes have the labels, not their samples
+        mistakes: Mistakes | BoxMistakes | PixelMistakes
+        columns = [c for c in by if c != "label"]  # boxes and pixels have labels, not the sample
+        task = load(self.store, model, light=True).task.name
+        if task == "detection":
             mistakes = analysis.box_errors(self.store, model, keys, by=columns, **about)
+        elif task == "segmentation":
+            mistakes = analysis.pixel_errors(self.store, model, keys, by=columns, **about)
         else:
             mistakes = analysis.errors(
                 self.store, model, keys, by=by, sure=sure, unsure=unsure, **about

@@ -348,6 +348,62 @@ def test_predictions_are_logged_as_arrays_files_and_run_lengths(
     assert db.evaluate("arrays", truth="rle").to_arrow()["value"].to_pylist()[0] == 1.0
 
 
+def test_two_segmenters_are_compared_picture_by_picture(db: Database) -> None:
+    db.models.add("good", segmenter())
+    db.models.add("off", segmenter(Nearest(shift=5)))
+    table = db.compare("off", "good", ["pixel_share('car') > 0", "true"])
+    rows = table.to_arrow().to_pylist()
+    metrics = db.evaluate(["off", "good"], slices=["pixel_share('car') > 0"], metrics=["miou"])
+    a, b = metrics.to_arrow()["value"].to_pylist()
+    assert (rows[0]["miou_a"], rows[0]["miou_b"]) == pytest.approx((a, b), abs=1e-12)
+    assert rows[0]["low"] < rows[0]["difference"] < rows[0]["high"] < 0 and rows[0]["p"] < 0.001
+    iou = {i: (x, y) for i, x, y in zip(IDS, column(db, "off.iou"), column(db, "good.iou"))}
+    lost = [i for i, (x, y) in iou.items() if y - x > 1e-6]
+    assert sorted(db.query(rows[1]["lost"]).ids()) == lost and rows[1]["losses"] == len(lost)
+    assert rows[1]["wins"] + rows[1]["losses"] + rows[1]["ties"] == N
+    other = db.compare("off", "good", ["true"], truth=None)
+    assert "mean IoU" in str(other) and "lost in true" in str(other)
+
+
+def test_errors_of_a_segmenter_are_queries(db: Database) -> None:
+    db.models.add("off", segmenter(Nearest(shift=12)))
+    mistakes = db.errors("off", by=["split"], tag=True)
+    for finding in mistakes.findings:
+        assert sorted(db.query(finding.query).ids()) == sorted(
+            db.query(f"has_tag('{finding.name}')").ids()
+        )
+        assert finding.n == len(db.query(finding.query).ids())
+    assert mistakes.finding("missed").n > 0
+    classes = {row["label"]: row for row in mistakes.classes.to_pylist()}
+    values = db.evaluate("off", metrics=[f"miou of {name}" for name in CLASSES]).to_arrow()
+    assert [classes[name]["iou"] for name in CLASSES] == pytest.approx(values["value"].to_pylist())
+    pair = mistakes.pairs[0]
+    assert len(db.query(pair.query).ids()) == pair.pictures
+    assert mistakes.top["loss"].to_pylist() == sorted(
+        mistakes.top["loss"].to_pylist(), reverse=True
+    )
+    assert db.query(mistakes.top_query).ids() == mistakes.top["id"].to_pylist()
+    assert "wrong" in str(mistakes) and "car" in mistakes._repr_html_()
+
+
+@pytest.mark.slow
+def test_maps_explain_a_class_of_a_segmenter(db: Database) -> None:
+    db.models.add("seg", segmenter(trained(range(100, 108), steps=60)))
+    cars = db.keys("pixel_share('car') > 0 ORDER BY id")[:4]
+    report = db.cam("seg", cars, target="car")
+    assert (report.computed, report.failed, report.layer) == (4, 0, "features.2")
+    maps = db.store.table("cams__seg").sort_by("id").to_pylist()
+    high, wide = report.grid
+    inside, outside = [], []
+    for row in maps:
+        grid = np.asarray(row["map"], float).reshape(high, wide)
+        car = fitted(scene(int(row["id"][7:10]))[1], (high, wide)) == 2
+        inside.append(grid[car].mean())
+        outside.append(grid[~car].mean())
+    assert np.mean(inside) > 2 * np.mean(outside)
+    assert db.query("cam_border('seg') IS NOT NULL").count() == 4
+
+
 def test_a_notebook_shows_the_classes_on_the_picture(db: Database) -> None:
     db.models.add("seg", segmenter())
     db.predict("seg", progress=False)

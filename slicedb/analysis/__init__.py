@@ -5,6 +5,7 @@ from __future__ import annotations
 from slicedb.analysis.boxes import BoxFinding, BoxMistakes, ConfusedBoxes, box_errors
 from slicedb.analysis.cleaning import Case, Cleaner, CleanReport
 from slicedb.analysis.mistakes import ConfusedPair, Mistakes, ReviewSet, errors
+from slicedb.analysis.pixels import ConfusedPixels, PixelMistakes, pixel_errors
 from slicedb.analysis.shares import SliceShare
 
 __all__ = [
@@ -15,9 +16,12 @@ __all__ = [
     "Cleaner",
     "ConfusedBoxes",
     "ConfusedPair",
+    "ConfusedPixels",
     "Mistakes",
+    "PixelMistakes",
     "ReviewSet",
     "SliceShare",
     "box_errors",
     "errors",
+    "pixel_errors",
 ]

@@ -102,9 +102,13 @@ def cam(
     """
     from slicedb.cam.gradcam import GradCam
     from slicedb.cam.methods import check_method
+    from slicedb.cam.segmenters import PooledSegmenter, explainable
 
     start = time.perf_counter()
     check_method(method)
+    model = explainable(model)
+    if layer is None and isinstance(model, PooledSegmenter):
+        layer = model.last_features()
     classes = _explained_classes(model)
     _check_target(target, model, classes)
     keys = distinct(keys)
@@ -182,8 +186,8 @@ def _explained_classes(model: Model) -> list[str]:
     if model.takes_list:
         raise ModelError(
             f"{model} does {model.task}.",
-            "grad-cam explains one score per picture: a class of a classifier, or the number that "
-            "a regression predicts.",
+            "grad-cam explains one score per picture: a class of a classifier or a segmenter, or "
+            "the number that a regression predicts.",
         )
     return list(model.classes)
 

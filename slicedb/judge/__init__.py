@@ -16,6 +16,7 @@ from slicedb.judge.comparison import Comparison, compare
 from slicedb.judge.confusion import Confusion, confusion
 from slicedb.judge.evaluation import Evaluation, evaluate
 from slicedb.judge.pairs import Pair
+from slicedb.judge.pixels import PixelComparison, compare_pixels
 from slicedb.judge.power import Power, power
 from slicedb.judge.resampling import resampled
 from slicedb.judge.results import Result, SuiteRun, Verdict
@@ -32,6 +33,7 @@ __all__ = [
     "Evaluation",
     "OtherTruth",
     "Pair",
+    "PixelComparison",
     "Power",
     "Result",
     "SuiteRun",
@@ -40,6 +42,7 @@ __all__ = [
     "are_detectors",
     "compare",
     "compare_boxes",
+    "compare_pixels",
     "confusion",
     "evaluate",
     "groups_of",
