@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from slicedb.curate.foldrange import FoldRange
     from slicedb.curate.labels import Kind
     from slicedb.curate.leaks import Leaks
+    from slicedb.curate.quality import Quality
     from slicedb.curate.suspects import LabelErrors
     from slicedb.curate.wronglabels import Rank
     from slicedb.decide import Calibration, CostReport
@@ -276,6 +277,7 @@ class Database:
         max_broken: float | None = None,
         max_pixels: int = 178_956_970,
         threads: int | None = None,
+        quality: bool = False,
         progress: bool | None = None,
         storage_options: Mapping[str, str] | None = None,
     ) -> IngestReport:
@@ -324,6 +326,8 @@ class Database:
             max_broken: fail if a larger fraction of the images is broken; the data stays.
             max_pixels: width × height beyond which an image counts as broken.
             threads: decoding threads; by default one per core.
+            quality: also measure sharpness, brightness, contrast and plain borders as they are
+                decoded, into columns such as quality_sharpness; see `quality`.
             progress: draw a progress bar on stderr; by default only in a terminal.
             storage_options: settings of the bucket, in the words of object_store and Lance, for
                 example endpoint or skip_signature; for this process, while `sync` keeps them.
@@ -366,6 +370,7 @@ class Database:
             max_broken=max_broken,
             max_pixels=max_pixels,
             threads=threads,
+            quality=quality,
             progress=progress,
         )
         return self._kept_up(report, delete_missing, mask_classes, ignore_index)
@@ -1440,6 +1445,28 @@ class Database:
             if len(keys):
                 self.tag(keys, name)
         return report
+
+    def quality(self, on: On = None, *, progress: bool | None = None) -> Quality:
+        """Measure how well pictures can be seen, and report those beyond a cut-off.
+
+        Sharpness, brightness, contrast, entropy, saturation and plain borders become columns
+        (quality_sharpness and so on), which any query can use; size and aspect come from width and
+        height. Cut-offs are fixed ones, and beside them those that follow from the quartiles of the
+        data. Only what is missing is measured, so a call that was interrupted goes on.
+
+        Args:
+            on: the samples; by default all of them.
+            progress: draw a progress bar on stderr; by default only in a terminal.
+
+        Raises:
+            CheckError: `on` is a text that is no predicate.
+        """
+        from slicedb.analysis.shares import check_scope
+        from slicedb.curate.quality import quality
+
+        scope = self._selection.scope(on)
+        check_scope(scope)
+        return quality(self.store, self.keys(on), scope=scope, show=progress)
 
     def export(self, on: On, dest: Path, *, form: str | None = None) -> ExportReport:
         """Write samples and their metadata to files: all of them, or nothing at that place.

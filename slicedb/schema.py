@@ -158,6 +158,16 @@ eight orientations, and in hexadecimal 256 bits from which each orientation foll
 folder or file that a sample was ingested from, `stamp` a fingerprint of its file's size and times
 (0 where unknown), `row_stamp` one of what the source said of it."""
 
+QUALITY = schema_of(
+    """
+    quality_sharpness float32, quality_brightness float32, quality_dark float32
+    quality_light float32, quality_contrast float32, quality_border float32
+    quality_entropy float32, quality_saturation float32
+    """
+)
+"""Columns that `ingest --quality` and `quality` add; see `media.quality`. The last two need
+colours, which ingest does not decode: `quality` fills them in."""
+
 LOOKS = [SAMPLES_SCHEMA.field(name) for name in ("turned_phash", "dct_hash")]
 """The columns that samples of earlier releases lack."""
 

@@ -91,6 +91,7 @@ VERBS = {
     "folds": "slicedb.database:Database.folds",
     "drift": "slicedb.database:Database.drift",
     "duplicates": "slicedb.database:Database.duplicates",
+    "quality": "slicedb.database:Database.quality",
     "labels": "slicedb.database:Database.labels",
     "leaks": "slicedb.database:Database.leaks",
     "export": "slicedb.database:Database.export",

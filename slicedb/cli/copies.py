@@ -1,4 +1,4 @@
-"""The command `duplicates`: find samples that show the same picture."""
+"""The commands `duplicates` and `quality`: what is there twice, and what is hard to see."""
 
 from __future__ import annotations
 
@@ -37,4 +37,23 @@ def duplicates(out: Output, **options: Any) -> None:
     out.show(open_db().duplicates(**given(options)))
 
 
-COMMANDS = (duplicates,)
+@click.command()
+@db_option
+@rows_options
+@options_of(Database.quality, "on progress")
+def quality(out: Output, **options: Any) -> None:
+    """Measure how well pictures can be seen, and report those beyond a cut-off.
+
+    Blurred, dark, overexposed, without contrast, colour or information, framed, of odd size or
+    aspect. Each row has its query; `ingest --quality` measures most of it while it decodes.
+
+    \b
+    Examples:
+      slicedb quality
+      slicedb quality --on "split = 'train'" --format csv
+      slicedb "quality_sharpness < 0.29 ORDER BY quality_sharpness LIMIT 20"
+    """
+    out.show(open_db().quality(**given(options)))
+
+
+COMMANDS = (duplicates, quality)

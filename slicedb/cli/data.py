@@ -51,7 +51,8 @@ FORM: dict[str, object] = {
     "form images split label labels split_folders path_column image_column label_column "
     "labels_column labels_separator split_column caption_column id_column mask_classes "
     "ignore_index id_by prefix replace "
-    "reference verify max_broken max_pixels delete_missing same threads progress storage_options",
+    "reference verify max_broken max_pixels delete_missing same threads quality progress "
+    "storage_options",
     storage_options=STORAGE_OPTION,
     form=FORM,
     images={"metavar": "DIR"},

@@ -63,6 +63,7 @@ def ingest(
     max_broken: float | None = None,
     max_pixels: int = media.MAX_PIXELS,
     threads: int | None = None,
+    quality: bool = False,
     progress: bool | None = None,
     following: bool = False,
 ) -> IngestReport:
@@ -148,6 +149,7 @@ def ingest(
             show=progress,
             skip_same=same == "skip",
             following=following,
+            quality=quality,
         ),
     )
     return report if names is None else report.noting(names.notes())

@@ -46,7 +46,13 @@ class Piece:
         return len(self.ids)
 
     def start(
-        self, pool: Executor, threads: int, known: Known, max_pixels: int, later: bool = False
+        self,
+        pool: Executor,
+        threads: int,
+        known: Known,
+        max_pixels: int,
+        later: bool = False,
+        quality: Sequence[str] = (),
     ) -> None:
         """Hand the images that have to be read to the threads; later, none of them is opened."""
         at = np.flatnonzero(self.read)
@@ -67,7 +73,8 @@ class Piece:
             images = self._images(some)
             names = [self.uris[i] or self.ids[i] for i in some]
             sizes, before = self.sizes[some].tolist(), expected[some].tolist()
-            self.tasks.append(pool.submit(verify, images, names, sizes, before, max_pixels))
+            rest = sizes, before, max_pixels, quality
+            self.tasks.append(pool.submit(verify, images, names, *rest))
 
     def _images(self, some: list[int]) -> Sequence[bytes | str | None]:
         """Return the encoded bytes of rows, or else where their files are."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
@@ -27,9 +27,9 @@ from slicedb.ingest.known import Known
 from slicedb.ingest.piece import Piece, pieces
 from slicedb.ingest.report import IngestReport
 from slicedb.ingest.source import Source
-from slicedb.ingest.verify import some_of
+from slicedb.ingest.verify import quality_columns, some_of
 from slicedb.media import NEARLY_BLACK
-from slicedb.schema import IMAGES, IMAGES_SCHEMA, LOOKS, SAMPLES, SHOWN, UNREADABLE
+from slicedb.schema import IMAGES, IMAGES_SCHEMA, LOOKS, QUALITY, SAMPLES, SHOWN, UNREADABLE
 from slicedb.show import numbers
 from slicedb.sources import is_remote
 from slicedb.store import Store
@@ -59,6 +59,8 @@ class Settings:
     threads: int | None = None
     show: bool | None = None
     skip_same: bool = False
+    quality: bool = False
+    """Whether the columns of `QUALITY` are written; they are in any case where they are there."""
     following: bool = False
     """Whether samples whose files are gone are marked, and those that moved keep their ids."""
 
@@ -170,7 +172,8 @@ def run(store: Store, source: Source, settings: Settings) -> IngestReport:
             source = replace(source, batches=bulk.changed(), keys=None)
         try:
             new_keys: set[int] = set()
-            for piece in _verifying(source, known, pool, threads, settings):
+            quality = quality_columns(store)
+            for piece in _verifying(source, known, pool, threads, settings, quality):
                 judged = judge(
                     piece,
                     source,
@@ -240,7 +243,8 @@ def _prepare(store: Store, source: Source, settings: Settings) -> None:
     """Make the table and the columns that are not there yet."""
     if not settings.reference and not store.has(IMAGES):
         store.create(IMAGES, IMAGES_SCHEMA)
-    schema, fields = store.schema(SAMPLES), [*source.fields, *LOOKS]
+    schema = store.schema(SAMPLES)
+    fields = [*source.fields, *LOOKS, *(QUALITY if settings.quality else ())]
     if any(lacking(schema, field) for field in fields):
         store.add_columns(SAMPLES, fields)
     if settings.following:
@@ -249,12 +253,17 @@ def _prepare(store: Store, source: Source, settings: Settings) -> None:
 
 
 def _verifying(
-    source: Source, known: Known, pool: ThreadPoolExecutor, threads: int, settings: Settings
+    source: Source,
+    known: Known,
+    pool: ThreadPoolExecutor,
+    threads: int,
+    settings: Settings,
+    quality: Sequence[str],
 ) -> Iterator[Piece]:
     """Yield the pieces in order, with the next ones already in the hands of the threads."""
     ahead: deque[Piece] = deque()
     for piece in pieces(source, known, by_content=settings.by_content):
-        piece.start(pool, threads, known, settings.max_pixels, settings.later)
+        piece.start(pool, threads, known, settings.max_pixels, settings.later, quality)
         ahead.append(piece)
         if len(ahead) > _AHEAD:
             yield ahead.popleft()

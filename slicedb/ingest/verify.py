@@ -14,8 +14,9 @@ import pyarrow as pa
 
 from slicedb import media
 from slicedb.errors import MediaError, SourceError
-from slicedb.schema import OK, SAMPLES_SCHEMA, UNVERIFIED
+from slicedb.schema import OK, QUALITY, SAMPLES, SAMPLES_SCHEMA, UNVERIFIED
 from slicedb.sources import fetch, is_remote, read
+from slicedb.store import Store
 
 _T = TypeVar("_T")
 
@@ -44,6 +45,8 @@ class Verified:
     phash: list[int | None] = field(default_factory=list)
     turned_phash: list[int | None] = field(default_factory=list)
     dct_hash: list[str | None] = field(default_factory=list)
+    quality: list[dict[str, float | None] | None] = field(default_factory=list)
+    """The values of the columns of `QUALITY` that were asked for; None where none were."""
 
     def extend(self, other: Verified) -> None:
         """Add the rows of another chunk."""
@@ -52,10 +55,20 @@ class Verified:
 
     def columns(self, rows: np.ndarray) -> dict[str, pa.Array]:
         """Return the columns of `samples` for some of the rows, int64 (m,)."""
-        return {
+        columns = {
             name: pa.array(some_of(getattr(self, name), rows), SAMPLES_SCHEMA.field(name).type)
             for name in MEASURED
         }
+        told = [one or {} for one in some_of(self.quality, rows)]
+        for name in told[0] if told else ():
+            columns[name] = pa.array([one.get(name) for one in told], QUALITY.field(name).type)
+        return columns
+
+
+def quality_columns(store: Store) -> list[str]:
+    """Return the columns of quality that samples have; a picture that changed is measured anew."""
+    there = store.schema(SAMPLES).names
+    return [name for name in QUALITY.names if name in there]
 
 
 def unopened(images: Sequence[bytes | str | None], same: list[bool]) -> Verified:
@@ -94,6 +107,7 @@ def verify(
     sizes: Sequence[int],
     expected: Sequence[int],
     max_pixels: int = media.MAX_PIXELS,
+    quality: Sequence[str] = (),
 ) -> Verified:
     """Read, hash and decode a chunk of images; nothing that is wrong with one of them is raised.
 
@@ -104,19 +118,29 @@ def verify(
         expected: 60 bits of the sha256 that was there last time, -1 for new ones; bytes that
             have it are not decoded again.
         max_pixels: width × height beyond which an image is refused.
+        quality: the columns of `QUALITY` to fill; those that need colours become null.
     """
     grays: list[np.ndarray] = []
+    seen: list[media.quality.Seen] | None = [] if quality else None
     far = fetch(image for image in images if isinstance(image, str) and is_remote(image))
     opened: list[bytes | str | SourceError | None] = [
         far.get(image, image) if isinstance(image, str) else image for image in images
     ]
     with _one_small if sum(sizes) < _SMALL * len(sizes) else contextlib.nullcontext():
         rows = [
-            _row(image, name, size, content, max_pixels, grays)
+            _row(image, name, size, content, max_pixels, grays, seen)
             for image, name, size, content in zip(opened, names, sizes, expected)
         ]
     verified = Verified(*map(list, zip(*rows)))
     _hash(verified, grays)
+    verified.quality = [None] * len(verified.width)
+    if seen is not None:
+        measured = zip(*(values.tolist() for values in media.quality.measure(seen)))
+        verified.quality = [
+            dict.fromkeys(quality)
+            | ({} if width is None else dict(zip(QUALITY.names, next(measured))))
+            for width in verified.width
+        ]
     return verified
 
 
@@ -144,6 +168,7 @@ def _row(
     content: int,
     max_pixels: int,
     grays: list[np.ndarray],
+    seen: list[media.quality.Seen] | None,
 ) -> tuple[Any, ...]:
     """Return one row of `Verified`, up to the perceptual hash, whose picture goes to `grays`."""
     data, digest, same = None, None, False
@@ -154,9 +179,11 @@ def _row(
         digest = media.sha256(data)
         same = content >= 0 and int(digest[:15], 16) == content
         if not same:
-            info = media.inspect(data, max_pixels=max_pixels)
-            width, height, format, gray, taken, remark = info
+            info = media.inspect(data, max_pixels=max_pixels, see=seen is not None)
+            width, height, format, gray, taken, remark, sight = info
             grays.append(gray)
+            if seen is not None and sight is not None:
+                seen.append(sight)
             if error := media.wrong_extension(name, format) or None:
                 status = "wrong_extension"
             error = error or remark

@@ -20,6 +20,7 @@ import simplejpeg
 from PIL import Image
 
 from slicedb.errors import MediaError
+from slicedb.media import quality
 from slicedb.media.formats import EXTENSIONS, FORMATS, JPEG, looks_like_image, wrong_extension
 from slicedb.media.lookalike import Looks, from_hex, looks, orientations, to_hex
 from slicedb.media.pillow import LARGE, check_size, exif_of, head_of, large_lock, opened, size_of
@@ -37,11 +38,13 @@ __all__ = [
     "from_hex",
     "head_of",
     "inspect",
+    "is_gray",
     "looks",
     "looks_like_image",
     "n_threads",
     "orientations",
     "phash",
+    "quality",
     "sha256",
     "size_of",
     "thumbnail",
@@ -73,14 +76,19 @@ class ImageInfo(NamedTuple):
     """When it was taken, from EXIF, without a time zone."""
     remark: str | None = None
     """What is odd about a picture that decodes."""
+    seen: quality.Seen | None = None
+    """What `quality.measure` takes, where it was asked for."""
 
 
-def inspect(data: bytes, *, name: str = "", max_pixels: int = MAX_PIXELS) -> ImageInfo:
+def inspect(
+    data: bytes, *, name: str = "", max_pixels: int = MAX_PIXELS, see: bool = False
+) -> ImageInfo:
     """Decode an image in full and measure it.
 
     Args:
         name: its file name, to compare the extension with the bytes; "" compares nothing.
         max_pixels: width × height beyond which the image is refused before it is decoded.
+        see: whether to return what its quality is measured of.
 
     Raises:
         MediaError: with `.reason` empty, not_an_image, truncated, corrupt, unsupported,
@@ -92,15 +100,15 @@ def inspect(data: bytes, *, name: str = "", max_pixels: int = MAX_PIXELS) -> Ima
     """
     if not data:
         raise MediaError("empty", "The file has no bytes.")
-    info = _inspect_jpeg(data, max_pixels) if data[:3] == JPEG else None
+    info = _inspect_jpeg(data, max_pixels, see) if data[:3] == JPEG else None
     if info is None:
-        info = _inspect_pillow(data, max_pixels)
+        info = _inspect_pillow(data, max_pixels, see)
     if name and (wrong := wrong_extension(name, info.format)):
         raise MediaError("wrong_extension", wrong)
     return info
 
 
-def _inspect_jpeg(data: bytes, max_pixels: int) -> ImageInfo | None:
+def _inspect_jpeg(data: bytes, max_pixels: int, see: bool) -> ImageInfo | None:
     """Return what the fast decoder gives, or None to leave the verdict to Pillow.
 
     Luminance alone comes out, but every bit of all components is read and checked.
@@ -112,9 +120,9 @@ def _inspect_jpeg(data: bytes, max_pixels: int) -> ImageInfo | None:
         check_size(width, height, max_pixels)
         if width * height > LARGE:
             with large_lock:
-                gray = shrink(simplejpeg.decode_jpeg(data, "GRAY")[..., 0])
+                gray, seen = _seen(simplejpeg.decode_jpeg(data, "GRAY")[..., 0], see)
         else:
-            gray = shrink(simplejpeg.decode_jpeg(data, "GRAY")[..., 0])
+            gray, seen = _seen(simplejpeg.decode_jpeg(data, "GRAY")[..., 0], see)
     except MediaError:
         raise
     except ValueError as error:
@@ -124,19 +132,25 @@ def _inspect_jpeg(data: bytes, max_pixels: int) -> ImageInfo | None:
         return None
     orientation, taken = exif_of(data)
     if orientation == 1:
-        return ImageInfo(width, height, "jpeg", gray, taken)
+        return ImageInfo(width, height, "jpeg", gray, taken, None, seen)
     if orientation >= 5:
         width, height = height, width
-    return ImageInfo(width, height, "jpeg", turn(gray, orientation), taken)
+    return ImageInfo(width, height, "jpeg", turn(gray, orientation), taken, None, seen)
 
 
-def _inspect_pillow(data: bytes, max_pixels: int) -> ImageInfo:
+def _seen(gray: np.ndarray, see: bool) -> tuple[np.ndarray, quality.Seen | None]:
+    """Return the small picture, and what its quality is measured of, of luminance (h, w)."""
+    return shrink(gray), quality.see(gray) if see else None
+
+
+def _inspect_pillow(data: bytes, max_pixels: int, see: bool) -> ImageInfo:
     with opened(data, max_pixels) as image:
         orientation, taken = tags_of(image)
         width, height = image.size if orientation < 5 else image.size[::-1]
-        gray = turn(shrink(gray_of(image)), orientation)
+        small, seen = _seen(gray_of(image), see)
+        gray = turn(small, orientation)
         remark = _remark(gray) if is_deep(image) else None
-        return ImageInfo(width, height, FORMATS[image.format or ""], gray, taken, remark)
+        return ImageInfo(width, height, FORMATS[image.format or ""], gray, taken, remark, seen)
 
 
 def _remark(gray: np.ndarray) -> str | None:
@@ -183,6 +197,16 @@ def decode_rgb(
                 return turn(pixels, exif_of(data)[0])
     with opened(data, max_pixels) as image:
         return turn(np.array(rgb_of(image)), tags_of(image)[0])
+
+
+def is_gray(data: bytes) -> bool:
+    """Return whether a picture's file has gray values only; False where it does not open."""
+    with contextlib.suppress(ValueError):
+        if data[:3] == JPEG:
+            return bool(simplejpeg.decode_jpeg_header(data)[2] == "Gray")
+    with contextlib.suppress(MediaError), opened(data, MAX_PIXELS) as image:
+        return bool(image.mode in ("1", "L", "LA") or image.mode.startswith(("I", "F")))
+    return False
 
 
 def thumbnail(data: bytes, size: int = 160) -> bytes:
