@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from slicedb.curate.certificate import Split
     from slicedb.curate.drift import Drift
     from slicedb.curate.duplicates import Duplicates
+    from slicedb.curate.findings import Discovery
     from slicedb.curate.foldrange import FoldRange
     from slicedb.curate.labels import Kind
     from slicedb.curate.leaks import Leaks
@@ -1467,6 +1468,89 @@ class Database:
         scope = self._selection.scope(on)
         check_scope(scope)
         return quality(self.store, self.keys(on), scope=scope, show=progress)
+
+    def discover(
+        self,
+        model: str,
+        on: On = None,
+        *,
+        by: Names = None,
+        embedding: str | None = None,
+        vocabulary: Sequence[str] | Path | None = None,
+        truth: str | None = None,
+        truth_score: float | None = None,
+        measure: Literal["error", "loss"] | None = None,
+        group: str | None = None,
+        most: int = 10,
+        depth: int = 3,
+        least: int | None = None,
+        confidence: float = 0.95,
+        seed: int = 0,
+        add: bool = False,
+    ) -> Discovery:
+        """Find out where a model errs more than elsewhere; every finding is a query.
+
+        Conditions on columns, on what pictures show and on regions of the vectors, alone and
+        together, are searched on one half of the samples (SliceLine, Sagadeeva and Boehm 2021;
+        Domino, Eyuboglu et al. 2022). Every rate, interval and p-value is of the other half.
+
+        Args:
+            model: whose errors.
+            on: the samples to judge; a slice's name or a predicate becomes part of the queries.
+            by: columns to search; by default every column whose values are shared by many samples,
+                numbers in quantiles, lists by entry, captions by word.
+            embedding: whose vectors are searched; by default the one that queries use, if any.
+            vocabulary: phrases that pictures may show, or a file with one per line; by default the
+                labels, the tags, and what the encoder's background names.
+            truth: judge against this in place of the ground truth: a model with predictions, or a
+                column of samples such as a second annotator's answers.
+            truth_score: the score from which on the boxes of a detector are taken for truth; by
+                default the one from which on they count.
+            measure: whether a sample is right or wrong, or how wrong it is; by default the loss of
+                detectors and of regression, and the errors of others.
+            group: a column of samples whose groups are independent although the samples within one
+                are not, such as the video of a frame.
+            most: findings that are looked for.
+            depth: conditions of one finding.
+            least: samples of the smallest finding; by default 20, or 0.5 % where that is more.
+            confidence: level of the intervals, and of the test that all findings share.
+            seed: which halves are drawn.
+            add: register the confirmed findings as slices that are expected to be as good as all
+                samples together.
+
+        Raises:
+            UnknownModelError: the model has no predictions.
+            CheckError: fewer than 30 samples can be judged, all are right or of one class, or the
+                model was trained on some of them.
+        """
+        from slicedb.curate import discovery, expecting, judged
+        from slicedb.curate import vocabulary as words
+
+        self._begin(model, on)
+        wanted = judged.Wanted(
+            None if by is None else _texts(by), most, depth, least, group, measure, confidence, seed
+        )
+        other = _other_truth(truth, truth_score)
+        samples = judged.judged(self.store, model, self.keys(on), wanted, other)
+        judged.refuse_seen(self.store, model, samples.keys)
+        session = self.engine.session
+        space, phrases, notes = words.looked_at(
+            self.store, session.vectors, session.meaning, embedding, vocabulary, samples
+        )
+        report = discovery.discover(
+            self.store,
+            model,
+            samples,
+            wanted,
+            scope=self._selection.scope(on),
+            space=space,
+            phrases=phrases,
+            notes=notes,
+        )
+        if not add or not report.confirmed:
+            return report
+        expect = expecting.expectation(self.store, model, samples.keys, other)
+        return expecting.registered(self.slices, report, expect, group or "")
 
     def export(self, on: On, dest: Path, *, form: str | None = None) -> ExportReport:
         """Write samples and their metadata to files: all of them, or nothing at that place.

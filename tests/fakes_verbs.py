@@ -235,6 +235,12 @@ def doubted(db: Database) -> object:
         return db.labels("mean", tag=True, into="label_score")
 
 
+def discovered(db: Database) -> object:
+    """Discover on fewer samples than a user may."""
+    with mock.patch("slicedb.curate.judged._LEAST", 2):
+        return db.discover("mean", measure="loss")
+
+
 def mended(db: Database) -> None:
     db.store.delete("samples", ["red/0.png"])
     db.store.unpin("samples", next(tag for tag in db.store.pins("samples")))
@@ -457,6 +463,7 @@ READS: dict[str, Callable[[Database, Path], object]] = {
     "Database.power": lambda db, _: db.power("m", "mean"),
     "Database.confusion": lambda db, _: db.confusion("m"),
     "Database.errors": lambda db, _: db.errors("m"),
+    "Database.discover": lambda db, _: discovered(db),  # it adds slices as `Slices.add` does
     "Database.try_out": lambda db, _: db.try_out("mean", png((1, 2, 3))),
     "Database.clean": lambda db, _: db.clean("label = 'red'"),  # its `save` is in test_cleaning
     "Database.cost": lambda db, _: db.cost("mean"),

@@ -94,6 +94,7 @@ VERBS = {
     "quality": "slicedb.database:Database.quality",
     "labels": "slicedb.database:Database.labels",
     "leaks": "slicedb.database:Database.leaks",
+    "discover": "slicedb.database:Database.discover",
     "export": "slicedb.database:Database.export",
     "relabel": "slicedb.database:Database.relabel",
     "edit": "slicedb.database:Database.edit",

@@ -79,6 +79,7 @@ def _register() -> None:
         copies,
         curate,
         data,
+        discovering,
         drifting,
         editing,
         judge,
@@ -91,7 +92,7 @@ def _register() -> None:
     )
 
     groups = (surfaces, data, editing, columns, ask, slices, models)
-    curation = (curate, cleaning, copies, splitting, drifting, labels)
+    curation = (curate, cleaning, copies, splitting, drifting, labels, discovering)
     for module in (*groups, judge, behave, *curation, versions):
         for command in module.COMMANDS:
             verbs.add_command(command)
