@@ -78,6 +78,7 @@ __all__ = ["Database", "On", "open"]
 Device: TypeAlias = "str | torch.device | None"
 Names: TypeAlias = "Sequence[str] | None"
 Labels: TypeAlias = "Mapping[str, str] | Sequence[str] | str | os.PathLike[str]"
+GrayRange: TypeAlias = "Mapping[str, Sequence[float]] | Sequence[float] | Sequence[str] | None"
 Path: TypeAlias = "str | os.PathLike[str]"
 
 _MOMENTS = 3
@@ -276,6 +277,7 @@ class Database:
         delete_missing: bool = False,
         same: Literal["add", "skip"] = "add",
         max_broken: float | None = None,
+        gray_range: GrayRange = None,
         max_pixels: int = 178_956_970,
         threads: int | None = None,
         quality: bool = False,
@@ -325,6 +327,10 @@ class Database:
             same: add pictures with the bytes of a sample that was here before, and say so, or skip
                 them.
             max_broken: fail if a larger fraction of the images is broken; the data stays.
+            gray_range: values that become black and white in pictures of more than 8 bits, such as
+                (0, 4095), or by format, {"tiff": (0, 4095)}; written LOW,HIGH or FORMAT=LOW,HIGH.
+                It is kept, for all pictures of the database. By default what a file declares, else
+                what it holds.
             max_pixels: width × height beyond which an image counts as broken.
             threads: decoding threads; by default one per core.
             quality: also measure sharpness, brightness, contrast and plain borders as they are
@@ -369,6 +375,7 @@ class Database:
             delete_missing=delete_missing,
             same=same,
             max_broken=max_broken,
+            gray_range=gray_range,
             max_pixels=max_pixels,
             threads=threads,
             quality=quality,

@@ -179,6 +179,8 @@ PLUMBING = frozenset(
 
 CAPTION = "caption"
 """The column of texts that is searched."""
+GRAY = "slicedb:gray"
+"""Where the metadata of `samples` keeps what deep gray is shown by, as JSON by format."""
 COMPUTED = "slicedb:computed"
 """Where the metadata of `samples` keeps the expressions of computed columns, as JSON by name."""
 SEARCHED = "slicedb:search"

@@ -111,3 +111,58 @@ def test_pictures_that_show_nothing_are_noted(tmp_path: Path) -> None:
     assert "2 pictures are nearly black after scaling to 8 bits" in str(report)
     assert DARK in str(report)
     assert sorted(db.query(DARK).ids()) == ["twelve.png", "twelve.tif"]
+
+
+def test_a_range_of_the_user_decides_for_all_pictures_and_is_kept(tmp_path: Path) -> None:
+    folder = tmp_path / "scans"
+    folder.mkdir()
+    (folder / "dark.tif").write_bytes(tiff(ramp(400)))
+    db = slicedb.open(tmp_path / "data.slicedb")
+    report = db.ingest(folder)
+    assert "1 picture is nearly black after scaling" in str(report)
+    assert "--gray-range" in str(report)
+    assert db.query(DARK).count() == 1
+    other = slicedb.open(tmp_path / "other.slicedb")
+    assert "nearly black" not in str(other.ingest(folder, gray_range=(0, 400)))
+    assert other.query(DARK).count() == 0
+    for again in (other, slicedb.open(tmp_path / "other.slicedb")):
+        pixels = np.asarray(again.query("").images()[0])[..., 0]
+        assert (pixels.min(), pixels.max()) == (0, 255)
+    assert np.asarray(db.query("").images()[0]).max() == 2  # another database shows it as before
+    assert "1 TIFF and PNG pictures were ingested before under other ranges" in str(
+        other.ingest(folder, gray_range={"tiff": (0, 800)})
+    )
+    assert np.asarray(other.query("").images()[0]).max() == 128
+    assert int(other.query("").to_torch(columns=())[0][0].max()) == 128
+
+
+def test_a_range_by_format_leaves_the_others_alone(tmp_path: Path) -> None:
+    folder = tmp_path / "scans"
+    folder.mkdir()
+    (folder / "a.tif").write_bytes(tiff(ramp(1000)))
+    out = io.BytesIO()
+    Image.fromarray(ramp(65535)).save(out, "PNG")
+    (folder / "b.png").write_bytes(out.getvalue())
+    db = slicedb.open(tmp_path / "data.slicedb")
+    db.ingest(folder, gray_range=["tif=0,1000"])
+    pictures = [np.asarray(image) for image in db.query("ORDER BY id").images()]
+    assert [int(picture.max()) for picture in pictures] == [255, 255]
+    assert int(np.median(pictures[0])) in (127, 128) and int(np.median(pictures[1])) in (127, 128)
+
+
+@pytest.mark.parametrize(
+    ("given", "fact"),
+    [
+        ("0", "gray range '0' is not two numbers"),
+        ((5, 5), r"gray range \(5, 5\) is not two numbers"),
+        ("tiff=9,1", "gray range '9 1' is not two numbers"),
+        ({"tfif": (0, 1)}, r"No format 'tfif'.*did you mean 'tiff'"),
+        ("0,nan", "is not two numbers"),
+    ],
+)
+def test_a_range_that_is_none_is_refused(tmp_path: Path, given: object, fact: str) -> None:
+    (tmp_path / "a.tif").write_bytes(tiff(ramp(1000)))
+    db = slicedb.open(tmp_path / "data.slicedb")
+    with pytest.raises(slicedb.errors.IngestError, match=fact):
+        db.ingest(tmp_path, gray_range=given)  # type: ignore[arg-type]
+    assert db.query("").count() == 0

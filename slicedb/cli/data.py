@@ -51,7 +51,8 @@ FORM: dict[str, object] = {
     "form images split label labels split_folders path_column image_column label_column "
     "labels_column labels_separator split_column caption_column id_column mask_classes "
     "ignore_index id_by prefix replace "
-    "reference verify max_broken max_pixels delete_missing same threads quality progress "
+    "reference verify max_broken max_pixels gray_range delete_missing same threads quality "
+    "progress "
     "storage_options",
     storage_options=STORAGE_OPTION,
     form=FORM,
@@ -59,6 +60,7 @@ FORM: dict[str, object] = {
     prefix={"metavar": "TEXT"},
     mask_classes={"metavar": "A,B,C|FILE", "multiple": False},
     labels={"metavar": "FILE|OLD=NEW", "multiple": True},
+    gray_range={"metavar": "[FORMAT=]LOW,HIGH", "multiple": True},
 )
 def ingest(sources: tuple[str, ...], **options: object) -> None:
     """Read images and metadata: folders, CSV or Parquet, Pascal VOC, COCO or YOLO.

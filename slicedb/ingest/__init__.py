@@ -16,6 +16,7 @@ from slicedb import media
 from slicedb import progress as shown
 from slicedb.errors import IngestError, SourceError, did_you_mean
 from slicedb.ingest.format import FORMATS, Format, Written, recognise
+from slicedb.ingest.gray import keep_ranges
 from slicedb.ingest.pipeline import Settings, run
 from slicedb.ingest.report import IngestReport
 from slicedb.ingest.source import IdBy, Options, Source
@@ -66,6 +67,7 @@ def ingest(
     quality: bool = False,
     progress: bool | None = None,
     following: bool = False,
+    gray_range: media.GivenRanges | None = None,
 ) -> IngestReport:
     """Read images and metadata: a folder, CSV or Parquet, Pascal VOC, COCO or YOLO.
 
@@ -124,6 +126,7 @@ def ingest(
         existing=_with_whole_objects(store.schema(SAMPLES)),
     )
     names = None if labels is None else LabelNames(labels)
+    ranges = None if gray_range is None else media.ranges_of(gray_range)
     opened = open_source(source, options, form, show=progress)
     if names is not None:
         opened.batches = map(names.rename_batch, opened.batches)
@@ -133,6 +136,7 @@ def ingest(
             f"'{source}' carries the images itself, so there is nothing to refer to.",
             "leave out reference.",
         )
+    about = [] if ranges is None else keep_ranges(store, ranges)
     report = run(
         store,
         opened,
@@ -145,6 +149,7 @@ def ingest(
             delete_missing=delete_missing,
             max_broken=max_broken,
             max_pixels=max_pixels,
+            ranges=store.gray_ranges(),
             threads=threads,
             show=progress,
             skip_same=same == "skip",
@@ -152,7 +157,7 @@ def ingest(
             quality=quality,
         ),
     )
-    return report if names is None else report.noting(names.notes())
+    return report.noting([*about, *([] if names is None else names.notes())])
 
 
 def open_source(

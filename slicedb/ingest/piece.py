@@ -15,6 +15,7 @@ from slicedb.ingest.known import Known
 from slicedb.ingest.source import BYTES, ROWS, Source
 from slicedb.ingest.verify import Verified, unopened, verify
 from slicedb.keys import Keys
+from slicedb.media import Ranges
 from slicedb.schema import keys_of
 
 _CHUNK = 64
@@ -53,6 +54,7 @@ class Piece:
         max_pixels: int,
         later: bool = False,
         quality: Sequence[str] = (),
+        ranges: Ranges | None = None,
     ) -> None:
         """Hand the images that have to be read to the threads; later, none of them is opened."""
         at = np.flatnonzero(self.read)
@@ -73,7 +75,7 @@ class Piece:
             images = self._images(some)
             names = [self.uris[i] or self.ids[i] for i in some]
             sizes, before = self.sizes[some].tolist(), expected[some].tolist()
-            rest = sizes, before, max_pixels, quality
+            rest = sizes, before, max_pixels, quality, ranges
             self.tasks.append(pool.submit(verify, images, names, *rest))
 
     def _images(self, some: list[int]) -> Sequence[bytes | str | None]:

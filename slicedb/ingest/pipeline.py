@@ -56,6 +56,7 @@ class Settings:
     delete_missing: bool = False
     max_broken: float | None = None
     max_pixels: int = media.MAX_PIXELS
+    ranges: media.Ranges = field(default_factory=dict)
     threads: int | None = None
     show: bool | None = None
     skip_same: bool = False
@@ -113,7 +114,8 @@ class _Tally:
                 "scaling "
                 f"to 8 bits: {numbers.verb(self.dark, 'it uses', 'they use')} a small part of the "
                 f"range that {numbers.verb(self.dark, 'it declares', 'they declare')}. To see "
-                f"them: error LIKE '{NEARLY_BLACK}%'"
+                f"them: error LIKE '{NEARLY_BLACK}%'. gray_range= (--gray-range 0,4095) says what "
+                "becomes black and white."
             )
         if self.adopted:
             notes.append(
@@ -263,7 +265,15 @@ def _verifying(
     """Yield the pieces in order, with the next ones already in the hands of the threads."""
     ahead: deque[Piece] = deque()
     for piece in pieces(source, known, by_content=settings.by_content):
-        piece.start(pool, threads, known, settings.max_pixels, settings.later, quality)
+        piece.start(
+            pool,
+            threads,
+            known,
+            settings.max_pixels,
+            settings.later,
+            quality,
+            settings.ranges,
+        )
         ahead.append(piece)
         if len(ahead) > _AHEAD:
             yield ahead.popleft()

@@ -94,7 +94,8 @@ def _verify(
         some = slice(start, start + _CHUNK)
         titles = [uri or name for uri, name in zip(uris[some], ids[some])]
         sizes = [len(data or b"") for data in images[some]]
-        args = images[some], titles, sizes, [-1] * len(titles), max_pixels, quality
+        rest = [-1] * len(titles), max_pixels, quality, store.gray_ranges()
+        args = images[some], titles, sizes, *rest
         tasks.append(pool.submit(verify, *args))
     verified = tasks[0].result()
     for task in tasks[1:]:

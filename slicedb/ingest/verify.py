@@ -108,6 +108,7 @@ def verify(
     expected: Sequence[int],
     max_pixels: int = media.MAX_PIXELS,
     quality: Sequence[str] = (),
+    ranges: media.Ranges | None = None,
 ) -> Verified:
     """Read, hash and decode a chunk of images; nothing that is wrong with one of them is raised.
 
@@ -119,6 +120,7 @@ def verify(
             have it are not decoded again.
         max_pixels: width × height beyond which an image is refused.
         quality: the columns of `QUALITY` to fill; those that need colours become null.
+        ranges: what deep gray is shown by, of each format.
     """
     grays: list[np.ndarray] = []
     seen: list[media.quality.Seen] | None = [] if quality else None
@@ -128,7 +130,7 @@ def verify(
     ]
     with _one_small if sum(sizes) < _SMALL * len(sizes) else contextlib.nullcontext():
         rows = [
-            _row(image, name, size, content, max_pixels, grays, seen)
+            _row(image, name, size, content, max_pixels, ranges or {}, grays, seen)
             for image, name, size, content in zip(opened, names, sizes, expected)
         ]
     verified = Verified(*map(list, zip(*rows)))
@@ -167,6 +169,7 @@ def _row(
     size: int,
     content: int,
     max_pixels: int,
+    ranges: media.Ranges,
     grays: list[np.ndarray],
     seen: list[media.quality.Seen] | None,
 ) -> tuple[Any, ...]:
@@ -179,7 +182,8 @@ def _row(
         digest = media.sha256(data)
         same = content >= 0 and int(digest[:15], 16) == content
         if not same:
-            info = media.inspect(data, max_pixels=max_pixels, see=seen is not None)
+            shown = media.ranged(data, ranges)
+            info = media.inspect(shown, max_pixels=max_pixels, see=seen is not None)
             width, height, format, gray, taken, remark, sight = info
             grays.append(gray)
             if seen is not None and sight is not None:

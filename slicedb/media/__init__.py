@@ -25,14 +25,17 @@ from slicedb.media.formats import EXTENSIONS, FORMATS, JPEG, looks_like_image, w
 from slicedb.media.lookalike import Looks, from_hex, looks, orientations, to_hex
 from slicedb.media.pillow import LARGE, check_size, exif_of, head_of, large_lock, opened, size_of
 from slicedb.media.pixels import SIDE, gray_of, is_deep, rgb_of, shrink, tags_of, turn
+from slicedb.media.ranged import GivenRanges, Ranges, ranged, ranges_of
 
 __all__ = [
     "EXTENSIONS",
     "MAX_PIXELS",
     "NEARLY_BLACK",
+    "GivenRanges",
     "ImageInfo",
     "Looks",
     "MediaError",
+    "Ranges",
     "decode",
     "decode_rgb",
     "from_hex",
@@ -45,6 +48,8 @@ __all__ = [
     "orientations",
     "phash",
     "quality",
+    "ranged",
+    "ranges_of",
     "sha256",
     "size_of",
     "thumbnail",

@@ -15,7 +15,8 @@ from PIL import Image
 from slicedb.errors import MediaError
 from slicedb.media.formats import OPENERS, check_png, is_tiff, reason_of
 from slicedb.media.libtiff import silence, unsupported
-from slicedb.media.pixels import tags_of
+from slicedb.media.pixels import GRAY_RANGE, tags_of
+from slicedb.media.ranged import range_of
 
 LARGE = 1 << 24
 """Pixels beyond which images are decoded one at a time, whatever the number of threads."""
@@ -78,6 +79,8 @@ def opened(data: bytes, max_pixels: int) -> Iterator[Image.Image]:
                 check_size(image.width, image.height, max_pixels)
                 with one_large(image.width * image.height):
                     image.load()
+                    if gray := range_of(data, image.format):
+                        image.info[GRAY_RANGE] = gray
                     if image.format == "PNG":
                         check_png(data)
                     yield image

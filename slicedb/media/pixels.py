@@ -10,6 +10,8 @@ from PIL import Image
 SIDE = 32
 """Pixels of the small picture that `phash` takes."""
 
+GRAY_RANGE = "slicedb gray range"
+"""Where the `info` of an open picture says what becomes black and white."""
 _ORIENTATION, _EXIF_IFD, _TAKEN, _DATE = 0x0112, 0x8769, 0x9003, 0x0132
 _BITS_PER_SAMPLE, _MIN, _MAX, _S_MIN, _S_MAX = 258, 280, 281, 340, 341
 _REDUCIBLE = frozenset({"L", "LA", "RGB", "RGBA", "CMYK", "YCbCr"})
@@ -80,8 +82,10 @@ def _to_8_bits(values: np.ndarray, image: Image.Image) -> np.ndarray:
 
     Files of 9 to 16 bits declare one; of 32 bits and floats only those do that name a least and a
     largest value. Otherwise the largest value becomes white, and 0, or the least value where it is
-    negative, black: one rule, whatever the unit.
+    negative, black: one rule, whatever the unit. A range that the user gave comes before all.
     """
+    if (given := image.info.get(GRAY_RANGE)) is not None:
+        return _scaled(np.nan_to_num(values.astype(np.float64), nan=given[0]), *given)
     if values.dtype == np.uint16 or image.format == "PNG":
         low, high = _declared(image, values, 2 ** _bits(image) - 1)
         if (low, high) == (0, 65535):
@@ -93,7 +97,11 @@ def _to_8_bits(values: np.ndarray, image: Image.Image) -> np.ndarray:
         values = np.nan_to_num(values, nan=0.0, posinf=held, neginf=float(finite.min(initial=0)))
         low, high = _declared(image, values, held)
         low = low or min(0.0, float(values.min(initial=0)))
-    scaled = (values.astype(np.float64) - low) / ((high - low) or 1.0) * 255
+    return _scaled(values.astype(np.float64), low, high)
+
+
+def _scaled(values: np.ndarray, low: float, high: float) -> np.ndarray:
+    scaled = (values - low) / ((high - low) or 1.0) * 255
     return np.round(np.clip(scaled, 0, 255)).astype(np.uint8)
 
 

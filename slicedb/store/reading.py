@@ -26,7 +26,8 @@ from slicedb.errors import (
     did_you_mean,
 )
 from slicedb.keys import Keys
-from slicedb.schema import IMAGES, SAMPLES, SOURCES, spoken
+from slicedb.media import Ranges, ranged
+from slicedb.schema import GRAY, IMAGES, SAMPLES, SOURCES, spoken
 from slicedb.show.numbers import count, verb
 from slicedb.sources import Files, address, is_remote, read_or_empty, use
 from slicedb.store.absent import ENDING, is_marked
@@ -445,7 +446,7 @@ class Reader:
             version: a version of `images`; None is the latest.
         """
         keys = np.asarray(keys, dtype=np.int64)
-        stored = self.has(IMAGES)
+        stored, ranges = self.has(IMAGES), self.gray_ranges()
         for start in range(0, len(keys), _IMAGE_CHUNK):
             chunk = keys[start : start + _IMAGE_CHUNK]
             images: dict[int, bytes] = {}
@@ -458,7 +459,12 @@ class Reader:
                 there = np.array(lost)[has_row].tolist()
                 images.update(zip(there, self._read_far(samples["uri"].to_pylist())))
             for key in chunk.tolist():
-                yield key, images.get(key) or b""
+                yield key, ranged(images.get(key) or b"", ranges)
+
+    def gray_ranges(self) -> Ranges:
+        """Return by what deep gray is shown, of each format; nothing was said in most databases."""
+        text = self.metadata(SAMPLES).get(GRAY)
+        return {name: (low, high) for name, (low, high) in json.loads(text or "{}").items()}
 
     def _read_far(self, uris: list[str | None]) -> list[bytes]:
         """Read pictures by their address, with the settings of the buckets that `sync` follows."""

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from slicedb.errors import SliceDBError
 from slicedb.keys import distinct
+from slicedb.media import ranged
 from slicedb.schema import IMAGES
 from slicedb.store import Store
 
@@ -76,7 +77,9 @@ class EncodedImages:
         blobs: list[bytes] = [data for _, data in files]
         if n_files < len(keys):
             table = store.take(IMAGES, keys[n_files:], ["image"], version=self._version)
-            blobs += bytes_of(table["image"])
+            ranges = store.gray_ranges()
+            stored = bytes_of(table["image"])
+            blobs += [ranged(data, ranges) for data in stored] if ranges else stored
         as_asked: list[bytes] = [b""] * len(order)
         for at, data in zip(order.tolist(), blobs):
             as_asked[at] = data
