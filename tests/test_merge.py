@@ -99,12 +99,13 @@ def test_a_sample_with_another_label_is_refused_by_name_and_nothing_is_written(
     ours, other = pair
     other.relabel("id = 'red/a.png'", "crimson")
     before = ours.store.versions()
-    with pytest.raises(DatabaseError, match=r"1 sample is here .*'red/a.png'; in label \(1\)"):
+    with pytest.raises(DatabaseError, match=r"1 sample differs .*'red/a.png'; in label \(1\)"):
         ours.merge(other)
     assert ours.store.versions() == before
     assert ours.merge(other, on_conflict="ours").differing == 1
     assert column(ours, "label") == ["blue", "blue", "green", "red"]
-    assert "are as in the other: 'red/a.png'" in str(ours.merge(other, on_conflict="theirs"))
+    said = str(ours.merge(other, on_conflict="theirs"))
+    assert "1 difference between the two, now as in the other: 'red/a.png'" in said
     assert column(ours, "label") == ["blue", "blue", "green", "crimson"]
 
 
@@ -250,7 +251,7 @@ def test_what_stays_in_the_other_is_counted(pair: tuple[Database, Database]) -> 
     other.evaluate("mean")
     report = ours.merge(other)
     assert report.left_out == {"commits": 2, "recorded runs": 1}
-    assert "Left in the other: 2 commits, 1 recorded runs." in str(report)
+    assert "Left in the other: 2 commits, 1 recorded run." in str(report)
 
 
 def test_computed_columns_are_computed_here(pair: tuple[Database, Database]) -> None:

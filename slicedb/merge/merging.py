@@ -189,6 +189,7 @@ def _report(pair: Pair, plan: _Plan) -> MergeReport:
     examples = [*samples.examples, *(name for _, one in rows for name in one.examples)]
     return MergeReport(
         other=pair.theirs.path,
+        samples=len(samples.keys),
         added=samples.added,
         unchanged=samples.unchanged,
         filled=samples.filled,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -15,6 +16,8 @@ class MergeReport(Record):
 
     other: str
     """Where the other database lies."""
+    samples: int
+    """Samples that the other has."""
     added: int
     """Samples that are new."""
     unchanged: int
@@ -42,15 +45,15 @@ class MergeReport(Record):
     seconds: float = 0.0
 
     def __str__(self) -> str:
-        total = self.added + self.unchanged + self.filled + self.differing
         lines = [
-            f"{self.other}: {numbers.count(total, 'sample')}, {self.added:,} added, "
+            f"{self.other}: {numbers.count(self.samples, 'sample')}, {self.added:,} added, "
             f"{self.filled:,} completed, {self.unchanged:,} unchanged ({self.seconds:.1f} s)"
         ]
         if self.differing:
             few = ", ".join(repr(name) for name in self.examples[:3])
-            whose = {"ours": "stay as they are here", "theirs": "are as in the other"}[self.side]
-            lines.append(f"{self.differing:,} that differ {whose}: {few}.")
+            whose = {"ours": "as here", "theirs": "as in the other"}[self.side]
+            differing = numbers.count(self.differing, "difference")
+            lines.append(f"{differing} between the two, now {whose}: {few}.")
         lines += [f"New columns: {', '.join(self.columns)}."] if self.columns else []
         for what, new in (("Predictions", self.models), ("Vectors", self.embeddings)):
             if new:
@@ -58,8 +61,19 @@ class MergeReport(Record):
         if self.slices:
             lines.append(f"Slices: {', '.join(self.slices)}.")
         if self.left_out:
-            kinds = ", ".join(f"{n:,} {kind}" for kind, n in self.left_out.items())
+            kinds = ", ".join(_counted(n, kind) for kind, n in self.left_out.items())
             lines.append(f"Left in the other: {kinds}.")
         if self.commit:
             lines.append(f"Commit {self.commit}; `slicedb diff` with the one before shows it.")
         return "\n  ".join(lines)
+
+
+def _counted(n: int, kind: str) -> str:
+    """Return a number with the kind that it counts, whose plural is in its first words.
+
+    >>> _counted(1, "commits"), _counted(2, "recorded runs"), _counted(1, "decisions of `clean`")
+    ('1 commit', '2 recorded runs', '1 decision of `clean`')
+    """
+    if n == 1:
+        kind = re.sub(r"^(recorded )?(\w+?|Grad-CAM map)s\b", r"\1\2", kind)
+    return f"{n:,} {kind}"

@@ -248,10 +248,9 @@ def _new_columns(pair: Pair) -> list[pa.Field]:
 
 def _differ(told: SamplesTold) -> DatabaseError:
     columns = ", ".join(f"{name} ({n:,})" for name, n in told.columns.most_common())
-    are = "is" if told.differing == 1 else "are"
     return DatabaseError(
-        f"{numbers.count(told.differing, 'sample')} {are} here and there with another content: "
-        f"{first_few(told.examples, told.differing)}; in {columns}.",
+        f"{numbers.count(told.differing, 'sample differs', 'samples differ')} between the two "
+        f"databases: {first_few(told.examples, told.differing)}; in {columns}.",
         "on_conflict='ours' or 'theirs' (--on-conflict) says which holds, prefix= (--prefix) keeps "
         "both; nothing was written.",
     )
