@@ -69,7 +69,7 @@ def test_overlap_of_empty_and_of_deleted(db: Database) -> None:
     found = db.slices.overlap(["none", "cats"])
     assert found.sizes.tolist() == [0, 3]
     assert np.isnan(found.jaccard[0, 0]) and found.jaccard[0, 1] == 0
-    assert str(db.slices.overlap(["none"])) == "1 slices, no two share a sample"
+    assert str(db.slices.overlap(["none"])) == "1 slice, no two share a sample"
 
 
 @settings(deadline=None, max_examples=40)
