@@ -418,6 +418,8 @@ class Database:
         form: str | None = None,
         reference: bool | None = None,
         delete_missing: bool = False,
+        mask_classes: Names | Path = None,
+        ignore_index: int | None = None,
         storage_options: Mapping[str, str] | None = None,
         max_pixels: int | None = None,
         threads: int | None = None,
@@ -444,6 +446,8 @@ class Database:
             form: format of the source; by default it is recognised.
             reference: leave the pictures where they are; by default they are copied in.
             delete_missing: remove the samples whose files are gone, instead of marking them.
+            mask_classes: class names by number of label maps in masks/ beside images/; kept.
+            ignore_index: the number of their pixels that count for nothing; by default 255.
             storage_options: settings of the bucket, in the words of object_store and Lance, for
                 example endpoint or skip_signature. Secrets are not written down.
             max_pixels: width × height beyond which an image counts as broken; by default
@@ -488,6 +492,8 @@ class Database:
                     **options,
                 ),
                 delete_missing,
+                mask_classes,
+                ignore_index,
             )
             for one in ([source] if source is not None else followed(self.store))
         ]
@@ -527,10 +533,18 @@ class Database:
 
     def _tag_new(self, column: str) -> str:
         """Write what is new into one column that a model wrote before, or into all of them."""
+        from slicedb.errors import ModelError
         from slicedb.tagging import tags_of
 
-        names = [column] if column else [tag.name for tag in tags_of(self.store)]
-        return "\n".join(str(self.tag_with(name)) for name in names) or "no column is a model's"
+        if column:
+            return str(self.tag_with(column))
+        lines = []
+        for tag in tags_of(self.store):
+            try:
+                lines.append(str(self.tag_with(tag.name)))
+            except ModelError as error:  # an object of another process, which alone can run it
+                lines.append(f"{tag.name} is left as it is: {error}")
+        return "\n".join(lines) or "no column was written by a model"
 
     def _embed_new(
         self,

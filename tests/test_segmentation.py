@@ -202,6 +202,49 @@ def test_palette_masks_and_a_second_ingest(tmp_path: Path) -> None:
     assert any("1 label map without a picture" in note for note in report.notes)
 
 
+@pytest.mark.parametrize(
+    ("images", "masks", "n"),
+    [
+        ("images/training/a.png", "annotations/training/a.png", 1),  # ADE20K
+        ("images/val/bonn/a_leftImg8bit.png", "gt/val/bonn/a_gtFine_labelIds.png", 1),  # Cityscapes
+        ("JPEGImages/a.png", "SegmentationClass/a.png", 1),
+        ("train/images/a.png", "train/masks/a_mask.png", 1),
+        ("images/a.png", "masks/b.png", 2),  # of another name: a picture as any
+    ],
+)
+def test_masks_lie_where_data_sets_have_them(
+    tmp_path: Path, images: str, masks: str, n: int
+) -> None:
+    pixels, codes = scene(1)
+    for place, array in ((images, pixels), (masks, codes)):
+        file = tmp_path / "data" / place
+        file.parent.mkdir(parents=True)
+        file.write_bytes(png(array))
+    db = slicedb.open(tmp_path / "data.slicedb")
+    db.ingest(tmp_path / "data", mask_classes=CLASSES, progress=False)
+    assert db.query().count() == n
+    if n == 1:
+        assert column(db, "pixel_share('road')") == pytest.approx(shares(1)[1:2])
+
+
+def test_pictures_in_colours_beside_pictures_are_samples(tmp_path: Path) -> None:
+    for place in ("images/a.png", "labels/a.png"):
+        (tmp_path / "data" / place).parent.mkdir(parents=True)
+        (tmp_path / "data" / place).write_bytes(png(scene(1)[0]))
+    db = slicedb.open(tmp_path / "data.slicedb")
+    db.ingest(tmp_path / "data", progress=False)
+    assert sorted(db.query().ids()) == ["images/a.png", "labels/a.png"]
+
+
+def test_a_sync_reads_label_maps_that_came_since(tmp_path: Path) -> None:
+    root = folder(tmp_path / "road", 2)
+    db = slicedb.open(tmp_path / "data.slicedb")
+    db.sync(root, mask_classes=CLASSES, progress=False)
+    folder(root, 1, first=2)
+    db.sync(root, progress=False)
+    assert column(db, "pixel_share('road')") == pytest.approx(shares(1)[:3])
+
+
 def test_masks_without_class_names_are_called_by_their_numbers(tmp_path: Path) -> None:
     db = slicedb.open(tmp_path / "data.slicedb")
     db.ingest(folder(tmp_path / "road", 2), progress=False)

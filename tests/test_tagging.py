@@ -12,7 +12,7 @@ from fakes_models import COLOURS, MeanColour, png
 import slicedb
 from slicedb import Database
 from slicedb.cli import main
-from slicedb.errors import CheckError, ModelError
+from slicedb.errors import CheckError, ModelError, UnknownEmbeddingError
 
 PHOTOS = Path(slicedb.__file__).parents[2] / "shared" / "data" / "photos"
 
@@ -164,6 +164,8 @@ def test_phrases_are_chosen_by_clip_with_score_and_margin(
     for wrong in ("w=a,a", "w=a,unsure", "w="):
         with pytest.raises(CheckError):
             db.tag_with(wrong)
+    with pytest.raises(UnknownEmbeddingError):
+        db.tag_with("w=a,b", using="nope")
     db.columns.drop("wall")
     assert not {"wall", "wall_score", "wall_margin"} & set(db.query().columns)
 
@@ -235,6 +237,7 @@ def test_values_of_every_plain_kind_and_none_are_kept(db: Database) -> None:
         ("v1", {"count": "red"}, "has no count of a class"),
         ("hue", {"cut": 0.5}, "written as before"),
         ("a=b,c", {"count": "red"}, "says nothing of phrases"),
+        ("a=b,c", {"cut": 3}, "The cut is 3"),
         ("v1", {"name": "words"}, "is int64, and the model gives string"),
     ],
 )
@@ -267,6 +270,17 @@ def test_a_commit_brings_back_what_was_written(db: Database) -> None:
     db.commits.reset("tagged")
     assert values(db, "hue")["red"] == "red"
     assert db.tag_with("hue").unchanged == 3
+
+
+def test_a_sync_tags_what_it_can_and_names_what_only_another_process_can(db: Database) -> None:
+    db.models.add("v1", MeanColour())
+    db.tag_with("v1", "hue")
+    db.tag_with(lambda images: [image.width for image in images], "wide")
+    (Path(db.path).parent / "photos" / "more.png").write_bytes(png((255, 0, 0)))
+    report = db.sync(Path(db.path).parent / "photos", then="tag", progress=False)
+    assert "hue (and hue_score): 1 written" in report.steps[0]
+    assert "wide is left as it is" in report.steps[0]
+    assert values(db, "hue")["more"] == "red" and values(db, "wide")["more"] is None
 
 
 @pytest.mark.realdata

@@ -109,8 +109,9 @@ def ingest(sources: tuple[str, ...], **options: object) -> None:
 @db_path_option
 @options_of(
     Database.sync,
-    "then keys split label prefix form reference delete_missing storage_options max_pixels "
-    "threads progress",
+    "then keys split label prefix form reference delete_missing mask_classes ignore_index "
+    "storage_options max_pixels threads progress",
+    mask_classes={"metavar": "A,B,C|FILE", "multiple": False},
     keys={"metavar": "FILE", "type": click.File(), "multiple": False},
     then={"metavar": "STEPS", "multiple": False},
     prefix={"metavar": "TEXT"},

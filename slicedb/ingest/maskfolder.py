@@ -11,16 +11,23 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from slicedb.errors import MediaError, SourceError
 from slicedb.ingest.folder import read_tree
 from slicedb.ingest.format import Format
 from slicedb.ingest.source import Options, Source
 from slicedb.ingest.walk import Folder, Tree, tree_of
+from slicedb.media.labelmap import codes_in
 from slicedb.show import numbers
 from slicedb.sources import Location
 
 _IMAGES = frozenset("images image imgs img jpegimages photos pictures".split())
-_MASKS = ("masks", "mask", "segmentationclass", "segmentations", "labelmaps", "label_maps")
-_SUFFIXES = ("", "_mask", "_seg", "_label")
+_MASKS = (
+    *("masks", "mask", "segmentationclass", "segmentations", "segmentation", "seg", "labelmaps"),
+    *("label_maps", "labelids", "gt", "annotations", "labels"),
+)
+_SUFFIXES = ("", "_mask", "_seg", "_label", "_labelIds", "_gtFine_labelIds")
+_OF_IMAGES = "_leftImg8bit"
+"""What Cityscapes puts behind the name of a picture, and not of its label map."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +50,8 @@ def pairs(tree: Tree) -> Pairs:
         beside = tree.beside(folder, *_MASKS)
         for near in beside:
             matched = _matched(folder, near)
+            if matched and not _is_label_map(tree, next(iter(matched.values()))):
+                continue
             found |= {place: mask for place, mask in matched.items() if place not in found}
             if matched:
                 folders.add(near.parts)
@@ -53,11 +62,22 @@ def _matched(images: Folder, masks: Folder) -> dict[str, str]:
     stems = {os.path.splitext(name)[0]: name for name in masks.images if _is_png(name)}
     pairs = {}
     for name in images.images:
-        stem = os.path.splitext(name)[0]
+        stem = os.path.splitext(name)[0].removesuffix(_OF_IMAGES)
         mask = next((stems[stem + s] for s in _SUFFIXES if stem + s in stems), None)
         if mask is not None:
             pairs[images.place + name] = masks.place + mask
     return pairs
+
+
+def _is_label_map(tree: Tree, place: str) -> bool:
+    """Return whether a file has one number per pixel; one that cannot be read may have."""
+    try:
+        codes_in(tree.root.join(place).read_bytes())
+    except MediaError as error:
+        return "colours" not in error.why and "whole number" not in error.why
+    except (OSError, SourceError):
+        pass
+    return True
 
 
 def _is_png(name: str) -> bool:

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Literal, TypeAlias
 
+import numpy as np
 import pyarrow as pa
 
-from slicedb.schema import SAMPLES, SAMPLES_SCHEMA, TAGGED, schema_of
+from slicedb.schema import SAMPLES, SAMPLES_SCHEMA, TAGGED, is_shown, schema_of
 from slicedb.show import numbers
 from slicedb.show.tabular import Record
 from slicedb.store import Store
@@ -94,7 +95,8 @@ def tags_of(store: Store) -> list[Tag]:
 def written(store: Store, tag: Tag) -> str:
     """Return what wrote a column, how many samples have its value, and how many wait for one."""
     n = store.count(table_of(tag.name))
-    waiting = store.count(SAMPLES) - n
+    status = store.table(SAMPLES, ["status"])["status"]
+    waiting = int(np.count_nonzero(is_shown(status))) - n
     more = f", {waiting:,} without (`slicedb tag-with {tag.name}`)" if waiting > 0 else ""
     return f"{tag}, {numbers.count(n, 'sample')}{more}"
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 _TOGETHER = 512
 """Pictures of a callable after which its values are written."""
+_DEFAULT = "default"
 _SECONDS = 10.0
 """Seconds after which they are."""
 
@@ -109,6 +110,8 @@ def _by_model(tag: Tag, means: Means) -> tuple[Tag, TagReport, list[str]]:
 
 
 def _by_phrases(tag: Tag, means: Means) -> tuple[Tag, TagReport, list[str]]:
+    if tag.using != _DEFAULT:
+        encoder_of(means.store, tag.using)  # only the default one is made where it is not there
     computed = means.embed(tag.using)
     encoder = encoder_of(means.store, tag.using)
     _, listed = phrases.phrases_in(tag.what)

@@ -40,6 +40,8 @@ class Wanted:
 def tag_of(wanted: Wanted, store: Store) -> tuple[Tag, Captioner | None]:
     """Return the column that is asked for, its name checked, and a callable to run for it."""
     what = wanted.what
+    if wanted.cut is not None and not 0 <= wanted.cut <= 1:
+        raise CheckError(f"The cut is {wanted.cut:g}.", "scores lie in [0, 1].")
     again = _again(what, store) if isinstance(what, str) else None
     if again is not None:
         _refuse_changes(wanted, again)
