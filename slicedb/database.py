@@ -37,7 +37,9 @@ if TYPE_CHECKING:
     from slicedb.curate.foldrange import FoldRange
     from slicedb.curate.labels import Kind
     from slicedb.curate.leaks import Leaks
+    from slicedb.curate.picks import Picks
     from slicedb.curate.quality import Quality
+    from slicedb.curate.sampling import Strategy
     from slicedb.curate.suspects import LabelErrors
     from slicedb.curate.wronglabels import Rank
     from slicedb.decide import Calibration, CostReport
@@ -1572,6 +1574,47 @@ class Database:
             return report
         expect = expecting.expectation(self.store, model, samples.keys, other)
         return expecting.registered(self.slices, report, expect, group or "")
+
+    def sample(
+        self,
+        n: int = 100,
+        *,
+        on: On = None,
+        model: str | None = None,
+        strategy: Strategy = "auto",
+        per_slice: Mapping[str, int] | None = None,
+        cost: str | None = None,
+        budget: float | None = None,
+        embedding: str | None = None,
+        seed: int = 0,
+    ) -> Picks:
+        """Choose what to label next, in which order, and say why.
+
+        Typical samples first, while there are fewer than ten labels a class; then those of which a
+        model, or a linear classifier on the vectors, is least sure, spread over the vectors.
+
+        Args:
+            n: how many, at most.
+            on: the samples to choose from; by default those without label, labels and boxes.
+            model: whose predictions say what is uncertain; by default a classifier on the vectors.
+            strategy: typical, margin, entropy, diverse (the farthest from all before) or random.
+            per_slice: at least so many of each slice, chosen first.
+            cost: a column of samples with what labelling each one costs; gain per cost decides.
+            budget: what all of them may cost.
+            embedding: whose vectors; by default the one that queries take.
+            seed: of what is drawn.
+
+        Raises:
+            CheckError: no samples to choose from, no vectors and no model, or a cost that is none.
+            PredictionError: the model gives no margins.
+        """
+        from slicedb.curate import sampling
+
+        quotas = {name: (k, self.keys(name)) for name, k in (per_slice or {}).items()}
+        wish = sampling.Wish(n, strategy, model, quotas, cost, budget, seed)
+        pool = self.keys(sampling.UNLABELLED if on is None else on)
+        vectors = self.engine.session.vectors
+        return sampling.sample(self.store, pool, wish, vectors, self._embedding(embedding))
 
     def export(self, on: On, dest: Path, *, form: str | None = None) -> ExportReport:
         """Write samples and their metadata to files: all of them, or nothing at that place.

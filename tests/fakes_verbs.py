@@ -464,6 +464,7 @@ READS: dict[str, Callable[[Database, Path], object]] = {
     "Database.confusion": lambda db, _: db.confusion("m"),
     "Database.errors": lambda db, _: db.errors("m"),
     "Database.discover": lambda db, _: discovered(db),  # it adds slices as `Slices.add` does
+    "Database.sample": lambda db, _: db.sample(2, on="label = 'red'", embedding="own"),
     "Database.try_out": lambda db, _: db.try_out("mean", png((1, 2, 3))),
     "Database.clean": lambda db, _: db.clean("label = 'red'"),  # its `save` is in test_cleaning
     "Database.cost": lambda db, _: db.cost("mean"),

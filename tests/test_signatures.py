@@ -95,6 +95,7 @@ VERBS = {
     "labels": "slicedb.database:Database.labels",
     "leaks": "slicedb.database:Database.leaks",
     "discover": "slicedb.database:Database.discover",
+    "sample": "slicedb.database:Database.sample",
     "export": "slicedb.database:Database.export",
     "relabel": "slicedb.database:Database.relabel",
     "edit": "slicedb.database:Database.edit",

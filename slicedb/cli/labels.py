@@ -1,4 +1,4 @@
-"""The command `labels`: which labels are likely wrong."""
+"""The commands `labels` and `sample`: which labels are likely wrong, and what to label next."""
 
 from __future__ import annotations
 
@@ -44,4 +44,41 @@ def labels(model: str, out: Output, **options: Any) -> None:
     out.show(open_db().labels(model, **given(options)))
 
 
-COMMANDS = (labels,)
+def _quotas(
+    context: click.Context, parameter: click.Parameter, values: tuple[str, ...]
+) -> dict[str, int]:
+    """Return how many of each slice of `night=20`."""
+    quotas = {}
+    for value in values:
+        name, sign, n = value.rpartition("=")
+        if not sign or not name.strip() or not n.strip().isdigit():
+            raise click.BadParameter(f"'{value}' is no slice and its number, such as night=20.")
+        quotas[name.strip()] = int(n)
+    return quotas
+
+
+@click.command()
+@db_option
+@rows_options
+@options_of(
+    Database.sample,
+    "n on model strategy per_slice cost budget embedding seed",
+    n="-n",
+    strategy={"type": click.Choice(["auto", "typical", "margin", "entropy", "diverse", "random"])},
+    per_slice={"metavar": "SLICE=N", "multiple": True, "type": str, "callback": _quotas},
+    cost={"metavar": "COLUMN"},
+    budget={"type": float, "metavar": "X"},
+)
+def sample(out: Output, **options: Any) -> None:
+    """Choose what to label next, in which order, and say why.
+
+    \b
+    Examples:
+      slicedb sample -n 100
+      slicedb sample -n 200 --model food_v2 --per-slice night=50 --format csv -o todo.csv
+      slicedb sample --cost minutes --budget 240
+    """
+    out.show(open_db().sample(**given({**options, "per_slice": options["per_slice"] or None})))
+
+
+COMMANDS = (labels, sample)
