@@ -376,7 +376,7 @@ def test_boxes_that_are_none_are_refused_and_nothing_is_written(
 
 def test_ids_of_detections_are_checked_as_all_are(tmp_path: Path) -> None:
     store = world(tmp_path)
-    for ids, message in ((["both", "nobody"], "no samples here"), (["both", "both"], "twice")):
+    for ids, message in ((["both", "nobody"], "no samples? here"), (["both", "both"], "twice")):
         with pytest.raises(PredictionError, match=message):
             log(store, "bad", pa.table({"id": ids, "objects": [[one()], []]}), classes=NAMES)
     log(store, "good", pa.table({"id": ["both"], "objects": [[one()]]}), classes=NAMES)

@@ -76,7 +76,7 @@ class CamReport(Record):
         which = "All" if self.empty == self.computed > 1 else f"{self.empty:,}"
         are = verb(self.empty, "is", "are")
         return (
-            f"\n  {which} of {count(self.computed, 'map')} {are} empty: nothing in layer "
+            f"\n  {which} of the {count(self.computed, 'map')} {are} empty: nothing in layer "
             f"'{self.layer}' speaks for the class. --layer (layer=) names another one."
         )
 
