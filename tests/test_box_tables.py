@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
@@ -104,3 +106,27 @@ def test_what_is_no_box_is_refused_and_doubles_say_how_boxes_look(
         ingest(db, tmp_path, 'path,bbox\ntrain/a.jpg,"[1,2,3,4]"\ntrain/a.jpg,"[1,2,3]"\n')
     with pytest.raises(IngestError, match="A CSV with a row per box has a column bbox"):
         ingest(db, tmp_path, "path,light\ntrain/a.jpg,1\ntrain/a.jpg,2\n")
+
+
+@pytest.mark.parametrize("form", ["list", "text", "corners", "shares"])
+def test_parquet_may_have_a_row_per_box_too(db: Database, tmp_path: Path, form: str) -> None:
+    sides = [[1.0, 2.0, 3.0, 4.0], [5.0, 6.0, 7.0, 8.0], [0.0, 0.0, 32.0, 24.0]]
+    columns: dict[str, Any] = {
+        "image_id": pa.array(["a", "b", "a"]).dictionary_encode(),
+        "label": pa.array(["cat", "dog", "bird"]).dictionary_encode(),
+        "weather": ["sunny", "foggy", "sunny"],
+        "occluded": [1, 0, 0],
+    }
+    if form in ("list", "text"):
+        columns["bbox"] = sides if form == "list" else [json.dumps(one) for one in sides]
+    else:
+        scale = (64, 48) if form == "shares" else (1, 1)
+        corners = [(x, y, x + w, y + h) for x, y, w, h in sides]
+        for k, name in enumerate(("XMin", "YMin", "XMax", "YMax")):
+            columns[name] = [one[k] / scale[k % 2] for one in corners]
+    pq.write_table(pa.table(columns), tmp_path / "t.parquet")
+    report = db.ingest(tmp_path / "t.parquet")
+    assert boxes(db) == {"a": [("cat", sides[0]), ("bird", sides[2])], "b": [("dog", sides[1])]}
+    assert db.query("weather = 'sunny'").ids() == ["a"]
+    assert db.query("has_object('cat', attributes => {'occluded': 1})").ids() == ["a"]
+    assert "3 boxes of 2 pictures, a row each" in str(report)

@@ -126,7 +126,7 @@ def test_a_plug_in_that_is_no_format_is_left_out_by_name(site: Path) -> None:
     with pytest.warns(PluginWarning, match="'alien' of the package 'alien'"):
         assert list(FORMATS) == [
             *("cvat", "voc", "label-studio", "coco", "yolo", "shards", "masks", "folder"),
-            *("csv", "parquet", "webdataset", "huggingface", "copy", "shots"),
+            *("csv", "parquet", "webdataset", "huggingface", "copy", "panlabel", "shots"),
         ]
 
 

@@ -196,8 +196,9 @@ def test_outlines_key_points_scores_and_attributes_come_back(
         for was, now in zip(a["objects"] or [], b["objects"] or [], strict=True):
             assert now["score"] == was["score"] and now["keypoints"] == was["keypoints"]
             known = [json.loads(box["attributes"] or "{}") for box in (was, now)]
-            area = known[1].pop("area", None)  # COCO has that of the outline
-            assert known[0] == known[1] and (area is None or form == "coco")
+            own = {known[1].pop(name, None) for name in ("area", "num_keypoints")}
+            assert known[0] == known[1]
+            assert own == {None} or form == "coco"  # it has both beside the outline
             outlines = [json.loads(box["segmentation"] or "null") for box in (was, now)]
             if isinstance(outlines[0], dict):
                 assert (mask_of(outlines[0]) == mask_of(outlines[1])).all()

@@ -15,6 +15,7 @@ import pyarrow as pa
 from slicedb import media
 from slicedb import progress as shown
 from slicedb.errors import IngestError, SourceError, did_you_mean
+from slicedb.ingest import panlabel
 from slicedb.ingest.format import FORMATS, Format, Written, recognise
 from slicedb.ingest.gray import keep_ranges
 from slicedb.ingest.pipeline import Settings, run
@@ -178,8 +179,10 @@ def open_source(
         SourceError: it is missing, or of an unknown format.
         IngestError: `form` is none of the formats.
     """
-    if form is not None and form not in FORMATS:
-        raise IngestError(f"No format '{form}'.", did_you_mean(form, FORMATS, "formats"))
+    asked = form
+    form, _, kind = (form or "").partition(":")
+    if form and (form not in FORMATS or (kind and form != panlabel.NAME)):
+        raise IngestError(f"No format '{asked}'.", did_you_mean(form, FORMATS, "formats"))
     location = _located(source, show)
     if not is_utf8(location.path):
         raise SourceError(
@@ -190,7 +193,9 @@ def open_source(
         is_there = location.exists()
         if not is_there and not (is_pattern(location.text) and matching(location.text)):
             raise SourceError(f"No folder or file '{source}'.", _nearest(location))
-        chosen = recognise(location) if form is None else FORMATS[form]
+        chosen = FORMATS[form] if form else recognise(location)
+        if kind and chosen is not None:
+            chosen = panlabel.of_kind(chosen, kind)
         if chosen is not None:
             _refuse_idle(chosen, location, options)
             return chosen.open(location, options)

@@ -75,6 +75,11 @@ def one_row_each(
     return rows.append_column("objects", objects), is_share, notes
 
 
+def has_boxes(names: Sequence[str]) -> bool:
+    """Return whether columns are called as those of a table with a row per box are."""
+    return bool(_box_columns({name.lower(): name for name in reversed(names)}))
+
+
 def _box_columns(lower: dict[str, str]) -> list[str]:
     """Return the column of boxes, or the four of their corners or sides; none without."""
     whole = next((lower[one] for one in _WHOLE if one in lower), None)

@@ -72,6 +72,15 @@ def read(location: Location, options: Options) -> Source:
     files = list(_files(location)) if location.is_folder() else [location]
     if not files:
         raise SourceError(f"No COCO annotations in '{location}'.", "give the JSON file itself.")
+    return read_files(files, location, options)
+
+
+def read_files(files: list[Location], location: Location, options: Options) -> Source:
+    """Open COCO files whose pictures lie below a location.
+
+    Raises:
+        SourceError: a file is broken.
+    """
     rows = Annotated(location, options)
     images = _images(files, location, rows, options)
     rows.expect(image.uri for image in images.values())

@@ -264,9 +264,6 @@ def _attributes(row: Row, area: float) -> Row:
     extra |= {k: v for k, v in inner.items() if _is_scalar(v)} if isinstance(inner, dict) else {}
     if row.get("iscrowd"):
         extra["iscrowd"] = int(row["iscrowd"])
-    points = row.get("keypoints")
-    if isinstance(points, list) and extra.get("num_keypoints") == sum(map(bool, points[2::3])):
-        del extra["num_keypoints"]
     given = row.get("area")
     if isinstance(given, int | float) and abs(given - area) > 1e-3 * max(area, 1):
         extra["area"] = given  # of the segmentation

@@ -96,6 +96,7 @@ FORMATS: Registry[Format] = Registry(
         "slicedb.ingest.webdataset:WEBDATASET",
         "slicedb.ingest.huggingface:HUGGING_FACE",
         "slicedb.ingest.copied:COPY",
+        "slicedb.ingest.panlabel:PANLABEL",
     ),
     check=_problem,
 )

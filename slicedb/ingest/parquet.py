@@ -1,7 +1,7 @@
 """Read Parquet files, one row group after the other.
 
 The image columns of Hugging Face, a struct of `bytes` and `path`, are understood, and so are the
-class names that its files carry.
+class names that its files carry. A file without pictures may have a row per box, as a CSV may.
 """
 
 from __future__ import annotations
@@ -10,9 +10,11 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 
+from slicedb.ingest import columns as cols
+from slicedb.ingest.boxtable import has_boxes, one_row_each
 from slicedb.ingest.features import features_of, named, named_schema
 from slicedb.ingest.format import Format
-from slicedb.ingest.source import BYTES, Options, Source
+from slicedb.ingest.source import BYTES, ROWS, Options, Source
 from slicedb.ingest.tabular import Table, refuse_same_names, unreadable
 from slicedb.sources import Location
 
@@ -32,7 +34,30 @@ def read(location: Location, options: Options) -> Source:
         SourceError: the file cannot be read or has no rows.
         IngestError: a column is missing, of a wrong type, or holds an id twice.
     """
-    return table_of(location).source(options)
+    table = table_of(location)
+    roles = cols.roles(table.schema, options)
+    if "image" in roles or not has_boxes(table.schema.names):
+        return table.source(options)
+    label = None if options.labels else roles.get("label")
+    whole = pa.Table.from_batches(table.batches(table.schema.names), table.schema)
+    rows, in_shares, told = one_row_each(_decoded(whole), roles.get("path", roles.get("id")), label)
+    schema = rows.schema.with_metadata(table.schema.metadata)
+    opened = Table(
+        location,
+        schema,
+        rows.num_rows,
+        lambda names: rows.select(names).to_batches(ROWS),
+        in_shares,
+    )
+    return opened.source(options, told)
+
+
+def _decoded(table: pa.Table) -> pa.Table:
+    """Return a table whose dictionaries are plain values."""
+    for at, field in enumerate(table.schema):
+        if pa.types.is_dictionary(field.type):
+            table = table.set_column(at, field.name, table[at].cast(field.type.value_type))
+    return table
 
 
 def table_of(location: Location) -> Table:
