@@ -1373,8 +1373,9 @@ class Database:
             name: of the embedding.
             bits: bits of the 256 of a hash that may differ; by default as many as hashes of
                 unrelated samples of these data leave room for.
-            cosine: vectors with at least this cosine are duplicates; by default what vectors of
-                unrelated samples leave room for.
+            cosine: vectors with at least this cosine are duplicates, whatever the pixels say; by
+                default nearest neighbours are duplicates if their pixels agree: parts of a picture
+                and pictures turned a little.
             false_pairs: the number of unrelated pairs that a default threshold may let expect.
             prefer: samples to keep before all others.
             apply: tag or delete all but the one to keep of each group, in one commit.

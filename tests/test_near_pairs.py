@@ -155,7 +155,8 @@ def test_vectors_give_pairs_with_their_cosine(db: slicedb.Database) -> None:
     ids = pa.array(named(db, keys))
     given = pa.table({"id": ids, "vector": list(vectors)}).slice(0, 40)
     db.log_embeddings("own", given)
-    near = curate.near_pairs(db.store, keys, by="vectors", vectors=Vectors(db.store), name="own")
+    options = {"by": "vectors", "vectors": Vectors(db.store), "name": "own", "cosine": 0.97}
+    near = curate.near_pairs(db.store, keys, **options)  # type: ignore[arg-type]
     rows = [row for row in near.pairs.to_pylist() if row["kind"] == "vectors"]
     assert [(row["left"], row["right"]) for row in rows] == [(keys[4], keys[5])]
     one, other = vectors[4], vectors[5]

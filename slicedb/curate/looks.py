@@ -13,6 +13,7 @@ from slicedb import media, progress
 from slicedb.errors import MediaError
 from slicedb.keys import Keys
 from slicedb.media.lookalike import BYTES
+from slicedb.media.pixels import SIDE
 from slicedb.metrics.outcomes import Bools
 from slicedb.schema import LOOKS, SAMPLES
 from slicedb.store import Store
@@ -70,10 +71,26 @@ def load(store: Store, keys: Keys, with_hash: bool, show: bool | None = None) ->
     return Stored(rows["sha256"], has_hash, turned, whole[:, :-1], whole[:, -1], len(missing))
 
 
+def small(store: Store, keys: Keys, show: bool | None = None) -> tuple[np.ndarray, Bools]:
+    """Return the small gray pictures of samples, uint8 (n, 32, 32), and which of them there are."""
+    grays, there = np.zeros((len(keys), SIDE, SIDE), np.uint8), np.zeros(len(keys), bool)
+    for at, seen in _decoded(store, keys, np.arange(len(keys)), show):
+        grays[at], there[at] = seen, True
+    return grays, there
+
+
 def _computed(
     store: Store, keys: Keys, rows: np.ndarray, show: bool | None
 ) -> Iterator[tuple[np.ndarray, media.Looks]]:
     """Yield the hashes of some samples, piece by piece, for those whose picture decodes."""
+    for at, grays in _decoded(store, keys, rows, show):
+        yield at, media.looks(grays)
+
+
+def _decoded(
+    store: Store, keys: Keys, rows: np.ndarray, show: bool | None
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield rows whose picture decodes, and uint8 (m, 32, 32), piece by piece."""
 
     def gray(data: bytes) -> np.ndarray | None:
         try:
@@ -82,7 +99,7 @@ def _computed(
             return None
 
     with (
-        progress.bar(len(rows), "hash", show) as bar,
+        progress.bar(len(rows), "decode", show) as bar,
         ThreadPoolExecutor(media.n_threads(), "slicedb-looks") as pool,
     ):
         for start in range(0, len(rows), _PIECE):
@@ -93,7 +110,7 @@ def _computed(
             at = [place[key] for (key, _), picture in zip(pictures, grays) if picture is not None]
             seen = [picture for picture in grays if picture is not None]
             if seen:
-                yield np.array(at), media.looks(np.stack(seen))
+                yield np.array(at), np.stack(seen)
             bar.advance(len(some))
 
 

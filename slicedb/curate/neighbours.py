@@ -82,6 +82,47 @@ def vector_pairs(matrix: Matrix, rows: Ints, least: float, bar: Bar) -> tuple[In
     return np.concatenate(lefts), np.concatenate(rights), np.concatenate(scores)
 
 
+def nearest(matrix: Matrix, rows: Ints, k: int, bar: Bar) -> tuple[Ints, Ints, Floats]:
+    """Return the pairs of each row with the k rows nearest to it, exactly, each pair once.
+
+    Args:
+        matrix: unit vectors.
+        rows: int64 (m,), ascending: the rows to compare, all with a vector.
+        k: neighbours of each.
+        bar: advanced by one per row.
+
+    Returns:
+        int64 (p,), int64 (p,) and float64 (p,): places in `rows`, the left ones before the right
+        ones, and their cosines.
+    """
+    lefts, rights, scores = [], [], []
+    for first in range(0, len(rows), _ROWS):
+        mine = _unit(matrix, rows[first : first + _ROWS])
+        own = np.arange(len(mine))
+        best = np.full((len(mine), k), -np.inf, np.float32)
+        where = np.zeros((len(mine), k), np.int64)
+        for start, others in _blocks(matrix, rows, 0):
+            product = mine @ others.T  # (r, d) @ (d, c) -> (r, c)
+            inside = (own + first >= start) & (own + first < start + len(others))
+            product[own[inside], own[inside] + first - start] = -np.inf  # oneself
+            both = np.concatenate([best, product], axis=1)
+            top = np.argpartition(-both, min(k, both.shape[1] - 1), axis=1)[:, :k]
+            places = np.concatenate(
+                [where, np.broadcast_to(np.arange(start, start + len(others)), product.shape)],
+                axis=1,
+            )
+            best, where = (np.take_along_axis(one, top, axis=1) for one in (both, places))
+        is_there = np.isfinite(best)
+        lefts.append(np.repeat(own + first, k)[is_there.ravel()])
+        rights.append(where[is_there])
+        scores.append(best[is_there].astype(np.float64))
+        bar.advance(len(mine))
+    left, right = np.concatenate(lefts), np.concatenate(rights)
+    code = np.minimum(left, right) * len(rows) + np.maximum(left, right)
+    code, at = np.unique(code, return_index=True)
+    return code // len(rows), code % len(rows), np.concatenate(scores)[at]
+
+
 def _blocks(matrix: Matrix, rows: Ints, first: int) -> Iterator[tuple[int, np.ndarray]]:
     for start in range(first, len(rows), _COLUMNS):
         yield start, _unit(matrix, rows[start : start + _COLUMNS])

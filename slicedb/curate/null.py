@@ -78,6 +78,8 @@ def estimate(
     related: float,
     cap: float,
     fixed: float,
+    drawn: tuple[Ints, Ints] | None = None,
+    pairs: int | None = None,
 ) -> Null:
     """Draw pairs and return the threshold at which few unrelated ones are expected.
 
@@ -90,9 +92,11 @@ def estimate(
         related: distance up to which a drawn pair is left out of the null, as a related one.
         cap: the threshold is never larger.
         fixed: the threshold where there are too few pairs for a null.
+        drawn: the pairs of rows to take for unrelated ones; None draws them.
+        pairs: how many pairs are compared; None are all.
     """
-    pairs = n * (n - 1) // 2
-    left, right = draw(n)
+    pairs = n * (n - 1) // 2 if pairs is None else pairs
+    left, right = draw(n) if drawn is None else drawn
     distances = np.asarray(distances_of(left, right), dtype=np.float64)
     distances = np.sort(distances[distances > related])
     nan = float("nan")
@@ -105,7 +109,7 @@ def estimate(
         for share in (_HIGH, _LOW, 0.001, 0.01, 0.5)
     )
     slope = float(np.log(_HIGH / _LOW) / max(high - low, 1e-9))
-    wanted = low + np.log(false_pairs / pairs / _LOW) / slope
+    wanted = low + np.log(false_pairs / max(pairs, 1) / _LOW) / slope
     threshold, why = min(
         (wanted, f"at most {false_pairs:g} unrelated pairs expected"), (cap, "cap")
     )
