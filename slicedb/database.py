@@ -33,12 +33,15 @@ if TYPE_CHECKING:
     from slicedb.curate.certificate import Split
     from slicedb.curate.drift import Drift
     from slicedb.curate.duplicates import Duplicates
+    from slicedb.curate.expected import Expected
     from slicedb.curate.findings import Discovery
     from slicedb.curate.foldrange import FoldRange
     from slicedb.curate.labels import Kind
     from slicedb.curate.leaks import Leaks
+    from slicedb.curate.outliers import Outliers
     from slicedb.curate.picks import Picks
     from slicedb.curate.quality import Quality
+    from slicedb.curate.rollout import Rollout
     from slicedb.curate.sampling import Strategy
     from slicedb.curate.suspects import LabelErrors
     from slicedb.curate.wronglabels import Rank
@@ -1173,6 +1176,127 @@ class Database:
             embedding=self._embedding(embedding),
             anew=anew,
             dry_run=dry_run,
+        )
+
+    def expected(
+        self,
+        model: str,
+        on: On = None,
+        *,
+        reference: On = None,
+        slices: Several = None,
+        seed: int = 0,
+    ) -> Expected:
+        """Estimate the accuracy of a classifier on samples without labels.
+
+        Labelled samples are weighted to the shares of slices that the others have, and confidences
+        are calibrated on them. Each estimate has an interval and the assumption that carries it;
+        none of them decides a test.
+
+        Args:
+            model: whose predictions are there.
+            on: the samples to estimate for; by default those without a label.
+            reference: labelled samples that the model was not trained on; by default all that are
+                not among the others.
+            slices: what samples are weighted by, beside the predicted class; by default every
+                registered slice.
+            seed: of the resampling.
+
+        Raises:
+            CheckError: fewer than 30 samples of either side have predictions, or these have no
+                class with a confidence.
+            UnknownModelError: no predictions of that model.
+        """
+        from slicedb.curate.expected import expected
+        from slicedb.judge import load
+        from slicedb.keys import KeyIndex
+
+        load(self.store, model, light=True)  # a misspelt name is told
+        others = self.keys("label IS NULL" if on is None else on)
+        known = self.keys("label IS NOT NULL" if reference is None else reference)
+        known = known[~KeyIndex(others).has(known)]
+        members = self._selection.members(slices)
+        members.pop("all", None)
+        return expected(self.store, model, known, others, members, seed)
+
+    def rollout(
+        self,
+        model: str,
+        against: str | None = None,
+        *,
+        on: On = None,
+        time: str = "captured_at",
+        every: Literal["hour", "day", "week"] = "day",
+    ) -> Rollout:
+        """Return what a classifier predicts period by period, with alarms on the share of a class.
+
+        It is compared with another model on the same samples, or with the seven periods before. An
+        alarm is a share that is at least 1.5 times as large or as small, and more than chance.
+
+        Args:
+            model: the new one.
+            against: the one before; by default the new one's own past.
+            on: the samples; by default all.
+            time: a column of times.
+            every: the length of a period; weeks begin on Monday, UTC.
+
+        Raises:
+            CheckError: there is no such column of times, or no sample has a time and a predicted
+                class.
+            UnknownModelError: no predictions of a model.
+        """
+        from slicedb.curate.rollout import rollout
+        from slicedb.judge import load
+
+        for name in (model, *([against] if against else [])):
+            load(self.store, name, light=True)  # a misspelt name is told
+        return rollout(self.store, model, self.keys(on), time, every, against)
+
+    def outliers(
+        self,
+        reference: On,
+        *,
+        on: On = None,
+        into: str = "outlier_score",
+        k: int = 10,
+        embedding: str | None = None,
+        seed: int = 0,
+        progress: bool | None = None,
+    ) -> Outliers:
+        """Write how far each sample is from a reference set: out-of-distribution scores.
+
+        A score is the mean cosine distance to the k nearest samples of the reference set (Sun et
+        al., "Out-of-distribution detection with deep nearest neighbors", 2022). The report says
+        which scores 95, 99 and 99.9 % of the reference set stay below.
+
+        Args:
+            reference: what the model was trained on, such as "split = 'train'"; of more than
+                50,000 samples so many are looked at.
+            on: the samples; by default all.
+            into: the column that is written.
+            k: how many neighbours.
+            embedding: whose vectors; by default the one that queries take.
+            seed: which samples of a large reference set are looked at.
+            progress: draw a progress bar on stderr; by default only in a terminal.
+
+        Raises:
+            CheckError: there is no embedding, or the reference set has fewer than 30 samples.
+        """
+        from slicedb.curate.outliers import outliers
+
+        name = self._embedding(embedding)
+        if name is None:
+            raise CheckError("There are no vectors to compare.", "`slicedb embed` makes them.")
+        return outliers(
+            self.store,
+            self.engine.session.vectors,
+            name,
+            self.keys(on),
+            self.keys(reference),
+            into,
+            k,
+            seed,
+            progress,
         )
 
     def folds(

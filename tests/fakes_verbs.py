@@ -212,6 +212,18 @@ def leaked(db: Database) -> object:
         return db.leaks("label", group="site", tag=True)
 
 
+def foreseen(db: Database) -> object:
+    """Estimate for fewer samples than a user may."""
+    with mock.patch("slicedb.curate.expected._LEAST", 1):
+        return db.expected("mean", "label = 'red'")
+
+
+def scored(db: Database) -> object:
+    """Score the distance to fewer samples than a user may."""
+    with mock.patch("slicedb.curate.outliers._LEAST", 1):
+        return db.outliers("label = 'red'", k=1, embedding="own", progress=False)
+
+
 def drifted(db: Database) -> object:
     """Compare fewer samples than a user may."""
     with mock.patch("slicedb.curate.drift.LEAST", 2):
@@ -321,6 +333,7 @@ VERBS: dict[str, Verb] = {
     "map labels": Verb(lambda db, _: db.map_labels({"red": "crimson"})),
     "split": Verb(lambda db, _: halved(db)),
     "measure quality": Verb(lambda db, _: db.quality(progress=False)),
+    "outliers": Verb(lambda db, _: scored(db)),
     "tag duplicates": Verb(lambda db, _: handled(db, "tag")),
     "delete duplicates": Verb(lambda db, _: handled(db, "delete")),
     "labels": Verb(lambda db, _: doubted(db)),
@@ -385,6 +398,7 @@ WRITES: dict[str, tuple[str, ...]] = {
     "Database.map_labels": ("map labels",),
     "Database.split": ("split",),
     "Database.quality": ("measure quality",),
+    "Database.outliers": ("outliers",),
     "Database.duplicates": ("tag duplicates", "delete duplicates"),
     "Database.labels": ("labels",),
     "Database.leaks": ("leaks",),
@@ -458,6 +472,8 @@ READS: dict[str, Callable[[Database, Path], object]] = {
     "Database.keys": lambda db, _: db.keys("reds"),
     "Database.at": lambda db, _: db.at("first").info(),
     "Database.diff": lambda db, _: db.diff("first"),
+    "Database.expected": lambda db, _: foreseen(db),
+    "Database.rollout": lambda db, _: db.rollout("m", "mean", time="ingested_at"),
     "Database.folds": lambda db, _: db.folds("m", "label", predict=False),
     "Database.drift": lambda db, _: drifted(db),
     "Database.power": lambda db, _: db.power("m", "mean"),

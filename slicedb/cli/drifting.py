@@ -1,4 +1,4 @@
-"""The commands `drift` and `leaks`: in what sets of samples differ, and what they share."""
+"""The commands that compare sets of samples: drift, leaks, expected, rollout, outliers."""
 
 from __future__ import annotations
 
@@ -62,4 +62,58 @@ def leaks(column: str, out: Output, **options: Any) -> None:
     out.show(open_db().leaks(column, **given(options)))
 
 
-COMMANDS = (drift, leaks)
+@click.command()
+@click.argument("model", metavar="MODEL")
+@db_option
+@rows_options
+@options_of(
+    Database.expected,
+    "on reference slices seed",
+    reference={"metavar": "QUERY|SLICE"},
+    slices={"flag": "--slice", "metavar": "SLICE"},
+)
+def expected(model: str, out: Output, **options: Any) -> None:
+    """Estimate the accuracy of a classifier on samples without labels.
+
+    \b
+    Examples:
+      slicedb expected v3
+      slicedb expected v3 --on "captured_at > '2026-11-01'" --reference "split = 'test'"
+    """
+    out.show(open_db().expected(model, **given(options)))
+
+
+@click.command()
+@click.argument("model", metavar="MODEL")
+@click.argument("against", required=False, metavar="[AGAINST]")
+@db_option
+@rows_options
+@options_of(Database.rollout, "on time every", time={"metavar": "COLUMN"})
+def rollout(model: str, against: str | None, out: Output, **options: Any) -> None:
+    """Show what a model predicts day by day, and sound an alarm where a class's share jumps.
+
+    \b
+    Examples:
+      slicedb rollout v4
+      slicedb rollout v4 v3 --every week
+    """
+    out.show(open_db().rollout(model, against, **given(options)))
+
+
+@click.command()
+@click.argument("reference", metavar="REFERENCE")
+@db_option
+@rows_options
+@options_of(Database.outliers, "on into k embedding seed", into={"metavar": "COLUMN"}, k="-k")
+def outliers(reference: str, out: Output, **options: Any) -> None:
+    """Write how far each sample is from a reference set, as a column.
+
+    \b
+    Example:
+      slicedb outliers "split = 'train'"
+      slicedb "ORDER BY outlier_score DESC LIMIT 50"
+    """
+    out.show(open_db().outliers(reference, **given(options)))
+
+
+COMMANDS = (drift, leaks, expected, rollout, outliers)
