@@ -1546,6 +1546,9 @@ class Database:
         n: int = 10,
         tag: bool = False,
         into: str | None = None,
+        answers: Path | None = None,
+        stop: float = 0.1,
+        block: int = 50,
     ) -> LabelErrors:
         """Find labels that are likely wrong, from predictions of a model that did not see them.
 
@@ -1567,6 +1570,10 @@ class Database:
             n: rows that are printed.
             tag: tag the samples of each kind of finding with its name.
             into: write the score of each sample, from 0 for a wrong label to 1, to this column.
+            answers: a CSV file with id and verdict (wrong, right, delete or skip), or with id and
+                the right label; answers are kept, and their precision is counted.
+            stop: the precision below which the next ones are not worth asking about.
+            block: answers of the last block, whose precision is held against that.
 
         Raises:
             UnknownModelError: no predictions of that model.
@@ -1590,10 +1597,31 @@ class Database:
             into=into,
             n=n,
         )
+        report = self._answered(report, answers, block, stop)
         for name, keys in report.tags.items() if tag else ():
             if len(keys):
                 self.tag(keys, name)
         return report
+
+    def _answered(
+        self, report: LabelErrors, answers: Path | None, block: int, stop: float
+    ) -> LabelErrors:
+        """Return what is likely wrong with what people said of it, new answers included."""
+        import pyarrow as pa
+
+        from slicedb.curate import verdicts
+
+        model, rows = report.model, report.rows.to_pylist()
+        if answers is not None:
+            known = self.sql("SELECT DISTINCT label FROM samples WHERE label IS NOT NULL")
+            names = {*known["label"].to_pylist(), *report.rows["suggested"].to_pylist()}
+            said = verdicts.read(answers, rows, sorted(n for n in names if n is not None))
+            session = self.clean(report.keys, session=verdicts.session_of(model))
+            verdicts.put(self.store, model, said, session)
+        words = pa.array(verdicts.words(self.store, model, rows), pa.string())
+        at = report.rows.schema.get_field_index("verdict")
+        table = report.rows.set_column(at, "verdict", words)
+        return replace(report, rows=table, verdicts=verdicts.count(self.store, model, block, stop))
 
     def quality(self, on: On = None, *, progress: bool | None = None) -> Quality:
         """Measure how well pictures can be seen, and report those beyond a cut-off.

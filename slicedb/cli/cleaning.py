@@ -53,7 +53,7 @@ def clean(message: str | None, draw: str, then: str | None, **options: Any) -> N
         click.echo(f"{count(cleaner.discard(), 'decision')} forgotten")
         return
     try:
-        ended = then == "apply" or _ask(cleaner, draw)
+        ended = then == "apply" or ask_each(cleaner, draw)
     except (KeyboardInterrupt, click.Abort):
         ended = False
     if ended:
@@ -66,7 +66,7 @@ def clean(message: str | None, draw: str, then: str | None, **options: Any) -> N
     )
 
 
-def _ask(cleaner: Cleaner, draw: str) -> bool:
+def ask_each(cleaner: Cleaner, draw: str) -> bool:
     """Ask about every sample; False where the input ended before the list."""
     if cleaner.pending:
         say(

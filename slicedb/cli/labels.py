@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from slicedb.cli.cleaning import ask_each
 from slicedb.cli.common import db_option, open_db, rows_options
 from slicedb.cli.options import given, options_of
 from slicedb.cli.output import Output
 from slicedb.database import Database
+from slicedb.errors import CheckError
+
+if TYPE_CHECKING:
+    from slicedb.curate.suspects import LabelErrors
 
 
 @click.command()
@@ -18,7 +23,7 @@ from slicedb.database import Database
 @rows_options
 @options_of(
     Database.labels,
-    "on kind rank fold seen n tag into",
+    "on kind rank fold seen n tag into answers stop block",
     rank={
         "type": click.Choice(
             ["auto", "posterior", "self-confidence", "margin", "entropy", "confident-learning"]
@@ -29,7 +34,14 @@ from slicedb.database import Database
     into={"metavar": "COLUMN"},
     n="-n",
 )
-def labels(model: str, out: Output, **options: Any) -> None:
+@click.option("--review", is_flag=True, help="Ask about them at the terminal, as clean does.")
+@click.option(
+    "--export", "dest", metavar="DEST", help="Write their samples as a labelling task instead."
+)
+@click.option("--as", "form", metavar="FORMAT", help="Format of --export; as of export --as.")
+def labels(
+    model: str, out: Output, review: bool, dest: str | None, form: str | None, **options: Any
+) -> None:
     """Find labels that are likely wrong, from predictions of a model that did not see them.
 
     Every finding comes with its query. A model's predictions of what it was trained on are
@@ -39,9 +51,38 @@ def labels(model: str, out: Output, **options: Any) -> None:
     Examples:
       slicedb labels food_v2 --on "split = 'test'" --tag
       slicedb labels food --fold fold --into label_score
-      slicedb labels cells -n 50 --format csv -o likely.csv
+      slicedb labels cells --format csv -o likely.csv
+      slicedb labels cells --answers likely.csv --stop 0.2
+      slicedb labels food_v2 --review
+      slicedb labels food_v2 --export tasks.json --as label-studio
     """
-    out.show(open_db().labels(model, **given(options)))
+    database = open_db()
+    report = database.labels(model, **given(options))
+    if dest is not None:
+        click.echo(str(database.export(report.queue, dest, form=form)))
+    elif review:
+        _review(database, report, options["block"])
+    else:
+        out.show(report)
+
+
+def _review(database: Database, report: LabelErrors, block: int) -> None:
+    """Ask about what was not answered yet, and say the precision so far."""
+    from slicedb.curate.verdicts import count, session_of
+
+    if report.task != "classification":
+        raise CheckError(
+            f"Labels of {report.task} are not reviewed at the terminal.",
+            "write them with --format csv, fill in `verdict`, and read them with --answers.",
+        )
+    model = report.model if report.model in {m.name for m in database.models.list()} else None
+    cleaner = database.clean(report.queue, model=model, session=session_of(report.model))
+    ended = ask_each(cleaner, "auto")
+    if ended:
+        click.echo(str(cleaner.save()))
+    assert report.verdicts is not None
+    shown = count(database.store, report.model, block, report.verdicts.stop)
+    click.echo("\n".join(shown.lines()))
 
 
 def _quotas(
@@ -69,7 +110,9 @@ def _quotas(
     cost={"metavar": "COLUMN"},
     budget={"type": float, "metavar": "X"},
 )
-def sample(out: Output, **options: Any) -> None:
+@click.option("--export", "dest", metavar="DEST", help="Write them as a labelling task instead.")
+@click.option("--as", "form", metavar="FORMAT", help="Format of --export; as of export --as.")
+def sample(out: Output, dest: str | None, form: str | None, **options: Any) -> None:
     """Choose what to label next, in which order, and say why.
 
     \b
@@ -77,8 +120,14 @@ def sample(out: Output, **options: Any) -> None:
       slicedb sample -n 100
       slicedb sample -n 200 --model food_v2 --per-slice night=50 --format csv -o todo.csv
       slicedb sample --cost minutes --budget 240
+      slicedb sample -n 100 --export tasks/ --as label-studio
     """
-    out.show(open_db().sample(**given({**options, "per_slice": options["per_slice"] or None})))
+    database = open_db()
+    picks = database.sample(**given({**options, "per_slice": options["per_slice"] or None}))
+    if dest is None:
+        out.show(picks)
+    else:
+        click.echo(str(database.export(picks.keys, dest, form=form)))
 
 
 COMMANDS = (labels, sample)

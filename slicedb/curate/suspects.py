@@ -13,22 +13,24 @@ from slicedb import sql
 from slicedb.analysis.shares import check_scope
 from slicedb.errors import CheckError
 from slicedb.keys import Keys, first_of_each
-from slicedb.schema import schema_of
+from slicedb.schema import keys_of, schema_of
 from slicedb.show import numbers
 from slicedb.show.tabular import Grid, Tabular
 
 if TYPE_CHECKING:
+    from slicedb.curate.verdicts import Verdicts
     from slicedb.show.tabular import Part
 
 ROWS = schema_of(
     """
     id! string, kind! string, label string, suggested string, score float64, confidence float64
-    object int64, detection int64, query string
+    object int64, detection int64, query string, verdict string
     """
 )
 """One row per likely error: `label` is the one given, `suggested` what the model says instead,
 `score` in [0, 1] how sound the label is, `confidence` the model's in what it suggests; of a box,
-`object` and `detection` are the indexes of the annotated and of the predicted one."""
+`object` and `detection` are the indexes of the annotated and of the predicted one; `verdict` is
+what people said of it (wrong, right or skip)."""
 
 _MOST_IDS = 1000
 """Ids that a query names; more are named by a tag or a column."""
@@ -82,6 +84,16 @@ class LabelErrors(Tabular):
     shown: int = 10
     """Rows that are printed."""
     notes: tuple[str, ...] = ()
+    verdicts: Verdicts | None = None
+    """What people said of them so far."""
+
+    @property
+    def queue(self) -> Keys:
+        """int64 (k,): samples of `keys` of which something was not answered yet, in their order."""
+        is_open = self.rows["verdict"].is_null()
+        still = set(self.rows.filter(is_open)["id"].to_pylist())
+        first, ids = samples_of(self.rows, keys_of(self.rows["id"]))
+        return first[[name in still for name in ids]]
 
     @property
     def tags(self) -> dict[str, Keys]:
@@ -124,6 +136,9 @@ class LabelErrors(Tabular):
         if top:
             yield ""
             yield Grid(["likeliest", "kind", "label", "suggested", "score"], top)
+        if self.verdicts is not None and self.verdicts.n:
+            yield ""
+            yield from self.verdicts.lines()
 
 
 def _short(query: str) -> str:

@@ -105,6 +105,7 @@ def _part(
         pa.nulls(len(at), pa.int64()) if objects is None else objects,
         pa.array(predicted.index[other]),
         pa.array(queries, pa.string()),
+        pa.nulls(len(at), pa.string()),
     ]
     return pa.Table.from_arrays(columns, schema=ROWS), image
 

@@ -239,6 +239,7 @@ def _rows(
         pa.nulls(n, pa.int64()),
         pa.nulls(n, pa.int64()),
         pa.array(queries, pa.string()),
+        pa.nulls(n, pa.string()),
     ]
     return pa.Table.from_arrays(columns, schema=ROWS)
 
