@@ -279,7 +279,7 @@ def _refuse_unknown(store: Store, names: list[str]) -> None:
         wrong = names[int(np.flatnonzero(~known)[0])]
         some = store.table(SAMPLES, ["id"])["id"][:20_000].to_pylist()
         raise IngestError(
-            f"{int((~known).sum()):,} of the ids ({len(names):,}) match no sample here, the first "
+            f"{int((~known).sum()):,} of the {len(names):,} ids are no samples here, the first "
             f"is '{wrong}'.",
             did_you_mean(wrong, some, "samples") + " Nothing was written.",
         )
