@@ -1688,7 +1688,7 @@ class Database:
                 are not, such as the video of a frame.
             most: findings that are looked for.
             depth: conditions of one finding.
-            least: samples of the smallest finding; by default 20, or 0.5 % where that is more.
+            least: samples of the smallest finding; by default 20, or 0.1 % where that is more.
             confidence: level of the intervals, and of the test that all findings share.
             seed: which halves are drawn.
             add: register the confirmed findings as slices that are expected to be as good as all

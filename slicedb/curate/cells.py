@@ -147,12 +147,17 @@ def _quantiles(name: str, values: pa.Array, bins: int) -> tuple[Ints, list[str]]
     codes = np.searchsorted(edges, numbers, side="right")
     codes[np.isnan(numbers)] = len(edges) + 1
     column = sql.name(name)
+    # DuckDB takes NaN for larger than any number; here it is nothing known, as NULL is.
+    has_nan = np.isnan(numbers[values.is_valid().to_numpy(zero_copy_only=False)]).any()
+    below, unknown = "", f"{column} IS NULL"
+    if has_nan:
+        below, unknown = f" AND NOT isnan({column})", f"({column} IS NULL OR isnan({column}))"
     written = [_literal(edge, plain is not None) for edge in edges]
     texts = [
         f"{column} < {written[0]}",
         *(f"{column} >= {a} AND {column} < {b}" for a, b in itertools.pairwise(written)),
-        f"{column} >= {written[-1]}",
-        f"{column} IS NULL",
+        f"{column} >= {written[-1]}{below}",
+        unknown,
     ]
     return codes.astype(np.int64), texts
 

@@ -14,7 +14,7 @@ from slicedb.curate.cells import Cells, cells_of
 from slicedb.curate.judged import Samples
 from slicedb.curate.marks import joined, marks, words_of
 from slicedb.curate.phrases import Space, cut_at, phrase_cells
-from slicedb.curate.regions import Judged, cuts, regions
+from slicedb.curate.regions import Judged, cuts, regions, spread
 from slicedb.curate.units import Ints
 from slicedb.errors import CheckError, did_you_mean
 from slicedb.keys import mix
@@ -34,9 +34,11 @@ _VALUES = 5000
 """Values of a text column from which on it is prose, or names samples."""
 _PROSE = 3
 """Words of a text on average from which on a column is prose."""
-_DEARER = {"columns": 0.0, "meaning": 1.0, "vectors": 3.0}
+_DEARER = {"columns": 0.0, "meaning": 1.0, "vectors": 1.0}
 """What a condition costs besides the number to choose from, in units of log-likelihood: what a
 column says is known to be true."""
+_FITTED = 10_000
+"""Samples that regions are fitted on; of more, so many are drawn."""
 _FOLDS = 5
 """Of the fit of regions."""
 _LEFT_OUT = schema.PLUMBING | {"id", "key", "error", "mask_uri", "row_stamp"}
@@ -195,6 +197,9 @@ def _regions(
     at = np.flatnonzero(half & ~np.isnan(vectors).any(axis=1))
     if len(at) < 2 * least:
         return []
+    if len(at) > _FITTED:
+        drawn = np.argsort(mix(samples.keys[at] + np.int64(seed)), kind="stable")[:_FITTED]
+        at = np.sort(at[drawn])
     label, said = samples.labels
     unit = samples.keys if group is None else group
     fold = (mix(mix(unit[at]) + np.uint64(seed)) % np.uint64(_FOLDS)).astype(np.int64)
@@ -208,8 +213,9 @@ def _regions(
     scores = space.scores([term for term, _ in written])
     for (_, text), region, score in zip(written, found, scores):
         queries, masks, fair = [], [], []
+        mean, deviation = spread(score[at])
         for cut in cuts(region.fair, judged.error, least):
-            query, least_score = cut_at(text, cut)
+            query, least_score = cut_at(text, mean + deviation * cut)
             queries.append(query)
             masks.append(score >= least_score)
             held = masks[-1].copy()

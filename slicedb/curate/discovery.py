@@ -20,7 +20,7 @@ from slicedb.curate.cells import Cells
 from slicedb.curate.conditions import PLAIN, Conditions, conditions
 from slicedb.curate.findings import Discovery, Finding, name_of
 from slicedb.curate.judged import Samples, Wanted
-from slicedb.curate.phrases import Space
+from slicedb.curate.phrases import Space, likest
 from slicedb.curate.proof import Proof, half_of
 from slicedb.curate.sliceline import Evidence, SliceLine, conjunctions, mask_of
 from slicedb.curate.units import Ints
@@ -31,7 +31,7 @@ Floats = npt.NDArray[np.float64]
 
 _SMALLEST = 20
 """Samples of the smallest finding, in both halves."""
-_SHARE = 0.005
+_SHARE = 0.001
 """The same as a share of all samples."""
 _OVERLAP = 0.8
 """Share of a finding's samples that earlier ones may have."""
@@ -81,6 +81,11 @@ def discover(
     )
     found = search(where, samples.error, half, wanted, least)
     findings = tested(where, found, samples.error, half, group, wanted, scope)
+    if space is not None:
+        findings = [
+            (replace(f, like=likest(space, phrases, mask)) if "vectors" in f.kind else f, mask)
+            for f, mask in findings
+        ]
     said = list(notes)
     if samples.drawn_from > n:
         said.append(f"{n:,} of the {samples.drawn_from:,} samples that can be judged were drawn.")
@@ -175,7 +180,7 @@ def _widened(
         if not cells.ordered[column]:
             continue
         own = np.flatnonzero(cells.column == column)
-        own = own[[not cells.queries[c].endswith(" IS NULL") for c in own]]
+        own = own[[" IS NULL" not in cells.queries[c] for c in own]]
         at = int(np.flatnonzero(own == cell)[0]) if cell in own else -1
         best = gain(masks)
         for first in range(at + 1):
@@ -223,7 +228,7 @@ def tested(
     raw = []
     for chosen, query, mask in found:
         overlap = float((mask & before).sum() / max(mask.sum(), 1))
-        if overlap > _OVERLAP:
+        if overlap > _OVERLAP or not mask[half].any():
             continue
         inside, own = mask[other], (mask & ~before)[other]
         # Both must hold: a part of an earlier finding would pass the first alone.

@@ -56,6 +56,8 @@ class Finding:
     """Share of its samples that findings before it have."""
     name: str
     """What it would be called as a slice."""
+    like: tuple[str, ...] = ()
+    """Phrases that its samples are more similar to than others are, of a finding by vectors."""
     slice: str = ""
     """The slice that it was registered as."""
 
@@ -118,6 +120,9 @@ class Discovery(Tabular):
                 f"{numbers.count(len(self.findings), 'finding')}"
             )
             yield self._explained()
+        for k, finding in enumerate(self.findings, 1):
+            if finding.like:
+                yield f"finding {k} looks like: {', '.join(finding.like)}"
         named = [f for f in self.findings if f.slice]
         for finding in named:
             yield f"slice {finding.slice}: expects {self.expectation}"
@@ -181,7 +186,7 @@ def _schema() -> pa.Schema:
         query string, kind string, confirmed bool, n int64, n_errors float64
         share_of_errors float64, n_tested int64, error float64, low float64, high float64
         rest float64, rest_low float64, rest_high float64, p float64, found_error float64
-        score float64, overlap float64, name string, slice string
+        score float64, overlap float64, name string, like string[], slice string
         """
     )
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +32,11 @@ _HALF = 0.5
 """Probability from which on `matches` holds."""
 _MOST = 2000
 """Phrases of a vocabulary."""
+_LIKE = 3
+"""Phrases that describe some samples."""
+_WEIGHED = 5_000_000
+"""Vectors times phrases up to which phrases are weighed against one another."""
+KINDS: tuple[Literal["similarity", "matches"], ...] = ("similarity", "matches")
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,19 +146,28 @@ def phrase_cells(space: Space, phrases: Sequence[str], among: Bools) -> list[Cel
         phrases: texts.
         among: bool (n,): the samples that decide where similarity is cut.
     """
+    kinds = KINDS if weighs(space, phrases) else KINDS[:1]
     parts = []
     for start in range(0, len(phrases), _TOGETHER):
         some = [Target("text", text) for text in phrases[start : start + _TOGETHER]]
-        terms = [Term(kind, (t,), space.name) for t in some for kind in ("matches", "similarity")]
-        scores = space.scores(terms)
+        scores = space.scores([Term(kind, (t,), space.name) for t in some for kind in kinds])
         for k, target in enumerate(some):
-            parts.append(_cells(space, target.value, scores[2 * k], scores[2 * k + 1], among))
+            own = scores[len(kinds) * k : len(kinds) * (k + 1)]
+            parts.append(_cells(space, target.value, own[0], own[1:], among))
     return parts
 
 
-def _cells(space: Space, text: str, odds: Vectors32, cosine: Vectors32, among: Bools) -> Cells:
+def weighs(space: Space, phrases: Sequence[str]) -> bool:
+    """Return whether `matches` is asked, too: each phrase is weighed against all of the others."""
+    return len(space.matrix) * len(phrases) <= _WEIGHED
+
+
+def _cells(
+    space: Space, text: str, cosine: Vectors32, odds: Sequence[Vectors32], among: Bools
+) -> Cells:
     written = f"{sql.string(text)}{space.using}"
-    queries, masks = [f"matches({written})"], [odds >= _HALF]
+    queries = [f"matches({written})" for _ in odds]
+    masks = [values >= _HALF for values in odds]
     known = cosine[among & ~np.isnan(cosine)]
     for share in _TOP:
         if len(known):
@@ -160,6 +175,25 @@ def _cells(space: Space, text: str, odds: Vectors32, cosine: Vectors32, among: B
             queries.append(query)
             masks.append(cosine >= cut)
     return marks(text, queries, masks)
+
+
+def likest(space: Space, phrases: Sequence[str], mask: Bools) -> tuple[str, ...]:
+    """Return the phrases that some samples are most more similar to than the others are.
+
+    Args:
+        space: the samples and their embedding.
+        phrases: texts to choose from.
+        mask: bool (n,): the samples.
+    """
+    vectors = space.matrix.of(space.keys)
+    known = ~np.isnan(vectors).any(axis=1)
+    if not phrases or not (mask & known).any() or not (known & ~mask).any():
+        return ()
+    apart = vectors[mask & known].mean(axis=0) - vectors[known & ~mask].mean(axis=0)
+    texts = space.vectors.directions.texts(phrases, space.matrix)  # (p, d)
+    lift = texts @ apart - np.median(texts @ apart)
+    order = np.argsort(-lift, kind="stable")[:_LIKE]
+    return tuple(phrases[k] for k in order if lift[k] > lift[order[0]] / 2)
 
 
 def cut_at(score: str, cut: float) -> tuple[str, np.float32]:

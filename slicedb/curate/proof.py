@@ -34,6 +34,28 @@ def half_of(keys: Keys, group: Ints | None, seed: int = 0) -> Bools:
     return np.asarray(mix(mix(owner) ^ np.uint64(_SALT + seed)) % np.uint64(2) == 0)
 
 
+def fisher(k: int, n: int, wrong: int, total: int) -> float:
+    """Return the chance of k errors or more among n samples drawn from all (Fisher, 1935).
+
+    Args:
+        k: errors among the n.
+        n: samples drawn.
+        wrong: errors among all samples.
+        total: all samples.
+
+    >>> round(fisher(3, 4, 4, 8), 4)  # the lady tasting tea
+    0.2429
+    """
+    from scipy.special import gammaln, logsumexp
+
+    def choose(a: int, b: npt.NDArray[np.int64]) -> Floats:
+        return np.asarray(gammaln(a + 1) - gammaln(b + 1) - gammaln(a - b + 1))
+
+    x = np.arange(max(k, n - (total - wrong)), min(n, wrong) + 1)
+    logs = choose(wrong, x) + choose(total - wrong, n - x) - choose(total, np.array([n]))
+    return min(1.0, float(np.exp(logsumexp(logs)))) if len(x) else 0.0
+
+
 @dataclass(frozen=True)
 class Rate:
     """A mean error with its interval."""
@@ -100,9 +122,7 @@ class Proof:
         if k / n <= j / m:
             return 1.0
         if self.are_shares and self.group is None:
-            from scipy.stats import hypergeom
-
-            return float(hypergeom.sf(k - 1, n + m, k + j, n))
+            return fisher(round(k), n, round(k + j), n + m)
         error = np.hypot(self._error(inside), self._error(rest))
         freedom = self._units(inside) - 1
         if freedom < 1 or not np.isfinite(error):

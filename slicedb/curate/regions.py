@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from slicedb.curate.mixture import mixture, reduced
+from slicedb.curate.mixture import k_means, mixture, reduced
 from slicedb.curate.sliceline import Evidence
 from slicedb.curate.units import Ints
 
@@ -22,6 +22,9 @@ Floats = npt.NDArray[np.float64]
 Vectors = npt.NDArray[np.float32]
 
 _COMPONENTS = 24
+"""Of the mixture."""
+_ERRORS = 8
+"""Clusters of the errors alone."""
 _KEPT = 8
 """Clusters that are made into regions."""
 _LIKE, _UNLIKE = 6, 4
@@ -29,6 +32,8 @@ _LIKE, _UNLIKE = 6, 4
 _POOL = 300
 """Samples that they are chosen from."""
 _NOTHING = 1e-9
+_FEWEST = 2.0
+"""Errors of the smallest cluster that is looked at."""
 _STEPS = 3
 """How often a direction is made anew from the errors in its own region."""
 
@@ -41,7 +46,8 @@ class Region:
     """Rows."""
     unlike: tuple[int, ...]
     fair: Floats
-    """float64 (n,): the similarity of each sample where its own fold took no part in the fit."""
+    """float64 (n,): the similarity of each sample where its own fold took no part in the fit, in
+    deviations from the mean: each fit has a scale of its own."""
     evidence: float
     """Of the best cut of `fair`."""
 
@@ -82,10 +88,13 @@ def regions(judged: Judged, least: int, seed: int = 0) -> list[Region]:
         return []
     x = reduced(judged.vectors)
     share = mixture(x, judged.label, judged.said, wrong, components, seed).share
+    # Where errors are few, no component of the mixture may settle on them; clusters of them do.
+    at = np.flatnonzero(wrong)
+    cluster = np.zeros((n, min(_ERRORS, len(at))))
+    cluster[at, k_means(x[at], cluster.shape[1], seed)] = 1
     found = []
-    for component in range(share.shape[1]):
-        weight = share[:, component] * judged.error
-        if weight.sum() > _NOTHING:
+    for weight in (np.concatenate([share, cluster], axis=1) * judged.error[:, None]).T:
+        if weight.sum() >= _FEWEST:
             found.append(_region(judged, weight, least))
     kept: list[Region] = []
     for region in sorted(found, key=lambda r: -r.evidence):
@@ -108,7 +117,9 @@ def _region(judged: Judged, weight: Floats, least: int) -> Region:
     for fold in range(int(judged.fold.max()) + 1):
         held = judged.fold == fold
         direction = _direction(judged, np.where(held, 0.0, weight), ~held, least)
-        fair[held] = judged.vectors[held] @ direction
+        scores = along(judged.vectors, direction)
+        mean, deviation = spread(scores)
+        fair[held] = (scores[held] - mean) / deviation
     every = np.ones(len(weight), bool)
     like, unlike = _written(judged.vectors, _direction(judged, weight, every, least))
     value, _ = best_cut(fair, judged.error, Evidence(judged.error), least)
@@ -134,7 +145,7 @@ def _direction(judged: Judged, weight: Floats, among: Bools, least: int) -> Floa
     best, best_direction, inside = -np.inf, _unit(centre), weight[among]
     for _ in range(_STEPS):
         for direction in (_unit(centre), _unit(centre - rest)):
-            value, at = best_cut(vectors @ direction, error, evidence, least)
+            value, at = best_cut(along(vectors, direction), error, evidence, least)
             if value > best:
                 best, best_direction = value, direction
                 inside = np.zeros(len(vectors))
@@ -144,6 +155,16 @@ def _direction(judged: Judged, weight: Floats, among: Bools, least: int) -> Floa
         centre = inside @ vectors / inside.sum()
         rest = vectors[inside == 0].mean(axis=0)
     return best_direction
+
+
+def along(vectors: Vectors, direction: Floats) -> Vectors:
+    """Return float32 (n,): how far vectors point into a direction."""
+    return np.asarray(vectors @ direction.astype(np.float32))
+
+
+def spread(scores: npt.NDArray[np.floating]) -> tuple[float, float]:
+    """Return mean and standard deviation of scores, the latter above 0."""
+    return float(scores.mean()), max(float(scores.std()), _NOTHING)
 
 
 def best_cut(
@@ -175,8 +196,7 @@ def _written(vectors: Vectors, direction: Floats) -> tuple[tuple[int, ...], tupl
 
     They are chosen one at a time from those that point most along it and against it.
     """
-    along = vectors @ direction
-    order = np.argsort(-along, kind="stable")
+    order = np.argsort(-along(vectors, direction), kind="stable")
     pool = min(_POOL, len(order))
     total = np.zeros(vectors.shape[1])
     chosen: list[tuple[int, int]] = []

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from slicedb import schema
 from slicedb.curate.judged import Samples
-from slicedb.curate.phrases import Space, phrases_of, space_of
+from slicedb.curate.phrases import Space, phrases_of, space_of, weighs
 from slicedb.errors import CheckError, EmbeddingError, QueryError
 from slicedb.store import Store
 from slicedb.vectors import Meaning, Vectors
@@ -56,9 +56,11 @@ def looked_at(
         if given is not None:
             raise
         return space, [], [f"No phrases were searched: {error.message}"]
-    if given is not None:
-        return space, given, []
-    return space, list(dict.fromkeys([*world, *_names(store, samples)])), []
+    phrases = given or list(dict.fromkeys([*world, *_names(store, samples)]))
+    if weighs(space, phrases):
+        return space, phrases, []
+    said = f"{len(phrases):,} phrases for {len(space.matrix):,} vectors"
+    return space, phrases, [f"Phrases were searched by similarity, not by `matches`: {said}."]
 
 
 def _names(store: Store, samples: Samples) -> list[str]:
