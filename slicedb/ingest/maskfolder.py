@@ -26,6 +26,8 @@ _MASKS = (
     *("label_maps", "labelids", "gt", "annotations", "labels"),
 )
 _SUFFIXES = ("", "_mask", "_seg", "_label", "_labelIds", "_gtFine_labelIds")
+_TRIED = 8
+"""Files of a folder of which one has to be a label map."""
 _OF_IMAGES = "_leftImg8bit"
 """What Cityscapes puts behind the name of a picture, and not of its label map."""
 
@@ -50,7 +52,8 @@ def pairs(tree: Tree) -> Pairs:
         beside = tree.beside(folder, *_MASKS)
         for near in beside:
             matched = _matched(folder, near)
-            if matched and not _is_label_map(tree, next(iter(matched.values()))):
+            some = [*matched.values()][:_TRIED]
+            if some and not any(_is_label_map(tree, place) for place in some):
                 continue
             found |= {place: mask for place, mask in matched.items() if place not in found}
             if matched:
@@ -70,13 +73,11 @@ def _matched(images: Folder, masks: Folder) -> dict[str, str]:
 
 
 def _is_label_map(tree: Tree, place: str) -> bool:
-    """Return whether a file has one number per pixel; one that cannot be read may have."""
+    """Return whether a file has one number per pixel."""
     try:
         codes_in(tree.root.join(place).read_bytes())
-    except MediaError as error:
-        return "colours" not in error.why and "whole number" not in error.why
-    except (OSError, SourceError):
-        pass
+    except (MediaError, OSError, SourceError):
+        return False
     return True
 
 
