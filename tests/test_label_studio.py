@@ -186,6 +186,16 @@ def test_sizes_come_from_the_picture_where_results_do_not_state_them(tmp_path: P
     assert rows(db)["1.png"]["objects"][0]["bbox"] == [8, 10, 40, 20]
 
 
+def test_pictures_of_a_bucket_are_taken_from_the_folder_that_is_named(tmp_path: Path) -> None:
+    tasks = [task("s3://team/scans/2024/1.png", rectangle(10, 25, 50, 50, "cat"))]
+    source = write(tmp_path / "ls", tasks)
+    db = slicedb.open(tmp_path / "data.slicedb")
+    db.ingest(source / "tasks.json", images=source / "images")
+    (row,) = rows(db).values()
+    assert (row["id"], row["status"]) == ("scans/2024/1.png", "ok")
+    assert row["uri"] == str(source / "images" / "1.png")
+
+
 @pytest.mark.parametrize(
     ("tasks", "fact"),
     [

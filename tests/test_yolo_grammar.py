@@ -141,3 +141,22 @@ def test_what_a_format_has_no_room_for_is_said(tmp_path: Path) -> None:
         [boxes] = [row["objects"] for batch in source.batches for row in batch.to_pylist()]
         assert [one["bbox"] for one in boxes] == [[16, 12, 16, 24], [16, 12, 32, 24]]
     assert db.export("", tmp_path / "coco", form="coco").notes == ()
+
+
+def test_names_of_key_points_are_read_and_written(tmp_path: Path) -> None:
+    for name in ("images", "labels"):
+        (tmp_path / "set" / name).mkdir(parents=True)
+    Image.new("RGB", (64, 48)).save(tmp_path / "set" / "images" / "1.png")
+    (tmp_path / "set" / "labels" / "1.txt").write_text("0 .5 .5 .2 .2 .1 .2 2 .3 .4 1\n")
+    (tmp_path / "set" / "data.yaml").write_text(
+        "names: [person]\nkpt_shape: [2, 3]\nkpt_names: {0: [nose, ear]}\n"
+    )
+    source = tmp_path / "set"
+    for i in range(2):
+        db = slicedb.open(tmp_path / f"{i}.slicedb")
+        db.ingest(source)
+        query = "SELECT attributes->>'$.keypoint_names[1]' AS second FROM objects"
+        assert db.query(query).to_arrow()["second"].to_pylist() == ["ear"]
+        source = tmp_path / "out"
+        if not i:
+            assert db.export("", source, form="yolo").notes == ()

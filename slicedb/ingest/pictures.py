@@ -42,6 +42,7 @@ class Pictures:
         self._home = home
         some = [name.replace("\\", "/") for name in names[:_LOOKED_AT] if not is_remote(name)]
         self._base: Location | None = None
+        self._is_named = options.images is not None
         if options.images is not None:
             self._base = Location(options.images)
             return
@@ -69,7 +70,7 @@ class Pictures:
         Of a file that is ingested alone, the first is the name as the file has it.
         """
         if is_remote(name):
-            return address(name).key or name, name
+            return address(name).key or name, self._copied(name) or name
         base = self._base or self._home
         if "\\" in name and not base.join(name).exists():
             name = posix(name)  # as Windows writes paths
@@ -83,6 +84,14 @@ class Pictures:
         if below is not None and place not in below.all and (found := below.find(name)):
             return found, f"{self._root.path}/{found}"
         return place, at.path
+
+    def _copied(self, name: str) -> str | None:
+        """Return where a picture of a bucket lies in the folder that the caller named."""
+        if not self._is_named or self._base is None:
+            return None
+        parts = address(name).key.split("/")
+        spots = (self._base.join(*parts[i:]) for i in range(len(parts)))
+        return next((spot.path for spot in spots if spot.is_file()), None)
 
     def has(self, place: str) -> bool:
         """Return whether a picture lies at a path below the root, which is a folder."""

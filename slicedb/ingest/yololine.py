@@ -13,12 +13,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from slicedb.errors import SourceError
 from slicedb.ingest.annotated import box
 from slicedb.ingest.source import Row
-from slicedb.schema import Box
+from slicedb.schema import KEYPOINT_NAMES, Box
 from slicedb.show.numbers import count
 from slicedb.sources import Location
 
@@ -36,6 +36,8 @@ class Grammar:
     """Class names by number."""
     points: tuple[int, int] | None = None
     """`kpt_shape`: how many key points a box has, and how many numbers each (2 or 3)."""
+    point_names: dict[int, list[str]] = field(default_factory=dict)
+    """`kpt_names`: how the key points of a class are called, by its number."""
 
     def box(self, words: Sequence[str], size: tuple[float, float]) -> Box:
         """Return the box of one line, in pixels.
@@ -54,7 +56,11 @@ class Grammar:
         name, rest = self.names[code], numbers[1:]
         if self.points is not None and len(rest) == 4 + self.points[0] * self.points[1]:
             points = _points(rest[4:], self.points[1], size)
-            return box(name, *_sides(rest, size), keypoints=points)
+            called = self.point_names.get(code, self.point_names.get(0, []))
+            known = json.dumps({KEYPOINT_NAMES: called}, ensure_ascii=False)
+            has_names = len(called) == self.points[0]
+            x, y, w, h = _sides(rest, size)
+            return box(name, x, y, w, h, attributes=known if has_names else None, keypoints=points)
         if len(rest) in (4, 5):
             score = rest[4] if len(rest) == 5 else None
             return box(name, *_sides(rest, size), score=score)
@@ -135,7 +141,18 @@ def grammar_of(file: Location, data: Row, texts: Row) -> Grammar:
         classes = {}
     if not classes:
         raise SourceError(f"'{file}' names no classes.", "names: [car, person], or {0: car}.")
-    return Grammar(classes, _shape(file, data.get("kpt_shape")))
+    return Grammar(classes, _shape(file, data.get("kpt_shape")), _point_names(data))
+
+
+def _point_names(data: Row) -> dict[int, list[str]]:
+    """Return the names of key points by class; what is written otherwise names none."""
+    given = data.get("kpt_names")
+    pairs = given.items() if isinstance(given, dict) else [(0, given)]
+    return {
+        number: [str(name) for name in names]
+        for number, names in pairs
+        if isinstance(number, int) and isinstance(names, list)
+    }
 
 
 def _shape(file: Location, shape: object) -> tuple[int, int] | None:
