@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import slicedb
 from slicedb.cli import main
 
 ROOT = Path(__file__).parents[1]
@@ -76,6 +77,8 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     save_file(weights, tmp_path / "v3.safetensors")
     rows = [f"{row.split(',')[1]},cat,0.8\n" for row in light]
     (tmp_path / "v4.csv").write_text("id,prediction,confidence\n" + "".join(rows))
+    week2 = slicedb.open(tmp_path / "week2.slicedb")
+    week2.ingest(tmp_path / "photos" / "cat", prefix="week2", progress=False)
     (tmp_path / "queries").mkdir()
     (tmp_path / "queries" / "cats.sql").write_text(
         "/*\nslice: cats\nexpect:\n  - accuracy >= 1%\n  - accuracy no worse than baseline by 0.9\n"
