@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from slicedb.curate.expected import Expected
     from slicedb.curate.findings import Discovery
     from slicedb.curate.foldrange import FoldRange
+    from slicedb.curate.health import Health
     from slicedb.curate.labels import Kind
     from slicedb.curate.leaks import Leaks
     from slicedb.curate.outliers import Outliers
@@ -1298,6 +1299,26 @@ class Database:
             seed,
             progress,
         )
+
+    def health(self, bounds: Path | None = None, *, model: str | None = None) -> Health:
+        """Look at everything that can be wrong with a collection: one line each, with its query.
+
+        Quarantined and unlabelled samples, duplicates and their labels, leaks between splits, poor
+        pictures, likely label errors, drift since the last commit, stale and broken slices, looks
+        at held-out slices, and what the doctor finds. What cannot be looked at is said.
+
+        Args:
+            bounds: a file such as `health.toml`, or its folder: `duplicates = 0.02` and so on; by
+                default that of the working directory, else the bounds of `slicedb.curate.bounds`.
+            model: whose predictions tell label errors; it must not have seen the labels.
+
+        Raises:
+            CheckError: the file is missing, or names an unknown line or a bound that is none.
+        """
+        from slicedb.curate.bounds import bounds as read
+        from slicedb.curate.health import health
+
+        return health(self, read(bounds), model)
 
     def folds(
         self,

@@ -88,6 +88,7 @@ VERBS = {
     "embed": "slicedb.database:Database.embed",
     "index": "slicedb.database:Database.index",
     "split": "slicedb.database:Database.split",
+    "health": "slicedb.database:Database.health",
     "outliers": "slicedb.database:Database.outliers",
     "rollout": "slicedb.database:Database.rollout",
     "expected": "slicedb.database:Database.expected",

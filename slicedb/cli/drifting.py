@@ -1,4 +1,4 @@
-"""The commands that compare sets of samples: drift, leaks, expected, rollout, outliers."""
+"""The commands that look after a collection: drift, leaks, outliers, health and others."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def rollout(model: str, against: str | None, out: Output, **options: Any) -> Non
 @click.argument("reference", metavar="REFERENCE")
 @db_option
 @rows_options
-@options_of(Database.outliers, "on into k embedding seed", into={"metavar": "COLUMN"}, k="-k")
+@options_of(Database.outliers, "on into k embedding seed progress", into={"metavar": "COLUMN"}, k="-k")
 def outliers(reference: str, out: Output, **options: Any) -> None:
     """Write how far each sample is from a reference set, as a column.
 
@@ -116,4 +116,23 @@ def outliers(reference: str, out: Output, **options: Any) -> None:
     out.show(open_db().outliers(reference, **given(options)))
 
 
-COMMANDS = (drift, leaks, expected, rollout, outliers)
+@click.command()
+@click.argument("bounds", required=False, metavar="[FILE]")
+@db_option
+@rows_options
+@options_of(Database.health, "model", model={"metavar": "MODEL"})
+def health(bounds: str | None, out: Output, **options: Any) -> None:
+    """Look at everything that can be wrong with a collection; exit status 1 beyond a bound.
+
+    \b
+    Examples:
+      slicedb health
+      slicedb health health.toml --model v3 -o health.html
+      slicedb health --format json
+    """
+    report = open_db().health(bounds, **given(options))
+    out.show(report)
+    click.get_current_context().exit(report.exit_code)
+
+
+COMMANDS = (drift, leaks, expected, rollout, outliers, health)

@@ -63,6 +63,13 @@ def shown(store: Store, s: Slice) -> str:
     return str(_counts(store, {s.name: mark}).get((s.name, mark), Looks()))
 
 
+def times(store: Store, slices: Sequence[Slice]) -> dict[str, int]:
+    """Return how often each slice that gates or is held out was looked at, by name."""
+    looked = guarded(slices)
+    counts = _counts(store, looked)
+    return {name: counts.get((name, mark), Looks()).times for name, mark in looked.items()}
+
+
 def _counts(store: Store, looked: Mapping[str, str]) -> dict[tuple[str, str], Looks]:
     """Return the looks at some slices, by name and signature."""
     counts: dict[tuple[str, str], Looks] = {}
