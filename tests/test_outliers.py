@@ -46,6 +46,6 @@ def test_wrong_input_is_told(tmp_path: Path) -> None:
 def test_the_command_line_says_the_same(tmp_path: Path) -> None:
     path = tmp_path / "o.slicedb"
     filled(path, 120)
-    args = ["--db", str(path), "outliers", "split = 'one'", "--into", "far", "-k", "3"]
+    args = ["--db", str(path), "outliers", "split = 'one'", "--into", "far", "--k", "3"]
     said = CliRunner().invoke(verbs, args, catch_exceptions=False).stdout
     assert "'far': the mean cosine distance of 120 samples" in said and "far > " in said

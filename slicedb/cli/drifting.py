@@ -104,7 +104,11 @@ def rollout(model: str, against: str | None, out: Output, **options: Any) -> Non
 @click.argument("reference", metavar="REFERENCE")
 @db_option
 @rows_options
-@options_of(Database.outliers, "on into k embedding seed progress", into={"metavar": "COLUMN"}, k="-k")
+@options_of(
+    Database.outliers,
+    "on into k embedding seed progress",
+    into={"metavar": "COLUMN"},
+)
 def outliers(reference: str, out: Output, **options: Any) -> None:
     """Write how far each sample is from a reference set, as a column.
 
