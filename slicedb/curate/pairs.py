@@ -53,6 +53,8 @@ NEIGHBOURS = 8
 _RELATED_BITS, _RELATED_COSINE = 64, 0.98
 _DRAWN = 200, 50
 """Pictures, and partners of each, drawn to see how far pixels of unrelated ones agree."""
+_SAME_VECTOR = 0.99999
+"""Cosine of vectors that are equal but for rounding."""
 _COMPARED = 1 << 14
 """Pairs whose pixels are compared between two looks at the clock."""
 _SPREAD = 50
@@ -327,6 +329,7 @@ def _by_pixels(
             part = slice(start, start + _COMPARED)
             apart[part] = 1 - agreement(gray, left[part], right[part])
             bar.advance(len(left[part]))
+    apart[scores >= _SAME_VECTOR] = 0  # the encoder sees no difference, whatever there is
     near = apart <= null.threshold
     mine, other = (matrix.keys[rows[side[near]]] for side in (left, right))
     distance = np.maximum(apart[near], 1e-9)
