@@ -53,7 +53,7 @@ class Piece:
         known: Known,
         max_pixels: int,
         later: bool = False,
-        quality: Sequence[str] = (),
+        quality: bool = False,
         ranges: Ranges | None = None,
     ) -> None:
         """Hand the images that have to be read to the threads; later, none of them is opened."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
@@ -27,7 +27,7 @@ from slicedb.ingest.known import Known
 from slicedb.ingest.piece import Piece, pieces
 from slicedb.ingest.report import IngestReport
 from slicedb.ingest.source import Source
-from slicedb.ingest.verify import quality_columns, some_of
+from slicedb.ingest.verify import has_quality, some_of
 from slicedb.media import NEARLY_BLACK
 from slicedb.schema import IMAGES, IMAGES_SCHEMA, LOOKS, QUALITY, SAMPLES, SHOWN, UNREADABLE
 from slicedb.show import numbers
@@ -174,7 +174,7 @@ def run(store: Store, source: Source, settings: Settings) -> IngestReport:
             source = replace(source, batches=bulk.changed(), keys=None)
         try:
             new_keys: set[int] = set()
-            quality = quality_columns(store)
+            quality = has_quality(store)
             for piece in _verifying(source, known, pool, threads, settings, quality):
                 judged = judge(
                     piece,
@@ -260,7 +260,7 @@ def _verifying(
     pool: ThreadPoolExecutor,
     threads: int,
     settings: Settings,
-    quality: Sequence[str],
+    quality: bool,
 ) -> Iterator[Piece]:
     """Yield the pieces in order, with the next ones already in the hands of the threads."""
     ahead: deque[Piece] = deque()

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from slicedb import media, progress
-from slicedb.ingest.verify import quality_columns, some_of, verify
+from slicedb.ingest.verify import has_quality, some_of, verify
 from slicedb.keys import KeyIndex, Keys
 from slicedb.schema import LOOKS, OK, SAMPLES, UNREADABLE, UNVERIFIED
 from slicedb.show.tabular import Record
@@ -89,7 +89,7 @@ def _verify(
     """Verify some samples, write what was measured, and return the statuses that were written."""
     ids, uris = piece["id"].to_pylist(), piece["uri"].to_pylist()
     images = [data or None for _, data in store.read_images(piece["key"].to_numpy())]
-    tasks, quality = [], quality_columns(store)
+    tasks, quality = [], has_quality(store)
     for start in range(0, len(ids), _CHUNK):
         some = slice(start, start + _CHUNK)
         titles = [uri or name for uri, name in zip(uris[some], ids[some])]

@@ -45,8 +45,8 @@ class Verified:
     phash: list[int | None] = field(default_factory=list)
     turned_phash: list[int | None] = field(default_factory=list)
     dct_hash: list[str | None] = field(default_factory=list)
-    quality: list[dict[str, float | None] | None] = field(default_factory=list)
-    """The values of the columns of `QUALITY` that were asked for; None where none were."""
+    quality: list[tuple[float | None, ...]] = field(default_factory=list)
+    """The values of the columns of `QUALITY`, empty where they were not asked for."""
 
     def extend(self, other: Verified) -> None:
         """Add the rows of another chunk."""
@@ -59,16 +59,16 @@ class Verified:
             name: pa.array(some_of(getattr(self, name), rows), SAMPLES_SCHEMA.field(name).type)
             for name in MEASURED
         }
-        told = [one or {} for one in some_of(self.quality, rows)]
-        for name in told[0] if told else ():
-            columns[name] = pa.array([one.get(name) for one in told], QUALITY.field(name).type)
+        told = some_of(self.quality, rows)
+        if told and told[0]:
+            for name, values in zip(QUALITY.names, zip(*told)):
+                columns[name] = pa.array(values, QUALITY.field(name).type)
         return columns
 
 
-def quality_columns(store: Store) -> list[str]:
-    """Return the columns of quality that samples have; a picture that changed is measured anew."""
-    there = store.schema(SAMPLES).names
-    return [name for name in QUALITY.names if name in there]
+def has_quality(store: Store) -> bool:
+    """Return whether samples have columns of quality: then a picture that changed gets its own."""
+    return QUALITY.names[0] in store.schema(SAMPLES).names
 
 
 def unopened(images: Sequence[bytes | str | None], same: list[bool]) -> Verified:
@@ -107,7 +107,7 @@ def verify(
     sizes: Sequence[int],
     expected: Sequence[int],
     max_pixels: int = media.MAX_PIXELS,
-    quality: Sequence[str] = (),
+    quality: bool = False,
     ranges: media.Ranges | None = None,
 ) -> Verified:
     """Read, hash and decode a chunk of images; nothing that is wrong with one of them is raised.
@@ -119,7 +119,7 @@ def verify(
         expected: 60 bits of the sha256 that was there last time, -1 for new ones; bytes that
             have it are not decoded again.
         max_pixels: width × height beyond which an image is refused.
-        quality: the columns of `QUALITY` to fill; those that need colours become null.
+        quality: fill the columns of `QUALITY`; those that need colours become null.
         ranges: what deep gray is shown by, of each format.
     """
     grays: list[np.ndarray] = []
@@ -135,13 +135,13 @@ def verify(
         ]
     verified = Verified(*map(list, zip(*rows)))
     _hash(verified, grays)
-    verified.quality = [None] * len(verified.width)
+    verified.quality = [()] * len(verified.width)
     if seen is not None:
         measured = zip(*(values.tolist() for values in media.quality.measure(seen)))
+        nothing = (None,) * len(QUALITY)
+        colours = nothing[len(media.quality.Light._fields) :]
         verified.quality = [
-            dict.fromkeys(quality)
-            | ({} if width is None else dict(zip(QUALITY.names, next(measured))))
-            for width in verified.width
+            nothing if width is None else (*next(measured), *colours) for width in verified.width
         ]
     return verified
 

@@ -96,7 +96,9 @@ def _sharpness(stack: np.ndarray, histograms: np.ndarray) -> np.ndarray:
         around = rows[:, :, :-2] + rows[:, :, 1:-1] + rows[:, :, 2:]
         edges[:, 1:-1, 1:-1] = np.clip(9 * edges[:, 1:-1, 1:-1] - around, 0, 255)
     flat = edges.reshape(len(stack), -1).astype(np.float32)
-    spread = 1 - np.exp(-0.01 * flat.std(axis=1))
+    mean = flat.mean(axis=1)
+    square = np.einsum("np,np->n", flat, flat) / flat.shape[1]
+    spread = 1 - np.exp(-0.01 * np.sqrt(np.maximum(square - mean**2, 0)))
     levels = 1 - np.exp(-0.01 * histograms.std(axis=1))
     return np.asarray(np.minimum(spread + np.where(levels > 0.18, levels, 0), 1))
 
@@ -115,13 +117,13 @@ def _levels(histograms: np.ndarray) -> np.ndarray:
 def _border(stack: np.ndarray) -> np.ndarray:
     """Return (n,): the largest share of a side that plain rows or columns take from its end."""
     widest = np.zeros(len(stack))
-    for view in (stack, stack.transpose(0, 2, 1)):
-        least, most = view.min(axis=2).astype(np.int16), view.max(axis=2).astype(np.int16)
+    for axis in (1, 2):
+        least, most = (f(axis=axis).astype(np.int16) for f in (stack.min, stack.max))
         for ends in (slice(None), slice(None, None, -1)):
             low, high = least[:, ends], most[:, ends]
             plain = (high - low <= _PLAIN) & (np.abs(low - low[:, :1]) <= _SAME)
             run = np.logical_and.accumulate(plain, axis=1).sum(axis=1)
-            widest = np.maximum(widest, run / view.shape[1])
+            widest = np.maximum(widest, run / least.shape[1])
     return widest
 
 
