@@ -290,7 +290,7 @@ class Database:
         progress: bool | None = None,
         storage_options: Mapping[str, str] | None = None,
     ) -> IngestReport:
-        """Read images and their metadata: a folder, CSV or Parquet, Pascal VOC, COCO or YOLO.
+        """Read images and their metadata: folders, tables, tars, what annotation tools write.
 
         Every image is decoded in full. A broken one is quarantined: its sample stays, with the
         reason in `status`. A second run reads only what is new or changed; see

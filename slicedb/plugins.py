@@ -4,7 +4,7 @@ A plug-in is a package that declares an entry point in one of these groups; the 
 are registered by the same class and fulfil the same protocols:
 
     slicedb.metrics       a `slicedb.metrics.Metric`
-    slicedb.formats       a reader: a `slicedb.ingest.Format`
+    slicedb.formats       a reader, a writer or both: a `slicedb.ingest.Format`
     slicedb.functions     a word of the query language: a `slicedb.query.Function`
     slicedb.corruptions   a `slicedb.behaviour.Corruption`
     slicedb.encoders      an opener of encoders: a `slicedb.embedding.EncoderType`

@@ -63,7 +63,7 @@ FORM: dict[str, object] = {
     gray_range={"metavar": "[FORMAT=]LOW,HIGH", "multiple": True},
 )
 def ingest(sources: tuple[str, ...], **options: object) -> None:
-    """Read images and metadata: folders, CSV or Parquet, Pascal VOC, COCO or YOLO.
+    """Read images and metadata: folders, tables, tars, and what annotation tools write.
 
     Every image is decoded in full; broken ones are quarantined with the reason and can be
     queried by `status`. Run it again to pick up changes, or to resume after an interruption.

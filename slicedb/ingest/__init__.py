@@ -70,7 +70,7 @@ def ingest(
     following: bool = False,
     gray_range: media.GivenRanges | None = None,
 ) -> IngestReport:
-    """Read images and metadata: a folder, CSV or Parquet, Pascal VOC, COCO or YOLO.
+    """Read images and metadata: folders, tables, tars, and what annotation tools write.
 
     Every image is decoded in full. A broken one is quarantined: its sample stays, with the reason
     in `status` and the decoder's words in `error`. Run again, it recognises what it has; what was
