@@ -1720,6 +1720,8 @@ class Database:
             CheckError: fewer than 30 samples can be judged, all are right or of one class, or the
                 model was trained on some of them.
         """
+        import numpy as np
+
         from slicedb.curate import discovery, expecting, judged
         from slicedb.curate import vocabulary as words
 
@@ -1734,6 +1736,8 @@ class Database:
         space, phrases, notes = words.looked_at(
             self.store, session.vectors, session.meaning, embedding, vocabulary, samples
         )
+        if isinstance(on, np.ndarray):
+            notes.append("The samples were given as keys: the queries speak of all samples.")
         report = discovery.discover(
             self.store,
             model,

@@ -234,6 +234,8 @@ def test_confirmed_findings_become_slices_with_an_expectation(tmp_path: Path) ->
     bad = columns["site"] == "site2"
     wrong = np.random.default_rng(3).random(n) < np.where(bad, 0.7, 0.05)
     db = planted(tmp_path / "d.slicedb", columns, wrong)
+    assert "one of its own for most samples: status" not in str(db.discover("m"))
+    assert "for most samples: status." in str(db.discover("m", by=["site", "status"]))
     report = db.discover("m", by=["site"], add=True)
     accuracy = 1 - wrong.mean()
     bound = np.floor(accuracy * 1000) / 1000
@@ -311,9 +313,13 @@ def test_another_truth_and_an_earlier_commit_are_judged(tmp_path: Path) -> None:
         for name, bad in zip(labels["label"].to_pylist(), swapped)
     ]
     db.attach({"id": labels["id"].to_pylist(), "second": second})
-    report = db.discover("m", truth="second", by=["site"])
+    db.commit("before", tag="before")
+    db.delete("site = 'site1' AND second = label")
+    report = db.at("before").discover("m", truth="second", by=["site"])
     assert report.findings[0].query == "site = 'site1'"
-    assert db.query(report.unexplained_query).count() == 0 == report.unexplained
+    assert db.at("before").query(report.unexplained_query).count() == 0 == report.unexplained
+    keyed = db.discover("m", db.keys("label = 'cat'"), truth="second", by=["site"])
+    assert keyed.n < 300 and "queries speak of all samples" in str(keyed)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from slicedb import schema
 from slicedb.curate.cells import Cells, cells_of
@@ -58,6 +59,8 @@ class Conditions:
     """Of each column of `cells`, one of KINDS."""
     columns: tuple[str, ...]
     """Columns of samples that are among them."""
+    useless: tuple[str, ...]
+    """Columns that tell nothing: of one value, or with a value of its own for most samples."""
     phrases: int
     embedding: str
     """"" where no vectors are looked at."""
@@ -111,12 +114,14 @@ def conditions(
     names = [*_checked(by, there)] if by is not None else _usual(there)
     rows = store.take(schema.SAMPLES, samples.keys, list(dict.fromkeys(["id", *names])))
     parts: list[Cells] = []
-    searched = []
+    searched, useless = [], []
     for name in names:
         own = _of_column(rows, name, least, is_asked=by is not None)
         if any(len(cells) > 2 or cells.columns[0] != name for cells in own):
             parts += own
             searched.append(name)
+        elif by is not None or not _is_empty(rows[name]):
+            useless.append(name)
     kinds = ["columns"] * sum(len(part.columns) for part in parts)
     near: list[tuple[Cells, Cells]] = []
     if space is not None:
@@ -129,6 +134,7 @@ def conditions(
         joined([*parts, *(fair for _, fair in near)]),
         tuple(kinds),
         tuple(searched),
+        tuple(useless),
         len(phrases),
         "" if space is None else space.name,
     )
@@ -163,6 +169,13 @@ def _has_cells(name: str, kind: pa.DataType) -> bool:
         types.is_date,
     )
     return any(test(kind) for test in tests)
+
+
+def _is_empty(values: pa.ChunkedArray) -> bool:
+    """Return whether a column says nothing of any sample, as those that every database has may."""
+    if pa.types.is_list(values.type):
+        return len(pc.list_flatten(values)) == 0
+    return bool(values.null_count == len(values))
 
 
 def _of_column(rows: pa.Table, name: str, least: int, *, is_asked: bool) -> list[Cells]:

@@ -89,6 +89,10 @@ def discover(
     said = list(notes)
     if samples.drawn_from > n:
         said.append(f"{n:,} of the {samples.drawn_from:,} samples that can be judged were drawn.")
+    if where.useless:
+        said.append(
+            f"Of one value, or with one of its own for most samples: {', '.join(where.useless)}."
+        )
     explained = np.zeros(n, bool)
     for finding, mask in findings:
         if finding.confirmed:

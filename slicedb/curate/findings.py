@@ -151,8 +151,9 @@ class Discovery(Tabular):
 
     def _explained(self) -> str:
         query = f": {self.unexplained_query}" if self.unexplained_query else ""
-        none = "no finding is confirmed" if not self.confirmed else "in no confirmed finding"
-        return f"{numbers.percent(self.unexplained)} of the {self._what} are {none}{query}"
+        are = "are" if self.measure == "error" else "is"
+        share = numbers.percent(self.unexplained)
+        return f"{share} of the {self._what} {are} in no confirmed finding{query}"
 
     def _grid(self) -> tuple[Sequence[str], list[Sequence[object]]]:
         show = numbers.percent if self.measure == "error" else numbers.number
