@@ -2589,12 +2589,16 @@ class Database:
         from slicedb import sql
         from slicedb.analysis import Cleaner
         from slicedb.judge import load
+        from slicedb.schema import PREDICTIONS
 
         if model is not None:
             load(self.store, model)  # a misspelt name is told
         if on is None and model is not None:
             name = sql.name(model)
-            on = f"NOT {name}.correct ORDER BY {name}.loss DESC, id"
+            # Numbers and label maps are not right or wrong, only more or less so.
+            is_wrong = "correct" in self.store.schema(PREDICTIONS + model).names
+            wrong = f"NOT {name}.correct" if is_wrong else f"{name}.loss > 0"
+            on = f"{wrong} ORDER BY {name}.loss DESC, id"
         return Cleaner(
             self.store,
             self.keys(on),

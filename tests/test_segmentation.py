@@ -426,6 +426,7 @@ def test_errors_of_a_segmenter_are_queries(db: Database) -> None:
         mistakes.top["loss"].to_pylist(), reverse=True
     )
     assert db.query(mistakes.top_query).ids() == mistakes.top["id"].to_pylist()
+    assert next(iter(db.clean(model="off"))).id == mistakes.top["id"][0].as_py()
     assert "wrong" in str(mistakes) and "car" in mistakes._repr_html_()
 
 
