@@ -1580,7 +1580,8 @@ class Database:
             model: whose predictions; with `fold`, what the models of the folds are called in
                 front of `_0`, `_1` and so on.
             on: the samples; by default all of them.
-            kind: classification, multilabel or detection; refuses a model of another task.
+            kind: classification, multilabel, detection or segmentation; refuses a model of another
+                task.
             rank: what labels are ranked by: posterior, self-confidence, margin, entropy, or
                 confident-learning; auto takes the posterior under the noise of the labels where
                 errors go to particular classes, else the self-confidence.
@@ -1622,7 +1623,7 @@ class Database:
         for name, keys in report.tags.items() if tag else ():
             if len(keys):
                 self.tag(keys, name)
-        return report
+        return report.tagged() if tag else report
 
     def _answered(
         self, report: LabelErrors, answers: Path | None, block: int, stop: float

@@ -322,6 +322,19 @@ def test_each_box_is_a_row_with_its_query(tmp_path: Path) -> None:
     assert "30 of 230 boxes are likely wrong" in text and "overlooked RBC" in text
 
 
+def test_findings_too_long_for_a_text_are_read_by_their_tags(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("slicedb.curate.suspects._MOST_IDS", 8)
+    db = detected(tmp_path)
+    plain = db.labels("cells")
+    assert (plain.finding("swapped").query, plain.query) == ("", "")
+    assert "too many ids for a text" in str(plain)
+    report = db.labels("cells", tag=True)
+    assert report.finding("badly placed").query == "has_tag('badly_placed')"
+    assert sorted(db.query(report.query).keys()) == sorted(report.keys)
+
+
 # --- refusals ------------------------------------------------------------------------------------
 
 
@@ -379,3 +392,47 @@ def test_the_command_prints_findings_and_writes_rows(tmp_path: Path) -> None:
     file = tmp_path / "likely.csv"
     said = CliRunner().invoke(verbs, ["labels", "m", *place, "-o", str(file)])
     assert file.read_text().startswith("id,kind,label,suggested,score,confidence,object,detection")
+
+
+# --- pixels --------------------------------------------------------------------------------------
+
+
+def segmented(path: Path, n: int = 40) -> Database:
+    """Label maps of a car on a road under the sky, predicted one pixel off.
+
+    In one of four the car is missing, in another one it is called a bus.
+    """
+    db = Database(Store.open(path / "maps.slicedb"))
+    ids = [f"{i:03}" for i in range(n)]
+    side = [20] * n
+    rows = {"id": ids, "key": schema.keys_of(ids), "width": side, "height": side}
+    db.store.append(schema.SAMPLES, pa.table({**rows, "status": ["ok"] * n}))
+    given, said = [], []
+    for i in range(n):
+        codes = np.zeros((20, 20), np.uint8)
+        codes[10:] = 1
+        codes[12:16, 5:11] = 2
+        said.append(np.roll(codes, 1, axis=1))
+        if i % 4 == 1:
+            codes[12:16, 5:11] = 1
+        elif i % 4 == 2:
+            codes[12:16, 5:11] = 3
+        given.append(codes)
+    classes = ["sky", "road", "car", "bus"]
+    db.attach_masks({"id": ids, "mask": given}, classes=classes)
+    db.log_predictions("seg", {"id": ids, "mask": said}, classes=classes)
+    return db
+
+
+def test_regions_of_label_maps_are_rows(tmp_path: Path) -> None:
+    db = segmented(tmp_path)
+    report = db.labels("seg", tag=True)
+    assert (report.n, report.unit, len(report.rows)) == (110, "regions", 20)
+    for row in report.rows.to_pylist():
+        missing = int(row["id"]) % 4 == 1
+        assert int(row["id"]) % 4 in (1, 2)
+        assert (row["label"], row["suggested"]) == ("road" if missing else "bus", "car")
+        assert row["score"] == pytest.approx(0.0 if missing else 1 / 6)
+    finding = report.finding("bus as car")
+    assert (finding.n, sorted(db.query(finding.query).keys())) == (10, sorted(finding.keys))
+    assert db.query("has_tag('wrong_pixels')").count() == 20

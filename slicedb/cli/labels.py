@@ -29,7 +29,9 @@ if TYPE_CHECKING:
             ["auto", "posterior", "self-confidence", "margin", "entropy", "confident-learning"]
         )
     },
-    kind={"type": click.Choice(["auto", "classification", "multilabel", "detection"])},
+    kind={
+        "type": click.Choice(["auto", "classification", "multilabel", "detection", "segmentation"])
+    },
     fold={"metavar": "COLUMN"},
     into={"metavar": "COLUMN"},
     n="-n",

@@ -23,6 +23,7 @@ from slicedb.curate.wronglabels import (
     wrong_labels,
     wrong_sets,
 )
+from slicedb.curate.wrongpixels import wrong_pixels
 from slicedb.errors import CheckError, PredictionError
 from slicedb.judge import load
 from slicedb.judge.aligned import universe
@@ -30,15 +31,21 @@ from slicedb.keys import Keys
 from slicedb.metrics import Outcomes
 from slicedb.metrics.multilabel import LabelSets
 from slicedb.metrics.outcomes import Ints
+from slicedb.metrics.segmented import PixelCounts
 from slicedb.schema import PREDICTIONS, SAMPLES
 from slicedb.show import numbers
 from slicedb.store import Store
 
-Kind: TypeAlias = Literal["auto", "classification", "multilabel", "detection"]
+Kind: TypeAlias = Literal["auto", "classification", "multilabel", "detection", "segmentation"]
 
 _LEAST = 30
 """Samples below which nothing is said."""
-_UNITS = {"classification": "labels", "multilabel": "decisions", "detection": "boxes"}
+_UNITS = {
+    "classification": "labels",
+    "multilabel": "decisions",
+    "detection": "boxes",
+    "segmentation": "regions",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,6 +99,8 @@ def labels(
     notes = judged.notes
     if judged.task == "detection":
         ranked, n_judged = _boxes(store, judged, ids)
+    elif judged.task == "segmentation":
+        ranked, n_judged = wrong_pixels(_one_map(judged.outcomes), ids)
     elif judged.task == "multilabel":
         ranked = wrong_sets(_one_set(judged.outcomes), ids, rank)
         n_judged = len(judged.keys) * judged.outcomes[0].probabilities.shape[1]
@@ -172,7 +181,7 @@ def _check(model: str, judged: _Judged, kind: Kind) -> None:
     if judged.task not in _UNITS:
         raise CheckError(
             f"'{model}' is a model of {judged.task}: nothing says which of its labels are wrong.",
-            "name a model that classifies or detects.",
+            "name a model that classifies, detects or segments.",
         )
     if kind not in ("auto", judged.task):
         raise CheckError(
@@ -189,7 +198,7 @@ def _check(model: str, judged: _Judged, kind: Kind) -> None:
     lacking = [
         part.model
         for part, one in zip(judged.parts, judged.outcomes)
-        if judged.task != "detection" and one.probabilities is None
+        if judged.task in ("classification", "multilabel") and one.probabilities is None
     ]
     if lacking:
         raise PredictionError(
@@ -226,6 +235,20 @@ def _one_set(parts: Sequence[LabelSets]) -> LabelSets:
         np.concatenate([part.truth[:, :c] for part in parts]),
         np.concatenate([part.predicted[:, :c] for part in parts]),
         np.concatenate([_p(part) for part in parts]),
+    )
+
+
+def _one_map(parts: Sequence[PixelCounts]) -> PixelCounts:
+    classes = tuple(dict.fromkeys(name for part in parts for name in part.classes))
+    recoded = [part.with_classes(classes) for part in parts]
+    start = np.cumsum([0, *(part.n for part in recoded)])
+    return PixelCounts(
+        classes,
+        int(start[-1]),
+        np.concatenate([part.row + first for part, first in zip(recoded, start)]),
+        np.concatenate([part.truth for part in recoded]),
+        np.concatenate([part.prediction for part in recoded]),
+        np.concatenate([part.pixels for part in recoded]),
     )
 
 
@@ -275,7 +298,7 @@ def _boxes(store: Store, judged: _Judged, ids: pa.ChunkedArray) -> tuple[Ranked,
     rows = pa.concat_tables(tables)
     at: Ints = np.concatenate(places)
     order = np.lexsort((at, rows["score"].to_numpy()))
-    return Ranked(lowest, rows.take(pa.array(order)), at[order], "boxes", ()), n
+    return Ranked(lowest, rows.take(pa.array(order)), at[order], "a score per box", ()), n
 
 
 def _write(store: Store, ids: pa.ChunkedArray, score: pa.Array, column: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -104,6 +104,17 @@ class LabelErrors(Tabular):
                 kinds.setdefault(finding.kind.replace(" ", "_"), []).append(finding.keys)
         return {name: np.concatenate(parts) for name, parts in kinds.items()}
 
+    def tagged(self) -> LabelErrors:
+        """Return the same, whose queries without a short text read the tags of the kinds."""
+        named = [
+            replace(f, query=f"has_tag({sql.string(f.kind.replace(' ', '_'))})")
+            if f.name == f.kind and not f.query
+            else f
+            for f in self.findings
+        ]
+        kinds = [f.query for f in named if f.name == f.kind]
+        return replace(self, findings=tuple(named), query=self.query or " OR ".join(kinds))
+
     def finding(self, name: str) -> Finding:
         """Return a finding by its name.
 
@@ -125,7 +136,10 @@ class LabelErrors(Tabular):
             f"{self.left_out:,} left out"
         )
         yield from self.notes
-        grid = [(f.name, f.n, f.samples, _short(f.query)) for f in self.findings]
+        grid = [
+            (f.name, f.n, f.samples, _short(f.query) or "(too many ids for a text: --tag)")
+            for f in self.findings
+        ]
         if grid:
             yield ""
             yield Grid(["finding", self.unit, "samples", "query"], grid, align="<>><")

@@ -118,7 +118,7 @@ def wrong_labels(
         score[likely],
         p[likely, rival],
     )
-    pairs = _pairs(names, label[likely], rival)
+    pairs = pairs_of(names, label[likely], rival)
     return Ranked(score, rows, likely, how, notes, where, pairs)
 
 
@@ -168,7 +168,14 @@ def _predicate(how: str, cut: float, parts: Sequence[Part], suggested: str | Non
     return texts[0] if len(texts) == 1 else " OR ".join(f"({text})" for text in texts)
 
 
-def _pairs(names: np.ndarray, label: Ints, rival: Ints) -> tuple[tuple[str, str, Ints], ...]:
+def pairs_of(names: np.ndarray, label: Ints, rival: Ints) -> tuple[tuple[str, str, Ints], ...]:
+    """Return label, suggested label and rows of the most frequent pairs.
+
+    Args:
+        names: of the classes.
+        label: int64 (m,), an index into them.
+        rival: int64 (m,), the suggested one.
+    """
     codes = label * len(names) + rival
     values, counts = np.unique(codes, return_counts=True)
     most = values[np.lexsort((values, -counts))][:_PAIRS]
@@ -269,7 +276,10 @@ def label_findings(ranked: Ranked, keys: Keys, scope: str | None) -> tuple[Findi
             finding(kind, kind, None, None, np.flatnonzero(code == number))
             for number, kind in enumerate(kinds.dictionary.to_pylist())
         ),
-        *(finding(f"{a} as {b}", WRONG, a, b, rows) for a, b, rows in ranked.pairs),
+        *(
+            finding(f"{a} as {b}", kinds.dictionary[0].as_py(), a, b, rows)
+            for a, b, rows in ranked.pairs
+        ),
     )
 
 
