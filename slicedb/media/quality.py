@@ -59,8 +59,11 @@ def see(gray: np.ndarray) -> Seen:
         image = image.reduce(factor)
     size = max(int(width // ratio), 1), max(int(height // ratio), 1)
     small = np.asarray(image.resize(size, Image.Resampling.BICUBIC))
-    step = max(1, int((height * width / SAMPLED) ** 0.5))
-    return Seen(small, np.bincount(gray[::step, ::step].ravel(), minlength=256))
+    # Whole rows where there are enough of them: they are copied and counted in half the time.
+    step = max(1, height * width // SAMPLED)
+    down = min(step, max(1, height // 32))
+    sample = np.ascontiguousarray(gray[::down, :: max(1, step // down)])
+    return Seen(small, np.array(Image.fromarray(sample).histogram(), np.int64))
 
 
 def measure(seen: Sequence[Seen]) -> Light:
@@ -110,12 +113,30 @@ def _levels(histograms: np.ndarray) -> np.ndarray:
     mean = histograms @ levels / total
     square = histograms @ levels**2 / total
     below = histograms.cumsum(axis=1) / total[:, None]
-    dark, light = ((below < share).sum(axis=1) / 255 for share in (0.99, 0.05))
+    dark, light = (_percentile(below, share) for share in (0.99, 0.05))
     return np.stack([mean, dark, light, np.sqrt(np.maximum(square - mean**2, 0))])
+
+
+def _percentile(below: np.ndarray, share: float) -> np.ndarray:
+    """Return (n,), 0 to 1: where shares up to each level, (n, 256), reach one; between levels."""
+    rows = np.arange(len(below))
+    level = (below < share).sum(axis=1)
+    before = np.where(level > 0, below[rows, level - 1], 0)
+    part = (share - before) / (below[rows, level] - before)
+    return np.asarray(np.clip((level - 1 + part) / 255, 0, 1))
 
 
 def _border(stack: np.ndarray) -> np.ndarray:
     """Return (n,): the largest share of a side that plain rows or columns take from its end."""
+    lines = (stack[:, 0], stack[:, -1], stack[:, :, 0], stack[:, :, -1])
+    framed = np.any([line.max(axis=1) - line.min(axis=1) <= _PLAIN for line in lines], axis=0)
+    shares = np.zeros(len(stack))
+    if framed.any():  # most pictures have no plain line at any side
+        shares[framed] = _plain_runs(stack[framed])
+    return shares
+
+
+def _plain_runs(stack: np.ndarray) -> np.ndarray:
     widest = np.zeros(len(stack))
     for axis in (1, 2):
         least, most = (f(axis=axis).astype(np.int16) for f in (stack.min, stack.max))
