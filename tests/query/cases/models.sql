@@ -163,3 +163,7 @@ SELECT avg(has_tag('night')) FROM samples
 -- case: an average of numbers is left as it is
 -- rows: [[9.01]]
 SELECT sum(loss) FROM m1
+-- case: a probability as if it were a field
+-- error: BindError 1:1 'm1'
+-- hint: probabilities['red'] is the probability of that class
+m1.probabilities.red > 0.5
