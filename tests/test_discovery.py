@@ -120,6 +120,7 @@ def test_planted_conjunctions_are_found_exactly(tmp_path: Path) -> None:
     assert "site = 'site3' AND camera = 1" in shown and "slicedb slice add" in shown
     assert "in no confirmed finding: NOT m.correct AND NOT coalesce(" in shown
     assert report.to_arrow()["query"].to_pylist() == [f.query for f in report.findings]
+    assert "<table" in report._repr_html_() and "site = &#x27;site3&#x27;" in report._repr_html_()
 
 
 def test_ranges_next_to_one_another_become_one(tmp_path: Path) -> None:
