@@ -1346,8 +1346,9 @@ class Database:
             CheckError: there are fewer than two folds, or a metric is undefined on one.
         """
         from slicedb import sql
-        from slicedb.curate.foldrange import fold_range
+        from slicedb.curate.foldrange import fold_range, refuse_no_folds
 
+        refuse_no_folds(self.store, column)
         name = sql.name(column)
         asked = f"SELECT DISTINCT {name} AS fold FROM samples WHERE {name} IS NOT NULL ORDER BY 1"
         folds = self.sql(asked)["fold"].to_pylist()
@@ -2884,12 +2885,16 @@ class Database:
         Raises:
             SourceError: no foregrounds or backgrounds.
             CheckError: nothing was composed.
+            UnknownModelError: no model of that name, nor predictions; nothing is composed then.
         """
         from slicedb import judge
         from slicedb.behaviour.catalogue import expectations
+        from slicedb.predictions.tables import judged
         from slicedb.report import report_of
         from slicedb.slices import Slice
 
+        if not self.models.can_load(model):  # before anything is composed
+            judged(self.store, model)
         if templates is not None:
             self.compose(templates, labels=labels)
         if expect is None:
@@ -2942,12 +2947,16 @@ class Database:
             progress: draw a progress bar on stderr; by default only in a terminal.
 
         Raises:
-            CheckError: an unknown kind or severity.
+            CheckError: an unknown kind or severity, a model that predicts no class, or one whose
+                predictions of corrupted pictures are missing.
+            UnknownModelError: no model of that name, nor predictions.
         """
         slices = _either(slices, on)
-        from slicedb.behaviour.severity import changes, severity
+        from slicedb.behaviour.severity import changes, refuse_others, severity
 
         what = changes(kinds, severities)
+        if not predict or not self.models.can_load(model):
+            refuse_others(self.store, model)
         members = self._selection.members(slices)
         if predict:
             self._fill([model], members.values())

@@ -18,7 +18,7 @@ import slicedb
 from slicedb.behaviour.corruptions import CORRUPTIONS, corrupt
 from slicedb.behaviour.severity import changes
 from slicedb.cli import verbs
-from slicedb.errors import CheckError, PluginError, SourceError
+from slicedb.errors import CheckError, PluginError, SourceError, UnknownModelError
 from slicedb.expectations import behaviours as names
 from slicedb.expectations import parse_check
 from slicedb.models import Model
@@ -279,6 +279,22 @@ def test_unknown_kinds_are_named(db: slicedb.Database) -> None:
         db.severity("m", kinds=["fogg"])
     with pytest.raises(CheckError, match="1 to 5"):
         db.severity("m", kinds=["fog"], severities=[6])
+
+
+def test_a_model_that_cannot_answer_is_refused_before_anything_is_drawn(
+    db: slicedb.Database, tmp_path: Path
+) -> None:
+    with pytest.raises(UnknownModelError, match="No predictions of a model 'nosuch'"):
+        db.corrupt("nosuch", kinds=["fog"])
+    with pytest.raises(UnknownModelError, match="No predictions of a model 'nosuch'"):
+        db.behaviour("nosuch", tmp_path / "is not read")
+    ids = db.query("").ids()
+    db.log_predictions("logged", {"id": ids, "prediction": ["red"] * len(ids)}, classes=NAMES)
+    with pytest.raises(CheckError, match="'logged' has predicted no corrupted picture"):
+        db.corrupt("logged", kinds=["fog"])
+    db.log_predictions("boxes", {"id": ids, "objects": [[] for _ in ids]}, classes=NAMES)
+    with pytest.raises(CheckError, match="'boxes' does detection"):
+        db.corrupt("boxes", kinds=["fog"])
 
 
 # --- the command line ---------------------------------------------------------------------------

@@ -43,6 +43,7 @@ def labels(db: Database) -> dict[str, str]:
 def test_mistakes_come_by_their_loss_and_change_nothing_until_saved(db: Database) -> None:
     before = len(db.commits.history())
     cleaner = db.clean(model="m")
+    assert "of 'm': 4 samples to look at, 0 decisions to carry out with save()" in repr(cleaner)
     shown = []
     for case in cleaner:
         shown.append((case.id, case.label, case.prediction, case.number, case.of))

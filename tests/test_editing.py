@@ -128,8 +128,8 @@ def test_outlines_that_a_moved_box_had_go_and_that_is_said(db: Database) -> None
     ("asked", "message"),
     [
         ({}, "Nothing is asked for"),
-        ({"remove_box": [4]}, "no box 4: its boxes are 1 to 3"),
-        ({"remove_box": [0]}, "no box 0: its boxes are 1 to 3"),
+        ({"remove_box": [4]}, "no box 4: the sample's boxes are 1 to 3"),
+        ({"remove_box": [0]}, "no box 0: the sample's boxes are 1 to 3"),
         ({"remove_box": [1], "set_box": {1: "label=x"}}, "both changed and removed"),
         ({"add_box": ["label=cat"]}, "A new box has no bbox"),
         ({"add_box": ["bbox=1,2,3,4"]}, "A new box has no label"),
@@ -151,6 +151,12 @@ def test_what_cannot_be_is_refused_and_nothing_written(
     with pytest.raises(CheckError, match=message):
         db.edit("a", **asked)
     assert db.store.version(SAMPLES) == before and db.edits() == []
+
+
+def test_a_box_of_a_sample_without_boxes_is_answered_with_the_way_to_add_one(db: Database) -> None:
+    db.edit("a", remove_box=[1, 2, 3])
+    with pytest.raises(CheckError, match=r"no box 1: the sample has no boxes.*--add-box"):
+        db.edit("a", set_box={1: "label=cat"})
 
 
 def test_an_unknown_sample_is_answered_with_the_nearest(db: Database) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -54,12 +56,18 @@ def test_a_pattern_names_the_model_of_each_fold(db: slicedb.Database) -> None:
     ("options", "says"),
     [
         ({"column": "status"}, "'status' has 1 fold; a range takes two"),
+        ({"column": "splt"}, "no column 'splt' in samples.*'split'"),
         ({"column": "label", "metrics": ["recall of a"]}, "undefined on fold b"),
     ],
 )
 def test_wrong_input_is_told(db: slicedb.Database, options: dict[str, object], says: str) -> None:
     with pytest.raises(CheckError, match=says):
         db.folds("m", **options)  # type: ignore[arg-type]
+
+
+def test_folds_that_were_not_made_are_answered_with_the_command(tmp_path: Path) -> None:
+    with pytest.raises(CheckError, match=r"no column 'fold' in samples.*slicedb split --folds 5"):
+        slicedb.open(tmp_path / "f.slicedb").folds("m")
 
 
 def test_the_command_line_says_the_same(db: slicedb.Database) -> None:

@@ -15,7 +15,7 @@ from sklearn.metrics import roc_auc_score
 from torch import nn
 
 import slicedb
-from slicedb.errors import CheckError, ClassesError, PredictionError
+from slicedb.errors import CheckError, ClassesError, ModelError, PredictionError
 from slicedb.metrics import Outcomes
 from slicedb.metrics.ranked import area
 from slicedb.models import TorchClassifier, TorchMultilabel
@@ -284,10 +284,15 @@ def test_scores_without_a_prediction_are_columns_of_the_model(
         lambda: db.cost("m"),
         lambda: db.calibration("m"),
         lambda: db.power("m", "m"),
+        lambda: db.slices.coverage("m"),
+        lambda: db.corrupt("m"),
+        lambda: db.behaviour("m", tmp_path / "not read"),
     ]
     for verb in verbs:
         with pytest.raises(CheckError, match=nothing):
             verb()
+    with pytest.raises(ModelError, match="Of 'm' there are logged predictions alone"):
+        db.cam("m")
 
 
 def test_scores_that_are_no_numbers_are_refused_and_new_ones_replace(tmp_path: Path) -> None:

@@ -373,6 +373,9 @@ def test_what_says_nothing_is_refused(tmp_path: Path) -> None:
         db.labels("n")
     with pytest.raises(CheckError, match=r"All .* samples have the label 'cat'"):
         db.labels("m", "label = 'cat'")
+    db.relabel("id < '0040'", "zebra")
+    with pytest.raises(CheckError, match="No sample has a label that is one of the model's"):
+        db.labels("m", "label = 'zebra'")
     with pytest.raises(CheckError, match="Only 29 samples have both a label and a prediction"):
         db.labels("m", "id < '0029'")
     with pytest.raises(CheckError, match="a model of classification, not of detection"):

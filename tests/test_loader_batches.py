@@ -155,6 +155,8 @@ def test_a_split_by_a_column_a_query_or_a_slice(db: Database) -> None:
     late = db.slices.add("late", "part <> 'training'", replace=True)
     assert [len(part) for part in ids_of(*db.query().split(late))] == [24, 16]
     assert [len(part) for part in ids_of(*late.split(0.5))] != [0, 0]
+    with pytest.raises(CheckError, match=r"No column 'patint' to group by.*'patient'"):
+        db.query().split(0.5, group="patint")
     with pytest.raises(CheckError, match=r"between 0 and 1, not 1\.5"):
         db.query().split(1.5)
     with pytest.raises(QueryError):

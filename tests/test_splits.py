@@ -115,7 +115,17 @@ def test_new_samples_are_placed_and_old_ones_stay(tmp_path: Path) -> None:
     assert db.sql("SELECT id, split FROM samples ORDER BY id").to_pylist()[:500] == rows
     assert report.crossings[0].n == 0
     assert abs(report.rows[1].share - 0.2) < 0.03
-    assert db.split().placed == 0
+    again = db.split()
+    assert again.placed == 0
+    assert "550 kept the part they had. --anew (anew=True) places all of them." in str(again)
+
+
+def test_a_part_without_samples_is_not_said_to_have_a_share_of_values(tmp_path: Path) -> None:
+    db = filled(tmp_path / "s.slicedb", 60)
+    db.attach({"id": db.query().ids(), "part": ["test"] * 60})
+    report = db.split({"train": 0.8, "test": 0.2}, into="part", stratify="label")
+    assert [row.n for row in report.rows] == [0, 60]
+    assert [d.part for d in report.deviations] == ["test"]
 
 
 def test_a_dry_run_writes_nothing(tmp_path: Path) -> None:

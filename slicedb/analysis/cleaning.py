@@ -21,6 +21,7 @@ from slicedb.errors import CheckError, DatabaseError
 from slicedb.keys import Keys
 from slicedb.models.names import check_name
 from slicedb.schema import DECISIONS, DECISIONS_SCHEMA, PREDICTIONS, SAMPLES, keys_of
+from slicedb.show.numbers import count as counted
 from slicedb.show.tabular import Record
 from slicedb.store import Store
 
@@ -129,6 +130,13 @@ class Cleaner:
     def pending(self) -> dict[str, tuple[str, str | None]]:
         """Decisions that are not carried out yet, the oldest first: sample to decision, label."""
         return {name: (r["decision"], r["label"]) for name, r in self._pending.items()}
+
+    def __repr__(self) -> str:
+        of = f" of '{self._model}'" if self._model else ""
+        return (
+            f"<Cleaner '{self._session}'{of}: {counted(len(self), 'sample')} to look at, "
+            f"{counted(len(self._pending), 'decision')} to carry out with save()>"
+        )
 
     def __len__(self) -> int:
         """Return how many samples were not shown yet."""

@@ -12,13 +12,16 @@ import pyarrow.compute as pc
 
 from slicedb.behaviour.corruptions import KINDS, SEVERITIES
 from slicedb.behaviour.spoilt import spoilt
+from slicedb.errors import CheckError
 from slicedb.expectations.behaviours import Change, change
 from slicedb.expectations.corruption import CORRUPTIONS
 from slicedb.keys import KeyIndex, distinct
+from slicedb.predictions.tables import judged
 from slicedb.schema import schema_of
 from slicedb.show import numbers
 from slicedb.show.tabular import Grid, Part, Tabular
 from slicedb.stats import wilson
+from slicedb.tasks import TASKS
 
 if TYPE_CHECKING:
     from slicedb.store import Store
@@ -134,10 +137,16 @@ def severity(
     what: Sequence[Change],
     confidence: float = 0.95,
 ) -> SeverityTable:
-    """Return the table of what is predicted; `spoil` predicts."""
+    """Return the table of what is predicted; `spoil` predicts.
+
+    Raises:
+        UnknownModelError: no predictions of that model.
+        CheckError: it is no classifier, or has predicted no corrupted picture.
+    """
+    refuse_others(store, model)
     union = distinct(np.concatenate([np.empty(0, np.int64), *slices.values()]))
     members = {name: KeyIndex(union).rows(distinct(keys)) for name, keys in slices.items()}
-    rows, left_out = [], 0
+    rows, left_out, n_corrupted = [], 0, 0
     for one in (None, *what):
         pictures = spoilt(store, model, union, one)
         known = _true(pc.and_(pc.is_valid(pictures["label"]), pc.is_valid(pictures["after"])))
@@ -145,15 +154,34 @@ def severity(
         paired = _true(pc.and_(pc.is_valid(pictures["before"]), pc.is_valid(pictures["after"])))
         same = _true(pc.equal(pictures["before"], pictures["after"]))
         left_out += int((~known).sum())
+        n_corrupted += len(pictures) - pictures["after"].null_count if one else 0
         for name, at in members.items():
             cell: Row = {"slice": name, "kind": one.name if one else CLEAN}
             cell |= {"severity": one.severity if one else 0, "n": int(known[at].sum())}
             cell |= _share("", right[at], known[at], confidence)
             cell |= _share("same", same[at], paired[at], confidence)
             rows.append(cell)
+    if what and len(union) and not n_corrupted:
+        raise CheckError(
+            f"'{model}' has predicted no corrupted picture.",
+            "a registered model (`slicedb model add`) predicts them; logged predictions are of "
+            "the pictures as they are.",
+        )
     order = {name: i for i, name in enumerate(slices)}
     rows.sort(key=lambda row: order[row["slice"]])
     return SeverityTable(model, pa.Table.from_pylist(rows, _SCHEMA), left_out)
+
+
+def refuse_others(store: Store, model: str) -> None:
+    """Raise unless a model has predicted classes.
+
+    Raises:
+        UnknownModelError: no predictions of that model.
+        CheckError: it gave scores alone, or is no classifier.
+    """
+    task = judged(store, model).task
+    if not TASKS[task].one_class:
+        raise CheckError(f"'{model}' does {task}.", "name a classifier.")
 
 
 def _true(column: pa.ChunkedArray) -> np.ndarray:

@@ -104,6 +104,7 @@ class Split(Tabular):
         yield (
             f"{numbers.count(self.placed, 'sample')} {would} placed in '{self.column}'; "
             f"{self.kept:,} kept the part they had."
+            + (" --anew (anew=True) places all of them." if self.kept and not self.placed else "")
         )
         cells = [
             (p.name, numbers.percent(p.asked), numbers.percent(p.share), p.n, p.groups)
@@ -151,7 +152,7 @@ def deviations(cells: Cells, part: Ints, names: Sequence[str]) -> tuple[Deviatio
     total = counts.sum(axis=0)
     overall = total / max(total[0], 1)
     inside: npt.NDArray[np.float64] = np.where(sizes > 0, counts / np.maximum(sizes, 1), overall)
-    size = np.abs(inside - overall)
+    size = np.where(sizes > 0, np.abs(inside - overall), -1.0)
     result = []
     for number, column in enumerate(cells.columns):
         own = np.flatnonzero(cells.column == number)

@@ -136,14 +136,19 @@ def expected(
     target = index.rows(on)
     target = target[~np.isnan(confidence[target])]
     for kind, rows_of, way in (
-        ("labelled sample", ref, "label some, or name others with reference="),
-        ("sample to estimate for", target, "name others with on="),
+        ("labelled samples", ref, "label some, or name others with reference= (--reference)"),
+        (
+            "samples to estimate for",
+            target,
+            "by default those without a label are; on= (--on) names others",
+        ),
     ):
         if len(rows_of) < _LEAST:
-            count = numbers.count(len(rows_of), kind, kind.replace("sample", "samples"))
+            n = len(rows_of)
             raise CheckError(
-                f"Predictions of '{model}' with a confidence: {count}.",
-                f"{_LEAST} are the least; {way}.",
+                f"An estimate takes {_LEAST} {kind} that '{model}' has predicted with a "
+                f"confidence; there {numbers.verb(n, 'is', 'are')} {n}.",
+                f"{way}.",
             )
     named, member = _memberships(slices, stored, index)
     sides = _Sides(right[ref], confidence[ref], confidence[target], member[ref], member[target])

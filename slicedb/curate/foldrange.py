@@ -13,7 +13,8 @@ import pyarrow as pa
 
 from slicedb import sql
 from slicedb.curate.times import GAP
-from slicedb.errors import CheckError
+from slicedb.errors import CheckError, did_you_mean
+from slicedb.schema import SAMPLES
 from slicedb.selection import Single
 from slicedb.show import numbers
 from slicedb.show.tabular import Grid, Tabular
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from slicedb.show.tabular import Part
+    from slicedb.store import Store
+
+MAKE_FOLDS = "`slicedb split --folds 5` makes folds."
 
 
 @dataclass(frozen=True)
@@ -99,6 +103,21 @@ class FoldRange(Tabular):
             )
 
 
+def refuse_no_folds(store: Store, column: str) -> None:
+    """Raise if samples have no such column.
+
+    Raises:
+        CheckError: they do not.
+    """
+    columns = store.schema(SAMPLES).names
+    if column not in columns:
+        close = did_you_mean(column, columns, "columns")
+        raise CheckError(
+            f"There is no column '{column}' in samples.",
+            MAKE_FOLDS if column == "fold" else close,
+        )
+
+
 def fold_range(
     model: str,
     column: str,
@@ -125,7 +144,7 @@ def fold_range(
     if len(kept) < 2:
         raise CheckError(
             f"'{column}' has {numbers.count(len(kept), 'fold')}; a range takes two or more.",
-            "`slicedb split --folds 5` makes folds.",
+            MAKE_FOLDS,
         )
     rows = [
         evaluated(model.replace("{fold}", name), sql.equals(column, value)).to_pylist()

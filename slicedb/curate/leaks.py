@@ -36,6 +36,10 @@ TAG = "leak"
 ALPHA = 0.05
 
 _LEAST = 30
+_BINS = 20
+"""Quantiles of a number at most."""
+_PER_BIN = 4
+"""Samples of the smaller side that a quantile holds at least, lest noise tell the parts."""
 _LISTED = 100
 """Samples that a query names one by one."""
 _DECODED = 2000
@@ -321,10 +325,12 @@ def _telling(
     found, left = differences(rows, compared, chance)
     groups = np.arange(len(rows)) if unit is None else unit
     fold = folds_of(groups, seed)
+    smaller = int(min(outside.sum(), (~outside).sum()))
+    bins = int(np.clip(smaller // _PER_BIN, 2, _BINS))
     telling = [
         Telling(
             row.column,
-            area(tells(cells_of(rows, [row.column], 20), outside, fold), outside),
+            area(tells(cells_of(rows, [row.column], bins), outside, fold), outside),
             row.p,
             1.0,
             row.query,
@@ -341,7 +347,7 @@ def _telling(
     q = stats.benjamini_hochberg([t.p for t in telling])
     full = [Telling(t.what, t.auc, t.p, float(v), t.query) for t, v in zip(telling, q)]
     notes = [f"Not compared, without a shared value: {', '.join(left)}."] if left else []
-    return sorted(full, key=lambda t: (-t.auc, t.what)), notes
+    return sorted(full, key=lambda t: (t.q, -t.auc, t.what)), notes
 
 
 def _worth(store: Store, model: str, keys: Keys, leaked: Bools, seed: int) -> Worth | None:

@@ -111,7 +111,8 @@ def estimate(
     slope = float(np.log(_HIGH / _LOW) / max(high - low, 1e-9))
     wanted = low + np.log(false_pairs / max(pairs, 1) / _LOW) / slope
     threshold, why = min(
-        (wanted, f"at most {false_pairs:g} unrelated pairs expected"), (cap, "cap")
+        (wanted, f"at most {false_pairs:g} unrelated pairs expected"),
+        (cap, "the largest that is ever taken"),
     )
     threshold = max(float(threshold), 0.0)
     if given is not None:

@@ -61,7 +61,8 @@ class Picks(Tabular):
         """Yield how many were chosen and how, then the samples with the reason of each."""
         yield (
             f"{numbers.count(len(self.rows), 'sample')} to label next of {self.pool:,}, by "
-            f"{self.strategy}; {self.labelled:,} have a label already"
+            f"{self.strategy}; {self.labelled:,} {numbers.verb(self.labelled, 'has', 'have')} a "
+            "label already"
         )
         yield from self.notes
         yield ""

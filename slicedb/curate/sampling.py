@@ -130,7 +130,8 @@ def sample(store: Store, keys: Keys, wish: Wish, vectors: Vectors, embedding: st
 def _check(keys: Keys, wish: Wish) -> None:
     if not len(keys):
         raise CheckError(
-            "There are no samples to choose from.", "by default those without a label are; say on=."
+            "There are no samples to choose from.",
+            "by default those without a label are; on= (--on) names others.",
         )
     if wish.n < 1:
         raise CheckError(f"n is {wish.n}.", "choose one sample or more.")

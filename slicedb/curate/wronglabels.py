@@ -87,10 +87,15 @@ def wrong_labels(
             where wrong ones go to particular classes, else the self-confidence.
 
     Raises:
-        CheckError: all labels are of one class.
+        CheckError: all labels are of one class, or none is of a class that the model knows.
     """
     assert outcomes.probabilities is not None
     label, p = outcomes.label, outcomes.probabilities.astype(np.float64)
+    if not len(label):
+        raise CheckError(
+            "No sample has a label that is one of the model's classes.",
+            "`slicedb map-labels` gives labels the names of a model's classes.",
+        )
     if len(np.unique(label)) < 2:
         raise CheckError(
             f"All {len(label):,} samples have the label '{outcomes.classes[int(label[0])]}': "

@@ -132,7 +132,12 @@ class CostReport(Tabular):
         if self.way is not None and self.way != "temperature":
             yield f"calibrated by {WAYS[self.way]}: one temperature leaves an error"
         if self.answer_up_to is not None:
-            yield f"answer where the expected cost is at most {-self.answer_up_to.value:.4g}"
+            most = -self.answer_up_to.value
+            yield (
+                f"answer where the expected cost is at most {most:.4g}"
+                if np.isfinite(most) or most > 0
+                else "no answer of the model is worth giving: ask about every sample"
+            )
         yield str(self.coverage)
         yield Figure(self._drawn)
 

@@ -269,9 +269,12 @@ def calibrate(
     assert samples.outcomes.probabilities is not None
     known = samples.outcomes.label < samples.n_classes
     if not known.any():
+        rest = len(samples.classes) - 12
+        more = f" and {rest:,} more" if rest > 0 else ""
         raise ClassesError(
             f"No label is one of the classes of '{model}'.",
-            f"it knows {', '.join(samples.classes[:12])}.",
+            f"it knows {', '.join(samples.classes[:12])}{more}; `slicedb map-labels` gives labels "
+            "these names.",
         )
     y = samples.outcomes.label[known]
     p = samples.outcomes.probabilities[known].astype(np.float64)

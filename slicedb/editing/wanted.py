@@ -118,9 +118,13 @@ def _boxes(
     boxes = [dict(box) for box in before or []]
     for number in (*asked.remove, *(number for number, _ in asked.change)):
         if not 1 <= number <= len(boxes):
-            have = f"its boxes are 1 to {len(boxes)}" if boxes else "it has no box"
+            if not boxes:
+                raise CheckError(
+                    f"There is no box {number}: the sample has no boxes.",
+                    "`--add-box label=cat,bbox=10,10,20,20` (add_box=) adds one.",
+                )
             raise CheckError(
-                f"There is no box {number}: {have}.",
+                f"There is no box {number}: the sample's boxes are 1 to {len(boxes)}.",
                 "`slicedb edit ID --history` lists them with their numbers.",
             )
     for number, given in asked.change:

@@ -24,6 +24,7 @@ from slicedb.judge import truth as other
 from slicedb.judge.truth import OtherTruth, Truth
 from slicedb.keys import KeyIndex, Keys, ascending, distinct
 from slicedb.metrics import Membership
+from slicedb.predictions.tables import no_predictions, scores_alone
 from slicedb.store import Store
 from slicedb.store.without_pandas import without_pandas
 from slicedb.tasks import LOGGED, TASKS, About, AlignedRows, AnyTask, TruthColumn
@@ -165,8 +166,6 @@ def load(
     """
     table = schema.PREDICTIONS + model
     if not store.has(table):
-        from slicedb.predictions.tables import no_predictions
-
         raise no_predictions(store, model)
     about = cached(store, (table,), "about", lambda: About.read(store, model))
     task = TASKS[about.task]
@@ -179,18 +178,6 @@ def load(
     left_out = task.optional if light and not is_kept(store, tables, what) else ()
     read = lambda: _read_aligned(store, model, about, found, left_out)  # noqa: E731
     return cached(store, tables, f"{what}, light" if left_out else what, read)
-
-
-def scores_alone(store: Store, model: str) -> CheckError:
-    """Return the error of a model that gave scores and no predictions."""
-    names = store.schema(schema.PREDICTIONS + model).names
-    own = [name for name in names if name not in ("id", "key", "content", "fingerprint", "error")]
-    return CheckError(
-        f"'{model}' was logged with {', '.join(own)} alone: nothing is predicted that could be "
-        "judged.",
-        f"queries read `{sql.name(model)}.{sql.name(own[0])}`; `log-predictions --replace` with a "
-        "prediction beside them makes it one that can be.",
-    )
 
 
 def cached(store: Store, tables: tuple[str, ...], what: str, read: Callable[[], _T]) -> _T:

@@ -13,11 +13,12 @@ import pyarrow.compute as pc
 
 from slicedb import schema
 from slicedb.errors import BindError, PredictionError, SliceError, did_you_mean
-from slicedb.judge.aligned import Aligned, load, scores_alone, universe
+from slicedb.judge.aligned import Aligned, load, universe
 from slicedb.judge.truth import OtherTruth
 from slicedb.keys import KeyIndex, Keys
 from slicedb.metrics import Outcomes
 from slicedb.metrics.outcomes import Bools, Floats
+from slicedb.predictions.tables import scores_alone
 from slicedb.show.numbers import count
 from slicedb.store import Store
 from slicedb.store.without_pandas import arrow_array

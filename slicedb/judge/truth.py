@@ -16,8 +16,9 @@ import pyarrow.compute as pc
 from slicedb import schema, sql
 from slicedb.errors import CheckError, ClassesError, UnknownModelError, did_you_mean
 from slicedb.keys import KeyIndex, Keys
+from slicedb.predictions.tables import judged
 from slicedb.store import Store
-from slicedb.tasks import About, AnyTask, TruthColumn
+from slicedb.tasks import AnyTask, TruthColumn
 from slicedb.tasks.answers import texts_of
 from slicedb.tasks.arrays import one_array
 
@@ -108,7 +109,7 @@ def resolve(store: Store, other: OtherTruth, model: str, task: AnyTask) -> Truth
             f"'{model}' is the truth, and always right about itself.",
             "name another model or truth.",
         )
-    about = About.read(store, other.name)
+    about = judged(store, other.name)
     if about.task != task.name:
         raise CheckError(
             f"'{other.name}' does {about.task}, and '{model}' does {task.name}.",

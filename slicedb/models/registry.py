@@ -189,6 +189,11 @@ class Models:
         held = self._loaded.get(name)
         if held is not None:
             return held
+        if row.logged:
+            raise ModelError(
+                f"Of '{name}' there are logged predictions alone, and no model that could run.",
+                f"`slicedb model add {name} SPEC` registers the model itself.",
+            )
         if not row.spec:
             raise ModelError(
                 f"Model '{name}' was added as a Python object "

@@ -9,11 +9,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from slicedb.errors import PredictionError, UnknownModelError, did_you_mean
+from slicedb.errors import CheckError, PredictionError, UnknownModelError, did_you_mean
 from slicedb.keys import KeyIndex
 from slicedb.models.model import Model
 from slicedb.models.noise import differ, outputs_on_noise
 from slicedb.schema import PREDICTIONS, SAMPLES
+from slicedb.sql import name
 from slicedb.store import Store
 from slicedb.store.work import Anew
 from slicedb.tasks import LOGGED, TASKS, About, TruthColumn
@@ -37,6 +38,33 @@ def no_predictions(store: Store, model: str) -> UnknownModelError:
     begin = f"`slicedb model add {model} SPEC` registers one, `log-predictions` reads a file."
     hint = did_you_mean(model, known, "predictions") if known else begin
     return UnknownModelError(f"No predictions of a model '{model}'.", hint)
+
+
+def scores_alone(store: Store, model: str) -> CheckError:
+    """Return the error of a model that gave scores and no predictions."""
+    names = store.schema(PREDICTIONS + model).names
+    own = [one for one in names if one not in ("id", "key", "content", "fingerprint", "error")]
+    return CheckError(
+        f"'{model}' was logged with {', '.join(own)} alone: nothing is predicted that could be "
+        "judged.",
+        f"queries read `{name(model)}.{name(own[0])}`; `log-predictions --replace` with a "
+        "prediction beside them makes it one that can be.",
+    )
+
+
+def judged(store: Store, model: str) -> About:
+    """Return what a model's table says of it, if it holds what can be right or wrong.
+
+    Raises:
+        UnknownModelError: no predictions of that model.
+        CheckError: it gave scores and no predictions.
+    """
+    if not store.has(PREDICTIONS + model):
+        raise no_predictions(store, model)
+    about = About.read(store, model)
+    if not TASKS[about.task].is_judged:
+        raise scores_alone(store, model)
+    return about
 
 
 def schema_of(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, overload
 import numpy as np
 import pyarrow as pa
 
-from slicedb.errors import BindError, QueryError, did_you_mean, suggesting
+from slicedb.errors import BindError, CheckError, QueryError, did_you_mean, suggesting
 from slicedb.keys import KeyIndex
 from slicedb.query import derived, splits
 from slicedb.query.run.absent import absent
@@ -325,8 +325,11 @@ class Query:
             group: a column whose groups are not divided by a fraction, such as `patient`.
 
         Raises:
-            CheckError: the fraction is not between 0 and 1.
+            CheckError: the fraction is not between 0 and 1, or there is no such group column.
         """
+        columns = self._asker.query("").columns if group else []
+        if group and group.lower() not in {name.lower() for name in columns}:
+            raise CheckError(f"No column '{group}' to group by.", did_you_mean(group, columns))
         if isinstance(valid, str) and valid.lower() in {name.lower() for name in self.columns}:
             train, held = (splits.named(valid, names) for names in splits.NAMES)
             return self & train, self & held

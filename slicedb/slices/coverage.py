@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from slicedb.errors import ModelError
 from slicedb.keys import Keys
+from slicedb.predictions.tables import judged as judgeable
 from slicedb.schema import PREDICTIONS, SAMPLES
 from slicedb.show import numbers
 from slicedb.show.heat import Tile, heat
@@ -95,6 +96,7 @@ def coverage(store: Store, model: str, members: Mapping[str, Keys]) -> SliceCove
 
     Raises:
         UnknownModelError: the model has no predictions.
+        CheckError: it gave scores and no predictions.
         ModelError: its predictions are not right or wrong as a whole (a detector's).
     """
     judged, wrong = _errors(store, model)
@@ -130,10 +132,7 @@ def coverage(store: Store, model: str, members: Mapping[str, Keys]) -> SliceCove
 def _errors(store: Store, model: str) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
     """Return bool (n,) over the samples in stored order: judged, and wrong."""
     predictions = PREDICTIONS + model
-    if not store.has(predictions):
-        from slicedb.predictions.tables import no_predictions
-
-        raise no_predictions(store, model)
+    judgeable(store, model)
     if "correct" not in store.schema(predictions).names:
         raise ModelError(
             f"The predictions of '{model}' are not right or wrong as a whole.",

@@ -49,7 +49,7 @@ def columns_of(tag: Tag, about: About) -> dict[str, str]:
     if single is None:
         how = {"detection": "count= (--count LABEL)", "segmentation": "share= (--share LABEL)"}
         raise CheckError(
-            f"What to write of '{tag.what}', a model of the task {about.task}, is not said.",
+            f"'{tag.what}' does {about.task}: which part of that to write is not said.",
             f"{how[about.task]} names a class: {', '.join(about.classes[:8])}."
             if about.task in how
             else "`slicedb column add NAME EXPRESSION` keeps any expression of its columns.",
