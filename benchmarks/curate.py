@@ -237,7 +237,7 @@ def vectors(folder: Path, n: int) -> None:
         ("pairs", lambda bar: vector_pairs(held, np.arange(n), 0.9, bar)),
         ("nearest", lambda bar: nearest(held, np.arange(n), 8, bar)),
     ):
-        rows = 4096
+        rows = 2048
         started = time.process_time()
         with contextlib.suppress(KeyboardInterrupt):
             work(Enough(rows))
