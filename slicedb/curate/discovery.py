@@ -24,6 +24,7 @@ from slicedb.curate.phrases import Space, likest
 from slicedb.curate.proof import Proof, half_of
 from slicedb.curate.sliceline import Evidence, SliceLine, conjunctions, mask_of
 from slicedb.curate.units import Ints
+from slicedb.show import numbers
 from slicedb.store import Store
 
 Bools = npt.NDArray[np.bool_]
@@ -89,6 +90,11 @@ def discover(
     said = list(notes)
     if samples.drawn_from > n:
         said.append(f"{n:,} of the {samples.drawn_from:,} samples that can be judged were drawn.")
+    if len(findings) < len(found):
+        said.append(
+            f"{numbers.count(len(found) - len(findings), 'finding')} dropped: more than "
+            f"{_OVERLAP:.0%} of the samples are in earlier ones."
+        )
     if where.useless:
         said.append(
             f"Of one value, or with one of its own for most samples: {', '.join(where.useless)}."
