@@ -362,8 +362,10 @@ def test_a_model_of_one_fold_is_refused_for_the_others(tmp_path: Path) -> None:
     _, p, labels = planted(100)
     for k in (0, 1):
         add_model(db.store, f"v_{k}", [f"{i:04}" for i in range(100)], labels, p, CLASSES)
-    with pytest.raises(PredictionError, match='on="fold = 1"'):
+    with pytest.raises(PredictionError, match='on="fold = 1"') as told:
         db.labels("v_1")
+    assert "'v' with fold=\"fold\" (--fold)" in str(told.value)
+    assert db.labels("v", fold="fold").samples == 100
     assert db.labels("v_1", "fold = 1").samples == db.query("fold = 1").count()
 
 

@@ -83,6 +83,14 @@ def test_what_is_labelled_stands_for_its_cluster() -> None:
     assert which[rows].tolist() == [1, 2]
 
 
+def test_what_counts_more_is_stood_for_first() -> None:
+    x, which = clusters([80, 40, 20, 10])
+    worth = np.where(which == 3, 20.0, 1.0)
+    rows, gains = herd(x, x[:0], 4, worth=worth)
+    assert which[rows].tolist() == [3, 0, 1, 2]
+    assert (np.diff(gains) < 0).all()
+
+
 def test_the_farthest_is_chosen_next() -> None:
     x = np.array([[1, 0], [0.8, 0.6], [0, 1], [-1, 0]], np.float32)
     rows, distances = farthest(x, x[:1], 3)
@@ -167,6 +175,14 @@ def test_samples_without_a_vector_are_counted(tmp_path: Path) -> None:
     db.store.delete("embeddings__own", ["0000", "0001"])
     picks = db.sample(3)
     assert any("2 samples have no vector in 'own'" in note for note in picks.notes)
+
+
+def test_labelled_samples_without_a_vector_teach_nothing(tmp_path: Path) -> None:
+    db = filled(tmp_path, [40, 40], labelled=12)
+    db.store.delete("embeddings__own", [f"{i:04}" for i in range(40, 52)])
+    assert len(db.sample(3, strategy="typical").ids) == 3
+    with pytest.raises(CheckError, match="Fewer than two classes of labelled samples"):
+        db.sample(3)
 
 
 def test_what_cannot_be_chosen_is_refused(tmp_path: Path) -> None:

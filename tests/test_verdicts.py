@@ -145,7 +145,7 @@ def test_what_is_doubted_is_exported_as_a_task(tmp_path: Path) -> None:
     filled(tmp_path)
     place = ["--db", str(tmp_path / "made.slicedb")]
     file = tmp_path / "tasks.csv"
-    told = CliRunner().invoke(verbs, ["labels", "m", *place, "--export", str(file)])
+    told = CliRunner().invoke(verbs, ["labels", "m", *place, "--export", str(file), "--as", "csv"])
     assert told.exit_code == 0, told.output
     ids = [row["id"] for row in csv.DictReader(file.read_text().splitlines())]
     assert planted()[0][[int(name) for name in ids]].mean() > 0.8

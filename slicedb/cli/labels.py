@@ -40,9 +40,9 @@ if TYPE_CHECKING:
 @click.option(
     "--export", "dest", metavar="DEST", help="Write their samples as a labelling task instead."
 )
-@click.option("--as", "form", metavar="FORMAT", help="Format of --export; as of export --as.")
+@click.option("--as", "task", metavar="FORMAT", help="Format of --export; as of export --as.")
 def labels(
-    model: str, out: Output, review: bool, dest: str | None, form: str | None, **options: Any
+    model: str, out: Output, review: bool, dest: str | None, task: str | None, **options: Any
 ) -> None:
     """Find labels that are likely wrong, from predictions of a model that did not see them.
 
@@ -61,7 +61,7 @@ def labels(
     database = open_db()
     report = database.labels(model, **given(options))
     if dest is not None:
-        click.echo(str(database.export(report.queue, dest, form=form)))
+        click.echo(str(database.export(report.queue, dest, form=task)))
     elif review:
         _review(database, report, options["block"])
     else:
@@ -113,8 +113,8 @@ def _quotas(
     budget={"type": float, "metavar": "X"},
 )
 @click.option("--export", "dest", metavar="DEST", help="Write them as a labelling task instead.")
-@click.option("--as", "form", metavar="FORMAT", help="Format of --export; as of export --as.")
-def sample(out: Output, dest: str | None, form: str | None, **options: Any) -> None:
+@click.option("--as", "task", metavar="FORMAT", help="Format of --export; as of export --as.")
+def sample(out: Output, dest: str | None, task: str | None, **options: Any) -> None:
     """Choose what to label next, in which order, and say why.
 
     \b
@@ -129,7 +129,7 @@ def sample(out: Output, dest: str | None, form: str | None, **options: Any) -> N
     if dest is None:
         out.show(picks)
     else:
-        click.echo(str(database.export(picks.keys, dest, form=form)))
+        click.echo(str(database.export(picks.keys, dest, form=task)))
 
 
 COMMANDS = (labels, sample)

@@ -32,6 +32,7 @@ def herd(
     labelled: Vectors,
     n: int,
     *,
+    worth: Floats | None = None,
     cost: Floats | None = None,
     budget: float | None = None,
     seed: int = 0,
@@ -42,6 +43,7 @@ def herd(
         pool: float32 (p, d), unit length: what may be chosen, and is to be stood for.
         labelled: float32 (m, d), unit length: what stands for others already.
         n: how many.
+        worth: float64 (p,), not negative: how much it counts that each sample is stood for.
         cost: float64 (p,), above 0: of each sample; the gain per cost then decides.
         budget: the sum of costs that is not passed.
         seed: of what is drawn where the pool is large.
@@ -57,17 +59,20 @@ def herd(
     references = pool[rows]
     width = _WIDTH * _median_distance(references, rng)
     near = _kernel(pool[candidates], references, width)  # (c, r)
+    weight = np.ones(len(rows), np.float32)
+    if worth is not None and worth[rows].sum() > 0:
+        weight = (worth[rows] / worth[rows].mean()).astype(np.float32)
     covered = np.zeros(len(rows), np.float32)
     for start in range(0, len(labelled), _BLOCK):
         block = _kernel(labelled[start : start + _BLOCK], references, width)
         np.maximum(covered, block.max(axis=0), out=covered)
     price = np.ones(len(candidates)) if cost is None else cost[candidates]
-    chosen, gains = _greedy(near, covered, price, n, np.inf if budget is None else budget)
+    chosen, gains = _greedy(near, covered, weight, price, n, np.inf if budget is None else budget)
     return candidates[chosen], gains
 
 
 def _greedy(
-    near: Vectors, covered: Vectors, price: Floats, n: int, budget: float
+    near: Vectors, covered: Vectors, weight: Vectors, price: Floats, n: int, budget: float
 ) -> tuple[Ints, Floats]:
     """Choose rows of `near` greedily.
 
@@ -76,7 +81,7 @@ def _greedy(
     """
     gain = np.concatenate(
         [
-            np.maximum(near[start : start + _BLOCK] - covered, 0).sum(axis=1)
+            np.maximum(near[start : start + _BLOCK] - covered, 0) @ weight
             for start in range(0, len(near), _BLOCK)
         ]
     )
@@ -88,7 +93,7 @@ def _greedy(
         _, i = heapq.heappop(heap)
         if price[i] > budget:
             continue
-        fresh = float(np.maximum(near[i] - covered, 0).sum())
+        fresh = float(np.maximum(near[i] - covered, 0) @ weight)
         if heap and (-fresh / float(price[i]), i) > heap[0]:
             heapq.heappush(heap, (-fresh / float(price[i]), i))
             continue

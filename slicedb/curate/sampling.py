@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -30,6 +30,10 @@ UNLABELLED = "label IS NULL AND labels IS NULL AND objects IS NULL"
 _FEW = 10
 """Labels per class below which typical samples tell more than uncertain ones (Hacohen et al.,
 ICML 2022)."""
+_SURE = 0.5
+"""How much it counts that a sample is stood for of which the labels so far leave no doubt; one that
+they say nothing of counts three times as much. Without it typical samples of classes that are told
+apart already go on being chosen."""
 _CANDIDATES = 8
 """Uncertain samples, for each one that is chosen, among which those that stand for most are."""
 
@@ -109,6 +113,9 @@ def sample(store: Store, keys: Keys, wish: Wish, vectors: Vectors, embedding: st
     doubt, words = None, None
     if strategy in ("margin", "entropy"):
         doubt, words = _doubts(store, keys, wish, strategy, labels, own, of_labelled)
+    elif strategy == "typical" and len(_taught(labels, of_labelled)[1]) > 1:
+        by_labels = replace(wish, model=None)  # a model need not have seen every sample
+        doubt, _ = _doubts(store, keys, by_labels, "margin", labels, own, of_labelled)
     pool = _Pool(
         keys,
         own,
@@ -227,11 +234,14 @@ def _doubts(
         doubt = 1 - value if strategy == "margin" else value / max(top, 1e-12)
         return np.nan_to_num(doubt, nan=0.0), words
     assert own is not None
-    known = np.asarray(pc.is_valid(labels["label"])) & ~np.isnan(of_labelled).any(axis=1)
-    coded = labels["label"].filter(pa.array(known)).combine_chunks().dictionary_encode()
-    label = coded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
-    p = probe(of_labelled[known], label, own, wish.seed)
-    classes = coded.dictionary.to_pylist()
+    label, classes = _taught(labels, of_labelled)
+    if len(classes) < 2:
+        raise CheckError(
+            "Fewer than two classes of labelled samples have vectors, which teach nothing.",
+            "`slicedb embed` first, or name a model: model= (--model).",
+        )
+    known = label >= 0
+    p = probe(of_labelled[known], label[known], own, wish.seed)
     first, second = (p.argsort(axis=1)[:, -k] for k in (1, 2))
     every = np.arange(len(p))
     words = [
@@ -242,6 +252,15 @@ def _doubts(
         return np.asarray(1 - (p[every, first] - p[every, second])), words
     entropy = -(p * np.log(np.maximum(p, 1e-30))).sum(axis=1)
     return np.asarray(entropy / np.log(p.shape[1])), words
+
+
+def _taught(labels: pa.Table, of_labelled: npt.NDArray[np.float32]) -> tuple[Ints, list[str]]:
+    """Return int64 (m,): the class of each labelled sample with a vector, else -1; and names."""
+    known = np.asarray(pc.is_valid(labels["label"])) & ~np.isnan(of_labelled).any(axis=1)
+    coded = labels["label"].filter(pa.array(known)).combine_chunks().dictionary_encode()
+    label = np.full(len(labels), -1)
+    label[known] = coded.indices.to_numpy(zero_copy_only=False)
+    return label, coded.dictionary.to_pylist()
 
 
 def _costs(store: Store, keys: Keys, column: str) -> Floats:
@@ -287,7 +306,10 @@ def _some(pool: _Pool, rows: Ints, n: int, wish: Wish, strategy: str) -> tuple[I
     if strategy == "typical":
         assert pool.vectors is not None
         own = pool.vectors[rows]
-        at, score = herd(own, pool.known, n, cost=cost, budget=pool.left, seed=wish.seed)
+        worth = None if pool.doubt is None else _SURE + pool.doubt[rows]
+        at, score = herd(
+            own, pool.known, n, worth=worth, cost=cost, budget=pool.left, seed=wish.seed
+        )
         said = [(s, f"typical: stands for {s:.1%} of what nothing else does") for s in score]
     elif strategy == "diverse":
         assert pool.vectors is not None

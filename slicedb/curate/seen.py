@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from slicedb import schema, sql
@@ -33,6 +34,8 @@ class Seen:
     """What tells."""
     unseen: str
     """The predicate of the others, "" where none says it shortly."""
+    base: str = ""
+    """What the models of all folds are called, of one that is called after a fold."""
 
 
 def seen(store: Store, model: str) -> Seen | None:
@@ -51,18 +54,12 @@ def seen(store: Store, model: str) -> Seen | None:
 def _by_commit(store: Store, commit: str) -> Seen:
     version = Commits(store).get(commit).tables[SAMPLES]
     rows = store.table(SAMPLES, ["key", "split"], where=schema.IS_SHOWN, version=version)
-    is_training = pc.fill_null(pc.is_in(rows["split"], value_set=_texts()), False)
+    is_training = pc.fill_null(pc.is_in(rows["split"], value_set=pa.array(_TRAINING)), False)
     has_split = bool(pc.any(is_training).as_py())
     keys = (rows.filter(is_training) if has_split else rows)["key"].to_numpy()
     what = "of the split 'train' in" if has_split else "in"
     unseen = "split IS NULL OR split NOT IN ('train', 'training')" if has_split else ""
     return Seen(keys, f"they are {what} the commit {commit}, its training data", unseen)
-
-
-def _texts() -> object:
-    import pyarrow as pa
-
-    return pa.array(_TRAINING)
 
 
 def _by_name(store: Store, model: str) -> Seen | None:
@@ -79,7 +76,7 @@ def _by_name(store: Store, model: str) -> Seen | None:
     is_other = pc.fill_null(pc.not_equal(values[column], int(number)), False)
     keys = values.filter(is_other)["key"].to_numpy()
     why = f"they are in other folds than {number}, and it is one of {len(others)} models by fold"
-    return Seen(keys, why, f"{sql.name(column)} = {number}")
+    return Seen(keys, why, f"{sql.name(column)} = {number}", base)
 
 
 def refuse_seen(model: str, keys: Keys, known: Seen | None, folds: str = "") -> None:
@@ -100,12 +97,17 @@ def refuse_seen(model: str, keys: Keys, known: Seen | None, folds: str = "") -> 
     if not n:
         return
     unseen = f'ask for others: on="{known.unseen}"; or ' if known.unseen else ""
-    by_fold = f'fold="{folds or "fold"}"'
+    say_fold = f'fold="{folds or "fold"}" (--fold)'
+    every = (
+        f"judge each label by the model of its fold: '{known.base}' with {say_fold}."
+        if known.base
+        else "train one model per fold (`slicedb split --folds 5`), call the one that did not see "
+        f"fold 0 '{model}_0', and so on, and say {say_fold}."
+    )
     raise PredictionError(
         f"'{model}' was trained on {n:,} of the {len(keys):,} samples ({known.why}): it repeats "
         "the labels it was told, the wrong ones too.",
-        f"{unseen}train one model per fold (`slicedb split --folds 5`), name the model that "
-        f"did not see fold 0 '{model}_0', and so on, and say {by_fold} (--fold).",
+        unseen + every,
     )
 
 
