@@ -333,6 +333,24 @@ def test_boxes_of_a_detector_are_the_truth_from_a_score_on(boxes: Database) -> N
     assert boxes.query(objects_line.query).ids() == ["d"]
 
 
+def test_queries_by_id_that_are_cut_in_print_are_whole_elsewhere(tmp_path: Path) -> None:
+    db = slicedb.open(tmp_path / "data.slicedb")
+    ids = [f"photos/of/the/first/week/{i:02}.jpg" for i in range(12)]
+    add_samples(db.store, ids, [None] * 12)
+    for name, said in (("heavy", HEAVY_BOXES[:1]), ("light", [[]])):
+        rows = pa.table({"id": ids, "objects": objects(said * 12)})
+        db.log_predictions(name, rows, classes=["cat", "dog"])
+    truth = objects([[box("cat", 0, 0, 10, 10)]] * 12)
+    db.store.upsert(SAMPLES, pa.table({"id": ids, "key": keys_of(ids), "objects": truth}))
+    mistakes = db.errors("light", truth="heavy")
+    assert db.query(mistakes.finding("missed").query).ids() == ids
+    text = str(mistakes)
+    assert "A query that ends in ... is whole with -f json, or in to_arrow()." in text
+    queries = [row["query"] for row in mistakes.to_arrow().to_pylist()]
+    assert mistakes.finding("missed").query in queries
+    assert db.query(mistakes.top_query).ids() == ids
+
+
 def test_mistakes_of_boxes_are_named_by_their_pictures(boxes: Database) -> None:
     mistakes = boxes.errors("light", truth="heavy")
     kinds = {f.name: f.n for f in mistakes.findings if f.n}
@@ -341,6 +359,7 @@ def test_mistakes_of_boxes_are_named_by_their_pictures(boxes: Database) -> None:
     assert boxes.query(mistakes.finding("missed").query).ids() == ["b"]
     assert boxes.query(mistakes.pairs[0].query).ids() == ["d"]
     assert mistakes.finding("missed").boxes == ""
+    assert "A query that ends in" not in str(mistakes)
     matrix = boxes.confusion("light", truth="heavy")
     assert boxes.query(matrix.query("dog", "cat")).ids() == ["d"]
     assert boxes.query(matrix.query("cat", "(nothing)")).ids() == ["b"]

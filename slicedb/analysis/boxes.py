@@ -8,24 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
 
-from slicedb import schema, sql, stats
-from slicedb.analysis.shares import SliceShare, all_shares, check_scope
-from slicedb.errors import PredictionError, SliceError
+from slicedb import sql, stats
+from slicedb.analysis.judgedboxes import JudgedBoxes, judged_boxes
+from slicedb.analysis.shares import SliceShare, all_shares, check_scope, share_grid
 from slicedb.judge.agreement import Agreement, agreements
-from slicedb.judge.aligned import Aligned, load, universe
 from slicedb.judge.truth import OtherTruth
-from slicedb.keys import KeyIndex, Keys
+from slicedb.keys import Keys
 from slicedb.metrics.detections import Detections
 from slicedb.metrics.mended import gains
 from slicedb.metrics.mistaken import ABOUT, KINDS, MISSED, WRONG, Mistaken, mistaken
 from slicedb.metrics.outcomes import Bools, Ints
 from slicedb.schema import schema_of
-from slicedb.show import numbers
+from slicedb.show import numbers, queries
 from slicedb.show.html import Html
 from slicedb.show.tabular import Figure, Grid, Part, Tabular
 from slicedb.store import Store
@@ -152,24 +150,13 @@ class BoxMistakes(Tabular):
                 f"{f.images:,}",
                 f"+{f.gain:.3f}",
                 f.description,
-                _short(f.query),
+                queries.clipped(f.query),
             ]
             for f in self.findings
         ]
         pairs = [
-            [_title(p), f"{p.n:,}", share(p.share), share(p.rate), _short(p.query)]
+            [_title(p), f"{p.n:,}", share(p.share), share(p.rate), queries.clipped(p.query)]
             for p in self.pairs
-        ]
-        shares = [
-            [
-                s.slice,
-                f"{s.n_errors:,}",
-                share(s.share_of_samples),
-                share(s.share_of_errors),
-                f"{share(s.low)} to {share(s.high)}",
-                f"{s.lift:.2f}",
-            ]
-            for s in self.shares
         ]
         top = [
             [r["id"], r["label"], r["prediction"], numbers.number(r["loss"]), r["fp"], r["fn"]]
@@ -179,12 +166,14 @@ class BoxMistakes(Tabular):
             Grid(["mistake", "boxes", "share", "pictures", "AP50", "meaning", "query"], kinds),
             Grid(["class", *KINDS], self._class_rows()),
             Grid(["confused", "boxes", "of mistakes", "of class", "query"], pairs),
-            Grid(["slice", "wrong", "of samples", "of wrong", "interval", "lift"], shares),
+            share_grid(self.shares, "wrong", "wrong"),
             Grid(["top loss", "truth", "prediction", "loss", "extra", "missed"], top),
         ):
             if grid.rows:
                 yield ""
                 yield grid
+        texts = [f.query for f in self.findings] + [p.query for p in self.pairs]
+        yield from queries.note(texts, "-f json, or in to_arrow()")
         if self.pictures is not None:
             yield Figure(self.pictures)
 
@@ -229,7 +218,7 @@ def box_errors(
         SliceDBError: no boxes are annotated, or none predicted.
     """
     check_scope(scope)
-    judged = _judged(store, model, keys, by, truth)
+    judged = judged_boxes(store, model, keys, by, truth)
     outcomes = judged.outcomes
     assert outcomes.predicted.score is not None
     sure = outcomes.predicted.score >= outcomes.confidence
@@ -261,76 +250,9 @@ def box_errors(
     )
 
 
-@dataclass(frozen=True, eq=False)
-class _Judged:
-    """Annotated and predicted samples, one row each, by id."""
-
-    model: str
-    aligned: Aligned
-    outcomes: Detections
-    keys: Keys
-    rows: pa.Table
-    """id and the columns asked for."""
-    left_out: int
-    asked: Keys
-
-    label = "label"
-
-    def errors_among(self, at: Ints, wrong: Bools) -> str:
-        """Return the predicate of the samples with a mistake; of some rows, against a truth."""
-        if self.aligned.truth is None:
-            return f"NOT {sql.name(self.model)}.correct"
-        return self.named(at[wrong[at]])
-
-    def named(self, at: Ints) -> str:
-        """Return the predicate of some rows by their ids.
-
-        Against another truth no query can find them: `matches` and `loss` speak of the annotated
-        boxes.
-        """
-        return sql.is_in("id", self.rows["id"].take(pa.array(at)).to_pylist())
-
-    @property
-    def n(self) -> int:
-        return len(self.keys)
-
-    def members(self, slices: Mapping[str, Keys] | None) -> dict[str, Keys]:
-        """Return the row numbers of each slice."""
-        given = slices or {}
-        return {name: np.flatnonzero(self._index.mask(keys)) for name, keys in given.items()}
-
-    @cached_property
-    def _index(self) -> KeyIndex:
-        return KeyIndex(self.keys)
-
-
-def _judged(
-    store: Store, model: str, keys: Keys | None, by: Sequence[str], truth: OtherTruth | None
-) -> _Judged:
-    aligned = load(store, model, truth)
-    if keys is None:
-        keys = store.table(schema.SAMPLES, ["key"], where=schema.IS_SHOWN)["key"].to_numpy()
-    asked = np.asarray(keys, np.int64)
-    if not len(asked):
-        raise SliceError("There are no samples to judge.", "the slice is empty; widen its query.")
-    every = universe(store)
-    at = aligned.row_of[every.rows(asked)]
-    at = at[at >= 0]
-    if not len(at):
-        raise PredictionError(
-            f"None of the {numbers.count(len(asked), 'sample')} has both "
-            f"{aligned.truth or 'annotated boxes'} and detections of '{model}'.",
-            f"run `slicedb predict {model}`, or log them with `slicedb log-predictions`.",
-        )
-    rows = store.take(schema.SAMPLES, aligned.keys[at], list(dict.fromkeys(["id", *by])))
-    by_id = np.argsort(np.asarray(rows["id"].to_pylist(), object), kind="stable")
-    at, rows = at[by_id], rows.take(pa.array(by_id))
-    outcomes: Detections = aligned.outcomes.take(at)
-    left_out = len(np.unique(asked)) - len(at)
-    return _Judged(model, aligned, outcomes, aligned.keys[at], rows, left_out, asked)
-
-
-def _findings(judged: _Judged, kinds: Mistaken, order: Ints, scope: str) -> tuple[BoxFinding, ...]:
+def _findings(
+    judged: JudgedBoxes, kinds: Mistaken, order: Ints, scope: str
+) -> tuple[BoxFinding, ...]:
     outcomes = judged.outcomes
     rise = gains(outcomes)
     total = int((kinds.predicted >= 0).sum() + (kinds.truth >= 0).sum())
@@ -359,7 +281,7 @@ def _findings(judged: _Judged, kinds: Mistaken, order: Ints, scope: str) -> tupl
     return tuple(findings)
 
 
-def _queries(judged: _Judged, scope: str, where: str, has: Bools) -> tuple[str, str]:
+def _queries(judged: JudgedBoxes, scope: str, where: str, has: Bools) -> tuple[str, str]:
     """Return the predicate of the samples that hold such a box, and the SELECT of the boxes.
 
     Args:
@@ -394,7 +316,7 @@ def _by_class(outcomes: Detections, kinds: Mistaken) -> pa.Table:
 
 
 def _pairs(
-    judged: _Judged, kinds: Mistaken, scope: str, most: int, confidence: float
+    judged: JudgedBoxes, kinds: Mistaken, scope: str, most: int, confidence: float
 ) -> tuple[ConfusedBoxes, ...]:
     outcomes, names = judged.outcomes, judged.outcomes.classes
     wrong = np.flatnonzero(kinds.predicted == WRONG)
@@ -422,7 +344,7 @@ def _pairs(
     return tuple(pairs)
 
 
-def _top(judged: _Judged, at: Ints) -> pa.Table:
+def _top(judged: JudgedBoxes, at: Ints) -> pa.Table:
     outcomes = judged.outcomes.take(at)
     shown = [judged.aligned.task.shown(outcomes, row) for row in range(len(at))]
     tp, fp, fn = outcomes.counts()
@@ -439,14 +361,6 @@ def _top(judged: _Judged, at: Ints) -> pa.Table:
             "fn": fn,
         }
     )
-
-
-_LONG = 200
-"""Characters from which on a query is not printed; the table has it."""
-
-
-def _short(query: str) -> str:
-    return query if len(query) < _LONG else f"{query[: _LONG // 2]} ..."
 
 
 def _title(pair: ConfusedBoxes) -> str:

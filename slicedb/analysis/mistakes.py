@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from slicedb import sql, stats
-from slicedb.analysis.shares import SliceShare, all_shares, check_scope
+from slicedb.analysis.shares import SliceShare, all_shares, check_scope, share_grid
 from slicedb.errors import CheckError
 from slicedb.judge.agreement import Agreement, agreements
 from slicedb.judge.predicted import Predicted, select
@@ -122,17 +122,6 @@ class Mistakes(Tabular):
         pairs = [
             [_title(p), f"{p.n:,}", share(p.share), share(p.rate), p.query] for p in self.pairs
         ]
-        shares = [
-            [
-                s.slice,
-                f"{s.n_errors:,}",
-                share(s.share_of_samples),
-                share(s.share_of_errors),
-                f"{share(s.low)} to {share(s.high)}",
-                f"{s.lift:.2f}",
-            ]
-            for s in self.shares
-        ]
         top = [
             [
                 r["id"],
@@ -146,7 +135,7 @@ class Mistakes(Tabular):
         for grid in (
             Grid(["review set", "n", "share", "query"], sets),
             Grid(["confused", "n", "of errors", "of class", "query"], pairs),
-            Grid(["slice", "errors", "of samples", "of errors", "interval", "lift"], shares),
+            share_grid(self.shares),
             Grid(["top loss", "truth", "prediction", "loss", "confidence"], top),
         ):
             if grid.rows:

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from slicedb import schema, sql
 from slicedb.analysis.mistakes import ReviewSet
-from slicedb.analysis.shares import SliceShare, all_shares, check_scope
+from slicedb.analysis.shares import SliceShare, all_shares, check_scope, share_grid
 from slicedb.errors import PredictionError, SliceError
 from slicedb.judge.agreement import Agreement, agreements
 from slicedb.judge.aligned import Aligned, load, universe
@@ -20,7 +20,7 @@ from slicedb.keys import KeyIndex, Keys
 from slicedb.metrics.outcomes import Bools, Ints
 from slicedb.metrics.segmented import PixelCounts
 from slicedb.schema import schema_of
-from slicedb.show import numbers
+from slicedb.show import numbers, queries
 from slicedb.show.html import Html
 from slicedb.show.tabular import Figure, Grid, Part, Tabular
 from slicedb.store import Store
@@ -107,7 +107,7 @@ class PixelMistakes(Tabular):
             yield f"judged against {self.truth}, not the label maps"
         yield from map(str, self.agreements)
         sets = [
-            [f.name, f"{f.n:,}", share(f.share), f.description, _short(f.query)]
+            [f.name, f"{f.n:,}", share(f.share), f.description, queries.clipped(f.query)]
             for f in self.findings
         ]
         classes = [
@@ -124,16 +124,6 @@ class PixelMistakes(Tabular):
             [_title(p), f"{p.n:,}", share(p.share), share(p.rate), f"{p.pictures:,}"]
             for p in self.pairs
         ]
-        shares = [
-            [
-                s.slice,
-                f"{s.n_errors:,}",
-                share(s.share_of_samples),
-                share(s.share_of_errors),
-                f"{s.lift:.2f}",
-            ]
-            for s in self.shares
-        ]
         top = [
             [r["id"], r["label"], r["prediction"], *map(_plain, (r["loss"], r["iou"]))]
             for r in self.top.slice(0, 5).to_pylist()
@@ -142,7 +132,7 @@ class PixelMistakes(Tabular):
             Grid(["review set", "pictures", "share", "meaning", "query"], sets),
             Grid(["class", "pixels", "share", "IoU", "recall", "precision", "taken for"], classes),
             Grid(["confused", "pixels", "of wrong", "of class", "pictures"], pairs),
-            Grid(["slice", "poor", "of samples", "of poor", "lift"], shares),
+            share_grid(self.shares, "poor", "poor"),
             Grid(["top loss", "truth", "prediction", "loss", "IoU"], top),
         ):
             if grid.rows:
@@ -358,14 +348,6 @@ def _top(judged: _Judged, at: Ints) -> pa.Table:
             "accuracy": pa.array(accuracy, mask=np.isnan(accuracy)),
         }
     )
-
-
-_LONG = 120
-"""Characters from which on a query is not printed; the table has it."""
-
-
-def _short(query: str) -> str:
-    return query if len(query) < _LONG else f"{query[: _LONG // 2]} ..."
 
 
 def _plain(value: float | None) -> str:

@@ -14,7 +14,9 @@ import pyarrow.compute as pc
 from slicedb import sql, stats
 from slicedb.errors import CheckError, SliceError
 from slicedb.metrics.outcomes import Bools, Ints
+from slicedb.show import numbers
 from slicedb.show.numbers import count
+from slicedb.show.tabular import Grid
 
 _MOST_VALUES = 200
 """A column with more values than this does not group samples."""
@@ -59,6 +61,29 @@ class SliceShare:
     def is_heavy(self) -> bool:
         """Whether the whole interval lies above the slice's share of samples."""
         return self.low > self.share_of_samples
+
+
+def share_grid(shares: Sequence[SliceShare], what: str = "errors", of: str = "errors") -> Grid:
+    """Return one line per slice.
+
+    Args:
+        shares: the slices, in the order to print.
+        what: the head of their number, such as "errors".
+        of: what the shares are of, such as "errors" or "wrong".
+    """
+    share = numbers.percent
+    rows = [
+        [
+            s.slice,
+            f"{s.n_errors:,}",
+            share(s.share_of_samples),
+            share(s.share_of_errors),
+            f"{share(s.low)} to {share(s.high)}",
+            f"{s.lift:.2f}",
+        ]
+        for s in shares
+    ]
+    return Grid(["slice", what, "of samples", f"of {of}", "interval", "lift"], rows)
 
 
 def check_scope(scope: str) -> None:

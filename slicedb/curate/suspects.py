@@ -14,7 +14,7 @@ from slicedb.analysis.shares import check_scope
 from slicedb.errors import CheckError
 from slicedb.keys import Keys, first_of_each
 from slicedb.schema import keys_of, schema_of
-from slicedb.show import numbers
+from slicedb.show import numbers, queries
 from slicedb.show.tabular import Grid, Tabular
 
 if TYPE_CHECKING:
@@ -34,8 +34,6 @@ what people said of it (wrong, right or skip)."""
 
 _MOST_IDS = 1000
 """Ids that a query names; more are named by a tag or a column."""
-_LONG = 160
-"""Characters from which on a query is shortened for people."""
 
 
 @dataclass(frozen=True)
@@ -137,12 +135,16 @@ class LabelErrors(Tabular):
         )
         yield from self.notes
         grid = [
-            (f.name, f.n, f.samples, _short(f.query) or "(too many ids for a text: --tag)")
+            (f.name, f.n, f.samples, queries.clipped(f.query) or "(too many ids for a text: --tag)")
             for f in self.findings
         ]
         if grid:
             yield ""
             yield Grid(["finding", self.unit, "samples", "query"], grid, align="<>><")
+            yield from queries.note(
+                (f.query for f in self.findings),
+                "findings[i].query; --tag (tag=True) tags the samples of each",
+            )
         top = [
             (r["id"], r["kind"], r["label"] or "", r["suggested"] or "", f"{r['score']:.3f}")
             for r in self.rows.slice(0, self.shown).to_pylist()
@@ -153,10 +155,6 @@ class LabelErrors(Tabular):
         if self.verdicts is not None and self.verdicts.n:
             yield ""
             yield from self.verdicts.lines()
-
-
-def _short(query: str) -> str:
-    return query if len(query) < _LONG else f"{query[: _LONG // 2]} ..."
 
 
 def scope_of(text: str | None) -> str | None:
