@@ -329,8 +329,8 @@ def test_another_truth_and_an_earlier_commit_are_judged(tmp_path: Path) -> None:
         ({"model": "n"}, UnknownModelError, "No predictions of a model 'n'. Hint: predictions: m"),
         ({"on": "id < 's000020'"}, CheckError, "Only 20 samples can be judged"),
         ({"on": "site = 'nowhere'"}, SliceError, "There are no samples"),
-        ({"on": "m.correct"}, CheckError, "'m' has all 150 samples right"),
-        ({"on": "NOT m.correct"}, CheckError, "'m' has all 50 samples wrong"),
+        ({"on": "m.correct"}, CheckError, "'m' has all of 150 samples right"),
+        ({"on": "NOT m.correct"}, CheckError, "'m' has all of 50 samples wrong"),
         ({"by": ["sight"]}, CheckError, "no column 'sight'.*'site'"),
         ({"group": "sight"}, CheckError, "No column 'sight' to group by"),
         ({"vocabulary": ["a cat"]}, CheckError, "there are none.*slicedb embed"),
@@ -355,7 +355,7 @@ def test_one_class_is_told_and_a_scope_of_one_is_not(tmp_path: Path) -> None:
     db = planted(tmp_path / "d.slicedb", {"site": np.where(wrong, "a", "b")}, wrong)
     assert db.discover("m", "label = 'cat'").confirmed[0].query == "label = 'cat' AND site = 'a'"
     db.relabel("label = 'cat'", "dog")
-    with pytest.raises(CheckError, match="All 300 samples that 'm' predicted are of one class"):
+    with pytest.raises(CheckError, match="'m' predicted 300 samples, all of one class"):
         db.discover("m")
 
 

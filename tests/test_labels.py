@@ -373,7 +373,7 @@ def test_what_says_nothing_is_refused(tmp_path: Path) -> None:
     db = filled(tmp_path)
     with pytest.raises(UnknownModelError, match="No predictions of a model 'n'"):
         db.labels("n")
-    with pytest.raises(CheckError, match=r"All .* samples have the label 'cat'"):
+    with pytest.raises(CheckError, match=r"Every one of .* samples has the label 'cat'"):
         db.labels("m", "label = 'cat'")
     db.relabel("id < '0040'", "zebra")
     with pytest.raises(CheckError, match="No sample has a label that is one of the model's"):

@@ -105,7 +105,7 @@ def test_answers_at_the_terminal_count_too(tmp_path: Path) -> None:
     place = ["--db", str(tmp_path / "made.slicedb")]
     told = CliRunner().invoke(verbs, ["labels", "m", *place, "--review"], input="r\nk\ns\nq\n")
     assert told.exit_code == 0, told.output
-    assert "1 kept, 1 relabelled" in told.output and "2 answers: 1 labels were wrong" in told.output
+    assert "1 kept, 1 relabelled" in told.output and "2 answers: 1 label was wrong" in told.output
     assert db.query(f"id = '{first[0]['id']}' AND label = '{first[0]['suggested']}'").count() == 1
     left = Database(db.store).labels("m")
     assert first[2]["id"] in left.rows["id"].to_pylist()

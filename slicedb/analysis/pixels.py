@@ -100,8 +100,9 @@ class PixelMistakes(Tabular):
         share = numbers.percent
         wrong = share(self.n_errors / self.n_pixels) if self.n_pixels else "-"
         yield (
-            f"{self.model}: {self.n_errors:,} of {self.n_pixels:,} pixels are wrong ({wrong}), in "
-            f"{self.n:,} pictures, {self.left_out:,} left out"
+            f"{self.model}: {self.n_errors:,} of {numbers.count(self.n_pixels, 'pixel')} "
+            f"{numbers.verb(self.n_errors, 'is', 'are')} wrong ({wrong}), in "
+            f"{numbers.count(self.n, 'picture')}, {self.left_out:,} left out"
         )
         if self.truth is not None:
             yield f"judged against {self.truth}, not the label maps"

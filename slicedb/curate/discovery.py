@@ -89,7 +89,8 @@ def discover(
         ]
     said = list(notes)
     if samples.drawn_from > n:
-        said.append(f"{n:,} of the {samples.drawn_from:,} samples that can be judged were drawn.")
+        judged = f"the {numbers.count(samples.drawn_from, 'sample')} that can be judged"
+        said.append(f"{n:,} of {judged} {numbers.verb(n, 'was', 'were')} drawn.")
     if len(findings) < len(found):
         said.append(
             f"{numbers.count(len(found) - len(findings), 'finding')} dropped: more than "

@@ -114,9 +114,10 @@ class Discovery(Tabular):
         else:
             yield ""
             yield Grid(*self._grid(), align="<<>>><<>")
+            rest = numbers.count(self.n - self.n_found, "sample")
             yield (
-                f"error and rest: on the {self.n - self.n_found:,} samples that nothing was chosen "
-                f"on, in brackets the {self.confidence:.0%} interval; p: Holm over "
+                f"error and rest: on the {rest} that nothing was chosen on, in brackets the "
+                f"{self.confidence:.0%} interval; p: Holm over "
                 f"{numbers.count(len(self.findings), 'finding')}"
             )
             yield self._explained()
@@ -137,10 +138,12 @@ class Discovery(Tabular):
 
     def _judged(self) -> str:
         rate = self.n_errors / self.n
+        samples = numbers.count(self.n, "sample")
         if self.measure == "error":
-            said = f"{self.n_errors:,.0f} errors in {self.n:,} samples ({numbers.percent(rate)})"
+            errors = numbers.count(round(self.n_errors), "error")
+            said = f"{errors} in {samples} ({numbers.percent(rate)})"
         else:
-            said = f"a mean loss of {numbers.number(rate)} over {self.n:,} samples"
+            said = f"a mean loss of {numbers.number(rate)} over {samples}"
         return f"{self.model}: {said}, {self.left_out:,} left out; searched {self._searched()}"
 
     def _searched(self) -> str:

@@ -83,10 +83,8 @@ class FoldRange(Tabular):
             for row in self.rows
         ]
         yield Grid(head, cells, align="<" + ">" * (len(head) - 1))
-        yield (
-            f"One more: where another fold of some {round(float(np.mean(self.sizes))):,} samples "
-            f"would lie, {self.confidence:.0%}."
-        )
+        size = numbers.count(round(float(np.mean(self.sizes))), "sample")
+        yield f"One more: where another fold of some {size} would lie, {self.confidence:.0%}."
         k = len(self.folds)
         for row in self.rows:
             if row.test is None:

@@ -156,8 +156,8 @@ def refuse_seen(store: Store, model: str, keys: Keys) -> None:
         return
     others = f'on="{known.unseen}"' if known.unseen else "on="
     raise PredictionError(
-        f"'{model}' was trained on {n:,} of the {len(keys):,} samples ({known.why}): its errors "
-        "there tell what it memorised, not where it fails.",
+        f"'{model}' was trained on {n:,} of the {numbers.count(len(keys), 'sample')} "
+        f"({known.why}): its errors there tell what it memorised, not where it fails.",
         f"judge it on samples that it has not seen: {others}.",
     )
 
@@ -167,24 +167,25 @@ def _check_classes(aligned: Aligned) -> None:
     if isinstance(outcomes, Outcomes) and len(outcomes.present) == 1:
         name = outcomes.classes[outcomes.present[0]]
         raise CheckError(
-            f"All {outcomes.n:,} samples that '{aligned.model}' predicted are of one class, "
+            f"'{aligned.model}' predicted {numbers.count(outcomes.n, 'sample')}, all of one class, "
             f"'{name}'.",
             "predict samples of two classes or more.",
         )
 
 
 def _check(error: Floats, model: str, measure: str) -> None:
-    n = len(error)
     if np.isnan(error).any():
-        raise CheckError(f"The loss of {int(np.isnan(error).sum()):,} samples is unknown.")
+        unknown = numbers.count(int(np.isnan(error).sum()), "sample")
+        raise CheckError(f"The loss of {unknown} is unknown.")
+    samples = numbers.count(len(error), "sample")
     if not error.any():
         raise CheckError(
-            f"'{model}' has all {n:,} samples right: there are no errors to explain.",
+            f"'{model}' has all of {samples} right: there are no errors to explain.",
             'look at its loss (measure="loss"), or at harder samples.',
         )
     if error.min() == error.max():
         what = "wrong" if measure == "error" else f"at a loss of {error[0]:g}"
         raise CheckError(
-            f"'{model}' has all {n:,} samples {what}: no part of them is worse than the rest.",
+            f"'{model}' has all of {samples} {what}: no part of them is worse than the rest.",
             "check that labels and class names of the predictions agree: `slicedb confusion`.",
         )

@@ -160,7 +160,7 @@ def _judged(store: Store, model: str, keys: Keys, fold: str | None, told: Keys |
     tasks = {part.task for part in outcomes}
     if len(tasks) > 1:
         raise PredictionError(
-            f"The models of the folds are of {len(tasks)} tasks: {', '.join(sorted(tasks))}.",
+            f"The models of the folds are of different tasks: {', '.join(sorted(tasks))}.",
             "all of them must predict one thing.",
         )
     return _Judged(tasks.pop(), outcomes, np.concatenate(chosen), tuple(parts), tuple(notes))

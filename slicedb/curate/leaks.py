@@ -152,7 +152,7 @@ class Leaks(Tabular):
             low, high = f"{worth.low:+.3f}", f"{worth.high:+.3f}"
             yield (
                 f"{worth.model}: accuracy {worth.accuracy:.3f} with, {worth.clean:.3f} without the "
-                f"{worth.leaked:,} leaked of {worth.n:,} samples; the leak adds "
+                f"{worth.leaked:,} leaked of {numbers.count(worth.n, 'sample')}; the leak adds "
                 f"{worth.difference:+.3f} [{low}, {high}]."
             )
         yield from self.notes

@@ -17,6 +17,7 @@ from slicedb.curate.marks import marks
 from slicedb.errors import CheckError
 from slicedb.keys import Keys
 from slicedb.schema import EMBEDDINGS
+from slicedb.show.numbers import count
 from slicedb.store import Store
 from slicedb.vectors import Matrix, Meaning, Target, Term, Vectors
 from slicedb.vectors.matrix import no_limit
@@ -133,7 +134,7 @@ def phrases_of(vocabulary: Sequence[str] | str | os.PathLike[str]) -> list[str]:
     listed = list(dict.fromkeys(line.strip() for line in lines if line.strip()))
     if not listed or len(listed) > _MOST:
         raise CheckError(
-            f"The vocabulary has {len(listed):,} phrases.", f"give from one to {_MOST:,}."
+            f"The vocabulary has {count(len(listed), 'phrase')}.", f"give from one to {_MOST:,}."
         )
     return listed
 

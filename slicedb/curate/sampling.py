@@ -103,7 +103,7 @@ def sample(store: Store, keys: Keys, wish: Wish, vectors: Vectors, embedding: st
         notes += _missing(int((~has).sum()), f"vector in '{embedding}'", "`slicedb embed`")
     if not len(keys):
         raise CheckError(
-            f"None of the {asked:,} samples can be chosen. {' '.join(notes)}",
+            f"None of the {numbers.count(asked, 'sample')} can be chosen. {' '.join(notes)}",
             "strategy='random' takes any.",
         )
     of_labelled = np.empty((0, 1 if matrix is None else matrix.dim), np.float32)

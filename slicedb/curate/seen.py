@@ -17,6 +17,7 @@ from slicedb.errors import CheckError, PredictionError, did_you_mean
 from slicedb.keys import KeyIndex, Keys
 from slicedb.models import Models
 from slicedb.schema import PREDICTIONS, SAMPLES
+from slicedb.show.numbers import count
 from slicedb.store import Store
 
 _TRAINING = ("train", "training")
@@ -75,7 +76,8 @@ def _by_name(store: Store, model: str) -> Seen | None:
     values = store.table(SAMPLES, ["key", column])
     is_other = pc.fill_null(pc.not_equal(values[column], int(number)), False)
     keys = values.filter(is_other)["key"].to_numpy()
-    why = f"they are in other folds than {number}, and it is one of {len(others)} models by fold"
+    models = count(len(others), "model")
+    why = f"they are in other folds than {number}, and it is one of {models} by fold"
     return Seen(keys, why, f"{sql.name(column)} = {number}", base)
 
 
@@ -105,8 +107,8 @@ def refuse_seen(model: str, keys: Keys, known: Seen | None, folds: str = "") -> 
         f"fold 0 '{model}_0', and so on, and say {say_fold}."
     )
     raise PredictionError(
-        f"'{model}' was trained on {n:,} of the {len(keys):,} samples ({known.why}): it repeats "
-        "the labels it was told, the wrong ones too.",
+        f"'{model}' was trained on {n:,} of the {count(len(keys), 'sample')} ({known.why}): it "
+        "repeats the labels it was told, the wrong ones too.",
         unseen + every,
     )
 

@@ -65,7 +65,8 @@ class Verdicts:
         """Yield what people read of it."""
         share = numbers.percent
         yield (
-            f"{numbers.count(self.n, 'answer')}: {self.wrong:,} labels were wrong, a precision of "
+            f"{numbers.count(self.n, 'answer')}: {numbers.count(self.wrong, 'label')} "
+            f"{numbers.verb(self.wrong, 'was', 'were')} wrong, a precision of "
             f"{share(self.wrong / self.n)} ({share(self.low)} to {share(self.high)})."
             if self.n
             else "No answers yet."
@@ -74,7 +75,8 @@ class Verdicts:
             ends = "below" if self.is_done else "not below"
             advice = "stop here" if self.is_done else "go on"
             yield (
-                f"Of the last {self.last:,} answers {self.last_wrong:,} were wrong labels, at most "
+                f"Of the last {numbers.count(self.last, 'answer')} {self.last_wrong:,} found a "
+                "wrong label, at most "
                 f"{share(self.last_high)}, {ends} {share(self.stop)}: {advice}."
             )
         if self.pending:

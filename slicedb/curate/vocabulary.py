@@ -11,6 +11,7 @@ from slicedb import schema
 from slicedb.curate.judged import Samples
 from slicedb.curate.phrases import Space, phrases_of, space_of, weighs
 from slicedb.errors import CheckError, EmbeddingError, QueryError
+from slicedb.show.numbers import count
 from slicedb.store import Store
 from slicedb.vectors import Meaning, Vectors
 
@@ -59,7 +60,7 @@ def looked_at(
     phrases = given or list(dict.fromkeys([*world, *_names(store, samples)]))
     if weighs(space, phrases):
         return space, phrases, []
-    said = f"{len(phrases):,} phrases for {len(space.matrix):,} vectors"
+    said = f"{count(len(phrases), 'phrase')} for {count(len(space.matrix), 'vector')}"
     return space, phrases, [f"Phrases were searched by similarity, not by `matches`: {said}."]
 
 

@@ -19,6 +19,7 @@ from slicedb.keys import Keys
 from slicedb.metrics import Outcomes
 from slicedb.metrics.multilabel import LabelSets
 from slicedb.metrics.outcomes import Bools, Floats, Ints
+from slicedb.show.numbers import count
 
 Rank: TypeAlias = Literal[
     "auto", "posterior", "self-confidence", "margin", "entropy", "confident-learning"
@@ -98,8 +99,8 @@ def wrong_labels(
         )
     if len(np.unique(label)) < 2:
         raise CheckError(
-            f"All {len(label):,} samples have the label '{outcomes.classes[int(label[0])]}': "
-            "nothing speaks for another one.",
+            f"Every one of {count(len(label), 'sample')} has the label "
+            f"'{outcomes.classes[int(label[0])]}': nothing speaks for another one.",
             "judge samples of two classes or more.",
         )
     is_suspect = confident.suspects(label, p)

@@ -16,6 +16,7 @@ import numpy as np
 from slicedb.errors import SourceError
 from slicedb.ingest.source import Row
 from slicedb.media.rle import mask_of
+from slicedb.show.numbers import count, verb
 from slicedb.sources import Location
 
 _HEAD = 1 << 16
@@ -116,6 +117,7 @@ class CocoMaps:
         twice = int((np.sum(masks, axis=0, dtype=np.int64) > 1).sum())
         if twice:
             raise SourceError(
-                f"'{self.file}', image '{name}': {twice:,} pixels have two classes.",
+                f"'{self.file}', image '{name}': {count(twice, 'pixel')} "
+                f"{verb(twice, 'has', 'have')} two classes.",
                 "objects that overlap are no label map: `slicedb ingest` reads them as boxes.",
             )

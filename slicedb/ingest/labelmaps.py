@@ -279,8 +279,9 @@ def _refuse_unknown(store: Store, names: list[str]) -> None:
         wrong = names[int(np.flatnonzero(~known)[0])]
         some = store.table(SAMPLES, ["id"])["id"][:20_000].to_pylist()
         raise IngestError(
-            f"{int((~known).sum()):,} of the {len(names):,} ids are no samples here, the first "
-            f"is '{wrong}'.",
+            f"{int((~known).sum()):,} of {numbers.count(len(names), 'id')} "
+            f"{numbers.verb(int((~known).sum()), 'is not a sample', 'are not samples')} here, the "
+            f"first is '{wrong}'.",
             did_you_mean(wrong, some, "samples") + " Nothing was written.",
         )
 
