@@ -7,6 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("slicedb", deadline=None)  # a busy machine is slow, not wrong
+settings.load_profile("slicedb")
 
 SCENES = 120
 
