@@ -78,6 +78,8 @@ if TYPE_CHECKING:
     from slicedb.tagging import TagReport, What
     from slicedb.training import SliceDataset
     from slicedb.vectors import IndexReport
+    from slicedb.vectors.axes import Method as MapMethod
+    from slicedb.vectors.projection import Projection
 
 __all__ = ["Database", "On", "open"]
 
@@ -246,6 +248,7 @@ class Database:
             "metadata": {f.name: str(f.type) for f in own},
             "written": [written(self.store, tag) for tag in tags_of(self.store)],
             "embeddings": behind(schema.EMBEDDINGS),
+            "maps": behind(schema.MAPS),
             "predictions": behind(schema.PREDICTIONS),
             "stale": superseded(self.store),
             "slices": [s.name for s in self.slices.list()],
@@ -860,6 +863,52 @@ class Database:
         )
         self.engine.session.approximate.extend(name, replaced=replace)
         return report
+
+    def project(
+        self,
+        name: str = "pca",
+        method: MapMethod | None = None,
+        *,
+        embedding: str | None = None,
+        on: On = None,
+        replace: bool = False,
+        progress: bool | None = None,
+    ) -> Projection:
+        """Place samples on a two-dimensional map, a projection of their vectors.
+
+        The first run fits the map and keeps its model; later ones place the samples that are new,
+        or whose vector changed, and move no other. `in_map('name', [[x, y], ...])` selects the
+        samples in a polygon, `map_x('name')` and `map_y('name')` are the coordinates.
+
+        Args:
+            name: name of the map.
+            method: `pca`, at once, or `tsne`, fitted on at most 10,000 vectors by openTSNE
+                (`slicedb[maps]`); by default that of the map, and of a new one what its name says,
+                else `pca`.
+            embedding: the embedding whose vectors are projected; by default that of the map, and of
+                a new one `default` or the only one.
+            on: the samples to place; by default all of them.
+            replace: fit the map again, which moves every point.
+            progress: draw a progress bar on stderr; by default only in a terminal.
+
+        Raises:
+            EmbeddingError: there are no vectors, or the map was made by another method or of
+                another embedding.
+            FingerprintError: the map was fitted on vectors of another encoder.
+        """
+        from slicedb.vectors.projection import project
+
+        return project(
+            self.store,
+            self.engine.session.vectors,
+            name,
+            method=method,
+            embedding=embedding,
+            otherwise=self._embedding(None),
+            keys=None if on is None else self.keys(on),
+            replace=replace,
+            progress=progress,
+        )
 
     def tag_with(
         self,

@@ -38,7 +38,9 @@ CAMS = "cams__"
 SPOILT = "spoilt__"
 TAGGED = "tagged__"
 """Starts of the names of tables with what a model wrote into a column of samples."""
-PER_SAMPLE = (EMBEDDINGS, PREDICTIONS, CAMS, TAGGED, MASKS)
+MAPS = "maps__"
+"""Starts of the names of tables with the points of a projection."""
+PER_SAMPLE = (EMBEDDINGS, PREDICTIONS, CAMS, MAPS, TAGGED, MASKS)
 """Starts of the names of tables with one row per sample, computed from it."""
 PER_MODEL = (PREDICTIONS, CAMS, SPOILT)
 """Starts of the names of tables that belong to a model."""
@@ -77,6 +79,7 @@ def spoken(table: str) -> str:
         PREDICTIONS: "predictions of",
         EMBEDDINGS: "embedding",
         CAMS: "Grad-CAM maps of",
+        MAPS: "map",
         SPOILT: "corrupted predictions of",
         TAGGED: "written values of",
     }.get(f"{kind}__")
@@ -281,6 +284,10 @@ EDITS_SCHEMA = schema_of(
 """`id` is sample and number as JSON, `key` that of the sample, `number` counts its edits and
 `place` all of them. In JSON: `change` (what was asked for), `before` (the columns as they were: the
 inverse) and `after`; `state` is pending, done, undoing, undone or lost."""
+
+MAPS_SCHEMA = schema_of("id! string, key! int64, x float32, y float32, fingerprint int64, fit bool")
+"""The points of a projection: `fingerprint` is that of the vector a point was placed by, and `fit`
+says whether that vector was among those the model was fitted on."""
 
 NULL_KEY = -1
 """Never a key: keys are 63-bit and not negative."""

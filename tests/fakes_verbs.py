@@ -94,6 +94,7 @@ def world(root: Path, given: Path) -> Database:
     db.embed(name="colours", encoder=ColourEncoder(), on="label <> 'blue'")
     db.log_embeddings("own", vectors(1.0))
     db.embed(progress=False)
+    db.project("shown", embedding="own", on="label = 'red'")
     db.models.add("mean", MeanColour())
     db.predict("mean", "label <> 'blue'", progress=False)
     db.models.add("net", narrow())
@@ -319,6 +320,8 @@ VERBS: dict[str, Verb] = {
     "embed anew": Verb(
         lambda db, _: db.embed(name="colours", encoder=ColourEncoder("2"), replace=True)
     ),
+    "map": Verb(lambda db, _: db.project("colours", embedding="colours")),
+    "map anew": Verb(lambda db, _: db.project("shown", replace=True)),
     "log embeddings": Verb(lambda db, _: db.log_embeddings("fresh", vectors(2.0))),
     "log embeddings anew": Verb(
         lambda db, _: db.log_embeddings("own", vectors(2.0, 5), replace=True)
@@ -411,6 +414,7 @@ WRITES: dict[str, tuple[str, ...]] = {
     "Database.compose": ("compose",),
     "Database.index": ("index texts",),
     "Database.embed": ("embed", "embed anew"),
+    "Database.project": ("map", "map anew"),
     "Database.log_embeddings": ("log embeddings", "log embeddings anew"),
     "Database.relabel": ("relabel",),
     "Database.tag": ("tag", "untag"),

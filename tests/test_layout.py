@@ -55,6 +55,7 @@ DOORS = {
     "obstore": {"sources"},
     "ray": {"scale"},
     "pytorch_grad_cam": {"cam"},
+    "openTSNE": {"vectors"},
 }
 
 MOST_ANY = 250

@@ -86,6 +86,7 @@ VERBS = {
     "log-embeddings": "slicedb.database:Database.log_embeddings",
     "compose": "slicedb.database:Database.compose",
     "embed": "slicedb.database:Database.embed",
+    "map": "slicedb.database:Database.project",
     "index": "slicedb.database:Database.index",
     "split": "slicedb.database:Database.split",
     "health": "slicedb.database:Database.health",

@@ -269,6 +269,29 @@ def embed(**options: object) -> None:
     click.echo(str(open_db().embed(**given(options))))
 
 
+@click.command(name="map")
+@click.argument("name", default="pca")
+@db_option
+@options_of(
+    Database.project,
+    "method embedding on replace progress",
+    method={"type": click.Choice(["pca", "tsne"])},
+)
+def project(**options: object) -> None:
+    """Place samples on a two-dimensional map, a projection of their vectors.
+
+    The first run fits the map; later ones place new samples and move no other. The query function
+    in_map('NAME', [[x, y], ...]) selects the samples in a polygon.
+
+    \b
+    Examples:
+      slicedb map
+      slicedb map tsne --on "split = 'test'"
+      slicedb map people --embedding large
+    """
+    click.echo(str(open_db().project(**given(options))))
+
+
 @click.command()
 @db_option
 @options_of(Database.verify, "on max_pixels threads progress")
@@ -506,6 +529,7 @@ COMMANDS = (
     attach_masks,
     compose,
     embed,
+    project,
     log_embeddings,
     index,
     export,

@@ -62,7 +62,7 @@ class Listing(click.Option):
 
 
 def options_of(
-    method: Callable[..., object], names: str, **special: str | Mapping[str, object]
+    method: Callable[..., object], names: str, /, **special: str | Mapping[str, object]
 ) -> Callable[[F], F]:
     """Add an option for each named argument of a method.
 

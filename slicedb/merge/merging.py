@@ -30,6 +30,7 @@ from slicedb.schema import (
     COMMITS_SCHEMA,
     DECISIONS,
     EMBEDDINGS,
+    MAPS,
     MODELS,
     MODELS_SCHEMA,
     PREDICTIONS,
@@ -49,6 +50,11 @@ _LEFT = {
     SOURCES: "sources that `sync` follows",
     DECISIONS: "decisions of `clean`",
 }
+_LEFT_KINDS = (
+    (CAMS, "Grad-CAM maps"),
+    (MAPS, "points of maps"),
+    (SPOILT, "predictions of corrupted pictures"),
+)
 
 
 @dataclass(frozen=True)
@@ -208,7 +214,7 @@ def _left_out(pair: Pair, plan: _Plan) -> dict[str, int]:
     """Return how much of what the other has stays there, by kind."""
     store = pair.theirs
     left = {what: store.count(name) for name, what in _LEFT.items() if store.has(name)}
-    for start, what in ((CAMS, "Grad-CAM maps"), (SPOILT, "predictions of corrupted pictures")):
+    for start, what in _LEFT_KINDS:
         left[what] = sum(store.count(name) for name in store.names() if name.startswith(start))
     kept = {table.theirs for table in plan.tables}
     left["values written by other models"] = sum(

@@ -31,7 +31,9 @@ class Info(dict[str, Any], Tabular):
         yield f"metadata: {brought or 'none'}"
         for line in self.get("written", ()):
             yield f"written by a model: {line}"
-        for word in ("embeddings", "predictions", "slices"):
+        for word in ("embeddings", "maps", "predictions", "slices"):
+            if word == "maps" and not self.get(word):
+                continue
             yield f"{word}: {', '.join(self[word]) or 'none'}"
         if self.get("stale"):
             stale = ", ".join(

@@ -162,7 +162,7 @@ class SliceTable:
 
     def data_versions(self, query: Query) -> dict[str, int]:
         """Return the versions of samples and images, and of the tables an answer depends on."""
-        kinds = (schema.EMBEDDINGS, schema.PREDICTIONS)
+        kinds = (schema.EMBEDDINGS, schema.PREDICTIONS, schema.MAPS)
         reads = query.plan().reads if hasattr(query, "plan") else None
         return {
             name: version

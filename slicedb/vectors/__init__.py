@@ -11,12 +11,14 @@ Open `Vectors(store)` once per database:
 
 `Meaning(vectors)` computes the terms of a query (`similarity`, `matches`, `nearest`), and
 `Approximate(vectors)` holds the opt-in index, which never decides who is a member.
+`Lassos(store)` decides which points of a map lie in a polygon, and `projection` makes the maps.
 """
 
 from __future__ import annotations
 
 from slicedb.vectors.approximate import Approximate, IndexReport
 from slicedb.vectors.best import at_least_best, best
+from slicedb.vectors.lasso import Lasso, Lassos
 from slicedb.vectors.matrix import Matrix
 from slicedb.vectors.meaning import Meaning
 from slicedb.vectors.terms import Calibrated, Target, Term
@@ -26,6 +28,8 @@ __all__ = [
     "Approximate",
     "Calibrated",
     "IndexReport",
+    "Lasso",
+    "Lassos",
     "Matrix",
     "Meaning",
     "Nearest",

@@ -17,6 +17,7 @@ IDS = ("a1", "a2", "a3", "b1", "b2", "b3", "c1", "c2", "c3")
 SLICES = ("reds", "wrong", "wrong_reds", "reddish", "top_two", "listed", "held")
 TAGS = ("'night'", "'rain'", "label", "NULL")
 SPLITS = ("'test'", "'train'", "split", "NULL")
+LASSOS = ("[[-0.5, -0.5], [1.5, -0.5], [1.5, 1.5]]", "[[-2, -3], [3, 3], [3, -3], [-2, 3]]")
 WIDTHS = ("0.1", "0.25")
 BOXES = ("car", "person", "dog", "cat")
 PLAIN = (
@@ -74,6 +75,10 @@ class Predicates:
                 f"cam_border(m1, width => {self.one(*WIDTHS)}) {self.compare()} {self.share()}"
             ),
             "cam_mass_in": lambda: f"cam_mass_in({self.area()}) {self.compare()} {self.share()}",
+            "pixel_share": lambda: f"pixel_share('road') {self.compare()} {self.share()}",
+            "map_x": lambda: f"map_x('flat') {self.compare()} {self.share()}",
+            "map_y": lambda: f"map_y('flat') {self.compare()} {self.share()}",
+            "in_map": lambda: f"in_map('flat', {self.one(*LASSOS)})",
             "cam_points_at": lambda: f"cam_points_at({self.area()})",
         }
 

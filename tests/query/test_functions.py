@@ -149,7 +149,7 @@ def test_a_function_that_does_not_fit_is_left_out(packages: Path, code: str, mes
     install(packages, "wrong", "slicedb.functions", {"one": "wrong:ONE"}, text)
     with pytest.warns(PluginWarning, match=message):
         names = [row["name"] for row in functions()]
-    assert len(names) == len(set(names)) == 20
+    assert len(names) == len(set(names)) == 23
 
 
 def test_duckdbs_names_need_no_look_at_the_packages(packages: Path, store: Store) -> None:

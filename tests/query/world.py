@@ -16,12 +16,16 @@ from slicedb.query import Engine
 from slicedb.schema import (
     CAMS,
     EMBEDDINGS,
+    MAPS_SCHEMA,
     MASKS,
     MASKS_SCHEMA,
     PREDICTIONS,
     SAMPLES,
     embeddings_schema,
     keys_of,
+)
+from slicedb.schema import (
+    MAPS as POINTS,
 )
 from slicedb.store import Store
 from slicedb.tasks import TASKS
@@ -155,6 +159,7 @@ def build(path: Path) -> Store:
         row["key"] = key
     store.append(SAMPLES, pa.Table.from_pylist(rows, schema=schema))
     _embed(store)
+    _place(store)
     _predict(store, "m1", 4)
     _predict(store, "m2", 5)
     for model in DETECTIONS:
@@ -210,6 +215,20 @@ def _detect(store: Store, model: str) -> None:
     store.append(
         PREDICTIONS + model, pa.Table.from_pylist(rows, schema=TASKS["detection"].schema(None))
     )
+
+
+PLACES = {"a1": (0, 0), "a2": (1, 0), "a3": (2, 1), "b1": (0, 2), "b2": (1, 1), "c1": (-1, -2.5)}
+"""Points of the samples on the map `flat`; the others have none."""
+
+
+def _place(store: Store) -> None:
+    rows = [
+        {"id": i, "key": int(keys_of([i])[0]), "x": x, "y": y, "fingerprint": 1, "fit": True}
+        for i, (x, y) in PLACES.items()
+    ]
+    table = pa.Table.from_pylist(rows[::-1], schema=MAPS_SCHEMA)
+    for name in ("flat", "pca"):
+        store.create(POINTS + name, MAPS_SCHEMA, table)
 
 
 def _embed(store: Store) -> None:

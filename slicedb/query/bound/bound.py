@@ -13,7 +13,7 @@ from slicedb.query.bound.catalog import Catalog
 from slicedb.query.bound.relation import Relation
 from slicedb.query.language.text import Source
 from slicedb.query.language.tree import Node
-from slicedb.vectors import Calibrated, Term
+from slicedb.vectors import Calibrated, Lasso, Term
 
 CalibrationNamed: TypeAlias = Callable[[str], Calibrated]
 """Gives the calibration of a slice; raises SliceError where there is none."""
@@ -35,6 +35,10 @@ class Search:
 
     def __str__(self) -> str:
         return f"search({self.words!r})"
+
+
+Score: TypeAlias = Term | Search | Lasso
+"""What becomes a column of scores beside the samples."""
 
 
 @dataclass(frozen=True)
@@ -90,8 +94,8 @@ class Bound:
     """What makes the answer another one each time, such as `random`."""
     narrows: bool = False
     """Whether the outermost SELECT shows `*` of `top`, so that it can be run narrow."""
-    meanings: dict[int, Term | Search] = field(default_factory=dict)
-    """Place of each call of similarity, matches, nearest or search to its term."""
+    meanings: dict[int, Score] = field(default_factory=dict)
+    """Place of each call of similarity, matches, nearest, search or in_map to its term."""
     least: dict[int, float] = field(default_factory=dict)
     """Place of each call that is true where its term is at least a number, to that number."""
     parts: list[Bound] = field(default_factory=list)
@@ -120,7 +124,7 @@ class Pool:
     """What a text and the slices inside it share."""
 
     catalog: Catalog
-    terms: dict[Term | Search, str] = field(default_factory=dict)
+    terms: dict[Score, str] = field(default_factory=dict)
     """Term to the name of its column of scores."""
     frozen: dict[str, np.ndarray] = field(default_factory=dict)
     """Registered table to the keys of a frozen slice."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from slicedb.cache import Cache
-from slicedb.schema import EMBEDDINGS, PREDICTIONS, SAMPLES, unfit
+from slicedb.schema import EMBEDDINGS, MAPS, PREDICTIONS, SAMPLES, unfit
 from slicedb.sql import quoted
 
 if TYPE_CHECKING:
@@ -92,6 +92,11 @@ class Catalog:
     def embeddings(self) -> dict[str, str]:
         """Embeddings: lower-case name to name."""
         return self._stripped(EMBEDDINGS)
+
+    @cached_property
+    def maps(self) -> dict[str, str]:
+        """Maps: lower-case name to name."""
+        return self._stripped(MAPS)
 
     def _stripped(self, prefix: str) -> dict[str, str]:
         names = [n.removeprefix(prefix) for n in self.names if n.startswith(prefix)]

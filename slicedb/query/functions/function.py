@@ -30,14 +30,13 @@ import numpy as np
 
 from slicedb.errors import BindError, did_you_mean
 from slicedb.query.bound.binding import Binding
-from slicedb.query.bound.bound import Part, Search
+from slicedb.query.bound.bound import Part, Score
 from slicedb.query.bound.relation import ModelColumn, Relation
 from slicedb.query.bound.scope import Scope
 from slicedb.query.language.text import Span
 from slicedb.query.language.tree import Node
 from slicedb.schema import SAMPLES
 from slicedb.show.numbers import count
-from slicedb.vectors import Term
 
 ANY = 1_000_000
 """As many arguments as one likes."""
@@ -238,7 +237,7 @@ class Call:
         anchor.sample.extras[extra] = info
         return anchor.of_sample(extra.shown)
 
-    def scores(self, term: Term | Search) -> str:
+    def scores(self, term: Score) -> str:
         """Return the SQL of a term's column of scores, which is then computed."""
         anchor, pool = self.anchor(), self.binding.pool
         self.binding.bound.meanings[self.node.start] = term
@@ -247,7 +246,7 @@ class Call:
             anchor.sample.slots.append(slot)
         return anchor.of_sample(slot)
 
-    def holds(self, term: Term, least: float) -> str:
+    def holds(self, term: Score, least: float) -> str:
         """Return the SQL of whether a term is at least a number, which is rounded to float32."""
         rounded = float(np.float32(least))
         column = self.scores(term)

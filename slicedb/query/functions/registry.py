@@ -29,7 +29,7 @@ FUNCTIONS: Registry[Function] = Registry(
     "slicedb.functions",
     [
         f"slicedb.query.functions.{family}:FUNCTIONS"
-        for family in ("meanings", "texts", "members", "objects", "overlaps", "cams", "pixels")
+        for family in "meanings texts members objects overlaps cams pixels maps".split()
     ],
     _problem,
 )

@@ -13,11 +13,9 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from slicedb.query.bound.bound import Bound, Search
+from slicedb.query.bound.bound import Bound, Score
 from slicedb.query.language.tree import Node
-from slicedb.vectors import Term
 
-Score: TypeAlias = Term | Search
 Mask: TypeAlias = np.ndarray
 
 _COMPARE = {

@@ -6,12 +6,12 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 
-from slicedb.query.bound.bound import Bound, Pool, Search
+from slicedb.query.bound.bound import Bound, Pool, Score, Search
 from slicedb.query.functions.registry import function_named
 from slicedb.query.language.tree import Node, nodes
 from slicedb.query.run.cuts import Condition
-from slicedb.schema import EMBEDDINGS, PREDICTIONS
-from slicedb.vectors import Term
+from slicedb.schema import EMBEDDINGS, MAPS, PREDICTIONS
+from slicedb.vectors import Lasso, Term
 
 _RANKED = ("similarity", "search")
 """Kinds of terms whose best k can be found without the others."""
@@ -21,7 +21,7 @@ _RANKED = ("similarity", "search")
 class TopK:
     """`ORDER BY similarity(...) DESC LIMIT k`: only the best k, and ties, need to be seen."""
 
-    term: Term | Search
+    term: Score
     k: int
     alone: bool
     """Whether nothing else orders or is shown, so that the scores are the whole answer."""
@@ -36,12 +36,14 @@ class Reads:
     models: dict[str, frozenset[str]]
     """Model to columns of its predictions."""
     embeddings: frozenset[str]
+    maps: frozenset[str] = frozenset()
 
     @property
     def tables(self) -> frozenset[str]:
         """Tables beside samples that are read."""
         models = {PREDICTIONS + name for name in self.models}
-        return frozenset(models | {EMBEDDINGS + name for name in self.embeddings})
+        maps = {MAPS + name for name in self.maps}
+        return frozenset(models | maps | {EMBEDDINGS + name for name in self.embeddings})
 
 
 _UNSTEADY = re.compile(
@@ -92,6 +94,7 @@ class Plan:
         """What decides which samples match; columns that only `*` shows do not count."""
         columns: set[str] = set()
         models: dict[str, set[str]] = {}
+        maps = {term.name for term in self.terms if isinstance(term, Lasso)}
         relations = self.bound.everywhere()
         counted = [b for r in relations for count in r.counts.values() for b in count.boxes]
         for relation in (*relations, *counted, *(s for r in relations for s in r.sides)):
@@ -107,17 +110,21 @@ class Plan:
                 continue
             columns |= named
             for extra in relation.extras:
+                if extra.model.startswith(MAPS):
+                    maps.add(extra.model.removeprefix(MAPS))
+                    continue
                 models.setdefault(extra.model, set()).add(extra.column)
         columns.update(c for term in self.terms if isinstance(term, Search) for c in term.columns)
         return Reads(
             frozenset(columns),
             {name: frozenset(named) for name, named in models.items()},
             frozenset(term.embedding for term in self.terms if isinstance(term, Term)),
+            frozenset(maps),
         )
 
     @property
-    def terms(self) -> dict[Term | Search, str]:
-        """Terms of meaning and of full text, to their columns of scores."""
+    def terms(self) -> dict[Score, str]:
+        """Terms of meaning, of full text and of maps, to their columns of scores."""
         return self.pool.terms
 
     @cached_property
@@ -175,7 +182,7 @@ class Plan:
             return None
         return best.term if isinstance(best.term, Term) else None
 
-    def _ordering(self, expression: Node) -> Term | Search | None:
+    def _ordering(self, expression: Node) -> Score | None:
         """Return the term an ORDER BY entry is, itself or by the name it has in the SELECT."""
         if expression.kind == "COLUMN_REF" and len(expression.names) == 1:
             alias = expression.names[0].lower()

@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from slicedb.keys import distinct
-from slicedb.query.bound.bound import Search
-from slicedb.query.run.cuts import Condition, Score, holds, scores_of
+from slicedb.query.bound.bound import Score, Search
+from slicedb.query.run.cuts import Condition, holds, scores_of
 from slicedb.query.run.plan import Plan
 from slicedb.query.run.session import Session
-from slicedb.vectors import Term
+from slicedb.vectors import Lasso, Term
 
 SELECTIVE = 0.2
 """Share of rows below which taking them out costs less than going through all."""
@@ -136,9 +136,12 @@ class Scores:
             index = session.tables.index(self._samples)
             hits = session.search.score(searches, catalog.samples, index, rows, check)
             values.update(hits.items())
+        if lassos := [score for score in wanted if isinstance(score, Lasso)]:
+            maps = {lasso.table: catalog.table(lasso.table).version for lasso in lassos}
+            values.update(session.lassos.score(lassos, maps, self.keys, rows, check).items())
         return values
 
 
 def _is_of_the_sample(score: Score) -> bool:
     """Return whether the cost of a score is proportional to the rows it is computed for."""
-    return isinstance(score, Term) and score.kind != "nearest"
+    return isinstance(score, Lasso) or (isinstance(score, Term) and score.kind != "nearest")

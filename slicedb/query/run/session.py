@@ -28,7 +28,7 @@ from slicedb.query.run.plan import Plan
 from slicedb.query.run.search import TextSearch
 from slicedb.sql import string
 from slicedb.store.without_pandas import look_for_pandas
-from slicedb.vectors import Approximate, Meaning, Vectors
+from slicedb.vectors import Approximate, Lassos, Meaning, Vectors
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -92,6 +92,7 @@ class Session:
         self.meaning = Meaning(self.vectors)
         self.approximate = Approximate(self.vectors)
         self.search = TextSearch(store)
+        self.lassos = Lassos(store)
 
     def _start(self) -> None:
         """Open DuckDB with nothing loaded."""
