@@ -104,8 +104,8 @@ class Drift(Tabular):
                 numbers.p_value(row.p),
                 numbers.p_value(row.q),
                 row.query,
-                numbers.percent(row.share_a),
-                numbers.percent(row.share_b),
+                numbers.percent(row.share_a) if row.query else "",
+                numbers.percent(row.share_b) if row.query else "",
             )
             for row in self.rows
         ]

@@ -18,6 +18,7 @@ SOURCE = [Path(slicedb.__file__).parent / room for room in ("query", "vectors")]
 
 WITHOUT_A_TEXT = {
     "split takes a fraction": "of query.split, not of a text",
+    "to group by": "of query.split, not of a text",
     "is not valid Unicode": "no page can show it",
     "holds a NUL character": "no page can show it",
     "nests brackets more than": "too long to show",
