@@ -77,6 +77,8 @@ def test_an_unknown_argument_is_answered_with_the_nearest() -> None:
 
 VERBS = {
     "query": "slicedb.database:Database.query",
+    "facets": "slicedb.query:Query.facets",
+    "histogram": "slicedb.query:Query.histogram",
     "ingest": "slicedb.database:Database.ingest",
     "sync": "slicedb.database:Database.sync",
     "verify": "slicedb.database:Database.verify",
@@ -186,6 +188,7 @@ WITHOUT_OPTION = {
 """Arguments that only Python has, with the reason."""
 
 OTHER_NAMES = {
+    "text": "the query whose method it is",
     "file": "data of log-predictions, which Python also takes as a table",
     "spec": "model of model add, which Python also takes as an object",
     "commits": "several in one call",

@@ -1,13 +1,14 @@
-"""Commands that ask: query, functions."""
+"""Commands that ask: query, facets, histogram, functions."""
 
 from __future__ import annotations
 
 import json
+import re
 from typing import IO, TYPE_CHECKING
 
 import click
 
-from slicedb.cli.common import db_option, open_db, rows_options, say, say_unseen
+from slicedb.cli.common import at_option, db_option, open_db, rows_options, say, say_unseen
 from slicedb.cli.options import options_of
 from slicedb.cli.output import PICTURES, Output, for_people
 from slicedb.database import Database
@@ -121,6 +122,63 @@ def _param(text: str) -> tuple[str, object]:
 
 
 @click.command()
+@click.argument("text", metavar="QUERY", default="")
+@db_option
+@rows_options
+@click.option(
+    "--by",
+    metavar="A,B",
+    help="Columns, lists too, or expressions such as v3.prediction; by default label, split, tags.",
+)
+@click.option(
+    "--most",
+    type=click.IntRange(1),
+    default=20,
+    show_default=True,
+    metavar="N",
+    help="Values listed per column; the others are counted.",
+)
+@at_option
+def facets(text: str, out: Output, by: str | None, most: int) -> None:
+    """Count the values of columns in a query and among all samples.
+
+    \b
+    Examples:
+      slicedb facets "v3.loss > 2" --by label,split
+      slicedb facets "in_slice('night')" --by tags,v3.prediction -f json
+    """
+    asked = open_db().query(text)
+    # A comma inside parentheses belongs to an expression.
+    columns = [c.strip() for c in re.split(r",(?![^(]*\))", by)] if by else None
+    out.show(asked.facets(columns, most=most))
+
+
+@click.command()
+@click.argument("text", metavar="QUERY")
+@click.argument("column", metavar="COLUMN")
+@db_option
+@rows_options
+@click.option(
+    "--bins",
+    type=click.IntRange(1, 1000),
+    default=20,
+    show_default=True,
+    metavar="N",
+    help="How many bins, at most; values far outside are in a bin of their own.",
+)
+@at_option
+def histogram(text: str, column: str, out: Output, bins: int) -> None:
+    """Count a column of numbers or times in bins, in a query and among all samples.
+
+    \b
+    Examples:
+      slicedb histogram "label = 'Egg'" width
+      slicedb histogram "NOT v3.correct" v3.loss --bins 40 -f csv
+    """
+    out.show(open_db().query(text).histogram(column, bins=bins))
+
+
+@click.command()
 @rows_options
 def functions(out: Output) -> None:
     """List the functions of the query language.
@@ -140,4 +198,4 @@ def functions(out: Output) -> None:
             click.echo(click.wrap_text(line, 96, "    ", "    ")) if line else None
 
 
-COMMANDS = (query, functions)
+COMMANDS = (query, facets, histogram, functions)

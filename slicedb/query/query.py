@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from slicedb.errors import BindError, CheckError, QueryError, did_you_mean, suggesting
 from slicedb.keys import KeyIndex
-from slicedb.query import derived, splits
+from slicedb.query.derived import splits, texts
 from slicedb.query.run.absent import absent
 from slicedb.query.run.explain import Explanation, explain
 from slicedb.query.run.kept import as_stored
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from slicedb.models.model import Transform
+    from slicedb.query.derived.facets import Facets
+    from slicedb.query.derived.histogram import Histogram
     from slicedb.training import SliceDataset
     from slicedb.training.pictures import Dtype, Size
     from slicedb.training.pixels import Decoder
@@ -138,7 +140,7 @@ class Query:
 
     def predicate(self) -> str:
         """Return a predicate over samples that holds for the members, whatever the text is."""
-        return derived.predicate(self._rows("predicate"))
+        return texts.predicate(self._rows("predicate"))
 
     @property
     def columns(self) -> list[str]:
@@ -156,15 +158,77 @@ class Query:
 
     def keys(self) -> np.ndarray:
         """Return int64 (n,): the keys of the samples, in order, each once."""
-        plan = self._rows("keys")
+        return self._kept_keys(self._rows("keys")).copy()
+
+    def _kept_keys(self, plan: Plan) -> np.ndarray:
+        """Return the keys, which others may hold too: they are not to be written to."""
         if not plan.is_steady:
             return self._keys(plan)
-        return self.session.members.get(plan, lambda: self._keys(plan)).copy()
+        return self.session.members.get(plan, lambda: self._keys(plan))
 
     def _keys(self, plan: Plan) -> np.ndarray:
         if plan.bound.narrows:
             return np.asarray(self._run(plan).rows()["key"].to_numpy(), dtype=np.int64)
         return self._listed(plan)[1]
+
+    def page(self, a: int, b: int, columns: Sequence[str] | None = None) -> pa.Table:
+        """Return the samples at the places a to b of the order, b left out.
+
+        The order is worked out once and kept while the tables that it rests on do not change, so
+        that a further page costs milliseconds, wherever it lies. Beyond the end there are no rows.
+
+        Args:
+            a: the first place, from 0.
+            b: the place behind the last.
+            columns: columns of samples, or expressions over them such as `v3.loss`; None takes the
+                columns that the query shows.
+
+        Raises:
+            QueryError: a is negative, b lies before a, or a column is named twice.
+        """
+        from slicedb.query.derived import paging
+
+        plan = self._rows("page")
+        if not 0 <= a <= b:
+            raise QueryError(f"page({a}, {b}) is no range of places.", "take 0 <= a <= b.")
+        if columns is None and not plan.bound.narrows:
+            return self[a:b].to_arrow()
+        wanted = [name for name, _ in plan.columns] if columns is None else list(columns)
+        return paging.page(self, self._kept_keys(plan)[a:b], plan, wanted)
+
+    def facets(self, by: Sequence[str] | str | None = None, *, most: int = 20) -> Facets:
+        """Count the values of columns in this query and among all samples, in one statement.
+
+        Args:
+            by: columns of samples, lists too, or expressions such as `v3.prediction`; by default
+                label, split and tags.
+            most: values listed per column; the others are counted.
+
+        Raises:
+            QueryError: a column has no values to count, or `most` is below 1.
+        """
+        from slicedb.query.derived import facets
+
+        named = facets.BY if by is None else [by] if isinstance(by, str) else list(by)
+        return facets.facets(self, self._rows("facets"), named, most)
+
+    def histogram(self, column: str, *, bins: int = 20) -> Histogram:
+        """Count a column of numbers or times in bins, in this query and among all samples.
+
+        Args:
+            column: a column of samples, or an expression such as `v3.loss`.
+            bins: how many, at most; values far outside are in a bin of their own at either end.
+
+        Raises:
+            QueryError: the column has neither numbers nor times, or `bins` is out of range.
+        """
+        from slicedb.query.derived import histogram
+
+        return histogram.histogram(self, self._rows("histogram"), column, bins)
+
+    def beside(self, text: str) -> Query:
+        """Return another query of the same database at the same moment."""
+        return self._with(text)
 
     def ids(self) -> list[str]:
         """Return the ids of the samples, in order, each once."""
@@ -254,7 +318,7 @@ class Query:
         """
         plan = self.plan()
         if columns and plan.bound.source.is_predicate and not all(map(str.isidentifier, columns)):
-            return self._with(derived.listing(plan, columns)).to_arrow()
+            return self._with(texts.listing(plan, columns)).to_arrow()
         runner = self._run(plan)
         table = runner.whole() if plan.bound.narrows else None
         if table is None:
@@ -309,7 +373,7 @@ class Query:
         """
         if n < 0:
             raise QueryError(f"take({n}) is negative.", text=self.text)
-        chosen = derived.predicate(self._rows("take"))
+        chosen = texts.predicate(self._rows("take"))
         return self._with(f"{chosen} ORDER BY hash(id || ' {int(seed)}') LIMIT {n}")
 
     def split(
@@ -351,12 +415,12 @@ class Query:
         return self & ~self._other(other)
 
     def __invert__(self) -> Query:
-        return self._with(f"{derived.predicate(self._rows('~'))} IS NOT TRUE")
+        return self._with(f"{texts.predicate(self._rows('~'))} IS NOT TRUE")
 
     def _joined(self, word: Literal["AND", "OR"], other: Query | Referable | str) -> Query:
         right = self._other(other)
         plans = (query._rows("&, | and ~") for query in (self, right))
-        return self._with(f" {word} ".join(map(derived.predicate, plans)), right)
+        return self._with(f" {word} ".join(map(texts.predicate, plans)), right)
 
     def _other(self, other: Query | Referable | str) -> Query:
         """Return the other side: a query, a text, or a slice by its name."""
@@ -399,7 +463,7 @@ class Query:
             hint = "turn ORDER BY around to count from the end, or take a range of ids()."
             raise QueryError(f"A query has no range {at.start}:{at.stop}:{at.step}.", hint)
         size = None if stop is None else max(stop - start, 0)
-        return self._with(derived.part(self.plan(), size, start))
+        return self._with(texts.part(self.plan(), size, start))
 
     def __bool__(self) -> bool:
         return True

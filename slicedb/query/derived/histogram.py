@@ -1,0 +1,272 @@
+"""Histogram: how a column of numbers or times is distributed in a query, and among all samples."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import pyarrow as pa
+
+from slicedb import sql
+from slicedb.errors import QueryError
+from slicedb.query.derived import inside
+from slicedb.query.run.plan import Plan
+from slicedb.show import numbers
+from slicedb.show.tabular import Grid, Part, Tabular
+
+if TYPE_CHECKING:
+    from slicedb.query.query import Query
+
+MOST_BINS = 1000
+_SIZES = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")
+_WHOLE = (*_SIZES, *(f"U{name}" for name in _SIZES))
+_REAL = ("FLOAT", "DOUBLE", "DECIMAL")
+_TIMES = ("DATE", "TIMESTAMP")
+_BAR = 30
+"""Cells of the longest bar."""
+
+Edge: TypeAlias = "float | datetime"
+
+
+@dataclass(frozen=True)
+class Bin:
+    """One bin."""
+
+    low: Edge | None
+    """Its least value; None in the bin of everything below the others."""
+    high: Edge | None
+    """Its end, which belongs to the next bin; None in the bin of everything above the others."""
+    n: int
+    """Samples of the query."""
+    overall: int
+    """All samples."""
+    query: str
+    """The samples of the query that are in it."""
+
+
+@dataclass(frozen=True)
+class Histogram(Tabular):
+    """How a column is distributed.
+
+    The bins span what the middle 98 % of all values span, and half of that again on each side
+    where there are values, so that a few extreme values do not press the others into one bin. Those
+    extremes are in a bin of their own, open to its side.
+    """
+
+    text: str
+    """The query."""
+    column: str
+    bins: tuple[Bin, ...]
+    """Ascending and without gaps; open ones only where they hold samples."""
+    n: int
+    """Values in the query: samples, or elements where the column is a list."""
+    overall: int
+    n_null: int
+    """Samples of the query without a value."""
+    null_overall: int
+    n_odd: int
+    """Values of the query that are NaN or infinite, which are in no bin."""
+    odd_overall: int
+    least: Edge | None
+    """Of all samples; None where none has a value."""
+    most: Edge | None
+
+    def to_arrow(self) -> pa.Table:
+        """Return one row per bin: low, high, n, overall and query."""
+        rows = [vars(entry) for entry in self.bins]
+        kind = pa.timestamp("us") if isinstance(self.least, datetime) else pa.float64()
+        kinds = {"low": kind, "high": kind, "n": pa.int64(), "overall": pa.int64()}
+        return pa.Table.from_pylist(rows, pa.schema([*kinds.items(), ("query", pa.string())]))
+
+    def parts(self) -> Iterable[Part]:
+        """Yield how many values there are, and a table with a bar for each bin."""
+        span = f" from {_said(self.least)} to {_said(self.most)}" if self.least is not None else ""
+        yield f"{numbers.count(self.n, 'value')} of {self.overall:,}{span}: {self.text or 'all'}"
+        top = max((entry.n for entry in self.bins), default=0) or 1
+        rows = [
+            (_range(entry), entry.n, entry.overall, "█" * math.ceil(entry.n / top * _BAR))
+            for entry in self.bins
+        ]
+        yield Grid([self.column, "n", "overall", ""], rows, "<>><")
+        for n, overall, what in (
+            (self.n_null, self.null_overall, "NULL"),
+            (self.n_odd, self.odd_overall, "NaN or infinite"),
+        ):
+            if overall:
+                yield f"{what}: {n:,} of {overall:,}"
+
+
+def histogram(query: Query, plan: Plan, column: str, bins: int) -> Histogram:
+    """Count a column in bins under a query and overall, in one statement.
+
+    Args:
+        query: any query of samples.
+        plan: its plan.
+        column: an expression over samples that gives numbers, dates, times or lists of them.
+        bins: how many, at most; whole numbers get bins of whole width.
+
+    Raises:
+        QueryError: the column is of another type, `bins` is not from 1 to 1000, or the query has
+            chance in it.
+    """
+    if not 1 <= bins <= MOST_BINS:
+        raise QueryError(f"histogram(bins={bins}) is not possible.", f"take 1 to {MOST_BINS:,}.")
+    inside.check_steady(plan, "histogram")
+    kind, names_status = _kind(query, column)
+    base = inside.listing(plan, [column], names_status)
+    row = query.beside(_statement(base, kind, bins)).to_arrow().to_pylist()[0]
+    return _made(plan, column, kind, row)
+
+
+def _kind(query: Query, column: str) -> tuple[str, bool]:
+    """Return the type of a column and whether it reads status; only numbers and times pass."""
+    plan = query.beside(f"SELECT {column} AS f FROM samples").plan()
+    kind = dict(plan.columns)["f"]
+    if not kind.removesuffix("[]").startswith((*_WHOLE, *_REAL, *_TIMES)) or kind.endswith("[][]"):
+        raise QueryError(
+            f"'{column}' is of type {kind.split('(')[0]}, and a histogram is of numbers or times.",
+            "facets() counts other values.",
+            text=query.text,
+        )
+    return kind, plan.bound.unfiltered
+
+
+def _statement(base: str, kind: str, bins: int) -> str:
+    """Return the SQL of the ends, the width and the counts.
+
+    A bin is found by division and then held against its edges `lo + w * i`, which Python works out
+    by the same two operations: the query of a bin gives exactly the samples that it counts.
+    """
+    is_list = kind.endswith("[]")
+    value = "unnest(f0)" if is_list else "f0"
+    value = f"epoch_us(CAST({value} AS TIMESTAMP))" if _is_time(kind) else value
+    if kind.removesuffix("[]").startswith(_WHOLE):
+        lo, hi = "floor(lo)", "ceil(hi)"
+        # Whole numbers up to `hi` itself: from lo to hi + 1 in steps of a whole width.
+        width = f"greatest(1.0, ceil((hi - lo + 1) / {bins}))"
+    else:
+        lo, hi = "lo", "hi"
+        # Never below the distance of neighbouring doubles, so that the edges ascend.
+        width = f"greatest(hi / {bins} - lo / {bins}, greatest(abs(lo), abs(hi)) * 4.5e-16, 1e-300)"
+    slot = "floor((x - lo) / w)"
+    return f"""WITH base AS MATERIALIZED ({base}),
+    "all" AS MATERIALIZED (SELECT inside, CAST({value} AS DOUBLE) AS x FROM base),
+    "values" AS MATERIALIZED (SELECT inside, x FROM "all" WHERE isfinite(x)),
+    span AS (SELECT min(x) AS a, max(x) AS z, quantile_cont(x, 0.01) AS p,
+        quantile_cont(x, 0.99) AS q FROM "values"),
+    ends AS (SELECT a, z, CASE WHEN p < q THEN greatest(a, p - (q / 2 - p / 2)) ELSE a END AS lo,
+        CASE WHEN p < q THEN least(z, q + (q / 2 - p / 2)) ELSE z END AS hi FROM span),
+    whole AS (SELECT a, z, {lo} AS lo, {hi} AS hi FROM ends),
+    scale AS MATERIALIZED (SELECT a, z, lo, hi, {width} AS w FROM whole),
+    placed AS (SELECT inside, CASE WHEN x < lo THEN -1 WHEN x > hi THEN {bins}
+        ELSE least({slot} - CAST(x < lo + w * {slot} AS INTEGER)
+        + CAST(x >= lo + w * ({slot} + 1) AS INTEGER), {bins} - 1) END AS slot
+        FROM "values", scale),
+    counts AS (SELECT CAST(slot AS INTEGER) AS slot, count(*) AS o,
+        count(*) FILTER (inside) AS n FROM placed GROUP BY 1)
+    SELECT (SELECT list({{slot: slot, n: n, o: o}}) FROM counts) AS counts,
+    (SELECT {{a: a, z: z, lo: lo, hi: hi, w: w}} FROM scale) AS scale,
+    (SELECT {{n: count(*) FILTER (inside), o: count(*)}} FROM base WHERE f0 IS NULL) AS nulls,
+    (SELECT {{n: count(*) FILTER (inside), o: count(*)}} FROM "all"
+        WHERE x IS NOT NULL AND NOT isfinite(x)) AS odd,
+    {bins} AS bins"""
+
+
+def _made(plan: Plan, column: str, kind: str, row: dict[str, Any]) -> Histogram:
+    scale, nulls, odd = row["scale"], row["nulls"], row["odd"]
+    counts = {c["slot"]: (c["n"], c["o"]) for c in row["counts"] or ()}
+    n, overall = (sum(pair[i] for pair in counts.values()) for i in (0, 1))
+    edge = _edge_of(kind)
+
+    def bin_of(slot: int, low: float | None, high: float | None, is_last: bool) -> Bin:
+        condition = _condition(column, kind, low, high, is_last)
+        start, end = (None if e is None else edge(e) for e in (low, high))
+        return Bin(start, end, *counts.get(slot, (0, 0)), inside.within(plan, condition))
+
+    made: list[Bin] = []
+    if counts:
+        lo, hi, w, bins = scale["lo"], scale["hi"], scale["w"], row["bins"]
+        last = min(max(0, *(slot for slot in counts if slot < bins), 0), bins - 1)
+        if -1 in counts:
+            made.append(bin_of(-1, None, lo, False))
+        for slot in range(last + 1):
+            # The last bin ends at the greatest value inside the span, which belongs to it.
+            is_last = slot == last
+            made.append(
+                bin_of(slot, lo + w * slot, hi if is_last else lo + w * (slot + 1), is_last)
+            )
+        if bins in counts:
+            made.append(bin_of(bins, hi, None, False))
+    least, most = (None if not counts else edge(scale[name]) for name in ("a", "z"))
+    return Histogram(
+        plan.text,
+        column,
+        tuple(made),
+        n,
+        overall,
+        nulls["n"],
+        nulls["o"],
+        odd["n"],
+        odd["o"],
+        least,
+        most,
+    )
+
+
+def _is_time(kind: str) -> bool:
+    return kind.startswith(_TIMES)
+
+
+def _edge_of(kind: str) -> Any:
+    """Return what makes an edge of a number: itself, or the moment it is of, in microseconds."""
+    return _moment if _is_time(kind) else float
+
+
+def _moment(micros: float) -> datetime:
+    start = datetime(1970, 1, 1, tzinfo=UTC).replace(tzinfo=None)
+    return start + timedelta(microseconds=math.ceil(micros))  # a value is a whole number of them
+
+
+def _condition(column: str, kind: str, low: float | None, high: float | None, last: bool) -> str:
+    """Return the predicate of a bin; of a list, that an element is in it."""
+    is_list = kind.endswith("[]")
+    value = "x" if is_list else column if column.isidentifier() else f"({column})"
+
+    def written(end: float) -> str:
+        return sql.literal(_edge_of(kind)(end), doubles=True)
+
+    if low is None:
+        assert high is not None
+        parts = [f"{value} < {written(high)}", *_finite(value, kind)]
+    elif high is None:
+        # NaN is above everything to DuckDB, and in no bin.
+        parts = [f"{value} > {written(low)}", *_finite(value, kind)]
+    else:
+        end = f"{value} {'<=' if last else '<'} {written(high)}"
+        parts = [f"{value} >= {written(low)}", end]
+    condition = " AND ".join(parts)
+    if not is_list:
+        return condition
+    return f"len(list_filter({column}, x -> {condition})) > 0"
+
+
+def _finite(value: str, kind: str) -> list[str]:
+    is_real = kind.startswith(("FLOAT", "DOUBLE"))
+    return [f"isfinite({value})"] if is_real else []
+
+
+def _said(edge: Edge | None) -> str:
+    if isinstance(edge, datetime):
+        return f"{edge:%Y-%m-%d %H:%M:%S}"
+    return "" if edge is None else numbers.number(edge)
+
+
+def _range(entry: Bin) -> str:
+    if entry.low is None:
+        return f"< {_said(entry.high)}"
+    if entry.high is None:
+        return f"> {_said(entry.low)}"
+    return f"{_said(entry.low)} - {_said(entry.high)}"

@@ -1,0 +1,65 @@
+"""Write one SELECT that tells of every sample whether a query has it, beside other columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from slicedb.errors import QueryError
+from slicedb.query.derived import texts
+from slicedb.query.run.plan import Plan
+from slicedb.schema import IS_SHOWN
+
+
+def listing(plan: Plan, columns: Sequence[str], names_status: bool) -> str:
+    """Return a SELECT of `inside` and of f0, f1, ... over all samples that the query may see.
+
+    Those are the samples that are shown, or all of them where the query itself names status.
+
+    Args:
+        plan: the query.
+        columns: expressions over samples, such as `label` or `v3.prediction`.
+        names_status: whether one of these reads status, which shows broken pictures to the whole
+            text.
+
+    Raises:
+        QueryError: a column reads status, and the query has rows that this would change.
+    """
+    where = ""
+    if names_status and not plan.bound.unfiltered:
+        if not _is_condition(plan):
+            raise QueryError(
+                "Counting status would change which samples this query has.",
+                "let the query read it, as in WHERE status = 'ok'.",
+                text=plan.text,
+            )
+        where = f" WHERE {IS_SHOWN}"
+    shown = "".join(f", {column} AS f{i}" for i, column in enumerate(columns))
+    return f"SELECT coalesce({texts.predicate(plan)}, false) AS inside{shown} FROM samples{where}"
+
+
+def _is_condition(plan: Plan) -> bool:
+    """Return whether each sample decides by itself whether it is in a query."""
+    is_limited = plan.is_ordered or bool(plan.bound.tree.qualify)
+    return plan.bound.source.is_predicate and not is_limited
+
+
+def within(plan: Plan, condition: str) -> str:
+    """Return the text of those samples of a query that a condition holds for."""
+    source = plan.bound.source
+    if source.is_predicate and not source.tokens[4:]:
+        return condition
+    return f"{texts.predicate(plan)} AND {condition}"
+
+
+def check_steady(plan: Plan, verb: str) -> None:
+    """Refuse a query whose samples differ each time it is asked.
+
+    Raises:
+        QueryError: it has chance in it, such as `random()`.
+    """
+    if plan.bound.has_chance:
+        raise QueryError(
+            f"{verb}() of a query with {plan.bound.chance} counts other samples each time.",
+            "draw with hash(id), or with take(n, seed).",
+            text=plan.text,
+        )
