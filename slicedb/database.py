@@ -74,6 +74,7 @@ if TYPE_CHECKING:
     from slicedb.slices import Applied, BrokenSlice, Slice, Slices
     from slicedb.slices.columns import Columns
     from slicedb.store import Store
+    from slicedb.store.thumbnails import Thumbnails
     from slicedb.sync import Step, SyncReport, Turn
     from slicedb.tagging import TagReport, What
     from slicedb.training import SliceDataset
@@ -1844,6 +1845,24 @@ class Database:
         pool = self.keys(sampling.UNLABELLED if on is None else on)
         vectors = self.engine.session.vectors
         return sampling.sample(self.store, pool, wish, vectors, self._embedding(embedding))
+
+    def thumbnails(self, on: On = None, *, side: int = 160) -> Thumbnails:
+        """Return small JPEGs of samples, made once and kept in the cache folder of the database.
+
+        They are displayed upright, and known by their picture's sha256. The cache takes at most 1
+        GiB of disk, those used longest ago make room, and it may be deleted at any time. A broken
+        picture gets a gray one with a cross, and is counted.
+
+        Args:
+            on: the samples, such as a query, a slice or their keys; by default all.
+            side: pixels that the longer side has at most, from 8 to 2048.
+
+        Raises:
+            CheckError: the side is out of range.
+        """
+        from slicedb.store.thumbnails import thumbnails
+
+        return thumbnails(self.store, self.keys(on), side)
 
     def export(self, on: On, dest: Path, *, form: str | None = None) -> ExportReport:
         """Write samples and their metadata to files: all of them, or nothing at that place.

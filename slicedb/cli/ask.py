@@ -1,4 +1,4 @@
-"""Commands that ask: query, facets, histogram, functions."""
+"""Commands that ask: query, facets, histogram, thumbnails, functions."""
 
 from __future__ import annotations
 
@@ -179,6 +179,22 @@ def histogram(text: str, column: str, out: Output, bins: int) -> None:
 
 
 @click.command()
+@click.argument("on", metavar="[QUERY|SLICE]", required=False)
+@db_option
+@rows_options
+@options_of(Database.thumbnails, "side")
+def thumbnails(on: str | None, out: Output, side: int) -> None:
+    """Make the small pictures of samples ahead of time, and count the broken ones.
+
+    \b
+    Examples:
+      slicedb thumbnails
+      slicedb thumbnails "split = 'test'" --side 320
+    """
+    out.show(open_db().thumbnails(on, side=side))
+
+
+@click.command()
 @rows_options
 def functions(out: Output) -> None:
     """List the functions of the query language.
@@ -198,4 +214,4 @@ def functions(out: Output) -> None:
             click.echo(click.wrap_text(line, 96, "    ", "    ")) if line else None
 
 
-COMMANDS = (query, facets, histogram, functions)
+COMMANDS = (query, facets, histogram, thumbnails, functions)
