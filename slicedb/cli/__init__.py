@@ -88,10 +88,11 @@ def _register() -> None:
         slices,
         splitting,
         surfaces,
+        vectors,
         versions,
     )
 
-    groups = (surfaces, data, editing, columns, ask, slices, models)
+    groups = (surfaces, data, vectors, editing, columns, ask, slices, models)
     curation = (curate, cleaning, copies, splitting, drifting, labels, discovering)
     for module in (*groups, judge, behave, *curation, versions):
         for command in module.COMMANDS:

@@ -92,20 +92,8 @@ def ingest(
             case.
         TooManyBrokenError: the share passed `max_broken`; its `.report` says more, the data stays.
     """
-    if id_by not in ("path", "sha256"):
-        raise IngestError(f"No id_by '{id_by}'.", "choose 'path' or 'sha256'.")
-    if verify not in ("now", "later"):
-        raise IngestError(f"No verify '{verify}'.", "choose 'now' or 'later'.")
-    if same not in ("add", "skip"):
-        raise IngestError(f"No same '{same}'.", "choose 'add' or 'skip'.")
+    _check(id_by, verify, same, max_broken)
     later = verify == "later"
-    if later and id_by == "sha256":
-        raise IngestError(
-            "Ids by sha256 need the bytes of every image, which verify='later' does not read.",
-            "leave out one of the two.",
-        )
-    if max_broken is not None and not 0 <= max_broken <= 1:
-        raise IngestError(f"max_broken is {max_broken}.", "give a share between 0 and 1.")
     named = {
         "path": path_column,
         "image": image_column,
@@ -159,6 +147,23 @@ def ingest(
         ),
     )
     return report.noting([*about, *([] if names is None else names.notes())])
+
+
+def _check(id_by: str, verify: str, same: str, max_broken: float | None) -> None:
+    """Raise for a choice that is none, or two that exclude each other."""
+    if id_by not in ("path", "sha256"):
+        raise IngestError(f"No id_by '{id_by}'.", "choose 'path' or 'sha256'.")
+    if verify not in ("now", "later"):
+        raise IngestError(f"No verify '{verify}'.", "choose 'now' or 'later'.")
+    if same not in ("add", "skip"):
+        raise IngestError(f"No same '{same}'.", "choose 'add' or 'skip'.")
+    if verify == "later" and id_by == "sha256":
+        raise IngestError(
+            "Ids by sha256 need the bytes of every image, which verify='later' does not read.",
+            "leave out one of the two.",
+        )
+    if max_broken is not None and not 0 <= max_broken <= 1:
+        raise IngestError(f"max_broken is {max_broken}.", "give a share between 0 and 1.")
 
 
 def open_source(

@@ -137,6 +137,35 @@ class _Tally:
         self.unchanged += bulk.unchanged
         self.reasons.update(bulk.reasons)
 
+    def report(
+        self,
+        source: Source,
+        seconds: float,
+        missing: int,
+        deleted: int,
+        marked: following.Marked,
+    ) -> IngestReport:
+        """Return what is told of a run."""
+        return IngestReport(
+            source=source.where,
+            added=self.added,
+            changed=self.changed,
+            unchanged=self.unchanged,
+            missing=missing,
+            deleted=deleted,
+            same_bytes=self.same_bytes,
+            moved=self.carried,
+            vanished=marked.vanished,
+            hidden=marked.hidden,
+            back=marked.back,
+            duplicates=self.duplicates,
+            quarantined=self.reasons.total(),
+            reasons=dict(self.reasons.most_common()),
+            skipped=source.skipped,
+            notes=(*source.notes, *self.notes()),
+            seconds=seconds,
+        )
+
 
 def run(store: Store, source: Source, settings: Settings) -> IngestReport:
     """Ingest an opened source.
@@ -154,13 +183,40 @@ def run(store: Store, source: Source, settings: Settings) -> IngestReport:
     known = Known(store, with_images=not settings.reference)
     if settings.following and following.is_complete(source):
         known.gone = following.gone(source, known)
-    fresh = {SAMPLES: FreshRows(store, SAMPLES, known.version)}
-    if not settings.reference:
-        fresh[IMAGES] = FreshRows(store, IMAGES, known.images_version)
     tally = _Tally()
     adopted = Adopted(source.batches, known, source.where)
     if len(known.keys) and not source.named and not settings.by_content:
         source = replace(source, batches=adopted, keys=None)
+    _write_all(store, source, settings, known, tally)
+    tally.adopted = 0 if settings.following else adopted.count
+    missing, deleted = _missing(store, source, known, settings)
+    marked = following.Marked()
+    if known.gone is not None:
+        marked = following.mark(store, known, known.gone & ~known.seen)
+    if deleted or marked.vanished or marked.back:
+        store.sync()
+    report = tally.report(source, time.perf_counter() - started, missing, deleted, marked)
+    nothing = report.total and report.reasons.get(UNREADABLE) == report.total
+    if nothing and not settings.following:
+        raise nothing_read(
+            source.where, report.total, _some_uri(store), "the samples are there, quarantined"
+        )
+    _refuse_broken(report, settings.max_broken)
+    return report
+
+
+def _write_all(
+    store: Store, source: Source, settings: Settings, known: Known, tally: _Tally
+) -> None:
+    """Verify, judge and write a source piece by piece; one piece is written while the next is read.
+
+    Args:
+        known: what is stored; what was met is marked in it.
+        tally: counts what becomes of every row.
+    """
+    fresh = {SAMPLES: FreshRows(store, SAMPLES, known.version)}
+    if not settings.reference:
+        fresh[IMAGES] = FreshRows(store, IMAGES, known.images_version)
     threads = media.n_threads(settings.threads or None)
     with (
         progress.bar(source.total, "ingest", settings.show) as bar,
@@ -201,39 +257,6 @@ def run(store: Store, source: Source, settings: Settings) -> IngestReport:
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-    tally.adopted = 0 if settings.following else adopted.count
-    missing, deleted = _missing(store, source, known, settings)
-    marked = following.Marked()
-    if known.gone is not None:
-        marked = following.mark(store, known, known.gone & ~known.seen)
-    if deleted or marked.vanished or marked.back:
-        store.sync()
-    report = IngestReport(
-        source=source.where,
-        added=tally.added,
-        changed=tally.changed,
-        unchanged=tally.unchanged,
-        missing=missing,
-        deleted=deleted,
-        same_bytes=tally.same_bytes,
-        moved=tally.carried,
-        vanished=marked.vanished,
-        hidden=marked.hidden,
-        back=marked.back,
-        duplicates=tally.duplicates,
-        quarantined=tally.reasons.total(),
-        reasons=dict(tally.reasons.most_common()),
-        skipped=source.skipped,
-        notes=(*source.notes, *tally.notes()),
-        seconds=time.perf_counter() - started,
-    )
-    nothing = report.total and report.reasons.get(UNREADABLE) == report.total
-    if nothing and not settings.following:
-        raise nothing_read(
-            source.where, report.total, _some_uri(store), "the samples are there, quarantined"
-        )
-    _refuse_broken(report, settings.max_broken)
-    return report
 
 
 def _some_uri(store: Store) -> str:

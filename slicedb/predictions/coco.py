@@ -48,14 +48,7 @@ def from_coco(
     elif annotations is not None:
         about = read_json(Path(annotations))
     if about is not None:
-        try:
-            files = {image["id"]: str(image["file_name"]) for image in about["images"]}
-            names = {c["id"]: str(c["name"]) for c in about["categories"]}
-        except (KeyError, TypeError) as error:
-            raise PredictionError(
-                f"'{annotations}' is no annotation file of COCO: it lacks {error}.",
-                "give the file the model was evaluated with: images, annotations, categories.",
-            ) from error
+        files, names = _files_and_names(about, annotations)
     if not isinstance(boxes, list | tuple):
         raise PredictionError(
             f"{place} holds a {type(boxes).__name__}, not a list of boxes.",
@@ -65,23 +58,7 @@ def from_coco(
     find = _Finder(ids, place, prefix)
     rows: dict[str, list[dict[str, object]]] = {find(file): [] for file in files.values()}
     for i, one in enumerate(boxes):
-        try:
-            image, category, box = one["image_id"], one["category_id"], one["bbox"]
-        except (KeyError, TypeError) as error:
-            raise PredictionError(
-                f"Entry {i + 1} of {place} is no box of COCO's results: it lacks {error}.",
-                "an entry has image_id, category_id, bbox and score.",
-            ) from error
-        if not isinstance(category, str | int) or not isinstance(image, str | int):
-            raise PredictionError(
-                f"Entry {i + 1} of {place} has image {image!r} and category {category!r}.",
-                "image_id and category_id are numbers or texts.",
-            )
-        if category not in names:
-            raise PredictionError(
-                f"Entry {i + 1} of {place} has category {category}, which has no name.",
-                "give annotations= (--annotations), or classes= in the order of the numbers.",
-            )
+        image, category, box = _entry(one, i, place, names)
         if annotations is not None and image not in files:
             raise PredictionError(
                 f"Entry {i + 1} of {place} has image {image}, which '{annotations}' lacks.",
@@ -92,6 +69,51 @@ def from_coco(
         held = rows.setdefault(find(file), [])
         held.append({"label": names[category], "bbox": box, "score": one.get("score")})
     return pa.table({"id": list(rows), "objects": objects_from(list(rows.values()), place)}), notes
+
+
+def _files_and_names(
+    about: Any, annotations: str | Path | None
+) -> tuple[dict[object, str], dict[object, str]]:
+    """Return what the numbers of images and categories mean."""
+    try:
+        files = {image["id"]: str(image["file_name"]) for image in about["images"]}
+        return files, {c["id"]: str(c["name"]) for c in about["categories"]}
+    except (KeyError, TypeError) as error:
+        raise PredictionError(
+            f"'{annotations}' is no annotation file of COCO: it lacks {error}.",
+            "give the file the model was evaluated with: images, annotations, categories.",
+        ) from error
+
+
+def _entry(
+    one: Any, i: int, place: str, names: Mapping[object, str]
+) -> tuple[str | int, str | int, Any]:
+    """Return image, category and box of one entry.
+
+    Args:
+        one: the entry.
+        i: its number, from 0.
+        place: what errors call the source.
+        names: of the categories.
+    """
+    try:
+        image, category, box = one["image_id"], one["category_id"], one["bbox"]
+    except (KeyError, TypeError) as error:
+        raise PredictionError(
+            f"Entry {i + 1} of {place} is no box of COCO's results: it lacks {error}.",
+            "an entry has image_id, category_id, bbox and score.",
+        ) from error
+    if not isinstance(category, str | int) or not isinstance(image, str | int):
+        raise PredictionError(
+            f"Entry {i + 1} of {place} has image {image!r} and category {category!r}.",
+            "image_id and category_id are numbers or texts.",
+        )
+    if category not in names:
+        raise PredictionError(
+            f"Entry {i + 1} of {place} has category {category}, which has no name.",
+            "give annotations= (--annotations), or classes= in the order of the numbers.",
+        )
+    return image, category, box
 
 
 def _from_zero(
