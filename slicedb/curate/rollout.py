@@ -151,34 +151,57 @@ def rollout(
         before, p = _paired(period, said, other, counts, len(names))
     else:
         before, p = _earlier(counts, starts)
+    spans = [
+        _span(time, (start * length + shift, (start + 1) * length + shift), every)
+        for start in starts.tolist()
+    ]
+    result = _rows(model, names, spans, counts, before, p)
+    return Rollout(model, against or "", tuple(result))
+
+
+def _span(time: str, ends: tuple[float, float], every: Every) -> tuple[str, str]:
+    """Return how a period is written, and the predicate of its samples; ends in microseconds."""
+    moments = [np.datetime64(int(end), "us") for end in ends]
+    predicate = " AND ".join(
+        f"{sql.name(time)} {sign} TIMESTAMP '{str(moment)[:19].replace('T', ' ')}'"
+        for sign, moment in zip((">=", "<"), moments)
+    )
+    return str(moments[0])[: 13 if every == "hour" else 10].replace("T", " "), predicate
+
+
+def _rows(
+    model: str,
+    names: Sequence[str],
+    spans: Sequence[tuple[str, str]],
+    counts: npt.NDArray[np.float64],
+    before: npt.NDArray[np.float64],
+    p: npt.NDArray[np.float64],
+) -> list[RolloutRow]:
+    """Return one row per period and class that can be compared.
+
+    Args:
+        spans: how each period is written, and its predicate.
+        counts: float64 (t, c): predictions by period and class.
+        before: float64 (t, c): the shares they are compared with.
+        p: float64 (t, c): NaN where there is nothing to compare with.
+    """
     q = stats.benjamini_hochberg(p.ravel()).reshape(p.shape)
     n = counts.sum(axis=1)
-    result = []
-    for i, start in enumerate(starts.tolist()):
-        moments = [np.datetime64(int(s * length + shift), "us") for s in (start, start + 1)]
-        span = " AND ".join(
-            f"{sql.name(time)} {sign} TIMESTAMP '{str(moment)[:19].replace('T', ' ')}'"
-            for sign, moment in zip((">=", "<"), moments)
+    return [
+        RolloutRow(
+            written,
+            name,
+            int(n[i]),
+            float(counts[i, k] / n[i]),
+            float(before[i, k]),
+            float(p[i, k]),
+            float(q[i, k]),
+            f"{sql.name(model)}.prediction = {sql.string(name)} AND {span}",
         )
-        written = str(moments[0])[: 13 if every == "hour" else 10].replace("T", " ")
-        for k, name in enumerate(names):
-            if np.isnan(p[i, k]):
-                continue
-            query = f"{sql.name(model)}.prediction = {sql.string(name)} AND {span}"
-            share = float(counts[i, k] / n[i])
-            result.append(
-                RolloutRow(
-                    written,
-                    name,
-                    int(n[i]),
-                    share,
-                    float(before[i, k]),
-                    float(p[i, k]),
-                    float(q[i, k]),
-                    query,
-                )
-            )
-    return Rollout(model, against or "", tuple(result))
+        for i, (written, span) in enumerate(spans)
+        for k, name in enumerate(names)
+        if not np.isnan(p[i, k])
+    ]
 
 
 def _predicted(store: Store, model: str, keys: Keys) -> tuple[npt.NDArray[np.int64], list[str]]:
