@@ -281,8 +281,8 @@ def named_labels(objects: pa.Array, batch: GivenBatch) -> pa.Array:
         return objects
     labels = pc.struct_field(flat, "label")
     known = labels.drop_null()
-    numbers = pc.all(pc.match_substring_regex(known, r"^\d+$")).as_py()
-    if not len(known) or not numbers or not unknown_in(known, batch.classes).all():
+    are_numbers = pc.all(pc.match_substring_regex(known, r"^\d+$")).as_py()
+    if not len(known) or not are_numbers or not unknown_in(known, batch.classes).all():
         return objects
     at = labels.cast(pa.int64())
     valid = pc.less(at, len(batch.classes))
