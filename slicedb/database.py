@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from slicedb.analysis import BoxMistakes, Cleaner, Mistakes, PixelMistakes
+    from slicedb.analysis.sheet import Sheet
     from slicedb.analysis.tryout import Tryout
     from slicedb.behaviour.severity import SeverityTable
     from slicedb.cam import CamReport, StoredCams
@@ -1845,6 +1846,28 @@ class Database:
         pool = self.keys(sampling.UNLABELLED if on is None else on)
         vectors = self.engine.session.vectors
         return sampling.sample(self.store, pool, wish, vectors, self._embedding(embedding))
+
+    def show(self, id: str, *, neighbours: int = 5, embedding: str | None = None) -> Sheet:
+        """Gather everything that is known about one sample; what it gives shows itself.
+
+        Its columns, annotated boxes and label map, what every model says of it, the slices that it
+        is in, the nearest samples, and its edits. What cannot be told, such as the members of a
+        broken slice, is noted.
+
+        Args:
+            id: the sample, which may be a broken one.
+            neighbours: how many nearest samples, 0 for none.
+            embedding: whose vectors tell the nearest; by default the one that queries take.
+
+        Raises:
+            UnknownSampleError: there is no such sample.
+        """
+        from slicedb.analysis.sheet import sheet
+
+        if neighbours < 0:
+            raise CheckError(f"neighbours={neighbours} is negative.", "take 0 for none.")
+        name = self._embedding(embedding)
+        return sheet(self.store, id, self.query, self.slices, neighbours, name)
 
     def thumbnails(self, on: On = None, *, side: int = 160) -> Thumbnails:
         """Return small JPEGs of samples, made once and kept in the cache folder of the database.

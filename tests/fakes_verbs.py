@@ -478,6 +478,7 @@ READS: dict[str, Callable[[Database, Path], object]] = {
     "Database.diff": lambda db, _: db.diff("first"),
     "Database.expected": lambda db, _: foreseen(db),
     "Database.rollout": lambda db, _: db.rollout("m", "mean", time="ingested_at"),
+    "Database.show": lambda db, _: db.show("green/0.png", embedding="own"),
     "Database.thumbnails": lambda db, _: db.thumbnails("label = 'red'", side=16),
     "Database.health": lambda db, _: db.health(),
     "Database.folds": lambda db, _: db.folds("m", "label", predict=False),

@@ -79,6 +79,7 @@ VERBS = {
     "query": "slicedb.database:Database.query",
     "facets": "slicedb.query:Query.facets",
     "histogram": "slicedb.query:Query.histogram",
+    "show": "slicedb.database:Database.show",
     "thumbnails": "slicedb.database:Database.thumbnails",
     "ingest": "slicedb.database:Database.ingest",
     "sync": "slicedb.database:Database.sync",

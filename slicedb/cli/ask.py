@@ -1,4 +1,4 @@
-"""Commands that ask: query, facets, histogram, thumbnails, functions."""
+"""Commands that ask: query, facets, histogram, show, thumbnails, functions."""
 
 from __future__ import annotations
 
@@ -179,6 +179,23 @@ def histogram(text: str, column: str, out: Output, bins: int) -> None:
 
 
 @click.command()
+@click.argument("id", metavar="ID")
+@db_option
+@rows_options
+@options_of(Database.show, "neighbours embedding", neighbours={"metavar": "N"})
+@at_option
+def show(id: str, out: Output, neighbours: int, embedding: str | None) -> None:
+    """Show one sample: columns, boxes, predictions, slices, neighbours, edits.
+
+    \b
+    Examples:
+      slicedb show train/egg/0012.jpg
+      slicedb show train/egg/0012.jpg --neighbours 20 -o sample.html
+    """
+    out.show(open_db().show(id, neighbours=neighbours, embedding=embedding))
+
+
+@click.command()
 @click.argument("on", metavar="[QUERY|SLICE]", required=False)
 @db_option
 @rows_options
@@ -214,4 +231,4 @@ def functions(out: Output) -> None:
             click.echo(click.wrap_text(line, 96, "    ", "    ")) if line else None
 
 
-COMMANDS = (query, facets, histogram, thumbnails, functions)
+COMMANDS = (query, facets, histogram, show, thumbnails, functions)
