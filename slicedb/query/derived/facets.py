@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -21,8 +20,7 @@ if TYPE_CHECKING:
 
 BY = ("label", "split", "tags")
 """The columns where a call names none."""
-_NAME = re.compile(r'\w+(\.\w+)?|"[^"]+"')
-_NO_VALUES = ("STRUCT", "MAP", "BLOB", "UNION")
+_NO_VALUES = ("STRUCT", "TUPLE", "MAP", "BLOB", "UNION")
 
 
 @dataclass(frozen=True)
@@ -160,16 +158,15 @@ def facets(query: Query, plan: Plan, by: Sequence[str], most: int) -> Facets:
 
 def _kind(query: Query, column: str) -> tuple[str, bool]:
     """Return the type of a column and whether it reads status; others are refused."""
-    plan = query.beside(f"SELECT {column} AS f FROM samples").plan()
-    kind = dict(plan.columns)["f"]
+    kind, reads_status = inside.kind_of(query, column)
     if kind.startswith(_NO_VALUES) or kind.endswith("][]"):
         raise QueryError(
             f"'{column}' is of type {kind.split('(')[0]}, which has no values to count.",
             "name a column of texts, numbers, dates or lists of them; boxes are counted by "
-            "SELECT label, count(*) FROM boxes GROUP BY ALL.",
+            "SELECT label, count(*) FROM objects GROUP BY ALL.",
             text=query.text,
         )
-    return kind, plan.bound.unfiltered
+    return kind, reads_status
 
 
 def _group(i: int, is_list: bool) -> str:
@@ -220,8 +217,7 @@ def condition(column: str, value: object, is_list: bool = False) -> str:
     >>> condition("label", "cat"), condition("tags", "night", is_list=True)
     ("label = 'cat'", "list_contains(tags, 'night')")
     """
-    if not _NAME.fullmatch(column):
-        column = f"({column})"
+    column = inside.enclosed(column)
     if value is None:
         return f"{column} IS NULL"
     if value == [] and is_list:

@@ -123,15 +123,14 @@ def histogram(query: Query, plan: Plan, column: str, bins: int) -> Histogram:
 
 def _kind(query: Query, column: str) -> tuple[str, bool]:
     """Return the type of a column and whether it reads status; only numbers and times pass."""
-    plan = query.beside(f"SELECT {column} AS f FROM samples").plan()
-    kind = dict(plan.columns)["f"]
+    kind, reads_status = inside.kind_of(query, column)
     if not kind.removesuffix("[]").startswith((*_WHOLE, *_REAL, *_TIMES)) or kind.endswith("[][]"):
         raise QueryError(
             f"'{column}' is of type {kind.split('(')[0]}, and a histogram is of numbers or times.",
             "facets() counts other values.",
             text=query.text,
         )
-    return kind, plan.bound.unfiltered
+    return kind, reads_status
 
 
 def _statement(base: str, kind: str, bins: int) -> str:
@@ -233,7 +232,7 @@ def _moment(micros: float) -> datetime:
 def _condition(column: str, kind: str, low: float | None, high: float | None, last: bool) -> str:
     """Return the predicate of a bin; of a list, that an element is in it."""
     is_list = kind.endswith("[]")
-    value = "x" if is_list else column if column.isidentifier() else f"({column})"
+    value = "x" if is_list else inside.enclosed(column)
 
     def written(end: float) -> str:
         return sql.literal(_edge_of(kind)(end), doubles=True)
@@ -250,7 +249,7 @@ def _condition(column: str, kind: str, low: float | None, high: float | None, la
     condition = " AND ".join(parts)
     if not is_list:
         return condition
-    return f"len(list_filter({column}, x -> {condition})) > 0"
+    return f"len(list_filter({inside.enclosed(column)}, x -> {condition})) > 0"
 
 
 def _finite(value: str, kind: str) -> list[str]:

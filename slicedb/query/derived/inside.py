@@ -2,12 +2,43 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from slicedb.errors import QueryError
 from slicedb.query.derived import texts
 from slicedb.query.run.plan import Plan
 from slicedb.schema import IS_SHOWN
+
+if TYPE_CHECKING:
+    from slicedb.query.query import Query
+
+_NAME = re.compile(r'\w+(\.\w+)?|"[^"]+"')
+
+
+def enclosed(column: str) -> str:
+    """Return an expression as one that others can stand beside.
+
+    >>> enclosed("v3.loss"), enclosed("lux + 1")
+    ('v3.loss', '(lux + 1)')
+    """
+    if _NAME.fullmatch(column):
+        return column
+    return f"({column}\n)" if "--" in column else f"({column})"
+
+
+def kind_of(query: Query, column: str) -> tuple[str, bool]:
+    """Return the type of an expression over samples, and whether it reads status.
+
+    Raises:
+        QueryError: it is not one value for each sample, such as `label, split` or `count(*)`.
+    """
+    # Beside the key an aggregate is refused, and a comma outside parentheses shows as a column.
+    plan = query.beside(f"SELECT key, {enclosed(column)} AS f FROM samples").plan()
+    if [name for name, _ in plan.columns] != ["key", "f"]:
+        raise QueryError(f"'{column}' is not one column.", "name columns one by one.")
+    return dict(plan.columns)["f"], plan.bound.unfiltered
 
 
 def listing(plan: Plan, columns: Sequence[str], names_status: bool) -> str:
@@ -33,7 +64,7 @@ def listing(plan: Plan, columns: Sequence[str], names_status: bool) -> str:
                 text=plan.text,
             )
         where = f" WHERE {IS_SHOWN}"
-    shown = "".join(f", {column} AS f{i}" for i, column in enumerate(columns))
+    shown = "".join(f", {enclosed(column)} AS f{i}" for i, column in enumerate(columns))
     return f"SELECT coalesce({texts.predicate(plan)}, false) AS inside{shown} FROM samples{where}"
 
 

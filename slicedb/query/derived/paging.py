@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from slicedb.errors import QueryError
 from slicedb.keys import KeyIndex
+from slicedb.query.derived import inside
 from slicedb.query.run.plan import Plan
 from slicedb.schema import SAMPLES
 
@@ -47,7 +48,9 @@ def page(query: Query, keys: np.ndarray, plan: Plan, columns: Sequence[str]) -> 
 def _asked(query: Query, keys: np.ndarray, columns: Sequence[str]) -> dict[str, pa.ChunkedArray]:
     """Return what expressions are for the samples of `keys`, in their order."""
     wanted = ", ".join(map(str, keys.tolist())) or "-1"
-    listed = ", ".join(f"{column} AS f{i}" for i, column in enumerate(columns))
+    for column in columns:
+        inside.kind_of(query, column)
+    listed = ", ".join(f"{inside.enclosed(column)} AS f{i}" for i, column in enumerate(columns))
     # The page has samples that are not shown where the query asked for them.
     any_status = "(status IS NULL) IS NOT NULL"
     text = f"SELECT key, {listed} FROM samples WHERE key IN ({wanted}) AND {any_status}"
