@@ -84,7 +84,7 @@ def test_a_detector_counts_and_new_pictures_alone_go_through_it(tmp_path: Path) 
     assert db.tag_with("blobs", "sure_red", count="red", cut=1.0).changed == 8
     with pytest.raises(CheckError, match=r"no class 'rad'.*'red'"):
         db.tag_with("blobs", count="rad")
-    with pytest.raises(CheckError, match=r"task detection, is not said.*--count LABEL"):
+    with pytest.raises(CheckError, match=r"does detection: .* is not said.*--count LABEL"):
         db.tag_with("blobs")
     with pytest.raises(CheckError, match="has no share of a class"):
         db.tag_with("blobs", share="red")
