@@ -8,6 +8,7 @@ documentation from here without loading anything heavy.
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -91,6 +92,7 @@ Labels: TypeAlias = "Mapping[str, str] | Sequence[str] | str | os.PathLike[str]"
 GrayRange: TypeAlias = "Mapping[str, Sequence[float]] | Sequence[float] | Sequence[str] | None"
 Path: TypeAlias = "str | os.PathLike[str]"
 
+_ENGINES = threading.Lock()
 _MOMENTS = 3
 """Commits kept open, each with its loaded columns."""
 _FILLED = 64
@@ -1962,6 +1964,14 @@ class Database:
     @cached_property
     def engine(self) -> Engine:
         """What answers queries; local files named by `image('file')` may be read."""
+        # From Python 3.12 on, two threads that ask first may both run a cached property: `cancel`
+        # would know of the runs of one engine alone.
+        with _ENGINES:
+            engine: Engine = self.__dict__.get("engine") or self._new_engine()
+            self.__dict__["engine"] = engine
+            return engine
+
+    def _new_engine(self) -> Engine:
         from slicedb.query import Engine
 
         return Engine(
