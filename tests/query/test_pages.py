@@ -17,6 +17,18 @@ from slicedb.query import Engine
 SOURCE = [Path(slicedb.__file__).parent / room for room in ("query", "vectors")]
 
 WITHOUT_A_TEXT = {
+    "does not list": "of facets, histogram and page, not of a text",
+    "No facet ": "of facets, histogram and page, not of a text",
+    "facets(": "of facets, histogram and page, not of a text",
+    "names no column": "of facets, histogram and page, not of a text",
+    "' twice": "of facets, histogram and page, not of a text",
+    "is of type ": "of facets, histogram and page, not of a text",
+    "Counting status": "of facets, histogram and page, not of a text",
+    "histogram(": "of facets, histogram and page, not of a text",
+    "() of a query with": "of facets, histogram and page, not of a text",
+    "is not one column": "of facets, histogram and page, not of a text",
+    "page(": "of facets, histogram and page, not of a text",
+    "names the column": "of facets, histogram and page, not of a text",
     "split takes a fraction": "of query.split, not of a text",
     "to group by": "of query.split, not of a text",
     "is not valid Unicode": "no page can show it",
