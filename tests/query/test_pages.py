@@ -20,7 +20,7 @@ WITHOUT_A_TEXT = {
     "does not list": "of facets, histogram and page, not of a text",
     "No facet ": "of facets, histogram and page, not of a text",
     "facets(": "of facets, histogram and page, not of a text",
-    "names no column": "of facets, histogram and page, not of a text",
+    "facets() names": "of facets, not of a text",
     "' twice": "of facets, histogram and page, not of a text",
     "is of type ": "of facets, histogram and page, not of a text",
     "Counting status": "of facets, histogram and page, not of a text",
