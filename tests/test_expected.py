@@ -88,6 +88,14 @@ def test_intervals_cover_under_planted_changes(monkeypatch: pytest.MonkeyPatch) 
     assert sum(covered) >= 17 and np.median(errors) < 0.015
 
 
+def test_all_wrong_is_no_proof_of_zero() -> None:
+    inside, other = np.zeros((30, 0), bool), np.zeros((40, 0), bool)
+    sides = module._Sides(np.zeros(30, bool), np.full(30, 0.9), np.full(40, 0.9), inside, other)
+    estimate, low, high = sides.estimate(module.by_slices, 0)
+    assert (estimate, low) == (0.0, 0.0)
+    assert high == pytest.approx(0.1135, abs=1e-3)  # Wilson, 0 of 30
+
+
 def test_what_no_labelled_sample_is_like_is_said(tmp_path: Path) -> None:
     db = filled(tmp_path / "e.slicedb", 400)
     report = db.expected("m", reference="label IS NOT NULL AND NOT night")

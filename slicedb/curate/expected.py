@@ -20,6 +20,7 @@ from slicedb.keys import KeyIndex, Keys
 from slicedb.schema import PREDICTIONS
 from slicedb.show import numbers
 from slicedb.show.tabular import Grid, Tabular
+from slicedb.stats.intervals import wilson
 from slicedb.store import Store
 
 if TYPE_CHECKING:
@@ -242,8 +243,11 @@ class _Sides:
         # The others' accuracy varies by chance, too, whatever is expected of it.
         chance = whole * (1 - whole) / len(self.other)
         spread *= np.sqrt(1 + chance / max(1e-12, float(spread.var())))
-        low, high = np.quantile(spread, [0.025, 0.975])
-        return whole, float(max(0.0, whole + low)), float(min(1.0, whole + high))
+        low, high = whole + np.quantile(spread, [0.025, 0.975])
+        # Resamples of samples that are all right, or all wrong, do not differ; the rate might.
+        least, most = wilson(whole * len(self.right), len(self.right))
+        low, high = min(low, float(least)), max(high, float(most))
+        return whole, float(max(0.0, low)), float(min(1.0, high))
 
     def _some(self, seed: int) -> tuple[_Sides, float]:
         """Return at most so many samples of each side, and what their spread is to be scaled by."""
