@@ -9,14 +9,13 @@ from functools import cached_property
 import numpy as np
 import pyarrow as pa
 
-from slicedb import schema, sql
-from slicedb.errors import PredictionError, SliceError
-from slicedb.judge.aligned import Aligned, load, universe
+from slicedb import sql
+from slicedb.analysis.judgedrows import judged_rows
+from slicedb.judge.aligned import Aligned
 from slicedb.judge.truth import OtherTruth
 from slicedb.keys import KeyIndex, Keys
 from slicedb.metrics.detections import Detections
 from slicedb.metrics.outcomes import Bools, Ints
-from slicedb.show import numbers
 from slicedb.store import Store
 
 
@@ -77,24 +76,17 @@ def judged_boxes(
         SliceError: there are no samples.
         PredictionError: none of them has both.
     """
-    aligned = load(store, model, truth)
-    if keys is None:
-        keys = store.table(schema.SAMPLES, ["key"], where=schema.IS_SHOWN)["key"].to_numpy()
-    asked = np.asarray(keys, np.int64)
-    if not len(asked):
-        raise SliceError("There are no samples to judge.", "the slice is empty; widen its query.")
-    every = universe(store)
-    at = aligned.row_of[every.rows(asked)]
-    at = at[at >= 0]
-    if not len(at):
-        raise PredictionError(
-            f"None of the {numbers.count(len(asked), 'sample')} has both "
-            f"{aligned.truth or 'annotated boxes'} and detections of '{model}'.",
-            f"run `slicedb predict {model}`, or log them with `slicedb log-predictions`.",
-        )
-    rows = store.take(schema.SAMPLES, aligned.keys[at], list(dict.fromkeys(["id", *by])))
-    by_id = np.argsort(np.asarray(rows["id"].to_pylist(), object), kind="stable")
-    at, rows = at[by_id], rows.take(pa.array(by_id))
+    judged = judged_rows(
+        store,
+        model,
+        keys,
+        by,
+        truth,
+        lacks=("annotated boxes", "detections of"),
+        hint=f"run `slicedb predict {model}`, or log them with `slicedb log-predictions`.",
+    )
+    aligned, at = judged.aligned, judged.at
     outcomes: Detections = aligned.outcomes.take(at)
-    left_out = len(np.unique(asked)) - len(at)
-    return JudgedBoxes(model, aligned, outcomes, aligned.keys[at], rows, left_out, asked)
+    return JudgedBoxes(
+        model, aligned, outcomes, aligned.keys[at], judged.rows, judged.left_out, judged.asked
+    )

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow as pa
 
-from slicedb import schema, sql
+from slicedb import sql
+from slicedb.analysis.judgedrows import judged_rows
 from slicedb.analysis.mistakes import ReviewSet
 from slicedb.analysis.shares import SliceShare, all_shares, check_scope, share_grid
-from slicedb.errors import PredictionError, SliceError
 from slicedb.judge.agreement import Agreement, agreements
-from slicedb.judge.aligned import Aligned, load, universe
+from slicedb.judge.aligned import Aligned
 from slicedb.judge.confusion import pixels_query
 from slicedb.judge.truth import OtherTruth
 from slicedb.keys import KeyIndex, Keys
@@ -236,26 +236,20 @@ class _Judged:
 def _judged(
     store: Store, model: str, keys: Keys | None, by: Sequence[str], truth: OtherTruth | None
 ) -> _Judged:
-    aligned = load(store, model, truth)
-    if keys is None:
-        keys = store.table(schema.SAMPLES, ["key"], where=schema.IS_SHOWN)["key"].to_numpy()
-    asked = np.asarray(keys, np.int64)
-    if not len(asked):
-        raise SliceError("There are no samples to judge.", "the slice is empty; widen its query.")
-    at = aligned.row_of[universe(store).rows(asked)]
-    at = at[at >= 0]
-    if not len(at):
-        raise PredictionError(
-            f"None of the {len(asked):,} samples has both {aligned.truth or 'a label map'} and one "
-            f"predicted by '{model}'.",
-            f"run `slicedb predict {model}`, or `slicedb attach-masks`.",
-        )
-    rows = store.take(schema.SAMPLES, aligned.keys[at], list(dict.fromkeys(["id", *by])))
-    by_id = np.argsort(np.asarray(rows["id"].to_pylist(), object), kind="stable")
-    at, rows = at[by_id], rows.take(pa.array(by_id))
-    left_out = len(np.unique(asked)) - len(at)
+    judged = judged_rows(
+        store,
+        model,
+        keys,
+        by,
+        truth,
+        lacks=("a label map", "one predicted by"),
+        hint=f"run `slicedb predict {model}`, or `slicedb attach-masks`.",
+    )
+    aligned, at = judged.aligned, judged.at
     outcomes: PixelCounts = aligned.outcomes.take(at)
-    return _Judged(model, aligned, outcomes, aligned.keys[at], rows, left_out, asked)
+    return _Judged(
+        model, aligned, outcomes, aligned.keys[at], judged.rows, judged.left_out, judged.asked
+    )
 
 
 def _findings(judged: _Judged, poor: Bools, order: Ints, scope: str) -> tuple[ReviewSet, ...]:

@@ -8,12 +8,12 @@ covers are ignored.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 
 import numpy as np
 
 from slicedb.errors import SourceError
+from slicedb.ingest import jsonfile
 from slicedb.ingest.source import Row
 from slicedb.media.rle import mask_of
 from slicedb.show.numbers import count, verb
@@ -45,16 +45,7 @@ class CocoMaps:
 
     def __init__(self, file: Location) -> None:
         self.file = file
-        try:
-            data = json.loads(file.read_bytes().decode("utf-8-sig"))
-        except json.JSONDecodeError as error:
-            raise SourceError(
-                f"'{file}', line {error.lineno}, column {error.colno}: {error.msg}.",
-                "correct it; nothing was written.",
-            ) from error
-        except (OSError, ValueError, RecursionError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise SourceError(f"Cannot read '{file}': {reason}.", "check the file.") from error
+        data = jsonfile.load(file)
         self._images = self._list(data, "images")
         self._annotations = self._list(data, "annotations")
         categories = sorted(self._list(data, "categories"), key=lambda row: row.get("id", 0))

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from urllib.parse import parse_qs, unquote, urlparse
 
 from slicedb import media
 from slicedb.errors import SourceError
+from slicedb.ingest import jsonfile
 from slicedb.ingest.columns import GUESSES
 from slicedb.ingest.source import Row
 from slicedb.show.numbers import count, verb
@@ -89,16 +89,7 @@ def tasks_of(file: Location, counts: Counts) -> list[Task]:
 
 
 def _load(file: Location) -> list[object]:
-    try:
-        data = json.loads(file.read_bytes().decode("utf-8-sig"))
-    except json.JSONDecodeError as error:
-        raise SourceError(
-            f"'{file}', line {error.lineno}, column {error.colno}: {error.msg}.",
-            "correct it; nothing was written.",
-        ) from error
-    except (OSError, ValueError, RecursionError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise SourceError(f"Cannot read '{file}': {reason}.", "check the file.") from error
+    data = jsonfile.load(file)
     if not isinstance(data, list):
         raise SourceError(
             f"'{file}' is no list of tasks, so it is no export of Label Studio.",
