@@ -1250,8 +1250,8 @@ class Database:
         Args:
             model: whose predictions are there.
             on: the samples to estimate for; by default those without a label.
-            reference: labelled samples that the model was not trained on; by default all that are
-                not among the others.
+            reference: labelled samples; by default all that are not among the others. Those that
+                the model is known to be trained on are left out and counted.
             slices: what samples are weighted by, beside the predicted class; by default every
                 registered slice.
             seed: of the resampling.

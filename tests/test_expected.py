@@ -96,6 +96,18 @@ def test_all_wrong_is_no_proof_of_zero() -> None:
     assert high == pytest.approx(0.1135, abs=1e-3)  # Wilson, 0 of 30
 
 
+def test_what_the_model_was_trained_on_does_not_count(tmp_path: Path) -> None:
+    db = filled(tmp_path / "e.slicedb", 400)
+    db.split(folds=2, on="label IS NOT NULL")
+    rows = db.sql("SELECT id, m.prediction AS prediction, m.confidence AS confidence FROM samples")
+    for model in ("f_0", "f_1"):  # each was trained on the other fold
+        db.log_predictions(model, rows, classes=["a", "b"])
+    report = db.expected("f_0")
+    assert report.left_out == db.query("fold = 1").count() == 100
+    assert report.n_reference == 100
+    assert "100 labelled samples left out, since the model was trained on them." in str(report)
+
+
 def test_what_no_labelled_sample_is_like_is_said(tmp_path: Path) -> None:
     db = filled(tmp_path / "e.slicedb", 400)
     report = db.expected("m", reference="label IS NOT NULL AND NOT night")

@@ -73,6 +73,8 @@ def test_wrong_input_is_told(db: slicedb.Database, options: dict[str, str], says
         db.rollout("new", **options)  # type: ignore[arg-type]
     with pytest.raises(UnknownModelError):
         db.rollout("new", "older")
+    with pytest.raises(CheckError, match="of one day: 'new' has no past"):
+        db.rollout("new", on="seen_at < TIMESTAMP '1970-01-02'", time="seen_at")
 
 
 def test_the_command_line_says_the_same(db: slicedb.Database) -> None:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from slicedb.curate.seen import seen
 from slicedb.errors import CheckError
 from slicedb.keys import KeyIndex, Keys
 from slicedb.schema import PREDICTIONS
@@ -79,6 +80,8 @@ class Expected(Tabular):
     """What samples are weighted by."""
     unsupported: float
     """Share of the samples whose combination of slices no labelled sample has."""
+    left_out: int = 0
+    """Labelled samples that the model was trained on; they do not count."""
     actual: float | None = None
     """The accuracy, where the samples have labels after all."""
 
@@ -97,6 +100,11 @@ class Expected(Tabular):
             for row in self.rows
         ]
         yield Grid(["by", "expected accuracy", "95%", "if"], cells, align="<>><")
+        if self.left_out:
+            yield (
+                f"{numbers.count(self.left_out, 'labelled sample')} left out, since the model was "
+                "trained on them."
+            )
         if self.actual is not None:
             yield f"These samples have labels: the accuracy is {self.actual:.3f}."
         if self.unsupported:
@@ -132,7 +140,9 @@ def expected(
     right = np.asarray(stored["correct"].fill_null(False))
     is_labelled = np.asarray(pc.is_valid(stored["correct"]))
     confidence = stored["confidence"].fill_null(float("nan")).to_numpy().astype(np.float64)
-    ref = index.rows(reference)
+    facts = seen(store, model)
+    told = np.zeros(len(reference), bool) if facts is None else KeyIndex(facts.keys).has(reference)
+    ref = index.rows(reference[~told])
     ref = ref[is_labelled[ref] & ~np.isnan(confidence[ref])]
     target = index.rows(on)
     target = target[~np.isnan(confidence[target])]
@@ -161,7 +171,7 @@ def expected(
             ("threshold", by_threshold),
         )
     ]
-    seen = np.isin(_patterns(sides.of_target), _patterns(sides.of_reference))
+    supported = np.isin(_patterns(sides.of_target), _patterns(sides.of_reference))
     labelled = is_labelled[target]
     actual = float(right[target][labelled].mean()) if labelled.mean() > 0.99 else None
     return Expected(
@@ -171,7 +181,8 @@ def expected(
         float(right[ref].mean()),
         tuple(rows),
         tuple(named),
-        float(1 - seen.mean()),
+        float(1 - supported.mean()),
+        int(told.sum()),
         actual,
     )
 

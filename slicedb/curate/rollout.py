@@ -147,6 +147,11 @@ def rollout(
     shift = _MONDAY * 1e6 if every == "week" else 0
     period = np.floor((when.values - shift) / length).astype(np.int64)
     starts, period = np.unique(period, return_inverse=True)
+    if not against and len(starts) < 2:
+        raise CheckError(
+            f"All of the samples are of one {every}: '{model}' has no past to compare with.",
+            "name the model before it, or take shorter periods: every= (--every).",
+        )
     counts = _counts(period, said, len(starts), len(names))
     if against:
         before, p = _paired(period, said, other, counts, len(names))
