@@ -13,7 +13,7 @@ from fakes_models import png
 import slicedb
 from slicedb.cli import verbs
 from slicedb.curate.bounds import BOUNDS, bounds
-from slicedb.errors import CheckError
+from slicedb.errors import CheckError, DatabaseError
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +58,17 @@ def test_a_slice_that_broke_is_a_line(db: slicedb.Database) -> None:
     line = next(line for line in db.health().lines if line.name == "broken_slices")
     assert (line.value, line.note, line.is_ok) == (1, "sunny", False)
     db.slices.drop("sunny")
+
+
+def test_damage_is_no_line_that_is_passed_over(
+    db: slicedb.Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def damaged(*_: object) -> None:
+        raise DatabaseError("The table 'samples' is damaged.", "")
+
+    monkeypatch.setattr(type(db), "doctor", damaged)
+    with pytest.raises(DatabaseError, match="is damaged"):
+        db.health()
 
 
 def test_bounds_come_from_a_file(db: slicedb.Database, tmp_path: Path) -> None:

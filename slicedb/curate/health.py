@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 import pyarrow as pa
 
 from slicedb.curate.bounds import SHARES
-from slicedb.errors import SliceDBError
+from slicedb.errors import DatabaseError, SliceDBError
 from slicedb.schema import SAMPLES
 from slicedb.show import numbers
 from slicedb.show.tabular import Grid, Tabular
@@ -149,6 +149,8 @@ def health(db: Checked, bounds: Mapping[str, float], model: str | None) -> Healt
             lines.append(Line(name, value, bounds[name], count, query, note))
         except _SkippedError as reason:
             lines.append(Line(name, None, bounds[name], 0, "", str(reason)))
+        except DatabaseError:  # damage is no line that may be passed over
+            raise
         except SliceDBError as error:  # said, and no reason to keep the other lines back
             lines.append(Line(name, None, bounds[name], 0, "", str(error).partition(" Hint:")[0]))
     return Health(tuple(lines), n)
