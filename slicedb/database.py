@@ -66,7 +66,8 @@ if TYPE_CHECKING:
     from slicedb.models import Model, Models
     from slicedb.predictions import LogReport, PredictionLog, PredictReport
     from slicedb.progress import Bar
-    from slicedb.query import Engine, Params, Query
+    from slicedb.query import Engine, Params, Query, Request
+    from slicedb.query.run.queue import Queue
     from slicedb.query.run.search import TextReport
     from slicedb.report import Report
     from slicedb.runs import Runs
@@ -75,7 +76,7 @@ if TYPE_CHECKING:
     from slicedb.show.info import Info
     from slicedb.slices import Applied, BrokenSlice, Slice, Slices
     from slicedb.slices.columns import Columns
-    from slicedb.store import Store
+    from slicedb.store import Past, Store
     from slicedb.store.thumbnails import Thumbnails
     from slicedb.sync import Step, SyncReport, Turn
     from slicedb.tagging import TagReport, What
@@ -106,6 +107,8 @@ def open(
     timeout: float | None = None,
     memory: str | None = None,
     result: str | None = None,
+    at_once: int | None = None,
+    files: bool = True,
     storage_options: Mapping[str, str] | None = None,
 ) -> Database:
     """Open a database, and create it when it is missing.
@@ -119,6 +122,10 @@ def open(
             of the machine's.
         result: what the result of one query may take, such as "1GB"; by default SLICEDB_RESULT, or
             as much as the query.
+        at_once: how many queries may run at once, the others wait; by default SLICEDB_AT_ONCE, or
+            one per core and at least four.
+        files: False lets no query text read a file, wherever the text comes from: not even
+            `image('file')`, which is the one way there is.
         storage_options: settings of the object store, in the words of object_store and Lance, for
             example endpoint or region; for this process.
 
@@ -131,7 +138,9 @@ def open(
     from slicedb.store import Store
 
     store = Store.open(path, create=create, storage_options=storage_options)
-    return Database(store, timeout=timeout, memory=memory, result=result)
+    return Database(
+        store, timeout=timeout, memory=memory, result=result, at_once=at_once, files=files
+    )
 
 
 def _either(slices: Several, on: Several) -> Several:
@@ -158,12 +167,11 @@ def _title(on: On) -> str:
 def _reopened(
     path: str,
     title: str,
-    timeout: float | None,
-    memory: str | None,
+    settings: Mapping[str, Any],
     options: Mapping[str, str] | None = None,
 ) -> Database:
     """Return the database that was pickled."""
-    there = open(path, create=False, timeout=timeout, memory=memory, storage_options=options)
+    there = open(path, create=False, storage_options=options, **settings)
     return there.at(title) if title else there
 
 
@@ -176,6 +184,8 @@ class Database:
         timeout: see `open`.
         memory: see `open`.
         result: see `open`.
+        at_once: see `open`.
+        files: see `open`.
     """
 
     def __init__(
@@ -185,9 +195,17 @@ class Database:
         timeout: float | None = None,
         memory: str | None = None,
         result: str | None = None,
+        at_once: int | None = None,
+        files: bool = True,
     ) -> None:
         self.store = store
-        self._timeout, self._memory, self._result = timeout, memory, result
+        self._settings: dict[str, Any] = {
+            "timeout": timeout,
+            "memory": memory,
+            "result": result,
+            "at_once": at_once,
+            "files": files,
+        }
         self._moments: Cache[str, Self] = Cache(_MOMENTS)
         self._filled: Cache[str, tuple[object, ...]] = Cache(_FILLED)
 
@@ -197,7 +215,7 @@ class Database:
         Settings of an object store go along, and with them what secrets they hold.
         """
         options = self.store.files.options
-        return _reopened, (self.path, self.store.title, self._timeout, self._memory, options)
+        return _reopened, (self.path, self.store.title, self._settings, options)
 
     def __repr__(self) -> str:
         at = f".at({self.store.title!r})" if self.store.title else ""
@@ -1963,7 +1981,7 @@ class Database:
 
     @cached_property
     def engine(self) -> Engine:
-        """What answers queries; local files named by `image('file')` may be read."""
+        """What answers queries; see `open` for what they may take and read."""
         # From Python 3.12 on, two threads that ask first may both run a cached property: `cancel`
         # would know of the runs of one engine alone.
         with _ENGINES:
@@ -1976,15 +1994,46 @@ class Database:
 
         return Engine(
             self.store,
-            timeout=self._timeout,
-            memory_limit=self._memory,
-            result=self._result,
+            timeout=self._settings["timeout"],
+            memory_limit=self._settings["memory"],
+            result=self._settings["result"],
+            queue=self._queue,
             slice_named=lambda name: self.slices.definitions.text_or_keys(name),
             calibration_named=lambda name: self.slices.definitions.calibrated(name),
-            allow_files=True,
+            allow_files=self._settings["files"],
             to_torch=self._to_torch,
             overlays=self._overlays,
         )
+
+    @cached_property
+    def _queue(self) -> Queue:
+        """Where queries wait for a place; earlier moments of the database wait in the same."""
+        from slicedb.query.run.queue import Queue, at_once_of
+
+        return Queue(at_once_of(self._settings["at_once"]))
+
+    def request(
+        self, *, timeout: float | None = None, memory: str | None = None, client: str = ""
+    ) -> Request:
+        """Return what bounds the queries of one caller together, and cancels them together.
+
+        `with db.request(timeout=5) as request:` holds for all that the thread asks inside, also
+        for verbs that ask queries, such as `db.show`. `request.cancel()`, from any other thread,
+        ends what runs of it, and the queries of others go on.
+
+        Args:
+            timeout: seconds from now until which everything has to be done, waiting included.
+            memory: what one query may take, such as "1GB", or "25%" of what the database allows.
+                It is what the process grows by while the query runs.
+            client: who asks, such as the name of a session. A named client runs at most half of
+                what may run at once, and has at most 32 queries waiting.
+
+        Raises:
+            OptionError: a bound is no number of seconds, or no size.
+        """
+        from slicedb.query import Request
+
+        return Request(timeout=timeout, memory=memory, client=client)
 
     def cancel(self) -> int:
         """Cancel every query that runs now, from another thread.
@@ -2009,6 +2058,9 @@ class Database:
         *,
         at: str | None = None,
         approximate: bool = False,
+        timeout: float | None = None,
+        memory: str | None = None,
+        files: bool | None = None,
     ) -> Query:
         """Parse and bind a query; no row is read until one is asked for.
 
@@ -2018,12 +2070,23 @@ class Database:
             at: query an earlier commit, tag or branch instead of the present state.
             approximate: let `ORDER BY similarity(...) DESC LIMIT k` without conditions use the
                 approximate index, see `index`; everything else is exact.
+            timeout: seconds that each verb of the query may take, 0 is no limit; by default as the
+                database was opened.
+            memory: what each verb of the query may take, such as "1GB", or "25%" of what the
+                database allows.
+            files: whether the text may read pictures by `image('file')`; by default as the database
+                was opened; where that was files=False, True does not change it.
 
         Raises:
             QueryError: with the line, the column and the token.
             DatabaseError: there is no such commit.
+            OptionError: `timeout` is negative, or `memory` is no size.
         """
-        return self._asked(text, params, at, approximate=approximate)
+        from slicedb.query import Request
+
+        request = Request(seconds=timeout, memory=memory)
+        allowed = self._settings["files"] and files is not False
+        return self._asked(text, params, at, allowed, approximate=approximate, request=request)
 
     def sql(self, text: str, params: Params | None = None, *, at: str | None = None) -> pa.Table:
         """Answer any SELECT as an Arrow table.
@@ -2045,6 +2108,7 @@ class Database:
         at: str | None,
         files: bool | None = None,
         approximate: bool = False,
+        request: Request | None = None,
     ) -> Query:
         from slicedb.query import fill, split_at
 
@@ -2055,7 +2119,7 @@ class Database:
             )
         commit = written or at
         engine = (self.at(commit) if commit else self).engine
-        return engine.query(asked, files=files, approximate=approximate)
+        return engine.query(asked, files=files, approximate=approximate, request=request)
 
     def keys(self, on: On = None) -> np.ndarray:
         """Return the int64 keys of what `on` names, in its order."""
@@ -2112,7 +2176,13 @@ class Database:
         known = self.commits.get(commit)
         title = commit if commit in known.tags else known.id
         past = Past(self.store, known.tables, title)
-        return self._moments.get(f"{known.id} {title}", lambda: type(self)(past))
+        return self._moments.get(f"{known.id} {title}", lambda: self._before(past))
+
+    def _before(self, past: Past) -> Self:
+        """Return an earlier moment: with the same bounds, in the same queue."""
+        before = type(self)(past, **self._settings)
+        before.__dict__["_queue"] = self._queue
+        return before
 
     def diff(self, before: str | None = None, after: str | None = None) -> Difference:
         """Compare two commits: samples added, removed and relabelled, and the slices' members.

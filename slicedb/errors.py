@@ -18,7 +18,8 @@
     │   ├── QueryTimeoutError         the time given to the query is used up
     │   ├── QueryMemoryError          the memory given to the query is used up
     │   ├── QueryResultError          the result is larger than a result may be
-    │   └── QueryCancelledError       somebody has cancelled the query
+    │   ├── QueryCancelledError       somebody has cancelled the query
+    │   └── QueryBusyError            too many queries of one client wait already
     ├── SliceError                    (also ValueError) a slice or its file is not right
     │   └── UnknownSliceError         (also KeyError)
     ├── ModelError                    (also ValueError) a model cannot be loaded or run
@@ -213,6 +214,10 @@ class QueryResultError(QueryError):
 
 class QueryCancelledError(QueryError):
     """Somebody has cancelled the query."""
+
+
+class QueryBusyError(QueryError):
+    """Too many queries of one client wait already."""
 
 
 class SliceError(SliceDBError, ValueError):

@@ -463,6 +463,11 @@ def one_slice(folder: Path) -> Path:
     return folder
 
 
+def requested(db: Database) -> object:
+    with db.request(timeout=60, client="me"):
+        return db.query("label = 'red'").ids()
+
+
 READS: dict[str, Callable[[Database, Path], object]] = {
     "Database.edits": lambda db, _: db.edits("green/0.png"),
     "Database.to_arrow": lambda db, _: db.to_arrow(),
@@ -471,6 +476,7 @@ READS: dict[str, Callable[[Database, Path], object]] = {
     "Database.encoder": lambda db, _: db.encoder(),
     "Database.export": lambda db, out: db.export("label = 'red'", out / "exported"),
     "Database.cancel": lambda db, _: db.cancel(),
+    "Database.request": lambda db, _: requested(db),
     "Database.query": lambda db, _: db.query("label = 'red' AND m.correct").ids(),
     "Database.sql": lambda db, _: db.sql("SELECT label, count(*) FROM samples GROUP BY 1"),
     "Database.keys": lambda db, _: db.keys("reds"),

@@ -33,8 +33,10 @@ if TYPE_CHECKING:
 @click.option("--columns", metavar="A,B", help="Columns or expressions to show, e.g. id,v3.loss.")
 @options_of(
     Database.query,
-    "at approximate params",
+    "at approximate params timeout memory files",
     at={"metavar": "COMMIT"},
+    timeout={"type": click.FloatRange(0), "metavar": "SECONDS"},
+    memory={"metavar": "SIZE"},
     params={
         "flag": "--param",
         "multiple": True,
@@ -53,6 +55,9 @@ def query(
     at: str | None,
     approximate: bool,
     params: tuple[str, ...],
+    timeout: float | None,
+    memory: str | None,
+    files: bool | None,
     file: IO[str] | None,
 ) -> None:
     """Ask in SQL, by text and by nearest neighbours, in one statement.
@@ -70,7 +75,15 @@ def query(
     """
     database = open_db()
     values = dict(map(_param, params)) if params else None
-    asked = database.query(file.read() if file else text, values, at=at, approximate=approximate)
+    asked = database.query(
+        file.read() if file else text,
+        values,
+        at=at,
+        approximate=approximate,
+        timeout=timeout,
+        memory=memory,
+        files=files,
+    )
     if explain:
         click.echo(str(asked.explain()))
     elif count:

@@ -10,6 +10,7 @@ from slicedb.query.language.text import split_at
 from slicedb.query.query import Query
 from slicedb.query.run.explain import Explanation
 from slicedb.query.run.plan import Reads
+from slicedb.query.run.request import Request
 
 __all__ = [
     "Call",
@@ -20,6 +21,7 @@ __all__ = [
     "Params",
     "Query",
     "Reads",
+    "Request",
     "fill",
     "functions",
     "split_at",

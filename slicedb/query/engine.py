@@ -12,6 +12,8 @@ from slicedb.query.bound.bound import CalibrationNamed
 from slicedb.query.query import Overlays, Query, ToTorch
 from slicedb.query.run.plan import Plan
 from slicedb.query.run.planner import Planner
+from slicedb.query.run.queue import Queue
+from slicedb.query.run.request import Request
 from slicedb.query.run.session import Session
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ class Engine:
         memory_limit: what one run may allocate, such as "4GB"; None takes SLICEDB_MEMORY, else
             half of all.
         result: what a result may take, such as "1GB"; None takes SLICEDB_RESULT, else all of that.
+        queue: where runs wait for a place; several engines may share one.
         allow_files: whether image('file') may read files, where a call does not say.
         to_torch: makes a torch dataset of keys; `Query.to_torch` calls it.
         overlays: gives the pictures of keys with a model's maps laid over them, for a notebook.
@@ -46,13 +49,19 @@ class Engine:
         timeout: float | None = None,
         memory_limit: str | None = None,
         result: str | None = None,
+        queue: Queue | None = None,
         allow_files: bool = False,
         to_torch: ToTorch | None = None,
         overlays: Overlays | None = None,
     ) -> None:
         self.store = store
         self.session = Session(
-            store, encoder=encoder, timeout=timeout, memory_limit=memory_limit, result=result
+            store,
+            encoder=encoder,
+            timeout=timeout,
+            memory_limit=memory_limit,
+            result=result,
+            queue=queue,
         )
         self.planner = Planner(self.session, slice_named, calibration_named)
         self.allow_files = allow_files
@@ -66,6 +75,7 @@ class Engine:
         at: dict[str, int] | None = None,
         files: bool | None = None,
         approximate: bool = False,
+        request: Request | None = None,
     ) -> Query:
         """Return a query, parsed and bound; no row is read.
 
@@ -75,14 +85,16 @@ class Engine:
             files: whether image('file') may read files; None asks `allow_files`.
             approximate: whether `ORDER BY similarity(...) DESC LIMIT k` may take its rows from an
                 approximate index, where there is one; nothing else ever does.
+            request: what its runs belong to; None makes one of its own.
 
         Raises:
             ParseError, BindError, SandboxError: as `slicedb.errors` says, with the place.
         """
         if isinstance(text, Query):
+            request = request or text.request
             files, at, text = files or text.files, at if at is not None else text.at, text.text
         files = self.allow_files if files is None else files
-        query = Query(self, text, at=at, files=files, approximate=approximate)
+        query = Query(self, text, at=at, files=files, approximate=approximate, request=request)
         query.plan()
         return query
 
@@ -100,6 +112,7 @@ class Engine:
         at: dict[str, int] | None = None,
         files: bool = False,
         approximate: bool = False,
+        request: Request | None = None,
     ) -> Plan:
         """Return the plan of a text; see `query` for the arguments."""
-        return self.planner.plan(text, at, files, approximate)
+        return self.planner.plan(text, at, files, approximate, request)

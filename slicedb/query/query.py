@@ -15,6 +15,7 @@ from slicedb.query.run.absent import absent
 from slicedb.query.run.explain import Explanation, explain
 from slicedb.query.run.kept import as_stored
 from slicedb.query.run.plan import Plan
+from slicedb.query.run.request import Request
 from slicedb.query.run.runner import Runner
 from slicedb.query.run.session import Session
 from slicedb.schema import EMBEDDINGS, IS_SHOWN, SAMPLES, keys_of
@@ -45,11 +46,21 @@ class Asker(Protocol):
     overlays: Overlays | None
 
     def query(
-        self, text: str | Query, *, at: dict[str, int] | None = None, files: bool | None = None
+        self,
+        text: str | Query,
+        *,
+        at: dict[str, int] | None = None,
+        files: bool | None = None,
+        request: Request | None = None,
     ) -> Query: ...
 
     def plan(
-        self, text: str, at: dict[str, int] | None, files: bool, approximate: bool
+        self,
+        text: str,
+        at: dict[str, int] | None,
+        files: bool,
+        approximate: bool,
+        request: Request | None,
     ) -> Plan: ...
 
 
@@ -75,8 +86,10 @@ class Query:
         at: dict[str, int] | None = None,
         files: bool = False,
         approximate: bool = False,
+        request: Request | None = None,
     ) -> None:
         self._asker = asker
+        self.request = request or Request()
         self.text = text
         self.at = at
         self.files = files
@@ -94,10 +107,10 @@ class Query:
 
     def plan(self) -> Plan:
         """Return the plan, bound to the schema as it is now."""
-        return self._asker.plan(self.text, self.at, self.files, self.approximate)
+        return self._asker.plan(self.text, self.at, self.files, self.approximate, self.request)
 
     def _run(self, plan: Plan) -> Runner:
-        return Runner(self.session, plan)
+        return Runner(self.session, plan, self.request)
 
     @property
     def is_rows(self) -> bool:
@@ -304,8 +317,12 @@ class Query:
         return plan
 
     def cancel(self) -> int:
-        """Cancel what runs of this text now, from another thread; returns how many runs it had."""
-        return self.session.cancel(self.text)
+        """Cancel what runs of this query now, from another thread; returns how many runs it had.
+
+        What was made of it (`q & other`, `q[:9]`, its facets and pages) is cancelled too; the same
+        text that somebody else asks is another query, and goes on.
+        """
+        return self.request.stop()
 
     # --- tables -------------------------------------------------------------------------------
 
@@ -347,14 +364,14 @@ class Query:
         Args:
             run: False binds only, and shows no figures.
         """
-        return explain(self.session, self.plan(), run)
+        return explain(self.session, self.plan(), run, self.request)
 
     # --- algebra ------------------------------------------------------------------------------
 
     def _with(self, text: str, other: Query | None = None) -> Query:
         """Return a query made of this one; it is exact, since it decides who is in it."""
         files = self.files or (other is not None and other.files)
-        return self._asker.query(text, at=self.at, files=files)
+        return self._asker.query(text, at=self.at, files=files, request=self.request)
 
     def exact(self) -> Query:
         """Return the query without an approximate index; verbs that work on samples ask it so."""

@@ -27,6 +27,8 @@ class Bounds:
     """Bytes that the run may allocate, its result included."""
     result: int
     """Bytes of the result as an Arrow table."""
+    request: float | None = None
+    """Seconds that the whole request was given, where what is left of them bounds the run."""
 
 
 def timeout_of(given: float | None) -> float | None:

@@ -74,10 +74,14 @@ class Clock:
         """
         limit = self.bounds.seconds
         if self._over is None and limit is not None and time.monotonic() - self._started > limit:
-            self._over = out_of_time(limit)
-        if self._over is None and memory > self._most:
+            self._over = out_of_time(limit, self.bounds.request)
+        if self._over is None and memory > self._most and not _WATCH.blames_another(self, memory):
             self._over = out_of_memory(self.bounds.memory)
         return self._over is not None
+
+    def is_older(self, other: Clock, memory: int) -> bool:
+        """Return whether the run began before another one, and is over its memory too."""
+        return self is not other and self._started < other._started and memory > self._most
 
     def is_beyond(self, memory: int) -> bool:
         """Return whether the run goes on growing although it was told to end."""
@@ -88,6 +92,16 @@ class Clock:
         if self.look(allocated()):
             assert self._over is not None
             raise self._over
+
+    def wait(self) -> None:
+        """Raise when the run has to end before it has begun; what others allocate is not its."""
+        if self.look(0):
+            assert self._over is not None
+            raise self._over
+
+    def begin(self, most: int) -> None:
+        """Note the bytes up to which the process may grow, once the run has waited for its turn."""
+        self._most = most
 
     def admit(self, table: pa.Table) -> pa.Table:
         """Return a result that is not too large.
@@ -144,6 +158,14 @@ class _Watch:
                 self._thread.start()
             elif self._is_asleep:
                 self._changed.notify()
+
+    def blames_another(self, clock: Clock, memory: int) -> bool:
+        """Return whether a run that began before it is what takes the memory of the process.
+
+        Nobody knows which of several runs allocates. One that takes gigabytes takes long, so the
+        one that has run longest ends first, and the others only where that did not help.
+        """
+        return any(other.is_older(clock, memory) for other in list(self._asking))
 
     def remove(self, clock: Clock) -> None:
         with self._changed:
@@ -219,8 +241,18 @@ def give_back(all_of_it: bool = False) -> None:
         ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
-def out_of_time(limit: float) -> QueryTimeoutError:
-    """Return the error of a query that took too long."""
+def out_of_time(limit: float, request: float | None = None) -> QueryTimeoutError:
+    """Return the error of a query that took too long.
+
+    Args:
+        limit: seconds that it had.
+        request: seconds that its request had, where that was the bound.
+    """
+    if request is not None:
+        return QueryTimeoutError(
+            f"The request used up its time of {request:.3g} s.",
+            "ask less in one request, or give it more: db.request(timeout=).",
+        )
     return QueryTimeoutError(
         f"The query used up its time of {limit:.3g} s.",
         "narrow it, or give it more: slicedb.open(timeout=), or SLICEDB_TIMEOUT in seconds.",

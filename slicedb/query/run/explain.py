@@ -6,6 +6,7 @@ import time
 
 from slicedb.query.bound.relation import Relation
 from slicedb.query.run.plan import Plan
+from slicedb.query.run.request import Request
 from slicedb.query.run.runner import Runner, Step
 from slicedb.query.run.session import Session
 from slicedb.show import numbers
@@ -18,7 +19,7 @@ class Explanation(str):
         return str(self)
 
 
-def explain(session: Session, plan: Plan, run: bool) -> Explanation:
+def explain(session: Session, plan: Plan, run: bool, request: Request | None = None) -> Explanation:
     """Return the plan of a query, with the figures of one run."""
     lines = ["query", *(f"  {line}" for line in plan.text.splitlines() or ["(all samples)"])]
     lines += ["reads"]
@@ -34,7 +35,7 @@ def explain(session: Session, plan: Plan, run: bool) -> Explanation:
         lines += [f"  {_strategy(session, plan)}"]
     if run:
         started = time.perf_counter()
-        runner = Runner(session, plan)
+        runner = Runner(session, plan, request)
         runner.rows() if plan.bound.narrows else runner.fetch()
         total = time.perf_counter() - started
         lines += ["steps", *(_step(step) for step in runner.steps)]

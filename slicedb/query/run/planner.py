@@ -24,6 +24,7 @@ from slicedb.query.run import answer
 from slicedb.query.run.clock import Clock
 from slicedb.query.run.cuts import condition
 from slicedb.query.run.plan import Plan
+from slicedb.query.run.request import Request
 from slicedb.query.run.session import Session
 
 _LONG = 10_000
@@ -58,7 +59,14 @@ class Planner:
         self._shown = Cache[str, list[tuple[str, str]]](_PLANS)
         self._trees = Cache[str, Node](_TREES)
 
-    def plan(self, text: str, at: dict[str, int] | None, files: bool, approximate: bool) -> Plan:
+    def plan(
+        self,
+        text: str,
+        at: dict[str, int] | None,
+        files: bool,
+        approximate: bool,
+        request: Request | None = None,
+    ) -> Plan:
         """Return the plan of a text; see `Engine.query` for the arguments.
 
         Raises:
@@ -70,7 +78,9 @@ class Planner:
             return known
         catalog = Catalog(self._session.store, at, self._session.infos)
         pool = Pool(catalog, files=files, calibration_named=self._calibration_named)
-        with self._session.run(text) as clock, _uncollected(text):
+        # No row is read, so that an editor need not wait for the queries of others.
+        run = self._session.run(text, request, waits=False)
+        with run as clock, _uncollected(text):
             bound = self._bind(text, pool, (), clock)
             columns = self._columns(bound, pool, clock)
             plan = self._split(Plan(text, bound, pool, columns, approximate=approximate))

@@ -16,6 +16,7 @@ from slicedb.query.hot.write import Writer
 from slicedb.query.run import answer
 from slicedb.query.run.clock import Clock
 from slicedb.query.run.plan import Plan
+from slicedb.query.run.request import Request
 from slicedb.query.run.scores import Scores
 from slicedb.query.run.session import Session
 from slicedb.schema import SAMPLES
@@ -50,11 +51,13 @@ class Runner:
     Args:
         session: what is held open.
         plan: what is asked.
+        request: what the run belongs to, beside the requests around it.
     """
 
-    def __init__(self, session: Session, plan: Plan) -> None:
+    def __init__(self, session: Session, plan: Plan, request: Request | None = None) -> None:
         self._session = session
         self._plan = plan
+        self._request = request
         self._clock = Clock(session.bounds)
         self.steps: list[Step] = []
 
@@ -114,7 +117,7 @@ class Runner:
 
     def _run(self, select: str, *, narrow: bool, ordered: bool, named: bool = False) -> pa.Table:
         run = partial(self._ran, select, narrow=narrow, ordered=ordered, named=named)
-        with self._session.run(self._plan.text) as self._clock:
+        with self._session.run(self._plan.text, self._request) as self._clock:
             return self._session.tables.reading(run)
 
     def _ran(self, select: str, *, narrow: bool, ordered: bool, named: bool) -> pa.Table:

@@ -25,6 +25,8 @@ from slicedb.query.language.broken import BrokenSessionError
 from slicedb.query.run.bounds import Bounds, bytes_of, memory_of, result_of, timeout_of
 from slicedb.query.run.clock import Clock, allocated, give_back
 from slicedb.query.run.plan import Plan
+from slicedb.query.run.queue import Queue, at_once_of
+from slicedb.query.run.request import Request, asking
 from slicedb.query.run.search import TextSearch
 from slicedb.sql import string
 from slicedb.store.without_pandas import look_for_pandas
@@ -61,6 +63,7 @@ class Session:
         timeout: see `bounds.timeout_of`.
         memory_limit: see `bounds.memory_of`.
         result: see `bounds.result_of`.
+        queue: where runs wait for a place, which several sessions may share.
     """
 
     def __init__(
@@ -71,8 +74,10 @@ class Session:
         timeout: float | None = None,
         memory_limit: str | None = None,
         result: str | None = None,
+        queue: Queue | None = None,
     ) -> None:
         self.store = store
+        self.queue = queue or Queue(at_once_of(None))
         self._memory = memory_of(memory_limit)
         self._clocks = weakref.WeakSet[Clock]()
         self._starting = threading.Lock()
@@ -101,17 +106,43 @@ class Session:
         self.types = Types(self.cursor)
 
     @contextlib.contextmanager
-    def run(self, text: str) -> Iterator[Clock]:
+    def run(
+        self, text: str, request: Request | None = None, *, waits: bool = True
+    ) -> Iterator[Clock]:
         """Give the clock of a run of a text; begin with a new DuckDB when this one fails inside.
 
+        Args:
+            text: what runs.
+            request: what it belongs to, beside the requests around it.
+            waits: whether it waits for a place; what reads no row need not.
+
         Raises:
-            QueryError: DuckDB has failed inside.
+            QueryError: DuckDB has failed inside, or there was no place in time.
         """
-        before = allocated()
-        clock, connection = Clock(self.bounds, text, self._most(before)), self.connection
-        self._clocks.add(clock)
-        try:
+        requests, bounds = asking(request), self.bounds
+        for each in requests:
+            bounds = each.within(bounds)
+        clock = Clock(bounds, text)
+        client = next((each.client for each in requests if each.client), "")
+        with contextlib.ExitStack() as ends:
+            self._clocks.add(clock)
+            ends.callback(self._clocks.discard, clock)
+            for each in requests:
+                each.begin(clock)
+                ends.callback(each.end, clock)
+            clock.wait()
+            if waits:
+                ends.enter_context(self.queue.place(clock, client))
+            ends.enter_context(self._measured(clock))
             yield clock
+
+    @contextlib.contextmanager
+    def _measured(self, clock: Clock) -> Iterator[None]:
+        """Bound the memory of a run, and give back what it leaves."""
+        before, connection = allocated(), self.connection
+        clock.begin(self._most(before, clock.bounds.memory))
+        try:
+            yield
         except BrokenSessionError as error:
             with self._starting:
                 if self.connection is connection:  # another run may have been faster
@@ -120,27 +151,25 @@ class Session:
                 f"DuckDB failed inside: {error}", "it was started anew; other queries go on."
             ) from error
         finally:
-            self._clocks.discard(clock)
             self._ended = time.monotonic()
             left = allocated() - before
             if left > _MUCH:
                 give_back(all_of_it=left > self.bounds.memory // _PART)
 
-    def _most(self, now: int) -> int:
+    def _most(self, now: int, memory: int) -> int:
         """Return the bytes up to which the process may grow from `now` while the next run goes on.
 
         The memory of a run goes back to the system some seconds after it. Runs in a row therefore
         share one start; each may take an eighth of its memory whatever those before it have left.
         """
-        memory = self.bounds.memory
         if time.monotonic() - self._ended > _SETTLING:
             self._floor = now
         self._floor = min(self._floor, now)
         return max(self._floor + memory, now + memory // 8)
 
-    def cancel(self, text: str | None = None) -> int:
-        """Cancel what runs now, of one text or of all; returns the number of runs."""
-        clocks = [clock for clock in list(self._clocks) if text in (None, clock.text)]
+    def cancel(self) -> int:
+        """Cancel whatever runs now; returns the number of runs."""
+        clocks = list(self._clocks)
         for clock in clocks:
             clock.cancel()
         return len(clocks)
