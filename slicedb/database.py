@@ -84,6 +84,7 @@ if TYPE_CHECKING:
     from slicedb.vectors import IndexReport
     from slicedb.vectors.axes import Method as MapMethod
     from slicedb.vectors.projection import Projection
+    from slicedb.web.serve import Server
 
 __all__ = ["Database", "On", "open"]
 
@@ -3137,6 +3138,55 @@ class Database:
 
     severity = corrupt
     """An alias of `corrupt`, which is its name on the command line too."""
+
+    def app(
+        self,
+        *,
+        port: int | None = None,
+        host: str = "127.0.0.1",
+        browser: bool = True,
+        read_only: bool = False,
+        allow_host: Sequence[str] = (),
+        root_path: str = "",
+        wait: bool = False,
+    ) -> Server:
+        """Show the database in a browser: explore, name, judge and clean.
+
+        Only this machine can reach it unless `host` says otherwise, and a browser gets in by a link
+        that works once.
+
+        Args:
+            port: to listen on; by default 8421, or the next that is free.
+            host: the address to listen on, such as 0.0.0.0 to let other machines in.
+            browser: open the page in the machine's browser.
+            read_only: every reader may look, and none may change anything.
+            allow_host: a further name by which the page may be called, such as that of a proxy.
+            root_path: the prefix under which a proxy shows the page, such as `/slicedb`.
+            wait: return when Ctrl-C ends it; otherwise it runs until `stop()` or the end of the
+                process.
+
+        Returns:
+            The server: `address`, `link()` for another browser, `stop()`.
+
+        Raises:
+            PluginError: the packages that it needs are missing.
+            CheckError: the port is taken, the address is none of this machine, or a name is none.
+        """
+        from slicedb.web import server
+
+        made = server(
+            self,
+            port=port,
+            host=host,
+            read_only=read_only,
+            allow_host=allow_host,
+            root_path=root_path,
+        )
+        if wait:
+            made.run(browser=browser)
+        else:
+            made.start(browser=browser)
+        return made
 
     @cached_property
     def runs(self) -> Runs:

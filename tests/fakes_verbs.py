@@ -470,6 +470,7 @@ def requested(db: Database) -> object:
 
 READS: dict[str, Callable[[Database, Path], object]] = {
     "Database.edits": lambda db, _: db.edits("green/0.png"),
+    "Database.app": lambda db, _: db.app(browser=False, port=0).stop(),
     "Database.to_arrow": lambda db, _: db.to_arrow(),
     "Database.to_pandas": lambda db, _: db.to_pandas(),
     "Database.info": lambda db, _: db.info(),

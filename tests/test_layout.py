@@ -35,8 +35,8 @@ ROWS: tuple[tuple[str, ...], ...] = (
         "sync",
         "merge",
     ),
-    ("training", "scale", "database"),
-    ("web", "pytest_plugin", "demo", "cli", "__main__"),
+    ("training", "scale", "web", "database"),
+    ("pytest_plugin", "demo", "cli", "__main__"),
 )
 """Words, numbers, means, data, asking, judgement, the handle, surfaces. A module imports from the
 rows above its own, and from its left in the row."""
@@ -56,6 +56,10 @@ DOORS = {
     "ray": {"scale"},
     "pytorch_grad_cam": {"cam"},
     "openTSNE": {"vectors"},
+    "fastapi": {"web"},
+    "starlette": {"web"},
+    "uvicorn": {"web"},
+    "jinja2": {"web"},
 }
 
 MOST_ANY = 250

@@ -81,6 +81,7 @@ VERBS = {
     "histogram": "slicedb.query:Query.histogram",
     "show": "slicedb.database:Database.show",
     "thumbnails": "slicedb.database:Database.thumbnails",
+    "app": "slicedb.database:Database.app",
     "ingest": "slicedb.database:Database.ingest",
     "sync": "slicedb.database:Database.sync",
     "verify": "slicedb.database:Database.verify",
@@ -176,6 +177,7 @@ VERBS = {
 WITHOUT_OPTION = {
     "embed encoder": "an open encoder is an object",
     "predict source": "a loaded model is an object",
+    "app wait": "the command line always waits",
     "cam progress": "a bar that the caller counts on",
     "evaluate on": "another name of slices, which is --on",
     "compare on": "another name of slices, which is --on",

@@ -1,11 +1,29 @@
-"""Commands that show: demo."""
+"""Commands that show: app, demo."""
 
 from __future__ import annotations
 
 import click
 
-from slicedb.cli.options import options_of
+from slicedb.cli.common import db_option, open_db
+from slicedb.cli.options import given, options_of
+from slicedb.database import Database
 from slicedb.demo.tour import run
+
+
+@click.command()
+@options_of(Database.app, "port host browser read_only allow_host root_path")
+@db_option
+def app(**options: object) -> None:
+    """Open the page: explore, name, judge and clean in a browser.
+
+    It serves until Ctrl-C, on this machine alone unless --host says otherwise.
+
+    \b
+    Examples:
+      slicedb app
+      slicedb app --port 8500 --no-browser --read-only
+    """
+    open_db().app(wait=True, **given(options))
 
 
 @click.command()
@@ -23,4 +41,4 @@ def demo(folder: str, scenes: int, seed: int) -> None:
     run(folder, scenes=scenes, seed=seed)
 
 
-COMMANDS = (demo,)
+COMMANDS = (app, demo)

@@ -1,0 +1,297 @@
+"""What the server holds open, and how a page asks the database."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import inspect
+import json
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlencode
+
+import jinja2
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse, Response
+
+from slicedb.errors import CheckError
+from slicedb.show import charts, numbers
+from slicedb.show.html import Html
+from slicedb.web.access import Access, Role, Session
+from slicedb.web.plain import dumped
+from slicedb.web.turns import Turns
+
+if TYPE_CHECKING:
+    from slicedb.database import Database
+
+T = TypeVar("T")
+Handler = Callable[..., Awaitable[Any]]
+Decorator = Callable[[Handler], Handler]
+
+_HERE = Path(__file__).parent
+STATIC = _HERE / "static"
+_ASKING, _PICTURES, _WRITING = 8, 4, 2
+"""Threads that ask the database, that make pictures, and that write."""
+_LOOK = 0.25
+"""Seconds between two looks whether a reader is still there."""
+
+
+class NotAllowed(Exception):
+    """A viewer asks for what only an editor may do."""
+
+
+class Site:
+    """The database, the sessions, the threads that work, and the pages.
+
+    Args:
+        db: what is shown.
+        access: the sessions.
+        root: the prefix under which a proxy shows the server, such as `/slicedb`, or empty.
+    """
+
+    def __init__(self, db: Database, access: Access, *, root: str = "") -> None:
+        self.db = db
+        self.access = access
+        self.root = root
+        self.router = APIRouter()
+        self.menu: list[tuple[str, str]] = []
+        """Path and title of the pages in the menu, in its order."""
+        self.turns = Turns()
+        self._asking = ThreadPoolExecutor(_ASKING, "slicedb-ask")
+        self._pictures = ThreadPoolExecutor(_PICTURES, "slicedb-picture")
+        self._writing = ThreadPoolExecutor(_WRITING, "slicedb-write")
+        self._digest = _digest(STATIC)
+        self._templates = jinja2.Environment(
+            loader=jinja2.FileSystemLoader(_HERE / "templates"),
+            autoescape=True,
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._templates.globals |= {
+            "asset": self.asset,
+            "charts": charts,
+            "data": _data,
+            "explore": self.explore,
+            "menu": self.menu,
+            "numbers": numbers,
+            "root": root,
+            "url": self.url,
+        }
+
+    def close(self) -> None:
+        """Cancel what runs, and let the threads end."""
+        self.db.cancel()
+        for pool in (self._asking, self._pictures, self._writing):
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    # Addresses
+
+    def url(self, path: str, **parameters: object) -> str:
+        """Return the address of a path of this server, below its prefix.
+
+        Parameters that are None or empty are left out.
+        """
+        given = {name: value for name, value in parameters.items() if value not in (None, "")}
+        return f"{self.root}{path}" + (f"?{urlencode(given)}" if given else "")
+
+    def explore(self, text: str, **state: object) -> str:
+        """Return the address that shows a query in Explore."""
+        return self.url("/", q=text, **state)
+
+    def asset(self, name: str) -> str:
+        """Return the address of a static file; it changes with the files, so it may be kept."""
+        return f"{self.root}/static/{self._digest}/{name}"
+
+    @property
+    def digest(self) -> str:
+        """What the addresses of static files hold: a hash of them all."""
+        return self._digest
+
+    # Asking
+
+    async def ask(self, request: Request, work: Callable[[Database], T]) -> T:
+        """Run work that asks the database, in a thread; it ends when its reader leaves.
+
+        Raises:
+            Busy: the reader's session has too many questions already.
+        """
+        async with self.turns.of(_session(request).name):
+            return await self._run(request, self._asking, work)
+
+    async def picture(self, request: Request, work: Callable[[Database], T]) -> T:
+        """Run work that makes pictures, in threads that no query holds up."""
+        return await self._run(request, self._pictures, work)
+
+    async def write(self, request: Request, work: Callable[[Database], T]) -> T:
+        """Run work that changes the database; it goes on to its end when its reader leaves."""
+        future = self._writing.submit(work, self.db)
+        return await asyncio.shield(asyncio.wrap_future(future))
+
+    async def _run(
+        self, request: Request, pool: ThreadPoolExecutor, work: Callable[[Database], T]
+    ) -> T:
+        future: Future[T] = pool.submit(work, self.db)
+        waiting = asyncio.wrap_future(future)
+        while not waiting.done():
+            await asyncio.wait({waiting}, timeout=_LOOK)
+            if not waiting.done() and await request.is_disconnected():
+                future.cancel()
+                raise asyncio.CancelledError
+        return await waiting
+
+    # Routes
+
+    def page(self, path: str, title: str, template: str, *, menu: bool = True) -> Decorator:
+        """Register a page and its twin in JSON, of one handler that returns what both show.
+
+        Args:
+            path: `/slices`; its twin is `/slices.json`, that of `/` is `/explore.json`.
+            title: of the page, and in the menu.
+            template: in templates/; it gets what the handler returns by name.
+            menu: whether the menu lists it.
+        """
+        if menu:
+            self.menu.append((path, title))
+
+        def register(handler: Handler) -> Handler:
+            async def shown(request: Request, values: dict[str, object]) -> Response:
+                text = await self._rendered(request, template, title, path, values)
+                return HTMLResponse(text)
+
+            twin = "/explore.json" if path == "/" else f"{path}.json"
+            self.router.get(path)(_wrapped(handler, shown))
+            self.router.get(twin)(_wrapped(handler, _as_json))
+            return handler
+
+        return register
+
+    def get(self, path: str) -> Decorator:
+        """Register a handler that reads; what it returns is sent as JSON, a `Response` as it is."""
+        return lambda handler: self._registered(self.router.get(path), handler)
+
+    def post(self, path: str, *, role: Role = "editor") -> Decorator:
+        """Register a handler that writes, for readers of a role.
+
+        A handler with a parameter `body` gets the JSON object of the request, one with `data` its
+        bytes.
+        """
+
+        def register(handler: Handler) -> Handler:
+            names = inspect.signature(handler).parameters
+
+            async def checked(request: Request, **values: object) -> object:
+                if role == "editor" and _session(request).role != "editor":
+                    raise NotAllowed("You may look, not change.")
+                if "body" in names:
+                    values["body"] = _object(await request.body())
+                if "data" in names:
+                    values["data"] = await request.body()
+                return await handler(request, **values)
+
+            checked.__name__ = handler.__name__
+            checked.__signature__ = _without(_resolved(handler), {"body", "data"})  # type: ignore[attr-defined]
+            self._registered(self.router.post(path), checked)
+            return handler
+
+        return register
+
+    def _registered(self, route: Callable[[Handler], Handler], handler: Handler) -> Handler:
+        route(_wrapped(handler, _as_json))
+        return handler
+
+    async def _rendered(
+        self,
+        request: Request,
+        template: str,
+        title: str,
+        path: str,
+        values: dict[str, object],
+    ) -> str:
+        shown = {
+            "path": path,
+            "title": title,
+            "role": _session(request).role,
+            "read_only": self.access.read_only,
+            "database": self.db.path,
+            **values,
+        }
+        return self._templates.get_template(template).render(shown)
+
+    def render(self, request: Request, template: str, values: dict[str, object]) -> str:
+        """Return a page that belongs to no handler, such as that of an error."""
+        asked = request.scope.get("state", {}).get("session")
+        shown = {
+            "path": "",
+            "title": "SliceDB",
+            "role": asked.role if asked else "viewer",
+            "read_only": self.access.read_only,
+            "database": self.db.path,
+            **values,
+        }
+        return self._templates.get_template(template).render(shown)
+
+
+def _session(request: Request) -> Session:
+    session: Session = request.scope["state"]["session"]
+    return session
+
+
+async def _as_json(request: Request, value: object) -> Response:
+    if isinstance(value, Response):
+        return value
+    return Response(await asyncio.to_thread(dumped, value), media_type="application/json")
+
+
+def _wrapped(handler: Handler, answer: Callable[[Request, Any], Awaitable[Response]]) -> Handler:
+    """Return a handler whose value is made a response, with the parameters of the one inside."""
+
+    async def wrapped(request: Request, **values: object) -> Response:
+        return await answer(request, await handler(request, **values))
+
+    wrapped.__signature__ = _resolved(handler)  # type: ignore[attr-defined]
+    wrapped.__name__ = handler.__name__
+    return wrapped
+
+
+def _resolved(handler: Handler) -> inspect.Signature:
+    """Return the signature with types instead of their names."""
+    signature = inspect.signature(handler, eval_str=True)
+    return signature.replace(return_annotation=inspect.Signature.empty)
+
+
+def _without(signature: inspect.Signature, names: set[str]) -> inspect.Signature:
+    left = [p for name, p in signature.parameters.items() if name not in names]
+    return signature.replace(parameters=left)
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    """Return the JSON object of a body.
+
+    Raises:
+        CheckError: it is none.
+    """
+    try:
+        value = json.loads(body or b"{}")
+    except ValueError as error:
+        raise CheckError(f"The request is no JSON: {error}.") from error
+    if not isinstance(value, dict):
+        raise CheckError("The request is no JSON object.")
+    return value
+
+
+def _data(value: object) -> Html:
+    """Return an element that hands values to the scripts of a page; `data()` reads them."""
+    text = dumped(value).replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+    return Html(f'<script type="application/json" id="data">{text}</script>')
+
+
+def _digest(folder: Path) -> str:
+    """Return a hash of the names and the bytes of all files of a folder."""
+    found = hashlib.sha256()
+    for file in sorted(folder.rglob("*")):
+        if file.is_file():
+            found.update(file.relative_to(folder).as_posix().encode() + b"\0" + file.read_bytes())
+    return found.hexdigest()[:12]
