@@ -47,6 +47,7 @@ CELLS = {
     "db.errors('v3')": (5, 0, 3),
     "db.errors('det')": (5, 0, 3),
     "db.cost('v3', ask=0.2)": (0, 2, 2),
+    "db.cost('v3', positive='snow')": (0, 5, 2),
     "db.calibration('v3')": (0, 2, 1),
     "db.power('v4', 'v3')": (0, 0, 1),
     "db.models.show('net')": (0, 0, 0),
@@ -63,11 +64,13 @@ class Tags(HTMLParser):
         self.open: list[str] = []
         self.counts: dict[str, int] = {}
         self.classes: set[str] = set()
+        self.styled: list[str] = []
 
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
         self.counts[tag] = self.counts.get(tag, 0) + 1
         for name, value in attributes:
             self.classes |= set((value or "").split()) if name == "class" else set()
+            self.styled += [tag] if name == "style" or name.startswith("on") else []
         if tag not in self.EMPTY:
             self.open.append(tag)
 
@@ -128,6 +131,7 @@ def test_every_result_shows_itself_in_a_real_kernel(tmp_path: Path) -> None:
         assert counts.get("img", 0) >= least_pictures, text
         assert counts.get("svg", 0) >= least_charts, text
         assert counts.get("table", 0) >= least_tables, text
+        assert not tags.styled, text
         assert "data-tip" not in shown and "<script" not in shown and "http" not in shown, text
         for encoded in re.findall(r"data:image/jpeg;base64,([^\"]+)", shown):
             picture = Image.open(io.BytesIO(base64.b64decode(encoded)))

@@ -205,6 +205,14 @@ def test_every_section_is_there_when_it_has_something_to_show() -> None:
     assert 'class="cam"' in page and "no picture" in page and "flaky by chance" in page
 
 
+def test_no_element_of_a_report_carries_a_style_of_its_own() -> None:
+    for shown in (a_whole_report().to_html(), a_whole_report()._repr_html_()):
+        tags = re.findall(r"<[a-z][^>]*>", re.sub(r"<(style|script)[^>]*>.*?</\1>", "", shown))
+        assert len(tags) > 100
+        assert not [tag for tag in tags if re.search(r"\s(style|on[a-z]+)=", tag)]
+        assert 'class="shade-' in shown
+
+
 def test_the_numbers_of_the_cost_chart_are_json_that_a_script_reads() -> None:
     page = a_whole_report().to_html()
     text = page.split('id="cost-data">')[1].split("</script>")[0]
@@ -265,7 +273,7 @@ def test_only_the_rail_of_a_share_ends_at_0_and_1() -> None:
     )
     page = Report(results, "v4").to_html()
     ends = re.findall(r'rail from ([-\d.]+) to ([-\d.]+)"', page)
-    assert ends[::2] == [("0.958", "1"), ("11.2", "12.6"), ("0.9", "3.1")]
+    assert ends == [("0.958", "1"), ("11.2", "12.6"), ("0.9", "3.1")]
 
 
 def test_wide_letters_take_two_cells_in_the_text() -> None:

@@ -454,7 +454,7 @@ def test_a_notebook_shows_the_classes_on_the_picture(db: Database) -> None:
     shown = db.query(f"id = '{IDS[1]}' AND seg.iou > 0")._repr_html_()
     assert "left: annotated, right: predicted" in shown and "road" in shown
     plain = db.query(f"id = '{IDS[1]}'")._repr_html_()
-    assert "■" in plain and "left: annotated" not in plain
+    assert '<rect width="10" height="10" fill="rgb(' in plain and "left: annotated" not in plain
 
 
 # --- models ---------------------------------------------------------------------------------------

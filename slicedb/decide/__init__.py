@@ -7,6 +7,7 @@ from slicedb.decide.cost import cost, expected_cost
 from slicedb.decide.crossfit import cross_fit
 from slicedb.decide.curve import Curve, sweep
 from slicedb.decide.matrix import CostMatrix, cheapest
+from slicedb.decide.operating import Operating, operating
 from slicedb.decide.policies import CostReport, PolicyCost
 from slicedb.decide.rates import ErrorRates
 from slicedb.decide.reliability import Reliability, ece, reliability
@@ -21,6 +22,7 @@ __all__ = [
     "Coverage",
     "Curve",
     "ErrorRates",
+    "Operating",
     "PolicyCost",
     "Reliability",
     "Scaling",
@@ -35,6 +37,7 @@ __all__ = [
     "ece",
     "expected_cost",
     "fit_temperature",
+    "operating",
     "reliability",
     "risk_coverage",
     "sweep",

@@ -15,6 +15,7 @@ from slicedb.decide.abstention import best_coverage, risk_coverage
 from slicedb.decide.crossfit import CrossFit, mean_cost
 from slicedb.decide.curve import Curve
 from slicedb.decide.matrix import CostMatrix, Costs
+from slicedb.decide.operating import Operating, operating
 from slicedb.decide.policies import ALL, CostReport, PolicyCost
 from slicedb.decide.rates import ErrorRates, error_rates
 from slicedb.decide.scaling import Way
@@ -180,6 +181,7 @@ def cost(
         positive,
         rule.threshold,
         rule.curve,
+        rule.operating,
         rule.query,
         asking.answer_up_to,
         str(human) if human is not None else "",
@@ -243,6 +245,7 @@ class _Rule:
     policies: Sequence[_Policy] = ()
     threshold: Threshold | None = None
     curve: Curve | None = None
+    operating: Operating | None = None
     query: str = ""
     rates: ErrorRates | None = None
 
@@ -255,6 +258,7 @@ def _rule(case: _Case, model: str, positive: str | None) -> _Rule:
         [_fitted("threshold", solved.held_out)],
         solved.threshold,
         solved.curve,
+        operating(_score(case), case.truth == 1, confidence=case.confidence),
         _decided_yes(model, positive, solved.threshold.value),
         error_rates(case.truth == 1, solved.held_out.yes, case.confidence),
     )
@@ -389,18 +393,21 @@ def _fitted(name: str, held_out: CrossFit, asked: Floats | None = None) -> _Poli
 
 def _threshold(case: _Case) -> Solution:
     rows = np.zeros(case.samples.n, np.int64)
-    outcomes = case.samples.outcomes
-    assert outcomes.probabilities is not None
-    code = case.samples.classes.index(case.names[1])
-    score = outcomes.probabilities[:, code]  # as stored: what a query sees
     return solve(
-        score,
+        _score(case),
         case.cost(rows + 1),
         case.cost(rows),
         folds=case.folds,
         confidence=case.confidence,
         seed=case.seed,
     )
+
+
+def _score(case: _Case) -> npt.NDArray[np.floating]:
+    """Return (n,): the probability of the positive class as stored, which is what a query sees."""
+    probabilities = case.samples.outcomes.probabilities
+    assert probabilities is not None
+    return probabilities[:, case.samples.classes.index(case.names[1])]
 
 
 def _decided_yes(model: str, positive: str, value: float) -> str:

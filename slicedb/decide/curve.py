@@ -15,7 +15,8 @@ import pyarrow as pa
 
 from slicedb.errors import SliceError
 from slicedb.metrics.outcomes import Floats, Ints
-from slicedb.show import numbers
+from slicedb.show import curves, numbers
+from slicedb.stats.intervals import quantile
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +29,8 @@ class Curve:
     """int64 (k,): samples at or above the threshold."""
     cost: Floats
     """float64 (k,): mean cost per sample."""
+    error: Floats
+    """float64 (k,): standard error of that mean."""
 
     @property
     def n(self) -> int:
@@ -65,6 +68,27 @@ class Curve:
             }
         )
 
+    def draw(self, used: curves.Mark | None = None, confidence: float = 0.95) -> str:
+        """Return the cost by threshold as SVG, with the normal interval of each mean.
+
+        Args:
+            used: the threshold to mark; None marks the cheapest.
+            confidence: of the intervals.
+        """
+        x, cost = self.threshold[:0:-1], self.cost[:0:-1]
+        half = quantile(confidence, 2) * self.error[:0:-1]
+        low, high = np.maximum(cost - half, 0.0), cost + half
+        mean = curves.Series("cost per sample", *(v.tolist() for v in (x, cost, low, high)))
+        most = float(high.max()) or 1.0
+        axes = curves.Axes(
+            "threshold", "cost per sample", (min(0.0, x[0]), max(1.0, x[-1])), (0.0, most)
+        )
+        mark = used or curves.Mark(readable(self, self.best), "cheapest")
+        marks = [mark] if np.isfinite(mark.x) else []
+        return curves.lines(
+            [mean], axes, f"cost by threshold, n = {self.n:,}, band {confidence:.0%}", marks
+        )
+
     def __str__(self) -> str:
         at = self.best
         return (
@@ -92,7 +116,10 @@ def sweep(score: npt.ArrayLike, yes: npt.ArrayLike, no: npt.ArrayLike) -> Curve:
     _, ends, ordered, values = in_runs(s)
     steps = np.cumsum((y - n)[ordered])[ends]
     cost = (n.sum() + np.concatenate([[0.0], steps])) / len(s)
-    return Curve(np.append(np.inf, values), np.append(0, ends + 1), cost)
+    steps = np.cumsum((y**2 - n**2)[ordered])[ends]
+    squares = ((n**2).sum() + np.concatenate([[0.0], steps])) / len(s)
+    error = np.sqrt(np.maximum(squares - cost**2, 0.0) / len(s))
+    return Curve(np.append(np.inf, values), np.append(0, ends + 1), cost, error)
 
 
 def readable(curve: Curve, at: int) -> float:

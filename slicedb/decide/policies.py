@@ -11,11 +11,12 @@ import pyarrow as pa
 from slicedb.decide.abstention import Coverage
 from slicedb.decide.curve import Curve
 from slicedb.decide.matrix import CostMatrix
+from slicedb.decide.operating import Operating
 from slicedb.decide.rates import ErrorRates
 from slicedb.decide.scaling import WAYS, Way
 from slicedb.decide.thresholds import Threshold
 from slicedb.judge import OtherTruth
-from slicedb.show import charts
+from slicedb.show import charts, curves
 from slicedb.show.html import Html, element, table
 from slicedb.show.numbers import number
 from slicedb.show.tabular import Figure, Grid, Part, Tabular
@@ -74,6 +75,8 @@ class CostReport(Tabular):
     """With `positive`: the cheapest one."""
     curve: Curve | None = None
     """With `positive`: the cost at every cut point."""
+    operating: Operating | None = None
+    """With `positive`: precision, recall and F1 at every threshold."""
     query: str = ""
     """With `positive`: the samples decided yes."""
     answer_up_to: Threshold | None = None
@@ -163,7 +166,19 @@ class CostReport(Tabular):
             for r in whole
         ]
         drawn = Html(charts.cost(*points, live=False))
-        return element("div", drawn, table(["policy", "cost per sample"], rails), class_="beside")
+        rows = table(["policy", "cost per sample"], rails)
+        return element("div", drawn, rows, *map(Html, self.draw().values()), class_="beside")
+
+    def draw(self) -> dict[str, str]:
+        """Return the charts of a positive class as SVG, by name: cost, and what is found."""
+        if self.curve is None or self.operating is None or self.threshold is None:
+            return {}
+        best = self.threshold
+        mark = curves.Mark(best.value, "cheapest", best.low, best.high)
+        return {
+            "cost": self.curve.draw(mark, self.confidence),
+            "operating": self.operating.draw(best.value),
+        }
 
 
 _POLICIES = {

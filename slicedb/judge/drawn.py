@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from slicedb import metrics as m
 from slicedb.show import charts, numbers
-from slicedb.show.heat import BAD, GOOD, Tile, heat, share_of
+from slicedb.show.heat import Tile, heat, share_of
 from slicedb.show.html import Html, element, table
 from slicedb.show.numbers import count
 
@@ -108,7 +108,7 @@ def matrix(
             tip = f"{name} called {classes[j]}: {n:,} of {total:,}"
             query = (queries or {}).get((i, j), "")
             tip += f"\n{query}" if n and query else ""
-            tiles.append(Tile(f"{n:,}" if n else "", share, tip, GOOD if i == j else BAD))
+            tiles.append(Tile(f"{n:,}" if n else "", share, tip, i != j))
         hit = f"{counts[i, i] / total:.3f}" if total else "–"
         lines.append((name, [*tiles, f"{total:,}", hit]))
     return heat("truth \\ predicted", [*classes, "n", "right"], lines)

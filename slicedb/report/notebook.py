@@ -15,6 +15,7 @@ from slicedb.report.tables import ORDER, cells, headline
 from slicedb.show import charts, numbers
 from slicedb.show.heat import Tile, heat, share_of
 from slicedb.show.html import Html, element, escape, table
+from slicedb.show.style import width
 from slicedb.show.tabular import Figure, Part
 
 _CARDS = 24
@@ -106,7 +107,7 @@ def gallery(cards: Iterable[Card]) -> Html:
                 "div",
                 Html(picture),
                 *(element("div", line, dir="auto") for line in lines),
-                style=f"width:{_SIDE}px",
+                class_=width(_SIDE),
             )
         )
     return element("div", *shown, class_="cards")

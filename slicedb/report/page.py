@@ -8,7 +8,7 @@ from slicedb.judge import SuiteRun
 from slicedb.report import sections
 from slicedb.report.figures import Figures
 from slicedb.report.tables import bounds, headline, looked
-from slicedb.show import html
+from slicedb.show import html, style
 
 _Section = tuple[str, str, str]
 """Anchor, title and HTML of a section."""
@@ -49,7 +49,8 @@ def to_html(run: SuiteRun, figures: Figures | None = None) -> str:
         f"{looks}<nav>{links}</nav></header>\n<main>{body}</main>"
         '<div id="tip" role="status"></div>'
     )
-    return html.page(headline(run), header, css=asset("page.css"), script=asset("page.js"))
+    css = style.themes() + style.rules() + asset("page.css")
+    return html.page(headline(run), header, css=css, script=asset("page.js"))
 
 
 def _width(anchor: str, made: list[_Section]) -> str:

@@ -14,7 +14,7 @@ from slicedb.judge.confusion import cell_query
 from slicedb.report.figures import Card, Figures, HeatMap
 from slicedb.report.tables import ORDER, cells
 from slicedb.runs.history import Trend
-from slicedb.show import charts, numbers
+from slicedb.show import charts, numbers, style
 from slicedb.show.html import Attribute, Cell, Html, element, table, td, th
 from slicedb.show.html import escape as _e
 
@@ -190,8 +190,8 @@ def _tile(grid: HeatMap, i: int, k: int, ends: tuple[float, float]) -> Cell:
                 way = "down" if below == metrics.find(grid.metric).rises else "up"
                 mark = element("span", "▼" if below else "▲", class_=way)
     share = (value - ends[0]) / (ends[1] - ends[0]) if ends[1] > ends[0] else 0.5
-    style = f"background:hsl(var(--mark)/{0.05 + 0.7 * share:.2f})"
-    return td(f"{value:.3f}{' ' if mark else ''}", mark, style=style, tabindex=0, data_tip=about)
+    text = f"{value:.3f}{' ' if mark else ''}"
+    return td(text, mark, class_=style.shade(share), tabindex=0, data_tip=about)
 
 
 # --- confusion ------------------------------------------------------------------------------------
@@ -235,13 +235,12 @@ def _matrix(
         tiles = []
         for j, n in enumerate(counts):
             share = n / total if total else 0.0
-            colour = "var(--mark)" if i == j else "var(--bad)"
             tiles.append(
                 td(
                     n or "",
                     role="button",
                     tabindex=0,
-                    style=f"background:hsl({colour}/{0.75 * math.sqrt(share):.2f})",
+                    class_=style.shade(math.sqrt(share), bad=i != j) if n else None,
                     data_tip=f"{name} called {classes[j]}\n{n:,} of {total:,} ({share:.1%})",
                     data_count=n or "",
                     data_share=f"{share:.0%}" if n else "",

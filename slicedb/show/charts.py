@@ -21,8 +21,8 @@ class Point(TypedDict):
 
 
 def tip(text: str) -> str:
-    """Return the attribute that makes an element say something under the pointer."""
-    return f'data-tip="{escape(text)}"'
+    """Return what makes the mark around it say something under the pointer, on any surface."""
+    return f"<title>{escape(text)}</title>"
 
 
 def interval(value: float, low: float, high: float, bound: float, span: tuple[float, float]) -> str:
@@ -58,7 +58,7 @@ def interval(value: float, low: float, high: float, bound: float, span: tuple[fl
     about += f"\nrail from {left:.3g} to {right:.3g}"
     return (
         f'<svg class="inline" width="{wide}" height="22" viewBox="0 0 {wide} 22" role="img" '
-        f'aria-label="{escape(about)}" {tip(about)}>{"".join(parts)}</svg>'
+        f'aria-label="{escape(about)}">{tip(about)}{"".join(parts)}</svg>'
     )
 
 
@@ -82,8 +82,8 @@ def frame(size: int, across: str, down: str, most: float = 1.0) -> str:
     parts = [f'<rect class="axis" width="{size}" height="{size}"/>']
     for k in range(5):
         at, share = size * k / 4, k / 4
-        parts.append(f'<line class="grid" x1="{at}" x2="{at}" y1="0" y2="{size}"/>')
-        parts.append(f'<line class="grid" y1="{at}" y2="{at}" x1="0" x2="{size}"/>')
+        parts.append(f'<line class="gridline" x1="{at}" x2="{at}" y1="0" y2="{size}"/>')
+        parts.append(f'<line class="gridline" y1="{at}" y2="{at}" x1="0" x2="{size}"/>')
         parts.append(f'<text x="{at}" y="{size + 15}" text-anchor="middle">{share:g}</text>')
         label = f"{most * share:.3g}"
         parts.append(f'<text x="-6" y="{size - at + 4}" text-anchor="end">{label}</text>')
@@ -94,11 +94,21 @@ def frame(size: int, across: str, down: str, most: float = 1.0) -> str:
     return "".join(parts)
 
 
-def chart(size: int, inside: str, label: str, below: int = 0) -> str:
-    """Return an SVG with room for the labels of a `frame`."""
+def chart(size: int, inside: str, label: str, about: str = "", below: int = 0) -> str:
+    """Return an SVG with room for the labels of a `frame`, described for those who cannot see it.
+
+    Args:
+        size: pixels of its side.
+        inside: what is drawn.
+        label: its title.
+        about: what it says, in words.
+        below: pixels under the labels.
+    """
+    described = f"{label}. {about}" if about else label
     return (
-        f'<svg viewBox="-56 -10 {size + 70} {size + 50 + below}" width="{size + 70}" role="img" '
-        f'aria-label="{escape(label)}">{inside}</svg>'
+        f'<svg viewBox="-56 -10 {size + 70} {size + 50 + below}" width="{size + 70}" '
+        f'height="{size + 50 + below}" role="img" aria-label="{escape(described)}">'
+        f"<title>{escape(label)}</title><desc>{escape(about)}</desc>{inside}</svg>"
     )
 
 
@@ -130,19 +140,20 @@ def reliability(
             radius = 3 + 8 * math.sqrt(n / total)
             marks.append(
                 f'<line class="whisker" x1="{x:.1f}" x2="{x:.1f}" y1="{size - low * size:.1f}" '
-                f'y2="{size - up * size:.1f}"/><circle class="dot" cx="{x:.1f}" cy="{y:.1f}" '
-                f'r="{radius:.1f}" {tip(hover)}/>'
+                f'y2="{size - up * size:.1f}"/><circle class="spot" cx="{x:.1f}" cy="{y:.1f}" '
+                f'r="{radius:.1f}">{tip(hover)}</circle>'
             )
             error += abs(confidence - right) / total
         marks.append(
-            f'<rect class="bar" x="{k * wide + 1:.1f}" y="{size + 80 - high:.1f}" '
-            f'width="{wide - 2:.1f}" height="{high:.1f}" {tip(hover)}/>'
+            f'<rect class="bin" x="{k * wide + 1:.1f}" y="{size + 80 - high:.1f}" '
+            f'width="{wide - 2:.1f}" height="{high:.1f}">{tip(hover)}</rect>'
         )
     inside = (
         frame(size, "confidence", "accuracy")
         + f'<line class="thin" x1="0" y1="{size}" x2="{size}" y2="0"/>{"".join(marks)}'
     )
-    return chart(size, inside, "reliability diagram", 46), error
+    about = f"expected calibration error {error:.3f}"
+    return chart(size, inside, f"reliability diagram, n = {total:,.0f}", about, 46), error
 
 
 _LIVE = '<path class="curve" id="cost-line" d=""/><circle class="best" id="cost-best" r="6"/>'
@@ -169,7 +180,8 @@ def cost(
         + f'<path class="{"thin" if live else "curve"}" d="M{"L".join(points)}"/>'
         + (_LIVE if live else "")
     )
-    return chart(size, inside, "cost by share answered")
+    about = f"{risk[-1]:.4g} a sample where all are answered" if len(risk) else ""
+    return chart(size, inside, "cost by share answered", about)
 
 
 def most_of(risk: Sequence[float]) -> float:
@@ -210,7 +222,7 @@ def line(points: Sequence[Point]) -> str:
                 f'y1="{y(p["low"]):.1f}" y2="{y(p["high"]):.1f}"/>'
             )
         dots.append(
-            f'<g class="{p["verdict"]}" {tip(about)}>{whisker}<circle class="at" cx="{x:.1f}" '
+            f'<g class="{p["verdict"]}">{tip(about)}{whisker}<circle class="at" cx="{x:.1f}" '
             f'cy="{y(value):.1f}" r="3.6"/></g>'
         )
     return (

@@ -7,9 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from slicedb.show.html import Attribute, Cell, Html, element, table, td, th
-
-GOOD, BAD = "var(--mark)", "var(--bad)"
-"""Colours of a shade, as the styles of a page and of a notebook define them."""
+from slicedb.show.style import shade
 
 
 @dataclass(frozen=True)
@@ -21,24 +19,16 @@ class Tile:
     """In [0, 1]: how strong its colour is; NaN leaves it blank."""
     tip: str = ""
     """What is shown under the pointer."""
-    colour: str = GOOD
-
-
-def shade(share: float, colour: str = GOOD) -> str:
-    """Return the style of a cell whose colour is as strong as a share.
-
-    >>> shade(0.5)
-    'background:hsl(var(--mark)/0.40)'
-    """
-    return f"background:hsl({colour}/{0.05 + 0.7 * min(max(share, 0.0), 1.0):.2f})"
+    is_bad: bool = False
+    """Whether its colour is that of mistakes."""
 
 
 def tile(shown: Tile, **attributes: Attribute) -> Cell:
     """Return the cell of a tile."""
     if math.isnan(shown.share):
         return td(shown.text, class_="none", data_tip=shown.tip or None, **attributes)
-    style = shade(shown.share, shown.colour)
-    return td(shown.text, style=style, data_tip=shown.tip or None, **attributes)
+    strong = shade(shown.share, bad=shown.is_bad)
+    return td(shown.text, class_=strong, data_tip=shown.tip or None, **attributes)
 
 
 def heat(corner: str, columns: Sequence[str], rows: Sequence[tuple[str, Sequence[object]]]) -> Html:

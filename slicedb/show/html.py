@@ -7,6 +7,7 @@ import html
 from collections.abc import Iterable, Sequence
 
 from slicedb.show import numbers
+from slicedb.show.style import width
 from slicedb.show.text import clean, side_of
 
 Attribute = str | int | float | bool | None
@@ -138,15 +139,14 @@ def cards(pictures: Iterable[Sequence[object]], side: int) -> Html:
 
     Args:
         pictures: an encoded JPEG or None, the name that it shows under the pointer, and the lines.
-        side: width of a picture in pixels.
+        side: width of a card in pixels; see `slicedb.show.style.width`.
     """
-    style = f"width:{side}px"
     shown = [
         element(
             "div",
             picture(data if isinstance(data, bytes) else None, str(name)),
             *(element("div", line, dir="auto") for line in lines),
-            style=style,
+            class_=width(side),
         )
         for data, name, *lines in pictures
     ]

@@ -119,10 +119,16 @@ def legend(shown: Iterable[Shown]) -> Html:
     drawn_maps = any(one.maps for one in shown)
     rows += tuple((True, colour_of(name), name) for name in names[:_NAMED])
     parts = [
-        element("span", "■ ", style=f"color:rgb{colour}") + element("span", f"{text}   ")
+        _swatch(colour) + element("span", f" {text}   ")
         for is_there, colour, text in rows
         if is_there
     ]
     if drawn_maps and any(len(one.maps) > 1 for one in shown):
         parts.append(element("span", "left: annotated, right: predicted"))
     return element("p", *map(Html, parts)) if parts else Html()
+
+
+def _swatch(colour: tuple[int, int, int]) -> Html:
+    """Return a small square of a colour; a page may forbid styles, but not this attribute."""
+    square = element("rect", width=10, height=10, fill=f"rgb{colour}")
+    return element("svg", square, class_="inline", width=10, height=10, aria_hidden="true")
