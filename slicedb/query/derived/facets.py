@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from slicedb import sql
 from slicedb.errors import QueryError
-from slicedb.query.derived import inside
+from slicedb.query.derived import inside, texts
 from slicedb.query.run.plan import Plan
 from slicedb.show import numbers
 from slicedb.show.tabular import Grid, Part, Tabular
@@ -199,7 +199,7 @@ def _figures(i: int, most: int) -> str:
 
 def _facet(plan: Plan, column: str, is_list: bool, row: dict[str, Any], i: int) -> Facet:
     def value(v: Any, n: int, overall: int) -> Value:
-        return Value(v, n, overall, inside.within(plan, condition(column, v, is_list)))
+        return Value(v, n, overall, texts.narrowed(plan, condition(column, v, is_list)))
 
     # In the order asked for; a list that DuckDB gathers from ordered rows keeps no promise.
     listed = sorted(row[f"v{i}"] or [], key=lambda v: (-v["n"], -v["o"], str(v["v"])))

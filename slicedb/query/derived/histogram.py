@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from slicedb import sql
 from slicedb.errors import QueryError
-from slicedb.query.derived import inside
+from slicedb.query.derived import inside, texts
 from slicedb.query.run.plan import Plan
 from slicedb.show import numbers
 from slicedb.show.tabular import Grid, Part, Tabular
@@ -183,7 +183,7 @@ def _made(plan: Plan, column: str, kind: str, row: dict[str, Any]) -> Histogram:
     def bin_of(slot: int, low: float | None, high: float | None, is_last: bool) -> Bin:
         condition = _condition(column, kind, low, high, is_last)
         start, end = (None if e is None else edge(e) for e in (low, high))
-        return Bin(start, end, *counts.get(slot, (0, 0)), inside.within(plan, condition))
+        return Bin(start, end, *counts.get(slot, (0, 0)), texts.narrowed(plan, condition))
 
     made: list[Bin] = []
     if counts:

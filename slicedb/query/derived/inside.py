@@ -74,14 +74,6 @@ def _is_condition(plan: Plan) -> bool:
     return plan.bound.source.is_predicate and not is_limited
 
 
-def within(plan: Plan, condition: str) -> str:
-    """Return the text of those samples of a query that a condition holds for."""
-    source = plan.bound.source
-    if source.is_predicate and not source.tokens[4:]:
-        return condition
-    return f"{texts.predicate(plan)} AND {condition}"
-
-
 def check_steady(plan: Plan, verb: str) -> None:
     """Refuse a query whose samples differ each time it is asked.
 

@@ -12,6 +12,10 @@ from slicedb.query.bind.order import limit_start
 from slicedb.query.language.text import tokenize
 from slicedb.query.run.plan import Plan
 
+_BEFORE = 4
+"""Tokens that stand before a predicate without WHERE: SELECT, *, FROM, samples."""
+_SETS = frozenset((b"union", b"except", b"intersect"))
+
 
 def whole(plan: Plan) -> str:
     """Return the text as a whole SELECT."""
@@ -30,10 +34,38 @@ def predicate(plan: Plan) -> str:
     """Return the text as a predicate: itself in parentheses, or membership in its rows."""
     source = plan.bound.source
     if source.is_predicate and not plan.is_ordered and not plan.bound.tree.qualify:
-        # Four tokens stand before a predicate: SELECT, *, FROM, samples.
-        return f"({_bare(plan.text)}\n)" if source.tokens[4:] else "(true)"
+        return f"({_closed(_bare(plan.text))})" if source.tokens[_BEFORE:] else "(true)"
     column = "key" if plan.bound.narrows else "id"
     return f"(samples.{column} IN (SELECT {column} FROM (\n{whole(plan)}\n)))"
+
+
+def narrowed(plan: Plan, condition: str) -> str:
+    """Return the samples of a query that a condition holds for, in the order of the query.
+
+    It reads as a person would write it: the condition stands before ORDER BY, and what stands
+    before it gets brackets only where it needs them.
+
+    Args:
+        plan: the query.
+        condition: over samples; one with OR has brackets.
+    """
+    source, tree = plan.bound.source, plan.bound.tree
+    words = [token.word for token in source.outermost()[_BEFORE:]]
+    if not source.is_predicate or tree.limit or tree.qualify or _SETS.intersection(words):
+        return f"{predicate(plan)} AND {condition}"
+    text, order = _bare(plan.text), ""
+    if tree.order:
+        # Behind brackets stands no second ORDER BY, since the one there is ends the text.
+        start = next(t.start for t in source.outermost() if t.word == b"order")
+        raw, at = text.encode(), source.origin(start)
+        text, order = raw[:at].decode(), f" {raw[at:].decode().rstrip()}"
+        words = words[: words.index(b"order")]
+    words = [word for word in words if word != b"where"]
+    if not words:
+        return condition + order
+    text = _closed(text.rstrip())
+    text = f"({text})" if b"or" in words else text
+    return f"{text} AND {condition}{order}"
 
 
 def part(plan: Plan, size: int | None, start: int) -> str:
@@ -81,6 +113,11 @@ def _before_limit(plan: Plan) -> str:
     start = limit_start(source, plan.bound.tree)
     assert start is not None  # the numbers are known, so their place is
     return source.text.encode()[: source.origin(start)].decode()
+
+
+def _closed(text: str) -> str:
+    """Return a text that others can follow: the line after a comment begins behind it."""
+    return f"{text}\n" if "--" in text.rpartition("\n")[2] else text
 
 
 def _bare(text: str) -> str:
