@@ -65,7 +65,7 @@ if TYPE_CHECKING:
     from slicedb.merge import MergeReport
     from slicedb.models import Model, Models
     from slicedb.predictions import LogReport, PredictionLog, PredictReport
-    from slicedb.progress import Bar
+    from slicedb.progress import Watch
     from slicedb.query import Engine, Params, Query, Request
     from slicedb.query.run.queue import Queue
     from slicedb.query.run.search import TextReport
@@ -313,7 +313,7 @@ class Database:
         max_pixels: int = 178_956_970,
         threads: int | None = None,
         quality: bool = False,
-        progress: bool | None = None,
+        progress: Watch = None,
         storage_options: Mapping[str, str] | None = None,
     ) -> IngestReport:
         """Read images and their metadata: folders, tables, tars, what annotation tools write.
@@ -455,7 +455,7 @@ class Database:
         storage_options: Mapping[str, str] | None = None,
         max_pixels: int | None = None,
         threads: int | None = None,
-        progress: bool | None = None,
+        progress: Watch = None,
     ) -> SyncReport:
         """Follow a folder or a bucket: read what is new or changed, mark what has vanished.
 
@@ -529,11 +529,13 @@ class Database:
             )
             for one in ([source] if source is not None else followed(self.store))
         ]
-        told, turns = self._after(steps)
+        told, turns = self._after(steps, progress)
         moved = changes(before, members(self.slices))
         return SyncReport(tuple(reports), moved, told, turns)
 
-    def _after(self, steps: Sequence[Step]) -> tuple[tuple[str, ...], tuple[Turn, ...]]:
+    def _after(
+        self, steps: Sequence[Step], progress: Watch
+    ) -> tuple[tuple[str, ...], tuple[Turn, ...]]:
         """Run what follows a sync; return a line for each step, and the verdicts that turned."""
         from slicedb.report.tables import headline
         from slicedb.sync import turned, verdicts_of
@@ -545,35 +547,35 @@ class Database:
             if verb == "test":
                 model = argument or model
                 known = verdicts_of(self.runs)
-                report = self.test(model=model)
+                report = self.test(model=model, progress=progress)
                 turns += turned(known, verdicts_of(self.runs))
                 told.append(f"test: {headline(report)}")
                 continue
             if verb == "predict":
                 model = argument
-                said: object = self.predict(argument)
+                said: object = self.predict(argument, progress=progress)
             elif verb == "embed":
-                said = self._embed_new(argument or "default")
+                said = self._embed_new(argument or "default", progress=progress)
             elif verb == "tag":
-                said = self._tag_new(argument)
+                said = self._tag_new(argument, progress)
             elif verb == "commit":
                 said = f"commit {self.commits.commit(argument or 'sync').id}"
             else:
-                said = self.verify()
+                said = self.verify(progress=progress)
             told.append(f"{verb}: {said}")
         return tuple(told), turns
 
-    def _tag_new(self, column: str) -> str:
+    def _tag_new(self, column: str, progress: Watch) -> str:
         """Write what is new into one column that a model wrote before, or into all of them."""
         from slicedb.errors import ModelError
         from slicedb.tagging import tags_of
 
         if column:
-            return str(self.tag_with(column))
+            return str(self.tag_with(column, progress=progress))
         lines = []
         for tag in tags_of(self.store):
             try:
-                lines.append(str(self.tag_with(tag.name)))
+                lines.append(str(self.tag_with(tag.name, progress=progress)))
             except ModelError as error:  # an object of another process, which alone can run it
                 lines.append(f"{tag.name} is left as it is: {error}")
         return "\n".join(lines) or "no column was written by a model"
@@ -584,6 +586,7 @@ class Database:
         on: On = None,
         batch_size: int | None = None,
         device: Device = None,
+        progress: Watch = None,
     ) -> EmbedReport:
         """Embed what is new with the encoder that made an embedding, or with the default one."""
         from slicedb.embedding import encoder_of
@@ -591,7 +594,14 @@ class Database:
 
         there = self.store.has(EMBEDDINGS + name)
         encoder = encoder_of(self.store, name) if there else None
-        return self.embed(name=name, encoder=encoder, on=on, batch_size=batch_size, device=device)
+        return self.embed(
+            name=name,
+            encoder=encoder,
+            on=on,
+            batch_size=batch_size,
+            device=device,
+            progress=progress,
+        )
 
     def verify(
         self,
@@ -599,7 +609,7 @@ class Database:
         *,
         max_pixels: int = 178_956_970,
         threads: int | None = None,
-        progress: bool | None = None,
+        progress: Watch = None,
     ) -> VerifyReport:
         """Open the pictures that `ingest(..., verify="later")` did not, and quarantine broken ones.
 
@@ -662,7 +672,7 @@ class Database:
         prefix: str = "",
         rename: Mapping[str, str] | Sequence[str] = (),
         message: str | None = None,
-        progress: bool | None = None,
+        progress: Watch = None,
     ) -> MergeReport:
         """Merge another database: samples, labels, tags, predictions, vectors, models and slices.
 
@@ -752,7 +762,7 @@ class Database:
         extras: Names = None,
         labels: Mapping[str, str] | Names = None,
         split: str | None = None,
-        progress: bool | None = None,
+        progress: Watch = None,
     ) -> IngestReport:
         """Compose test pictures from templates: every foreground on every background.
 
@@ -796,7 +806,7 @@ class Database:
         on: On = None,
         replace: bool = False,
         threads: int | None = None,
-        progress: bool | None = None,
+        progress: Watch = None,
         encoder: Encoder | None = None,
     ) -> EmbedReport:
         """Embed the samples that have no vector yet; an interrupted run resumes.
@@ -895,7 +905,7 @@ class Database:
         embedding: str | None = None,
         on: On = None,
         replace: bool = False,
-        progress: bool | None = None,
+        progress: Watch = None,
     ) -> Projection:
         """Place samples on a two-dimensional map, a projection of their vectors.
 
@@ -948,7 +958,7 @@ class Database:
         batch_size: int | None = None,
         device: Device = None,
         threads: int | None = None,
-        progress: bool | None = None,
+        progress: Watch = None,
     ) -> TagReport:
         """Let a model, phrases or any callable write a column of samples.
 
@@ -1003,7 +1013,9 @@ class Database:
             self.store,
             lambda text: self.engine.query(text, files=False),
             predicted,
-            lambda embedding: self._embed_new(embedding, keys, batch_size, device).embedded,
+            lambda embedding: (
+                self._embed_new(embedding, keys, batch_size, device, progress).embedded
+            ),
             keys,
             overwrite=overwrite,
             batch_size=batch_size,
@@ -1334,7 +1346,7 @@ class Database:
         k: int = 10,
         embedding: str | None = None,
         seed: int = 0,
-        progress: bool | None = None,
+        progress: Watch = None,
     ) -> Outliers:
         """Write how far each sample is from a reference set: out-of-distribution scores.
 
@@ -1372,7 +1384,9 @@ class Database:
             progress,
         )
 
-    def health(self, bounds: Path | None = None, *, model: str | None = None) -> Health:
+    def health(
+        self, bounds: Path | None = None, *, model: str | None = None, progress: Watch = None
+    ) -> Health:
         """Look at everything that can be wrong with a collection: one line each, with its query.
 
         Quarantined and unlabelled samples, duplicates and their labels, leaks between splits, poor
@@ -1383,6 +1397,7 @@ class Database:
             bounds: a file such as `health.toml`, or its folder: `duplicates = 0.02` and so on; by
                 default that of the working directory, else the bounds of `slicedb.curate.bounds`.
             model: whose predictions tell label errors; it must not have seen the labels.
+            progress: draw a progress bar on stderr; by default only in a terminal.
 
         Raises:
             CheckError: the file is missing, or names an unknown line or a bound that is none.
@@ -1390,7 +1405,7 @@ class Database:
         from slicedb.curate.bounds import bounds as read
         from slicedb.curate.health import health
 
-        return health(self, read(bounds), model)
+        return health(self, read(bounds), model, progress)
 
     def folds(
         self,
@@ -1576,7 +1591,7 @@ class Database:
         apply: Literal["tag", "delete"] | None = None,
         tag: str = "duplicate",
         conflicts: bool = False,
-        progress: bool | None = None,
+        progress: Watch = None,
     ) -> Duplicates:
         """Find samples that show the same picture, and say which of each group to keep.
 
@@ -1643,6 +1658,7 @@ class Database:
         answers: Path | None = None,
         stop: float = 0.1,
         block: int = 50,
+        progress: Watch = None,
     ) -> LabelErrors:
         """Find labels that are likely wrong, from predictions of a model that did not see them.
 
@@ -1669,6 +1685,7 @@ class Database:
                 the right label; answers are kept, and their precision is counted.
             stop: the precision below which the next ones are not worth asking about.
             block: answers of the last block, whose precision is held against that.
+            progress: draw a progress bar on stderr; by default only in a terminal.
 
         Raises:
             UnknownModelError: no predictions of that model.
@@ -1678,7 +1695,7 @@ class Database:
         from slicedb.curate import labels
 
         if fold is None:
-            self._begin(model, on)
+            self._begin(model, on, progress)
         scope = self._selection.scope(on)
         report = labels.labels(
             self.store,
@@ -1718,7 +1735,7 @@ class Database:
         table = report.rows.set_column(at, "verdict", words)
         return replace(report, rows=table, verdicts=verdicts.count(self.store, model, block, stop))
 
-    def quality(self, on: On = None, *, progress: bool | None = None) -> Quality:
+    def quality(self, on: On = None, *, progress: Watch = None) -> Quality:
         """Measure how well pictures can be seen, and report those beyond a cut-off.
 
         Sharpness, brightness, contrast, entropy, saturation and plain borders become columns
@@ -1758,6 +1775,7 @@ class Database:
         confidence: float = 0.95,
         seed: int = 0,
         add: bool = False,
+        progress: Watch = None,
     ) -> Discovery:
         """Find out where a model errs more than elsewhere; every finding is a query.
 
@@ -1788,6 +1806,7 @@ class Database:
             seed: which halves are drawn.
             add: register the confirmed findings as slices that are expected to be as good as all
                 samples together.
+            progress: draw a progress bar on stderr; by default only in a terminal.
 
         Raises:
             UnknownModelError: the model has no predictions.
@@ -1799,7 +1818,7 @@ class Database:
         from slicedb.curate import discovery, expecting, judged
         from slicedb.curate import vocabulary as words
 
-        self._begin(model, on)
+        self._begin(model, on, progress)
         wanted = judged.Wanted(
             None if by is None else _texts(by), most, depth, least, group, measure, confidence, seed
         )
@@ -1821,6 +1840,7 @@ class Database:
             space=space,
             phrases=phrases,
             notes=notes,
+            progress=progress,
         )
         if not add or not report.confirmed:
             return report
@@ -2223,7 +2243,7 @@ class Database:
         batch_size: int | None = None,
         device: Device = None,
         threads: int | None = None,
-        progress: bool | None = None,
+        progress: Watch = None,
     ) -> PredictReport:
         """Compute missing and stale predictions in one batched pass; an interrupted run resumes.
 
@@ -2388,7 +2408,7 @@ class Database:
         layer: str | None = None,
         batch_size: int = 32,
         threads: int | None = None,
-        progress: Bar | None = None,
+        progress: Watch = None,
     ) -> CamReport:
         """Store what a model looked at in `cams__<model>`; only missing maps are computed.
 
@@ -2400,7 +2420,7 @@ class Database:
             layer: the layer to explain, instead of the one that is found automatically.
             batch_size: images per batch.
             threads: decoding threads; by default one per core.
-            progress: a bar that counts the images.
+            progress: draw a progress bar on stderr; by default only in a terminal.
 
         Raises:
             ModelError: the model is no classifier, or has no layer to explain.
@@ -2921,6 +2941,7 @@ class Database:
         truth_score: float | None = None,
         predict: bool = True,
         write: bool | None = None,
+        progress: Watch = None,
     ) -> Report:
         """Run the expectations of slices against a model.
 
@@ -2955,6 +2976,7 @@ class Database:
                 default the one from which on they count.
             predict: first compute the missing predictions of registered models.
             write: store the run in `runs` and `tests`, which is the default except at a commit.
+            progress: draw a progress bar on stderr; by default only in a terminal.
 
         Raises:
             UnknownModelError: a model has no predictions.
@@ -2994,14 +3016,22 @@ class Database:
                 "A sequential test counts every look, and this one would not be written down.",
                 "leave out write=False (--no-write), or pass sequential=False (--no-sequential).",
             )
+
+        def fill(name: str, keys: np.ndarray) -> None:
+            self._fill([name], [keys], progress)
+
+        def spoil(name: str, keys: np.ndarray, what: Sequence[Corruption]) -> None:
+            self._spoil(name, keys, what, progress=progress)
+
         run = judge.run(
             self.store,
             chosen,
-            predict=(lambda name, keys: self._fill([name], [keys])) if predict else None,
-            behave=self._spoil if predict else None,
+            predict=fill if predict else None,
+            behave=spoil if predict else None,
             past=past_looks(self.store, chosen, other),
             truth=other,
             broken=broken,
+            progress=progress,
             **settings,
         )
         return report_of(self.store, run, write=written, looks=looks)
@@ -3100,7 +3130,7 @@ class Database:
         batch_size: int | None = None,
         device: Device = None,
         threads: int | None = None,
-        progress: bool | None = None,
+        progress: Watch = None,
     ) -> SeverityTable:
         """Return accuracy against the severity of corruptions, slice by slice.
 
@@ -3131,7 +3161,7 @@ class Database:
             refuse_others(self.store, model)
         members = self._selection.members(slices)
         if predict:
-            self._fill([model], members.values())
+            self._fill([model], members.values(), progress)
             keys = self._selection.union(list(members.values()))
             self._spoil(model, keys, what, batch_size, device, threads, progress)
         return severity(self.store, model, members, what, confidence)
@@ -3195,7 +3225,9 @@ class Database:
 
         return Runs(self.store)
 
-    def _fill(self, models: Iterable[str], keys: Iterable[np.ndarray]) -> None:
+    def _fill(
+        self, models: Iterable[str], keys: Iterable[np.ndarray], progress: Watch = None
+    ) -> None:
         """Compute missing predictions of registered models; logged models are left alone."""
         names = [name for name in models if self.models.can_load(name)]
         if not names:
@@ -3209,18 +3241,18 @@ class Database:
                     continue
             if self._filled.find(name) == self._state(name, union):
                 continue
-            report = self.predict(name, union)
+            report = self.predict(name, union, progress=progress)
             if not report.predicted and not report.failed:
                 self._filled.put(name, self._state(name, union))
 
-    def _begin(self, model: str, on: On = None) -> None:
+    def _begin(self, model: str, on: On = None, progress: Watch = None) -> None:
         """Predict with a registered model that has no prediction at all yet."""
         from slicedb.schema import PREDICTIONS
 
         if self.store.title or self.store.has(PREDICTIONS + model):
             return
         if self.store.is_writable and self.models.can_load(model):
-            self.predict(model, on)
+            self.predict(model, on, progress=progress)
 
     def _state(self, model: str, keys: np.ndarray) -> tuple[object, ...]:
         """Return what decides whether a model's predictions of some samples are complete."""
@@ -3239,7 +3271,7 @@ class Database:
         batch_size: int | None = None,
         device: Device = None,
         threads: int | None = None,
-        progress: bool | None = None,
+        progress: Watch = None,
     ) -> None:
         """Predict missing corrupted pictures; logged models are left alone."""
         if self.models.can_load(model):

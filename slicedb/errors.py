@@ -18,7 +18,7 @@
     │   ├── QueryTimeoutError         the time given to the query is used up
     │   ├── QueryMemoryError          the memory given to the query is used up
     │   ├── QueryResultError          the result is larger than a result may be
-    │   ├── QueryCancelledError       somebody has cancelled the query
+    │   ├── QueryCancelledError       (also CancelledError) somebody has cancelled the query
     │   └── QueryBusyError            too many queries of one client wait already
     ├── SliceError                    (also ValueError) a slice or its file is not right
     │   └── UnknownSliceError         (also KeyError)
@@ -29,6 +29,7 @@
     │   ├── UnknownEmbeddingError     (also KeyError)
     │   └── FingerprintError          vectors of two different encoders would be mixed
     ├── PredictionError               (also ValueError) predictions made elsewhere do not fit
+    ├── CancelledError                somebody has stopped long work; what was finished is kept
     ├── OptionError                   (also TypeError) a verb has no option of that name
     ├── PluginError                   (also ValueError) an installed plug-in does not fit
     └── CheckError                    (also ValueError) an expectation does not parse or apply
@@ -42,7 +43,10 @@ import difflib
 import functools
 import inspect
 from collections.abc import Callable, Iterable
-from typing import Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
+
+if TYPE_CHECKING:
+    from slicedb.progress import Progress
 
 _WIDEST = 400
 """Characters of a line that an error shows."""
@@ -87,6 +91,12 @@ class UnknownSampleError(DatabaseError, KeyError):
 
 class ConflictError(DatabaseError):
     """Another writer changed the table and the retries are used up."""
+
+
+class CancelledError(SliceDBError):
+    """Somebody has stopped long work; `.progress` is how far its last stage had come."""
+
+    progress: Progress | None = None
 
 
 class OptionError(SliceDBError, TypeError):
@@ -212,7 +222,7 @@ class QueryResultError(QueryError):
     """The result is larger than a result may be."""
 
 
-class QueryCancelledError(QueryError):
+class QueryCancelledError(QueryError, CancelledError):
     """Somebody has cancelled the query."""
 
 

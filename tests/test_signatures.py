@@ -178,7 +178,6 @@ WITHOUT_OPTION = {
     "embed encoder": "an open encoder is an object",
     "predict source": "a loaded model is an object",
     "app wait": "the command line always waits",
-    "cam progress": "a bar that the caller counts on",
     "evaluate on": "another name of slices, which is --on",
     "compare on": "another name of slices, which is --on",
     "power on": "another name of slices, which is --on",

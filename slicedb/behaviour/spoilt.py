@@ -23,7 +23,7 @@ from slicedb.expectations.behaviours import Change
 from slicedb.inference import TensorSide, running
 from slicedb.inference.prediction import reasons
 from slicedb.models.model import check_width
-from slicedb.progress import bar
+from slicedb.progress import Watch, bar
 from slicedb.schema import PREDICTIONS, SAMPLES, SPOILT, content_of, keys_of, spoilt_schema
 from slicedb.show.numbers import count
 from slicedb.show.tabular import Record
@@ -76,7 +76,7 @@ def spoil(
     batch_size: int | None = None,
     device: Device = None,
     threads: int | None = None,
-    progress: bool | None = None,
+    progress: Watch = None,
 ) -> SpoiltReport:
     """Predict corrupted pictures where that is missing or stale; see `predictions.predict`.
 

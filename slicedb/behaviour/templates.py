@@ -27,6 +27,7 @@ from PIL import Image, ImageOps
 from slicedb.behaviour.layout import LAYOUT, Layout, Placement, read_layout
 from slicedb.errors import SourceError, did_you_mean
 from slicedb.media import EXTENSIONS
+from slicedb.progress import Watch
 
 if TYPE_CHECKING:
     from slicedb.ingest import IngestReport
@@ -195,7 +196,7 @@ def compose(
     extras: Sequence[str] | None = None,
     labels: Mapping[str, str] | Sequence[str] | None = None,
     split: str | None = None,
-    progress: bool | None = None,
+    progress: Watch = None,
 ) -> IngestReport:
     """Compose every picture of a template folder into samples; see `Database.compose`."""
     from slicedb.ingest.pipeline import Settings, run

@@ -15,7 +15,7 @@ from slicedb.cam.maps import border
 from slicedb.cam.table import prepare, stale
 from slicedb.errors import CheckError, MediaError, ModelError, did_you_mean
 from slicedb.keys import distinct
-from slicedb.progress import Bar
+from slicedb.progress import Watch, bar
 from slicedb.schema import SAMPLES, content_of
 from slicedb.show.html import Html
 from slicedb.show.numbers import count, verb
@@ -92,7 +92,7 @@ def cam(
     layer: str | None = None,
     batch_size: int = 32,
     threads: int | None = None,
-    progress: Bar | None = None,
+    progress: Watch = None,
 ) -> CamReport:
     """Compute the maps that are missing or stale and store them; see `Database.cam`.
 
@@ -135,21 +135,23 @@ def cam(
     failed = empty = 0
     rows: list[dict[str, Any]] = []
     stated = wanted.drop_columns(["key"]).take(pa.array(todo)).to_pylist()
-    with model.session(explain.device):
+    shown = bar(len(todo), f"cam {model_name}", progress)
+    with model.session(explain.device), shown:
         made = _rows(
             store, explain, model, samples.take(pa.array(todo)), target, batch_size, threads
         )
-        for row, facts in zip(made, stated):
-            rows.append(row | facts)
-            failed += row["error"] is not None
-            empty += row["error"] is None and row["border"] is None
-            if progress is not None:
-                progress.advance(1)
-            if len(rows) >= _WRITE:
+        try:
+            for row, facts in zip(made, stated):
+                rows.append(row | facts)
+                failed += row["error"] is not None
+                empty += row["error"] is None and row["border"] is None
+                if len(rows) >= _WRITE:
+                    store.upsert(table, pa.Table.from_pylist(rows, store.schema(table)))
+                    rows = []
+                shown.advance()
+        finally:  # also when somebody stops it: what was computed is kept
+            if rows:
                 store.upsert(table, pa.Table.from_pylist(rows, store.schema(table)))
-                rows = []
-        if rows:
-            store.upsert(table, pa.Table.from_pylist(rows, store.schema(table)))
     return CamReport(
         computed=len(todo) - failed,
         unchanged=len(keys) - len(todo),

@@ -19,7 +19,7 @@ from slicedb.database import Database
 @options_of(
     Database.discover,
     "on by embedding vocabulary truth truth_score measure group most depth least confidence seed "
-    "add",
+    "add progress",
     by={"metavar": "A,B"},
     vocabulary={"metavar": "FILE", "multiple": False},
     measure={"type": click.Choice(["error", "loss"])},

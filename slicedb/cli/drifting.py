@@ -124,7 +124,7 @@ def outliers(reference: str, out: Output, **options: Any) -> None:
 @click.argument("bounds", required=False, metavar="[FILE]")
 @db_option
 @rows_options
-@options_of(Database.health, "model", model={"metavar": "MODEL"})
+@options_of(Database.health, "model progress", model={"metavar": "MODEL"})
 def health(bounds: str | None, out: Output, **options: Any) -> None:
     """Look at everything that can be wrong with a collection; exit status 1 beyond a bound.
 

@@ -141,7 +141,7 @@ def confusion(model: str, out: Output, **options: object) -> None:
 @options_of(
     Database.test,
     "model baseline truth truth_score confidence correction strict minimum group detect guard "
-    "sequential looks predict write",
+    "sequential looks predict write progress",
 )
 @click.option("--junit", metavar="FILE", help="Write JUnit XML.")
 @click.option("--json", "json_file", metavar="FILE", help="Write JSON.")

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @rows_options
 @options_of(
     Database.labels,
-    "on kind rank fold seen n tag into answers stop block",
+    "on kind rank fold seen n tag into answers stop block progress",
     rank={
         "type": click.Choice(
             ["auto", "posterior", "self-confidence", "margin", "entropy", "confident-learning"]

@@ -128,6 +128,8 @@ def sentence(text: str) -> str:
 def _option(name: str, argument: inspect.Parameter) -> dict[str, Any]:
     """Return the keywords of `click.option` that follow from a type and a default."""
     kind, default = str(argument.annotation), argument.default
+    if kind == "Watch":  # of which the shell can give a part
+        kind = "bool | None"
     if "bool" in kind:
         is_pair = default is True or "None" in kind
         return {"is_flag": True, "default": default, "is_pair": is_pair, "show_default": is_pair}

@@ -19,6 +19,7 @@ from slicedb.curate.regions import Judged, cuts, regions, spread
 from slicedb.curate.units import Ints
 from slicedb.errors import CheckError, did_you_mean
 from slicedb.keys import mix
+from slicedb.progress import Watch, bar
 from slicedb.store import Store
 
 Bools = npt.NDArray[np.bool_]
@@ -93,6 +94,7 @@ def conditions(
     phrases: Sequence[str] = (),
     group: Ints | None = None,
     seed: int = 0,
+    progress: Watch = None,
 ) -> Conditions:
     """Return the conditions over some samples.
 
@@ -106,6 +108,7 @@ def conditions(
         phrases: texts that are compared with them.
         group: int64 (n,): samples of one group are not independent.
         seed: of what is drawn.
+        progress: see `slicedb.progress.Watch`.
 
     Raises:
         CheckError: there is no such column.
@@ -115,18 +118,23 @@ def conditions(
     rows = store.take(schema.SAMPLES, samples.keys, list(dict.fromkeys(["id", *names])))
     parts: list[Cells] = []
     searched, useless = [], []
-    for name in names:
-        own = _of_column(rows, name, least, is_asked=by is not None)
-        if any(len(cells) > 2 or cells.columns[0] != name for cells in own):
-            parts += own
-            searched.append(name)
-        elif by is not None or not _is_empty(rows[name]):
-            useless.append(name)
+    with bar(len(names), "conditions", progress, unit="column", keeps=False) as shown:
+        for name in names:
+            own = _of_column(rows, name, least, is_asked=by is not None)
+            if any(len(cells) > 2 or cells.columns[0] != name for cells in own):
+                parts += own
+                searched.append(name)
+            elif by is not None or not _is_empty(rows[name]):
+                useless.append(name)
+            shown.advance()
     kinds = ["columns"] * sum(len(part.columns) for part in parts)
     near: list[tuple[Cells, Cells]] = []
     if space is not None:
-        meant = phrase_cells(space, phrases, half)
-        near = _regions(samples, space, rows["id"], half, group, least, seed)
+        with bar(2, "regions", progress, unit="step", keeps=False) as shown:
+            meant = phrase_cells(space, phrases, half)
+            shown.advance()
+            near = _regions(samples, space, rows["id"], half, group, least, seed)
+            shown.advance()
         kinds += ["meaning"] * len(meant) + ["vectors"] * len(near)
         parts += meant
     return Conditions(

@@ -24,6 +24,7 @@ from slicedb.curate.phrases import Space, likest
 from slicedb.curate.proof import Proof, half_of
 from slicedb.curate.sliceline import Evidence, SliceLine, conjunctions, mask_of
 from slicedb.curate.units import Ints
+from slicedb.progress import Bar, Watch, bar
 from slicedb.show import numbers
 from slicedb.store import Store
 
@@ -48,6 +49,7 @@ def discover(
     space: Space | None = None,
     phrases: Sequence[str] = (),
     notes: Sequence[str] = (),
+    progress: Watch = None,
 ) -> Discovery:
     """Find on one half of the samples where the model errs most, and test it on the other half.
 
@@ -60,6 +62,7 @@ def discover(
         space: the embedding whose vectors are searched.
         phrases: texts that are compared with them.
         notes: more to say.
+        progress: see `slicedb.progress.Watch`.
 
     Raises:
         CheckError: there is no such column, or the scope is no predicate.
@@ -79,8 +82,10 @@ def discover(
         phrases=phrases,
         group=group,
         seed=wanted.seed,
+        progress=progress,
     )
-    found = search(where, samples.error, half, wanted, least)
+    with bar(wanted.most, "search", progress, unit="finding", keeps=False) as shown:
+        found = search(where, samples.error, half, wanted, least, shown)
     findings = tested(where, found, samples.error, half, group, wanted, scope)
     if space is not None:
         findings = [
@@ -125,12 +130,12 @@ def discover(
 
 
 def search(
-    where: Conditions, error: Floats, half: Bools, wanted: Wanted, least: int
+    where: Conditions, error: Floats, half: Bools, wanted: Wanted, least: int, shown: Bar
 ) -> list[tuple[tuple[int, ...], str, Bools]]:
     """Return findings as cells, the predicate and bool (n,), the one with most evidence first.
 
     Each is sought among the samples that those before it leave, so that what is left of a part or a
-    whole of an earlier one is found for its own sake alone.
+    whole of an earlier one is found for its own sake alone. `shown` counts them.
     """
     left = half.copy()
     found: list[tuple[tuple[int, ...], str, Bools]] = []
@@ -143,6 +148,7 @@ def search(
         predicate, mask = _widened(where.cells, best, error, left)
         left &= ~mask
         found.append((best, predicate, mask))
+        shown.advance()
     return found
 
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Protocol
 import pyarrow as pa
 
 from slicedb.curate.bounds import SHARES
-from slicedb.errors import DatabaseError, SliceDBError
+from slicedb.errors import CancelledError, DatabaseError, SliceDBError
+from slicedb.progress import Watch
 from slicedb.schema import SAMPLES
 from slicedb.show import numbers
 from slicedb.show.tabular import Grid, Tabular
@@ -42,10 +43,10 @@ class Checked(Protocol):
     @property
     def commits(self) -> Commits: ...
     def sql(self, text: str) -> pa.Table: ...
-    def duplicates(self, *, progress: bool | None) -> Duplicates: ...
+    def duplicates(self, *, progress: Watch) -> Duplicates: ...
     def leaks(self, *, models: Sequence[str]) -> Leaks: ...
-    def quality(self, *, progress: bool | None) -> Quality: ...
-    def labels(self, model: str) -> LabelErrors: ...
+    def quality(self, *, progress: Watch) -> Quality: ...
+    def labels(self, model: str, *, progress: Watch) -> LabelErrors: ...
     def drift(self, *, since: str) -> Drift: ...
     def doctor(self) -> list[Finding]: ...
 
@@ -124,18 +125,20 @@ class _SkippedError(Exception):
     """Why a line was not looked at."""
 
 
-def health(db: Checked, bounds: Mapping[str, float], model: str | None) -> Health:
+def health(
+    db: Checked, bounds: Mapping[str, float], model: str | None, progress: Watch = None
+) -> Health:
     """Look at everything that can be wrong; see `Database.health`."""
     n = db.store.count(SAMPLES) if db.store.has(SAMPLES) else 0
-    duplicates = cache(lambda: db.duplicates(progress=None))
+    duplicates = cache(lambda: db.duplicates(progress=progress))
     checks: dict[str, Check] = {
         "quarantined": _quarantined,
         "unlabelled": _unlabelled,
         "duplicates": lambda _, n: _duplicates(duplicates(), n),
         "label_conflicts": lambda _, n: _conflicts(duplicates()),
         "leaks": _leaks,
-        "quality": _quality,
-        "label_errors": lambda db, n: _label_errors(db, n, model),
+        "quality": lambda db, n: _quality(db, n, progress),
+        "label_errors": lambda db, n: _label_errors(db, n, model, progress),
         "drift": _drift,
         "stale_slices": lambda db, n: _slices(db, "stale"),
         "broken_slices": lambda db, n: _slices(db, "broken"),
@@ -149,7 +152,7 @@ def health(db: Checked, bounds: Mapping[str, float], model: str | None) -> Healt
             lines.append(Line(name, value, bounds[name], count, query, note))
         except _SkippedError as reason:
             lines.append(Line(name, None, bounds[name], 0, "", str(reason)))
-        except DatabaseError:  # damage is no line that may be passed over
+        except (DatabaseError, CancelledError):  # neither is a line that may be passed over
             raise
         except SliceDBError as error:  # said, and no reason to keep the other lines back
             lines.append(Line(name, None, bounds[name], 0, "", str(error).partition(" Hint:")[0]))
@@ -194,11 +197,11 @@ def _leaks(db: Checked, n: int) -> tuple[float, int, str, str]:
     return held / max(1, outside), held, "slicedb leaks" if held else "", ""
 
 
-def _quality(db: Checked, n: int) -> tuple[float, int, str, str]:
+def _quality(db: Checked, n: int, progress: Watch) -> tuple[float, int, str, str]:
     if not any(name.startswith("quality_") for name in db.store.schema(SAMPLES).names):
         raise _SkippedError("`slicedb quality` was never run")
     found = [
-        issue for issue in db.quality(progress=None).issues if issue.n and issue.cut == "fixed"
+        issue for issue in db.quality(progress=progress).issues if issue.n and issue.cut == "fixed"
     ]
     if not found:
         return 0.0, 0, "", ""
@@ -207,10 +210,12 @@ def _quality(db: Checked, n: int) -> tuple[float, int, str, str]:
     return value, count, query, ", ".join(issue.name for issue in found)
 
 
-def _label_errors(db: Checked, n: int, model: str | None) -> tuple[float, int, str, str]:
+def _label_errors(
+    db: Checked, n: int, model: str | None, progress: Watch
+) -> tuple[float, int, str, str]:
     if model is None:
         raise _SkippedError("model= (--model) names one that did not see the labels")
-    report = db.labels(model)
+    report = db.labels(model, progress=progress)
     found = len(report.keys)
     return found / max(1, report.samples), found, report.query, f"by {model}"
 

@@ -39,7 +39,7 @@ class Stored:
     """Hashes that the database did not have."""
 
 
-def load(store: Store, keys: Keys, with_hash: bool, show: bool | None = None) -> Stored:
+def load(store: Store, keys: Keys, with_hash: bool, show: progress.Watch = None) -> Stored:
     """Read the digests and the hashes of samples; hashes that are missing are computed.
 
     Those are stored too, where the database can be written, so that the next call need not decode
@@ -49,7 +49,7 @@ def load(store: Store, keys: Keys, with_hash: bool, show: bool | None = None) ->
         store: the database.
         keys: int64 (n,).
         with_hash: whether hashes are wanted at all.
-        show: see `slicedb.progress.bar`.
+        show: see `slicedb.progress.Watch`.
     """
     there = store.schema(SAMPLES).names
     names = [field.name for field in LOOKS if with_hash and field.name in there]
@@ -64,31 +64,33 @@ def load(store: Store, keys: Keys, with_hash: bool, show: bool | None = None) ->
         whole[has_hash] = media.from_hex(hashes.filter(pa.array(has_hash)).to_pylist())
     missing = np.flatnonzero(~has_hash) if with_hash else np.empty(0, np.int64)
     if len(missing):
-        for at, looked in _computed(store, keys, missing, show):
-            turned[at], whole[at], has_hash[at] = looked.turned, looked.hashes, True
-        missing = missing[has_hash[missing]]
-        _keep(store, rows["id"].take(pa.array(missing)), turned[missing], whole[missing])
+        try:
+            for at, looked in _computed(store, keys, missing, show):
+                turned[at], whole[at], has_hash[at] = looked.turned, looked.hashes, True
+        finally:  # also when somebody stops it: what was decoded is kept
+            missing = missing[has_hash[missing]]
+            _keep(store, rows["id"].take(pa.array(missing)), turned[missing], whole[missing])
     return Stored(rows["sha256"], has_hash, turned, whole[:, :-1], whole[:, -1], len(missing))
 
 
-def small(store: Store, keys: Keys, show: bool | None = None) -> tuple[np.ndarray, Bools]:
+def small(store: Store, keys: Keys, show: progress.Watch = None) -> tuple[np.ndarray, Bools]:
     """Return the small gray pictures of samples, uint8 (n, 32, 32), and which of them there are."""
     grays, there = np.zeros((len(keys), SIDE, SIDE), np.uint8), np.zeros(len(keys), bool)
-    for at, seen in _decoded(store, keys, np.arange(len(keys)), show):
+    for at, seen in _decoded(store, keys, np.arange(len(keys)), show, keeps=False):
         grays[at], there[at] = seen, True
     return grays, there
 
 
 def _computed(
-    store: Store, keys: Keys, rows: np.ndarray, show: bool | None
+    store: Store, keys: Keys, rows: np.ndarray, show: progress.Watch
 ) -> Iterator[tuple[np.ndarray, media.Looks]]:
     """Yield the hashes of some samples, piece by piece, for those whose picture decodes."""
-    for at, grays in _decoded(store, keys, rows, show):
+    for at, grays in _decoded(store, keys, rows, show, keeps=True):
         yield at, media.looks(grays)
 
 
 def _decoded(
-    store: Store, keys: Keys, rows: np.ndarray, show: bool | None
+    store: Store, keys: Keys, rows: np.ndarray, show: progress.Watch, keeps: bool
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield rows whose picture decodes, and uint8 (m, 32, 32), piece by piece."""
 
@@ -99,7 +101,7 @@ def _decoded(
             return None
 
     with (
-        progress.bar(len(rows), "decode", show) as bar,
+        progress.bar(len(rows), "decode", show, unit="picture", keeps=keeps) as bar,
         ThreadPoolExecutor(media.n_threads(), "slicedb-looks") as pool,
     ):
         for start in range(0, len(rows), _PIECE):

@@ -71,7 +71,7 @@ def outliers(
     column: str,
     k: int,
     seed: int,
-    show: bool | None,
+    show: progress.Watch,
 ) -> Outliers:
     """Score samples by their distance to a reference set; see `Database.outliers`."""
     from slicedb.ingest.attach import attach
@@ -87,7 +87,7 @@ def outliers(
             f"The reference set has {numbers.count(len(at), 'sample')} with a vector.",
             f"{max(_LEAST, k + 1)} are the least.",
         )
-    with progress.bar(len(keys), "outliers", show) as bar:
+    with progress.bar(len(keys), "outliers", show, keeps=False) as bar:
         score = _distances(matrix, keys, at, k, bar)
     known = ~np.isnan(score)
     rows = store.take(SAMPLES, keys[known], ["id"])

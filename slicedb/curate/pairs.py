@@ -91,7 +91,7 @@ def near_pairs(
     bits: int | None = None,
     cosine: float | None = None,
     false_pairs: float = FALSE_PAIRS,
-    show: bool | None = None,
+    show: progress.Watch = None,
 ) -> Near:
     """Return the pairs of samples that are duplicates of one another.
 
@@ -108,7 +108,7 @@ def near_pairs(
         bits: of the 256 of a hash that may differ; None takes the data's own null.
         cosine: least cosine of vectors; None compares the pixels of nearest neighbours.
         false_pairs: unrelated pairs that the thresholds of the null may let expect.
-        show: see `slicedb.progress.bar`.
+        show: see `slicedb.progress.Watch`.
 
     Raises:
         CheckError: an unknown `by`, or a threshold that makes no sense.
@@ -186,7 +186,7 @@ def _identical(keys: Keys, content: Sequence[object] | np.ndarray, kind: str) ->
 
 
 def _by_hash(
-    keys: Keys, found: looks.Stored, bits: int | None, false_pairs: float, show: bool | None
+    keys: Keys, found: looks.Stored, bits: int | None, false_pairs: float, show: progress.Watch
 ) -> tuple[pa.Table, tuple[Null, ...]]:
     """Return the pairs of pictures that look alike, and the null of their distances."""
     rows = np.flatnonzero(found.has_hash & (found.detail >= LEAST_DETAIL))
@@ -213,7 +213,7 @@ def _by_hash(
         cap=CAP_BITS,
         fixed=FIXED_BITS,
     )
-    with progress.bar(len(hashes), "compare hashes", show) as bar:
+    with progress.bar(len(hashes), "compare hashes", show, keeps=False) as bar:
         near = hashes.pairs(int(null.threshold), bar)
     equal = _identical(keys[rows], node, "hash")
     left, right, at = _spread(near.left, near.right, node, len(first))
@@ -255,7 +255,7 @@ def _by_vectors(
     name: str,
     cosine: float | None,
     false_pairs: float,
-    show: bool | None,
+    show: progress.Watch,
 ) -> tuple[pa.Table, tuple[Null, ...], Keys]:
     """Return the pairs that vectors find, the null of their distances, and who has no vector."""
     matrix = vectors.matrix(name)
@@ -271,7 +271,7 @@ def _by_vectors(
 
 
 def _by_cosine(
-    matrix: Matrix, rows: Ints, cosine: float | None, false_pairs: float, show: bool | None
+    matrix: Matrix, rows: Ints, cosine: float | None, false_pairs: float, show: progress.Watch
 ) -> tuple[pa.Table, Null]:
     """Return all pairs beyond a cosine, whatever their pixels say."""
     null = estimate(
@@ -284,7 +284,7 @@ def _by_cosine(
         cap=1 - CAP_COSINE,
         fixed=1 - FIXED_COSINE,
     )
-    with progress.bar(len(rows), "compare vectors", show) as bar:
+    with progress.bar(len(rows), "compare vectors", show, keeps=False) as bar:
         left, right, scores = vector_pairs(matrix, rows, 1 - null.threshold, bar)
     mine, other = matrix.keys[rows[left]], matrix.keys[rows[right]]
     distance = np.maximum(1 - scores, 1e-9)  # equal vectors may be of different pictures
@@ -292,14 +292,14 @@ def _by_cosine(
 
 
 def _by_pixels(
-    store: Store, matrix: Matrix, rows: Ints, false_pairs: float, show: bool | None
+    store: Store, matrix: Matrix, rows: Ints, false_pairs: float, show: progress.Watch
 ) -> tuple[pa.Table, Null]:
     """Return the nearest neighbours whose pixels agree: parts, and pictures turned a little.
 
     Cosines differ from encoder to encoder, and so does the one from which on pictures are the same;
     pixels do not. Where no picture can be read, cosines have to do.
     """
-    with progress.bar(len(rows), "compare vectors", show) as bar:
+    with progress.bar(len(rows), "compare vectors", show, keeps=False) as bar:
         left, right, scores = nearest(matrix, rows, NEIGHBOURS, bar)
     gray, has_picture = looks.small(store, matrix.keys[rows], show)
     if not has_picture.any():
@@ -324,7 +324,7 @@ def _by_pixels(
         pairs=len(left),
     )
     apart = np.empty(len(left))
-    with progress.bar(len(left), "compare pixels", show) as bar:
+    with progress.bar(len(left), "compare pixels", show, unit="pair", keeps=False) as bar:
         for start in range(0, len(left), _COMPARED):
             part = slice(start, start + _COMPARED)
             apart[part] = 1 - agreement(gray, left[part], right[part])

@@ -131,7 +131,7 @@ class Quality(Tabular):
             yield Figure(self.pictures)
 
 
-def quality(store: Store, keys: Keys, *, scope: str = "", show: bool | None = None) -> Quality:
+def quality(store: Store, keys: Keys, *, scope: str = "", show: progress.Watch = None) -> Quality:
     """Measure the pictures of samples, and report those beyond a cut-off.
 
     What was measured before, by `ingest` or by an earlier call, is not measured again.
@@ -140,7 +140,7 @@ def quality(store: Store, keys: Keys, *, scope: str = "", show: bool | None = No
         store: the database.
         keys: int64 (n,): the samples.
         scope: the query text of the samples, part of the issues' queries.
-        show: see `slicedb.progress.bar`.
+        show: see `slicedb.progress.Watch`.
     """
     computed = _complete(store, keys, show)
     there = [name for name in QUALITY.names if name in store.schema(SAMPLES).names]
@@ -215,7 +215,7 @@ class _Computed:
     """(8, m), in the order of `QUALITY`."""
 
 
-def _complete(store: Store, keys: Keys, show: bool | None) -> _Computed:
+def _complete(store: Store, keys: Keys, show: progress.Watch) -> _Computed:
     """Measure what has not been measured, and write it piece by piece where that is possible."""
     there = [name for name in QUALITY.names if name in store.schema(SAMPLES).names]
     rows = store.take(SAMPLES, keys, ["id", *there])
@@ -230,7 +230,7 @@ def _complete(store: Store, keys: Keys, show: bool | None) -> _Computed:
     parts = []
     names = rows["id"].to_pylist()
     with (
-        progress.bar(len(at), "measure", show) as bar,
+        progress.bar(len(at), "measure", show, unit="picture", keeps=is_kept) as bar,
         ThreadPoolExecutor(media.n_threads(), "slicedb-quality") as pool,
     ):
         for start in range(0, len(at), _PIECE):

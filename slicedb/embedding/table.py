@@ -21,7 +21,7 @@ from slicedb.embedding.type import load_encoder
 from slicedb.errors import EmbeddingError, FingerprintError, UnknownEmbeddingError, did_you_mean
 from slicedb.inference.runner import Outputs, run
 from slicedb.ingest.unverified import verify_at_use
-from slicedb.progress import bar
+from slicedb.progress import Watch, bar
 from slicedb.schema import EMBEDDINGS, embeddings_schema
 from slicedb.show.numbers import count
 from slicedb.show.tabular import Record
@@ -83,7 +83,7 @@ def embed(
     keys: np.ndarray | None = None,
     replace: bool = False,
     threads: int | None = None,
-    progress: bool | None = None,
+    progress: Watch = None,
     encoder: Encoder | None = None,
 ) -> EmbedReport:
     """Embed the samples that have no vector for their present image; see `Database.embed`.

@@ -66,7 +66,7 @@ def ingest(
     max_pixels: int = media.MAX_PIXELS,
     threads: int | None = None,
     quality: bool = False,
-    progress: bool | None = None,
+    progress: shown.Watch = None,
     following: bool = False,
     gray_range: media.GivenRanges | None = None,
 ) -> IngestReport:
@@ -170,7 +170,7 @@ def open_source(
     source: str | os.PathLike[str],
     options: Options,
     form: str | None = None,
-    show: bool | None = None,
+    show: shown.Watch = None,
 ) -> Source:
     """Open a source with the reader of its format.
 
@@ -178,7 +178,7 @@ def open_source(
         source: path of a folder or a file, or its address.
         options: what the caller asks of the reader.
         form: one of `FORMATS`; None recognises it.
-        show: whether the listing of a bucket is shown, see `slicedb.progress.bar`.
+        show: whether the listing of a bucket is shown, see `slicedb.progress.Watch`.
 
     Raises:
         SourceError: it is missing, or of an unknown format.
@@ -241,7 +241,7 @@ def _with_whole_objects(schema: pa.Schema) -> pa.Schema:
     return schema if at < 0 else schema.set(at, SAMPLES_SCHEMA.field("objects"))
 
 
-def _located(source: str | os.PathLike[str], show: bool | None) -> Location:
+def _located(source: str | os.PathLike[str], show: shown.Watch) -> Location:
     """Return where a source lies; a bucket is listed anew."""
     text = path_of(os.fspath(source))
     if not is_remote(text):
@@ -249,7 +249,7 @@ def _located(source: str | os.PathLike[str], show: bool | None) -> Location:
     forget(address(text).root)
     location = Location(text)
     if location.is_folder():
-        with shown.bar(None, "list", show) as bar:
+        with shown.bar(None, "list", show, unit="object", keeps=False) as bar:
             listed(text, bar.advance)
     return location
 

@@ -58,7 +58,7 @@ class Settings:
     max_pixels: int = media.MAX_PIXELS
     ranges: media.Ranges = field(default_factory=dict)
     threads: int | None = None
-    show: bool | None = None
+    show: progress.Watch = None
     skip_same: bool = False
     quality: bool = False
     """Whether the columns of `QUALITY` are written; they are in any case where they are there."""

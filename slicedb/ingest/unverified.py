@@ -47,7 +47,7 @@ def verify_samples(
     *,
     max_pixels: int = media.MAX_PIXELS,
     threads: int | None = None,
-    show: bool | None = None,
+    show: progress.Watch = None,
     at_use: bool = False,
 ) -> VerifyReport:
     """Decode the pictures of unverified samples in full; what is verified already is left alone.
@@ -57,7 +57,7 @@ def verify_samples(
         keys: int64 (n,): the samples; None is all of them.
         max_pixels: width x height beyond which an image is refused.
         threads: decoding threads; None takes the cores.
-        show: see `slicedb.progress.bar`.
+        show: see `slicedb.progress.Watch`.
         at_use: the pictures are wanted for something else. One that cannot be reached now stays
             unverified then, for it may be there tomorrow.
     """
@@ -109,13 +109,13 @@ def _verify(
     return some_of(verified.status, rows)
 
 
-def verify_at_use(store: Store, keys: Keys | None, show: bool | None = None) -> None:
+def verify_at_use(store: Store, keys: Keys | None, show: progress.Watch = None) -> None:
     """Verify those of some samples that nobody has verified, before their pictures are used.
 
     Args:
         store: the database.
         keys: int64 (n,): the samples; None is all of them.
-        show: see `slicedb.progress.bar`.
+        show: see `slicedb.progress.Watch`.
     """
     if store.dataset(SAMPLES).count_rows(equals("status", UNVERIFIED)):
         verify_samples(store, keys, show=show, at_use=True)

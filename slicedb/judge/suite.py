@@ -28,6 +28,7 @@ from slicedb.judge.trials import JudgedSlice, Trial, trials_of
 from slicedb.judge.truth import OtherTruth
 from slicedb.judge.verdicts import MINIMUM, Correction, Guard, SuiteSettings, verdicts
 from slicedb.keys import Keys, distinct
+from slicedb.progress import Bar, Watch, bar
 from slicedb.slices import BrokenSlice, Slice, unless_all
 from slicedb.store import Store, software
 
@@ -54,6 +55,7 @@ def run(
     past: Past | None = None,
     truth: OtherTruth | None = None,
     broken: Sequence[BrokenSlice] = (),
+    progress: Watch = None,
 ) -> SuiteRun:
     """Judge the expectations of slices. Nothing is written down.
 
@@ -86,6 +88,7 @@ def run(
         past: earlier looks, against the same truth.
         truth: what stands in place of the ground truth.
         broken: slices that could not even be read.
+        progress: see `slicedb.progress.Watch`.
 
     Raises:
         UnknownModelError: a model has no predictions.
@@ -114,7 +117,8 @@ def run(
     scopes = tuple(s for s in scopes if all(s.slice.name != b.name for b in wrong))
     unless_all(left_out, len(scopes))
     inputs = Inputs(store, aligned, confidence)
-    evidence = [_doubted(e, aligned) for e in _gather(trials, inputs)]
+    with bar(len(trials), "judge", progress, unit="expectation", keeps=False) as shown:
+        evidence = [_doubted(e, aligned) for e in _gather(trials, inputs, shown)]
     fingerprints = {name: a.about.fingerprint for name, a in aligned.items()}
     looks = [_looks(e, past or {}, baseline, fingerprints, minimum) for e in evidence]
     if sequential:
@@ -213,7 +217,7 @@ KINDS: tuple[tuple[Callable[[Trial], bool], Gather], ...] = (
 """Kinds of trials; the first that a trial belongs to gathers its evidence."""
 
 
-def _gather(trials: Sequence[Trial], inputs: Inputs) -> list[Evidence]:
+def _gather(trials: Sequence[Trial], inputs: Inputs, shown: Bar) -> list[Evidence]:
     """Return the evidence for all trials; those that share a computation are gathered together."""
     alike: dict[tuple[Gather, str, str | None, str | None], list[int]] = {}
     for i, trial in enumerate(trials):
@@ -223,6 +227,7 @@ def _gather(trials: Sequence[Trial], inputs: Inputs) -> list[Evidence]:
     result: dict[int, Evidence] = {}
     for (gather, *_), members in alike.items():
         result |= zip(members, gather([trials[i] for i in members], inputs))
+        shown.advance(len(members))
     return [result[i] for i in range(len(trials))]
 
 
@@ -254,7 +259,7 @@ def over_looks(
             levels.setdefault(at.level(1 - inputs.confidence), []).append(i)
     result = list(evidence)
     for level, members in levels.items():
-        again = _gather([evidence[i].trial for i in members], inputs.at(1 - level))
+        again = _gather([evidence[i].trial for i in members], inputs.at(1 - level), Bar())
         for i, e in zip(members, again):
             result[i] = replace(evidence[i], low=e.low, high=e.high)
     return result

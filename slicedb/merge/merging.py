@@ -24,6 +24,7 @@ from slicedb.merge.samples import SamplesTold, compare_samples, write_samples
 from slicedb.merge.slices import SlicesTold, compare_slices, slices_of, write_slices
 from slicedb.merge.tables import predictions, registered, vectors, written
 from slicedb.predictions.tables import models_of
+from slicedb.progress import Watch
 from slicedb.schema import (
     CAMS,
     COMMITS,
@@ -72,7 +73,7 @@ def merge(
     pair: Pair,
     message: str,
     refresh: Callable[[], object],
-    progress: bool | None = None,
+    progress: Watch = None,
 ) -> MergeReport:
     """Merge the other database of a pair into ours; see `Database.merge`.
 
@@ -80,7 +81,7 @@ def merge(
         pair: the two.
         message: of the commit.
         refresh: computes the columns again that are given by expressions.
-        progress: draw a progress bar.
+        progress: see `slicedb.progress.Watch`.
     """
     started = time.perf_counter()
     _refuse_itself(pair)
@@ -119,7 +120,7 @@ def _registered(store: Store) -> list[str]:
     return store.table(MODELS, ["id"])["id"].to_pylist() if store.has(MODELS) else []
 
 
-def _write(pair: Pair, plan: _Plan, progress: bool | None) -> None:
+def _write(pair: Pair, plan: _Plan, progress: Watch) -> None:
     store = pair.ours
     write_computed(pair, plan.columns)
     new = [t for t in plan.tables if t.ours.startswith(TAGGED) and not store.has(t.ours)]

@@ -16,7 +16,7 @@ from slicedb.merge.cells import Merged, fitted, merged, of_rows, with_columns, w
 from slicedb.merge.columns import computed_of
 from slicedb.merge.pair import Pair, first_few
 from slicedb.metrics.outcomes import Bools
-from slicedb.progress import bar
+from slicedb.progress import Watch, bar
 from slicedb.schema import (
     ETAG,
     IMAGES,
@@ -119,7 +119,7 @@ def compare_samples(pair: Pair) -> SamplesTold:
     return told
 
 
-def write_samples(pair: Pair, progress: bool | None) -> None:
+def write_samples(pair: Pair, progress: Watch) -> None:
     """Write what `compare_samples` told: first pictures, then the samples that have them."""
     new = _new_columns(pair)
     if new:

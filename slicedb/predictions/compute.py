@@ -18,7 +18,7 @@ from slicedb.models.model import Model
 from slicedb.models.names import check_name
 from slicedb.predictions.refresh import refresh
 from slicedb.predictions.tables import prepare, table_of, with_truth
-from slicedb.progress import bar
+from slicedb.progress import Watch, bar
 from slicedb.schema import SAMPLES, content_of
 from slicedb.show import numbers
 from slicedb.show.tabular import Record
@@ -91,7 +91,7 @@ def predict(
     batch_size: int | None = None,
     device: torch.device | str | None = None,
     threads: int | None = None,
-    progress: bool | None = None,
+    progress: Watch = None,
 ) -> PredictReport:
     """Predict the samples that have no prediction of their present image; see `Database.predict`.
 

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 from types import FrameType
 
-from slicedb.errors import OptionError, SliceDBError
+from slicedb.errors import CancelledError, OptionError, SliceDBError
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _JITTER = 0.1
@@ -83,6 +83,8 @@ class Loop:
                 try:
                     self._job()
                     self.failures = 0
+                except CancelledError:  # by whoever watches: not this turn, the loop is meant
+                    raise
                 except SliceDBError as error:
                     self.failures += 1
                     self._tell(str(error))

@@ -15,7 +15,7 @@ from slicedb.embedding import encoder_of
 from slicedb.ingest.unverified import verify_at_use
 from slicedb.keys import KeyIndex, Keys
 from slicedb.models.fingerprint import combine
-from slicedb.progress import bar
+from slicedb.progress import Watch, bar
 from slicedb.schema import SAMPLES, content_of, keys_of
 from slicedb.store import Store
 from slicedb.store.work import Samples, images_of, missing, samples_of
@@ -54,7 +54,7 @@ class Means:
     overwrite: bool = False
     batch_size: int | None = None
     threads: int | None = None
-    progress: bool | None = None
+    progress: Watch = None
 
 
 def tag_with(wanted: Wanted, means: Means) -> tuple[Tag, TagReport, list[str]]:

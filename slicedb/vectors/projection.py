@@ -15,7 +15,7 @@ from slicedb.embedding.fingerprint import differing, title_of
 from slicedb.embedding.table import check_name
 from slicedb.errors import EmbeddingError, FingerprintError, did_you_mean
 from slicedb.keys import KeyIndex
-from slicedb.progress import bar
+from slicedb.progress import Watch, bar
 from slicedb.schema import MAPS, MAPS_SCHEMA
 from slicedb.show.numbers import count
 from slicedb.show.tabular import Record
@@ -113,7 +113,7 @@ def project(
     otherwise: str | None = None,
     keys: np.ndarray | None = None,
     replace: bool = False,
-    progress: bool | None = None,
+    progress: Watch = None,
 ) -> Projection:
     """Place the samples that have a vector and no point of it; see `Database.project`.
 
@@ -185,7 +185,7 @@ class _Run:
         version: int,
         matrix: Matrix,
         wanted: _Wanted,
-        progress: bool | None,
+        progress: Watch,
     ) -> None:
         self._store, self._table, self._version = store, table, version
         self._matrix, self._wanted, self._progress = matrix, wanted, progress
@@ -276,7 +276,8 @@ class _Run:
     def _blocks(self, places: np.ndarray, title: str = "") -> Iterator[tuple[slice, np.ndarray]]:
         """Yield vectors of some of the samples, float32 (m, d), and where they are in `places`."""
         name = self._table.removeprefix(MAPS)
-        with bar(len(places), f"map {name}: {title}", self._progress if title else False) as shown:
+        watch = self._progress if title else False
+        with bar(len(places), f"map {name}: {title}", watch, keeps=False) as shown:
             for where, rows in _in_blocks(self._wanted.rows[places], self._matrix.dim):
                 yield where, np.asarray(self._matrix.vectors[rows], np.float32)
                 shown.advance(where.stop - where.start)
@@ -353,14 +354,14 @@ def _check(
 
 
 def _wanted(
-    store: Store, matrix: Matrix, keys: np.ndarray | None, progress: bool | None, name: str
+    store: Store, matrix: Matrix, keys: np.ndarray | None, progress: Watch, name: str
 ) -> _Wanted:
     asked = samples_of(store, keys)
     own = asked.rows["key"].to_numpy()
     rows = matrix.index.find(own)
     marks = np.full(len(own), -1, np.int64)
     has = np.flatnonzero(rows >= 0)
-    with bar(len(has), f"map {name}: read", progress) as shown:
+    with bar(len(has), f"map {name}: read", progress, keeps=False) as shown:
         for where, some in _in_blocks(rows[has], matrix.dim):
             marks[has[where]] = marks_of(np.asarray(matrix.vectors[some]))
             shown.advance(where.stop - where.start)
