@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import tools
-from watching import POLICY, Watch
+from serving import serve
+from watching import Watch
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
-
-HTML = """<!doctype html><html lang="en"><title>box</title>
-<link rel="icon" href="/bench.js"><main><h1>box</h1><div id="host"></div></main>
-<script type="module" src="/bench.js"></script></html>"""
 
 SCRIPT = """
 import { Editor } from "/editor.js";
@@ -39,39 +32,12 @@ window.editor = new Editor(document.getElementById("host"), {
 });
 """
 
-OWN = {"/": ("text/html", HTML), "/bench.js": ("text/javascript", SCRIPT)}
-
-
-class Files(SimpleHTTPRequestHandler):
-    """Serves the modules with the policy of the page."""
-
-    def end_headers(self) -> None:
-        self.send_header("Content-Security-Policy", POLICY)
-        super().end_headers()
-
-    def do_GET(self) -> None:
-        own = OWN.get(self.path)
-        if own is None:
-            return super().do_GET()
-        self.send_response(200)
-        self.send_header("Content-Type", own[0])
-        self.end_headers()
-        self.wfile.write(own[1].encode())
-        return None
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Say nothing."""
-
 
 @pytest.fixture(scope="module")
 def bench() -> Iterator[str]:
     """The address of a page that holds a query box and nothing else."""
-    with ThreadingHTTPServer(
-        ("127.0.0.1", 0), partial(Files, directory=str(tools.STATIC))
-    ) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/"
-        server.shutdown()
+    with serve(SCRIPT) as address:
+        yield address
 
 
 @pytest.fixture
