@@ -52,6 +52,10 @@ export class Grid {
     this.base = 0;
     this.bar = 0;
     this.due = 0;
+    /** The first place on screen when it was drawn last. */
+    this.drawn = -1;
+    /** @type {ReturnType<typeof setTimeout> | undefined} */
+    this.idle = undefined;
     scroller.addEventListener("scroll", () => this.#scrolled(), { passive: true });
     new ResizeObserver(() => this.#resized()).observe(scroller);
     this.strip.addEventListener("click", (event) => this.#clicked(event));
@@ -235,8 +239,8 @@ export class Grid {
     if (active) this.scroller.setAttribute("aria-activedescendant", active.id);
     else this.scroller.removeAttribute("aria-activedescendant");
     if (this.count) this.packs?.want(first, last, this.direction);
-    if (this.last !== first) this.listener.onPlace();
-    this.last = first;
+    if (this.drawn !== first) this.listener.onPlace();
+    this.drawn = first;
   }
 
   /** @param {number} index */
