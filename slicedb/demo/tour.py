@@ -96,6 +96,7 @@ def _next(root: Path, seconds: float) -> str:
 Indian desserts, and whenever a fork lies on the table. Go on from here:
 
   cd {root}
+  slicedb app                   # look at it in a browser (pip install 'slicedb[app]')
   slicedb discover food_v2      # finds both faults without being told where to look
   slicedb "food_v1.correct AND NOT food_v2.correct AND cutlery = 'fork'" --columns id,label
   slicedb "ORDER BY similarity('a doughnut on a wooden table at night') DESC LIMIT 5"
