@@ -365,6 +365,8 @@ VERBS: dict[str, Verb] = {
     "corrupt": Verb(lambda db, _: corrupted(db)),
     "add slice": Verb(lambda db, _: db.slices.add("news", "label = 'blue'"), again=False),
     "add slice anew": Verb(lambda db, _: db.slices.add("reds", "label = 'blue'", replace=True)),
+    "edit slice": Verb(lambda db, _: db.slices.edit("reds", text="label != 'green'")),
+    "answer questions": Verb(lambda db, _: answered(db)),
     "apply": Verb(lambda db, given: db.apply(given / "slices")),
     "calibrate": Verb(lambda db, _: db.slices.calibrate("shown", truth="label = 'red'", budget=9)),
     "write questions": Verb(
@@ -437,6 +439,8 @@ WRITES: dict[str, tuple[str, ...]] = {
     "Models.rename": ("rename model",),
     "Slices.add": ("add slice", "add slice anew"),
     "Slices.register": ("add slice anew",),
+    "Slices.edit": ("edit slice",),
+    "Slices.labelling": ("answer questions",),
     "Slices.apply": ("apply",),
     "Slices.calibrate": ("calibrate",),
     "Slices.write_questions": ("write questions",),
@@ -455,6 +459,12 @@ WRITES: dict[str, tuple[str, ...]] = {
     "Commits.drop": ("drop commit",),
 }
 """Every public method that changes a table, and the verbs above that say it."""
+
+
+def answered(db: Database) -> object:
+    labelling = db.slices.labelling("shown")
+    labelling.answer({q.sample: q.sample.startswith("red") for q in labelling.ask(4)})
+    return labelling.save()
 
 
 def one_slice(folder: Path) -> Path:

@@ -619,3 +619,33 @@ def test_photos_of_dogs(shared_data: Path, tmp_path: Path) -> None:
     assert len(found & dogs) / len(dogs) >= 0.8
     assert kept.recall.low <= len(found & dogs) / len(dogs) <= kept.recall.high
     assert kept.precision.low <= len(found & dogs) / len(found) <= kept.precision.high
+
+
+def test_answers_a_few_at_a_time_give_what_all_at_once_gives(slices: Slices) -> None:
+    labelling = slices.labelling("reds", recall=0.8)
+    first = [q.sample for q in labelling.ask(5)]
+    assert [q.sample for q in labelling.ask(5)] == first, "open questions come again"
+    while labelling.n_labels < 40:
+        asked = labelling.ask(min(5, 40 - labelling.n_labels))
+        labelling.answer({q.sample: int(q.sample[:-4]) < 90 for q in asked})
+    estimate = labelling.estimate()
+    assert estimate.labels == 40 and slices.get("reds").version == 1, "nothing is written"
+    saved = labelling.save()
+    assert (saved.version, saved.calibration) == (2, estimate)
+    assert slices.get("reds").calibration == estimate
+    assert slices.labelled("reds") == 40
+
+
+def test_an_answer_is_changed_and_one_that_was_not_asked_for_refused(slices: Slices) -> None:
+    labelling = slices.labelling("reds")
+    first, second = (q.sample for q in labelling.ask(2))
+    labelling.answer({first: True, second: None})
+    labelling.answer({first: False})
+    assert (labelling.n_labels, labelling.estimate().positives) == (1, 0)
+    open_now = {q.sample for q in labelling.ask(3)}
+    other = next(
+        i for i in (f"{n:03}.png" for n in range(600)) if i not in {first, second, *open_now}
+    )
+    with pytest.raises(SliceError, match="was not asked about"):
+        labelling.answer({other: True})
+    assert labelling.n_labels == 1

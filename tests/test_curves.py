@@ -135,3 +135,8 @@ def test_text_on_the_strongest_shade_can_be_read(dark: bool, kind: str) -> None:
     mixed = [0.75 * a + 0.25 * b / 255 for a, b in zip(over, card)]
     a, b = sorted((luminance(mixed), luminance([c / 255 for c in ink])))
     assert (b + 0.05) / (a + 0.05) >= 4.5
+
+
+def test_the_style_sheet_of_the_page_is_up_to_date() -> None:
+    """`python -c "from slicedb.show import style; print(style.sheet(), end='')"` writes it."""
+    assert (ROOT / "web/static/charts.css").read_text(encoding="utf-8") == style.sheet()

@@ -163,6 +163,7 @@ VERBS = {
     "slice coverage": "slicedb.slices:Slices.coverage",
     "slice breakdown": "slicedb.slices:Slices.breakdown",
     "slice drop": "slicedb.slices:Slices.drop",
+    "slice edit": "slicedb.slices:Slices.edit",
     "slice rename": "slicedb.slices:Slices.rename",
     "history": "slicedb.runs:Runs.trends",
     "demo": "slicedb.demo.tour:run",

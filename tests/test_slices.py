@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slicedb import metrics
-from slicedb.errors import BindError, CheckError, SliceError, UnknownSliceError
+from slicedb.errors import BindError, CheckError, ConflictError, SliceError, UnknownSliceError
 from slicedb.expectations import Check, parse_check
 from slicedb.schema import keys_of
 from slicedb.slices import Slices, in_share, read_file
@@ -371,3 +371,22 @@ def _checks(draw: st.DrawFn) -> Check:
 @given(_checks())
 def test_format_and_parse_are_inverse(check: Check) -> None:
     assert parse_check(str(check)) == check
+
+
+def test_an_edit_keeps_what_it_does_not_name(slices: Slices) -> None:
+    slices.add("cats", "label = 'cat'", expect=["count >= 1"], description="all", holdout=0.5)
+    edited = slices.edit("cats", text="label = 'cat' AND split = 'test'", version=1)
+    assert (edited.version, edited.expect, edited.holdout) == (2, ("count >= 1",), 0.5)
+    assert slices.edit("cats", expect=[], description="some").text == edited.text
+    assert slices.get("cats").expect == () and slices.get("cats").description == "some"
+
+
+def test_an_edit_of_what_somebody_else_changed_is_refused(slices: Slices) -> None:
+    slices.add("cats", "label = 'cat'")
+    slices.edit("cats", text="label = 'dog'")
+    with pytest.raises(ConflictError, match="at version 2, not at 1"):
+        slices.edit("cats", text="true", version=1)
+    slices.freeze("cats")
+    with pytest.raises(SliceError, match="frozen"):
+        slices.edit("cats", text="true")
+    assert slices.get("cats").text == "label = 'dog'"

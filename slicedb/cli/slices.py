@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -58,6 +58,27 @@ def add(name: str, text: str, **options: object) -> None:
     added = open_db().slices.add(name, text, **given(options))
     click.echo(f"{added.name}: {numbers.count(added.count(), 'sample')}")
     say_unseen(added)
+
+
+@slices.command()
+@click.argument("name")
+@db_option
+@click.option("--text", metavar="QUERY", help="The new query.")
+@click.option(
+    "--expect", multiple=True, metavar="CHECK", help="The new expectations, in place of all."
+)
+@click.option("--description", help="What the slice is for.")
+@click.option("--version", type=int, metavar="K", help="Refuse unless this is the newest version.")
+def edit(name: str, expect: tuple[str, ...], **options: Any) -> None:
+    """Change a slice, as its next version; what is not given stays as it is.
+
+    \b
+    Examples:
+      slicedb slice edit night --text "light = 'night' AND split = 'test'"
+      slicedb slice edit night --expect "accuracy >= 0.8" --expect "count >= 100"
+    """
+    changed = open_db().slices.edit(name, expect=expect or None, **options)
+    click.echo(f"{changed.name}@{changed.version}: {numbers.count(changed.count(), 'sample')}")
 
 
 @slices.command(name="list")

@@ -11,6 +11,7 @@ from slicedb.errors import SliceError
 from slicedb.keys import KeyIndex
 from slicedb.slices.answers import Answers, Question, Reply, read_csv, write_csv
 from slicedb.slices.calibrate import Asker, Goal, calibrate, labels_of, questions
+from slicedb.slices.labelling import Labelling
 from slicedb.slices.population import Population, population_of
 from slicedb.slices.slice import Ask, Slice
 from slicedb.store import Store
@@ -80,6 +81,11 @@ class Calibrating:
         answers.put(todo, ["asked"] * len(todo), "csv")
         write_csv(path, todo)
         return len(todo)
+
+    def labelling(self, name: str, *, goal: Goal, term: str | None, seed: int) -> Labelling:
+        """Return what asks and answers step by step; see `Slices.labelling`."""
+        s, population, answers = self._about(name, term, 0)
+        return Labelling(self._slices, s, population, answers, goal, seed)
 
     def labelled(self, name: str, *, term: str | None = None) -> int:
         """Return how many labels a slice has already."""

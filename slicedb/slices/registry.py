@@ -23,6 +23,7 @@ from slicedb.slices.definitions import SliceDefinitions, references
 from slicedb.slices.diff import Diff
 from slicedb.slices.files import check_name, parse_share, read_folder
 from slicedb.slices.info import SliceInfo, SliceState, state_of
+from slicedb.slices.labelling import Labelling
 from slicedb.slices.listed import SliceList
 from slicedb.slices.overlap import Overlap, overlap
 from slicedb.slices.renaming import rename
@@ -178,6 +179,57 @@ class Slices:
                 f"There is a slice '{name}' already.", "replace=True (--replace) redefines it."
             ) from error
 
+    def edit(
+        self,
+        name: str,
+        *,
+        text: str | Query | None = None,
+        expect: Sequence[str] | None = None,
+        description: str | None = None,
+        version: int | None = None,
+    ) -> Slice:
+        """Change a live slice, as its next version; what is not given stays as it is.
+
+        A calibration holds as long as the text is the same.
+
+        Args:
+            name: a live slice.
+            text: its new query.
+            expect: its new expectations, all of them.
+            description: its new sentence for people.
+            version: the version that was looked at; refused where there is a newer one.
+
+        Raises:
+            UnknownSliceError: there is no such slice.
+            SliceError: it is frozen, or the query gives no samples.
+            QueryError: the text does not parse or names what is not there.
+            CheckError: an expectation does not parse.
+            ConflictError: somebody else changed it since that version.
+        """
+        s = self.get(name)
+        if version is not None and s.version != version:
+            raise ConflictError(
+                f"Slice '{name}' is at version {s.version}, not at {version} any more.",
+                "look at what changed, then change it again.",
+            )
+        if s.kind == "frozen":
+            raise SliceError(
+                f"Slice '{name}' is frozen: its members are fixed.",
+                f"`slicedb slice thaw {name}` first.",
+            )
+        return self.add(
+            name,
+            s.text if text is None else text,
+            expect=s.expect if expect is None else expect,
+            description=s.description if description is None else description,
+            holdout=s.holdout,
+            decide=s.decide,
+            group=s.group,
+            suite=s.suite,
+            path=s.path,
+            replace=True,
+        )
+
     def calibrate(
         self,
         name: str,
@@ -252,6 +304,30 @@ class Slices:
         return self._calibrating.write_questions(
             name, path, goal=goal, budget=budget, term=term, seed=seed
         )
+
+    def labelling(
+        self,
+        name: str,
+        *,
+        recall: float | None = None,
+        precision: float | None = None,
+        confidence: float = 0.95,
+        term: str | None = None,
+        seed: int = 0,
+    ) -> Labelling:
+        """Return what calibrates a slice a few answers at a time, as a page does.
+
+        Args:
+            name: as for `calibrate`; so are recall, precision, confidence, term and seed.
+
+        Example:
+            labelling = db.slices.labelling("desserts", recall=0.9)
+            labelling.answer({question.sample: True for question in labelling.ask(3)})
+            labelling.estimate().precision
+            labelling.save()
+        """
+        goal = goal_of(recall, precision, confidence)
+        return self._calibrating.labelling(name, goal=goal, term=term, seed=seed)
 
     def labelled(self, name: str, *, term: str | None = None) -> int:
         """Return how many labels there are to calibrate a slice with."""
