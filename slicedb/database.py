@@ -16,7 +16,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
 from slicedb.cache import Cache
-from slicedb.errors import CheckError, QueryError, SliceDBError, suggesting
+from slicedb.errors import CheckError, QueryError, SliceDBError, did_you_mean, suggesting
 
 if TYPE_CHECKING:
     import numpy as np
@@ -52,7 +52,15 @@ if TYPE_CHECKING:
     from slicedb.decide.cost import Price
     from slicedb.decide.matrix import Costs
     from slicedb.doctor import Finding
-    from slicedb.editing import BoxGiven, Edit, EditReport, SetGiven
+    from slicedb.editing import (
+        ApplyReport,
+        BoxGiven,
+        DecideReport,
+        Edit,
+        EditReport,
+        SetGiven,
+    )
+    from slicedb.editing import State as EditState
     from slicedb.edits import LabelsReport
     from slicedb.embedding import EmbedReport, Encoder, LogEmbeddingsReport
     from slicedb.expectations.behaviours import Change as Corruption
@@ -139,9 +147,22 @@ def open(
     from slicedb.store import Store
 
     store = Store.open(path, create=create, storage_options=storage_options)
-    return Database(
+    database = Database(
         store, timeout=timeout, memory=memory, result=result, at_once=at_once, files=files
     )
+    _finish(database)
+    return database
+
+
+def _finish(database: Database) -> None:
+    """Finish the edits that a process was applying when it was killed."""
+    from slicedb.commits import batch
+
+    begun = batch.begun(database.store)
+    if begun is not None and not begun.is_at_work():
+        from slicedb import editing
+
+        editing.finish(database.store, database.commits)
 
 
 def _either(slices: Several, on: Several) -> Several:
@@ -1154,31 +1175,161 @@ class Database:
         asked = wanted(remove_box, set_box, boxes, label, _texts(tag), _texts(untag))
         return editing.edit(self.store, id, asked, author)
 
-    def edits(self, id: str | None = None) -> list[Edit]:
+    def decide(
+        self,
+        ids: str | Sequence[str],
+        *,
+        keep: bool = False,
+        skip: bool = False,
+        delete: bool = False,
+        remove_box: Sequence[int] = (),
+        set_box: SetGiven = (),
+        add_box: Sequence[BoxGiven] = (),
+        label: str | None = None,
+        tag: Names = None,
+        untag: Names = None,
+        queue: str | None = None,
+        reason: str | None = None,
+        author: str | None = None,
+    ) -> DecideReport:
+        """Write down what is to become of samples; `apply_edits` carries it out in one commit.
+
+        Nothing changes before: queries see the samples as they are. `undo` takes the last decision
+        back, `discard_edits` all of them, and `edits(state="pending")` lists them. Keeping a sample
+        takes back what the same author decided of it before, an edit takes back a deletion.
+
+        Args:
+            ids: the samples.
+            keep: leave them as they are.
+            skip: decide another time.
+            delete: remove them.
+            remove_box: see `edit`; boxes are numbered as the author's earlier decisions leave them.
+            set_box: see `edit`.
+            add_box: see `edit`.
+            label: the label of the samples; an empty text removes it.
+            tag: a tag to give them.
+            untag: a tag to take from them.
+            queue: the review that it is decided in.
+            reason: why.
+            author: who decides; by default SLICEDB_AUTHOR, or the user.
+
+        Raises:
+            UnknownSampleError: there is no such sample.
+            CheckError: nothing is decided or two things at once, there is no such box, or a box is
+                none.
+        """
+        from slicedb import editing
+        from slicedb.editing.wanted import wanted
+
+        boxes = [add_box] if isinstance(add_box, (str, Mapping)) else add_box
+        asked = wanted(
+            remove_box,
+            set_box,
+            boxes,
+            label,
+            _texts(tag),
+            _texts(untag),
+            keep=keep,
+            skip=skip,
+            delete=delete,
+        )
+        return editing.decide(self.store, _texts(ids), asked, author, queue, reason)
+
+    def apply_edits(
+        self,
+        message: str | None = None,
+        *,
+        author: str | None = None,
+        queue: str | None = None,
+    ) -> ApplyReport:
+        """Carry out what was decided, in one step and one commit.
+
+        A decision on a sample that has changed since (another label or boxes, another picture,
+        gone) is refused, and the report says why; the others are applied. Tags that others give or
+        take meanwhile refuse nothing but a deletion. A call that was cut off is finished by the
+        next one, or when the database is opened next.
+
+        Args:
+            message: of the commit; by default what was changed.
+            author: apply the decisions of this author; by default everybody's.
+            queue: apply those of this review; by default of all.
+
+        Raises:
+            DatabaseError: a checkout was cut off.
+        """
+        from slicedb import editing
+
+        return editing.apply(self.store, self.commits, message, author, queue)
+
+    def discard_edits(self, *, author: str | None = None, queue: str | None = None) -> int:
+        """Take back what was decided and not applied, and return how many decisions those were.
+
+        Args:
+            author: take back the decisions of this author; by default everybody's.
+            queue: take back those of this review; by default of all.
+        """
+        from slicedb import editing
+
+        return editing.discard(self.store, author, queue)
+
+    def edits(
+        self,
+        id: str | None = None,
+        *,
+        state: EditState | None = None,
+        author: str | None = None,
+        queue: str | None = None,
+    ) -> list[Edit]:
         """Return the edits of a sample, or of all, the first one first, with their authors.
 
         Args:
             id: the sample; by default all of them.
+            state: how far they got: pending (decided and not applied), done, undone, discarded,
+                refused; by default all.
+            author: those of this author.
+            queue: those of this review.
+
+        Raises:
+            CheckError: there is no such state.
         """
         from slicedb.editing import edits_of
+        from slicedb.editing.log import STATES
 
-        return edits_of(self.store, id)
+        if state is not None and state not in STATES:
+            hint = did_you_mean(state, STATES, "states")
+            raise CheckError(f"An edit is never '{state}'.", hint)
+        states = () if state is None else (state,)
+        return edits_of(self.store, id, states=states, author=author, queue=queue)
 
-    def undo(self, id: str | None = None, *, force: bool = False) -> EditReport:
+    def undo(
+        self,
+        id: str | None = None,
+        *,
+        number: int | None = None,
+        author: str | None = None,
+        queue: str | None = None,
+        force: bool = False,
+    ) -> EditReport:
         """Take the last edit back, and judge the predictions of its sample anew.
 
-        Said again, it takes back the one before.
+        Said again, it takes back the one before. A decision that was not applied is forgotten; a
+        sample that was deleted comes back with all that was computed from it, until `cleanup`
+        removes the versions that have it.
 
         Args:
             id: take back the last edit of this sample; by default the last of all.
+            number: take back the edit of the sample that has this number.
+            author: take back the last edit of this author.
+            queue: take back the last edit of this review.
             force: also where the sample was changed in another way since.
 
         Raises:
-            CheckError: there is no edit to take back, or the sample was changed since.
+            CheckError: there is no edit to take back, the sample was changed since, or a later
+                edit counts on it.
         """
         from slicedb import editing
 
-        return editing.undo(self.store, id, force=force)
+        return editing.undo(self.store, id, number=number, author=author, queue=queue, force=force)
 
     def delete(self, on: On) -> int:
         """Remove samples with their images, vectors and predictions, and return how many.

@@ -278,12 +278,16 @@ its number in the order in which they were made, `done` whether it was carried o
 EDITS_SCHEMA = schema_of(
     """
     id! string, key int64, sample string, number int64, place int64, author string, change string
-    before string, after string, state string, edited_at time
+    before string, after string, state string, edited_at time, queue string, reason string
+    sha256 string, commit string, note string, tables string
     """
 )
 """`id` is sample and number as JSON, `key` that of the sample, `number` counts its edits and
 `place` all of them. In JSON: `change` (what was asked for), `before` (the columns as they were: the
-inverse) and `after`; `state` is pending, done, undoing, undone or lost."""
+inverse) and `after`; `state` is one of `editing.log.State`. `queue` and `reason` say where and why
+it was decided, `sha256` is the picture that was looked at, `commit` what applied it, `note` why it
+was refused; `tables` is JSON, the versions that still have a deleted sample. Databases of the first
+releases lack the columns from `queue` on."""
 
 MAPS_SCHEMA = schema_of("id! string, key! int64, x float32, y float32, fingerprint int64, fit bool")
 """The points of a projection: `fingerprint` is that of the vector a point was placed by, and `fit`

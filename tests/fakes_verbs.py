@@ -111,6 +111,9 @@ def world(root: Path, given: Path) -> Database:
     db.commit("second", tag="second")
     db.tag("label = 'blue'", "seen", "cold")
     db.commit("third")
+    db.decide(["blue/0.png", "green/1.png"], label="red", author="ada", queue="labels")
+    db.decide("blue/1.png", delete=True, author="ada")
+    db.decide("blue/2.png", keep=True, author="eve")
     return db
 
 
@@ -332,7 +335,11 @@ VERBS: dict[str, Verb] = {
             "red/0.png", label="blue", tag=["night"], untag=["seen"], author="ada"
         )
     ),
-    "undo": Verb(lambda db, _: db.undo(), again=False),
+    "undo": Verb(lambda db, _: db.undo("green/0.png"), again=False),
+    "undo a decision": Verb(lambda db, _: db.undo("blue/0.png", number=1), again=False),
+    "decide": Verb(lambda db, _: db.decide(["red/0.png", "red/1.png"], delete=True, author="ada")),
+    "apply edits": Verb(lambda db, _: db.apply_edits("by hand")),
+    "discard edits": Verb(lambda db, _: db.discard_edits()),
     "map labels": Verb(lambda db, _: db.map_labels({"red": "crimson"})),
     "split": Verb(lambda db, _: halved(db)),
     "measure quality": Verb(lambda db, _: db.quality(progress=False)),
@@ -399,7 +406,10 @@ WRITES: dict[str, tuple[str, ...]] = {
     "Database.ingest": ("ingest", "ingest and delete", "ingest and verify later"),
     "Database.sync": ("sync",),
     "Database.edit": ("edit",),
-    "Database.undo": ("undo",),
+    "Database.undo": ("undo", "undo a decision"),
+    "Database.decide": ("decide",),
+    "Database.apply_edits": ("apply edits",),
+    "Database.discard_edits": ("discard edits",),
     "Database.map_labels": ("map labels",),
     "Database.split": ("split",),
     "Database.quality": ("measure quality",),
@@ -541,7 +551,7 @@ READS: dict[str, Callable[[Database, Path], object]] = {
 _OWN = (
     *("edited_at", "synced_at", "listed_at", "vanished_at", "decided_at"),
     *("added_at", "created_at", "ingested_at", "answered_at", "ran_at", "stamp"),
-    *("run", "tables", "details", "software"),
+    *("run", "tables", "details", "software", "commit"),
 )
 """Columns that differ between two runs of one verb: times (a file that was
 just written has no stamp yet), versions, random ids."""

@@ -250,7 +250,7 @@ def test_an_edit_that_adds_is_made_once_wherever_it_was_cut_off(
 
 def test_what_was_cut_off_and_changed_by_others_is_not_carried_out(db: Database) -> None:
     cut(db, 2, lambda of: of.edit("a", label="cow"))
-    if db.edits() and db.edits()[0].state == "pending" and one(db, "label") == "cat":
+    if db.edits() and db.edits()[0].state == "begun" and one(db, "label") == "cat":
         db.relabel("id = 'a'", "horse")
         db.edit("a", tag="x")
         assert (one(db, "label"), db.edits()[0].state) == ("horse", "lost")

@@ -110,6 +110,10 @@ VERBS = {
     "relabel": "slicedb.database:Database.relabel",
     "edit": "slicedb.database:Database.edit",
     "undo": "slicedb.database:Database.undo",
+    "decide": "slicedb.database:Database.decide",
+    "edits": "slicedb.database:Database.edits",
+    "apply-edits": "slicedb.database:Database.apply_edits",
+    "discard-edits": "slicedb.database:Database.discard_edits",
     "map-labels": "slicedb.database:Database.map_labels",
     "clean": "slicedb.database:Database.clean",
     "tag": "slicedb.database:Database.tag",
@@ -220,6 +224,7 @@ OTHER_FLAGS = {
     "--to": "after",
     "--read-csv": "read, beside --write-csv",
     "-n": "one letter",
+    "--pending": "short for --state pending",
 }
 """Flags that are not the name of their argument, with the reason."""
 

@@ -1,28 +1,32 @@
-"""Commands about one sample: edit and undo."""
+"""Commands about what people change by hand: edit and undo, decide and apply what was decided."""
 
 from __future__ import annotations
 
 import click
 
-from slicedb.cli.common import commit_option, db_option, open_db
+from slicedb.cli.common import commit_option, db_option, open_db, rows_options
 from slicedb.cli.options import given, options_of
+from slicedb.cli.output import Output
 from slicedb.database import Database
+from slicedb.show.numbers import count
+from slicedb.show.text import clean as plain
+
+_CHANGES = "remove_box set_box add_box label tag untag"
+_FORMS: dict[str, dict[str, object]] = {
+    "remove_box": {"metavar": "N", "multiple": True, "type": click.IntRange(1)},
+    "set_box": {"metavar": "N PART=VALUE", "type": (click.IntRange(1), str), "multiple": True},
+    "add_box": {"metavar": "PART=VALUE,...", "multiple": True},
+    "label": {"metavar": "LABEL"},
+    "tag": {"metavar": "TAG"},
+    "untag": {"metavar": "TAG"},
+}
 
 
 @click.command()
 @click.argument("id", metavar="ID")
 @db_option
 @commit_option
-@options_of(
-    Database.edit,
-    "remove_box set_box add_box label tag untag author",
-    remove_box={"metavar": "N", "multiple": True, "type": click.IntRange(1)},
-    set_box={"metavar": "N PART=VALUE", "type": (click.IntRange(1), str), "multiple": True},
-    add_box={"metavar": "PART=VALUE,...", "multiple": True},
-    label={"metavar": "LABEL"},
-    tag={"metavar": "TAG"},
-    untag={"metavar": "TAG"},
-)
+@options_of(Database.edit, f"{_CHANGES} author", **_FORMS)
 @click.option("--history", is_flag=True, help="List the boxes and the edits of the sample.")
 def edit(id: str, history: bool, **options: object) -> None:
     """Change one sample: its boxes, its label, its tags; `undo` takes that back.
@@ -63,16 +67,96 @@ def _show(database: Database, id: str) -> None:
 @click.argument("id", metavar="[ID]", required=False)
 @db_option
 @commit_option
-@options_of(Database.undo, "force")
-def undo(id: str | None, force: bool) -> None:
-    """Take the last edit back: of all samples, or of one.
+@options_of(Database.undo, "number author queue force")
+def undo(id: str | None, **options: object) -> None:
+    """Take the last edit or decision back: of all samples, or of one.
 
     \b
     Examples:
       slicedb undo
       slicedb undo photos/1.jpg
+      slicedb undo photos/1.jpg --number 2
+      slicedb undo --author ada --queue labels
     """
-    click.echo(str(open_db().undo(id, force=force)))
+    click.echo(str(open_db().undo(id, **given(options))))
 
 
-COMMANDS = (edit, undo)
+@click.command()
+@click.argument("ids", metavar="ID...", nargs=-1, required=True)
+@db_option
+@options_of(Database.decide, f"keep skip delete {_CHANGES} queue reason author", **_FORMS)
+def decide(ids: tuple[str, ...], **options: object) -> None:
+    """Write down what is to become of samples, which changes nothing yet.
+
+    `slicedb apply-edits` carries all decisions out in one commit, `undo` takes the last one back,
+    `discard-edits` all of them, and `edits --pending` lists them.
+
+    \b
+    Examples:
+      slicedb decide photos/1.jpg photos/2.jpg --delete --reason blurred
+      slicedb decide photos/3.jpg --label cat --queue labels
+      slicedb decide photos/4.jpg --keep
+    """
+    click.echo(str(open_db().decide(ids, **given(options))))
+
+
+@click.command()
+@click.argument("id", metavar="[ID]", required=False)
+@db_option
+@options_of(Database.edits, "state author queue")
+@click.option("--pending", "state", flag_value="pending", help="The same as --state pending.")
+@rows_options
+def edits(id: str | None, out: Output, **options: object) -> None:
+    """List the edits of all samples, or of one: when, by whom, what, and how far they got.
+
+    \b
+    Examples:
+      slicedb edits
+      slicedb edits --pending
+      slicedb edits photos/1.jpg
+      slicedb edits --state refused --format csv
+    """
+    every = open_db().edits(id, **given(options))
+    if out.is_for_people:
+        for one in every:
+            click.echo(plain(f"{one.sample} {one.number}: {one}"))
+        if every:
+            pending = sum(one.state == "pending" for one in every)
+            click.echo(f"{count(len(every), 'edit')}, {pending:,} of them pending", err=True)
+            return
+    rows = ({**vars(one), "kind": one.kind} for one in every)
+    out.list(rows, "No edits; `slicedb edit` and `slicedb decide` make some.")
+
+
+@click.command("apply-edits")
+@db_option
+@options_of(Database.apply_edits, "message author queue", message="--message -m")
+def apply_edits(**options: object) -> None:
+    """Carry out what was decided, in one step and one commit.
+
+    A decision on a sample that has changed since is refused and listed; the others are applied.
+
+    \b
+    Examples:
+      slicedb apply-edits -m "wrong labels"
+      slicedb apply-edits --author ada --queue labels
+    """
+    click.echo(plain(str(open_db().apply_edits(**given(options))), keep="\n"))
+
+
+@click.command("discard-edits")
+@db_option
+@options_of(Database.discard_edits, "author queue")
+def discard_edits(**options: object) -> None:
+    """Take back what was decided and not applied.
+
+    \b
+    Examples:
+      slicedb discard-edits
+      slicedb discard-edits --queue labels
+    """
+    n = open_db().discard_edits(**given(options))
+    click.echo(f"{count(n, 'decision')} discarded")
+
+
+COMMANDS = (edit, undo, decide, edits, apply_edits, discard_edits)

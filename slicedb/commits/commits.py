@@ -121,12 +121,14 @@ class Commits:
 
     # --- writing ------------------------------------------------------------------------------
 
-    def commit(self, message: str, *, tag: str | None = None) -> Commit:
+    def commit(self, message: str, *, tag: str | None = None, id: str | None = None) -> Commit:
         """Record the version of every table.
 
         Args:
             message: what this state is.
             tag: a name for it, unique among the tags.
+            id: its id, by default a new one; a commit that has it already is returned, so that
+                whoever was cut off may ask again.
 
         Raises:
             DatabaseError: the tag is taken, or a checkout was cut off.
@@ -135,10 +137,12 @@ class Commits:
             _check_free(tag, self.history(), self._head())
         self._check_whole()
         self._store.create(COMMITS, COMMITS_SCHEMA)
+        if made := [c for c in self.history() if c.id == id]:
+            return made[0]
         head = self._head()
         versions = self._versions()
         commit = Commit(
-            id=uuid.uuid4().hex[:12],
+            id=id or uuid.uuid4().hex[:12],
             message=message,
             branch=head.branch,
             parent=head.commit,
@@ -155,6 +159,9 @@ class Commits:
 
         def add(commits: list[Commit], head: Head) -> tuple[list[Commit], Head]:
             nonlocal commit
+            if made := [c for c in commits if c.id == commit.id]:  # by whoever finished it too
+                commit = made[0]
+                return commits, head
             if tag is not None:
                 _check_free(tag, commits, head)
             # Where another process has committed meanwhile, this one comes after it.
@@ -166,7 +173,17 @@ class Commits:
         except DatabaseError:
             self._release(commit)
             raise
+        if id is not None:
+            self._pin_anew(commit)
         return commit
+
+    def _pin_anew(self, commit: Commit) -> None:
+        """Keep the versions of a commit, which several may have made at once from others."""
+        tag = f"commit-{commit.id}"
+        for name, version in commit.tables.items():
+            if self._store.pins(name).get(tag) != version:
+                self._store.unpin(name, tag)
+                self._store.pin(name, version, tag)
 
     def tag(self, commit: str, name: str) -> Commit:
         """Give a commit a further name."""

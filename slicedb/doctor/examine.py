@@ -23,6 +23,7 @@ from slicedb.schema import (
     ANSWERS,
     COMMITS,
     DECISIONS,
+    EDITS,
     IMAGES,
     OK,
     PER_SAMPLE,
@@ -92,7 +93,7 @@ def _of_table(store: Store, name: str, samples: np.ndarray | None, mend: bool) -
     is_of_samples = name == IMAGES or name.startswith(PER_SAMPLE)
     if samples is not None and is_of_samples and not np.array_equal(keys, samples):
         yield from _orphans(store, name, keys, samples, mend)
-    if name in (ANSWERS, DECISIONS):  # whose key is that of a sample, of which they have several
+    if name in (ANSWERS, DECISIONS, EDITS):  # a sample has several; their key is that of it
         keys = keys_of(store.table(name, ["id"])["id"])
     yield from _duplicates(name, keys)
 

@@ -1,9 +1,27 @@
-"""Edit one sample: its boxes, label and tags; every edit is written down and can be taken back."""
+"""Edit samples by hand: what a person decides is written down, applied together, and taken back."""
 
 from __future__ import annotations
 
-from slicedb.editing.edit import EditReport, edit, undo
-from slicedb.editing.log import Edit, edits_of
+from slicedb.editing.applying import ApplyReport, apply, finish
+from slicedb.editing.deciding import DecideReport, decide, discard
+from slicedb.editing.edit import EditReport, edit
+from slicedb.editing.log import Edit, State, edits_of
+from slicedb.editing.undoing import undo
 from slicedb.editing.wanted import BoxGiven, SetGiven
 
-__all__ = ["BoxGiven", "Edit", "EditReport", "SetGiven", "edit", "edits_of", "undo"]
+__all__ = [
+    "ApplyReport",
+    "BoxGiven",
+    "DecideReport",
+    "Edit",
+    "EditReport",
+    "SetGiven",
+    "State",
+    "apply",
+    "decide",
+    "discard",
+    "edit",
+    "edits_of",
+    "finish",
+    "undo",
+]

@@ -1,25 +1,21 @@
-"""Make an edit of one sample, finish one that was cut off, and take the last one back."""
+"""Make an edit of one sample, and finish one that was cut off."""
 
 from __future__ import annotations
 
-import getpass
-import os
 from dataclasses import dataclass
-from typing import Any
 
 import pyarrow as pa
 
 from slicedb import edits as samples
 from slicedb.editing import log
+from slicedb.editing.deciding import look_up, size_of
 from slicedb.editing.log import Edit
-from slicedb.editing.wanted import COLUMNS, Values, Wanted, changed
-from slicedb.errors import CheckError, UnknownSampleError, did_you_mean
-from slicedb.schema import SAMPLES, keys_of
+from slicedb.editing.restoring import restore
+from slicedb.editing.wanted import Values, Wanted, changed
+from slicedb.errors import CheckError, UnknownSampleError
+from slicedb.schema import SAMPLES
 from slicedb.show.tabular import Record
 from slicedb.store import Store
-
-AUTHOR = "SLICEDB_AUTHOR"
-"""Environment variable with the name of whoever edits; by default that of the user."""
 
 
 @dataclass(frozen=True)
@@ -64,55 +60,26 @@ def edit(store: Store, sample: str, asked: Wanted, author: str | None = None) ->
     """
     if not asked:
         raise CheckError("Nothing is asked for.", "--label, --add-box, --remove-box, --tag, ...")
-    row, size = _row(store, sample)
-    for one in _finished(store, sample):
+    row = look_up(store, [sample])[sample]
+    for one in finished(store, sample):
         if one.change == asked.text and one.state == "done":
             return EditReport(sample, one)
-        row, size = _row(store, sample)
-    new = changed(asked, row, size)
+        row = look_up(store, [sample])[sample]
+    new = changed(asked, row, size_of(row))
     if not new.after:
         return EditReport(sample, None, notes=new.notes)
-    name = author or os.environ.get(AUTHOR) or _user()
-    begun = log.begin(store, sample, name, asked.text, new.before, new.after)
+    added = log.New(sample, asked.text, new.before, new.after, row["sha256"])
+    begun = log.begin(store, [added], log.author_of(author), "begun")[0]
     return EditReport(sample, _carried_out(store, begun), notes=new.notes)
 
 
-def undo(store: Store, sample: str | None = None, *, force: bool = False) -> EditReport:
-    """Take the last edit back; see `Database.undo`.
-
-    Raises:
-        CheckError: there is none, or the sample was changed since.
-    """
-    finished = _finished(store, sample)
-    for one in finished:
-        if one.state == "undone":  # what was cut off was this
-            return EditReport(one.sample, one, undone=True)
-    done = [one for one in log.edits_of(store, sample) if one.state == "done"]
-    if not done:
-        of = "" if sample is None else f" of '{sample}'"
-        raise CheckError(f"There is no edit{of} to take back.", "`slicedb edit ID --history`.")
-    last = done[-1]
-    row, _ = _row(store, last.sample)
-    others = [n for n, value in last.after.items() if row[n] != value]
-    if others and not force:
-        raise CheckError(
-            f"{', '.join(others)} of '{last.sample}' was changed since that edit: "
-            f"{', '.join(str(row[n])[:60] for n in others)}.",
-            "force=True (--force) puts back what was there before the edit all the same.",
-        )
-    begun = log.mark(store, last, "undoing")
-    return EditReport(last.sample, _taken_back(store, begun), undone=True)
-
-
-def _finished(store: Store, sample: str | None) -> list[Edit]:
-    """Finish what was cut off; return those edits as they are now."""
-    finished = []
-    for one in log.edits_of(store, sample):
-        if one.state == "pending":
-            finished.append(_carried_out(store, one))
-        elif one.state == "undoing":
-            finished.append(_taken_back(store, one))
-    return finished
+def finished(store: Store, sample: str | None) -> list[Edit]:
+    """Finish the edits, and the undoings, that were cut off; return those as they are now."""
+    cut_off = log.edits_of(store, sample, states=["begun", "undoing"])
+    return [
+        _carried_out(store, one) if one.state == "begun" else taken_back(store, one)
+        for one in cut_off
+    ]
 
 
 def _carried_out(store: Store, begun: Edit) -> Edit:
@@ -120,8 +87,20 @@ def _carried_out(store: Store, begun: Edit) -> Edit:
     return log.mark(store, begun, "done" if is_written else "lost")
 
 
-def _taken_back(store: Store, begun: Edit) -> Edit:
-    _write(store, begun.sample, None, begun.before)
+def taken_back(store: Store, begun: Edit) -> Edit:
+    """Put back what was there before an edit, whatever is there now, and mark it as undone.
+
+    Raises:
+        CheckError: a deleted sample cannot be brought back; the edit stays done.
+    """
+    if begun.kind == "delete":
+        try:
+            restore(store, begun)
+        except CheckError:
+            log.mark(store, begun, "done")
+            raise
+    elif begun.kind == "edit":
+        _write(store, begun.sample, None, begun.before)
     return log.mark(store, begun, "undone")
 
 
@@ -156,28 +135,3 @@ def _write(store: Store, sample: str, before: Values | None, after: Values) -> b
     samples.labels_changed(store, [sample])
     store.sync()
     return found[-1]
-
-
-def _row(store: Store, sample: str) -> tuple[Values, tuple[int, int] | None]:
-    """Return the columns of a sample that edits change, and its width and height.
-
-    Raises:
-        UnknownSampleError: there is no such sample.
-    """
-    names = [*COLUMNS, "width", "height"]
-    rows, has_row = store.find(SAMPLES, keys_of([sample]), names, ids=[sample])
-    if not has_row.all():
-        some = store.table(SAMPLES, ["id"])["id"][:20_000].to_pylist()
-        raise UnknownSampleError(
-            f"There is no sample '{sample}'.", did_you_mean(sample, some, "samples")
-        )
-    row: dict[str, Any] = rows.to_pylist()[0]
-    size = (row["width"], row["height"]) if row["width"] and row["height"] else None
-    return {name: row[name] for name in COLUMNS}, size
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):
-        return "unknown"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, Self, TypeAlias
 
 from slicedb.errors import CheckError, did_you_mean
 
@@ -36,12 +36,22 @@ class Wanted:
     """None leaves it, "" removes it."""
     tag: tuple[str, ...] = ()
     untag: tuple[str, ...] = ()
+    decision: Literal["keep", "skip", "delete"] | None = None
+    """What is decided of the sample as a whole, in place of an edit."""
 
     @property
     def text(self) -> str:
         """All of it as JSON."""
         parts = {name: value for name, value in vars(self).items() if value not in ((), None)}
         return json.dumps(parts, sort_keys=True)
+
+    @classmethod
+    def read(cls, text: str) -> Self:
+        """Return what `text` says of it."""
+        parts = json.loads(text)
+        parts["change"] = [(number, given) for number, given in parts.get("change", ())]
+        lists = {name: tuple(value) for name, value in parts.items() if isinstance(value, list)}
+        return cls(**{**parts, **lists})
 
     def __bool__(self) -> bool:
         return self.text != "{}"
@@ -64,11 +74,16 @@ def wanted(
     label: str | None,
     tag: Sequence[str],
     untag: Sequence[str],
+    *,
+    keep: bool = False,
+    skip: bool = False,
+    delete: bool = False,
 ) -> Wanted:
     """Return what is asked for, its form checked.
 
     Raises:
-        CheckError: a box is no box, or a tag is empty or both given and taken away.
+        CheckError: a box is no box, a tag is empty or both given and taken away, or what is decided
+            of the sample as a whole stands beside something else.
     """
     pairs = change.items() if isinstance(change, Mapping) else change
     changes = tuple((_number(number), _box(given)) for number, given in pairs)
@@ -81,7 +96,18 @@ def wanted(
     both = set(tags) & set(others)
     if both:
         raise CheckError(f"The tag '{min(both)}' is both given and taken away.", "leave out one.")
-    return Wanted(tuple(map(_number, remove)), changes, boxes, label, tags, others)
+    asked = Wanted(tuple(map(_number, remove)), changes, boxes, label, tags, others)
+    whole = [name for name, is_asked in _whole(keep, skip, delete) if is_asked]
+    if len(whole) + bool(asked) > 1:
+        beside = [*whole, "an edit"] if asked else whole
+        raise CheckError(f"{' and '.join(beside)} are asked for at once.", "decide on one.")
+    return replace(asked, decision=whole[0]) if whole else asked
+
+
+def _whole(
+    keep: bool, skip: bool, delete: bool
+) -> tuple[tuple[Literal["keep", "skip", "delete"], bool], ...]:
+    return ("keep", keep), ("skip", skip), ("delete", delete)
 
 
 def changed(asked: Wanted, row: Values, size: tuple[int, int] | None) -> Changed:

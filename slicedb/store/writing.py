@@ -327,11 +327,17 @@ class Writer(Joiner):
 
     def pin(self, name: str, version: int, tag: str) -> None:
         """Keep a version through every cleanup, under a tag (letters, digits, `_`, `-`, `.`)."""
-        dataset = self.dataset(name)
         with self._reading(name):
-            tags = tags_of(dataset)
-        if tag not in tags:
-            self.attempt(name, lambda: dataset.tags.create(tag, version), "pin")
+            tags = tags_of(self.dataset(name))
+        if tag in tags:
+            return
+
+        def write() -> None:
+            dataset = self.dataset(name)
+            if tag not in tags_of(dataset):  # another process may have been faster
+                dataset.tags.create(tag, version)
+
+        self.attempt(name, write, "pin")
 
     def unpin(self, name: str, tag: str) -> None:
         """Release a pinned version; an unknown tag is ignored."""
