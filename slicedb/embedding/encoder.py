@@ -108,8 +108,13 @@ class Encoder(Model):
     @contextlib.contextmanager
     def session(self, device: torch.device) -> Iterator[None]:
         """Run on a device for a while."""
+        import torch
+
         before = self._device
-        self._towers.to(device)
+        if device.type == "cuda" and isinstance(self._towers, torch.nn.Module):
+            self._towers.to(device=device, memory_format=torch.channels_last)
+        else:
+            self._towers.to(device)
         self._device = device
         try:
             yield

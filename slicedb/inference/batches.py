@@ -31,7 +31,7 @@ class ImageBatch:
     ids: list[str]
     images: torch.Tensor
     """uint8 tensor (n, h, w, 3), or float32 (n, 3, h, w) when the model has its own transform.
-    The memory is used again two batches later."""
+    The memory is used again three batches later."""
     errors: list[str | None]
     """Why an image did not decode; its row of `images` is black."""
 
@@ -49,8 +49,7 @@ def batches(
     """Decode items into batches.
 
     Reading runs one batch ahead in a thread of its own. Decoding runs `ahead` batches ahead of
-    the consumer: on a GPU two, on a CPU none, because there decoder and model want the same
-    cores, and a matrix product that waits for a busy core costs more than it gains.
+    the consumer, see `Device.ahead`.
 
     Args:
         preprocessing: what fills a row of the batch.

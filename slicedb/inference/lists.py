@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from slicedb.inference.batches import Item, pictures
+from slicedb.inference.device import Device, device_of
 from slicedb.inference.runner import DeviceSide, pick_device
 from slicedb.models.model import Model
 from slicedb.models.whole import WholeImage, WholeImageModel, check_length
@@ -42,15 +43,16 @@ def run_lists(
 
     assert isinstance(model, WholeImageModel)
     chosen = pick_device(device, model)
-    gpu = chosen.type == "cuda"
-    size = batch_size or (_GPU_IMAGES if gpu else _CPU_IMAGES)
-    feed = pictures(items, model.read, size=size, threads=threads, ahead=1 if gpu else 0)
+    on = device_of(chosen)
+    size = batch_size or (_GPU_IMAGES if on.is_gpu else _CPU_IMAGES)
+    feed = pictures(items, model.read, size=size, threads=threads, ahead=on.ahead)
     with contextlib.closing(feed), model.session(chosen):
         device_side = _ListSide(model, chosen, size)
         for ids, read in feed:
             decoded = [p for p in read if isinstance(p, WholeImage)]
             with torch.inference_mode():
-                raw = iter(device_side([p.pixels for p in decoded]) if decoded else [])
+                said = device_side([p.pixels for p in decoded]) if decoded else []
+                raw = iter(_fetched(said, model.reads, on))
             given = [
                 model.result_of(next(raw), p) if isinstance(p, WholeImage) else p for p in read
             ]
@@ -71,13 +73,26 @@ class ListOutputs:
     """Why an image has no result."""
 
 
+def _fetched(outputs: list[object], reads: tuple[str, ...], on: Device) -> list[object]:
+    """Return outputs with what is read of them on the host, brought there together."""
+    import torch
+
+    named = [one if isinstance(one, Mapping) else {} for one in outputs]
+    held = [[key for key in reads if isinstance(one.get(key), torch.Tensor)] for one in named]
+    brought = iter(on.fetch_all([one[key] for one, keys in zip(named, held) for key in keys]))
+    return [
+        {**one, **{key: next(brought) for key in keys}} if keys else output
+        for output, one, keys in zip(outputs, named, held)
+    ]
+
+
 class _ListSide(DeviceSide[list["torch.Tensor"], list[object]]):
     """A batch is a list of tensors of different sizes."""
 
     def _forward(self, images: list[torch.Tensor]) -> list[object]:
         import torch
 
-        moved = [image.to(self.device, non_blocking=True) for image in images]
+        moved = self.on.send_all(images)
         floats = [m.float().div_(255) if m.dtype == torch.uint8 else m for m in moved]
         raw = self._model.predict_batch(floats)  # type: ignore[arg-type]
         assert isinstance(self._model, WholeImageModel)

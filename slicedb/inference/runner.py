@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from slicedb.errors import ModelError, SliceDBError
 from slicedb.inference.batches import ImageBatch, Item, batches
+from slicedb.inference.device import Wait, device_of
 from slicedb.inference.pace import Pace
 from slicedb.models.model import Model
 from slicedb.models.weights import first_line
@@ -31,6 +32,8 @@ _MOST_FOR_WEIGHTS = 32
 and large ones fall out of the caches in between (in batches of 32, ViT-B/32 with 88 million and
 ResNet-50 with 26 million are 1.8 times as fast as in batches of 8). The model decides, not a clock,
 so that the same pictures give the same numbers."""
+_NO_MEMORY = ("out of memory", "can't allocate memory", "status_alloc_failed")
+"""What torch, the allocator of the CPU, and cuBLAS and cuDNN say when there is no memory left."""
 _CPU_FEED = 8
 """Batches decoded at a time on a CPU: decoder and model take turns on the same cores, and each
 turn costs a few milliseconds."""
@@ -107,22 +110,22 @@ def run(
     import torch
 
     with running(model, batch_size=batch_size, device=device) as side:
-        gpu = side.device.type == "cuda"
+        on = side.on
         feed = batches(
             items,
             model.preprocessing,
             model.transform,
-            size=side.size * _CPU_FEED if batch_size is None and not gpu else side.size,
+            size=side.size * _CPU_FEED if batch_size is None and not on.is_gpu else side.size,
             threads=threads,
-            ahead=2 if gpu else 0,
-            pin=gpu,
+            ahead=on.ahead,
+            pin=on.is_gpu,
         )
-        flight: deque[tuple[ImageBatch, _Fetched]] = deque()
+        flight: deque[tuple[ImageBatch, Wait]] = deque()
         with contextlib.closing(feed):
             for batch in feed:
                 with torch.inference_mode():
-                    flight.append((batch, _Fetched(side(batch.images), gpu)))
-                if len(flight) > gpu:  # on a GPU the next batch is launched before this is read
+                    flight.append((batch, on.fetch(side(batch.images))))
+                if len(flight) > on.in_flight:
                     yield _outputs(*flight.popleft())
             while flight:
                 yield _outputs(*flight.popleft())
@@ -139,36 +142,14 @@ def running(
         yield TensorSide(model, chosen, size)
 
 
-def _outputs(batch: ImageBatch, fetched: _Fetched) -> Outputs:
-    values = fetched.wait()
+def _outputs(batch: ImageBatch, wait: Wait) -> Outputs:
+    values = wait()
     if not len(values):  # not one image of the batch decoded, and there is no shape to go by
         values = np.full((len(batch.ids), 0), np.nan, dtype=np.float32)
     bad = [i for i, error in enumerate(batch.errors) if error is not None]
     if bad and values.shape[1]:
         values[bad] = np.nan
     return Outputs(batch.ids, values, batch.errors)
-
-
-class _Fetched:
-    """Values on their way from the device, copied without holding up the next batch."""
-
-    def __init__(self, values: torch.Tensor, gpu: bool) -> None:
-        import torch
-
-        self._event: torch.cuda.Event | None = None
-        dtype = torch.float64 if values.dtype == torch.float64 else torch.float32
-        if not gpu:
-            self._host = values.to(device="cpu", dtype=dtype, copy=True)
-            return
-        self._host = torch.empty(values.shape, dtype=dtype, pin_memory=True)
-        self._host.copy_(values.to(dtype), non_blocking=True)
-        self._event = torch.cuda.Event()
-        self._event.record()
-
-    def wait(self) -> np.ndarray:
-        if self._event is not None:
-            self._event.synchronize()
-        return np.asarray(self._host.numpy())
 
 
 Pixels = TypeVar("Pixels", "torch.Tensor", "list[torch.Tensor]")
@@ -180,14 +161,13 @@ class DeviceSide(Generic[Pixels, Raw]):
 
     def __init__(self, model: Model, device: torch.device, size: int) -> None:
         self.device = device
+        self.on = device_of(device)
         self.size = size
         """Images a batch; fewer when memory has run out."""
         self._model = model
         self._pace = Pace(device)
 
     def __call__(self, images: Pixels) -> Raw:
-        import torch
-
         parts: list[Raw] = []
         at = 0
         while at < len(images):
@@ -211,8 +191,7 @@ class DeviceSide(Generic[Pixels, Raw]):
             except Exception as error:
                 raise self._failed(part, error) from error
             self.size = max(1, len(part) // 2)
-            if self.device.type == "cuda":  # outside the handler, which keeps tensors alive
-                torch.cuda.empty_cache()
+            self.on.free()  # outside the handler, which keeps tensors alive
         return self._join(parts)
 
     def _forward(self, images: Pixels) -> Raw:
@@ -254,12 +233,12 @@ class TensorSide(DeviceSide["torch.Tensor", "torch.Tensor"]):
     def _forward(self, images: torch.Tensor) -> torch.Tensor:
         import torch
 
-        moved = images.to(self.device, non_blocking=True)
+        moved = self.on.send(images)
         if moved.dtype == torch.uint8:
             moved = self._model.preprocessing.normalise(moved)
         elif moved.ndim == 4:
             moved = moved.to(memory_format=torch.channels_last)
-        with _autocast(self.device):
+        with self.on.autocast():
             values = _tensor_of(self._model.predict_batch(moved))
         if getattr(values, "ndim", 0) != 2 or len(values) != len(images):
             shape = tuple(getattr(values, "shape", ())) or type(values).__name__
@@ -279,17 +258,6 @@ def _tensor_of(values: object) -> torch.Tensor:
     return cast("torch.Tensor", values)
 
 
-def _autocast(device: torch.device) -> contextlib.AbstractContextManager[object]:
-    """Return bfloat16 autocast on a GPU (half precision on one that has no bfloat16)."""
-    import torch
-
-    if device.type != "cuda":
-        return contextlib.nullcontext()
-    dtype = torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-    context: contextlib.AbstractContextManager[object] = torch.autocast("cuda", dtype=dtype)
-    return context
-
-
 def is_out_of_memory(error: BaseException) -> bool:
     """Return whether an error says that the device, or the machine, has no memory left."""
     import torch
@@ -297,4 +265,4 @@ def is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
         return True
     text = str(error).lower()
-    return "out of memory" in text or "can't allocate memory" in text
+    return any(words in text for words in _NO_MEMORY)

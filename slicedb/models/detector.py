@@ -42,6 +42,7 @@ class Detector(WholeImageModel):
 
     task = "detection"
     gives = "a dict with boxes, labels, scores"
+    reads = ("boxes", "labels", "scores")
     first_label = 1
     """The number of the first class; torchvision counts from 1, 0 being the background."""
     min_score = 0.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -108,8 +109,7 @@ class Preprocessing:
         """
         import torch
 
-        scale = torch.tensor([1 / (255 * s) for s in self.std], device=images.device)
-        shift = torch.tensor([-m / s for m, s in zip(self.mean, self.std)], device=images.device)
+        scale, shift = _scale_and_shift(self.mean, self.std, images.device)
         return images.to(torch.float32).mul_(scale).add_(shift).permute(0, 3, 1, 2)
 
     def __str__(self) -> str:
@@ -135,6 +135,21 @@ class Preprocessing:
             "std": list(self.std),
             "interpolation": self.interpolation,
         }
+
+
+@lru_cache(maxsize=64)
+def _scale_and_shift(
+    mean: tuple[float, ...], std: tuple[float, ...], device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return what normalises pixels, (3,) each, on the device.
+
+    They are kept: each copy of a few numbers to a GPU waits until all that is queued is done.
+    """
+    import torch
+
+    scale = torch.tensor([1 / (255 * s) for s in std])
+    shift = torch.tensor([-m / s for m, s in zip(mean, std)])
+    return scale.to(device), shift.to(device)
 
 
 def _jpeg_size(data: bytes) -> tuple[int, int] | None:

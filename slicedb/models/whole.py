@@ -35,6 +35,9 @@ class WholeImageModel(Model):
     takes_list = True
     gives = ""
     """What `predict_batch` returns for an image, for messages."""
+    reads: tuple[str, ...] = ()
+    """Keys of the tensors that `result_of` reads of a dict: they are brought from the device
+    together, and the others stay there."""
     longest: int | None = None
     """Pixels of the longer side beyond which an image is reduced; results are scaled back."""
 
