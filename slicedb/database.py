@@ -2558,6 +2558,7 @@ class Database:
         method: str = "gradcam",
         layer: str | None = None,
         batch_size: int = 32,
+        device: Device = None,
         threads: int | None = None,
         progress: Watch = None,
     ) -> CamReport:
@@ -2570,6 +2571,7 @@ class Database:
             method: one of `slicedb.cam.METHODS`: gradcam, eigencam, layercam, ...
             layer: the layer to explain, instead of the one that is found automatically.
             batch_size: images per batch.
+            device: where to run: cpu, cuda, cuda:1 or mps; by default a GPU if there is one.
             threads: decoding threads; by default one per core.
             progress: draw a progress bar on stderr; by default only in a terminal.
 
@@ -2590,6 +2592,7 @@ class Database:
             method=method,
             layer=layer,
             batch_size=batch_size,
+            device=device,
             threads=threads,
             progress=progress,
         )

@@ -22,6 +22,8 @@ from slicedb.show.numbers import count, verb
 from slicedb.show.tabular import Figure, Part, Record
 
 if TYPE_CHECKING:
+    import torch
+
     from slicedb.cam.gradcam import GradCam
     from slicedb.models import Model
     from slicedb.store import Store
@@ -91,6 +93,7 @@ def cam(
     method: str = "gradcam",
     layer: str | None = None,
     batch_size: int = 32,
+    device: torch.device | str | None = None,
     threads: int | None = None,
     progress: Watch = None,
 ) -> CamReport:
@@ -103,6 +106,7 @@ def cam(
     from slicedb.cam.gradcam import GradCam
     from slicedb.cam.methods import check_method
     from slicedb.cam.segmenters import PooledSegmenter, explainable
+    from slicedb.inference.runner import pick_device
 
     start = time.perf_counter()
     check_method(method)
@@ -129,6 +133,7 @@ def cam(
     if not len(todo):
         return CamReport(0, len(keys), 0, "", (0, 0), time.perf_counter() - start, method)
     size = _input_size(store, model, samples["key"].to_numpy())
+    chosen = pick_device(device, model)
     explain = GradCam(model, layer=layer, method=method, input_size=size)
     grid, about = explain.layer.grid, {"layer": explain.layer.name, "method": method}
     table = prepare(store, model_name, grid, {**about, "classes": json.dumps(classes)})
@@ -136,7 +141,7 @@ def cam(
     rows: list[dict[str, Any]] = []
     stated = wanted.drop_columns(["key"]).take(pa.array(todo)).to_pylist()
     shown = bar(len(todo), f"cam {model_name}", progress)
-    with model.session(explain.device), shown:
+    with model.session(chosen), shown:
         made = _rows(
             store, explain, model, samples.take(pa.array(todo)), target, batch_size, threads
         )
@@ -211,12 +216,20 @@ def _rows(
 ) -> Iterator[dict[str, Any]]:
     """Yield one row per sample, in order."""
     from slicedb.inference.batches import batches
+    from slicedb.inference.device import device_of
 
+    on = device_of(explain.device)
     ids, keys, labels = (samples[c].to_pylist() for c in ("id", "key", "label"))
     shown = _shown(model, samples)
     images = (data for _, data in store.read_images(np.array(keys, np.int64)))
     feed = batches(
-        zip(ids, images), model.preprocessing, model.transform, size=batch_size, threads=threads
+        zip(ids, images),
+        model.preprocessing,
+        model.transform,
+        size=batch_size,
+        threads=threads,
+        ahead=on.ahead,
+        pin=on.is_gpu,
     )
     pick = _Picker(target, list(model.classes))
     at = 0
@@ -228,9 +241,11 @@ def _rows(
         good = [i for i, error in enumerate(errors) if error is None]
         cams = None
         if good:
-            pixels = batch.images[good]
+            pixels = on.send(batch.images)
             if not pixels.is_floating_point():
-                pixels = model.preprocessing.normalise(pixels.to(explain.device))
+                pixels = model.preprocessing.normalise(pixels)
+            if len(good) < n:
+                pixels = pixels[good]
             cams = explain(pixels, pick([labels[at + i] for i in good]))
             borders = border(cams.maps)
         where = {i: k for k, i in enumerate(good)}

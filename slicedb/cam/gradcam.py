@@ -23,6 +23,7 @@ from slicedb.cam.layers import Forward, Layer, Modules, find, named, no_fast_pat
 from slicedb.cam.maps import enlarge
 from slicedb.cam.methods import OWN, Choose, check_method, explain, recorded_from
 from slicedb.errors import ModelError
+from slicedb.inference.device import device_of
 from slicedb.models.model import float_type
 from slicedb.show.numbers import count
 
@@ -126,17 +127,14 @@ class GradCam:
             return _targets(scores, targets, self.name)
 
         run = self._own if self.method == OWN else partial(explain, self.method, self.layer)
+        on = device_of(self.device)
         with self._evaluating(), torch.inference_mode(False), torch.no_grad(), no_fast_path():
             pixels = images.clone() if images.is_inference() else images
-            maps, chosen, scores = run(self._forward, pixels.to(self.device, self.dtype), choose)
+            maps, chosen, scores = run(self._forward, on.send(pixels).to(self.dtype), choose)
         strength = maps.amax((1, 2))
         scaled = maps / strength.clamp(min=torch.finfo(torch.float32).tiny)[:, None, None]
-        return Cams(
-            maps=scaled.cpu().numpy(),
-            strength=strength.cpu().numpy(),
-            targets=chosen.cpu().numpy(),
-            logits=scores.float().cpu().numpy(),
-        )
+        brought = on.fetch_all([scaled, strength, chosen, scores.float()])
+        return Cams(*(one.numpy() for one in brought))
 
     def _own(
         self, forward: Forward, pixels: torch.Tensor, choose: Choose
@@ -236,7 +234,7 @@ def _targets(
         )
     if targets is None:
         return logits.argmax(1)
-    chosen = torch.as_tensor(np.asarray(targets, np.int64), device=logits.device)
+    chosen = np.asarray(targets, np.int64)
     if len(chosen) != len(logits):
         raise ModelError(
             f"{count(len(chosen), 'target')} for {count(len(logits), 'image')}.",
@@ -247,7 +245,7 @@ def _targets(
             f"Target {int(chosen.min())} or {int(chosen.max())} of {name} is no class.",
             f"classes are 0 to {logits.shape[1] - 1}.",
         )
-    return chosen
+    return device_of(logits.device).send(torch.from_numpy(chosen))
 
 
 def _modules_of(model: torch.nn.Module | Model, name: str) -> Modules:

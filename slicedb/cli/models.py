@@ -251,7 +251,7 @@ def log_predictions(model: str, file: str, classes: str | None, **options: objec
 @rows_options
 @options_of(
     Database.cam,
-    "on target method layer batch_size threads progress",
+    "on target method layer batch_size device threads progress",
     on={"multiple": True},
     target={"metavar": "prediction|label|CLASS"},
 )
