@@ -113,7 +113,8 @@ HANDLES = (Database, Slices, Commits, Models, Runs)
 def test_every_public_verb_is_one_that_is_killed_or_one_that_only_reads(handle: type) -> None:
     methods = {
         f"{handle.__name__}.{name}"
-        for name, method in vars(handle).items()
+        for part in handle.__mro__[:-1]
+        for name, method in vars(part).items()
         if inspect.isfunction(method) and not name.startswith("_")
     }
     listed = {name for name in [*WRITES, *READS] if name.split(".")[0] == handle.__name__}

@@ -167,6 +167,7 @@ VERBS = {
     "slice coverage": "slicedb.slices:Slices.coverage",
     "slice breakdown": "slicedb.slices:Slices.breakdown",
     "slice drop": "slicedb.slices:Slices.drop",
+    "slice restore": "slicedb.slices:Slices.restore",
     "slice edit": "slicedb.slices:Slices.edit",
     "slice rename": "slicedb.slices:Slices.rename",
     "history": "slicedb.runs:Runs.trends",

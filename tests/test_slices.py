@@ -390,3 +390,23 @@ def test_an_edit_of_what_somebody_else_changed_is_refused(slices: Slices) -> Non
     with pytest.raises(SliceError, match="frozen"):
         slices.edit("cats", text="true")
     assert slices.get("cats").text == "label = 'dog'"
+
+
+def test_what_was_dropped_or_changed_is_restored(slices: Slices) -> None:
+    slices.add("cats", "label = 'cat'", expect=["count >= 1"])
+    slices.edit("cats", text="true")
+    assert slices.restore("cats@1").text == "label = 'cat'"
+    slices.drop("cats")
+    assert slices.restore("cats@3").expect == ("count >= 1",) and "cats" in slices
+
+
+def test_a_frozen_slice_is_restored_with_its_members(database: tuple[Store, Slices]) -> None:
+    store, slices = database
+    slices.add("cats", "label = 'cat'")
+    slices.freeze("cats")
+    slices.drop("cats")
+    add_samples(store, ["cat/77.jpg"], ["cat"])
+    restored = slices.restore("cats@2")
+    assert (restored.kind, restored.count()) == ("frozen", 4)
+    assert slices.show("cats").state.kind == "stale"
+    assert [why for _, why in slices.diff("cats").added] == ["new image"]

@@ -275,6 +275,20 @@ def breakdown(names: tuple[str, ...], out: Output) -> None:
 
 
 @slices.command()
+@click.argument("name", metavar="NAME@VERSION")
+@db_option
+def restore(name: str) -> None:
+    """Make an earlier version of a slice its newest again, also of one that was dropped.
+
+    \b
+    Example:
+      slicedb slice restore night@2
+    """
+    restored = open_db().slices.restore(name)
+    click.echo(f"{restored.name}@{restored.version}: {numbers.count(restored.count(), 'sample')}")
+
+
+@slices.command()
 @click.argument("name")
 @click.argument("new")
 @db_option
