@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -102,6 +103,53 @@ def test_facets_count_under_the_query_and_overall(db: slicedb.Database) -> None:
         label["zebra"]
 
 
+@pytest.mark.parametrize("text", QUERIES)
+def test_a_summary_counts_what_facets_and_histograms_count(db: slicedb.Database, text: str) -> None:
+    q = db.query(text)
+    columns = ["lux", "seen", "depths"]
+    report = q.summary(BY, columns, most=4, bins=6)
+    assert repr(report.facets.facets) == repr(q.facets(BY, most=4).facets)  # nan is not nan
+    assert list(report.histograms) == [q.histogram(column, bins=6) for column in columns]
+    assert (report.n, report.overall) == (report.facets.n, report.facets.overall)
+    assert report["label"] is report.facets["label"] and report["lux"] is report.histograms[0]
+    rows = report.to_arrow()
+    assert rows.num_rows == sum(len(f.values) for f in report.facets.facets) + sum(
+        len(h.bins) for h in report.histograms
+    )
+    assert rows.column_names == ["column", "value", "low", "high", "n", "overall", "query"]
+
+
+def test_what_a_value_adds_is_said_beside_its_query(db: slicedb.Database) -> None:
+    report = db.query("lux > 1").summary(["label", "noises"], "stars", bins=5)
+    label, noise = report.facets["label"].values[0], report.facets["noises"]["hum"]
+    assert label.predicate == f"label = '{label.value}'"
+    assert noise.predicate == "list_contains(noises, 'hum')"
+    assert report.histograms[0].bins[0].predicate == "stars >= 0.0e0 AND stars < 1.0e0"
+    for value in (label, noise, report.histograms[0].bins[0]):
+        assert db.query("lux > 1").where(value.predicate).count() == value.n
+
+
+def test_boxes_are_counted_by_their_labels(tmp_path: Path) -> None:
+    db = slicedb.open(tmp_path / "boxes.slicedb")
+    for i in range(4):
+        (tmp_path / f"{i}.png").write_bytes(png((i, 3, 4)))
+    db.ingest(tmp_path, progress=False)
+    ids = db.query("ORDER BY id").ids()
+    boxes = {ids[0]: ["car", "car"], ids[1]: ["car", "dog's"], ids[2]: []}
+    kind = pa.list_(pa.struct([("label", pa.string()), ("bbox", pa.list_(pa.float64()))]))
+    column = [[{"label": n, "bbox": [0, 0, 2, 2]} for n in boxes[name]] for name in boxes]
+    db.attach(pa.table({"id": ids[:3], "objects": pa.array(column, kind)}), partial=True)
+    facet = db.query().facets("objects")["objects"]
+    assert facet.is_list and [(v.value, v.n) for v in facet.values] == [
+        ("car", 2),
+        ("dog's", 1),
+        (None, 1),
+        ([], 1),
+    ]
+    assert [db.query(v.query).count() for v in facet.values] == [2, 1, 1, 1]
+    assert [db.query(v.predicate).count() for v in facet.values] == [2, 1, 1, 1]
+
+
 def test_extremes_do_not_press_the_rest_into_one_bin(db: slicedb.Database) -> None:
     report = db.query().histogram("price * 1.0", bins=10)
     assert report.most == 1e12
@@ -127,6 +175,18 @@ def test_a_page_is_the_range_of_the_query(db: slicedb.Database, text: str) -> No
         assert q.page(a, b).column_names == q.columns
 
 
+def test_a_page_of_figures_is_a_part_of_its_result(db: slicedb.Database) -> None:
+    q = db.query("SELECT stars, count(*) AS n FROM samples GROUP BY ALL ORDER BY stars")
+    assert q.kept() is q.kept()
+    assert q.page(1, 3).to_pylist() == q.to_arrow().to_pylist()[1:3]
+    assert q.page(7, 9).num_rows == 0
+    with pytest.raises(QueryError, match=r"page\(\) needs samples"):
+        q.page(0, 1, ["label"])
+    twice = db.query("SELECT id, stars FROM samples, (VALUES (1), (2)) ORDER BY id")
+    assert twice.kept()["id"].to_pylist() == twice.ids()
+    assert db.query("SELECT random() AS r").kept() != db.query("SELECT random() AS r").kept()
+
+
 def test_a_page_follows_the_tables(db: slicedb.Database) -> None:
     q = db.query("has_tag('paged') ORDER BY id")
     assert q.page(0, 9, ["id"]).num_rows == 0
@@ -142,7 +202,12 @@ def test_a_page_follows_the_tables(db: slicedb.Database) -> None:
     ("call", "words"),
     [
         (lambda q: q.facets(["lable"]), "lable"),
-        (lambda q: q.facets(["objects"]), "no values to count"),
+        (
+            lambda q: q.summary(["label"], ["lux", "lux"]),
+            "the column 'lux' twice",
+        ),
+        (lambda q: q.summary("label", "is_wet"), "BOOLEAN"),
+        (lambda q: q.summary("label, split", "lux"), "no values to count"),
         (lambda q: q.facets([]), "no column"),
         (lambda q: q.facets(["label, split"]), "no values to count"),
         (lambda q: q.facets(["label) AS a, (split"]), "not one column"),

@@ -79,6 +79,7 @@ VERBS = {
     "query": "slicedb.database:Database.query",
     "facets": "slicedb.query:Query.facets",
     "histogram": "slicedb.query:Query.histogram",
+    "summary": "slicedb.query:Query.summary",
     "show": "slicedb.database:Database.show",
     "thumbnails": "slicedb.database:Database.thumbnails",
     "app": "slicedb.database:Database.app",

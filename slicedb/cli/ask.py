@@ -1,4 +1,4 @@
-"""Commands that ask: query, facets, histogram, show, thumbnails, functions."""
+"""Commands that ask: query, facets, histogram, summary, show, thumbnails, functions."""
 
 from __future__ import annotations
 
@@ -19,6 +19,24 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from slicedb.query import Query
+
+
+_MOST = click.option(
+    "--most",
+    type=click.IntRange(1),
+    default=20,
+    show_default=True,
+    metavar="N",
+    help="Values listed per column; the others are counted.",
+)
+_BINS = click.option(
+    "--bins",
+    type=click.IntRange(1, 1000),
+    default=20,
+    show_default=True,
+    metavar="N",
+    help="How many bins, at most; values far outside are in a bin of their own.",
+)
 
 
 @click.command()
@@ -143,14 +161,7 @@ def _param(text: str) -> tuple[str, object]:
     metavar="A,B",
     help="Columns, lists too, or expressions such as v3.prediction; by default label, split, tags.",
 )
-@click.option(
-    "--most",
-    type=click.IntRange(1),
-    default=20,
-    show_default=True,
-    metavar="N",
-    help="Values listed per column; the others are counted.",
-)
+@_MOST
 @at_option
 def facets(text: str, out: Output, by: str | None, most: int) -> None:
     """Count the values of columns in a query and among all samples.
@@ -160,10 +171,12 @@ def facets(text: str, out: Output, by: str | None, most: int) -> None:
       slicedb facets "v3.loss > 2" --by label,split
       slicedb facets "in_slice('night')" --by tags,v3.prediction -f json
     """
-    asked = open_db().query(text)
-    # A comma inside parentheses belongs to an expression.
-    columns = [c.strip() for c in re.split(r",(?![^(]*\))", by)] if by else None
-    out.show(asked.facets(columns, most=most))
+    out.show(open_db().query(text).facets(_columns(by), most=most))
+
+
+def _columns(text: str | None) -> list[str] | None:
+    """Read a list of columns; a comma inside parentheses belongs to an expression."""
+    return [c.strip() for c in re.split(r",(?![^(]*\))", text)] if text else None
 
 
 @click.command()
@@ -171,14 +184,7 @@ def facets(text: str, out: Output, by: str | None, most: int) -> None:
 @click.argument("column", metavar="COLUMN")
 @db_option
 @rows_options
-@click.option(
-    "--bins",
-    type=click.IntRange(1, 1000),
-    default=20,
-    show_default=True,
-    metavar="N",
-    help="How many bins, at most; values far outside are in a bin of their own.",
-)
+@_BINS
 @at_option
 def histogram(text: str, column: str, out: Output, bins: int) -> None:
     """Count a column of numbers or times in bins, in a query and among all samples.
@@ -189,6 +195,34 @@ def histogram(text: str, column: str, out: Output, bins: int) -> None:
       slicedb histogram "NOT v3.correct" v3.loss --bins 40 -f csv
     """
     out.show(open_db().query(text).histogram(column, bins=bins))
+
+
+@click.command()
+@click.argument("text", metavar="QUERY", default="")
+@db_option
+@rows_options
+@click.option(
+    "--facets",
+    metavar="A,B",
+    help="Columns whose values are counted; by default label, split, tags.",
+)
+@click.option("--histograms", metavar="A,B", help="Columns of numbers or times, counted in bins.")
+@_MOST
+@_BINS
+@at_option
+def summary(
+    text: str, out: Output, facets: str | None, histograms: str | None, most: int, bins: int
+) -> None:
+    """Count values and bins of several columns together, in a query and among all samples.
+
+    \b
+    Examples:
+      slicedb summary "v3.loss > 2" --facets label,split --histograms width,v3.confidence
+      slicedb summary --histograms width -f json
+    """
+    asked = open_db().query(text)
+    numbers = _columns(histograms) or []
+    out.show(asked.summary(_columns(facets), numbers, most=most, bins=bins))
 
 
 @click.command()
@@ -244,4 +278,4 @@ def functions(out: Output) -> None:
             click.echo(click.wrap_text(line, 96, "    ", "    ")) if line else None
 
 
-COMMANDS = (query, facets, histogram, show, thumbnails, functions)
+COMMANDS = (query, facets, histogram, summary, show, thumbnails, functions)

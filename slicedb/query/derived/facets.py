@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 BY = ("label", "split", "tags")
 """The columns where a call names none."""
 _NO_VALUES = ("STRUCT", "TUPLE", "MAP", "BLOB", "UNION")
+_BOXES = re.compile(r'STRUCT\((.*, )?"?label"? VARCHAR')
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,8 @@ class Value:
     """All samples that have it."""
     query: str
     """The samples of the query that have it."""
+    predicate: str
+    """The samples that have it, whatever the query: what a click on it adds."""
 
 
 @dataclass(frozen=True)
@@ -119,54 +123,41 @@ class Facets(Tabular):
                 yield "A sample may have several of these values."
 
 
-def facets(query: Query, plan: Plan, by: Sequence[str], most: int) -> Facets:
-    """Count the values of columns under a query and overall, in one statement.
+@dataclass(frozen=True)
+class Counted:
+    """One column whose values are to be counted."""
 
-    Args:
-        query: any query of samples.
-        plan: its plan.
-        by: expressions over samples.
-        most: values listed of each.
+    column: str
+    """As it was named."""
+    expression: str
+    """What is counted: of a list of boxes their labels, else the column."""
+    is_list: bool
+    names_status: bool
+    """Whether it reads status."""
+
+
+def counted(query: Query, column: str) -> Counted:
+    """Return how the values of a column are counted.
 
     Raises:
-        QueryError: no column or a column twice is named, `most` is below 1, a column has no values
-            to count, or the query has chance in it.
+        QueryError: it has no values to count.
     """
-    twice = [c for i, c in enumerate(by) if c in by[:i]]
-    if not by or twice:
-        named = f"the column '{twice[0]}' twice" if twice else "no column"
-        raise QueryError(f"facets() names {named}.", "name columns as in facets(['label']).")
-    if most < 1:
-        raise QueryError(f"facets(most={most}) lists no value.", "take 1 or more.")
-    inside.check_steady(plan, "facets")
-    kinds = [_kind(query, column) for column in by]
-    names_status = any(reads for _, reads in kinds)
-    are_lists = [kind.endswith("[]") for kind, _ in kinds]
-    groups = [_group(i, is_list) for i, is_list in enumerate(are_lists)]
-    columns = ", ".join(_figures(i, most) for i in range(len(by)))
-    base = inside.listing(plan, by, names_status)
-    text = (
-        f"WITH base AS MATERIALIZED ({base}), {', '.join(groups)} "
-        "SELECT (SELECT count(*) FILTER (inside) FROM base) AS n, "
-        f"(SELECT count(*) FROM base) AS overall, {columns}"
-    )
-    row = query.beside(text).to_arrow().to_pylist()[0]
-    each = zip(by, are_lists)
-    made = tuple(_facet(plan, column, is_list, row, i) for i, (column, is_list) in enumerate(each))
-    return Facets(query.text, row["n"], row["overall"], made)
-
-
-def _kind(query: Query, column: str) -> tuple[str, bool]:
-    """Return the type of a column and whether it reads status; others are refused."""
-    kind, reads_status = inside.kind_of(query, column)
+    kind, names_status = inside.kind_of(query, column)
+    if _BOXES.match(kind) and kind.endswith("[]"):
+        labels = f"[o.label FOR o IN {inside.enclosed(column)}]"
+        return Counted(column, labels, True, names_status)
     if kind.startswith(_NO_VALUES) or kind.endswith("][]"):
         raise QueryError(
             f"'{column}' is of type {kind.split('(')[0]}, which has no values to count.",
-            "name a column of texts, numbers, dates or lists of them; boxes are counted by "
-            "SELECT label, count(*) FROM objects GROUP BY ALL.",
+            "name a column of texts, numbers, dates, boxes or lists of them.",
             text=query.text,
         )
-    return kind, reads_status
+    return Counted(column, column, kind.endswith("[]"), names_status)
+
+
+def tables(i: int, each: Counted) -> str:
+    """Return the tables that a statement counts one facet in."""
+    return _group(i, each.is_list)
 
 
 def _group(i: int, is_list: bool) -> str:
@@ -185,8 +176,8 @@ def _group(i: int, is_list: bool) -> str:
     )
 
 
-def _figures(i: int, most: int) -> str:
-    """Return what is listed of the table of one facet."""
+def figures(i: int, most: int) -> str:
+    """Return what a statement lists of the table of one facet."""
     named = f"FROM g{i} WHERE v IS NOT NULL"
     first = f"SELECT v, n, o {named} ORDER BY n DESC, o DESC, v LIMIT {most}"
     unnamed = f"FROM g{i} WHERE v IS NULL"
@@ -197,9 +188,12 @@ def _figures(i: int, most: int) -> str:
     )
 
 
-def _facet(plan: Plan, column: str, is_list: bool, row: dict[str, Any], i: int) -> Facet:
+def made(plan: Plan, each: Counted, row: dict[str, Any], i: int) -> Facet:
+    """Return one facet from what a statement has counted."""
+
     def value(v: Any, n: int, overall: int) -> Value:
-        return Value(v, n, overall, texts.narrowed(plan, condition(column, v, is_list)))
+        predicate = condition(each.expression, v, each.is_list)
+        return Value(v, n, overall, texts.narrowed(plan, predicate), predicate)
 
     # In the order asked for; a list that DuckDB gathers from ordered rows keeps no promise.
     listed = sorted(row[f"v{i}"] or [], key=lambda v: (-v["n"], -v["o"], str(v["v"])))
@@ -208,7 +202,8 @@ def _facet(plan: Plan, column: str, is_list: bool, row: dict[str, Any], i: int) 
     without = sorted(row[f"e{i}"] or [], key=lambda v: bool(v["e"]))
     values += [value([] if v["e"] else None, v["n"], v["o"]) for v in without]
     distinct = row[f"d{i}"]
-    return Facet(column, tuple(values), distinct["d"], int(distinct["n"] or 0) - shown, is_list)
+    n_rest = int(distinct["n"] or 0) - shown
+    return Facet(each.column, tuple(values), distinct["d"], n_rest, each.is_list)
 
 
 def condition(column: str, value: object, is_list: bool = False) -> str:

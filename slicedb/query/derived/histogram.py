@@ -45,6 +45,8 @@ class Bin:
     """All samples."""
     query: str
     """The samples of the query that are in it."""
+    predicate: str
+    """The samples that are in it, whatever the query."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,8 @@ class Histogram(Tabular):
 
     def to_arrow(self) -> pa.Table:
         """Return one row per bin: low, high, n, overall and query."""
-        rows = [vars(entry) for entry in self.bins]
+        names = ("low", "high", "n", "overall", "query")
+        rows = [{name: getattr(entry, name) for name in names} for entry in self.bins]
         kind = pa.timestamp("us") if isinstance(self.least, datetime) else pa.float64()
         kinds = {"low": kind, "high": kind, "n": pa.int64(), "overall": pa.int64()}
         return pa.Table.from_pylist(rows, pa.schema([*kinds.items(), ("query", pa.string())]))
@@ -99,30 +102,12 @@ class Histogram(Tabular):
                 yield f"{what}: {n:,} of {overall:,}"
 
 
-def histogram(query: Query, plan: Plan, column: str, bins: int) -> Histogram:
-    """Count a column in bins under a query and overall, in one statement.
-
-    Args:
-        query: any query of samples.
-        plan: its plan.
-        column: an expression over samples that gives numbers, dates, times or lists of them.
-        bins: how many, at most; whole numbers get bins of whole width.
+def kind_of(query: Query, column: str) -> tuple[str, bool]:
+    """Return the type of a column and whether it reads status; only numbers and times pass.
 
     Raises:
-        QueryError: the column is of another type, `bins` is not from 1 to 1000, or the query has
-            chance in it.
+        QueryError: it has neither numbers nor times.
     """
-    if not 1 <= bins <= MOST_BINS:
-        raise QueryError(f"histogram(bins={bins}) is not possible.", f"take 1 to {MOST_BINS:,}.")
-    inside.check_steady(plan, "histogram")
-    kind, names_status = _kind(query, column)
-    base = inside.listing(plan, [column], names_status)
-    row = query.beside(_statement(base, kind, bins)).to_arrow().to_pylist()[0]
-    return _made(plan, column, kind, row)
-
-
-def _kind(query: Query, column: str) -> tuple[str, bool]:
-    """Return the type of a column and whether it reads status; only numbers and times pass."""
     kind, reads_status = inside.kind_of(query, column)
     if not kind.removesuffix("[]").startswith((*_WHOLE, *_REAL, *_TIMES)) or kind.endswith("[][]"):
         raise QueryError(
@@ -133,14 +118,19 @@ def _kind(query: Query, column: str) -> tuple[str, bool]:
     return kind, reads_status
 
 
-def _statement(base: str, kind: str, bins: int) -> str:
-    """Return the SQL of the ends, the width and the counts.
+def tables(i: int, kind: str, bins: int) -> str:
+    """Return the tables that a statement counts column `f<i>` in: ends, width and counts.
 
     A bin is found by division and then held against its edges `lo + w * i`, which Python works out
     by the same two operations: the query of a bin gives exactly the samples that it counts.
+
+    Raises:
+        QueryError: `bins` is not from 1 to 1000.
     """
+    if not 1 <= bins <= MOST_BINS:
+        raise QueryError(f"histogram(bins={bins}) is not possible.", f"take 1 to {MOST_BINS:,}.")
     is_list = kind.endswith("[]")
-    value = "unnest(f0)" if is_list else "f0"
+    value = f"unnest(f{i})" if is_list else f"f{i}"
     value = f"epoch_us(CAST({value} AS TIMESTAMP))" if _is_time(kind) else value
     if kind.removesuffix("[]").startswith(_WHOLE):
         lo, hi = "floor(lo)", "ceil(hi)"
@@ -151,59 +141,64 @@ def _statement(base: str, kind: str, bins: int) -> str:
         # Never below the distance of neighbouring doubles, so that the edges ascend.
         width = f"greatest(hi / {bins} - lo / {bins}, greatest(abs(lo), abs(hi)) * 4.5e-16, 1e-300)"
     slot = "floor((x - lo) / w)"
-    return f"""WITH base AS MATERIALIZED ({base}),
-    "all" AS MATERIALIZED (SELECT inside, CAST({value} AS DOUBLE) AS x FROM base),
-    "values" AS MATERIALIZED (SELECT inside, x FROM "all" WHERE isfinite(x)),
-    span AS (SELECT min(x) AS a, max(x) AS z, quantile_cont(x, 0.01) AS p,
-        quantile_cont(x, 0.99) AS q FROM "values"),
-    ends AS (SELECT a, z, CASE WHEN p < q THEN greatest(a, p - (q / 2 - p / 2)) ELSE a END AS lo,
-        CASE WHEN p < q THEN least(z, q + (q / 2 - p / 2)) ELSE z END AS hi FROM span),
-    whole AS (SELECT a, z, {lo} AS lo, {hi} AS hi FROM ends),
-    scale AS MATERIALIZED (SELECT a, z, lo, hi, {width} AS w FROM whole),
-    placed AS (SELECT inside, CASE WHEN x < lo THEN -1 WHEN x > hi THEN {bins}
+    return f"""all{i} AS MATERIALIZED (SELECT inside, CAST({value} AS DOUBLE) AS x FROM base),
+    values{i} AS MATERIALIZED (SELECT inside, x FROM all{i} WHERE isfinite(x)),
+    span{i} AS (SELECT min(x) AS a, max(x) AS z, quantile_cont(x, [0.01, 0.99]) AS ends
+        FROM values{i}),
+    middle{i} AS (SELECT a, z, ends[1] AS p, ends[2] AS q FROM span{i}),
+    ends{i} AS (SELECT a, z, CASE WHEN p < q THEN greatest(a, p - (q / 2 - p / 2)) ELSE a END AS lo,
+        CASE WHEN p < q THEN least(z, q + (q / 2 - p / 2)) ELSE z END AS hi FROM middle{i}),
+    whole{i} AS (SELECT a, z, {lo} AS lo, {hi} AS hi FROM ends{i}),
+    scale{i} AS MATERIALIZED (SELECT a, z, lo, hi, {width} AS w FROM whole{i}),
+    placed{i} AS (SELECT inside, CASE WHEN x < lo THEN -1 WHEN x > hi THEN {bins}
         ELSE least({slot} - CAST(x < lo + w * {slot} AS INTEGER)
         + CAST(x >= lo + w * ({slot} + 1) AS INTEGER), {bins} - 1) END AS slot
-        FROM "values", scale),
-    counts AS (SELECT CAST(slot AS INTEGER) AS slot, count(*) AS o,
-        count(*) FILTER (inside) AS n FROM placed GROUP BY 1)
-    SELECT (SELECT list({{slot: slot, n: n, o: o}}) FROM counts) AS counts,
-    (SELECT {{a: a, z: z, lo: lo, hi: hi, w: w}} FROM scale) AS scale,
-    (SELECT {{n: count(*) FILTER (inside), o: count(*)}} FROM base WHERE f0 IS NULL) AS nulls,
-    (SELECT {{n: count(*) FILTER (inside), o: count(*)}} FROM "all"
-        WHERE x IS NOT NULL AND NOT isfinite(x)) AS odd,
-    {bins} AS bins"""
+        FROM values{i}, scale{i}),
+    counts{i} AS (SELECT CAST(slot AS INTEGER) AS slot, count(*) AS o,
+        count(*) FILTER (inside) AS n FROM placed{i} GROUP BY 1)"""
 
 
-def _made(plan: Plan, column: str, kind: str, row: dict[str, Any]) -> Histogram:
-    scale, nulls, odd = row["scale"], row["nulls"], row["odd"]
-    counts = {c["slot"]: (c["n"], c["o"]) for c in row["counts"] or ()}
+def figures(i: int) -> str:
+    """Return what a statement lists of the tables of one histogram."""
+    return f"""(SELECT list({{slot: slot, n: n, o: o}}) FROM counts{i}) AS counts{i},
+    (SELECT {{a: a, z: z, lo: lo, hi: hi, w: w}} FROM scale{i}) AS scale{i},
+    (SELECT {{n: count(*) FILTER (inside), o: count(*)}} FROM base WHERE f{i} IS NULL) AS nulls{i},
+    (SELECT {{n: count(*) FILTER (inside), o: count(*)}} FROM all{i}
+        WHERE x IS NOT NULL AND NOT isfinite(x)) AS odd{i}"""
+
+
+def made(plan: Plan, column: str, kind: str, bins: int, row: dict[str, Any], i: int) -> Histogram:
+    """Return one histogram from what a statement has counted."""
+    scale, nulls, odd = (row[f"{name}{i}"] for name in ("scale", "nulls", "odd"))
+    counts = {c["slot"]: (c["n"], c["o"]) for c in row[f"counts{i}"] or ()}
     n, overall = (sum(pair[i] for pair in counts.values()) for i in (0, 1))
     edge = _edge_of(kind)
 
     def bin_of(slot: int, low: float | None, high: float | None, is_last: bool) -> Bin:
         condition = _condition(column, kind, low, high, is_last)
         start, end = (None if e is None else edge(e) for e in (low, high))
-        return Bin(start, end, *counts.get(slot, (0, 0)), texts.narrowed(plan, condition))
+        figures = counts.get(slot, (0, 0))
+        return Bin(start, end, *figures, texts.narrowed(plan, condition), condition)
 
-    made: list[Bin] = []
+    listed: list[Bin] = []
     if counts:
-        lo, hi, w, bins = scale["lo"], scale["hi"], scale["w"], row["bins"]
+        lo, hi, w = scale["lo"], scale["hi"], scale["w"]
         last = min(max(0, *(slot for slot in counts if slot < bins), 0), bins - 1)
         if -1 in counts:
-            made.append(bin_of(-1, None, lo, False))
+            listed.append(bin_of(-1, None, lo, False))
         for slot in range(last + 1):
             # The last bin ends at the greatest value inside the span, which belongs to it.
             is_last = slot == last
-            made.append(
+            listed.append(
                 bin_of(slot, lo + w * slot, hi if is_last else lo + w * (slot + 1), is_last)
             )
         if bins in counts:
-            made.append(bin_of(bins, hi, None, False))
+            listed.append(bin_of(bins, hi, None, False))
     least, most = (None if not counts else edge(scale[name]) for name in ("a", "z"))
     return Histogram(
         plan.text,
         column,
-        tuple(made),
+        tuple(listed),
         n,
         overall,
         nulls["n"],

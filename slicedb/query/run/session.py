@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
 
 from slicedb.cache import Cache
 from slicedb.errors import QueryError
@@ -50,6 +51,8 @@ _MEMBERS = 512
 """Plans whose members are kept; a plan is a new one once a table that it reads has changed."""
 _MEMBERS_BYTES = 256 << 20
 _CANDIDATES_BYTES = 64 << 20
+MOST_KEPT, _RESULTS_BYTES = 64 << 20, 128 << 20
+"""Bytes of one result, and of all results, that are kept for their pages."""
 
 
 class Session:
@@ -87,6 +90,9 @@ class Session:
         self.bounds = Bounds(timeout_of(timeout), memory, result_of(result, memory))
         self.members = Cache[Plan, np.ndarray](
             _MEMBERS, size=lambda keys: keys.nbytes, most_size=_MEMBERS_BYTES
+        )
+        self.results = Cache[Plan, pa.Table](
+            _MEMBERS, size=lambda table: table.nbytes, most_size=_RESULTS_BYTES
         )
         # By the SQL, which names the versions of the tables that it reads.
         self.candidates = Cache[str, np.ndarray](
