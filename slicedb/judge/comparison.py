@@ -257,7 +257,10 @@ def adjusted(
 
 def flips(d: Floats, belongs: Membership, units: Keys | None) -> Floats:
     """Return the two-sided p-values of slices from random flips of signs."""
-    p = stats.max_t(d, belongs.matrix, groups=units, sides=2).p
+    # Samples on which both models agree flip nothing, and are most of the matrix.
+    rows = np.flatnonzero(d)
+    groups = None if units is None else units[rows]
+    p = stats.max_t(d[rows], belongs.within(rows).matrix, groups=groups, sides=2).p
     return np.where(np.isnan(p), 1.0, p)
 
 

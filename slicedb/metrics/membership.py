@@ -55,6 +55,17 @@ class Membership:
         sums = self.matrix @ values  # (s, n) @ (n, d) -> (s, d)
         return sums if isinstance(sums, np.ndarray) else np.asarray(sums.toarray())
 
+    def within(self, rows: npt.NDArray[np.int64]) -> Membership:
+        """Return the membership over some of the rows, numbered as they are given.
+
+        Args:
+            rows: int64 (m,), ascending.
+        """
+        place = np.full(self.n, -1, np.int64)
+        place[rows] = np.arange(len(rows))
+        places = (place[positions] for positions in self.positions)
+        return Membership([p[p >= 0] for p in places], len(rows))
+
     def count(self, codes: npt.NDArray[np.integer], width: int) -> npt.NDArray[np.int64]:
         """Count codes over each slice.
 
