@@ -290,7 +290,11 @@ print(json.dumps(out))
 
 
 def warm(folder: Path, rows: int) -> None:
-    """Print the four queries asked again, beside DuckDB over a file of the same rows."""
+    """Print the four queries asked again, beside DuckDB over a file of the same rows.
+
+    A process before has asked them, and has written what it loaded into the cache as it ended.
+    """
+    measured(folder, "four queries, a new process", rows)
     asked = {name: (text, sql_of(condition)) for name, (text, condition) in QUERIES.items()}
     command = [sys.executable, "-c", WARM, str(folder / "db.slicedb"), str(native(folder))]
     done = subprocess.run(

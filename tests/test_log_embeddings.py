@@ -170,3 +170,47 @@ def test_files_of_vectors_are_not_those_of_a_backup(db: slicedb.Database, tmp_pa
     again.log_embeddings("mine", table(vectors=VECTORS[[0, 3, 0, 2]]))
     assert again.store.version("embeddings__mine") == db.store.version("embeddings__mine")
     assert again.query(query).ids() == ["a", "c"]
+
+
+def test_a_file_is_read_in_blocks_and_gives_what_a_table_gives(
+    db: slicedb.Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from slicedb.embedding import given, logged
+
+    pq.write_table(table(), tmp_path / "vectors.parquet", row_group_size=3)
+    db.log_embeddings("whole", table())
+    monkeypatch.setattr(given, "_BLOCK", 2 * 4 * 3)  # two rows of three numbers
+    db.log_embeddings("blocks", tmp_path / "vectors.parquet")
+    whole, blocks = (db.store.table(f"embeddings__{name}") for name in ("whole", "blocks"))
+    assert blocks["id"].to_pylist() == IDS and blocks.equals(whole)
+    monkeypatch.setattr(logged, "_AT_ONCE", 1)  # a block a commit
+    db.log_embeddings("blocks", tmp_path / "vectors.parquet")  # over what is there
+    assert len(db.store.table("embeddings__blocks")) == 4
+
+
+@pytest.mark.parametrize(
+    ("row", "vector", "message"),
+    [
+        (3, None, "1 of 4 vectors in .* are missing; the first is row 4, 'd'"),
+        (3, [1.0], r"do not have 3 numbers \(one has 1\); the first is row 4, 'd'"),
+        (2, [1.0, float("nan"), 0.0], "hold NaN or infinity; the first is row 3, 'c'"),
+        (3, [0.0, 0.0, 0.0], "have length zero; the first is row 4, 'd'"),
+    ],
+)
+def test_a_bad_vector_of_a_later_block_is_named_before_anything_is_written(
+    db: slicedb.Database,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    row: int,
+    vector: list[float] | None,
+    message: str,
+) -> None:
+    from slicedb.embedding import given
+
+    monkeypatch.setattr(given, "_BLOCK", 2 * 4 * 3)
+    rows: list[list[float] | None] = [[1.0, float(i), 2.0] for i in range(4)]
+    rows[row] = vector
+    pq.write_table(pa.table({"id": IDS, "vector": rows}), tmp_path / "vectors.parquet")
+    with pytest.raises(EmbeddingError, match=message):
+        db.log_embeddings("mine", tmp_path / "vectors.parquet")
+    assert not db.store.has("embeddings__mine")

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from slicedb.embedding.encoder import Encoder
 from slicedb.embedding.fingerprint import (
@@ -21,18 +18,18 @@ from slicedb.embedding.fingerprint import (
     logged_fingerprint,
     title_of,
 )
+from slicedb.embedding.given import GivenVectors, only_vectors, open_table
 from slicedb.embedding.table import FINGERPRINT, check_name
 from slicedb.errors import EmbeddingError, FingerprintError
-from slicedb.ingest.attach import ids_of, read_table, refuse_doubled, refuse_unknown
+from slicedb.ingest.attach import ids_of, refuse_doubled, refuse_unknown
 from slicedb.keys import Keys
 from slicedb.schema import EMBEDDINGS, SAMPLES, content_of, embeddings_schema, keys_of
 from slicedb.show import numbers
 from slicedb.show.tabular import Record
 from slicedb.store import Store
 
-Matrix = npt.NDArray[np.float32]
-
-_NOTHING = "nothing was written."
+_AT_ONCE = 1 << 30
+"""Bytes of vectors that are put into an existing table at once."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +67,10 @@ def log_embeddings(
 ) -> LogEmbeddingsReport:
     """Store vectors by the ids of samples, all of them or none; they are scaled to unit length.
 
+    All are looked through before the first is written, and a Parquet file may be larger than
+    memory. Where the name has vectors already, new ones come in parts of a gigabyte, one after
+    the other: what is killed in between is complete when it is said again.
+
     Args:
         store: the database.
         name: of the embedding; its table is `embeddings__<name>`.
@@ -90,52 +91,22 @@ def log_embeddings(
     """
     started = time.perf_counter()
     check_name(name)
-    table, place = read_table(_listed(data), store.schema(SAMPLES), id_column)
-    column = vector_column or _only_vectors(table, place)
-    if column not in table.column_names:
+    given = open_table(data, store.schema(SAMPLES), id_column)
+    column = vector_column or only_vectors(given)
+    if column not in given.schema.names:
         raise EmbeddingError(
-            f"{place} has no column '{column}'; it has {', '.join(table.column_names[:8])}."
+            f"{given.place} has no column '{column}'; it has {', '.join(given.schema.names[:8])}."
         )
-    ids = ids_of(table[id_column], prefix, place)
-    keys = _keys(store, ids, place)
+    ids = ids_of(given.column(id_column), prefix, given.place)
+    keys = _keys(store, ids, given.place)
     facts = _facts(store, name, encoder, replace)
-    vectors = _vectors(table[column], ids, place, None if facts is None else facts["dim"])
+    vectors = GivenVectors(given, column, ids, None if facts is None else facts["dim"])
     if facts is None:
-        facts = logged_fingerprint(vectors.shape[1])
-    _write(store, name, facts, _rows(store, ids, keys, vectors))
+        facts = logged_fingerprint(vectors.dim)
+    _write(store, name, facts, _Rows(store, ids, keys, vectors))
     store.sync()
     made_by = "" if is_logged(facts) else title_of(facts)
-    return LogEmbeddingsReport(
-        name, len(ids), vectors.shape[1], made_by, time.perf_counter() - started
-    )
-
-
-def _listed(data: object) -> object:
-    """Return a mapping with its matrices as columns of lists; anything else as it is."""
-    if not isinstance(data, dict):
-        return data
-    return {
-        name: list(values) if isinstance(values, np.ndarray) and values.ndim == 2 else values
-        for name, values in data.items()
-    }
-
-
-def _is_vectors(kind: pa.DataType) -> bool:
-    is_list = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
-    return any(is_it(kind) for is_it in is_list) and (
-        pa.types.is_floating(kind.value_type) or pa.types.is_integer(kind.value_type)
-    )
-
-
-def _only_vectors(table: pa.Table, place: str) -> str:
-    names = [field.name for field in table.schema if _is_vectors(field.type)]
-    if len(names) == 1:
-        return str(names[0])
-    raise EmbeddingError(
-        f"{place} has {numbers.count(len(names), 'column')} of "
-        f"vectors{': ' if names else ''}{', '.join(names)}.",
-        "vector_column= (--vector-column) names the one to store, a list of numbers a row.",
-    )
+    return LogEmbeddingsReport(name, len(ids), vectors.dim, made_by, time.perf_counter() - started)
 
 
 def _keys(store: Store, ids: pa.Array, place: str) -> Keys:
@@ -171,63 +142,55 @@ def _facts(store: Store, name: str, encoder: Encoder | None, replace: bool) -> F
     return before
 
 
-def _vectors(column: pa.ChunkedArray, ids: pa.Array, place: str, dim: int | None) -> Matrix:
-    """Return float32 (n, d), unit length.
+class _Rows:
+    """The rows of the table, made a block at a time; they can be read more than once.
 
     Args:
-        column: lists of numbers.
-        ids: of the rows.
-        place: what errors call the source.
-        dim: the width; None takes that of the first row.
+        store: the database.
+        ids: of the samples.
+        keys: int64 (n,), theirs.
+        vectors: in the order of the ids.
     """
-    if not _is_vectors(column.type):
-        raise EmbeddingError(f"The vectors of {place} are {column.type}, not lists of numbers.")
 
-    def refuse(wrong: npt.NDArray[np.bool_], what: Callable[[int], str]) -> None:
-        rows = np.flatnonzero(wrong)
-        if len(rows):
-            first = int(rows[0])
-            raise EmbeddingError(
-                f"{len(rows):,} of {numbers.count(len(ids), 'vector')} in {place} {what(first)}; "
-                f"the first is row {first + 1:,}, '{ids[first].as_py()}'.",
-                f"correct or leave out the rows; {_NOTHING}",
-            )
+    def __init__(self, store: Store, ids: pa.Array, keys: Keys, vectors: GivenVectors) -> None:
+        samples = store.take(SAMPLES, keys, ["sha256"])
+        self._ids, self._keys, self._vectors = ids, keys, vectors
+        self._content = pa.array(content_of(samples["sha256"]))
 
-    array = column.combine_chunks()
-    widths = np.asarray(pc.fill_null(pc.list_value_length(array), -1), dtype=np.int64)
-    refuse(widths < 0, lambda _: "are missing")
-    width = int(widths[0]) if dim is None else dim
-    refuse(
-        widths != width,
-        lambda row: f"do not have {numbers.count(width, 'number')} (one has {widths[row]:,})",
-    )
-    flat = array.flatten().cast(pa.float32(), safe=False)
-    vectors = flat.to_numpy(zero_copy_only=False).reshape(len(ids), width)
-    refuse(~np.isfinite(vectors).all(axis=1), lambda _: "hold NaN or infinity")
-    lengths = np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)
-    refuse(lengths[:, 0] == 0, lambda _: "have length zero")
-    return np.asarray(vectors / lengths, dtype=np.float32)
+    def __iter__(self) -> Iterator[pa.Table]:
+        for start, vectors in self._vectors:
+            n = len(vectors)
+            columns = {
+                "id": self._ids.slice(start, n),
+                "key": pa.array(self._keys[start : start + n]),
+                "content": self._content.slice(start, n),
+                "vector": pa.FixedSizeListArray.from_arrays(
+                    pa.array(vectors.reshape(-1)), self._vectors.dim
+                ),
+            }
+            yield pa.table(columns)
 
 
-def _rows(store: Store, ids: pa.Array, keys: Keys, vectors: Matrix) -> pa.Table:
-    samples = store.take(SAMPLES, keys, ["sha256"])
-    flat = pa.array(vectors.reshape(-1))
-    columns = {
-        "id": ids,
-        "key": pa.array(keys),
-        "content": pa.array(content_of(samples["sha256"])),
-        "vector": pa.FixedSizeListArray.from_arrays(flat, vectors.shape[1]),
-    }
-    return pa.table(columns)
-
-
-def _write(store: Store, name: str, facts: Fingerprint, rows: pa.Table) -> None:
+def _write(store: Store, name: str, facts: Fingerprint, rows: _Rows) -> None:
     table, text = EMBEDDINGS + name, fingerprint_json(facts)
     schema = embeddings_schema(facts["dim"]).with_metadata({FINGERPRINT: text})
-    if store.create(table, schema, rows.cast(schema)):
+    if store.create(table, schema, rows):
         return
     version = store.version(table)
-    if store.metadata(table, version).get(FINGERPRINT) == text:
-        store.upsert(table, rows)
-    else:
-        store.replace(table, schema, rows.cast(schema), expected_version=version)
+    if store.metadata(table, version).get(FINGERPRINT) != text:
+        store.replace(table, schema, rows, expected_version=version)
+        return
+    for part in _gathered(rows):
+        store.upsert(table, part)
+
+
+def _gathered(rows: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """Yield rows in parts that are written at once: all of them, where memory lets it."""
+    held: list[pa.Table] = []
+    for table in rows:
+        if held and sum(one.nbytes for one in held) + table.nbytes > _AT_ONCE:
+            yield pa.concat_tables(held)
+            held = []
+        held.append(table)
+    if held:
+        yield pa.concat_tables(held)
