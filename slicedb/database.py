@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias, cast, overload
 
 from slicedb.cache import Cache
 from slicedb.errors import CheckError, QueryError, SliceDBError, did_you_mean, suggesting
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from slicedb.analysis import BoxMistakes, Cleaner, Mistakes, PixelMistakes
     from slicedb.analysis.sheet import Sheet
     from slicedb.analysis.tryout import Tryout
+    from slicedb.analysis.tryouts import Tryouts
     from slicedb.behaviour.severity import SeverityTable
     from slicedb.cam import CamReport, StoredCams
     from slicedb.commits import Commit, Commits, Difference
@@ -72,6 +73,7 @@ if TYPE_CHECKING:
     from slicedb.judge import Comparison, Confusion, Evaluation, OtherTruth, Power
     from slicedb.merge import MergeReport
     from slicedb.models import Model, Models
+    from slicedb.models.model import Picture
     from slicedb.predictions import LogReport, PredictionLog, PredictReport
     from slicedb.progress import Watch
     from slicedb.query import Engine, Params, Query, Request
@@ -2427,10 +2429,11 @@ class Database:
         self.columns.refresh()
         return report
 
+    @overload
     def try_out(
         self,
         model: str,
-        image: Path | bytes | Image.Image,
+        image: Picture,
         *,
         neighbours: int | None = None,
         embedding: str = "default",
@@ -2439,37 +2442,85 @@ class Database:
         method: str = "gradcam",
         layer: str | None = None,
         save: str | None = None,
-    ) -> Tryout:
+        progress: Watch = None,
+    ) -> Tryout: ...
+
+    @overload
+    def try_out(
+        self,
+        model: str,
+        image: Iterable[Picture],
+        *,
+        cam: str | None = None,
+        target: str = "prediction",
+        method: str = "gradcam",
+        layer: str | None = None,
+        progress: Watch = None,
+    ) -> Tryouts: ...
+
+    def try_out(
+        self,
+        model: str,
+        image: Picture | Iterable[Picture],
+        *,
+        neighbours: int | None = None,
+        embedding: str = "default",
+        cam: str | None = None,
+        target: str = "prediction",
+        method: str = "gradcam",
+        layer: str | None = None,
+        save: str | None = None,
+        progress: Watch = None,
+    ) -> Tryout | Tryouts:
         """Try a model on one picture: what it says, with a map or boxes, and the nearest samples.
 
-        Nothing is stored.
+        Several pictures are predicted in batches, with one row and one map each. Nothing is stored.
 
         Args:
             model: a registered model.
-            image: a path, encoded bytes, or a Pillow image.
+            image: a path, encoded bytes, a Pillow image, uint8 (h, w, 3), or several of them.
             neighbours: nearest samples to show, 0 for none; by default 5 where there is an
                 embedding.
             embedding: the embedding that says what is near.
-            cam: save what the model looked at (Grad-CAM) as this picture; "" only returns it.
+            cam: save what the model looked at (Grad-CAM) as this picture, of several pictures in
+                this folder; "" only returns it.
             target: the class that the map explains; by default the predicted one.
             method: one of `slicedb.cam.METHODS`: gradcam, eigencam, layercam, ...
             layer: the layer to explain, instead of the one that is found automatically.
             save: save the picture as this file, with the boxes of a detector drawn on it, or the
                 classes of a segmenter.
+            progress: draw a progress bar on stderr; by default only in a terminal.
 
         Raises:
             UnknownModelError: no model of that name.
             ModelError: a map is asked for and the model is no classifier, or has no layer to
                 explain; or boxes are, and it is one.
             MediaError: the picture does not decode.
-            CheckError: `target` is no class, there is no such embedding, or the map cannot be
-                saved.
+            CheckError: `target` is no class, there is no such embedding, the map cannot be
+                saved, or nearest samples or a picture to save are asked for several pictures.
         """
         from slicedb.analysis.tryout import try_out
+        from slicedb.analysis.tryouts import try_several
+        from slicedb.models.trying import is_one
 
+        known = self.models.get(model)
+        if not is_one(image):
+            several = cast("Iterable[Picture]", image)
+            if neighbours or save is not None:
+                asked = "--neighbours (neighbours=)" if neighbours else "--save (save=)"
+                raise CheckError(f"{asked} is for one picture.", "name one of them at a time.")
+            return try_several(
+                known,
+                several,
+                cam=cam,
+                target=target,
+                method=method,
+                layer=layer,
+                progress=progress,
+            )
         return try_out(
             self.store,
-            self.models.get(model),
+            known,
             image,
             lambda text: self.engine.query(text).to_arrow(),
             neighbours=neighbours,

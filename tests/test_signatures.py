@@ -204,6 +204,7 @@ OTHER_NAMES = {
     "commits": "several in one call",
     "folder": "path of apply",
     "sources": "several in one call",
+    "images": "image of try, of which Python also takes one",
 }
 """Arguments of commands that Python calls otherwise."""
 

@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from slicedb import sql
-from slicedb.cam import GradCam
-from slicedb.cam.maps import overlay
+from slicedb.cam import explained
 from slicedb.cam.overlays import jpeg
 from slicedb.errors import CheckError, ModelError, SliceDBError, did_you_mean
 from slicedb.inference import predict
 from slicedb.media import decode
-from slicedb.models.trying import as_input, encoded, probabilities
+from slicedb.models.trying import encoded, probabilities
 from slicedb.schema import EMBEDDINGS, schema_of
 from slicedb.show.html import cards
 from slicedb.show.numbers import count, number
@@ -160,7 +159,7 @@ def try_out(
         return Tryout(model.name, {}, nearest, notes=tuple(notes), found=found, drawn=drawn)
     laid, about = None, ""
     if cam is not None:
-        laid, about = _map(model, data, picture, said, target, method, layer)
+        laid, about = _map(model, data, target, method, layer)
     if cam and laid is not None:
         _save(laid, Path(cam))
         about += f", saved as {cam}"
@@ -220,41 +219,19 @@ def _neighbours(
 
 
 def _map(
-    model: Model,
-    data: bytes,
-    picture: Image.Image,
-    said: dict[str, float],
-    target: str,
-    method: str,
-    layer: str | None,
+    model: Model, data: bytes, target: str, method: str, layer: str | None
 ) -> tuple[Image.Image, str]:
     """Return the picture with its map, and what that explains."""
-    name = next(iter(said)) if target == "prediction" else target
-    if name not in model.classes:
-        choices = ["prediction", *model.classes]
-        raise CheckError(f"No target '{target}' of {model}.", did_you_mean(target, choices))
-    pixels = as_input(model, data)
-    height, width = int(pixels.shape[-2]), int(pixels.shape[-1])
-    explain = GradCam(model, layer=layer, method=method, input_size=(height, width))
-    with model.session(explain.device):
-        maps = explain(pixels, [list(model.classes).index(name)]).maps
-    if not maps.any():
+    one = next(explained(model, [data], target=target, method=method, layer=layer))
+    if one.map is None or one.overlay is None:
+        raise ModelError(f"{model} says nothing of the picture: {one.error}.")
+    if not one.map.any():
         raise ModelError(
-            f"The map is empty: nothing in layer '{explain.layer.name}' speaks for '{name}'.",
+            f"The map is empty: nothing in layer '{one.layer}' speaks for '{one.target}'.",
             "--layer (layer=) names another one, --target (target=) another class.",
         )
-    shown = None if model.transform is not None else _shown(model, picture)
-    at = f" at layer '{explain.layer.name}'" if explain.layer.name else ""
-    about = f"{method} of '{name}'{at}"
-    return overlay(picture, maps[0], shown=shown), about
-
-
-def _shown(model: Model, picture: Image.Image) -> list[float]:
-    """Return left, top, right, bottom of the part of a picture that the model sees, in pixels."""
-    (tall, wide), (top, left) = model.preprocessing.place(picture.height, picture.width)
-    high, broad = model.preprocessing.size
-    x, y = picture.width / wide, picture.height / tall
-    return [left * x, top * y, (left + broad) * x, (top + high) * y]
+    at = f" at layer '{one.layer}'" if one.layer else ""
+    return one.overlay, f"{method} of '{one.target}'{at}"
 
 
 def _save(picture: Image.Image, path: Path) -> None:

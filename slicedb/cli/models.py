@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
 import click
 
 from slicedb.cli.common import commit_option, db_option, names_of, open_db, rows_options
@@ -171,26 +175,54 @@ def trust(name: str) -> None:
 
 @click.command(name="try")
 @click.argument("model", metavar="MODEL")
-@click.argument("image", metavar="FILE", type=click.Path(exists=True, dir_okay=False))
+@click.argument("images", metavar="FILE...", nargs=-1, required=True, type=click.Path(exists=True))
 @db_option
 @rows_options
 @options_of(
     Database.try_out,
-    "neighbours embedding cam target method layer save",
+    "neighbours embedding cam target method layer save progress",
     cam={"metavar": "FILE"},
     target={"metavar": "prediction|CLASS"},
     save={"metavar": "FILE"},
 )
-def try_(model: str, image: str, out: Output, **options: object) -> None:
-    """Show what a model says of one picture, what it looked at, and the nearest samples.
+def try_(model: str, images: tuple[str, ...], out: Output, **options: Any) -> None:
+    """Show what a model says of a picture, what it looked at, and the nearest samples.
+
+    Several pictures, or a folder of them, are predicted in batches, one row each.
 
     \b
     Examples:
       slicedb try food_v3 photo.jpg
       slicedb try food_v3 photo.jpg --cam map.png --neighbours 10
       slicedb try street_v2 street.jpg --save boxes.jpg
+      slicedb try food_v3 photos/ --cam maps/ --format csv -o said.csv
     """
-    out.show(open_db().try_out(model, image, **given(options)))
+    db = open_db()
+    if len(images) == 1 and not Path(images[0]).is_dir():
+        out.show(db.try_out(model, images[0], **given(options)))
+        return
+    out.show(db.try_out(model, _pictures_in(images), **given(options)))
+
+
+def _pictures_in(paths: Iterable[str]) -> list[Path]:
+    """Return the pictures among some files, and those inside of folders, in the order of names.
+
+    Raises:
+        ModelError: a folder has none.
+    """
+    from slicedb.errors import ModelError
+    from slicedb.media import EXTENSIONS
+
+    found: list[Path] = []
+    for path in map(Path, paths):
+        inside = [path]
+        if path.is_dir():
+            every = sorted(p for p in path.rglob("*") if p.is_file())
+            inside = [p for p in every if p.suffix.lower() in EXTENSIONS]
+        if not inside:
+            raise ModelError(f"No picture in '{path}'.", "name a folder with pictures, or files.")
+        found += inside
+    return found
 
 
 @click.command()

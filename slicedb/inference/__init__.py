@@ -6,7 +6,17 @@ batches that fit its memory.
 
 from __future__ import annotations
 
+from slicedb.inference.pictures import Predicted, predict_pictures
 from slicedb.inference.prediction import NOT_FINITE, predict
 from slicedb.inference.runner import Outputs, TensorSide, run, running
 
-__all__ = ["NOT_FINITE", "Outputs", "TensorSide", "predict", "run", "running"]
+__all__ = [
+    "NOT_FINITE",
+    "Outputs",
+    "Predicted",
+    "TensorSide",
+    "predict",
+    "predict_pictures",
+    "run",
+    "running",
+]

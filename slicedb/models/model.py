@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast, overload
 
 from slicedb.errors import ClassesError, ModelError
 from slicedb.metrics.detections import CONFIDENCE
@@ -23,7 +24,13 @@ if TYPE_CHECKING:
     import torch
     from PIL import Image
 
+    from slicedb.inference import Predicted
+    from slicedb.progress import Watch
+
     Transform = Callable[[Image.Image], torch.Tensor]
+
+Picture: TypeAlias = "str | os.PathLike[str] | bytes | Image.Image | np.ndarray"
+"""A picture that is in no database: a path, encoded bytes, a Pillow image, or uint8 (h, w, 3)."""
 
 _GIVES = "_gives"
 """Attribute of a model with what its last check saw it give."""
@@ -100,19 +107,56 @@ class Model:
         ends = leaves[-1:] == ["Sigmoid"]
         return "probabilities" if ends else "logits"
 
-    def predict(self, image: object) -> dict[str, float]:
-        """Return the probability of each class for one picture, the likeliest first.
+    @overload
+    def predict(self, images: Picture) -> dict[str, float]: ...
+
+    @overload
+    def predict(
+        self,
+        images: Iterable[Picture],
+        *,
+        batch_size: int | None = None,
+        device: torch.device | str | None = None,
+        threads: int | None = None,
+        progress: Watch = None,
+    ) -> Predicted: ...
+
+    def predict(
+        self,
+        images: Picture | Iterable[Picture],
+        *,
+        batch_size: int | None = None,
+        device: torch.device | str | None = None,
+        threads: int | None = None,
+        progress: Watch = None,
+    ) -> dict[str, float] | Predicted:
+        """Return what the model says of pictures that need not be in a database.
+
+        Of one picture a classifier gives the probability of each class, the likeliest first. Of a
+        list, or anything else that gives pictures, each model gives a `Predicted`: one row per
+        picture, as `Database.predict` stores them, computed in batches; a picture that does not
+        decode costs its own row.
 
         Args:
-            image: a path, encoded bytes, or a Pillow image.
+            images: a path, encoded bytes, a Pillow image, uint8 (h, w, 3), or several of them.
+            batch_size: images per batch; by default what fits the device.
+            device: where to run several: cpu, cuda, cuda:1 or mps; by default a GPU if there is
+                one.
+            threads: decoding threads; by default one per core.
+            progress: what watches, see `slicedb.progress.Watch`.
 
         Raises:
-            MediaError: it does not decode.
-            ModelError: the model is no classifier.
+            MediaError: the one picture does not decode.
+            ModelError: something is no picture; one picture is given, and the model is no
+                classifier.
         """
-        from slicedb.models.trying import probabilities
+        from slicedb.models.trying import is_one, predicted, probabilities
 
-        return probabilities(self, image)
+        if is_one(images):
+            return probabilities(self, images)
+        several = cast("Iterable[Picture]", images)
+        how = {"batch_size": batch_size, "device": device, "threads": threads}
+        return cast("Predicted", predicted(self, several, progress=progress, **how))
 
     @property
     def n_outputs(self) -> int:

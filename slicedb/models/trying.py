@@ -1,11 +1,13 @@
-"""Run a classifier on one picture, to see what it says."""
+"""Run a model on pictures that are in no database, to see what it says."""
 
 from __future__ import annotations
 
 import io
 import os
+from collections.abc import Iterable
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +17,7 @@ from slicedb.tasks.probabilities import sigmoid, softmax
 
 if TYPE_CHECKING:
     import torch
+    from PIL import Image
 
     from slicedb.models.model import Model
 
@@ -24,9 +27,7 @@ def probabilities(model: Model, image: object) -> dict[str, float]:
     import torch
 
     if model.task not in ("classification", "multilabel"):
-        raise ModelError(
-            f"{model} does {model.task}.", "`predict` over a database shows what it finds."
-        )
+        raise ModelError(f"{model} does {model.task}.", "give a list, also of one picture.")
     batch = as_input(model, encoded(image))
     device = model.device or "cpu"
     with model.session(device), torch.inference_mode():
@@ -37,11 +38,34 @@ def probabilities(model: Model, image: object) -> dict[str, float]:
     return {model.classes[i]: float(rows[0, i]) for i in order.tolist()}
 
 
+def predicted(model: Model, images: Iterable[object], **how: Any) -> Any:
+    """Return what a model says of several pictures, see `Model.predict`.
+
+    The room that runs batches stands behind this one and builds on it, so it is looked up by name.
+    """
+    return import_module("slicedb.inference").predict_pictures(model, images, **how)
+
+
+def is_one(image: object) -> bool:
+    """Return whether something is one picture, and not several of them."""
+    if isinstance(image, np.ndarray):
+        return image.ndim < 4
+    return not isinstance(image, Iterable) or isinstance(
+        image, str | bytes | bytearray | memoryview
+    )
+
+
+def title_of(image: object) -> str:
+    """Return the name of the file that a picture is in; "" where there is none."""
+    name = image if isinstance(image, str | os.PathLike) else getattr(image, "filename", "")
+    return Path(name).name if name else ""
+
+
 def encoded(image: object) -> bytes:
     """Return the encoded bytes of a picture.
 
     Args:
-        image: a path, encoded bytes, or a Pillow image.
+        image: a path, encoded bytes, a Pillow image, or uint8 (h, w), (h, w, 3) or (h, w, 4).
 
     Raises:
         ModelError: it is none of these, or there is no such file.
@@ -49,20 +73,47 @@ def encoded(image: object) -> bytes:
     from PIL import Image
 
     if isinstance(image, Image.Image):
-        file = io.BytesIO()
-        image.convert("RGB").save(file, "PNG")
-        return file.getvalue()
-    if isinstance(image, bytes):
-        return image
+        return _png(image)
+    if isinstance(image, bytes | bytearray | memoryview):
+        return bytes(image)
+    if isinstance(image, np.ndarray):
+        return _png(Image.fromarray(_checked(image)))
     if isinstance(image, str | os.PathLike):
         path = Path(image).expanduser()
         if not path.is_file():
             raise ModelError(f"No picture '{path}'.", "the path is relative to where you are.")
         return path.read_bytes()
     raise ModelError(
-        f"A {type(image).__name__} is no picture.",
-        "give a path, encoded bytes or a Pillow image.",
+        f"A value of type {type(image).__name__} is no picture.",
+        "give a path, encoded bytes, a Pillow image or an array (h, w, 3) of uint8.",
     )
+
+
+_KEPT = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")
+"""Modes that a PNG has: alpha and 16 bits are then read as they are from a file."""
+
+
+def _png(image: Image.Image) -> bytes:
+    """Return a picture as PNG, turned as it is displayed."""
+    from PIL import ImageOps
+
+    file = io.BytesIO()
+    upright = ImageOps.exif_transpose(image)
+    upright = upright if upright.mode in _KEPT else upright.convert("RGB")
+    upright.save(file, "PNG", compress_level=1)
+    return file.getvalue()
+
+
+def _checked(pixels: np.ndarray) -> np.ndarray:
+    shape = pixels.shape
+    if pixels.dtype != np.uint8 or not (
+        len(shape) == 2 or (len(shape) == 3 and shape[2] in (3, 4))
+    ):
+        raise ModelError(
+            f"An array {shape} of {pixels.dtype} is no picture.",
+            "give uint8 (h, w, 3): height, width, and red, green, blue from 0 to 255.",
+        )
+    return np.ascontiguousarray(pixels)
 
 
 def as_input(model: Model, data: bytes) -> torch.Tensor:
