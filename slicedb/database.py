@@ -93,6 +93,7 @@ if TYPE_CHECKING:
     from slicedb.training import SliceDataset
     from slicedb.vectors import IndexReport
     from slicedb.vectors.axes import Method as MapMethod
+    from slicedb.vectors.pictures import Picture as HandedIn
     from slicedb.vectors.projection import Projection
     from slicedb.web.serve import Server
 
@@ -2240,7 +2241,8 @@ class Database:
 
         Args:
             text: a predicate or a SELECT. `AT 'commit'` at its end is the same as `at`.
-            params: values of `$name` (a dictionary) or of `?` and `$1` (a list) in the text.
+            params: values of `$name` (a dictionary) or of `?` and `$1` (a list) in the text; in
+                `image($name)` a picture: encoded bytes, a Pillow image, or uint8 (h, w, 3).
             at: query an earlier commit, tag or branch instead of the present state.
             approximate: let `ORDER BY similarity(...) DESC LIMIT k` without conditions use the
                 approximate index, see `index`; everything else is exact.
@@ -2286,14 +2288,17 @@ class Database:
     ) -> Query:
         from slicedb.query import fill, split_at
 
-        asked, written = split_at(text if params is None else fill(text, params))
+        pictures: list[HandedIn] = []
+        asked, written = split_at(text if params is None else fill(text, params, pictures))
         if at and written and self.commits.get(at).id != self.commits.get(written).id:
             raise QueryError(
                 f"The text asks AT '{written}', and at= is '{at}'.", "name one.", text=text
             )
         commit = written or at
         engine = (self.at(commit) if commit else self).engine
-        return engine.query(asked, files=files, approximate=approximate, request=request)
+        return engine.query(
+            asked, files=files, approximate=approximate, request=request, pictures=pictures
+        )
 
     def keys(self, on: On = None) -> np.ndarray:
         """Return the int64 keys of what `on` names, in its order."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +15,7 @@ from slicedb.query.run.planner import Planner
 from slicedb.query.run.queue import Queue
 from slicedb.query.run.request import Request
 from slicedb.query.run.session import Session
+from slicedb.vectors.pictures import Picture
 
 if TYPE_CHECKING:
     from slicedb.embedding import Encoder
@@ -76,6 +77,7 @@ class Engine:
         files: bool | None = None,
         approximate: bool = False,
         request: Request | None = None,
+        pictures: Sequence[Picture] = (),
     ) -> Query:
         """Return a query, parsed and bound; no row is read.
 
@@ -86,6 +88,7 @@ class Engine:
             approximate: whether `ORDER BY similarity(...) DESC LIMIT k` may take its rows from an
                 approximate index, where there is one; nothing else ever does.
             request: what its runs belong to; None makes one of its own.
+            pictures: those that the text speaks of by name, beside those that other queries hold.
 
         Raises:
             ParseError, BindError, SandboxError: as `slicedb.errors` says, with the place.
@@ -94,7 +97,15 @@ class Engine:
             request = request or text.request
             files, at, text = files or text.files, at if at is not None else text.at, text.text
         files = self.allow_files if files is None else files
-        query = Query(self, text, at=at, files=files, approximate=approximate, request=request)
+        query = Query(
+            self,
+            text,
+            at=at,
+            files=files,
+            approximate=approximate,
+            request=request,
+            pictures=self.session.vectors.pictures.hold(pictures, text),
+        )
         query.plan()
         return query
 

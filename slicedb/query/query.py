@@ -20,6 +20,7 @@ from slicedb.query.run.runner import Runner
 from slicedb.query.run.session import MOST_KEPT, Session
 from slicedb.schema import EMBEDDINGS, IS_SHOWN, SAMPLES, keys_of
 from slicedb.sql import quoted
+from slicedb.vectors.pictures import Picture
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -90,8 +91,11 @@ class Query:
         files: bool = False,
         approximate: bool = False,
         request: Request | None = None,
+        pictures: Sequence[Picture] = (),
     ) -> None:
         self._asker = asker
+        self.pictures = pictures
+        """Those that were handed in; a query keeps them as long as it lives."""
         self.request = request or Request()
         self.text = text
         self.at = at

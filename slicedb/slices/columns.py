@@ -21,6 +21,7 @@ from slicedb.ingest.attach import attach
 from slicedb.schema import COMPUTED, SAMPLES
 from slicedb.show.numbers import count
 from slicedb.show.tabular import Record
+from slicedb.slices.definitions import refuse_handed
 from slicedb.store import Store
 from slicedb.tagging.definition import drop_tag, tag_named
 from slicedb.tagging.names import check_column_name, refuse_taken
@@ -175,6 +176,7 @@ class Columns:
         """Return id and the value of every sample that queries show."""
         if not expression.strip():
             raise CheckError("The expression is empty.", "such as count_objects('person').")
+        refuse_handed(expression)
         query = self._ask(f"SELECT id, (\n{expression}\n) AS {sql.quoted(name)} FROM samples")
         table = query.to_arrow()
         if table.column_names != ["id", name] or len(table) != self._ask("").count():

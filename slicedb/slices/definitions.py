@@ -15,6 +15,7 @@ from slicedb.schema import SAMPLES
 from slicedb.slices.calibration import SliceCalibration
 from slicedb.slices.slice import Slice
 from slicedb.slices.table import SliceTable
+from slicedb.vectors.pictures import KEPT, named_in
 
 if TYPE_CHECKING:
     from slicedb.query import Query
@@ -89,6 +90,7 @@ class SliceDefinitions:
         Raises:
             SliceError: it gives groups or counts, or other samples each time.
         """
+        refuse_handed(text)
         try:
             query = self._table.ask(text)
         except BindError as error:
@@ -127,6 +129,12 @@ class SliceDefinitions:
         live = {s.name: s.text for s in self._table.latest().values() if s.kind == "live"}
         for name in texts if names is None else names:
             _follow(name, live | dict(texts), ())
+
+
+def refuse_handed(text: str) -> None:
+    """Raise SliceError where a text compares with a picture that nobody keeps."""
+    if named_in(text):
+        raise SliceError("The query compares with a picture that was handed in, not kept.", KEPT)
 
 
 def references(text: str) -> list[str]:

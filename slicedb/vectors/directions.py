@@ -12,6 +12,7 @@ from slicedb.cache import Cache
 from slicedb.errors import MediaError, QueryError
 from slicedb.schema import keys_of
 from slicedb.vectors.matrix import Matrix
+from slicedb.vectors.pictures import Pictures, is_name
 from slicedb.vectors.terms import Target
 
 if TYPE_CHECKING:
@@ -42,10 +43,14 @@ class Directions:
 
     Args:
         encoder: gives the encoder that an embedding was made with, by the embedding's name.
+        pictures: those that callers handed in.
     """
 
-    def __init__(self, encoder: Callable[[str], TextEncoder]) -> None:
+    def __init__(
+        self, encoder: Callable[[str], TextEncoder], pictures: Pictures | None = None
+    ) -> None:
         self.encoder = encoder
+        self._pictures = pictures or Pictures()
         # The version is part of the key: an embedding can be made anew with another encoder.
         self._texts = Cache[tuple[str, int, str], np.ndarray](_TEXTS)
 
@@ -97,15 +102,35 @@ class Directions:
         return np.stack([self.text(text, matrix) for text in texts])
 
     def _image(self, target: Target, matrix: Matrix) -> np.ndarray:
+        if not is_name(target.value):
+            try:
+                return self._encoded(Path(target.value).read_bytes(), matrix)
+            except (OSError, MediaError) as error:
+                message = f"The image file '{target.value}' cannot be read: {error}"
+                raise target.error(message) from error
+
+        def encode() -> np.ndarray:
+            picture = self._pictures.find(target.value)
+            if picture is None:
+                raise not_held(target)
+            return self._encoded(picture.data, matrix)
+
+        # A query asks for it again with each page of its samples. No text begins like that.
+        return self._texts.get((matrix.name, matrix.version, f"\0{target.value}"), encode)
+
+    def _encoded(self, data: bytes, matrix: Matrix) -> np.ndarray:
         from slicedb import media
 
-        try:
-            picture = media.decode(Path(target.value).read_bytes())
-        except (OSError, MediaError) as error:
-            message = f"The image file '{target.value}' cannot be read: {error}"
-            raise target.error(message) from error
-        vectors = self.encoder(matrix.name).encode_images([picture])
+        vectors = self.encoder(matrix.name).encode_images([media.decode(data)])
         return np.asarray(vectors[0], dtype=np.float32)
+
+
+def not_held(target: Target) -> QueryError:
+    """Return the error of a picture that was handed in with a query that is gone."""
+    return target.error(
+        f"The picture '{target.value}' is not at hand: it came with another query.",
+        "hand it in again: image($picture), with params={'picture': its bytes}.",
+    )
 
 
 def _of_sample(target: Target, matrix: Matrix) -> np.ndarray:

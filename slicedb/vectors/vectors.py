@@ -17,6 +17,7 @@ from slicedb.vectors.contrast import Contrast
 from slicedb.vectors.directions import Directions, TextEncoder
 from slicedb.vectors.files import link_matrix, open_matrix
 from slicedb.vectors.matrix import Interrupt, Matrix, no_limit
+from slicedb.vectors.pictures import Pictures
 from slicedb.vectors.terms import Target
 
 if TYPE_CHECKING:
@@ -53,7 +54,8 @@ class Vectors:
 
     def __init__(self, store: Store, encoder: Callable[[str], TextEncoder] | None = None) -> None:
         self.store = store
-        self.directions = Directions(encoder or self._recorded_encoder)
+        self.pictures = Pictures()
+        self.directions = Directions(encoder or self._recorded_encoder, self.pictures)
         self.contrast = Contrast(store, self.directions)
         self._open = Cache[str, Cache[int, Matrix]](_EMBEDDINGS)
         self._light: Cache[str, LightEncoder | None] = Cache(_EMBEDDINGS)

@@ -51,6 +51,7 @@ WITHOUT_A_TEXT = {
     "The function '.*' failed": "needs a package that fails",
     "describes a query in a way": "needs another DuckDB",
     "No image file": "reads a file",
+    "is no picture to compare with": "of a parameter, not of a text",
     "cannot be read": "reads a file",
     "needs embeddings, there are none": "another world",
     "none is named 'default'": "another world",

@@ -284,6 +284,7 @@ SLICES: dict[str, Any] = {
     "counted": "SELECT count(*) FROM samples",
     "broken": "lable = 'red'",
     "held": keys_of(["b2", "a1"]),
+    "handed": "similarity(image('upload:00000000000000ff')) > 0.5",
     "reading": "similarity(image('red.png')) > 0.5",
 }
 

@@ -14,6 +14,7 @@ from slicedb.query.bound.relation import Relation
 from slicedb.query.language.text import Source
 from slicedb.query.language.tree import Node
 from slicedb.vectors import Calibrated, Lasso, Term
+from slicedb.vectors.pictures import Pictures
 
 CalibrationNamed: TypeAlias = Callable[[str], Calibrated]
 """Gives the calibration of a slice; raises SliceError where there is none."""
@@ -132,6 +133,10 @@ class Pool:
     """Name to what it was when this was bound."""
     files: bool = False
     """Whether image('file') may read files."""
+    pictures: Pictures = field(default_factory=Pictures)
+    """Those that callers handed in."""
+    handed: set[str] = field(default_factory=set)
+    """Names of those that the text speaks of."""
     calibrations: dict[str, Calibrated] = field(default_factory=dict)
     """Slice to the calibration it had when this was bound."""
     calibration_named: CalibrationNamed | None = None

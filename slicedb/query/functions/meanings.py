@@ -11,6 +11,8 @@ from slicedb.errors import SandboxError, SliceError, did_you_mean
 from slicedb.query.functions.function import ANY, Call, Function, Parameter, Sql
 from slicedb.query.language.tree import Node
 from slicedb.vectors import Target, Term
+from slicedb.vectors.directions import not_held
+from slicedb.vectors.pictures import KEPT, is_name
 
 _NO_EMBEDDING = "`slicedb embed` makes them."
 
@@ -50,8 +52,12 @@ def _target(call: Call, value: Node) -> Target:
     if function.name in ("weighted", "without"):
         return _weighted(inner)
     if function.name == "image":
-        _check_file(call, inner.text(argument), argument)
-        return _placed(inner, "image", argument)
+        target = _placed(inner, "image", argument)
+        if is_name(target.value):
+            _check_picture(call, target, argument)
+        else:
+            _check_file(call, target.value, argument)
+        return target
     return _placed(inner, "sample", argument)
 
 
@@ -71,6 +77,16 @@ def _weighted(inner: Call) -> Target:
     if not math.isfinite(weight) or weight == 0:
         raise inner.error(f"The weight {weight:g} does nothing.", inner.positional[1])
     return replace(target, weight=weight)
+
+
+def _check_picture(call: Call, target: Target, argument: Node) -> None:
+    """Refuse a picture that was handed in where it is not held, or would not be for long."""
+    pool = call.binding.pool
+    if call.binding.source.context:
+        raise call.error("A slice cannot compare with a picture that is not kept.", argument, KEPT)
+    if pool.pictures.find(target.value) is None:
+        raise not_held(target)
+    pool.handed.add(target.value)
 
 
 def _check_file(call: Call, path: str, argument: Node) -> None:
@@ -195,7 +211,8 @@ FUNCTIONS = (
         "image('file')",
         "target",
         "An image file as the target of similarity or nearest. Allowed where the caller lets "
-        "a query read files: not in slices, not on the web page.",
+        "a query read files: not in slices, not on the web page. With a parameter, "
+        "image($picture), it is the picture that is handed in: bytes, or a Pillow image.",
         "ORDER BY similarity(image('red.png')) DESC LIMIT 1",
         parameters=(Parameter("file"),),
     ),

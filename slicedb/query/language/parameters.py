@@ -9,23 +9,26 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
-from slicedb.errors import ParseError, QueryError, did_you_mean
+from slicedb.errors import MediaError, ModelError, ParseError, QueryError, did_you_mean
 from slicedb.query.language.text import Token, tokenize
-from slicedb.sql import literal
+from slicedb.sql import literal, string
+from slicedb.vectors.pictures import Picture, picture_of
 
+_IMAGE = re.compile(rb"\bimage\s*\(\s*\Z", re.I)
 _JOINS = re.compile(rb"[\w'\x80-\xff]")
 NO_VALUE = "give it one: params={'name': value} in Python, --param name=value on the command line."
 
 Params: TypeAlias = "Mapping[str, object] | Sequence[object]"
 
 
-def fill(text: str, params: Params) -> str:
+def fill(text: str, params: Params, pictures: list[Picture] | None = None) -> str:
     """Return a text with its parameters written out.
 
     Args:
         text: a query text with `$name`, or with `?` or `$1`, where values stand.
         params: name to value, or the values in order: texts, numbers, booleans, None, dates,
-            times, lists and dictionaries of these.
+            times, lists and dictionaries of these; in `image($name)` also a picture.
+        pictures: takes the pictures; the text has their names.
 
     Raises:
         QueryError: a parameter has no value, a value no parameter, or a value is of another kind.
@@ -48,10 +51,15 @@ def fill(text: str, params: Params) -> str:
         if name not in values:
             raise _no_value(text, token, name, list(values))
         used.add(name)
-        pieces += [
-            body[done : token.start],
-            _apart(body, token, sql_value(values[name], name)).encode(),
-        ]
+        value = values[name]
+        if _IMAGE.search(body[: token.start]) and not isinstance(value, str):
+            picture = _picture(text, token, value)
+            written = string(picture.name)
+            if pictures is not None:
+                pictures.append(picture)
+        else:
+            written = sql_value(value, name)
+        pieces += [body[done : token.start], _apart(body, token, written).encode()]
         done = token.end
     if len(used) < len(values):
         rest = next(name for name in values if name not in used)
@@ -97,12 +105,25 @@ def _apart(body: bytes, mark: Token, value: str) -> str:
     return left + value + (" " if _JOINS.match(after) else "")
 
 
+def _picture(text: str, token: Token, value: object) -> Picture:
+    try:
+        return picture_of(value)
+    except (MediaError, ModelError) as error:
+        why = error.why if isinstance(error, MediaError) else error.message
+        message = f"The parameter {token.text.decode()} is no picture to compare with: {why}"
+        hint = error.hint or "give the bytes of a JPEG, PNG or other image, or a Pillow image."
+        raise _at(text, token, message, hint) from error
+
+
 def _no_value(text: str, token: Token, name: str, known: list[str]) -> QueryError:
     """Return the error of a parameter without a value, at its place."""
+    hint = did_you_mean(name, known, "values") if known else NO_VALUE
+    return _at(text, token, f"The parameter {token.text.decode()} has no value.", hint)
+
+
+def _at(text: str, token: Token, message: str, hint: str) -> ParseError:
+    """Return an error at the place of a parameter."""
     before = text.encode()[: token.start].decode()
     line, column = before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1
     mark = token.text.decode()
-    hint = did_you_mean(name, known, "values") if known else NO_VALUE
-    return ParseError(
-        f"The parameter {mark} has no value.", hint, text=text, line=line, column=column, token=mark
-    )
+    return ParseError(message, hint, text=text, line=line, column=column, token=mark)

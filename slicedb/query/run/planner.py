@@ -77,7 +77,12 @@ class Planner:
         if known is not None and self._is_current(known, at):
             return known
         catalog = Catalog(self._session.store, at, self._session.infos)
-        pool = Pool(catalog, files=files, calibration_named=self._calibration_named)
+        pool = Pool(
+            catalog,
+            files=files,
+            pictures=self._session.vectors.pictures,
+            calibration_named=self._calibration_named,
+        )
         # No row is read, so that an editor need not wait for the queries of others.
         run = self._session.run(text, request, waits=False)
         with run as clock, _uncollected(text):
@@ -91,6 +96,8 @@ class Planner:
         """Return whether the tables, slices and calibrations are as when a text was bound."""
         now = Catalog(self._session.store, at, self._session.infos)
         if not now.is_current(plan.pool.catalog.versions):
+            return False
+        if not all(map(self._session.vectors.pictures.find, plan.pool.handed)):
             return False
         pool = Pool(plan.pool.catalog, calibration_named=self._calibration_named)
         try:

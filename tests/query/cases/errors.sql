@@ -99,6 +99,14 @@ similarity(image('x.png')) > 0
 -- error: SandboxError
 -- hint: In slice 'reading'
 in_slice('reading')
+-- case: a picture that came with another query
+-- error: BindError 1:18 ''upload:00000000000000ff''
+-- hint: image($picture)
+similarity(image('upload:00000000000000ff')) > 0
+-- case: a picture that is not kept, inside a slice
+-- error: BindError
+-- hint: sample('its id')
+in_slice('handed')
 -- case: meaning without samples
 -- error: BindError 1:31 'similarity('red')'
 -- hint: FROM samples
