@@ -66,3 +66,16 @@ def test_a_facet_keeps_the_order_of_its_query(db: Database) -> None:
     facet = db.query("width > 3 ORDER BY width DESC").facets(["label"])["label"]
     assert facet["a"].query == "width > 3 AND label = 'a' ORDER BY width DESC"
     assert db.query(facet["a"].query).ids() == ["s03", "s06"]
+
+
+def test_where_keeps_the_order_and_brackets_what_needs_them(db: Database) -> None:
+    query = db.query("label = 'a' ORDER BY width DESC")
+    assert query.where("width > 3 -- wide").text == (
+        "label = 'a' AND width > 3 -- wide\n ORDER BY width DESC"
+    )
+    either = query.where("width = 9 OR width = 6")
+    assert either.text == "label = 'a' AND (width = 9 OR width = 6) ORDER BY width DESC"
+    assert either.ids() == ["s03", "s06"]
+    first = query.where("ORDER BY width DESC LIMIT 4")  # 11, 10, 9, 8 of all
+    assert first.ids() == ["s03"]
+    assert query.where("").ids() == query.ids()

@@ -485,8 +485,10 @@ class Query:
         return self - valid, self & valid
 
     def where(self, text: str) -> Query:
-        """Return the samples of this query that a further predicate holds for."""
-        return self & self._asker.query(text, at=self.at, files=self.files)
+        """Return the samples of this query that a further predicate holds for, in its order."""
+        other = self._asker.query(text, at=self.at, files=self.files)
+        plan, condition = self._rows("where"), texts.condition(other._rows("where"))
+        return self._with(texts.narrowed(plan, condition), other)
 
     def __and__(self, other: Query | Referable | str) -> Query:
         return self._joined("AND", other)

@@ -14,7 +14,6 @@ from slicedb.query.run.plan import Plan
 
 _BEFORE = 4
 """Tokens that stand before a predicate without WHERE: SELECT, *, FROM, samples."""
-_SETS = frozenset((b"union", b"except", b"intersect"))
 
 
 def whole(plan: Plan) -> str:
@@ -39,6 +38,15 @@ def predicate(plan: Plan) -> str:
     return f"(samples.{column} IN (SELECT {column} FROM (\n{whole(plan)}\n)))"
 
 
+def condition(plan: Plan) -> str:
+    """Return the text as a predicate that may stand beside AND: in brackets where it needs them."""
+    source, tree = plan.bound.source, plan.bound.tree
+    words = [token.word for token in source.outermost()[_BEFORE:]]
+    if not source.is_predicate or plan.is_ordered or tree.qualify or not words or b"or" in words:
+        return predicate(plan)
+    return _closed(_bare(plan.text).strip())
+
+
 def narrowed(plan: Plan, condition: str) -> str:
     """Return the samples of a query that a condition holds for, in the order of the query.
 
@@ -51,7 +59,7 @@ def narrowed(plan: Plan, condition: str) -> str:
     """
     source, tree = plan.bound.source, plan.bound.tree
     words = [token.word for token in source.outermost()[_BEFORE:]]
-    if not source.is_predicate or tree.limit or tree.qualify or _SETS.intersection(words):
+    if not source.is_predicate or tree.limit or tree.qualify:
         return f"{predicate(plan)} AND {condition}"
     text, order = _bare(plan.text), ""
     if tree.order:
