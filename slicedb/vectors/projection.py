@@ -166,6 +166,12 @@ def project(
     )
 
 
+def made_of(store: Store, name: str) -> tuple[str, str]:
+    """Return the method and the embedding that a map was made by."""
+    about = _About.read(store, MAPS + name, store.version(MAPS + name))
+    return about.method, about.embedding
+
+
 class _Run:
     """One run over one map.
 

@@ -26,13 +26,13 @@ from slicedb.errors import (
     UnknownSliceError,
     UnknownTableError,
 )
-from slicedb.web import explore
+from slicedb.web import explore, maps
 from slicedb.web.guard import Guard, Hosts, Refused
 from slicedb.web.plain import error_of
 from slicedb.web.site import STATIC, NotAllowed, Site
 from slicedb.web.turns import Busy
 
-PAGES = (explore,)
+PAGES = (explore, maps)
 """Modules of pages, in the order of the menu; each has `add(site)`."""
 
 _UNKNOWN = (

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 BY = ("label", "split", "tags")
 """The columns where a call names none."""
 _NO_VALUES = ("STRUCT", "TUPLE", "MAP", "BLOB", "UNION")
-_BOXES = re.compile(r'STRUCT\((.*, )?"?label"? VARCHAR')
+BOXES = re.compile(r'STRUCT\((.*, )?"?label"? VARCHAR')
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ def counted(query: Query, column: str) -> Counted:
         QueryError: it has no values to count.
     """
     kind, names_status = inside.kind_of(query, column)
-    if _BOXES.match(kind) and kind.endswith("[]"):
+    if BOXES.match(kind) and kind.endswith("[]"):
         labels = f"[o.label FOR o IN {inside.enclosed(column)}]"
         return Counted(column, labels, True, names_status)
     if kind.startswith(_NO_VALUES) or kind.endswith("][]"):
