@@ -25,9 +25,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.browser)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """A headless browser for the whole run, or a skip with the reason."""
+    """A headless browser, or a skip with the reason.
+
+    It is one of a module, since Playwright's event loop runs until it ends: further tests could not
+    begin one, as those of the guard and of notebooks do.
+    """
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     path = find_chromium()
     if path is None:
