@@ -30,6 +30,7 @@
     │   └── FingerprintError          vectors of two different encoders would be mixed
     ├── PredictionError               (also ValueError) predictions made elsewhere do not fit
     ├── CancelledError                somebody has stopped long work; what was finished is kept
+    ├── UnknownJobError               (also KeyError) the page has no such job
     ├── OptionError                   (also TypeError) a verb has no option of that name
     ├── PluginError                   (also ValueError) an installed plug-in does not fit
     └── CheckError                    (also ValueError) an expectation does not parse or apply
@@ -97,6 +98,10 @@ class CancelledError(SliceDBError):
     """Somebody has stopped long work; `.progress` is how far its last stage had come."""
 
     progress: Progress | None = None
+
+
+class UnknownJobError(SliceDBError, KeyError):
+    """The page has no such job, or no such kind."""
 
 
 class OptionError(SliceDBError, TypeError):

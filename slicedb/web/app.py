@@ -21,12 +21,13 @@ from slicedb.errors import (
     ConflictError,
     SliceDBError,
     UnknownEmbeddingError,
+    UnknownJobError,
     UnknownModelError,
     UnknownSampleError,
     UnknownSliceError,
     UnknownTableError,
 )
-from slicedb.web import explore, maps
+from slicedb.web import explore, jobs, maps
 from slicedb.web.guard import Guard, Hosts, Refused
 from slicedb.web.plain import error_of
 from slicedb.web.site import STATIC, NotAllowed, Site
@@ -37,6 +38,7 @@ PAGES = (explore, maps)
 
 _UNKNOWN = (
     UnknownEmbeddingError,
+    UnknownJobError,
     UnknownModelError,
     UnknownSampleError,
     UnknownSliceError,
@@ -73,6 +75,7 @@ def build(site: Site, hosts: Hosts, cookie: str) -> ASGIApp:
             "read_only": site.access.read_only,
         }
 
+    jobs.add(site)
     app.include_router(site.router)
     files = GZipMiddleware(StaticFiles(directory=STATIC), minimum_size=500)
     app.mount(f"/static/{site.digest}", _Kept(files))

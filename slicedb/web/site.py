@@ -20,6 +20,7 @@ from slicedb.errors import CheckError
 from slicedb.show import charts, numbers
 from slicedb.show.html import Html
 from slicedb.web.access import Access, Role, Session
+from slicedb.web.jobs import Jobs
 from slicedb.web.plain import dumped
 from slicedb.web.turns import Turns
 
@@ -59,6 +60,7 @@ class Site:
         self.menu: list[tuple[str, str]] = []
         """Path and title of the pages in the menu, in its order."""
         self.turns = Turns()
+        self.jobs = Jobs(db)
         self._asking = ThreadPoolExecutor(_ASKING, "slicedb-ask")
         self._pictures = ThreadPoolExecutor(_PICTURES, "slicedb-picture")
         self._writing = ThreadPoolExecutor(_WRITING, "slicedb-write")
@@ -83,6 +85,7 @@ class Site:
 
     def close(self) -> None:
         """Cancel what runs, and let the threads end."""
+        self.jobs.close()
         self.db.cancel()
         for pool in (self._asking, self._pictures, self._writing):
             pool.shutdown(wait=False, cancel_futures=True)
@@ -142,6 +145,17 @@ class Site:
                 raise asyncio.CancelledError
         return await waiting
 
+    # Readers
+
+    def session(self, request: Request) -> Session:
+        """Return who asks."""
+        return _session(request)
+
+    def check_role(self, request: Request, role: Role) -> None:
+        """Raise NotAllowed where whoever asks may only look."""
+        if role == "editor" and _session(request).role != "editor":
+            raise NotAllowed("You may look, not change.")
+
     # Routes
 
     def page(self, path: str, title: str, template: str, *, menu: bool = True) -> Decorator:
@@ -183,8 +197,7 @@ class Site:
             names = inspect.signature(handler).parameters
 
             async def checked(request: Request, **values: object) -> object:
-                if role == "editor" and _session(request).role != "editor":
-                    raise NotAllowed("You may look, not change.")
+                self.check_role(request, role)
                 if "body" in names:
                     values["body"] = _object(await request.body())
                 if "data" in names:
