@@ -76,6 +76,7 @@ VERBS = {
     "matches, count": "db.query(\"matches('a bowl of soup')\").count()",
     "group by": "db.sql('SELECT label, avg(one.confidence) FROM samples GROUP BY ALL')",
     "evaluate on 100 slices": "db.evaluate(['one'])",
+    "evaluate, loss and calibration": "db.evaluate(['one'], metrics=['log_loss', 'ece'])",
     "compare on 100 slices": "db.compare('one', 'two')",
     "confusion": "db.confusion('one')",
     "states of 100 slices": "db.slices.states()",
@@ -213,7 +214,8 @@ def make_files(folder: Path, rows: int, n_vectors: int) -> None:
             continue
         tables = (make(start, n) for start, n in parts(total))
         first = next(tables)
-        with pq.ParquetWriter(path.with_suffix(".partial"), first.schema) as writer:
+        plain = {"use_dictionary": ["label", "split", "weather"], "write_statistics": False}
+        with pq.ParquetWriter(path.with_suffix(".partial"), first.schema, **plain) as writer:
             writer.write_table(first)
             for table in tables:
                 writer.write_table(table)

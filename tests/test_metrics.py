@@ -15,7 +15,7 @@ from sklearn import metrics as sk
 from slicedb import metrics as m
 from slicedb import stats
 from slicedb.errors import CheckError
-from slicedb.metrics import Estimate, Membership, Outcomes, states
+from slicedb.metrics import Estimate, Membership, Outcomes, computing, states
 from slicedb.metrics.ranked import auroc, average_precision, rank_area
 from slicedb.metrics.regression import PredictedNumbers
 
@@ -289,6 +289,27 @@ def test_merged_updates_equal_one_update(name: str, seed: int, cut: int) -> None
 
     every = sums(np.arange(60))
     np.testing.assert_allclose(sums(np.arange(cut)) + sums(np.arange(cut, 60)), every, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_shards_of_rows_give_the_sums_of_all_rows(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, metric, rng = draw(60, 3, 5), m.find(name), np.random.default_rng(0)
+    slices = [np.arange(60), np.empty(0, np.int64), np.array([7, 58]), rng.permutation(60)[:30]]
+    every = m.update(metric, whole, Membership(slices, 60))
+    monkeypatch.setattr(computing, "_SHARD", 7)
+    np.testing.assert_allclose(m.update(metric, whole, Membership(slices, 60)), every, atol=1e-9)
+
+
+def test_rows_between_two_are_numbered_from_the_first() -> None:
+    members = Membership([np.array([1, 4, 5, 9]), np.array([5, 9, 4]), np.empty(0, np.int64)], 10)
+    part = members.between(4, 9)
+    assert [rows.tolist() for rows in part.positions] == [[0, 1], [1, 0], []]
+    assert part.n == 5
+    kept = members.within(np.array([4, 9]))
+    assert [rows.tolist() for rows in kept.positions] == [[0, 1], [1, 0], []]
+    assert kept.n == 2
 
 
 @pytest.mark.parametrize("share", [0.01, 0.5])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from itertools import pairwise
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -14,6 +15,8 @@ from slicedb.metrics.metric import Metric
 from slicedb.metrics.outcomes import Bools, Floats, Ints, TaskOutcomes
 from slicedb.metrics.table import missing
 
+_SHARD = 1 << 20
+"""Rows whose statistics are made and summed at once."""
 _CELLS = 50_000_000
 """Cells of confusion matrices beyond which slices are computed in blocks."""
 
@@ -33,6 +36,9 @@ OneSided = Literal["less", "greater"]
 def update(metric: Metric, outcomes: TaskOutcomes, members: Membership) -> Floats | Ints:
     """Return the sums of a metric's state, one row per slice; two parts merge by addition.
 
+    Many rows are summed in shards, so that what a state makes of each row, and the membership as
+    a matrix, are never held for all of them.
+
     Args:
         metric: not a ranked one, which has no sums.
         outcomes: n rows.
@@ -41,6 +47,19 @@ def update(metric: Metric, outcomes: TaskOutcomes, members: Membership) -> Float
     Returns:
         int64 (s, c, c) for the confusion state, else float64 (s, d).
     """
+    if outcomes.n <= _SHARD:
+        return _sums(metric, outcomes, members)
+    parts = (
+        _sums(metric, outcomes.take(np.arange(start, stop)), members.between(start, stop))
+        for start, stop in pairwise([*range(0, outcomes.n, _SHARD), outcomes.n])
+    )
+    total = next(parts)
+    for part in parts:
+        total = total + part
+    return total
+
+
+def _sums(metric: Metric, outcomes: TaskOutcomes, members: Membership) -> Floats | Ints:
     rows = metric.state.rows(outcomes)
     if metric.state.kind == "codes":
         c = len(outcomes.classes)

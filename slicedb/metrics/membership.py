@@ -66,6 +66,22 @@ class Membership:
         places = (place[positions] for positions in self.positions)
         return Membership([p[p >= 0] for p in places], len(rows))
 
+    def between(self, start: int, stop: int) -> Membership:
+        """Return the membership over the rows from `start` up to `stop`, numbered from 0."""
+        parts = []
+        for rows, is_rising in zip(self.positions, self._rising):
+            if is_rising:
+                part = rows[slice(*np.searchsorted(rows, [start, stop]))]
+            else:
+                part = rows[(rows >= start) & (rows < stop)]
+            parts.append(part - start)
+        return Membership(parts, stop - start)
+
+    @cached_property
+    def _rising(self) -> list[bool]:
+        """Whether the rows of each slice stand in ascending order, as they mostly do."""
+        return [bool((rows[1:] > rows[:-1]).all()) for rows in self.positions]
+
     def count(self, codes: npt.NDArray[np.integer], width: int) -> npt.NDArray[np.int64]:
         """Count codes over each slice.
 
