@@ -2,6 +2,7 @@
 
     python benchmarks/peers.py --dir SCRATCH [--rows 1000000] [--repeat 3] [--only load,queries]
     python benchmarks/peers.py --dir SCRATCH --only ingest --data DATA
+    python benchmarks/peers.py --dir SCRATCH --only apart --python-of lightly=PYTHON fiftyone=PYTHON
 
 Every job is done by SliceDB, through its public verbs, and by each peer that can do it: LanceDB,
 pylance, a DuckDB file, pandas, numpy, and Deep Lake where it is installed. The data is synthetic
@@ -17,11 +18,14 @@ each peer what SliceDB takes over it. Answers are compared before times are prin
     evaluate   accuracy of 20 slices, and the confusion matrix; SliceDB with intervals
     ingest     50,000 JPEG files of a Parquet file with their bytes; the bare side writes with
                Lance, hashes and decodes, in as many threads
+    apart      10,000 small JPEG files, two queries, predictions and an evaluation, beside FiftyOne,
+               LightlyStudio and Deep Lake, each in a Python of its own; see `apart.py`
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.metadata
 import importlib.util
 import itertools
 import os
@@ -34,6 +38,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import apart
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -41,9 +46,8 @@ import pyarrow.parquet as pq
 CLASSES = list("abcdefghij")
 SMALL = 50_000
 DIM = 512
-OPTIONAL = {"deeplake": "Deep Lake", "fiftyone": "FiftyOne", "lightly_studio": "LightlyStudio"}
-MEASURED = {"deeplake"}
-"""Those of them that the jobs below know; the others take minutes to load a million rows."""
+PICTURES = 10_000
+VERSIONS = ("slicedb", "lancedb", "pylance", "duckdb", "numpy", "pandas", "pyarrow")
 
 Side = Callable[[], object]
 Job = Iterator[tuple[str, dict[str, Side]]]
@@ -467,6 +471,55 @@ def ingest(scratch: Scratch, data: Path | None) -> Job:
     )
 
 
+def apart_job(scratch: Scratch, pythons: dict[str, str], repeat: int) -> None:
+    """Print the jobs of peers that have a Python of their own, beside the same jobs of ours."""
+    folder = scratch.folder / "apart"
+    folder.mkdir(exist_ok=True)
+    apart.draw(folder, PICTURES)
+    found: dict[str, apart.Times] = {}
+    sizes: dict[str, list[int]] = {}
+    for peer in ("slicedb", *apart.PEERS):
+        python = pythons.get(peer, sys.executable if peer == "slicedb" else "")
+        if not python:
+            print(f"{apart.PEERS[peer]}: left out, --python-of {peer}=PYTHON names none")
+            continue
+        runs = []
+        try:
+            for _ in range(repeat):
+                for name in ("apart.slicedb", "apart.deeplake", "lightly.duckdb"):
+                    scratch.anew(f"apart/{name}")
+                times, sizes[peer] = apart.run(peer, python, folder)
+                runs.append(times)
+        except RuntimeError as error:
+            print(f"{apart.PEERS.get(peer, peer)}: left out, {error}")
+            continue
+        found[peer] = {
+            job: (
+                statistics.median(r[job][0] for r in runs),
+                statistics.median(r[job][1] for r in runs),
+            )
+            for job in runs[0]
+        }
+    for peer, answers in sizes.items():
+        assert answers == sizes["slicedb"][: len(answers)], (peer, answers, sizes["slicedb"])
+    for job in apart.JOBS:
+        wall, cpu = found["slicedb"][job]
+        print(f"{f'{job}, {PICTURES:,} pictures':46}{wall:9.3f}{'':10}{cpu:9.3f}", flush=True)
+        for peer, times in found.items():
+            if peer == "slicedb" or job not in times:
+                continue
+            theirs, used = times[job]
+            ratios = f"{wall / theirs:10.3f}{used:9.3f}{cpu / used:10.3f}"
+            print(f"    {apart.PEERS[peer]:42}{theirs:9.3f}{ratios}", flush=True)
+
+
+def versions(pythons: dict[str, str]) -> str:
+    """Return the versions of all that is compared."""
+    here = [f"{name} {importlib.metadata.version(name)}" for name in VERSIONS]
+    there = [f"{name} {apart.version(name, python)}" for name, python in pythons.items()]
+    return ", ".join([*here, *there])
+
+
 def measured(sides: dict[str, Side], repeat: int) -> dict[str, tuple[float, float]]:
     """Return (wall, processor) seconds of each side: medians behind a first run, in turns."""
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in sides if name != "prepare"}
@@ -507,16 +560,21 @@ def main() -> None:
         "top": top,
         "evaluate": evaluate,
     }
-    parser.add_argument("--only", default=",".join([*jobs, "ingest"]))
+    parser.add_argument("--only", default=",".join([*jobs, "ingest", "apart"]))
+    parser.add_argument(
+        "--python-of", nargs="+", default=[], metavar="PEER=PYTHON", help=", ".join(apart.PEERS)
+    )
     options = parser.parse_args()
-    for module, name in OPTIONAL.items():
-        if importlib.util.find_spec(module) is None:
-            print(f"{name}: left out, it is not installed")
-        elif module not in MEASURED:
-            print(f"{name}: left out, no job knows it")
+    pythons = dict(text.split("=", 1) for text in options.python_of)
+    if unknown := pythons.keys() - apart.PEERS.keys():
+        parser.error(f"no job knows {', '.join(sorted(unknown))}: {', '.join(apart.PEERS)}")
+    print(versions(pythons))
     scratch = Scratch(options.dir, options.rows)
     print(f"{'':46}{'wall s':>9}{'SliceDB /':>10}{'CPU s':>9}{'SliceDB /':>10}")
     for name in options.only.split(","):
+        if name == "apart":
+            apart_job(scratch, pythons, options.repeat)
+            continue
         job = ingest(scratch, options.data) if name == "ingest" else jobs[name](scratch)
         for title, sides in job:
             times = measured(sides, options.repeat)
