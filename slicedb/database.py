@@ -2064,7 +2064,7 @@ class Database:
         name = self._embedding(embedding)
         return sheet(self.store, id, self.query, self.slices, neighbours, name)
 
-    def thumbnails(self, on: On = None, *, side: int = 160) -> Thumbnails:
+    def thumbnails(self, on: On = None, *, side: int = 160, remote: bool = True) -> Thumbnails:
         """Return small JPEGs of samples, made once and kept in the cache folder of the database.
 
         They are displayed upright, and known by their picture's sha256. The cache takes at most 1
@@ -2074,13 +2074,15 @@ class Database:
         Args:
             on: the samples, such as a query, a slice or their keys; by default all.
             side: pixels that the longer side has at most, from 8 to 2048.
+            remote: also fetch pictures that lie in a bucket or on a web server; otherwise those
+                that the cache lacks count as broken.
 
         Raises:
             CheckError: the side is out of range.
         """
         from slicedb.store.thumbnails import thumbnails
 
-        return thumbnails(self.store, self.keys(on), side)
+        return thumbnails(self.store, self.keys(on), side, remote=remote)
 
     def export(self, on: On, dest: Path, *, form: str | None = None) -> ExportReport:
         """Write samples and their metadata to files: all of them, or nothing at that place.
@@ -2188,7 +2190,12 @@ class Database:
         return Queue(at_once_of(self._settings["at_once"]))
 
     def request(
-        self, *, timeout: float | None = None, memory: str | None = None, client: str = ""
+        self,
+        *,
+        timeout: float | None = None,
+        memory: str | None = None,
+        client: str = "",
+        files: bool = True,
     ) -> Request:
         """Return what bounds the queries of one caller together, and cancels them together.
 
@@ -2202,13 +2209,14 @@ class Database:
                 It is what the process grows by while the query runs.
             client: who asks, such as the name of a session. A named client runs at most half of
                 what may run at once, and has at most 32 queries waiting.
+            files: False lets no text inside read a file by `image('file')`.
 
         Raises:
             OptionError: a bound is no number of seconds, or no size.
         """
         from slicedb.query import Request
 
-        return Request(timeout=timeout, memory=memory, client=client)
+        return Request(timeout=timeout, memory=memory, client=client, files=files)
 
     def cancel(self) -> int:
         """Cancel every query that runs now, from another thread.

@@ -255,3 +255,32 @@ def test_they_show_themselves(db: slicedb.Database) -> None:
     assert done.exit_code == 0 and "coalesce(split, 'none')" in done.output
     done = runner.invoke(verbs, ["--db", db.path, "histogram", "lux > 1", "lux", "--bins", "3"])
     assert done.exit_code == 0 and "█" in done.output, done.output
+
+
+@pytest.mark.parametrize("text", [*QUERIES, "label = 'a' ORDER BY stars;", "lux > 1 LIMIT 9"])
+@pytest.mark.parametrize("by", ["-lux", "label", "m.prediction", "-lux * 2"])
+def test_sorted_gives_the_same_samples(db: slicedb.Database, text: str, by: str) -> None:
+    q = db.query(text)
+    other = q.sorted(by)
+    assert sorted(other.ids()) == sorted(q.ids())
+    values = other.page(0, 40, [by.removeprefix("-")]).column(0).to_pylist()
+    given = [v for v in values if v is not None]
+    assert values[: len(given)] == given  # NULL comes last
+    if by == "label":
+        assert given == sorted(given)
+
+
+@pytest.mark.parametrize("by", ["lable", "label) LIMIT (1", "count(*)", ""])
+def test_what_cannot_be_sorted_by_is_refused(db: slicedb.Database, by: str) -> None:
+    with pytest.raises(QueryError):
+        db.query("lux > 1").sorted(by)
+
+
+def test_the_first_places_of_an_order_need_no_sort_of_all(db: slicedb.Database) -> None:
+    q = db.query("lux < 99 ORDER BY -stars, id DESC")
+    assert q.awaits_order
+    first = q.page(0, 5, ["id"])["id"].to_pylist()
+    assert q.awaits_order
+    assert q.ids()[:5] == first and q.keys() is not None
+    assert not q.awaits_order
+    assert q.page(0, 5, ["id"])["id"].to_pylist() == first

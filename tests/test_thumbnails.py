@@ -117,3 +117,40 @@ def test_a_side_out_of_range_is_told(db: slicedb.Database, side: int) -> None:
 def test_the_command_line_makes_them_ahead(db: slicedb.Database) -> None:
     done = CliRunner().invoke(verbs, ["--db", db.path, "thumbnails", "--side", "60"])
     assert done.exit_code == 0 and "12 thumbnails of 60 pixels: 0 cached, 12 made" in done.output
+
+
+def test_nothing_far_is_fetched_where_that_is_asked(
+    db: slicedb.Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from slicedb.store import reading
+
+    asked: list[str | None] = []
+
+    def read(uris: list[str | None]) -> list[bytes]:
+        asked.extend(uris)
+        return [b""] * len(uris)
+
+    monkeypatch.setattr(reading, "read_or_empty", read)
+    monkeypatch.setattr(db.store, "find", _far(db))
+    keys = db.query("LIMIT 3").keys()
+    report = db.thumbnails(keys, side=32, remote=False)
+    assert asked == [None] * 3 and report.n_broken == 3
+    db.thumbnails(keys, side=32)
+    assert asked[3:] == ["https://example.com/0.jpg"] * 3
+
+
+def _far(db: slicedb.Database) -> object:
+    """Return `Store.find` of a database whose pictures all lie on a web server."""
+    import pyarrow as pa
+
+    find = db.store.find
+
+    def far(table: str, keys: np.ndarray, columns: list[str], **options: object) -> object:
+        rows, has_row = find(table, keys, columns, **options)  # type: ignore[arg-type]
+        if table == "images":
+            return rows.slice(0, 0), np.zeros(len(keys), bool)
+        if columns == ["uri"]:
+            rows = pa.table({"uri": ["https://example.com/0.jpg"] * len(rows)})
+        return rows, has_row
+
+    return far

@@ -246,8 +246,8 @@ def show(id: str, out: Output, neighbours: int, embedding: str | None) -> None:
 @click.argument("on", metavar="[QUERY|SLICE]", required=False)
 @db_option
 @rows_options
-@options_of(Database.thumbnails, "side")
-def thumbnails(on: str | None, out: Output, side: int) -> None:
+@options_of(Database.thumbnails, "side remote")
+def thumbnails(on: str | None, out: Output, side: int, remote: bool) -> None:
     """Make the small pictures of samples ahead of time, and count the broken ones.
 
     \b
@@ -255,7 +255,7 @@ def thumbnails(on: str | None, out: Output, side: int) -> None:
       slicedb thumbnails
       slicedb thumbnails "split = 'test'" --side 320
     """
-    out.show(open_db().thumbnails(on, side=side))
+    out.show(open_db().thumbnails(on, side=side, remote=remote))
 
 
 @click.command()

@@ -13,7 +13,7 @@ from slicedb.query.query import Overlays, Query, ToTorch
 from slicedb.query.run.plan import Plan
 from slicedb.query.run.planner import Planner
 from slicedb.query.run.queue import Queue
-from slicedb.query.run.request import Request
+from slicedb.query.run.request import Request, asking
 from slicedb.query.run.session import Session
 from slicedb.vectors.pictures import Picture
 
@@ -97,6 +97,7 @@ class Engine:
             request = request or text.request
             files, at, text = files or text.files, at if at is not None else text.at, text.text
         files = self.allow_files if files is None else files
+        files = files and all(each.files for each in asking(request))
         query = Query(
             self,
             text,

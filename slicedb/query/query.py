@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, overload
 
 import numpy as np
@@ -169,11 +170,25 @@ class Query:
 
     # --- samples ------------------------------------------------------------------------------
 
+    @property
+    def awaits_order(self) -> bool:
+        """Whether pages beyond the first places still have to sort all samples: see `keys`."""
+        plan = self.plan()
+        is_sorted = plan.is_rows and plan.is_steady and plan.bound.tree.order is not None
+        return is_sorted and plan not in self.session.members
+
+    @property
+    def version(self) -> str:
+        """What the answer rests on, in a few characters: another one once that has changed."""
+        plan = self.plan()
+        tables = sorted(plan.pool.catalog.versions.items())
+        return blake2b(repr(tables).encode(), digest_size=6).hexdigest()
+
     def count(self) -> int:
         """Return the number of samples."""
         plan = self._rows("count")
-        if plan.bound.top is None:
-            return len(self.keys())
+        if plan.bound.top is None or (plan.is_steady and plan in self.session.members):
+            return len(self._kept_keys(plan))
         return self._run(plan).count()
 
     def keys(self) -> np.ndarray:
@@ -458,6 +473,23 @@ class Query:
             raise QueryError(f"take({n}) is negative.", text=self.text)
         chosen = texts.predicate(self._rows("take"))
         return self._with(f"{chosen} ORDER BY hash(id || ' {int(seed)}') LIMIT {n}")
+
+    def sorted(self, by: str) -> Query:
+        """Return the same samples in another order.
+
+        Args:
+            by: a column of samples, or an expression such as `v3.loss`; with `-` before it the
+                largest values come first. NULL comes last.
+
+        Raises:
+            QueryError: it is not one column.
+        """
+        from slicedb.query.derived import inside
+
+        column, direction = (by[1:], "DESC") if by.startswith("-") else (by, "ASC")
+        inside.kind_of(self, column)
+        order = f"{inside.enclosed(column)} {direction} NULLS LAST"
+        return self._with(texts.ordered(self._rows("sorted"), order))
 
     def split(
         self, valid: float | str | Query | Referable = 0.2, *, seed: int = 0, group: str = ""

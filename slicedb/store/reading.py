@@ -434,7 +434,9 @@ class Reader:
             self._rows.put(slot, rows)
         return rows
 
-    def read_images(self, keys: Keys, *, version: int | None = None) -> Iterator[tuple[int, bytes]]:
+    def read_images(
+        self, keys: Keys, *, version: int | None = None, remote: bool = True
+    ) -> Iterator[tuple[int, bytes]]:
         """Yield `(key, encoded bytes)` in the order of `keys`.
 
         Bytes come from the `images` table, or from the sample's `uri` when it was ingested by
@@ -444,6 +446,7 @@ class Reader:
         Args:
             keys: int64 (n,). Stored order (`positions` sorted) reads fastest.
             version: a version of `images`; None is the latest.
+            remote: False reads nothing from a bucket or a web server, as if it were lost.
         """
         keys = np.asarray(keys, dtype=np.int64)
         stored, ranges = self.has(IMAGES), self.gray_ranges()
@@ -457,7 +460,10 @@ class Reader:
             if lost:
                 samples, has_row = self.find(SAMPLES, np.array(lost), ["uri"])
                 there = np.array(lost)[has_row].tolist()
-                images.update(zip(there, self._read_far(samples["uri"].to_pylist())))
+                uris = samples["uri"].to_pylist()
+                if not remote:
+                    uris = [None if uri and is_remote(uri) else uri for uri in uris]
+                images.update(zip(there, self._read_far(uris)))
             for key in chunk.tolist():
                 yield key, ranged(images.get(key) or b"", ranges)
 

@@ -71,7 +71,12 @@ class Thumbnails(Record):
 
 
 def thumbnails(
-    store: Store, keys: Keys, side: int = 160, *, most_bytes: int = MOST_BYTES
+    store: Store,
+    keys: Keys,
+    side: int = 160,
+    *,
+    remote: bool = True,
+    most_bytes: int = MOST_BYTES,
 ) -> Thumbnails:
     """Return small pictures of samples, made where the cache has none.
 
@@ -79,6 +84,7 @@ def thumbnails(
         store: the database.
         keys: int64 (n,), in any order; a key may repeat.
         side: pixels that the longer side has at most; small pictures are not enlarged.
+        remote: False fetches no picture from a bucket or a web server; the cache may have it.
         most_bytes: what the cache may take on disk; those used longest ago make room.
 
     Raises:
@@ -96,7 +102,8 @@ def thumbnails(
     folder = _folder(store, side)
     images = {key: data for key in names if (data := _kept(folder, names[key])) is not None}
     cached = set(images)
-    broken = _make(store, [key for key in names if key not in images], side, folder, names, images)
+    new = [key for key in names if key not in images]
+    broken = _make(store, new, side, folder, names, images, remote)
     if folder is not None:
         _bound(folder.parent, most_bytes)
     blank = placeholder(side)
@@ -124,6 +131,7 @@ def _make(
     folder: Path | None,
     names: dict[int, str],
     images: dict[int, bytes],
+    remote: bool,
 ) -> set[int]:
     """Make the pictures of keys, keep them, and return the keys whose pictures are broken."""
     broken: set[int] = set()
@@ -137,7 +145,7 @@ def _make(
     with ThreadPoolExecutor(media.n_threads()) as pool:
         for start in range(0, len(keys), _CHUNK):
             chunk = distinct(keys[start : start + _CHUNK])
-            for key, data in pool.map(small, store.read_images(chunk)):
+            for key, data in pool.map(small, store.read_images(chunk, remote=remote)):
                 if data is None:
                     broken.add(key)
                     continue

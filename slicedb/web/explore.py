@@ -2,19 +2,270 @@
 
 from __future__ import annotations
 
-from fastapi import Request
+import asyncio
+import json
+import struct
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
+import numpy as np
+from fastapi import Request
+from fastapi.responses import Response
+
+from slicedb.errors import CheckError, QueryError, UnknownSampleError
+from slicedb.schema import SAMPLES, keys_of
+from slicedb.web.plain import dumped, plain
 from slicedb.web.site import Site
+from slicedb.web.uploads import Uploads
+
+if TYPE_CHECKING:
+    from slicedb.database import Database
+    from slicedb.query import Query
+    from slicedb.query.derived.facets import Facet
+    from slicedb.query.derived.histogram import Histogram
+
+T = TypeVar("T")
+
+_MOST_ROWS, _MOST_PICTURES, _MOST_LISTED = 500, 240, 200
+_SIDES = (16, 2048)
+_COLUMNS = 24
+"""Columns of one answer, and facets of one, at most."""
 
 
 def add(site: Site) -> None:
     """Register the page and what it asks."""
+    uploads = Uploads()
+
+    async def ask(request: Request, work: Callable[[Database, Query], T]) -> T:
+        """Run work on the query that the address asks."""
+        asked = _Asked(request, uploads)
+        return await site.ask(request, lambda db: work(db, asked.of(db)))
 
     @site.page("/", "Explore", "explore.html")
     async def page(request: Request) -> dict[str, object]:
         return {}
 
     @site.get("/api/count")
-    async def count(request: Request, q: str = "") -> dict[str, object]:
-        n = await site.ask(request, lambda db: db.query(q).count())
-        return {"count": n, "text": q}
+    async def count(request: Request) -> dict[str, object]:
+        began = time.perf_counter()
+        counted = await ask(request, _counted)
+        return {**counted, "seconds": round(time.perf_counter() - began, 4)}
+
+    @site.get("/api/page")
+    async def rows(request: Request, a: int, b: int, columns: str = "") -> dict[str, object]:
+        _check_range(a, b, _MOST_ROWS)
+        shown = await ask(request, lambda db, query: _shown(query, a, b, _listed(columns)))
+        site.order(request, shown.query)
+        return shown.values
+
+    @site.get("/api/pack")
+    async def pack(
+        request: Request, a: int, b: int, side: int = 160, columns: str = ""
+    ) -> Response:
+        _check_range(a, b, _MOST_PICTURES)
+        _check_side(side)
+        shown = await ask(request, lambda db, query: _shown(query, a, b, _listed(columns)))
+        site.order(request, shown.query)
+        images = await site.picture(request, lambda db: _pictures(db, shown.keys, side))
+        return Response(
+            await asyncio.to_thread(_packed, shown.values, images),
+            media_type="application/octet-stream",
+        )
+
+    @site.get("/api/picture")
+    async def picture(request: Request, id: str, side: int = 320) -> Response:
+        _check_side(side)
+        image = await site.picture(request, lambda db: _pictures(db, _key_of(db, id), side)[0])
+        headers = {"cache-control": "private, max-age=60"}
+        return Response(image, media_type="image/jpeg", headers=headers)
+
+    @site.get("/api/facets")
+    async def facets(
+        request: Request, by: str = "", histograms: str = "", most: int = 20, bins: int = 20
+    ) -> dict[str, object]:
+        if not 1 <= most <= _MOST_LISTED:
+            raise CheckError(f"most={most} values.", f"take 1 to {_MOST_LISTED}.")
+
+        def counted(db: Database, query: Query) -> dict[str, object]:
+            found = query.summary(_listed(by), _listed(histograms), most=most, bins=bins)
+            return {
+                "count": found.n,
+                "total": found.overall,
+                "version": query.version,
+                "facets": [_facet(facet) for facet in found.facets.facets],
+                "histograms": [_histogram(one) for one in found.histograms],
+            }
+
+        return await ask(request, counted)
+
+    @site.get("/api/table")
+    async def table(request: Request, a: int, b: int) -> dict[str, object]:
+        _check_range(a, b, _MOST_ROWS)
+
+        def shown(db: Database, query: Query) -> dict[str, object]:
+            result = query.kept()
+            part = query.page(a, b)
+            listed = [{"name": name, "type": kind} for name, kind in query.plan().columns]
+            columns = [plain(column.to_pylist()) for column in part.columns]
+            rows = [list(row) for row in zip(*columns)]
+            return {"columns": listed, "rows": rows, "count": result.num_rows}
+
+        return await ask(request, shown)
+
+    @site.post("/api/uploads", role="viewer")
+    async def upload(request: Request, data: bytes) -> dict[str, object]:
+        return await site.picture(request, lambda db: uploads.keep(data))
+
+
+class _Asked:
+    """The query that an address asks: `q`, `sort`, `commit` and `p`.
+
+    Raises:
+        CheckError: `p` is no JSON object.
+    """
+
+    def __init__(self, request: Request, uploads: Uploads) -> None:
+        given = request.query_params
+        self._text = given.get("q", "")
+        self._sort = given.get("sort", "")
+        self._commit = given.get("commit") or None
+        self._params = _object(given.get("p", ""))
+        self._uploads = uploads
+
+    def of(self, db: Database) -> Query:
+        params = self._uploads.filled(self._params) if self._params else None
+        query = db.query(self._text, params, at=self._commit)
+        return query.sorted(self._sort) if self._sort else query
+
+
+class _Shown:
+    """Some rows of a query, with their keys, which never leave the server."""
+
+    def __init__(self, query: Query, values: dict[str, object], keys: np.ndarray) -> None:
+        self.query = query
+        self.values = values
+        self.keys = keys
+
+
+def _shown(query: Query, a: int, b: int, columns: Sequence[str]) -> _Shown:
+    """Return the rows at the places a to b."""
+    names = list(dict.fromkeys(["key", "id", *(columns or ("label",))]))
+    part = query.page(a, b, names)
+    keys = np.asarray(part["key"].to_numpy())
+    rows = part.drop_columns(["key"]).to_pylist()
+    values = {"a": a, "b": a + len(rows), "count": query.count(), "version": query.version}
+    return _Shown(query, {**values, "rows": plain(rows)}, keys)
+
+
+def _counted(db: Database, query: Query) -> dict[str, object]:
+    total = db.query("").count()
+    about = {"text": query.text, "total": total, "version": query.version}
+    plan = query.plan()
+    if not plan.is_rows:
+        return {**about, "kind": "table", "count": query.kept().num_rows, "scores": False}
+    has_scores = plan.bound.narrows and plan.score_slot is not None
+    return {**about, "kind": "rows", "count": query.count(), "scores": has_scores}
+
+
+def _facet(facet: Facet) -> dict[str, object]:
+    without = [v for v in facet.values if v.value is None or v.value == []]
+    return {
+        "column": facet.column,
+        "kind": "list" if facet.is_list else "value",
+        "values": [
+            {
+                "value": v.value,
+                "n": v.n,
+                "total": v.overall,
+                "predicate": v.predicate,
+                "is_empty": v.value == [],
+            }
+            for v in facet.values
+        ],
+        "n_values": facet.n_values,
+        "n_other": facet.n_rest,
+        "n_null": sum(v.n for v in without if v.value is None),
+    }
+
+
+def _histogram(histogram: Histogram) -> dict[str, object]:
+    bins = histogram.bins
+    ends = [one.low for one in bins] + [one.high for one in bins[-1:]]
+    return {
+        "column": histogram.column,
+        "edges": ends,
+        "counts": [one.n for one in bins],
+        "totals": [one.overall for one in bins],
+        "predicates": [one.predicate for one in bins],
+        "n_null": histogram.n_null,
+        "n_odd": histogram.n_odd,
+        "least": histogram.least,
+        "most": histogram.most,
+    }
+
+
+def _pictures(db: Database, keys: np.ndarray, side: int) -> tuple[bytes, ...]:
+    """Return small pictures; none is fetched from elsewhere for a reader."""
+    return db.thumbnails(keys, side=side, remote=False).images
+
+
+def _key_of(db: Database, id: str) -> np.ndarray:
+    """Return the key of a sample.
+
+    Raises:
+        UnknownSampleError: there is none of that id.
+    """
+    keys = keys_of([id])
+    _, is_known = db.store.find(SAMPLES, keys, ["id"])
+    if not is_known.all():
+        raise UnknownSampleError(f"No sample '{id[:200]}'.")
+    return keys
+
+
+def _packed(values: dict[str, object], images: Sequence[bytes]) -> bytes:
+    """Return a head of JSON behind its length, and the pictures one after the other."""
+    head = dumped({**values, "sizes": [len(image) for image in images]}).encode()
+    return b"".join([struct.pack("<I", len(head)), head, *images])
+
+
+def _listed(text: str) -> list[str]:
+    """Return columns that are joined by commas; one inside brackets or quotes joins nothing."""
+    parts, depth, quote = [""], 0, ""
+    for character in text:
+        if quote:
+            quote = "" if character == quote else quote
+        elif character in "'\"":
+            quote = character
+        elif character in "([{":
+            depth += 1
+        elif character in ")]}":
+            depth -= 1
+        elif character == "," and not depth:
+            parts.append("")
+            continue
+        parts[-1] += character
+    columns = [part.strip() for part in parts if part.strip()]
+    if len(columns) > _COLUMNS:
+        raise CheckError(f"{len(columns)} columns at once.", f"take at most {_COLUMNS}.")
+    return columns
+
+
+def _check_range(a: int, b: int, most: int) -> None:
+    if not 0 <= a <= b <= a + most or b > 1 << 53:
+        raise QueryError(f"{a} to {b} is no range of places.", f"take up to {most} of them.")
+
+
+def _check_side(side: int) -> None:
+    if not _SIDES[0] <= side <= _SIDES[1]:
+        raise CheckError(f"A picture of {side} pixels.", f"take {_SIDES[0]} to {_SIDES[1]}.")
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text or "{}")
+    except ValueError as error:
+        raise CheckError(f"p is no JSON: {error}.") from error
+    if not isinstance(value, dict):
+        raise CheckError("p is no JSON object.", 'write {"name": value}.')
+    return value

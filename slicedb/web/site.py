@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import inspect
 import json
@@ -16,7 +17,7 @@ import jinja2
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, Response
 
-from slicedb.errors import CheckError
+from slicedb.errors import CheckError, SliceDBError
 from slicedb.show import charts, numbers
 from slicedb.show.html import Html
 from slicedb.web.access import Access, Role, Session
@@ -26,6 +27,8 @@ from slicedb.web.turns import Turns
 
 if TYPE_CHECKING:
     from slicedb.database import Database
+    from slicedb.query import Query
+    from slicedb.query import Request as Bounded
 
 T = TypeVar("T")
 Handler = Callable[..., Awaitable[Any]]
@@ -37,6 +40,8 @@ _ASKING, _PICTURES, _WRITING = 8, 4, 2
 """Threads that ask the database, that make pictures, and that write."""
 _LOOK = 0.25
 """Seconds between two looks whether a reader is still there."""
+_SECONDS, _MEMORY = 60.0, "25%"
+"""What one question of a reader may take: time, and of the memory that the database allows."""
 
 
 class NotAllowed(Exception):
@@ -64,6 +69,7 @@ class Site:
         self._asking = ThreadPoolExecutor(_ASKING, "slicedb-ask")
         self._pictures = ThreadPoolExecutor(_PICTURES, "slicedb-picture")
         self._writing = ThreadPoolExecutor(_WRITING, "slicedb-write")
+        self._ordering: dict[str, Bounded] = {}
         self._digest = _digest(STATIC)
         self._templates = jinja2.Environment(
             loader=jinja2.FileSystemLoader(_HERE / "templates"),
@@ -130,20 +136,55 @@ class Site:
 
     async def write(self, request: Request, work: Callable[[Database], T]) -> T:
         """Run work that changes the database; it goes on to its end when its reader leaves."""
-        future = self._writing.submit(work, self.db)
+        asked = self.db.request(files=False)
+        future = self._writing.submit(self._inside, asked, work)
         return await asyncio.shield(asyncio.wrap_future(future))
 
     async def _run(
         self, request: Request, pool: ThreadPoolExecutor, work: Callable[[Database], T]
     ) -> T:
-        future: Future[T] = pool.submit(work, self.db)
+        asked = self._bounded(_session(request).name)
+        future: Future[T] = pool.submit(self._inside, asked, work)
         waiting = asyncio.wrap_future(future)
-        while not waiting.done():
-            await asyncio.wait({waiting}, timeout=_LOOK)
-            if not waiting.done() and await request.is_disconnected():
-                future.cancel()
-                raise asyncio.CancelledError
-        return await waiting
+        try:
+            while not waiting.done():
+                await asyncio.wait({waiting}, timeout=_LOOK)
+                if not waiting.done() and await request.is_disconnected():
+                    raise asyncio.CancelledError
+            return await waiting
+        except asyncio.CancelledError:
+            asked.cancel()
+            future.cancel()
+            waiting.add_done_callback(_forgotten)
+            raise
+
+    def order(self, request: Request, query: Query) -> None:
+        """Work out the order of all samples of a query, before its reader jumps to the middle.
+
+        The answer goes on meanwhile. Of one session only the last such query is worked on.
+        """
+        name = _session(request).name
+        if not query.awaits_order:
+            return
+        if (before := self._ordering.get(name)) is not None:
+            before.cancel()
+        asked = self._ordering[name] = self._bounded(f"the order for {name}")
+
+        def work(db: Database) -> None:
+            with contextlib.suppress(SliceDBError):
+                query.keys()
+            if self._ordering.get(name) is asked:
+                del self._ordering[name]
+
+        self._asking.submit(self._inside, asked, work)
+
+    def _bounded(self, client: str) -> Bounded:
+        """Return what bounds the queries of one question of a reader; they read no files."""
+        return self.db.request(timeout=_SECONDS, memory=_MEMORY, client=client, files=False)
+
+    def _inside(self, asked: Bounded, work: Callable[[Database], T]) -> T:
+        with asked:
+            return work(self.db)
 
     # Readers
 
@@ -245,6 +286,12 @@ class Site:
             **values,
         }
         return self._templates.get_template(template).render(shown)
+
+
+def _forgotten(waiting: asyncio.Future[Any]) -> None:
+    """Look at the error of work that nobody waits for, so that nothing warns of it."""
+    if not waiting.cancelled():
+        waiting.exception()
 
 
 def _session(request: Request) -> Session:

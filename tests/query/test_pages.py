@@ -29,6 +29,7 @@ WITHOUT_A_TEXT = {
     "is not one column": "of facets, histogram and page, not of a text",
     "page(": "of facets, histogram and page, not of a text",
     "names the column": "of facets, histogram and page, not of a text",
+    "No column is named": "of facets, histogram and page, not of a text",
     "split takes a fraction": "of query.split, not of a text",
     "to group by": "of query.split, not of a text",
     "is not valid Unicode": "no page can show it",

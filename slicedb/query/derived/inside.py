@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from slicedb.errors import QueryError
+from slicedb.errors import BindError, ParseError, QueryError
 from slicedb.query.derived import texts
 from slicedb.query.run.plan import Plan
 from slicedb.schema import IS_SHOWN
@@ -34,8 +34,17 @@ def kind_of(query: Query, column: str) -> tuple[str, bool]:
     Raises:
         QueryError: it is not one value for each sample, such as `label, split` or `count(*)`.
     """
+    if not column.strip():
+        raise QueryError("No column is named.", "name one, such as label.", text=query.text)
     # Beside the key an aggregate is refused, and a comma outside parentheses shows as a column.
-    plan = query.beside(f"SELECT key, {enclosed(column)} AS f FROM samples").plan()
+    try:
+        plan = query.beside(f"SELECT key, {enclosed(column)} AS f FROM samples").plan()
+    except QueryError as error:
+        if isinstance(error, BindError):
+            raise BindError(error.message, error.hint) from error  # its place is in our text
+        if not isinstance(error, ParseError):
+            raise
+        raise QueryError(f"'{column}' is not one column: {error.message}", error.hint) from error
     if [name for name, _ in plan.columns] != ["key", "f"]:
         raise QueryError(f"'{column}' is not one column.", "name columns one by one.")
     return dict(plan.columns)["f"], plan.bound.unfiltered

@@ -76,6 +76,24 @@ def narrowed(plan: Plan, condition: str) -> str:
     return f"{text} AND {condition}{order}"
 
 
+def ordered(plan: Plan, order: str) -> str:
+    """Return the samples of a query in another order.
+
+    Args:
+        plan: the query.
+        order: what stands behind ORDER BY.
+    """
+    source, tree = plan.bound.source, plan.bound.tree
+    if not source.is_predicate or tree.limit or tree.qualify:
+        return f"{predicate(plan)} ORDER BY {order}"
+    text = _bare(plan.text)
+    if tree.order:
+        start = next(t.start for t in source.outermost() if t.word == b"order")
+        text = text.encode()[: source.origin(start)].decode()
+    text = _closed(text.rstrip())
+    return f"{text} ORDER BY {order}".lstrip()
+
+
 def part(plan: Plan, size: int | None, start: int) -> str:
     """Return some samples of a query, by their places in its order.
 

@@ -47,7 +47,8 @@ class Reads:
 
 
 _UNSTEADY = re.compile(
-    r"\b(image|now|today|age|current_\w+|get_current_\w+|localtime\w*|transaction_timestamp)\b",
+    r"\bimage\b(?!\s*\(\s*'upload:)|"  # the name of a picture that was handed in is of its bytes
+    r"\b(now|today|age|current_\w+|get_current_\w+|localtime\w*|transaction_timestamp)\b",
     re.IGNORECASE,
 )
 """Words that may give another answer while no table changes: of files and of the clock."""

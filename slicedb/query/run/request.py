@@ -26,6 +26,7 @@ class Request:
         memory: what each run may take, such as "1GB" or "25%" of what the database allows.
         client: who asks; those who wait for a place take turns by it.
         seconds: what each run may take, in place of the database's timeout.
+        files: False lets no text inside read a file by `image('file')`.
 
     Raises:
         OptionError: a bound is no number of seconds, or no size.
@@ -38,6 +39,7 @@ class Request:
         memory: str | None = None,
         client: str = "",
         seconds: float | None = None,
+        files: bool = True,
     ) -> None:
         for given in (timeout, seconds):
             if given is not None and not given >= 0:
@@ -46,6 +48,7 @@ class Request:
             result_of(memory, 0)  # fails where it is no size
         self.until = None if timeout is None else time.monotonic() + timeout
         self.client = client
+        self.files = files
         self._timeout, self._memory, self._seconds = timeout, memory, seconds
         self._clocks: set[Clock] = set()
         self._lock = threading.Lock()
