@@ -241,7 +241,7 @@ def _nearest(
         rows: Sequence[Mapping[str, Any]] = near.to_arrow(["id", "label"]).to_pylist()
         scores = near.scores()
     except SliceDBError as error:
-        notes.append(f"no neighbours: {error}")
+        notes.append(f"no neighbours: {error.message}")  # whoever asks wrote no query
         return ()
     assert scores is not None  # it is ordered by a term of meaning
     pairs = zip(rows, scores.tolist())

@@ -5,7 +5,8 @@ from __future__ import annotations
 from slicedb.editing.applying import ApplyReport, apply, finish
 from slicedb.editing.deciding import DecideReport, decide, discard
 from slicedb.editing.edit import EditReport, edit
-from slicedb.editing.log import Edit, State, edits_of
+from slicedb.editing.log import Edit, State, author_of, edits_of
+from slicedb.editing.preview import Preview, preview
 from slicedb.editing.undoing import undo
 from slicedb.editing.wanted import BoxGiven, SetGiven
 
@@ -15,13 +16,16 @@ __all__ = [
     "DecideReport",
     "Edit",
     "EditReport",
+    "Preview",
     "SetGiven",
     "State",
     "apply",
+    "author_of",
     "decide",
     "discard",
     "edit",
     "edits_of",
     "finish",
+    "preview",
     "undo",
 ]

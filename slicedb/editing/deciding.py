@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import pyarrow as pa
 
@@ -98,7 +97,7 @@ def decide(
     return DecideReport(tuple(edits), tuple(unchanged), tuple(notes))
 
 
-def look_up(store: Store, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+def look_up(store: Store, ids: Sequence[str]) -> dict[str, Values]:
     """Return the columns of samples that edits are about, with width and height, by id.
 
     Raises:

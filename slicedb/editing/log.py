@@ -8,13 +8,14 @@ import os
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from slicedb import sql
+from slicedb.editing.wanted import Values
 from slicedb.errors import ConflictError
 from slicedb.schema import EDITS, EDITS_SCHEMA, keys_of
 from slicedb.show import numbers
@@ -62,9 +63,9 @@ class Edit(Record):
     author: str
     change: str
     """What was asked for, as JSON."""
-    before: dict[str, Any]
+    before: Values
     """The columns that changed, as they were: the inverse. Of a deletion, what was looked at."""
-    after: dict[str, Any]
+    after: Values
     state: State
     edited_at: datetime
     queue: str | None = None
@@ -94,16 +95,18 @@ class Edit(Record):
     def __str__(self) -> str:
         state = "" if self.state == "done" else f" ({self.state})"
         why = f"; {self.note}" if self.note else f"; {self.reason}" if self.reason else ""
-        return f"{self.edited_at:%Y-%m-%d %H:%M} {self.author}: {self._what()}{state}{why}"
+        return f"{self.edited_at:%Y-%m-%d %H:%M} {self.author}: {self.what}{state}{why}"
 
-    def _what(self) -> str:
+    @property
+    def what(self) -> str:
+        """What it changes, for people."""
         if self.kind != "edit":
             return self.kind
         parts = [f"{name} {shown(old)} -> {shown(self.after[name])}" for name, old in self._pairs]
         return "; ".join(parts) or "nothing"
 
     @property
-    def _pairs(self) -> list[tuple[str, Any]]:
+    def _pairs(self) -> list[tuple[str, object]]:
         return [(name, old) for name, old in self.before.items() if name in self.after]
 
 
@@ -161,7 +164,7 @@ def edits_of(
     return sorted(edits, key=lambda edit: (edit.place, edit.edited_at, edit.sample, edit.number))
 
 
-def _edit(row: dict[str, Any]) -> Edit:
+def _edit(row: Values) -> Edit:
     tables = row.get("tables")
     return Edit(
         row["sample"],
@@ -184,8 +187,8 @@ class New:
 
     sample: str
     change: str
-    before: dict[str, Any]
-    after: dict[str, Any]
+    before: Values
+    after: Values
     sha256: str | None = None
 
 
@@ -322,7 +325,7 @@ def _table(edits: Iterable[Edit]) -> pa.Table:
     return pa.Table.from_pylist([_row(edit) for edit in edits], EDITS_SCHEMA)
 
 
-def _row(edit: Edit) -> dict[str, Any]:
+def _row(edit: Edit) -> Values:
     return {
         "id": edit.id,
         "key": int(keys_of([edit.sample])[0]),

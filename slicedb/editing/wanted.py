@@ -189,7 +189,7 @@ def _number(value: object) -> int:
         raise CheckError(f"{value!r} is no number of a box.", "they count from 1.") from None
 
 
-def _box(given: BoxGiven) -> dict[str, Any]:
+def _box(given: BoxGiven) -> Values:
     """Return what is given of a box.
 
     Raises:
@@ -222,13 +222,13 @@ def _attributes(given: object) -> str:
     return text
 
 
-def _parsed(text: str) -> dict[str, Any]:
+def _parsed(text: str) -> Values:
     """Return the parts of label=cat,bbox=10,10,20,20.
 
     >>> _parsed("label=a cat,bbox=1,2,3,4")
     {'label': 'a cat', 'bbox': '1,2,3,4'}
     """
-    parts: dict[str, Any] = {}
+    parts: Values = {}
     name = ""
     for piece in text.split(","):
         word, equals, value = piece.partition("=")

@@ -97,7 +97,8 @@ def mark_of(box: ShownBox) -> Mark:
     return Mark(box.xywh, f"{kind}{box.label} {box.score:.2f}", colour)
 
 
-def _classes_in(shown: ShownMap) -> list[str]:
+def classes_in(shown: ShownMap) -> list[str]:
+    """Return the names of the classes that a label map has."""
     codes = np.unique(shown.codes).tolist()
     return [shown.classes[c] for c in codes if c < len(shown.classes) and c != shown.ignored]
 
@@ -115,7 +116,7 @@ def legend(shown: Iterable[Shown]) -> Html:
         (bool(states - {"", "matched"}), WRONG, "predicted and wrong"),
         ("" in states, UNJUDGED, "predicted, not judged"),
     )
-    names = sorted({name for one in shown for drawn in one.maps for name in _classes_in(drawn)})
+    names = sorted({name for one in shown for drawn in one.maps for name in classes_in(drawn)})
     drawn_maps = any(one.maps for one in shown)
     rows += tuple((True, colour_of(name), name) for name in names[:_NAMED])
     parts = [

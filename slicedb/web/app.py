@@ -27,13 +27,13 @@ from slicedb.errors import (
     UnknownSliceError,
     UnknownTableError,
 )
-from slicedb.web import explore, jobs, maps
+from slicedb.web import cleaning, explore, jobs, maps, samples
 from slicedb.web.guard import Guard, Hosts, Refused
 from slicedb.web.plain import error_of
 from slicedb.web.site import STATIC, NotAllowed, Site
 from slicedb.web.turns import Busy
 
-PAGES = (explore, maps)
+PAGES = (explore, maps, cleaning, samples)
 """Modules of pages, in the order of the menu; each has `add(site)`."""
 
 _UNKNOWN = (

@@ -8,12 +8,15 @@ import decimal
 import json
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 
 from slicedb.errors import QueryError, SliceDBError
+
+Body: TypeAlias = dict[str, Any]
+"""The JSON object of a request, or a row."""
 
 
 def plain(value: object) -> Any:

@@ -1,0 +1,184 @@
+"""Clean in a real browser: queues are worked by keyboard, and one commit applies decisions."""
+
+from __future__ import annotations
+
+import io
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import apps
+import pytest
+from PIL import Image
+from watching import Watch
+
+import slicedb
+from slicedb.schema import keys_of
+
+if TYPE_CHECKING:
+    from playwright.sync_api import BrowserContext, Page
+
+
+@pytest.fixture(scope="module")
+def dirty(web_scenes: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[apps.App]:
+    """The page of scenes of which one is there twice, in two splits, and one is broken."""
+    root = tmp_path_factory.mktemp("dirty")
+    path = root / "scenes.slicedb"
+    shutil.copytree(web_scenes, path)
+    db = slicedb.open(path)
+    first = db.query("split = 'train' ORDER BY id LIMIT 1").ids()
+    data = next(data for _, data in db.store.read_images(keys_of(first)))
+    picture = Image.open(io.BytesIO(data)).resize((48, 48))
+    (root / "more").mkdir()
+    picture.save(root / "more" / "copy.png")
+    (root / "more" / "broken.jpg").write_bytes(data[: len(data) // 2])
+    db.ingest(root / "more", prefix="more", split="test", label="Dessert", progress=False)
+    db.commit("before")
+    with apps.run(path) as app:
+        yield app
+
+
+@pytest.fixture
+def clean(context: BrowserContext, dirty: apps.App) -> Iterator[Page]:
+    """A tab on Clean; what a test decided is discarded after it."""
+    dirty.enter(context)
+    page = context.new_page()
+    yield page
+    dirty.ask("/api/discard", body={})
+
+
+def opened(page: Page, app: apps.App, queue: str) -> None:
+    page.goto(f"{app.url}/clean?queue={queue}")
+
+
+def pending(app: apps.App) -> Any:
+    return app.ask("/api/edits", all="true")
+
+
+def test_a_queue_is_worked_by_keyboard_and_its_place_is_in_the_address(
+    clean: Page, dirty: apps.App
+) -> None:
+    opened(clean, dirty, "losses:weak")
+    clean.locator(".review .id").wait_for()
+    ids = []
+    for key in ("k", "2", "d", "s"):
+        ids.append(clean.locator(".review .id").inner_text())
+        clean.keyboard.press(key)
+        clean.wait_for_url(f"**/clean*at={len(ids)}*")
+    decided = pending(dirty)
+    assert [(e["sample"], e["kind"]) for e in decided["edits"]] == [
+        *zip(ids, ("keep", "edit", "delete", "skip"))
+    ]
+    assert {e["queue"] for e in decided["edits"]} == {"losses:weak"}
+    assert "4 pending" in clean.locator("#pending .count").inner_text()
+    clean.keyboard.press("u")  # the skip
+    clean.keyboard.press("u")  # the deletion, whose sample is shown again
+    clean.wait_for_url("**/clean*at=2*")
+    assert clean.locator(".review .id").inner_text() == ids[2]
+    clean.reload()
+    clean.locator(".review .id").wait_for()
+    assert clean.locator(".review .id").inner_text() == ids[2]
+    assert "2 pending" in clean.locator("#pending .count").inner_text()
+
+
+def test_keys_are_letters_where_a_text_is_written(clean: Page, dirty: apps.App) -> None:
+    opened(clean, dirty, "losses:weak")
+    clean.locator(".review .id").wait_for()
+    shown = clean.locator(".review .id").inner_text()
+    clean.keyboard.press("r")
+    clean.keyboard.type("dusk")
+    assert pending(dirty)["n"] == 0
+    clean.keyboard.press("Enter")
+    clean.wait_for_url("**/clean*at=1*")
+    decided = pending(dirty)["edits"]
+    assert [(e["sample"], e["label"]) for e in decided] == [(shown, "dusk")]
+
+
+def test_of_a_group_one_is_kept_and_one_undo_takes_all_of_it_back(
+    clean: Page, dirty: apps.App
+) -> None:
+    opened(clean, dirty, "duplicates")
+    clean.get_by_role("button", name="Find them").click()
+    clean.locator(".copy").nth(1).wait_for()
+    shown = clean.locator(".copy .id").all_inner_texts()
+    assert "more/copy.png" in shown
+    assert clean.locator(".copy").first.get_by_text("suggested").count() == 1
+    at = shown.index("more/copy.png")
+    clean.keyboard.press(str(at + 1))
+    clean.locator(".copy").nth(at).get_by_text("to keep").wait_for()
+    clean.locator(".copy").nth(1 - at).get_by_text("to delete").wait_for()
+    assert pending(dirty)["kinds"] == {"keep": 1, "delete": len(shown) - 1}
+    clean.keyboard.press("u")
+    clean.locator(".copy").nth(at).get_by_text("to keep").wait_for(state="detached")
+    assert pending(dirty)["n"] == 0
+
+
+def test_a_broken_picture_is_said_with_its_reason_and_deleted(
+    clean: Page, dirty: apps.App, axe: Any
+) -> None:
+    opened(clean, dirty, "quarantine")
+    clean.locator(".stage .broken").wait_for()
+    assert clean.locator(".stage .broken").inner_text().startswith("truncated")
+    assert axe(clean) == []
+    clean.keyboard.press("d")
+    clean.locator(".decided").get_by_text("to delete").wait_for()
+
+
+def test_everything_is_applied_in_one_commit_and_what_has_changed_is_refused_by_name(
+    clean: Page, dirty: apps.App
+) -> None:
+    opened(clean, dirty, "losses:good")
+    clean.locator(".review .id").wait_for()
+    ids = []
+    for at in range(3):
+        ids.append(clean.locator(".review .id").inner_text())
+        clean.keyboard.press("1")
+        clean.wait_for_url(f"**/clean*at={at + 1}*")
+    changed = [e["sample"] for e in pending(dirty)["edits"]]
+    other = slicedb.open(dirty.database)
+    other.relabel(f"id = '{changed[0]}'", "something else")
+    clean.locator("#message").fill("wrong labels")
+    clean.get_by_role("button", name="Commit").click()
+    clean.get_by_role("dialog").get_by_text(f"{changed[0]}").wait_for()
+    assert "label was changed since" in clean.get_by_role("dialog").inner_text()
+    history = other.commits.history()
+    assert [c.message for c in history[:2]] == ["wrong labels", "before"]
+    rows = other.query(f"id = '{changed[1]}'").to_arrow(["label"])
+    assert rows["label"].to_pylist() == [other.edits(changed[1])[-1].after["label"]]
+    assert "Nothing pending" in clean.locator("#pending .count").inner_text()
+
+
+def test_who_may_only_look_sees_queues_and_cannot_decide(
+    context: BrowserContext, dirty: apps.App, watch: Watch
+) -> None:
+    with apps.run(dirty.database, "--read-only") as app:
+        app.enter(context)
+        page = context.new_page()
+        opened(page, app, "losses:weak")
+        page.locator(".review .id").wait_for()
+        assert page.get_by_role("button", name="Keep").count() == 0
+        page.keyboard.press("k")
+        page.keyboard.press("d")
+        assert "You may look, not change." in page.locator("#pending").inner_text()
+        assert app.ask("/api/edits")["n"] == 0
+        for path in ("decide", "undo", "apply", "discard", "queue", "sample/cam"):
+            assert app.ask(f"/api/{path}", body={})["error"]["kind"] == "NotAllowed"
+
+
+def test_queues_are_listed_and_a_wrong_one_is_answered(dirty: apps.App) -> None:
+    names = [row["name"] for row in dirty.ask("/clean.json")["queues"]]
+    assert names == [
+        "labels:good",
+        "labels:weak",
+        "losses:good",
+        "losses:weak",
+        "duplicates",
+        "leaks",
+        "quarantine",
+    ]
+    assert "no queue 'losss:weak'" in dirty.ask("/api/queue", name="losss:weak")["error"]["message"]
+    said = dirty.ask("/api/queue", name="query", q="split = 'test' ORDER BY id", a=0, b=2)
+    assert said["count"] > 2 and len(said["items"]) == 2
+    assert dirty.ask("/api/queue", name="query", q="lable = 1")["error"]["where"]["line"] == 1
+    assert "error" in dirty.ask("/api/queue", name="losses:weak", a=0, b=5000)
