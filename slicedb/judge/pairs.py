@@ -41,7 +41,9 @@ class Pair:
 
     def members(self, rows: Sequence[Keys]) -> Membership:
         """Return the membership over the common samples of slices given as universe rows."""
-        positions = [self.row_of[r] for r in rows]
+        if len(self.rows) == len(self.row_of):  # every sample has both, rows are the same
+            return Membership(rows, len(self.rows))
+        positions = (self.row_of[r] for r in rows)
         return Membership([p[p >= 0] for p in positions], len(self.rows))
 
     def differences(self, metric: Metric, of: str | None) -> Floats | None:

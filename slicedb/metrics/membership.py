@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,12 +20,14 @@ class Membership:
     """The membership matrix of s slices over n rows, held as row positions.
 
     Args:
-        positions: s arrays of int64 row numbers in [0, n), each without duplicates.
+        positions: s arrays of row numbers in [0, n), each without duplicates.
         n: number of rows.
     """
 
-    def __init__(self, positions: Sequence[npt.NDArray[np.int64]], n: int) -> None:
-        self.positions = [np.asarray(p, np.int64) for p in positions]
+    def __init__(self, positions: Iterable[npt.NDArray[np.integer]], n: int) -> None:
+        # Half the memory: a hundred slices of ten million samples have some 60 million positions.
+        kind = np.int32 if n < 2**31 else np.int64
+        self.positions: list[npt.NDArray[Any]] = [np.asarray(p, kind) for p in positions]
         self.n = n
         self.sizes = np.array([len(p) for p in self.positions], np.int64)
         """int64 (s,): rows of each slice."""
@@ -38,7 +40,7 @@ class Membership:
         """The matrix as scipy CSR, float64 (s, n)."""
         from scipy import sparse
 
-        columns = np.concatenate(self.positions) if self.positions else np.empty(0, np.int64)
+        columns = np.concatenate(self.positions) if self.positions else np.empty(0, np.int32)
         ends = np.concatenate([[0], np.cumsum(self.sizes)])
         shape = (len(self), self.n)
         return sparse.csr_matrix((np.ones(len(columns)), columns, ends), shape=shape)
@@ -61,7 +63,7 @@ class Membership:
         Args:
             rows: int64 (m,), ascending.
         """
-        place = np.full(self.n, -1, np.int64)
+        place = np.full(self.n, -1, np.int32 if self.n < 2**31 else np.int64)
         place[rows] = np.arange(len(rows))
         places = (place[positions] for positions in self.positions)
         return Membership([p[p >= 0] for p in places], len(rows))

@@ -124,14 +124,15 @@ def max_t(
     belongs = sparse.csr_matrix(members, dtype=float)
     shift = np.zeros(belongs.shape[0]) if margins is None else np.asarray(margins, float)
     rows = np.arange(len(d)) if shift.any() else np.flatnonzero(d)
-    weighted = belongs[:, rows] @ sparse.diags(d[rows])
+    part = belongs if len(rows) == len(d) else belongs[:, rows]
+    weighted = _like(part, part.data * d[rows][part.indices])
     if shift.any():
         weighted = sparse.csr_matrix(weighted + sparse.diags(shift) @ belongs)
         weighted.eliminate_zeros()
         replicates = min(replicates, max(_FEWEST, _WORK // max(weighted.nnz, 1)))
     if groups is not None:
         weighted = weighted @ _indicator(np.asarray(groups)[rows])  # (s, n) @ (n, g) -> (s, g)
-    scale = np.sqrt(np.asarray(weighted.multiply(weighted).sum(axis=1)).ravel())
+    scale = np.sqrt(np.asarray(_like(weighted, weighted.data**2).sum(axis=1)).ravel())
     total = np.asarray(weighted.sum(axis=1)).ravel()
     statistic = np.where(scale > 0, total / np.where(scale > 0, scale, 1.0), np.nan)
     tested = np.flatnonzero(scale > 0)
@@ -142,15 +143,23 @@ def max_t(
         score = scored(statistic[tested, None])[:, 0]
         order = np.argsort(score, kind="stable")  # the worst first
         # sorted from worst to best, in units of each slice's own scale
-        product = sparse.diags(1 / scale[tested[order]]) @ weighted[tested[order]]
+        product = weighted[tested[order]]
+        product.data *= np.repeat(1 / scale[tested[order]], np.diff(product.indptr))
         limit = replicates if enough is None else enough
         again = _score(sides, None if share is None else share[order])
-        product, alike = _merged(sparse.csr_matrix(product))
+        product, alike = _merged(product)
         counts, made = _count_more_extreme(
             product, alike, score[order], again, replicates, limit, seed
         )
         p[tested[order]] = np.maximum.accumulate((counts + 1) / (made + 1))
     return MaxT(statistic, p)
+
+
+def _like(matrix: Sparse, data: Floats) -> Sparse:
+    """Return the matrix with other values at the same places, which both share in memory."""
+    from scipy import sparse
+
+    return sparse.csr_matrix((data, matrix.indices, matrix.indptr), shape=matrix.shape)
 
 
 def _indicator(groups: npt.NDArray[np.generic]) -> Sparse:
