@@ -906,8 +906,6 @@ class Database:
         """
         from slicedb import embedding
 
-        if isinstance(encoder, str):
-            encoder = embedding.load_encoder(encoder, pretrained)
         report = embedding.log_embeddings(
             self.store,
             name,
@@ -915,7 +913,10 @@ class Database:
             id_column=id_column,
             vector_column=vector_column,
             prefix=prefix,
-            encoder=encoder,
+            # An encoder that is loaded here is not kept here, and is gone once it was described.
+            encoder=embedding.load_encoder(encoder, pretrained)
+            if isinstance(encoder, str)
+            else encoder,
             replace=replace,
         )
         self.engine.session.approximate.extend(name, replaced=replace)

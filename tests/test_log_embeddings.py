@@ -172,6 +172,39 @@ def test_files_of_vectors_are_not_those_of_a_backup(db: slicedb.Database, tmp_pa
     assert again.query(query).ids() == ["a", "c"]
 
 
+def test_texts_need_no_encoder_once_its_vectors_are_logged(db: slicedb.Database) -> None:
+    from slicedb.embedding.light import light_encoder
+
+    encoder = load_encoder("slicedb-tiny")
+    vectors = encoder.encode_texts(["a fork", "a spoon", "rice", "soup"])
+    db.log_embeddings("mine", {"id": IDS, "vector": vectors}, encoder=encoder)
+
+    def opened() -> None:
+        raise AssertionError("the whole encoder was opened")
+
+    light = light_encoder(db.store, "mine", opened)  # type: ignore[arg-type]
+    assert light is not None
+    expected = encoder.encode_prompt("a fork")
+    assert np.abs(light.encode_prompt("a fork") - expected).max() < 1e-5
+
+
+def test_a_matrix_that_is_written_out_in_parts_is_whole(
+    db: slicedb.Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from slicedb.vectors import files
+
+    monkeypatch.setattr(files, "_WRITTEN", 3)
+    monkeypatch.setattr(files, "_BATCH", 1)
+    db.log_embeddings("mine", table())
+    matrix = files.open_matrix(db.store, "mine", db.store.version("embeddings__mine"))
+    assert matrix.vectors.tolist() == [
+        [1, 0, 0],
+        [0.60009765625, 0.7998046875, 0],
+        [0, 1, 0],
+        [0, 0, 1],
+    ]
+
+
 def test_a_file_is_read_in_blocks_and_gives_what_a_table_gives(
     db: slicedb.Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

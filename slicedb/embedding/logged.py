@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import time
 from collections.abc import Iterable, Iterator
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from slicedb.cache import give_back
 from slicedb.embedding.encoder import Encoder
 from slicedb.embedding.fingerprint import (
     Fingerprint,
@@ -19,6 +21,7 @@ from slicedb.embedding.fingerprint import (
     title_of,
 )
 from slicedb.embedding.given import GivenVectors, only_vectors, open_table
+from slicedb.embedding.light import keep_texts
 from slicedb.embedding.table import FINGERPRINT, check_name
 from slicedb.errors import EmbeddingError, FingerprintError
 from slicedb.ingest.attach import ids_of, refuse_doubled, refuse_unknown
@@ -97,9 +100,14 @@ def log_embeddings(
         raise EmbeddingError(
             f"{given.place} has no column '{column}'; it has {', '.join(given.schema.names[:8])}."
         )
+    facts = _facts(store, name, encoder, replace)
+    if encoder is not None:
+        keep_texts(store, encoder)
+        del encoder  # a gigabyte that is not needed any more, where the caller does not keep it
+        gc.collect()
+        give_back()
     ids = ids_of(given.column(id_column), prefix, given.place)
     keys = _keys(store, ids, given.place)
-    facts = _facts(store, name, encoder, replace)
     vectors = GivenVectors(given, column, ids, None if facts is None else facts["dim"])
     if facts is None:
         facts = logged_fingerprint(vectors.dim)

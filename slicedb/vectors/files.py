@@ -7,6 +7,7 @@ or that were cut or written over are built anew.
 from __future__ import annotations
 
 import contextlib
+import mmap
 import os
 import shutil
 import tempfile
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 _BATCH = 16_384
 """Vectors read from the store at once."""
+_WRITTEN = 64 << 20
+"""Numbers after which a file that is being built is written out, so that it may be larger than
+memory."""
 _ABOUT = "about"
 _LOOKS, _LOOK = 64, 4096
 """Places of the vectors that are compared when files are opened, and the bytes of each: to read all
@@ -133,12 +137,24 @@ def _build(store: Store, table: str, version: int, folder: Path) -> None:
 
 
 def _fill(store: Store, table: str, version: int, keys: np.ndarray, vectors: np.ndarray) -> None:
-    done = 0
+    done = written = 0
+    at_once = _WRITTEN // max(1, vectors.shape[1])
     for batch in store.scan(table, ["key", "vector"], version=version, batch_size=_BATCH):
         part = slice(done, done + batch.num_rows)
         keys[part] = batch["key"].to_numpy(zero_copy_only=False)
         vectors[part] = unit_rows(batch["vector"])
         done += batch.num_rows
+        if isinstance(vectors, np.memmap) and done - written >= at_once:
+            vectors.flush()
+            _let_go(vectors)
+            written = done
+
+
+def _let_go(vectors: np.memmap) -> None:
+    """Let what was written leave the memory of this process; it is in the file."""
+    mapped = vectors.base
+    if isinstance(mapped, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        mapped.madvise(mmap.MADV_DONTNEED)
 
 
 def _remove_old(table: str, version: int, folder: Path) -> None:
