@@ -93,6 +93,19 @@ def test_an_arrow_chooses_another_offer(box: Page) -> None:
     assert box.evaluate("editor.text") == "labels"
 
 
+def test_a_text_in_place_of_a_selection_keeps_the_policy(box: Page) -> None:
+    box.keyboard.press("Control+a")
+    box.keyboard.insert_text("'dog' = label")
+    assert box.evaluate("editor.text") == "'dog' = label"
+    assert box.evaluate("log.at(-1)") == ["typed", "'dog' = label"]
+
+
+def test_a_quote_around_a_selection_keeps_it(box: Page) -> None:
+    box.keyboard.press("Control+a")
+    box.keyboard.type("(")
+    assert box.evaluate("editor.text") == "(label = 'cat')"
+
+
 def test_a_mark_goes_when_the_text_is_changed(box: Page) -> None:
     replace(box, "lable = 'cat'")
     box.evaluate("editor.mark({start: 0, end: 5})")

@@ -112,7 +112,6 @@ function lost() {
       }
       if (response.ok) {
         found();
-        document.dispatchEvent(new CustomEvent("back"));
         return;
       }
     } catch {
@@ -123,11 +122,14 @@ function lost() {
   retry = setTimeout(look, 1000);
 }
 
+/** The server answers: who waits for that is told by the event "back". */
 function found() {
   const bar = document.getElementById("lost");
-  if (bar && !bar.hidden) bar.hidden = true;
   clearTimeout(retry);
   retry = undefined;
+  if (!bar || bar.hidden) return;
+  bar.hidden = true;
+  document.dispatchEvent(new CustomEvent("back"));
 }
 
 // Elements
@@ -310,7 +312,7 @@ export const keys = {
 
 addEventListener("keydown", (event) => {
   if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
-  if (isText(event.target)) return;
+  if (isText(event.composedPath()[0] ?? null)) return; // the editor sits in a shadow root, which retargets
   if (document.querySelector("dialog[open]") && event.key !== "Escape") return;
   const typed = first ? `${first} ${event.key}` : event.key;
   const found = known.find((each) => each.key === typed && (each.where?.() ?? true));

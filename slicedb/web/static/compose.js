@@ -253,9 +253,13 @@ export function range(text, column) {
 /** @param {string} condition @param {string} column @returns {[string, string] | null} */
 function bounds(condition, column) {
   const all = tokens(condition);
-  const at = all.findIndex((token) => is(token, "between"));
+  const at = all.findIndex((token) => is(token, "between") || (token.depth === 0 && [">=", "<="].includes(token.text)));
+  if (at < 1 || normal(condition.slice(0, all[at].start)) !== normal(column)) return null;
+  const rest = condition.slice(all[at].end).trim();
+  if (all[at].text === ">=") return [rest, ""];
+  if (all[at].text === "<=") return ["", rest];
   const and = all.findIndex((token, i) => i > at && is(token, "and"));
-  if (at < 1 || and < 0 || normal(condition.slice(0, all[at].start)) !== normal(column)) return null;
+  if (and < 0) return null;
   return [condition.slice(all[at].end, all[and].start).trim(), condition.slice(all[and].end).trim()];
 }
 
@@ -263,12 +267,15 @@ function bounds(condition, column) {
  * Set bounds to a column in place of those that it has; null takes them out.
  * @param {string} text
  * @param {string} column
- * @param {[string, string] | null} limits
+ * @param {[string, string] | null} limits "" is no limit at that end
  */
 export function ranged(text, column, limits) {
   const { conditions, tail } = limits && !range(text, column) ? open(text) : parts(text);
   const kept = conditions.filter((condition) => !bounds(condition, column));
-  if (limits) kept.push(`${column} BETWEEN ${limits[0]} AND ${limits[1]}`);
+  const [low, high] = limits ?? ["", ""];
+  if (low && high) kept.push(`${column} BETWEEN ${low} AND ${high}`);
+  else if (low) kept.push(`${column} >= ${low}`);
+  else if (high) kept.push(`${column} <= ${high}`);
   return joined({ conditions: kept, tail });
 }
 
@@ -291,4 +298,47 @@ export function quoted(value) {
  */
 export function likeness(like, unlike) {
   return `similarity(${[...like, ...unlike.map((target) => `without(${target})`)].join(", ")})`;
+}
+
+/**
+ * Return what a text orders by likeness to, such that more can be added to it; null where it has another order.
+ * @param {string} text
+ * @returns {{like: string[], unlike: string[]} | null}
+ */
+export function targets(text) {
+  const { tail } = parts(text);
+  const all = tokens(tail);
+  const words = all.slice(0, 4).map((token) => token.text.toLowerCase());
+  if (words.join(" ") !== "order by similarity (") return null;
+  const close = all.findIndex((token, i) => i > 3 && token.text === ")" && token.depth === 0);
+  const rest = all.slice(close + 1).map((token) => token.text.toLowerCase());
+  if (close < 0 || rest.join(" ") !== "desc") return null;
+  /** @type {{like: string[], unlike: string[]}} */
+  const found = { like: [], unlike: [] };
+  let start = all[3].end;
+  for (const token of all.slice(4, close + 1)) {
+    if (token !== all[close] && !(token.text === "," && token.depth === 1)) continue;
+    const target = tail.slice(start, token.start).trim();
+    start = token.end;
+    const without = /^without\s*\((.*)\)$/is.exec(target);
+    if (without) found.unlike.push(without[1].trim());
+    else if (target) found.like.push(target);
+  }
+  return found;
+}
+
+/**
+ * Order a text by likeness to what it has and to further targets. A target changes sides when it is added to
+ * the other one; without anything to be like, nothing can be unlike.
+ * @param {string} text
+ * @param {string[]} like
+ * @param {string[]} unlike
+ */
+export function liked(text, like, unlike) {
+  const had = targets(text) ?? { like: [], unlike: [] };
+  const more = [...new Set([...had.like.filter((target) => !unlike.includes(target)), ...like])];
+  const less = [...new Set([...had.unlike.filter((target) => !like.includes(target)), ...unlike])];
+  if (more.length) return ordered(text, likeness(more, less));
+  const worst = `similarity(${less.join(", ")})`;
+  return ordered(text, `-${worst}`);
 }

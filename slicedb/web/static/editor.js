@@ -126,43 +126,43 @@ const COLOURS = HighlightStyle.define([
   { tag: tags.number, color: "var(--code-number)" },
   { tag: tags.atom, color: "var(--code-number)" },
   { tag: tags.typeName, color: "var(--code-function)" },
-  { tag: tags.comment, color: "var(--muted)", fontStyle: "italic" },
-  { tag: tags.operator, color: "var(--muted)" },
+  { tag: tags.comment, color: "var(--soft)", fontStyle: "italic" },
+  { tag: tags.operator, color: "var(--soft)" },
 ]);
 
 const LOOK = EditorView.theme({
   "&": { color: "var(--ink)", backgroundColor: "transparent", fontSize: "inherit" },
   "&.cm-focused": { outline: "none" },
   ".cm-scroller": {
-    fontFamily: "var(--mono)",
+    fontFamily: "inherit",
     lineHeight: "1.5",
     maxHeight: "12em",
     overflow: "auto",
   },
   ".cm-content": { padding: "0", caretColor: "var(--ink)" },
   ".cm-line": { padding: "0" },
-  ".cm-placeholder": { color: "var(--muted)" },
+  ".cm-placeholder": { color: "var(--soft)" },
   ".cm-wrong": {
-    textDecoration: "underline wavy var(--bad)",
+    textDecoration: "underline wavy var(--fail)",
     textDecorationSkipInk: "none",
-    backgroundColor: "var(--bad-soft)",
+    backgroundColor: "hsl(var(--bad) / 0.15)",
   },
-  "&.cm-focused .cm-matchingBracket": { backgroundColor: "var(--accent-soft)" },
+  "&.cm-focused .cm-matchingBracket": { backgroundColor: "hsl(var(--mark) / 0.18)" },
   ".cm-tooltip": {
     color: "var(--ink)",
-    backgroundColor: "var(--raised)",
+    backgroundColor: "var(--card)",
     border: "1px solid var(--line)",
     borderRadius: "6px",
     overflow: "hidden",
-    boxShadow: "0 4px 16px rgb(0 0 0 / 18%)",
+    boxShadow: "var(--shadow)",
   },
-  ".cm-tooltip.cm-tooltip-autocomplete > ul": { fontFamily: "var(--mono)", maxHeight: "16em" },
+  ".cm-tooltip.cm-tooltip-autocomplete > ul": { fontFamily: "inherit", maxHeight: "16em" },
   ".cm-tooltip.cm-tooltip-autocomplete > ul > li": { padding: "3px 10px" },
   ".cm-tooltip-autocomplete ul li[aria-selected]": {
     color: "var(--ink)",
-    backgroundColor: "var(--accent-soft)",
+    backgroundColor: "hsl(var(--mark) / 0.18)",
   },
-  ".cm-completionDetail": { color: "var(--muted)", fontStyle: "normal", marginLeft: "1.5em" },
+  ".cm-completionDetail": { color: "var(--soft)", fontStyle: "normal", marginLeft: "1.5em" },
 });
 
 /** @type {import("@codemirror/state").StateEffectType<Place | null>} */
@@ -186,6 +186,23 @@ const MARKED = StateField.define({
   provide: (field) => EditorView.decorations.from(field),
 });
 const WRONG = Decoration.mark({ class: "cm-wrong" });
+
+/**
+ * Put a text in place of the selection. Left to itself, Chromium writes it into an element with the style of what
+ * was selected, as an attribute, which the content security policy forbids.
+ * @param {InputEvent} event
+ * @param {EditorView} view
+ */
+function replaced(event, view) {
+  const { main } = view.state.selection;
+  if (main.empty || event.inputType !== "insertText" || !event.data || view.composing) return false;
+  const text = event.data;
+  const insert = () => view.state.update({ ...view.state.replaceSelection(text), userEvent: "input.type", scrollIntoView: true });
+  const handlers = view.state.facet(EditorView.inputHandler);
+  if (!handlers.some((handler) => handler(view, main.from, main.to, text, insert))) view.dispatch(insert());
+  event.preventDefault();
+  return true;
+}
 
 export class Editor {
   /**
@@ -243,10 +260,12 @@ export class Editor {
         override: [(context) => this.#offers(context)],
         selectOnOpen: false, // Enter runs the query as it stands unless an offer was chosen
         icons: false,
+        defaultKeymap: false, // its Escape also ends what is asked for and not shown
         interactionDelay: 0,
       }),
       Prec.highest(keymap.of(this.#keys())),
       keymap.of([...closeBracketsKeymap, ...completionKeymap, ...historyKeymap, ...defaultKeymap]),
+      EditorView.domEventHandlers({ beforeinput: replaced }),
       EditorView.contentAttributes.of({ "aria-label": label, spellcheck: "false" }),
       EditorView.updateListener.of((update) => {
         const byPerson = update.transactions.some((t) => t.docChanged && t.isUserEvent("input") || t.isUserEvent("delete"));
@@ -273,7 +292,12 @@ export class Editor {
       { key: "ArrowDown", run: (/** @type {EditorView} */ view) => this.#recall(view, 1) },
       {
         key: "Escape",
-        run: (/** @type {EditorView} */ view) => closeCompletion(view) || (leave(), true),
+        run: (/** @type {EditorView} */ view) => {
+          const isOpen = completionStatus(view.state) === "active";
+          closeCompletion(view); // what is asked for and not shown yet, too
+          if (!isOpen) leave();
+          return true;
+        },
       },
     ];
   }

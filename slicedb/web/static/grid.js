@@ -60,6 +60,7 @@ export class Grid {
     new ResizeObserver(() => this.#resized()).observe(scroller);
     this.strip.addEventListener("click", (event) => this.#clicked(event));
     this.strip.addEventListener("error", (event) => this.#broken(event), true);
+    this.measure();
   }
 
   // Places
@@ -96,7 +97,7 @@ export class Grid {
     this.count = count;
     this.scroller.setAttribute("aria-label", count === 1 ? "1 sample" : `${count.toLocaleString("en")} samples`);
     if (this.cursor >= count) this.cursor = count - 1;
-    this.#measure();
+    this.measure();
     this.#move(at === undefined ? this.offset : Math.floor(at / this.columns) * this.row);
   }
 
@@ -178,7 +179,8 @@ export class Grid {
     this.#draw();
   }
 
-  #measure() {
+  /** Work out columns and rows from the room that there is. */
+  measure() {
     const width = this.scroller.clientWidth - 2 * GAP;
     this.view = this.scroller.clientHeight;
     this.columns = Math.max(1, Math.floor((width + GAP) / (this.size + GAP)));
@@ -197,7 +199,7 @@ export class Grid {
     const anchor = isSeen ? this.cursor : this.place;
     const above = Math.floor(anchor / this.columns) * this.row - this.offset;
     const rest = anchor === 0 && !isSeen ? 0 : above;
-    this.#measure();
+    this.measure();
     for (const tile of this.tiles.values()) tile.dataset.at = "";
     this.#move(Math.floor(anchor / this.columns) * this.row - Math.min(rest, Math.max(0, this.view - this.row)));
   }

@@ -1,0 +1,104 @@
+// @ts-check
+// One sample beside the grid: its picture, its values, and the way to its own page.
+
+import { api, ApiError, by, h, url } from "./base.js";
+
+/** @typedef {{onClose: () => void, onLike: (id: string, more: boolean) => void, onStep: (step: -1 | 1) => void}} Listener */
+
+/** Columns that say nothing to a person who looks at one picture. */
+const HIDDEN = new Set(["key", "sha256", "phash", "etag"]);
+/** Columns that every sample has and few people ask for: they come last. */
+const LAST = ["uri", "width", "height", "format", "bytes", "status", "error", "ingested_at"];
+
+/** @param {unknown} value */
+function shown(value) {
+  if (typeof value === "number") return Number.isInteger(value) ? String(value) : value.toPrecision(4);
+  return typeof value === "string" ? value : JSON.stringify(value);
+}
+
+export class Panel {
+  /** @param {Listener} listener */
+  constructor(listener) {
+    this.listener = listener;
+    this.element = by("panel");
+    this.id = "";
+    /** @type {AbortController | null} */
+    this.leaving = null;
+  }
+
+  get isOpen() {
+    return !this.element.hidden;
+  }
+
+  close() {
+    this.leaving?.abort();
+    this.id = "";
+    this.element.hidden = true;
+    this.element.replaceChildren();
+  }
+
+  /**
+   * Show a sample.
+   * @param {string} id
+   * @param {string | undefined} commit
+   */
+  async open(id, commit) {
+    if (id === this.id) return;
+    this.id = id;
+    this.leaving?.abort();
+    const leaving = new AbortController();
+    this.leaving = leaving;
+    const picture = h("img", { alt: `Picture of ${id}`, src: url("/api/picture", { id, side: 640, commit }) });
+    const frame = h("a", { class: "frame", href: url("/sample", { id, commit }), title: "Open its page" }, picture);
+    picture.addEventListener("error", () => picture.replaceWith(h("span", { class: "missing" }, "There is no picture to show.")));
+    const values = h("dl", { class: "values", "aria-busy": "true" });
+    this.element.replaceChildren(this.#head(id, commit), frame, this.#actions(id), values);
+    this.element.hidden = false;
+    try {
+      const q = `id = '${id.replaceAll("'", "''")}'`;
+      const { columns, rows } = await api("/api/table", { params: { q, commit, a: 0, b: 1 }, signal: leaving.signal });
+      values.replaceChildren(...this.#values(columns, rows[0]));
+    } catch (error) {
+      if (leaving.signal.aborted) return;
+      values.replaceChildren(h("dd", null, error instanceof ApiError ? error.message : String(error)));
+    }
+    values.removeAttribute("aria-busy");
+  }
+
+  /** @param {string} id @param {string | undefined} commit */
+  #head(id, commit) {
+    const { onClose, onStep } = this.listener;
+    const button = (/** @type {string} */ sign, /** @type {string} */ name, /** @type {() => void} */ run) =>
+      h("button", { type: "button", class: "quiet", "aria-label": name, title: name, onclick: run }, sign);
+    return h(
+      "header",
+      null,
+      h("h2", null, h("a", { href: url("/sample", { id, commit }), dir: "auto" }, id)),
+      button("‹", "The sample before", () => onStep(-1)),
+      button("›", "The sample behind", () => onStep(1)),
+      button("×", "Close (Esc)", onClose),
+    );
+  }
+
+  /** @param {string} id */
+  #actions(id) {
+    const { onLike } = this.listener;
+    return h(
+      "div",
+      { class: "row" },
+      h("button", { type: "button", onclick: () => onLike(id, true) }, "More like this"),
+      h("button", { type: "button", onclick: () => onLike(id, false) }, "Less like this"),
+      h("button", { type: "button", onclick: () => void navigator.clipboard?.writeText(id) }, "Copy id"),
+    );
+  }
+
+  /** @param {{name: string}[]} columns @param {unknown[] | undefined} row */
+  #values(columns, row) {
+    if (!row) return [h("dd", null, "There is no such sample any more.")];
+    return columns
+      .map(({ name }, i) => /** @type {[string, unknown]} */ ([name, row[i]]))
+      .filter(([name, value]) => name !== "id" && value !== null && value !== "" && !HIDDEN.has(name))
+      .sort(([a], [b]) => LAST.indexOf(a) - LAST.indexOf(b))
+      .flatMap(([name, value]) => [h("dt", null, name), h("dd", { dir: "auto" }, shown(value))]);
+  }
+}
