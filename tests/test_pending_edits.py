@@ -17,6 +17,7 @@ import slicedb
 from slicedb import Database
 from slicedb.cli import main
 from slicedb.commits import batch
+from slicedb.curate import verdicts
 from slicedb.errors import CheckError, UnknownSampleError
 from slicedb.schema import EDITS, SAMPLES, keys_of
 from slicedb.store.door import watched
@@ -235,6 +236,23 @@ def test_the_decisions_of_one_author_are_applied_and_the_others_wait(db: Databas
     assert (report.edited, report.deleted) == (1, 0)
     assert [e.author for e in db.edits(state="pending")] == ["ada"] * 6
     assert db.apply_edits(queue="copies").deleted == 2 and len(db.edits(state="pending")) == 4
+
+
+def test_decisions_on_likely_label_errors_are_counted_as_answers(db: Database) -> None:
+    db.decide("a", label="cow", queue="labels:named")
+    db.decide("b", keep=True, queue="labels:named")
+    db.decide("c", skip=True, queue="labels:named")
+    db.decide("d", tag="odd", queue="labels:named")
+    db.decide("e", delete=True, queue="other")
+    counted = verdicts.count(db.store, "named", block=50, stop=0.1)
+    assert (counted.n, counted.wrong) == (2, 1)
+    db.apply_edits()
+    db.decide("a", keep=True, queue="labels:named")  # another opinion, which came later
+    assert [row[:3] for row in verdicts.said(db.store, "named")] == [
+        ("b", "wrong label", "no"),
+        ("c", "wrong label", "skipped"),
+        ("a", "wrong label", "no"),
+    ]
 
 
 def test_what_cannot_be_decided_is_refused_and_nothing_written(db: Database) -> None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from slicedb import sql, stats
+from slicedb.editing import edits_of
 from slicedb.errors import CheckError, SourceError, did_you_mean
 from slicedb.schema import ANSWERS, ANSWERS_SCHEMA, DECISIONS, keys_of
 from slicedb.show import numbers
@@ -92,6 +93,11 @@ def session_of(model: str) -> str:
     return f"labels_{model}"
 
 
+def queue_of(model: str) -> str:
+    """Return the queue of `decide` in which they are decided, as the page does."""
+    return f"labels:{model}"
+
+
 def about(row: Mapping[str, Any]) -> str:
     """Return what is asked of a row: the kind, and the box or the class it is about."""
     if row.get("kind") in (None, "wrong label"):
@@ -112,6 +118,12 @@ def said(store: Store, model: str) -> list[tuple[str, str, str, datetime]]:
         where = sql.equals("slice", session_of(model))
         for row in store.table(ANSWERS, where=where).to_pylist():
             found[row["sample"], row["text"]] = row["state"], row["answered_at"]
+    for edit in edits_of(store, states=("pending", "applying", "done"), queue=queue_of(model)):
+        states = {"keep": "no", "delete": "yes", "skip": "skipped"}
+        state = states.get(edit.kind, "yes" if "label" in edit.after else "")
+        slot = edit.sample, "wrong label"
+        if state and (slot not in found or found[slot][1] <= edit.edited_at):
+            found[slot] = state, edit.edited_at
     listed = [(sample, text, state, at) for (sample, text), (state, at) in found.items()]
     return sorted(listed, key=lambda one: one[3])
 

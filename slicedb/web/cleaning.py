@@ -24,6 +24,8 @@ _WINDOW = 60
 """Items that are sent at once at most."""
 _PATIENCE = 0.4
 """Seconds that a request waits for a queue before it says that it is being looked for."""
+_BLOCK, _STOP = 50, 0.1
+"""Answers of the last block, and the precision below which the next are not worth a look."""
 _FACTS = ("label", "split", "width", "height", "bytes", "status", "error")
 _SAID = ("prediction", "confidence", "loss", "correct")
 
@@ -91,8 +93,20 @@ def _window(
         "model": found.model,
         "notes": found.notes,
         "at": found.at,
+        "told": _told(db, name),
         "items": _items(db, found, some, author),
     }
+
+
+def _told(db: Database, name: str) -> list[str]:
+    """Return how many of the label errors were errors, as people said so far, and the interval."""
+    from slicedb.curate import verdicts
+
+    kind, model = kind_of(name)
+    if kind.name != "labels":
+        return []
+    said = verdicts.count(db.store, model, _BLOCK, _STOP)
+    return list(said.lines())[:2] if said.n else []
 
 
 def _left(db: Database, found: Found, name: str) -> list[Item]:

@@ -182,3 +182,53 @@ def test_queues_are_listed_and_a_wrong_one_is_answered(dirty: apps.App) -> None:
     assert said["count"] > 2 and len(said["items"]) == 2
     assert dirty.ask("/api/queue", name="query", q="lable = 1")["error"]["where"]["line"] == 1
     assert "error" in dirty.ask("/api/queue", name="losses:weak", a=0, b=5000)
+
+
+def test_what_one_tab_decides_another_sees_and_a_name_keeps_them_apart(
+    clean: Page, dirty: apps.App, context: BrowserContext
+) -> None:
+    opened(clean, dirty, "losses:weak")
+    clean.locator(".review .id").wait_for()
+    clean.keyboard.press("k")
+    clean.wait_for_url("**/clean*at=1*")
+    second = context.new_page()
+    opened(second, dirty, "losses:weak")
+    second.locator(".decided").get_by_text("to keep").wait_for()
+    second.locator("#author").fill("eve")
+    second.locator("#author").press("Tab")
+    second.locator("#pending .count").get_by_text("Nothing pending · 1 of others").wait_for()
+    second.locator(".decided").get_by_text("not decided").wait_for()
+    second.evaluate("localStorage.clear()")
+
+
+def test_a_lost_connection_is_said_and_no_decision_is_lost_silently(
+    clean: Page, dirty: apps.App, context: BrowserContext, watch: Watch
+) -> None:
+    watch.expect("ERR_INTERNET_DISCONNECTED")
+    opened(clean, dirty, "losses:weak")
+    clean.locator(".review .id").wait_for()
+    shown = clean.locator(".review .id").inner_text()
+    context.set_offline(True)
+    clean.keyboard.press("k")
+    clean.get_by_role("alert").get_by_text("cannot be reached").wait_for()
+    assert clean.locator(".review .id").inner_text() == shown  # it stays where it was
+    context.set_offline(False)
+    clean.get_by_role("alert").wait_for(state="hidden")
+    clean.keyboard.press("k")
+    clean.wait_for_url("**/clean*at=1*")
+    assert [e["sample"] for e in pending(dirty)["edits"]] == [shown]
+
+
+def test_the_pages_of_queues_are_accessible_in_both_themes(
+    clean: Page, dirty: apps.App, axe: Any
+) -> None:
+    opened(clean, dirty, "losses:weak")
+    clean.locator(".review .id").wait_for()
+    clean.keyboard.press("k")
+    clean.wait_for_url("**/clean*at=1*")
+    for theme in ("light", "dark"):
+        clean.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
+        assert axe(clean) == []
+    clean.get_by_role("button", name="List").click()
+    clean.get_by_role("dialog").get_by_role("link").first.wait_for()
+    assert axe(clean) == []

@@ -19,7 +19,7 @@ const review = by("review");
 
 /** The items that are at hand, by their place. @type {Map<number, Item>} */
 let items = new Map();
-/** @type {{count: number, done: number, more: number, query: string, model: string | null, notes: string[], at: number} | null} */
+/** @type {{count: number, done: number, more: number, query: string, model: string | null, notes: string[], told: string[], at: number} | null} */
 let queue = null;
 /** @type {string[]} */
 let labels = [];
@@ -160,8 +160,9 @@ function draw() {
     link,
     editable && h("button", { type: "button", class: "quiet", title: `Found ${new Date(queue.at * 1000).toLocaleTimeString()}`, onclick: () => find(true) }, "Look again"),
   );
+  const told = queue.told.length ? h("p", { class: "soft told" }, queue.told.join(" ")) : null;
   const notes = queue.notes.map((note) => h("p", { class: "soft" }, note));
-  review.replaceChildren(head, item.samples.length > 1 || isGroup() ? group(item) : single(item), strip(at), ...notes);
+  review.replaceChildren(head, ...(told ? [told] : []), item.samples.length > 1 || isGroup() ? group(item) : single(item), strip(at), ...notes);
   if (item.samples.length === 1 && !isGroup()) look(item.samples[0]);
   ahead(at);
 }
