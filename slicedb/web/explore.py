@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import struct
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from fastapi import Request
@@ -15,9 +14,9 @@ from fastapi.responses import Response
 
 from slicedb.errors import CheckError, QueryError, UnknownSampleError
 from slicedb.schema import SAMPLES, keys_of
+from slicedb.web.asked import Asked
 from slicedb.web.plain import dumped, plain
 from slicedb.web.site import Site
-from slicedb.web.uploads import Uploads
 
 if TYPE_CHECKING:
     from slicedb.database import Database
@@ -35,11 +34,10 @@ _COLUMNS = 24
 
 def add(site: Site) -> None:
     """Register the page and what it asks."""
-    uploads = Uploads()
 
     async def ask(request: Request, work: Callable[[Database, Query], T]) -> T:
         """Run work on the query that the address asks."""
-        asked = _Asked(request, uploads)
+        asked = Asked(request, site.uploads)
         return await site.ask(request, lambda db: work(db, asked.of(db)))
 
     @site.page("/", "Explore", "explore.html")
@@ -115,28 +113,7 @@ def add(site: Site) -> None:
 
     @site.post("/api/uploads", role="viewer")
     async def upload(request: Request, data: bytes) -> dict[str, object]:
-        return await site.picture(request, lambda db: uploads.keep(data))
-
-
-class _Asked:
-    """The query that an address asks: `q`, `sort`, `commit` and `p`.
-
-    Raises:
-        CheckError: `p` is no JSON object.
-    """
-
-    def __init__(self, request: Request, uploads: Uploads) -> None:
-        given = request.query_params
-        self._text = given.get("q", "")
-        self._sort = given.get("sort", "")
-        self._commit = given.get("commit") or None
-        self._params = _object(given.get("p", ""))
-        self._uploads = uploads
-
-    def of(self, db: Database) -> Query:
-        params = self._uploads.filled(self._params) if self._params else None
-        query = db.query(self._text, params, at=self._commit)
-        return query.sorted(self._sort) if self._sort else query
+        return await site.picture(request, lambda db: site.uploads.keep(data))
 
 
 class _Shown:
@@ -259,13 +236,3 @@ def _check_range(a: int, b: int, most: int) -> None:
 def _check_side(side: int) -> None:
     if not _SIDES[0] <= side <= _SIDES[1]:
         raise CheckError(f"A picture of {side} pixels.", f"take {_SIDES[0]} to {_SIDES[1]}.")
-
-
-def _object(text: str) -> dict[str, Any]:
-    try:
-        value = json.loads(text or "{}")
-    except ValueError as error:
-        raise CheckError(f"p is no JSON: {error}.") from error
-    if not isinstance(value, dict):
-        raise CheckError("p is no JSON object.", 'write {"name": value}.')
-    return value

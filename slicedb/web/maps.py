@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import struct
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -16,14 +16,18 @@ from slicedb import sql
 from slicedb.errors import CheckError
 from slicedb.schema import EMBEDDINGS, MAPS, PREDICTIONS, SAMPLES
 from slicedb.show.numbers import value
+from slicedb.vectors.axes import Method
 from slicedb.vectors.projection import made_of
-from slicedb.web.cloud import Clouds, names_of, version_of
+from slicedb.web.asked import Asked
+from slicedb.web.cloud import Cloud, Clouds, names_of, version_of
 from slicedb.web.colours import colours
 from slicedb.web.plain import dumped
 from slicedb.web.site import Site
 
 if TYPE_CHECKING:
     from slicedb.database import Database
+    from slicedb.progress import Cancel
+    from slicedb.query import Query
 
 Choices = list[dict[str, object]]
 
@@ -37,6 +41,8 @@ _BYTES = "application/octet-stream"
 def add(site: Site) -> None:
     """Register the page and what it asks."""
     clouds = Clouds()
+    site.jobs.add("project", _project, title=lambda options: f"map {options.get('name', 'pca')}")
+    site.jobs.add("embed", _embed, title=lambda options: "embed the samples")
 
     @site.page("/map", "Map", "map.html")
     async def page(request: Request) -> dict[str, object]:
@@ -51,14 +57,44 @@ def add(site: Site) -> None:
         return await site.ask(request, lambda db: _colours(db, clouds, map, version, by))
 
     @site.get("/api/map/inside")
-    async def inside(request: Request, map: str, version: str, q: str = "") -> Response:
-        return await site.ask(request, lambda db: _inside(db, clouds, map, version, q))
+    async def inside(request: Request, map: str, version: str) -> Response:
+        asked = Asked(request, site.uploads)
+
+        def held(db: Database) -> Response:
+            return _inside(asked.of(db), clouds.at(db, map, version))
+
+        return await site.ask(request, held)
 
     @site.get("/api/map/sample")
     async def sample(
         request: Request, map: str, version: str, point: int, by: str = ""
     ) -> dict[str, object]:
         return await site.ask(request, lambda db: _sample(db, clouds, map, version, point, by))
+
+
+def _project(db: Database, options: Mapping[str, object], cancel: Cancel) -> dict[str, object]:
+    """Make a map, or place the samples that have no point of it yet."""
+    name = _text(options, "name") or "pca"
+    method = _text(options, "method")
+    if method not in (None, *get_args(Method)):
+        raise CheckError(f"No method '{method}' to project by.", f"{', '.join(get_args(Method))}.")
+    embedding = _text(options, "embedding")
+    made = db.project(name, cast(Method, method), embedding=embedding, progress=cancel)
+    return {"name": made.name, "placed": made.placed, "said": str(made)}
+
+
+def _embed(db: Database, options: Mapping[str, object], cancel: Cancel) -> dict[str, object]:
+    """Embed the samples by the bundled tiny CLIP."""
+    report = db.embed(progress=cancel)
+    return {"said": str(report)}
+
+
+def _text(options: Mapping[str, object], name: str) -> str | None:
+    """Return an option of a job that is a text, or None where it is not given."""
+    value = options.get(name)
+    if value is None or isinstance(value, str):
+        return value or None
+    raise CheckError(f"'{name}' is no text.")
 
 
 def about(db: Database) -> dict[str, object]:
@@ -136,10 +172,8 @@ def _colours(db: Database, clouds: Clouds, name: str, version: str, by: str) -> 
     return _packed(head, found.codes)
 
 
-def _inside(db: Database, clouds: Clouds, name: str, version: str, q: str) -> Response:
-    """Return which points a query has, one bit for each; none where it has all of them."""
-    cloud = clouds.at(db, name, version)
-    query = db.query(q)
+def _inside(query: Query, cloud: Cloud) -> Response:
+    """Return which points a query has, one bit for each."""
     keys = query.keys()
     held = cloud.holds(keys)
     head = {"count": len(keys), "points": int(held.sum()), "text": query.text}

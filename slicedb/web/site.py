@@ -24,6 +24,7 @@ from slicedb.web.access import Access, Role, Session
 from slicedb.web.jobs import Jobs
 from slicedb.web.plain import dumped
 from slicedb.web.turns import Turns
+from slicedb.web.uploads import Uploads
 
 if TYPE_CHECKING:
     from slicedb.database import Database
@@ -66,6 +67,7 @@ class Site:
         """Path and title of the pages in the menu, in its order."""
         self.turns = Turns()
         self.jobs = Jobs(db)
+        self.uploads = Uploads()
         self._asking = ThreadPoolExecutor(_ASKING, "slicedb-ask")
         self._pictures = ThreadPoolExecutor(_PICTURES, "slicedb-picture")
         self._writing = ThreadPoolExecutor(_WRITING, "slicedb-write")

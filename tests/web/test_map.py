@@ -436,12 +436,49 @@ def test_a_point_shows_its_picture_and_opens_its_sample(
     page.wait_for_url(re.compile(r"/sample\?id="))
 
 
-def test_no_map_says_what_to_do(context: BrowserContext, server: apps.App) -> None:
-    server.enter(context)
+def test_a_click_makes_the_first_map_and_a_form_another(
+    context: BrowserContext, own_server: apps.App
+) -> None:
+    own_server.enter(context)
     page = context.new_page()
-    page.goto(f"{server.url}/map")
+    page.goto(f"{own_server.url}/map")
     page.get_by_role("heading", name="There is no map yet").wait_for()
-    assert page.get_by_role("button", name="Make a map of 'default'").is_visible()
+    page.get_by_role("button", name="Make a map of 'default'").click()
+    page.locator("#legend tbody tr").first.wait_for()
+    assert count(page) == SCENES
+    page.get_by_role("button", name="New …").click()
+    page.get_by_text("no other point moves").wait_for()
+    page.get_by_label("Name").fill("second")
+    page.get_by_role("button", name="Make", exact=True).click()
+    page.wait_for_url(re.compile("map=second"))
+    page.locator("#legend tbody tr").first.wait_for()
+    assert page.locator("#which").input_value() == "second"
+    assert slicedb.open(own_server.database).info()["maps"] == ["pca", "second"]
+
+
+def test_jobs_check_what_they_are_told(own_server: apps.App) -> None:
+    for options, said in (
+        ({"method": "umap"}, "No method 'umap'"),
+        ({"name": 7}, "'name' is no text"),
+        ({"name": "../x"}, "no name"),
+        ({"embedding": "defualt"}, "No embedding 'defualt'"),
+    ):
+        job = own_server.ask("/api/jobs", body={"kind": "project", **options})
+        while job["state"] == "running":
+            job = own_server.ask(f"/api/jobs/{job['id']}")
+        assert job["state"] == "failed" and said in job["message"], job
+
+
+def test_a_viewer_makes_and_names_nothing(context: BrowserContext, mapped: Path) -> None:
+    with apps.run(mapped, "--read-only") as app:
+        app.enter(context)
+        page = context.new_page()
+        page.goto(f"{app.url}/map")
+        page.locator("#legend tbody tr").first.wait_for()
+        assert page.get_by_role("button", name="New …").count() == 0
+        assert page.get_by_role("button", name="Name it").count() == 0
+        error = app.ask("/api/jobs", body={"kind": "project", "name": "x"})["error"]
+        assert error["kind"] == "NotAllowed"
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -61,7 +61,9 @@ export class Cloud {
    */
   hold(inside) {
     this.inside = inside;
-    this.held = inside === null ? this.n : inside.reduce((sum, one) => sum + one, 0);
+    let held = inside === null ? this.n : 0;
+    if (inside !== null) for (let i = 0; i < inside.length; i++) held += inside[i];
+    this.held = held;
   }
 }
 

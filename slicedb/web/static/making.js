@@ -1,46 +1,47 @@
 // @ts-check
 // Make maps and name queries: the forms of the map that write.
 
-import { api, ApiError, dialog, failed, h, notice, url } from "./base.js";
+import { api, dialog, failed, h, notice, url } from "./base.js";
+import { far, runs, start, watch } from "./jobs.js";
 
 /** @typedef {{maps: {name: string, method: string, of: string, n: number, behind: number}[], embeddings: {name: string, n: number}[], samples: number, tsne: boolean}} About */
 
-const POLL = 500;
-
 /**
- * Run a job, and wait for its end.
- * @param {Record<string, unknown>} what kind and arguments
+ * Run a job, and wait for its end; the header says why it failed.
+ * @param {string} kind
+ * @param {Record<string, string>} options
  * @param {(text: string) => void} told what it does now
- * @throws {ApiError} it failed or was cancelled
+ * @returns {Promise<boolean>} whether it was done
  */
-export async function work(what, told) {
-  const { id } = await api("/api/jobs", { body: what });
-  for (;;) {
-    const job = await api(`/api/jobs/${id}`);
-    if (job.state === "done") return job.result;
-    if (job.state !== "running" && job.state !== "waiting") throw new ApiError(400, { message: job.message || `The job was ${job.state}.` });
-    told([job.stage, job.total ? `${job.done.toLocaleString("en")} of ${job.total.toLocaleString("en")} ${job.unit ?? ""}` : ""].filter(Boolean).join(": "));
-    await new Promise((later) => setTimeout(later, POLL));
-  }
+async function work(kind, options, told) {
+  const { id } = await start(kind, options);
+  return new Promise((ended) =>
+    watch((job) => {
+      if (job.id !== id) return;
+      if (runs(job)) told(far(job));
+      else ended(job.state === "done");
+    }),
+  );
 }
 
 /**
  * Make the first map by a click, and show it.
  * @param {HTMLButtonElement} button
- * @param {Record<string, unknown>[]} jobs one after the other
+ * @param {[string, Record<string, string>][]} jobs kind and options, one after the other
  */
 export function first(button, jobs) {
   button.addEventListener("click", async () => {
     const title = button.textContent;
     button.disabled = true;
     try {
-      for (const job of jobs) await work(job, (text) => (button.textContent = text || "Working …"));
-      location.reload();
+      let done = true;
+      for (const [kind, options] of jobs) done &&= await work(kind, options, (text) => (button.textContent = text));
+      if (done) location.reload();
     } catch (error) {
-      button.disabled = false;
-      button.textContent = title;
       failed(error);
     }
+    button.disabled = false;
+    button.textContent = title;
   });
 }
 
@@ -74,21 +75,21 @@ export function another(about, made) {
   name.addEventListener("input", say);
   suggest();
   const form = h("form", { class: "form" }, h("label", null, "Embedding", of), h("label", null, "Method", method), h("label", null, "Name", name), known, h("div", { class: "row" }, told, go));
-  const box = dialog("Make a map", form);
+  dialog("Make a map", form);
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     go.disabled = true;
     const isThere = about.maps.some((each) => each.name === name.value);
-    const job = isThere ? { kind: "project", name: name.value } : { kind: "project", name: name.value, method: method.value, embedding: of.value };
+    /** @type {Record<string, string>} */
+    const options = isThere ? {} : { method: method.value, embedding: of.value };
     try {
-      await work(job, (text) => (told.textContent = text));
-      box.close();
-      made(name.value);
+      const done = await work("project", { ...options, name: name.value }, (text) => (told.textContent = text));
+      if (done) made(name.value);
     } catch (error) {
-      go.disabled = false;
-      told.textContent = "";
       failed(error);
     }
+    go.disabled = false;
+    told.textContent = "";
   });
 }
 

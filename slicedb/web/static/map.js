@@ -63,7 +63,7 @@ class Page {
     /** Codes that a row of the legend points at; null for none. @type {[number, number] | null} */
     this.pointed = null;
     /** What is shown now. */
-    this.shown = { map: "", version: "", by: "", q: "\0" };
+    this.shown = { map: "", version: "", by: "", q: "", asked: "" };
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     this.later = undefined;
     this.without = 0;
@@ -75,19 +75,20 @@ class Page {
 
   /** Show what the address says. */
   async follow() {
-    const { q = "", map, by: column } = state.get();
+    const { q = "", map, by: column, commit, p } = state.get();
     if (map && about.maps.some((each) => each.name === map)) this.which.value = map;
     this.choose(column ?? this.first());
     if (this.box.value !== q) this.box.value = q;
-    /** @type {HTMLAnchorElement} */ (by("explore")).href = explore(q);
+    /** @type {HTMLAnchorElement} */ (by("explore")).href = explore(q, { commit: commit ?? null, p: p ?? null });
+    const asked = { q, commit, p };
     try {
-      await this.update(q);
+      await this.update(asked);
     } catch (error) {
       if (!(error instanceof ApiError && error.status === 409)) throw error;
       this.shown.map = ""; // the points have changed
       const told = await api("/map.json");
       Object.assign(about, told.about);
-      await this.update(q);
+      await this.update(asked);
     }
   }
 
@@ -106,22 +107,23 @@ class Page {
     this.by.value = column;
   }
 
-  /** @param {string} q */
-  async update(q) {
+  /** @param {{q: string, commit?: string, p?: string}} asked */
+  async update(asked) {
     const { name, shown } = this;
     const version = about.maps.find((map) => map.name === name)?.version ?? "";
     const column = this.by.value;
     const isNew = shown.map !== name || shown.version !== version;
     const isColoured = isNew || shown.by !== column;
-    const isAsked = isNew || shown.q !== q;
-    Object.assign(shown, { map: name, version, by: column, q });
+    const text = JSON.stringify(asked);
+    const isAsked = isNew || shown.asked !== text;
+    Object.assign(shown, { map: name, version, by: column, q: asked.q, asked: text });
     if (isNew) {
       this.colours = null;
       this.stage.cloud = null;
     }
     const params = { map: name, version };
     const colours = isColoured ? this.coloured({ ...params, by: column }) : null;
-    const inside = isAsked ? this.asked({ ...params, q }) : null;
+    const inside = isAsked ? this.asked({ ...params, ...asked }) : null;
     const points = isNew ? this.load(name, latest("points")) : null;
     // All at once; the points are there first, since the others wait for them.
     const [, found, held] = await Promise.all([points, colours, inside]);
@@ -131,7 +133,7 @@ class Page {
       this.colours = found.head;
       cloud.colours = found.bytes;
     }
-    if (held) this.held(held.head, held.bytes, q);
+    if (held) this.held(held.head, held.bytes, asked.q);
     this.recolour();
     this.count();
   }
@@ -152,7 +154,7 @@ class Page {
     }
   }
 
-  /** @param {Record<string, string>} params */
+  /** @param {Record<string, string | undefined>} params */
   async asked(params) {
     const wrong = by("wrong");
     try {
@@ -161,7 +163,7 @@ class Page {
       return opened(await response.arrayBuffer());
     } catch (error) {
       if (!(error instanceof ApiError) || error.status !== 400) throw error;
-      this.shown.q = "\0";
+      this.shown.asked = "";
       wrong.replaceChildren(error.message, error.hint ? ` ${error.hint}` : "");
       wrong.hidden = false;
       by("count").textContent = "";
@@ -482,12 +484,11 @@ function outlinesIn(q, name) {
   return found;
 }
 
-const PCA = { kind: "project", name: "pca", method: "pca" };
-for (const [id, jobs] of /** @type {const} */ ([["first", [PCA]], ["embed", [{ kind: "embed" }, PCA]]])) {
-  const button = document.getElementById(id);
-  const embedding = button?.dataset.embedding;
-  if (button instanceof HTMLButtonElement) first(button, jobs.map((job) => (embedding ? { ...job, embedding } : job)));
-}
+/** @type {[string, Record<string, string>]} */
+const pca = ["project", { name: "pca", method: "pca", embedding: about.embeddings[0]?.name ?? "default" }];
+const [one, both] = [document.getElementById("first"), document.getElementById("embed")];
+if (one instanceof HTMLButtonElement) first(one, [pca]);
+if (both instanceof HTMLButtonElement) first(both, [["embed", {}], pca]);
 
 if (about.maps.length) {
   const page = new Page();

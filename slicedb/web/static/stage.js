@@ -169,12 +169,24 @@ export class Stage {
   painted() {
     const { cloud } = this;
     if (cloud === null) return;
+    const start = performance.now();
     const { width, height } = this.picture;
     const placing = this.placing();
     const dot = dotSize(cloud, placing, width, height, this.ratio);
     paint(this.picture, cloud, placing, this.palette, this.grey, dot);
     this.context.putImageData(this.picture.image, -MARGIN, -MARGIN);
     this.trace();
+    this.tell("painted", start);
+  }
+
+  /**
+   * Tell how long something took, for those who measure.
+   * @param {string} what
+   * @param {number} start
+   */
+  tell(what, start) {
+    const detail = { seconds: (performance.now() - start) / 1000, points: this.cloud?.loaded ?? 0 };
+    this.canvas.dispatchEvent(new CustomEvent(what, { detail, bubbles: true }));
   }
 
   /** Draw the outlines of the query and the cross in the middle. */
@@ -254,9 +266,11 @@ export class Stage {
   take(pixels) {
     this.drawn.removeAttribute("d");
     if (this.cloud === null) return;
+    const start = performance.now();
     const found = outlined(pixels, (corner) => this.mapped(corner), 1 / this.view.scale, this.wishes.room());
     if (found === null) return;
     this.wishes.outline(found.text, found.corners);
+    this.tell("outlined", start);
   }
 
   /**
