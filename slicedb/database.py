@@ -87,6 +87,7 @@ if TYPE_CHECKING:
     from slicedb.slices import Applied, BrokenSlice, Slice, Slices
     from slicedb.slices.columns import Columns
     from slicedb.store import Past, Store
+    from slicedb.store.shares import Crew
     from slicedb.store.thumbnails import Thumbnails
     from slicedb.sync import Step, SyncReport, Turn
     from slicedb.tagging import TagReport, What
@@ -339,6 +340,8 @@ class Database:
         quality: bool = False,
         progress: Watch = None,
         storage_options: Mapping[str, str] | None = None,
+        workers: int | None = None,
+        engine: str | None = None,
     ) -> IngestReport:
         """Read images and their metadata: folders, tables, tars, what annotation tools write.
 
@@ -394,6 +397,8 @@ class Database:
             progress: draw a progress bar on stderr; by default only in a terminal.
             storage_options: settings of the bucket, in the words of object_store and Lance, for
                 example endpoint or skip_signature; for this process, while `sync` keeps them.
+            workers: processes that decode; by default threads of this one, or all cores of Ray.
+            engine: ray, ray@HOST:PORT or ray://HOST:PORT decodes on Ray; see `predict`.
 
         Raises:
             SourceError: the source is missing, empty, unreadable or of an unknown format.
@@ -436,6 +441,7 @@ class Database:
             threads=threads,
             quality=quality,
             progress=progress,
+            crew=self._crew(engine, workers, None, threads, progress)[0],
         )
         return self._kept_up(report, delete_missing, mask_classes, ignore_index)
 
@@ -480,6 +486,8 @@ class Database:
         max_pixels: int | None = None,
         threads: int | None = None,
         progress: Watch = None,
+        workers: int | None = None,
+        engine: str | None = None,
     ) -> SyncReport:
         """Follow a folder or a bucket: read what is new or changed, mark what has vanished.
 
@@ -510,6 +518,9 @@ class Database:
                 178,956,970.
             threads: decoding threads; by default one per core.
             progress: draw a progress bar on stderr; by default only in a terminal.
+            workers: processes that decode; by default threads of this one, or all cores of Ray.
+            engine: ray, ray@HOST:PORT or ray://HOST:PORT decodes on Ray; see `predict`. Both hold
+                for the steps of `then` that run a model, too.
 
         Options that are not given are those of the last sync of the source.
 
@@ -536,6 +547,7 @@ class Database:
             "progress": progress,
         }
         options = {name: value for name, value in given.items() if value is not None}
+        crew = self._crew(engine, workers, None, threads, progress)[0]
         before = members(self.slices)
         reports = [
             self._kept_up(
@@ -545,6 +557,7 @@ class Database:
                     keys=keys,
                     settings=storage_options,
                     delete_missing=delete_missing,
+                    crew=crew,
                     **options,
                 ),
                 delete_missing,
@@ -553,12 +566,12 @@ class Database:
             )
             for one in ([source] if source is not None else followed(self.store))
         ]
-        told, turns = self._after(steps, progress)
+        told, turns = self._after(steps, progress, workers, engine)
         moved = changes(before, members(self.slices))
         return SyncReport(tuple(reports), moved, told, turns)
 
     def _after(
-        self, steps: Sequence[Step], progress: Watch
+        self, steps: Sequence[Step], progress: Watch, workers: int | None, engine: str | None
     ) -> tuple[tuple[str, ...], tuple[Turn, ...]]:
         """Run what follows a sync; return a line for each step, and the verdicts that turned."""
         from slicedb.report.tables import headline
@@ -577,11 +590,15 @@ class Database:
                 continue
             if verb == "predict":
                 model = argument
-                said: object = self.predict(argument, progress=progress)
+                said: object = self.predict(
+                    argument, progress=progress, workers=workers, engine=engine
+                )
             elif verb == "embed":
-                said = self._embed_new(argument or "default", progress=progress)
+                said = self._embed_new(
+                    argument or "default", progress=progress, workers=workers, engine=engine
+                )
             elif verb == "tag":
-                said = self._tag_new(argument, progress)
+                said = self._tag_new(argument, progress, workers, engine)
             elif verb == "commit":
                 said = f"commit {self.commits.commit(argument or 'sync').id}"
             else:
@@ -589,20 +606,43 @@ class Database:
             told.append(f"{verb}: {said}")
         return tuple(told), turns
 
-    def _tag_new(self, column: str, progress: Watch) -> str:
+    def _tag_new(
+        self, column: str, progress: Watch, workers: int | None, engine: str | None
+    ) -> str:
         """Write what is new into one column that a model wrote before, or into all of them."""
         from slicedb.errors import ModelError
         from slicedb.tagging import tags_of
 
+        def written(name: str) -> str:
+            report = self.tag_with(name, progress=progress, workers=workers, engine=engine)
+            return str(report)
+
         if column:
-            return str(self.tag_with(column, progress=progress))
+            return written(column)
         lines = []
         for tag in tags_of(self.store):
             try:
-                lines.append(str(self.tag_with(tag.name, progress=progress)))
+                lines.append(written(tag.name))
             except ModelError as error:  # an object of another process, which alone can run it
                 lines.append(f"{tag.name} is left as it is: {error}")
         return "\n".join(lines) or "no column was written by a model"
+
+    def _crew(
+        self,
+        engine: str | None,
+        workers: int | None,
+        device: Device,
+        threads: int | None,
+        progress: Watch,
+    ) -> tuple[Crew | None, Device]:
+        """Return the processes that share some work, None for this one, and a device of theirs."""
+        devices = str(device or "").split(",")
+        if engine is None and workers is None and len(devices) < 2:
+            return None, device
+        from slicedb.scale import crew_of
+
+        given = None if device is None else str(device)
+        return crew_of(engine, workers, given, threads, progress), devices[0].strip() or None
 
     def _embed_new(
         self,
@@ -611,6 +651,8 @@ class Database:
         batch_size: int | None = None,
         device: Device = None,
         progress: Watch = None,
+        workers: int | None = None,
+        engine: str | None = None,
     ) -> EmbedReport:
         """Embed what is new with the encoder that made an embedding, or with the default one."""
         from slicedb.embedding import encoder_of
@@ -625,6 +667,8 @@ class Database:
             batch_size=batch_size,
             device=device,
             progress=progress,
+            workers=workers,
+            engine=engine,
         )
 
     def verify(
@@ -832,6 +876,8 @@ class Database:
         threads: int | None = None,
         progress: Watch = None,
         encoder: Encoder | None = None,
+        workers: int | None = None,
+        engine: str | None = None,
     ) -> EmbedReport:
         """Embed the samples that have no vector yet; an interrupted run resumes.
 
@@ -840,12 +886,18 @@ class Database:
             pretrained: an open_clip tag, or a local weights file.
             name: name of the embedding.
             batch_size: images per batch; by default what fits the device.
-            device: where to run: cpu, cuda, cuda:1 or mps; by default a GPU if there is one.
+            device: where to run: cpu, cuda, cuda:1 or mps; by default a GPU if there is one;
+                several with commas (cuda:0,cuda:1) share the work, a process each.
             on: the samples to embed; by default all of them.
             replace: first drop the vectors of another encoder under this name.
             threads: decoding threads; by default one per core.
             progress: draw a progress bar on stderr; by default only in a terminal.
             encoder: an encoder that is already open, instead of `model` and `pretrained`.
+            workers: processes that share the work, each with a copy of the model: of this machine,
+                or actors of Ray. By default this process alone, or one for each device given.
+            engine: ray, which starts Ray on this machine or takes the cluster of RAY_ADDRESS;
+                ray@HOST:PORT and ray://HOST:PORT name a running one. The same files and packages
+                are needed on all of its machines.
 
         Raises:
             EmbeddingError: the encoder cannot be opened.
@@ -853,6 +905,7 @@ class Database:
         """
         from slicedb import embedding
 
+        crew, device = self._crew(engine, workers, device, threads, progress)
         report = embedding.embed(
             self.store,
             model=model,
@@ -865,6 +918,7 @@ class Database:
             threads=threads,
             progress=progress,
             encoder=encoder,
+            crew=crew,
         )
         if report.embedded:
             self.engine.session.approximate.extend(report.name, replaced=replace)
@@ -984,6 +1038,8 @@ class Database:
         device: Device = None,
         threads: int | None = None,
         progress: Watch = None,
+        workers: int | None = None,
+        engine: str | None = None,
     ) -> TagReport:
         """Let a model, phrases or any callable write a column of samples.
 
@@ -1009,9 +1065,15 @@ class Database:
             on: the samples; by default all of them.
             overwrite: also replace values that a person gave or corrected.
             batch_size: images per batch; by default what fits the device.
-            device: where to run: cpu, cuda, cuda:1 or mps; by default a GPU if there is one.
+            device: where to run: cpu, cuda, cuda:1 or mps; by default a GPU if there is one;
+                several with commas (cuda:0,cuda:1) share the work, a process each.
             threads: decoding threads; by default one per core.
             progress: draw a progress bar on stderr; by default only in a terminal.
+            workers: processes that share the work, each with a copy of the model: of this machine,
+                or actors of Ray. By default this process alone, or one for each device given.
+            engine: ray, which starts Ray on this machine or takes the cluster of RAY_ADDRESS;
+                ray@HOST:PORT and ray://HOST:PORT name a running one. The same files and packages
+                are needed on all of its machines.
 
         Raises:
             CheckError: the name cannot be used, or what is asked for is nothing the model gives.
@@ -1032,6 +1094,8 @@ class Database:
                 device=device,
                 threads=threads,
                 progress=progress,
+                workers=workers,
+                engine=engine,
             )
 
         means = Means(
@@ -1039,13 +1103,16 @@ class Database:
             lambda text: self.engine.query(text, files=False),
             predicted,
             lambda embedding: (
-                self._embed_new(embedding, keys, batch_size, device, progress).embedded
+                self._embed_new(
+                    embedding, keys, batch_size, device, progress, workers, engine
+                ).embedded
             ),
             keys,
             overwrite=overwrite,
             batch_size=batch_size,
             threads=threads,
             progress=progress,
+            crew=self._crew(engine, workers, device, threads, progress)[0],
         )
         wanted = Wanted(what, name, count, share, cut, _texts(template), using)
         tag, report, changed = tag_with(wanted, means)
@@ -2411,6 +2478,8 @@ class Database:
         device: Device = None,
         threads: int | None = None,
         progress: Watch = None,
+        workers: int | None = None,
+        engine: str | None = None,
     ) -> PredictReport:
         """Compute missing and stale predictions in one batched pass; an interrupted run resumes.
 
@@ -2419,16 +2488,30 @@ class Database:
             on: the samples to predict; the union of several slices or queries.
             source: the model itself, instead of the registered one.
             batch_size: images per batch; by default what fits the device.
-            device: where to run: cpu, cuda, cuda:1 or mps; by default a GPU if there is one.
+            device: where to run: cpu, cuda, cuda:1 or mps; by default a GPU if there is one;
+                several with commas (cuda:0,cuda:1) share the work, a process each.
             threads: decoding threads; by default one per core.
             progress: draw a progress bar on stderr; by default only in a terminal.
+            workers: processes that share the work, each with a copy of the model: of this machine,
+                or actors of Ray. By default this process alone, or one for each device given.
+            engine: ray, which starts Ray on this machine or takes the cluster of RAY_ADDRESS;
+                ray@HOST:PORT and ray://HOST:PORT name a running one. The same files and packages
+                are needed on all of its machines.
 
         Raises:
             UnknownModelError: no model of that name.
             PredictionError: the name belongs to predictions made elsewhere.
         """
+        from slicedb.models.elsewhere import code_of
         from slicedb.predictions import predict
 
+        crew, device = self._crew(engine, workers, device, threads, progress)
+        if crew is not None and source is not None:
+            raise CheckError(
+                "source= is an object of this process, and others cannot load it.",
+                "register it as path/to/file.py:factory, or leave out workers= and engine=.",
+            )
+        code = None if crew is None else code_of(self.models.show(model))
         report = predict(
             self.store,
             model,
@@ -2438,6 +2521,8 @@ class Database:
             device=device,
             threads=threads,
             progress=progress,
+            crew=crew,
+            code=code,
         )
         self.store.sync()
         self.columns.refresh()
@@ -2626,6 +2711,8 @@ class Database:
         device: Device = None,
         threads: int | None = None,
         progress: Watch = None,
+        workers: int | None = None,
+        engine: str | None = None,
     ) -> CamReport:
         """Store what a model looked at in `cams__<model>`; only missing maps are computed.
 
@@ -2636,9 +2723,15 @@ class Database:
             method: one of `slicedb.cam.METHODS`: gradcam, eigencam, layercam, ...
             layer: the layer to explain, instead of the one that is found automatically.
             batch_size: images per batch.
-            device: where to run: cpu, cuda, cuda:1 or mps; by default a GPU if there is one.
+            device: where to run: cpu, cuda, cuda:1 or mps; by default a GPU if there is one;
+                several with commas (cuda:0,cuda:1) share the work, a process each.
             threads: decoding threads; by default one per core.
             progress: draw a progress bar on stderr; by default only in a terminal.
+            workers: processes that share the work, each with a copy of the model: of this machine,
+                or actors of Ray. By default this process alone, or one for each device given.
+            engine: ray, which starts Ray on this machine or takes the cluster of RAY_ADDRESS;
+                ray@HOST:PORT and ray://HOST:PORT name a running one. The same files and packages
+                are needed on all of its machines.
 
         Raises:
             ModelError: the model is no classifier, or has no layer to explain.
@@ -2646,7 +2739,9 @@ class Database:
         """
         from slicedb.cam import cam
         from slicedb.cam.overlays import gallery
+        from slicedb.models.elsewhere import code_of
 
+        crew, device = self._crew(engine, workers, device, threads, progress)
         keys = self._selection.union(on)
         report = cam(
             self.store,
@@ -2660,6 +2755,8 @@ class Database:
             device=device,
             threads=threads,
             progress=progress,
+            crew=crew,
+            code=None if crew is None else code_of(self.models.show(model)),
         )
         self.store.sync()
         return replace(report, pictures=lambda: gallery(self.store, model, keys))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from slicedb.cli.common import commit_option, db_option, open_db, rows_options
+from slicedb.cli.common import ENGINE, commit_option, db_option, open_db, rows_options, with_engine
 from slicedb.cli.options import given, options_of
 from slicedb.cli.output import Output
 from slicedb.database import Database
@@ -87,11 +87,13 @@ def drop(name: str) -> None:
 @commit_option
 @options_of(
     Database.tag_with,
-    "name count share cut template using on overwrite batch_size device threads progress",
+    "name count share cut template using on overwrite batch_size device threads workers engine "
+    "progress",
     name={"flag": "--as", "metavar": "COLUMN"},
     count={"metavar": "LABEL"},
     share={"metavar": "LABEL"},
     template={"metavar": "TEXT"},
+    engine=ENGINE,
 )
 def tag_with(what: str, **options: object) -> None:
     """Let a model, phrases or any callable write a column of samples.
@@ -106,8 +108,10 @@ def tag_with(what: str, **options: object) -> None:
       slicedb tag-with weather=sunny,rainy,snowy,foggy --template "a photo in {} weather"
       slicedb tag-with captions.py:describe
       slicedb tag-with weather
+      slicedb tag-with captions.py:describe --workers 4
     """
-    click.echo(str(open_db().tag_with(what, **given(options))))
+    database = open_db()
+    click.echo(str(database.tag_with(what, **with_engine(database, given(options)))))
 
 
 COMMANDS = (column, tag_with)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 import click
 
 from slicedb.cli.output import FORMATS, Output
+from slicedb.errors import CheckError
 
 if TYPE_CHECKING:
     from slicedb.database import Database
@@ -16,6 +17,12 @@ if TYPE_CHECKING:
     from slicedb.slices import Slice
 
 F = TypeVar("F", bound=Callable[..., object])
+
+Values: TypeAlias = dict[str, Any]
+"""Options by name, or a row by column."""
+
+ENGINE: dict[str, object] = {"metavar": "ray|ray@HOST:PORT|ray://HOST:PORT"}
+"""Of the option that says where work is done; `--on ray` says it too."""
 
 
 def keep(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
@@ -143,6 +150,30 @@ def open_db(*, create: bool = False) -> Database:
     return database if commit is None else database.at(commit)
 
 
+def with_engine(database: Database, options: Values) -> Values:
+    """Take `--on ray` for the engine that it names; the other samples of `--on` stay.
+
+    Raises:
+        CheckError: there is a slice or a column of that name, which may be meant.
+    """
+    from slicedb.scale.plan import is_engine
+    from slicedb.schema import SAMPLES
+
+    listed = options.get("on") or ()
+    listed = (listed,) if isinstance(listed, str) else tuple(listed)
+    engines = [text for text in listed if is_engine(text)]
+    if not engines:
+        return options
+    name = engines[0]
+    if name in database.slices or name in database.store.schema(SAMPLES).names:
+        raise CheckError(
+            f"There is a slice or a column '{name}', so --on {name} may mean two things.",
+            f"write --engine {name} for the engine, or --on \"in_slice('{name}')\".",
+        )
+    rest = tuple(text for text in listed if not is_engine(text))
+    return {**options, "on": rest or None, "engine": name}
+
+
 def _scheme(path: str) -> str:
     """Return the scheme of an address; a path has none, which is that of no source."""
     return path.partition("://")[0] if "://" in path else f"path {path}"
@@ -168,7 +199,7 @@ def say_unseen(asked: Query | Slice) -> None:
         say(f"{n:,} {have} no vector in the embedding '{name}'; `{how}` adds {them}.")
 
 
-def tables_of(database: Database) -> list[dict[str, Any]]:
+def tables_of(database: Database) -> list[Values]:
     """Return one row per table, as `Store.describe` does, by the names that people use."""
     from slicedb.schema import spoken
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from slicedb.cli.common import (
+    ENGINE,
     at_option,
     commit_option,
     db_option,
@@ -51,10 +52,11 @@ FORM: dict[str, object] = {
     "form images split label labels split_folders path_column image_column label_column "
     "labels_column labels_separator split_column caption_column id_column mask_classes "
     "ignore_index id_by prefix replace "
-    "reference verify max_broken max_pixels gray_range delete_missing same threads quality "
-    "progress "
+    "reference verify max_broken max_pixels gray_range delete_missing same threads workers engine "
+    "quality progress "
     "storage_options",
     storage_options=STORAGE_OPTION,
+    engine={**ENGINE, "flag": "--engine --on"},
     form=FORM,
     images={"metavar": "DIR"},
     prefix={"metavar": "TEXT"},
@@ -86,6 +88,7 @@ def ingest(sources: tuple[str, ...], **options: object) -> None:
       slicedb ingest instances.json --images photos/
       slicedb ingest "s3://bucket/train-{000..146}.tar" --storage-option skip_signature=true
       slicedb ingest s3://bucket/photos --storage-option region=eu-central-1
+      slicedb ingest s3://bucket/photos --on ray@10.0.0.1:6379
       slicedb "status <> 'ok'"
     """
     from slicedb.errors import SourceError, TooManyBrokenError
@@ -110,13 +113,14 @@ def ingest(sources: tuple[str, ...], **options: object) -> None:
 @options_of(
     Database.sync,
     "then keys split label prefix form reference delete_missing mask_classes ignore_index "
-    "storage_options max_pixels threads progress",
+    "storage_options max_pixels threads workers engine progress",
     mask_classes={"metavar": "A,B,C|FILE", "multiple": False},
     keys={"metavar": "FILE", "type": click.File(), "multiple": False},
     then={"metavar": "STEPS", "multiple": False},
     prefix={"metavar": "TEXT"},
     reference={"is_flag": True, "flag": "--reference"},
     storage_options=STORAGE_OPTION,
+    engine={**ENGINE, "flag": "--engine --on"},
     form=FORM,
 )
 @click.option(

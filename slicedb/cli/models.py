@@ -8,7 +8,15 @@ from typing import Any
 
 import click
 
-from slicedb.cli.common import commit_option, db_option, names_of, open_db, rows_options
+from slicedb.cli.common import (
+    ENGINE,
+    commit_option,
+    db_option,
+    names_of,
+    open_db,
+    rows_options,
+    with_engine,
+)
 from slicedb.cli.options import given, options_of
 from slicedb.cli.output import Output
 from slicedb.database import Database
@@ -229,7 +237,12 @@ def _pictures_in(paths: Iterable[str]) -> list[Path]:
 @click.argument("model", metavar="MODEL")
 @db_option
 @commit_option
-@options_of(Database.predict, "on batch_size threads device progress", on={"multiple": True})
+@options_of(
+    Database.predict,
+    "on batch_size threads device workers engine progress",
+    on={"multiple": True},
+    engine=ENGINE,
+)
 def predict(model: str, **options: object) -> None:
     """Compute missing and stale predictions in one batched pass.
 
@@ -237,8 +250,11 @@ def predict(model: str, **options: object) -> None:
     Examples:
       slicedb predict food_v3
       slicedb predict food_v3 --on indian_desserts --on night
+      slicedb predict food_v3 --device cuda:0,cuda:1
+      slicedb predict food_v3 --on ray --workers 8
     """
-    click.echo(str(open_db().predict(model, **given(options))))
+    database = open_db()
+    click.echo(str(database.predict(model, **with_engine(database, given(options)))))
 
 
 @click.command(name="log-predictions")
@@ -283,8 +299,9 @@ def log_predictions(model: str, file: str, classes: str | None, **options: objec
 @rows_options
 @options_of(
     Database.cam,
-    "on target method layer batch_size device threads progress",
+    "on target method layer batch_size device threads workers engine progress",
     on={"multiple": True},
+    engine=ENGINE,
     target={"metavar": "prediction|label|CLASS"},
 )
 def cam(model: str, out: Output, **options: object) -> None:
@@ -296,7 +313,8 @@ def cam(model: str, out: Output, **options: object) -> None:
       slicedb cam food_v3 --on "NOT food_v3.correct LIMIT 20" -o looked_at.html
       slicedb cam food_v3 --method eigencam
     """
-    out.show(open_db().cam(model, **given(options)))
+    database = open_db()
+    out.show(database.cam(model, **with_engine(database, given(options))))
 
 
 COMMANDS = (model, predict, try_, log_predictions, cam)

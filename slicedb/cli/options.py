@@ -33,7 +33,7 @@ _METAVARS = {
 _COLUMNS = ("column", "group", "target")
 """Ends of the names of arguments that name a column of samples."""
 
-_POSITIVE = "batch_size bins folds max_pixels n threads".split()
+_POSITIVE = "batch_size bins folds max_pixels n threads workers".split()
 """Whole numbers that cannot be 0."""
 
 

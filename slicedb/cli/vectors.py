@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from slicedb.cli.common import db_option, open_db
+from slicedb.cli.common import ENGINE, db_option, open_db, with_engine
 from slicedb.cli.options import given, options_of
 from slicedb.database import Database
 
@@ -14,8 +14,9 @@ from slicedb.database import Database
 @db_option
 @options_of(
     Database.embed,
-    "pretrained name on batch_size device threads replace progress",
+    "pretrained name on batch_size device threads workers engine replace progress",
     pretrained={"metavar": "TAG|FILE"},
+    engine=ENGINE,
 )
 def embed(**options: object) -> None:
     """Embed images with an open_clip model; only missing embeddings are computed.
@@ -28,8 +29,10 @@ def embed(**options: object) -> None:
       slicedb embed
       slicedb embed ViT-B-32 --pretrained laion2b_s34b_b79k
       slicedb embed ViT-B-32 --pretrained weights.safetensors --name large
+      slicedb embed --on ray
     """
-    click.echo(str(open_db().embed(**given(options))))
+    database = open_db()
+    click.echo(str(database.embed(**with_engine(database, given(options)))))
 
 
 @click.command(name="map")

@@ -22,7 +22,8 @@ from slicedb.embedding.fingerprint import (
 )
 from slicedb.embedding.given import GivenVectors, only_vectors, open_table
 from slicedb.embedding.light import keep_texts
-from slicedb.embedding.table import FINGERPRINT, check_name
+from slicedb.embedding.shares import FINGERPRINT
+from slicedb.embedding.table import check_name
 from slicedb.errors import EmbeddingError, FingerprintError
 from slicedb.ingest.attach import ids_of, refuse_doubled, refuse_unknown
 from slicedb.keys import Keys

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import re
 import time
@@ -15,23 +14,23 @@ import numpy as np
 import pyarrow as pa
 
 from slicedb.embedding.encoder import Encoder
-from slicedb.embedding.fingerprint import differing, fingerprint_json, is_logged, title_of
+from slicedb.embedding.fingerprint import differing, is_logged, title_of
 from slicedb.embedding.light import keep_texts
+from slicedb.embedding.shares import FINGERPRINT, Embedding, EmbedJob, prepare
 from slicedb.embedding.type import load_encoder
 from slicedb.errors import EmbeddingError, FingerprintError, UnknownEmbeddingError, did_you_mean
-from slicedb.inference.runner import Outputs, run
 from slicedb.ingest.unverified import verify_at_use
 from slicedb.progress import Watch, bar
-from slicedb.schema import EMBEDDINGS, embeddings_schema
+from slicedb.schema import EMBEDDINGS
 from slicedb.show.numbers import count
 from slicedb.show.tabular import Record
 from slicedb.store import Store
-from slicedb.store.work import Anew, Writer, failures, images_of, missing, samples_of
+from slicedb.store.shares import Crew, Place, work_off
+from slicedb.store.work import failures, missing, samples_of
 
 if TYPE_CHECKING:
     import torch
 
-FINGERPRINT = "slicedb:fingerprint"
 _LONGEST = 100
 """Characters of the name of an embedding."""
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*\Z")
@@ -85,6 +84,7 @@ def embed(
     threads: int | None = None,
     progress: Watch = None,
     encoder: Encoder | None = None,
+    crew: Crew | None = None,
 ) -> EmbedReport:
     """Embed the samples that have no vector for their present image; see `Database.embed`.
 
@@ -92,12 +92,13 @@ def embed(
 
     Args:
         keys: int64 (n,): which samples; None is all.
+        crew: processes that do it; None is this one.
     """
     started = time.perf_counter()
     check_name(name)
     chosen = encoder or load_encoder(model, pretrained, device=device)
     table = EMBEDDINGS + name
-    anew = _prepare(store, table, chosen, replace)
+    anew = prepare(store, table, chosen, replace)
     verify_at_use(store, keys, progress)
     asked = samples_of(store, keys)
     samples = asked.rows
@@ -105,30 +106,25 @@ def embed(
     todo = missing(samples, done if anew is None else done.slice(0, 0))
     rows = samples.take(pa.array(todo))
     keep_texts(store, chosen)
-    writer = Writer(store, table, rows, _finish, 4 * chosen.dim, asked.version, anew)
     with bar(len(todo), f"embed {name}", progress) as shown:
-        outputs = run(
-            chosen, images_of(store, rows), batch_size=batch_size, device=device, threads=threads
-        )
-        try:
-            with contextlib.closing(outputs):
-                for output in outputs:
-                    writer.add(_record_batch(output, chosen.dim))
-                    shown.advance(len(output.ids))
-        finally:  # also on Ctrl-C: what was computed is kept
-            writer.flush()
-        writer.close()
+        if crew is not None and len(rows):
+            job = EmbedJob.of(name, chosen, asked.version, replace, batch_size, device)
+            tally = work_off(store, job, rows, crew, shown)
+        else:
+            place = Place(None if device is None else str(device), threads)
+            work = Embedding(store, table, chosen, asked.version, anew, batch_size, place)
+            tally = work(rows, shown)
     return EmbedReport(
         name=name,
         model=chosen.name,
-        embedded=len(todo) - writer.failed - writer.gone,
+        embedded=len(todo) - tally.failed - tally.gone,
         unchanged=len(samples) - len(todo),
-        failed=writer.failed,
+        failed=tally.failed,
         quarantined=asked.quarantined,
         seconds=time.perf_counter() - started,
         note=chosen.note,
-        examples=tuple(writer.examples),
-        gone=writer.gone,
+        examples=tally.examples,
+        gone=tally.gone,
     )
 
 
@@ -142,62 +138,6 @@ def check_name(name: str) -> None:
         raise EmbeddingError(
             f"{name!r} is no name for an embedding.", "use letters, digits, '_' and '-'."
         )
-
-
-def _record_batch(outputs: Outputs, dim: int) -> pa.RecordBatch:
-    values = outputs.values
-    if not values.shape[1]:
-        values = np.full((len(outputs.ids), dim), np.nan, dtype=np.float32)
-    lost = np.asarray(~np.isfinite(values).all(axis=1))
-    errors = [
-        error or ("the vector is not finite" if bad else None)
-        for error, bad in zip(outputs.errors, lost.tolist())
-    ]
-    flat = pa.array(np.ascontiguousarray(values).reshape(-1), pa.float32())
-    return pa.RecordBatch.from_pydict(
-        {
-            "id": pa.array(outputs.ids, pa.string()),
-            "vector": pa.FixedSizeListArray.from_arrays(flat, dim, mask=pa.array(lost)),
-            "error": pa.array(errors, pa.string()),
-        }
-    )
-
-
-def _finish(said: pa.Table, about: pa.Table) -> pa.Table:
-    return pa.table(
-        {
-            "vector": said["vector"],
-            "id": said["id"],
-            "key": about["key"],
-            "content": about["content"],
-        }
-    )
-
-
-def _prepare(store: Store, table: str, encoder: Encoder, replace: bool) -> Anew | None:
-    """Make the table ready for the encoder's vectors, or refuse to mix.
-
-    Returns:
-        What replaces the vectors of another encoder once the first new ones are there.
-    """
-    text = fingerprint_json(encoder.fingerprint)
-    schema = embeddings_schema(encoder.dim).with_metadata({FINGERPRINT: text})
-    if store.create(table, schema):
-        return None
-    version = store.version(table)
-    before = json.loads(store.metadata(table, version).get(FINGERPRINT, "{}"))
-    differences = differing(before, encoder.fingerprint)
-    if not differences:
-        return None
-    if not replace:
-        name = table.removeprefix(EMBEDDINGS)
-        raise FingerprintError(
-            f"The embedding '{name}' was made by {title_of(before)}, not by {encoder.name}: "
-            f"{', '.join(differences)} differ.",
-            "give the new one a name of its own (name=, --name), or throw the old vectors away "
-            "(replace=True, --replace).",
-        )
-    return Anew(schema, version)
 
 
 def encoder_of(

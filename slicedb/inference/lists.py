@@ -44,7 +44,7 @@ def run_lists(
     assert isinstance(model, WholeImageModel)
     chosen = pick_device(device, model)
     on = device_of(chosen)
-    size = batch_size or (_GPU_IMAGES if on.is_gpu else _CPU_IMAGES)
+    size = batch_size or default_list_size(chosen)
     feed = pictures(items, model.read, size=size, threads=threads, ahead=on.ahead)
     with contextlib.closing(feed), model.session(chosen):
         device_side = _ListSide(model, chosen, size)
@@ -61,6 +61,11 @@ def run_lists(
                 [None if isinstance(one, str) else one for one in given],
                 [one if isinstance(one, str) else None for one in given],
             )
+
+
+def default_list_size(device: torch.device) -> int:
+    """Return how many images go into a batch when the user does not say."""
+    return _GPU_IMAGES if device.type == "cuda" else _CPU_IMAGES
 
 
 @dataclass(frozen=True)

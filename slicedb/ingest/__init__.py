@@ -34,6 +34,7 @@ from slicedb.sources import (
     path_of,
 )
 from slicedb.store import Store
+from slicedb.store.shares import Crew
 from slicedb.tasks.label_names import Given, LabelNames
 
 
@@ -69,6 +70,7 @@ def ingest(
     progress: shown.Watch = None,
     following: bool = False,
     gray_range: media.GivenRanges | None = None,
+    crew: Crew | None = None,
 ) -> IngestReport:
     """Read images and metadata: folders, tables, tars, and what annotation tools write.
 
@@ -82,6 +84,7 @@ def ingest(
         source: path of a folder, or of a .csv, .tsv, .parquet, .json (COCO) or .yaml (YOLO) file.
         form: one of `FORMATS`; None recognises it.
         following: mark the samples whose files are gone, and let those that moved keep their ids.
+        crew: processes that decode; None takes threads of this one.
 
     The other arguments are those of `Database.ingest`.
 
@@ -144,6 +147,7 @@ def ingest(
             skip_same=same == "skip",
             following=following,
             quality=quality,
+            crew=crew,
         ),
     )
     return report.noting([*about, *([] if names is None else names.notes())])

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections import Counter, deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -33,6 +33,7 @@ from slicedb.schema import IMAGES, IMAGES_SCHEMA, LOOKS, QUALITY, SAMPLES, SHOWN
 from slicedb.show import numbers
 from slicedb.sources import is_remote
 from slicedb.store import Store
+from slicedb.store.shares import Crew
 from slicedb.store.writing import lacking
 
 SAME_BYTES = "sha256 IN (SELECT sha256 FROM samples GROUP BY sha256 HAVING count(*) > 1)"
@@ -62,6 +63,8 @@ class Settings:
     skip_same: bool = False
     quality: bool = False
     """Whether the columns of `QUALITY` are written; they are in any case where they are there."""
+    crew: Crew | None = None
+    """Processes that decode; None takes threads of this one."""
     following: bool = False
     """Whether samples whose files are gone are marked, and those that moved keep their ids."""
 
@@ -217,10 +220,9 @@ def _write_all(
     fresh = {SAMPLES: FreshRows(store, SAMPLES, known.version)}
     if not settings.reference:
         fresh[IMAGES] = FreshRows(store, IMAGES, known.images_version)
-    threads = media.n_threads(settings.threads or None)
     with (
         progress.bar(source.total, "ingest", settings.show) as bar,
-        ThreadPoolExecutor(threads, "slicedb-verify") as pool,
+        _decoders(settings) as pool,
         ThreadPoolExecutor(1, "slicedb-write") as writer,
     ):
         written: Future[None] | None = None
@@ -231,7 +233,7 @@ def _write_all(
         try:
             new_keys: set[int] = set()
             quality = has_quality(store)
-            for piece in _verifying(source, known, pool, threads, settings, quality):
+            for piece in _verifying(source, known, pool, settings, quality):
                 judged = judge(
                     piece,
                     source,
@@ -259,6 +261,13 @@ def _write_all(
             raise
 
 
+def _decoders(settings: Settings) -> Executor:
+    """Return what verifies images: threads, which decode with the lock released, or a crew."""
+    if settings.crew is not None and not settings.later:
+        return settings.crew.pool()
+    return ThreadPoolExecutor(media.n_threads(settings.threads or None), "slicedb-verify")
+
+
 def _some_uri(store: Store) -> str:
     where = f"status = '{UNREADABLE}'"
     return str(store.table(SAMPLES, ["uri"], where=where)["uri"][-1])
@@ -280,12 +289,13 @@ def _prepare(store: Store, source: Source, settings: Settings) -> None:
 def _verifying(
     source: Source,
     known: Known,
-    pool: ThreadPoolExecutor,
-    threads: int,
+    pool: Executor,
     settings: Settings,
     quality: bool,
 ) -> Iterator[Piece]:
     """Yield the pieces in order, with the next ones already in the hands of the threads."""
+    crew = settings.crew
+    threads = crew.threads if crew is not None else media.n_threads(settings.threads or None)
     ahead: deque[Piece] = deque()
     for piece in pieces(source, known, by_content=settings.by_content):
         piece.start(

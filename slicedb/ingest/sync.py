@@ -25,6 +25,7 @@ from slicedb.ingest.report import IngestReport
 from slicedb.schema import SOURCES, SOURCES_SCHEMA
 from slicedb.sources import Location, address, forget, is_remote, listed, path_of, use
 from slicedb.store import Store
+from slicedb.store.shares import Crew
 
 SECRET = ("key", "secret", "token", "password", "credential", "sas")
 """Parts of the names of settings that are not written down."""
@@ -38,6 +39,7 @@ def sync(
     *,
     keys: Iterable[str] | None = None,
     settings: Mapping[str, str] | None = None,
+    crew: Crew | None = None,
     **options: Any,
 ) -> IngestReport:
     """Read what is new or changed in a source, and mark what has vanished from it.
@@ -48,6 +50,7 @@ def sync(
         keys: objects that may have changed, as paths in the bucket or below the source, addresses,
             or S3 events in JSON: these alone are looked at, and nothing vanishes. None lists all.
         settings: of the bucket, in the words of `object_store`; secrets are not written down.
+        crew: processes that decode; None takes threads of this one.
         **options: of `ingest`. Those of the last sync of the source hold where none is given.
 
     Raises:
@@ -60,7 +63,7 @@ def sync(
         configure(where, {**before["settings"], **(settings or {})})
         try:
             notes = [] if keys is None else hinted(store, Location(where), keys)
-            report = ingest(store, where, following=True, **given).noting(notes)
+            report = ingest(store, where, following=True, crew=crew, **given).noting(notes)
             _record(store, where, given, {**before["settings"], **(settings or {})}, keys is None)
         finally:
             if is_remote(where):

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pyarrow as pa
 
 from slicedb.embedding.fingerprint import differing, is_logged
-from slicedb.embedding.table import FINGERPRINT
+from slicedb.embedding.shares import FINGERPRINT
 from slicedb.embedding.table import check_name as check_embedding
 from slicedb.errors import DatabaseError, FingerprintError
 from slicedb.merge.pair import Pair

@@ -2,33 +2,34 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 
-from slicedb import inference
 from slicedb.errors import PredictionError, did_you_mean
 from slicedb.ingest.unverified import verify_at_use
 from slicedb.models.model import Model
 from slicedb.models.names import check_name
 from slicedb.predictions.refresh import refresh
-from slicedb.predictions.tables import prepare, table_of, with_truth
+from slicedb.predictions.shares import Predicting, PredictJob
+from slicedb.predictions.tables import prepare, table_of
 from slicedb.progress import Watch, bar
-from slicedb.schema import SAMPLES, content_of
+from slicedb.schema import SAMPLES
 from slicedb.show import numbers
 from slicedb.show.tabular import Record
 from slicedb.store import Store
-from slicedb.store.work import Samples, Writer, failures, images_of, missing, samples_of
+from slicedb.store.shares import Crew, Place, Tally, work_off
+from slicedb.store.work import Samples, failures, missing, samples_of
 from slicedb.tasks import TASKS, About, TruthColumn
 from slicedb.tasks.arrays import one_array
 
 if TYPE_CHECKING:
     import torch
+
+    from slicedb.models.trust import Code
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,8 @@ def predict(
     device: torch.device | str | None = None,
     threads: int | None = None,
     progress: Watch = None,
+    crew: Crew | None = None,
+    code: Code | None = None,
 ) -> PredictReport:
     """Predict the samples that have no prediction of their present image; see `Database.predict`.
 
@@ -101,6 +104,8 @@ def predict(
 
     Args:
         keys: int64 (n,), repeated ones count once; None is every sample.
+        crew: processes that do it; None is this one.
+        code: what the model is loaded from there, as `Models.code` gives it.
 
     Raises:
         ModelError: the model does not run.
@@ -124,26 +129,16 @@ def predict(
     if not len(todo) and anew is None:
         return _report(model_name, asked, about, started)
     rows = samples.take(pa.array(todo))
-    row_bytes = task.row_bytes(len(model.classes))
-    writer = Writer(store, table, rows, _finish(store, about), row_bytes, asked.version, anew)
     with bar(len(todo), f"predict {model_name}", progress) as shown:
-        batches = inference.predict(
-            model,
-            images_of(store, rows),
-            batch_size=batch_size,
-            device=device,
-            threads=threads,
-            progress=shown,
-        )
-        try:
-            with contextlib.closing(batches):
-                for batch in batches:
-                    writer.add(batch)
-        finally:  # also on Ctrl-C: what was computed is kept
-            writer.flush()
-        writer.close()
+        if crew is not None and code is not None and len(rows):
+            job = PredictJob.of(model_name, model, code, asked.version, batch_size, device)
+            tally = work_off(store, job, rows, crew, shown)
+        else:
+            place = Place(None if device is None else str(device), threads)
+            work = Predicting(store, model_name, model, (about, anew), asked.version, batch_size)
+            tally = work.at(place)(rows, shown)
     refresh(store, model_name)  # labels may have changed while the model ran
-    report = _report(model_name, asked, about, started, len(todo), writer)
+    report = _report(model_name, asked, about, started, len(todo), tally)
     replaced = 0 if anew is None else len(done)
     return replace(report, replaced=replaced, notes=tuple(model.notes()))
 
@@ -177,41 +172,20 @@ def _report(
     about: About,
     started: float,
     todo: int = 0,
-    writer: Writer | None = None,
+    tally: Tally = Tally(),  # noqa: B008
 ) -> PredictReport:
     samples = asked.rows
-    failed, gone = (writer.failed, writer.gone) if writer is not None else (0, 0)
     return PredictReport(
         model=model,
-        predicted=todo - failed - gone,
+        predicted=todo - tally.failed - tally.gone,
         unchanged=len(samples) - todo,
-        failed=failed,
+        failed=tally.failed,
         quarantined=asked.quarantined,
         outside=TASKS[about.task].outside(one_array(samples["label"]), about.classes),
         seconds=time.perf_counter() - started,
-        examples=tuple(writer.examples) if writer is not None else (),
-        gone=gone,
+        examples=tally.examples,
+        gone=tally.gone,
     )
-
-
-def _finish(store: Store, about: About) -> Callable[[pa.Table, pa.Table], pa.Table]:
-    """Return the step from what the model says to rows of its table."""
-    fingerprint = int(content_of([about.fingerprint])[0])
-    task = TASKS[about.task]
-    source = task.truth_of(about)
-
-    def finish(predictions: pa.Table, rows: pa.Table) -> pa.Table:
-        if source.table == SAMPLES and source.column in rows.column_names:
-            truth = one_array(rows[source.column])
-        else:  # objects and the like are read a chunk at a time
-            _, truth = with_truth(store, source, rows["key"].to_numpy())
-        columns = {name: predictions[name] for name in predictions.schema.names}
-        columns |= {"key": rows["key"], "content": rows["content"]}
-        columns |= task.derive(predictions, truth, about)
-        columns["fingerprint"] = pa.array(np.full(len(predictions), fingerprint))
-        return pa.table(columns)
-
-    return finish
 
 
 def _check_truth(store: Store, source: TruthColumn) -> None:

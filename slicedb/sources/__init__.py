@@ -5,7 +5,7 @@ A `Location` is a folder or a file, here or in a bucket; `read` gives the bytes 
 
 from __future__ import annotations
 
-from slicedb.sources.client import address, is_remote, use
+from slicedb.sources.client import address, all_settings, is_remote, use
 from slicedb.sources.entry import NOT_UTF8, Entry, Kind, is_utf8
 from slicedb.sources.files import Files, files_of
 from slicedb.sources.local import path_of, read_regular
@@ -22,6 +22,7 @@ __all__ = [
     "Listing",
     "Location",
     "address",
+    "all_settings",
     "covering",
     "fetch",
     "fetch_starts",

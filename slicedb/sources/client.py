@@ -110,6 +110,12 @@ def settings(root: str) -> dict[str, str]:
     return dict(_settings.get(root, {}))
 
 
+def all_settings() -> dict[str, dict[str, str]]:
+    """Return the settings that were given for every bucket, for another process to `use`."""
+    with _lock:
+        return {root: dict(given) for root, given in _settings.items()}
+
+
 def settings_for_lance(root: str) -> dict[str, str]:
     """Return the settings of a bucket as Lance takes them, which reads no profile of its own."""
     given = settings(root)

@@ -35,6 +35,9 @@ _T = TypeVar("_T")
 class Committer(Reader):
     """What every change of a table has in common."""
 
+    tends = True
+    """Whether writes compact and index what they have grown; of many processes one does."""
+
     def attempt(self, name: str, write: Callable[[], _T], change: str = "write") -> _T:
         """Run a write, again after a commit conflict, and translate what Lance raises.
 
@@ -97,6 +100,8 @@ class Committer(Reader):
 
     def tend(self, name: str) -> None:
         """Compact a table that many small writes have broken up, and index what has grown."""
+        if not self.tends:
+            return
         with contextlib.suppress(ConflictError):
             if is_fragmented(self.dataset(name), name):
                 self.compact(name)

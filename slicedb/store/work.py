@@ -11,10 +11,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from slicedb.errors import ConflictError
 from slicedb.keys import KeyIndex
 from slicedb.schema import IMAGES, SAMPLES, SHOWN, content_of
 from slicedb.show import numbers
 from slicedb.show.text import clean
+from slicedb.store.shares import Tally
 
 if TYPE_CHECKING:
     from slicedb.store.tables import Store
@@ -108,6 +110,8 @@ class Writer:
         row_bytes: bytes of a row, which bounds the memory of a chunk.
         version: of the samples that `rows` are of; those that are deleted later are left out.
         anew: the first chunk replaces what the table holds; None adds to it.
+        again: called where another process was faster than that; says what the first chunk is to
+            replace now, None where the other one has done so.
     """
 
     def __init__(
@@ -119,12 +123,14 @@ class Writer:
         row_bytes: int,
         version: int,
         anew: Anew | None = None,
+        again: Callable[[], Anew | None] | None = None,
     ) -> None:
         self.failed = 0
         self.gone = 0
         self.examples: list[str] = []
         self._store, self._table = store, table
-        self._rows, self._finish, self._anew = rows, finish, anew
+        self._rows, self._finish = rows, finish
+        self._anew, self._again = anew, again
         self._version = version
         self._written = 0
         self._held: list[pa.RecordBatch] = []
@@ -176,14 +182,24 @@ class Writer:
         rows = table.filter(pc.is_valid(table.column(0)))
         if not len(rows):
             return
-        if self._anew is not None:
-            self._replace(self._anew, rows)
-        else:
+        if self._anew is None or not self._replace(self._anew, rows):
             self._store.upsert(self._table, rows)
 
-    def _replace(self, anew: Anew, rows: pa.Table | None) -> None:
-        self._store.replace(self._table, anew.schema, rows, expected_version=anew.version)
+    def _replace(self, anew: Anew, rows: pa.Table | None) -> bool:
+        """Return whether the table was replaced by the rows, and not by another process."""
+        try:
+            self._store.replace(self._table, anew.schema, rows, expected_version=anew.version)
+        except ConflictError:
+            if self._again is None:
+                raise
+            self._anew = self._again()
+            return self._anew is not None and self._replace(self._anew, rows)
         self._anew = None
+        return True
+
+    def tally(self) -> Tally:
+        """Return what became of the samples."""
+        return Tally(self.failed, self.gone, examples=tuple(self.examples))
 
 
 def failures(failed: int, examples: Sequence[str], gone: int = 0) -> str:

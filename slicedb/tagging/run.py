@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -12,30 +12,29 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from slicedb.embedding import encoder_of
+from slicedb.errors import ModelError
 from slicedb.ingest.unverified import verify_at_use
 from slicedb.keys import KeyIndex, Keys
 from slicedb.models.fingerprint import combine
-from slicedb.progress import Watch, bar
-from slicedb.schema import SAMPLES, content_of, keys_of
+from slicedb.progress import Bar, Watch, bar
+from slicedb.schema import SAMPLES, keys_of
 from slicedb.store import Store
-from slicedb.store.work import Samples, images_of, missing, samples_of
+from slicedb.store.shares import Crew, Tally, work_off
+from slicedb.store.work import Samples, missing, samples_of
 from slicedb.tagging import callables, expressions, phrases
 from slicedb.tagging.callables import Captioner
 from slicedb.tagging.definition import Tag, table_of
 from slicedb.tagging.expressions import Ask
 from slicedb.tagging.report import TagReport
+from slicedb.tagging.shares import TOGETHER, Calling, CallJob, marked, number
 from slicedb.tagging.wanted import Wanted, refuse_name, tag_of, with_columns
-from slicedb.tagging.writing import ColumnWriter
+from slicedb.tagging.writing import ColumnWriter, Written
 from slicedb.tasks import About
 
 if TYPE_CHECKING:
     from slicedb.predictions import PredictReport
 
-_TOGETHER = 512
-"""Pictures of a callable after which its values are written."""
 _DEFAULT = "default"
-_SECONDS = 10.0
-"""Seconds after which they are."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +54,8 @@ class Means:
     batch_size: int | None = None
     threads: int | None = None
     progress: Watch = None
+    crew: Crew | None = None
+    """Processes that a callable runs in; None is this one."""
 
 
 def tag_with(wanted: Wanted, means: Means) -> tuple[Tag, TagReport, list[str]]:
@@ -133,54 +134,55 @@ def _by_callable(tag: Tag, function: Captioner, means: Means) -> tuple[Tag, TagR
     tag = replace(tag, fingerprint=callables.fingerprint_of(function))
     asked = samples_of(store, means.keys)
     rows = asked.rows.take(pa.array(_undone(store, tag, asked.rows)))
-    place = callables.title_of(function)
-    writer = ColumnWriter(store, tag, overwrite=means.overwrite)
-    kind = _kind_of(store, tag)
-    failed, examples = 0, list[str]()
     with bar(len(rows), f"tag {tag.name}", means.progress) as shown:
-        size = means.batch_size or callables.BATCH
-        batches = callables.run(function, images_of(store, rows), size=size, threads=means.threads)
-        for start, values, errors in _chunks(batches):
-            column = callables.column_of(values, kind, place)
-            kind = column.type
-            part = rows.slice(start, len(values))
-            writer.write(_marked(tag, part, pa.table({tag.name: column})))
-            wrong = [i for i, error in enumerate(errors) if error is not None]
-            failed += len(wrong)
-            names = part["id"]
-            examples += [f"{names[i].as_py()}: {errors[i]}" for i in wrong[: 3 - len(examples)]]
-            shown.advance(len(values))
-    written = writer.close(_marked(tag, rows.slice(0, 0), _empty(tag, kind)).schema)
+        tally, kind = _called(tag, function, rows, means, shown)
+    # Every sample that was computed may have another value now: what a process wrote before it
+    # died is known by no tally.
+    spread = rows["id"].to_pylist() if means.crew is not None else None
+    parts = [part for part in tally.written if isinstance(part, Written)]
+    writer = ColumnWriter(store, tag, overwrite=means.overwrite)
+    nothing = pa.table({tag.name: pa.array([], kind or pa.string())})
+    writer.close(marked(tag, rows.slice(0, 0), nothing).schema)
+    by_hand = [name for part in parts for name in part.by_hand]
     report = TagReport(
         column=tag.name,
         columns=tag.columns,
-        computed=len(rows) - failed,
-        changed=written.changed,
-        unchanged=len(asked.rows) - len(rows) + written.unchanged,
-        by_hand=len(written.by_hand),
-        by_hand_ids=tuple(written.by_hand),
+        computed=len(rows) - tally.failed,
+        changed=sum(part.changed for part in parts),
+        unchanged=len(asked.rows) - len(rows) + sum(part.unchanged for part in parts),
+        by_hand=len(by_hand),
+        by_hand_ids=tuple(by_hand),
         overwritten=means.overwrite,
-        empty=written.empty - failed,
-        failed=failed,
+        empty=sum(part.empty for part in parts) - tally.failed,
+        failed=tally.failed,
         quarantined=asked.quarantined,
-        examples=tuple(examples),
+        examples=tally.examples,
     )
-    return tag, report, written.changed_ids
+    return tag, report, spread or [name for part in parts for name in part.changed_ids]
 
 
-def _chunks(
-    batches: Iterator[tuple[list[str], list[object], list[str | None]]],
-) -> Iterator[tuple[int, list[object], list[str | None]]]:
-    """Yield the first row, values and errors of batches that are written together."""
-    start, values, errors = 0, list[object](), list[str | None]()
-    last = time.monotonic()
-    for _, more, why in batches:
-        values, errors = values + more, errors + why
-        if len(values) >= _TOGETHER or time.monotonic() - last > _SECONDS:
-            yield start, values, errors
-            start, values, errors, last = start + len(values), [], [], time.monotonic()
-    if values:
-        yield start, values, errors
+def _called(
+    tag: Tag, function: Captioner, rows: pa.Table, means: Means, shown: Bar
+) -> tuple[Tally, pa.DataType | None]:
+    """Run a callable over samples; return what became of them, and the type of its values."""
+    kind = _kind_of(means.store, tag)
+    size = means.batch_size or callables.BATCH
+    if means.crew is not None and not tag.what:
+        raise ModelError(
+            f"{callables.title_of(function)} is an object of this process.",
+            "write it as path/to/file.py:function, which every process can load, or leave out "
+            "workers= and engine=.",
+        )
+    work = Calling(means.store, tag, function, kind, means.overwrite, size, means.threads)
+    if means.crew is None or not len(rows):
+        return work(rows, shown), work.kind
+    # The first ones are done here, for they tell the type of the column.
+    first = min(len(rows), TOGETHER)
+    tally = work(rows.slice(0, first), shown)
+    if first < len(rows):
+        job = CallJob(tag, None if work.kind is None else str(work.kind), means.overwrite, size)
+        tally += work_off(means.store, job, rows.slice(first), means.crew, shown)
+    return tally, work.kind
 
 
 def _undone(store: Store, tag: Tag, samples: pa.Table) -> Keys:
@@ -188,7 +190,7 @@ def _undone(store: Store, tag: Tag, samples: pa.Table) -> Keys:
     if not store.has(table_of(tag.name)):
         return np.arange(len(samples))
     done = store.table(table_of(tag.name), ["key", "content", "fingerprint"])
-    same = pc.equal(done["fingerprint"], _number(tag.fingerprint))
+    same = pc.equal(done["fingerprint"], number(tag.fingerprint))
     return missing(samples, done.filter(pc.fill_null(same, False)))
 
 
@@ -197,17 +199,13 @@ def _kind_of(store: Store, tag: Tag) -> pa.DataType | None:
     return stored.field(tag.name).type if tag.name in stored.names else None
 
 
-def _empty(tag: Tag, kind: pa.DataType | None) -> pa.Table:
-    return pa.table({tag.name: pa.array([], kind or pa.string())})
-
-
 # --- writing --------------------------------------------------------------------------------------
 
 
 def _write(tag: Tag, asked: Samples, values: pa.Table, means: Means) -> tuple[TagReport, list[str]]:
     """Write values that were computed of all samples asked for."""
     writer = ColumnWriter(means.store, tag, overwrite=means.overwrite)
-    rows = _marked(tag, asked.rows, values)
+    rows = marked(tag, asked.rows, values)
     writer.write(rows)
     written = writer.close(rows.schema)
     report = TagReport(
@@ -229,17 +227,6 @@ def _beside(samples: pa.Table, values: pa.Table, keys: Keys) -> pa.Table:
     """Return values in the order of samples, null where there are none."""
     at = KeyIndex(keys).find(samples["key"].to_numpy())
     return values.combine_chunks().take(pa.array(at, mask=at < 0))
-
-
-def _marked(tag: Tag, samples: pa.Table, values: pa.Table) -> pa.Table:
-    """Return values behind the id, key and content of their samples and the fingerprint."""
-    first = {name: samples[name] for name in ("id", "key", "content")}
-    number = pa.array(np.full(len(samples), _number(tag.fingerprint), np.int64))
-    return pa.table({**first, "fingerprint": number, **{n: values[n] for n in tag.columns}})
-
-
-def _number(fingerprint: str) -> int:
-    return int(content_of([fingerprint])[0])
 
 
 def _counts(store: Store, tag: Tag) -> dict[str, int]:

@@ -88,7 +88,7 @@ class Contrast:
     def fingerprint(self, matrix: Matrix) -> str:
         """Return what log-odds depend on besides the vectors: the encoder and the bank."""
         from slicedb.embedding.fingerprint import COMPARED
-        from slicedb.embedding.table import FINGERPRINT
+        from slicedb.embedding.shares import FINGERPRINT
 
         encoder = self._directions.encoder(matrix.name)
         metadata = self._store.metadata(EMBEDDINGS + matrix.name, matrix.version)

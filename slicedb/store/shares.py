@@ -1,0 +1,149 @@
+"""Divide what is left to do into shares, which any process can do, and do again.
+
+A share is some rows of samples. Whoever does it writes its rows by id, so that a share that is done
+twice, because a process died on the way, leaves what it leaves when it is done once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Generator
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import pyarrow as pa
+
+from slicedb.progress import Bar
+
+if TYPE_CHECKING:
+    from slicedb.store.tables import Store
+
+_ROWS = 2048
+_BYTES = 64 << 20
+"""Rows of a share, and bytes of what is written for them, at most: each is a commit or a few."""
+_FEWEST = 64
+_ROUNDS = 4
+"""Shares for each process at least, so that none waits long for the last."""
+_EXAMPLES = 3
+
+
+@dataclass(frozen=True)
+class Tally:
+    """What became of the samples of one share, or of several."""
+
+    failed: int = 0
+    gone: int = 0
+    """Samples that another process deleted meanwhile."""
+    empty: int = 0
+    """Of maps: those that are zero everywhere."""
+    examples: tuple[str, ...] = ()
+    """The first failures: id and reason."""
+    written: tuple[object, ...] = ()
+    """What a job says of its own beside, one for each share."""
+
+    def __add__(self, other: Tally) -> Tally:
+        return Tally(
+            self.failed + other.failed,
+            self.gone + other.gone,
+            self.empty + other.empty,
+            (self.examples + other.examples)[:_EXAMPLES],
+            self.written + other.written,
+        )
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a process works."""
+
+    device: str | None = None
+    """A torch device; None takes a GPU if there is one."""
+    threads: int | None = None
+    """Decoding threads, and threads of a model on a CPU; None is one per core."""
+
+
+class Work(Protocol):
+    """Compute and write the rows of some samples; done twice it leaves the same."""
+
+    def __call__(self, rows: pa.Table, shown: Bar) -> Tally:
+        """Do one share, counting its samples on a bar."""
+        ...
+
+
+class Job(Protocol):
+    """Names and numbers that say what is done, so that another process can do it."""
+
+    @property
+    def table(self) -> str:
+        """The table that is written."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """Samples of a batch of the model. Shares are multiples of it: the same samples then come
+        together in a batch, however many processes there are, and give the same numbers."""
+        ...
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of a row that is written."""
+        ...
+
+    def open(self, store: Store, place: Place) -> Work:
+        """Load the model, and check that it is the one that was meant."""
+        ...
+
+
+class Crew(Protocol):
+    """Several processes that share work."""
+
+    def run(
+        self, store: Store, job: Job, rows: pa.Table, shown: Bar
+    ) -> Generator[Tally, None, None]:
+        """Do a job for all rows, in shares; yields the tally of each as it is done."""
+        ...
+
+    def pool(self) -> Executor:
+        """Return where functions of a module can be run, for work that writes nothing."""
+        ...
+
+    @property
+    def threads(self) -> int:
+        """How many functions run at once."""
+        ...
+
+
+def divide(rows: pa.Table, workers: int, size: int, row_bytes: int) -> list[pa.Table]:
+    """Cut rows into shares of whole batches.
+
+    >>> rows = pa.table({"key": range(500)})
+    >>> [len(share) for share in divide(rows, workers=2, size=48, row_bytes=100)]
+    [48, 48, 48, 48, 48, 48, 48, 48, 48, 48, 20]
+
+    Args:
+        rows: what is left to do.
+        workers: processes that do it.
+        size: samples of a batch.
+        row_bytes: of what is written for each sample.
+    """
+    even = -(-len(rows) // (_ROUNDS * workers))
+    most = max(1, min(_ROWS, _BYTES // max(1, row_bytes), max(even, _FEWEST)))
+    step = size * max(1, most // size)
+    starts = range(0, len(rows), step)
+    # Taken, not sliced: a slice would send the whole table along.
+    return [rows.take(pa.array(np.arange(s, min(s + step, len(rows))))) for s in starts]
+
+
+def work_off(store: Store, job: Job, rows: pa.Table, crew: Crew, shown: Bar) -> Tally:
+    """Let several processes do a job, and compact what their many small commits left."""
+    total = Tally()
+    try:
+        with contextlib.closing(crew.run(store, job, rows, shown)) as shares:
+            for tally in shares:
+                total += tally
+                store.tend(job.table)
+    finally:
+        if store.has(job.table) and store.small_fragments(job.table) > 1:
+            store.compact(job.table)
+    return total
