@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 from slicedb.runs.history import Runs, Trend, Trends
+from slicedb.runs.latest import Standing, standings
 from slicedb.runs.looks import past_looks
 from slicedb.runs.record import record, record_evaluation
 
-__all__ = ["Runs", "Trend", "Trends", "past_looks", "record", "record_evaluation"]
+__all__ = [
+    "Runs",
+    "Standing",
+    "Trend",
+    "Trends",
+    "past_looks",
+    "record",
+    "record_evaluation",
+    "standings",
+]

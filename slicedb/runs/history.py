@@ -61,6 +61,8 @@ class TrendPoint:
     high: float
     n: int
     ran_at: datetime
+    id: str = ""
+    """Of its row in the table `tests`."""
 
     def is_within(self, other: TrendPoint) -> bool:
         """Return whether the interval of either holds the other's value: no more than chance."""
@@ -266,7 +268,7 @@ def _when(row: _Stored) -> tuple[datetime, str, int]:
 def _point(r: _Stored) -> TrendPoint:
     value, low, high = (float("nan") if x is None else x for x in (r["value"], r["low"], r["high"]))
     return TrendPoint(
-        r["run"], r["model"], r["verdict"], value, low, high, r["n"] or 0, r["ran_at"]
+        r["run"], r["model"], r["verdict"], value, low, high, r["n"] or 0, r["ran_at"], r["id"]
     )
 
 

@@ -27,13 +27,19 @@ from slicedb.errors import (
     UnknownSliceError,
     UnknownTableError,
 )
-from slicedb.web import cleaning, explore, jobs, maps, samples
+from slicedb.web import cleaning, explore, jobs, maps, samples, testing
 from slicedb.web.guard import Guard, Hosts, Refused
 from slicedb.web.plain import error_of
 from slicedb.web.site import STATIC, NotAllowed, Site
 from slicedb.web.turns import Busy
 
-PAGES = (explore, maps, cleaning, samples)
+PAGES = (
+    explore,
+    maps,
+    testing,
+    cleaning,
+    samples,
+)
 """Modules of pages, in the order of the menu; each has `add(site)`."""
 
 _UNKNOWN = (
