@@ -1364,7 +1364,7 @@ class Database:
             CheckError: there is no such state.
         """
         from slicedb.editing import edits_of
-        from slicedb.editing.log import STATES
+        from slicedb.editing.entry import STATES
 
         if state is not None and state not in STATES:
             hint = did_you_mean(state, STATES, "states")

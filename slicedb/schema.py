@@ -284,8 +284,8 @@ EDITS_SCHEMA = schema_of(
 )
 """`id` is sample and number as JSON, `key` that of the sample, `number` counts its edits and
 `place` all of them. In JSON: `change` (what was asked for), `before` (the columns as they were: the
-inverse) and `after`; `state` is one of `editing.log.State`. `queue` and `reason` say where and why
-it was decided, `sha256` is the picture that was looked at, `commit` what applied it, `note` why it
+inverse) and `after`; `state` is an `editing.entry.State`. `queue` and `reason` say where and why it
+was decided, `sha256` is the picture that was looked at, `commit` what applied it, `note` why it
 was refused; `tables` is JSON, the versions that still have a deleted sample. Databases of the first
 releases lack the columns from `queue` on."""
 

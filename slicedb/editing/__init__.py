@@ -5,7 +5,8 @@ from __future__ import annotations
 from slicedb.editing.applying import ApplyReport, apply, finish
 from slicedb.editing.deciding import DecideReport, decide, discard
 from slicedb.editing.edit import EditReport, edit
-from slicedb.editing.log import Edit, State, author_of, edits_of
+from slicedb.editing.entry import Edit, State, author_of
+from slicedb.editing.log import count_pending, edits_of, last_of
 from slicedb.editing.preview import Preview, preview
 from slicedb.editing.undoing import undo
 from slicedb.editing.wanted import BoxGiven, SetGiven
@@ -21,11 +22,13 @@ __all__ = [
     "State",
     "apply",
     "author_of",
+    "count_pending",
     "decide",
     "discard",
     "edit",
     "edits_of",
     "finish",
+    "last_of",
     "preview",
     "undo",
 ]

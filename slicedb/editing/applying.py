@@ -19,8 +19,8 @@ from slicedb import edits as samples
 from slicedb.commits import Commits, batch
 from slicedb.commits.batch import Batch
 from slicedb.editing import log
+from slicedb.editing.entry import Edit
 from slicedb.editing.folding import SEEN, Folded, fold
-from slicedb.editing.log import Edit
 from slicedb.editing.wanted import COLUMNS
 from slicedb.errors import UnknownSampleError
 from slicedb.schema import IMAGES, PER_SAMPLE, SAMPLES, keys_of

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from slicedb.editing import log
+from slicedb.editing.entry import Edit, author_of
 from slicedb.editing.folding import SEEN, overlaid
-from slicedb.editing.log import Edit
 from slicedb.editing.wanted import Values, Wanted, changed
 from slicedb.errors import CheckError, UnknownSampleError, did_you_mean
 from slicedb.schema import SAMPLES, keys_of
@@ -70,7 +70,7 @@ def decide(
     """
     if not asked:
         raise CheckError("Nothing is decided.", "--keep, --delete, --label, --tag, --add-box, ...")
-    name = log.author_of(author)
+    name = author_of(author)
     ids = list(dict.fromkeys(samples))
     rows = look_up(store, ids)
     before = pending_by_sample(store, name, ids)

@@ -9,7 +9,7 @@ import pyarrow as pa
 from slicedb import edits as samples
 from slicedb.editing import log
 from slicedb.editing.deciding import look_up, size_of
-from slicedb.editing.log import Edit
+from slicedb.editing.entry import Edit, author_of
 from slicedb.editing.restoring import restore
 from slicedb.editing.wanted import Values, Wanted, changed
 from slicedb.errors import CheckError, UnknownSampleError
@@ -69,7 +69,7 @@ def edit(store: Store, sample: str, asked: Wanted, author: str | None = None) ->
     if not new.after:
         return EditReport(sample, None, notes=new.notes)
     added = log.New(sample, asked.text, new.before, new.after, row["sha256"])
-    begun = log.begin(store, [added], log.author_of(author), "begun")[0]
+    begun = log.begin(store, [added], author_of(author), "begun")[0]
     return EditReport(sample, _carried_out(store, begun), notes=new.notes)
 
 

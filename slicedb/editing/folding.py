@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from slicedb.editing.log import Edit, shown
+from slicedb.editing.entry import Edit, shown
 from slicedb.editing.wanted import COLUMNS, Values, Wanted, changed
 from slicedb.errors import CheckError
 

@@ -1,132 +1,28 @@
-"""Keep edits with their inverse: what each changed, whose it was, and how far it got."""
+"""Keep edits with their inverse, and find them again."""
 
 from __future__ import annotations
 
-import getpass
 import json
-import os
+from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from slicedb import sql
+from slicedb.editing.entry import Edit, Kind, State
 from slicedb.editing.wanted import Values
 from slicedb.errors import ConflictError
 from slicedb.schema import EDITS, EDITS_SCHEMA, keys_of
-from slicedb.show import numbers
-from slicedb.show.tabular import Record
 from slicedb.store import Store
-
-AUTHOR = "SLICEDB_AUTHOR"
-"""Environment variable with the name of whoever edits; by default that of the user."""
-
-State: TypeAlias = Literal[
-    "pending",
-    "applying",
-    "begun",
-    "done",
-    "undoing",
-    "undone",
-    "discarded",
-    "refused",
-    "lost",
-]
-"""`pending` was decided and changes nothing yet; `applying` is being carried out with the others of
-its commit; `discarded` was taken back, or replaced, before it was carried out; `refused` was not,
-since its sample had changed. `begun` and `undoing` are written before the sample is, so that what
-was cut off is finished; `lost` was cut off, and somebody else changed the sample meanwhile."""
-
-STATES: tuple[State, ...] = get_args(State)
-
-Kind: TypeAlias = Literal["keep", "skip", "delete", "edit"]
 
 _FEW = 64
 """Ids that a filter names one by one."""
 _ADDED = ("queue", "reason", "sha256", "commit", "note", "tables")
 """The columns that the first releases lack."""
-
-
-@dataclass(frozen=True)
-class Edit(Record):
-    """One edit of one sample."""
-
-    sample: str
-    number: int
-    """Among the edits of the sample, from 1."""
-    place: int
-    """Among all edits, from 1."""
-    author: str
-    change: str
-    """What was asked for, as JSON."""
-    before: Values
-    """The columns that changed, as they were: the inverse. Of a deletion, what was looked at."""
-    after: Values
-    state: State
-    edited_at: datetime
-    queue: str | None = None
-    """The review that it was decided in."""
-    reason: str | None = None
-    """Why, in the words of whoever decided or of the queue."""
-    sha256: str | None = None
-    """The picture that was looked at."""
-    commit: str | None = None
-    """The commit that carried it out."""
-    note: str | None = None
-    """Why it was refused."""
-    tables: dict[str, int] | None = None
-    """The versions of the tables that still have a deleted sample."""
-
-    @property
-    def id(self) -> str:
-        """Its key in the table."""
-        return json.dumps([self.sample, self.number])
-
-    @property
-    def kind(self) -> Kind:
-        """Whether it keeps, skips or deletes the sample, or edits it."""
-        kind: Kind = json.loads(self.change).get("decision", "edit")
-        return kind
-
-    def __str__(self) -> str:
-        state = "" if self.state == "done" else f" ({self.state})"
-        why = f"; {self.note}" if self.note else f"; {self.reason}" if self.reason else ""
-        return f"{self.edited_at:%Y-%m-%d %H:%M} {self.author}: {self.what}{state}{why}"
-
-    @property
-    def what(self) -> str:
-        """What it changes, for people."""
-        if self.kind != "edit":
-            return self.kind
-        parts = [f"{name} {shown(old)} -> {shown(self.after[name])}" for name, old in self._pairs]
-        return "; ".join(parts) or "nothing"
-
-    @property
-    def _pairs(self) -> list[tuple[str, object]]:
-        return [(name, old) for name, old in self.before.items() if name in self.after]
-
-
-def shown(value: object) -> str:
-    """Return a value of a column for people."""
-    if value is None:
-        return "none"
-    if isinstance(value, list) and value and isinstance(value[0], dict):
-        return numbers.count(len(value), "box", "boxes")
-    return ", ".join(map(str, value)) or "none" if isinstance(value, list) else str(value)
-
-
-def author_of(given: str | None) -> str:
-    """Return who edits: whoever is given, SLICEDB_AUTHOR, or the user."""
-    if name := given or os.environ.get(AUTHOR):
-        return name
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):
-        return "unknown"
 
 
 def edits_of(
@@ -148,20 +44,69 @@ def edits_of(
         queue: of one review.
         commit: those that a commit carries out.
     """
+    where = _where(store, sample, states, author, queue, commit)
+    if where is None:
+        return []
+    edits = [_edit(row) for row in store.table(EDITS, where=where or None).to_pylist()]
+    return sorted(edits, key=lambda edit: (edit.place, edit.edited_at, edit.sample, edit.number))
+
+
+def _where(
+    store: Store,
+    sample: str | None,
+    states: Collection[State],
+    author: str | None,
+    queue: str | None,
+    commit: str | None,
+) -> str | None:
+    """Return the predicate of some edits; None where there are none for sure."""
     if not store.has(EDITS):
-        return []
-    lacks_queue = "queue" not in store.schema(EDITS).names
-    if lacks_queue and (queue is not None or commit is not None):
-        return []
+        return None
+    if (queue, commit) != (None, None) and "queue" not in store.schema(EDITS).names:
+        return None
     wanted = (("author", author), ("queue", queue), ("commit", commit))
     conditions = [sql.equals(name, value) for name, value in wanted if value is not None]
     if sample is not None:
         conditions += [f"key = {int(keys_of([sample])[0])}", sql.equals("sample", sample)]
     if states:
         conditions.append(sql.is_in("state", list(states)))
-    rows = store.table(EDITS, where=" AND ".join(conditions) or None).to_pylist()
-    edits = [_edit(row) for row in rows]
-    return sorted(edits, key=lambda edit: (edit.place, edit.edited_at, edit.sample, edit.number))
+    return " AND ".join(conditions)
+
+
+def last_of(
+    store: Store,
+    sample: str | None = None,
+    *,
+    states: Collection[State],
+    number: int | None = None,
+    author: str | None = None,
+    queue: str | None = None,
+) -> Edit | None:
+    """Return the last of some edits, without reading what the others changed; see `edits_of`."""
+    where = _where(store, sample, states, author, queue, None)
+    if where is None:
+        return None
+    where += "" if number is None else f" AND number = {number}"
+    order = ["place", "edited_at", "sample", "number"]
+    rows = store.table(EDITS, ["id", *order], where=where)
+    if not len(rows):
+        return None
+    at = pc.sort_indices(rows, [(name, "descending") for name in order])[0]
+    found = store.table(EDITS, where=sql.equals("id", rows["id"][at.as_py()].as_py()))
+    return _edit(found.to_pylist()[0])
+
+
+def count_pending(store: Store) -> Counter[tuple[str, Kind]]:
+    """Return how many decisions are pending, by author and kind."""
+    counts: Counter[tuple[str, Kind]] = Counter()
+    where = _where(store, None, ["pending"], None, None, None)
+    if where is None:
+        return counts
+    rows = store.table(EDITS, ["author", "change"], where=where)
+    pairs = Counter(zip(rows["author"].to_pylist(), rows["change"].to_pylist()))
+    for (author, change), n in pairs.items():
+        counts[author, json.loads(change).get("decision", "edit")] += n
+    return counts
 
 
 def _edit(row: Values) -> Edit:

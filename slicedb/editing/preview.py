@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from slicedb.editing import log
 from slicedb.editing.deciding import look_up, pending_by_sample
+from slicedb.editing.entry import Edit, author_of
 from slicedb.editing.folding import effective, overlaid
-from slicedb.editing.log import Edit
 from slicedb.editing.wanted import Values
 from slicedb.store import Store
 
@@ -39,7 +38,7 @@ def preview(store: Store, ids: Sequence[str], author: str | None = None) -> dict
         UnknownSampleError: there is no such sample.
     """
     rows = look_up(store, ids)
-    pending = pending_by_sample(store, log.author_of(author), ids)
+    pending = pending_by_sample(store, author_of(author), ids)
     shown = {}
     for sample, row in rows.items():
         edits = pending.get(sample, [])

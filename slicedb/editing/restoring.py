@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from slicedb import edits as samples
-from slicedb.editing.log import Edit
+from slicedb.editing.entry import Edit
 from slicedb.errors import CheckError, DatabaseError
 from slicedb.schema import SAMPLES, keys_of
 from slicedb.store import Store

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 
 from slicedb.editing import log
 from slicedb.editing.deciding import look_up
 from slicedb.editing.edit import EditReport, finished, taken_back
+from slicedb.editing.entry import Edit
 from slicedb.editing.folding import effective
-from slicedb.editing.log import Edit
 from slicedb.errors import CheckError
 from slicedb.store import Store
 
@@ -49,14 +50,13 @@ def _last(
     """Return the last edit that can be taken back."""
     if number is not None and sample is None:
         raise CheckError(f"The edit {number} of which sample?", "name the sample.")
-    edits = log.edits_of(store, sample, author=author, queue=queue)
-    edits = [edit for edit in edits if number in (None, edit.number)]
-    left = [edit for edit in edits if edit.state in ("pending", "done")]
-    if left:
-        return left[-1]
+    find = partial(log.last_of, store, sample, number=number, author=author, queue=queue)
+    if (last := find(states=("pending", "done"))) is not None:
+        return last
     of = "" if sample is None else f" of '{sample}'"
     which = "" if number is None else f" {number}"
-    state = f"; it is {edits[-1].state}" if number is not None and edits else ""
+    other = None if number is None else find(states=())
+    state = "" if other is None else f"; it is {other.state}"
     raise CheckError(
         f"There is no edit{which}{of} to take back{state}.", "`slicedb edits` lists them."
     )

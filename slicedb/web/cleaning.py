@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import Future
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from fastapi import Request
@@ -70,6 +71,16 @@ def add(site: Site) -> None:
         await _wait(queues.begin(name, text, anew=bool(body.get("anew"))))
         return {"state": "searching", "progress": queues.progress(name, text)}
 
+    @site.post("/api/queue/accept")
+    async def accept(request: Request, body: Body) -> dict[str, object]:
+        name, author = str(body.get("name", "")), author_in(body)
+        kind, _ = kind_of(name)
+        future = queues.known(name)
+        if not kind.is_group or future is None or not future.done():
+            raise CheckError(f"'{name}' has no groups that were found.", "look for them first.")
+        found = future.result()
+        return await site.write(request, lambda db: _accepted(db, found, name, author))
+
 
 async def _wait(future: Future[Found]) -> None:
     await asyncio.wait({asyncio.wrap_future(future)}, timeout=_PATIENCE)
@@ -125,8 +136,26 @@ def _left(db: Database, found: Found, name: str) -> list[Item]:
         present = tuple(i for i in item.ids if i in here)
         if len(present) < min(2, len(item.ids)) or all(i in done for i in present):
             continue
-        left.append(item if present == item.ids else Item(present, item.reason, item.suggested))
+        left.append(item if present == item.ids else replace(item, ids=present))
     return left
+
+
+def _accepted(db: Database, found: Found, name: str, author: str) -> dict[str, object]:
+    """Decide as suggested on all groups on which its author has not decided yet.
+
+    Groups whose labels differ are left: somebody has to say which label is right.
+    """
+    decided = {edit.sample for edit in db.edits(state="pending", author=author)}
+    left = [item for item in _left(db, found, name) if not decided.intersection(item.ids)]
+    clear = [item for item in left if not item.differ]
+    keep = [item.ids[0] for item in clear]
+    gone = [i for item in clear for i in item.ids[1:]]
+    reason = "as suggested"
+    if clear:
+        db.decide(keep, keep=True, queue=name, reason=reason, author=author)
+        db.decide(gone, delete=True, queue=name, reason=reason, author=author)
+    counts = {"groups": len(clear), "deleted": len(gone), "left": len(left) - len(clear)}
+    return {**counts, "pending": deciding.pending(db, author)}
 
 
 def _items(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING
 
 from fastapi import Request
@@ -117,6 +116,8 @@ def add(site: Site) -> None:
 def _undone_with(db: Database, last: Edit, together: set[str]) -> list[str]:
     """Take back what was decided of some samples in the queue of an edit, just before it."""
     undone: list[str] = []
+    if not together:
+        return undone
     for edit in reversed(db.edits(state="pending", author=last.author)):
         if edit.sample not in together or edit.queue != last.queue:
             break
@@ -172,17 +173,20 @@ def pending(db: Database, author: str, *, listed: bool = False) -> dict[str, obj
         author: whose decisions are counted by kind.
         listed: return these decisions too.
     """
-    edits = db.edits(state="pending")
-    own = [edit for edit in edits if edit.author == author]
-    kinds = Counter(edit.kind for edit in own)
-    return {
+    counts = editing.count_pending(db.store)
+    kinds = {kind: n for (whose, kind), n in counts.items() if whose == author}
+    last = editing.last_of(db.store, states=["pending"], author=author) if kinds else None
+    said: dict[str, object] = {
         "author": author,
-        "n": len(own),
-        "kinds": dict(kinds),
-        "others": len(edits) - len(own),
-        "last": edit_of(own[-1], author) if own else None,
-        **({"edits": [edit_of(edit, author) for edit in own]} if listed else {}),
+        "n": sum(kinds.values()),
+        "kinds": kinds,
+        "others": counts.total() - sum(kinds.values()),
+        "last": None if last is None else edit_of(last, author),
     }
+    if listed:
+        own = db.edits(state="pending", author=author)
+        said["edits"] = [edit_of(edit, author) for edit in own]
+    return said
 
 
 def previews(db: Database, ids: list[str], author: str) -> dict[str, object]:

@@ -35,6 +35,8 @@ class Item:
     reason: str = ""
     suggested: str | None = None
     """The label that a model gives."""
+    differ: bool = False
+    """Whether the labels of a group are not the same."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,7 @@ def _duplicates(db: Database, _: str, cancel: Cancel) -> Found:
             group.ids,
             f"{group.kind}; keep {group.ids[0]}: {group.reason}"
             + (f"; labels differ: {', '.join(group.labels)}" if len(group.labels) > 1 else ""),
+            differ=len(group.labels) > 1,
         )
         for group in report.groups
     )
@@ -127,7 +130,7 @@ def _leaks(db: Database, _: str, cancel: Cancel) -> Found:
         parts = sorted({str(splits.get(i)) for i in group.ids})
         if len(parts) > 1:
             why = f"the same picture in {' and '.join(parts)}; keep {group.ids[0]}: {group.reason}"
-            items.append(Item(group.ids, why))
+            items.append(Item(group.ids, why, differ=len(group.labels) > 1))
     ids = [i for item in items for i in item.ids]
     query = sql.is_in("id", ids) if ids and len(ids) <= 200 else ""
     return Found(tuple(items[:_MOST]), query, max(0, len(items) - _MOST), notes=report.notes)

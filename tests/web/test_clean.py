@@ -27,13 +27,14 @@ def dirty(web_scenes: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     path = root / "scenes.slicedb"
     shutil.copytree(web_scenes, path)
     db = slicedb.open(path)
-    first = db.query("split = 'train' ORDER BY id LIMIT 1").ids()
+    row = db.query("split = 'train' ORDER BY id LIMIT 1").to_arrow(["id", "label"]).to_pylist()[0]
+    first, label = [row["id"]], row["label"]
     data = next(data for _, data in db.store.read_images(keys_of(first)))
     picture = Image.open(io.BytesIO(data)).resize((48, 48))
     (root / "more").mkdir()
     picture.save(root / "more" / "copy.png")
     (root / "more" / "broken.jpg").write_bytes(data[: len(data) // 2])
-    db.ingest(root / "more", prefix="more", split="test", label="Dessert", progress=False)
+    db.ingest(root / "more", prefix="more", split="test", label=label, progress=False)
     db.commit("before")
     with apps.run(path) as app:
         yield app
@@ -114,6 +115,24 @@ def test_of_a_group_one_is_kept_and_one_undo_takes_all_of_it_back(
     assert pending(dirty)["n"] == 0
 
 
+def test_all_groups_are_decided_as_suggested_after_a_question(clean: Page, dirty: apps.App) -> None:
+    dirty.ask("/api/queue", body={"name": "duplicates"})
+    opened(clean, dirty, "duplicates")
+    clean.locator(".copy").nth(1).wait_for()
+    clean.get_by_role("button", name="All as suggested").click()
+    clean.get_by_role("button", name="Decide").click()
+    clean.locator(".notice").get_by_text("to delete").wait_for()
+    groups = dirty.ask("/api/queue", name="duplicates", a=0, b=50)
+    kinds = pending(dirty)["kinds"]
+    assert kinds["keep"] <= groups["count"] and kinds["delete"] >= kinds["keep"] > 0
+    again = dirty.ask("/api/queue/accept", body={"name": "duplicates"})
+    assert again["groups"] == 0 and again["pending"]["kinds"] == kinds
+    assert (
+        "no groups"
+        in dirty.ask("/api/queue/accept", body={"name": "losses:weak"})["error"]["message"]
+    )
+
+
 def test_a_broken_picture_is_said_with_its_reason_and_deleted(
     clean: Page, dirty: apps.App, axe: Any
 ) -> None:
@@ -162,7 +181,7 @@ def test_who_may_only_look_sees_queues_and_cannot_decide(
         page.keyboard.press("d")
         assert "You may look, not change." in page.locator("#pending").inner_text()
         assert app.ask("/api/edits")["n"] == 0
-        for path in ("decide", "undo", "apply", "discard", "queue", "sample/cam"):
+        for path in ("decide", "undo", "apply", "discard", "queue", "queue/accept", "sample/cam"):
             assert app.ask(f"/api/{path}", body={})["error"]["kind"] == "NotAllowed"
 
 

@@ -1,7 +1,7 @@
 // @ts-check
 // Clean: one item of a review queue after the other, decided by keyboard.
 
-import { api, by, explore, failed, h, keys, notice, state, url } from "./base.js";
+import { api, by, dialog, explore, failed, h, keys, notice, state, url } from "./base.js";
 import { PendingBar, author, editable, foot } from "./pending.js";
 import { Viewer } from "./viewer.js";
 
@@ -157,6 +157,7 @@ function draw() {
     again,
     more,
     h("span", { class: "grow" }),
+    isGroup() && editable && h("button", { type: "button", onclick: () => acceptAll() }, "All as suggested …"),
     link,
     editable && h("button", { type: "button", class: "quiet", title: `Found ${new Date(queue.at * 1000).toLocaleTimeString()}`, onclick: () => find(true) }, "Look again"),
   );
@@ -316,6 +317,25 @@ async function only(item, at) {
   const others = item.samples.filter((_, i) => i !== at);
   await act({ keep: true }, { stay: true, samples: [item.samples[at]] });
   await act({ delete: true }, { samples: others });
+}
+
+/** Decide on all groups that are left as suggested, after a question. */
+function acceptAll() {
+  const yes = h("button", { type: "button", class: "main" }, "Decide");
+  const text = "Of every group on which you have not decided, the suggested picture is kept and the others are to be deleted. Groups whose labels differ are left to you. Nothing changes before you commit.";
+  const box = dialog("Decide on all groups as suggested?", h("p", null, text), h("div", { class: "row" }, yes));
+  yes.addEventListener("click", async () => {
+    box.close();
+    try {
+      const said = await api("/api/queue/accept", { body: { name: name(), author: author() } });
+      bar.show(said.pending);
+      const left = said.left ? `; ${said.left.toLocaleString()} with different labels are left` : "";
+      notice(`${said.groups.toLocaleString()} groups: ${said.deleted.toLocaleString()} samples to delete${left}`, { kind: "good", seconds: 10 });
+      load();
+    } catch (error) {
+      failed(error);
+    }
+  });
 }
 
 /** Take the last decision back, of a group all that was decided of it. */
