@@ -125,17 +125,16 @@ def measured(db: slicedb.Database, n: int, path: str, repeat: int) -> None:
             page.evaluate("told.outlined = []")
             lasso(page, 300)
             began = time.perf_counter()
-            while count(page) == n or not page.locator("#q").input_value():
+            while count(page) == n or not page.locator("#text").input_value():
                 page.wait_for_timeout(5)
-            asked = page.locator("#q").input_value()
+            asked = page.locator("#text").input_value()
             name = f"half_{time.time_ns()}"
             half = db.slices.add(name, asked).count()
             whole.append(time.perf_counter() - began)
             taken.append(page.evaluate("told.outlined[0]"))
             length = len(asked)
             assert count(page) == half and n * 0.3 < half < n * 0.7, (count(page), half)
-            page.locator("#q").fill("")
-            page.keyboard.press("Enter")
+            page.go_back()
             while count(page) != n:
                 page.wait_for_timeout(20)
             page.locator("#points").focus()

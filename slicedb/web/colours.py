@@ -199,7 +199,7 @@ def _bins(histogram: Histogram) -> tuple[np.ndarray, list[Row]]:
         return np.zeros(0), []
     width = SHADES // len(closed)
     rows = [
-        Row(f"{_said(b.low)} to {_said(b.high)}", i * width, i * width + width - 1, f"({b.query})")
+        Row(f"{_said(b.low)} – {_said(b.high)}", i * width, i * width + width - 1, f"({b.query})")
         for i, b in enumerate(closed)
     ]
     for b in histogram.bins:

@@ -2,6 +2,7 @@
 // The page of the map: query, points, colours and legend; the address holds what is shown.
 
 import { api, ApiError, by, data, dialog, explore, failed, h, keys, notice, state, url } from "./base.js";
+import { Box } from "./box.js";
 import { Cloud, unpacked } from "./cloud.js";
 import { excluded, has, toggled } from "./compose.js";
 import { legend, paletteOf } from "./legend.js";
@@ -45,7 +46,11 @@ function latest(kind) {
 
 class Page {
   constructor() {
-    this.box = /** @type {HTMLInputElement} */ (by("q"));
+    this.box = new Box(/** @type {HTMLFormElement} */ (by("box")), {
+      onRun: (text) => this.ask(text.trim()),
+      onLeave: () => this.stage.canvas.focus(),
+      params: () => ({ commit: state.get().commit, p: state.get().p }),
+    });
     this.which = /** @type {HTMLSelectElement} */ (by("which"));
     this.by = /** @type {HTMLSelectElement} */ (by("by"));
     this.how = /** @type {HTMLSelectElement} */ (by("how"));
@@ -78,7 +83,7 @@ class Page {
     const { q = "", map, by: column, commit, p } = state.get();
     if (map && about.maps.some((each) => each.name === map)) this.which.value = map;
     this.choose(column ?? this.first());
-    if (this.box.value !== q) this.box.value = q;
+    if (this.box.text !== q) this.box.text = q;
     /** @type {HTMLAnchorElement} */ (by("explore")).href = explore(q, { commit: commit ?? null, p: p ?? null });
     const asked = { q, commit, p };
     try {
@@ -156,16 +161,14 @@ class Page {
 
   /** @param {Record<string, string | undefined>} params */
   async asked(params) {
-    const wrong = by("wrong");
     try {
       const response = await api("/api/map/inside", { params, raw: true, signal: latest("inside") });
-      wrong.hidden = true;
+      this.box.ran(params.q ?? "");
       return opened(await response.arrayBuffer());
     } catch (error) {
       if (!(error instanceof ApiError) || error.status !== 400) throw error;
       this.shown.asked = "";
-      wrong.replaceChildren(error.message, error.hint ? ` ${error.hint}` : "");
-      wrong.hidden = false;
+      this.box.wrong(error);
       by("count").textContent = "";
       return null;
     }
@@ -240,7 +243,7 @@ class Page {
     const q = this.shown.q;
     legend(by("legend"), this.colours, cloud, {
       isOn: (query) => has(q, query),
-      chosen: (query) => this.ask(toggled(this.box.value.trim(), query)),
+      chosen: (query) => this.ask(toggled(this.box.text.trim(), query)),
       pointed: (range) => {
         this.pointed = range;
         this.recolour();
@@ -255,13 +258,13 @@ class Page {
 
   /** Ask a query: a step that "back" undoes. @param {string} q */
   ask(q) {
-    this.box.value = q;
+    this.box.text = q;
     state.set({ q }, { push: true });
   }
 
   /** Return the bytes that the corners of an outline may take. */
   room() {
-    const before = this.how.value === "only" ? 0 : bytes(this.box.value.trim());
+    const before = this.how.value === "only" ? 0 : bytes(this.box.text.trim());
     return Math.max(LEAST, Math.min(OUTLINE, MOST - before - this.name.length - AROUND));
   }
 
@@ -272,7 +275,7 @@ class Page {
    */
   outline(text, corners) {
     const predicate = `in_map('${this.name.replaceAll("'", "''")}', ${text})`;
-    const before = this.box.value.trim();
+    const before = this.box.text.trim();
     const how = this.how.value;
     const after = how === "only" ? predicate : how === "not" ? excluded(before, predicate) : toggled(before, predicate);
     if (bytes(after) > MOST) {
@@ -361,7 +364,7 @@ class Page {
   async open(point, apart) {
     if (point < 0) return;
     const { id } = await this.sample(point);
-    const to = url("/sample", { id, q: this.box.value.trim() });
+    const to = url("/sample", { id, q: this.box.text.trim() });
     if (apart) window.open(to, "_blank");
     else location.href = to;
   }
@@ -378,10 +381,6 @@ class Page {
   /** Listen to the controls and the keys. */
   listen() {
     const { stage } = this;
-    by("ask").addEventListener("submit", (event) => {
-      event.preventDefault();
-      this.ask(this.box.value.trim());
-    });
     this.which.addEventListener("change", () => state.set({ map: this.name, view: null }, { push: true }));
     this.by.addEventListener("change", () => {
       if (this.by.value === "?") this.write();
@@ -394,7 +393,7 @@ class Page {
     by("out").addEventListener("click", () => stage.zoom(1 / 1.6));
     by("fit").addEventListener("click", () => stage.fit());
     by("shown").addEventListener("click", () => stage.takeAll());
-    document.getElementById("name")?.addEventListener("click", () => nameQuery(this.box.value.trim()));
+    document.getElementById("name")?.addEventListener("click", () => nameQuery(this.box.text.trim()));
     document.getElementById("new")?.addEventListener("click", () =>
       another(about, (name) => (location.href = url("/map", { ...state.get(), map: name, view: null }))),
     );
@@ -419,7 +418,7 @@ class Page {
       { key: "c", does: "choose what colours the points", run: () => this.by.focus() },
       { key: "/", does: "write a query", run: () => this.box.focus() },
       { key: "Enter", does: "open the sample nearest to the cross", run: () => this.open(stage.middle(), false), where: isStage },
-      { key: "Escape", does: "give up the outline", run: () => stage.cancel() },
+      { key: "Escape", does: "give up the outline", run: () => stage.cancel(), where: () => stage.isDrawing },
     );
     const recolour = () => {
       this.recolour();

@@ -25,7 +25,9 @@ import { outlined } from "./outline.js";
 
 /** Steps of the grid that a pixel shows at the least: nothing is finer. */
 const FINEST = 0.5;
-const PADDING = 28;
+/** Pixels of the page that stay free around all points, and above them for the tools. */
+const PADDING = 24;
+const ABOVE = 56;
 const REACH = 7;
 const CLICK = 230;
 const STEP = 60;
@@ -61,6 +63,8 @@ export class Stage {
     this.outlines = [];
     this.looked = -1;
     this.painting = 0;
+    /** Whether an outline is being drawn. */
+    this.isDrawing = false;
     this.follow();
     new ResizeObserver(() => this.resize()).observe(canvas);
   }
@@ -91,9 +95,10 @@ export class Stage {
   /** Show all points. */
   fit() {
     const [wide, high] = this.grid.step.map((step) => step * 65535);
-    const scale = Math.min((this.width - 2 * PADDING) / wide, (this.height - 2 * PADDING) / high);
+    const [width, height] = [this.width - 2 * PADDING, this.height - PADDING - ABOVE];
+    const scale = Math.max(Math.min(width / wide, height / high), 1e-12);
     const [x, y] = this.grid.low;
-    this.move({ x: x + wide / 2, y: y + high / 2, scale: Math.max(scale, 1e-12) });
+    this.move({ x: x + wide / 2, y: y + high / 2 + (ABOVE - PADDING) / 2 / scale, scale });
   }
 
   /** @param {View} view */
@@ -317,7 +322,9 @@ export class Stage {
       else if (Math.hypot(to[0] - last[0], to[1] - last[1]) < 1) return;
       else trail.push(to);
       last = to;
-      if (tool !== "pan") this.drawn.setAttribute("d", path(trail));
+      if (tool === "pan") return;
+      this.isDrawing = true;
+      this.drawn.setAttribute("d", path(trail));
     };
     canvas.addEventListener("pointerdown", (event) => {
       if (event.button !== 0 && event.button !== 1) return;
@@ -342,7 +349,7 @@ export class Stage {
     /** @param {PointerEvent} event */
     const up = (event) => {
       if (!down) return;
-      down = false;
+      down = this.isDrawing = false;
       canvas.parentElement?.classList.remove("moving");
       if (far < 3) return click(event);
       if (tool !== "pan") this.take(trail);
@@ -360,10 +367,8 @@ export class Stage {
     canvas.addEventListener("pointercancel", () => this.cancel());
     canvas.addEventListener("pointerleave", () => !down && this.look(-1, 0, 0));
     this.cancel = () => {
-      const was = down && tool !== "pan";
-      down = false;
+      down = this.isDrawing = false;
       this.drawn.removeAttribute("d");
-      return was;
     };
     canvas.addEventListener("dblclick", (event) => {
       clicks++;
@@ -380,10 +385,8 @@ export class Stage {
     );
   }
 
-  /** Give up the outline that is being drawn; return whether there was one. */
-  cancel() {
-    return false;
-  }
+  /** Give up the outline that is being drawn; `follow` knows how. */
+  cancel() {}
 
   /**
    * Move by a key's direction.
