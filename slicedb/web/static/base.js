@@ -251,13 +251,21 @@ export function notice(text, { kind = "info", action, seconds = 6 } = {}) {
 }
 
 /**
+ * Return a hint, which begins small, as a sentence of its own.
+ * @param {string} hint
+ */
+export function sentence(hint) {
+  return hint.slice(0, 1).toUpperCase() + hint.slice(1);
+}
+
+/**
  * Say what went wrong; a request that was called off is nothing.
  * @param {unknown} error
  */
 export function failed(error) {
   if (error instanceof DOMException && error.name === "AbortError") return;
   if (error instanceof ApiError && error.status === 0) return;
-  const hint = error instanceof ApiError && error.hint ? ` ${error.hint}` : "";
+  const hint = error instanceof ApiError && error.hint ? ` ${sentence(error.hint)}` : "";
   notice(`${error instanceof Error ? error.message : error}${hint}`, { kind: "bad", seconds: 12 });
 }
 
