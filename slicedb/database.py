@@ -77,6 +77,9 @@ if TYPE_CHECKING:
     from slicedb.predictions import LogReport, PredictionLog, PredictReport
     from slicedb.progress import Watch
     from slicedb.query import Engine, Params, Query, Request
+    from slicedb.query.editor.completion import Completions
+    from slicedb.query.editor.names import Names as Nameable
+    from slicedb.query.editor.problems import Problems
     from slicedb.query.run.queue import Queue
     from slicedb.query.run.search import TextReport
     from slicedb.report import Report
@@ -2362,19 +2365,76 @@ class Database:
         approximate: bool = False,
         request: Request | None = None,
     ) -> Query:
-        from slicedb.query import fill, split_at
+        from slicedb.query.language.parameters import Filled, filled
+        from slicedb.query.language.text import split_at
 
         pictures: list[HandedIn] = []
-        asked, written = split_at(text if params is None else fill(text, params, pictures))
+        whole = Filled(text, text) if params is None else filled(text, params, pictures)
+        asked, written = split_at(whole.text)
         if at and written and self.commits.get(at).id != self.commits.get(written).id:
             raise QueryError(
                 f"The text asks AT '{written}', and at= is '{at}'.", "name one.", text=text
             )
         commit = written or at
         engine = (self.at(commit) if commit else self).engine
-        return engine.query(
-            asked, files=files, approximate=approximate, request=request, pictures=pictures
-        )
+        try:
+            return engine.query(
+                asked, files=files, approximate=approximate, request=request, pictures=pictures
+            )
+        except QueryError as error:
+            whole.place_back(error)  # and not at a value, or in a text that lacks its AT
+            raise
+
+    def check(self, text: str, params: Params | None = None, *, at: str | None = None) -> Problems:
+        """Return what is wrong with a query text, with its places, instead of raising it.
+
+        Nothing is read but names and types; what only a row can show is found when it runs.
+
+        Args:
+            text: a predicate or a SELECT, finished or not.
+            params: values of `$name` or of `?` in the text, see `query`.
+            at: the commit, tag or branch that it would ask, see `query`.
+
+        Returns:
+            Nothing in it where the text may be asked; it is then false.
+        """
+        from slicedb.query.editor.problems import problems
+
+        return problems(text, lambda: self.query(text, params, at=at))
+
+    def complete(self, text: str, place: int | None = None, *, most: int = 50) -> Completions:
+        """Return what may stand at a place of a query text, the likeliest first.
+
+        Columns with their types, models and their columns, functions with their signatures, slices,
+        commits, the commonest values of a column behind `=` or `IN (`, and words of SQL. The text
+        may be unfinished or wrong.
+
+        Args:
+            text: a predicate or a SELECT, as far as it is written.
+            place: characters before the place; by default it is the end.
+            most: how many are returned.
+
+        Raises:
+            CheckError: there is no such place, or `most` is below 1.
+        """
+        from slicedb.query.editor.completion import completions
+
+        return completions(text, len(text) if place is None else place, self.names(), most)
+
+    def names(self) -> Nameable:
+        """Return what a query text may name: columns, models, slices, values of a column."""
+        from slicedb.query.editor.names import Names
+
+        def slices() -> list[tuple[str, str]]:
+            return [(s.name, s.text) for s in self.slices.list()]
+
+        def commits() -> list[tuple[str, str]]:
+            listed = self.commits.history()
+            tags = [(tag, commit.message) for commit in listed for tag in commit.tags]
+            branches = [(branch, "branch") for branch in self.commits.branches()]
+            return [*tags, *branches, *((commit.id, commit.message) for commit in listed)]
+
+        return Names(self.engine, slices, commits)
 
     def keys(self, on: On = None) -> np.ndarray:
         """Return the int64 keys of what `on` names, in its order."""

@@ -170,23 +170,48 @@ class QueryError(SliceDBError, ValueError):
         self.line = line
         self.column = column
         self.token = token
+        self.include: tuple[str, int, int] | None = None
+        """Where the error is in a slice: the text that includes it, and from where to where."""
         super().__init__(message, hint)
+
+    @property
+    def asked(self) -> str:
+        """The text that was asked; `text` is that of a slice inside it, where that is at fault."""
+        return self.text if self.include is None else self.include[0]
+
+    @property
+    def start(self) -> int | None:
+        """Characters of `asked` before the token, or before what includes the slice; else None."""
+        if self.include is not None:
+            return self.include[1]
+        if not self.line:
+            return None
+        before = self.text.split("\n")[: self.line - 1]
+        return sum(len(line) + 1 for line in before) + self.column - 1
+
+    @property
+    def end(self) -> int | None:
+        """Characters of `asked` up to the end of the token; None where there is no place."""
+        if self.include is not None:
+            return self.include[2]
+        start = self.start
+        return None if start is None else min(start + len(self.token), len(self.text))
 
     def within(self, place: str, *, text: str | None = None, line: int | None = None) -> Self:
         """Return the error as one of a place, such as a file, with the text and line there."""
         moved = type(self)(f"{place}: {self.message}", self.hint)
         moved.text = self.text if text is None else text
         moved.line = self.line if line is None else line
-        moved.column, moved.token = self.column, self.token
+        moved.column, moved.token, moved.include = self.column, self.token, self.include
         return moved
 
     @property
     def marked(self) -> str:
         """The line of the text with the token underlined, or an empty string."""
-        lines = self.text.splitlines()
+        lines = self.text.split("\n")
         if not 1 <= self.line <= len(lines):
             return ""
-        width = max(1, len(self.token.splitlines()[0]) if self.token else 1)
+        width = max(1, len(self.token.split("\n")[0]))
         shown, at = lines[self.line - 1], self.column - 1
         if len(shown) > _WIDEST:  # of a line of a megabyte, what stands around the token
             begin = max(at - _WIDEST // 2, 0)

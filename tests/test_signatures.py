@@ -80,6 +80,8 @@ VERBS = {
     "facets": "slicedb.query:Query.facets",
     "histogram": "slicedb.query:Query.histogram",
     "summary": "slicedb.query:Query.summary",
+    "check": "slicedb.database:Database.check",
+    "complete": "slicedb.database:Database.complete",
     "show": "slicedb.database:Database.show",
     "thumbnails": "slicedb.database:Database.thumbnails",
     "app": "slicedb.database:Database.app",

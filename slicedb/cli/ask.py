@@ -1,4 +1,4 @@
-"""Commands that ask: query, facets, histogram, summary, show, thumbnails, functions."""
+"""Commands that ask and help to ask: query, facets, summary, check, complete, show and more."""
 
 from __future__ import annotations
 
@@ -278,4 +278,41 @@ def functions(out: Output) -> None:
             click.echo(click.wrap_text(line, 96, "    ", "    ")) if line else None
 
 
-COMMANDS = (query, facets, histogram, summary, show, thumbnails, functions)
+@click.command()
+@click.argument("text", metavar="QUERY")
+@db_option
+@rows_options
+@options_of(Database.check, "at", at={"metavar": "COMMIT"})
+def check(text: str, out: Output, at: str | None) -> None:
+    """Say what is wrong with a query text and where, without asking it.
+
+    The exit status is 1 where something is wrong.
+
+    \b
+    Examples:
+      slicedb check "lable = 'Soup'"
+      slicedb check "label = 'Soup' AND" -f json
+    """
+    found = open_db().check(text, at=at)
+    out.show(found)
+    if found:
+        raise click.exceptions.Exit(1)
+
+
+@click.command()
+@click.argument("text", metavar="QUERY")
+@db_option
+@rows_options
+@options_of(Database.complete, "place most")
+def complete(text: str, out: Output, place: int | None, most: int) -> None:
+    """List what may stand at a place of a query text, as an editor offers it.
+
+    \b
+    Examples:
+      slicedb complete "label = "
+      slicedb complete "label = 'Soup' AND w" --place 20 -f json
+    """
+    out.show(open_db().complete(text, place, most=most))
+
+
+COMMANDS = (query, facets, histogram, summary, check, complete, show, thumbnails, functions)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi import Request
 
-from slicedb.errors import CheckError
+from slicedb.errors import CheckError, QueryError
 from slicedb.web.uploads import Uploads
 
 if TYPE_CHECKING:
@@ -34,10 +34,21 @@ class Asked:
         self._params = _object(given.get("p", ""))
         self._uploads = uploads
 
+    @property
+    def params(self) -> dict[str, object] | None:
+        """The parameters, pictures in place of the names of uploads; None where there are none."""
+        return self._uploads.filled(self._params) if self._params else None
+
+    def placed(self, error: QueryError) -> QueryError:
+        """Return an error that points into the text of the address, or nowhere."""
+        start = error.start
+        if start is None or (start <= len(self._text) and error.asked.startswith(self._text)):
+            return error
+        return type(error)(error.message, error.hint)  # of a column, or with parameters filled in
+
     def of(self, db: Database) -> Query:
         """Return the query of a database."""
-        params = self._uploads.filled(self._params) if self._params else None
-        query = db.query(self._text, params, at=self._commit)
+        query = db.query(self._text, self.params, at=self._commit)
         return query.sorted(self._sort) if self._sort else query
 
 

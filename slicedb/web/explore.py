@@ -12,6 +12,7 @@ import numpy as np
 from fastapi import Request
 from fastapi.responses import Response
 
+from slicedb import sql
 from slicedb.errors import CheckError, QueryError, UnknownSampleError
 from slicedb.schema import SAMPLES, keys_of
 from slicedb.web.asked import Asked
@@ -38,7 +39,10 @@ def add(site: Site) -> None:
     async def ask(request: Request, work: Callable[[Database, Query], T]) -> T:
         """Run work on the query that the address asks."""
         asked = Asked(request, site.uploads)
-        return await site.ask(request, lambda db: work(db, asked.of(db)))
+        try:
+            return await site.ask(request, lambda db: work(db, asked.of(db)))
+        except QueryError as error:
+            raise asked.placed(error) from error
 
     @site.page("/", "Explore", "explore.html")
     async def page(request: Request) -> dict[str, object]:
@@ -111,6 +115,34 @@ def add(site: Site) -> None:
 
         return await ask(request, shown)
 
+    @site.get("/api/columns")
+    async def columns(request: Request) -> dict[str, object]:
+        return await site.ask(request, _named)
+
+    @site.get("/api/complete")
+    async def complete(request: Request, text: str = "", place: int = -1) -> dict[str, object]:
+        at = len(text) if place < 0 else min(place, len(text))
+        found = await site.typing(request, lambda db: db.complete(text, at))
+        first = found.options[0] if found.options else None
+        return {
+            "from": first.start if first else at,
+            "to": first.end if first else at,
+            "options": [
+                {name: getattr(option, name) for name in ("insert", "label", "kind")}
+                | {"detail": option.detail, "help": option.help}
+                for option in found
+            ],
+        }
+
+    @site.get("/api/check")
+    async def check(request: Request, text: str = "", commit: str = "") -> dict[str, object]:
+        params = Asked(request, site.uploads).params
+
+        def checked(db: Database) -> list[object]:
+            return [plain(one) for one in db.check(text, params, at=commit or None)]
+
+        return {"errors": await site.typing(request, checked)}
+
     @site.post("/api/uploads", role="viewer")
     async def upload(request: Request, data: bytes) -> dict[str, object]:
         return await site.picture(request, lambda db: site.uploads.keep(data))
@@ -143,6 +175,40 @@ def _counted(db: Database, query: Query) -> dict[str, object]:
         return {**about, "kind": "table", "count": query.kept().num_rows, "scores": False}
     has_scores = plan.bound.narrows and plan.score_slot is not None
     return {**about, "kind": "rows", "count": query.count(), "scores": has_scores}
+
+
+def _named(db: Database) -> dict[str, object]:
+    """Return what a text may name, and which columns may be counted."""
+    from slicedb.query import functions
+    from slicedb.query.editor.names import is_counted, is_measured
+
+    names = db.names()
+    columns = [(name, kind, "column", sql.name(name)) for name, kind in names.columns().items()]
+    columns += [
+        (name, kind, "model", f"{sql.name(model)}.{sql.name(name)}")
+        for model in names.models()
+        for name, kind in names.columns(model).items()
+        if name not in ("id", "fingerprint")
+    ]
+    return {
+        "columns": [
+            {
+                "name": name,
+                "type": kind,
+                "kind": of,
+                "column": column,
+                "facet": is_counted(name, kind),
+                "histogram": is_measured(name, kind),
+            }
+            for name, kind, of, column in columns
+        ],
+        "functions": functions(),
+        "models": names.models(),
+        "embeddings": names.embeddings(),
+        "maps": names.maps(),
+        "slices": [name for name, _ in names.slices()],
+        "commits": [{"name": name, "message": about} for name, about in names.commits()],
+    }
 
 
 def _facet(facet: Facet) -> dict[str, object]:

@@ -65,9 +65,10 @@ def dumped(value: object) -> str:
 def error_of(error: SliceDBError) -> dict[str, object]:
     """Return what the page says of an error: message, hint, kind, and where in a query it is."""
     where: dict[str, object] | None = None
-    if isinstance(error, QueryError) and error.line:
-        where = {"line": error.line, "column": error.column, "token": error.token}
-        where |= {name: getattr(error, name) for name in ("start", "end") if hasattr(error, name)}
+    if isinstance(error, QueryError) and error.start is not None and error.end is not None:
+        before, token = error.asked[: error.start], error.asked[error.start : error.end]
+        where = {"line": before.count("\n") + 1, "column": len(before) - before.rfind("\n")}
+        where |= {"token": token, "start": error.start, "end": error.end}
     return {
         "kind": type(error).__name__,
         "message": error.message,

@@ -37,8 +37,8 @@ Decorator = Callable[[Handler], Handler]
 
 _HERE = Path(__file__).parent
 STATIC = _HERE / "static"
-_ASKING, _PICTURES, _WRITING = 8, 4, 2
-"""Threads that ask the database, that make pictures, and that write."""
+_ASKING, _PICTURES, _TYPING, _WRITING = 8, 4, 2, 2
+"""Threads that ask the database, make pictures, help who types, and write."""
 _LOOK = 0.25
 """Seconds between two looks whether a reader is still there."""
 _SECONDS, _MEMORY = 60.0, "25%"
@@ -70,6 +70,7 @@ class Site:
         self.uploads = Uploads()
         self._asking = ThreadPoolExecutor(_ASKING, "slicedb-ask")
         self._pictures = ThreadPoolExecutor(_PICTURES, "slicedb-picture")
+        self._typing = ThreadPoolExecutor(_TYPING, "slicedb-typing")
         self._writing = ThreadPoolExecutor(_WRITING, "slicedb-write")
         self._ordering: dict[str, Bounded] = {}
         self._digest = _digest(STATIC)
@@ -95,7 +96,7 @@ class Site:
         """Cancel what runs, and let the threads end."""
         self.jobs.close()
         self.db.cancel()
-        for pool in (self._asking, self._pictures, self._writing):
+        for pool in (self._asking, self._pictures, self._typing, self._writing):
             pool.shutdown(wait=False, cancel_futures=True)
 
     # Addresses
@@ -131,6 +132,10 @@ class Site:
         """
         async with self.turns.of(_session(request).name):
             return await self._run(request, self._asking, work)
+
+    async def typing(self, request: Request, work: Callable[[Database], T]) -> T:
+        """Run quick work for a reader who types, in threads that no query holds up."""
+        return await self._run(request, self._typing, work)
 
     async def picture(self, request: Request, work: Callable[[Database], T]) -> T:
         """Run work that makes pictures, in threads that no query holds up."""

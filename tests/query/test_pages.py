@@ -41,6 +41,8 @@ WITHOUT_A_TEXT = {
     "is no number.": "a setting, not a text",
     "is no size of": "a setting, not a text",
     "queries at once": "a setting, not a text",
+    "has no place": "of complete, not of a text",
+    "offers nothing": "of complete, not of a text",
     "timeout=": "a setting, not a text",
     "The request used up": "depends on the clock",
     "wait already": "depends on what others ask",

@@ -219,6 +219,33 @@ def test_an_error_says_where_it_is(server: apps.App) -> None:
     assert error["where"]["line"] == 2 and error["where"]["token"] == "lable"
 
 
+def test_the_box_is_helped_while_one_types(server: apps.App) -> None:
+    answer = server.ask("/api/complete", text="label = 'So AND width > 3", place=11)
+    assert (answer["from"], answer["to"]) == (8, 11)
+    assert answer["options"][0]["insert"] == "'Soup'"
+    assert server.ask("/api/complete", text="good.conf")["options"][0]["label"] == "confidence"
+    assert server.ask("/api/complete", text="-- x")["options"] == []
+    assert server.ask("/api/check", text="label = 'Soup'") == {"errors": []}
+    (error,) = server.ask("/api/check", text="in_slice('forks') AND lable = 1")["errors"]
+    assert (error["start"], error["end"], error["token"]) == (22, 27, "lable")
+    assert server.ask("/api/check", text="label = $l", p=json.dumps({"l": "x"})) == {"errors": []}
+
+
+def test_what_a_text_may_name_is_listed(server: apps.App) -> None:
+    answer = server.ask("/api/columns")
+    columns = {column["column"]: column for column in answer["columns"]}
+    assert columns["label"]["facet"] and not columns["label"]["histogram"]
+    assert columns["good.confidence"]["histogram"] and not columns["uri"]["facet"]
+    assert "key" not in columns
+    assert {*answer["models"]} == {"good", "weak"} and "forks" in answer["slices"]
+    assert any(row["name"] == "similarity" for row in answer["functions"])
+
+
+def test_an_error_of_a_column_marks_nothing_in_the_box(server: apps.App) -> None:
+    error = server.ask("/api/facets", q="label = 'Soup'", by="lable")["error"]
+    assert error["where"] is None and "lable" in error["message"]
+
+
 class Reader:
     """Asks one question and can leave before the answer comes."""
 

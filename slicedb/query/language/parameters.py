@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TypeAlias
 
 from slicedb.errors import MediaError, ModelError, ParseError, QueryError, did_you_mean
@@ -21,7 +22,57 @@ NO_VALUE = "give it one: params={'name': value} in Python, --param name=value on
 Params: TypeAlias = "Mapping[str, object] | Sequence[object]"
 
 
+@dataclass(frozen=True)
+class Filled:
+    """A text with its parameters written out, and the way back to what the user wrote."""
+
+    written: str
+    """What the user wrote."""
+    text: str
+    places: tuple[tuple[int, int, int, int], ...] = ()
+    """Of each parameter: from where to where it is written, and where its value stands in `text`;
+    in characters."""
+
+    def place_back(self, error: QueryError) -> None:
+        """Let an error of the text, or of its beginning, point into what the user wrote."""
+        start, end = error.start, error.end
+        if start is None or end is None or not self.text.startswith(error.asked):
+            if error.text and self.text.startswith(error.text):
+                error.text = self.written
+            return
+        start, end = self._origin(start, 0), self._origin(end, 1)
+        if error.include is not None:
+            error.include = self.written, start, end
+            return
+        before = self.written[:start]
+        error.text, error.token = self.written, self.written[start:end]
+        error.line = before.count("\n") + 1
+        error.column = start - (before.rfind("\n") + 1) + 1
+
+    def _origin(self, offset: int, side: int) -> int:
+        """Return where a place of `text` is written, at the side of a parameter it falls into."""
+        moved = 0
+        for begin, end, start, stop in self.places:
+            if offset <= start:
+                break
+            if offset < stop:
+                return (begin, end)[side]
+            moved = end - stop
+        return offset + moved
+
+
 def fill(text: str, params: Params, pictures: list[Picture] | None = None) -> str:
+    """Return a text with its parameters written out; see `filled`.
+
+    >>> fill("label = $label AND lux > $lux", {"label": "it's", "lux": 0.5})
+    "label = 'it''s' AND lux > 0.5e0"
+    >>> fill("label IN ?", [["cat", "dog"]])
+    "label IN ['cat', 'dog']"
+    """
+    return filled(text, params, pictures).text
+
+
+def filled(text: str, params: Params, pictures: list[Picture] | None = None) -> Filled:
     """Return a text with its parameters written out.
 
     Args:
@@ -32,11 +83,6 @@ def fill(text: str, params: Params, pictures: list[Picture] | None = None) -> st
 
     Raises:
         QueryError: a parameter has no value, a value no parameter, or a value is of another kind.
-
-    >>> fill("label = $label AND lux > $lux", {"label": "it's", "lux": 0.5})
-    "label = 'it''s' AND lux > 0.5e0"
-    >>> fill("label IN ?", [["cat", "dog"]])
-    "label IN ['cat', 'dog']"
     """
     if isinstance(params, str) or not isinstance(params, (Mapping, Sequence)):
         raise QueryError(f"params is {params!r}.", "a dictionary by name, or a list in order.")
@@ -45,6 +91,7 @@ def fill(text: str, params: Params, pictures: list[Picture] | None = None) -> st
     body, done, used, counted = text.encode(), 0, set(), 0
     placed = marks(tokenize(body))
     pieces: list[bytes] = []
+    places: list[tuple[int, int, int, int]] = []
     for token in placed:
         counted += token.text == b"?"
         name = str(counted) if token.text == b"?" else token.text[1:].decode()
@@ -61,12 +108,16 @@ def fill(text: str, params: Params, pictures: list[Picture] | None = None) -> st
             written = sql_value(value, name)
         pieces += [body[done : token.start], _apart(body, token, written).encode()]
         done = token.end
+        begin = len(body[: token.start].decode())
+        start = (places[-1][3] - places[-1][1] if places else 0) + begin
+        stop = start + len(pieces[-1].decode())
+        places.append((begin, begin + len(token.text.decode()), start, stop))
     if len(used) < len(values):
         rest = next(name for name in values if name not in used)
         shown = [token.text.decode() for token in placed]
         hint = did_you_mean(f"${rest}", shown, "parameters") if shown else "the text has none."
         raise QueryError(f"No parameter ${rest} in the text.", hint, text=text)
-    return b"".join([*pieces, body[done:]]).decode()
+    return Filled(text, b"".join([*pieces, body[done:]]).decode(), tuple(places))
 
 
 def marks(tokens: Sequence[Token]) -> list[Token]:

@@ -78,7 +78,9 @@ def parse(
     if statement.named_parameters:
         mark = next(iter(marks(source.tokens)), None)
         shown, at = (mark.text.decode(), mark.start) if mark else ("of the text", None)
-        raise source.error(ParseError, f"The parameter {shown} has no value.", NO_VALUE, at=at)
+        length = len(mark.text) if mark else 0
+        fact = f"The parameter {shown} has no value."
+        raise source.error(ParseError, fact, NO_VALUE, at=at, length=length)
     if source.is_predicate:
         _check_predicate(source, statement.query)
     return Parsed(source, statement.query)
@@ -166,9 +168,12 @@ def _more_than_one(source: Source) -> SandboxError:
 
 def _check_predicate(source: Source, tree: Node) -> None:
     whole = "begin the whole query with SELECT."
+    words = {token.word: token.start for token in reversed(source.outermost())}
     if tree.type != "SELECT_NODE":
         word = tree.set_operation if tree.type == "SET_OPERATION_NODE" else "a set operation"
-        raise source.error(ParseError, f"A predicate cannot hold {word}.", whole)
+        at = words.get(word.lower().encode())
+        raise source.error(ParseError, f"A predicate cannot hold {word}.", whole, at=at)
     usual = ("STANDARD_HANDLING", "NO_AGGREGATES_ALLOWED")
     if tree.groups or tree.having or tree.aggregate_handling not in usual:
-        raise source.error(ParseError, "A predicate cannot hold GROUP BY.", whole)
+        at = words.get(b"group", words.get(b"having"))
+        raise source.error(ParseError, "A predicate cannot hold GROUP BY.", whole, at=at)

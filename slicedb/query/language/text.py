@@ -194,16 +194,35 @@ def read(text: str, context: str = "", is_whole: bool = False) -> Source:
     except UnicodeEncodeError as error:
         raise ParseError("The text is not valid Unicode.", text="") from error
     if b"\0" in body:
-        raise ParseError("The text holds a NUL character.", text=text.replace("\0", " "))
+        before = text[: text.index("\0")]
+        column = len(before) - (before.rfind("\n") + 1) + 1
+        raise ParseError(
+            "The text holds a NUL character.",
+            text=text.replace("\0", " "),
+            line=before.count("\n") + 1,
+            column=column,
+            token=" ",
+        )
     tokens = tokenize(body)
     if not tokens and body.strip():
         raise ParseError(
             "The text is a comment and nothing else.",
             "-- begins a comment, so write - -3 for two signs; the empty text is every sample.",
             text=text,
+            line=1,
+            column=1,
+            token=text.partition("\n")[0],
         )
-    if any(token.depth > _DEEPEST for token in tokens):
-        raise ParseError(f"The query nests brackets more than {_DEEPEST} deep.", text=text)
+    deep = next((token for token in tokens if token.depth > _DEEPEST), None)
+    if deep is not None:
+        before = body[: deep.start].decode()
+        raise ParseError(
+            f"The query nests brackets more than {_DEEPEST} deep.",
+            text=text,
+            line=before.count("\n") + 1,
+            column=len(before.rpartition("\n")[2]) + 1,
+            token=deep.text.decode(errors="replace"),
+        )
     if tokens and tokens[-1].text == b";":
         body = body[: tokens[-1].start] + b" " + body[tokens[-1].end :]
         tokens = tokens[:-1]

@@ -46,6 +46,9 @@ _WAYS_OUT = {
 """Part of a message of DuckDB's, to the way out."""
 
 
+_QUOTED = re.compile(r"""\"([^"]+)\"|'([^']+)'""")
+"""What a message names."""
+_CLAUSE = re.compile(r"\b[A-Z]{4,}\b")
 _FIELD = re.compile(r"Cannot extract field '(.+?)' from expression \"(.*\bprobabilities)\" because")
 """What DuckDB says of `v3.probabilities.cat`: field, and expression."""
 
@@ -142,7 +145,38 @@ def _translated(
         message = f"'{found[2]}' has no field '{found[1]}'"
         hint = f"{found[2]}['{found[1]}'] is the probability of that class."
     hint = hint or next((way for part, way in _WAYS_OUT.items() if part in message), "")
-    return source.error(_KINDS.get(kind, QueryError), f"{message}.", hint, at=at)
+    if at is None:
+        at = _named_place(source, message)
+    located = source.error(_KINDS.get(kind, QueryError), f"{message}.", hint, at=at)
+    return located if source is bound.source else _included(located, source, bound)
+
+
+def _included(error: QueryError, source: Source, bound: Bound) -> QueryError:
+    """Return the error of a row in a slice, with the place of what includes the slice."""
+    name = source.context.removeprefix("In slice ")
+    at = _only_place(bound.source, name)
+    if at is not None:
+        here = bound.source.error(QueryError, "", at=at)
+        error.include = here.text, here.start or 0, here.end or 0
+    return error
+
+
+def _named_place(source: Source, message: str) -> int | None:
+    """Return where in a text something stands that a message names, if only once.
+
+    DuckDB gives no place for the value of a row, nor for columns that EXCLUDE and REPLACE name.
+    """
+    for double, single in _QUOTED.findall(message):
+        for name in (double or single, f"'{double or single}'"):
+            if name and (at := _only_place(source, name)) is not None:
+                return at
+    *_, pattern = message.rpartition(": ")  # of a regular expression
+    words = [f"'{pattern}'", *_CLAUSE.findall(message)]
+    places = [at for word in words if (at := _only_place(source, word)) is not None]
+    if places or "subquery" not in message:
+        return places[0] if places else None
+    inner = [token.start for token in source.tokens if token.depth and token.word == b"select"]
+    return inner[0] if len(inner) == 1 else None
 
 
 def _only_place(source: Source, name: str) -> int | None:

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from slicedb.cache import Cache
-from slicedb.errors import BindError, SliceDBError, UnknownSliceError
+from slicedb.errors import BindError, QueryError, SliceDBError, UnknownSliceError
 from slicedb.query.bind import conditions
 from slicedb.query.bind.bind import bind
 from slicedb.query.bound.binding import Binding
@@ -162,7 +162,13 @@ class Planner:
             table = f"slice:{name}"
             pool.frozen[table] = np.asarray(definition, dtype=np.int64)
             return table
-        bound = self._bind(definition, pool, (*inside, name), clock)
+        try:
+            bound = self._bind(definition, pool, (*inside, name), clock)
+        except QueryError as error:
+            # What was asked last includes all the others, so its place is the one that stays.
+            here = binding.error(QueryError, "", "", at)
+            error.include = here.text, here.start or 0, here.end or 0
+            raise
         if not bound.narrows:
             columns = [column.lower() for column, _ in self._columns(bound, pool, clock)]
             if "id" not in columns:

@@ -98,6 +98,8 @@ class Session:
         self.candidates = Cache[str, np.ndarray](
             _MEMBERS, size=lambda rows: rows.nbytes, most_size=_CANDIDATES_BYTES
         )
+        self.offers = Cache[tuple[object, ...], object](_MEMBERS)
+        """What an editor is offered, by the versions of the tables that it comes from."""
         self.infos = Cache[tuple[str, int], TableInfo](_TABLES)
         self.vectors = Vectors(store, encoder)
         self.meaning = Meaning(self.vectors)

@@ -251,7 +251,7 @@ similarity('red')
 -- error: ParseError 1:38 'similarity' > 0.3
 label = 'red' AND (m1.correct OR NOT similarity('red'))
 -- case: a parameter without a value
--- error: ParseError 1:9 '$'
+-- error: ParseError 1:9 '$label'
 -- hint: params={'name': value} in Python, --param name=value
 label = $label
 -- case: a parameter without a name

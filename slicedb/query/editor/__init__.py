@@ -1,0 +1,1 @@
+"""What an editor of query texts asks: what is wrong, and what may stand at a place."""
