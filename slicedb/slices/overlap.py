@@ -115,10 +115,15 @@ class Overlap(Tabular):
             "of a that lies in b"
         )
         if len(self.names) <= _DRAWN:
-            yield Figure(self._drawn)
+            yield Figure(self.draw)
 
-    def _drawn(self) -> Html:
-        """Draw the Jaccard index of each slice with each."""
+    def draw(self) -> Html:
+        """Draw the Jaccard index of each slice with each, of the largest where they are many."""
+        if len(self.names) > _DRAWN:
+            largest = np.sort(np.argsort(-self.sizes, kind="stable")[:_DRAWN])
+            names = tuple(self.names[k] for k in largest)
+            shared = self.shared[np.ix_(largest, largest)]
+            return Overlap(names, self.sizes[largest], shared).draw()
         jaccard = self.jaccard
         lines = [
             (

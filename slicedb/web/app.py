@@ -27,7 +27,7 @@ from slicedb.errors import (
     UnknownSliceError,
     UnknownTableError,
 )
-from slicedb.web import cleaning, explore, jobs, maps, samples, testing
+from slicedb.web import cleaning, explore, jobs, maps, naming, samples, testing
 from slicedb.web.guard import Guard, Hosts, Refused
 from slicedb.web.plain import error_of
 from slicedb.web.site import STATIC, NotAllowed, Site
@@ -36,6 +36,7 @@ from slicedb.web.turns import Busy
 PAGES = (
     explore,
     maps,
+    naming,
     testing,
     cleaning,
     samples,
