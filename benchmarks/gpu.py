@@ -1,6 +1,6 @@
 """Inference on a GPU beside the bare model, in one run of at most eight minutes.
 
-    python benchmarks/gpu.py [--minutes 7] [--only equal predict embed detect memory cam decode]
+    python benchmarks/gpu.py [--minutes 7] [--only equal predict embed detect two memory cam decode]
     python benchmarks/gpu.py --device cpu --small
 
 It needs torch, torchvision, Pillow, pyarrow and simplejpeg, open_clip for the encoder, and neither
@@ -28,7 +28,7 @@ import statistics
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -269,6 +269,29 @@ def embed_part(bench: Bench) -> None:
         against(bench, "embed", "ViT-B-32", calls, size)
 
 
+def two_part(bench: Bench) -> None:
+    """Two models that take turns on one device, batch by batch, beside one after the other."""
+    models = [network(name, bench) for name in NETWORKS]
+    n = 16 if bench.small else 4096
+    size = 8 if bench.small else 256
+
+    def outputs(model: Model) -> Iterator[object]:
+        return inference.predict(model, bench.items(n), batch_size=size, device=bench.device)
+
+    def in_turns() -> None:
+        for _ in zip(*map(outputs, models), strict=True):
+            pass
+
+    def in_a_row() -> None:
+        for model in models:
+            for _ in outputs(model):
+                pass
+
+    in_a_row()
+    row, turns = bench.seconds(in_a_row), bench.seconds(in_turns)
+    bench.say("two", images=n, one_after_the_other=row, in_turns=turns, ratio=turns / row)
+
+
 def detect_part(bench: Bench) -> None:
     """A detector, in single precision, on pictures as they are."""
     model = detector(bench.small)
@@ -468,6 +491,7 @@ PARTS: dict[str, Callable[[Bench], None]] = {
     "predict": predict_part,
     "embed": embed_part,
     "detect": detect_part,
+    "two": two_part,
     "memory": memory_part,
     "cam": cam_part,
     "decode": decode_part,

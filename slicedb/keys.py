@@ -117,6 +117,15 @@ class KeyIndex:
         return shift, slot_keys, slot_rows
 
 
+def row_type(n: int) -> type[np.signedinteger]:
+    """Return the integers that hold the numbers of n rows in as little memory as fits.
+
+    >>> row_type(10_000_000).__name__
+    'int32'
+    """
+    return np.int32 if n < 2**31 else np.int64
+
+
 def ascending(keys: Keys) -> npt.NDArray[np.int64]:
     """Return int64 (n,): the rows in ascending order of their keys, equal ones as they stand.
 

@@ -22,7 +22,7 @@ from slicedb.cache import Cache, give_back
 from slicedb.errors import CheckError, ConflictError, did_you_mean
 from slicedb.judge import truth as other
 from slicedb.judge.truth import OtherTruth, Truth
-from slicedb.keys import KeyIndex, Keys, ascending, distinct
+from slicedb.keys import KeyIndex, Keys, ascending, distinct, row_type
 from slicedb.metrics import Membership
 from slicedb.predictions.tables import no_predictions, scores_alone
 from slicedb.store import Store
@@ -58,9 +58,9 @@ class Universe:
         """Where each key stands."""
         return KeyIndex(self.keys)
 
-    def rows(self, keys: Keys) -> Keys:
-        """Return int64 (m,), ascending and distinct: the rows of keys; unknown ones drop out."""
-        return np.flatnonzero(self.places.mask(keys))
+    def rows(self, keys: Keys) -> npt.NDArray[Any]:
+        """Return integers (m,), ascending and distinct: the rows of keys; unknown ones drop out."""
+        return np.flatnonzero(self.places.mask(keys)).astype(row_type(len(self.keys)))
 
     def named(self, keys: Keys) -> tuple[Keys, int]:
         """Return the distinct rows of keys, in any order, and the number of distinct keys."""

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from slicedb.keys import row_type
+
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
@@ -26,8 +28,7 @@ class Membership:
 
     def __init__(self, positions: Iterable[npt.NDArray[np.integer]], n: int) -> None:
         # Half the memory: a hundred slices of ten million samples have some 60 million positions.
-        kind = np.int32 if n < 2**31 else np.int64
-        self.positions: list[npt.NDArray[Any]] = [np.asarray(p, kind) for p in positions]
+        self.positions: list[npt.NDArray[Any]] = [np.asarray(p, row_type(n)) for p in positions]
         self.n = n
         self.sizes = np.array([len(p) for p in self.positions], np.int64)
         """int64 (s,): rows of each slice."""
@@ -63,7 +64,7 @@ class Membership:
         Args:
             rows: int64 (m,), ascending.
         """
-        place = np.full(self.n, -1, np.int32 if self.n < 2**31 else np.int64)
+        place = np.full(self.n, -1, row_type(self.n))
         place[rows] = np.arange(len(rows))
         places = (place[positions] for positions in self.positions)
         return Membership([p[p >= 0] for p in places], len(rows))

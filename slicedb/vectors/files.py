@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
+from slicedb.cache import give_back
 from slicedb.schema import EMBEDDINGS
 from slicedb.vectors.matrix import Matrix
 
@@ -134,6 +135,7 @@ def _build(store: Store, table: str, version: int, folder: Path) -> None:
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     _remove_old(table, version, folder)
+    give_back()
 
 
 def _fill(store: Store, table: str, version: int, keys: np.ndarray, vectors: np.ndarray) -> None:
