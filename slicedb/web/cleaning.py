@@ -169,6 +169,7 @@ def _items(
     rows = db.store.take(SAMPLES, keys, [c for c in _FACTS if c in there], ids=ids).to_pylist()
     said = _predictions(db, found.model, ids)
     now = previews(db, ids, author)
+    doubted = _doubted(db, found.model, items)
     samples = {
         sample: {
             "id": sample,
@@ -183,10 +184,29 @@ def _items(
         {
             "samples": [samples[i] for i in item.ids],
             "reason": item.reason,
+            "object": item.object,
+            "predicted": doubted.get(item.ids[0]),
             "suggested": item.suggested or samples[item.ids[0]].get("prediction"),
         }
         for item in items
     ]
+
+
+def _doubted(
+    db: Database, model: str | None, items: list[Item] | tuple[Item, ...]
+) -> dict[str, object]:
+    """Return the predicted boxes that items are about, by sample."""
+    about = {item.ids[0]: item.detection for item in items if item.detection is not None}
+    if model is None or not about:
+        return {}
+    rows, _ = db.store.find(PREDICTIONS + model, keys_of(list(about)), ["id", "objects"])
+    boxes: dict[str, object] = {}
+    for row in rows.to_pylist():
+        at = (about[row["id"]] or 0) - 1
+        if 0 <= at < len(row["objects"] or ()):
+            box = row["objects"][at]
+            boxes[row["id"]] = {name: box[name] for name in ("label", "bbox", "score")}
+    return boxes
 
 
 def _broken(row: Body) -> str:

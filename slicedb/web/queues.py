@@ -14,6 +14,7 @@ from slicedb.cache import Cache
 from slicedb.errors import CheckError, did_you_mean
 from slicedb.progress import Cancel, Progress
 from slicedb.schema import PREDICTIONS, SAMPLES, SHOWN
+from slicedb.web.plain import Body
 
 if TYPE_CHECKING:
     from slicedb.database import Database
@@ -37,6 +38,10 @@ class Item:
     """The label that a model gives."""
     differ: bool = False
     """Whether the labels of a group are not the same."""
+    object: int | None = None
+    """The annotated box that it is about, from 1."""
+    detection: int | None = None
+    """The predicted box that it is about, from 1."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +97,8 @@ def _rest(db: Database, where: str) -> int:
 
 def _labels(db: Database, model: str, cancel: Cancel) -> Found:
     report = db.labels(model, progress=cancel)
-    rows = report.rows.select(["id", "kind", "label", "suggested", "score", "confidence"])
+    names = ["id", "kind", "label", "suggested", "confidence", "object", "detection"]
+    rows = report.rows.select(names)
     items: dict[str, Item] = {}
     for row in rows.to_pylist():
         why = row["kind"]
@@ -100,9 +106,13 @@ def _labels(db: Database, model: str, cancel: Cancel) -> Found:
             why += f": {row['label'] or 'nothing'} is more likely {row['suggested']}"
         sure = "" if row["confidence"] is None else f" ({row['confidence']:.2f})"
         suggested = row["suggested"] if report.task == "classification" else None
-        items.setdefault(row["id"], Item((row["id"],), f"{why}{sure}", suggested))
+        items.setdefault(row["id"], _item(row, f"{why}{sure}", suggested))
     kept = tuple(items.values())
     return Found(kept[:_MOST], report.query, max(0, len(kept) - _MOST), model, report.notes)
+
+
+def _item(row: Body, why: str, suggested: str | None) -> Item:
+    return Item((row["id"],), why, suggested, False, row["object"], row["detection"])
 
 
 def _duplicates(db: Database, _: str, cancel: Cancel) -> Found:

@@ -9,9 +9,10 @@ import { Viewer } from "./viewer.js";
 /**
  * @typedef {{id: string, label: string | null, split?: string | null, width: number | null, height: number | null, bytes?: number | null,
  *   prediction?: string | null, confidence?: number | null, loss?: number | null, correct?: boolean | null, broken: string, now: Now | null,
- *   boxes?: import("./viewer.js").Box[]}} Shown
+ *   boxes?: Box[]}} Shown
  */
-/** @typedef {{samples: Shown[], reason: string, suggested: string | null}} Item */
+/** @typedef {import("./viewer.js").Box} Box */
+/** @typedef {{samples: Shown[], reason: string, suggested: string | null, object: number | null, predicted: Box | null}} Item */
 
 const WINDOW = 30;
 const SIDE = 1024;
@@ -164,7 +165,7 @@ function draw() {
   const told = queue.told.length ? h("p", { class: "soft told" }, queue.told.join(" ")) : null;
   const notes = queue.notes.map((note) => h("p", { class: "soft" }, note));
   review.replaceChildren(head, ...(told ? [told] : []), item.samples.length > 1 || isGroup() ? group(item) : single(item), strip(at), ...notes);
-  if (item.samples.length === 1 && !isGroup()) look(item.samples[0]);
+  if (item.samples.length === 1 && !isGroup()) look(item);
   ahead(at);
 }
 
@@ -175,12 +176,17 @@ function finished() {
   );
 }
 
-/** @param {Shown} shown */
-function look(shown) {
+/** @param {Item} item */
+function look(item) {
+  const shown = item.samples[0];
   const src = url("/api/sample/picture", { id: shown.id, side: SIDE });
   viewer.show({ src, name: shown.id, width: shown.width, height: shown.height, broken: shown.broken });
   const truth = { name: "truth", tone: "truth", boxes: shown.now?.boxes ?? [] };
-  viewer.set([truth, { name: queue?.model ?? "", tone: "tone-1", boxes: shown.boxes ?? [], dashed: true }], null, 0);
+  // The box in question stands out, unless it was changed since it was found.
+  const box = item.object === null ? null : truth.boxes[item.object - 1];
+  const doubted = { name: "doubted", tone: "doubted", boxes: box ? [box] : [] };
+  const instead = { name: "instead", tone: "doubted", boxes: item.predicted ? [{ label: "", bbox: item.predicted.bbox }] : [], dashed: true };
+  viewer.set([truth, { name: queue?.model ?? "", tone: "tone-1", boxes: shown.boxes ?? [], dashed: true }, instead, doubted], null, 0);
 }
 
 /** What is decided of a sample, as a word. @param {Shown} shown */
@@ -241,7 +247,7 @@ function buttons(item) {
   return h(
     "div",
     { class: "stack" },
-    h("div", { class: "row" }, button("k", "Keep", () => act({ keep: true })), suggested && button("Enter", `It is ${suggested}`, () => act({ label: suggested }), "main"), button("d", "Delete", () => act({ delete: true }), "bad"), button("s", "Skip", () => act({ skip: true })), button("u", "Undo", () => undo())),
+    h("div", { class: "row" }, button("k", "Keep", () => act({ keep: true })), suggested && button("Enter", `It is ${suggested}`, () => act({ label: suggested }), "main"), button("d", "Delete", () => act({ delete: true }), "bad"), button("s", "Skip", () => act({ skip: true })), button("u", "Undo", () => undo()), button("o", "Edit it", () => open())),
     h("div", { class: "row digits" }, ...digits),
     h("div", { class: "fields" }, h("kbd", null, "r"), field, h("kbd", null, "t"), tag),
     h("datalist", { id: "labels" }, ...labels.map((label) => h("option", { value: label }))),
@@ -319,6 +325,11 @@ async function only(item, at) {
   await act({ delete: true }, { samples: others });
 }
 
+/** Open the sample, where its boxes are edited too. */
+function open() {
+  location.assign(url("/sample", { id: items.get(place())?.samples[0].id }));
+}
+
 /** Decide on all groups that are left as suggested, after a question. */
 function acceptAll() {
   const yes = h("button", { type: "button", class: "main" }, "Decide");
@@ -360,7 +371,7 @@ keys.add(
   { key: "u", does: "take the last decision back", where: () => editable, run: () => undo() },
   { key: "r", does: "name another label", where: alone, run: () => by("relabel").focus() },
   { key: "t", does: "add a tag", where: alone, run: () => by("tag").focus() },
-  { key: "o", does: "open the sample", where: () => items.has(place()), run: () => location.assign(url("/sample", { id: items.get(place())?.samples[0].id })) },
+  { key: "o", does: "open the sample", where: () => items.has(place()), run: () => open() },
   { key: "Enter", does: "do as suggested", where: () => shown() && document.activeElement === document.body, run: () => suggestion() },
 );
 for (let digit = 1; digit <= 9; digit++) {

@@ -297,9 +297,9 @@ function showModels() {
     const sure = model.confidence === null || model.confidence === undefined ? "" : model.confidence.toFixed(3);
     const loss = model.loss === null || model.loss === undefined ? "" : model.loss.toPrecision(3);
     const right = model.correct === true ? h("span", { class: "PASS" }, "right") : model.correct === false ? h("span", { class: "FAIL" }, "wrong") : "";
-    return h("tr", null, h("th", { scope: "row" }, h("span", { class: `swatch ${tone(at)}`, "aria-hidden": "true" }), " ", model.name), h("td", null, model.prediction ?? h("span", { class: "soft" }, "none")), h("td", { class: "n" }, sure), h("td", { class: "n" }, loss), h("td", null, right));
+    return h("tr", null, h("th", { scope: "row" }, h("span", { class: `swatch ${tone(at)}`, "aria-hidden": "true" }), " ", model.name), h("td", null, model.prediction ?? h("span", { class: "soft" }, "none"), " ", right), h("td", { class: "n" }, sure), h("td", { class: "n" }, loss));
   });
-  const head = h("tr", null, ...["model", "prediction", "confidence", "loss", ""].map((name, at) => h("th", { scope: "col", class: at === 2 || at === 3 ? "n" : "" }, name)));
+  const head = h("tr", null, ...["model", "prediction", "confidence", "loss"].map((name, at) => h("th", { scope: "col", class: at > 1 ? "n" : "" }, name)));
   panels.models.replaceChildren(h("h2", null, "Predictions"), rows.length ? h("div", { class: "wide" }, h("table", null, h("thead", null, head), h("tbody", null, ...rows))) : h("p", { class: "soft" }, "No model has predicted yet: `slicedb predict MODEL`."));
 }
 
@@ -320,7 +320,7 @@ function showRest() {
     h("h2", null, "Slices"),
     h("div", { class: "row" }, ...(inside.length ? inside : [h("span", { class: "soft" }, "It is in no slice.")])),
     h("h2", { class: "next" }, "Metadata"),
-    h("div", { class: "wide" }, h("table", null, h("tbody", null, ...facts))),
+    h("div", { class: "wide" }, h("table", { class: "meta" }, h("tbody", null, ...facts))),
     ...sample.notes.map((note) => h("p", { class: "soft" }, note)),
   );
 }

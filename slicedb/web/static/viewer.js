@@ -155,7 +155,8 @@ export class Viewer {
     // What a model says stands at the foot of its box, so that it does not cover the truth.
     const over = y > size * 1.4 ? y - size * 0.35 : y + size * 1.1;
     const foot = bbox[1] + bbox[3] - size * 0.35;
-    const text = svg("text", { x: x + size * 0.25, y: layer.dashed ? foot : over, "font-size": size }, title);
+    const text = svg("text", { x: x + size * 0.25, y: layer.dashed ? foot : over }, title);
+    text.style.fontSize = `${size}px`; // of the picture
     const place = bbox.map((side) => Math.round(side)).join(", ");
     const editable = number !== null && this.edits !== null;
     const group = svg(
