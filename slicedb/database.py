@@ -2681,7 +2681,7 @@ class Database:
             self.store,
             known,
             image,
-            lambda text: self.engine.query(text).to_arrow(),
+            self.sql,
             neighbours=neighbours,
             embedding=embedding,
             cam=cam,

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,6 +29,8 @@ if TYPE_CHECKING:
     from slicedb.models import Model
     from slicedb.store import Store
 
+Ask = Callable[[str, Mapping[str, object]], pa.Table]
+"""Answers a SELECT with parameters."""
 _SHOWN, _BOXES = 10, 30
 """Classes and boxes that are printed; the rows have all of them."""
 _BOX = schema_of("label string, score float64, x float64, y float64, width float64, height float64")
@@ -121,7 +122,7 @@ def try_out(
     store: Store,
     model: Model,
     image: object,
-    ask: Callable[[str], pa.Table],
+    ask: Ask,
     *,
     neighbours: int | None = None,
     embedding: str = "default",
@@ -137,7 +138,7 @@ def try_out(
         store: the database, for its embeddings.
         model: one that is loaded.
         image: a path, encoded bytes, or a Pillow image.
-        ask: answers a SELECT that may name local files.
+        ask: answers a SELECT with parameters.
         cam: a file to save the map to; "" makes it for the result alone.
         save: a file to save the picture to, with what was found drawn on it.
     """
@@ -180,7 +181,7 @@ def _found(model: Model, data: bytes) -> Shown:
 
 
 def _nearest(
-    store: Store, data: bytes, ask: Callable[[str], pa.Table], n: int | None, embedding: str
+    store: Store, data: bytes, ask: Ask, n: int | None, embedding: str
 ) -> tuple[pa.Table, list[str]]:
     """Return the nearest samples, and why there are none where nobody insists on them."""
     if n == 0:
@@ -196,9 +197,7 @@ def _nearest(
 _NEAREST = pa.schema([("id", pa.string()), ("label", pa.string()), ("distance", pa.float64())])
 
 
-def _neighbours(
-    store: Store, data: bytes, ask: Callable[[str], pa.Table], n: int, embedding: str
-) -> pa.Table:
+def _neighbours(store: Store, data: bytes, ask: Ask, n: int, embedding: str) -> pa.Table:
     known = [t.removeprefix(EMBEDDINGS) for t in store.names() if t.startswith(EMBEDDINGS)]
     if embedding not in known:
         raise CheckError(
@@ -207,14 +206,12 @@ def _neighbours(
             if known
             else "`slicedb embed` embeds the samples.",
         )
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "picture"
-        file.write_bytes(data)
-        score = f"similarity(image({sql.string(str(file))}), using => {sql.string(embedding)})"
-        rows = ask(
-            f"SELECT id, label, 1 - {score} AS distance FROM samples "
-            f"WHERE {score} IS NOT NULL ORDER BY {score} DESC LIMIT {n}"
-        )
+    score = f"similarity(image($picture), using => {sql.string(embedding)})"
+    rows = ask(
+        f"SELECT id, label, 1 - {score} AS distance FROM samples "
+        f"WHERE {score} IS NOT NULL ORDER BY {score} DESC LIMIT {n}",
+        {"picture": data},
+    )
     return rows.cast(_NEAREST)
 
 

@@ -56,6 +56,17 @@ class Uploads:
         """
         return {name: self._value(value) for name, value in params.items()}
 
+    def get(self, name: str) -> bytes:
+        """Return an uploaded picture.
+
+        Raises:
+            CheckError: there is none of that name, or it is not held any more.
+        """
+        found = self._value(name)
+        if not isinstance(found, bytes):
+            raise CheckError(f"There is no uploaded picture '{name}'.", "upload one.")
+        return found
+
     def _value(self, value: object) -> object:
         if not isinstance(value, str) or not _NAME.fullmatch(value):
             return value
