@@ -90,6 +90,7 @@ def build(site: Site, hosts: Hosts, cookie: str) -> ASGIApp:
     for kind, status in ((Busy, 429), (NotAllowed, 403)):
         app.add_exception_handler(kind, _told(site, lambda error, status=status: status))
     app.add_exception_handler(SliceDBError, _told(site, _status_of))
+    app.add_exception_handler(Refused, _told(site, lambda error: error.status))
     app.add_exception_handler(HTTPException, _told(site, lambda error: error.status_code))
     app.add_exception_handler(RequestValidationError, _told(site, lambda error: 400))
     app.add_middleware(_Unexpected, site=site)
