@@ -3559,7 +3559,8 @@ class Database:
         """Show the database in a browser: explore, name, judge and clean.
 
         Only this machine can reach it unless `host` says otherwise, and a browser gets in by a link
-        that works once.
+        that works once. A notebook shows the page in the cell where Jupyter has a proxy
+        (`jupyter-server-proxy`, JupyterHub), and else a link to it.
 
         Args:
             port: to listen on; by default 8421, or the next that is free.
@@ -3567,12 +3568,13 @@ class Database:
             browser: open the page in the machine's browser.
             read_only: every reader may look, and none may change anything.
             allow_host: a further name by which the page may be called, such as that of a proxy.
-            root_path: the prefix under which a proxy shows the page, such as `/slicedb`.
+            root_path: the prefix under which a proxy shows the page, such as `/slicedb`; `{port}`
+                in it stands for the port.
             wait: return when Ctrl-C ends it; otherwise it runs until `stop()` or the end of the
                 process.
 
         Returns:
-            The server: `address`, `link()` for another browser, `stop()`.
+            The server: `url`, `link()` for another browser, `stop()`. A notebook shows it.
 
         Raises:
             PluginError: the packages that it needs are missing.

@@ -58,6 +58,10 @@ class Access:
         self._links.put(_hashed(token), "viewer" if self.read_only else role)
         return token
 
+    def is_unused(self, token: str) -> bool:
+        """Return whether a token still opens a session."""
+        return self._links.find(_hashed(token)) is not None
+
     def exchange(self, token: str) -> str | None:
         """Use a link up: return the secret of its session, None where the link opens none."""
         with self._lock:

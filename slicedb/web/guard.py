@@ -68,12 +68,14 @@ class Hosts:
     Args:
         port: its own; loopback is called with it.
         names: further names, such as `box.local` (any port) or `box.local:8421` (this one).
+        learns: whether a name is learnt from whoever opens an unused link by it.
 
     Raises:
         CheckError: a name is none.
     """
 
-    def __init__(self, port: int, names: Sequence[str] = ()) -> None:
+    def __init__(self, port: int, names: Sequence[str] = (), *, learns: bool = False) -> None:
+        self.learns = learns
         own = [f"{name}:{port}" for name in ("127.0.0.1", "localhost", "[::1]")]
         if port == 80:
             own += ["127.0.0.1", "localhost", "[::1]"]
@@ -84,6 +86,11 @@ class Hosts:
             if found is None:
                 raise CheckError(f"'{name}' is no host.", "write it as box.local or box.local:80.")
             (self._exact if found["port"] else self._any_port).add(name.lower())
+
+    def learn(self, host: str) -> None:
+        """Let a name in as it was said; one that is none is passed over."""
+        if _HOST.fullmatch(host.lower()):
+            self._exact.add(host.lower())
 
     def __contains__(self, host: str) -> bool:
         found = _HOST.fullmatch(host.lower())
@@ -123,9 +130,10 @@ class Guard:
         said = _with_headers(send)
         try:
             headers = _headers(scope)
+            token = dict(parse_qsl(scope["query_string"].decode("latin-1"))).get("token", "")
+            self._learn(headers, token)
             self._check_origin(scope, headers)
             scope = self._without_root(scope)
-            token = dict(parse_qsl(scope["query_string"].decode("latin-1"))).get("token", "")
             session = self._access.session(self._secret(headers))
             if token and scope["method"] == "GET" and not scope["path"].startswith("/api/"):
                 await self._open(scope, said, token, is_in=session is not None)
@@ -145,6 +153,16 @@ class Guard:
         if self._root and (path == self._root or path.startswith(f"{self._root}/")):
             path = path[len(self._root) :] or "/"
         return {**scope, "path": path, "raw_path": path.encode("utf-8"), "root_path": ""}
+
+    def _learn(self, headers: dict[str, list[str]], token: str) -> None:
+        """Learn the name of a proxy from a reader who has an unused link, which nobody can guess.
+
+        A notebook does not know by what name its hub is called. A page that had its own name point
+        here has no such link, so that it stays out.
+        """
+        hosts = headers.get("host", [])
+        if self._hosts.learns and token and len(hosts) == 1 and self._access.is_unused(token):
+            self._hosts.learn(hosts[0])
 
     def _check_origin(self, scope: Scope, headers: dict[str, list[str]]) -> None:
         hosts = headers.get("host", [])

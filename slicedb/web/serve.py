@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from slicedb.errors import CheckError
+from slicedb.web import notebook
 from slicedb.web.access import Access, Role
 
 if TYPE_CHECKING:
@@ -34,8 +35,9 @@ class Server:
         host: the address to listen on; anything but loopback lets other machines in.
         read_only: every reader may look only.
         allow_host: further names by which it may be called, such as those of a proxy.
-        root_path: the prefix under which a proxy shows it, such as `/slicedb`.
-        tell: told each line about links; by default they go to stderr.
+        root_path: the prefix under which a proxy shows it, such as `/slicedb`, with `{port}` for
+            the port; in a notebook by default that of Jupyter's proxy.
+        tell: told each line about links; by default they go to stderr, and a notebook shows them.
 
     Raises:
         CheckError: the port is taken, the address is none of this machine, or a name is no host.
@@ -60,12 +62,14 @@ class Server:
 
         self._socket = _bound(host, port)
         self.host, self.port = host, int(self._socket.getsockname()[1])
-        self.root = "/" + root_path.strip("/") if root_path.strip("/") else ""
-        self._tell = tell or (lambda line: print(line, file=sys.stderr))
+        self._is_framed = not root_path and bool(notebook.proxied())
+        root = (root_path or notebook.proxied()).replace("{port}", str(self.port)).strip("/")
+        self.root = f"/{root}" if root else ""
+        self._tell = tell or (_nothing if notebook.is_kernel() else _print)
         self.access = Access(read_only=read_only, on_use=self._used)
         own = () if host in (*_LOOPBACK, *_ANY) else (f"{_bracketed(host)}:{self.port}",)
         try:
-            hosts = Hosts(self.port, (*own, *allow_host))
+            hosts = Hosts(self.port, (*own, *allow_host), learns=self._is_framed)
             self._named = allow_host[0] if allow_host else ""
             self.site = Site(db, self.access, root=self.root)
             self.app = build(self.site, hosts, f"slicedb_{self.port}")
@@ -91,6 +95,19 @@ class Server:
         if self.host in _ANY and self._named:
             name = self._named.partition(":")[0]
         return f"http://{name}:{self.port}{self.root}/"
+
+    @property
+    def url(self) -> str:
+        """Where the page is, as `address` says it."""
+        return self.address
+
+    def __repr__(self) -> str:
+        return f"SliceDB shows {self.site.db.path} at {self.address}; link() opens it once"
+
+    def _repr_html_(self) -> str:
+        link = self.link()
+        frame = f"{self.root}/{link.partition(self.address)[2]}" if self._is_framed else ""
+        return notebook.shown(self.site.db.path, self.address, link, frame)
 
     def link(self, role: Role = "editor") -> str:
         """Return a link that opens the page once, in one browser."""
@@ -147,11 +164,19 @@ class Server:
             if not self.access.read_only:
                 self._tell(f"  for one who may only look: {self.link('viewer')}")
             self._tell("  other machines can reach it, and what they send is not encrypted")
-        if browser:
+        if browser and not notebook.is_kernel():
             threading.Thread(target=webbrowser.open, args=[link], daemon=True).start()
 
     def _used(self, role: Role) -> None:
         self._tell(f"  a browser is in; for another: {self.link(role)}")
+
+
+def _print(line: str) -> None:
+    print(line, file=sys.stderr)
+
+
+def _nothing(line: str) -> None:
+    """Say nothing: the cell of a notebook shows the link."""
 
 
 def _bound(host: str, port: int | None) -> socket.socket:
