@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 CAT, DOG = "label = 'cat'", "label = 'dog'"
+BOTH = {"like": ["'x'"], "unlike": ["sample('b')"]}
 LIMITED = "id IN (SELECT id FROM (SELECT * FROM samples WHERE label = 'cat' LIMIT 9))"
 
 CASES: list[tuple[str, list[Any], Any]] = [
@@ -70,6 +71,18 @@ CASES: list[tuple[str, list[Any], Any]] = [
         [["sample('a')", "'a red car'"], ["sample('b')"]],
         "similarity(sample('a'), 'a red car', without(sample('b')))",
     ),
+    ("unordered", ["a AND b ORDER BY c"], "a AND b"),
+    ("unordered", ["a AND b ORDER BY c LIMIT 3"], "a AND b ORDER BY c LIMIT 3"),
+    ("targets", ["a ORDER BY similarity('x', without(sample('b'))) DESC"], BOTH),
+    ("targets", ["ORDER BY similarity('x')"], None),
+    ("targets", ["ORDER BY similarity('x') DESC LIMIT 3"], None),
+    ("liked", ["a", ["'x'"], []], "a ORDER BY similarity('x') DESC"),
+    (
+        "liked",
+        ["ORDER BY similarity('x', sample('b')) DESC", [], ["sample('b')"]],
+        "ORDER BY similarity('x', without(sample('b'))) DESC",
+    ),
+    ("liked", ["", [], ["sample('b')"]], "ORDER BY -similarity(sample('b')) DESC"),
     ("quoted", ["O'Hara"], "'O''Hara'"),
 ]
 

@@ -286,6 +286,12 @@ export function ordered(text, by) {
   return joined({ conditions, tail: by && `ORDER BY ${by} DESC` });
 }
 
+/** Return the text of the same samples in any order, which is counted faster. @param {string} text */
+export function unordered(text) {
+  const found = parts(text);
+  return found.cut ? text : joined({ ...found, tail: "" });
+}
+
 /** Return a value as it is written in a text. @param {string} value */
 export function quoted(value) {
   return `'${value.replaceAll("'", "''")}'`;

@@ -9,6 +9,7 @@ import { Grid } from "./grid.js";
 import { Packs } from "./packs.js";
 import { Panel } from "./panel.js";
 
+/** @typedef {import("./facets.js").Column} Column */
 /** @typedef {{q: string, sort: string, commit: string, p: string}} Question what is asked; "" where nothing is set */
 
 const SIZE = 132;
@@ -58,7 +59,8 @@ function question() {
 
 /** @param {Question} given */
 function params({ q, sort, commit, p }) {
-  return { q: q || undefined, sort: sort || undefined, commit: commit || undefined, p: p || undefined };
+  const values = q.includes("$") ? p : ""; // a value that the text does not ask for is an error
+  return { q: q || undefined, sort: sort || undefined, commit: commit || undefined, p: values || undefined };
 }
 
 /** @param {Question | null} a @param {Question | null} b */
@@ -127,14 +129,16 @@ async function answer(now, at) {
 /** @param {Question} now @param {number | undefined} at */
 function pictures(now, at) {
   const column = caption.value;
-  const next = new Packs({ ...params(now), columns: column || undefined }, side(), {
+  const screen = (grid.page + 1) * grid.columns;
+  const next = new Packs({ ...params(now), columns: column || undefined }, side(), screen, {
     onPack: () => {
-      if (next === packs) {
-        grid.refresh();
-        return;
+      if (next === packs) grid.refresh();
+      else if (asked !== now) return next.close();
+      else arrived(now, next, at);
+      if (followed !== next && grid.complete) {
+        followed = next;
+        void follow(now);
       }
-      if (asked !== now) return next.close();
-      arrived(now, next, at);
     },
     onError: (error) => {
       if (asked === now) wrong(error);
@@ -154,6 +158,12 @@ function pictures(now, at) {
 /** The packs that are asked for and not on screen yet. @type {Packs | null} */
 let waiting = null;
 
+/** The packs behind which the figures were asked for. @type {Packs | null} */
+let followed = null;
+
+/** What the figures stand for: other captions and sizes change none of them. */
+let counted = "";
+
 /** @param {Question} now @param {Packs} next @param {number | undefined} at */
 function arrived(now, next, at) {
   const old = packs;
@@ -172,14 +182,13 @@ function arrived(now, next, at) {
   old?.close();
   tell(next.count);
   busy(false);
-  void follow(now);
 }
 
 /** Ask for what stands beside the pictures, after them. @param {Question} now */
 async function follow(now) {
-  if (!facets.columns.length) await columns();
-  if (answered !== now) return;
-  void facets.load(now.q, params(now));
+  const mark = JSON.stringify([now, packs?.version]);
+  if (mark === counted) return;
+  counted = mark;
   try {
     const found = await api("/api/count", { params: params(now) });
     if (answered !== now || !packs) return;
@@ -188,6 +197,8 @@ async function follow(now) {
   } catch {
     // The pictures are there, and the next query counts again.
   }
+  if (!facets.columns.length) await columns();
+  if (answered === now) void facets.load(now.q, params(now));
 }
 
 /** @param {number} count */
@@ -231,6 +242,7 @@ async function figures(now) {
   packs?.close();
   packs = null;
   answered = now;
+  counted = "";
   grid.cursor = -1;
   facets.clear();
   box.ran(now.q);
@@ -278,17 +290,23 @@ function busy(is) {
 async function columns() {
   try {
     const found = await api("/api/columns", { params: { commit: question().commit || undefined } });
-    facets.know(found.columns);
-    options(found.columns);
+    const known = found.columns.map(named).filter((/** @type {Column} */ column) => !/STRUCT|MAP|BLOB/.test(column.type));
+    facets.know(known);
+    options(known);
   } catch (error) {
     if (!(error instanceof ApiError) || error.status !== 429) failed(error);
     facets.know(ALWAYS); // what every database has
   }
 }
 
-/** @param {import("./facets.js").Column[]} known */
+/** Name a column as a query does: those of a model with its name. @param {Column & {column?: string}} given @returns {Column} */
+function named(given) {
+  return { ...given, name: given.column ?? given.name };
+}
+
+/** @param {Column[]} known */
 function options(known) {
-  const plain = known.filter((column) => !/\[\]|STRUCT|MAP|BLOB/.test(column.type) && column.name !== "key");
+  const plain = known.filter((column) => !column.type.endsWith("[]") && column.name !== "key");
   const option = (/** @type {{name: string}} */ c) => h("option", { value: c.name }, c.name);
   const [sort, kept] = [question().sort, caption.value];
   sorting.replaceChildren(h("option", { value: "" }, "as asked"), ...plain.map(option));

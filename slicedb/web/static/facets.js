@@ -2,7 +2,7 @@
 // The values of columns and the shape of numbers under the query; clicks and brushes write into its text.
 
 import { api, ApiError, by, dialog, h, svg } from "./base.js";
-import { excluded, has, leavesOut, quoted, range, ranged, toggled } from "./compose.js";
+import { excluded, has, leavesOut, quoted, range, ranged, toggled, unordered } from "./compose.js";
 
 /** @typedef {{value: unknown, n: number, total: number, predicate: string}} Value */
 /** @typedef {{column: string, kind: string, values: Value[], n_other: number, n_null?: number, n_values?: number}} Facet */
@@ -13,7 +13,9 @@ import { excluded, has, leavesOut, quoted, range, ranged, toggled } from "./comp
 const CHOSEN = "slicedb.facets";
 const FIRST = ["label", "split", "tags"];
 /** Columns that are shown only when they are asked for. */
-const TECHNICAL = new Set(["key", "bytes", "phash", "format", "status", "error", "uri", "sha256", "etag"]);
+const TECHNICAL = new Set(
+  "key bytes phash format status error uri sha256 etag mask_uri caption ingested_at captured_at".split(" "),
+);
 /** Values listed of a column before all of them are asked for. */
 const MOST = 12;
 
@@ -75,7 +77,8 @@ export class Facets {
     const leaving = new AbortController();
     this.leaving = leaving;
     this.holder.setAttribute("aria-busy", "true");
-    const asked = { by: this.wish.by.join(","), histograms: this.wish.histograms.join(","), most: 20 };
+    const bare = unordered(text);
+    const asked = { by: this.wish.by.join(","), histograms: this.wish.histograms.join(","), most: 20, q: bare, sort: "", p: bare.includes("$") ? params.p : "" };
     try {
       this.answer = await this.#asked({ ...params, ...asked }, leaving.signal);
       this.#paint();
@@ -134,9 +137,9 @@ export class Facets {
     const known = facets.filter((column) => FIRST.includes(column.name));
     const own = facets.filter((column) => !FIRST.includes(column.name) && column.kind === "column");
     const models = facets.filter((column) => /\.(prediction|correct)$/.test(column.name));
-    const numbers = this.columns.filter((column) => column.histogram);
+    const numbers = this.columns.filter((column) => column.histogram && !column.type.endsWith("]"));
     const told = numbers.filter((column) => /\.(confidence|loss)$/.test(column.name));
-    const rest = numbers.filter((column) => !told.includes(column) && !TECHNICAL.has(column.name));
+    const rest = numbers.filter((column) => column.kind === "column" && !TECHNICAL.has(column.name));
     return {
       by: [...known, ...models, ...own].slice(0, 6).map((column) => column.name),
       histograms: [...told, ...rest].slice(0, 2).map((column) => column.name),

@@ -15,8 +15,8 @@ import { api, ApiError } from "./base.js";
  * @property {() => void} onOther the tables are of another version than those of the first pack.
  */
 
-/** Packs kept: some 25 MB of pictures. */
-const KEPT = 36;
+/** Samples kept: some 25 MB of pictures. */
+const KEPT = 4300;
 /** Requests at once: the browser has six connections, and facets and clicks need some of them. */
 const AT_ONCE = 3;
 /** Milliseconds before a busy server is asked again. */
@@ -45,13 +45,14 @@ export class Packs {
   /**
    * @param {Record<string, string | null | undefined>} question parameters that say which samples, and their columns
    * @param {number} side pixels of the longer side of a picture
+   * @param {number} screen samples on one screen: a pack has some more
    * @param {Listener} listener
    */
-  constructor(question, side, listener) {
+  constructor(question, side, screen, listener) {
     this.question = question;
     this.side = side;
-    /** Samples of one pack. */
-    this.size = side <= 160 ? 120 : 48;
+    /** Samples of one pack: more than a screen costs time before the first of them is seen. */
+    this.size = Math.max(24, Math.min(120, 12 * Math.ceil(screen / 10)));
     this.count = -1;
     this.version = "";
     this.closed = false;
@@ -60,8 +61,10 @@ export class Packs {
     this.packs = new Map();
     /** @type {Map<number, AbortController>} */
     this.asked = new Map();
-    /** @type {number[]} */
+    /** Packs that are asked for, those on screen first. @type {number[]} */
     this.wanted = [];
+    /** How many of them are on screen. */
+    this.shown = 0;
     this.again = () => this.#ask();
     document.addEventListener("back", this.again);
   }
@@ -92,7 +95,9 @@ export class Packs {
     const ahead = direction < 0 ? [from - 1, to + 1] : [to + 1, from - 1];
     const shown = Array.from({ length: to - from + 1 }, (_, i) => from + i);
     const most = this.count < 0 ? Infinity : Math.ceil(this.count / this.size);
-    this.wanted = [...shown, ...(this.count < 0 ? [] : ahead)].filter((k) => k >= 0 && (k < most || k === 0));
+    const exists = (/** @type {number} */ k) => k >= 0 && (k < most || k === 0);
+    this.wanted = [...shown, ...(this.count < 0 ? [] : ahead)].filter(exists);
+    this.shown = shown.filter(exists).length;
     for (const [k, leaving] of this.asked) if (!this.wanted.includes(k)) leaving.abort();
     for (const k of this.wanted) this.#touch(k);
     this.#ask();
@@ -116,8 +121,10 @@ export class Packs {
   }
 
   #ask() {
-    for (const k of this.wanted) {
+    const isFull = this.wanted.slice(0, this.shown).every((k) => this.packs.has(k));
+    for (const [i, k] of this.wanted.entries()) {
       if (this.closed || this.asked.size >= AT_ONCE) return;
+      if (i >= this.shown && !isFull) return; // what follows waits until nothing on screen is blank
       if (!this.packs.has(k) && !this.asked.has(k)) void this.#fetch(k);
     }
   }
@@ -158,7 +165,7 @@ export class Packs {
     this.count = pack.count;
     this.packs.set(k, pack);
     for (const [old, kept] of this.packs) {
-      if (this.packs.size <= KEPT) break;
+      if (this.packs.size * this.size <= KEPT) break;
       if (this.wanted.includes(old)) continue;
       this.packs.delete(old);
       drop(kept);
