@@ -36,27 +36,33 @@ def add(site: Site) -> None:
     """Register the page and what it asks."""
 
     @site.page("/sample", "Sample", "sample.html", menu=False)
-    async def page(request: Request, id: str = "", author: str = "") -> dict[str, object]:
+    async def page(
+        request: Request, id: str = "", author: str = "", commit: str = ""
+    ) -> dict[str, object]:
         name = author_in({"author": author})
-        shown = await site.ask(request, lambda db: sample(db, id, name)) if id else None
-        return {"sample": shown}
+        if not id:
+            return {"sample": None}
+        return {"sample": await site.ask(request, lambda db: sample(_at(db, commit), id, name))}
 
     @site.get("/api/sample/near")
-    async def near(request: Request, id: str) -> dict[str, object]:
-        return await site.ask(request, lambda db: neighbours(db, id))
+    async def near(request: Request, id: str, commit: str = "") -> dict[str, object]:
+        return await site.ask(request, lambda db: neighbours(_at(db, commit), id))
 
     @site.get("/api/sample/labels")
     async def labels(request: Request) -> dict[str, object]:
         return await site.ask(request, known_labels)
 
     @site.get("/api/sample/picture")
-    async def picture(request: Request, id: str, side: int = 1024, cam: str = "") -> Response:
-        data = await site.picture(request, lambda db: encoded(db, id, _side(side), cam))
+    async def picture(
+        request: Request, id: str, side: int = 1024, cam: str = "", commit: str = ""
+    ) -> Response:
+        size = _side(side)
+        data = await site.picture(request, lambda db: encoded(_at(db, commit), id, size, cam))
         return Response(data, media_type="image/jpeg", headers={"cache-control": "no-cache"})
 
     @site.get("/api/sample/map")
-    async def label_map(request: Request, id: str, model: str = "") -> Response:
-        data = await site.picture(request, lambda db: coloured(db, id, model))
+    async def label_map(request: Request, id: str, model: str = "", commit: str = "") -> Response:
+        data = await site.picture(request, lambda db: coloured(_at(db, commit), id, model))
         return Response(data, media_type="image/png", headers={"cache-control": "no-cache"})
 
     @site.post("/api/sample/cam")
@@ -69,6 +75,11 @@ def add(site: Site) -> None:
             return {"cams": _cams(db, id)}
 
         return await site.write(request, work)
+
+
+def _at(db: Database, commit: str) -> Database:
+    """Return the database as it was at a commit, if one is named."""
+    return db.at(commit) if commit else db
 
 
 def sample(db: Database, id: str, author: str) -> dict[str, object]:

@@ -245,6 +245,23 @@ def test_who_may_only_look_sees_it_all_and_changes_nothing(
         assert slicedb.open(boxed.database).edits(state="pending") == []
 
 
+def test_a_sample_at_a_commit_is_shown_as_it_was_and_is_not_edited(
+    tab: Page, boxed: apps.App, first: str
+) -> None:
+    db = slicedb.open(boxed.database)
+    before = db.query(f"id = '{first}'").to_arrow(["label"])["label"].to_pylist()[0]
+    commit = db.commits.get("HEAD").id
+    db.edit(first, label="changed since")
+    opened(tab, boxed, first, f"&commit={commit}")
+    tab.get_by_text(f"As it was at commit {commit}").wait_for()
+    assert tab.locator("#label").input_value() == before and tab.locator("#label").is_disabled()
+    tab.locator(".strip a").first.wait_for()
+    tab.keyboard.press("d")
+    tab.get_by_role("link", name="As it is now").click()
+    tab.locator("#label[value='changed since']").wait_for()
+    assert db.edits(state="pending") == [] and db.undo(first).undone
+
+
 def test_a_sample_that_is_not_there_is_said(tab: Page, boxed: apps.App, watch: Watch) -> None:
     watch.expect("status of 404")
     tab.goto(f"{boxed.url}/sample?id=nothing.jpg")

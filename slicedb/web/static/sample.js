@@ -2,7 +2,7 @@
 // Sample: the picture with boxes, masks and CAM; facts, predictions, neighbours; edits in place.
 
 import { ApiError, api, by, data, explore, failed, h, keys, notice, state, url } from "./base.js";
-import { PendingBar, author, editable, foot } from "./pending.js";
+import { PendingBar, author, editable as mayEdit, foot } from "./pending.js";
 import { Viewer } from "./viewer.js";
 
 /** @typedef {import("./pending.js").Edit} Edit */
@@ -17,6 +17,9 @@ import { Viewer } from "./viewer.js";
 
 const SIDE = 1600;
 const host = by("sample");
+// A sample as it was at a commit is looked at, not changed.
+const commit = state.get().commit ?? "";
+const editable = mayEdit && !commit;
 
 /** @type {Sample} */
 let sample = data().sample;
@@ -85,7 +88,7 @@ function take(said) {
 
 async function reload() {
   try {
-    const said = await api("/sample.json", { params: { id: sample.id, author: author() } });
+    const said = await api("/sample.json", { params: { id: sample.id, author: author(), commit } });
     sample = said.sample;
     now = sample.now ?? now;
     show();
@@ -106,9 +109,9 @@ function tone(/** @type {number} */ at) {
 }
 
 function picture() {
-  const src = url("/api/sample/picture", { id: sample.id, side: SIDE, cam });
+  const src = url("/api/sample/picture", { id: sample.id, side: SIDE, cam, commit });
   viewer.show({ src, name: sample.id, width: sample.width, height: sample.height, broken: sample.broken });
-  viewer.lay(map === "" ? "" : url("/api/sample/map", { id: sample.id, model: map === "truth" ? "" : map }));
+  viewer.lay(map === "" ? "" : url("/api/sample/map", { id: sample.id, model: map === "truth" ? "" : map, commit }));
 }
 
 function layers() {
@@ -241,6 +244,7 @@ function showLabel() {
     : state;
   panels.label.replaceChildren(
     h("h2", { class: "id", dir: "auto" }, sample.id),
+    commit && h("p", { class: "INCONCLUSIVE" }, `As it was at commit ${commit}. `, h("a", { href: url("/sample", { id: sample.id }) }, "As it is now")),
     h("div", { class: "row" }, h("label", { for: "label" }, "Label"), label, changed),
     h("div", { class: "row" }, h("label", { for: "tag" }, "Tags"), ...tags, editable && tag),
     buttons ?? "",
@@ -315,7 +319,7 @@ function showHistory() {
 
 function showRest() {
   const facts = sample.facts.map(([name, value]) => h("tr", null, h("th", { scope: "row" }, name), h("td", null, value)));
-  const inside = sample.slices.map((name) => h("a", { class: "chip", href: explore(`in_slice('${name.replaceAll("'", "''")}')`) }, name));
+  const inside = sample.slices.map((name) => h("a", { class: "chip", href: explore(`in_slice('${name.replaceAll("'", "''")}')`, { commit }) }, name));
   panels.rest.replaceChildren(
     h("h2", null, "Slices"),
     h("div", { class: "row" }, ...(inside.length ? inside : [h("span", { class: "soft" }, "It is in no slice.")])),
@@ -328,11 +332,11 @@ function showRest() {
 async function showNear() {
   panels.near.replaceChildren(h("h2", null, "Nearest"), h("div", { class: "strip" }));
   try {
-    const said = await api("/api/sample/near", { params: { id: sample.id } });
+    const said = await api("/api/sample/near", { params: { id: sample.id, commit } });
     const shown = said.neighbours.map((/** @type {{id: string, label: string | null, distance: number}} */ one) =>
-      h("a", { href: url("/sample", { id: one.id }), title: `${one.id}, distance ${one.distance.toFixed(3)}` }, h("img", { src: url("/api/sample/picture", { id: one.id, side: 96 }), alt: one.id, loading: "lazy" }), h("span", null, one.label ?? "")),
+      h("a", { href: url("/sample", { id: one.id, commit }), title: `${one.id}, distance ${one.distance.toFixed(3)}` }, h("img", { src: url("/api/sample/picture", { id: one.id, side: 96, commit }), alt: one.id, loading: "lazy" }), h("span", null, one.label ?? "")),
     );
-    const all = h("a", { href: explore(`ORDER BY similarity(sample('${sample.id.replaceAll("'", "''")}')) DESC`) }, "all in Explore");
+    const all = h("a", { href: explore(`ORDER BY similarity(sample('${sample.id.replaceAll("'", "''")}')) DESC`, { commit }) }, "all in Explore");
     panels.near.replaceChildren(h("h2", null, "Nearest"), shown.length ? h("div", { class: "strip" }, ...shown) : "", shown.length ? all : "", ...said.notes.map((/** @type {string} */ note) => h("p", { class: "soft" }, note)));
   } catch (error) {
     failed(error);
