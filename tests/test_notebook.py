@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 import slicedb
+from slicedb.schema import SAMPLES, keys_of
 
 nbformat = pytest.importorskip("nbformat", reason="the test extra has nbclient and nbformat")
 nbclient = pytest.importorskip("nbclient", reason="the test extra has nbclient and nbformat")
@@ -51,6 +52,11 @@ CELLS = {
     "db.calibration('v3')": (0, 2, 1),
     "db.power('v4', 'v3')": (0, 0, 1),
     "db.models.show('net')": (0, 0, 0),
+    "slicedb.open(db.path.replace('blocks', 'days')).drift(\"split = 'a'\", \"split = 'b'\")": (
+        0,
+        0,
+        1,
+    ),
 }
 
 
@@ -103,6 +109,10 @@ def write(folder: Path) -> slicedb.Database:
     db.log_predictions("det", pa.table({"id": ids, "objects": found}), classes=["snow", "sun"])
     db.slices.add("val", "split = 'val'", expect=["accuracy >= 0.99"], decide="point")
     db.slices.add("heavy", "weight > 1", expect=["accuracy >= 0.2"], decide="point")
+    days = slicedb.open(folder / "days.slicedb")
+    ids = [f"d{i}" for i in range(80)]
+    rows = {"id": ids, "key": keys_of(ids), "status": ["ok"] * 80, "split": ["a", "b"] * 40}
+    days.store.append(SAMPLES, pa.table(rows | {"label": ["rain", "sun", "sun", "sun"] * 20}))
     return db
 
 

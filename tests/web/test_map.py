@@ -277,6 +277,29 @@ def test_a_lasso_becomes_a_condition_that_has_what_it_encloses(
     until(page, "^cutlery = 'fork'$")
 
 
+def test_an_outline_is_named_and_is_a_slice(
+    context: BrowserContext, mapped: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "scenes.slicedb"
+    shutil.copytree(mapped, path)
+    with apps.run(path) as app:
+        app.enter(context)
+        page = context.new_page()
+        page.goto(f"{app.url}/map")
+        page.locator("#legend tbody tr").first.wait_for()
+        page.get_by_role("button", name="Rectangle").click()
+        draw(page, [(0.1, 0.15), (0.55, 0.9)])
+        until(page, "^in_map")
+        page.get_by_role("button", name="Name it").click()
+        name = page.get_by_label("Name:")
+        assert name.input_value() == "map_pca"
+        name.fill("left")
+        page.get_by_role("button", name="Save slice").click()
+        page.get_by_text("Saved as left.").wait_for()
+        left = slicedb.open(path).slices.get("left")
+        assert (left.text, left.count()) == (text(page), count(page)) and 0 < left.count() < SCENES
+
+
 def test_an_outline_leaves_out_or_replaces_and_escape_gives_it_up(
     opened: Callable[..., Page], db: Database
 ) -> None:
@@ -459,16 +482,16 @@ def test_a_click_makes_the_first_map_and_a_form_another(
     assert slicedb.open(own_server.database).info()["maps"] == ["pca", "second"]
 
 
-def test_jobs_check_what_they_are_told(own_server: apps.App) -> None:
+def test_jobs_check_what_they_are_told(app: apps.App) -> None:
     for options, said in (
         ({"method": "umap"}, "No method 'umap'"),
         ({"name": 7}, "'name' is no text"),
         ({"name": "../x"}, "no name"),
         ({"embedding": "defualt"}, "No embedding 'defualt'"),
     ):
-        job = own_server.ask("/api/jobs", body={"kind": "project", **options})
+        job = app.ask("/api/jobs", body={"kind": "project", **options})
         while job["state"] == "running":
-            job = own_server.ask(f"/api/jobs/{job['id']}")
+            job = app.ask(f"/api/jobs/{job['id']}")
         assert job["state"] == "failed" and said in job["message"], job
 
 

@@ -1,7 +1,7 @@
 // @ts-check
-// Make maps and name queries: the forms of the map that write.
+// Make maps: the first one by a click, others by a form.
 
-import { api, dialog, failed, h, notice, url } from "./base.js";
+import { dialog, failed, h } from "./base.js";
 import { far, runs, start, watch } from "./jobs.js";
 
 /** @typedef {{maps: {name: string, method: string, of: string, n: number, behind: number}[], embeddings: {name: string, n: number}[], samples: number, tsne: boolean}} About */
@@ -90,33 +90,5 @@ export function another(about, made) {
     }
     go.disabled = false;
     told.textContent = "";
-  });
-}
-
-/**
- * Name a query: it becomes a slice.
- * @param {string} text
- */
-export function nameQuery(text) {
-  const name = h("input", { required: true, autocomplete: "off", placeholder: "night_mugs" });
-  const expect = h("input", { class: "code", autocomplete: "off", placeholder: "accuracy >= 0.8" });
-  const go = h("button", { class: "main" }, "Name it");
-  const form = h("form", { class: "form" }, h("label", null, "Name of the slice", name), h("label", null, "What a model must reach on it (may stay empty)", expect), h("pre", { class: "soft asked-text" }, text || "every sample"), h("div", { class: "row" }, go));
-  const box = dialog("Name this query", form);
-  name.focus();
-  form.addEventListener("submit", async (event) => {
-    event.preventDefault();
-    go.disabled = true;
-    try {
-      const body = { name: name.value.trim(), text, expect: expect.value.trim() ? [expect.value.trim()] : [] };
-      const slice = await api("/api/slices", { body });
-      box.close();
-      const n = Number(slice.count).toLocaleString("en");
-      const open = () => (location.href = url("/slices", { name: slice.name }));
-      notice(`'${slice.name}' is a slice of ${n} samples.`, { kind: "good", action: { title: "Open", run: open }, seconds: 10 });
-    } catch (error) {
-      go.disabled = false;
-      failed(error);
-    }
   });
 }

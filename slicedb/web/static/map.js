@@ -6,7 +6,8 @@ import { Box } from "./box.js";
 import { Cloud, unpacked } from "./cloud.js";
 import { excluded, has, toggled } from "./compose.js";
 import { legend, paletteOf } from "./legend.js";
-import { another, first, nameQuery } from "./making.js";
+import { another, first } from "./making.js";
+import { nameQuery } from "./naming.js";
 import { Stage } from "./stage.js";
 
 /** @typedef {import("./outline.js").Corner} Corner */
@@ -393,7 +394,7 @@ class Page {
     by("out").addEventListener("click", () => stage.zoom(1 / 1.6));
     by("fit").addEventListener("click", () => stage.fit());
     by("shown").addEventListener("click", () => stage.takeAll());
-    document.getElementById("name")?.addEventListener("click", () => nameQuery(this.box.text.trim()));
+    document.getElementById("name")?.addEventListener("click", () => void nameQuery(this.box.text.trim()));
     document.getElementById("new")?.addEventListener("click", () =>
       another(about, (name) => (location.href = url("/map", { ...state.get(), map: name, view: null }))),
     );

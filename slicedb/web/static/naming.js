@@ -9,12 +9,15 @@ const FILLERS = new Set(
 /** Characters of a name that is suggested. */
 const LONG = 40;
 
+/** Outlines of a map, which say nothing that a name could. */
+const CORNERS = /\[[\s\d.,e+[\]-]*\]/gi;
+
 /**
  * Return a name that a query suggests: its words and values, without what every query has.
  * @param {string} text
  */
 export function suggested(text) {
-  const words = text.toLowerCase().normalize("NFKD").match(/[a-z0-9]+/g) ?? [];
+  const words = text.replace(CORNERS, " ").toLowerCase().normalize("NFKD").match(/[a-z0-9]+/g) ?? [];
   const kept = [...new Set(words.filter((word) => !FILLERS.has(word)))];
   let name = "";
   for (const word of kept) {
