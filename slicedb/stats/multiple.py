@@ -130,6 +130,7 @@ def max_t(
         weighted = sparse.csr_matrix(weighted + sparse.diags(shift) @ belongs)
         weighted.eliminate_zeros()
         replicates = min(replicates, max(_FEWEST, _WORK // max(weighted.nnz, 1)))
+    del members, belongs, part  # each a gigabyte where slices are many and large
     if groups is not None:
         weighted = weighted @ _indicator(np.asarray(groups)[rows])  # (s, n) @ (n, g) -> (s, g)
     scale = np.sqrt(np.asarray(_like(weighted, weighted.data**2).sum(axis=1)).ravel())
@@ -144,7 +145,9 @@ def max_t(
         order = np.argsort(score, kind="stable")  # the worst first
         # sorted from worst to best, in units of each slice's own scale
         product = weighted[tested[order]]
-        product.data *= np.repeat(1 / scale[tested[order]], np.diff(product.indptr))
+        del weighted
+        for i, row in enumerate(tested[order].tolist()):
+            product.data[product.indptr[i] : product.indptr[i + 1]] *= 1 / scale[row]
         limit = replicates if enough is None else enough
         again = _score(sides, None if share is None else share[order])
         product, alike = _merged(product)
