@@ -264,6 +264,35 @@ def test_letters_in_a_text_field_are_letters(visit: Visit) -> None:
     assert page.locator("#chosen-count").text_content() == "1 selected"
 
 
+def test_a_query_is_named_in_two_clicks(context: BrowserContext, own_server: apps.App) -> None:
+    own_server.enter(context)
+    page = context.new_page()
+    page.goto(f"{own_server.url}/?q=cutlery%3D'spoon' ORDER BY id")
+    fills(page)
+    page.click("#name")
+    page.locator("dialog #name-name").wait_for()
+    name = page.locator("dialog #name-name").input_value()
+    page.click("dialog button.main")
+    page.locator(".notice.good").wait_for()
+    slices = own_server.ask("/slices.json")
+    assert name and name in json.dumps(slices)
+    assert own_server.ask("/api/count", q=f"in_slice('{name}')")["count"] > 0
+
+
+def test_the_query_goes_on_to_be_reviewed(visit: Visit) -> None:
+    page = visit("/", q="label = 'Soup'", sort="-captured_at")
+    fills(page)
+    href = page.locator("#review").get_attribute("href") or ""
+    asked = parse_qs(urlsplit(href).query)
+    assert asked == {"queue": ["query"], "q": ["label = 'Soup' ORDER BY captured_at DESC"]}
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("x")
+    first = page.locator(TILE).first.get_attribute("title")
+    page.click("#review-these")
+    page.wait_for_url("**/clean**")
+    assert state(page) == {"queue": "query", "q": f"id IN ('{first}')"}
+
+
 def test_only_the_selected_become_a_query(visit: Visit) -> None:
     page = visit("/")
     fills(page)

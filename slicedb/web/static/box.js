@@ -159,6 +159,12 @@ export class Box {
     return this.loading;
   }
 
+  /** Return what a text is checked with; values that it does not ask for are an error. @param {string} text */
+  #with(text) {
+    const { p, ...rest } = this.listener.params();
+    return { ...rest, p: text.includes("$") ? p : "" };
+  }
+
   /** @param {string} text */
   #run(text) {
     this.step = -1;
@@ -170,6 +176,7 @@ export class Box {
   #typed() {
     this.step = -1;
     this.#grow();
+    this.told.hidden = true;
     this.editor?.mark(null);
     clearTimeout(this.pause);
     this.pause = setTimeout(() => void this.#check(), PAUSE);
@@ -180,7 +187,7 @@ export class Box {
     const { text } = this;
     if (!text.trim() || !this.editor) return;
     try {
-      const { errors } = await api("/api/check", { params: { ...this.listener.params(), text, q: text } });
+      const { errors } = await api("/api/check", { params: { ...this.#with(text), text } });
       const [first] = errors;
       if (text === this.text && first) this.editor.mark(place(text, first.line ? first : null));
     } catch {
@@ -207,7 +214,7 @@ export class Box {
    * @param {AbortSignal} signal
    */
   async #offers(text, place, signal) {
-    const params = { ...this.listener.params(), text, place: character(text, place) };
+    const params = { ...this.#with(text), text, place: character(text, place) };
     const found = await api("/api/complete", { params, signal });
     return { ...found, from: unit(text, found.from), to: unit(text, found.to) };
   }

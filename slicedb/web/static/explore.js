@@ -3,7 +3,7 @@
 
 import { api, ApiError, by, failed, h, keys, notice, state, url } from "./base.js";
 import { Box } from "./box.js";
-import { liked, parts, quoted } from "./compose.js";
+import { joined, liked, parts, quoted, unordered } from "./compose.js";
 import { Facets } from "./facets.js";
 import { Grid } from "./grid.js";
 import { Packs } from "./packs.js";
@@ -178,6 +178,7 @@ function arrived(now, next, at) {
     anchor = -1;
     box.ran(now.q);
   }
+  /** @type {HTMLAnchorElement} */ (by("review")).href = url("/clean", { queue: "query", q: whole() });
   grid.show(next, next.count, at === undefined ? undefined : Math.min(at, Math.max(0, next.count - 1)));
   old?.close();
   tell(next.count);
@@ -235,6 +236,13 @@ function nothing() {
   }
 }
 
+/** @param {unknown} value */
+function printed(value) {
+  if (value === null) return "";
+  if (typeof value === "number" && !Number.isInteger(value)) return String(Number(value.toPrecision(6)));
+  return typeof value === "object" ? JSON.stringify(value) : String(value);
+}
+
 /** Show the result of a SELECT that is no set of samples. @param {Question} now */
 async function figures(now) {
   const found = await api("/api/table", { params: { ...params(now), a: 0, b: ROWS } });
@@ -248,7 +256,7 @@ async function figures(now) {
   box.ran(now.q);
   const isNumber = found.columns.map((/** @type {{type: string}} */ c) => /INT|DOUBLE|FLOAT|DECIMAL/.test(c.type));
   const cell = (/** @type {unknown} */ value, /** @type {number} */ i) =>
-    h("td", { class: isNumber[i] ? "n" : null, dir: "auto" }, value === null ? "" : typeof value === "object" ? JSON.stringify(value) : String(value));
+    h("td", { class: isNumber[i] ? "n" : null, dir: "auto", title: typeof value === "number" ? String(value) : null }, printed(value));
   const head = h("tr", null, ...found.columns.map((/** @type {{name: string}} */ c, /** @type {number} */ i) => h("th", { scope: "col", class: isNumber[i] ? "n" : null }, c.name)));
   const body = found.rows.map((/** @type {unknown[]} */ row) => h("tr", null, ...row.map(cell)));
   table.replaceChildren(h("table", null, h("thead", null, head), h("tbody", null, ...body)));
@@ -265,6 +273,7 @@ function wrong(error) {
   busy(false);
   if (error instanceof ApiError && error.status >= 400 && error.status < 500) {
     box.wrong(error);
+    facets.say(answered?.q ?? "");
     if (answered) status.textContent = `${grid.count.toLocaleString("en")} samples of the query before`;
     else {
       empty.hidden = false;
@@ -436,6 +445,9 @@ function told() {
     const button = /** @type {HTMLButtonElement} */ (by(name));
     button.disabled = n > (name === "only" ? MOST_LISTED : 50);
   }
+  const review = /** @type {HTMLAnchorElement} */ (by("review-these"));
+  review.hidden = n > MOST_LISTED;
+  if (!review.hidden) review.href = url("/clean", { queue: "query", q: `id IN (${[...selected].map(quoted).join(", ")})` });
 }
 
 function clear() {
@@ -498,7 +510,7 @@ const panel = new Panel({ onClose: close, onLike: likeThis, onStep: (step) => vo
 const facets = new Facets(by("facets"), (text) => ask(text));
 const box = new Box(/** @type {HTMLFormElement} */ (by("box")), {
   onRun: (text) => ask(text.trim()),
-  onLeave: () => scroller.focus(),
+  onLeave: () => (table.hidden ? (grid.count ? scroller : by("main")) : table).focus(),
   params: () => ({ commit: question().commit || undefined, p: question().p || undefined }),
 });
 const grid = new Grid(scroller, selected, {
@@ -557,11 +569,21 @@ caption.addEventListener("change", () => {
   if (answered) pictures(answered, undefined);
 });
 zoom.addEventListener("input", () => resize(Number(zoom.value)));
-by("copy").addEventListener("click", () => {
+/** The query as it stands, with the order that the list above the pictures says. */
+function whole() {
   const { q, sort } = question();
-  const order = sort ? ` ORDER BY ${sort.replace(/^-/, "")}${sort.startsWith("-") ? " DESC" : ""}` : "";
-  const { tail } = parts(q);
-  const text = sort && tail ? q : (q + order).trim();
+  const order = sort ? `ORDER BY ${sort.replace(/^-/, "")}${sort.startsWith("-") ? " DESC" : ""}` : "";
+  const found = parts(q);
+  if (!order || found.cut) return q;
+  return joined({ ...found, tail: order });
+}
+
+document.getElementById("name")?.addEventListener("click", () => {
+  const { q } = question(); // a slice has no order
+  void import("./naming.js").then(({ nameQuery }) => nameQuery(unordered(q)), failed);
+});
+by("copy").addEventListener("click", () => {
+  const text = whole();
   void navigator.clipboard?.writeText(text).then(() => notice("The query is in the clipboard.", { seconds: 3 }));
 });
 document.addEventListener("back", () => {

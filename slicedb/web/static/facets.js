@@ -153,7 +153,8 @@ export class Facets {
     const top = this.holder.scrollTop;
     const told = answer.facets.filter((facet) => facet.values.some((value) => value.value !== null) || this.#isChosen(facet));
     const facets = told.map((facet) => this.#facet(facet, answer));
-    const histograms = answer.histograms.map((histogram) => this.#histogram(histogram));
+    const shaped = answer.histograms.filter(({ edges }) => this.isOwn || edges[0] !== edges[edges.length - 1]);
+    const histograms = shaped.map((histogram) => this.#histogram(histogram));
     this.holder.replaceChildren(...facets, ...histograms);
     this.holder.scrollTop = top;
     if (focused) {
