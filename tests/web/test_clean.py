@@ -83,6 +83,22 @@ def test_a_queue_is_worked_by_keyboard_and_its_place_is_in_the_address(
     assert "2 pending" in clean.locator("#pending .count").inner_text()
 
 
+def test_a_queue_is_chosen_and_its_suggestion_taken_with_enter(
+    clean: Page, dirty: apps.App
+) -> None:
+    clean.goto(f"{dirty.url}/clean")
+    clean.get_by_text("Choose what to look through").wait_for()
+    clean.locator("[data-queue='losses:weak']").focus()
+    clean.keyboard.press("Enter")
+    clean.get_by_role("button", name="It is").wait_for()
+    suggested = clean.get_by_role("button", name="It is").inner_text().partition("It is ")[2]
+    clean.keyboard.press("Enter")
+    clean.wait_for_url("**/clean*at=1*")
+    assert [e["label"] for e in pending(dirty)["edits"]] == [suggested]
+    clean.go_back()
+    clean.get_by_text("Choose what to look through").wait_for()
+
+
 def test_keys_are_letters_where_a_text_is_written(clean: Page, dirty: apps.App) -> None:
     opened(clean, dirty, "losses:weak")
     clean.locator(".review .id").wait_for()

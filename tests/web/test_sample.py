@@ -178,6 +178,24 @@ def test_label_and_tags_are_edited_in_place_and_history_says_who(
     tab.locator(f"#label[value='{before}']").wait_for()
 
 
+def test_fields_are_left_by_tab_and_what_is_being_written_stays(
+    tab: Page, boxed: apps.App, first: str
+) -> None:
+    opened(tab, boxed, first)
+    tab.get_by_label("Label of box 1").fill("dish")
+    tab.keyboard.press("Tab")  # the button that removes the box
+    tab.keyboard.press("Tab")
+    tab.keyboard.type("spoon")
+    settled(tab, 1)
+    tab.wait_for_timeout(100)  # the facts were drawn anew meanwhile
+    assert tab.get_by_label("Label of box 2").input_value() == "spoon"
+    tab.keyboard.press("Enter")
+    settled(tab, 2)
+    assert [one["label"] for one in now(boxed, first)["boxes"]] == ["dish", "spoon"]
+    tab.keyboard.press("u")  # a key again, since the field was left
+    settled(tab, 1)
+
+
 def test_layers_are_toggled_and_the_address_keeps_them(
     tab: Page, boxed: apps.App, first: str
 ) -> None:

@@ -164,7 +164,9 @@ function draw() {
   );
   const told = queue.told.length ? h("p", { class: "soft told" }, queue.told.join(" ")) : null;
   const notes = queue.notes.map((note) => h("p", { class: "soft" }, note));
+  const focused = review.contains(document.activeElement);
   review.replaceChildren(head, ...(told ? [told] : []), item.samples.length > 1 || isGroup() ? group(item) : single(item), strip(at), ...notes);
+  if (focused) review.focus({ preventScroll: true }); // what had the focus is gone
   if (item.samples.length === 1 && !isGroup()) look(item);
   ahead(at);
 }
@@ -359,6 +361,7 @@ function undo() {
 // Keys
 
 const shown = () => editable && queue !== null && items.has(place());
+const idle = () => [document.body, review, by("main")].includes(/** @type {HTMLElement} */ (document.activeElement));
 const alone = () => shown() && !isGroup();
 keys.add(
   { key: "ArrowRight", does: "the next one", run: () => step(1) },
@@ -372,7 +375,7 @@ keys.add(
   { key: "r", does: "name another label", where: alone, run: () => by("relabel").focus() },
   { key: "t", does: "add a tag", where: alone, run: () => by("tag").focus() },
   { key: "o", does: "open the sample", where: () => items.has(place()), run: () => open() },
-  { key: "Enter", does: "do as suggested", where: () => shown() && document.activeElement === document.body, run: () => suggestion() },
+  { key: "Enter", does: "do as suggested", where: () => shown() && idle(), run: () => suggestion() },
 );
 for (let digit = 1; digit <= 9; digit++) {
   keys.add({
@@ -404,6 +407,7 @@ by("queues").addEventListener("click", (event) => {
   if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
   event.preventDefault();
   state.set({ queue: link.getAttribute("data-queue"), at: null, q: null, again: null }, { push: true });
+  review.focus({ preventScroll: true });
 });
 state.on(() => load());
 

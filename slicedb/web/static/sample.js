@@ -81,7 +81,8 @@ function take(said) {
   const fresh = said.samples[sample.id];
   if (fresh) now = fresh;
   const edits = /** @type {Edit[]} */ (said.edits ?? []);
-  sample.edits = [...edits.toReversed(), ...sample.edits];
+  const known = new Set(edits.map((edit) => edit.number)); // what is fetched anew may have them
+  sample.edits = [...edits.toReversed(), ...sample.edits.filter((edit) => !known.has(edit.number))];
   if (said.edit) sample.edits = sample.edits.map((edit) => (edit.number === said.edit.number ? { ...edit, state: "taken back" } : edit));
   show();
 }
@@ -223,16 +224,17 @@ function showLabel() {
   const label = h("input", { id: "label", list: "labels", value: now.label ?? "", autocomplete: "off", placeholder: "no label" });
   label.disabled = !editable;
   label.addEventListener("keydown", (event) => {
-    if (event.key === "Escape") {
-      label.value = now.label ?? "";
-      label.blur();
-    }
+    if (event.key === "Escape") label.value = now.label ?? "";
+    if (["Escape", "Enter"].includes(event.key)) label.blur();
   });
   label.addEventListener("change", () => decide({ label: label.value.trim() }));
   const tag = h("input", { id: "tag", size: 8, placeholder: "add a tag", autocomplete: "off" });
   tag.addEventListener("keydown", (event) => {
     if (event.key === "Escape") tag.blur();
-    if (event.key === "Enter" && tag.value.trim()) decide({ tag: [tag.value.trim()] });
+    if (event.key === "Enter" && tag.value.trim()) {
+      decide({ tag: [tag.value.trim()] });
+      tag.value = "";
+    }
   });
   const tags = now.tags.map((word) =>
     h("span", { class: "chip" }, word, editable && h("button", { type: "button", class: "quiet close", "aria-label": `Take the tag ${word} away`, onclick: () => decide({ untag: [word] }) }, "×")),
@@ -270,7 +272,8 @@ function showBoxes() {
       if (boxLabel) decide({ set_box: { [number]: { label: boxLabel } } });
     });
     name.addEventListener("keydown", (event) => {
-      if (event.key === "Escape") name.blur();
+      if (event.key === "Escape") name.value = box.label;
+      if (["Escape", "Enter"].includes(event.key)) name.blur();
     });
     const place = box.bbox.map((number) => Math.round(number)).join(", ");
     const remove = editable && h("button", { type: "button", class: "quiet", "aria-label": `Remove box ${number}`, onclick: () => removeBox(number) }, "×");
@@ -343,7 +346,25 @@ async function showNear() {
   }
 }
 
+/** Draw facts anew without taking the field away in which somebody writes. @param {() => void} draw */
+function keepingFocus(draw) {
+  const field = document.activeElement;
+  const number = field?.getAttribute("data-box");
+  const where = field instanceof HTMLInputElement && side.contains(field) ? (number ? `[data-box="${number}"]` : `#${field.id}`) : "";
+  const text = where && /** @type {HTMLInputElement} */ (field).value;
+  const isWritten = where && text !== /** @type {HTMLInputElement} */ (field).defaultValue;
+  draw();
+  const again = where ? side.querySelector(where) : null;
+  if (!(again instanceof HTMLInputElement)) return;
+  if (isWritten && text) again.value = text;
+  again.focus({ preventScroll: true });
+}
+
 function show() {
+  keepingFocus(showAll);
+}
+
+function showAll() {
   picture();
   layers();
   drawTools();
@@ -359,7 +380,7 @@ showNear();
 if (author() && author() !== sample.author) reload();
 api("/api/sample/labels").then((said) => {
   known = said;
-  showLabel();
+  keepingFocus(showLabel);
 }, failed);
 
 // Keys
