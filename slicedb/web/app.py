@@ -27,7 +27,7 @@ from slicedb.errors import (
     UnknownSliceError,
     UnknownTableError,
 )
-from slicedb.web import cleaning, explore, jobs, maps, naming, samples, testing, trying
+from slicedb.web import cleaning, explore, health, jobs, maps, naming, samples, testing, trying
 from slicedb.web.guard import Guard, Hosts, Refused
 from slicedb.web.plain import error_of
 from slicedb.web.site import STATIC, NotAllowed, Site
@@ -39,6 +39,7 @@ PAGES = (
     naming,
     testing,
     cleaning,
+    health,
     trying,
     samples,
 )

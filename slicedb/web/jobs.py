@@ -15,6 +15,7 @@ from fastapi import Request
 
 from slicedb.errors import (
     CancelledError,
+    CheckError,
     ConflictError,
     SliceDBError,
     UnknownJobError,
@@ -92,6 +93,7 @@ class Job:
             "total": at.total if at else None,
             "unit": at.unit if at else "",
             "share": at.share if at else None,
+            "began": self.began,
             "seconds": round(passed, 1),
             "message": self.error["message"] if self.error else "",
             "hint": self.error["hint"] if self.error else "",
@@ -224,6 +226,18 @@ class Jobs:
             self.cancel(id)
         for _, thread in threads:
             thread.join(max(0.0, until - time.monotonic()))
+
+
+def word(options: Mapping[str, object], name: str) -> str | None:
+    """Return a text that a reader chose, None where it is left out or empty.
+
+    Raises:
+        CheckError: it is no text.
+    """
+    value = options.get(name)
+    if value is not None and not isinstance(value, str):
+        raise CheckError(f"{name} is no text.", "send a text.")
+    return value or None
 
 
 def _runs(job: Job) -> bool:

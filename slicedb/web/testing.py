@@ -18,6 +18,7 @@ from slicedb.runs.history import LAST
 from slicedb.show import charts, curves, numbers
 from slicedb.show.charts import Point
 from slicedb.show.html import Html
+from slicedb.web.jobs import word
 
 if TYPE_CHECKING:
     from slicedb.database import Database
@@ -50,9 +51,9 @@ def _title(options: Mapping[str, object]) -> str:
 def _test(db: Database, options: Mapping[str, object], watch: Cancel) -> dict[str, object]:
     """Run a suite that is registered; what a reader sends names no file."""
     report: Report = db.test(
-        _source(db, _word(options, "suite")),
-        model=_word(options, "model"),
-        baseline=_word(options, "baseline"),
+        _source(db, word(options, "suite")),
+        model=word(options, "model"),
+        baseline=word(options, "baseline"),
         predict=options.get("predict") is not False,
         progress=watch,
     )
@@ -63,13 +64,6 @@ def _test(db: Database, options: Mapping[str, object], watch: Cancel) -> dict[st
         "errors": {broken.name: broken.message for broken in report.broken},
         "warnings": list(report.warnings),
     }
-
-
-def _word(options: Mapping[str, object], name: str) -> str | None:
-    value = options.get(name)
-    if value is not None and not isinstance(value, str):
-        raise CheckError(f"{name} is no name.", "send a text.")
-    return value or None
 
 
 def _source(db: Database, suite: str | None) -> Path | list[str] | None:

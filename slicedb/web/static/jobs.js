@@ -14,6 +14,7 @@ import { api, ApiError, by, failed, h, notice, role } from "./base.js";
  * @property {number | null} total
  * @property {string} unit
  * @property {number | null} share from 0 to 1
+ * @property {number} began seconds since 1970
  * @property {number} seconds
  * @property {string} message why it failed or what was kept
  * @property {string} hint
