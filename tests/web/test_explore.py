@@ -418,7 +418,10 @@ def test_a_reader_who_leaves_keeps_nobody_waiting(
     until(page, f"{COUNTED}.endsWith('of 120 samples')")
 
 
-def test_a_broken_picture_is_shown_as_one(
+HOSTILE = """O'Brien" <img src=x onerror=alert(1)>"""
+
+
+def test_a_broken_picture_and_a_hostile_label_are_shown_as_they_are(
     context: BrowserContext, _scenes_once: Path, tmp_path: Path
 ) -> None:
     import slicedb
@@ -429,7 +432,9 @@ def test_a_broken_picture_is_shown_as_one(
     for name, file in zip("abc", files):
         (folder / f"{name}.jpg").write_bytes(file.read_bytes())
     (folder / "b.jpg").write_bytes(files[1].read_bytes()[:400])
-    (folder / "list.csv").write_text("path,label\na.jpg,x\nb.jpg,x\nc.jpg,x\n")
+    label = HOSTILE.replace('"', '""')
+    lines = ["path,label", f'a.jpg,"{label}"', f'b.jpg,"{label}"', "c.jpg,plain"]
+    (folder / "list.csv").write_text("\n".join(lines))
     slicedb.open(tmp_path / "d.slicedb").ingest(folder / "list.csv", verify="later")
     with apps.run(tmp_path / "d.slicedb") as app:
         app.enter(context)
@@ -443,6 +448,11 @@ def test_a_broken_picture_is_shown_as_one(
         page.keyboard.press("Enter")
         until(page, "document.querySelector('#panel img')?.naturalWidth > 0")
         assert page.locator("#panel h2").text_content() == "b.jpg"
+        assert page.locator(f"{TILE} .caption").first.text_content() == HOSTILE
+        page.locator(".value .name", has_text="O'Brien").click()
+        shows(page, "2 of 3 samples")
+        assert state(page)["q"] == "label = '{}'".format(HOSTILE.replace("'", "''"))
+        assert page.locator(".on .name").text_content() == HOSTILE
         page.close()
 
 

@@ -332,13 +332,23 @@ addEventListener("keydown", (event) => {
   found.run(event);
 });
 
+/** @type {Record<string, string>} */
+const SIGNS = { ArrowLeft: "←", ArrowRight: "→", ArrowUp: "↑", ArrowDown: "↓", Escape: "Esc", PageUp: "Page ↑", PageDown: "Page ↓", " ": "Space" };
+
 function help() {
   if (document.querySelector("dialog[open]")) return;
-  const seen = new Set();
-  const rows = known
-    .filter((each) => !seen.has(each.key) && seen.add(each.key))
-    .sort((a, b) => Number(a.key.startsWith("g ")) - Number(b.key.startsWith("g ")))
-    .map((each) => h("tr", null, h("td", null, ...each.key.split(" ").map((key) => h("kbd", null, key))), h("td", null, each.does)));
+  /** Keys by what they do; a capital is the same letter with Shift. @type {Map<string, string[]>} */
+  const groups = new Map();
+  for (const { key, does } of [...known].reverse()) {
+    const listed = groups.get(does) ?? [];
+    if (!listed.some((other) => other.toLowerCase() === key.toLowerCase())) groups.set(does, [...listed, key]);
+  }
+  const sign = (/** @type {string} */ key) => SIGNS[key] ?? key;
+  const rows = [...groups]
+    .sort(([, a], [, b]) => Number(a[0].startsWith("g ")) - Number(b[0].startsWith("g ")))
+    .map(([does, listed]) =>
+      h("tr", null, h("td", null, ...listed.flatMap((key) => key.split(" ").map((one) => h("kbd", null, sign(one))))), h("td", null, does)),
+    );
   dialog("Keys", h("table", { class: "keys" }, h("tbody", null, ...rows)));
 }
 

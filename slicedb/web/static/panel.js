@@ -6,7 +6,7 @@ import { api, ApiError, by, h, url } from "./base.js";
 /** @typedef {{onClose: () => void, onLike: (id: string, more: boolean) => void, onStep: (step: -1 | 1) => void}} Listener */
 
 /** Columns that say nothing to a person who looks at one picture. */
-const HIDDEN = new Set(["key", "sha256", "phash", "etag"]);
+const HIDDEN = new Set("key sha256 phash etag stamp row_stamp turned_phash dct_hash source".split(" "));
 /** Columns that every sample has and few people ask for: they come last. */
 const LAST = ["uri", "width", "height", "format", "bytes", "status", "error", "ingested_at"];
 
