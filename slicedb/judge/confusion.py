@@ -137,7 +137,7 @@ class Confusion(Tabular):
         Of many classes those with the most mistakes are shown.
         """
         accuracy = self.accuracy_per_class().to_pylist()
-        shown = self._shown_classes()
+        shown = self.shown_classes()
         rows = []
         for i in shown:
             cells = [f"{x:,}" if x else "." for x in self.matrix[i, shown].tolist()]
@@ -165,7 +165,7 @@ class Confusion(Tabular):
         drawn = ((one, str(next(one.parts())).partition("\n")[0]) for one in fits)
         return next((one for one, line in drawn if len(line) <= width), replace(self, top=2))
 
-    def _shown_classes(self) -> list[int]:
+    def shown_classes(self) -> list[int]:
         """Return the classes that are shown, in their order."""
         if len(self.classes) <= self.top:
             return list(range(len(self.classes)))

@@ -234,7 +234,7 @@ def _mark(mark: Mark, axes: Axes) -> str:
     if math.isfinite(mark.low) and math.isfinite(mark.high):
         (start, _), (end, _) = axes.at(mark.low, 0), axes.at(mark.high, 0)
         wide = max(end - start, 1)
-        band = f'<rect class="bin" x="{start:.1f}" y="0" width="{wide:.1f}" height="{TALL}"/>'
+        band = f'<rect class="band c8" x="{start:.1f}" y="0" width="{wide:.1f}" height="{TALL}"/>'
     side = "end" if x > WIDE / 2 else "start"
     shift = -5 if side == "end" else 5
     text = (

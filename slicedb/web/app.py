@@ -27,7 +27,18 @@ from slicedb.errors import (
     UnknownSliceError,
     UnknownTableError,
 )
-from slicedb.web import cleaning, explore, health, jobs, maps, naming, samples, testing, trying
+from slicedb.web import (
+    cleaning,
+    explore,
+    health,
+    jobs,
+    maps,
+    models,
+    naming,
+    samples,
+    testing,
+    trying,
+)
 from slicedb.web.guard import Guard, Hosts, Refused
 from slicedb.web.plain import error_of
 from slicedb.web.site import STATIC, NotAllowed, Site
@@ -37,6 +48,7 @@ PAGES = (
     explore,
     maps,
     naming,
+    models,
     testing,
     cleaning,
     health,
