@@ -179,7 +179,8 @@ function arrived(now, next, at) {
     box.ran(now.q);
   }
   /** @type {HTMLAnchorElement} */ (by("review")).href = url("/clean", { queue: "query", q: whole() });
-  grid.show(next, next.count, at === undefined ? undefined : Math.min(at, Math.max(0, next.count - 1)));
+  const first = at === undefined ? undefined : Math.min(at, Math.max(0, next.count - 1));
+  grid.show(next, next.count, first, isOther);
   old?.close();
   tell(next.count);
   busy(false);

@@ -18,6 +18,8 @@ import { h } from "./base.js";
 const TALLEST = 8_000_000;
 const GAP = 4;
 const CAPTION = 18;
+/** Screens from either end within which a scaled bar is moved here. */
+const NEAR = 20;
 /** Rows drawn beyond either edge. */
 const BEYOND = 1;
 
@@ -57,6 +59,7 @@ export class Grid {
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     this.idle = undefined;
     scroller.addEventListener("scroll", () => this.#scrolled(), { passive: true });
+    scroller.addEventListener("wheel", (event) => this.#turned(event), { passive: false });
     new ResizeObserver(() => this.#resized()).observe(scroller);
     this.strip.addEventListener("click", (event) => this.#clicked(event));
     this.strip.addEventListener("error", (event) => this.#broken(event), true);
@@ -90,15 +93,23 @@ export class Grid {
    * @param {Packs} packs
    * @param {number} count
    * @param {number} [at] the place of a sample; left out, everything stays where it is
+   * @param {boolean} [isOther] whether these are other samples, so that no picture of those before may stay
    */
-  show(packs, count, at) {
+  show(packs, count, at, isOther = false) {
     if (packs !== this.packs) for (const tile of this.tiles.values()) tile.dataset.old = "";
+    if (isOther) this.#empty();
     this.packs = packs;
     this.count = count;
     this.scroller.setAttribute("aria-label", count === 1 ? "1 sample" : `${count.toLocaleString("en")} samples`);
     if (this.cursor >= count) this.cursor = count - 1;
     this.measure();
     this.#move(at === undefined ? this.offset : Math.floor(at / this.columns) * this.row);
+  }
+
+  /** Take all tiles away; those on screen are made anew. */
+  #empty() {
+    for (const tile of this.tiles.values()) tile.remove();
+    this.tiles.clear();
   }
 
   /** Another size of tiles; what was at the upper edge, or the cursor, stays in sight. @param {number} size */
@@ -155,6 +166,21 @@ export class Grid {
     if (ratio > 1 && (bar <= 0 || bar >= end - 1) && this.offset !== bar * ratio) this.#align();
     clearTimeout(this.idle);
     this.idle = setTimeout(() => this.#align(), 150);
+    this.refresh();
+  }
+
+  /**
+   * Move by a wheel near the ends of a scaled bar: there the thumb has fewer pixels left than the result, and the
+   * browser would stop with it.
+   * @param {WheelEvent} event
+   */
+  #turned(event) {
+    const isNear = Math.min(this.offset, this.most - this.offset) < NEAR * this.view;
+    if (this.ratio === 1 || !isNear || event.ctrlKey) return;
+    event.preventDefault();
+    const unit = [1, this.row / 3, this.view][event.deltaMode];
+    this.#at(this.offset + event.deltaY * unit);
+    this.#align();
     this.refresh();
   }
 
@@ -249,7 +275,8 @@ export class Grid {
   #tile(index) {
     let tile = this.tiles.get(index);
     if (!tile) {
-      tile = h("div", { class: "tile", role: "option", id: `t${index}`, "data-index": index, "data-old": "" });
+      const names = { role: "option", id: `t${index}`, "aria-label": "loading" };
+      tile = h("div", { class: "tile", ...names, "data-index": index, "data-old": "" });
       this.tiles.set(index, tile);
       this.strip.append(tile);
     }
