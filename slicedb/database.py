@@ -2113,7 +2113,14 @@ class Database:
         vectors = self.engine.session.vectors
         return sampling.sample(self.store, pool, wish, vectors, self._embedding(embedding))
 
-    def show(self, id: str, *, neighbours: int = 5, embedding: str | None = None) -> Sheet:
+    def show(
+        self,
+        id: str,
+        *,
+        neighbours: int = 5,
+        embedding: str | None = None,
+        remote: bool = True,
+    ) -> Sheet:
         """Gather everything that is known about one sample; what it gives shows itself.
 
         Its columns, annotated boxes and label map, what every model says of it, the slices that it
@@ -2124,6 +2131,8 @@ class Database:
             id: the sample, which may be a broken one.
             neighbours: how many nearest samples, 0 for none.
             embedding: whose vectors tell the nearest; by default the one that queries take.
+            remote: also fetch a picture that lies in a bucket or on a web server; otherwise it
+                counts as one that cannot be read.
 
         Raises:
             UnknownSampleError: there is no such sample.
@@ -2133,7 +2142,7 @@ class Database:
         if neighbours < 0:
             raise CheckError(f"neighbours={neighbours} is negative.", "take 0 for none.")
         name = self._embedding(embedding)
-        return sheet(self.store, id, self.query, self.slices, neighbours, name)
+        return sheet(self.store, id, self.query, self.slices, neighbours, name, remote=remote)
 
     def thumbnails(self, on: On = None, *, side: int = 160, remote: bool = True) -> Thumbnails:
         """Return small JPEGs of samples, made once and kept in the cache folder of the database.

@@ -163,6 +163,8 @@ def sheet(
     slices: Iterable[Named],
     neighbours: int,
     embedding: str | None,
+    *,
+    remote: bool = True,
 ) -> Sheet:
     """Gather what a database has about one sample.
 
@@ -173,6 +175,7 @@ def sheet(
         slices: those to look for the sample in.
         neighbours: how many nearest samples, 0 for none.
         embedding: whose vectors tell the nearest; None where there is no embedding.
+        remote: also fetch its picture from a bucket or a web server.
 
     Raises:
         UnknownSampleError: there is no such sample.
@@ -193,7 +196,7 @@ def sheet(
             notes.append(f"model {model}: {error}")
     inside = _inside(int(key[0]), ask, slices, notes)
     nearest = _nearest(id, ask, neighbours, embedding, notes)
-    image = next((data for _, data in store.read_images(key)), b"")
+    image = next((data for _, data in store.read_images(key, remote=remote)), b"")
     if not image:
         notes.append("the picture cannot be read")
     truth = _truth(store, key, row)

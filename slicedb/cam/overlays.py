@@ -29,7 +29,13 @@ _SIDE = 160
 
 
 def overlays(
-    store: Store, model: str, keys: np.ndarray, *, side: int | None = None, strength: float = 0.5
+    store: Store,
+    model: str,
+    keys: np.ndarray,
+    *,
+    side: int | None = None,
+    strength: float = 0.5,
+    remote: bool = True,
 ) -> list[Image.Image | None]:
     """Return the pictures of samples with the model's stored maps laid over them.
 
@@ -37,6 +43,7 @@ def overlays(
         keys: int64 (n,).
         side: pixels of the longer side at most; None keeps the size of the picture.
         strength: of the colours, in [0, 1].
+        remote: also fetch pictures from a bucket or a web server; otherwise they lack.
 
     Returns:
         One RGB picture per key, in order; None where there is no map or no picture.
@@ -53,7 +60,7 @@ def overlays(
     rows = store.take(table, keys[at], ["map", "shown"])
     maps = maps_of(rows, grid_of(store, model))
     has_map, shown = np.asarray(rows["map"].combine_chunks().is_valid()), rows["shown"].to_pylist()
-    for k, (_, data) in enumerate(store.read_images(keys[at])):
+    for k, (_, data) in enumerate(store.read_images(keys[at], remote=remote)):
         if has_map[k]:
             made[int(at[k])] = _laid(data, maps[k], shown[k], side, strength)
     return made
@@ -101,7 +108,12 @@ class StoredCams:
         return [n.removeprefix(CAMS) for n in self._store.names() if n.startswith(CAMS)]
 
     def overlay(
-        self, sample: str, model: str | None = None, *, side: int | None = None
+        self,
+        sample: str,
+        model: str | None = None,
+        *,
+        side: int | None = None,
+        remote: bool = True,
     ) -> Image.Image:
         """Return a sample's picture with what the model looked at, from blue to red.
 
@@ -109,12 +121,14 @@ class StoredCams:
             sample: its id.
             model: whose map; may be left out when one model has maps.
             side: pixels of the longer side at most; None keeps the size of the picture.
+            remote: also fetch the picture from a bucket or a web server.
 
         Raises:
             UnknownTableError: the model has no maps.
             UnknownSampleError: no map of that sample, or its picture does not decode.
         """
-        picture = self.overlays([sample], model, side=side)[0]
+        key = keys_of([sample])
+        picture = overlays(self._store, self._one(model), key, side=side, remote=remote)[0]
         if picture is None:
             raise UnknownSampleError(
                 f"No map of '{sample}'.", f"`slicedb cam {self._one(model)}` makes what is missing."

@@ -9,7 +9,7 @@ from typing import IO, TYPE_CHECKING
 import click
 
 from slicedb.cli.common import at_option, db_option, open_db, rows_options, say, say_unseen
-from slicedb.cli.options import options_of
+from slicedb.cli.options import given, options_of
 from slicedb.cli.output import PICTURES, Output, for_people
 from slicedb.database import Database
 from slicedb.show import numbers
@@ -229,9 +229,9 @@ def summary(
 @click.argument("id", metavar="ID")
 @db_option
 @rows_options
-@options_of(Database.show, "neighbours embedding", neighbours={"metavar": "N"})
+@options_of(Database.show, "neighbours embedding remote", neighbours={"metavar": "N"})
 @at_option
-def show(id: str, out: Output, neighbours: int, embedding: str | None) -> None:
+def show(id: str, out: Output, **options: object) -> None:
     """Show one sample: columns, boxes, predictions, slices, neighbours, edits.
 
     \b
@@ -239,7 +239,7 @@ def show(id: str, out: Output, neighbours: int, embedding: str | None) -> None:
       slicedb show train/egg/0012.jpg
       slicedb show train/egg/0012.jpg --neighbours 20 -o sample.html
     """
-    out.show(open_db().show(id, neighbours=neighbours, embedding=embedding))
+    out.show(open_db().show(id, **given(options)))
 
 
 @click.command()

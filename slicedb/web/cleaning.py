@@ -21,6 +21,8 @@ from slicedb.web.site import Site
 if TYPE_CHECKING:
     from slicedb.database import Database
 
+_NAMED = 500
+"""Characters of the name of a queue that decisions keep."""
 _WINDOW = 60
 """Items that are sent at once at most."""
 _PATIENCE = 0.4
@@ -61,8 +63,9 @@ def add(site: Site) -> None:
         if not future.done():
             return {"state": "searching", "progress": queues.progress(name, q)}
         found = future.result()
+        kept = f"query: {q}"[:_NAMED] if name == "query" else name
         return await site.ask(
-            request, lambda db: _window(db, found, name, max(0, a), b, whose, again=again)
+            request, lambda db: _window(db, found, kept, max(0, a), b, whose, again=again)
         )
 
     @site.post("/api/queue")
@@ -113,8 +116,8 @@ def _told(db: Database, name: str) -> list[str]:
     """Return how many of the label errors were errors, as people said so far, and the interval."""
     from slicedb.curate import verdicts
 
-    kind, model = kind_of(name)
-    if kind.name != "labels":
+    kind, _, model = name.partition(":")
+    if kind != "labels":
         return []
     said = verdicts.count(db.store, model, _BLOCK, _STOP)
     return list(said.lines())[:2] if said.n else []

@@ -13,6 +13,7 @@ from slicedb import sql
 from slicedb.errors import CheckError, SliceDBError, UnknownSampleError
 from slicedb.schema import CAMS, PREDICTIONS, SHOWN, keys_of
 from slicedb.show import numbers
+from slicedb.sources import is_remote
 from slicedb.web.deciding import author_in, edit_of, previews
 from slicedb.web.drawn import boxes_of
 from slicedb.web.plain import Body
@@ -58,7 +59,8 @@ def add(site: Site) -> None:
     ) -> Response:
         size = _side(side)
         data = await site.picture(request, lambda db: encoded(_at(db, commit), id, size, cam))
-        return Response(data, media_type="image/jpeg", headers={"cache-control": "no-cache"})
+        kept = "no-cache" if cam else "private, max-age=60"  # maps are made on this page
+        return Response(data, media_type="image/jpeg", headers={"cache-control": kept})
 
     @site.get("/api/sample/map")
     async def label_map(request: Request, id: str, model: str = "", commit: str = "") -> Response:
@@ -84,13 +86,15 @@ def _at(db: Database, commit: str) -> Database:
 
 def sample(db: Database, id: str, author: str) -> dict[str, object]:
     """Return what the page shows of a sample, but for its neighbours."""
-    sheet = db.show(id, neighbours=0)
+    sheet = db.show(id, neighbours=0, remote=False)
     row = sheet.row
     broken = ""
     if row.get("status") not in (None, *SHOWN):
         broken = f"{row['status']}: {row.get('error') or 'the picture does not decode'}"
     elif not sheet.image:
-        broken = "The picture cannot be read."
+        uri = str(row.get("uri") or "")
+        where = f"It lies at {uri}, where pages fetch nothing from." if is_remote(uri) else ""
+        broken = f"The picture cannot be read. {where}"
     return {
         "id": id,
         "width": row.get("width"),
@@ -177,7 +181,7 @@ def _explains(db: Database, model: str) -> bool:
 
 def neighbours(db: Database, id: str) -> dict[str, object]:
     """Return the nearest samples, or why there are none."""
-    sheet = db.show(id, neighbours=_NEAR)
+    sheet = db.show(id, neighbours=_NEAR, remote=False)
     notes = [note for note in sheet.notes if note.startswith("no neighbours")]
     return {"neighbours": sheet.neighbours, "notes": notes}
 
@@ -217,8 +221,8 @@ def encoded(db: Database, id: str, side: int, cam: str = "") -> bytes:
     from slicedb.media.marks import jpeg
 
     if cam:
-        return jpeg(db.cams.overlay(id, cam, side=side))
-    for _, data in db.store.read_images(keys_of([id])):
+        return jpeg(db.cams.overlay(id, cam, side=side, remote=False))
+    for _, data in db.store.read_images(keys_of([id]), remote=False):
         if data:
             return thumbnail(data, side)
     raise UnknownSampleError(f"The picture of '{id}' cannot be read.")
@@ -234,7 +238,7 @@ def coloured(db: Database, id: str, model: str = "") -> bytes:
 
     from slicedb.tasks.drawing import colour_of
 
-    sheet = db.show(id, neighbours=0)
+    sheet = db.show(id, neighbours=0, remote=False)
     said = sheet.predictions.get(model) if model else None
     shown, title = (sheet.truth, "truth") if not model else (said and said.shown, "prediction")
     maps = [one for one in shown.maps if one.title == title] if shown else []

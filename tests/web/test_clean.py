@@ -199,6 +199,7 @@ def test_who_may_only_look_sees_queues_and_cannot_decide(
         assert app.ask("/api/edits")["n"] == 0
         for path in ("decide", "undo", "apply", "discard", "queue", "queue/accept", "sample/cam"):
             assert app.ask(f"/api/{path}", body={})["error"]["kind"] == "NotAllowed"
+        page.close()
 
 
 def test_queues_are_listed_and_a_wrong_one_is_answered(dirty: apps.App) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -261,6 +263,7 @@ def test_who_may_only_look_sees_it_all_and_changes_nothing(
             page.keyboard.press(key)
         assert axe(page) == []
         assert slicedb.open(boxed.database).edits(state="pending") == []
+        page.close()
 
 
 def test_a_sample_at_a_commit_is_shown_as_it_was_and_is_not_edited(
@@ -339,3 +342,28 @@ def test_pictures_are_made_anew_and_never_read_from_elsewhere(boxed: apps.App, f
         assert message in boxed.ask("/api/sample/picture", **params)["error"]["message"]
     assert "no label map" in boxed.ask("/api/sample/map", id=first)["error"]["message"]
     assert "no label map" in boxed.ask("/api/sample/map", id=first, model="x")["error"]["message"]
+
+
+def test_a_picture_that_lies_elsewhere_is_not_fetched_for_a_reader(
+    tab: Page, boxed: apps.App
+) -> None:
+    asked: list[str] = []
+
+    class Elsewhere(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_error(404)
+
+        do_HEAD = do_GET
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Elsewhere) as there:
+        threading.Thread(target=there.serve_forever, daemon=True).start()
+        uri = f"http://127.0.0.1:{there.server_port}/secret.jpg"
+        row = {"id": ["far.jpg"], "key": keys_of(["far.jpg"]), "uri": [uri], "status": ["ok"]}
+        slicedb.open(boxed.database).store.upsert(SAMPLES, pa.table(row))
+        opened(tab, boxed, "far.jpg")
+        assert f"It lies at {uri}" in tab.locator(".stage .broken").inner_text()
+        for path in ("sample/picture", "sample/map", "sample/near"):
+            boxed.ask(f"/api/{path}", id="far.jpg")
+        there.shutdown()
+    assert asked == []

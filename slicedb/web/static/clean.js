@@ -40,6 +40,8 @@ const bar = new PendingBar(foot(), {
 const name = () => state.get().queue ?? "";
 const text = () => state.get().q ?? "";
 const place = () => Math.max(0, Number(state.get().at ?? 0) || 0);
+/** What decisions are kept under; those of one query apart from those of another. */
+const queueName = () => (name() === "query" ? `query: ${text()}`.slice(0, 500) : name());
 const isGroup = () => ["duplicates", "leaks"].includes(name());
 
 /** @param {string} id */
@@ -162,10 +164,11 @@ function draw() {
     link,
     editable && h("button", { type: "button", class: "quiet", title: `Found ${new Date(queue.at * 1000).toLocaleTimeString()}`, onclick: () => find(true) }, "Look again"),
   );
+  const asked = name() === "query" ? h("p", { class: "code soft" }, text() || "all samples") : null;
   const told = queue.told.length ? h("p", { class: "soft told" }, queue.told.join(" ")) : null;
   const notes = queue.notes.map((note) => h("p", { class: "soft" }, note));
   const focused = review.contains(document.activeElement);
-  review.replaceChildren(head, ...(told ? [told] : []), item.samples.length > 1 || isGroup() ? group(item) : single(item), strip(at), ...notes);
+  review.replaceChildren(head, ...[asked, told].filter((one) => one !== null), item.samples.length > 1 || isGroup() ? group(item) : single(item), strip(at), ...notes);
   if (focused) review.focus({ preventScroll: true }); // what had the focus is gone
   if (item.samples.length === 1 && !isGroup()) look(item);
   ahead(at);
@@ -261,7 +264,7 @@ function group(item) {
   const cards = item.samples.map((shown, at) => {
     const size = shown.width && shown.height ? `${shown.width} × ${shown.height}` : "";
     const bytes = shown.bytes ? `${Math.round(shown.bytes / 1024).toLocaleString()} kB` : "";
-    const picture = shown.broken ? h("p", { class: "broken" }, shown.broken) : h("img", { src: url("/api/sample/picture", { id: shown.id, side: 512 }), alt: shown.id });
+    const picture = shown.broken ? h("p", { class: "broken" }, shown.broken) : h("img", { src: url("/api/picture", { id: shown.id, side: 512 }), alt: shown.id });
     const best = at === 0 ? h("span", { class: "chip PASS" }, "suggested") : null;
     const keep = editable && button(String(at + 1), "Keep this one", () => only(item, at));
     return h("article", { class: `card copy${at ? "" : " best"}` }, h("a", { href: url("/sample", { id: shown.id }), class: "shot" }, picture), h("p", { class: "id", dir: "auto" }, shown.id), h("p", null, h("strong", null, shown.now?.label ?? "no label"), " ", h("span", { class: "soft" }, [shown.split, size, bytes].filter(Boolean).join(" · ")), " ", best), h("p", { class: "decided", role: "status" }, decided(shown)), keep);
@@ -281,7 +284,7 @@ function strip(at) {
     const shown = item.samples[0];
     const last = shown.now?.decided.at(-1);
     const mark = shown.now?.gone ? "gone" : (last?.kind ?? "");
-    const picture = shown.broken ? h("span", { class: "broken" }, "broken") : h("img", { src: url("/api/sample/picture", { id: shown.id, side: 96 }), alt: "" });
+    const picture = shown.broken ? h("span", { class: "broken" }, "broken") : h("img", { src: url("/api/picture", { id: shown.id, side: 96 }), alt: "" });
     near.push(h("button", { type: "button", class: `quiet ${mark}`, "aria-current": i === at ? "true" : null, "aria-label": `Go to ${i + 1}: ${shown.id}`, onclick: () => go(i) }, picture));
   }
   return h("div", { class: "strip", role: "group", "aria-label": "Around it" }, ...near);
@@ -291,7 +294,7 @@ function strip(at) {
 function ahead(at) {
   for (let i = at + 1; i <= at + 3; i++) {
     for (const shown of items.get(i)?.samples ?? []) {
-      if (!shown.broken) new Image().src = url("/api/sample/picture", { id: shown.id, side: isGroup() ? 512 : SIDE });
+      if (!shown.broken) new Image().src = isGroup() ? url("/api/picture", { id: shown.id, side: 512 }) : url("/api/sample/picture", { id: shown.id, side: SIDE });
     }
   }
 }
@@ -310,7 +313,7 @@ async function act(what, { stay = false, samples } = {}) {
   busy = true;
   const chosen = samples ?? item.samples;
   const reason = item.reason || null;
-  const said = await bar.decide(chosen.map((shown) => shown.id), { ...what, queue: name(), reason });
+  const said = await bar.decide(chosen.map((shown) => shown.id), { ...what, queue: queueName(), reason });
   busy = false;
   if (!said) return;
   if (said.unchanged.length) notice("It is so already.");

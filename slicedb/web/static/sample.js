@@ -337,7 +337,7 @@ async function showNear() {
   try {
     const said = await api("/api/sample/near", { params: { id: sample.id, commit } });
     const shown = said.neighbours.map((/** @type {{id: string, label: string | null, distance: number}} */ one) =>
-      h("a", { href: url("/sample", { id: one.id, commit }), title: `${one.id}, distance ${one.distance.toFixed(3)}` }, h("img", { src: url("/api/sample/picture", { id: one.id, side: 96, commit }), alt: one.id, loading: "lazy" }), h("span", null, one.label ?? "")),
+      h("a", { href: url("/sample", { id: one.id, commit }), title: `${one.id}, distance ${one.distance.toFixed(3)}` }, h("img", { src: url("/api/picture", { id: one.id, side: 96, commit }), alt: one.id, loading: "lazy" }), h("span", null, one.label ?? "")),
     );
     const all = h("a", { href: explore(`ORDER BY similarity(sample('${sample.id.replaceAll("'", "''")}')) DESC`, { commit }) }, "all in Explore");
     panels.near.replaceChildren(h("h2", null, "Nearest"), shown.length ? h("div", { class: "strip" }, ...shown) : "", shown.length ? all : "", ...said.notes.map((/** @type {string} */ note) => h("p", { class: "soft" }, note)));
