@@ -37,8 +37,9 @@ Decorator = Callable[[Handler], Handler]
 
 _HERE = Path(__file__).parent
 STATIC = _HERE / "static"
-_ASKING, _PICTURES, _TYPING, _WRITING = 8, 4, 2, 2
-"""Threads that ask the database, make pictures, help who types, and write."""
+_ASKING, _PICTURES, _TYPING, _WRITING = 64, 4, 2, 2
+"""Threads that ask the database, make pictures, help who types, and write. Most of those that ask
+wait: the database runs few queries at once, and gives them their turns by session."""
 _LOOK = 0.25
 """Seconds between two looks whether a reader is still there."""
 _SECONDS, _MEMORY = 60.0, "25%"

@@ -152,6 +152,28 @@ def test_a_named_client_has_half_of_the_places() -> None:
     assert held == ["slow"] * 9
 
 
+def test_slow_ones_do_not_keep_the_quick_ones_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    from slicedb.query.run import queue as module
+
+    monkeypatch.setattr(module, "_SLOW", 0.1)
+    queue, ends, held = Queue(2), threading.Event(), []
+
+    def hold(client: str) -> None:
+        with queue.place(clock(), client):
+            held.append(client)
+            ends.wait(30)
+
+    slow = [threading.Thread(target=hold, args=(name,)) for name in "ab"]
+    for thread in slow:
+        thread.start()
+    until(lambda: len(held) == 2)
+    with queue.place(clock(5.0), "quick"):
+        assert len(held) == 2
+    ends.set()
+    for thread in slow:
+        thread.join(30)
+
+
 def test_clients_take_turns() -> None:
     queue, order, first = Queue(1), [], clock()
 

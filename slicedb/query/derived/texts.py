@@ -31,9 +31,12 @@ def listing(plan: Plan, columns: Sequence[str]) -> str:
 
 def predicate(plan: Plan) -> str:
     """Return the text as a predicate: itself in parentheses, or membership in its rows."""
-    source = plan.bound.source
-    if source.is_predicate and not plan.is_ordered and not plan.bound.tree.qualify:
-        return f"({_closed(_bare(plan.text))})" if source.tokens[_BEFORE:] else "(true)"
+    source, tree = plan.bound.source, plan.bound.tree
+    # What is read in ORDER BY alone decides who is seen, where it is status.
+    is_free = not tree.order or not plan.bound.unfiltered
+    if source.is_predicate and is_free and not tree.limit and not tree.qualify:
+        text = _unordered(plan).rstrip()
+        return f"({_closed(text)})" if text.strip() else "(true)"
     column = "key" if plan.bound.narrows else "id"
     return f"(samples.{column} IN (SELECT {column} FROM (\n{whole(plan)}\n)))"
 
@@ -86,12 +89,17 @@ def ordered(plan: Plan, order: str) -> str:
     source, tree = plan.bound.source, plan.bound.tree
     if not source.is_predicate or tree.limit or tree.qualify:
         return f"{predicate(plan)} ORDER BY {order}"
-    text = _bare(plan.text)
-    if tree.order:
-        start = next(t.start for t in source.outermost() if t.word == b"order")
-        text = text.encode()[: source.origin(start)].decode()
-    text = _closed(text.rstrip())
+    text = _closed(_unordered(plan).rstrip())
     return f"{text} ORDER BY {order}".lstrip()
+
+
+def _unordered(plan: Plan) -> str:
+    """Return a predicate without its ORDER BY."""
+    source, text = plan.bound.source, _bare(plan.text)
+    if not plan.bound.tree.order:
+        return text
+    start = next(t.start for t in source.outermost() if t.word == b"order")
+    return text.encode()[: source.origin(start)].decode()
 
 
 def part(plan: Plan, size: int | None, start: int) -> str:

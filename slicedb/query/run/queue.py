@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
+import time
 from collections import OrderedDict, deque
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -38,12 +39,27 @@ def at_once_of(given: int | None) -> int:
     return int(text)
 
 
+_SLOW, _WEIGHT = 2.0, 0.25
+"""Seconds after which a run is slow, and the part of a place that a slow one takes: some slow
+queries never keep the quick ones of others waiting, though all go slower then."""
+
+
 class _Place:
-    """What one run waits for."""
+    """What one run waits for, and holds."""
 
     def __init__(self, client: str) -> None:
         self.client = client
         self.given = threading.Event()
+        self._since = 0.0
+
+    def give(self) -> None:
+        """Let the run begin."""
+        self._since = time.monotonic()
+        self.given.set()
+
+    def weight(self, now: float) -> float:
+        """Return which part of a place it takes."""
+        return _WEIGHT if now - self._since > _SLOW else 1.0
 
 
 class Queue:
@@ -60,7 +76,7 @@ class Queue:
         self.places = places
         self._each = max(1, places // 2)
         self._lock = threading.Lock()
-        self._running: dict[str, int] = {}
+        self._running: set[_Place] = set()
         self._waiting: OrderedDict[str, deque[_Place]] = OrderedDict()
         self._inside = threading.local()
 
@@ -75,15 +91,16 @@ class Queue:
         if getattr(self._inside, "is_held", False):
             yield
             return
-        self._enter(clock, client)
+        place = self._enter(clock, client)
         self._inside.is_held = True
         try:
             yield
         finally:
             self._inside.is_held = False
-            self._leave(client)
+            with self._lock:
+                self._free(place)
 
-    def _enter(self, clock: Clock, client: str) -> None:
+    def _enter(self, clock: Clock, client: str) -> _Place:
         place = _Place(client)
         with self._lock:
             line = self._waiting.setdefault(client, deque())
@@ -97,14 +114,17 @@ class Queue:
         try:
             while not place.given.wait(_TICK):
                 clock.wait()
+                with self._lock:
+                    self._give()  # others may have become slow
         except BaseException:
             self._give_up(place)
             raise
+        return place
 
     def _give_up(self, place: _Place) -> None:
         with self._lock:
             if place.given.is_set():  # at the same moment
-                self._free(place.client)
+                self._free(place)
                 return
             line = self._waiting.get(place.client)
             if line is not None and place in line:
@@ -112,19 +132,14 @@ class Queue:
                 if not line:
                     del self._waiting[place.client]
 
-    def _leave(self, client: str) -> None:
-        with self._lock:
-            self._free(client)
-
-    def _free(self, client: str) -> None:
-        self._running[client] -= 1
-        if not self._running[client]:
-            del self._running[client]
+    def _free(self, place: _Place) -> None:
+        self._running.discard(place)
         self._give()
 
     def _give(self) -> None:
         """Give free places to those who wait, one client after the other."""
-        while sum(self._running.values()) < self.places:
+        now = time.monotonic()
+        while sum(place.weight(now) for place in self._running) <= self.places - 1:
             client = next((c for c in self._waiting if not self._has_its_share(c)), None)
             if client is None:
                 return
@@ -134,8 +149,8 @@ class Queue:
                 self._waiting.move_to_end(client)
             else:
                 del self._waiting[client]
-            self._running[client] = self._running.get(client, 0) + 1
-            place.given.set()
+            place.give()
+            self._running.add(place)
 
     def _has_its_share(self, client: str) -> bool:
-        return bool(client) and self._running.get(client, 0) >= self._each
+        return bool(client) and sum(p.client == client for p in self._running) >= self._each
