@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast, overload
 from slicedb.errors import ClassesError, ModelError
 from slicedb.metrics.detections import CONFIDENCE
 from slicedb.models.fingerprint import code_text, combine, tensors_digest
+from slicedb.models.inuse import in_use
 from slicedb.models.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
 from slicedb.models.reach import reached, under
 from slicedb.models.resizing import Interpolation
@@ -329,20 +330,8 @@ class TorchModel(Model):
 
     @contextlib.contextmanager
     def session(self, device: torch.device | str) -> Iterator[None]:
-
-        before = self.device
-        training = [m for m in getattr(self.module, "modules", tuple)() if m.training]
-        try:
-            if training:
-                self.module.eval()
-            if hasattr(self.module, "to") and before is not None:
-                self.module.to(device=device, memory_format=self._layout())
+        with in_use(self.module, device, self._layout()):
             yield
-        finally:
-            for part in training:
-                part.training = True
-            if before is not None and before != self.device:
-                self.module.to(device=before)
 
     def architecture(self) -> str:
         parts = getattr(self.module, "modules", lambda: [self.module])()

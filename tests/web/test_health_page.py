@@ -63,7 +63,7 @@ def test_drift_compares_two_predicates_and_health_bounds_everything(sick: apps.A
     same = ran(sick, "drift", a="label < 'M'", b="label > 'M'")
     assert same["state"] == "done", same["message"]
     states = {f["name"]: f["state"] for f in same["result"]["findings"]}
-    assert set(states.values()) == {"differs", "alike"}, states
+    assert {"differs", "alike"} <= set(states.values()), states
     assert ran(sick, "drift")["message"] == "Drift compares two sets."
     wrong = ran(sick, "drift", a="lable = 'x'", b="true")
     assert wrong["state"] == "failed" and "lable" in wrong["message"]
