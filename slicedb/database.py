@@ -645,7 +645,9 @@ class Database:
         from slicedb.scale import crew_of
 
         given = None if device is None else str(device)
-        return crew_of(engine, workers, given, threads, progress), devices[0].strip() or None
+        crew = crew_of(engine, workers, given, threads, progress)
+        # The machine that speaks to a cluster may have no such device itself.
+        return crew, None if engine is not None else devices[0].strip() or None
 
     def _embed_new(
         self,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import os
 import pickle
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +17,7 @@ import slicedb
 from slicedb.cli import main
 from slicedb.errors import DatabaseError, DatabaseNotFoundError
 from slicedb.sources import client, files_of
+from slicedb.store.far import cache_of
 
 _names = (f"store-{i}" for i in itertools.count())
 
@@ -120,3 +123,73 @@ def test_what_cannot_be_opened_is_one_line(
     if place.startswith(f"{bucket.uri}/taken"):
         with pytest.raises(DatabaseNotFoundError):
             slicedb.open(place, create=False)
+
+
+def test_of_a_database_in_a_bucket_info_says_the_bytes(
+    bucket: Bucket, endpoint: str, tmp_path: Path
+) -> None:
+    db = slicedb.open(f"{bucket.uri}/x.slicedb", storage_options=settings(endpoint))
+    db.ingest(pictures(tmp_path / "images"))
+    here = slicedb.open(tmp_path / "x.slicedb")
+    here.ingest(tmp_path / "images")
+    far, near = ({t["table"]: t for t in one.store.describe()} for one in (db, here))
+    assert far["images"]["now"] == near["images"]["now"] > 100
+    assert abs(far["images"]["bytes"] - near["images"]["bytes"]) < 200  # manifests name the place
+
+
+def test_a_new_database_at_an_address_is_not_taken_for_the_one_that_lay_there(
+    bucket: Bucket, endpoint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    where, options = f"{bucket.uri}/x.slicedb", settings(endpoint)
+    seen = []
+    for colour in ("red", "blue"):
+        folder = tmp_path / colour / "photos" / colour
+        folder.mkdir(parents=True)
+        for i in range(3):
+            Image.new("RGB", (20, 10), colour).save(folder / f"{i}.png")
+        db = slicedb.open(where, storage_options=options)
+        db.ingest(folder.parent)
+        db.embed(progress=False)
+        again = slicedb.open(where, create=False)  # what one has kept, the other reads
+        rows = again.sql("SELECT label FROM samples").to_pylist()
+        alike = f"similarity(image('{folder / '0.png'}')) > 0.99"
+        assert again.query(alike).count() == 3
+        seen += [{row["label"] for row in rows}]
+        assert len(set(again.thumbnails().images)) == 1
+        versions = {name: db.store.version(name) for name in ("samples", "embeddings__default")}
+        db.store.files.remove_folder("samples.lance")
+        db.store.files.remove_folder("images.lance")
+        db.store.files.remove_folder("embeddings__default.lance")
+    assert seen == [{"red"}, {"blue"}] and versions["samples"] > 1
+    assert len(list((tmp_path / "cache" / "slicedb").iterdir())) == 1
+
+
+def test_what_was_kept_of_databases_that_nobody_opens_any_more_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    old, young = cache_of("s3://a/old"), cache_of("s3://a/young")
+    (old / "hot").mkdir()
+    beside = tmp_path / "slicedb" / "mine"
+    beside.mkdir()
+    for folder, days in ((old, 31), (young, 29), (beside, 99)):
+        then = time.time() - days * 86_400
+        os.utime(folder, (then, then))
+    cache_of("s3://a/new")
+    assert not old.exists() and young.exists() and beside.exists()
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1:9/db", "HTTPS://example.com/x.slicedb"])
+def test_a_web_server_is_no_place_for_a_database(address: str) -> None:
+    with pytest.raises(DatabaseError, match=r"A database cannot lie on a web server: "):
+        slicedb.open(address)
+
+
+def test_settings_behind_the_verb_are_the_database_s_where_the_source_is_local(
+    bucket: Bucket, endpoint: str, tmp_path: Path
+) -> None:
+    given = [f"--storage-option={k}={v}" for k, v in settings(endpoint).items()]
+    photos = str(pictures(tmp_path / "images"))
+    with pytest.raises(SystemExit, match=r"^0$"):
+        main(["ingest", photos, "--db", f"{bucket.uri}/behind.slicedb", *given])

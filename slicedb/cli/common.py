@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 import click
 
+from slicedb.cli.outage import watch
 from slicedb.cli.output import FORMATS, Output
 from slicedb.errors import CheckError
 
@@ -136,16 +137,25 @@ def at_option(command: F) -> F:
     return option(command)
 
 
-def open_db(*, create: bool = False) -> Database:
-    """Open the database a command works on, as it was at a commit if `--at` names one."""
+def open_db(*, create: bool = False, lasts: bool = False) -> Database:
+    """Open the database a command works on, as it was at a commit if `--at` names one.
+
+    Args:
+        create: whether one that is missing is made.
+        lasts: whether the command goes on until it is stopped, also while a bucket is gone.
+    """
     from slicedb.database import open
 
     options = click.get_current_context().meta
     path = options.get("slicedb.db") or "data.slicedb"
     settings = options.get("slicedb.storage")
-    if settings is None and _scheme(path) in map(_scheme, options.get("slicedb.sources", ())):
+    sources = options.get("slicedb.sources", ())
+    is_meant = "://" in path and sources and not any("://" in source for source in sources)
+    if settings is None and (is_meant or _scheme(path) in map(_scheme, sources)):
         settings = options.get("slicedb.source_storage")
     database = open(path, create=create, storage_options=settings)
+    if not database.store.is_local and not lasts:
+        watch(database.path)
     commit = options.get("slicedb.at")
     return database if commit is None else database.at(commit)
 

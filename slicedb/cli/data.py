@@ -152,7 +152,7 @@ def sync(source: str | None, every: str | None, **options: object) -> None:
         raise click.UsageError("--keys is read once, and --every asks again and again.")
     pause = None if every is None else interval(every)
     click.get_current_context().meta["slicedb.sources"] = (source,) if source else ()
-    db = open_db(create=True)
+    db = open_db(create=True, lasts=every is not None)
     worse = False
 
     def turn() -> None:

@@ -23,7 +23,7 @@ def app(**options: object) -> None:
       slicedb app
       slicedb app --port 8500 --no-browser --read-only
     """
-    open_db().app(wait=True, **given(options))
+    open_db(lasts=True).app(wait=True, **given(options))
 
 
 @click.command()

@@ -39,6 +39,9 @@ class Files(Protocol):
     def names(self) -> list[str]:
         """Return the names of the files and folders right in it; none where it is not there."""
 
+    def sizes(self) -> dict[str, int]:
+        """Return the bytes below each name right in the folder; in a bucket, of one listing."""
+
     def make(self) -> None:
         """Make the folder.
 
@@ -87,6 +90,11 @@ class LocalFiles:
             return os.listdir(self.root)
         except (FileNotFoundError, NotADirectoryError):
             return []
+
+    def sizes(self) -> dict[str, int]:
+        """Return the bytes below each name that is not hidden."""
+        names = [name for name in self.names() if not name.startswith(".")]
+        return {name: local.folder_bytes(os.path.join(self.root, name)) for name in names}
 
     def make(self) -> None:
         """Make the folder."""
@@ -160,6 +168,22 @@ class BucketFiles:
             raise explain(error, self.root) from error
         paths = [one["path"] for one in some["objects"]] + list(some["common_prefixes"])
         return [path.rstrip("/").rsplit("/", 1)[-1] for path in paths]
+
+    def sizes(self) -> dict[str, int]:
+        """Return the bytes below each name right below the address."""
+        import obstore
+        from obstore.exceptions import BaseError
+
+        start = f"{self._key}/" if self._key else ""
+        totals: dict[str, int] = {}
+        try:
+            for page in obstore.list(client(self._bucket), start or None):
+                for one in page:
+                    name = one["path"].removeprefix(start).partition("/")[0]
+                    totals[name] = totals.get(name, 0) + one["size"]
+        except (BaseError, FileNotFoundError, ValueError) as error:
+            raise explain(error, self.root) from error
+        return totals
 
     def make(self) -> None:
         """See that what is written as new is refused where it is there, which commits rest on.

@@ -84,3 +84,13 @@ def read_regular(path: str, size: int = 0) -> bytes:
             return data + file.read()
     finally:
         os.close(handle)
+
+
+def folder_bytes(path: str) -> int:
+    """Return the bytes on disk under a folder."""
+    return sum(
+        os.path.getsize(os.path.join(folder, file))
+        for folder, _, files in os.walk(path)
+        for file in files
+        if os.path.exists(os.path.join(folder, file))
+    )

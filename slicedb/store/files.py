@@ -92,13 +92,3 @@ def _fsync(path: str) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
-
-
-def folder_bytes(path: str) -> int:
-    """Return the bytes on disk under a folder."""
-    return sum(
-        os.path.getsize(os.path.join(folder, file))
-        for folder, _, files in os.walk(path)
-        for file in files
-        if os.path.exists(os.path.join(folder, file))
-    )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import threading
@@ -35,6 +34,7 @@ from slicedb.store.changes import Changes, changes, read_fragments
 from slicedb.store.checksums import Checksums
 from slicedb.store.damage import damaged, damaged_files, named
 from slicedb.store.dropped import is_table
+from slicedb.store.far import cache_of
 from slicedb.store.files import first_sentence
 from slicedb.store.manifests import manifest, newest, read_schema, stamp_of, write_schema
 from slicedb.store.rows import LOOKUP, Rows, are_few, few_rows
@@ -93,9 +93,7 @@ class Reader:
         if self.is_local:
             cache = Path(self._root) / ".cache"
         else:
-            digest = hashlib.sha256(self.path.encode()).hexdigest()[:16]
-            cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser()
-            cache = cache / "slicedb" / digest
+            cache = cache_of(self.path)
         cache.mkdir(parents=True, exist_ok=True)
         return cache
 

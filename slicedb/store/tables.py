@@ -23,7 +23,7 @@ from slicedb.sources import files_of
 from slicedb.store import absent, upkeep
 from slicedb.store.door import passing
 from slicedb.store.dropped import put_aside
-from slicedb.store.files import folder_bytes, sync_folder
+from slicedb.store.files import sync_folder
 from slicedb.store.writing import Writer
 
 if TYPE_CHECKING:
@@ -70,6 +70,12 @@ class Store(Writer):
             FormatError: it was written by a newer SliceDB.
         """
         text = os.fspath(path)
+        if text.lower().startswith(("http://", "https://")):
+            raise DatabaseError(
+                f"A database cannot lie on a web server: '{text}'.",
+                "give a folder, or s3://, gs:// or az://; of a store that speaks S3, its address "
+                "is a setting (storage_options={'endpoint': ...}, --storage-option endpoint=...).",
+            )
         try:
             files = files_of(text, storage_options)
             store = cls(files.root, files)
@@ -231,9 +237,16 @@ class Store(Writer):
         """Return one row per table: rows, fragments, deleted rows, version, versions, bytes.
 
         `kept` counts versions that commits and frozen slices pin; `now` is what the newest
-        version needs of the `bytes` on disk (both null on object stores).
+        version needs of the `bytes` that are stored.
+
+        Raises:
+            DatabaseError: the bucket cannot be listed.
         """
         rows = []
+        try:
+            sizes = self.files.sizes()
+        except SourceError as error:
+            raise DatabaseError(error.message, error.hint) from error
         for name in self.names():
             try:
                 with self._reading(name):
@@ -241,10 +254,8 @@ class Store(Writer):
             except DatabaseError:  # damaged, which the doctor reports
                 state = dict.fromkeys(upkeep.STATE)
             now = state.pop("now")
-            size = folder_bytes(self._uri(name)) if self.is_local else None
-            rows.append(
-                {"table": name, **state, "bytes": size, "now": now if self.is_local else None}
-            )
+            size = sizes.get(f"{name}.lance", 0)
+            rows.append({"table": name, **state, "bytes": size, "now": now})
         return rows
 
     @cached_property
