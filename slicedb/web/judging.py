@@ -20,6 +20,7 @@ from slicedb.show.heat import share_of
 from slicedb.show.html import Cell, Html, element, table, td, th
 from slicedb.show.style import shade
 from slicedb.tasks import TASKS, About
+from slicedb.tasks.detection import NOTHING
 from slicedb.web.slicing import reference
 
 if TYPE_CHECKING:
@@ -191,8 +192,12 @@ def confusion(db: Database, model: str, scope: str) -> dict[str, object]:
     ]
     n = numbers.count(found.n)
     about = f"{n} {found.unit}, {numbers.count(found.left_out, 'sample')} left out"
-    shown = found.shown_classes()
-    if len(shown) < len(found.classes):
+    seen = found.matrix.sum(axis=0) + found.matrix.sum(axis=1)
+    shown = [k for k in found.shown_classes() if seen[k]]
+    absent = int((seen == 0).sum())
+    if absent:
+        about += f"; {numbers.count(absent, 'class', 'classes')} neither there nor predicted"
+    if len(shown) < len(found.classes) - absent:
         about += f"; {len(shown)} of {len(found.classes)} classes, those with the most mistakes"
     return {"html": _matrix(found, shown, scope), "pairs": pairs, "about": about, "n": found.n}
 
@@ -203,6 +208,8 @@ def _matrix(found: Confusion, shown: Sequence[int], scope: str) -> Html:
     for i in shown:
         total = int(found.matrix[i].sum())
         label = found.classes[i]
+        if not total:
+            continue
         tiles = []
         for j in shown:
             n, other = int(found.matrix[i, j]), found.classes[j]
@@ -218,11 +225,10 @@ def _matrix(found: Confusion, shown: Sequence[int], scope: str) -> Html:
                 )
             )
         row = right[i]
-        value = "–" if math.isnan(row["value"]) else f"{row['value']:.3f}"
         spread = element("small", numbers.interval(row["low"], row["high"]))
-        lines.append(
-            (th(label, scope="row"), *tiles, td(f"{total:,}", class_="n"), td(value, spread))
-        )
+        # A box where nothing is annotated is never right.
+        hit = td("–") if label == NOTHING else td(f"{row['value']:.3f}", spread)
+        lines.append((th(label, scope="row"), *tiles, td(f"{total:,}", class_="n"), hit))
     heads = [th("truth \\ predicted", scope="col")]
     heads += [th(element("span", found.classes[j]), scope="col", class_="turn") for j in shown]
     heads += [th("n", scope="col"), th("right", scope="col")]
@@ -258,8 +264,8 @@ def _of_class(row: Mapping[str, Any] | None) -> Cell:
     if row is None or math.isnan(row["value"]):
         return td("–", element("small", "" if row is None else row["reason"] or ""), class_="soft")
     rail = Html(charts.interval(row["value"], row["low"], row["high"], math.nan, (0.0, 1.0)))
-    count = row["boxes"] if row["boxes"] is not None else row["n"]
-    spread = f"{numbers.interval(row['low'], row['high'])} n {numbers.count(count)}"
+    of = f"n {row['n']:,}" if row["boxes"] is None else numbers.count(row["boxes"], "box", "boxes")
+    spread = f"{numbers.interval(row['low'], row['high'])} {of}"
     return td(element("b", f"{row['value']:.3f}"), rail, element("small", spread))
 
 
@@ -328,15 +334,17 @@ def curves(
     except SliceDBError as error:
         missing.append(str(error))
     try:
-        parts |= _decided(db, model, on, positive or _rarest(db, about.classes), costs)
+        parts |= _decided(db, model, on, positive or _rarest(db, about.classes, scope), costs)
     except SliceDBError as error:
         missing.append(str(error))
     return {**parts, "missing": missing}
 
 
-def _rarest(db: Database, names: Sequence[str]) -> str:
-    """Return the class of fewest labelled samples, the first of the classes without any."""
-    counts = db.sql("SELECT label, count(*) n FROM samples WHERE label IS NOT NULL GROUP BY 1")
+def _rarest(db: Database, names: Sequence[str], scope: str) -> str:
+    """Return the class of fewest labelled samples of a slice, the first one where it has none."""
+    inside = "" if scope == ALL else f" AND {reference(scope)}"
+    where = f"WHERE label IS NOT NULL{inside}"
+    counts = db.sql(f"SELECT label, count(*) n FROM samples {where} GROUP BY label ORDER BY label")
     known = {row["label"]: row["n"] for row in counts.to_pylist() if row["label"] in names}
     return min(known, key=lambda name: known[name]) if known else (names[0] if names else "")
 

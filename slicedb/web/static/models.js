@@ -274,7 +274,7 @@ async function flipped(row) {
         const found = told[at];
         if (!found) return null;
         const open = found.n ? h("a", { href: explore(found.query) }, "open as a query") : null;
-        return h("div", null, h("h3", null, `${title}, on ${where}: ${found.n.toLocaleString("en")} `, open), thumbs(found.ids));
+        return h("div", null, h("h3", null, `${title}, on ${where}: ${found.n.toLocaleString("en")} ${found.n === 1 ? "sample" : "samples"} `, open), thumbs(found.ids));
       });
       host.append(h("div", { class: "sides" }, ...sides));
     },
