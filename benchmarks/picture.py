@@ -31,7 +31,7 @@ def main() -> None:
     if not (options.dir / "data.slicedb").exists():
         tour.run(options.dir)
     shown = Image.open(io.BytesIO(screenshot(options.dir / "data.slicedb", options.chromium)))
-    shown.convert("RGB").save(options.out, quality=80, optimize=True, subsampling="4:2:0")
+    shown.convert("RGB").save(options.out, quality=70, optimize=True, subsampling="4:2:0")
     print(f"{options.out}: {options.out.stat().st_size / 1000:.0f} kB")
 
 
