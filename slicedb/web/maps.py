@@ -35,6 +35,8 @@ _FIRST = ("label", "split", "tags", "labels")
 _UNIQUE = frozenset("id key uri etag sha256 phash caption error".split())
 """Columns of samples that have another value for each, so no colour shows them."""
 _OF_MODELS = ("prediction", "correct", "confidence", "loss", "error")
+_SHOWN = ("label", "objects", "split")
+"""What colours the points where nobody has chosen: the first that has values."""
 _BYTES = "application/octet-stream"
 
 
@@ -118,6 +120,7 @@ def about(db: Database) -> dict[str, object]:
         "samples": db.query("").count(),
         "tsne": importlib.util.find_spec("openTSNE") is not None,
         "choices": _choices(db, names),
+        "first": next((by for by in _SHOWN if db.query(f"{by} IS NOT NULL LIMIT 1").count()), ""),
     }
 
 

@@ -15,12 +15,15 @@ from urllib.request import Request, urlopen
 
 import apps
 import numpy as np
+import pyarrow as pa
 import pytest
 
 import slicedb
 from slicedb.database import Database
+from slicedb.schema import SAMPLES
 from slicedb.web.cloud import Clouds
 from slicedb.web.colours import NONE, colours
+from slicedb.web.maps import about
 
 if TYPE_CHECKING:
     from playwright.sync_api import BrowserContext, Locator, Page
@@ -277,6 +280,7 @@ def test_a_lasso_becomes_a_condition_that_has_what_it_encloses(
     until(page, "^cutlery = 'fork'$")
 
 
+@pytest.mark.slow
 def test_an_outline_is_named_and_is_a_slice(
     context: BrowserContext, mapped: Path, tmp_path: Path
 ) -> None:
@@ -462,6 +466,7 @@ def test_a_point_shows_its_picture_and_opens_its_sample(
     page.wait_for_url(re.compile(r"/sample\?id="))
 
 
+@pytest.mark.slow
 def test_a_click_makes_the_first_map_and_a_form_another(
     context: BrowserContext, own_server: apps.App
 ) -> None:
@@ -473,6 +478,7 @@ def test_a_click_makes_the_first_map_and_a_form_another(
     page.locator("#legend tbody tr").first.wait_for()
     assert count(page) == SCENES
     page.get_by_role("button", name="New …").click()
+    page.get_by_label("Method").select_option("pca")
     page.get_by_text("no other point moves").wait_for()
     page.get_by_label("Name").fill("second")
     page.get_by_role("button", name="Make", exact=True).click()
@@ -495,6 +501,7 @@ def test_jobs_check_what_they_are_told(app: apps.App) -> None:
         assert job["state"] == "failed" and said in job["message"], job
 
 
+@pytest.mark.slow
 def test_a_viewer_makes_and_names_nothing(context: BrowserContext, mapped: Path) -> None:
     with apps.run(mapped, "--read-only") as app:
         app.enter(context)
@@ -505,6 +512,28 @@ def test_a_viewer_makes_and_names_nothing(context: BrowserContext, mapped: Path)
         assert page.get_by_role("button", name="Name it").count() == 0
         error = app.ask("/api/jobs", body={"kind": "project", "name": "x"})["error"]
         assert error["kind"] == "NotAllowed"
+
+
+def test_the_pages_of_a_query_hand_it_on(opened: Callable[..., Page]) -> None:
+    page = opened(q="cutlery = 'fork'")
+    page.get_by_role("navigation").get_by_role("link", name="Explore").click()
+    page.wait_for_url(re.compile(r"/\?q=cutlery"))
+    page.get_by_role("navigation").get_by_role("link", name="Map").click()
+    page.wait_for_url(re.compile(r"/map\?q=cutlery"))
+    page.locator("#legend tbody tr").first.wait_for()
+    assert text(page) == "cutlery = 'fork'"
+    page.get_by_role("link", name="Pictures").click()
+    page.wait_for_url(re.compile(r"/\?q=cutlery"))
+
+
+def test_what_colours_the_points_first_has_values(tmp_path: Path, mapped: Path) -> None:
+    path = tmp_path / "scenes.slicedb"
+    shutil.copytree(mapped, path)
+    db = slicedb.open(path)
+    assert about(db)["first"] == "label"
+    unlabelled = pa.table({"id": db.query("").ids(), "label": pa.nulls(SCENES, pa.string())})
+    db.store.upsert(SAMPLES, unlabelled, insert=False)
+    assert about(db)["first"] == "split"  # there are no boxes
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -362,6 +362,21 @@ for (const link of document.querySelectorAll("header nav a")) {
   const go = () => /** @type {HTMLAnchorElement} */ (link).click();
   keys.add({ key: `g ${letter}`, does: `go to ${link.textContent}`, run: go });
 }
+
+/** Pages that show the same query, each in its way. */
+const TWINS = ["/", "/map"];
+const here = location.pathname.slice(root.length);
+
+for (const link of document.querySelectorAll("header nav a")) {
+  if (!(link instanceof HTMLAnchorElement) || !TWINS.includes(here)) continue;
+  const path = new URL(link.href).pathname.slice(root.length);
+  if (path === here || !TWINS.includes(path)) continue;
+  const carry = () => {
+    const { q, commit, p } = state.get();
+    link.href = url(path, { q, commit, p });
+  };
+  for (const event of ["mousedown", "click", "focus"]) link.addEventListener(event, carry);
+}
 keys.add({ key: "?", does: "this list", run: help });
 document.getElementById("help")?.addEventListener("click", help);
 

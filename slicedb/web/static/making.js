@@ -71,6 +71,8 @@ export function another(about, made) {
     name.value = about.embeddings.length > 1 ? `${method.value}_${of.value}` : method.value;
     say();
   };
+  const isTaken = (/** @type {string} */ taken) => about.maps.some((map) => map.name === taken && !map.behind);
+  if (isTaken("pca") && about.tsne && !isTaken("tsne")) method.value = "tsne";
   for (const control of [of, method]) control.addEventListener("change", suggest);
   name.addEventListener("input", say);
   suggest();

@@ -15,7 +15,7 @@ import { Stage } from "./stage.js";
 /** @typedef {import("./stage.js").View} View */
 /** @typedef {import("./legend.js").Colours} Colours */
 /** @typedef {{name: string, version: string, method: string, of: string, n: number, behind: number}} MapInfo */
-/** @typedef {Omit<import("./making.js").About, "maps"> & {maps: MapInfo[]}} About */
+/** @typedef {Omit<import("./making.js").About, "maps"> & {maps: MapInfo[], first: string}} About */
 
 /** Bytes that a query may have, and at most of them for an outline; a further one gets what is left. */
 const MOST = 9_900;
@@ -83,7 +83,7 @@ class Page {
   async follow() {
     const { q = "", map, by: column, commit, p } = state.get();
     if (map && about.maps.some((each) => each.name === map)) this.which.value = map;
-    this.choose(column ?? this.first());
+    this.choose((column ?? about.first).trim());
     if (this.box.text !== q) this.box.text = q;
     /** @type {HTMLAnchorElement} */ (by("explore")).href = explore(q, { commit: commit ?? null, p: p ?? null });
     const asked = { q, commit, p };
@@ -96,12 +96,6 @@ class Page {
       Object.assign(about, told.about);
       await this.update(asked);
     }
-  }
-
-  /** Return what colours the points at first: labels where there are some. */
-  first() {
-    const options = [...this.by.options].map((option) => option.value);
-    return options.includes("label") ? "label" : "";
   }
 
   /** Choose an expression, which may be none of those listed. @param {string} column */
