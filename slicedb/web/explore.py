@@ -168,7 +168,7 @@ def _shown(query: Query, a: int, b: int, columns: Sequence[str]) -> _Shown:
 
 
 def _counted(db: Database, query: Query) -> dict[str, object]:
-    total = db.query("").count()
+    total = query.beside("").count()  # of the same commit
     about = {"text": query.text, "total": total, "version": query.version}
     plan = query.plan()
     if not plan.is_rows:
