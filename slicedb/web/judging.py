@@ -26,7 +26,6 @@ from slicedb.web.slicing import reference
 if TYPE_CHECKING:
     from slicedb.database import Database
     from slicedb.judge import Confusion
-    from slicedb.keys import Keys
 
 ALL = "all"
 """The row of every sample."""
@@ -85,8 +84,13 @@ def scopes(db: Database) -> list[dict[str, object]]:
     ]
 
 
-def _keys(db: Database, name: str) -> Keys:
-    return db.keys(None if name == ALL else name)
+def _on(db: Database, scope: str) -> str | None:
+    """Return the slice that is looked at, None for every sample.
+
+    Raises:
+        UnknownSliceError: there is no such slice.
+    """
+    return None if scope == ALL else db.slices.get(scope).title
 
 
 def _within(scope: str, query: str) -> str:
@@ -180,7 +184,7 @@ def _tile(
 
 def confusion(db: Database, model: str, scope: str) -> dict[str, object]:
     """Return the confusion matrix as HTML whose cells carry their queries, and the pairs."""
-    found = db.confusion(model, None if scope == ALL else scope, top=MATRIX)
+    found = db.confusion(model, _on(db, scope), top=MATRIX)
     pairs = [
         {
             "label": label,
@@ -242,7 +246,7 @@ def classes(db: Database, model: str, scope: str) -> dict[str, object]:
     if wanted is None:
         raise CheckError(f"{model} does {about.task}: it has no classes.", "see the heat map.")
     found = judge.evaluate(
-        db.store, model, {scope: _keys(db, scope)}, metrics=list(wanted), per_class=True
+        db.store, model, {scope: db.keys(_on(db, scope))}, metrics=list(wanted), per_class=True
     )
     rows = [row for row in found.table.to_pylist() if row["of"] is not None]
     names = list(dict.fromkeys(row["of"] for row in rows))
@@ -320,7 +324,7 @@ def curves(
         costs: of a false positive and of a false negative.
     """
     about = About.read(db.store, model)
-    on = None if scope == ALL else scope
+    on = _on(db, scope)
     parts: dict[str, object] = {"task": about.task, "positive": "", "classes": list(about.classes)}
     missing: list[str] = []
     if about.task == "detection":
@@ -424,7 +428,7 @@ def _boxes_by_score(db: Database, model: str, scope: str) -> dict[str, object]:
 
 def mistakes(db: Database, model: str, scope: str) -> dict[str, object]:
     """Return what the model has wrong, each finding with its query, and the worst samples."""
-    found = db.errors(model, None if scope == ALL else scope, n=PICTURES, slices=[])
+    found = db.errors(model, _on(db, scope), n=PICTURES, slices=[])
     findings = [
         {name: getattr(one, name) for name in ("name", "description", "query", "n", "share")}
         for one in found.findings

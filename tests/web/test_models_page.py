@@ -58,6 +58,7 @@ def judged(web_scenes: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     db.log_predictions("tagger", tables["tagger"], classes=["cold", "hot"], multilabel=True)
     db.log_predictions("weigher", tables["weigher"], target="weight")
     db.slices.add("gated", "label = 'Soup'", expect=["accuracy >= 0.1"])
+    db.slices.add("nothing", "false")
     db.slices.add("kept_back", "label = 'Rice'", holdout=0.5)
     with apps.run(copy) as app:
         yield app
@@ -154,12 +155,23 @@ def test_a_model_of_any_task_is_shown_by_what_its_task_has(model: str, judged: a
     assert "findings" in mistakes or mistakes["error"]["message"]
 
 
+def test_a_slice_without_samples_is_no_crash(judged: apps.App) -> None:
+    rows = [row for row in evaluated(judged)["rows"] if row["slice"] == "nothing"]
+    assert [row["value"] for row in rows] == [None, None] and rows[0]["reason"]
+    for part in ("confusion", "classes", "mistakes", "curves"):
+        told = judged.ask(f"/api/models/{part}", model="sure", slice="nothing")
+        assert told.get("error", {}).get("kind") != "Error", part
+
+
 def test_a_wrong_question_is_told(judged: apps.App) -> None:
     assert evaluated(judged, metric="accurcy")["error"]["hint"]
     assert (
         judged.ask("/api/models/confusion", model="nobody")["error"]["kind"] == "UnknownModelError"
     )
     assert judged.ask("/api/models/evaluate", body={"models": "good"})["error"]["message"]
+    for part in ("confusion", "classes", "mistakes", "curves"):
+        told = judged.ask(f"/api/models/{part}", model="good", slice="label = 'Soup'")
+        assert told["error"]["kind"] == "UnknownSliceError", part
     positive = judged.ask("/api/models/curves", model="sure", positive="Sop")
     assert "Soup" in positive["missing"][0]
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import apps
+import pyarrow as pa
 import pytest
 from watching import Watch
 
@@ -27,7 +28,9 @@ def writable(web_scenes: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
     db = slicedb.open(copy)
     ids = db.query("ORDER BY id").ids()
     db.relabel(f"id = '{ids[0]}'", HOSTILE)
-    db.slices.add("broken", "good.confidence > 0")
+    db.log_predictions("gone", pa.table({"id": ids[:9], "prediction": ["Soup"] * 9}))
+    db.slices.add("broken", "gone.confidence > 0 OR gone.correct")
+    db.models.drop("gone")
     db.slices.add("marked", f"label = '{HOSTILE}'", description=HOSTILE, expect=["count >= 1"])
     db.test(["marked"], model="good", predict=False)
     db.slices.add("soup_shown", "matches('a bowl of soup')")
@@ -56,6 +59,8 @@ def test_the_list_says_size_splits_state_and_verdicts(writable: apps.App) -> Non
     told = writable.ask("/slices.json")
     rows = {row["name"]: row for row in told["slices"]}
     assert rows["kept"]["state"] == "stale" and rows["kept"]["note"].startswith("its query now")
+    assert (rows["broken"]["state"], rows["broken"]["count"]) == ("broken", None)
+    assert writable.ask("/slices.json", name="broken")["one"]["note"]
     assert rows["forks"]["state"] == "live" and rows["forks"]["splits"]
     assert sum(s["n"] for s in rows["forks"]["splits"]) == rows["forks"]["count"]
     (verdict,) = rows["marked"]["expect"]
@@ -196,7 +201,9 @@ def test_a_calibration_goes_by_keyboard(go: Callable[[str], Page], writable: app
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("path", ["/slices", "/slices?name=marked", "/slices?name=kept"])
+@pytest.mark.parametrize(
+    "path", ["/slices", "/slices?name=marked", "/slices?name=kept", "/slices?name=broken"]
+)
 def test_scripts_are_text_and_everybody_can_read_it(
     path: str, theme: str, go: Callable[[str], Page], axe: Callable[[Page], list[str]]
 ) -> None:
