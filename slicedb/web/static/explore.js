@@ -103,6 +103,8 @@ function show({ again = false } = {}) {
   else if (panel.isOpen) panel.close();
 }
 
+let leaving = new AbortController();
+
 /**
  * Ask for the first pictures of an answer; what is on screen stays until they come.
  * @param {Question} now
@@ -110,10 +112,13 @@ function show({ again = false } = {}) {
  */
 async function answer(now, at) {
   asked = now;
+  leaving.abort(); // the server stops what nobody waits for any more
+  leaving = new AbortController();
+  waiting?.close();
   busy(true);
   try {
     if (parts(now.q).whole) {
-      const { kind } = await api("/api/count", { params: params(now) });
+      const { kind } = await api("/api/count", { params: params(now), signal: leaving.signal });
       if (asked !== now) return;
       if (kind === "table") {
         await figures(now);
@@ -246,7 +251,7 @@ function printed(value) {
 
 /** Show the result of a SELECT that is no set of samples. @param {Question} now */
 async function figures(now) {
-  const found = await api("/api/table", { params: { ...params(now), a: 0, b: ROWS } });
+  const found = await api("/api/table", { params: { ...params(now), a: 0, b: ROWS }, signal: leaving.signal });
   if (asked !== now) return;
   packs?.close();
   packs = null;

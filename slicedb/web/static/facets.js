@@ -82,6 +82,7 @@ export class Facets {
     try {
       this.answer = await this.#asked({ ...params, ...asked }, leaving.signal);
       this.#paint();
+      this.holder.dataset.of = text; // what the figures stand for, for whoever waits for them
     } catch (error) {
       if (leaving.signal.aborted) return;
       const why = error instanceof ApiError ? error.message : String(error);
