@@ -11,7 +11,7 @@ from fastapi.responses import Response
 
 from slicedb import sql
 from slicedb.errors import CheckError, SliceDBError, UnknownSampleError
-from slicedb.schema import CAMS, PREDICTIONS, SHOWN, keys_of
+from slicedb.schema import CAMS, PLUMBING, PREDICTIONS, SHOWN, keys_of
 from slicedb.show import numbers
 from slicedb.sources import is_remote
 from slicedb.web.deciding import author_in, edit_of, previews
@@ -95,6 +95,7 @@ def sample(db: Database, id: str, author: str) -> dict[str, object]:
         uri = str(row.get("uri") or "")
         where = f"It lies at {uri}, where pages fetch nothing from." if is_remote(uri) else ""
         broken = f"The picture cannot be read. {where}"
+    facts = [(name, value) for name, value in row.items() if name not in _HIDDEN]
     return {
         "id": id,
         "width": row.get("width"),
@@ -102,7 +103,8 @@ def sample(db: Database, id: str, author: str) -> dict[str, object]:
         "label": row.get("label"),
         "tags": row.get("tags") or [],
         "broken": broken,
-        "facts": [[n, numbers.value(v)] for n, v in row.items() if n not in _HIDDEN],
+        "facts": [[n, numbers.value(v)] for n, v in facts if n not in PLUMBING],
+        "ingested": [[n, numbers.value(v)] for n, v in facts if n in PLUMBING],
         "boxes": boxes_of(sheet.truth, is_truth=True),
         "classes": _classes(sheet.truth, "truth"),
         "models": [_model(db, sheet, name) for name in sheet.predictions],

@@ -11,7 +11,7 @@ import { Viewer } from "./viewer.js";
 /** @typedef {{name: string, prediction: string | null, confidence?: number | null, correct?: boolean | null, loss?: number | null, boxes: Box[], least?: number, classes: {name: string}[]}} Said */
 /**
  * @typedef {{id: string, width: number | null, height: number | null, label: string | null, tags: string[], broken: string,
- *   facts: [string, string][], boxes: Box[], classes: {name: string}[], models: Said[], cams: {name: string, stored: boolean}[],
+ *   facts: [string, string][], ingested: [string, string][], boxes: Box[], classes: {name: string}[], models: Said[], cams: {name: string, stored: boolean}[],
  *   slices: string[], edits: Edit[], notes: string[], author: string, now?: Now}} Sample
  */
 
@@ -321,19 +321,23 @@ function showHistory() {
 }
 
 function showRest() {
-  const facts = sample.facts.map(([name, value]) => h("tr", null, h("th", { scope: "row" }, name), h("td", null, value)));
+  const tabled = (/** @type {[string, string][]} */ facts) => {
+    const rows = facts.map(([name, value]) => h("tr", null, h("th", { scope: "row" }, name), h("td", null, value)));
+    return h("div", { class: "wide" }, h("table", { class: "meta" }, h("tbody", null, ...rows)));
+  };
   const inside = sample.slices.map((name) => h("a", { class: "chip", href: explore(`in_slice('${name.replaceAll("'", "''")}')`, { commit }) }, name));
   panels.rest.replaceChildren(
     h("h2", null, "Slices"),
     h("div", { class: "row" }, ...(inside.length ? inside : [h("span", { class: "soft" }, "It is in no slice.")])),
     h("h2", { class: "next" }, "Metadata"),
-    h("div", { class: "wide" }, h("table", { class: "meta" }, h("tbody", null, ...facts))),
+    sample.facts.length ? tabled(sample.facts) : h("p", { class: "soft" }, "No column of yours has a value here."),
+    h("details", null, h("summary", { class: "soft" }, "How it was ingested"), tabled(sample.ingested)),
     ...sample.notes.map((note) => h("p", { class: "soft" }, note)),
   );
 }
 
 async function showNear() {
-  panels.near.replaceChildren(h("h2", null, "Nearest"), h("div", { class: "strip" }));
+  panels.near.replaceChildren(h("h2", null, "Nearest"), h("div", { class: "strip waiting", "aria-busy": "true" }));
   try {
     const said = await api("/api/sample/near", { params: { id: sample.id, commit } });
     const shown = said.neighbours.map((/** @type {{id: string, label: string | null, distance: number}} */ one) =>
