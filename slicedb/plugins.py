@@ -15,6 +15,7 @@ An entry point names one object or a list of them, and each has a `name`.
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
@@ -25,6 +26,12 @@ from slicedb.errors import PluginError
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
+
+
+LOADING = threading.RLock()
+"""Held while a model or an encoder is opened. That imports libraries of weight for the first time,
+and torchvision's modules import one another in a circle: two threads that begin at two ends of it
+each find half a module."""
 
 
 class Named(Protocol):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from slicedb.embedding.encoder import Encoder
 from slicedb.inference.runner import pick_device
-from slicedb.plugins import Registry
+from slicedb.plugins import LOADING, Registry
 
 if TYPE_CHECKING:
     import torch
@@ -77,4 +77,5 @@ def load_encoder(
     """
     names = [*(name for name in ENCODERS if name != _GENERAL), _GENERAL]
     chosen = next(ENCODERS[name] for name in names if ENCODERS[name].opens(model))
-    return chosen.open(model, pretrained, pick_device(device))
+    with LOADING:
+        return chosen.open(model, pretrained, pick_device(device))

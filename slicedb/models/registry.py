@@ -30,6 +30,7 @@ from slicedb.models.settings import Resize, Settings
 from slicedb.models.standing import is_standing, note_standing
 from slicedb.models.trust import TRUST_ALL, is_trusted, trust
 from slicedb.models.types import PRETRAINED, RANDOM
+from slicedb.plugins import LOADING
 from slicedb.schema import MODELS, MODELS_SCHEMA, PER_MODEL, PREDICTIONS, RUNS_SCHEMA, SAMPLES
 from slicedb.store import Store
 from slicedb.store.tables import COPY_OF
@@ -202,22 +203,28 @@ class Models:
                 "path/to/file.py:factory, which every process can load.",
             )
         self._check_origin(row)
+        with LOADING:
+            held = self._loaded.get(name)  # another thread may have loaded it meanwhile
+            return self._load(row) if held is None else held
+
+    def _load(self, row: Registered) -> Model:
+        """Load a model again, and see that it is what it was."""
         loaded = load(
             row.spec,
             weights=row.weights,
             classes=row.classes,
             allow_pickle=bool(row.details.get("allow_pickle")),
-            name=name,
+            name=row.name,
             settings=Settings.from_json(row.details.get(SETTINGS, {})),
         )
         noise = row.details.get(NOISE, ())
         if loaded.fingerprint() != row.fingerprint or differ(noise, outputs_on_noise(loaded)):
             raise ModelError(
-                f"Model '{name}' is not what was registered: its weights, code or preprocessing "
-                f"changed ({row.spec}).",
+                f"Model '{row.name}' is not what was registered: its weights, code or "
+                f"preprocessing changed ({row.spec}).",
                 "register it again with replace=True (--replace), or under another name.",
             )
-        self._loaded[name] = loaded
+        self._loaded[row.name] = loaded
         note_standing(self._store, row)
         return loaded
 

@@ -164,3 +164,53 @@ def test_a_reader_runs_a_suite_and_sees_its_verdicts(
     assert axe(page) == []
     page.emulate_media(color_scheme="dark")
     assert axe(page) == []
+
+
+SLOW = """
+import time
+
+import torch
+from slicedb.models import Detector
+
+
+class Slow(Detector):
+    classes = ("thing",)
+
+    def predict_batch(self, images):
+        time.sleep(0.25)
+        none = torch.zeros(0)
+        found = {"boxes": torch.zeros(0, 4), "labels": none.long(), "scores": none}
+        return [found for _ in images]
+"""
+
+
+@pytest.mark.slow
+def test_a_run_survives_a_reload_and_is_cancelled_from_another_page(
+    context: BrowserContext, judged: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "scenes.slicedb"
+    shutil.copytree(judged, path)
+    (tmp_path / "slow.py").write_text(SLOW)
+    db = slicedb.open(path)
+    db.models.add("slow", f"{tmp_path}/slow.py:Slow")
+    db.slices.add("everything", "true", expect=["count > 3"])
+    n_runs = len(db.runs.list())
+    with apps.run(path) as app:
+        app.enter(context)
+        page = context.new_page()
+        page.goto(app.url + "/tests")
+        page.get_by_label("Model").select_option("slow")
+        page.get_by_role("button", name="Run", exact=True).click()
+        page.locator("#running", has_text="predict slow").wait_for(timeout=60_000)
+        page.reload()
+        page.locator("#running", has_text="predict slow").wait_for()
+        assert page.get_by_role("button", name="Run", exact=True).is_disabled()
+        again = app.ask("/api/jobs", body={"kind": "test", "model": "good"})
+        assert again["error"]["kind"] == "ConflictError"
+        page.goto(app.url + "/")
+        page.locator("#jobs button").click()
+        page.get_by_text("predict slow was cancelled after").wait_for()
+        page.locator("#jobs button").wait_for(state="detached")
+    db = slicedb.open(path)
+    assert len(db.runs.list()) == n_runs
+    assert 0 < db.store.count("predictions__slow") < 120

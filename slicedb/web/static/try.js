@@ -223,6 +223,7 @@ async function near(signal) {
     by("more").hidden = true;
     return;
   }
+  tiles.replaceChildren(h("p", { class: "soft" }, "looking …"));
   try {
     const { rows, query } = await api("/api/try/nearest", { params: { picture, embedding }, signal });
     const uploads = JSON.stringify({ upload: picture });
@@ -238,7 +239,9 @@ async function near(signal) {
     tiles.replaceChildren(...made);
     by("more").setAttribute("href", explore(query, { p: uploads }));
   } catch (error) {
-    if (!signal.aborted) failed(error);
+    if (signal.aborted) return;
+    tiles.replaceChildren();
+    failed(error);
   }
 }
 
