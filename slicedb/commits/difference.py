@@ -13,9 +13,6 @@ from slicedb.keys import KeyIndex, Keys, distinct
 from slicedb.schema import PLUMBING, PREDICTIONS, SAMPLES
 from slicedb.show.tabular import Tabular
 from slicedb.show.text import clean
-from slicedb.tasks import TASKS
-from slicedb.tasks.about import TASK
-from slicedb.tasks.arrays import differs
 
 if TYPE_CHECKING:
     from slicedb.store import Store
@@ -189,6 +186,8 @@ class _Both:
 
     def differing(self, columns: Iterable[str]) -> Keys:
         """Return the keys of rows that stayed and have another value in any of the columns."""
+        from slicedb.tasks.arrays import differs
+
         differ = np.zeros(len(self._rows), bool)
         for name in columns:  # one at a time, for they may be large
             before, now = (self._column(side, name) for side in (0, 1))
@@ -256,6 +255,10 @@ def _predicted(store: Store, table: str, version: int | None) -> list[str]:
     """Return the columns of what a model says and of what was logged beside it."""
     if version is None:
         return []
+    # Every database that is opened looks at commits, and few of them at tasks.
+    from slicedb.tasks import TASKS
+    from slicedb.tasks.about import TASK
+
     task = TASKS[store.metadata(table, version).get(TASK, "classification")]
     ours = {"key"} | set(task.schema(1).names) - set(task.reads)
     return [name for name in store.schema(table, version).names if name not in ours]
