@@ -256,9 +256,7 @@ def classes(db: Database, model: str, scope: str) -> dict[str, object]:
     for name in names:
         tiles = [_of_class(cells.get((name, kind))) for kind in kinds]
         query = _class_query(about.task, model, name)
-        lines.append(
-            (th(name, scope="row", data_query=_within(scope, query) if query else None), *tiles)
-        )
+        lines.append((th(name, scope="row", data_query=_within(scope, query)), *tiles))
     head = [th("class", scope="col"), *(th(kind, scope="col") for kind in kinds)]
     shown = element("div", table(head, lines, class_="by-class"), class_="wide")
     return {"html": shown, "rows": rows, "confidence": found.confidence}
@@ -281,7 +279,11 @@ def _class_query(task: str, model: str, name: str) -> str:
     if task == "detection":
         wrong = f"FROM {sql.name(model)}.matches WHERE outcome <> 'tp'"
         return f"id IN (SELECT id {wrong} AND (label = {value} OR prediction = {value}))"
-    return f"list_contains(labels, {value})" if task == "multilabel" else ""
+    if task == "segmentation":
+        cells = f"SELECT id, unnest(cells) AS c FROM {sql.name(model)}"
+        wrong = f"c.truth = {value} AND c.prediction <> {value}"
+        return f"id IN (SELECT id FROM ({cells}) WHERE {wrong})"
+    return f"list_contains(labels, {value})"
 
 
 def compared(db: Database, a: str, b: str, held_out: bool) -> dict[str, object]:
@@ -295,6 +297,8 @@ def compared(db: Database, a: str, b: str, held_out: bool) -> dict[str, object]:
     rows: list[dict[str, Any]] = found.table.to_pylist()
     for row in rows:
         row["slice"] = row["slice"] or ALL
+        for flip in ("won", "lost"):
+            row[flip] = row[flip].removeprefix("(true) AND ")
     cells = [[ALL, *texts[1:]] if not texts[0] else texts for texts in found.cells()]
     head = [str(text) for text in next(iter(found.parts())).head]  # type: ignore[union-attr]
     about = [part for part in found.parts() if isinstance(part, str)][:2]

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import html
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import apps
+import fakes_segmenter
 import numpy as np
 import pyarrow as pa
 import pytest
 
 import slicedb
+from slicedb.web import judging
 
 if TYPE_CHECKING:
     from playwright.sync_api import BrowserContext, Page
@@ -153,6 +157,24 @@ def test_a_model_of_any_task_is_shown_by_what_its_task_has(model: str, judged: a
     else:
         assert classes["rows"] and "rail" in classes["html"]
     assert "findings" in mistakes or mistakes["error"]["message"]
+
+
+def test_a_segmenter_is_shown_by_classes_of_pixels(tmp_path: Path) -> None:
+    fakes_segmenter.folder(tmp_path / "road", 6)
+    db = slicedb.open(tmp_path / "road.slicedb")
+    db.ingest(tmp_path / "road", mask_classes=fakes_segmenter.CLASSES, progress=False)
+    for name, shift in (("exact", 0), ("shifted", 4)):
+        db.models.add(name, fakes_segmenter.segmenter(fakes_segmenter.Nearest(shift)))
+        db.predict(name, progress=False)
+    assert "0.7" in str(judging.grid(db, ["exact", "shifted"], "", False, False)["html"])
+    for name in ("confusion", "classes"):
+        told = getattr(judging, name)(db, "shifted", "all")
+        queries = re.findall(r'data-query="([^"]+)"', told["html"])
+        assert queries and all(0 < db.query(html.unescape(q)).count() <= 6 for q in queries)
+    rows: Any = judging.compared(db, "exact", "shifted", False)["rows"]
+    (row,) = rows
+    assert judging.flipped(db, row["won"])["n"] == row["wins"] == 4  # a car moves in four scenes
+    assert judging.curves(db, "exact", "all", "", (1, 1))["missing"]
 
 
 def test_a_slice_without_samples_is_no_crash(judged: apps.App) -> None:
