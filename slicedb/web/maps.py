@@ -128,7 +128,8 @@ def _choices(db: Database, names: Iterable[str]) -> Choices:
     """Return what points can be coloured by, in groups."""
     fields = [f for f in db.store.schema(SAMPLES) if f.name not in _UNIQUE and _is_plain(f.type)]
     own = sorted((f.name for f in fields), key=_place)
-    groups: Choices = [{"title": "Samples", "by": [{"by": name, "title": name} for name in own]}]
+    listed = [{"by": sql.name(name), "title": name} for name in own]
+    groups: Choices = [{"title": "Samples", "by": listed}]
     for table in sorted(name for name in names if name.startswith(PREDICTIONS)):
         model = table.removeprefix(PREDICTIONS)
         has = set(db.store.schema(table).names)

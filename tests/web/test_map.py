@@ -183,6 +183,46 @@ def test_each_row_of_a_legend_is_a_query_of_its_points(db: Database, by: str, ki
     assert (covered == 1).all() and len(found.rows) <= 61
 
 
+HOSTILE = (
+    "<img src=x onerror=alert(1)>",
+    "it's; DROP TABLE samples; --",
+    "</script><script>alert(1)</script>",
+    "",
+    "\u202eab\n\tc",
+    "🦊",
+    "a, b",
+)
+
+
+def test_values_of_any_text_are_rows_that_ask_for_them(tmp_path: Path, mapped: Path) -> None:
+    path = tmp_path / "scenes.slicedb"
+    shutil.copytree(mapped, path)
+    db = slicedb.open(path)
+    ids = db.query("ORDER BY id LIMIT 14").ids()
+    odd = pa.table({"id": ids, "my label; --": [*HOSTILE, *HOSTILE]})
+    db.attach(odd, partial=True)
+    choices = about(db)["choices"]
+    (by,) = [c["by"] for c in choices[0]["by"] if c["title"] == "my label; --"]  # type: ignore[index]
+    cloud = Clouds().now(db, "pca")
+    rows = colours(db, cloud, by).rows
+    assert len(rows) == len(HOSTILE) + 1
+    for row in rows:
+        assert db.query(row.query).count() == (2 if row.first != NONE else SCENES - 14), row
+
+
+def test_a_map_without_points_is_shown_as_such(tmp_path: Path, mapped: Path) -> None:
+    path = tmp_path / "scenes.slicedb"
+    shutil.copytree(mapped, path)
+    db = slicedb.open(path)
+    db.delete("true")
+    cloud = Clouds().now(db, "pca")
+    assert len(cloud) == cloud.n_without == 0 and cloud.grid.shape == (0, 2)
+    for by in ("label", "good.confidence", "length(cutlery)", ""):
+        found = colours(db, cloud, by)
+        assert len(found.codes) == 0 and all(row.first <= row.last for row in found.rows)
+    assert cloud.holds(db.query("").keys()).tolist() == []
+
+
 def test_colours_stay_where_counts_change(db: Database) -> None:
     cloud = Clouds().now(db, "pca")
     rows = colours(db, cloud, "label").rows
