@@ -321,7 +321,7 @@ export const keys = {
 addEventListener("keydown", (event) => {
   if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
   if (isText(event.composedPath()[0] ?? null)) return; // the editor sits in a shadow root, which retargets
-  if (document.querySelector("dialog[open]") && event.key !== "Escape") return;
+  if (document.querySelector("dialog[open]")) return; // it has its own keys, and Esc closes it
   const typed = first ? `${first} ${event.key}` : event.key;
   const found = known.find((each) => each.key === typed && (each.where?.() ?? true));
   const begins = !first && known.some((each) => each.key.startsWith(`${event.key} `));
