@@ -21,7 +21,8 @@ from fakes_crew import N, crew_database, rows_of
 
 import slicedb
 from slicedb.database import Database
-from slicedb.errors import ModelError, OptionError
+from slicedb.errors import CancelledError, ModelError, OptionError
+from slicedb.progress import Progress
 
 pytestmark = [
     pytest.mark.scale,
@@ -134,6 +135,26 @@ def test_an_error_of_the_model_is_told_as_in_one_process(nodes: Nodes, db: Datab
     (nodes.trouble / "raise").touch()
     with pytest.raises(ModelError, match="RuntimeError: it was told to fail"):
         db.predict("m", engine="ray")
+
+
+def test_who_stops_it_keeps_what_was_computed(nodes: Nodes, db: Database, clean: Database) -> None:
+    (nodes.trouble / "sleep").write_text("0.1")
+
+    def stop(progress: Progress) -> bool:
+        return progress.done < 32
+
+    with pytest.raises(CancelledError, match=r"predict m was cancelled after \d+ of 300 samples"):
+        db.predict("m", engine="ray", batch_size=8, progress=stop)
+    assert 0 < _written(db) < N
+    (nodes.trouble / "sleep").unlink()
+    db.predict("m", engine="ray", batch_size=8)
+    assert is_equal(db, clean)
+
+
+def test_the_tables_of_a_database_are_read_by_lance_ray(db: Database) -> None:
+    lance_ray = pytest.importorskip("lance_ray", reason="pip install 'slicedb[ray]'")
+    rows = lance_ray.read_lance(f"{db.path}/samples.lance", columns=["id", "label"])
+    assert sorted(row["id"] for row in rows.take_all()) == sorted(db.query().ids())
 
 
 def test_after_the_driver_was_killed_the_next_run_completes(

@@ -20,8 +20,9 @@ from hypothesis import strategies as st
 import slicedb
 from slicedb.cli import verbs
 from slicedb.database import Database
-from slicedb.errors import CheckError, ModelError, OptionError, SliceDBError
+from slicedb.errors import CancelledError, CheckError, ModelError, OptionError, SliceDBError
 from slicedb.models.elsewhere import code_of, meant
+from slicedb.progress import Progress
 from slicedb.store.shares import divide
 
 
@@ -106,6 +107,24 @@ def test_an_error_of_the_model_is_told_as_in_one_process(db: Database) -> None:
     (Path(db.path).parent / "trouble" / "raise").touch()
     with pytest.raises(ModelError, match="RuntimeError: it was told to fail"):
         db.predict("m", workers=2)
+
+
+@pytest.mark.slow
+@pytest.mark.scale
+def test_who_stops_it_keeps_what_was_computed(db: Database, clean: Database) -> None:
+    sleep = Path(db.path).parent / "trouble" / "sleep"
+    sleep.write_text("0.1")
+
+    def stop(progress: Progress) -> bool:
+        return progress.done < 32
+
+    with pytest.raises(CancelledError, match=r"predict m was cancelled after \d+ of 300 samples"):
+        db.predict("m", workers=2, batch_size=8, progress=stop)
+    assert 0 < _written(db) < N
+    sleep.unlink()
+    db.predict("m", workers=2, batch_size=8)
+    clean.predict("m", batch_size=8)
+    assert rows_of(db, "predictions__m").equals(rows_of(clean, "predictions__m"))
 
 
 @pytest.mark.slow
