@@ -166,3 +166,44 @@ def test_the_last_fifty_are_remembered(jobs: Jobs) -> None:
         ids.append(job.id)
         until(lambda job=job: ended(job))
     assert {job.id for job in jobs.list()} == set(ids[5:])
+
+
+def test_a_viewer_looks_and_starts_nothing(tmp_path: Path) -> None:
+    import json
+    from urllib.error import HTTPError
+    from urllib.request import Request, urlopen
+
+    from slicedb.web import server
+
+    running = server(slicedb.open(tmp_path / "data.slicedb"), port=0)
+    running.start()
+    try:
+        cookies = {}
+        for role in ("viewer", "editor"):
+            with urlopen(running.link(role)) as answer:
+                cookies[role] = answer.headers["set-cookie"].partition(";")[0]
+
+        def ask(role: str, path: str, body: dict[str, str] | None = None) -> tuple[int, Any]:
+            headers = {
+                "X-SliceDB": "1",
+                "Cookie": cookies[role],
+                "Content-Type": "application/json",
+            }
+            data = None if body is None else json.dumps(body).encode()
+            request = Request(running.address.rstrip("/") + path, data, headers)
+            try:
+                with urlopen(request) as answer:
+                    return answer.status, json.load(answer)
+            except HTTPError as error:
+                with error:
+                    return error.code, json.load(error)
+
+        assert ask("viewer", "/api/jobs", {"kind": "quality"})[0] == 403
+        assert ask("viewer", "/api/health/tag", {"token": "x", "tag": "y"})[0] == 403
+        status, job = ask("editor", "/api/jobs", {"kind": "quality"})
+        assert status == 200
+        assert ask("viewer", "/api/jobs")[1]["jobs"][0]["id"] == job["id"]
+        assert ask("viewer", f"/api/jobs/{job['id']}/cancel", {})[0] == 403
+        assert ask("viewer", "/api/jobs/none")[0] == 404
+    finally:
+        running.stop()
