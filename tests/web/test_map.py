@@ -390,10 +390,12 @@ def test_the_text_of_any_outline_stays_short(opened: Callable[..., Page], db: Da
     assert db.query(f"in_map('pca', {asked[0]})").count() >= 0
     long = "label <> '" + "x" * 9000 + "'"
     page.goto(page.url.partition("?")[0] + "?" + urlencode({"q": long}))
+    page.locator("#legend tbody tr").first.wait_for()
     page.get_by_role("button", name="All on screen").click()
     until(page, "in_map")
     assert len(text(page)) < 10_000
     page.goto(page.url.partition("?")[0] + "?" + urlencode({"q": long.replace("x", "xx", 880)}))
+    page.locator("#legend tbody tr").first.wait_for()
     page.get_by_role("button", name="All on screen").click()
     page.get_by_role("button", name="Replace the query").click()
     until(page, "^in_map")
