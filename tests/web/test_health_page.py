@@ -100,6 +100,8 @@ def test_a_reader_runs_checks_and_opens_a_finding(
     link.wait_for()
     page.locator("#jobs button").wait_for(state="detached")
     assert axe(page) == []
+    page.emulate_media(color_scheme="dark")
+    assert axe(page) == []
     page.reload()  # what was found is still there
     link.wait_for()
     link.click()

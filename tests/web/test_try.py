@@ -160,6 +160,8 @@ def test_a_reader_drops_a_picture(tab: Page, axe: Callable[[Page], list[str]]) -
     assert tab.locator("#stage svg").count() == 0
     tab.locator("#nearest .tiles a").nth(11).wait_for()
     assert axe(tab) == []
+    tab.emulate_media(color_scheme="dark")
+    assert axe(tab) == []
     tab.reload()
     tab.locator("[data-model=square] table").wait_for()
     link = tab.get_by_role("link", name="Open in Explore").get_attribute("href") or ""
