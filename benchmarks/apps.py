@@ -1,16 +1,16 @@
-"""Time the pages of SliceDB, LightlyStudio and embedding-atlas on the same pictures.
+"""Time the pages of SliceDB, FiftyOne, LightlyStudio and embedding-atlas on the same pictures.
 
     python benchmarks/apps.py --dir SCRATCH --data DATA [--n 10000] [--repeat 5]
-        [--lightly PYTHON] [--atlas PYTHON]
+        [--fiftyone PYTHON] [--lightly PYTHON] [--atlas PYTHON]
 
 Each app serves the same pictures, with their class as label or tag, to the same headless Chromium:
 a new browser context each time, the server warm, the apps in turns. Measured in the page are the
 first contentful paint, the time from the start of the navigation until every picture of the first
 screen is decoded, and the time from a click on the filter of a class until its pictures are.
 
-LightlyStudio and embedding-atlas pin other versions than ours, so each is named by the Python of
-its own virtual environment; an app that is not named, or does not start, is left out with the
-reason. FiftyOne's app needs a MongoDB server, which no Python package brings.
+The others pin other versions than ours, so each is named by the Python of its own virtual
+environment; an app that is not named, or does not start, is left out with the reason. FiftyOne
+needs a MongoDB server, which its package does not bring for every system.
 """
 
 from __future__ import annotations
@@ -48,14 +48,28 @@ made.add_images_from_path(path=folder, embed=False, tag_depth=1)
 lightly_studio.start_gui(host="127.0.0.1", port=int(port), open_browser=False)
 """
 
+FIFTYONE = """
+import os, sys
+os.environ["FIFTYONE_DO_NOT_TRACK"] = "true"
+import fiftyone as fo
+folder, port = sys.argv[1:]
+if "pictures" in fo.list_datasets():
+    fo.delete_dataset("pictures")
+kind = fo.types.ImageClassificationDirectoryTree
+made = fo.Dataset.from_dir(dataset_dir=folder, dataset_type=kind, name="pictures")
+fo.launch_app(made, remote=True, address="127.0.0.1", port=int(port)).wait(-1)
+"""
+
 SEEN = """([tiles, before]) => {
+  const name = (tile) => tile.src ?? tile.parentElement.innerText;
   const seen = [...document.querySelectorAll(tiles)].filter((image) => {
     const box = image.getBoundingClientRect();
     return box.bottom > 0 && box.top < innerHeight && box.right > 0 && box.left < innerWidth;
   });
-  const done = seen.length > 3 && seen.every((image) => image.complete && image.naturalWidth);
-  if (!done || seen[0].src === before) return null;
-  return { at: performance.now(), first: seen[0].src, n: seen.length };
+  const drawn = (tile) => tile.getAttribute("canvas-loaded") === "true";
+  const there = (tile) => (tile.src ? tile.complete && tile.naturalWidth : drawn(tile));
+  if (seen.length <= 3 || !seen.every(there) || name(seen[0]) === before) return null;
+  return { at: performance.now(), first: name(seen[0]), n: seen.length };
 }"""
 """When every picture on the screen is decoded and the first is another than before."""
 
@@ -69,9 +83,11 @@ class App:
     tiles: str
     """Selector of its pictures."""
     filter: str
-    """Selector of what is clicked to see the chosen class alone."""
+    """Selector of what is clicked to see the chosen class alone, or of a field for its name."""
     dismiss: str = ""
     """Selector of a greeting that covers the page."""
+    unfold: str = ""
+    """Selector of what shows the filter."""
 
 
 def main() -> None:
@@ -84,6 +100,7 @@ def main() -> None:
     parser.add_argument("--n", type=int, default=10_000)
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--chromium", default="/usr/bin/chromium")
+    parser.add_argument("--fiftyone", help="Python of a virtual environment with FiftyOne")
     parser.add_argument("--lightly", help="Python of a virtual environment with LightlyStudio")
     parser.add_argument("--atlas", help="Python of a virtual environment with embedding-atlas")
     options = parser.parse_args()
@@ -125,7 +142,8 @@ def started(folder: Path, table: Path, options: argparse.Namespace) -> Iterator[
     running: list[subprocess.Popen[str]] = []
     apps = [ours(folder, options.dir, running)]
     try:
-        for make, python in ((lightly, options.lightly), (atlas, options.atlas)):
+        for make in (fiftyone, lightly, atlas):
+            python = getattr(options, make.__name__)
             if python is None:
                 print(f"left out: {make.__name__}, no Python is named")
             elif (app := make(python, folder, table, options.dir, running)) is not None:
@@ -153,6 +171,20 @@ def ours(folder: Path, scratch: Path, running: list[subprocess.Popen[str]]) -> A
     link = next(found[0] for found in said if found)
     tiles, choose = "#grid img.picture", f"#facets li:has-text('{CHOSEN}') button >> nth=0"
     return App("SliceDB", link, tiles, choose)
+
+
+def fiftyone(
+    python: str, folder: Path, table: Path, scratch: Path, running: list[subprocess.Popen[str]]
+) -> App | None:
+    """Serve with FiftyOne, the classes as its ground truth."""
+    port = free_port()
+    running.append(quietly([python, "-c", FIFTYONE, str(folder), str(port)]))
+    url = f"http://127.0.0.1:{port}/datasets/pictures"
+    choose = "[data-cy='selector-sidebar-search-ground_truth.label']"
+    unfold = "[data-cy=sidebar-field-arrow-enabled-ground_truth]"
+    tiles = "[data-cy=looker] canvas"
+    app = App("FiftyOne", url, tiles, choose, "button:text('Dismiss')", unfold)
+    return app if answers(app, running[-1]) else None
 
 
 def lightly(
@@ -217,12 +249,21 @@ def measured(browser: object, app: App) -> tuple[float, float, float]:
         )
         if app.dismiss:
             page.locator(app.dismiss).first.click(timeout=3000)
+        if app.unfold:
+            page.locator(app.unfold).first.click()
         page.wait_for_timeout(500)
         choose = page.locator(app.filter).first
         choose.wait_for()
-        before = page.evaluate(f"document.querySelector({app.tiles!r}).src")
+        before = page.evaluate(SEEN, [app.tiles, ""])["first"]
+        is_field = bool(app.unfold)
+        if is_field:
+            choose.fill(CHOSEN)
+            page.wait_for_timeout(1000)
         began = page.evaluate("performance.now()")
-        choose.click()
+        if is_field:
+            choose.press("Enter")
+        else:
+            choose.click()
         then = page.wait_for_function(SEEN, arg=[app.tiles, before], polling="raf").json_value()
         return paint, first["at"], then["at"] - began
     finally:
