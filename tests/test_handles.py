@@ -24,7 +24,7 @@ def db(tmp_path: Path) -> slicedb.Database:
 
 def test_a_pickled_database_is_opened_again_at_the_same_commit(db: slicedb.Database) -> None:
     again = pickle.loads(pickle.dumps(db))
-    assert (again.path, again._timeout) == (db.path, 50)
+    assert (again.path, again._settings["timeout"]) == (db.path, 50)
     assert again.query("label = 'rot'").ids() == ["red"]
     db.commit("before", tag="before")
     db.relabel("id = 'red'", "red")

@@ -120,7 +120,8 @@ def _categories(db: Database, cloud: Cloud, by: str, expression: str) -> Colours
         rows.append(_rest(expression, facet.n_values - len(listed), listed))
     notes = []
     if facet.n_values > COLOURS:
-        notes.append(f"The {COLOURS} most frequent of {facet.n_values:,} values have a colour.")
+        all_of_them = numbers.count(facet.n_values, "value")
+        notes.append(f"The {COLOURS} most frequent of {all_of_them} have a colour.")
     if expression != by:
         notes.append("The values of a list are taken together.")
     none = f"{inside.enclosed(expression)} IS NULL"

@@ -15,6 +15,7 @@ from fastapi.responses import Response
 from slicedb import sql
 from slicedb.errors import CheckError, QueryError, UnknownSampleError
 from slicedb.schema import SAMPLES, keys_of
+from slicedb.show import numbers
 from slicedb.web.asked import Asked
 from slicedb.web.plain import dumped, plain
 from slicedb.web.site import Site
@@ -290,7 +291,8 @@ def _listed(text: str) -> list[str]:
         parts[-1] += character
     columns = [part.strip() for part in parts if part.strip()]
     if len(columns) > _COLUMNS:
-        raise CheckError(f"{len(columns)} columns at once.", f"take at most {_COLUMNS}.")
+        said = f"{numbers.count(len(columns), 'column')} at once."
+        raise CheckError(said, f"take at most {_COLUMNS}.")
     return columns
 
 

@@ -202,7 +202,8 @@ def confusion(db: Database, model: str, scope: str) -> dict[str, object]:
     if absent:
         about += f"; {numbers.count(absent, 'class', 'classes')} neither there nor predicted"
     if len(shown) < len(found.classes) - absent:
-        about += f"; {len(shown)} of {len(found.classes)} classes, those with the most mistakes"
+        classes = numbers.count(len(found.classes), "class", "classes")
+        about += f"; {len(shown)} of {classes}, those with the most mistakes"
     return {"html": _matrix(found, shown, scope), "pairs": pairs, "about": about, "n": found.n}
 
 

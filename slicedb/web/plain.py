@@ -14,21 +14,29 @@ import numpy as np
 import pyarrow as pa
 
 from slicedb.errors import QueryError, SliceDBError
+from slicedb.show import numbers
 
 Body: TypeAlias = dict[str, Any]
 """The JSON object of a request, or a row."""
 
 
+_MOST_EXACT = 2**53
+"""Up to which every whole number is one of JavaScript's."""
+
+
 def plain(value: object) -> Any:
     """Return a value as JSON can hold it.
 
-    NaN and infinities become null, times ISO 8601, bytes their number, frozen dataclasses objects.
+    NaN and infinities become null, times ISO 8601, bytes their number, frozen dataclasses objects,
+    and whole numbers that JavaScript would round become text.
 
-    >>> plain({"a": float("nan"), "b": (1, 2)})
-    {'a': None, 'b': [1, 2]}
+    >>> plain({"a": float("nan"), "b": (1, 2), "c": 2**62})
+    {'a': None, 'b': [1, 2], 'c': '4611686018427387904'}
     """
-    if value is None or isinstance(value, (bool, int)):
+    if value is None or isinstance(value, bool):
         return value
+    if isinstance(value, int):
+        return int(value) if abs(value) <= _MOST_EXACT else str(value)
     if isinstance(value, str):
         return str(value)
     if isinstance(value, float):
@@ -46,7 +54,7 @@ def plain(value: object) -> Any:
     if isinstance(value, pa.Scalar):
         return plain(value.as_py())
     if isinstance(value, (bytes, bytearray, memoryview)):
-        return f"{len(value):,} bytes"
+        return numbers.count(len(value), "byte")
     if isinstance(value, (datetime.timedelta, decimal.Decimal)):
         return str(value)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):

@@ -62,6 +62,8 @@ export class Stage {
     /** Outlines of the query, on the map. @type {Corner[][]} */
     this.outlines = [];
     this.looked = -1;
+    /** The view that the points came with. @type {View | null} */
+    this.begun = null;
     this.painting = 0;
     /** Whether an outline is being drawn. */
     this.isDrawing = false;
@@ -88,8 +90,14 @@ export class Stage {
     this.cloud = cloud;
     this.grid = grid;
     this.looked = -1;
-    if (view === null) this.fit();
-    else this.move(view);
+    this.begun = view;
+    this.begin();
+  }
+
+  /** Show the view that the points came with; all of them where there was none. */
+  begin() {
+    if (this.begun === null) this.fit();
+    else this.move(this.begun);
   }
 
   /** Show all points. */
@@ -210,7 +218,7 @@ export class Stage {
     const first = this.picture.width === 1;
     [this.canvas.width, this.canvas.height] = [width, height];
     this.picture = picture(width, height);
-    if (first && this.cloud) this.fit();
+    if (first && this.cloud) this.begin();
     this.painted();
   }
 
