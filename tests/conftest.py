@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,13 @@ settings.register_profile("slicedb", deadline=None)  # a busy machine is slow, n
 settings.load_profile("slicedb")
 
 SCENES = 120
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Take one process more than there are cores: tests wait for browsers and processes."""
+    return (os.cpu_count() or 1) + 1
+
 
 FACTORY = '''
 import torch

@@ -27,7 +27,7 @@ def endpoint() -> Iterator[str]:
         yield address
 
 
-@pytest.mark.slow
+@pytest.mark.scale
 def test_with_one_request_in_seven_failing_nothing_is_lost_doubled_or_stale(
     endpoint: str, tmp_path: Path
 ) -> None:

@@ -134,6 +134,9 @@ class Guard:
             self._learn(headers, token)
             self._check_origin(scope, headers)
             scope = self._without_root(scope)
+            if scope["path"] == "/favicon.ico":  # of pages without our head; browsers ask anyway
+                await _respond(said, 204, "image/x-icon", "")
+                return
             session = self._access.session(self._secret(headers))
             if token and scope["method"] == "GET" and not scope["path"].startswith("/api/"):
                 await self._open(scope, said, token, is_in=session is not None)

@@ -164,6 +164,11 @@ def test_nothing_is_told_without_a_session(site: Server, path: str) -> None:
     assert ask(site, "/?token=wrong", cookie=None).status == 403
 
 
+def test_the_icon_that_browsers_ask_for_is_no_error(site: Server) -> None:
+    assert ask(site, "/favicon.ico", cookie=None).status == 204
+    assert ask(site, "/favicon.ico", cookie=None, headers=[("host", "evil.example")]).status == 421
+
+
 def test_a_link_sets_a_strict_cookie_and_leaves_the_address(site: Server) -> None:
     link = site.link()
     path = link.removeprefix(f"http://127.0.0.1:{site.port}")

@@ -205,7 +205,8 @@ async function follow(now) {
     // The pictures are there, and the next query counts again.
   }
   if (!facets.columns.length) await columns();
-  if (answered === now) void facets.load(now.q, params(now));
+  // Where another text was asked meanwhile, its own figures follow it.
+  if (answered === now && same(asked, now)) void facets.load(now.q, params(now));
 }
 
 /** @param {number} count */
