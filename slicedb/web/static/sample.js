@@ -357,11 +357,31 @@ function keepingFocus(draw) {
   const where = field instanceof HTMLInputElement && side.contains(field) ? (number ? `[data-box="${number}"]` : `#${field.id}`) : "";
   const text = where && /** @type {HTMLInputElement} */ (field).value;
   const isWritten = where && text !== /** @type {HTMLInputElement} */ (field).defaultValue;
+  isDrawing = true;
   draw();
+  isDrawing = false;
   const again = where ? side.querySelector(where) : null;
   if (!(again instanceof HTMLInputElement)) return;
-  if (isWritten && text) again.value = text;
   again.focus({ preventScroll: true });
+  if (isWritten && text) {
+    again.value = text;
+    tellWhenLeft(again);
+  }
+}
+
+let isDrawing = false;
+
+/**
+ * Tell of a text that was put into a new field for the reader: to the browser nobody typed it, and
+ * no "change" comes when the field is left.
+ * @param {HTMLInputElement} field
+ */
+function tellWhenLeft(field) {
+  let isTold = false;
+  field.addEventListener("change", () => (isTold = true));
+  field.addEventListener("blur", () => {
+    if (!isDrawing && !isTold && field.value !== field.defaultValue) field.dispatchEvent(new Event("change"));
+  });
 }
 
 function show() {
