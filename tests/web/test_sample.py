@@ -21,7 +21,7 @@ import slicedb
 from slicedb.schema import SAMPLES, keys_of
 
 if TYPE_CHECKING:
-    from playwright.sync_api import BrowserContext, Page
+    from playwright.sync_api import BrowserContext, Page, Route
 
 HOSTILE = """odd/<img src=x onerror=alert(1)> "a" 'b' & c.png"""
 
@@ -196,6 +196,27 @@ def test_fields_are_left_by_tab_and_what_is_being_written_stays(
     assert [one["label"] for one in now(boxed, first)["boxes"]] == ["dish", "spoon"]
     tab.keyboard.press("u")  # a key again, since the field was left
     settled(tab, 1)
+
+
+def test_a_text_that_was_whole_when_a_late_answer_came_is_saved(
+    tab: Page, boxed: apps.App, first: str
+) -> None:
+    opened(tab, boxed, first)
+    held: list[Route] = []
+    tab.route("**/api/decide*", lambda route: held.append(route), times=1)
+    tab.get_by_label("Label of box 1").fill("bowl")
+    tab.keyboard.press("Tab")
+    tab.keyboard.press("Tab")
+    tab.keyboard.type("ladle")
+    while not held:
+        tab.wait_for_timeout(20)
+    for route in held:
+        route.continue_()
+    settled(tab, 1)
+    tab.wait_for_timeout(200)
+    tab.keyboard.press("Enter")
+    settled(tab, 2)
+    assert [one["label"] for one in now(boxed, first)["boxes"]] == ["bowl", "ladle"]
 
 
 def test_layers_are_toggled_and_the_address_keeps_them(
