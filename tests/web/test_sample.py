@@ -213,7 +213,9 @@ def test_a_text_that_was_whole_when_a_late_answer_came_is_saved(
     for route in held:
         route.continue_()
     settled(tab, 1)
-    tab.wait_for_timeout(200)
+    tab.wait_for_timeout(300)
+    assert tab.locator("#pending .count").inner_text().startswith("1 pending")  # of what was left
+    assert now(boxed, first)["boxes"][1]["label"] != "ladle"
     tab.keyboard.press("Enter")
     settled(tab, 2)
     assert [one["label"] for one in now(boxed, first)["boxes"]] == ["bowl", "ladle"]

@@ -58,6 +58,9 @@ const viewer = new Viewer(
     : null,
 );
 
+/** Whether facts are drawn anew: a field that goes tells of a change that nobody has finished. */
+let isDrawing = false;
+
 const bar = new PendingBar(foot(), {
   changed: (said) => {
     if (said.sample === sample.id) take(said);
@@ -227,7 +230,7 @@ function showLabel() {
     if (event.key === "Escape") label.value = now.label ?? "";
     if (["Escape", "Enter"].includes(event.key)) label.blur();
   });
-  label.addEventListener("change", () => decide({ label: label.value.trim() }));
+  label.addEventListener("change", () => !isDrawing && decide({ label: label.value.trim() }));
   const tag = h("input", { id: "tag", size: 8, placeholder: "add a tag", autocomplete: "off" });
   tag.addEventListener("keydown", (event) => {
     if (event.key === "Escape") tag.blur();
@@ -268,6 +271,7 @@ function showBoxes() {
       }
     });
     name.addEventListener("change", () => {
+      if (isDrawing) return;
       boxLabel = name.value.trim();
       if (boxLabel) decide({ set_box: { [number]: { label: boxLabel } } });
     });
@@ -368,8 +372,6 @@ function keepingFocus(draw) {
     tellWhenLeft(again);
   }
 }
-
-let isDrawing = false;
 
 /**
  * Tell of a text that was put into a new field for the reader: to the browser nobody typed it, and
