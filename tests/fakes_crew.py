@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 from fakes_models import coloured_store
+from numpy.typing import NDArray
 
 import slicedb
 from slicedb.database import Database
@@ -93,3 +96,25 @@ def rows_of(db: Database, table: str) -> pa.Table:
     """Return a table's rows by id, without what tells when they were made."""
     rows = db.store.table(table)
     return rows.select([n for n in rows.column_names if n != "ingested_at"]).sort_by("id")
+
+
+def assert_alike(rows: pa.Table, others: pa.Table) -> None:
+    """Check that two tables agree by row and value, vectors and scores to rounding.
+
+    Torch adds up in another order with another number of threads, and a share of the work has
+    fewer of them than one process alone: which bits that changes is the processor's.
+    """
+    assert rows.schema == others.schema
+    for name in rows.column_names:
+        one, two = rows[name].combine_chunks(), others[name].combine_chunks()
+        if pa.types.is_fixed_size_list(one.type) or pa.types.is_floating(one.type):
+            assert one.is_valid().equals(two.is_valid()), name
+            one, two = (numbers(column) for column in (one, two))
+            np.testing.assert_allclose(one, two, rtol=1e-5, atol=1e-6, err_msg=name)
+        else:
+            assert one.equals(two), name
+
+
+def numbers(column: pa.Array) -> NDArray[np.floating[Any]]:
+    flat = column.flatten() if pa.types.is_fixed_size_list(column.type) else column
+    return flat.to_numpy(zero_copy_only=False)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes_crew import N, crew_database, rows_of
+from fakes_crew import N, assert_alike, crew_database, rows_of
 
 import slicedb
 from slicedb.database import Database
@@ -84,10 +84,10 @@ def clean(tmp_path_factory: pytest.TempPathFactory) -> Database:
     return db
 
 
-def is_equal(db: Database, clean: Database, table: str = "predictions__m") -> bool:
-    rows = rows_of(db, table)
+def is_equal(db: Database, clean: Database) -> bool:
+    rows = rows_of(db, "predictions__m")
     assert len(set(rows["id"].to_pylist())) == len(rows) == N
-    return bool(rows.equals(rows_of(clean, table)))
+    return bool(rows.equals(rows_of(clean, "predictions__m")))
 
 
 def test_two_nodes_give_what_one_process_gives(
@@ -109,7 +109,8 @@ def test_vectors_values_and_pictures_are_shared_too(
 ) -> None:
     db.embed(engine="ray", batch_size=16)
     db.tag_with(f"{tmp_path / 'model.py'}:brightness", name="bright", engine="ray")
-    assert is_equal(db, clean, "embeddings__default") and is_equal(db, clean, "samples")
+    for table in ("embeddings__default", "samples"):
+        assert_alike(rows_of(db, table), rows_of(clean, table))
     pictures = tmp_path / "pictures"
     pictures.mkdir()
     for i, (name, data) in enumerate(db.store.read_images(db.keys("id LIKE '1%'"))):

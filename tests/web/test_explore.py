@@ -50,16 +50,18 @@ def shows(page: Page, text: str) -> None:
 
 
 def fills(page: Page) -> None:
-    """Wait until every tile on screen has its picture."""
+    """Wait until what was asked last is on screen, and every tile has its picture."""
     page.wait_for_function(
         """() => {
-          const box = document.getElementById('grid').getBoundingClientRect();
+          const grid = document.getElementById('grid');
+          const box = grid.getBoundingClientRect();
           const tiles = [...document.querySelectorAll('#grid .tile')].filter((tile) => {
             const at = tile.getBoundingClientRect();
             return at.bottom > box.top && at.top < box.bottom;
           });
           const img = (tile) => tile.querySelector('img')?.naturalWidth;
-          return tiles.length && tiles.every((tile) => img(tile) || tile.querySelector('.missing'));
+          const has = (tile) => img(tile) || tile.querySelector('.missing');
+          return grid.ariaBusy !== 'true' && tiles.length && tiles.every(has);
         }"""
     )
 

@@ -291,12 +291,12 @@ function wrong(error) {
   failed(error);
 }
 
-/** @param {boolean} is */
+/** Say at once that an answer is on its way, and show it where that takes a while. @param {boolean} is */
 function busy(is) {
+  scroller.setAttribute("aria-busy", String(is));
   clearTimeout(later);
   const mark = () => {
     by("busy").hidden = !is;
-    scroller.setAttribute("aria-busy", String(is));
   };
   if (is) later = setTimeout(mark, 200);
   else mark();
