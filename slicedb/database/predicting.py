@@ -1,0 +1,462 @@
+"""The verbs that run models or take their predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from hashlib import blake2b
+from typing import TYPE_CHECKING, cast, overload
+
+from slicedb.database.embedding import Embedding
+from slicedb.database.given import texts
+from slicedb.errors import CheckError, suggesting
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    import pyarrow as pa
+
+    from slicedb.analysis.tryout import Tryout
+    from slicedb.analysis.tryouts import Tryouts
+    from slicedb.cam import CamReport
+    from slicedb.database.given import Device, Names, Path
+    from slicedb.models import Model
+    from slicedb.models.model import Picture
+    from slicedb.predictions import LogReport, PredictionLog, PredictReport
+    from slicedb.progress import Watch
+    from slicedb.selection import On
+    from slicedb.tagging import TagReport, What
+
+
+@suggesting
+class Predicting(Embedding):
+    """Run models, or take their predictions."""
+
+    def predict(
+        self,
+        model: str,
+        on: On | Iterable[On] = None,
+        *,
+        source: Model | None = None,
+        batch_size: int | None = None,
+        device: Device = None,
+        threads: int | None = None,
+        progress: Watch = None,
+        workers: int | None = None,
+        engine: str | None = None,
+    ) -> PredictReport:
+        """Compute missing and stale predictions in one batched pass; an interrupted run resumes.
+
+        Args:
+            model: the registered name.
+            on: the samples to predict; the union of several slices or queries.
+            source: the model itself, instead of the registered one.
+            batch_size: images per batch; by default what fits the device.
+            device: where to run: cpu, cuda, cuda:1 or mps; by default a GPU if there is one;
+                several with commas (cuda:0,cuda:1) share the work, a process each.
+            threads: decoding threads; by default one per core.
+            progress: draw a progress bar on stderr; by default only in a terminal.
+            workers: processes that share the work, each with a copy of the model: of this machine,
+                or actors of Ray. By default this process alone, or one for each device given.
+            engine: ray, which starts Ray on this machine or takes the cluster of RAY_ADDRESS;
+                ray@HOST:PORT and ray://HOST:PORT name a running one. The same files and packages
+                are needed on all of its machines.
+
+        Raises:
+            UnknownModelError: no model of that name.
+            PredictionError: the name belongs to predictions made elsewhere.
+        """
+        from slicedb.models.elsewhere import code_of
+        from slicedb.predictions import predict
+
+        crew, device = self._crew(engine, workers, device, threads, progress)
+        if crew is not None and source is not None:
+            raise CheckError(
+                "source= is an object of this process, and others cannot load it.",
+                "register it as path/to/file.py:factory, or leave out workers= and engine=.",
+            )
+        code = None if crew is None else code_of(self.models.show(model))
+        report = predict(
+            self.store,
+            model,
+            source if source is not None else self.models.get(model),
+            self._selection.union(on),
+            batch_size=batch_size,
+            device=device,
+            threads=threads,
+            progress=progress,
+            crew=crew,
+            code=code,
+        )
+        self.store.sync()
+        self.columns.refresh()
+        return report
+
+    @overload
+    def try_out(
+        self,
+        model: str,
+        image: Picture,
+        *,
+        neighbours: int | None = None,
+        embedding: str = "default",
+        cam: str | None = None,
+        target: str = "prediction",
+        method: str = "gradcam",
+        layer: str | None = None,
+        save: str | None = None,
+        progress: Watch = None,
+    ) -> Tryout: ...
+
+    @overload
+    def try_out(
+        self,
+        model: str,
+        image: Iterable[Picture],
+        *,
+        cam: str | None = None,
+        target: str = "prediction",
+        method: str = "gradcam",
+        layer: str | None = None,
+        progress: Watch = None,
+    ) -> Tryouts: ...
+
+    def try_out(
+        self,
+        model: str,
+        image: Picture | Iterable[Picture],
+        *,
+        neighbours: int | None = None,
+        embedding: str = "default",
+        cam: str | None = None,
+        target: str = "prediction",
+        method: str = "gradcam",
+        layer: str | None = None,
+        save: str | None = None,
+        progress: Watch = None,
+    ) -> Tryout | Tryouts:
+        """Try a model on one picture: what it says, with a map or boxes, and the nearest samples.
+
+        Several pictures are predicted in batches, with one row and one map each. Nothing is stored.
+
+        Args:
+            model: a registered model.
+            image: a path, encoded bytes, a Pillow image, uint8 (h, w, 3), or several of them.
+            neighbours: nearest samples to show, 0 for none; by default 5 where there is an
+                embedding.
+            embedding: the embedding that says what is near.
+            cam: save what the model looked at (Grad-CAM) as this picture, of several pictures in
+                this folder; "" only returns it.
+            target: the class that the map explains; by default the predicted one.
+            method: one of `slicedb.cam.METHODS`: gradcam, eigencam, layercam, ...
+            layer: the layer to explain, instead of the one that is found automatically.
+            save: save the picture as this file, with the boxes of a detector drawn on it, or the
+                classes of a segmenter.
+            progress: draw a progress bar on stderr; by default only in a terminal.
+
+        Raises:
+            UnknownModelError: no model of that name.
+            ModelError: a map is asked for and the model is no classifier, or has no layer to
+                explain; or boxes are, and it is one.
+            MediaError: the picture does not decode.
+            CheckError: `target` is no class, there is no such embedding, the map cannot be
+                saved, or nearest samples or a picture to save are asked for several pictures.
+        """
+        from slicedb.analysis.tryout import try_out
+        from slicedb.analysis.tryouts import try_several
+        from slicedb.models.trying import is_one
+
+        known = self.models.get(model)
+        if not is_one(image):
+            several = cast("Iterable[Picture]", image)
+            if neighbours or save is not None:
+                asked = "--neighbours (neighbours=)" if neighbours else "--save (save=)"
+                raise CheckError(f"{asked} is for one picture.", "name one of them at a time.")
+            return try_several(
+                known,
+                several,
+                cam=cam,
+                target=target,
+                method=method,
+                layer=layer,
+                progress=progress,
+            )
+        return try_out(
+            self.store,
+            known,
+            image,
+            self.sql,
+            neighbours=neighbours,
+            embedding=embedding,
+            cam=cam,
+            target=target,
+            method=method,
+            layer=layer,
+            save=save,
+        )
+
+    def log_predictions(
+        self,
+        model: str,
+        data: pa.Table | pd.DataFrame | Path | None = None,
+        *,
+        classes: Names = None,
+        annotations: Path | None = None,
+        id_column: str = "id",
+        prefix: str = "",
+        replace: bool = False,
+        target: str | None = None,
+        multilabel: bool = False,
+        confidence: float | None = None,
+        looked_at: On = None,
+    ) -> LogReport | PredictionLog:
+        """Store predictions made elsewhere.
+
+        With `data` they are stored at once; without it, a context manager is returned whose
+        `add(ids, logits=...)`, `add(ids, detections=...)` or `add(ids, value=...)` collects them.
+        The columns that a table may have are described at `slicedb.predictions.log`.
+
+        Args:
+            model: the name to log under.
+            data: an Arrow table, a pandas frame, or a CSV, Parquet or COCO results file.
+            classes: class names in the order of the probabilities; by default the labels.
+            annotations: COCO's annotation file, which says what the numbers of its results mean.
+            id_column: the column with the ids.
+            prefix: text to put before every id, such as the folder that the file names leave out.
+            replace: discard what was logged under this name before.
+            target: the column of samples that a regression's value predicts; by default the label.
+            multilabel: the probabilities belong to labels that do not exclude one another.
+            confidence: score above which a box, or one of several labels, counts; by default 0.5.
+            looked_at: the samples that a detector looked at. Those without a box in the data count
+                as "nothing found"; by default nothing is known of them, and they are left out.
+
+        Raises:
+            PredictionError: an unknown id or class, a value that is no probability, a box of
+                negative size, or a sample that comes twice; with the place.
+        """
+        from slicedb.predictions import PredictionLog, log
+
+        if data is None:
+            return PredictionLog(
+                self.store,
+                model,
+                classes=classes,
+                replace=replace,
+                target=target,
+                multilabel=multilabel,
+                confidence=confidence,
+            )
+        report = log(
+            self.store,
+            model,
+            data,
+            classes=classes,
+            annotations=annotations,
+            id_column=id_column,
+            prefix=prefix,
+            replace=replace,
+            target=target,
+            multilabel=multilabel,
+            confidence=confidence,
+            looked_at=None if looked_at is None else self._selection.ids(looked_at),
+        )
+        self.columns.refresh()
+        return report
+
+    def cam(
+        self,
+        model: str,
+        on: On | Iterable[On] = None,
+        *,
+        target: str = "prediction",
+        method: str = "gradcam",
+        layer: str | None = None,
+        batch_size: int = 32,
+        device: Device = None,
+        threads: int | None = None,
+        progress: Watch = None,
+        workers: int | None = None,
+        engine: str | None = None,
+    ) -> CamReport:
+        """Store what a model looked at in `cams__<model>`; only missing maps are computed.
+
+        Args:
+            model: the registered name.
+            on: the samples.
+            target: explain the prediction, the label, or the class of this name.
+            method: one of `slicedb.cam.METHODS`: gradcam, eigencam, layercam, ...
+            layer: the layer to explain, instead of the one that is found automatically.
+            batch_size: images per batch.
+            device: where to run: cpu, cuda, cuda:1 or mps; by default a GPU if there is one;
+                several with commas (cuda:0,cuda:1) share the work, a process each.
+            threads: decoding threads; by default one per core.
+            progress: draw a progress bar on stderr; by default only in a terminal.
+            workers: processes that share the work, each with a copy of the model: of this machine,
+                or actors of Ray. By default this process alone, or one for each device given.
+            engine: ray, which starts Ray on this machine or takes the cluster of RAY_ADDRESS;
+                ray@HOST:PORT and ray://HOST:PORT name a running one. The same files and packages
+                are needed on all of its machines.
+
+        Raises:
+            ModelError: the model is no classifier, or has no layer to explain.
+            CheckError: `target` is no class of the model.
+        """
+        from slicedb.cam import cam
+        from slicedb.cam.overlays import gallery
+        from slicedb.models.elsewhere import code_of
+
+        crew, device = self._crew(engine, workers, device, threads, progress)
+        keys = self._selection.union(on)
+        report = cam(
+            self.store,
+            model,
+            self.models.get(model),
+            keys,
+            target=target,
+            method=method,
+            layer=layer,
+            batch_size=batch_size,
+            device=device,
+            threads=threads,
+            progress=progress,
+            crew=crew,
+            code=None if crew is None else code_of(self.models.show(model)),
+        )
+        self.store.sync()
+        return replace(report, pictures=lambda: gallery(self.store, model, keys))
+
+    def tag_with(
+        self,
+        what: What,
+        name: str | None = None,
+        *,
+        count: str | None = None,
+        share: str | None = None,
+        cut: float | None = None,
+        template: Names = None,
+        using: str = "default",
+        on: On = None,
+        overwrite: bool = False,
+        batch_size: int | None = None,
+        device: Device = None,
+        threads: int | None = None,
+        progress: Watch = None,
+        workers: int | None = None,
+        engine: str | None = None,
+    ) -> TagReport:
+        """Let a model, phrases or any callable write a column of samples.
+
+        Only samples that are new go through the model; another fingerprint (weights, code, phrases,
+        cut) computes all of them again. A value that a person gave or corrected is kept, and said.
+        Of a classifier, the score stands in `<name>_score`; of phrases, the margin to the next one
+        in `<name>_margin` besides. Texts are found by `search` at once.
+
+        Args:
+            what: a model; phrases as weather=sunny,rainy (in Python also a mapping of a column to
+                phrases), of which the likeliest is written; file.py:function (in Python also the
+                callable), which takes a list of RGB Pillow images and returns a text, a number or
+                a truth value for each; or a column that a model wrote, to write what is new.
+            name: of the column; by default that of the phrases, caption for a callable, num_LABEL
+                for a count, LABEL_share for a share, MODEL_label for a classifier.
+            count: of a detector: count its boxes of this class.
+            share: of a segmenter: the share of the pixels that it gives this class, 0 to 1.
+            cut: the score below which a label is "unsure" (by default 0.5 for phrases, none for a
+                classifier), or a box is not counted (by default the detector's own).
+            template: a wording with {} that phrases are put into, such as "a photo in {} weather";
+                of several the mean is taken; by default the encoder's own.
+            using: of phrases: the embedding; it is computed for what is new.
+            on: the samples; by default all of them.
+            overwrite: also replace values that a person gave or corrected.
+            batch_size: images per batch; by default what fits the device.
+            device: where to run: cpu, cuda, cuda:1 or mps; by default a GPU if there is one;
+                several with commas (cuda:0,cuda:1) share the work, a process each.
+            threads: decoding threads; by default one per core.
+            progress: draw a progress bar on stderr; by default only in a terminal.
+            workers: processes that share the work, each with a copy of the model: of this machine,
+                or actors of Ray. By default this process alone, or one for each device given.
+            engine: ray, which starts Ray on this machine or takes the cluster of RAY_ADDRESS;
+                ray@HOST:PORT and ray://HOST:PORT name a running one. The same files and packages
+                are needed on all of its machines.
+
+        Raises:
+            CheckError: the name cannot be used, or what is asked for is nothing the model gives.
+            ModelError: a callable fails, or gives no value for each picture.
+        """
+        from slicedb import edits
+        from slicedb.tagging import Means, Wanted, tag_with
+
+        keys = None if on is None else self.keys(on)
+
+        def predicted(model: str) -> PredictReport | None:
+            if not self.models.can_load(model):
+                return None
+            return self.predict(
+                model,
+                keys,
+                batch_size=batch_size,
+                device=device,
+                threads=threads,
+                progress=progress,
+                workers=workers,
+                engine=engine,
+            )
+
+        means = Means(
+            self.store,
+            lambda text: self.engine.query(text, files=False),
+            predicted,
+            lambda embedding: (
+                self._embed_new(
+                    embedding, keys, batch_size, device, progress, workers, engine
+                ).embedded
+            ),
+            keys,
+            overwrite=overwrite,
+            batch_size=batch_size,
+            threads=threads,
+            progress=progress,
+            crew=self._crew(engine, workers, device, threads, progress)[0],
+        )
+        wanted = Wanted(what, name, count, share, cut, texts(template), using)
+        tag, report, changed = tag_with(wanted, means)
+        edits.tagged(self.store, tag, changed)
+        self.columns.refresh()
+        return report
+
+    def _fill(
+        self, models: Iterable[str], keys: Iterable[np.ndarray], progress: Watch = None
+    ) -> None:
+        """Compute missing predictions of registered models; logged models are left alone."""
+        names = [name for name in models if self.models.can_load(name)]
+        if not names:
+            return
+        union = self._selection.union(list(keys))
+        for name in names:
+            if self.models.stands(name):
+                from slicedb.predictions.compute import is_complete
+
+                if is_complete(self.store, name, self.models.show(name).fingerprint, union):
+                    continue
+            if self._filled.find(name) == self._state(name, union):
+                continue
+            report = self.predict(name, union, progress=progress)
+            if not report.predicted and not report.failed:
+                self._filled.put(name, self._state(name, union))
+
+    def _begin(self, model: str, on: On = None, progress: Watch = None) -> None:
+        """Predict with a registered model that has no prediction at all yet."""
+        from slicedb.schema import PREDICTIONS
+
+        if self.store.title or self.store.has(PREDICTIONS + model):
+            return
+        if self.store.is_writable and self.models.can_load(model):
+            self.predict(model, on, progress=progress)
+
+    def _state(self, model: str, keys: np.ndarray) -> tuple[object, ...]:
+        """Return what decides whether a model's predictions of some samples are complete."""
+        from slicedb.schema import IMAGES, PREDICTIONS, SAMPLES
+
+        tables = [t for t in (SAMPLES, IMAGES, PREDICTIONS + model) if self.store.has(t)]
+        versions = tuple(self.store.version(t) for t in tables)
+        # The model may be an object of this process that was trained further.
+        return self.models.get(model).fingerprint(), versions, blake2b(keys.tobytes()).digest()
