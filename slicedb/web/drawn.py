@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from slicedb import sql
@@ -62,3 +64,55 @@ def outlined(rows: list[Body], outlines: dict[str, str]) -> None:
             column: [[round(edge) for edge in box] for box in boxes if box and None not in box]
             for column, boxes in given.items()
         }
+
+
+def shape_of(segmentation: str | None) -> str:
+    """Return an outline as a path of SVG in pixels of the picture; "" where there is none to draw.
+
+    A mask becomes a strip for each of its runs, of the width of a pixel.
+
+    Args:
+        segmentation: polygons or a mask, as `objects` has them.
+
+    >>> shape_of("[[1, 1, 5, 1, 5, 4]]")
+    'M1 1L5 1L5 4z'
+    >>> shape_of('{"size": [4, 5], "counts": [5, 2, 2, 2, 9]}')
+    'M1 1h1v2h-1zM2 1h1v2h-1z'
+    """
+    from slicedb.ingest.outlines import polygons
+
+    try:
+        given = json.loads(segmentation or "null")
+        if isinstance(given, Mapping):
+            return _strips(given)
+        parts = polygons(given or [])
+    except ValueError:  # as it was annotated: nothing that can be drawn
+        return ""
+    corners = [[f"{x:g} {y:g}" for x, y in zip(p[::2], p[1::2])] for p in parts if len(p) >= 6]
+    return "".join(f"M{'L'.join(each)}z" for each in corners)
+
+
+def _strips(mask: Mapping[str, object]) -> str:
+    from slicedb.media.rle import runs_and_size
+
+    runs, high, _ = runs_and_size(mask)
+    strips = []
+    for run, end in zip(runs[1::2], list(accumulate(runs))[1::2]):
+        start = end - run
+        while start < end:  # a run that goes on in the next column
+            x, y = divmod(start, high)
+            tall = min(end - start, high - y)
+            strips.append(f"M{x} {y}h1v{tall}h-1z")
+            start += tall
+    return "".join(strips)
+
+
+def points_of(keypoints: Sequence[float] | None) -> list[list[float]]:
+    """Return the key points that are annotated, each x, y and whether it can be seen.
+
+    >>> points_of([4.0, 5.0, 2.0, 0.0, 0.0, 0.0, 7.0, 8.0, 1.0])
+    [[4.0, 5.0, True], [7.0, 8.0, False]]
+    """
+    given = keypoints or ()
+    triples = zip(given[::3], given[1::3], given[2::3])
+    return [[x, y, seen > 1] for x, y, seen in triples if seen]
