@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import html
+import re
 from collections.abc import Iterable, Sequence
 
 from slicedb.show import numbers
@@ -54,6 +55,16 @@ def element(tag: str, *inside: object, **attributes: Attribute) -> Html:
     '<td class="n" data-key="1" hidden>a &lt; b</td>'
     """
     return Html(f"<{tag}{_attributes(attributes)}>{''.join(map(escape, inside))}</{tag}>")
+
+
+def prose(text: str) -> Html:
+    """Return a text with its `commands` as code.
+
+    >>> prose("run `slicedb embed` <first>")
+    'run <code>slicedb embed</code> &lt;first&gt;'
+    """
+    parts = re.split(r"`([^`]+)`", text)
+    return Html("".join(element("code", p) if i % 2 else escape(p) for i, p in enumerate(parts)))
 
 
 def _attributes(values: dict[str, Attribute]) -> str:

@@ -19,7 +19,7 @@ from fastapi.responses import HTMLResponse, Response
 
 from slicedb.errors import CheckError, SliceDBError
 from slicedb.show import charts, numbers
-from slicedb.show.html import Html
+from slicedb.show.html import Html, prose
 from slicedb.web.access import Access, Role, Session
 from slicedb.web.jobs import Jobs
 from slicedb.web.plain import dumped
@@ -82,6 +82,7 @@ class Site:
             trim_blocks=True,
             lstrip_blocks=True,
         )
+        self._templates.filters["prose"] = prose
         self._templates.globals |= {
             "asset": self.asset,
             "charts": charts,

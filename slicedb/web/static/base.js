@@ -101,7 +101,7 @@ function lost() {
   const bar = document.getElementById("lost");
   if (!bar || retry) return;
   bar.hidden = false;
-  bar.textContent = "The server cannot be reached: is `slicedb app` still running? Trying again …";
+  bar.replaceChildren(...prose("The server cannot be reached: is `slicedb app` still running? Trying again …"));
   const look = async () => {
     retry = undefined;
     try {
@@ -237,7 +237,7 @@ addEventListener("popstate", () => {
  * @param {{kind?: "info" | "bad" | "good", action?: {title: string, run: () => void}, seconds?: number}} [options]
  */
 export function notice(text, { kind = "info", action, seconds = 6 } = {}) {
-  const box = h("div", { class: `notice ${kind}` }, h("span", null, text));
+  const box = h("div", { class: `notice ${kind}` }, h("span", null, ...prose(text)));
   if (action) {
     const run = () => {
       box.remove();
@@ -259,14 +259,28 @@ export function sentence(hint) {
 }
 
 /**
+ * Return what stands in a paragraph: `commands` as code.
+ * @param {string} text
+ * @returns {(string | HTMLElement)[]}
+ */
+export function prose(text) {
+  return text.split(/`([^`]+)`/).map((part, i) => (i % 2 ? h("code", null, part) : part));
+}
+
+/** What went wrong, and the way out. @param {unknown} error */
+export function reason(error) {
+  const hint = error instanceof ApiError && error.hint ? ` ${sentence(error.hint)}` : "";
+  return `${error instanceof Error ? error.message : error}${hint}`;
+}
+
+/**
  * Say what went wrong; a request that was called off is nothing.
  * @param {unknown} error
  */
 export function failed(error) {
   if (error instanceof DOMException && error.name === "AbortError") return;
   if (error instanceof ApiError && error.status === 0) return;
-  const hint = error instanceof ApiError && error.hint ? ` ${sentence(error.hint)}` : "";
-  notice(`${error instanceof Error ? error.message : error}${hint}`, { kind: "bad", seconds: 12 });
+  notice(reason(error), { kind: "bad", seconds: 12 });
 }
 
 // Dialogs

@@ -1,7 +1,7 @@
 // @ts-check
 // The query box: a plain text field that becomes an editor when it is used, its errors and its history.
 
-import { api, ApiError, by, dialog, h } from "./base.js";
+import { api, ApiError, by, dialog, h, prose, sentence } from "./base.js";
 
 /** @typedef {import("./editor.js").Editor} Editor */
 
@@ -116,7 +116,7 @@ export class Box {
     if (!error) return;
     const { where, message, hint } = error;
     this.told.append(h("strong", null, message));
-    if (hint) this.told.append(" ", hint.charAt(0).toUpperCase() + hint.slice(1));
+    if (hint) this.told.append(" ", ...prose(sentence(hint)));
     const text = this.text;
     const wrong = place(text, where);
     if (!wrong) return;

@@ -1,7 +1,7 @@
 // @ts-check
 // Clean: one item of a review queue after the other, decided by keyboard.
 
-import { api, by, dialog, explore, failed, h, keys, notice, state, url } from "./base.js";
+import { api, by, dialog, explore, failed, h, keys, notice, prose, state, url } from "./base.js";
 import { PendingBar, author, editable, foot } from "./pending.js";
 import { Viewer } from "./viewer.js";
 
@@ -86,14 +86,14 @@ async function ask(at) {
     if (mine !== turn) return;
     const why = error instanceof Error ? error.message : String(error);
     const hint = /** @type {any} */ (error).hint ?? "";
-    review.replaceChildren(h("section", { class: "empty" }, h("h2", null, "This queue cannot be shown"), h("p", null, why), h("p", { class: "soft" }, hint), editable && h("button", { type: "button", onclick: () => find(true) }, "Try again")));
+    review.replaceChildren(h("section", { class: "empty" }, h("h2", null, "This queue cannot be shown"), h("p", null, why), h("p", { class: "soft" }, ...prose(hint)), editable && h("button", { type: "button", onclick: () => find(true) }, "Try again")));
   }
 }
 
 function welcome() {
   const none = !document.querySelector("#queues a");
   review.replaceChildren(
-    h("section", { class: "empty" }, h("h2", null, "Choose what to look through"), h("p", null, none ? "There are no samples yet: `slicedb ingest photos/`." : "Each queue lists samples that deserve a look. Decisions change nothing until you commit them.")),
+    h("section", { class: "empty" }, h("h2", null, "Choose what to look through"), h("p", null, ...prose(none ? "There are no samples yet: `slicedb ingest photos/`." : "Each queue lists samples that deserve a look. Decisions change nothing until you commit them."))),
   );
 }
 
@@ -166,7 +166,7 @@ function draw() {
   );
   const asked = name() === "query" ? h("p", { class: "code soft" }, text() || "all samples") : null;
   const told = queue.told.length ? h("p", { class: "soft told" }, queue.told.join(" ")) : null;
-  const notes = queue.notes.map((note) => h("p", { class: "soft" }, note));
+  const notes = queue.notes.map((note) => h("p", { class: "soft" }, ...prose(note)));
   const focused = review.contains(document.activeElement);
   review.replaceChildren(head, ...[asked, told].filter((one) => one !== null), item.samples.length > 1 || isGroup() ? group(item) : single(item), strip(at), ...notes);
   if (focused) review.focus({ preventScroll: true }); // what had the focus is gone

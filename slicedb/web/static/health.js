@@ -1,7 +1,7 @@
 // @ts-check
 // Health: run a check as a job, show what it found; each finding opens as a query.
 
-import { api, by, explore, failed, h, notice, role, state, url } from "./base.js";
+import { api, by, explore, failed, h, notice, prose, role, state, url } from "./base.js";
 import { bar, cancel, far, runs, start, watch, whole } from "./jobs.js";
 
 /** @typedef {import("./jobs.js").Job} Job */
@@ -25,7 +25,7 @@ function progress(check, job) {
   if (!runs(job)) {
     if (role === "editor") submit.disabled = false;
     const words = job.state === "done" ? "" : `${job.state}: ${job.message} ${job.hint}`;
-    holder.replaceChildren(...(words ? [h("p", { class: job.state === "failed" ? "FAIL" : "soft" }, words)] : []));
+    holder.replaceChildren(...(words ? [h("p", { class: job.state === "failed" ? "FAIL" : "soft" }, ...prose(words))] : []));
     if (job.state === "done" && shown.get(job.kind) !== job.id) void show(check, job).catch(failed);
     return;
   }

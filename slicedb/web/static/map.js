@@ -1,7 +1,7 @@
 // @ts-check
 // The page of the map: query, points, colours and legend; the address holds what is shown.
 
-import { api, ApiError, by, data, dialog, explore, failed, h, keys, notice, state, url } from "./base.js";
+import { api, ApiError, by, data, dialog, explore, failed, h, keys, notice, prose, state, url } from "./base.js";
 import { Box } from "./box.js";
 import { Cloud, unpacked } from "./cloud.js";
 import { excluded, has, toggled } from "./compose.js";
@@ -248,7 +248,7 @@ class Page {
     const info = about.maps.find((map) => map.name === this.name);
     if (info?.behind) notes.push(`${info.behind.toLocaleString("en")} samples with a vector have no point yet: make the map again to place them.`);
     if (this.without) notes.push(`${this.without.toLocaleString("en")} samples have no point: map_x('${this.name}') IS NULL.`);
-    by("notes").replaceChildren(...notes.map((note) => h("li", null, note)));
+    by("notes").replaceChildren(...notes.map((note) => h("li", null, ...prose(note))));
   }
 
   /** Ask a query: a step that "back" undoes. @param {string} q */

@@ -1,7 +1,7 @@
 // @ts-check
 // Models: the heat map, and what is known of one model on one slice; the address holds what is chosen.
 
-import { api, ApiError, by, data, explore, h, state, url } from "./base.js";
+import { api, ApiError, by, data, explore, h, prose, reason, state, url } from "./base.js";
 
 /** @typedef {{name: string, task: string, classes: string[], n: number, metrics: string[]}} Model */
 /** @typedef {{slice: string, wins: number, losses: number, won: string, lost: string}} Compared */
@@ -42,8 +42,7 @@ async function fill(id, ask, show) {
         await new Promise((done) => setTimeout(done, 400));
         continue;
       }
-      const hint = error instanceof ApiError && error.hint ? ` ${error.hint.charAt(0).toUpperCase()}${error.hint.slice(1)}` : "";
-      host.replaceChildren(h("p", { class: "soft" }, `${error instanceof Error ? error.message : error}${hint}`));
+      host.replaceChildren(h("p", { class: "soft" }, ...prose(reason(error))));
       break;
     }
   }

@@ -1,7 +1,7 @@
 // @ts-check
 // The dialog that gives a query a name; other pages open it with `nameQuery(text)`.
 
-import { api, ApiError, dialog, h, notice, url } from "./base.js";
+import { api, dialog, h, notice, prose, reason, url } from "./base.js";
 
 const FILLERS = new Set(
   "and or not in is null true false like ilike between select from where order by limit asc desc group having case when then else end as on id samples split label".split(" "),
@@ -35,10 +35,7 @@ export function suggested(text) {
  */
 export function tell(place, error) {
   place.hidden = !error;
-  place.textContent = "";
-  if (!error) return;
-  const hint = error instanceof ApiError && error.hint ? ` ${error.hint.charAt(0).toUpperCase()}${error.hint.slice(1)}` : "";
-  place.textContent = `${error instanceof Error ? error.message : error}${hint}`;
+  place.replaceChildren(...(error ? prose(reason(error)) : []));
 }
 
 /** @type {AbortController | undefined} */

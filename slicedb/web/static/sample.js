@@ -1,7 +1,7 @@
 // @ts-check
 // Sample: the picture with boxes, masks and CAM; facts, predictions, neighbours; edits in place.
 
-import { ApiError, api, by, data, explore, failed, h, keys, notice, state, url } from "./base.js";
+import { api, ApiError, by, data, explore, failed, h, keys, notice, prose, state, url } from "./base.js";
 import { PendingBar, author, editable as mayEdit, foot } from "./pending.js";
 import { Viewer } from "./viewer.js";
 
@@ -311,7 +311,7 @@ function showModels() {
     return h("tr", null, h("th", { scope: "row" }, h("span", { class: `swatch ${tone(at)}`, "aria-hidden": "true" }), " ", model.name), h("td", null, model.prediction ?? h("span", { class: "soft" }, "none"), " ", right), h("td", { class: "n" }, sure), h("td", { class: "n" }, loss));
   });
   const head = h("tr", null, ...["model", "prediction", "confidence", "loss"].map((name, at) => h("th", { scope: "col", class: at > 1 ? "n" : "" }, name)));
-  panels.models.replaceChildren(h("h2", null, "Predictions"), rows.length ? h("div", { class: "wide" }, h("table", null, h("thead", null, head), h("tbody", null, ...rows))) : h("p", { class: "soft" }, "No model has predicted yet: `slicedb predict MODEL`."));
+  panels.models.replaceChildren(h("h2", null, "Predictions"), rows.length ? h("div", { class: "wide" }, h("table", null, h("thead", null, head), h("tbody", null, ...rows))) : h("p", { class: "soft" }, ...prose("No model has predicted yet: `slicedb predict MODEL`.")));
 }
 
 function showHistory() {
@@ -336,7 +336,7 @@ function showRest() {
     h("h2", { class: "next" }, "Metadata"),
     sample.facts.length ? tabled(sample.facts) : h("p", { class: "soft" }, "No column of yours has a value here."),
     h("details", null, h("summary", { class: "soft" }, "How it was ingested"), tabled(sample.ingested)),
-    ...sample.notes.map((note) => h("p", { class: "soft" }, note)),
+    ...sample.notes.map((note) => h("p", { class: "soft" }, ...prose(note))),
   );
 }
 
@@ -348,7 +348,7 @@ async function showNear() {
       h("a", { href: url("/sample", { id: one.id, commit }), title: `${one.id}, distance ${one.distance.toFixed(3)}` }, h("img", { src: url("/api/picture", { id: one.id, side: 96, commit }), alt: one.id, loading: "lazy" }), h("span", null, one.label ?? "")),
     );
     const all = h("a", { href: explore(`ORDER BY similarity(sample('${sample.id.replaceAll("'", "''")}')) DESC`, { commit }) }, "all in Explore");
-    panels.near.replaceChildren(h("h2", null, "Nearest"), shown.length ? h("div", { class: "strip" }, ...shown) : "", shown.length ? all : "", ...said.notes.map((/** @type {string} */ note) => h("p", { class: "soft" }, note)));
+    panels.near.replaceChildren(h("h2", null, "Nearest"), shown.length ? h("div", { class: "strip" }, ...shown) : "", shown.length ? all : "", ...said.notes.map((/** @type {string} */ note) => h("p", { class: "soft" }, ...prose(note))));
   } catch (error) {
     failed(error);
   }

@@ -1,7 +1,7 @@
 // @ts-check
 // Try: send a picture, ask each model about it, lay over it what was looked at or found.
 
-import { api, ApiError, by, data, explore, failed, h, keys, state, svg, url } from "./base.js";
+import { api, ApiError, by, data, explore, failed, h, keys, prose, state, svg, url } from "./base.js";
 
 /**
  * @typedef {{label: string, score: number | null, xywh: number[]}} Box
@@ -94,7 +94,7 @@ async function ask(model, signal) {
   } catch (error) {
     if (signal.aborted) return false;
     const lost = error instanceof ApiError && error.status === 0;
-    answer.replaceChildren(h("p", { class: "FAIL" }, error instanceof Error ? error.message : String(error)), h("p", { class: "soft" }, error instanceof ApiError ? error.hint : ""));
+    answer.replaceChildren(h("p", { class: "FAIL" }, error instanceof Error ? error.message : String(error)), h("p", { class: "soft" }, ...prose(error instanceof ApiError ? error.hint : "")));
     if (error instanceof ApiError && error.message.includes("not held any more")) by("about").textContent = "The server does not hold the picture any more: give it again.";
     return !lost;
   }
@@ -111,7 +111,7 @@ function answered(said) {
   if (said.classes.length) made.push(h("p", { class: "soft" }, "A class shows what speaks for it."), classes(said));
   if (said.boxes.length) made.push(boxes(said));
   if (said.maps) made.push(h("button", { type: "button", onclick: () => lay({ model: said.model, title: `the regions of ${said.model}` }) }, "Show regions"));
-  for (const note of said.notes) made.push(h("p", { class: "soft" }, note));
+  for (const note of said.notes) made.push(h("p", { class: "soft" }, ...prose(note)));
   return made;
 }
 
