@@ -7,16 +7,23 @@ number made on the device) raises, as there is no driver.
 
 from __future__ import annotations
 
+import concurrent.futures.thread
 import contextlib
+import io
 import itertools
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map
+
+from slicedb.inference import jpegs
 
 _SILENT = set(
     "detach lift_fresh view permute split slice reshape _has_compatible_shallow_copy_type".split()
@@ -51,6 +58,7 @@ class Far(torch.Tensor):
     """A tensor that says it is on the GPU."""
 
     held: torch.Tensor
+    log: Log
     __torch_function__ = torch._C._disabled_torch_function_impl
 
     @staticmethod
@@ -65,6 +73,16 @@ class Far(torch.Tensor):
         )
         tensor.held, tensor.log = held, log
         return tensor  # type: ignore[no-any-return]
+
+    # torch asks the driver for the device in these two before it asks the class.
+
+    def __getitem__(self, at: Any) -> torch.Tensor:
+        if isinstance(at, list | torch.Tensor):
+            self.log.add("compute", "index")
+        return Far(self.held[_near(at)], self.device, self.log)
+
+    def contiguous(self, **how: Any) -> torch.Tensor:
+        return self if self.held.is_contiguous(**how) else self.clone(**_format(how))
 
     @classmethod
     def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -126,6 +144,10 @@ def _copy(log: Log, name: str, args: Any, kwargs: Any, far: list[Far], where: to
     log.add(kind if is_free else f"{kind}, waiting", source.numel() * source.element_size())
 
 
+def _format(how: dict[str, Any]) -> dict[str, Any]:
+    return {"memory_format": how.get("memory_format", torch.contiguous_format)}
+
+
 def _near(leaf: Any) -> Any:
     if isinstance(leaf, Far):
         return leaf.held
@@ -142,6 +164,9 @@ def _wrapped(one: Any, where: torch.device, log: Log) -> Any:
 class _Stream:
     def __init__(self, log: Log, device: Any, name: str) -> None:
         self.log, self.device, self.name = log, torch.device(device), name
+
+    def synchronize(self) -> None:
+        self.log.add("stream done", self.name)
 
     def wait_stream(self, other: _Stream) -> None:
         self.log.add("stream waits", (self.name, other.name))
@@ -177,7 +202,17 @@ def fake_gpu(monkeypatch: pytest.MonkeyPatch, limit: int | None = None) -> Itera
         log.add("autocast", (kind, dtype))
         yield
 
+    worker = concurrent.futures.thread._worker  # type: ignore[attr-defined]
+
+    def working(*args: Any) -> None:
+        """Let threads of a pool know the device; a mode is of one thread."""
+        with torch.inference_mode(), _Mode(log):
+            worker(*args)
+
     with monkeypatch.context() as patch:
+        patch.setattr(concurrent.futures.thread, "_worker", working)
+        patch.setattr(torch.version, "cuda", "13.0")
+        patch.setattr(torch.cuda, "get_allocator_backend", lambda: "native")
         patch.setattr(torch.cuda, "_lazy_init", lambda: None)
         patch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
         patch.setattr(torch.cuda, "empty_cache", lambda: log.add("freed"))
@@ -194,3 +229,42 @@ def fake_gpu(monkeypatch: pytest.MonkeyPatch, limit: int | None = None) -> Itera
                 yield log
         finally:
             torch.__future__.set_overwrite_module_params_on_conversion(before)
+
+
+class FakeNvjpeg:
+    """Decodes JPEGs into the memory of the fake GPU, a whole call or nothing, as nvJPEG does.
+
+    Args:
+        log: of the GPU.
+        shift: added to every level, as another way of upsampling would.
+        seconds: that a call takes.
+    """
+
+    def __init__(self, log: Log, shift: int = 0, seconds: float = 0.0) -> None:
+        self.log, self.shift, self.seconds = log, shift, seconds
+        self.refuses: set[bytes] = set()
+        """Files that it fails at."""
+
+    def __call__(self, files: list[torch.Tensor], device: torch.device) -> list[torch.Tensor]:
+        self.log.add("nvjpeg", len(files))
+        time.sleep(self.seconds)
+        decoded = [self._pixels(bytes(file.numpy()), device) for file in files]
+        if len(decoded) > (self.log.limit or len(decoded)):
+            self.log.add("out of memory", len(decoded))
+            raise torch.OutOfMemoryError("CUDA out of memory (a fake)")
+        return decoded
+
+    def _pixels(self, data: bytes, device: torch.device) -> torch.Tensor:
+        if data in self.refuses:
+            raise RuntimeError("nvjpegDecodeBatched failed: 6")
+        with Image.open(io.BytesIO(data)) as image:
+            pixels = np.asarray(image.convert("RGB")).astype(np.int16) + self.shift
+        upright = torch.from_numpy(pixels.clip(0, 255).astype(np.uint8)).permute(2, 0, 1)
+        return Far(upright.contiguous(), device, self.log)
+
+
+def fake_nvjpeg(monkeypatch: pytest.MonkeyPatch, log: Log, **how: Any) -> FakeNvjpeg:
+    """Let a fake be the library that decodes JPEGs on the GPU."""
+    nvjpeg = FakeNvjpeg(log, **how)
+    monkeypatch.setattr(jpegs, "_LIBRARIES", {"a fake": lambda: nvjpeg})
+    return nvjpeg

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from slicedb.cam.shares import CamJob, Explaining, input_size
-from slicedb.cam.table import STATED, prepare, stale
+from slicedb.cam.table import prepare, stale
 from slicedb.errors import CheckError, ModelError, did_you_mean
 from slicedb.keys import distinct
 from slicedb.progress import Watch, bar
@@ -49,6 +49,8 @@ class CamReport(Record):
     empty: int = 0
     """Of the computed ones: maps that are zero everywhere; no part of the layer speaks for the
     class. Where all of them are, the layer is rarely the right one."""
+    notes: tuple[str, ...] = ()
+    """What decoded the pictures, where a GPU was asked to."""
     pictures: Callable[[], Html] | None = field(default=None, repr=False, compare=False)
     """Gives the HTML of the first overlays, for a notebook."""
 
@@ -67,7 +69,8 @@ class CamReport(Record):
         failed = f", {self.failed:,} failed" if self.failed else ""
         where = f"; {self.grid[0]} x {self.grid[1]} at layer '{self.layer}'" if self.layer else ""
         by = f" by {self.method}" if self.method != "gradcam" else ""
-        return f"{text}{failed}{where}{by}.{self._emptiness()}"
+        notes = "".join(f"\n  {note}" for note in self.notes)
+        return f"{text}{failed}{where}{by}.{self._emptiness()}{notes}"
 
     def _emptiness(self) -> str:
         if not self.empty:
@@ -95,6 +98,7 @@ def cam(
     progress: Watch = None,
     crew: Crew | None = None,
     code: Code | None = None,
+    decode: str = "cpu",
 ) -> CamReport:
     """Compute the maps that are missing or stale and store them; see `Database.cam`.
 
@@ -116,8 +120,19 @@ def cam(
     _check_target(target, model, classes)
     keys = distinct(keys)
     columns = ["id", "key", "sha256", "label", "width", "height"]
-    samples = _with_wishes(store.take(SAMPLES, keys, columns), model, target, layer)
-    todo = stale(store, model_name, samples.select(["key", *STATED]), method)
+    samples = store.take(SAMPLES, keys, columns)
+    labels = samples["label"].to_pylist()
+    asked = [f"label {label}" if target == "label" else target for label in labels]
+    asked = [f"{text} at {layer}" if layer else text for text in asked]
+    wanted = pa.table(
+        {
+            "key": samples["key"],
+            "content": pa.array(content_of(samples["sha256"].to_pylist())),
+            "fingerprint": np.full(len(samples), content_of([model.fingerprint()])[0]),
+            "asked": pa.array(asked, pa.string()),
+        }
+    )
+    todo = stale(store, model_name, wanted, method)
     if not len(todo):
         return CamReport(0, len(keys), 0, "", (0, 0), time.perf_counter() - start, method)
     size = input_size(store, model, samples["key"].to_numpy())
@@ -125,15 +140,18 @@ def cam(
     grid, about = explain.layer.grid, {"layer": explain.layer.name, "method": method}
     table = prepare(store, model_name, grid, {**about, "classes": json.dumps(classes)})
     samples = samples.take(pa.array(todo))
+    for name in ("content", "fingerprint", "asked"):
+        samples = samples.append_column(name, wanted[name].take(pa.array(todo)))
     with bar(len(todo), f"cam {model_name}", progress) as shown:
         if crew is not None and code is not None:
             about_model = (model_name, code, model.fingerprint())
             job = CamJob(*about_model, target, method, layer, size, grid, batch_size)
             tally = work_off(store, job, samples, crew, shown)
         else:
-            place = Place(None if device is None else str(device), threads)
+            place = Place(None if device is None else str(device), threads, decode)
             how = (target, batch_size, place)
             tally = Explaining(store, table, model, explain, *how)(samples, shown)
+    tally.decoded.record(store, table)
     return CamReport(
         computed=len(todo) - tally.failed,
         unchanged=len(keys) - len(todo),
@@ -143,22 +161,8 @@ def cam(
         grid=grid,
         seconds=time.perf_counter() - start,
         method=method,
+        notes=tally.decoded.notes(),
     )
-
-
-def _with_wishes(samples: pa.Table, model: Model, target: str, layer: str | None) -> pa.Table:
-    """Return samples with what a map of each states; one that states something else is stale."""
-    labels = samples["label"].to_pylist()
-    asked = [f"label {label}" if target == "label" else target for label in labels]
-    asked = [f"{text} at {layer}" if layer else text for text in asked]
-    stated = (
-        pa.array(content_of(samples["sha256"].to_pylist())),
-        pa.array(np.full(len(samples), content_of([model.fingerprint()])[0])),
-        pa.array(asked, pa.string()),
-    )
-    for name, values in zip(STATED, stated):
-        samples = samples.append_column(name, values)
-    return samples
 
 
 def _explained_classes(model: Model) -> list[str]:

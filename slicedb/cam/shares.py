@@ -10,7 +10,6 @@ import numpy as np
 import pyarrow as pa
 
 from slicedb.cam.maps import border
-from slicedb.cam.table import STATED
 from slicedb.errors import MediaError, ModelError
 from slicedb.progress import Bar
 from slicedb.schema import CAMS
@@ -18,6 +17,7 @@ from slicedb.store.shares import Place, Tally
 
 if TYPE_CHECKING:
     from slicedb.cam.gradcam import GradCam
+    from slicedb.inference.decoding import Decoding
     from slicedb.models import Model
     from slicedb.models.trust import Code
     from slicedb.store import Store
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 Row: TypeAlias = dict[str, Any]
 _WRITE = 1024
 """Rows between two writes: what an interrupted run loses at most."""
+_STATED = ("content", "fingerprint", "asked")
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ class Explaining:
         explain: makes the maps.
         target: what they explain.
         batch_size: images per batch.
-        place: the device, by default where the model is, and the threads.
+        place: the device, by default where the model is, the threads, and which chip decodes.
     """
 
     def __init__(
@@ -104,14 +105,16 @@ class Explaining:
 
     def __call__(self, rows: pa.Table, shown: Bar) -> Tally:
         """Explain samples: id, key, label, width, height, content, fingerprint and asked, (n,)."""
+        from slicedb.inference.decoding import Decoding
         from slicedb.inference.runner import pick_device
 
         store, table = self._store, self._table
         failed = empty = 0
         examples: list[str] = []
         held: list[Row] = []
-        stated = rows.select(list(STATED)).to_pylist()
-        args = (self._target, self._batch_size, self._place.threads)
+        stated = rows.select(list(_STATED)).to_pylist()
+        decoding = Decoding(self._place.decode)
+        args = (self._target, self._batch_size, self._place.threads, decoding)
         with self._model.session(pick_device(self._place.device, self._model)):
             made = _rows(store, self._explain, self._model, rows, *args)
             try:
@@ -128,7 +131,7 @@ class Explaining:
             finally:  # also when somebody stops it: what was computed is kept
                 if held:
                     store.upsert(table, pa.Table.from_pylist(held, store.schema(table)))
-        return Tally(failed, 0, empty, tuple(examples[:3]))
+        return Tally(failed, 0, empty, tuple(examples[:3]), decoding.decoded)
 
 
 def input_size(store: Store, model: Model, keys: np.ndarray) -> tuple[int, int] | None:
@@ -154,10 +157,12 @@ def _rows(
     target: str,
     batch_size: int,
     threads: int | None,
+    decoding: Decoding,
 ) -> Iterator[Row]:
     """Yield one row per sample, in order."""
     from slicedb.inference.batches import batches
     from slicedb.inference.device import device_of
+    from slicedb.inference.ongpu import fitted_on_gpu
 
     on = device_of(explain.device)
     ids, keys, labels = (samples[c].to_pylist() for c in ("id", "key", "label"))
@@ -171,6 +176,7 @@ def _rows(
         threads=threads,
         ahead=on.ahead,
         pin=on.is_gpu,
+        decoder=fitted_on_gpu(decoding, on.device, model),
     )
     pick = _Picker(target, list(model.classes))
     at = 0

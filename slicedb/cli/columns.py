@@ -88,7 +88,7 @@ def drop(name: str) -> None:
 @options_of(
     Database.tag_with,
     "name count share cut template using on overwrite batch_size device threads workers engine "
-    "progress",
+    "decode progress",
     name={"flag": "--as", "metavar": "COLUMN"},
     count={"metavar": "LABEL"},
     share={"metavar": "LABEL"},

@@ -239,7 +239,7 @@ def _pictures_in(paths: Iterable[str]) -> list[Path]:
 @commit_option
 @options_of(
     Database.predict,
-    "on batch_size threads device workers engine progress",
+    "on batch_size threads device workers engine decode progress",
     on={"multiple": True},
     engine=ENGINE,
 )
@@ -251,6 +251,7 @@ def predict(model: str, **options: object) -> None:
       slicedb predict food_v3
       slicedb predict food_v3 --on indian_desserts --on night
       slicedb predict food_v3 --device cuda:0,cuda:1
+      slicedb predict food_v3 --decode auto
       slicedb predict food_v3 --on ray --workers 8
     """
     database = open_db()
@@ -299,7 +300,7 @@ def log_predictions(model: str, file: str, classes: str | None, **options: objec
 @rows_options
 @options_of(
     Database.cam,
-    "on target method layer batch_size device threads workers engine progress",
+    "on target method layer batch_size device threads workers engine decode progress",
     on={"multiple": True},
     engine=ENGINE,
     target={"metavar": "prediction|label|CLASS"},

@@ -14,7 +14,7 @@ from slicedb.database import Database
 @db_option
 @options_of(
     Database.embed,
-    "pretrained name on batch_size device threads workers engine replace progress",
+    "pretrained name on batch_size device threads workers engine decode replace progress",
     pretrained={"metavar": "TAG|FILE"},
     engine=ENGINE,
 )

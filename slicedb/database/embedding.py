@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from slicedb.database.editing import Editing
 from slicedb.errors import suggesting
@@ -41,6 +41,7 @@ class Embedding(Editing):
         encoder: Encoder | None = None,
         workers: int | None = None,
         engine: str | None = None,
+        decode: Literal["cpu", "gpu", "auto"] = "cpu",
     ) -> EmbedReport:
         """Embed the samples that have no vector yet; an interrupted run resumes.
 
@@ -61,6 +62,9 @@ class Embedding(Editing):
             engine: ray, which starts Ray on this machine or takes the cluster of RAY_ADDRESS;
                 ray@HOST:PORT and ray://HOST:PORT name a running one. The same files and packages
                 are needed on all of its machines.
+            decode: which chip decodes JPEGs: cpu, whose pixels are the same everywhere; gpu
+                (nvJPEG), whose pixels differ by a few levels, and so do predictions and vectors;
+                auto, the faster one for the first pictures. What decoded is reported.
 
         Raises:
             EmbeddingError: the encoder cannot be opened.
@@ -68,7 +72,7 @@ class Embedding(Editing):
         """
         from slicedb import embedding
 
-        crew, device = self._crew(engine, workers, device, threads, progress)
+        crew, device = self._crew(engine, workers, device, threads, progress, decode)
         report = embedding.embed(
             self.store,
             model=model,
@@ -82,6 +86,7 @@ class Embedding(Editing):
             progress=progress,
             encoder=encoder,
             crew=crew,
+            decode=decode,
         )
         if report.embedded:
             self.engine.session.approximate.extend(report.name, replaced=replace)
@@ -97,6 +102,7 @@ class Embedding(Editing):
         progress: Watch = None,
         workers: int | None = None,
         engine: str | None = None,
+        decode: Literal["cpu", "gpu", "auto"] = "cpu",
     ) -> EmbedReport:
         """Embed what is new with the encoder that made an embedding, or with the default one."""
         from slicedb.embedding import encoder_of
@@ -113,6 +119,7 @@ class Embedding(Editing):
             progress=progress,
             workers=workers,
             engine=engine,
+            decode=decode,
         )
 
     def log_embeddings(

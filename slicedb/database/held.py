@@ -218,6 +218,7 @@ class Held:
         device: Device,
         threads: int | None,
         progress: Watch,
+        decode: str = "cpu",
     ) -> tuple[Crew | None, Device]:
         """Return the processes that share some work, None for this one, and a device of theirs."""
         devices = str(device or "").split(",")
@@ -226,6 +227,6 @@ class Held:
         from slicedb.scale import crew_of
 
         given = None if device is None else str(device)
-        crew = crew_of(engine, workers, given, threads, progress)
+        crew = crew_of(engine, workers, given, threads, progress, decode)
         # The machine that speaks to a cluster may have no such device itself.
         return crew, None if engine is not None else devices[0].strip() or None

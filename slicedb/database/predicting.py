@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from hashlib import blake2b
-from typing import TYPE_CHECKING, cast, overload
+from typing import TYPE_CHECKING, Literal, cast, overload
 
 from slicedb.database.embedding import Embedding
 from slicedb.database.given import texts
@@ -44,6 +44,7 @@ class Predicting(Embedding):
         progress: Watch = None,
         workers: int | None = None,
         engine: str | None = None,
+        decode: Literal["cpu", "gpu", "auto"] = "cpu",
     ) -> PredictReport:
         """Compute missing and stale predictions in one batched pass; an interrupted run resumes.
 
@@ -61,6 +62,9 @@ class Predicting(Embedding):
             engine: ray, which starts Ray on this machine or takes the cluster of RAY_ADDRESS;
                 ray@HOST:PORT and ray://HOST:PORT name a running one. The same files and packages
                 are needed on all of its machines.
+            decode: which chip decodes JPEGs: cpu, whose pixels are the same everywhere; gpu
+                (nvJPEG), whose pixels differ by a few levels, and so do predictions and vectors;
+                auto, the faster one for the first pictures. What decoded is reported.
 
         Raises:
             UnknownModelError: no model of that name.
@@ -69,7 +73,7 @@ class Predicting(Embedding):
         from slicedb.models.elsewhere import code_of
         from slicedb.predictions import predict
 
-        crew, device = self._crew(engine, workers, device, threads, progress)
+        crew, device = self._crew(engine, workers, device, threads, progress, decode)
         if crew is not None and source is not None:
             raise CheckError(
                 "source= is an object of this process, and others cannot load it.",
@@ -87,6 +91,7 @@ class Predicting(Embedding):
             progress=progress,
             crew=crew,
             code=code,
+            decode=decode,
         )
         self.store.sync()
         self.columns.refresh()
@@ -277,6 +282,7 @@ class Predicting(Embedding):
         progress: Watch = None,
         workers: int | None = None,
         engine: str | None = None,
+        decode: Literal["cpu", "gpu", "auto"] = "cpu",
     ) -> CamReport:
         """Store what a model looked at in `cams__<model>`; only missing maps are computed.
 
@@ -296,6 +302,9 @@ class Predicting(Embedding):
             engine: ray, which starts Ray on this machine or takes the cluster of RAY_ADDRESS;
                 ray@HOST:PORT and ray://HOST:PORT name a running one. The same files and packages
                 are needed on all of its machines.
+            decode: which chip decodes JPEGs: cpu, whose pixels are the same everywhere; gpu
+                (nvJPEG), whose pixels differ by a few levels, and so do predictions and vectors;
+                auto, the faster one for the first pictures. What decoded is reported.
 
         Raises:
             ModelError: the model is no classifier, or has no layer to explain.
@@ -305,7 +314,7 @@ class Predicting(Embedding):
         from slicedb.cam.overlays import gallery
         from slicedb.models.elsewhere import code_of
 
-        crew, device = self._crew(engine, workers, device, threads, progress)
+        crew, device = self._crew(engine, workers, device, threads, progress, decode)
         keys = self._selection.union(on)
         report = cam(
             self.store,
@@ -321,6 +330,7 @@ class Predicting(Embedding):
             progress=progress,
             crew=crew,
             code=None if crew is None else code_of(self.models.show(model)),
+            decode=decode,
         )
         self.store.sync()
         return replace(report, pictures=lambda: gallery(self.store, model, keys))
@@ -343,6 +353,7 @@ class Predicting(Embedding):
         progress: Watch = None,
         workers: int | None = None,
         engine: str | None = None,
+        decode: Literal["cpu", "gpu", "auto"] = "cpu",
     ) -> TagReport:
         """Let a model, phrases or any callable write a column of samples.
 
@@ -377,6 +388,9 @@ class Predicting(Embedding):
             engine: ray, which starts Ray on this machine or takes the cluster of RAY_ADDRESS;
                 ray@HOST:PORT and ray://HOST:PORT name a running one. The same files and packages
                 are needed on all of its machines.
+            decode: which chip decodes JPEGs: cpu, whose pixels are the same everywhere; gpu
+                (nvJPEG), whose pixels differ by a few levels, and so do predictions and vectors;
+                auto, the faster one for the first pictures. What decoded is reported.
 
         Raises:
             CheckError: the name cannot be used, or what is asked for is nothing the model gives.
@@ -399,23 +413,23 @@ class Predicting(Embedding):
                 progress=progress,
                 workers=workers,
                 engine=engine,
+                decode=decode,
             )
 
         means = Means(
             self.store,
             lambda text: self.engine.query(text, files=False),
             predicted,
-            lambda embedding: (
-                self._embed_new(
-                    embedding, keys, batch_size, device, progress, workers, engine
-                ).embedded
+            lambda embedding: self._embed_new(
+                embedding, keys, batch_size, device, progress, workers, engine, decode
             ),
             keys,
             overwrite=overwrite,
             batch_size=batch_size,
             threads=threads,
             progress=progress,
-            crew=self._crew(engine, workers, device, threads, progress)[0],
+            crew=self._crew(engine, workers, device, threads, progress, decode)[0],
+            decode=decode,
         )
         wanted = Wanted(what, name, count, share, cut, texts(template), using)
         tag, report, changed = tag_with(wanted, means)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -15,6 +15,7 @@ from slicedb.embedding.encoder import Encoder
 from slicedb.embedding.fingerprint import differing, fingerprint_json, title_of
 from slicedb.embedding.type import load_encoder
 from slicedb.errors import EmbeddingError, FingerprintError
+from slicedb.inference.decoding import Decoding
 from slicedb.inference.runner import Outputs, default_batch_size, pick_device, run
 from slicedb.progress import Bar
 from slicedb.schema import EMBEDDINGS, embeddings_schema
@@ -114,7 +115,7 @@ class Embedding:
         version: of the samples.
         anew: what the first of them replace.
         batch_size: images per batch; None suits the device.
-        place: the device and the threads.
+        place: the device, the threads, and which chip decodes.
     """
 
     def __init__(
@@ -144,12 +145,14 @@ class Embedding:
             self._anew,
             self._again,
         )
+        decoding = Decoding(self._place.decode)
         outputs = run(
             encoder,
             images_of(store, rows),
             batch_size=self._batch_size,
             device=self._place.device,
             threads=self._place.threads,
+            decoding=decoding,
         )
         try:
             with contextlib.closing(outputs):
@@ -160,7 +163,7 @@ class Embedding:
             writer.flush()
         writer.close()
         self._anew = None
-        return writer.tally()
+        return replace(writer.tally(), decoded=decoding.decoded)
 
     def _again(self) -> Anew | None:
         return prepare(self._store, self._table, self._encoder, replace=True)

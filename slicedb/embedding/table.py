@@ -58,6 +58,8 @@ class EmbedReport(Record):
     """The first failures: id and reason."""
     gone: int = 0
     """Samples that another process deleted meanwhile; they are left out."""
+    notes: tuple[str, ...] = ()
+    """What decoded the pictures, where a GPU was asked to."""
 
     def __str__(self) -> str:
         rate = self.embedded / self.seconds if self.seconds > 0 else 0.0
@@ -68,7 +70,8 @@ class EmbedReport(Record):
         text += f" ({self.seconds:.1f} s"
         text += f", {rate:,.0f} images/s)" if self.embedded else ")"
         text += failures(self.failed, self.examples, self.gone)
-        return text + (f"\n  {self.note}" if self.note and self.embedded else "")
+        text += f"\n  {self.note}" if self.note and self.embedded else ""
+        return text + "".join(f"\n  {note}" for note in self.notes)
 
 
 def embed(
@@ -85,6 +88,7 @@ def embed(
     progress: Watch = None,
     encoder: Encoder | None = None,
     crew: Crew | None = None,
+    decode: str = "cpu",
 ) -> EmbedReport:
     """Embed the samples that have no vector for their present image; see `Database.embed`.
 
@@ -93,6 +97,7 @@ def embed(
     Args:
         keys: int64 (n,): which samples; None is all.
         crew: processes that do it; None is this one.
+        decode: which chip decodes in this process, see `inference.decoding.How`.
     """
     started = time.perf_counter()
     check_name(name)
@@ -111,9 +116,10 @@ def embed(
             job = EmbedJob.of(name, chosen, asked.version, replace, batch_size, device)
             tally = work_off(store, job, rows, crew, shown)
         else:
-            place = Place(None if device is None else str(device), threads)
+            place = Place(None if device is None else str(device), threads, decode)
             work = Embedding(store, table, chosen, asked.version, anew, batch_size, place)
             tally = work(rows, shown)
+    tally.decoded.record(store, table)
     return EmbedReport(
         name=name,
         model=chosen.name,
@@ -125,6 +131,7 @@ def embed(
         note=chosen.note,
         examples=tally.examples,
         gone=tally.gone,
+        notes=tally.decoded.notes(),
     )
 
 

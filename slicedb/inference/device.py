@@ -85,9 +85,10 @@ class Gpu(Device):
         """
         import torch
 
-        if images.is_cuda:
-            return images.to(self.device)
         computing = torch.cuda.current_stream(self.device)
+        if images.is_cuda:  # decoded there, in memory of another stream
+            images.record_stream(computing)
+            return images.to(self.device)
         with torch.cuda.stream(self._copies):
             moved = images.to(self.device, non_blocking=True)
         computing.wait_stream(self._copies)
@@ -102,14 +103,22 @@ class Gpu(Device):
         """
         import torch
 
-        if len({image.dtype for image in images}) != 1:
-            return [self.send(image) for image in images]
+        far = [i for i, image in enumerate(images) if image.is_cuda]
+        if far or len({image.dtype for image in images}) != 1:
+            return self._send_mixed(images, set(far))
         sizes = [image.numel() for image in images]
         packed = torch.empty(sum(sizes), dtype=images[0].dtype, pin_memory=True)
         for image, part in zip(images, packed.split(sizes)):
             _like(part, image).copy_(image)
         moved = self.send(packed).split(sizes)
         return [_like(part, image) for part, image in zip(moved, images)]
+
+    def _send_mixed(self, images: Sequence[torch.Tensor], far: set[int]) -> list[torch.Tensor]:
+        """Send images of which some are there already, or which are of several types."""
+        near = [image for i, image in enumerate(images) if i not in far]
+        together = bool(far) and bool(near)  # and else there would be no end to it
+        sent = iter(self.send_all(near) if together else [self.send(image) for image in near])
+        return [self.send(image) if i in far else next(sent) for i, image in enumerate(images)]
 
     def fetch(self, values: torch.Tensor) -> Wait:
         host, event = self._copied(values.to(_wide(values)))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from slicedb.inference.batches import Item, pictures
+from slicedb.inference.decoding import Decoding
 from slicedb.inference.device import Device, device_of
+from slicedb.inference.ongpu import whole_on_gpu
 from slicedb.inference.runner import DeviceSide, pick_device
 from slicedb.models.model import Model
 from slicedb.models.whole import WholeImage, WholeImageModel, check_length
@@ -28,26 +30,43 @@ def run_lists(
     batch_size: int | None = None,
     device: torch.device | str | None = None,
     threads: int | None = None,
+    decoding: Decoding | None = None,
 ) -> Generator[ListOutputs, None, None]:
     """Yield what a model says about each batch of items, in their order.
 
     Args:
         batch_size: images a batch; None is 4 on a CPU and 16 on a GPU. Halved for good when
             memory runs out.
+        decoding: which chip decodes, and what it did; None is the CPU.
 
     Raises:
-        ModelError: the model fails, or one image does not fit in memory.
+        ModelError: the model fails, one image does not fit in memory, or a GPU should decode that
+            cannot.
         ClassesError: it finds a label without a name.
     """
+    import torch
+
     assert isinstance(model, WholeImageModel)
     chosen = pick_device(device, model)
     on = device_of(chosen)
     size = batch_size or default_list_size(chosen)
-    feed = pictures(items, model.read, size=size, threads=threads, ahead=on.ahead)
+    decoder = whole_on_gpu(decoding, chosen, model)
+    feed = pictures(items, model.read, size=size, threads=threads, ahead=on.ahead, decoder=decoder)
     with contextlib.closing(feed), model.session(chosen):
-        device_side = ListSide(model, chosen, size)
+        device_side = _ListSide(model, chosen, size)
         for ids, read in feed:
-            yield device_side.outputs_of(ids, read)
+            decoded = [p for p in read if isinstance(p, WholeImage)]
+            with torch.inference_mode():
+                said = device_side([p.pixels for p in decoded]) if decoded else []
+                raw = iter(_fetched(said, model.reads, on))
+            given = [
+                model.result_of(next(raw), p) if isinstance(p, WholeImage) else p for p in read
+            ]
+            yield ListOutputs(
+                ids,
+                [None if isinstance(one, str) else one for one in given],
+                [one if isinstance(one, str) else None for one in given],
+            )
 
 
 def default_list_size(device: torch.device) -> int:
@@ -78,31 +97,8 @@ def _fetched(outputs: list[object], reads: tuple[str, ...], on: Device) -> list[
     ]
 
 
-class ListSide(DeviceSide[list["torch.Tensor"], list[object]]):
+class _ListSide(DeviceSide[list["torch.Tensor"], list[object]]):
     """A batch is a list of tensors of different sizes."""
-
-    def outputs_of(self, ids: list[str], read: Sequence[WholeImage | str]) -> ListOutputs:
-        """Return what the model says of a batch.
-
-        Args:
-            read: the images, and why one does not decode.
-        """
-        import torch
-
-        model = self._model
-        assert isinstance(model, WholeImageModel)
-        decoded = [p for p in read if isinstance(p, WholeImage)]
-        with torch.inference_mode():
-            raw = self([p.pixels for p in decoded]) if decoded else []
-            fetched = iter(_fetched(raw, model.reads, self.on))
-        given = [
-            model.result_of(next(fetched), p) if isinstance(p, WholeImage) else p for p in read
-        ]
-        return ListOutputs(
-            ids,
-            [None if isinstance(one, str) else one for one in given],
-            [one if isinstance(one, str) else None for one in given],
-        )
 
     def _forward(self, images: list[torch.Tensor]) -> list[object]:
         import torch

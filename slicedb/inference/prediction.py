@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from slicedb.inference.decoding import Decoding
 from slicedb.inference.lists import ListOutputs, run_lists
 from slicedb.inference.runner import Outputs, run
 from slicedb.metrics.outcomes import Bools
@@ -31,6 +32,7 @@ def predict(
     device: torch.device | str | None = None,
     threads: int | None = None,
     progress: Bar | None = None,
+    decoding: Decoding | None = None,
 ) -> Generator[pa.RecordBatch, None, None]:
     """Yield one record batch per batch of images, in the order of the items.
 
@@ -43,6 +45,7 @@ def predict(
     Args:
         batch_size: images a batch; None suits the device (8 at 224 pixels on a CPU, 4 for a
             model that takes images as they are).
+        decoding: which chip decodes, and what it did; None is the CPU.
 
     Yields:
         `id`, the columns that the model's task makes of its output (`Task.columns_of_output`),
@@ -50,14 +53,19 @@ def predict(
 
     Raises:
         ClassesError: the output has another width than the class list.
-        ModelError: the model or its transform fails.
+        ModelError: the model or its transform fails, or a GPU should decode that cannot.
     """
-    how: _How = {"batch_size": batch_size, "device": device, "threads": threads}
+    how: _How = {
+        "batch_size": batch_size,
+        "device": device,
+        "threads": threads,
+        "decoding": decoding,
+    }
     outputs: Iterable[Outputs | ListOutputs] = (
         run_lists(model, items, **how) if model.takes_list else run(model, items, **how)
     )
     for output in outputs:
-        batch = record_batch(model, output)
+        batch = _record_batch(model, output)
         yield batch
         if progress is not None:
             progress.advance(len(batch))
@@ -67,14 +75,10 @@ class _How(TypedDict):
     batch_size: int | None
     device: torch.device | str | None
     threads: int | None
+    decoding: Decoding | None
 
 
-def record_batch(model: Model, outputs: Outputs | ListOutputs) -> pa.RecordBatch:
-    """Return what a model says of a batch as columns, see `predict`.
-
-    Raises:
-        ClassesError: the output has another width than the class list.
-    """
+def _record_batch(model: Model, outputs: Outputs | ListOutputs) -> pa.RecordBatch:
     values: ModelOutput = (
         _checked(model, outputs) if isinstance(outputs, Outputs) else outputs.values
     )

@@ -51,6 +51,9 @@ class Registered(Tabular):
     """What a renaming changed, and what still has the old name."""
     judged: tuple[Judgement, ...] = ()
     """Runs it took part in, the newest first; filled in by `show`."""
+    decoded: str = ""
+    """How many of the pictures that it predicted a GPU decoded, and how; "" where the CPU decoded
+    all of them. Filled in by `show`."""
 
     @property
     def version(self) -> int:
@@ -117,6 +120,8 @@ class Registered(Tabular):
         if self.trained_on:
             named = self.details.get("trained_on_name", "")
             lines.append(f"  trained on commit {self.trained_on}{f' ({named})' if named else ''}")
+        if self.decoded:
+            lines.append(f"  {self.decoded}")
         for old in self.details.get("earlier", []):
             lines.append(
                 f"  version {old['version']} was {old['fingerprint'][:16]}, added {old['added_at']}"

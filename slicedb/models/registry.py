@@ -33,6 +33,7 @@ from slicedb.models.types import PRETRAINED, RANDOM
 from slicedb.plugins import LOADING
 from slicedb.schema import MODELS, MODELS_SCHEMA, PER_MODEL, PREDICTIONS, RUNS_SCHEMA, SAMPLES
 from slicedb.store import Store
+from slicedb.store.decoded import decoded_by_gpu
 from slicedb.store.tables import COPY_OF
 from slicedb.tasks import About
 
@@ -277,7 +278,9 @@ class Models:
             UnknownModelError: no model of that name.
         """
         row = self._row(name)
-        return replace_(row, judged=tuple(judgements(self._runs(), name, row.fingerprint)))
+        judged = tuple(judgements(self._runs(), name, row.fingerprint))
+        decoded = decoded_by_gpu(self._store, PREDICTIONS + name)
+        return replace_(row, judged=judged, decoded=decoded)
 
     def _row(self, name: str) -> Registered:
         rows = self._rows()

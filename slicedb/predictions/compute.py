@@ -54,7 +54,7 @@ class PredictReport(Record):
     replaced: int = 0
     """Rows of another model under this name (other weights, code or settings), now replaced."""
     notes: tuple[str, ...] = ()
-    """What is to be known of how the outputs are read."""
+    """What is to be known of how the outputs are read, and of what decoded the pictures."""
     gone: int = 0
     """Samples that another process deleted meanwhile; they are left out."""
 
@@ -95,6 +95,7 @@ def predict(
     progress: Watch = None,
     crew: Crew | None = None,
     code: Code | None = None,
+    decode: str = "cpu",
 ) -> PredictReport:
     """Predict the samples that have no prediction of their present image; see `Database.predict`.
 
@@ -106,6 +107,7 @@ def predict(
         keys: int64 (n,), repeated ones count once; None is every sample.
         crew: processes that do it; None is this one.
         code: what the model is loaded from there, as `Models.code` gives it.
+        decode: which chip decodes in this process, see `inference.decoding.How`.
 
     Raises:
         ModelError: the model does not run.
@@ -134,13 +136,15 @@ def predict(
             job = PredictJob.of(model_name, model, code, asked.version, batch_size, device)
             tally = work_off(store, job, rows, crew, shown)
         else:
-            place = Place(None if device is None else str(device), threads)
+            place = Place(None if device is None else str(device), threads, decode)
             work = Predicting(store, model_name, model, (about, anew), asked.version, batch_size)
             tally = work.at(place)(rows, shown)
+    tally.decoded.record(store, table)
     refresh(store, model_name)  # labels may have changed while the model ran
     report = _report(model_name, asked, about, started, len(todo), tally)
     replaced = 0 if anew is None else len(done)
-    return replace(report, replaced=replaced, notes=tuple(model.notes()))
+    notes = (*model.notes(), *tally.decoded.notes())
+    return replace(report, replaced=replaced, notes=notes)
 
 
 def is_complete(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import pyarrow as pa
 
 from slicedb import inference
+from slicedb.inference.decoding import Decoding
 from slicedb.inference.lists import default_list_size
 from slicedb.inference.runner import default_batch_size, pick_device
 from slicedb.models.elsewhere import meant
@@ -126,6 +127,7 @@ class Predicting:
             self._anew,
             self._again,
         )
+        decoding = Decoding(self._place.decode)
         batches = inference.predict(
             model,
             images_of(store, rows),
@@ -133,6 +135,7 @@ class Predicting:
             device=self._place.device,
             threads=self._place.threads,
             progress=shown,
+            decoding=decoding,
         )
         try:
             with contextlib.closing(batches):
@@ -142,7 +145,7 @@ class Predicting:
             writer.flush()
         writer.close()
         self._anew = None
-        return writer.tally()
+        return replace(writer.tally(), decoded=decoding.decoded)
 
     def _again(self) -> Anew | None:
         return prepare(self._store, self._name, self._model)[1]

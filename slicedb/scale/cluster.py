@@ -64,6 +64,7 @@ class Cluster:
         device: cpu or cuda; None is cuda where the cluster has a GPU.
         threads: of each actor; None are its cores.
         show: whether what was chosen is said.
+        decode: which chip decodes pictures in each actor.
 
     Raises:
         OptionError: Ray is not installed.
@@ -76,10 +77,12 @@ class Cluster:
         device: str | None = None,
         threads: int | None = None,
         show: Watch = None,
+        decode: str = "cpu",
     ) -> None:
         self._ray = _ray()
         self._address, self._workers = address, workers
         self._device, self._threads, self._show = device, threads, show
+        self._decode = decode
         self._cores = n_threads()
 
     @property
@@ -170,10 +173,10 @@ class Cluster:
         if gpus and not (self._device or "cuda").startswith("cpu"):
             n = min(self._workers or gpus, gpus)
             each = max(1, min(_MOST, sum(cores) // (n + 1)))
-            return _Shape(n, each, 1, Place("cuda", self._threads or each))
+            return _Shape(n, each, 1, Place("cuda", self._threads or each, self._decode))
         each = self._cores_each(cores)
         n = self._workers or sum(c // each for c in cores)
-        return _Shape(n, each, 0, Place("cpu", self._threads or each))
+        return _Shape(n, each, 0, Place("cpu", self._threads or each, self._decode))
 
     def _cores_each(self, cores: list[int]) -> int:
         """Return how many cores an actor has, so that all of them fit on nodes with so many."""

@@ -23,6 +23,7 @@ def crew_of(
     device: str | None = None,
     threads: int | None = None,
     show: Watch = None,
+    decode: str = "cpu",
 ) -> Crew | None:
     """Return the processes that do some work; None where this process does it.
 
@@ -33,6 +34,7 @@ def crew_of(
         device: one torch device, or several with commas; of a cluster, the kind of device.
         threads: of each process; None divides the cores.
         show: whether what was chosen is said.
+        decode: which chip decodes pictures in each process.
 
     Raises:
         OptionError: a word is none of these, or Ray is not installed.
@@ -49,10 +51,11 @@ def crew_of(
                 f"On Ray each worker has the device that Ray gives it, not one of '{device}'.",
                 "leave out device=, or give cpu or cuda.",
             )
-        return Cluster(address, workers, devices[0] if devices else None, threads, show)
+        device = devices[0] if devices else None
+        return Cluster(address, workers, device, threads, show, decode)
     if workers is None and len(devices) < 2:
         return None
-    return Processes(_places(workers or len(devices), devices, threads), show)
+    return Processes(_places(workers or len(devices), devices, threads, decode), show)
 
 
 def is_engine(text: object) -> bool:
@@ -73,7 +76,7 @@ def _address(engine: str) -> str | None:
     return engine if engine.startswith("ray://") else engine.removeprefix("ray@")
 
 
-def _places(workers: int, devices: Sequence[str], threads: int | None) -> list[Place]:
+def _places(workers: int, devices: Sequence[str], threads: int | None, decode: str) -> list[Place]:
     """Return a place for each process: devices in turn, and its part of the cores."""
     from slicedb.inference.runner import pick_device
 
@@ -87,7 +90,7 @@ def _places(workers: int, devices: Sequence[str], threads: int | None) -> list[P
             "leave out workers=, for there is one for each device.",
         )
     each = threads or max(1, n_threads() // workers)
-    return [Place(devices[i % len(devices)], each) for i in range(workers)]
+    return [Place(devices[i % len(devices)], each, decode) for i in range(workers)]
 
 
 def _gpus() -> list[str]:

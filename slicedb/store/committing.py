@@ -17,7 +17,6 @@ from slicedb.store.door import passing
 from slicedb.store.files import first_sentence
 from slicedb.store.reading import Reader
 from slicedb.store.upkeep import (
-    INDEX_SOON,
     index_rows,
     is_fragmented,
     merge_fragments,
@@ -100,40 +99,14 @@ class Committer(Reader):
             ) from error
 
     def tend(self, name: str) -> None:
-        """Compact a table that many small writes have broken up, and index a very large one.
-
-        Others wait for the first change that looks ids up: one that is loaded, queried and judged
-        needs no index.
-        """
+        """Compact a table that many small writes have broken up, and index what has grown."""
         if not self.tends:
             return
         with contextlib.suppress(ConflictError):
             if is_fragmented(self.dataset(name), name):
                 self.compact(name)
-        self.index(name, INDEX_SOON)
-
-    def index(self, name: str, least: int = 0, version: int | None = None) -> int | None:
-        """Index the ids of a table where so many are not that looking one up takes long.
-
-        Args:
-            name: the table.
-            least: rows outside the index that are too few.
-            version: what a caller has read.
-
-        Returns:
-            The version that has the rows of `version`, which the index may have moved; where
-            another writer came in between it is `version`, as it was given.
-        """
-        if not self.tends or not self.has(name):
-            return version
-        with contextlib.suppress(ConflictError):
-            dataset = self.dataset(name)
-            if wants_index(dataset, least):
-                before = int(dataset.version)
-                added = self.attempt(name, lambda: index_rows(self.dataset(name), name))
-                if version == before and self.version(name) == before + added:
-                    return before + added
-        return version
+            elif wants_index(self.dataset(name)):
+                self.attempt(name, lambda: index_rows(self.dataset(name), name))
 
     def compact(self, name: str) -> None:
         """Merge small fragments, and bring the index on `id` up to date."""

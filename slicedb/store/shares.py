@@ -9,13 +9,14 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Generator
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import pyarrow as pa
 
 from slicedb.progress import Bar
+from slicedb.store.decoded import Decoded
 
 if TYPE_CHECKING:
     from slicedb.store.tables import Store
@@ -40,6 +41,8 @@ class Tally:
     """Of maps: those that are zero everywhere."""
     examples: tuple[str, ...] = ()
     """The first failures: id and reason."""
+    decoded: Decoded = field(default_factory=Decoded)
+    """Which chip decoded."""
     written: tuple[object, ...] = ()
     """What a job says of its own beside, one for each share."""
 
@@ -49,6 +52,7 @@ class Tally:
             self.gone + other.gone,
             self.empty + other.empty,
             (self.examples + other.examples)[:_EXAMPLES],
+            self.decoded + other.decoded,
             self.written + other.written,
         )
 
@@ -61,6 +65,8 @@ class Place:
     """A torch device; None takes a GPU if there is one."""
     threads: int | None = None
     """Decoding threads, and threads of a model on a CPU; None is one per core."""
+    decode: str = "cpu"
+    """Which chip decodes pictures: cpu, gpu or auto."""
 
 
 class Work(Protocol):
@@ -143,7 +149,6 @@ def work_off(store: Store, job: Job, rows: pa.Table, crew: Crew, shown: Bar) -> 
             for tally in shares:
                 total += tally
                 store.tend(job.table)
-                store.index(job.table)
     finally:
         if store.has(job.table) and store.small_fragments(job.table) > 1:
             store.compact(job.table)

@@ -32,6 +32,7 @@ from slicedb.tagging.writing import ColumnWriter, Written
 from slicedb.tasks import About
 
 if TYPE_CHECKING:
+    from slicedb.embedding.table import EmbedReport
     from slicedb.predictions import PredictReport
 
 _DEFAULT = "default"
@@ -46,8 +47,8 @@ class Means:
     """Gives the query of a text."""
     predict: Callable[[str], PredictReport | None]
     """Computes the missing predictions of a model; None where they were made elsewhere."""
-    embed: Callable[[str], int]
-    """Computes the missing vectors of an embedding, and returns how many."""
+    embed: Callable[[str], EmbedReport]
+    """Computes the missing vectors of an embedding."""
     keys: Keys | None
     """int64 (n,): the samples; None is all of them."""
     overwrite: bool = False
@@ -56,6 +57,8 @@ class Means:
     progress: Watch = None
     crew: Crew | None = None
     """Processes that a callable runs in; None is this one."""
+    decode: str = "cpu"
+    """Which chip was asked to decode; Pillow pictures, as callables take them, the CPU makes."""
 
 
 def tag_with(wanted: Wanted, means: Means) -> tuple[Tag, TagReport, list[str]]:
@@ -113,7 +116,7 @@ def _by_model(tag: Tag, means: Means) -> tuple[Tag, TagReport, list[str]]:
 def _by_phrases(tag: Tag, means: Means) -> tuple[Tag, TagReport, list[str]]:
     if tag.using != _DEFAULT:
         encoder_of(means.store, tag.using)  # only the default one is made where it is not there
-    computed = means.embed(tag.using)
+    embedded = means.embed(tag.using)
     encoder = encoder_of(means.store, tag.using)
     _, listed = phrases.phrases_in(tag.what)
     texts = phrases.text_vectors(encoder, listed, tag.templates)
@@ -124,12 +127,18 @@ def _by_phrases(tag: Tag, means: Means) -> tuple[Tag, TagReport, list[str]]:
     keys = asked.rows["key"].to_numpy()
     values = phrases.values_of(means.store, tag, listed, texts, encoder.logit_scale, keys)
     report, changed = _write(tag, asked, _beside(asked.rows, values, keys), means)
-    notes = (encoder.note,) if encoder.note else ()
-    return tag, replace(report, computed=computed, notes=report.notes + notes), changed
+    notes = ((encoder.note,) if encoder.note else ()) + embedded.notes
+    report = replace(report, computed=embedded.embedded, notes=report.notes + notes)
+    return tag, report, changed
 
 
 def _by_callable(tag: Tag, function: Captioner, means: Means) -> tuple[Tag, TagReport, list[str]]:
     """Run a callable over the samples without a value of its present code."""
+    if means.decode == "gpu":
+        raise ModelError(
+            f"No GPU can decode for {callables.title_of(function)}, which takes Pillow pictures.",
+            "leave out decode= (--decode): the CPU decodes then.",
+        )
     store = means.store
     tag = replace(tag, fingerprint=callables.fingerprint_of(function))
     asked = samples_of(store, means.keys)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from slicedb.errors import QueryError, SliceDBError, place_after
+from slicedb.errors import QueryError, SliceDBError
 from slicedb.show.tabular import Part, Tabular
 
 
@@ -80,7 +80,8 @@ def problems(text: str, ask: Callable[[], object]) -> Problems:
         ask()
     except QueryError as error:
         start, end = _place(error, text)
-        line, column = place_after(text[:start])
+        before = text[:start]
+        line, column = before.count("\n") + 1, start - (before.rfind("\n") + 1) + 1
         token = "" if error.start is None else text[start:end]
         found = Problem(
             error.message,
