@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from slicedb.commits.batch import OvertakenError, Settled
 from slicedb.commits.difference import Difference, between
-from slicedb.commits.head import Head
+from slicedb.commits.head import HEAD, Head
 from slicedb.commits.pins import frozen_slices
 from slicedb.errors import DatabaseError, did_you_mean, suggesting
 from slicedb.schema import COMMITS, COMMITS_SCHEMA, RUNS, TESTS
@@ -23,7 +24,6 @@ from slicedb.show.text import clean
 if TYPE_CHECKING:
     from slicedb.store import Store
 
-_HEAD = "slicedb:head"
 _UNVERSIONED = frozenset({COMMITS, RUNS, TESTS})
 """Records of what was done; going back in time does not undo them."""
 
@@ -51,10 +51,18 @@ class Commit(Record):
 
 @suggesting
 class Commits:
-    """The commits of one database, and its current branch."""
+    """The commits of one database, and its current branch.
 
-    def __init__(self, store: Store) -> None:
+    Args:
+        store: the database.
+        finish: carries out the edits that a process was applying when it ended.
+    """
+
+    def __init__(
+        self, store: Store, finish: Callable[[Store, Commits], object] | None = None
+    ) -> None:
         self._store = store
+        self._finish = None if finish is None else lambda: finish(store, self)
 
     # --- reading ------------------------------------------------------------------------------
 
@@ -117,64 +125,81 @@ class Commits:
     def _head(self) -> Head:
         if not self._store.has(COMMITS):
             return Head()
-        return Head.read(self._store.metadata(COMMITS).get(_HEAD))
+        return Head.read(self._store.metadata(COMMITS).get(HEAD))
 
     # --- writing ------------------------------------------------------------------------------
 
     def commit(self, message: str, *, tag: str | None = None, id: str | None = None) -> Commit:
         """Record the version of every table.
 
+        Edits that another thread or process applies at this moment are waited for, and those of
+        which the process ended are finished, so that no commit holds a part of them.
+
         Args:
             message: what this state is.
             tag: a name for it, unique among the tags.
             id: its id, by default a new one; a commit that has it already is returned, so that
-                whoever was cut off may ask again.
+                whoever was cut off may ask again. It is the id of the edits that it records.
 
         Raises:
             DatabaseError: the tag is taken, or a checkout was cut off.
         """
         if tag is not None:
             _check_free(tag, self.history(), self._head())
-        self._check_whole()
         self._store.create(COMMITS, COMMITS_SCHEMA)
-        if made := [c for c in self.history() if c.id == id]:
-            return made[0]
+        while True:
+            if id and (made := [c for c in self.history() if c.id == id]):
+                return made[0]
+            settled = Settled.wait(self._store, id, self._finish)
+            self._check_whole()
+            commit = self._pinned(message, tag, id)
+            try:
+                commit = self._recorded(commit, settled)
+            except DatabaseError as error:
+                if id is None:  # else whoever finished it may have made it, with these pins
+                    self._release(commit)
+                if isinstance(error, OvertakenError):
+                    continue
+                raise
+            if id is not None:
+                self._pin_anew(commit)
+            return commit
+
+    def _pinned(self, message: str, tag: str | None, id: str | None) -> Commit:
+        """Return a commit of the tables as they are, with its versions pinned."""
         head = self._head()
-        versions = self._versions()
         commit = Commit(
             id=id or uuid.uuid4().hex[:12],
             message=message,
             branch=head.branch,
             parent=head.commit,
             tags=(tag,) if tag else (),
-            tables=versions,
+            tables=self._versions(),
             created_at=datetime.now(UTC).replace(tzinfo=None),
         )
-        for name, version in versions.items():
+        for name, version in commit.tables.items():
             self._store.pin(name, version, f"commit-{commit.id}")
         for _, tables in frozen_slices(self._store):
             for name, version in tables.items():
                 self._store.pin(name, version, f"commit-{commit.id}-{version}")
         self._store.sync()
+        return commit
+
+    def _recorded(self, commit: Commit, settled: Settled) -> Commit:
+        """Write the row of a commit, and return it as it came to stand."""
 
         def add(commits: list[Commit], head: Head) -> tuple[list[Commit], Head]:
             nonlocal commit
             if made := [c for c in commits if c.id == commit.id]:  # by whoever finished it too
                 commit = made[0]
                 return commits, head
-            if tag is not None:
+            for tag in commit.tags:
                 _check_free(tag, commits, head)
             # Where another process has committed meanwhile, this one comes after it.
             commit = replace(commit, parent=head.commit, branch=head.branch)
-            return [*commits, commit], head.at(commit.id, versions)
+            return [*commits, commit], head.at(commit.id, commit.tables)
 
-        try:
-            self._change(add)
-        except DatabaseError:
-            self._release(commit)
-            raise
-        if id is not None:
-            self._pin_anew(commit)
+        self._change(add, settled)
         return commit
 
     def _pin_anew(self, commit: Commit) -> None:
@@ -316,15 +341,16 @@ class Commits:
 
     def _check_whole(self) -> None:
         """Raise DatabaseError where a checkout was cut off: the tables are of two commits."""
-        if going := self.cut_off():
-            raise DatabaseError(
-                f"A checkout of commit {going} was cut off, or another process is at it: some "
-                "tables are there and others are not.",
-                f"`slicedb reset {going}` finishes it.",
-            )
+        self._head().check_whole()
 
     def _restore(self, target: Commit) -> None:
-        self._move(lambda head: replace(head, going=target.id))
+        while True:
+            settled = Settled.wait(self._store, None, self._finish)
+            try:
+                self._move(lambda head: replace(head, going=target.id), settled)
+                break
+            except OvertakenError:
+                continue
         for name in sorted({*self._versions(), *target.tables}):
             self._store.restore(name, target.tables.get(name))
         for tag, tables in frozen_slices(self._store):
@@ -332,26 +358,36 @@ class Commits:
                 self._store.pin(name, version, tag)
         self._store.sync()
 
-    def _move(self, change: Callable[[Head], Head]) -> None:
+    def _move(self, change: Callable[[Head], Head], settled: Settled | None = None) -> None:
         """Change the head; `change` is called again when another process was faster."""
-        self._change(lambda commits, head: (commits, change(head)))
+        self._change(lambda commits, head: (commits, change(head)), settled)
 
-    def _change(self, change: Callable[[list[Commit], Head], tuple[list[Commit], Head]]) -> None:
+    def _change(
+        self,
+        change: Callable[[list[Commit], Head], tuple[list[Commit], Head]],
+        settled: Settled | None = None,
+    ) -> None:
         """Change commits and head in one step; `change` is called again for another's state.
 
         Names are unique by construction, since nobody can come between a look and the write.
+
+        Args:
+            change: from commits and head to those that take their place.
+            settled: when the tables were looked at, if what is written speaks of them.
+
+        Raises:
+            OvertakenError: edits were applied since then, or are at this moment.
         """
 
         def rewrite(table: pa.Table) -> pa.Table:
-            metadata = dict(table.schema.metadata or {})
-            text = metadata.get(_HEAD.encode())
+            metadata = _texts(table.schema.metadata)
+            if settled is not None:
+                settled.check(metadata)
             commits = [_from_row(row) for row in table.to_pylist()]
-            commits, head = change(commits, Head.read(None if text is None else text.decode()))
+            commits, head = change(commits, Head.read(metadata.get(HEAD)))
+            metadata |= {HEAD: head.to_json()} | (settled.metadata if settled else {})
             rows = [_to_row(commit) for commit in commits]
-            schema = table.schema.with_metadata(
-                {**metadata, _HEAD.encode(): head.to_json().encode()}
-            )
-            return pa.Table.from_pylist(rows, schema=schema)
+            return pa.Table.from_pylist(rows, schema=table.schema.with_metadata(metadata))
 
         self._store.rewrite(COMMITS, rewrite)
         self._store.sync()
@@ -385,6 +421,10 @@ def _check_free(name: str, commits: list[Commit], head: Head) -> None:
     taken = {head.branch, *head.branches, *(t for c in commits for t in c.tags)}
     if name in taken:
         raise DatabaseError(f"The name '{name}' is taken.", "choose another.")
+
+
+def _texts(metadata: Mapping[bytes, bytes] | None) -> dict[str, str]:
+    return {name.decode(): text.decode() for name, text in (metadata or {}).items()}
 
 
 def _with_tag(commit: Commit, name: str) -> Commit:

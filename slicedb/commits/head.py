@@ -7,6 +7,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Self
 
+from slicedb.errors import DatabaseError
+
+HEAD = "slicedb:head"
+"""Where the metadata of the table of commits holds it."""
+
 
 @dataclass(frozen=True)
 class Head:
@@ -42,3 +47,12 @@ class Head:
         branches = {**self.branches, self.branch: commit}
         versions = self.clean if clean is None else dict(clean)
         return replace(self, commit=commit, branches=branches, clean=versions)
+
+    def check_whole(self) -> None:
+        """Raise DatabaseError where a checkout was cut off: the tables are of two commits."""
+        if self.going:
+            raise DatabaseError(
+                f"A checkout of commit {self.going} was cut off, or another process is at it: some "
+                "tables are there and others are not.",
+                f"`slicedb reset {self.going}` finishes it.",
+            )

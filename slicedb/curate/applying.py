@@ -8,6 +8,7 @@ from typing import Literal, TypeAlias, get_args
 from slicedb import edits
 from slicedb.commits import Commit, Commits
 from slicedb.curate.duplicates import Duplicates
+from slicedb.editing import finish
 from slicedb.errors import CheckError, did_you_mean
 from slicedb.schema import SAMPLES, keys_of
 from slicedb.show import numbers
@@ -60,7 +61,7 @@ def carry_out(
         )
     if apply == "tag":
         ids = _without(store, ids, tag)
-    commits = Commits(store)
+    commits = Commits(store, finish)
     begun = _begun(store, commits)
     if not ids and not begun:
         return replace(found, notes=(*notes, "Nothing was changed."))

@@ -320,6 +320,9 @@ class Asking(Held):
     def commit(self, message: str, *, tag: str | None = None) -> Commit:
         """Record the version of every table under one id.
 
+        Where decisions are being applied (`apply_edits`), it waits for them, and it finishes those
+        of a process that was killed: a commit holds all of them or none.
+
         Args:
             message: what changed.
             tag: a name for the commit.

@@ -191,7 +191,8 @@ class Editing(Asking):
         A decision on a sample that has changed since (another label or boxes, another picture,
         gone) is refused, and the report says why; the others are applied. Tags that others give or
         take meanwhile refuse nothing but a deletion. A call that was cut off is finished by the
-        next one, or when the database is opened next.
+        next one, by the next commit, or when the database is opened next. A commit, checkout or
+        reset of another thread or process waits meanwhile, so that none holds a part.
 
         Args:
             message: of the commit; by default what was changed.

@@ -146,8 +146,9 @@ class Held:
     def commits(self) -> Commits:
         """The commits: `commit`, `history`, `branch`, `checkout`, `reset`, `diff`, `tag`."""
         from slicedb.commits import Commits
+        from slicedb.editing import finish
 
-        return Commits(self.store)
+        return Commits(self.store, finish)
 
     def at(self, commit: str) -> Self:
         """Return the database as it was at a commit: every verb that reads works on it.

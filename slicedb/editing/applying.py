@@ -28,7 +28,7 @@ from slicedb.show.numbers import count, verb
 from slicedb.show.tabular import Record
 from slicedb.store import Store
 
-_ALONE = threading.Lock()
+_ALONE = threading.RLock()
 """Of the threads of a process one applies at a time; several processes may, which costs time."""
 _LISTED = 10
 """Refused edits that a report lists."""
@@ -135,6 +135,14 @@ def _claim(store: Store, wanted: Sequence[Edit], ours: Batch) -> None:
 
 def _finished(store: Store, commits: Commits, ours: Batch) -> ApplyReport:
     """Carry out what a batch has claimed, and commit it."""
+    try:
+        return _committed(store, commits, ours)
+    except (Exception, KeyboardInterrupt):
+        batch.leave(store, ours)
+        raise
+
+
+def _committed(store: Store, commits: Commits, ours: Batch) -> ApplyReport:
     claimed = log.edits_of(store, states=["applying"], commit=ours.id)
     if claimed:
         log.end(store, _carried_out(store, claimed))

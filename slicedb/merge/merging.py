@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from slicedb import edits
 from slicedb.commits import Commits
+from slicedb.editing import finish
 from slicedb.errors import DatabaseError
 from slicedb.merge.columns import ColumnsTold, compare_columns, write_computed, write_searched
 from slicedb.merge.pair import Pair, refuse_unknown
@@ -175,7 +176,7 @@ def _title(pair: Pair) -> str:
 
 
 def _commit(pair: Pair, message: str) -> str:
-    commits = Commits(pair.ours)
+    commits = Commits(pair.ours, finish)
     commit = "" if commits.is_clean() else commits.commit(message).id
     pair.ours.set_metadata(COMMITS, {_MERGING: ""})
     pair.ours.sync()
