@@ -193,7 +193,7 @@ def test_nothing_is_applied_while_a_checkout_is_cut_off(
     monkeypatch.setattr(other.store, "restore", cut)
     with pytest.raises(DatabaseError, match="out of room"):
         other.commits.reset("HEAD")
-    with pytest.raises(DatabaseError, match="A checkout of commit .* was cut off"):
+    with pytest.raises(DatabaseError, match=r"A checkout of commit .* was cut off"):
         db.apply_edits()
     assert state(db) == BEFORE and batch.begun(db.store) is None
     db.commits.reset("HEAD")
@@ -214,7 +214,7 @@ def test_what_failed_half_way_is_not_waited_for_and_needs_the_database_to_be_fin
         db.apply_edits("reviewed")
     begun = batch.begun(db.store)
     assert begun is not None and not begun.is_at_work()
-    with pytest.raises(DatabaseError, match="their process ended.*slicedb.open"):
+    with pytest.raises(DatabaseError, match=r"their process ended.*slicedb.open"):
         Commits(db.store).commit("half")
     db.commit("meanwhile")
     assert messages(db) == ["meanwhile", "reviewed", "before"] and state(db) == AFTER
