@@ -49,6 +49,8 @@ class Asking(Held):
         memory: str | None = None,
         client: str = "",
         files: bool = True,
+        lag: float = 0.0,
+        patient: bool = False,
     ) -> Request:
         """Return what bounds the queries of one caller together, and cancels them together.
 
@@ -63,13 +65,21 @@ class Asking(Held):
             client: who asks, such as the name of a session. A named client runs at most half of
                 what may run at once, and has at most 32 queries waiting.
             files: False lets no text inside read a file by `image('file')`.
+            lag: seconds for which answers may be behind what is written meanwhile. Above 0, all
+                queries inside are answered from the same versions of all tables, and of a database
+                of 100,000 samples or more these are the newest ones that are ready: while another
+                process writes, nobody waits until its change is loaded. `request.behind` says by
+                how many seconds they may be behind.
+            patient: let the queries of everybody else go first.
 
         Raises:
-            OptionError: a bound is no number of seconds, or no size.
+            OptionError: a bound or the lag is no number of seconds, or no size.
         """
         from slicedb.query import Request
 
-        return Request(timeout=timeout, memory=memory, client=client, files=files)
+        return Request(
+            timeout=timeout, memory=memory, client=client, files=files, lag=lag, patient=patient
+        )
 
     def query(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -83,7 +84,8 @@ class Engine:
 
         Args:
             text: a predicate over samples or a SELECT; a query is taken as its text.
-            at: versions of tables to ask; the others are asked at their latest.
+            at: versions of tables to ask; the others are asked at their latest, or at those of the
+                moment that a request with a lag is answered from.
             files: whether image('file') may read files; None asks `allow_files`.
             approximate: whether `ORDER BY similarity(...) DESC LIMIT k` may take its rows from an
                 approximate index, where there is one; nothing else ever does.
@@ -96,6 +98,8 @@ class Engine:
         if isinstance(text, Query):
             request = request or text.request
             files, at, text = files or text.files, at if at is not None else text.at, text.text
+        if at is None and (lagging := [each for each in asking(request) if each.lag]):
+            at = dict(lagging[-1].moment(self.session.moments).versions)
         files = self.allow_files if files is None else files
         files = files and all(each.files for each in asking(request))
         query = Query(
@@ -113,6 +117,14 @@ class Engine:
     def sql(self, text: str, *, at: dict[str, int] | None = None, files: bool = False) -> pa.Table:
         """Run any query and return its result."""
         return self.query(text, at=at, files=files).to_arrow()
+
+    def turn(self) -> AbstractContextManager[None]:
+        """Wait once for a place, and hold it for all queries that the thread runs inside `with`."""
+        return self.session.turn()
+
+    def renew(self) -> None:
+        """Answer later queries from what is there now, whatever lag their requests allow."""
+        self.session.moments.renew()
 
     def cancel(self) -> int:
         """Cancel every query that runs now, from another thread; returns how many there were."""

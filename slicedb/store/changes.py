@@ -49,6 +49,11 @@ class Changes:
         return len(self.gone) + len(self.new_keys) + len(self.altered)
 
     @property
+    def moves_none(self) -> bool:
+        """Whether all rows stand where they stood, though some may have other values."""
+        return not len(self.gone) and not len(self.new_keys)
+
+    @property
     def keys(self) -> Keys:
         """int64: the keys of all rows that changed, some of them twice."""
         return np.concatenate([self.gone_keys, self.new_keys, self.altered])

@@ -14,6 +14,7 @@ from fastapi.responses import Response
 
 from slicedb import sql
 from slicedb.errors import CheckError, QueryError, UnknownSampleError
+from slicedb.query.run.request import asking
 from slicedb.schema import SAMPLES, keys_of
 from slicedb.show import numbers
 from slicedb.web.asked import Asked
@@ -41,7 +42,7 @@ def add(site: Site) -> None:
         """Run work on the query that the address asks."""
         asked = Asked(request, site.uploads)
         try:
-            return await site.ask(request, lambda db: work(db, asked.of(db)))
+            return await site.look(request, lambda db: work(db, asked.of(db)))
         except QueryError as error:
             raise asked.placed(error) from error
 
@@ -59,7 +60,7 @@ def add(site: Site) -> None:
     async def rows(request: Request, a: int, b: int, columns: str = "") -> dict[str, object]:
         _check_range(a, b, _MOST_ROWS)
         shown = await ask(request, lambda db, query: _shown(query, a, b, _listed(columns)))
-        site.order(request, shown.query)
+        site.order(request, shown.query, shown.version, shown.is_ordered)
         return shown.values
 
     @site.get("/api/pack")
@@ -69,7 +70,7 @@ def add(site: Site) -> None:
         _check_range(a, b, _MOST_PICTURES)
         _check_side(side)
         shown = await ask(request, lambda db, query: _shown(query, a, b, _listed(columns)))
-        site.order(request, shown.query)
+        site.order(request, shown.query, shown.version, shown.is_ordered)
         images = await site.picture(request, lambda db: _pictures(db, shown.keys, side))
         return Response(
             await asyncio.to_thread(_packed, shown.values, images),
@@ -96,6 +97,7 @@ def add(site: Site) -> None:
                 "count": found.n,
                 "total": found.overall,
                 "version": query.version,
+                "behind": _behind(),
                 "facets": [_facet(facet) for facet in found.facets.facets],
                 "histograms": [_histogram(one) for one in found.histograms],
             }
@@ -152,10 +154,19 @@ def add(site: Site) -> None:
 class _Shown:
     """Some rows of a query, with their keys, which never leave the server."""
 
-    def __init__(self, query: Query, values: dict[str, object], keys: np.ndarray) -> None:
+    def __init__(self, query: Query, rows: list[object], keys: np.ndarray, a: int) -> None:
         self.query = query
-        self.values = values
         self.keys = keys
+        self.version = query.version
+        self.is_ordered = not query.awaits_order
+        self.values = {
+            "a": a,
+            "b": a + len(rows),
+            "count": query.count(),
+            "version": self.version,
+            "behind": _behind(),
+            "rows": rows,
+        }
 
 
 def _shown(query: Query, a: int, b: int, columns: Sequence[str]) -> _Shown:
@@ -163,14 +174,18 @@ def _shown(query: Query, a: int, b: int, columns: Sequence[str]) -> _Shown:
     names = list(dict.fromkeys(["key", "id", *(columns or ("label",))]))
     part = query.page(a, b, names)
     keys = np.asarray(part["key"].to_numpy())
-    rows = part.drop_columns(["key"]).to_pylist()
-    values = {"a": a, "b": a + len(rows), "count": query.count(), "version": query.version}
-    return _Shown(query, {**values, "rows": plain(rows)}, keys)
+    rows = [plain(row) for row in part.drop_columns(["key"]).to_pylist()]
+    return _Shown(query, rows, keys, a)
+
+
+def _behind() -> float:
+    """Return the seconds that an answer may be behind what other processes write."""
+    return round(max((each.behind for each in asking()), default=0.0), 1)
 
 
 def _counted(db: Database, query: Query) -> dict[str, object]:
     total = query.beside("").count()  # of the same commit
-    about = {"text": query.text, "total": total, "version": query.version}
+    about = {"text": query.text, "total": total, "version": query.version, "behind": _behind()}
     plan = query.plan()
     if not plan.is_rows:
         return {**about, "kind": "table", "count": query.kept().num_rows, "scores": False}

@@ -185,6 +185,7 @@ class Jobs:
             hint = "the terminal of `slicedb app` says where."
             state, job.error = "failed", {"kind": "Error", "message": about, "hint": hint}
         finally:
+            self._db.engine.renew()
             job.seconds = time.time() - job.began
             job.state = state  # last: whoever sees that it is over sees how
             self._asking.pop(job.id, None)

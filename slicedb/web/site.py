@@ -9,6 +9,7 @@ import inspect
 import json
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlencode
@@ -37,13 +38,16 @@ Decorator = Callable[[Handler], Handler]
 
 _HERE = Path(__file__).parent
 STATIC = _HERE / "static"
-_ASKING, _PICTURES, _TYPING, _WRITING = 64, 4, 2, 2
-"""Threads that ask the database, make pictures, help who types, and write. Most of those that ask
-wait: the database runs few queries at once, and gives them their turns by session."""
+_ASKING, _PICTURES, _TYPING, _WRITING, _ORDERING = 64, 4, 2, 2, 2
+"""Threads that ask the database, make pictures, help who types, write, and sort ahead. Most of
+those that ask wait: the database runs few queries at once, and gives them their turns by
+session."""
 _LOOK = 0.25
 """Seconds between two looks whether a reader is still there."""
 _SECONDS, _MEMORY = 60.0, "25%"
 """What one question of a reader may take: time, and of the memory that the database allows."""
+_LAG = 10.0
+"""Seconds for which a large database may be shown as it was, while what others write is loaded."""
 
 
 class NotAllowed(Exception):
@@ -73,7 +77,8 @@ class Site:
         self._pictures = ThreadPoolExecutor(_PICTURES, "slicedb-picture")
         self._typing = ThreadPoolExecutor(_TYPING, "slicedb-typing")
         self._writing = ThreadPoolExecutor(_WRITING, "slicedb-write")
-        self._ordering: dict[str, Bounded] = {}
+        self._sorting = ThreadPoolExecutor(_ORDERING, "slicedb-order")
+        self._ordering: dict[str, _Ordering] = {}
         self._digest = _digest(STATIC)
         self._templates = jinja2.Environment(
             loader=jinja2.FileSystemLoader(_HERE / "templates"),
@@ -98,7 +103,8 @@ class Site:
         """Cancel what runs, and let the threads end."""
         self.jobs.close()
         self.db.cancel()
-        for pool in (self._asking, self._pictures, self._typing, self._writing):
+        pools = (self._asking, self._pictures, self._typing, self._writing, self._sorting)
+        for pool in pools:
             pool.shutdown(wait=False, cancel_futures=True)
 
     # Addresses
@@ -135,6 +141,23 @@ class Site:
         async with self.turns.of(_session(request).name):
             return await self._run(request, self._asking, work)
 
+    async def look(self, request: Request, work: Callable[[Database], T]) -> T:
+        """Run work that shows samples: it waits for one turn, and is answered from one moment.
+
+        Where other processes write to a large database, that moment may be some seconds ago; see
+        `Database.request`. What is written through this server is seen at once.
+
+        Raises:
+            Busy: the reader's session has too many questions already.
+        """
+
+        def in_turn(db: Database) -> T:
+            with db.engine.turn():
+                return work(db)
+
+        async with self.turns.of(_session(request).name):
+            return await self._run(request, self._asking, in_turn, _LAG)
+
     async def typing(self, request: Request, work: Callable[[Database], T]) -> T:
         """Run quick work for a reader who types, in threads that no query holds up."""
         return await self._run(request, self._typing, work)
@@ -146,13 +169,23 @@ class Site:
     async def write(self, request: Request, work: Callable[[Database], T]) -> T:
         """Run work that changes the database; it goes on to its end when its reader leaves."""
         asked = self.db.request(files=False)
-        future = self._writing.submit(self._inside, asked, work)
+        future = self._writing.submit(self._writes, asked, work)
         return await asyncio.shield(asyncio.wrap_future(future))
 
+    def _writes(self, asked: Bounded, work: Callable[[Database], T]) -> T:
+        try:
+            return self._inside(asked, work)
+        finally:
+            self.db.engine.renew()
+
     async def _run(
-        self, request: Request, pool: ThreadPoolExecutor, work: Callable[[Database], T]
+        self,
+        request: Request,
+        pool: ThreadPoolExecutor,
+        work: Callable[[Database], T],
+        lag: float = 0.0,
     ) -> T:
-        asked = self._bounded(_session(request).name)
+        asked = self._bounded(_session(request).name, lag=lag)
         future: Future[T] = pool.submit(self._inside, asked, work)
         waiting = asyncio.wrap_future(future)
         try:
@@ -167,29 +200,48 @@ class Site:
             waiting.add_done_callback(_forgotten)
             raise
 
-    def order(self, request: Request, query: Query) -> None:
+    def order(self, request: Request, query: Query, version: str, is_known: bool) -> None:
         """Work out the order of all samples of a query, before its reader jumps to the middle.
 
-        The answer goes on meanwhile. Of one session only the last such query is worked on.
+        That happens while nobody waits for an answer. Of one session only the query that was asked
+        last is worked on.
+
+        Args:
+            request: of the reader.
+            query: what was asked.
+            version: what its answer rests on.
+            is_known: whether there is nothing to work out.
         """
-        name = _session(request).name
-        if not query.awaits_order:
+        name, what = _session(request).name, (query.text, version)
+        before = self._ordering.get(name)
+        if before is not None and before.what == what:
             return
-        if (before := self._ordering.get(name)) is not None:
-            before.cancel()
-        asked = self._ordering[name] = self._bounded(f"the order for {name}")
+        if before is not None:
+            before.asked.cancel()
+            self._ordering.pop(name, None)
+        if is_known:
+            return
+        asked = self._bounded(f"the order for {name}", patient=True)
+        ordering = self._ordering[name] = _Ordering(what, asked)
 
         def work(db: Database) -> None:
             with contextlib.suppress(SliceDBError):
                 query.keys()
-            if self._ordering.get(name) is asked:
-                del self._ordering[name]
+            if self._ordering.get(name) is ordering:
+                self._ordering.pop(name, None)
 
-        self._asking.submit(self._inside, asked, work)
+        self._sorting.submit(self._inside, asked, work)
 
-    def _bounded(self, client: str) -> Bounded:
+    def _bounded(self, client: str, *, lag: float = 0.0, patient: bool = False) -> Bounded:
         """Return what bounds the queries of one question of a reader; they read no files."""
-        return self.db.request(timeout=_SECONDS, memory=_MEMORY, client=client, files=False)
+        return self.db.request(
+            timeout=_SECONDS,
+            memory=_MEMORY,
+            client=client,
+            files=False,
+            lag=lag,
+            patient=patient,
+        )
 
     def _inside(self, asked: Bounded, work: Callable[[Database], T]) -> T:
         with asked:
@@ -295,6 +347,15 @@ class Site:
             **values,
         }
         return self._templates.get_template(template).render(shown)
+
+
+@dataclass(frozen=True)
+class _Ordering:
+    """An order that is worked out ahead."""
+
+    what: tuple[str, str]
+    """Text and version of the query."""
+    asked: Bounded
 
 
 def _forgotten(waiting: asyncio.Future[Any]) -> None:

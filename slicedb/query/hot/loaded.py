@@ -43,8 +43,8 @@ class Origin:
     """SQL of the table."""
     sources: dict[str, Source | None]
     """Its columns, as those of `Loaded`."""
-    asked: set[str]
-    """Those that a query of this process has read."""
+    asked: dict[str, float]
+    """Those that a query of this process has read, as those of `Loaded`."""
     changed: int = 0
     """As that of `Loaded`."""
     loaded: Loaded | None = None
@@ -60,8 +60,8 @@ class Loaded:
     columns: set[str] = field(default_factory=set)
     sources: dict[str, Source | None] = field(default_factory=dict)
     """Those of the columns that a file may hold; None is the table itself."""
-    asked: set[str] = field(default_factory=set)
-    """The columns that a query of this process has read."""
+    asked: dict[str, float] = field(default_factory=dict)
+    """The columns that queries of this process have read lately, and when the last one did."""
     file: HotFile | None = None
     """The file that holds the table, or a part of its columns."""
     is_view: bool = False
@@ -118,8 +118,7 @@ class LoadedTables:
             columns: those of it that are added.
         """
         state = self._loaded[name]
-        # Of a file only what was asked for is taken along: the rest can be had from there.
-        kept = [c for c in state.columns if not state.is_view or c in state.asked]
+        kept = self._kept(state)
         shown = [*(f"o.{quoted(c)}" for c in kept), *(f"n.{quoted(c)}" for c in columns)]
         place = self._new_place()
         cursor = self._connection.cursor()
@@ -133,6 +132,13 @@ class LoadedTables:
         finally:
             cursor.close()
         self._place(name, place, {*kept, *columns}, int(count[0][0]))
+
+    def _kept(self, state: Loaded) -> list[str]:
+        """Return the columns of a table that go along when it moves to another place.
+
+        Of a file only what was asked for is taken along: the rest can be had from there.
+        """
+        return [c for c in state.columns if not state.is_view or c in state.asked]
 
     def _new_place(self) -> str:
         self._made += 1
@@ -199,6 +205,11 @@ class LoadedTables:
         self._connection.execute(f"DROP VIEW IF EXISTS hot.{quoted(name)}")
         self._let_go(state)
         self._close(state.file)
+
+    def tables(self) -> set[str]:
+        """Return the names of the tables of which a version is loaded."""
+        with self._lock:
+            return {name.rpartition("@")[0] for name in self._loaded}
 
     def has(self, name: str) -> bool:
         """Return whether a table is loaded."""

@@ -21,10 +21,11 @@ import pyarrow as pa
 from slicedb.keys import KeyIndex
 from slicedb.query.bound.catalog import TableInfo
 from slicedb.query.bound.relation import ModelColumn, Relation
+from slicedb.query.hot.following import FollowingTables
 from slicedb.query.hot.loaded import Column
 from slicedb.query.hot.relations import hot_column, hot_name, hot_number
 from slicedb.query.hot.sources import Source
-from slicedb.query.hot.warm import ALWAYS, WarmTables, plain, values_of
+from slicedb.query.hot.warm import ALWAYS, plain, values_of
 from slicedb.schema import SAMPLES
 from slicedb.store.without_pandas import arrow_array
 
@@ -35,7 +36,7 @@ _BATCH = 16_384
 """Rows whose nested lists are held at once."""
 
 
-class HotTables(WarmTables):
+class HotTables(FollowingTables):
     """The loaded columns of one database; see `LoadedTables` for the arguments."""
 
     @cached_property
@@ -86,7 +87,7 @@ class HotTables(WarmTables):
         }
         state = self._loaded.get(name) or self._begin(info, columns, beside)
         state.used = time.monotonic()
-        state.asked |= {*columns, *beside}
+        state.asked |= dict.fromkeys([*columns, *beside], state.used)
         wanted = dict.fromkeys([*columns, *beside])
         new = [c for c in wanted if c not in state.columns]
         if not new:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
@@ -15,6 +15,7 @@ from slicedb.query.hot.carry import Carried, carry, changed_columns
 from slicedb.query.hot.files import HotFile
 from slicedb.query.hot.keeping import Keeper
 from slicedb.query.hot.loaded import Column, Loaded, LoadedTables, Origin
+from slicedb.query.hot.relations import hot_column
 from slicedb.query.hot.sources import Source, Sources
 from slicedb.sql import quoted
 from slicedb.store.without_pandas import arrow_array
@@ -41,6 +42,8 @@ class WarmTables(LoadedTables):
     """Share of changed rows up to which a process that ends leaves the file to another one."""
     few = 0.05
     """Share of rows up to which an edit is carried over instead of loading the columns again."""
+    lately = 300.0
+    """Seconds for which a column that was asked is taken along to the versions that follow."""
 
     def __init__(self, store: Store, connection: DuckDBPyConnection) -> None:
         super().__init__(store, connection)
@@ -108,8 +111,12 @@ class WarmTables(LoadedTables):
         if origin is None:
             return
         state = self._loaded[f"{info.name}@{info.version}"]
-        # Of what is loaded, all is taken along at once that the last version was asked for.
-        wanted = {*columns, *ALWAYS, *(() if state.columns else origin.asked)}
+        wanted = {*columns, *ALWAYS}
+        if not state.columns:
+            # All at once that was asked lately: each further copy costs as much as the first.
+            state.asked, along = self._taken_along(origin, _versions(beside))
+            wanted |= {*state.asked}
+            beside = along | beside
         own = [c for c, s in origin.sources.items() if s is None and c in wanted & {*info.types}]
         own = [c for c in own if c == "key" or c not in state.columns]
         few = self._few(info.name)
@@ -123,6 +130,8 @@ class WarmTables(LoadedTables):
             place = origin.loaded.place if origin.loaded is not None else ""
             if not is_same or state.place not in ("", place):
                 self._fill(name, Carried(origin.rows, info.name, changes, info.version, own, found))
+                if origin.loaded is not None and changes.moves_none:
+                    share_keys(state, origin.loaded)
             else:
                 self._share(name, origin, own, {new: old for new, (old, _, _) in found.items()})
             state.sources |= dict.fromkeys(own) | {c: beside[c] for c in found}
@@ -144,10 +153,40 @@ class WarmTables(LoadedTables):
             lent = before.lent or (before.file if before.is_view else None)
             shown = {new: before.names[old or new] for new, old in wanted.items()}
             names, rows = state.names | shown, before.rows
-            state.keys, state.index = before.keys, before.index
-            state.visible, state.ids = before.visible, before.ids
+            share_keys(state, before)
+            state.visible = before.visible
         self._place(name, place, names, rows)
         state.lent, state.is_carried = lent, True
+
+    def _taken_along(
+        self, origin: Origin, versions: Mapping[str, int]
+    ) -> tuple[dict[str, float], dict[str, Source]]:
+        """Return the columns that were asked lately, as they are called now, and when.
+
+        Args:
+            origin: the earlier version that has them.
+            versions: of tables of models; of the others the newest ones are taken.
+
+        Returns:
+            Column to time, and the sources of those of models.
+        """
+        newest = dict(versions)
+        lately = dict(origin.asked)  # queries of other threads may add to it
+        since = max(lately.values(), default=0.0) - self.lately
+        asked: dict[str, float] = {}
+        beside: dict[str, Source] = {}
+        for name, when in lately.items():
+            source = origin.sources.get(name)
+            if when < since or (source is not None and not self._store.has(source.table)):
+                continue
+            if source is not None:
+                if source.table not in newest:
+                    newest[source.table] = self._store.version(source.table)
+                version = newest[source.table]
+                name = hot_column(version, name.rpartition("@")[0])
+                beside[name] = replace(source, version=version)
+            asked[name] = when
+        return asked, beside
 
     def _earlier(
         self, info: TableInfo, columns: list[str], beside: dict[str, Source]
@@ -170,52 +209,92 @@ class WarmTables(LoadedTables):
 
     def _origins(self, info: TableInfo) -> Iterator[Origin]:
         """Yield the earlier versions that are loaded, then those in files, the latest first."""
-        mine = [n for n, s in self._loaded.items() if n.startswith(f"{info.name}@") and s.sources]
-        loaded = {int(n.rpartition("@")[2]): n for n in mine}
-        for version in sorted((v for v in loaded if v < info.version), reverse=True):
-            state, name = self._loaded[loaded[version]], loaded[version]
-            rows = f"hot.{quoted(name)}"
-            sources = {c: s for c, s in state.sources.items() if c in state.columns}
-            yield Origin(version, rows, sources, state.asked, state.changed, loaded=state)
+        yield from self._loaded_origins(info)
         for file in self._files.open_earlier(info.name, info.version):
-            yield Origin(file.version, file.table, self._known(file), set(), file=file)
+            yield Origin(file.version, file.table, self._known(file), {}, file=file)
+
+    def _loaded_origins(self, info: TableInfo) -> list[Origin]:
+        """Return the earlier versions that are loaded, the latest first."""
+        mine = [n for n, s in self._loaded.items() if n.startswith(f"{info.name}@") and s.sources]
+        earlier = [o for o in map(self._origin_of, mine) if o.version < info.version]
+        return sorted(earlier, key=lambda origin: origin.version, reverse=True)
+
+    def _origin_of(self, name: str) -> Origin:
+        """Return a loaded table as one that others are carried over from."""
+        state, version = self._loaded[name], int(name.rpartition("@")[2])
+        sources = {c: s for c, s in state.sources.items() if c in state.columns}
+        rows = f"hot.{quoted(name)}"
+        return Origin(version, rows, sources, state.asked, state.changed, loaded=state)
 
     def _carry_beside(self, name: str, wanted: dict[str, Source]) -> dict[str, Source]:
         """Add columns of models as an earlier version of theirs has them; returns the others."""
         state = self._loaded[name]
-        flat = {c: s for c, s in wanted.items() if self._is_flat(s)}
-        found = changed_columns(self._store, flat, state.sources, self._few)
-        if not found:
+        carried = self._newer_beside(self._origin_of(name), name, wanted)
+        if carried is None:
             return wanted
-        before = {old for old, _, _ in found.values()}
+        place, rows = self._copied(carried)
+        self._settle(name, place, rows, carried)
+        return {c: s for c, s in wanted.items() if c not in state.columns}
+
+    def _newer_beside(self, before: Origin, name: str, wanted: dict[str, Source]) -> Carried | None:
+        """Return how a table takes over newer columns of models, with all else that it has.
+
+        Columns of the same models that were asked lately come along: another copy of the table
+        would cost as much as this one.
+        """
+        state = before.loaded
+        assert state is not None
+        versions = _versions(wanted)
+        asked, along = self._taken_along(before, versions)
+        more = {c: s for c, s in along.items() if s.table in versions and c not in state.columns}
+        flat = {c: s for c, s in (more | wanted).items() if self._is_flat(s)}
+        found = changed_columns(self._store, flat, before.sources, self._few)
+        if not found:
+            return None
+        state.asked |= {c: asked[c] for c in found if c in asked}
+        taken = {old for old, _, _ in found.values()}
         same = {replace(source, version=0) for _, source, _ in found.values()}
         # The version before stays, for a query that was bound to it; those before it go.
         older = {
             c
-            for c, source in state.sources.items()
-            if source is not None and replace(source, version=0) in same and c not in before
+            for c, source in before.sources.items()
+            if source is not None and replace(source, version=0) in same and c not in taken
         }
-        state.columns -= older
         table, _, version = name.rpartition("@")
-        self._fill(name, Carried(f"hot.{quoted(name)}", table, None, int(version), ["key"], found))
-        state.sources |= {c: wanted[c] for c in found}
-        return {c: s for c, s in wanted.items() if c not in found}
+        kept = [c for c in self._kept(state) if c not in older]
+        return Carried(f"hot.{quoted(name)}", table, None, int(version), kept, found)
 
     def _fill(self, name: str, carried: Carried) -> None:
-        """Add columns that are carried over."""
-        place, state = self._new_place(), self._loaded[name]
+        """Add columns that are carried over, or show a table that consists of them."""
+        state = self._loaded[name]
+        place, rows = self._copied(carried)
+        if state.columns:
+            self._join(name, place, {*carried.own, *carried.beside} - state.columns)
+            self._connection.execute(f"DROP TABLE {place}")
+            self._note_carried(state, carried)
+        else:
+            self._settle(name, place, rows, carried)
+
+    def _copied(self, carried: Carried) -> tuple[str, int]:
+        """Make a table of what is carried over; returns its place and its rows."""
+        with self._lock:
+            place = self._new_place()
         cursor = self._connection.cursor()
         try:
             carry(self._store, cursor, place, carried, values_of)
             rows = cursor.execute(f"SELECT count(*) FROM {place}").fetchall()
         finally:
             cursor.close()
-        added = {*carried.own, *carried.beside}
-        if state.columns:
-            self._join(name, place, added - state.columns)
-            self._connection.execute(f"DROP TABLE {place}")
-        else:
-            self._place(name, place, added, int(rows[0][0]))
+        return place, int(rows[0][0])
+
+    def _settle(self, name: str, place: str, rows: int, carried: Carried) -> None:
+        """Show a table from the place that was made for it."""
+        state = self._loaded[name]
+        self._place(name, place, [*carried.own, *carried.beside], rows)
+        self._note_carried(state, carried)
+
+    def _note_carried(self, state: Loaded, carried: Carried) -> None:
+        state.sources |= {c: source for c, (_, source, _) in carried.beside.items()}
         state.is_carried = True
         state.changed += sum(len(c) for _, _, c in carried.beside.values() if c is not None)
 
@@ -283,6 +362,16 @@ class WarmTables(LoadedTables):
                     if file is not None:
                         self._files.remove(file.path)
             return bool(used)
+
+
+def _versions(columns: Mapping[str, Source]) -> dict[str, int]:
+    """Return the version of each table that columns of models are from."""
+    return {source.table: source.version for source in columns.values()}
+
+
+def share_keys(state: Loaded, before: Loaded) -> None:
+    """Let a table have what is known of the keys of an earlier version with the same rows."""
+    state.keys, state.index, state.ids = before.keys, before.index, before.ids
 
 
 def values_of(rows: pa.Table, source: Source) -> pa.ChunkedArray:

@@ -47,8 +47,9 @@ queries never keep the quick ones of others waiting, though all go slower then."
 class _Place:
     """What one run waits for, and holds."""
 
-    def __init__(self, client: str) -> None:
+    def __init__(self, client: str, is_patient: bool = False) -> None:
         self.client = client
+        self.is_patient = is_patient
         self.given = threading.Event()
         self._since = 0.0
 
@@ -78,11 +79,17 @@ class Queue:
         self._lock = threading.Lock()
         self._running: set[_Place] = set()
         self._waiting: OrderedDict[str, deque[_Place]] = OrderedDict()
+        self._patient: deque[_Place] = deque()
         self._inside = threading.local()
 
     @contextlib.contextmanager
-    def place(self, clock: Clock, client: str = "") -> Iterator[None]:
+    def place(self, clock: Clock, client: str = "", is_patient: bool = False) -> Iterator[None]:
         """Wait for a place and hold it; a run inside a run of the same thread needs none.
+
+        Args:
+            clock: of the run.
+            client: who runs it.
+            is_patient: whether it waits until nobody else does, and half of the places are free.
 
         Raises:
             QueryBusyError: too many of the client's queries wait.
@@ -91,7 +98,7 @@ class Queue:
         if getattr(self._inside, "is_held", False):
             yield
             return
-        place = self._enter(clock, client)
+        place = self._enter(clock, _Place(client, is_patient))
         self._inside.is_held = True
         try:
             yield
@@ -100,11 +107,11 @@ class Queue:
             with self._lock:
                 self._free(place)
 
-    def _enter(self, clock: Clock, client: str) -> _Place:
-        place = _Place(client)
+    def _enter(self, clock: Clock, place: _Place) -> _Place:
         with self._lock:
-            line = self._waiting.setdefault(client, deque())
-            if client and len(line) >= WAITING:
+            client = place.client
+            line = self._patient if place.is_patient else self._line(client)
+            if client and sum(other.client == client for other in line) >= WAITING:
                 raise QueryBusyError(
                     f"{WAITING} queries of '{client}' wait already.",
                     "wait for their answers, or cancel those that nobody reads any more.",
@@ -126,11 +133,17 @@ class Queue:
             if place.given.is_set():  # at the same moment
                 self._free(place)
                 return
+            if place in self._patient:
+                self._patient.remove(place)
+                return
             line = self._waiting.get(place.client)
             if line is not None and place in line:
                 line.remove(place)
                 if not line:
                     del self._waiting[place.client]
+
+    def _line(self, client: str) -> deque[_Place]:
+        return self._waiting.setdefault(client, deque())
 
     def _free(self, place: _Place) -> None:
         self._running.discard(place)
@@ -139,9 +152,13 @@ class Queue:
     def _give(self) -> None:
         """Give free places to those who wait, one client after the other."""
         now = time.monotonic()
-        while sum(place.weight(now) for place in self._running) <= self.places - 1:
+        while (taken := sum(place.weight(now) for place in self._running)) <= self.places - 1:
             client = next((c for c in self._waiting if not self._has_its_share(c)), None)
             if client is None:
+                if self._patient and not self._waiting and taken <= self.places // 2:
+                    place = self._patient.popleft()
+                    place.give()
+                    self._running.add(place)
                 return
             line = self._waiting[client]
             place = line.popleft()

@@ -7,11 +7,13 @@ import time
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Self
 
-from slicedb.errors import OptionError
+from slicedb.errors import OptionError, QueryCancelledError
 from slicedb.query.run.bounds import Bounds, result_of
+from slicedb.query.run.clock import out_of_time
 
 if TYPE_CHECKING:
     from slicedb.query.run.clock import Clock
+    from slicedb.query.run.moments import Moment, Moments
 
 
 class Request:
@@ -27,6 +29,9 @@ class Request:
         client: who asks; those who wait for a place take turns by it.
         seconds: what each run may take, in place of the database's timeout.
         files: False lets no text inside read a file by `image('file')`.
+        lag: seconds for which answers may be behind what is written meanwhile; all queries inside
+            are then answered from the same versions of all tables.
+        patient: whether everybody else goes first.
 
     Raises:
         OptionError: a bound is no number of seconds, or no size.
@@ -40,15 +45,20 @@ class Request:
         client: str = "",
         seconds: float | None = None,
         files: bool = True,
+        lag: float = 0.0,
+        patient: bool = False,
     ) -> None:
-        for given in (timeout, seconds):
+        for name, given in (("timeout", timeout), ("timeout", seconds), ("lag", lag)):
             if given is not None and not given >= 0:
-                raise OptionError(f"timeout={given} is no time.", "give seconds, from 0 on.")
+                raise OptionError(f"{name}={given} is no time.", "give seconds, from 0 on.")
         if memory:
             result_of(memory, 0)  # fails where it is no size
         self.until = None if timeout is None else time.monotonic() + timeout
         self.client = client
         self.files = files
+        self.patient = patient
+        self.lag = lag
+        self._moments: dict[Moments, Moment] = {}
         self._timeout, self._memory, self._seconds = timeout, memory, seconds
         self._clocks: set[Clock] = set()
         self._lock = threading.Lock()
@@ -85,6 +95,24 @@ class Request:
         for clock in clocks:
             clock.cancel()
         return len(clocks)
+
+    def moment(self, moments: Moments) -> Moment:
+        """Return the moment that its queries of a database are answered from: always the same."""
+        if moments not in self._moments:
+            self._moments[moments] = moments.latest(self.lag, self._check)
+        return self._moments[moments]
+
+    @property
+    def behind(self) -> float:
+        """Seconds that its answers may be behind what others wrote; 0 where they are not."""
+        return max((moment.behind for moment in self._moments.values()), default=0.0)
+
+    def _check(self) -> None:
+        """Raise where it may wait no longer."""
+        if self._is_over:
+            raise QueryCancelledError("The query was cancelled.")
+        if self.until is not None and self._timeout is not None and time.monotonic() > self.until:
+            raise out_of_time(self._timeout, self._timeout)
 
     def begin(self, clock: Clock) -> None:
         """Note a run, which ends at once where the request was cancelled."""

@@ -8,7 +8,8 @@ import tempfile
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ import pyarrow as pa
 
 from slicedb.cache import Cache
 from slicedb.errors import QueryError
-from slicedb.query.bound.catalog import TableInfo
+from slicedb.query.bound.catalog import Catalog, TableInfo
 from slicedb.query.functions.duckdb import install
 from slicedb.query.hot.files import folder_of
 from slicedb.query.hot.tables import HotTables
@@ -25,6 +26,7 @@ from slicedb.query.hot.types import Types
 from slicedb.query.language.broken import BrokenSessionError
 from slicedb.query.run.bounds import Bounds, bytes_of, memory_of, result_of, timeout_of
 from slicedb.query.run.clock import Clock, allocated, give_back
+from slicedb.query.run.moments import Moments
 from slicedb.query.run.plan import Plan
 from slicedb.query.run.queue import Queue, at_once_of
 from slicedb.query.run.request import Request, asking
@@ -105,6 +107,7 @@ class Session:
         self.meaning = Meaning(self.vectors)
         self.approximate = Approximate(self.vectors)
         self.search = TextSearch(store)
+        self.moments = Moments(store, self._follow)
         self.lassos = Lassos(store)
 
     def _start(self) -> None:
@@ -112,6 +115,23 @@ class Session:
         self.connection = connect(self.store, self._memory)
         self.tables = HotTables(self.store, self.connection)
         self.types = Types(self.cursor)
+
+    def _follow(self, versions: Mapping[str, int]) -> None:
+        """Make versions of the loaded tables ready, while queries of others go on."""
+        catalog = Catalog(self.store, dict(versions), self.infos)
+        for name in sorted(self.tables.tables() & versions.keys()):
+            info = catalog.table(name)
+            self.tables.reading(partial(self.tables.follow, info, versions))
+
+    @contextlib.contextmanager
+    def turn(self) -> Iterator[None]:
+        """Wait once for a place, and hold it for all that this thread runs inside.
+
+        Raises:
+            QueryError: there was no place in time.
+        """
+        with self._clocked("", asking()) as clock, self._place(clock, asking()):
+            yield
 
     @contextlib.contextmanager
     def run(
@@ -127,11 +147,21 @@ class Session:
         Raises:
             QueryError: DuckDB has failed inside, or there was no place in time.
         """
-        requests, bounds = asking(request), self.bounds
+        requests = asking(request)
+        with contextlib.ExitStack() as ends:
+            clock = ends.enter_context(self._clocked(text, requests))
+            if waits:
+                ends.enter_context(self._place(clock, requests))
+            ends.enter_context(self._measured(clock))
+            yield clock
+
+    @contextlib.contextmanager
+    def _clocked(self, text: str, requests: Sequence[Request]) -> Iterator[Clock]:
+        """Give a clock that belongs to requests."""
+        bounds = self.bounds
         for each in requests:
             bounds = each.within(bounds)
         clock = Clock(bounds, text)
-        client = next((each.client for each in requests if each.client), "")
         with contextlib.ExitStack() as ends:
             self._clocks.add(clock)
             ends.callback(self._clocks.discard, clock)
@@ -139,10 +169,14 @@ class Session:
                 each.begin(clock)
                 ends.callback(each.end, clock)
             clock.wait()
-            if waits:
-                ends.enter_context(self.queue.place(clock, client))
-            ends.enter_context(self._measured(clock))
             yield clock
+
+    def _place(
+        self, clock: Clock, requests: Sequence[Request]
+    ) -> contextlib.AbstractContextManager[None]:
+        """Return what waits for a place, and holds it."""
+        client = next((each.client for each in requests if each.client), "")
+        return self.queue.place(clock, client, any(each.patient for each in requests))
 
     @contextlib.contextmanager
     def _measured(self, clock: Clock) -> Iterator[None]:
