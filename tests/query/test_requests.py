@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import pickle
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -195,6 +196,77 @@ def test_clients_take_turns() -> None:
     assert order == ["a", "b", "a", "a"]
 
 
+def test_who_is_patient_goes_last_and_leaves_places_free() -> None:
+    queue, order, ends = Queue(2), [], threading.Event()
+
+    def ask(client: str, is_patient: bool) -> None:
+        with queue.place(clock(), client, is_patient):
+            order.append(client)
+            ends.wait(30)
+
+    def asked(client: str, is_patient: bool = False) -> threading.Thread:
+        thread = threading.Thread(target=ask, args=(client, is_patient))
+        thread.start()
+        return thread
+
+    with queue.place(clock()), _in_another_thread(queue):
+        threads = [asked("ahead", True)]
+        until(lambda: len(queue._patient) == 1)
+        threads += [asked("a"), asked("b")]
+        until(lambda: len(queue._waiting) == 2)
+    until(lambda: len(order) == 2)
+    assert {*order} == {"a", "b"}
+    ends.set()
+    for thread in threads:
+        thread.join(30)
+    assert order[2:] == ["ahead"]
+    cancelled = clock()
+    cancelled.cancel()
+    with queue.place(clock()), _in_another_thread(queue):
+        thread = Asked(lambda: queue.place(cancelled, "ahead", True).__enter__())
+        thread.join(30)
+    assert thread.raised == "QueryCancelledError" and not queue._patient
+
+
+@contextlib.contextmanager
+def _in_another_thread(queue: Queue) -> Iterator[None]:
+    """Hold a place of a queue by another thread."""
+    inside, ends = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with queue.place(clock()):
+            inside.set()
+            ends.wait(30)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    assert inside.wait(30)
+    yield
+    ends.set()
+    thread.join(30)
+
+
+def test_a_turn_is_one_place_for_all_queries_inside(db: Database) -> None:
+    waited = []
+    enter = db.engine.session.queue._enter
+
+    def entered(*given: object) -> object:
+        waited.append(given)
+        return enter(*given)  # type: ignore[arg-type]
+
+    db.engine.session.queue._enter = entered  # type: ignore[method-assign, assignment]
+    with db.request(client="one"), db.engine.turn():
+        query = db.query("label IS NOT NULL")
+        assert query.count() == len(query.ids()) == len(query.page(0, 10**6, ["id"]))
+        query.facets(["label"])
+    assert len(waited) == 1
+    with db.request() as request, pytest.raises(QueryCancelledError):
+        request.cancel()
+        with db.engine.turn():
+            raise AssertionError("it was cancelled before")
+    assert not db.engine.session.queue._running
+
+
 def test_who_waits_has_a_deadline_and_can_be_cancelled() -> None:
     queue = Queue(1)
     cancelled = clock()
@@ -338,12 +410,11 @@ def test_settings_hold_for_earlier_moments_and_other_processes(db: Database) -> 
 def test_many_threads_ask_while_one_writes(tmp_path: Path) -> None:
     db = slicedb.open(small_store(tmp_path)[0].path, at_once=4)
     keys = db.query("ORDER BY id LIMIT 20").keys()
-    everything, wrong = db.query().count(), []
-    ends = time.monotonic() + 2
+    everything, wrong, ends = db.query().count(), [], threading.Event()
 
     def ask(number: int) -> None:
-        while time.monotonic() < ends:
-            with db.request(timeout=30, client=f"client {number % 5}"):
+        while not ends.is_set():
+            with db.request(timeout=60, client=f"client {number % 5}", lag=number % 2):
                 query = db.query(f"label IN ('cat', 'wolf') AND hash(id) % 7 <> {number % 7}")
                 facets = query.facets(["label", "split"])
                 page = query.page(0, 10, ["id", "label"])
@@ -354,11 +425,13 @@ def test_many_threads_ask_while_one_writes(tmp_path: Path) -> None:
                     wrong.append((number, facets.overall, page["label"].to_pylist()))
 
     threads = [Asked(lambda n=n: ask(n)) for n in range(12)]  # type: ignore[misc]
-    turn = 0
-    while time.monotonic() < ends:
-        turn += 1
+    began = time.monotonic()
+    for turn in range(1000):
         db.relabel(keys, ("cat", "wolf")[turn % 2])
+        if turn > 3 and time.monotonic() > began + 2:
+            break
+    ends.set()
     for thread in threads:
         thread.join(60)
     assert [t.raised for t in threads] == [""] * 12
-    assert wrong == [] and turn > 3
+    assert wrong == []

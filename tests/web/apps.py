@@ -81,9 +81,17 @@ class App:
 
 
 @contextmanager
-def run(database: Path, *options: str, port: int = 0) -> Iterator[App]:
-    """Run the page on a database, on a free port, until the block ends."""
-    command = [sys.executable, "-m", "slicedb", "--db", str(database), "app"]
+def run(database: Path, *options: str, port: int = 0, first: str = "") -> Iterator[App]:
+    """Run the page on a database, on a free port, until the block ends.
+
+    Args:
+        database: what it shows.
+        options: of the command.
+        port: 0 takes a free one.
+        first: Python that its process runs before.
+    """
+    start = ["-c", f"{first}\nfrom slicedb.cli import main; main()"] if first else ["-m", "slicedb"]
+    command = [sys.executable, *start, "--db", str(database), "app"]
     command += ["--no-browser", "--port", str(port), *options]
     process = subprocess.Popen(
         command, stderr=subprocess.PIPE, text=True, env=os.environ | {"PYTHONUNBUFFERED": "1"}

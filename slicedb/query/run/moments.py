@@ -14,20 +14,22 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from slicedb.schema import SAMPLES
+from slicedb.schema import CAMS, EMBEDDINGS, MAPS, MASKS, PREDICTIONS, SAMPLES
 
 if TYPE_CHECKING:
     from slicedb.store import Store
 
 _SHARE = 0.1
 """Part of the time that goes into making versions ready while somebody writes all the time."""
+_READ = (SAMPLES, MASKS, EMBEDDINGS, PREDICTIONS, CAMS, MAPS)
+"""Tables that queries read, and how the names of others begin. Runs, say, are none of them."""
 _LOOK = 0.05
 """Seconds between two looks whether one who waits has still time."""
 
 
 @dataclass(frozen=True)
 class Moment:
-    """Versions of all tables that were the newest ones at one time."""
+    """Versions of all tables that queries read, which were the newest ones at one time."""
 
     versions: Mapping[str, int]
     seen: float
@@ -71,7 +73,7 @@ class Moments:
             check: raises where the caller may wait no longer.
         """
         asked = time.monotonic()
-        newest = self._store.versions()
+        newest = self._versions()
         with self._changed:
             if self._held is None or not self._is_large or self._held.versions == newest:
                 self._hold(Moment(newest, asked))
@@ -81,11 +83,16 @@ class Moments:
                 if held.seen >= asked:
                     return held
                 is_good = held.seen >= self._renewed and now <= held.seen + lag
+                is_good = is_good and held.versions.keys() <= newest.keys()  # none was dropped
                 self._begin(is_urgent=not is_good)
                 if is_good:
                     return replace(held, behind=now - held.seen)
                 self._changed.wait(_LOOK)
                 check()
+
+    def _versions(self) -> dict[str, int]:
+        names = [name for name in self._store.names() if name.startswith(_READ)]
+        return {name: self._store.version(name) for name in names}
 
     def _hold(self, moment: Moment) -> None:
         if self._held is None or self._held.versions != moment.versions:
@@ -103,7 +110,7 @@ class Moments:
         began = time.monotonic()
         moment = None
         try:
-            moment = Moment(self._store.versions(), began)
+            moment = Moment(self._versions(), began)
             self._follow(moment.versions)
         finally:  # what could not be made ready is loaded, or fails, where a query asks it
             with self._changed:

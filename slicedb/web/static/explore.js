@@ -21,6 +21,9 @@ const [MOST_SELECTED, MOST_LISTED] = [5000, 400];
 /** Samples of one request of rows. */
 const ROWS = 500;
 
+/** Milliseconds after which an answer that is behind what others wrote is asked again. */
+const LATER = 2000;
+
 /** Columns of every database. */
 const ALWAYS = ["label", "split", "tags"].map((name) => ({ name, type: "VARCHAR", kind: "column", facet: true, histogram: false }));
 
@@ -189,6 +192,30 @@ function arrived(now, next, at) {
   old?.close();
   tell(next.count);
   busy(false);
+  if (next.behind && caughtUp !== now) catchUp(now, next);
+}
+
+/** The question that was asked again because a later state was being loaded. @type {Question | null} */
+let caughtUp = null;
+
+/**
+ * Show the later state once it is loaded. Only once: where somebody writes all the time, the pictures would change
+ * under the eyes of who looks at them.
+ * @param {Question} now @param {Packs} shown
+ */
+function catchUp(now, shown) {
+  setTimeout(async () => {
+    if (packs !== shown || asked !== now) return;
+    try {
+      const { version } = await api("/api/count", { params: params(now) });
+      if (packs !== shown || asked !== now) return;
+      if (version === shown.version) return catchUp(now, shown);
+      caughtUp = now;
+      shown.listener.onOther();
+    } catch {
+      // What is on screen is whole; the next question finds the later state.
+    }
+  }, LATER);
 }
 
 /** Ask for what stands beside the pictures, after them. @param {Question} now */
@@ -213,7 +240,8 @@ async function follow(now) {
 function tell(count) {
   const n = count.toLocaleString("en");
   const of = total >= 0 && total !== count ? ` of ${total.toLocaleString("en")}` : "";
-  status.textContent = `${n}${of} ${count === 1 && !of ? "sample" : "samples"}`;
+  const later = packs?.behind ? "; what others have changed is being loaded" : "";
+  status.textContent = `${n}${of} ${count === 1 && !of ? "sample" : "samples"}${later}`;
   empty.hidden = count > 0;
   scroller.classList.toggle("nothing", count === 0);
   if (!count) nothing();

@@ -5,7 +5,7 @@ import { api, ApiError } from "./base.js";
 
 /** @typedef {{id: string, [column: string]: unknown}} Row */
 /** @typedef {{row: Row, picture: string}} Sample picture: the address of a blob, "" where there is none */
-/** @typedef {{a: number, b: number, count: number, version: string, rows: Row[], sizes: number[]}} Head */
+/** @typedef {{a: number, b: number, count: number, version: string, behind: number, rows: Row[], sizes: number[]}} Head */
 /** @typedef {Head & {samples: Sample[]}} Pack */
 
 /**
@@ -55,6 +55,8 @@ export class Packs {
     this.size = Math.max(24, Math.min(120, 12 * Math.ceil(screen / 10)));
     this.count = -1;
     this.version = "";
+    /** Seconds that the first answer may be behind what others wrote; a later state is being loaded then. */
+    this.behind = 0;
     this.closed = false;
     this.listener = listener;
     /** @type {Map<number, Pack>} */
@@ -161,6 +163,7 @@ export class Packs {
       this.closed = true;
       return this.listener.onOther();
     }
+    if (!this.version) this.behind = pack.behind;
     this.version = pack.version;
     this.count = pack.count;
     this.packs.set(k, pack);
