@@ -2,14 +2,15 @@
 
     python benchmarks/outages.py --dir SCRATCH --seeds 50
     python benchmarks/outages.py --dir SCRATCH --only gone
+    python benchmarks/outages.py --dir SCRATCH --only gone --ways silent cut --verbs commit query
     python benchmarks/outages.py --dir SCRATCH --only kills --kills 10
 
 `faults`: ingest, predict and commit through a proxy before moto's S3 that fails 15 % of requests:
 503, cut, or done with the answer lost; what raises is said again, as a user would. Then everything
 is read past the proxy: every picture once, every prediction once and of the picture that is there,
 and every commit that was made stands for versions that are there. `gone`: the store goes away for
-good in the midst of each verb, refusing connections or never answering. `kills`: the shell, ended
-with SIGKILL at random moments and said again. Both are held against one clean run.
+good in the middle of each verb, in ten ways (`gone.py`). `kills`: the shell, ended with SIGKILL at
+random moments and said again. Both are held against one clean run.
 """
 
 from __future__ import annotations
@@ -35,9 +36,10 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 
 from fakes_bucket import create, serve
 from fakes_proxy import Faults, proxy
+from gone import HOWS, KEYS, Scene, gone
+from gone import VERBS as GONE
 
 N = 24
-KEYS = {"aws_access_key_id": "a", "aws_secret_access_key": "b", "region": "us-east-1"}
 CODE = """
 from slicedb.models import Model
 
@@ -161,47 +163,6 @@ def words_of(verb: str, photos: Path) -> list[str]:
     return [verb, *own[verb]]
 
 
-def gone(folder: Path, endpoint: str) -> None:
-    photos, spec = prepare(folder)
-    clean, _ = steps(str(folder / "clean.slicedb"), endpoint, photos, spec)
-    for hangs in (False, True):
-        for verb in VERBS:
-            bucket = f"gone-{verb}-{hangs}".lower()
-            create(endpoint, bucket)
-            where, wrong = f"s3://{bucket}/x.slicedb", Faults()
-            with proxy(endpoint, wrong) as address:
-                before = {"ingest": (), "predict": ("ingest", "model"), "commit": VERBS[:2]}[verb]
-                db = slicedb.open(where, storage_options={"endpoint": address, **KEYS})
-                if before:
-                    db.ingest(photos, progress=False)
-                    db.models.add("m", spec)
-                if verb == "commit":
-                    db.predict("m", progress=False)
-                wrong.hangs = hangs
-                # As many requests as it takes to be in the midst of it.
-                count = wrong.asked
-                probe = subprocess.run(
-                    shell(where, address, "info"), capture_output=True, text=True, check=True
-                )
-                assert probe.stdout
-                wrong.left = (wrong.asked - count) + (6 if verb == "commit" else 16)
-                began = time.perf_counter()
-                done = subprocess.run(
-                    shell(where, address, *words_of(verb, photos)), capture_output=True, text=True
-                )
-                seconds = time.perf_counter() - began
-                wrong.left, wrong.hangs = None, False
-                lines = done.stderr.strip().splitlines()
-                ended, _ = steps(where, address, photos, spec)
-                same = facts(ended) == facts(clean) and not doubled(ended)
-            how = "never answers" if hangs else "refuses"
-            print(
-                f"gone, {how:13} {verb:8} exit {done.returncode}, {seconds:5.1f} s, "
-                f"{len(lines)} line; again equals a clean run: {same}"
-            )
-            print(f"  {lines[-1][:160] if lines else done.stdout[:160]}")
-
-
 def kills(folder: Path, endpoint: str, n: int) -> None:
     photos, spec = prepare(folder)
     clean, _ = steps(str(folder / "clean.slicedb"), endpoint, photos, spec)
@@ -234,6 +195,9 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=50)
     parser.add_argument("--share", type=float, default=0.15)
     parser.add_argument("--kills", type=int, default=9)
+    parser.add_argument("--ways", nargs="+", choices=HOWS, default=HOWS)
+    parser.add_argument("--verbs", nargs="+", choices=[verb.name for verb in GONE], default=())
+    parser.add_argument("--at-once", type=int, default=3)
     args = parser.parse_args()
     shutil.rmtree(args.dir, ignore_errors=True)
     args.dir.mkdir(parents=True)
@@ -244,7 +208,8 @@ def main() -> None:
         if args.only in (None, "faults"):
             faults(args.dir, endpoint, args.seeds, args.share)
         if args.only in (None, "gone"):
-            gone(args.dir, endpoint)
+            scene = Scene(args.dir, endpoint, *prepare(args.dir))
+            gone(scene, args.ways, args.verbs, args.at_once)
         if args.only in (None, "kills"):
             kills(args.dir, endpoint, args.kills)
 

@@ -6,7 +6,8 @@
     │   ├── FormatError               written by a newer SliceDB
     │   ├── UnknownTableError         (also KeyError)
     │   ├── UnknownSampleError        (also KeyError)
-    │   └── ConflictError             another writer got there first, retries used up
+    │   ├── ConflictError             another writer got there first, retries used up
+    │   └── UnreachableError          (also SourceError) a bucket is gone: no answer, no way in
     ├── IngestError                   (also ValueError)
     │   ├── SourceError               missing folder, empty folder, unreadable file
     │   └── TooManyBrokenError        the share of broken images passed --max-broken
@@ -118,6 +119,13 @@ class IngestError(SliceDBError, ValueError):
 
 class SourceError(IngestError):
     """The folder or file to ingest is missing, empty or unreadable."""
+
+
+class UnreachableError(DatabaseError, SourceError):
+    """A bucket does not answer, or does not let us in any more: its database, or a source."""
+
+    is_silent = False
+    """Whether nobody answers at all, not even with an error."""
 
 
 class TooManyBrokenError(IngestError):

@@ -5,8 +5,10 @@ A `Location` is a folder or a file, here or in a bucket; `read` gives the bytes 
 
 from __future__ import annotations
 
-from slicedb.sources.client import address, all_settings, is_remote, use
+from slicedb.sources.address import address, is_remote
+from slicedb.sources.client import all_settings, use
 from slicedb.sources.entry import NOT_UTF8, Entry, Kind, is_utf8
+from slicedb.sources.failure import unreachable
 from slicedb.sources.files import Files, files_of
 from slicedb.sources.local import path_of, read_regular
 from slicedb.sources.location import Location
@@ -38,6 +40,7 @@ __all__ = [
     "read_or_empty",
     "read_regular",
     "stand_in",
+    "unreachable",
     "use",
     "versions",
 ]

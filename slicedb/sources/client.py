@@ -1,7 +1,11 @@
-"""The door to object stores: one client a bucket, its settings, and its errors in words.
+"""The door to object stores: one client a bucket, its settings, and how long it waits.
 
 obstore is Lance's own client (the Rust crate `object_store`), so addresses, settings and
 environment variables are the same for the tables of a database and for the pictures of a source.
+
+A store that is gone has to be told within a minute. Lance lists six times before it gives up and
+reads a range four times, whatever its settings, so that each of its requests may take a sixth of
+that. Settings that a user gives win: `--storage-option read_timeout=60s` for a slow store.
 """
 
 from __future__ import annotations
@@ -12,78 +16,36 @@ import threading
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import unquote
+from typing import TYPE_CHECKING
 
-from slicedb.errors import SourceError, did_you_mean
+from slicedb.sources.address import Address
+from slicedb.sources.failure import explain
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
-SCHEMES = ("s3", "s3a", "gs", "az", "abfs", "abfss", "azure", "adl", "https", "http", "memory")
-"""Schemes of addresses that are reached through a client."""
-_WEB = ("http", "https")
 _CLIENT_OPTIONS = frozenset(
     "allow_http allow_invalid_certificates connect_timeout default_content_type http1_only "
-    "http2_only pool_idle_timeout pool_max_idle_per_host proxy_url timeout user_agent".split()
+    "http2_only pool_idle_timeout pool_max_idle_per_host proxy_ca_certificate proxy_excludes "
+    "proxy_url randomize_addresses read_timeout timeout user_agent".split()
 )
 """Settings of the connection; the others are the store's own."""
-_WAYS = {
-    "s3": "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE; for a public bucket "
-    "give --storage-option skip_signature=true (storage_options={'skip_signature': 'true'}).",
-    "gs": "set GOOGLE_APPLICATION_CREDENTIALS to a key file; for a public bucket give "
-    "--storage-option skip_signature=true (storage_options={'skip_signature': 'true'}).",
-    "az": "set AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY, or a SAS token.",
+_LANCE = {
+    "client_max_retries": "10",
+    "client_retry_timeout": "5",
+    "connect_timeout": "4s",
+    "download_retry_count": "1",
+    "lance_aimd_max_retries": "0",
+    "read_timeout": "7s",
+    "timeout": "300s",
 }
-
-
-class Address(NamedTuple):
-    """The two parts of the address of an object."""
-
-    root: str
-    """Scheme and bucket, "s3://photos"; of az:// the container."""
-    key: str
-    """The path in the bucket, without a slash at either end."""
-
-    @property
-    def scheme(self) -> str:
-        """The service: "s3", "gs", "az", "https", "http" or "memory"."""
-        scheme = self.root.split("://", 1)[0]
-        if scheme in ("abfs", "abfss", "azure", "adl"):
-            return "az"
-        return "s3" if scheme == "s3a" else scheme
-
-
-def is_remote(text: str) -> bool:
-    """Return whether an address is reached through a client.
-
-    >>> is_remote("s3://photos/1.jpg"), is_remote("photos/1.jpg"), is_remote("file:///a")
-    (True, False, False)
-    """
-    return "://" in text and not text.startswith("file://")
-
-
-def address(text: str) -> Address:
-    """Return the parts of an address.
-
-    >>> address("s3://photos/2024/1.jpg")
-    Address(root='s3://photos', key='2024/1.jpg')
-
-    Raises:
-        SourceError: the scheme is unknown, or there is no bucket.
-    """
-    scheme, _, rest = text.partition("://")
-    if scheme.lower() not in SCHEMES:
-        known = ", ".join(f"{name}://" for name in ("s3", "gs", "az", "https"))
-        raise SourceError(
-            f"'{text}' has the scheme '{scheme}', which is not known.",
-            did_you_mean(scheme, SCHEMES, "schemes") or f"give a path, or {known}.",
-        )
-    bucket, _, key = rest.partition("/")
-    if not bucket and scheme != "memory":
-        raise SourceError(f"'{text}' names no bucket.", f"write {scheme}://BUCKET/PATH.")
-    return Address(f"{scheme.lower()}://{bucket}", key.strip("/"))
-
+"""How long Lance waits: seconds from a request on in which it is asked again, and seconds without a
+byte. The whole of an answer may take long, for a slow line reads much at once."""
+_LANCE_OPTIONS = ("client_max_retries", "client_retry_timeout", "download_retry_count")
+"""Settings that Lance alone knows; of the first two our own client takes the values."""
+_PARTS = "2"
+"""Parts of a file that are written at once. A request may take no longer than `read_timeout` to be
+sent, and of Lance's ten parts of 5 MB none would be through in time on a slow line."""
 
 _lock = threading.Lock()
 _settings: dict[str, dict[str, str]] = {}
@@ -121,6 +83,9 @@ def settings_for_lance(root: str) -> dict[str, str]:
     given = settings(root)
     if "allow_http" not in given and _is_plain(root, given):
         given["allow_http"] = "true"
+    if not root.startswith("memory:"):
+        os.environ.setdefault("LANCE_UPLOAD_CONCURRENCY", _PARTS)
+        given = {**_LANCE, **given}
     return {**_profile(given), **given} if Address(root, "").scheme == "s3" else given
 
 
@@ -137,7 +102,7 @@ def client(root: str, *, quick: bool = False) -> ObjectStore:
     Args:
         root: "s3://photos".
         quick: it gives up after some four seconds, for the first look at a bucket; the others try
-            for a minute.
+            for twenty.
 
     Raises:
         SourceError: a setting is unknown, or something is missing that the service needs.
@@ -156,16 +121,20 @@ def _open(root: str, quick: bool) -> ObjectStore:
     connection: dict[str, str | bool] = {
         name: value for name, value in given.items() if name in _CLIENT_OPTIONS
     }
-    connection.setdefault("connect_timeout", "2s" if quick else "10s")
-    connection.setdefault("timeout", "4s" if quick else "60s")
+    connection.setdefault("connect_timeout", "2s" if quick else "5s")
+    connection.setdefault("read_timeout", "4s" if quick else "10s")
+    connection.setdefault("timeout", "4s" if quick else "300s")
     if "allow_http" not in connection and _is_plain(root, given):
         connection["allow_http"] = "true"
-    own = {name: value for name, value in given.items() if name not in _CLIENT_OPTIONS}
+    ours = (*_CLIENT_OPTIONS, *_LANCE_OPTIONS)
+    own = {k: v for k, v in given.items() if k not in ours and not k.startswith("lance_")}
     if Address(root, "").scheme == "s3":
         own = {**_profile(own), **own}
     retries = {
-        "max_retries": 1 if quick else 10,
-        "retry_timeout": timedelta(seconds=3 if quick else 60),
+        "max_retries": 1 if quick else int(given.get("client_max_retries", 10)),
+        "retry_timeout": timedelta(
+            seconds=3 if quick else float(given.get("client_retry_timeout", 15))
+        ),
     }
     try:
         if root.startswith("memory:"):
@@ -196,40 +165,3 @@ def _profile(given: Mapping[str, str]) -> dict[str, str]:
         return {}
     wanted = ("aws_access_key_id", "aws_secret_access_key", "aws_session_token")
     return {name: section[name] for name in wanted if name in section}
-
-
-def explain(error: BaseException, text: str, doing: str = "read") -> SourceError:
-    """Return a client's error in words, with the way out.
-
-    Args:
-        error: obstore's.
-        text: the address that was asked for.
-        doing: what was to be done there: "read", or "write to".
-    """
-    import obstore.exceptions as kinds
-
-    if isinstance(error, SourceError):
-        return error
-    scheme = Address(text, "").scheme
-    whole = str(error).split("Debug source", 1)[0]
-    said = unquote(str(error).split("\n", 1)[0])
-    way = _WAYS.get(scheme, "check the address.")
-    if isinstance(error, kinds.UnknownConfigurationKeyError):
-        return SourceError(f"{said}.", "name settings as object_store and Lance do.")
-    if "169.254." in said or "metadata.google" in said or "Account must be" in said:
-        return SourceError(f"There are no credentials for '{text}'.", way)
-    if isinstance(error, kinds.UnauthenticatedError) or "InvalidAccessKeyId" in said:
-        return SourceError(f"The credentials for '{text}' are not accepted.", way)
-    if isinstance(error, kinds.PermissionDeniedError) or "403" in said:
-        return SourceError(f"There is no permission to {doing} '{text}'.", way)
-    if any(word in whole for word in ("NoSuchBucket", "ContainerNotFound", "bucket does not")):
-        return SourceError(f"There is no bucket for '{text}'.", "check its name and region.")
-    if isinstance(error, FileNotFoundError):
-        return SourceError(f"There is nothing at '{text}'.", "check the address.")
-    if "PROPFIND" in said:
-        return SourceError(
-            f"'{text}' cannot be listed: a web server names no folders.",
-            "give a CSV, Parquet or JSON file there, or a table with a column of addresses.",
-        )
-    reason = said.split(" - ", 1)[-1]
-    return SourceError(f"Cannot reach '{text}': {reason}.", "check the address and the network.")

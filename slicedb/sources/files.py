@@ -13,8 +13,10 @@ from typing import Protocol
 
 from slicedb.errors import SourceError
 from slicedb.sources import local
-from slicedb.sources.client import address, client, explain, is_remote, settings_for_lance, use
+from slicedb.sources.address import address, is_remote
+from slicedb.sources.client import client, settings_for_lance, use
 from slicedb.sources.entry import Kind
+from slicedb.sources.failure import explain, tried
 
 _PROBE = ".slicedb-probe"
 
@@ -145,7 +147,7 @@ class BucketFiles:
 
         quick = client(self._bucket, quick=True)
         try:
-            some = obstore.list_with_delimiter(quick, self._key or None)
+            some = tried(lambda: obstore.list_with_delimiter(quick, self._key or None))
             if some["objects"] or some["common_prefixes"] or not self._key:
                 return "folder"
             obstore.head(quick, self._key)
@@ -162,8 +164,9 @@ class BucketFiles:
         import obstore
         from obstore.exceptions import BaseError
 
+        store = client(self._bucket)
         try:
-            some = obstore.list_with_delimiter(client(self._bucket), self._key or None)
+            some = tried(lambda: obstore.list_with_delimiter(store, self._key or None))
         except (BaseError, FileNotFoundError, ValueError) as error:
             raise explain(error, self.root) from error
         paths = [one["path"] for one in some["objects"]] + list(some["common_prefixes"])
@@ -175,15 +178,19 @@ class BucketFiles:
         from obstore.exceptions import BaseError
 
         start = f"{self._key}/" if self._key else ""
-        totals: dict[str, int] = {}
-        try:
+
+        def listed() -> dict[str, int]:
+            totals: dict[str, int] = {}
             for page in obstore.list(client(self._bucket), start or None):
                 for one in page:
                     name = one["path"].removeprefix(start).partition("/")[0]
                     totals[name] = totals.get(name, 0) + one["size"]
+            return totals
+
+        try:
+            return tried(listed)
         except (BaseError, FileNotFoundError, ValueError) as error:
             raise explain(error, self.root) from error
-        return totals
 
     def make(self) -> None:
         """See that what is written as new is refused where it is there, which commits rest on.
@@ -244,9 +251,14 @@ class BucketFiles:
     def remove_folder(self, path: str) -> None:
         """Remove all objects below a path."""
         import obstore
+        from obstore.exceptions import BaseError
 
-        found = obstore.list(client(self._bucket), f"{self._at(path)}/")
-        self._delete([one["path"] for page in found for one in page])
+        store, below = client(self._bucket), f"{self._at(path)}/"
+        try:
+            keys = tried(lambda: [o["path"] for page in obstore.list(store, below) for o in page])
+        except (BaseError, FileNotFoundError, ValueError) as error:
+            raise explain(error, self.root) from error
+        self._delete(keys)
 
     def _delete(self, keys: list[str]) -> None:
         import obstore

@@ -13,7 +13,7 @@ from pathlib import PurePath
 from typing import BinaryIO
 
 from slicedb.sources import local, remote
-from slicedb.sources.client import is_remote
+from slicedb.sources.address import is_remote
 from slicedb.sources.entry import Entry, Kind
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from slicedb.errors import SourceError
 from slicedb.sources import local, remote
-from slicedb.sources.client import is_remote
+from slicedb.sources.address import is_remote
 
 _A = TypeVar("_A")
 _B = TypeVar("_B")
@@ -37,20 +37,30 @@ def read(uri: str, size: int = 0) -> bytes:
 
 
 def fetch(uris: Iterable[str]) -> dict[str, bytes | SourceError]:
-    """Return the bytes behind addresses of objects, or why there are none; many at once."""
+    """Return the bytes behind addresses of objects, or why there are none; many at once.
+
+    Raises:
+        UnreachableError: a bucket is gone, so that none of its objects can be read.
+    """
     different = list(dict.fromkeys(uris))
     return dict(zip(different, _at_once(_fetched, different)))
 
 
 def fetch_starts(uris: Sequence[str], size: int) -> list[bytes]:
-    """Return the first bytes of objects, many at once; empty where they cannot be read."""
+    """Return the first bytes of objects, many at once; empty where they cannot be read.
+
+    Raises:
+        UnreachableError: a bucket is gone, so that none of its objects can be read.
+    """
     return _at_once(lambda uri: _start(uri, size), uris)
 
 
 def _start(uri: str, size: int) -> bytes:
     try:
         return remote.read_start(uri, size)
-    except SourceError:
+    except SourceError as error:
+        if gone := remote.ends_run(uri, error):
+            raise gone from error
         return b""
 
 
@@ -58,6 +68,8 @@ def _fetched(uri: str) -> bytes | SourceError:
     try:
         return remote.read(uri)
     except SourceError as error:
+        if gone := remote.ends_run(uri, error):
+            raise gone from error
         return error
 
 
@@ -65,6 +77,9 @@ def read_or_empty(uris: Sequence[str | None]) -> list[bytes]:
     """Return the bytes behind paths or addresses, empty where they cannot be read.
 
     Objects are read many at once.
+
+    Raises:
+        UnreachableError: a bucket is gone, so that none of its objects can be read.
     """
     far = fetch(uri for uri in uris if uri and is_remote(uri))
     found = (far[uri] if uri in far else _quietly(uri) for uri in uris)
@@ -89,12 +104,15 @@ def _at_once(ask: Callable[[_A], _B], about: Sequence[_A]) -> list[_B]:
 def versions(uris: Sequence[str | None]) -> tuple[np.ndarray, list[str]]:
     """Return the size and the version of objects in buckets, without reading them.
 
-    A folder of several of them is listed once; `remote.forget` has it listed anew. What cannot be
-    reached counts as not there: reading it says why.
+    A folder of several of them is listed once; `remote.forget` has it listed anew. What may not be
+    looked at counts as not there: reading it says why.
 
     Returns:
         sizes: int64 (n,): bytes; -1 where there is no object, or no address of one.
         etags: n texts; "" where the store says nothing.
+
+    Raises:
+        UnreachableError: a bucket is gone.
     """
     sizes, etags = np.full(len(uris), -1, np.int64), [""] * len(uris)
     folders: dict[str, list[int]] = {}
@@ -117,6 +135,9 @@ def _facts(uri: str, gone: set[str]) -> remote.Facts | None:
     root = uri[: uri.find("/", uri.find("://") + 3)]
     try:
         return None if root in gone else remote.facts(uri)
-    except SourceError:
-        gone.add(root)
+    except SourceError as error:
+        if lost := remote.ends_run(uri, error):
+            raise lost from error
+        if root.startswith("http"):
+            gone.add(root)
         return None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,9 +17,11 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
-from slicedb.errors import SourceError
-from slicedb.sources.client import address, client, explain
+from slicedb.errors import SourceError, UnreachableError
+from slicedb.sources.address import address
+from slicedb.sources.client import client
 from slicedb.sources.entry import Entry, Kind
+from slicedb.sources.failure import explain, tried
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -160,20 +163,12 @@ def covering(root: str, key: str) -> Listing | None:
 
 
 def _list(root: str, prefix: str, told: Callable[[int], None] | None) -> Listing:
-    import obstore
     from obstore.exceptions import BaseError, InvalidPathError
 
-    rows: list[tuple[str, int, str, int]] = []
     where = f"{root}/{prefix}" if prefix else root
     try:
-        next(iter(obstore.list(client(root, quick=True), prefix or None, chunk_size=1)), None)
-        for page in obstore.list(client(root), prefix or None, chunk_size=_PAGE):
-            rows += [
-                (o["path"], o["size"], o["e_tag"] or "", int(o["last_modified"].timestamp() * 1e9))
-                for o in page
-            ]
-            if told is not None:
-                told(len(page))
+        _look(root, prefix)
+        rows = tried(lambda: _pages(root, prefix, told))
     except InvalidPathError as error:
         raise SourceError(
             f"'{where}' holds an object that cannot be named: {str(error).split(chr(10))[0]}.",
@@ -193,6 +188,35 @@ def _list(root: str, prefix: str, told: Callable[[int], None] | None) -> Listing
         [row[2] for row in rows],
         np.array([row[3] for row in rows], np.int64),
     )
+
+
+def _look(root: str, prefix: str) -> bool:
+    """Return whether there is any object, which takes a client some seconds where nobody answers.
+
+    Raises:
+        obstore.exceptions.BaseError: the store cannot be reached.
+    """
+    import obstore
+
+    quick = client(root, quick=True)
+    return bool(tried(lambda: next(iter(obstore.list(quick, prefix or None, chunk_size=1)), None)))
+
+
+def _pages(
+    root: str, prefix: str, told: Callable[[int], None] | None
+) -> list[tuple[str, int, str, int]]:
+    """Return key, size, etag and time of every object."""
+    import obstore
+
+    rows: list[tuple[str, int, str, int]] = []
+    for page in obstore.list(client(root), prefix or None, chunk_size=_PAGE):
+        rows += [
+            (o["path"], o["size"], o["e_tag"] or "", int(o["last_modified"].timestamp() * 1e9))
+            for o in page
+        ]
+        if told is not None:
+            told(len(page))
+    return rows
 
 
 def _ancestors(keys: Iterable[str]) -> set[str]:
@@ -242,7 +266,6 @@ def kind(text: str) -> Kind | None:
     Raises:
         SourceError: the bucket cannot be reached.
     """
-    import obstore
     from obstore.exceptions import BaseError
 
     root, key = address(text)
@@ -255,7 +278,7 @@ def kind(text: str) -> Kind | None:
     if root.startswith("http"):
         return None
     try:
-        some = next(iter(obstore.list(client(root, quick=True), key or None, chunk_size=1)), None)
+        some = _look(root, key)
     except (BaseError, FileNotFoundError) as error:
         raise explain(error, text) from error
     return "folder" if some or not key else None
@@ -274,16 +297,81 @@ def read(text: str) -> bytes:
     """Return the bytes of an object.
 
     Raises:
+        UnreachableError: nobody answers, or nobody may read any more.
         SourceError: there is none, or it cannot be read.
     """
     import obstore
     from obstore.exceptions import BaseError
 
     root, key = address(text)
+    if root in _silent and time.monotonic() < _silent[root]:
+        raise SourceError(
+            f"Cannot reach '{text}': '{root}' does not answer.", "try it again later."
+        )
     try:
-        return bytes(obstore.get(client(root), key).bytes())
+        data = bytes(obstore.get(client(root), key).bytes())
     except (BaseError, FileNotFoundError, ValueError) as error:
         raise explain(error, text) from error
+    if data and _was_read.get(root) != key:
+        _was_read[root] = key
+    return data
+
+
+_was_read: dict[str, str] = {}
+"""By bucket, an object that could be read: where it cannot any more, it is not for the object."""
+_silent: dict[str, float] = {}
+"""By web server, until when (monotonic seconds) none of its pictures is asked for."""
+_REST = 60.0
+_TRUST = 5.0
+"""Seconds for which a bucket that was looked at counts as there."""
+_looked: dict[str, float] = {}
+
+
+def ends_run(text: str, error: SourceError) -> UnreachableError | None:
+    """Return the error that ends a run, where an object could not be read as its store is gone.
+
+    A table may name pictures of many web servers. One that does not answer is left alone for a
+    while, and its pictures are samples that cannot be read.
+
+    Args:
+        text: the address of the object.
+        error: what reading it raised.
+    """
+    root, _ = address(text)
+    if root.startswith("http"):
+        if isinstance(error, UnreachableError):
+            _silent[root] = time.monotonic() + _REST
+        return None
+    if isinstance(error.__cause__, FileNotFoundError) and not isinstance(error, UnreachableError):
+        return None
+    if time.monotonic() < _looked.get(root, 0.0):
+        return None
+    gone = _closed(root)
+    if gone is None:
+        _looked[root] = time.monotonic() + _TRUST
+    return gone
+
+
+def _closed(root: str) -> UnreachableError | None:
+    """Return why nothing of a bucket can be read; None where something can, or it is not known."""
+    import obstore
+    from obstore.exceptions import BaseError
+
+    key = _was_read.get(root)
+    try:
+        if key is None:
+            _look(root, "")
+        else:
+            obstore.get_range(client(root, quick=True), key, start=0, end=1)
+    except FileNotFoundError as error:
+        reason = explain(error, root)
+        return reason if isinstance(reason, UnreachableError) else None
+    except (BaseError, ValueError) as error:
+        reason = explain(error, root)
+        if isinstance(reason, UnreachableError):
+            return reason
+        return UnreachableError(reason.message, reason.hint) if key is not None else None
+    return None
 
 
 def read_start(text: str, size: int) -> bytes:

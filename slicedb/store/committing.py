@@ -15,6 +15,7 @@ from slicedb.errors import ConflictError, DatabaseError, did_you_mean
 from slicedb.schema import spoken
 from slicedb.store.door import passing
 from slicedb.store.files import first_sentence
+from slicedb.store.gone import gone
 from slicedb.store.reading import Reader
 from slicedb.store.upkeep import (
     index_rows,
@@ -48,6 +49,7 @@ class Committer(Reader):
 
         Raises:
             ConflictError: other writers kept winning.
+            UnreachableError: the bucket of the database is gone.
             DatabaseError: the write failed.
         """
         with passing(change, name):
@@ -64,7 +66,7 @@ class Committer(Reader):
                 if isinstance(error, DatabaseError) and not is_again:
                     raise
                 if not is_again and not is_conflict(error):
-                    raise DatabaseError(
+                    raise gone(self.files, error) or DatabaseError(
                         f"Writing table '{spoken(name)}' failed: {first_sentence(error)}",
                         hint_for(error),
                     ) from error

@@ -12,7 +12,9 @@ import pyarrow as pa
 
 from slicedb.errors import DatabaseError, SliceDBError
 from slicedb.schema import spoken
+from slicedb.sources import Files
 from slicedb.store.files import file_in, is_panic
+from slicedb.store.gone import gone
 
 if TYPE_CHECKING:
     import lance
@@ -22,15 +24,19 @@ _BROKEN = (OSError, ValueError, RuntimeError, pa.ArrowException)
 
 
 @contextlib.contextmanager
-def named(name: str, folder: str, opened: lance.LanceDataset | None) -> Iterator[None]:
+def named(
+    name: str, files: Files, folder: str, opened: lance.LanceDataset | None
+) -> Iterator[None]:
     """Raise what is raised in the block as an error that names the table and the file.
 
     Args:
         name: the table.
-        folder: where it lies; "" on an object store.
+        files: of the database.
+        folder: where the table lies; "" on an object store.
         opened: the table, where it could be opened.
 
     Raises:
+        UnreachableError: the bucket of the database is gone.
         DatabaseError: something cannot be read.
     """
     try:
@@ -38,7 +44,7 @@ def named(name: str, folder: str, opened: lance.LanceDataset | None) -> Iterator
     except SliceDBError:
         raise
     except _BROKEN as error:
-        raise damaged(name, folder, opened, error) from error
+        raise gone(files, error) or damaged(name, folder, opened, error) from error
     except BaseException as error:
         if not is_panic(error):
             raise

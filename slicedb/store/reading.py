@@ -36,6 +36,7 @@ from slicedb.store.damage import damaged, damaged_files, named
 from slicedb.store.dropped import is_table
 from slicedb.store.far import cache_of
 from slicedb.store.files import first_sentence
+from slicedb.store.gone import gone
 from slicedb.store.manifests import manifest, newest, read_schema, stamp_of, write_schema
 from slicedb.store.rows import LOOKUP, Rows, are_few, few_rows
 from slicedb.store.without_pandas import import_dataset
@@ -178,6 +179,8 @@ class Reader:
                     handle.checkout_latest()
                 except (OSError, ValueError) as error:
                     del self._handles[name]
+                    if unanswered := gone(self.files, error):
+                        raise unanswered from error
                     if self.has(name):
                         raise damaged(name, self._uri(name), None, error) from error
                     raise UnknownTableError(
@@ -185,11 +188,12 @@ class Reader:
                     ) from error
             if version is None or version == handle.version:
                 # a handle of its own, so that no other thread moves it under a running scan
-                return handle.checkout_version(handle.version)
+                with self._reading(name):
+                    return handle.checkout_version(handle.version)
             try:
                 return handle.checkout_version(version)
             except (OSError, ValueError) as error:
-                raise DatabaseError(
+                raise gone(self.files, error) or DatabaseError(
                     f"Table '{spoken(name)}' has no version {version}: {first_sentence(error)}",
                     "it may have been cleaned up; commits and frozen slices pin theirs.",
                 ) from error
@@ -271,7 +275,7 @@ class Reader:
     def _reading(self, name: str) -> contextlib.AbstractContextManager[None]:
         """Name the table and the file that cannot be read."""
         opened = self._handles.get(name)
-        return named(name, self._uri(name) if self.is_local else "", opened)
+        return named(name, self.files, self._uri(name) if self.is_local else "", opened)
 
     def table(
         self,

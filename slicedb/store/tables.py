@@ -24,6 +24,7 @@ from slicedb.store import absent, upkeep
 from slicedb.store.door import passing
 from slicedb.store.dropped import put_aside
 from slicedb.store.files import sync_folder
+from slicedb.store.gone import as_database_error
 from slicedb.store.writing import Writer
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ class Store(Writer):
             there = None if files.is_local else files.kind()  # gives up quickly
             is_known = store.has(SAMPLES) if there != "file" else False
         except SourceError as error:
-            raise DatabaseError(error.message, error.hint) from error
+            raise as_database_error(error) from error
         if is_known:
             store._check_format()
         elif not create:
@@ -114,7 +115,7 @@ class Store(Writer):
         try:
             self.files.make()
         except SourceError as error:
-            raise DatabaseError(error.message, error.hint) from error
+            raise as_database_error(error) from error
         self.create(SAMPLES, SAMPLES_SCHEMA.with_metadata({_FORMAT_KEY: str(FORMAT)}))
 
     def _check_format(self) -> None:
@@ -246,7 +247,7 @@ class Store(Writer):
         try:
             sizes = self.files.sizes()
         except SourceError as error:
-            raise DatabaseError(error.message, error.hint) from error
+            raise as_database_error(error) from error
         for name in self.names():
             try:
                 with self._reading(name):
