@@ -6,6 +6,7 @@ every table with every other.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 
 import numpy as np
@@ -57,6 +58,14 @@ class KeyIndex:
     def has(self, keys: npt.ArrayLike) -> npt.NDArray[np.bool_]:
         """Return bool (m,): whether each key has a row."""
         return np.asarray(self.find(keys) >= 0)
+
+    def members(self, sets: Mapping[str, npt.ArrayLike]) -> dict[str, Keys]:
+        """Return the row numbers that each set of keys names, ascending, each once.
+
+        >>> {name: rows.tolist() for name, rows in KeyIndex([30, 10]).members({"a": [10]}).items()}
+        {'a': [1]}
+        """
+        return {name: np.flatnonzero(self.mask(keys)) for name, keys in sets.items()}
 
     def mask(self, keys: npt.ArrayLike) -> npt.NDArray[np.bool_]:
         """Return bool (n,): which rows of the index the keys name.

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from slicedb.analysis.boxes import BoxFinding, BoxMistakes, ConfusedBoxes, box_errors
+from slicedb.analysis.boxes import BoxFinding, BoxMistakes, box_errors
 from slicedb.analysis.cleaning import Case, Cleaner, CleanReport
-from slicedb.analysis.mistakes import ConfusedPair, Mistakes, ReviewSet, errors
+from slicedb.analysis.mistakes import Mistakes, errors
 from slicedb.analysis.pixels import ConfusedPixels, PixelMistakes, pixel_errors
+from slicedb.analysis.review import ConfusedPair, ReviewSet
 from slicedb.analysis.shares import SliceShare
 
 __all__ = [
@@ -14,7 +15,6 @@ __all__ = [
     "Case",
     "CleanReport",
     "Cleaner",
-    "ConfusedBoxes",
     "ConfusedPair",
     "ConfusedPixels",
     "Mistakes",

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
 
 from slicedb import sql, stats
-from slicedb.analysis.judgedboxes import JudgedBoxes, judged_boxes
+from slicedb.analysis.judgedrows import JudgedRows, judged_rows
+from slicedb.analysis.review import ConfusedPair, Review
 from slicedb.analysis.shares import SliceShare, all_shares, check_scope, share_grid
 from slicedb.judge.agreement import Agreement, agreements
 from slicedb.judge.truth import OtherTruth
@@ -25,8 +27,10 @@ from slicedb.metrics.outcomes import Bools, Ints
 from slicedb.schema import schema_of
 from slicedb.show import numbers, queries
 from slicedb.show.html import Html
-from slicedb.show.tabular import Figure, Grid, Part, Tabular
+from slicedb.show.tabular import Grid, Part
 from slicedb.store import Store
+
+_Judged: TypeAlias = JudgedRows[Detections]
 
 
 @dataclass(frozen=True)
@@ -53,27 +57,8 @@ class BoxFinding:
     """int64 (images,): the samples, the largest loss first."""
 
 
-@dataclass(frozen=True)
-class ConfusedBoxes:
-    """Boxes at the right place that have another label."""
-
-    truth: str
-    prediction: str
-    n: int
-    share: float
-    """Of all mistaken boxes."""
-    rate: float
-    """Of the annotated boxes of the true class."""
-    low: float
-    """Wilson bound of the rate."""
-    high: float
-    """Wilson bound of the rate."""
-    query: str
-    """The samples that hold one."""
-
-
 @dataclass(frozen=True, eq=False)
-class BoxMistakes(Tabular):
+class BoxMistakes(Review[BoxFinding, ConfusedPair]):
     """The error analysis of one detector."""
 
     model: str
@@ -87,8 +72,8 @@ class BoxMistakes(Tabular):
     findings: tuple[BoxFinding, ...]
     by_class: pa.Table
     """label (of the annotated box where one is missed, else of the predicted one), kind, n."""
-    pairs: tuple[ConfusedBoxes, ...]
-    """The most frequent first."""
+    pairs: tuple[ConfusedPair, ...]
+    """Boxes at the right place that have another label, the most frequent first."""
     top: pa.Table
     """The largest losses: id, label, prediction (boxes by class), loss, iou, tp, fp, fn."""
     top_query: str
@@ -103,31 +88,19 @@ class BoxMistakes(Tabular):
     agreements: tuple[Agreement, ...] = ()
     """How far that truth agrees with the annotated boxes, and with the detector."""
 
+    KIND = "mistake"
+    TRUTH = "annotated boxes"
+
     @property
     def n_errors(self) -> int:
         """Mistaken boxes: predicted ones that are wrong, and missed ones."""
         return sum(finding.n for finding in self.findings)
 
-    @property
-    def tags(self) -> dict[str, Ints]:
-        """The findings as tags: tag to keys."""
-        return {finding.name: finding.keys for finding in self.findings}
-
-    def finding(self, name: str) -> BoxFinding:
-        """Return the finding of one kind.
-
-        Raises:
-            KeyError: there is no such kind.
-        """
-        return {finding.name: finding for finding in self.findings}[name]
-
     def to_arrow(self) -> pa.Table:
         """Return every finding, pair and share in one table: kind, name, n, share, query, gain."""
-        rows: list[tuple[object, ...]] = []
-        rows += [("mistake", f.name, f.n, f.share, f.query, f.gain) for f in self.findings]
-        rows += [("pair", _title(p), p.n, p.share, p.query) for p in self.pairs]
-        rows += [("slice", s.slice, s.n_errors, s.share_of_errors, s.query) for s in self.shares]
-        return pa.Table.from_pylist([dict(zip(_SUMMARY.names, row)) for row in rows], _SUMMARY)
+        table = super().to_arrow()
+        gain = [f.gain for f in self.findings] + [None] * (len(table) - len(self.findings))
+        return table.append_column("gain", pa.array(gain, pa.float64()))
 
     def parts(self) -> Iterable[Part]:
         """Yield the kinds, the classes, the confused pairs, the slices and the largest losses."""
@@ -139,9 +112,7 @@ class BoxMistakes(Tabular):
             f"{numbers.verb(self.n_wrong, 'has', 'have')} one, {self.left_out:,} left out; boxes "
             f"count from a score of {self.least:g}; AP50: its gain if a kind were mended (TIDE)"
         )
-        if self.truth is not None:
-            yield f"judged against {self.truth}, not the annotated boxes"
-        yield from map(str, self.agreements)
+        yield from self.about_truth()
         kinds = [
             [
                 f.name,
@@ -155,27 +126,22 @@ class BoxMistakes(Tabular):
             for f in self.findings
         ]
         pairs = [
-            [_title(p), f"{p.n:,}", share(p.share), share(p.rate), queries.clipped(p.query)]
+            [p.title, f"{p.n:,}", share(p.share), share(p.rate), queries.clipped(p.query)]
             for p in self.pairs
         ]
         top = [
             [r["id"], r["label"], r["prediction"], numbers.number(r["loss"]), r["fp"], r["fn"]]
             for r in self.top.slice(0, 5).to_pylist()
         ]
-        for grid in (
+        grids = (
             Grid(["mistake", "boxes", "share", "pictures", "AP50", "meaning", "query"], kinds),
             Grid(["class", *KINDS], self._class_rows()),
             Grid(["confused", "boxes", "of mistakes", "of class", "query"], pairs),
             share_grid(self.shares, "wrong", "wrong"),
             Grid(["top loss", "truth", "prediction", "loss", "extra", "missed"], top),
-        ):
-            if grid.rows:
-                yield ""
-                yield grid
+        )
         texts = [f.query for f in self.findings] + [p.query for p in self.pairs]
-        yield from queries.note(texts, "-f json, or in to_arrow()")
-        if self.pictures is not None:
-            yield Figure(self.pictures)
+        yield from self.shown(grids, queries.note(texts, "-f json, or in to_arrow()"))
 
     def _class_rows(self) -> list[list[str]]:
         """Return one row per class: how many mistakes of each kind."""
@@ -188,7 +154,6 @@ class BoxMistakes(Tabular):
         ]
 
 
-_SUMMARY = schema_of("kind string, name string, n int64, share float64, query string, gain float64")
 _BY_CLASS = schema_of("label string, kind string, n int64")
 
 
@@ -218,14 +183,24 @@ def box_errors(
         SliceDBError: no boxes are annotated, or none predicted.
     """
     check_scope(scope)
-    judged = judged_boxes(store, model, keys, by, truth)
+    name = sql.name(model)
+    judged = judged_rows(
+        store,
+        model,
+        keys,
+        by,
+        truth,
+        Detections,
+        wrong=f"NOT {name}.correct",
+        lacks=("annotated boxes", "detections of"),
+        hint=f"run `slicedb predict {model}`, or log them with `slicedb log-predictions`.",
+    )
     outcomes = judged.outcomes
     assert outcomes.predicted.score is not None
     sure = outcomes.predicted.score >= outcomes.confidence
     kinds = mistaken(outcomes.predicted, outcomes.truth, sure)
     wrong = ~outcomes.correct
     order = np.argsort(-outcomes.losses(), kind="stable")
-    name, least = sql.name(model), outcomes.confidence
     predicate = f"{name}.loss IS NOT NULL"
     top_query = f"{sql.conjunction(scope, predicate)} ORDER BY {name}.loss DESC, id LIMIT {n}"
     if truth is not None:
@@ -242,7 +217,7 @@ def box_errors(
         _top(judged, order[:n]),
         top_query,
         all_shares(judged, wrong, slices, by, scope, confidence),
-        least,
+        outcomes.confidence,
         truth=truth,
         agreements=agreements(
             store, [model], truth, [judged.asked], scopes=[scope], confidence=confidence
@@ -250,9 +225,7 @@ def box_errors(
     )
 
 
-def _findings(
-    judged: JudgedBoxes, kinds: Mistaken, order: Ints, scope: str
-) -> tuple[BoxFinding, ...]:
+def _findings(judged: _Judged, kinds: Mistaken, order: Ints, scope: str) -> tuple[BoxFinding, ...]:
     outcomes = judged.outcomes
     rise = gains(outcomes)
     total = int((kinds.predicted >= 0).sum() + (kinds.truth >= 0).sum())
@@ -281,7 +254,7 @@ def _findings(
     return tuple(findings)
 
 
-def _queries(judged: JudgedBoxes, scope: str, where: str, has: Bools) -> tuple[str, str]:
+def _queries(judged: _Judged, scope: str, where: str, has: Bools) -> tuple[str, str]:
     """Return the predicate of the samples that hold such a box, and the SELECT of the boxes.
 
     Args:
@@ -316,8 +289,8 @@ def _by_class(outcomes: Detections, kinds: Mistaken) -> pa.Table:
 
 
 def _pairs(
-    judged: JudgedBoxes, kinds: Mistaken, scope: str, most: int, confidence: float
-) -> tuple[ConfusedBoxes, ...]:
+    judged: _Judged, kinds: Mistaken, scope: str, most: int, confidence: float
+) -> tuple[ConfusedPair, ...]:
     outcomes, names = judged.outcomes, judged.outcomes.classes
     wrong = np.flatnonzero(kinds.predicted == WRONG)
     labels = outcomes.truth.label[kinds.partner[wrong]]
@@ -340,11 +313,11 @@ def _pairs(
         rate = count / max(of_class, 1)
         ends = float(low), float(high)
         share = count / total
-        pairs.append(ConfusedBoxes(names[truth], names[taken], count, share, rate, *ends, query))
+        pairs.append(ConfusedPair(names[truth], names[taken], count, share, rate, query, *ends))
     return tuple(pairs)
 
 
-def _top(judged: JudgedBoxes, at: Ints) -> pa.Table:
+def _top(judged: _Judged, at: Ints) -> pa.Table:
     outcomes = judged.outcomes.take(at)
     shown = [judged.aligned.task.shown(outcomes, row) for row in range(len(at))]
     tp, fp, fn = outcomes.counts()
@@ -361,7 +334,3 @@ def _top(judged: JudgedBoxes, at: Ints) -> pa.Table:
             "fn": fn,
         }
     )
-
-
-def _title(pair: ConfusedBoxes) -> str:
-    return f"{pair.truth} as {pair.prediction}"

@@ -2,34 +2,70 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Generic, TypeVar
 
 import numpy as np
 import pyarrow as pa
 
-from slicedb import schema
+from slicedb import schema, sql
 from slicedb.errors import PredictionError, SliceError
 from slicedb.judge.aligned import Aligned, load, universe
 from slicedb.judge.truth import OtherTruth
-from slicedb.keys import Keys
-from slicedb.metrics.outcomes import Ints
+from slicedb.keys import KeyIndex, Keys
+from slicedb.metrics.detections import Detections
+from slicedb.metrics.outcomes import Bools, Ints
+from slicedb.metrics.segmented import PixelCounts
 from slicedb.show import numbers
 from slicedb.store import Store
 
+O = TypeVar("O", Detections, PixelCounts)  # noqa: E741
+
 
 @dataclass(frozen=True, eq=False)
-class JudgedRows:
-    """Samples with a ground truth and a prediction."""
+class JudgedRows(Generic[O]):
+    """Samples with a ground truth and a prediction, one row each, by id."""
 
+    model: str
     aligned: Aligned
-    at: Ints
-    """int64 (n,): their rows in `aligned`, by id."""
+    outcomes: O
+    keys: Keys
     rows: pa.Table
-    """Their id and the columns asked for."""
+    """id and the columns asked for."""
     left_out: int
     """Samples asked for that lack either."""
     asked: Keys
+    wrong: str
+    """The predicate of the samples with a mistake, against the ground truth."""
+
+    label = "label"
+
+    @property
+    def n(self) -> int:
+        """Number of rows."""
+        return len(self.keys)
+
+    def errors_among(self, at: Ints, wrong: Bools) -> str:
+        """Return the predicate of the samples with a mistake; of some rows, against a truth."""
+        return self.wrong if self.aligned.truth is None else self.named(at[wrong[at]])
+
+    def named(self, at: Ints) -> str:
+        """Return the predicate of some rows by their ids.
+
+        Against another truth no query can find them: `matches` and `loss` speak of the ground
+        truth.
+        """
+        return sql.is_in("id", self.rows["id"].take(pa.array(at)).to_pylist())
+
+    def members(self, slices: Mapping[str, Keys] | None) -> dict[str, Keys]:
+        """Return the row numbers of each slice."""
+        return self._index.members(slices or {})
+
+    @cached_property
+    def _index(self) -> KeyIndex:
+        return KeyIndex(self.keys)
 
 
 def judged_rows(
@@ -38,16 +74,20 @@ def judged_rows(
     keys: Keys | None,
     by: Sequence[str],
     truth: OtherTruth | None,
+    kind: type[O],
     *,
+    wrong: str,
     lacks: tuple[str, str],
     hint: str,
-) -> JudgedRows:
-    """Read which samples can be judged.
+) -> JudgedRows[O]:
+    """Read the samples that can be judged.
 
     Args:
         keys: int64 (n,); None is every sample that is shown.
         by: columns of samples to read beside the id.
         truth: what stands in place of the ground truth.
+        kind: of the outcomes of the model's task.
+        wrong: the predicate of the samples with a mistake.
         lacks: what errors call the ground truth, and what the model predicts.
         hint: how predictions come about.
 
@@ -72,4 +112,7 @@ def judged_rows(
     rows = store.take(schema.SAMPLES, aligned.keys[at], list(dict.fromkeys(["id", *by])))
     by_id = np.argsort(np.asarray(rows["id"].to_pylist(), object), kind="stable")
     left_out = len(np.unique(asked)) - len(at)
-    return JudgedRows(aligned, at[by_id], rows.take(pa.array(by_id)), left_out, asked)
+    rows, at = rows.take(pa.array(by_id)), at[by_id]
+    outcomes = aligned.outcomes.take(at)
+    assert isinstance(outcomes, kind)
+    return JudgedRows(model, aligned, outcomes, aligned.keys[at], rows, left_out, asked, wrong)

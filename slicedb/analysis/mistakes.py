@@ -14,57 +14,23 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from slicedb import sql, stats
+from slicedb.analysis.review import ConfusedPair, Review, ReviewSet
 from slicedb.analysis.shares import SliceShare, all_shares, check_scope, share_grid
 from slicedb.errors import CheckError
 from slicedb.judge.agreement import Agreement, agreements
 from slicedb.judge.predicted import Predicted, select
 from slicedb.judge.truth import OtherTruth
 from slicedb.metrics.outcomes import Bools, Ints
-from slicedb.schema import schema_of
 from slicedb.show import numbers
 from slicedb.show.html import Html
-from slicedb.show.tabular import Figure, Grid, Part, Tabular
+from slicedb.show.tabular import Grid, Part
 
 if TYPE_CHECKING:
     from slicedb.store import Store
 
 
-@dataclass(frozen=True)
-class ReviewSet:
-    """A review set."""
-
-    name: str
-    """Also its tag."""
-    description: str
-    query: str
-    """The text that finds it again."""
-    n: int
-    share: float
-    """Of all samples judged."""
-    keys: Ints = field(repr=False, compare=False)
-    """int64 (n,): its samples, the largest loss first."""
-
-
-@dataclass(frozen=True)
-class ConfusedPair:
-    """One class taken for another."""
-
-    truth: str
-    prediction: str
-    n: int
-    share: float
-    """Of all errors."""
-    rate: float
-    """Of the samples of the true class."""
-    low: float
-    """Wilson bound of the rate."""
-    high: float
-    """Wilson bound of the rate."""
-    query: str
-
-
 @dataclass(frozen=True, eq=False)
-class Mistakes(Tabular):
+class Mistakes(Review[ReviewSet, ConfusedPair]):
     """The error analysis of one model."""
 
     model: str
@@ -87,26 +53,6 @@ class Mistakes(Tabular):
     agreements: tuple[Agreement, ...] = ()
     """How far that truth agrees with the label, and with the model."""
 
-    @property
-    def tags(self) -> dict[str, Ints]:
-        """The review sets as tags: tag to keys."""
-        return {finding.name: finding.keys for finding in self.findings}
-
-    def finding(self, name: str) -> ReviewSet:
-        """Return a review set by its name.
-
-        Raises:
-            KeyError: there is none of that name.
-        """
-        return {finding.name: finding for finding in self.findings}[name]
-
-    def to_arrow(self) -> pa.Table:
-        """Return every finding, pair and share in one table: kind, name, n, share, query."""
-        rows = [("set", f.name, f.n, f.share, f.query) for f in self.findings]
-        rows += [("pair", _title(p), p.n, p.share, p.query) for p in self.pairs]
-        rows += [("slice", s.slice, s.n_errors, s.share_of_errors, s.query) for s in self.shares]
-        return pa.Table.from_pylist([dict(zip(_SUMMARY.names, row)) for row in rows], _SUMMARY)
-
     def parts(self) -> Iterable[Part]:
         """Yield the review sets, the confused pairs, the slices and the largest losses."""
         share = numbers.percent
@@ -115,13 +61,9 @@ class Mistakes(Tabular):
             f"{numbers.count(self.n, 'sample')} "
             f"({share(self.n_errors / self.n)}), {self.left_out:,} left out"
         )
-        if self.truth is not None:
-            yield f"judged against {self.truth}, not the label"
-        yield from map(str, self.agreements)
+        yield from self.about_truth()
         sets = [[f.name, f"{f.n:,}", share(f.share), f.query] for f in self.findings]
-        pairs = [
-            [_title(p), f"{p.n:,}", share(p.share), share(p.rate), p.query] for p in self.pairs
-        ]
+        pairs = [[p.title, f"{p.n:,}", share(p.share), share(p.rate), p.query] for p in self.pairs]
         top = [
             [
                 r["id"],
@@ -132,20 +74,14 @@ class Mistakes(Tabular):
             ]
             for r in self.top.slice(0, 5).to_pylist()
         ]
-        for grid in (
-            Grid(["review set", "n", "share", "query"], sets),
-            Grid(["confused", "n", "of errors", "of class", "query"], pairs),
-            share_grid(self.shares),
-            Grid(["top loss", "truth", "prediction", "loss", "confidence"], top),
-        ):
-            if grid.rows:
-                yield ""
-                yield grid
-        if self.pictures is not None:
-            yield Figure(self.pictures)
-
-
-_SUMMARY = schema_of("kind string, name string, n int64, share float64, query string")
+        yield from self.shown(
+            (
+                Grid(["review set", "n", "share", "query"], sets),
+                Grid(["confused", "n", "of errors", "of class", "query"], pairs),
+                share_grid(self.shares),
+                Grid(["top loss", "truth", "prediction", "loss", "confidence"], top),
+            )
+        )
 
 
 def errors(
@@ -310,13 +246,9 @@ def _pairs(
                 count,
                 count / total,
                 count / int(sizes[truth]),
+                text,
                 float(low),
                 float(high),
-                text,
             )
         )
     return tuple(pairs)
-
-
-def _title(pair: ConfusedPair) -> str:
-    return f"{pair.truth} as {pair.prediction}"

@@ -4,50 +4,42 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
 
 from slicedb import sql
-from slicedb.analysis.judgedrows import judged_rows
-from slicedb.analysis.mistakes import ReviewSet
+from slicedb.analysis.judgedrows import JudgedRows, judged_rows
+from slicedb.analysis.review import Confused, Review, ReviewSet
 from slicedb.analysis.shares import SliceShare, all_shares, check_scope, share_grid
 from slicedb.judge.agreement import Agreement, agreements
-from slicedb.judge.aligned import Aligned
 from slicedb.judge.confusion import pixels_query
 from slicedb.judge.truth import OtherTruth
-from slicedb.keys import KeyIndex, Keys
+from slicedb.keys import Keys
 from slicedb.metrics.outcomes import Bools, Ints
 from slicedb.metrics.segmented import PixelCounts
-from slicedb.schema import schema_of
 from slicedb.show import numbers, queries
 from slicedb.show.html import Html
-from slicedb.show.tabular import Figure, Grid, Part, Tabular
+from slicedb.show.tabular import Grid, Part
 from slicedb.store import Store
+
+_Judged: TypeAlias = JudgedRows[PixelCounts]
 
 POOR = 0.5
 """Mean IoU of a picture below which it counts as poor."""
 
 
 @dataclass(frozen=True)
-class ConfusedPixels:
+class ConfusedPixels(Confused):
     """Pixels of one class that are taken for another."""
 
-    truth: str
-    prediction: str
-    n: int
-    """Pixels."""
-    share: float
-    """Of all wrong pixels."""
-    rate: float
-    """Of the pixels of the true class."""
     pictures: int
-    query: str
-    """The samples that have such a pixel; by their ids against another truth."""
+    """Samples that have such a pixel."""
 
 
 @dataclass(frozen=True, eq=False)
-class PixelMistakes(Tabular):
+class PixelMistakes(Review[ReviewSet, ConfusedPixels]):
     """The error analysis of one segmenter."""
 
     model: str
@@ -75,25 +67,7 @@ class PixelMistakes(Tabular):
     agreements: tuple[Agreement, ...] = ()
     """How far that truth agrees with the label maps, and with the segmenter."""
 
-    @property
-    def tags(self) -> dict[str, Ints]:
-        """The findings as tags: tag to keys."""
-        return {finding.name: finding.keys for finding in self.findings}
-
-    def finding(self, name: str) -> ReviewSet:
-        """Return a finding by its name.
-
-        Raises:
-            KeyError: there is none of that name.
-        """
-        return {finding.name: finding for finding in self.findings}[name]
-
-    def to_arrow(self) -> pa.Table:
-        """Return every finding, pair and share in one table: kind, name, n, share, query."""
-        rows = [("set", f.name, f.n, f.share, f.query) for f in self.findings]
-        rows += [("pair", _title(p), p.n, p.share, p.query) for p in self.pairs]
-        rows += [("slice", s.slice, s.n_errors, s.share_of_errors, s.query) for s in self.shares]
-        return pa.Table.from_pylist([dict(zip(_SUMMARY.names, row)) for row in rows], _SUMMARY)
+    TRUTH = "label maps"
 
     def parts(self) -> Iterable[Part]:
         """Yield the findings, the classes, the confused pairs, the slices, the largest losses."""
@@ -104,9 +78,7 @@ class PixelMistakes(Tabular):
             f"{numbers.verb(self.n_errors, 'is', 'are')} wrong ({wrong}), in "
             f"{numbers.count(self.n, 'picture')}, {self.left_out:,} left out"
         )
-        if self.truth is not None:
-            yield f"judged against {self.truth}, not the label maps"
-        yield from map(str, self.agreements)
+        yield from self.about_truth()
         sets = [
             [f.name, f"{f.n:,}", share(f.share), f.description, queries.clipped(f.query)]
             for f in self.findings
@@ -122,28 +94,22 @@ class PixelMistakes(Tabular):
             for r in self.classes.to_pylist()
         ]
         pairs = [
-            [_title(p), f"{p.n:,}", share(p.share), share(p.rate), f"{p.pictures:,}"]
+            [p.title, f"{p.n:,}", share(p.share), share(p.rate), f"{p.pictures:,}"]
             for p in self.pairs
         ]
         top = [
             [r["id"], r["label"], r["prediction"], *map(_plain, (r["loss"], r["iou"]))]
             for r in self.top.slice(0, 5).to_pylist()
         ]
-        for grid in (
+        grids = (
             Grid(["review set", "pictures", "share", "meaning", "query"], sets),
             Grid(["class", "pixels", "share", "IoU", "recall", "precision", "taken for"], classes),
             Grid(["confused", "pixels", "of wrong", "of class", "pictures"], pairs),
             share_grid(self.shares, "poor", "poor"),
             Grid(["top loss", "truth", "prediction", "loss", "IoU"], top),
-        ):
-            if grid.rows:
-                yield ""
-                yield grid
-        if self.pictures is not None:
-            yield Figure(self.pictures)
-
-
-_SUMMARY = schema_of("kind string, name string, n int64, share float64, query string")
+        )
+        texts = [f.query for f in self.findings]
+        yield from self.shown(grids, queries.note(texts, "-f json, or in to_arrow()"))
 
 
 def pixel_errors(
@@ -172,8 +138,19 @@ def pixel_errors(
         SliceDBError: there are no label maps, or none predicted.
     """
     check_scope(scope)
-    judged = _judged(store, model, keys, by, truth)
-    outcomes, name = judged.outcomes, sql.name(model)
+    name = sql.name(model)
+    judged = judged_rows(
+        store,
+        model,
+        keys,
+        by,
+        truth,
+        PixelCounts,
+        wrong=f"{name}.iou < {POOR:g}",
+        lacks=("a label map", "one predicted by"),
+        hint=f"run `slicedb predict {model}`, or `slicedb attach-masks`.",
+    )
+    outcomes = judged.outcomes
     order = np.argsort(-outcomes.losses(), kind="stable")
     predicate = sql.conjunction(scope, f"{name}.loss IS NOT NULL")
     top_query = f"{predicate} ORDER BY {name}.loss DESC, id LIMIT {n}"
@@ -195,60 +172,6 @@ def pixel_errors(
         agreements=agreements(
             store, [model], truth, [judged.asked], scopes=[scope], confidence=confidence
         ),
-    )
-
-
-@dataclass(frozen=True, eq=False)
-class _Judged:
-    """Samples with both label maps, one row each, by id."""
-
-    model: str
-    aligned: Aligned
-    outcomes: PixelCounts
-    keys: Keys
-    rows: pa.Table
-    """id and the columns asked for."""
-    left_out: int
-    asked: Keys
-
-    label = "label"
-
-    @property
-    def n(self) -> int:
-        return len(self.keys)
-
-    def errors_among(self, at: Ints, wrong: Bools) -> str:
-        """Return the predicate of the poor pictures; of some rows, against a truth."""
-        if self.aligned.truth is None:
-            return f"{sql.name(self.model)}.iou < {POOR:g}"
-        return self.named(at[wrong[at]])
-
-    def named(self, at: Ints) -> str:
-        """Return the predicate of some rows by their ids."""
-        return sql.is_in("id", self.rows["id"].take(pa.array(at)).to_pylist())
-
-    def members(self, slices: Mapping[str, Keys] | None) -> dict[str, Keys]:
-        """Return the row numbers of each slice."""
-        index = KeyIndex(self.keys)
-        return {name: np.flatnonzero(index.mask(keys)) for name, keys in (slices or {}).items()}
-
-
-def _judged(
-    store: Store, model: str, keys: Keys | None, by: Sequence[str], truth: OtherTruth | None
-) -> _Judged:
-    judged = judged_rows(
-        store,
-        model,
-        keys,
-        by,
-        truth,
-        lacks=("a label map", "one predicted by"),
-        hint=f"run `slicedb predict {model}`, or `slicedb attach-masks`.",
-    )
-    aligned, at = judged.aligned, judged.at
-    outcomes: PixelCounts = aligned.outcomes.take(at)
-    return _Judged(
-        model, aligned, outcomes, aligned.keys[at], judged.rows, judged.left_out, judged.asked
     )
 
 
@@ -324,7 +247,7 @@ def _pairs(judged: _Judged, matrix: Ints, scope: str, most: int) -> tuple[Confus
             query = judged.named(rows)
         rate, share = count / max(1, of_class), count / wrong
         pairs.append(
-            ConfusedPixels(names[truth], names[taken], count, share, rate, len(rows), query)
+            ConfusedPixels(names[truth], names[taken], count, share, rate, query, len(rows))
         )
     return tuple(pairs)
 
@@ -347,7 +270,3 @@ def _top(judged: _Judged, at: Ints) -> pa.Table:
 
 def _plain(value: float | None) -> str:
     return "-" if value is None or value != value else f"{value:.3f}"
-
-
-def _title(pair: ConfusedPixels) -> str:
-    return f"{pair.truth} as {pair.prediction}"

@@ -81,8 +81,7 @@ class Predicted:
 
     def members(self, slices: Mapping[str, Keys] | None) -> dict[str, Keys]:
         """Return the row numbers of each slice, ascending, each once."""
-        given = slices or {}
-        return {name: np.flatnonzero(self._index.mask(keys)) for name, keys in given.items()}
+        return self._index.members(slices or {})
 
     @cached_property
     def _index(self) -> KeyIndex:
