@@ -41,6 +41,8 @@ class Log:
     numbers: Iterator[int] = field(default_factory=itertools.count)
     locked: set[int] = field(default_factory=set)
     """Addresses of page-locked memory."""
+    tape: list[tuple[Any, Any, Any, Any]] = field(default_factory=list)
+    """What was computed while gradients were recorded: operation, arguments and result."""
 
     def add(self, kind: str, what: Any = None) -> None:
         self.entries.append((kind, what))
@@ -74,7 +76,10 @@ class Far(torch.Tensor):
         tensor.held, tensor.log = held, log
         return tensor  # type: ignore[no-any-return]
 
-    # torch asks the driver for the device in these two before it asks the class.
+    # In these, torch asks the driver before it asks the class.
+
+    def requires_grad_(self, requires_grad: bool = True) -> Far:
+        return self  # gradients are computed from the tape
 
     def __getitem__(self, at: Any) -> torch.Tensor:
         if isinstance(at, list | torch.Tensor):
@@ -121,7 +126,35 @@ def _run(log: Log, func: Any, args: Any, kwargs: Any) -> Any:
     if pinned:
         log.locked.add(result.untyped_storage().data_ptr())
     is_far = where.type == "cuda"
-    return tree_map(lambda one: _wrapped(one, where, log) if is_far else one, result)
+    made = tree_map(lambda one: _wrapped(one, where, log) if is_far else one, result)
+    if far and torch.is_grad_enabled():
+        log.tape.append((func, args, kwargs, made))
+    return made
+
+
+def _gradients(log: Log, output: Far, inputs: list[Far]) -> tuple[Far, ...]:
+    """Return gradients as `torch.autograd.grad` does, whose engine would start the driver.
+
+    What was computed is computed again on the host, from the inputs on.
+    """
+    log.add("backward")
+    leaves = {id(one): one.held.clone().requires_grad_() for one in inputs}
+    known: dict[int, torch.Tensor] = dict(leaves)
+
+    def near(leaf: Any) -> Any:
+        return known.get(id(leaf), _near(leaf))
+
+    with torch.enable_grad():
+        for func, args, kwargs, results in log.tape:
+            if any(id(leaf) in known for leaf in tree_leaves((args, kwargs))):
+                again = func(*tree_map(near, args), **tree_map(near, kwargs))
+                known.update((id(a), b) for a, b in zip(tree_leaves(results), tree_leaves(again)))
+        made = _on_host(known[id(output)], [*leaves.values()])
+    log.tape.clear()
+    return tuple(Far(one, output.device, log) for one in made)
+
+
+_on_host = torch.autograd.grad
 
 
 def _copy(log: Log, name: str, args: Any, kwargs: Any, far: list[Far], where: torch.device) -> None:
@@ -184,11 +217,15 @@ class _Event:
 
 
 @contextlib.contextmanager
-def fake_gpu(monkeypatch: pytest.MonkeyPatch, limit: int | None = None) -> Iterator[Log]:
+def fake_gpu(
+    monkeypatch: pytest.MonkeyPatch, limit: int | None = None, gradients: bool = False
+) -> Iterator[Log]:
     """Let "cuda" be a device that writes down what it is asked for.
 
     Args:
         limit: images from which on a batch does not fit.
+        gradients: whether they are computed; devices have to be named with their number then, as
+            torch asks the driver for the present one.
     """
     log = Log(limit=limit)
 
@@ -212,8 +249,10 @@ def fake_gpu(monkeypatch: pytest.MonkeyPatch, limit: int | None = None) -> Itera
     with monkeypatch.context() as patch:
         patch.setattr(concurrent.futures.thread, "_worker", working)
         patch.setattr(torch.version, "cuda", "13.0")
+        patch.setattr(torch.backends.cudnn, "enabled", False)  # there is none for the host
         patch.setattr(torch.cuda, "get_allocator_backend", lambda: "native")
         patch.setattr(torch.cuda, "_lazy_init", lambda: None)
+        patch.setattr(torch.autograd, "grad", lambda one, seen: _gradients(log, one, seen))
         patch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
         patch.setattr(torch.cuda, "empty_cache", lambda: log.add("freed"))
         patch.setattr(torch.cuda, "Stream", lambda device: _Stream(log, device, "copies"))
@@ -225,7 +264,7 @@ def fake_gpu(monkeypatch: pytest.MonkeyPatch, limit: int | None = None) -> Itera
         before = torch.__future__.get_overwrite_module_params_on_conversion()
         torch.__future__.set_overwrite_module_params_on_conversion(True)
         try:
-            with torch.inference_mode(), _Mode(log):
+            with torch.inference_mode(not gradients), _Mode(log):
                 yield log
         finally:
             torch.__future__.set_overwrite_module_params_on_conversion(before)

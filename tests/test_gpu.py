@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ from fakes_models import MeanColour, colours
 from PIL import Image
 from torch import nn
 
+import slicedb
+from slicedb.cam import GradCam
 from slicedb.inference import predict
 from slicedb.inference.batches import batches
 from slicedb.inference.device import Gpu, device_of
@@ -187,6 +190,69 @@ def test_a_batch_keeps_its_memory_while_two_more_are_queued() -> None:
     next(feed), next(feed)
     assert torch.equal(batch.images, before)
     feed.close()
+
+
+def convolutions() -> TorchClassifier:
+    torch.manual_seed(0)
+    net = nn.Sequential(
+        nn.Conv2d(3, 4, 3, 2, 1),
+        nn.BatchNorm2d(4),
+        nn.ReLU(),
+        nn.Conv2d(4, 6, 3, 1, 1),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(6, 3),
+    )
+    return TorchClassifier(net, classes=["red", "green", "blue"], input_size=8, name="net")
+
+
+def test_grad_cam_on_a_gpu_waits_for_its_few_numbers_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model, images = convolutions(), torch.rand(5, 3, 8, 8)
+    expected = GradCam(model)(images, [0, 1, 2, 0, 1])
+    with fake_gpu(monkeypatch, gradients=True) as gpu, model.session(torch.device("cuda:1")):
+        explain, pinned = GradCam(model), torch.empty(5, 3, 8, 8, pin_memory=True)
+        pinned.copy_(images)
+        gpu.entries.clear()
+        said = explain(pinned, [0, 1, 2, 0, 1])
+        # classes follow from ordinary memory, in the stream of copies, once the network is queued
+        assert gpu.order("in", "in, waiting", "backward", "out", "wait") == [
+            *("in", "in, waiting", "backward"),
+            *("out", "out", "wait", "wait"),
+        ]
+        assert gpu.of("in") == [5 * 3 * 8 * 8 * 4] and gpu.of("in, waiting") == [5 * 8]
+        assert sorted(gpu.of("out")) == [5 * 8, 4 * (5 * 16 + 5 + 5 * 3)]  # no activations
+        assert gpu.of("event") == ["cuda:1"] * 2
+    assert np.abs(said.maps - expected.maps).max() < 1e-6
+    assert said.targets.tolist() == [0, 1, 2, 0, 1]
+    assert all(weight.grad is None for weight in model.module.parameters())
+
+
+def test_maps_of_a_database_are_those_of_the_cpu(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name, data in colours(20).items():
+        (tmp_path / name).write_bytes(data)
+    db = slicedb.open(tmp_path / "db")
+    db.ingest(tmp_path, progress=False)
+    db.models.add("net", convolutions())
+    db.cam("net", batch_size=8, device="cpu", progress=False)
+    expected = db.store.table("cams__net", ["id", "map", "target"]).sort_by("id").to_pylist()
+    db.models.add("far", convolutions())
+    with fake_gpu(monkeypatch, gradients=True) as gpu:
+        report = db.cam("far", batch_size=8, device="cuda:0", progress=False)
+    assert report.computed == 20
+    assert gpu.of("in") == [8 * 8 * 8 * 3, 8 * 8 * 8 * 3, 4 * 8 * 8 * 3]  # uint8, page-locked
+    assert len(gpu.of("backward")) == 3 and len(gpu.of("wait")) == 6
+    last = max(i for i, (kind, _) in enumerate(gpu.entries) if kind == "wait")
+    del gpu.entries[last:]  # after that the weights come back
+    assert gpu.order("out, waiting") == []
+    said = db.store.table("cams__far", ["id", "map", "target"]).sort_by("id").to_pylist()
+    for one, other in zip(said, expected, strict=True):
+        assert (one["id"], one["target"]) == (other["id"], other["target"])
+        assert np.allclose(one["map"], other["map"], atol=1e-6)
 
 
 @pytest.mark.parametrize(

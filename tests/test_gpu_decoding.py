@@ -13,7 +13,7 @@ import pytest
 import torch
 from fakes_gpu import FakeNvjpeg, Log, fake_gpu, fake_nvjpeg
 from PIL import Image
-from test_gpu import Brightest, network
+from test_gpu import Brightest, convolutions, network
 
 import slicedb
 from slicedb.cli import main
@@ -398,3 +398,21 @@ def test_on_a_machine_without_a_gpu_each_verb_says_how_to_go_on(
         db.predict("net", source=network(), decode="gpu", device="cpu")
     with pytest.raises(ModelError, match="which takes Pillow pictures"):
         db.tag_with(lambda images: [1] * len(images), "n", decode="gpu")
+
+
+def test_cam_takes_pictures_that_the_gpu_decoded(
+    db: slicedb.Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    db.models.add("net", convolutions())
+    db.cam("net", device="cpu", progress=False)
+    expected = db.store.table("cams__net", ["id", "map"]).sort_by("id")["map"].to_pylist()
+    db.models.add("far", convolutions())
+    with fake_gpu(monkeypatch, gradients=True) as log:
+        fake_nvjpeg(monkeypatch, log)
+        report = db.cam("far", device="cuda:0", decode="gpu", progress=False)
+        assert len(log.of("backward")) == 1
+    assert report.notes == (
+        "20 pictures were decoded by the GPU (nvJPEG by a fake), 1 by the CPU.",
+    )
+    said = db.store.table("cams__far", ["id", "map"]).sort_by("id")["map"].to_pylist()
+    assert np.abs(np.array(said) - np.array(expected)).max() < 0.05
