@@ -170,7 +170,20 @@ class Query(Shown):
         plan = self._rows("count")
         if plan.bound.top is None or (plan.is_steady and plan in self.session.members):
             return len(self._kept_keys(plan))
+        if not plan.is_steady:
+            return self._run(plan).count()
+        return self.session.counts.get(plan, lambda: self._counted(plan))
+
+    def _counted(self, plan: Plan) -> int:
+        """Return the number of samples of a text, which need not be sorted for that."""
+        if plan.bound.tree.order and texts.is_condition(plan):
+            plan = self._at(plan)._with(texts.predicate(plan)).plan()
         return self._run(plan).count()
+
+    def _at(self, plan: Plan) -> Query:
+        """Return the query at the versions that a plan of it was bound to."""
+        versions = plan.pool.catalog.versions
+        return self._asker.query(self.text, at=versions, files=self.files, request=self.request)
 
     def keys(self) -> np.ndarray:
         """Return int64 (n,): the keys of the samples, in order, each once."""

@@ -29,12 +29,17 @@ def listing(plan: Plan, columns: Sequence[str]) -> str:
     return f"SELECT {', '.join(columns)} {text.removeprefix(star)}"
 
 
-def predicate(plan: Plan) -> str:
-    """Return the text as a predicate: itself in parentheses, or membership in its rows."""
+def is_condition(plan: Plan) -> bool:
+    """Return whether each sample decides by itself whether it is in the query, ordered or not."""
     source, tree = plan.bound.source, plan.bound.tree
     # What is read in ORDER BY alone decides who is seen, where it is status.
     is_free = not tree.order or not plan.bound.unfiltered
-    if source.is_predicate and is_free and not tree.limit and not tree.qualify:
+    return source.is_predicate and is_free and not tree.limit and not tree.qualify
+
+
+def predicate(plan: Plan) -> str:
+    """Return the text as a predicate: itself in parentheses, or membership in its rows."""
+    if is_condition(plan):
         text = _unordered(plan).rstrip()
         return f"({_closed(text)})" if text.strip() else "(true)"
     column = "key" if plan.bound.narrows else "id"

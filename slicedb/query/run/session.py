@@ -93,6 +93,9 @@ class Session:
         self.members = Cache[Plan, np.ndarray](
             _MEMBERS, size=lambda keys: keys.nbytes, most_size=_MEMBERS_BYTES
         )
+        self.counts = Cache[Plan, int](_MEMBERS)
+        self.firsts = Cache[Plan, np.ndarray](_MEMBERS)
+        """Keys at the first places of plans whose order was not worked out."""
         self.results = Cache[Plan, pa.Table](
             _MEMBERS, size=lambda table: table.nbytes, most_size=_RESULTS_BYTES
         )
