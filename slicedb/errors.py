@@ -152,6 +152,15 @@ class MediaError(SliceDBError, ValueError):
         return f"{self.reason}: {self.message}" if self.message else self.reason
 
 
+def place_after(before: str) -> tuple[int, int]:
+    """Return line and column, from 1, of the character that follows the part `before` of a text.
+
+    >>> place_after(""), place_after("SELECT *\\nFROM ")
+    ((1, 1), (2, 6))
+    """
+    return before.count("\n") + 1, len(before) - before.rfind("\n")
+
+
 class QueryError(SliceDBError, ValueError):
     """A query text cannot be run.
 

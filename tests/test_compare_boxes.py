@@ -16,7 +16,7 @@ from test_detection_suite import boxes_store
 import slicedb
 from slicedb import Database
 from slicedb.cli import main
-from slicedb.errors import CheckError
+from slicedb.errors import CheckError, SliceError
 from slicedb.metrics.boxes import iou_matrix
 from slicedb.schema import OK, SAMPLES, SAMPLES_SCHEMA, keys_of
 
@@ -144,6 +144,12 @@ def test_a_detector_and_a_classifier_are_not_compared(world: Any) -> None:
         db.compare("good", "cls")
     with pytest.raises(CheckError, match=r"drop is 2\."):
         db.power("good", "worse", drop=2)
+
+
+def test_a_misspelt_correction_is_told_of_detectors_too(world: Any) -> None:
+    db, _, _ = world
+    with pytest.raises(SliceError, match=r"'hollm'.*'holm'"):
+        db.compare("good", "worse", correction="hollm")
 
 
 def test_the_shell_compares_detectors_and_registers_what_was_lost(world: Any) -> None:

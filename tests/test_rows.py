@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 
 import slicedb
+from slicedb.errors import ConflictError
 from slicedb.query.hot.tables import HotTables
 from slicedb.schema import SAMPLES, keys_of
 from slicedb.store import Store
@@ -186,7 +187,7 @@ def test_delete_is_one_version_of_each_table(db: slicedb.Database, n: int) -> No
     assert db.store.count(SAMPLES) == N - n - 1
 
 
-def test_ids_and_keys_are_indexed_as_a_table_grows(tmp_path: Path) -> None:
+def test_ids_and_keys_are_indexed_before_a_large_table_is_changed(tmp_path: Path) -> None:
     db = slicedb.open(tmp_path / "large.slicedb")
 
     def unindexed() -> int:
@@ -202,16 +203,16 @@ def test_ids_and_keys_are_indexed_as_a_table_grows(tmp_path: Path) -> None:
         return sum(f.count_rows() for f in fragments if f.fragment_id not in every)
 
     ids = [f"{i:06d}" for i in range(120_000)]
-    for start, stop, outside in (
-        (0, 5_000, 5_000),
-        (5_000, 30_000, 0),
-        (30_000, 45_000, 15_000),
-        (45_000, 120_000, 0),
-    ):
-        db.store.append(SAMPLES, samples(ids[start:stop]))
-        assert unindexed() == outside
+    db.store.append(SAMPLES, samples(ids[:5_000]))
+    assert db.relabel("id = '000007'", "c") == 1
+    assert unindexed() == 5_000  # as fast without
+    db.store.append(SAMPLES, samples(ids[5_000:30_000]))
+    assert unindexed() == 30_000  # nothing was looked up yet
     assert db.relabel("id = '000007'", "b") == 1
+    assert unindexed() <= 1  # the row that was changed
+    db.store.append(SAMPLES, samples(ids[30_000:]))
     db.store.upsert(SAMPLES, samples(["000008", "new"], "c"))
+    assert unindexed() <= 3
     assert db.delete("id = '000009'") == 1
     some = ["new", "119999", "000008", "000007", "000010"]
     rows, has_row = db.store.find(SAMPLES, keys_of([*some, "000009"]), ["id", "label"])
@@ -231,7 +232,10 @@ def test_a_large_table_of_predictions_comes_in_fragments_that_are_cheap_to_edit(
         db.log_predictions("one", rows, classes=["a", "b"], replace=replace)
         dataset = db.store.dataset("predictions__one")
         assert [f.physical_rows for f in dataset.get_fragments()] == [65_536, 4_464]
-        assert [index.field_names for index in dataset.describe_indices()] == [["id"]]
+        assert not dataset.describe_indices()
+    db.log_predictions("one", rows.slice(7, 1), classes=["a", "b"])
+    dataset = db.store.dataset("predictions__one")
+    assert [index.field_names for index in dataset.describe_indices()] == [["id"]]
 
 
 def test_no_keys_at_all_read_no_table(
@@ -277,3 +281,18 @@ def test_all_tables_share_one_bounded_cache_of_lance(db: slicedb.Database) -> No
     log(db, "m")
     sessions = [db.store.dataset(name).session() for name in (SAMPLES, "predictions__m")]
     assert sessions[0].is_same_as(sessions[1])
+
+
+def test_an_index_built_before_a_change_hides_no_other_writer(tmp_path: Path) -> None:
+    db = slicedb.open(tmp_path / "large.slicedb")
+    ids = [f"{i:06d}" for i in range(30_000)]
+    db.store.append(SAMPLES, samples(ids))
+    version = db.store.version(SAMPLES)
+    db.store.upsert(SAMPLES, samples(["000008"], "c"), insert=False, expected_version=version)
+    assert db.store.version(SAMPLES) > version + 2  # two indexes, and the change
+    with pytest.raises(ConflictError):
+        db.store.upsert(SAMPLES, samples(["000008"], "d"), insert=False, expected_version=version)
+    db.store.append(SAMPLES, samples([f"new{i}" for i in range(30_000)]))
+    with pytest.raises(ConflictError):  # the index is behind again
+        db.store.upsert(SAMPLES, samples(["000008"], "d"), insert=False, expected_version=version)
+    assert db.store.take(SAMPLES, keys_of(["000008"]), ["label"])["label"].to_pylist() == ["c"]

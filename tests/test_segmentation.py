@@ -16,7 +16,14 @@ from fakes_segmenter import CLASSES, COLOURS, Nearest, folder, png, scene, segme
 import slicedb
 from slicedb import Database
 from slicedb.cli import main
-from slicedb.errors import BindError, ClassesError, IngestError, ModelError, PredictionError
+from slicedb.errors import (
+    BindError,
+    ClassesError,
+    IngestError,
+    ModelError,
+    PredictionError,
+    SliceError,
+)
 from slicedb.media.labelmap import codes_in, fitted, png_of
 from slicedb.media.rle import rle_of
 from slicedb.metrics import METRICS, find, names
@@ -404,6 +411,8 @@ def test_two_segmenters_are_compared_picture_by_picture(db: Database) -> None:
     lost = [i for i, (x, y) in iou.items() if y - x > 1e-6]
     assert sorted(db.query(rows[1]["lost"]).ids()) == lost and rows[1]["losses"] == len(lost)
     assert rows[1]["wins"] + rows[1]["losses"] + rows[1]["ties"] == N
+    with pytest.raises(SliceError, match=r"'hollm'.*'holm'"):
+        db.compare("off", "good", correction="hollm")  # type: ignore[arg-type]
     other = db.compare("off", "good", ["true"], truth=None)
     assert "mean IoU" in str(other) and "lost in true" in str(other)
 

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from slicedb.cam.shares import CamJob, Explaining, input_size
-from slicedb.cam.table import prepare, stale
+from slicedb.cam.table import STATED, prepare, stale
 from slicedb.errors import CheckError, ModelError, did_you_mean
 from slicedb.keys import distinct
 from slicedb.progress import Watch, bar
@@ -120,19 +120,8 @@ def cam(
     _check_target(target, model, classes)
     keys = distinct(keys)
     columns = ["id", "key", "sha256", "label", "width", "height"]
-    samples = store.take(SAMPLES, keys, columns)
-    labels = samples["label"].to_pylist()
-    asked = [f"label {label}" if target == "label" else target for label in labels]
-    asked = [f"{text} at {layer}" if layer else text for text in asked]
-    wanted = pa.table(
-        {
-            "key": samples["key"],
-            "content": pa.array(content_of(samples["sha256"].to_pylist())),
-            "fingerprint": np.full(len(samples), content_of([model.fingerprint()])[0]),
-            "asked": pa.array(asked, pa.string()),
-        }
-    )
-    todo = stale(store, model_name, wanted, method)
+    samples = _with_wishes(store.take(SAMPLES, keys, columns), model, target, layer)
+    todo = stale(store, model_name, samples.select(["key", *STATED]), method)
     if not len(todo):
         return CamReport(0, len(keys), 0, "", (0, 0), time.perf_counter() - start, method)
     size = input_size(store, model, samples["key"].to_numpy())
@@ -140,8 +129,6 @@ def cam(
     grid, about = explain.layer.grid, {"layer": explain.layer.name, "method": method}
     table = prepare(store, model_name, grid, {**about, "classes": json.dumps(classes)})
     samples = samples.take(pa.array(todo))
-    for name in ("content", "fingerprint", "asked"):
-        samples = samples.append_column(name, wanted[name].take(pa.array(todo)))
     with bar(len(todo), f"cam {model_name}", progress) as shown:
         if crew is not None and code is not None:
             about_model = (model_name, code, model.fingerprint())
@@ -163,6 +150,21 @@ def cam(
         method=method,
         notes=tally.decoded.notes(),
     )
+
+
+def _with_wishes(samples: pa.Table, model: Model, target: str, layer: str | None) -> pa.Table:
+    """Return samples with what a map of each states; one that states something else is stale."""
+    labels = samples["label"].to_pylist()
+    asked = [f"label {label}" if target == "label" else target for label in labels]
+    asked = [f"{text} at {layer}" if layer else text for text in asked]
+    stated = (
+        pa.array(content_of(samples["sha256"].to_pylist())),
+        pa.array(np.full(len(samples), content_of([model.fingerprint()])[0])),
+        pa.array(asked, pa.string()),
+    )
+    for name, values in zip(STATED, stated):
+        samples = samples.append_column(name, values)
+    return samples
 
 
 def _explained_classes(model: Model) -> list[str]:

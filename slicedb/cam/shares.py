@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from slicedb.cam.maps import border
+from slicedb.cam.table import STATED
 from slicedb.errors import MediaError, ModelError
 from slicedb.progress import Bar
 from slicedb.schema import CAMS
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 Row: TypeAlias = dict[str, Any]
 _WRITE = 1024
 """Rows between two writes: what an interrupted run loses at most."""
-_STATED = ("content", "fingerprint", "asked")
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ class Explaining:
         failed = empty = 0
         examples: list[str] = []
         held: list[Row] = []
-        stated = rows.select(list(_STATED)).to_pylist()
+        stated = rows.select(list(STATED)).to_pylist()
         decoding = Decoding(self._place.decode)
         args = (self._target, self._batch_size, self._place.threads, decoding)
         with self._model.session(pick_device(self._place.device, self._model)):

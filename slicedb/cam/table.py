@@ -17,7 +17,7 @@ from slicedb.schema import CAMS, schema_of
 if TYPE_CHECKING:
     from slicedb.store import Store
 
-_STATED = ("content", "fingerprint", "asked")
+STATED = ("content", "fingerprint", "asked")
 """The columns that say what a row was computed from."""
 
 
@@ -89,11 +89,11 @@ def stale(store: Store, model_name: str, wanted: pa.Table, method: str) -> np.nd
     name = CAMS + model_name
     if not store.has(name) or method_of(store, model_name) != method:
         return np.arange(len(wanted))
-    have = store.table(name, ["key", *_STATED])
+    have = store.table(name, ["key", *STATED])
     rows = KeyIndex(have["key"].to_numpy()).find(wanted["key"].to_numpy())
     stored = have.take(pa.array(rows, mask=rows < 0))
     fresh = np.ones(len(wanted), bool)
-    for column in _STATED:
+    for column in STATED:
         fresh &= np.asarray(pc.fill_null(pc.equal(stored[column], wanted[column]), False))
     return np.flatnonzero(~fresh)
 

@@ -87,24 +87,12 @@ def discover(
     with bar(wanted.most, "search", progress, unit="finding", keeps=False) as shown:
         found = search(where, samples.error, half, wanted, least, shown)
     findings = tested(where, found, samples.error, half, group, wanted, scope)
+    dropped = len(found) - len(findings)
     if space is not None:
         findings = [
             (replace(f, like=likest(space, phrases, mask)) if "vectors" in f.kind else f, mask)
             for f, mask in findings
         ]
-    said = list(notes)
-    if samples.drawn_from > n:
-        judged = f"the {numbers.count(samples.drawn_from, 'sample')} that can be judged"
-        said.append(f"{n:,} of {judged} {numbers.verb(n, 'was', 'were')} drawn.")
-    if len(findings) < len(found):
-        said.append(
-            f"{numbers.count(len(found) - len(findings), 'finding')} dropped: more than "
-            f"{_OVERLAP:.0%} of the samples are in earlier ones."
-        )
-    if where.useless:
-        said.append(
-            f"Of one value, or with one of its own for most samples: {', '.join(where.useless)}."
-        )
     explained = np.zeros(n, bool)
     for finding, mask in findings:
         if finding.confirmed:
@@ -125,8 +113,27 @@ def discover(
         where.phrases,
         where.embedding,
         wanted.confidence,
-        notes=tuple(said),
+        notes=(*notes, *_left_out(samples, dropped, where.useless)),
     )
+
+
+def _left_out(samples: Samples, dropped: int, useless: Sequence[str]) -> list[str]:
+    """Return sentences on the samples, findings and columns that were not looked at."""
+    notes = []
+    n = len(samples.keys)
+    if samples.drawn_from > n:
+        judged = f"the {numbers.count(samples.drawn_from, 'sample')} that can be judged"
+        notes.append(f"{n:,} of {judged} {numbers.verb(n, 'was', 'were')} drawn.")
+    if dropped:
+        notes.append(
+            f"{numbers.count(dropped, 'finding')} dropped: more than {_OVERLAP:.0%} of the samples "
+            "are in earlier ones."
+        )
+    if useless:
+        notes.append(
+            f"Of one value, or with one of its own for most samples: {', '.join(useless)}."
+        )
+    return notes
 
 
 def search(

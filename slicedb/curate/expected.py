@@ -128,39 +128,18 @@ def expected(
     Raises:
         CheckError: there are too few samples with predictions, or none of them is labelled.
     """
-    known = store.schema(f"{PREDICTIONS}{model}").names
-    if "correct" not in known or "confidence" not in known:
-        raise CheckError(
-            f"Model '{model}' has no predicted class with a confidence.",
-            "accuracy is estimated for classifiers; log `confidence` or `probabilities`.",
-        )
-    stored = store.table(f"{PREDICTIONS}{model}", ["key", "prediction", "correct", "confidence"])
+    stored = _predictions(store, model)
     index = KeyIndex(stored["key"].to_numpy())
-    stored = stored.combine_chunks()
     right = np.asarray(stored["correct"].fill_null(False))
     is_labelled = np.asarray(pc.is_valid(stored["correct"]))
     confidence = stored["confidence"].fill_null(float("nan")).to_numpy().astype(np.float64)
     facts = seen(store, model)
-    told = np.zeros(len(reference), bool) if facts is None else KeyIndex(facts.keys).has(reference)
-    ref = index.rows(reference[~told])
+    trained = KeyIndex(np.empty(0, np.int64) if facts is None else facts.keys).has(reference)
+    ref = index.rows(reference[~trained])
     ref = ref[is_labelled[ref] & ~np.isnan(confidence[ref])]
     target = index.rows(on)
     target = target[~np.isnan(confidence[target])]
-    for kind, rows_of, way in (
-        ("labelled samples", ref, "label some, or name others with reference= (--reference)"),
-        (
-            "samples to estimate for",
-            target,
-            "by default those without a label are; on= (--on) names others",
-        ),
-    ):
-        if len(rows_of) < _LEAST:
-            n = len(rows_of)
-            raise CheckError(
-                f"An estimate takes {_LEAST} {kind} that '{model}' has predicted with a "
-                f"confidence; there {numbers.verb(n, 'is', 'are')} {n}.",
-                f"{way}.",
-            )
+    _refuse_few(model, len(ref), len(target))
     named, member = _memberships(slices, stored, index)
     sides = _Sides(right[ref], confidence[ref], confidence[target], member[ref], member[target])
     rows = [
@@ -182,9 +161,41 @@ def expected(
         tuple(rows),
         tuple(named),
         float(1 - supported.mean()),
-        int(told.sum()),
+        int(trained.sum()),
         actual,
     )
+
+
+def _predictions(store: Store, model: str) -> pa.Table:
+    """Return key, prediction, correct and confidence of a classifier's predictions, in one chunk.
+
+    Raises:
+        CheckError: the model predicts no class, or gives no confidence.
+    """
+    known = store.schema(f"{PREDICTIONS}{model}").names
+    if "correct" not in known or "confidence" not in known:
+        raise CheckError(
+            f"Model '{model}' has no predicted class with a confidence.",
+            "accuracy is estimated for classifiers; log `confidence` or `probabilities`.",
+        )
+    columns = ["key", "prediction", "correct", "confidence"]
+    return store.table(f"{PREDICTIONS}{model}", columns).combine_chunks()
+
+
+def _refuse_few(model: str, n_labelled: int, n: int) -> None:
+    """Raise where there are too few labelled samples, or too few to estimate for."""
+    of_reference = "label some, or name others with reference= (--reference)."
+    of_target = "by default those without a label are; on= (--on) names others."
+    for kind, size, hint in (
+        ("labelled samples", n_labelled, of_reference),
+        ("samples to estimate for", n, of_target),
+    ):
+        if size < _LEAST:
+            raise CheckError(
+                f"An estimate takes {_LEAST} {kind} that '{model}' has predicted with a "
+                f"confidence; there {numbers.verb(size, 'is', 'are')} {size}.",
+                hint,
+            )
 
 
 def _memberships(

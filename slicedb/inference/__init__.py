@@ -9,14 +9,17 @@ from __future__ import annotations
 from slicedb.inference.pictures import Predicted, predict_pictures
 from slicedb.inference.prediction import NOT_FINITE, predict
 from slicedb.inference.runner import Outputs, TensorSide, run, running
+from slicedb.inference.several import Said, predict_several
 
 __all__ = [
     "NOT_FINITE",
     "Outputs",
     "Predicted",
+    "Said",
     "TensorSide",
     "predict",
     "predict_pictures",
+    "predict_several",
     "run",
     "running",
 ]

@@ -228,10 +228,10 @@ class _Decoding:
         part = self.chunk[start:stop]
         if self._images is None:
             assert self.transform is not None
-            return [_transformed(name, data, self.transform) for name, data in part]
+            return [transformed(name, data, self.transform) for name, data in part]
         rows = self._images.numpy()[start:stop]
         fill = self.buffer.preprocessing.fill
-        return [_filled(data, row, fill) for (_, data), row in zip(part, rows)]
+        return [filled(data, row, fill) for (_, data), row in zip(part, rows)]
 
     def batch(self) -> ImageBatch:
         """Wait for the pool and return the batch."""
@@ -240,10 +240,11 @@ class _Decoding:
         if self._images is not None:
             return ImageBatch(ids, self._images[: len(ids)], done)
         errors = [result if isinstance(result, str) else None for result in done]
-        return ImageBatch(ids, _stack(done, ids, self.pin), errors)
+        return ImageBatch(ids, stacked(done, ids, self.pin), errors)
 
 
-def _filled(data: bytes, row: np.ndarray, fill: Callable[[bytes, np.ndarray], None]) -> str | None:
+def filled(data: bytes, row: np.ndarray, fill: Callable[[bytes, np.ndarray], None]) -> str | None:
+    """Fill a row of a batch; returns why the bytes do not decode, and leaves it black then."""
     try:
         fill(data, row)
     except MediaError as error:
@@ -252,8 +253,12 @@ def _filled(data: bytes, row: np.ndarray, fill: Callable[[bytes, np.ndarray], No
     return None
 
 
-def _transformed(name: str, data: bytes, transform: Transform) -> torch.Tensor | str:
-    """Return the tensor, or the reason why the bytes do not decode."""
+def transformed(name: str, data: bytes, transform: Transform) -> torch.Tensor | str:
+    """Return the tensor of an image, or the reason why the bytes do not decode.
+
+    Raises:
+        ModelError: the transform fails.
+    """
     try:
         image = decode(data)
     except MediaError as error:
@@ -275,7 +280,12 @@ def _transformed(name: str, data: bytes, transform: Transform) -> torch.Tensor |
     return tensor
 
 
-def _stack(done: Sequence[torch.Tensor | str], ids: list[str], pin: bool) -> torch.Tensor:
+def stacked(done: Sequence[torch.Tensor | str], ids: list[str], pin: bool) -> torch.Tensor:
+    """Return transformed images as one tensor, black where one did not decode.
+
+    Raises:
+        ModelError: they are of different shapes.
+    """
     import torch
 
     first = next((tensor for tensor in done if not isinstance(tensor, str)), None)
@@ -289,5 +299,5 @@ def _stack(done: Sequence[torch.Tensor | str], ids: list[str], pin: bool) -> tor
                 "end it with a crop to one size.",
             )
     blank = torch.zeros_like(first)
-    stacked = torch.stack([blank if isinstance(tensor, str) else tensor for tensor in done])
-    return stacked.pin_memory() if pin else stacked
+    together = torch.stack([blank if isinstance(tensor, str) else tensor for tensor in done])
+    return together.pin_memory() if pin else together

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -44,8 +44,6 @@ def run_lists(
             cannot.
         ClassesError: it finds a label without a name.
     """
-    import torch
-
     assert isinstance(model, WholeImageModel)
     chosen = pick_device(device, model)
     on = device_of(chosen)
@@ -53,20 +51,9 @@ def run_lists(
     decoder = whole_on_gpu(decoding, chosen, model)
     feed = pictures(items, model.read, size=size, threads=threads, ahead=on.ahead, decoder=decoder)
     with contextlib.closing(feed), model.session(chosen):
-        device_side = _ListSide(model, chosen, size)
+        device_side = ListSide(model, chosen, size)
         for ids, read in feed:
-            decoded = [p for p in read if isinstance(p, WholeImage)]
-            with torch.inference_mode():
-                said = device_side([p.pixels for p in decoded]) if decoded else []
-                raw = iter(_fetched(said, model.reads, on))
-            given = [
-                model.result_of(next(raw), p) if isinstance(p, WholeImage) else p for p in read
-            ]
-            yield ListOutputs(
-                ids,
-                [None if isinstance(one, str) else one for one in given],
-                [one if isinstance(one, str) else None for one in given],
-            )
+            yield device_side.outputs_of(ids, read)
 
 
 def default_list_size(device: torch.device) -> int:
@@ -97,8 +84,31 @@ def _fetched(outputs: list[object], reads: tuple[str, ...], on: Device) -> list[
     ]
 
 
-class _ListSide(DeviceSide[list["torch.Tensor"], list[object]]):
+class ListSide(DeviceSide[list["torch.Tensor"], list[object]]):
     """A batch is a list of tensors of different sizes."""
+
+    def outputs_of(self, ids: list[str], read: Sequence[WholeImage | str]) -> ListOutputs:
+        """Return what the model says of a batch.
+
+        Args:
+            read: the images, and why one does not decode.
+        """
+        import torch
+
+        model = self._model
+        assert isinstance(model, WholeImageModel)
+        decoded = [p for p in read if isinstance(p, WholeImage)]
+        with torch.inference_mode():
+            raw = self([p.pixels for p in decoded]) if decoded else []
+            fetched = iter(_fetched(raw, model.reads, self.on))
+        given = [
+            model.result_of(next(fetched), p) if isinstance(p, WholeImage) else p for p in read
+        ]
+        return ListOutputs(
+            ids,
+            [None if isinstance(one, str) else one for one in given],
+            [one if isinstance(one, str) else None for one in given],
+        )
 
     def _forward(self, images: list[torch.Tensor]) -> list[object]:
         import torch

@@ -65,7 +65,7 @@ def predict(
         run_lists(model, items, **how) if model.takes_list else run(model, items, **how)
     )
     for output in outputs:
-        batch = _record_batch(model, output)
+        batch = record_batch(model, output)
         yield batch
         if progress is not None:
             progress.advance(len(batch))
@@ -78,7 +78,12 @@ class _How(TypedDict):
     decoding: Decoding | None
 
 
-def _record_batch(model: Model, outputs: Outputs | ListOutputs) -> pa.RecordBatch:
+def record_batch(model: Model, outputs: Outputs | ListOutputs) -> pa.RecordBatch:
+    """Return what a model says of a batch as columns, see `predict`.
+
+    Raises:
+        ClassesError: the output has another width than the class list.
+    """
     values: ModelOutput = (
         _checked(model, outputs) if isinstance(outputs, Outputs) else outputs.values
     )

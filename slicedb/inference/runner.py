@@ -112,29 +112,55 @@ def run(
         ModelError: the model or its transform fails, one image does not fit in memory, or a GPU
             should decode that cannot.
     """
-    import torch
-
     with running(model, batch_size=batch_size, device=device) as side:
         on = side.on
         feed = batches(
             items,
             model.preprocessing,
             model.transform,
-            size=side.size * _CPU_FEED if batch_size is None and not on.is_gpu else side.size,
+            size=feed_size(side, batch_size),
             threads=threads,
             ahead=on.ahead,
             pin=on.is_gpu,
             decoder=fitted_on_gpu(decoding, side.device, model),
         )
-        flight: deque[tuple[ImageBatch, Wait]] = deque()
+        flight = Flight(side)
         with contextlib.closing(feed):
             for batch in feed:
-                with torch.inference_mode():
-                    flight.append((batch, on.fetch(side(batch.images))))
-                if len(flight) > on.in_flight:
-                    yield _outputs(*flight.popleft())
-            while flight:
-                yield _outputs(*flight.popleft())
+                yield from flight.add(batch)
+            yield from flight.rest()
+
+
+def feed_size(side: TensorSide, batch_size: int | None) -> int:
+    """Return how many images are decoded at a time."""
+    return side.size * _CPU_FEED if batch_size is None and not side.on.is_gpu else side.size
+
+
+class Flight:
+    """Batches that are queued on a device, and whose outputs are fetched when more are queued.
+
+    Args:
+        side: the model on its device.
+    """
+
+    def __init__(self, side: TensorSide) -> None:
+        self._side = side
+        self._queued: deque[tuple[ImageBatch, Wait]] = deque()
+
+    def add(self, batch: ImageBatch) -> Iterator[Outputs]:
+        """Queue a batch; yields the outputs of the one before that is due now, if there is one."""
+        import torch
+
+        on = self._side.on
+        with torch.inference_mode():
+            self._queued.append((batch, on.fetch(self._side(batch.images))))
+        if len(self._queued) > on.in_flight:
+            yield _outputs(*self._queued.popleft())
+
+    def rest(self) -> Iterator[Outputs]:
+        """Yield what is still queued."""
+        while self._queued:
+            yield _outputs(*self._queued.popleft())
 
 
 @contextlib.contextmanager

@@ -7,37 +7,25 @@ whole images are resampled for the intervals and flipped for p.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 
-from slicedb import schema, sql, stats
-from slicedb.judge.agreement import agreements
-from slicedb.judge.aligned import groups_of, load, universe
-from slicedb.judge.comparison import Comparison, SliceCorrection, adjusted, flips
-from slicedb.judge.drawn import differences
+from slicedb import sql, stats
+from slicedb.judge.aligned import load
+from slicedb.judge.comparison import Comparison, measured
 from slicedb.judge.pairs import Pair
-from slicedb.judge.power import Power, check_shares
+from slicedb.judge.power import Power, check_shares, table_of
+from slicedb.judge.slicewise import SliceCorrection, Slicewise, check_correction
 from slicedb.judge.truth import OtherTruth
-from slicedb.keys import Keys, distinct
+from slicedb.keys import Keys
 from slicedb.metrics import Membership
 from slicedb.metrics.boxes import match, overlaps, rows_of
 from slicedb.metrics.detections import Detections
 from slicedb.metrics.outcomes import Bools, Floats
-from slicedb.schema import schema_of
-from slicedb.show.numbers import interval, p_value
-from slicedb.show.tabular import Grid, Part
 from slicedb.store import Store
-
-_HEAD = (
-    *("slice", "images", "boxes", "wins", "losses", "A", "B", "A - B", "interval"),
-    *("p", "p adjusted", "extra A", "extra B"),
-)
-
-_LONG = 1000
-"""Characters from which on a query is not printed; the table has it."""
 
 
 @dataclass(frozen=True)
@@ -55,31 +43,22 @@ class BoxComparison(Comparison):
             [
                 r["slice"],
                 *(f"{r[name]:,}" for name in ("n", "boxes", "wins", "losses")),
-                *("-" if math.isnan(r[k]) else f"{r[k]:.4f}" for k in ("recall_a", "recall_b")),
-                "undefined" if math.isnan(r["difference"]) else f"{r['difference']:+.4f}",
-                interval(r["low"], r["high"], "+.4f"),
-                p_value(r["p"]),
-                p_value(r["p_adjusted"]),
+                *measured(r["recall_a"], r["recall_b"], r),
                 f"{r['extra_a']:,}",
                 f"{r['extra_b']:,}",
             ]
             for r in self.table.to_pylist()
         ]
 
-    def parts(self) -> Iterator[Part]:
-        """Yield the table, what its columns mean, and the samples of the boxes that were lost."""
-        rows, cells = self.table.to_pylist(), self.cells()
-        drawn = lambda: differences(_HEAD, cells, rows)  # noqa: E731
-        yield Grid(_HEAD, cells, align="<" + ">" * (len(_HEAD) - 1), drawn=drawn)
-        yield f"A = {self.a}, B = {self.b}; recall of boxes; a win: {self.a} found it alone"
-        by = f"groups of {self.group}" if self.group else "images"
-        yield f"in brackets the {self.confidence:.0%} interval, {self.correction} adjusted, by {by}"
-        left_out = [f"{r['left_out']:,} of {r['slice']}" for r in rows if r["left_out"]]
-        if left_out:
-            yield f"left out, not annotated or not seen by both: {', '.join(left_out)}"
-        yield from self.about_truth()
-        lost = [(r["slice"], r["lost"]) for r in rows if r["losses"] and len(r["lost"]) < _LONG]
-        yield from [f"lost in {name}: {query}" for name, query in lost[:3]]
+    HEAD = (
+        *("slice", "images", "boxes", "wins", "losses", "A", "B", "A - B", "interval"),
+        *("p", "p adjusted", "extra A", "extra B"),
+    )
+    UNIT = "images"
+    LEFT_OUT = "not annotated"
+
+    def _win(self) -> str:
+        return f"recall of boxes; a win: {self.a} found it alone"
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,31 +127,29 @@ def compare_boxes(
         confidence: of the two-sided intervals.
         truth: what stands in place of the ground truth.
     """
+    check_correction(correction)
     pair = Pair(load(store, a, truth), load(store, b, truth))
-    every, found = universe(store), _Found.of(pair)
-    units = groups_of(store, group)[pair.rows] if group else None
-    belongs = pair.members([every.rows(np.asarray(k, np.int64)) for k in members.values()])
-    sizes = np.array([len(distinct(k)) for k in members.values()], np.int64)
+    found = _Found.of(pair)
+    slices = Slicewise(store, pair, members, scopes, group)
+    belongs = slices.belongs
     sums = belongs.sum(found.counts)
     wins, losses, hit_a, hit_b, boxes, extra_a, extra_b = sums.astype(np.int64).T
     d, n = found.net, belongs.sizes
-    low, high = _intervals(found, belongs, units, confidence)
-    p = np.array([flips(d, Membership([r], len(d)), units)[0] for r in belongs.positions])
-    p = np.where(boxes > 0, p, np.nan)
-    texts = [(scopes or {}).get(name, f"in_slice({sql.string(name)})") for name in members]
+    low, high = _intervals(found, belongs, slices.units, confidence)
+    p = np.where(boxes > 0, slices.flips(d), np.nan)
     won, lost = (
-        [_flipped(s, *names, pair, names[0] == b) for s in texts]
+        [_flipped(s, *names, pair, names[0] == b) for s in slices.scopes]
         if truth is None
-        else _ids_of(store, found.counts[:, column], belongs, every.keys[pair.rows])
+        else slices.named(found.counts[:, column] > 0)
         for column, names in enumerate([(a, b), (b, a)])
     )
     share = lambda above: np.divide(above, boxes, out=np.full(len(n), np.nan), where=boxes > 0)  # noqa: E731
     table = pa.table(
         {
-            "slice": pa.array(list(members), pa.string()),
+            "slice": pa.array(slices.names, pa.string()),
             "n": n,
             "boxes": boxes,
-            "left_out": sizes - n,
+            "left_out": slices.left_out,
             "wins": wins,
             "losses": losses,
             "ties": boxes - wins - losses,
@@ -182,16 +159,14 @@ def compare_boxes(
             "low": low,
             "high": high,
             "p": p,
-            "p_adjusted": adjusted(p, d, belongs, units, correction),
+            "p_adjusted": slices.adjusted(p, d, correction),
             "extra_a": extra_a,
             "extra_b": extra_b,
             "won": pa.array(won, pa.string()),
             "lost": pa.array(lost, pa.string()),
         }
     )
-    agreed = agreements(
-        store, [a, b], truth, list(members.values()), scopes=texts, confidence=confidence
-    )
+    agreed = slices.agreements([a, b], truth, confidence)
     return BoxComparison(a, b, table, confidence, correction, group, truth, agreed)
 
 
@@ -216,24 +191,6 @@ def _intervals(
         bounds.append((float(ends.low), float(ends.high)))
     low, high = np.array(bounds, float).reshape(-1, 2).T
     return low, high
-
-
-def _ids_of(store: Store, flips: Floats, belongs: Membership, keys: Keys) -> list[str]:
-    """Return, for each slice, the query of its images with flips, by their ids.
-
-    Against another truth than the ground truth: `objects` and `matches` speak of that one.
-    """
-    return [
-        sql.is_in("id", ids_of(store, keys[rows[flips[rows] > 0]])) for rows in belongs.positions
-    ]
-
-
-def ids_of(store: Store, keys: Keys) -> list[str]:
-    """Return the ids of samples, in the order of their keys."""
-    if not len(keys):
-        return []
-    ids: list[str] = store.take(schema.SAMPLES, keys, ["id"])["id"].to_pylist()
-    return ids
 
 
 def _flipped(scope: str, right: str, wrong: str, pair: Pair, swapped: bool = False) -> str:
@@ -267,8 +224,7 @@ def power_of_boxes(
     """
     check_shares(drop, power, confidence)
     pair = Pair(load(store, a), load(store, b))
-    every, found = universe(store), _Found.of(pair)
-    belongs = pair.members([every.rows(np.asarray(k, np.int64)) for k in members.values()])
+    found, belongs = _Found.of(pair), Slicewise(store, pair, members).belongs
     z = stats.intervals.quantile(confidence, 1) + stats.intervals.quantile(power, 1)
     lines = []
     for name, rows in zip(members, belongs.positions):
@@ -289,11 +245,7 @@ def power_of_boxes(
                 "finds": finds if finds <= 1 else math.nan,
             }
         )
-    kinds = schema_of(
-        "slice string, n int64, disagreement float64, needed int64, enough bool, finds float64"
-    )
-    table = pa.Table.from_pylist(lines, schema=kinds)
-    return Power(a, b, drop, power, confidence, table, unit="recall of boxes")
+    return Power(a, b, drop, power, confidence, table_of(lines), unit="recall of boxes")
 
 
 def _variance(d: Floats, boxes: Floats) -> float:

@@ -4,37 +4,46 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypedDict, cast
+from typing import ClassVar, Literal, TypedDict, cast
 
 import numpy as np
 import pyarrow as pa
 
 from slicedb import sql, stats
 from slicedb.errors import SliceError, did_you_mean
-from slicedb.judge.agreement import Agreement, agreements
-from slicedb.judge.aligned import Aligned, groups_of, load, universe
+from slicedb.judge.agreement import Agreement
+from slicedb.judge.aligned import Aligned, load
 from slicedb.judge.drawn import differences
 from slicedb.judge.pairs import pair_of
 from slicedb.judge.resampling import REPLICATES, mean_by_group
+from slicedb.judge.slicewise import SliceCorrection, Slicewise, check_correction
 from slicedb.judge.truth import OtherTruth
-from slicedb.keys import Keys, distinct
-from slicedb.metrics import Membership
+from slicedb.keys import Keys
 from slicedb.metrics.outcomes import Floats
 from slicedb.show.numbers import interval, p_value
 from slicedb.show.tabular import Grid, Part, Tabular
 from slicedb.store import Store
 
-SliceCorrection = Literal["max-t", "holm", "benjamini-hochberg", "none"]
-
-CORRECTIONS: tuple[SliceCorrection, ...] = ("max-t", "holm", "benjamini-hochberg", "none")
-"""How the slices are counted: max-T for slices that share samples, the others for any."""
-
 Flip = Literal["won", "lost", "flipped"]
 
-_HEAD = ("slice", "n", "wins", "losses", "ties", "A", "B", "A - B", "interval", "p", "p adjusted")
+_LONG = 1000
+"""Characters from which on a query is not printed; the table has it."""
 
 
-class ComparedSlice(TypedDict):
+class Difference(TypedDict):
+    """How two models differ in one slice."""
+
+    difference: float
+    """A - B; NaN where the slice has no samples."""
+    low: float
+    high: float
+    p: float
+    """Two-sided; of exact McNemar for classifiers."""
+    p_adjusted: float
+    """The same with all slices counted."""
+
+
+class ComparedSlice(Difference):
     """One slice of a comparison."""
 
     slice: str
@@ -46,14 +55,6 @@ class ComparedSlice(TypedDict):
     ties: int
     accuracy_a: float
     accuracy_b: float
-    difference: float
-    """A - B; NaN where the slice has no samples."""
-    low: float
-    high: float
-    p: float
-    """Two-sided, of exact McNemar."""
-    p_adjusted: float
-    """The same with all slices counted."""
     won: str
     """Query text of the samples that A has right and B wrong."""
     lost: str
@@ -79,6 +80,15 @@ class Comparison(Tabular):
     """What the models were judged against, if not the ground truth."""
     agreements: tuple[Agreement, ...] = ()
     """How far that truth agrees with the ground truth, and with each model."""
+
+    HEAD: ClassVar[tuple[str, ...]] = (
+        *("slice", "n", "wins", "losses", "ties", "A", "B", "A - B", "interval"),
+        *("p", "p adjusted"),
+    )
+    UNIT: ClassVar[str] = ""
+    """What is resampled and flipped where no group is named; "" for single samples."""
+    LEFT_OUT: ClassVar[str] = "without a label"
+    """Why a sample may be left out."""
 
     def to_arrow(self) -> pa.Table:
         """Return the rows as an Arrow table."""
@@ -119,31 +129,29 @@ class Comparison(Tabular):
                 f"{r['wins']:,}",
                 f"{r['losses']:,}",
                 f"{r['ties']:,}",
-                _share(r["accuracy_a"]),
-                _share(r["accuracy_b"]),
-                "undefined" if np.isnan(r["difference"]) else f"{r['difference']:+.4f}",
-                interval(r["low"], r["high"], "+.4f"),
-                p_value(r["p"]),
-                p_value(r["p_adjusted"]),
+                *measured(r["accuracy_a"], r["accuracy_b"], r),
             ]
             for r in self._rows()
         ]
 
     def parts(self) -> Iterator[Part]:
         """Yield the table, what its columns mean, and the samples that were lost."""
-        rows = self._rows()
-        cells = self.cells()
-        drawn = lambda: differences(_HEAD, cells, rows)  # noqa: E731
-        yield Grid(_HEAD, cells, align="<>>>>>>>>>>", drawn=drawn)
-        yield f"A = {self.a}, B = {self.b}; a win: {self.a} right and {self.b} wrong"
-        groups = f", by groups of {self.group}" if self.group else ""
-        yield f"in brackets the {self.confidence:.0%} interval, {self.correction} adjusted{groups}"
+        rows, cells, head = self._rows(), self.cells(), self.HEAD
+        drawn = lambda: differences(head, cells, rows)  # noqa: E731
+        yield Grid(head, cells, align="<" + ">" * (len(head) - 1), drawn=drawn)
+        yield f"A = {self.a}, B = {self.b}; {self._win()}"
+        unit = f"groups of {self.group}" if self.group else self.UNIT
+        by = f", by {unit}" if unit else ""
+        yield f"in brackets the {self.confidence:.0%} interval, {self.correction} adjusted{by}"
         left_out = [f"{r['left_out']:,} of {r['slice']}" for r in rows if r["left_out"]]
         if left_out:
-            yield f"left out, without a label or not seen by both: {', '.join(left_out)}"
+            yield f"left out, {self.LEFT_OUT} or not seen by both: {', '.join(left_out)}"
         yield from self.about_truth()
-        lost = [f"lost in {r['slice']}: {r['lost']}" for r in rows if r["losses"]]
-        yield from lost[:3]
+        lost = [(r["slice"], r["lost"]) for r in rows if r["losses"] and len(r["lost"]) < _LONG]
+        yield from [f"lost in {name}: {query}" for name, query in lost[:3]]
+
+    def _win(self) -> str:
+        return f"a win: {self.a} right and {self.b} wrong"
 
     def about_truth(self) -> Iterator[str]:
         """Yield what the models are judged against, where it is not the ground truth."""
@@ -179,13 +187,10 @@ def compare(
     Raises:
         SliceError: there is no such correction.
     """
-    if correction not in CORRECTIONS:
-        hint = did_you_mean(correction, CORRECTIONS, "corrections")
-        raise SliceError(f"correction is {correction!r}.", hint)
-    every, pair = universe(store), pair_of(store, a, b, truth)
-    units = groups_of(store, group)[pair.rows] if group else None
-    belongs = pair.members([every.rows(np.asarray(k, np.int64)) for k in members.values()])
-    sizes = np.array([len(distinct(k)) for k in members.values()], np.int64)
+    check_correction(correction)
+    pair = pair_of(store, a, b, truth)
+    slices = Slicewise(store, pair, members, scopes, group)
+    belongs, units = slices.belongs, slices.units
     right = pair.a.correct, pair.b.correct
     counts = belongs.count(right[0] + 2 * right[1].astype(np.int8), 4)
     _, wins, losses, both = counts.T
@@ -196,15 +201,13 @@ def compare(
     p = np.where(n > 0, stats.mcnemar(wins, losses), np.nan)
     if units is not None:
         low, high = _by_groups(d, belongs.positions, units, confidence)
-        p = np.array([flips(d, Membership([r], len(d)), units)[0] for r in belongs.positions])
-    p_adjusted = adjusted(p, d, belongs, units, correction)
-    texts = [(scopes or {}).get(name, f"in_slice({sql.string(name)})") for name in members]
+        p = slices.flips(d)
     one, other = load(store, a, truth, light=True), load(store, b, truth, light=True)
     table = pa.table(
         {
-            "slice": pa.array(list(members), pa.string()),
+            "slice": pa.array(slices.names, pa.string()),
             "n": n,
-            "left_out": sizes - n,
+            "left_out": slices.left_out,
             "wins": wins,
             "losses": losses,
             "ties": n - wins - losses,
@@ -214,54 +217,18 @@ def compare(
             "low": low,
             "high": high,
             "p": p,
-            "p_adjusted": p_adjusted,
-            "won": pa.array([flipped(scope, one, other) for scope in texts], pa.string()),
-            "lost": pa.array([flipped(scope, other, one) for scope in texts], pa.string()),
+            "p_adjusted": slices.adjusted(p, d, correction),
+            "won": pa.array([flipped(scope, one, other) for scope in slices.scopes], pa.string()),
+            "lost": pa.array([flipped(scope, other, one) for scope in slices.scopes], pa.string()),
         }
     )
-    agreed = agreements(
-        store, [a, b], truth, list(members.values()), scopes=texts, confidence=confidence
-    )
+    agreed = slices.agreements([a, b], truth, confidence)
     return Comparison(a, b, table, confidence, correction, group, truth, agreed)
 
 
 def flipped(scope: str, right: Aligned, wrong: Aligned) -> str:
     """Return the query text of the samples that one model has right and another wrong."""
     return sql.conjunction(scope, right.right, wrong.wrong)
-
-
-def adjusted(
-    p: Floats,
-    d: Floats,
-    belongs: Membership,
-    units: Keys | None,
-    correction: SliceCorrection,
-) -> Floats:
-    """Return p with all slices counted.
-
-    Args:
-        p: float64 (s,), of each slice alone; NaN without samples.
-        d: float64 (n,), A minus B of each sample.
-        belongs: the slices over the samples.
-        units: int64 (n,), groups that flip together; None where samples do.
-        correction: one of `CORRECTIONS`.
-    """
-    tested = np.flatnonzero(belongs.sizes > 0)
-    if correction == "none" or len(tested) < 2:
-        return p
-    if correction != "max-t":
-        return stats.holm(p) if correction == "holm" else stats.benjamini_hochberg(p)
-    together = flips(d, belongs, units)
-    return np.where(np.isnan(p), np.nan, np.fmax(together, p))  # no less than the exact p alone
-
-
-def flips(d: Floats, belongs: Membership, units: Keys | None) -> Floats:
-    """Return the two-sided p-values of slices from random flips of signs."""
-    # Samples on which both models agree flip nothing, and are most of the matrix.
-    rows = np.flatnonzero(d)
-    groups = None if units is None else units[rows]
-    p = stats.max_t(d[rows], belongs.within(rows).matrix, groups=groups, sides=2).p
-    return np.where(np.isnan(p), 1.0, p)
 
 
 def _by_groups(d: Floats, positions: Sequence[Keys], units: Keys, confidence: float) -> Floats:
@@ -279,5 +246,12 @@ def _divide(a: Keys | Floats, n: Keys) -> Floats:
     return np.asarray(np.divide(a, n, out=np.full(len(n), np.nan), where=n > 0))
 
 
-def _share(value: float) -> str:
-    return "-" if np.isnan(value) else f"{value:.4f}"
+def measured(a: float, b: float, row: Difference) -> list[str]:
+    """Return the cells of what two models reach in a slice: both, the difference, interval, p."""
+    return [
+        *("-" if np.isnan(value) else f"{value:.4f}" for value in (a, b)),
+        "undefined" if np.isnan(row["difference"]) else f"{row['difference']:+.4f}",
+        interval(row["low"], row["high"], "+.4f"),
+        p_value(row["p"]),
+        p_value(row["p_adjusted"]),
+    ]

@@ -14,8 +14,8 @@ from slicedb import sql, stats
 from slicedb.errors import CheckError
 from slicedb.judge.agreement import Agreement, agreements
 from slicedb.judge.aligned import load, universe
-from slicedb.judge.boxes import ids_of
 from slicedb.judge.drawn import MOST_CLASSES, matrix
+from slicedb.judge.slicewise import ids_of
 from slicedb.judge.truth import OtherTruth
 from slicedb.keys import Keys
 from slicedb.show import numbers

@@ -7,35 +7,25 @@ so whole pictures are resampled for the intervals and flipped for p.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 
 from slicedb import sql, stats
-from slicedb.judge.agreement import agreements
-from slicedb.judge.aligned import groups_of, load, universe
-from slicedb.judge.boxes import ids_of
-from slicedb.judge.comparison import Comparison, SliceCorrection, adjusted, flips
-from slicedb.judge.drawn import differences
+from slicedb.judge.aligned import load
+from slicedb.judge.comparison import Comparison, measured
 from slicedb.judge.pairs import Pair
+from slicedb.judge.slicewise import SliceCorrection, Slicewise, check_correction
 from slicedb.judge.truth import OtherTruth
-from slicedb.keys import Keys, distinct
-from slicedb.metrics import METRICS, Membership
+from slicedb.keys import Keys
+from slicedb.metrics import METRICS
 from slicedb.metrics.metric import Weighted
 from slicedb.metrics.outcomes import Floats
 from slicedb.metrics.segmented import PixelCounts
-from slicedb.show.numbers import interval, p_value
-from slicedb.show.tabular import Grid, Part
 from slicedb.store import Store
 
-_HEAD = (
-    *("slice", "pictures", "wins", "losses", "ties", "A", "B", "A - B", "interval"),
-    *("p", "p adjusted"),
-)
-_LONG = 1000
-"""Characters from which on a query is not printed; the table has it."""
 _SAME = 1e-6
 """Difference of two IoUs up to which a picture is a tie: they are stored in single precision."""
 
@@ -54,29 +44,20 @@ class PixelComparison(Comparison):
             [
                 r["slice"],
                 *(f"{r[name]:,}" for name in ("n", "wins", "losses", "ties")),
-                *("-" if math.isnan(r[k]) else f"{r[k]:.4f}" for k in ("miou_a", "miou_b")),
-                "undefined" if math.isnan(r["difference"]) else f"{r['difference']:+.4f}",
-                interval(r["low"], r["high"], "+.4f"),
-                p_value(r["p"]),
-                p_value(r["p_adjusted"]),
+                *measured(r["miou_a"], r["miou_b"], r),
             ]
             for r in self.table.to_pylist()
         ]
 
-    def parts(self) -> Iterator[Part]:
-        """Yield the table, what its columns mean, and the pictures that were lost."""
-        rows, cells = self.table.to_pylist(), self.cells()
-        drawn = lambda: differences(_HEAD, cells, rows)  # noqa: E731
-        yield Grid(_HEAD, cells, align="<" + ">" * (len(_HEAD) - 1), drawn=drawn)
-        yield f"A = {self.a}, B = {self.b}; mean IoU; a win: the IoU of the picture is higher"
-        by = f"groups of {self.group}" if self.group else "pictures"
-        yield f"in brackets the {self.confidence:.0%} interval, {self.correction} adjusted, by {by}"
-        left_out = [f"{r['left_out']:,} of {r['slice']}" for r in rows if r["left_out"]]
-        if left_out:
-            yield f"left out, without a label map or not seen by both: {', '.join(left_out)}"
-        yield from self.about_truth()
-        lost = [(r["slice"], r["lost"]) for r in rows if r["losses"] and len(r["lost"]) < _LONG]
-        yield from [f"lost in {name}: {query}" for name, query in lost[:3]]
+    HEAD = (
+        *("slice", "pictures", "wins", "losses", "ties", "A", "B", "A - B", "interval"),
+        *("p", "p adjusted"),
+    )
+    UNIT = "pictures"
+    LEFT_OUT = "without a label map"
+
+    def _win(self) -> str:
+        return "mean IoU; a win: the IoU of the picture is higher"
 
 
 def compare_pixels(
@@ -100,28 +81,27 @@ def compare_pixels(
         confidence: of the two-sided intervals.
         truth: what stands in place of the label maps.
     """
+    check_correction(correction)
     pair = Pair(load(store, a, truth), load(store, b, truth))
-    every = universe(store)
-    units = groups_of(store, group)[pair.rows] if group else None
-    belongs = pair.members([every.rows(np.asarray(k, np.int64)) for k in members.values()])
-    sizes = np.array([len(distinct(k)) for k in members.values()], np.int64)
+    slices = Slicewise(store, pair, members, scopes, group)
+    belongs = slices.belongs
     d, n = np.nan_to_num(pair.a.ious() - pair.b.ious()), belongs.sizes
     wins, losses = belongs.sum(np.stack([d > _SAME, d < -_SAME], axis=1).astype(float)).T
     values = np.array(
-        [_ends(pair, rows, units, confidence) for rows in belongs.positions], float
+        [_ends(pair, rows, slices.units, confidence) for rows in belongs.positions], float
     ).reshape(-1, 4)
-    p = np.array([flips(d, Membership([r], len(d)), units)[0] for r in belongs.positions])
-    p = np.where(n > 0, p, np.nan)
-    texts = [(scopes or {}).get(name, f"in_slice({sql.string(name)})") for name in members]
+    p = np.where(n > 0, slices.flips(d), np.nan)
     won, lost = (
-        _queries(store, pair, texts, belongs, every.keys, sign * d, names, truth)
+        [_higher(scope, *names) for scope in slices.scopes]
+        if truth is None
+        else slices.named(sign * d > _SAME)
         for sign, names in ((1, (a, b)), (-1, (b, a)))
     )
     table = pa.table(
         {
-            "slice": pa.array(list(members), pa.string()),
+            "slice": pa.array(slices.names, pa.string()),
             "n": n,
-            "left_out": sizes - n,
+            "left_out": slices.left_out,
             "wins": wins.astype(np.int64),
             "losses": losses.astype(np.int64),
             "ties": n - (wins + losses).astype(np.int64),
@@ -131,14 +111,12 @@ def compare_pixels(
             "low": values[:, 2],
             "high": values[:, 3],
             "p": p,
-            "p_adjusted": adjusted(p, d, belongs, units, correction),
+            "p_adjusted": slices.adjusted(p, d, correction),
             "won": pa.array(won, pa.string()),
             "lost": pa.array(lost, pa.string()),
         }
     )
-    agreed = agreements(
-        store, [a, b], truth, list(members.values()), scopes=texts, confidence=confidence
-    )
+    agreed = slices.agreements([a, b], truth, confidence)
     return PixelComparison(a, b, table, confidence, correction, group, truth, agreed)
 
 
@@ -168,21 +146,6 @@ def _miou(outcomes: PixelCounts) -> Weighted:
     return weighted(outcomes)
 
 
-def _queries(
-    store: Store,
-    pair: Pair,
-    scopes: list[str],
-    belongs: Membership,
-    keys: Keys,
-    d: Floats,
-    names: tuple[str, str],
-    truth: OtherTruth | None,
-) -> list[str]:
-    """Return, for each slice, the query of the pictures that the first model has better."""
-    if truth is None:
-        first, second = (f"{sql.name(name)}.iou" for name in names)
-        return [sql.conjunction(s, f"{first} - {second} > {_SAME:g}") for s in scopes]
-    own = keys[pair.rows]
-    return [
-        sql.is_in("id", ids_of(store, own[rows[d[rows] > _SAME]])) for rows in belongs.positions
-    ]
+def _higher(scope: str, first: str, second: str) -> str:
+    """Return the query of the pictures that the first model has better."""
+    return sql.conjunction(scope, f"{sql.name(first)}.iou - {sql.name(second)}.iou > {_SAME:g}")

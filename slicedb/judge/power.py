@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,9 +10,9 @@ import pyarrow as pa
 
 from slicedb import stats
 from slicedb.errors import CheckError
-from slicedb.judge.aligned import universe
 from slicedb.judge.drawn import enough
 from slicedb.judge.pairs import pair_of
+from slicedb.judge.slicewise import Slicewise
 from slicedb.keys import Keys
 from slicedb.schema import schema_of
 from slicedb.show.numbers import count, verb
@@ -94,8 +94,8 @@ def power(
         CheckError: the drop, power or confidence is not a share.
     """
     check_shares(drop, power, confidence)
-    every, pair = universe(store), pair_of(store, a, b)
-    belongs = pair.members([every.rows(np.asarray(k, np.int64)) for k in members.values()])
+    pair = pair_of(store, a, b)
+    belongs = Slicewise(store, pair, members).belongs
     differ = (pair.a.correct != pair.b.correct).astype(float)[:, None]
     discordant = belongs.sum(differ)[:, 0]
     lines = []
@@ -113,10 +113,15 @@ def power(
                 "finds": finds(k, n, power=power, confidence=confidence),
             }
         )
+    return Power(a, b, drop, power, confidence, table_of(lines))
+
+
+def table_of(lines: Sequence[Mapping[str, object]]) -> pa.Table:
+    """Return the table of a `Power`, one row per slice."""
     kinds = schema_of(
         "slice string, n int64, disagreement float64, needed int64, enough bool, finds float64"
     )
-    return Power(a, b, drop, power, confidence, pa.Table.from_pylist(lines, schema=kinds))
+    return pa.Table.from_pylist(lines, schema=kinds)
 
 
 def check_shares(drop: float, power: float, confidence: float) -> None:

@@ -123,20 +123,13 @@ def select(
         raise SliceError("There are no samples to judge.", "the slice is empty; widen its query.")
     at = every.places.find(asked)
     in_samples = at >= 0
-    n_labelled = int(np.count_nonzero(every.code[at[in_samples]] >= 0))
-    if truth is not None:
+    if truth is None:
+        n_labelled = int(np.count_nonzero(every.code[at[in_samples]] >= 0))
+    else:
         n_labelled = int(np.count_nonzero(aligned.row_of[at[in_samples]] >= 0))
         n_labelled += int(np.isin(at[in_samples], aligned.unseen).sum())
-    if not n_labelled and aligned.truth is not None:
-        raise SliceError(
-            f"None of the {count(len(asked), 'sample')} has {aligned.truth}.",
-            f"ask for samples where {aligned.truth.column} IS NOT NULL.",
-        )
     if not n_labelled:
-        raise SliceError(
-            f"None of the {count(len(asked), 'sample')} has a label.",
-            "set `label` with `slicedb relabel`, or ask for samples where label IS NOT NULL.",
-        )
+        raise _unlabelled(len(asked), aligned)
     rows = np.full(len(asked), -1)
     rows[in_samples] = aligned.row_of[at[in_samples]]
     chosen = np.flatnonzero(rows >= 0)
@@ -148,11 +141,7 @@ def select(
             f"'{model}' has no predictions for the {count(n_labelled, 'labelled sample')}.",
             f"run `slicedb predict {model}`, or log them with `slicedb log-predictions`.",
         )
-    wanted = dict.fromkeys(["id", "label", *(c for c in columns if c not in _PREDICTED)])
-    table = _rows(store, schema.SAMPLES, asked[chosen], list(wanted))
-    predicted = _rows(store, schema.PREDICTIONS + model, asked[chosen], list(_PREDICTED))
-    for name in _PREDICTED:
-        table = table.append_column(name, predicted[name])
+    table = _with_predictions(store, model, asked[chosen], columns)
     width = _n_classes(aligned)
     outcomes = _narrowed(outcomes, width)
     if outcomes.probabilities is not None and outcomes.probabilities.shape[1] != width:
@@ -165,6 +154,28 @@ def select(
         table = _against(table, outcomes)
     left_out = len(asked) - len(chosen)
     return Predicted(model, asked[chosen], table, outcomes, width, left_out, aligned, asked)
+
+
+def _unlabelled(n: int, aligned: Aligned) -> SliceError:
+    """Return the error of samples of which none has a truth."""
+    of_all = f"None of the {count(n, 'sample')} has"
+    if aligned.truth is not None:
+        hint = f"ask for samples where {aligned.truth.column} IS NOT NULL."
+        return SliceError(f"{of_all} {aligned.truth}.", hint)
+    return SliceError(
+        f"{of_all} a label.",
+        "set `label` with `slicedb relabel`, or ask for samples where label IS NOT NULL.",
+    )
+
+
+def _with_predictions(store: Store, model: str, keys: Keys, columns: Sequence[str]) -> pa.Table:
+    """Return id, label, further columns of samples, and what the model predicted, in key order."""
+    wanted = dict.fromkeys(["id", "label", *(c for c in columns if c not in _PREDICTED)])
+    table = _rows(store, schema.SAMPLES, keys, list(wanted))
+    predicted = _rows(store, schema.PREDICTIONS + model, keys, list(_PREDICTED))
+    for name in _PREDICTED:
+        table = table.append_column(name, predicted[name])
+    return table
 
 
 def _against(table: pa.Table, outcomes: Outcomes) -> pa.Table:

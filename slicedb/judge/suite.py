@@ -32,6 +32,9 @@ from slicedb.progress import Bar, Watch, bar
 from slicedb.slices import BrokenSlice, Slice, unless_all
 from slicedb.store import Store, software
 
+Predict = Callable[[str, Keys], object]
+"""Computes the predictions of a model that are missing among some samples."""
+
 WORST = 5
 """Worst samples that a result names."""
 
@@ -42,7 +45,7 @@ def run(
     *,
     model: str,
     baseline: str | None = None,
-    predict: Callable[[str, Keys], object] | None = None,
+    predict: Predict | None = None,
     behave: Behave | None = None,
     confidence: float = 0.95,
     correction: Correction = "auto",
@@ -99,15 +102,10 @@ def run(
     settings = SuiteSettings(confidence, correction, minimum, detect, guard, sequential)
     started, began = time.perf_counter(), datetime.now(UTC)
     left_out = list(broken)
-    asked_of = [a for a in (_asked(s, left_out) for s in slices) if a is not None]
-    unless_all(left_out, len(asked_of))
-    slices = [s for s, _, _ in asked_of]
-    checks, keys = [c for _, c, _ in asked_of], [k for _, _, k in asked_of]
+    slices, checks, keys = _readable(slices, left_out)
     names = _models(model, baseline, (check for of_slice in checks for check in of_slice))
     if predict is not None:
-        every = distinct(np.concatenate([np.empty(0, np.int64), *keys]))
-        for name in (*names, *([truth.name] if truth is not None else [])):
-            predict(name, every)
+        _predict_all(predict, names if truth is None else [*names, truth.name], keys)
     if behave is not None and any(c.change for of_slice in checks for c in of_slice):
         fill(behave, model, keys, checks)
     aligned = {name: load(store, name, truth) for name in names}
@@ -146,13 +144,33 @@ def run(
     )
 
 
-def _asked(s: Slice, broken: list[BrokenSlice]) -> tuple[Slice, list[Check], Keys] | None:
-    """Return a slice, its expectations and members; None where that fails, which is noted."""
-    try:
-        return s, [parse_check(text) for text in s.expect], s.holdout_keys()
-    except SliceDBError as error:
-        broken.append(BrokenSlice(s.name, str(error), s.path, s.suite, error))
-        return None
+def _readable(
+    slices: Sequence[Slice], broken: list[BrokenSlice]
+) -> tuple[list[Slice], list[list[Check]], list[Keys]]:
+    """Return the slices that can be asked, the expectations and members of each; note the others.
+
+    Raises:
+        SliceDBError: no slice can be asked.
+    """
+    sound, checks, keys = [], [], []
+    for s in slices:
+        try:
+            parsed, members = [parse_check(text) for text in s.expect], s.holdout_keys()
+        except SliceDBError as error:
+            broken.append(BrokenSlice(s.name, str(error), s.path, s.suite, error))
+            continue
+        sound.append(s)
+        checks.append(parsed)
+        keys.append(members)
+    unless_all(broken, len(sound))
+    return sound, checks, keys
+
+
+def _predict_all(predict: Predict, models: Iterable[str], keys: Sequence[Keys]) -> None:
+    """Fill in what each model lacks of all slices, in one pass over their union."""
+    every = distinct(np.concatenate([np.empty(0, np.int64), *keys]))
+    for name in models:
+        predict(name, every)
 
 
 def _ungrouped(scopes: Sequence[JudgedSlice]) -> Keys:

@@ -23,6 +23,7 @@ from slicedb.errors import MediaError
 from slicedb.media import quality
 from slicedb.media.formats import EXTENSIONS, FORMATS, JPEG, looks_like_image, wrong_extension
 from slicedb.media.lookalike import Looks, from_hex, looks, orientations, to_hex
+from slicedb.media.once import decoded_once, eighths, kept
 from slicedb.media.pillow import LARGE, check_size, exif_of, head_of, large_lock, opened, size_of
 from slicedb.media.pixels import SIDE, gray_of, is_deep, rgb_of, shrink, tags_of, turn
 from slicedb.media.ranged import GivenRanges, Ranges, ranged, ranges_of
@@ -38,6 +39,7 @@ __all__ = [
     "Ranges",
     "decode",
     "decode_rgb",
+    "decoded_once",
     "from_hex",
     "head_of",
     "inspect",
@@ -198,8 +200,17 @@ def decode_rgb(
             height, width, space, _ = simplejpeg.decode_jpeg_header(data)
             if space not in ("CMYK", "YCCK") and width * height <= max_pixels:
                 least = min_size or 0
-                pixels = simplejpeg.decode_jpeg(data, "RGB", min_height=least, min_width=least)
-                return turn(pixels, exif_of(data)[0])
+                how = eighths(height, width, least)
+                return kept(data, how, lambda: _jpeg_rgb(data, least))
+    return kept(data, ("pillow", max_pixels), lambda: _pillow_rgb(data, max_pixels))
+
+
+def _jpeg_rgb(data: bytes, least: int) -> np.ndarray:
+    pixels = simplejpeg.decode_jpeg(data, "RGB", min_height=least, min_width=least)
+    return turn(pixels, exif_of(data)[0])
+
+
+def _pillow_rgb(data: bytes, max_pixels: int) -> np.ndarray:
     with opened(data, max_pixels) as image:
         return turn(np.array(rgb_of(image)), tags_of(image)[0])
 

@@ -18,6 +18,7 @@ from slicedb.store.files import first_sentence
 from slicedb.store.gone import gone
 from slicedb.store.reading import Reader
 from slicedb.store.upkeep import (
+    INDEX_SOON,
     index_rows,
     is_fragmented,
     merge_fragments,
@@ -101,14 +102,40 @@ class Committer(Reader):
             ) from error
 
     def tend(self, name: str) -> None:
-        """Compact a table that many small writes have broken up, and index what has grown."""
+        """Compact a table that many small writes have broken up, and index a very large one.
+
+        Others wait for the first change that looks ids up: one that is loaded, queried and judged
+        needs no index.
+        """
         if not self.tends:
             return
         with contextlib.suppress(ConflictError):
             if is_fragmented(self.dataset(name), name):
                 self.compact(name)
-            elif wants_index(self.dataset(name)):
-                self.attempt(name, lambda: index_rows(self.dataset(name), name))
+        self.index(name, INDEX_SOON)
+
+    def index(self, name: str, least: int = 0, version: int | None = None) -> int | None:
+        """Index the ids of a table where so many are not that looking one up takes long.
+
+        Args:
+            name: the table.
+            least: rows outside the index that are too few.
+            version: what a caller has read.
+
+        Returns:
+            The version that has the rows of `version`, which the index may have moved; where
+            another writer came in between it is `version`, as it was given.
+        """
+        if not self.tends or not self.has(name):
+            return version
+        with contextlib.suppress(ConflictError):
+            dataset = self.dataset(name)
+            if wants_index(dataset, least):
+                before = int(dataset.version)
+                added = self.attempt(name, lambda: index_rows(self.dataset(name), name))
+                if version == before and self.version(name) == before + added:
+                    return before + added
+        return version
 
     def compact(self, name: str) -> None:
         """Merge small fragments, and bring the index on `id` up to date."""

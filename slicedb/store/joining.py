@@ -40,6 +40,7 @@ class Joiner(Committer):
             builder = dataset.merge_insert("id").when_not_matched_insert_all()
             added.append(int(builder.execute(part)["num_inserted_rows"]))
 
+        self._index_for(name, len(rows))
         self._in_parts(name, rows, merge, "insert")
         self.tend(name)
         return sum(added)
@@ -74,6 +75,7 @@ class Joiner(Committer):
                 merge.execute(rows)
             return len(rows)
 
+        self._index_for(name, len(ids))
         changed = self.attempt(name, write, "change")
         self.tend(name)
         return changed
@@ -101,6 +103,7 @@ class Joiner(Committer):
         rows = self._fitted(name, batches)
         if len(rows) >= WIDE:
             rows, expected_version = self._rewrite(name, rows, insert, expected_version)
+        expected_version = self._index_for(name, len(rows), expected_version)
 
         def merge(dataset: lance.LanceDataset, part: pa.Table) -> None:
             builder = dataset.merge_insert("id").when_matched_update_all()
@@ -116,6 +119,7 @@ class Joiner(Committer):
 
     def delete(self, name: str, ids: Sequence[str]) -> int:
         """Delete the rows of these ids; returns the version written."""
+        self._index_for(name, len(ids))
         if len(ids) <= FEW_DELETED:
             if len(ids):
                 self.attempt(name, lambda: delete_few(self.dataset(name), ids), "delete")
@@ -128,6 +132,12 @@ class Joiner(Committer):
             dataset.merge_insert("id").when_matched_delete().execute(part)
 
         return self._in_parts(name, rows, merge, "delete")
+
+    def _index_for(self, name: str, n: int, version: int | None = None) -> int | None:
+        """Index a table where a join with n rows would otherwise read all ids; see `index`."""
+        if not n or is_wide(self.dataset(name), n):
+            return version
+        return self.index(name, version=version)
 
     def _rewrite(
         self, name: str, rows: pa.Table, insert: bool, version: int | None

@@ -38,7 +38,7 @@ from slicedb.store.far import cache_of
 from slicedb.store.files import first_sentence
 from slicedb.store.gone import gone
 from slicedb.store.manifests import manifest, newest, read_schema, stamp_of, write_schema
-from slicedb.store.rows import LOOKUP, Rows, are_few, few_rows
+from slicedb.store.rows import Rows, few_rows, least_of, most_lookups
 from slicedb.store.without_pandas import import_dataset
 
 if TYPE_CHECKING:
@@ -69,7 +69,8 @@ class Reader:
             _MOST_ROWS, size=lambda rows: rows.nbytes, most_size=_MOST_BYTES
         )
         self._schemas = Cache[tuple[str, str], pa.Schema](_MOST_SCHEMAS)
-        self._looked_up: dict[str, tuple[int, int]] = {}  # table -> version, keys looked up
+        # table, column -> version, keys looked up, how many one look-up counts for at least
+        self._looked_up: dict[tuple[str, str], tuple[int, int, int]] = {}
         self._synced = time.time()  # what others wrote before, they have flushed
         self._since = self._synced
         self._dirty: set[str] = set()
@@ -396,7 +397,7 @@ class Reader:
             if not len(wanted):
                 none = dataset.scanner(columns=None if columns is None else [*columns], limit=0)
                 table, positions = none.to_table(), wanted
-            elif self._are_few(name, dataset, len(wanted)):
+            elif self._are_few(name, dataset, len(wanted), by_id=ids is not None):
                 table, positions = few_rows(dataset, wanted, columns, ids)
             else:
                 rows = self._rows_of(name, dataset)
@@ -410,20 +411,24 @@ class Reader:
         """Return bool (n,): which keys have a row; see `find`."""
         dataset = self.dataset(name)
         wanted = np.asarray(keys, np.int64)
-        if len(wanted) and self._are_few(name, dataset, len(wanted)):
+        by_id = ids is not None
+        if len(wanted) and self._are_few(name, dataset, len(wanted), by_id=by_id):
             with self._reading(name):
                 return np.asarray(few_rows(dataset, wanted, ["key"], ids)[1] >= 0)
         return np.asarray(self._rows_of(name, dataset).positions(wanted) >= 0)
 
-    def _are_few(self, name: str, dataset: lance.LanceDataset, n: int) -> bool:
+    def _are_few(self, name: str, dataset: lance.LanceDataset, n: int, *, by_id: bool) -> bool:
         """Return whether looking up n keys more costs less than reading all keys of a version."""
         version = int(dataset.version)
         if (name, version) in self._rows:
             return False
-        before = self._looked_up.get(name, (version, 0))
-        total = max(n, LOOKUP) + (before[1] if before[0] == version else 0)
-        self._looked_up[name] = version, total
-        return are_few(dataset, total)
+        slot = (name, "id" if by_id else "key")
+        before, total, least = self._looked_up.get(slot, (-1, 0, 0))
+        if before != version:
+            total, least = 0, least_of(dataset, slot[1])
+        total += max(n, least)
+        self._looked_up[slot] = version, total, least
+        return total <= most_lookups(dataset)
 
     def _rows_of(self, name: str, dataset: lance.LanceDataset) -> Rows:
         """Return the rows of a table at the version of a handle; one version is remembered."""

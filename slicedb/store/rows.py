@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from slicedb.keys import KeyIndex, Keys
 from slicedb.sql import string
+from slicedb.store.upkeep import is_indexed
 from slicedb.store.without_pandas import arrow_array
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ _SHARE = 25
 many, or one in twenty-five of its rows."""
 LOOKUP = 64
 """Keys that one look-up counts for at least."""
+_SCANS = 8
+"""Look-ups in a table without an index that cost what reading all of its keys does."""
 
 
 class Rows:
@@ -78,9 +81,20 @@ class Rows:
         return dataset._take_rows(arrow_array(self._row_ids[positions]), columns=wanted)
 
 
-def are_few(dataset: lance.LanceDataset, n: int) -> bool:
-    """Return whether n look-ups cost less than reading all keys of a table."""
-    return n <= FEW or n <= dataset.count_rows() // _SHARE
+def most_lookups(dataset: lance.LanceDataset) -> int:
+    """Return how many look-ups cost what reading all keys of a table does."""
+    return max(FEW, int(dataset.count_rows()) // _SHARE)
+
+
+def least_of(dataset: lance.LanceDataset, column: str) -> int:
+    """Return how many look-ups one counts for at least: without an index it reads every row.
+
+    Args:
+        dataset: the table.
+        column: what is looked up, `key` or `id`.
+    """
+    most = most_lookups(dataset)
+    return LOOKUP if is_indexed(dataset, column) else max(LOOKUP, most // _SCANS)
 
 
 def few_rows(

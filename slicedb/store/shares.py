@@ -149,6 +149,7 @@ def work_off(store: Store, job: Job, rows: pa.Table, crew: Crew, shown: Bar) -> 
             for tally in shares:
                 total += tally
                 store.tend(job.table)
+                store.index(job.table)
     finally:
         if store.has(job.table) and store.small_fragments(job.table) > 1:
             store.compact(job.table)

@@ -17,6 +17,8 @@ _COMPACT_IMAGES_AT = 100  # pixels are heavy to rewrite
 of one row costs."""
 _INDEX_AT = 20_000
 """Rows without an index from which a BTREE pays; fewer are scanned as fast."""
+INDEX_SOON = 1 << 22
+"""Rows without an index from which reading one row takes too long (60 ms for ten million)."""
 # Well below the rows of a full fragment, so that one that lost a few rows is never rewritten.
 _ROWS_TOGETHER = 1 << 15
 _IMAGES_TOGETHER = 1 << 15  # a merged fragment of pixels is never rewritten by the next merge
@@ -46,18 +48,27 @@ def _rows_together(name: str) -> int:
     return _IMAGES_TOGETHER if name == IMAGES else _ROWS_TOGETHER
 
 
-def wants_index(dataset: lance.LanceDataset) -> bool:
+def wants_index(dataset: lance.LanceDataset, least: int = 0) -> bool:
     """Return whether so many rows are in no index on `id` that looking one up takes long.
 
     A quarter of the rows may be outside, so that a table that grows is not indexed at every write.
+
+    Args:
+        dataset: the table.
+        least: rows outside the index that are too few to index, however large the table is.
     """
-    rows = dataset.count_rows()
-    if rows < _INDEX_AT or "id" not in dataset.schema.names:
+    rows, least = dataset.count_rows(), max(least, _INDEX_AT)
+    if rows < least or "id" not in dataset.schema.names:
         return False
     inside = _indexed(dataset, ["id"])
     fragments = dataset.get_fragments()
     outside = sum(f.physical_rows for f in fragments if f.fragment_id not in inside)
-    return bool(outside >= max(_INDEX_AT, rows // 4))
+    return bool(outside >= max(least, rows // 4))
+
+
+def is_indexed(dataset: lance.LanceDataset, column: str) -> bool:
+    """Return whether a table has an index on a column."""
+    return any(index.field_names == [column] for index in dataset.describe_indices())
 
 
 def _indexed(dataset: lance.LanceDataset, columns: list[str] | None = None) -> set[int]:
@@ -77,16 +88,16 @@ def next_fragment(dataset: lance.LanceDataset) -> int:
     return max(taken, default=-1) + 1
 
 
-def index_rows(dataset: lance.LanceDataset, name: str) -> None:
-    """Index the ids of a large table, or bring its index up to date; a version each.
+def index_rows(dataset: lance.LanceDataset, name: str) -> int:
+    """Index the ids of a large table, or bring its index up to date; returns the versions added.
 
     Samples and images are found by key as well: who asks for them has no ids.
     """
     if "id" not in dataset.schema.names or dataset.count_rows() < _INDEX_AT:
-        return
+        return 0
     indexes = {tuple(index.field_names): index.name for index in dataset.describe_indices()}
-    new = []
-    for column in ("id", "key") if name in (SAMPLES, IMAGES) else ("id",):
+    columns, new = ("id", "key") if name in (SAMPLES, IMAGES) else ("id",), []
+    for column in columns:
         if (column,) in indexes:
             dataset.optimize.optimize_indices(index_names=[indexes[column,]])
         else:
@@ -97,6 +108,7 @@ def index_rows(dataset: lance.LanceDataset, name: str) -> None:
 
     with ThreadPoolExecutor(2, "slicedb-index") as pool:
         list(pool.map(create, new))
+    return len(columns)
 
 
 def tags_of(dataset: lance.LanceDataset) -> dict[str, dict[str, Any]]:

@@ -8,6 +8,7 @@ from fastapi import Request
 
 from slicedb import editing
 from slicedb.errors import CheckError, did_you_mean
+from slicedb.web.drawn import points_of, shape_of
 from slicedb.web.plain import Body
 from slicedb.web.site import Site
 
@@ -210,7 +211,13 @@ def previews(db: Database, ids: list[str], author: str) -> dict[str, object]:
 
 
 def _box(box: Body) -> dict[str, object]:
-    return {"label": box["label"], "bbox": box["bbox"], "attributes": box["attributes"]}
+    return {
+        "label": box["label"],
+        "bbox": box["bbox"],
+        "attributes": box["attributes"],
+        "shape": shape_of(box.get("segmentation")),
+        "points": points_of(box.get("keypoints")),
+    }
 
 
 def edit_of(edit: Edit, author: str) -> dict[str, object]:

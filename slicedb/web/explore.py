@@ -18,6 +18,7 @@ from slicedb.query.run.request import asking
 from slicedb.schema import SAMPLES, keys_of
 from slicedb.show import numbers
 from slicedb.web.asked import Asked
+from slicedb.web.drawn import SIZE, outlined, outlines_in
 from slicedb.web.plain import dumped, plain
 from slicedb.web.site import Site
 
@@ -31,6 +32,8 @@ T = TypeVar("T")
 
 _MOST_ROWS, _MOST_PICTURES, _MOST_LISTED = 500, 240, 200
 _SIDES = (16, 2048)
+_ALIKE, _MOST_ALIKE, _LONGEST = 0.1, 0.8, 2.0
+"""How far apart ratios of one shape are, the share of pictures with it, and the longest place."""
 _COLUMNS = 24
 """Columns of one answer, and facets of one, at most."""
 
@@ -48,7 +51,7 @@ def add(site: Site) -> None:
 
     @site.page("/", "Explore", "explore.html")
     async def page(request: Request) -> dict[str, object]:
-        return {}
+        return {"ratio": await site.typing(request, _ratio)}
 
     @site.get("/api/count")
     async def count(request: Request) -> dict[str, object]:
@@ -57,19 +60,23 @@ def add(site: Site) -> None:
         return {**counted, "seconds": round(time.perf_counter() - began, 4)}
 
     @site.get("/api/page")
-    async def rows(request: Request, a: int, b: int, columns: str = "") -> dict[str, object]:
+    async def rows(
+        request: Request, a: int, b: int, columns: str = "", boxes: str = ""
+    ) -> dict[str, object]:
         _check_range(a, b, _MOST_ROWS)
-        shown = await ask(request, lambda db, query: _shown(query, a, b, _listed(columns)))
+        asked = (_listed(columns), _listed(boxes))
+        shown = await ask(request, lambda db, query: _shown(db, query, a, b, *asked))
         site.order(request, shown.query, shown.version, shown.is_ordered)
         return shown.values
 
     @site.get("/api/pack")
     async def pack(
-        request: Request, a: int, b: int, side: int = 160, columns: str = ""
+        request: Request, a: int, b: int, side: int = 160, columns: str = "", boxes: str = ""
     ) -> Response:
         _check_range(a, b, _MOST_PICTURES)
         _check_side(side)
-        shown = await ask(request, lambda db, query: _shown(query, a, b, _listed(columns)))
+        asked = (_listed(columns), _listed(boxes))
+        shown = await ask(request, lambda db, query: _shown(db, query, a, b, *asked))
         site.order(request, shown.query, shown.version, shown.is_ordered)
         images = await site.picture(request, lambda db: _pictures(db, shown.keys, side))
         return Response(
@@ -151,6 +158,20 @@ def add(site: Site) -> None:
         return await site.picture(request, lambda db: site.uploads.keep(data))
 
 
+def _ratio(db: Database) -> float:
+    """Return width over height of the places of pictures: that of most pictures, or a square."""
+    if not db.store.has(SAMPLES):
+        return 1.0
+    batch = next(db.store.scan(SAMPLES, ["width", "height"], batch_size=2048), None)
+    if batch is None:
+        return 1.0
+    width, height = (column.to_numpy(zero_copy_only=False) for column in batch.columns)
+    ratios = (width / height)[(width > 0) & (height > 0)]  # neither holds where it is unknown
+    middle = float(np.median(ratios)) if len(ratios) else 1.0
+    is_shared = len(ratios) and np.mean(np.abs(np.log(ratios / middle)) < _ALIKE) >= _MOST_ALIKE
+    return round(min(max(middle, 1 / _LONGEST), _LONGEST), 3) if is_shared else 1.0
+
+
 class _Shown:
     """Some rows of a query, with their keys, which never leave the server."""
 
@@ -169,13 +190,19 @@ class _Shown:
         }
 
 
-def _shown(query: Query, a: int, b: int, columns: Sequence[str]) -> _Shown:
-    """Return the rows at the places a to b."""
-    names = list(dict.fromkeys(["key", "id", *(columns or ("label",))]))
+def _shown(
+    db: Database, query: Query, a: int, b: int, columns: Sequence[str], boxes: Sequence[str]
+) -> _Shown:
+    """Return the rows at the places a to b, with what is drawn over their pictures."""
+    outlines = outlines_in(db, boxes)
+    drawn = (*SIZE, *outlines.values()) if outlines else ()
+    names = list(dict.fromkeys(["key", "id", *(columns or ("label",)), *drawn]))
     part = query.page(a, b, names)
     keys = np.asarray(part["key"].to_numpy())
-    rows = [plain(row) for row in part.drop_columns(["key"]).to_pylist()]
-    return _Shown(query, rows, keys, a)
+    rows = part.drop_columns(["key"]).to_pylist()
+    if outlines:
+        outlined(rows, outlines)
+    return _Shown(query, [plain(row) for row in rows], keys, a)
 
 
 def _behind() -> float:
@@ -222,6 +249,7 @@ def _named(db: Database) -> dict[str, object]:
         "models": names.models(),
         "embeddings": names.embeddings(),
         "maps": names.maps(),
+        "boxes": names.boxes(),
         "slices": [name for name, _ in names.slices()],
         "commits": [{"name": name, "message": about} for name, about in names.commits()],
     }

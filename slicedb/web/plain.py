@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import pyarrow as pa
 
-from slicedb.errors import QueryError, SliceDBError
+from slicedb.errors import QueryError, SliceDBError, place_after
 from slicedb.show import numbers
 
 Body: TypeAlias = dict[str, Any]
@@ -74,9 +74,10 @@ def error_of(error: SliceDBError) -> dict[str, object]:
     """Return what the page says of an error: message, hint, kind, and where in a query it is."""
     where: dict[str, object] | None = None
     if isinstance(error, QueryError) and error.start is not None and error.end is not None:
-        before, token = error.asked[: error.start], error.asked[error.start : error.end]
-        where = {"line": before.count("\n") + 1, "column": len(before) - before.rfind("\n")}
-        where |= {"token": token, "start": error.start, "end": error.end}
+        line, column = place_after(error.asked[: error.start])
+        token = error.asked[error.start : error.end]
+        where = {"line": line, "column": column, "token": token}
+        where |= {"start": error.start, "end": error.end}
     return {
         "kind": type(error).__name__,
         "message": error.message,

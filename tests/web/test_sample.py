@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import apps
 import pyarrow as pa
@@ -18,12 +18,19 @@ from fakes_boxes import box, objects
 from watching import Watch
 
 import slicedb
-from slicedb.schema import SAMPLES, keys_of
+from slicedb.schema import ANNOTATION, SAMPLES, keys_of
 
 if TYPE_CHECKING:
     from playwright.sync_api import BrowserContext, Page, Route
 
 HOSTILE = """odd/<img src=x onerror=alert(1)> "a" 'b' & c.png"""
+
+
+OUTLINED = {
+    **box("cup", 10, 10, 20, 20),
+    "segmentation": "[[10, 10, 30, 10, 20, 30]]",
+    "keypoints": [12.0, 14.0, 2.0, 0.0, 0.0, 0.0, 20.0, 25.0, 1.0],
+}
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +40,8 @@ def boxed(web_scenes: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     shutil.copytree(web_scenes, path)
     db = slicedb.open(path)
     ids = db.query("ORDER BY id LIMIT 3").ids()
-    own = objects([[box("plate", 4, 4, 30, 20), box("fork", 40, 10, 10, 40)], [], []])
+    boxes = [[box("plate", 4, 4, 30, 20), box("fork", 40, 10, 10, 40)], [], [OUTLINED]]
+    own = pa.array(boxes, pa.list_(ANNOTATION))
     table = {"id": ids, "key": keys_of(ids), "objects": own}
     db.store.upsert(SAMPLES, pa.table(table), insert=False)
     said = objects([[box("plate", 5, 5, 30, 20, 0.9), box("knife", 50, 10, 8, 40, 0.3)], [], []])
@@ -124,6 +132,56 @@ def test_boxes_are_drawn_moved_resized_named_and_removed_by_mouse(
     tab.locator("body").press("u")
     settled(tab, 4)
     assert [one["label"] for one in now(boxed, first)["boxes"]] == ["plate", "fork", "cup"]
+
+
+def test_explore_draws_the_boxes_that_are_chosen(tab: Page, boxed: apps.App, first: str) -> None:
+    assert boxed.ask("/api/columns")["boxes"] == ["objects", "finder.objects"]
+    q = f"id = '{first}'"
+    layers = {"boxes": "objects,finder.objects", "columns": "split"}
+    (row,) = boxed.ask("/api/page", q=q, a=0, b=1, **layers)["rows"]
+    assert row["boxes"] == {
+        "objects": [[4, 4, 30, 20], [40, 10, 10, 40]],
+        "finder.objects": [[5, 5, 30, 20]],  # the other one is below the detector's confidence
+    }
+    error = boxed.ask("/api/page", q=q, a=0, b=1, boxes="good.objects")["error"]
+    assert error["message"] == "No column 'good.objects' of boxes."
+    assert error["hint"] == "there are objects, finder.objects."
+
+    tab.goto(f"{boxed.url}/?{urlencode({'q': q, 'open': first})}")
+    paths = "path => [path.getAttribute('class'), path.getAttribute('d')]"
+    truth = ["truth", "M4 4h30v20h-30zM40 10h10v40h-10z"]
+    said = ["said tone-1", "M5 5h30v20h-30z"]
+    places = [".tile .outlines path", "#panel .outlines path"]
+    for place in places:
+        tab.locator(place).first.wait_for(state="attached")
+        assert tab.locator(place).evaluate_all(f"all => all.map({paths})") == [truth]
+    assert tab.locator("#panel dd", has_text="2 boxes: 1 plate, 1 fork").count() == 1
+    facet = tab.locator(".facet", has_text="objects").first
+    facet.get_by_text("plate").wait_for()
+    assert facet.locator(".name").all_text_contents()[-2:] == ["fork", "plate"]
+    tab.select_option("#boxes", label="truth and finder")
+    for place in places:
+        tab.locator(f"{place}.said").wait_for(state="attached")
+        assert tab.locator(place).evaluate_all(f"all => all.map({paths})") == [truth, said]
+    tab.select_option("#boxes", label="none")
+    for place in places:
+        tab.locator(place).first.wait_for(state="detached")
+    tab.reload()
+    tab.locator(".tile img").first.wait_for()
+    assert tab.locator("#boxes").input_value() == ""
+
+
+def test_outlines_and_key_points_lie_over_the_picture(tab: Page, boxed: apps.App) -> None:
+    third = slicedb.open(boxed.database).query("id LIKE 'test/%' ORDER BY id LIMIT 3").ids()[2]
+    opened(tab, boxed, third)
+    shape = tab.locator(".marks .truth .shape")
+    shape.wait_for(state="attached")
+    assert shape.get_attribute("d") == "M10 10L30 10L20 30z"
+    points = "all => all.map(p => [p.getAttribute('cx'), p.getAttribute('cy'), p.classList[1]])"
+    assert tab.locator(".marks .point").evaluate_all(points) == [
+        ["12", "14", None],
+        ["20", "25", "hidden"],  # annotated, though something lies over it
+    ]
 
 
 def test_boxes_are_edited_by_keyboard_alone_and_applied_in_one_commit(

@@ -89,6 +89,19 @@ class Names:
         is_model = table.lower() in self._catalog.models
         return self._types(self._catalog.model(table)) if is_model else {}
 
+    def boxes(self) -> list[str]:
+        """Return the columns of boxes: `objects`, if a sample has some, and those of detectors."""
+        own = self._kept.get(("boxes", self._version("samples")), self._has_boxes)
+        models = [name for name in self.models() if "objects" in self.columns(name)]
+        return ["objects"] * bool(own) + [f"{sql.name(name)}.objects" for name in models]
+
+    def _has_boxes(self) -> bool:
+        # In stored order, so that the first picture with boxes ends it.
+        store = self._engine.session.store
+        if not store.has("samples") or "objects" not in store.schema("samples").names:
+            return False
+        return any(len(batch["objects"].flatten()) for batch in store.scan("samples", ["objects"]))
+
     def classes(self, model: str = "") -> list[str]:
         """Return the classes of a model, or of all models."""
         models = [model] if model.lower() in self._catalog.models else self.models()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from slicedb.errors import QueryError, SliceDBError
+from slicedb.errors import QueryError, SliceDBError, place_after
 from slicedb.show.tabular import Part, Tabular
 
 
@@ -80,8 +80,7 @@ def problems(text: str, ask: Callable[[], object]) -> Problems:
         ask()
     except QueryError as error:
         start, end = _place(error, text)
-        before = text[:start]
-        line, column = before.count("\n") + 1, start - (before.rfind("\n") + 1) + 1
+        line, column = place_after(text[:start])
         token = "" if error.start is None else text[start:end]
         found = Problem(
             error.message,

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from slicedb.errors import MediaError, ModelError, ParseError, QueryError, did_you_mean
+from slicedb.errors import MediaError, ModelError, ParseError, QueryError, did_you_mean, place_after
 from slicedb.query.language.text import Token, tokenize
 from slicedb.sql import literal, string
 from slicedb.vectors.pictures import Picture, picture_of
@@ -44,10 +44,8 @@ class Filled:
         if error.include is not None:
             error.include = self.written, start, end
             return
-        before = self.written[:start]
         error.text, error.token = self.written, self.written[start:end]
-        error.line = before.count("\n") + 1
-        error.column = start - (before.rfind("\n") + 1) + 1
+        error.line, error.column = place_after(self.written[:start])
 
     def _origin(self, offset: int, side: int) -> int:
         """Return where a place of `text` is written, at the side of a parameter it falls into."""
@@ -174,7 +172,6 @@ def _no_value(text: str, token: Token, name: str, known: list[str]) -> QueryErro
 
 def _at(text: str, token: Token, message: str, hint: str) -> ParseError:
     """Return an error at the place of a parameter."""
-    before = text.encode()[: token.start].decode()
-    line, column = before.count("\n") + 1, len(before) - (before.rfind("\n") + 1) + 1
+    line, column = place_after(text.encode()[: token.start].decode())
     mark = token.text.decode()
     return ParseError(message, hint, text=text, line=line, column=column, token=mark)

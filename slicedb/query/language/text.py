@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import bisect
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import NamedTuple, TypeAlias, TypeVar
 
-from slicedb.errors import ParseError, QueryError
+from slicedb.errors import ParseError, QueryError, place_after
 
 PREDICATE = b"SELECT * FROM samples WHERE "
 UNFILTERED = b"SELECT * FROM samples "
@@ -171,10 +172,8 @@ class Source:
         raw = self.text.encode()
         start = self.origin(at)
         end = max(start, self.origin(at + length))
-        before = raw[:start].decode(errors="replace")
-        column = len(before) - (before.rfind("\n") + 1) + 1
+        line, column = place_after(raw[:start].decode(errors="replace"))
         shown = raw[start:end].decode(errors="replace")
-        line = before.count("\n") + 1
         return kind(message, hint, text=self.text, line=line, column=column, token=shown)
 
 
@@ -189,21 +188,34 @@ def read(text: str, context: str = "", is_whole: bool = False) -> Source:
     Raises:
         ParseError: the text holds characters that no query can hold, or is a comment alone.
     """
+    body = _encoded(text)
+    tokens = tokenize(body)
+    _refuse_comment_or_depth(text, body, tokens)
+    if tokens and tokens[-1].text == b";":
+        body = body[: tokens[-1].start] + b" " + body[tokens[-1].end :]
+        tokens = tokens[:-1]
+    prefix = b"" if is_whole else _prefix(tokens)
+    sql, written, shifts = _completed(body, tokens, prefix)
+    return Source(text, sql, bool(prefix), tuple(written), tuple(shifts), context)
+
+
+def _encoded(text: str) -> bytes:
+    """Return a text as UTF-8, which cannot be said of every string of Python, and holds no NUL."""
     try:
         body = text.encode()
     except UnicodeEncodeError as error:
         raise ParseError("The text is not valid Unicode.", text="") from error
     if b"\0" in body:
-        before = text[: text.index("\0")]
-        column = len(before) - (before.rfind("\n") + 1) + 1
+        line, column = place_after(text[: text.index("\0")])
+        shown = text.replace("\0", " ")
         raise ParseError(
-            "The text holds a NUL character.",
-            text=text.replace("\0", " "),
-            line=before.count("\n") + 1,
-            column=column,
-            token=" ",
+            "The text holds a NUL character.", text=shown, line=line, column=column, token=" "
         )
-    tokens = tokenize(body)
+    return body
+
+
+def _refuse_comment_or_depth(text: str, body: bytes, tokens: Sequence[Token]) -> None:
+    """Raise for a text that is a comment alone, or that would keep the parser busy for long."""
     if not tokens and body.strip():
         raise ParseError(
             "The text is a comment and nothing else.",
@@ -215,18 +227,24 @@ def read(text: str, context: str = "", is_whole: bool = False) -> Source:
         )
     deep = next((token for token in tokens if token.depth > _DEEPEST), None)
     if deep is not None:
-        before = body[: deep.start].decode()
+        line, column = place_after(body[: deep.start].decode())
         raise ParseError(
             f"The query nests brackets more than {_DEEPEST} deep.",
             text=text,
-            line=before.count("\n") + 1,
-            column=len(before.rpartition("\n")[2]) + 1,
+            line=line,
+            column=column,
             token=deep.text.decode(errors="replace"),
         )
-    if tokens and tokens[-1].text == b";":
-        body = body[: tokens[-1].start] + b" " + body[tokens[-1].end :]
-        tokens = tokens[:-1]
-    prefix = b"" if is_whole else _prefix(tokens)
+
+
+def _completed(
+    body: bytes, tokens: Sequence[Token], prefix: bytes
+) -> tuple[bytes, list[Token], list[Span]]:
+    """Write what DuckDB parses: the prefix, quotes around options, FROM for TABLE and its like.
+
+    Returns:
+        The SQL, its tokens, and where the distance to the text changes (see `Source.shifts`).
+    """
     pieces, shifts, done, moved = [prefix], [(len(prefix), 0)], 0, len(prefix)
     written = [*_prefix_tokens(prefix)]
     for number, token in enumerate(tokens):
@@ -249,11 +267,10 @@ def read(text: str, context: str = "", is_whole: bool = False) -> Source:
             done, moved = end, place + 4 - end
         else:
             written.append(_token(start + moved, end + moved, kind, raw, depth))
-    sql = b"".join([*pieces, body[done:]])
-    return Source(text, sql, bool(prefix), tuple(written), tuple(shifts), context)
+    return b"".join([*pieces, body[done:]]), written, shifts
 
 
-def _has_name(tokens: list[Token], number: int) -> bool:
+def _has_name(tokens: Sequence[Token], number: int) -> bool:
     """Return whether a word such as TABLE begins a query and has the name of a table behind it."""
     after = tokens[number + 1].word if number + 1 < len(tokens) else b"("
     before = tokens[number - 1].word if number else b"("

@@ -1,11 +1,12 @@
 // @ts-check
 // Explore: a query box, the pictures of its answer, and figures that follow it. The address is the state.
 
-import { api, ApiError, by, failed, h, keys, notice, state, url } from "./base.js";
+import { api, ApiError, by, data, failed, h, keys, notice, state, url } from "./base.js";
 import { Box } from "./box.js";
 import { joined, liked, parts, quoted, unordered } from "./compose.js";
 import { Facets } from "./facets.js";
 import { Grid } from "./grid.js";
+import { model, outlines, TRUTH } from "./marks.js";
 import { Packs } from "./packs.js";
 import { Panel } from "./panel.js";
 
@@ -15,6 +16,7 @@ import { Panel } from "./panel.js";
 const SIZE = 132;
 const [SMALLEST, LARGEST] = [40, 400];
 const CAPTION = "slicedb.caption";
+const BOXES = "slicedb.boxes";
 const HELD = "slicedb.size";
 /** Samples that a range selects at most, and ids that a query lists at most. */
 const [MOST_SELECTED, MOST_LISTED] = [5000, 400];
@@ -36,6 +38,7 @@ const file = /** @type {HTMLInputElement} */ (by("file"));
 const sorting = /** @type {HTMLSelectElement} */ (by("sort"));
 const turned = /** @type {HTMLButtonElement} */ (by("turn"));
 const caption = /** @type {HTMLSelectElement} */ (by("caption"));
+const drawing = /** @type {HTMLSelectElement} */ (by("boxes"));
 const zoom = /** @type {HTMLInputElement} */ (by("zoom"));
 const chosen = by("chosen");
 
@@ -138,7 +141,7 @@ async function answer(now, at) {
 function pictures(now, at) {
   const column = caption.value;
   const screen = (grid.page + 1) * grid.columns;
-  const next = new Packs({ ...params(now), columns: column || undefined }, side(), screen, {
+  const next = new Packs({ ...params(now), columns: column || undefined, boxes: drawing.value || undefined }, side(), screen, {
     onPack: () => {
       if (next === packs) grid.refresh();
       else if (asked !== now) return next.close();
@@ -334,9 +337,11 @@ function busy(is) {
 async function columns() {
   try {
     const found = await api("/api/columns", { params: { commit: question().commit || undefined } });
-    const known = found.columns.map(named).filter((/** @type {Column} */ column) => !/STRUCT|MAP|BLOB/.test(column.type));
-    facets.know(known);
+    const every = found.columns.map(named);
+    const known = every.filter((/** @type {Column} */ column) => !/STRUCT|MAP|BLOB/.test(column.type));
+    facets.know(every.filter((/** @type {Column} */ column) => known.includes(column) || found.boxes.includes(column.name)));
     options(known);
+    layers(found.boxes, found.models);
   } catch (error) {
     if (!(error instanceof ApiError) || error.status !== 429) failed(error);
     facets.know(ALWAYS); // what every database has
@@ -357,6 +362,33 @@ function options(known) {
   caption.replaceChildren(h("option", { value: "" }, "nothing"), ...plain.map(option));
   setSort(sort);
   if (plain.some((column) => column.name === kept)) caption.value = kept;
+}
+
+/** All models, in the order of their colours. @type {string[]} */
+let models = [];
+
+/** Offer the boxes that can be drawn, alone and together; what was chosen before stays. @param {string[]} found columns of boxes @param {string[]} known */
+function layers(found, known) {
+  models = known;
+  const name = (/** @type {string} */ column) => (column === TRUTH ? "truth" : model(column));
+  const said = found.filter((column) => column !== TRUTH);
+  const both = found.length > said.length ? said.map((column) => [TRUTH, column]) : [];
+  const choices = [[], ...found.map((column) => [column]), ...both, ...(said.length > 1 ? [found] : [])];
+  const option = (/** @type {string[]} */ one) =>
+    h("option", { value: one.join(",") }, one.length > 2 ? "all" : one.map(name).join(" and ") || "none");
+  drawing.replaceChildren(...choices.map(option));
+  by("drawing").hidden = !found.length;
+  let kept = null;
+  try {
+    kept = localStorage.getItem(BOXES);
+  } catch {
+    // As on a first visit.
+  }
+  const values = choices.map((one) => one.join(","));
+  drawing.value = kept !== null && values.includes(kept) ? kept : (values[1] ?? "");
+  if (!drawing.value) return;
+  if (answered) pictures(answered, undefined);
+  void panel.marked(question().commit || undefined);
 }
 
 // Tools above the grid
@@ -541,7 +573,8 @@ async function move(step, isRange = false) {
 
 // Parts of the page
 
-const panel = new Panel({ onClose: close, onLike: likeThis, onStep: (step) => void move(step) });
+const drawn = () => ({ drawn: drawing.value ? drawing.value.split(",") : [], models });
+const panel = new Panel({ onClose: close, onLike: likeThis, onStep: (step) => void move(step), boxes: drawn });
 const facets = new Facets(by("facets"), (text) => ask(text));
 const box = new Box(/** @type {HTMLFormElement} */ (by("box")), {
   onRun: (text) => ask(text.trim()),
@@ -563,7 +596,8 @@ const grid = new Grid(scroller, selected, {
     if (typeof value === "number" && !Number.isInteger(value)) return value.toPrecision(3);
     return typeof value === "string" ? value : JSON.stringify(value);
   },
-});
+  marks: (row) => outlines(/** @type {any} */ (row), models),
+}, data().ratio);
 /** @type {ReturnType<typeof setTimeout> | undefined} */
 let placed;
 
@@ -602,6 +636,15 @@ caption.addEventListener("change", () => {
     // It lasts as long as the page.
   }
   if (answered) pictures(answered, undefined);
+});
+drawing.addEventListener("change", () => {
+  try {
+    localStorage.setItem(BOXES, drawing.value);
+  } catch {
+    // It lasts as long as the page.
+  }
+  if (answered) pictures(answered, undefined);
+  void panel.marked(question().commit || undefined);
 });
 zoom.addEventListener("input", () => resize(Number(zoom.value)));
 /** The query as it stands, with the order that the list above the pictures says. */

@@ -11,7 +11,7 @@ import { excluded, has, leavesOut, quoted, range, ranged, toggled, unordered } f
 /** @typedef {{name: string, type: string, kind: string, facet: boolean, histogram: boolean}} Column */
 
 const CHOSEN = "slicedb.facets";
-const FIRST = ["label", "split", "tags"];
+const FIRST = ["label", "objects", "split", "tags"];
 /** Columns that are shown only when they are asked for. */
 const TECHNICAL = new Set(
   "key bytes phash format status error uri sha256 etag mask_uri caption ingested_at captured_at".split(" "),
@@ -137,7 +137,7 @@ export class Facets {
     const facets = this.columns.filter((column) => column.facet && !TECHNICAL.has(column.name));
     const known = facets.filter((column) => FIRST.includes(column.name));
     const own = facets.filter((column) => !FIRST.includes(column.name) && column.kind === "column");
-    const models = facets.filter((column) => /\.(prediction|correct)$/.test(column.name));
+    const models = facets.filter((column) => /\.(prediction|correct|objects)$/.test(column.name));
     const numbers = this.columns.filter((column) => column.histogram && !column.type.endsWith("]"));
     const told = numbers.filter((column) => /\.(confidence|loss)$/.test(column.name));
     const rest = numbers.filter((column) => column.kind === "column" && !TECHNICAL.has(column.name));

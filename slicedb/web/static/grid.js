@@ -12,6 +12,7 @@ import { h } from "./base.js";
  * @property {(index: number, how: "one" | "toggle" | "range") => void} onPick
  * @property {() => void} onPlace the first sample on screen is another one.
  * @property {(row: Record<string, unknown>) => string} caption what stands below a picture.
+ * @property {(row: Record<string, unknown>) => Element | null} marks what is drawn over it.
  */
 
 /** Browsers end a scroll bar somewhere between 17 and 33 million pixels: above this it is scaled. */
@@ -28,9 +29,11 @@ export class Grid {
    * @param {HTMLElement} scroller
    * @param {Set<string>} selected ids of the selected samples
    * @param {Listener} listener
+   * @param {number} ratio width over height of a picture's place
    */
-  constructor(scroller, selected, listener) {
+  constructor(scroller, selected, listener, ratio = 1) {
     this.scroller = scroller;
+    this.shape = ratio;
     this.selected = selected;
     this.listener = listener;
     this.strip = h("div", { class: "strip", role: "none" });
@@ -212,9 +215,11 @@ export class Grid {
     this.columns = Math.max(1, Math.floor((width + GAP) / (this.size + GAP)));
     this.tile = Math.floor((width + GAP) / this.columns) - GAP;
     const caption = this.tile >= 72 ? CAPTION : 0;
-    this.row = this.tile + caption + GAP;
+    const high = Math.round(this.tile / this.shape);
+    this.row = high + caption + GAP;
     this.scroller.classList.toggle("bare", !caption);
     this.scroller.style.setProperty("--tile", `${this.tile}px`);
+    this.scroller.style.setProperty("--high", `${high}px`);
     this.scroller.style.setProperty("--view", `${this.view}px`);
     this.height.style.height = `${Math.max(this.view, Math.min(TALLEST, this.rows * this.row + GAP))}px`;
   }
@@ -298,7 +303,8 @@ export class Grid {
     const shown = picture
       ? h("img", { class: "picture", src: picture, alt: "", draggable: "false" })
       : h("span", { class: "picture missing" }, "no picture");
-    tile.replaceChildren(shown, h("span", { class: "caption" }, caption), h("span", { class: "pick" }));
+    const marks = picture ? this.listener.marks(row) : null;
+    tile.replaceChildren(shown, ...(marks ? [marks] : []), h("span", { class: "caption" }, caption), h("span", { class: "pick" }));
     tile.title = row.id;
     tile.dataset.id = row.id;
     delete tile.dataset.old;

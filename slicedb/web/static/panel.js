@@ -2,8 +2,15 @@
 // One sample beside the grid: its picture, its values, and the way to its own page.
 
 import { api, ApiError, by, h, url } from "./base.js";
+import { counted, outlines } from "./marks.js";
 
-/** @typedef {{onClose: () => void, onLike: (id: string, more: boolean) => void, onStep: (step: -1 | 1) => void}} Listener */
+/**
+ * @typedef {object} Listener
+ * @property {() => void} onClose
+ * @property {(id: string, more: boolean) => void} onLike
+ * @property {(step: -1 | 1) => void} onStep
+ * @property {() => {drawn: string[], models: string[]}} boxes the columns of boxes to draw, and all models.
+ */
 
 /** Columns that say nothing to a person who looks at one picture. */
 const HIDDEN = new Set("key sha256 phash etag stamp row_stamp turned_phash dct_hash source".split(" "));
@@ -13,6 +20,7 @@ const LAST = ["uri", "width", "height", "format", "bytes", "status", "error", "i
 /** @param {unknown} value */
 function shown(value) {
   if (typeof value === "number") return Number.isInteger(value) ? String(value) : value.toPrecision(4);
+  if (Array.isArray(value) && value[0]?.bbox) return counted(value);
   return typeof value === "string" ? value : JSON.stringify(value);
 }
 
@@ -58,11 +66,30 @@ export class Panel {
       const q = `id = '${id.replaceAll("'", "''")}'`;
       const { columns, rows } = await api("/api/table", { params: { q, commit, a: 0, b: 1 }, signal: leaving.signal });
       values.replaceChildren(...this.#values(columns, rows[0]));
+      await this.#mark(frame, q, commit, leaving.signal);
     } catch (error) {
       if (leaving.signal.aborted) return;
       values.replaceChildren(h("dd", null, error instanceof ApiError ? error.message : String(error)));
     }
     values.removeAttribute("aria-busy");
+  }
+
+  /** Draw again what lies over the picture, since other boxes were chosen. @param {string | undefined} commit */
+  async marked(commit) {
+    const frame = /** @type {HTMLElement | null} */ (this.element.querySelector(".frame"));
+    if (!this.id || !frame) return;
+    frame.querySelector(".outlines")?.remove();
+    await this.#mark(frame, `id = '${this.id.replaceAll("'", "''")}'`, commit, this.leaving?.signal);
+  }
+
+  /** @param {HTMLElement} frame @param {string} q @param {string | undefined} commit @param {AbortSignal} [signal] */
+  async #mark(frame, q, commit, signal) {
+    const { drawn, models } = this.listener.boxes();
+    if (!drawn.length) return;
+    const params = { q, commit, a: 0, b: 1, columns: "id", boxes: drawn.join(",") };
+    const { rows } = await api("/api/page", { params, signal });
+    const marks = rows.length ? outlines(rows[0], models) : null;
+    if (marks) frame.append(marks);
   }
 
   /** @param {string} id @param {string | undefined} commit */

@@ -3,7 +3,7 @@
 
 import { h, svg } from "./base.js";
 
-/** @typedef {{label: string, bbox: number[], score?: number | null, state?: string}} Box */
+/** @typedef {{label: string, bbox: number[], score?: number | null, state?: string, shape?: string, points?: [number, number, boolean][]}} Box */
 /** @typedef {{name: string, tone: string, boxes: Box[], dashed?: boolean}} Layer */
 /**
  * @typedef {object} Edits
@@ -169,12 +169,20 @@ export class Viewer {
         "aria-pressed": editable ? String(chosen) : null,
         "aria-label": editable ? `Box ${number}: ${title}, ${place}` : null,
       },
+      ...this.shape(box),
       this.frame(bbox, ""),
       text,
     );
     if (chosen && editable) for (const corner of CORNERS) group.append(this.handle(bbox, corner));
     if (editable) group.addEventListener("focus", () => this.chosen !== number && this.choose(number));
     return group;
+  }
+
+  /** The outline and the key points of a box. @param {Box} box */
+  shape({ shape, points = [] }) {
+    const dot = (/** @type {[number, number, boolean]} */ [cx, cy, seen]) =>
+      svg("circle", { class: seen ? "point" : "point hidden", cx, cy, r: 3.5 * this.unit });
+    return [...(shape ? [svg("path", { class: "shape", d: shape })] : []), ...points.map(dot)];
   }
 
   /** @param {number[]} bbox @param {string} corner */
