@@ -237,7 +237,7 @@ def _write_narrow(
 
     def columns(frame: Frame) -> str:
         alias = quoted(top.alias)
-        names = (KEY, ROW, *top.slots, *[OWN_ID] * frame.named)
+        names = (*[KEY] * frame.keyed, ROW, *top.slots, *[OWN_ID] * frame.named)
         return before + ", ".join(f"{alias}.{quoted(name)}" for name in names) + after
 
     binding.bound.edits.append(Edit(start, end, (columns,), "narrow"))

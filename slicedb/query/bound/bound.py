@@ -60,6 +60,9 @@ class Frame:
     """Whether relations carry their scores; False finds the candidates to score."""
     named: bool = False
     """Whether a narrow run shows the ids of the samples as well."""
+    keyed: bool = True
+    """Whether a narrow run shows the keys of the samples; to read them for one sample in a hundred
+    takes as long as to compare a column."""
 
 
 Part: TypeAlias = "str | tuple[int, int] | Callable[[Frame], str] | SubQuery | Relation"

@@ -111,6 +111,7 @@ class Writer:
                     ordered=inner.top is not None,
                     pruned=None,
                     named=False,
+                    keyed=True,
                 )
                 self._span(inner, 0, len(inner.source.sql), sub)
                 continue

@@ -128,7 +128,7 @@ class Runner:
         stored = narrow and select == "*" and not plan.is_ordered
         frame = Frame("hot", narrow, ordered and bound.top is not None and not stored)
         self._load(frame)
-        frame = replace(frame, named=named and not self._has_ids())
+        frame = replace(frame, named=named and not self._has_ids(), keyed=not named)
         cursor = self._session.cursor()
         try:
             for name, keys in plan.pool.frozen.items():
@@ -214,7 +214,8 @@ class Runner:
         """Return the rows that match the part of WHERE that is plain SQL."""
         plan, bound = self._plan, self._plan.bound
         writer = Writer(
-            replace(frame, scored=False, ordered=False, named=False), self._session.types.of
+            replace(frame, scored=False, ordered=False, named=False, keyed=True),
+            self._session.types.of,
         )
         written = writer.candidates(bound, plan.conditions)
         started = time.perf_counter()
