@@ -328,12 +328,16 @@ def first(scratch: Scratch) -> Job:
         f"import duckdb; c = duckdb.connect({str(scratch.duckdb())!r}, read_only=True); "
         f"[row[0] for row in c.execute({sql(condition)!r}).fetchall()]"
     )
+    # An installed package has its bytecode; some environments keep a checkout from getting any.
+    env = {**os.environ, "PYTHONPYCACHEPREFIX": str(scratch.folder / "bytecode")}
+    env.pop("PYTHONDONTWRITEBYTECODE", None)
+
+    def run(program: str) -> None:
+        subprocess.run([sys.executable, "-c", program], check=True, env=env)
+
     yield (
         "first query of a process",
-        {
-            "SliceDB": lambda: subprocess.run([sys.executable, "-c", ours], check=True),
-            "DuckDB": lambda: subprocess.run([sys.executable, "-c", theirs], check=True),
-        },
+        {"SliceDB": lambda: run(ours), "DuckDB": lambda: run(theirs)},
     )
 
 
