@@ -16,6 +16,8 @@ Keys = npt.NDArray[np.int64]
 
 _EMPTY = -1
 """Never a key: keys are not negative."""
+_STEPS = ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB), (31, 1))
+"""Of `mix`: the bits that are folded in, and what multiplies them."""
 _MANY = 1 << 12
 """Keys from which it is worth a look whether they are asked for in the order they stand in."""
 
@@ -185,7 +187,10 @@ def mix(values: npt.NDArray[np.integer]) -> npt.NDArray[np.uint64]:
     [6238072747940578789]
     """
     x = values.astype(np.uint64)
+    spare = np.empty_like(x)
     with np.errstate(over="ignore"):  # wrapping is the point
-        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return np.asarray(x ^ (x >> np.uint64(31)))
+        for bits, factor in _STEPS:
+            np.right_shift(x, np.uint64(bits), out=spare)
+            np.bitwise_xor(x, spare, out=x)
+            np.multiply(x, np.uint64(factor), out=x)
+    return x

@@ -89,18 +89,32 @@ def rows(columns: pa.Table | pa.RecordBatch) -> np.ndarray:
     for name in columns.schema.names:
         array = columns.column(name)
         array = array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
-        salt = keys_of([name]).view(np.uint64)
-        valid = pc.is_valid(array).to_numpy(zero_copy_only=False)
-        total += np.where(valid, _mix(_values(array) ^ salt), np.uint64(0))
+        # Of few distinct values each is mixed once, and nulls are the last of them.
+        values, codes = _values(array)
+        mixed = _mix(values ^ keys_of([name]).view(np.uint64))
+        if codes is not None:
+            total += np.append(mixed, np.uint64(0))[codes]
+            continue
+        if array.null_count:
+            mixed[np.asarray(array.is_null())] = 0
+        total += mixed
     return _positive(total)
 
 
-def _values(array: pa.Array) -> np.ndarray:
-    """Return uint64 (n,): equal for equal values; anything where null."""
+def _values(array: pa.Array) -> tuple[npt.NDArray[np.uint64], np.ndarray | None]:
+    """Return what is equal for equal values, and which of them each row has.
+
+    Returns:
+        uint64 (d,): of the distinct values, or of all rows, where null anything.
+        int (n,): which of them a row has, d where null; None where there is one for each row.
+    """
     kind = array.type
-    if pa.types.is_boolean(kind) or pa.types.is_integer(kind):
+    if pa.types.is_boolean(kind):
+        codes = pc.fill_null(array.cast(pa.uint8()), 2)
+        return np.arange(2, dtype=np.uint64), codes.to_numpy(zero_copy_only=False)
+    if pa.types.is_integer(kind):
         filled = pc.fill_null(array.cast(pa.int64(), safe=False), 0)
-        return np.asarray(filled.to_numpy(zero_copy_only=False)).view(np.uint64)
+        return np.asarray(filled.to_numpy(zero_copy_only=False)).view(np.uint64), None
     if pa.types.is_date32(kind):
         return _values(array.cast(pa.int32()))
     if pa.types.is_timestamp(kind) or pa.types.is_time64(kind) or pa.types.is_duration(kind):
@@ -109,14 +123,13 @@ def _values(array: pa.Array) -> np.ndarray:
         return _values(array.cast(pa.string()))
     if pa.types.is_floating(kind):
         filled = pc.fill_null(array.cast(pa.float64()), 0.0)
-        return np.asarray(filled.to_numpy(zero_copy_only=False)).view(np.uint64)
+        return np.asarray(filled.to_numpy(zero_copy_only=False)).view(np.uint64), None
     if not pa.types.is_string(kind):
         texts = [None if v is None else repr(_without_new(v)) for v in array.to_pylist()]
         array = pa.array(texts, pa.string())
     coded = array.dictionary_encode()
     words = keys_of(coded.dictionary).view(np.uint64)
-    codes = pc.fill_null(coded.indices, 0).to_numpy(zero_copy_only=False)
-    return words[codes] if len(words) else np.zeros(len(array), dtype=np.uint64)
+    return words, pc.fill_null(coded.indices, len(words)).to_numpy(zero_copy_only=False)
 
 
 def _without_new(value: object) -> object:

@@ -57,12 +57,21 @@ class Judged:
     def images(self) -> pa.Table | None:
         """Return the rows to write to `images`, or None."""
         rows = [*self.added, *self.replaced, *self.restored]
-        data = pa.array(some_of(self.verified.data, self.at[rows]), pa.large_binary())
+        data = self._carried(rows)
+        if data is None:
+            data = pa.array(some_of(self.verified.data, self.at[rows]), pa.large_binary())
         if data.null_count:
             readable = data.is_valid()
             rows = [i for i, is_there in zip(rows, readable.to_pylist()) if is_there]
             data = data.filter(readable)
         return pa.table({**self._keyed(rows), "image": data}) if rows else None
+
+    def _carried(self, rows: list[int]) -> pa.Array | None:
+        """Return the bytes as the source carries them; None where some lie elsewhere."""
+        if "image" not in self.piece.batch.schema.names:
+            return None
+        data = self.piece.batch["image"].take(pa.array(rows, pa.int64()))
+        return None if data.null_count else data.cast(pa.large_binary())
 
     def samples(self) -> Iterator[tuple[pa.Table, bool]]:
         """Yield the tables to write to `samples`, each with whether its rows are new."""

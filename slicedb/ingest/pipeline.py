@@ -98,8 +98,8 @@ class _Tally:
         self.unchanged += total - len(judged.added) - judged.changed
         fresh = [*judged.added, *judged.replaced]
         reasons = Counter(some_of(judged.verified.status, judged.at[fresh]))
-        said = some_of(judged.verified.error, judged.at[fresh])
-        self.dark += sum(text is not None and text.startswith(NEARLY_BLACK) for text in said)
+        told = list(filter(None, some_of(judged.verified.error, judged.at[fresh])))
+        self.dark += sum(text.startswith(NEARLY_BLACK) for text in told)
         for shown in SHOWN:
             del reasons[shown]
         self.reasons.update(reasons)
