@@ -138,6 +138,10 @@ class Selection:
             if isinstance(part, Slice) or (isinstance(part, str) and part in self._slices)
         ]
 
+    def registered_one(self, on: On) -> list[Slice]:
+        """Return the registered slice that `on` names, none where it names anything else."""
+        return self.registered([on]) if isinstance(on, (str, Slice)) else []
+
 
 def named_ids(text: str) -> list[str]:
     """Return the ids of a text that does nothing but name them; none of any other text.

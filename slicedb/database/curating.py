@@ -382,6 +382,7 @@ class Curating(Splitting):
             notes=notes,
             progress=progress,
         )
+        self._look("discover", [model], self._selection.registered_one(on), truth)
         if not add or not report.confirmed:
             return report
         expect = expecting.expectation(self.store, model, samples.keys, other)

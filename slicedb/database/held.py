@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
@@ -85,12 +86,23 @@ class Held:
             lambda text: self.engine.query(text, files=False),
             past=lambda commit: self.at(commit).slices,
             looks=self._looks,
+            look=self._look,
         )
 
     def _looks(self, s: Slice) -> str:
         from slicedb.runs.looks import shown
 
         return shown(self.store, s)
+
+    def _look(
+        self, verb: str, models: Sequence[str], slices: Sequence[Slice], truth: str | None = None
+    ) -> None:
+        """Count a look at those slices that gate or are held out, and say if there are many."""
+        from slicedb import progress
+        from slicedb.runs import record_look
+
+        for sentence in record_look(self.store, verb, models, slices, truth):
+            progress.note(sentence)
 
     @cached_property
     def engine(self) -> Engine:

@@ -158,7 +158,7 @@ class Judging(Predicting):
         task = judge.load(past.store, a, light=True).task.name
         special = {"detection": judge.compare_boxes, "segmentation": judge.compare_pixels}
         compare = special.get(task, judge.compare)
-        return compare(
+        found = compare(
             past.store,
             a,
             b,
@@ -169,6 +169,8 @@ class Judging(Predicting):
             group=group,
             truth=other_truth(truth, truth_score),
         )
+        past._look("compare", [a, b], past._selection.registered(slices), truth)
+        return found
 
     def power(
         self,
@@ -206,7 +208,9 @@ class Judging(Predicting):
             self._begin(model)
         detectors = judge.are_detectors(self.store, a, b)
         compute = judge.power_of_boxes if detectors else judge.power
-        return compute(self.store, a, b, members, drop=drop, power=power, confidence=confidence)
+        found = compute(self.store, a, b, members, drop=drop, power=power, confidence=confidence)
+        self._look("power", [a, b], self._selection.registered(slices))
+        return found
 
     def confusion(
         self,
@@ -241,6 +245,7 @@ class Judging(Predicting):
             truth=other_truth(truth, truth_score),
             scope=past._selection.scope(on),
         )
+        past._look("confusion", [model], past._selection.registered_one(on), truth)
         return replace(matrix, top=top)
 
     def errors(
@@ -307,6 +312,8 @@ class Judging(Predicting):
             mistakes = analysis.errors(
                 self.store, model, keys, by=by, sure=sure, unsure=unsure, **about
             )
+        named = [self.slices.get(name) for name in names if name in self.slices]
+        self._look("errors", [model], [*self._selection.registered_one(on), *named], truth)
         shown = [model, *([truth] if truth in [m.name for m in self.models.list()] else [])]
         mistakes = replace(mistakes, pictures=lambda: self._cards(mistakes.top, shown))
         for finding in mistakes.findings if tag else ():
@@ -366,7 +373,7 @@ class Judging(Predicting):
 
         self._begin(model, on)
         names = [slices] if isinstance(slices, str) else slices
-        return decide.cost(
+        report = decide.cost(
             self.store,
             model,
             None if on is None else self.keys(on),
@@ -384,6 +391,9 @@ class Judging(Predicting):
             seed=seed,
             truth=other_truth(truth, None),
         )
+        named = [self.slices.get(name) for name in names if name in self.slices]
+        self._look("cost", [model], [*self._selection.registered_one(on), *named], truth)
+        return report
 
     def calibration(
         self,
@@ -415,7 +425,7 @@ class Judging(Predicting):
 
         self._begin(model, on)
         keys = None if on is None else self.keys(on)
-        return decide.calibrate(
+        found = decide.calibrate(
             self.store,
             model,
             keys,
@@ -425,3 +435,5 @@ class Judging(Predicting):
             seed=seed,
             truth=other_truth(truth, None),
         )
+        self._look("calibration", [model], self._selection.registered_one(on), truth)
+        return found

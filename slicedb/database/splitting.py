@@ -284,4 +284,7 @@ class Splitting(Testing):
 
         for name in (model, *([against] if against else [])):
             load(self.store, name, light=True)  # a misspelt name is told
-        return rollout(self.store, model, self.keys(on), time, every, against)
+        found = rollout(self.store, model, self.keys(on), time, every, against)
+        models = [model, *([against] if against else [])]
+        self._look("rollout", models, self._selection.registered_one(on))
+        return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from slicedb.runs.history import Runs, Trend, Trends
 from slicedb.runs.latest import Standing, standings
+from slicedb.runs.looking import record_look, recorded
 from slicedb.runs.looks import past_looks
 from slicedb.runs.record import record, record_evaluation
 
@@ -15,5 +16,7 @@ __all__ = [
     "past_looks",
     "record",
     "record_evaluation",
+    "record_look",
+    "recorded",
     "standings",
 ]

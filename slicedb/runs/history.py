@@ -201,7 +201,8 @@ class Runs:
         """Return the rows of the table `runs`, the newest first.
 
         Args:
-            kind: "test" or "evaluate"; None is all.
+            kind: "test", "evaluate", or "look" (of other verbs, at slices that gate or are held
+                out); None is all.
         """
         rows = read(self._store, where=None if kind is None else sql.equals("kind", kind))
         return rows.sort_by([("ran_at", "descending"), ("id", "descending")])

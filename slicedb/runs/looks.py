@@ -75,7 +75,7 @@ def _counts(store: Store, looked: Mapping[str, str]) -> dict[tuple[str, str], Lo
     counts: dict[tuple[str, str], Looks] = {}
     if not looked:
         return counts
-    rows = read(store, ["summary", "fingerprints"], "kind IN ('test', 'evaluate')")
+    rows = read(store, ["summary", "fingerprints"], "kind IN ('test', 'evaluate', 'look')")
     # Only the runs that looked at one of them are parsed: there may be thousands, with figures.
     marks = "|".join(f'"{mark}"' for mark in looked.values())
     for row in rows.filter(pc.match_substring_regex(rows["summary"], marks)).to_pylist():
@@ -109,6 +109,13 @@ def warnings(
         if looks.times > limit:
             lines.append(_warning(name, looks, sizes.get(name, 0)))
     return tuple(lines)
+
+
+def warnings_of(store: Store, slices: Sequence[Slice]) -> tuple[str, ...]:
+    """Return a sentence for each held-out slice that was looked at more than `LIMIT` times."""
+    times_of = times(store, slices)
+    over = [s for s in slices if times_of.get(s.name, 0) > LIMIT]
+    return warnings(store, guarded(over), {s.name: len(s.keys()) for s in over})
 
 
 def warnings_of_gates(

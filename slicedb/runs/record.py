@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import getpass
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -16,7 +15,9 @@ from slicedb import schema
 from slicedb.errors import DatabaseError
 from slicedb.judge import Evaluation, SuiteRun
 from slicedb.runs import looks
+from slicedb.runs.looking import is_recorded
 from slicedb.runs.table import Run, append
+from slicedb.runs.user import user
 from slicedb.slices import Slice
 from slicedb.store import Store, software
 from slicedb.store.without_pandas import without_pandas
@@ -29,14 +30,6 @@ _COLUMNS = ("slice", "model", "metric", "of", "value", "low", "high", "n")
 
 
 _UNRECORDED = "this database may only be read, so the run is not recorded and its looks not counted"
-
-
-def user() -> str:
-    """Return the name of whoever runs this, "" where the system does not say."""
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError, ImportError):
-        return ""
 
 
 @without_pandas()
@@ -122,7 +115,7 @@ def record_evaluation(
         always: write it down whatever was judged, not only looks at held-out slices.
     """
     guarded = looks.guarded(slices)
-    if store.title or not (guarded or always):
+    if store.title or not (guarded or always) or not is_recorded():
         return evaluation
     if not store.is_writable:
         return replace(evaluation, warnings=(*evaluation.warnings, _UNRECORDED))

@@ -19,7 +19,7 @@ class Run:
     """One row: what was judged, on what, and what came out."""
 
     id: str
-    kind: Literal["test", "evaluate"]
+    kind: Literal["test", "evaluate", "look"]
     what: str
     """The models under test."""
     ran_at: datetime

@@ -37,6 +37,7 @@ class SliceReader:
         ask: parses and binds a query text at once, and gives its `Answer`.
         past: gives the slices of a commit; what compares moments needs it.
         looks: says how often models were judged on a slice, "" where that is not counted.
+        look: is told which verb judged which models on which slices.
     """
 
     def __init__(
@@ -45,11 +46,15 @@ class SliceReader:
         ask: Ask,
         past: Callable[[str], Self] | None = None,
         looks: Callable[[Slice], str] = lambda s: "",
+        look: Callable[[str, Sequence[str], Sequence[Slice]], None] = lambda verb, models, slices: (
+            None
+        ),
     ) -> None:
         self._table = SliceTable(store, ask)
         self._ask = ask
         self._past = past
         self._looks = looks
+        self._look = look
         self.definitions = SliceDefinitions(self._table)
 
     def __contains__(self, name: object) -> bool:
@@ -156,7 +161,10 @@ class SliceReader:
             model: a classifier with predictions.
             names: slices; None takes all.
         """
-        return coverage(self._table.store, model, self._members(names))
+        members = self._members(names)
+        found = coverage(self._table.store, model, members)
+        self._look("coverage", [model], [self.get(name) for name in members])
+        return found
 
     def breakdown(self, names: Sequence[str] | None = None) -> Breakdown:
         """Return how many members of each slice are in train, validation, test and other splits.

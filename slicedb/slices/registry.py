@@ -40,6 +40,7 @@ class Slices(SliceReader):
         ask: parses and binds a query text at once, and gives its `Answer`.
         past: gives the slices of a commit; what compares moments needs it.
         looks: says how often models were judged on a slice, "" where that is not counted.
+        look: is told which verb judged which models on which slices.
     """
 
     def add(

@@ -13,7 +13,7 @@ from slicedb import metrics as m
 from slicedb.decide import Operating, operating, reliability
 from slicedb.errors import CheckError, SliceDBError
 from slicedb.judge.drawn import differences
-from slicedb.runs import record_evaluation
+from slicedb.runs import record_evaluation, record_look
 from slicedb.schema import PREDICTIONS
 from slicedb.show import charts, numbers
 from slicedb.show.heat import share_of
@@ -93,21 +93,24 @@ def _on(db: Database, scope: str) -> str | None:
     return None if scope == ALL else db.slices.get(scope).title
 
 
+def _look(db: Database, figures: str, model: str, scope: str) -> None:
+    """Count a look at a slice, where figures are made here and by no verb that counts it."""
+    if scope != ALL:
+        record_look(db.store, figures, [model], [db.slices.get(scope)])
+
+
 def _within(scope: str, query: str) -> str:
     """Return a query inside a slice."""
     return query if scope == ALL else sql.conjunction(reference(scope), query)
 
 
-def grid(
-    db: Database, names: Sequence[str], metric: str, held_out: bool, record: bool
-) -> dict[str, object]:
+def grid(db: Database, names: Sequence[str], metric: str, held_out: bool) -> dict[str, object]:
     """Return a metric of every slice and model as a heat map, with intervals, n and queries.
 
     Args:
         names: models.
         metric: "" takes what the task of the first model is known by.
         held_out: also the slices with a holdout, which is a look at them.
-        record: count the looks at slices that gate or are held out, as `evaluate` does.
     """
     if not names:
         raise CheckError("No model was named.", "choose one or more.")
@@ -120,9 +123,8 @@ def grid(
             continue
     wanted = metric or TASKS[About.read(db.store, names[0]).task].primary
     found = judge.evaluate(db.store, names, members, metrics=[wanted])
-    if record:
-        seen = [s for s in listed if s.name in members]
-        found = record_evaluation(db.store, found, names, members, seen, always=False)
+    seen = [s for s in listed if s.name in members]
+    found = record_evaluation(db.store, found, names, members, seen, always=False)
     rows = found.table.to_pylist()
     return {
         "html": _heat(db, rows, names, list(members), wanted),
@@ -249,6 +251,7 @@ def classes(db: Database, model: str, scope: str) -> dict[str, object]:
     found = judge.evaluate(
         db.store, model, {scope: db.keys(_on(db, scope))}, metrics=list(wanted), per_class=True
     )
+    _look(db, "classes", model, scope)
     rows = [row for row in found.table.to_pylist() if row["of"] is not None]
     names = list(dict.fromkeys(row["of"] for row in rows))
     cells = {(row["of"], row["metric"]): row for row in rows}
@@ -371,6 +374,7 @@ def _reliability(db: Database, model: str, on: str | None) -> dict[str, object]:
         rows = judge.universe(db.store).rows(np.asarray(db.keys(on), np.int64))
         at = aligned.members([rows]).positions[0]
         diagram = reliability(outcomes.confidence[at], outcomes.correct[at])
+        _look(db, "curves", model, ALL if on is None else on)
         about = f"expected calibration error {diagram.ece:.3f}, n {len(at):,}"
         return {"charts": [{"title": "confidence", "svg": diagram.draw()}], "about": about}
     shown = [
@@ -418,6 +422,7 @@ def _boxes_by_score(db: Database, model: str, scope: str) -> dict[str, object]:
         "" if scope == ALL else f" WHERE id IN (SELECT id FROM samples WHERE {reference(scope)})"
     )
     rows = db.sql(f"SELECT outcome, score FROM {sql.name(model)}.matches(confidence => 0){inside}")
+    _look(db, "curves", model, scope)
     outcome = np.array(rows["outcome"].to_pylist(), object)
     is_box, is_hit = outcome != "fn", outcome == "tp"
     n_truth = int((is_hit | ~is_box).sum())

@@ -27,8 +27,10 @@ def add(site: Site) -> None:
     known = Remembered()
 
     async def asked(request: Request, what: Hashable, make: Callable[[Database], Told]) -> Told:
+        # What was made for one who leaves no record is made again for one who does.
+        key = site.records_looks(request), what
         return await site.ask(
-            request, lambda db: known.get(db, what, lambda: make(db), but=_RECORDS)
+            request, lambda db: known.get(db, key, lambda: make(db), but=_RECORDS)
         )
 
     @site.page("/models", "Models", "models.html")
@@ -50,30 +52,30 @@ def add(site: Site) -> None:
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise CheckError("`models` is no list of names.")
         metric, held_out = str(body.get("metric") or ""), bool(body.get("held_out"))
-        # Who may not change the database leaves no record of a look in it either.
-        record = request.scope["state"]["session"].role == "editor" and not site.access.read_only
         return await asked(
             request,
-            ("evaluate", *names, metric, held_out, record),
-            lambda db: judging.grid(db, names, metric, held_out, record),
+            ("evaluate", *names, metric, held_out),
+            lambda db: judging.grid(db, names, metric, held_out),
         )
 
-    @site.get("/api/models/confusion")
+    # These ask with POST, since an editor's look at a held-out slice is written down.
+
+    @site.post("/api/models/confusion", role="viewer")
     async def confusion(request: Request, model: str, slice: str = judging.ALL) -> Told:
         what = ("confusion", model, slice)
         return await asked(request, what, lambda db: judging.confusion(db, model, slice))
 
-    @site.get("/api/models/classes")
+    @site.post("/api/models/classes", role="viewer")
     async def classes(request: Request, model: str, slice: str = judging.ALL) -> Told:
         what = ("classes", model, slice)
         return await asked(request, what, lambda db: judging.classes(db, model, slice))
 
-    @site.get("/api/models/mistakes")
+    @site.post("/api/models/mistakes", role="viewer")
     async def mistakes(request: Request, model: str, slice: str = judging.ALL) -> Told:
         what = ("mistakes", model, slice)
         return await asked(request, what, lambda db: judging.mistakes(db, model, slice))
 
-    @site.get("/api/models/compare")
+    @site.post("/api/models/compare", role="viewer")
     async def compare(request: Request, a: str, b: str, held_out: bool = False) -> Told:
         what = ("compare", a, b, held_out)
         return await asked(request, what, lambda db: judging.compared(db, a, b, held_out))
@@ -82,7 +84,7 @@ def add(site: Site) -> None:
     async def flipped(request: Request, q: str) -> Told:
         return await asked(request, ("flipped", q), lambda db: judging.flipped(db, q))
 
-    @site.get("/api/models/curves")
+    @site.post("/api/models/curves", role="viewer")
     async def curves(
         request: Request,
         model: str,

@@ -19,6 +19,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, Response
 
 from slicedb.errors import CheckError, SliceDBError
+from slicedb.runs import recorded
 from slicedb.show import charts, numbers
 from slicedb.show.html import Html, prose
 from slicedb.web.access import Access, Role, Session
@@ -186,7 +187,8 @@ class Site:
         lag: float = 0.0,
     ) -> T:
         asked = self._bounded(_session(request).name, lag=lag)
-        future: Future[T] = pool.submit(self._inside, asked, work)
+        is_recorded = self.records_looks(request)
+        future: Future[T] = pool.submit(self._inside, asked, work, is_recorded)
         waiting = asyncio.wrap_future(future)
         try:
             while not waiting.done():
@@ -243,8 +245,8 @@ class Site:
             patient=patient,
         )
 
-    def _inside(self, asked: Bounded, work: Callable[[Database], T]) -> T:
-        with asked:
+    def _inside(self, asked: Bounded, work: Callable[[Database], T], is_recorded: bool = True) -> T:
+        with asked, recorded(is_recorded):
             return work(self.db)
 
     # Readers
@@ -252,6 +254,14 @@ class Site:
     def session(self, request: Request) -> Session:
         """Return who asks."""
         return _session(request)
+
+    def records_looks(self, request: Request) -> bool:
+        """Return whether what this reader looks at is written down, as `runs` does.
+
+        Who may not change the database leaves no record of a look in it either, and no GET writes.
+        """
+        is_editor = _session(request).role == "editor" and not self.access.read_only
+        return is_editor and request.method == "POST"
 
     def check_role(self, request: Request, role: Role) -> None:
         """Raise NotAllowed where whoever asks may only look."""

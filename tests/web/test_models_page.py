@@ -109,27 +109,45 @@ def test_a_look_is_counted_once_while_nothing_changes(judged: apps.App) -> None:
     assert len(db.runs.list("evaluate")) == before + 1
 
 
+def test_every_part_of_the_page_looks_once_at_a_slice_and_a_reload_no_more(
+    judged: apps.App,
+) -> None:
+    db = slicedb.open(judged.database)
+    db.slices.add("fresh", "label = 'Soup' OR label = 'Rice'", holdout=0.5, replace=True)
+    for model in ("sure", "finder"):
+        for part in ("curves", "confusion", "classes", "mistakes", "confusion"):
+            told = judged.ask(f"/api/models/{part}", body={}, model=model, slice="fresh")
+            assert "error" not in told
+    assert db.slices.show("fresh").looks == "2 looks (finder 1, sure 1)"
+    judged.ask("/api/models/compare", body={}, a="good", b="sure", held_out=False)
+    assert db.slices.show("fresh").looks == "2 looks (finder 1, sure 1)"
+    judged.ask("/api/models/compare", body={}, a="good", b="sure", held_out=True)
+    assert db.slices.show("fresh").looks == "3 looks (finder 1, good 1, sure 1)"
+    db.slices.drop("fresh")
+
+
 def test_a_viewer_leaves_no_look(web_scenes: Path, tmp_path: Path) -> None:
     copy = tmp_path / "scenes.slicedb"
     shutil.copytree(web_scenes, copy)
     slicedb.open(copy).slices.add("gated", "label = 'Soup'", expect=["accuracy >= 0.1"])
     with apps.run(copy, "--read-only") as app:
         assert evaluated(app)["rows"]
+        assert app.ask("/api/models/confusion", body={}, model="weak", slice="gated")["n"]
     assert not len(slicedb.open(copy).runs.list())
 
 
 def test_cells_of_the_confusion_matrix_count_their_queries(judged: apps.App) -> None:
     for scope in ("all", "gated"):
-        told = judged.ask("/api/models/confusion", model="weak", slice=scope)
+        told = judged.ask("/api/models/confusion", body={}, model="weak", slice=scope)
         assert told["pairs"]
         for pair in told["pairs"]:
             assert judged.ask("/api/count", q=pair["query"])["count"] == pair["n"], pair
-    boxes = judged.ask("/api/models/confusion", model="finder")
+    boxes = judged.ask("/api/models/confusion", body={}, model="finder")
     assert boxes["n"] > 0 and "boxes" in boxes["about"]
 
 
 def test_flips_open_as_queries_that_count_the_same(judged: apps.App) -> None:
-    told = judged.ask("/api/models/compare", a="good", b="weak")
+    told = judged.ask("/api/models/compare", body={}, a="good", b="weak")
     for row in told["rows"]:
         if row["slice"] in ("all", "gated"):
             for name, query in (("wins", row["won"]), ("losses", row["lost"])):
@@ -140,9 +158,9 @@ def test_flips_open_as_queries_that_count_the_same(judged: apps.App) -> None:
 @pytest.mark.parametrize("model", ["good", "sure", "finder", "tagger", "weigher"])
 def test_a_model_of_any_task_is_shown_by_what_its_task_has(model: str, judged: apps.App) -> None:
     assert evaluated(judged, models=[model])["rows"]
-    curves = judged.ask("/api/models/curves", model=model, positive="Soup")
-    classes = judged.ask("/api/models/classes", model=model)
-    mistakes = judged.ask("/api/models/mistakes", model=model)
+    curves = judged.ask("/api/models/curves", body={}, model=model, positive="Soup")
+    classes = judged.ask("/api/models/classes", body={}, model=model)
+    mistakes = judged.ask("/api/models/mistakes", body={}, model=model)
     if model == "sure":
         assert curves["reliability"]["charts"][0]["title"] == "as it is"
         assert "n = 120" in curves["threshold"]["svg"] and "bands 95%" in curves["threshold"]["svg"]
@@ -166,7 +184,7 @@ def test_a_segmenter_is_shown_by_classes_of_pixels(tmp_path: Path) -> None:
     for name, shift in (("exact", 0), ("shifted", 4)):
         db.models.add(name, fakes_segmenter.segmenter(fakes_segmenter.Nearest(shift)))
         db.predict(name, progress=False)
-    assert "0.7" in str(judging.grid(db, ["exact", "shifted"], "", False, False)["html"])
+    assert "0.7" in str(judging.grid(db, ["exact", "shifted"], "", False)["html"])
     for name in ("confusion", "classes"):
         told = getattr(judging, name)(db, "shifted", "all")
         queries = re.findall(r'data-query="([^"]+)"', told["html"])
@@ -181,20 +199,19 @@ def test_a_slice_without_samples_is_no_crash(judged: apps.App) -> None:
     rows = [row for row in evaluated(judged)["rows"] if row["slice"] == "nothing"]
     assert [row["value"] for row in rows] == [None, None] and rows[0]["reason"]
     for part in ("confusion", "classes", "mistakes", "curves"):
-        told = judged.ask(f"/api/models/{part}", model="sure", slice="nothing")
+        told = judged.ask(f"/api/models/{part}", body={}, model="sure", slice="nothing")
         assert told.get("error", {}).get("kind") != "Error", part
 
 
 def test_a_wrong_question_is_told(judged: apps.App) -> None:
     assert evaluated(judged, metric="accurcy")["error"]["hint"]
-    assert (
-        judged.ask("/api/models/confusion", model="nobody")["error"]["kind"] == "UnknownModelError"
-    )
+    told = judged.ask("/api/models/confusion", body={}, model="nobody")
+    assert told["error"]["kind"] == "UnknownModelError"
     assert judged.ask("/api/models/evaluate", body={"models": "good"})["error"]["message"]
     for part in ("confusion", "classes", "mistakes", "curves"):
-        told = judged.ask(f"/api/models/{part}", model="good", slice="label = 'Soup'")
+        told = judged.ask(f"/api/models/{part}", body={}, model="good", slice="label = 'Soup'")
         assert told["error"]["kind"] == "UnknownSliceError", part
-    positive = judged.ask("/api/models/curves", model="sure", positive="Sop")
+    positive = judged.ask("/api/models/curves", body={}, model="sure", positive="Sop")
     assert "Soup" in positive["missing"][0]
 
 

@@ -122,7 +122,7 @@ const about = () => ({ model: select("model").value, slice: select("slice").valu
 
 /** @param {string} id @param {string} path @param {(told: any, host: HTMLElement) => void} show @param {object} [more] */
 function section(id, path, show, more = {}) {
-  void fill(id, (signal) => api(`/api/models/${path}`, { params: { ...about(), ...more }, signal }), show);
+  void fill(id, (signal) => api(`/api/models/${path}`, { params: { ...about(), ...more }, body: {}, signal }), show);
 }
 
 function one() {
@@ -233,7 +233,7 @@ function compare() {
   }
   void fill(
     "compare",
-    (signal) => api("/api/models/compare", { params: { a, b, held_out: heldOut }, signal }),
+    (signal) => api("/api/models/compare", { params: { a, b, held_out: heldOut }, body: {}, signal }),
     (told, host) => {
       const box = drawn(told.html);
       const lines = box.querySelectorAll("tbody tr");
