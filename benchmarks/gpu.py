@@ -110,7 +110,7 @@ class Bench:
         """Return a number of images, whole batches, that keeps a call busy for some seconds."""
         call(unit)
         rate = unit / self.seconds(lambda: call(unit))
-        aim = 1.0 if self.small else 3.0
+        aim = 0.1 if self.small else 3.0
         return unit * max(2 if self.small else 4, min(200, round(rate * aim / unit)))
 
     def say(self, part: str, **facts: Any) -> None:
@@ -455,7 +455,7 @@ def cam_part(bench: Bench) -> None:
 def decode_part(bench: Bench) -> None:
     """JPEG decoders: ours on all cores, and those of the GPU where they are at hand."""
     model = network("mobilenet_v2", bench)
-    n = 256 if bench.small else 4096
+    n = 64 if bench.small else 4096
     ours = decoder(model, bench)
     ours(64)
     rate = n / bench.seconds(lambda: ours(n))

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from fakes_copies import LONG
 from fakes_verbs import sources, world
 
 import slicedb
@@ -142,11 +143,11 @@ def test_the_doctor_finds_every_kind_of_damage_and_names_it(
     spoil, table, words = KINDS[kind]
     table = spoken(table)
     spoil(path)
-    said = [str(finding) for finding in slicedb.open(path).doctor(deep=True)]
-    assert any(s.startswith(f"{table}: ") and words in s for s in said), said
     with pytest.raises(SystemExit) as stop:
         main(["--db", str(path), "doctor", "--deep"])
-    assert stop.value.code == 1 and f"{table}: " in capsys.readouterr().out
+    said = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    assert stop.value.code == 1
+    assert any(s.startswith(f"{table}: ") and words in s for s in said), said
 
 
 @pytest.mark.slow
@@ -154,7 +155,7 @@ def test_the_doctor_names_the_file_of_every_flipped_byte(whole: Path, tmp_path: 
     chance = random.Random(5)
     files = [f for f in whole.glob("*.lance/**/*") if f.is_file() and f.suffix != ".json"]
     path = Path(shutil.copytree(whole, tmp_path / "db"))
-    for _ in range(60):
+    for _ in range(60 if LONG else 25):
         file = path / chance.choice(sorted(files)).relative_to(whole)
         before = file.read_bytes()
         flip(file, chance.randrange(len(before)))

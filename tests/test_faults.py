@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import inspect
 import itertools
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from fakes_copies import LONG, duplicate
 from fakes_kill import HARMLESS, MENDED, Kills, problems
 from fakes_race import Four, four, wrong
 from fakes_verbs import READS, VERBS, WRITES, reopened, sources, state, world
@@ -41,8 +41,7 @@ def first(tmp_path_factory: pytest.TempPathFactory, given: Path) -> Database:
 
 
 def copied(db: Database, place: Path) -> Database:
-    shutil.copytree(db.path, place)
-    copy = slicedb.open(place, create=False)
+    copy = slicedb.open(duplicate(db.path, place), create=False)
     copy.models._loaded.update(db.models._loaded)
     return copy
 
@@ -60,25 +59,55 @@ def cut_after(change: int) -> Callable[[str, str, str], None]:
     return watch
 
 
+MOST = 6
+"""So many moments of a verb are tried, from its first change to its last."""
+
+
 def moments(changes: list[str]) -> list[int]:
     """Return after which changes, counted from 1, a verb is killed.
 
     Of changes of one kind in a row, such as ten tables that are restored, these are the first and
-    the last; with SLICEDB_KILLS=all they are all.
+    the last, and of those at most MOST, evenly spread; `.ci/run long` tries all changes.
     """
-    if os.environ.get("SLICEDB_KILLS") == "all":
+    if LONG:
         return list(range(1, len(changes) + 1))
     chosen, at = [], 1
     for _, group in itertools.groupby(changes, key=lambda change: change.rpartition(" ")[0]):
         n = len(list(group))
         chosen += sorted({at, at + n - 1})
         at += n
-    return chosen
+    spread = np.linspace(0, len(chosen) - 1, min(MOST, len(chosen))).round().astype(int)
+    return [chosen[i] for i in spread]
 
 
+@pytest.mark.skipif(LONG, reason="all changes are tried")
 def test_of_changes_of_one_kind_the_first_and_the_last_are_cut_off() -> None:
     restored = [f"restore {table}" for table in "abc"]
     assert moments(["append a", *restored, "replace c"]) == [1, 2, 4, 5]
+    many = [f"{'append' if i % 2 else 'pin'} a" for i in range(51)]
+    assert moments(many) == [1, 11, 21, 31, 41, 51]
+
+
+class Moments:
+    """Copies the database after every change, as a process that dies there leaves it."""
+
+    def __init__(self, db: Database, folder: Path) -> None:
+        self._db = db
+        self._folder = folder
+        self.changes: list[str] = []
+        self._models: list[dict[str, object]] = []
+
+    def __call__(self, when: str, what: str, table: str) -> None:
+        if when == "after":
+            self.changes.append(f"{what} {table}")
+            self._models.append(dict(self._db.models._loaded))
+            duplicate(self._db.path, self._folder / str(len(self.changes)))
+
+    def after(self, change: int) -> Database:
+        """Return the database as the n-th change left it."""
+        db = slicedb.open(self._folder / str(change), create=False)
+        db.models._loaded.update(self._models[change - 1])  # type: ignore[arg-type]
+        return db
 
 
 @pytest.mark.slow
@@ -88,22 +117,27 @@ def test_a_verb_killed_after_any_change_and_run_again_equals_a_clean_run(
 ) -> None:
     verb = VERBS[name]
     clean = copied(first, tmp_path / "clean")
-    changes: list[str] = []
-    with watched(lambda when, what, table: changes.append(f"{when} {what} {table}")):
+    left = Moments(clean, tmp_path)
+    with watched(left):
         verb.run(clean, given)
-    done = [change.removeprefix("after ") for change in changes if change.startswith("after")]
-    assert done
+    assert left.changes
     expected = state(reopened(clean))
-    for at in moments(done):
-        change, db = done[at - 1], copied(first, tmp_path / str(at))
-        with contextlib.suppress(Killed), watched(cut_after(at)):
-            verb.run(db, given)
+    tried = moments(left.changes)
+    for at in tried:
+        change = left.changes[at - 1]
+        if at == tried[len(tried) // 2]:  # one is cut off by Ctrl-C, which `finally` can see
+            db = copied(first, tmp_path / "interrupted")
+            with contextlib.suppress(Killed), watched(cut_after(at)):
+                verb.run(db, given)
+            db = reopened(db)
+        else:
+            db = left.after(at)
+        assert problems(db, MENDED) == [], change
+        verb(db, given)
         again = reopened(db)
-        assert problems(again, MENDED) == [], change
-        verb(again, given)
-        assert state(reopened(db)) == expected, f"{name} killed after {change}, the {at}th"
-        assert problems(reopened(db), HARMLESS) == [], change
-        shutil.rmtree(db.path)
+        assert state(again) == expected, f"{name} killed after {change}, the {at}th"
+        assert problems(again, HARMLESS) == [], change
+    shutil.rmtree(tmp_path)
 
 
 HANDLES = (Database, Slices, Commits, Models, Runs)

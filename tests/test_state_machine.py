@@ -17,6 +17,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from fakes_copies import LONG
 from fakes_models import COLOURS, MeanColour, png
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -265,7 +266,7 @@ def test_a_database_agrees_with_its_model() -> None:
     run_state_machine_as_test(
         Machine,
         settings=settings(
-            max_examples=int(os.environ.get("SLICEDB_EXAMPLES", "6")),
+            max_examples=int(os.environ.get("SLICEDB_EXAMPLES", "6" if LONG else "3")),
             stateful_step_count=int(os.environ.get("SLICEDB_STEPS", "12")),
             deadline=None,
             derandomize="SLICEDB_EXAMPLES" not in os.environ,

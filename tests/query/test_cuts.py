@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from fakes_copies import LONG
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from world import engine_of
@@ -76,7 +77,7 @@ def cuts() -> st.SearchStrategy[str]:
 
 
 @pytest.mark.slow
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60 if LONG else 30, deadline=None)
 @given(text=cuts(), plain=st.sampled_from(["", "label = 'red' AND ", "label = 'blue' AND "]))
 @pytest.mark.parametrize("small", [True, False])
 def test_cuts_are_those_of_duckdb(many: Engine, small: bool, text: str, plain: str) -> None:

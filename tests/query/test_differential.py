@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from differential import Maker, World, build, difference, written
+from fakes_copies import LONG
 
 
 @pytest.fixture(scope="module")
@@ -13,8 +14,11 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     return build(tmp_path_factory.mktemp("differential"))
 
 
+CHUNKS = 12 if LONG else 6
+
+
 @pytest.mark.parametrize(
-    "chunk", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in range(1, 12))]
+    "chunk", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in range(1, CHUNKS))]
 )
 def test_generated_queries_answer_as_duckdb_does(world: World, chunk: int) -> None:
     for seed in range(chunk * 40, chunk * 40 + 40):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from fakes_copies import LONG
 from partition import Predicates, problem
 from world import build, engine_of
 
@@ -12,7 +13,7 @@ from slicedb.query import Engine
 from slicedb.query.functions.registry import FUNCTIONS
 
 WITHOUT = {"image": "reads a file", "fuse": "ranks the rows that WHERE leaves"}
-EACH = 4
+EACH = 4 if LONG else 2
 """Predicates of each function; `benchmarks/differential.py --partition` asks thousands."""
 
 
