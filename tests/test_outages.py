@@ -94,6 +94,7 @@ def test_a_verb_ends_once_its_bucket_was_silent_for_long(
         over.set()
 
     monkeypatch.setattr(outage, "_BETWEEN", 0.01)
+    monkeypatch.setattr(outage, "_SOON", 0.01)
     monkeypatch.setattr(outage, "_LONG", 0.1)
     monkeypatch.setattr(outage, "answers", lambda address: next(said))
     monkeypatch.setattr(outage.os, "_exit", end)

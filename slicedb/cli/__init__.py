@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import click
@@ -104,6 +105,7 @@ _register()
 
 def main(args: list[str] | None = None) -> object:
     """Run the command line; an error of ours is one line on stderr and exit status 1."""
+    os.environ.setdefault("LANCE_LOG", "error")  # its warnings of retries are no lines of ours
     try:
         return verbs.main(args=args, prog_name="slicedb", standalone_mode=True)
     except SliceDBError as error:

@@ -17,8 +17,10 @@ import click
 
 from slicedb.errors import SourceError, UnreachableError
 
-_BETWEEN = 8.0
+_BETWEEN = 5.0
 """Seconds between two looks; verbs that end before the first cost no request."""
+_SOON = 1.0
+"""Seconds until the next look at a bucket that did not answer the last one."""
 _LONG = 20.0
 """Seconds without an answer after which the bucket counts as gone."""
 
@@ -33,7 +35,7 @@ def watch(address: str) -> None:
 
 def _look(address: str, over: threading.Event) -> None:
     silent_since: float | None = None
-    while not over.wait(_BETWEEN):
+    while not over.wait(_BETWEEN if silent_since is None else _SOON):
         began = time.monotonic()
         if answers(address):
             silent_since = None

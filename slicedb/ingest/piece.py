@@ -119,7 +119,7 @@ def _recognise(
     sizes, stamps = _files(batch)
     same = (rows >= 0) & (stamps != 0)
     if len(known.keys):
-        same &= (known.stamps[rows] == stamps) & ~known.lacking[rows]
+        same &= (known.stamps[rows] == stamps) & ~known.lacking[rows] & ~known.unreadable[rows]
     for cut in _cuts(np.where(same, 0, sizes)):
         yield Piece(
             batch.slice(cut.start, cut.stop - cut.start),

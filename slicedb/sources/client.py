@@ -32,7 +32,7 @@ _CLIENT_OPTIONS = frozenset(
 """Settings of the connection; the others are the store's own."""
 _LANCE = {
     "client_max_retries": "10",
-    "client_retry_timeout": "5",
+    "client_retry_timeout": "4",
     "connect_timeout": "4s",
     "download_retry_count": "1",
     "lance_aimd_max_retries": "0",

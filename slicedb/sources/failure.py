@@ -19,6 +19,8 @@ from slicedb.sources.address import Address
 _T = TypeVar("_T")
 _WAITS = (0.1, 0.5)
 """Seconds before a listing is made a second and a third time."""
+_SLOW = 3.0
+"""Seconds after which an answer that ended is one that stopped, and is not waited for again."""
 WEB = ("https", "http")
 """Services whose addresses are of many machines, each of which fails for itself."""
 _WAYS = {
@@ -70,6 +72,12 @@ def explain(error: BaseException, text: str, doing: str = "read") -> SourceError
     scheme = Address(text, "").scheme
     said = unquote(str(error).split("\n", 1)[0])
     way = _WAYS.get(scheme, "check the address.")
+    if isinstance(error, kinds.InvalidPathError):
+        return SourceError(
+            f"'{text}' holds an object that cannot be named: {said.split(': ', 1)[-1]}.",
+            "a key may have no empty part, '.' or '..' between its slashes and no control "
+            "character; move it, or give a deeper folder.",
+        )
     if isinstance(error, kinds.UnknownConfigurationKeyError):
         return SourceError(f"{said}.", "name settings as object_store and Lance do.")
     if "169.254." in said or "metadata.google" in said or "Account must be" in said:
@@ -78,7 +86,7 @@ def explain(error: BaseException, text: str, doing: str = "read") -> SourceError
         return gone
     if isinstance(error, kinds.UnauthenticatedError):
         return UnreachableError(f"The credentials for '{text}' are not accepted.", way)
-    if isinstance(error, kinds.PermissionDeniedError) or "403" in said:
+    if isinstance(error, kinds.PermissionDeniedError) or "status code: 403" in said:
         return SourceError(f"There is no permission to {doing} '{text}'.", way)
     if isinstance(error, FileNotFoundError):
         return SourceError(f"There is nothing at '{text}'.", "check the address.")
@@ -129,10 +137,12 @@ def _why(said: str) -> str:
 def tried(listing: Callable[[], _T]) -> _T:
     """Return a listing, made anew where an answer ended early: clients do not ask that again."""
     for wait in _WAITS:
+        began = time.monotonic()
         try:
             return listing()
         except Exception as error:
-            if "body error" not in str(error).split("Debug source", 1)[0]:
+            is_cut = "body error" in str(error).split("Debug source", 1)[0]
+            if not is_cut or time.monotonic() - began > _SLOW:
                 raise
             time.sleep(wait)
     return listing()

@@ -163,18 +163,12 @@ def covering(root: str, key: str) -> Listing | None:
 
 
 def _list(root: str, prefix: str, told: Callable[[int], None] | None) -> Listing:
-    from obstore.exceptions import BaseError, InvalidPathError
+    from obstore.exceptions import BaseError
 
     where = f"{root}/{prefix}" if prefix else root
     try:
         _look(root, prefix)
         rows = tried(lambda: _pages(root, prefix, told))
-    except InvalidPathError as error:
-        raise SourceError(
-            f"'{where}' holds an object that cannot be named: {str(error).split(chr(10))[0]}.",
-            "a key may not have empty parts, '.' or '..' between its slashes; move it, or give a "
-            "deeper folder.",
-        ) from error
     except (BaseError, FileNotFoundError) as error:
         raise explain(error, where) from error
     above = _ancestors(row[0] for row in rows)
