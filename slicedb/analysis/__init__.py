@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from slicedb.analysis.boxes import BoxFinding, BoxMistakes, box_errors
+from slicedb.analysis.boxes import BoxFinding, BoxMistakes
+from slicedb.analysis.bytask import errors
 from slicedb.analysis.cleaning import Case, Cleaner, CleanReport
-from slicedb.analysis.mistakes import Mistakes, errors
-from slicedb.analysis.pixels import ConfusedPixels, PixelMistakes, pixel_errors
+from slicedb.analysis.mistakes import Mistakes
+from slicedb.analysis.pixels import ConfusedPixels, PixelMistakes
 from slicedb.analysis.review import ConfusedPair, ReviewSet
 from slicedb.analysis.shares import SliceShare
 
@@ -21,7 +22,5 @@ __all__ = [
     "PixelMistakes",
     "ReviewSet",
     "SliceShare",
-    "box_errors",
     "errors",
-    "pixel_errors",
 ]

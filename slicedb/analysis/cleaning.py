@@ -30,6 +30,15 @@ Decision: TypeAlias = Literal["keep", "relabel", "delete"]
 _SAID = ("prediction", "confidence", "loss")
 
 
+def mistakes_of(store: Store, model: str) -> str:
+    """Return the query of what a model has wrong, the largest losses first."""
+    name = sql.name(model)
+    # Numbers and label maps are not right or wrong, only more or less so.
+    is_wrong = "correct" in store.schema(PREDICTIONS + model).names
+    wrong = f"NOT {name}.correct" if is_wrong else f"{name}.loss > 0"
+    return f"{wrong} ORDER BY {name}.loss DESC, id"
+
+
 @dataclass(frozen=True)
 class Case:
     """A sample to look at."""

@@ -84,7 +84,7 @@ class Mistakes(Review[ReviewSet, ConfusedPair]):
         )
 
 
-def errors(
+def class_errors(
     store: Store,
     model: str,
     keys: Ints | None = None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from slicedb.database.given import either, other_truth
 from slicedb.database.predicting import Predicting
@@ -155,10 +155,7 @@ class Judging(Predicting):
         members = past._selection.members(slices)
         if predict and past is self:
             self._fill([a, b, *([truth] if truth else [])], members.values())
-        task = judge.load(past.store, a, light=True).task.name
-        special = {"detection": judge.compare_boxes, "segmentation": judge.compare_pixels}
-        compare = special.get(task, judge.compare)
-        found = compare(
+        found = judge.compare(
             past.store,
             a,
             b,
@@ -206,9 +203,9 @@ class Judging(Predicting):
         members = self._selection.members(slices)
         for model in (a, b):
             self._begin(model)
-        detectors = judge.are_detectors(self.store, a, b)
-        compute = judge.power_of_boxes if detectors else judge.power
-        found = compute(self.store, a, b, members, drop=drop, power=power, confidence=confidence)
+        found = judge.power(
+            self.store, a, b, members, drop=drop, power=power, confidence=confidence
+        )
         self._look("power", [a, b], self._selection.registered(slices))
         return found
 
@@ -289,29 +286,22 @@ class Judging(Predicting):
             CheckError: `unsure` is above `sure`, or `on` is a text that is no predicate.
         """
         from slicedb import analysis
-        from slicedb.judge import load
 
         self._begin(model, on)
         names = [s.name for s in self.slices.list()] if slices is None else slices
-        keys = None if on is None else self.keys(on)
-        about: dict[str, Any] = {
-            "scope": self._selection.scope(on),
-            "slices": {name: self.keys(name) for name in names},
-            "n": n,
-            "confidence": confidence,
-            "truth": other_truth(truth, truth_score),
-        }
-        mistakes: Mistakes | BoxMistakes | PixelMistakes
-        columns = [c for c in by if c != "label"]  # boxes and pixels have labels, not the sample
-        task = load(self.store, model, light=True).task.name
-        if task == "detection":
-            mistakes = analysis.box_errors(self.store, model, keys, by=columns, **about)
-        elif task == "segmentation":
-            mistakes = analysis.pixel_errors(self.store, model, keys, by=columns, **about)
-        else:
-            mistakes = analysis.errors(
-                self.store, model, keys, by=by, sure=sure, unsure=unsure, **about
-            )
+        mistakes = analysis.errors(
+            self.store,
+            model,
+            None if on is None else self.keys(on),
+            scope=self._selection.scope(on),
+            slices={name: self.keys(name) for name in names},
+            by=by,
+            sure=sure,
+            unsure=unsure,
+            n=n,
+            confidence=confidence,
+            truth=other_truth(truth, truth_score),
+        )
         named = [self.slices.get(name) for name in names if name in self.slices]
         self._look("errors", [model], [*self._selection.registered_one(on), *named], truth)
         shown = [model, *([truth] if truth in [m.name for m in self.models.list()] else [])]

@@ -11,13 +11,14 @@ from __future__ import annotations
 
 from slicedb.judge.agreement import Agreement
 from slicedb.judge.aligned import Aligned, Universe, groups_of, load, universe
-from slicedb.judge.boxes import BoxComparison, are_detectors, compare_boxes, power_of_boxes
-from slicedb.judge.comparison import Comparison, compare
+from slicedb.judge.between import compare, power
+from slicedb.judge.boxes import BoxComparison
+from slicedb.judge.comparison import Comparison
 from slicedb.judge.confusion import Confusion, confusion
 from slicedb.judge.evaluation import Evaluation, evaluate
 from slicedb.judge.pairs import Pair
-from slicedb.judge.pixels import PixelComparison, compare_pixels
-from slicedb.judge.power import Power, power
+from slicedb.judge.pixels import PixelComparison
+from slicedb.judge.power import Power
 from slicedb.judge.resampling import resampled
 from slicedb.judge.results import Result, SuiteRun, Verdict
 from slicedb.judge.settings import settings
@@ -39,16 +40,12 @@ __all__ = [
     "SuiteRun",
     "Universe",
     "Verdict",
-    "are_detectors",
     "compare",
-    "compare_boxes",
-    "compare_pixels",
     "confusion",
     "evaluate",
     "groups_of",
     "load",
     "power",
-    "power_of_boxes",
     "resampled",
     "run",
     "settings",

@@ -101,11 +101,6 @@ def found_in(outcomes: Detections) -> Bools:
     )
 
 
-def are_detectors(store: Store, a: str, b: str) -> bool:
-    """Return whether both models are detectors."""
-    return all(load(store, name, light=True).task.name == "detection" for name in (a, b))
-
-
 def compare_boxes(
     store: Store,
     a: str,

@@ -160,7 +160,7 @@ class Comparison(Tabular):
         yield from map(str, self.agreements)
 
 
-def compare(
+def compare_samples(
     store: Store,
     a: str,
     b: str,

@@ -78,7 +78,7 @@ class Power(Tabular):
         )
 
 
-def power(
+def power_of_samples(
     store: Store,
     a: str,
     b: str,
