@@ -125,9 +125,18 @@ def expected(
 ) -> Expected:
     """Estimate the accuracy of a model on samples; see `Database.expected`.
 
+    Args:
+        store: the database.
+        model: its name.
+        reference: int64: the labelled samples; those in `on` do not count among them.
+        on: int64: the samples to estimate for.
+        slices: name -> int64 keys, what samples are weighted by.
+        seed: of the resampling.
+
     Raises:
         CheckError: there are too few samples with predictions, or none of them is labelled.
     """
+    reference = reference[~KeyIndex(on).has(reference)]
     stored = _predictions(store, model)
     index = KeyIndex(stored["key"].to_numpy())
     right = np.asarray(stored["correct"].fill_null(False))

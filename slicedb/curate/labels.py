@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from slicedb import sql
+from slicedb.curate import verdicts
 from slicedb.curate.seen import Seen, by_fold, refuse_seen, seen
 from slicedb.curate.splits import stored
 from slicedb.curate.suspects import LabelErrors, by_ids, samples_of, scope_of
@@ -32,9 +34,14 @@ from slicedb.metrics import Outcomes
 from slicedb.metrics.multilabel import LabelSets
 from slicedb.metrics.outcomes import Ints
 from slicedb.metrics.segmented import PixelCounts
-from slicedb.schema import PREDICTIONS, SAMPLES
+from slicedb.schema import IS_SHOWN, PREDICTIONS, SAMPLES
 from slicedb.show import numbers
 from slicedb.store import Store
+
+if TYPE_CHECKING:
+    import os
+
+    from slicedb.analysis import Cleaner
 
 Kind: TypeAlias = Literal["auto", "classification", "multilabel", "detection", "segmentation"]
 
@@ -305,3 +312,36 @@ def _write(store: Store, ids: pa.ChunkedArray, score: pa.Array, column: str) -> 
     from slicedb.ingest.attach import attach
 
     attach(store, pa.table({"id": ids, column: score}), partial=True)
+
+
+def answer(
+    store: Store, report: LabelErrors, path: str | os.PathLike[str], session: Cleaner
+) -> None:
+    """Keep what people say in a file of the labels that are likely wrong.
+
+    Args:
+        store: the database.
+        report: what they were asked about.
+        path: a CSV file, see `verdicts.read`.
+        session: where corrected labels and samples to delete are decided.
+    """
+    given = store.table(SAMPLES, ["label"], where=f"({IS_SHOWN}) AND label IS NOT NULL")
+    names = {*pc.unique(given["label"]).to_pylist(), *report.rows["suggested"].to_pylist()}
+    classes = sorted(name for name in names if name is not None)
+    answers = verdicts.read(path, report.rows.to_pylist(), classes)
+    verdicts.put(store, report.model, answers, session)
+
+
+def answered(store: Store, report: LabelErrors, block: int, stop: float) -> LabelErrors:
+    """Return labels that are likely wrong with what people said of them so far.
+
+    Args:
+        store: the database.
+        report: the labels.
+        block: answers of the last block, whose precision is held against `stop`.
+        stop: the precision below which asking is not worth while.
+    """
+    words = verdicts.words(store, report.model, report.rows.to_pylist())
+    at = report.rows.schema.get_field_index("verdict")
+    rows = report.rows.set_column(at, "verdict", pa.array(words, pa.string()))
+    return replace(report, rows=rows, verdicts=verdicts.count(store, report.model, block, stop))

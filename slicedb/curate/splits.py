@@ -99,6 +99,39 @@ def stored(store: Store) -> dict[str, dict[str, Any]]:
     return held
 
 
+def planned(
+    store: Store,
+    column: str,
+    ratios: Mapping[str, float] | None,
+    folds: int | None,
+    group: Sequence[str] = (),
+    stratify: Sequence[str] = (),
+    time: str | None = None,
+    gap: str | None = None,
+    near_duplicates: bool = False,
+    seed: int | None = None,
+) -> Plan:
+    """Return the plan that arguments make, or the one that a column was split by, without any.
+
+    Raises:
+        CheckError: shares are not positive or do not add up, or both parts and folds are given.
+    """
+    is_given = any((ratios, folds, group, stratify, time, gap, seed, near_duplicates))
+    plan = None if is_given else stored_plan(store, column)
+    if plan is not None:
+        return plan
+    return Plan(
+        parts_of(ratios, folds),
+        bool(folds),
+        tuple(group),
+        tuple(stratify),
+        time,
+        gap,
+        near_duplicates,
+        seed or 0,
+    )
+
+
 def stored_plan(store: Store, column: str) -> Plan | None:
     """Return how a split was made last, None where it was never made here."""
     held = stored(store).get(column)

@@ -61,12 +61,10 @@ class Curating(Splitting):
         """
         from slicedb.curate.expected import expected
         from slicedb.judge import load
-        from slicedb.keys import KeyIndex
 
         load(self.store, model, light=True)  # a misspelt name is told
         others = self.keys("label IS NULL" if on is None else on)
         known = self.keys("label IS NOT NULL" if reference is None else reference)
-        known = known[~KeyIndex(others).has(known)]
         members = self._selection.members(slices)
         members.pop("all", None)
         return expected(self.store, model, known, others, members, seed)
@@ -232,7 +230,7 @@ class Curating(Splitting):
             PredictionError: the model was trained on some of the samples, or gave no probabilities.
             CheckError: fewer than 30 samples, or all labels of one class.
         """
-        from slicedb.curate import labels
+        from slicedb.curate import labels, verdicts
 
         if fold is None:
             self._begin(model, on, progress)
@@ -249,31 +247,14 @@ class Curating(Splitting):
             into=into,
             n=n,
         )
-        report = self._answered(report, answers, block, stop)
+        if answers is not None:
+            session = self.clean(report.keys, session=verdicts.session_of(model))
+            labels.answer(self.store, report, answers, session)
+        report = labels.answered(self.store, report, block, stop)
         for name, keys in report.tags.items() if tag else ():
             if len(keys):
                 self.tag(keys, name)
         return report.tagged() if tag else report
-
-    def _answered(
-        self, report: LabelErrors, answers: Path | None, block: int, stop: float
-    ) -> LabelErrors:
-        """Return what is likely wrong with what people said of it, new answers included."""
-        import pyarrow as pa
-
-        from slicedb.curate import verdicts
-
-        model, rows = report.model, report.rows.to_pylist()
-        if answers is not None:
-            known = self.sql("SELECT DISTINCT label FROM samples WHERE label IS NOT NULL")
-            names = {*known["label"].to_pylist(), *report.rows["suggested"].to_pylist()}
-            said = verdicts.read(answers, rows, sorted(n for n in names if n is not None))
-            session = self.clean(report.keys, session=verdicts.session_of(model))
-            verdicts.put(self.store, model, said, session)
-        words = pa.array(verdicts.words(self.store, model, rows), pa.string())
-        at = report.rows.schema.get_field_index("verdict")
-        table = report.rows.set_column(at, "verdict", words)
-        return replace(report, rows=table, verdicts=verdicts.count(self.store, model, block, stop))
 
     def quality(self, on: On = None, *, progress: Watch = None) -> Quality:
         """Measure how well pictures can be seen, and report those beyond a cut-off.

@@ -311,19 +311,14 @@ class Editing(Asking):
             UnknownModelError: no predictions of that model.
             ModelError: the session has a name that cannot be one.
         """
-        from slicedb import sql
         from slicedb.analysis import Cleaner
+        from slicedb.analysis.cleaning import mistakes_of
         from slicedb.judge import load
-        from slicedb.schema import PREDICTIONS
 
         if model is not None:
             load(self.store, model)  # a misspelt name is told
         if on is None and model is not None:
-            name = sql.name(model)
-            # Numbers and label maps are not right or wrong, only more or less so.
-            is_wrong = "correct" in self.store.schema(PREDICTIONS + model).names
-            wrong = f"NOT {name}.correct" if is_wrong else f"{name}.loss > 0"
-            on = f"{wrong} ORDER BY {name}.loss DESC, id"
+            on = mistakes_of(self.store, model)
         return Cleaner(
             self.store,
             self.keys(on),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
-from slicedb.database.given import title_of
+from slicedb.database.given import texts, title_of
 from slicedb.database.testing import Testing
 from slicedb.errors import CheckError, suggesting
 
@@ -73,21 +73,18 @@ class Splitting(Testing):
         from slicedb.curate import splits
 
         column = into or ("fold" if folds else "split")
-        given = (ratios, folds, group, stratify, time, gap, seed, near_duplicates)
-        plan = None
-        if not any(value for value in given):
-            plan = splits.stored_plan(self.store, column)
-        if plan is None:
-            plan = splits.Plan(
-                splits.parts_of(ratios, folds),
-                bool(folds),
-                (group,) if isinstance(group, str) else tuple(group),
-                (stratify,) if isinstance(stratify, str) else tuple(stratify),
-                time,
-                gap,
-                near_duplicates,
-                seed or 0,
-            )
+        plan = splits.planned(
+            self.store,
+            column,
+            ratios,
+            folds,
+            texts(group),
+            texts(stratify),
+            time,
+            gap,
+            near_duplicates,
+            seed,
+        )
         return splits.split(
             self.store,
             self.keys(on),
@@ -183,7 +180,7 @@ class Splitting(Testing):
             self.keys(on),
             column,
             by=by,
-            group=(group,) if isinstance(group, str) else tuple(group),
+            group=texts(group),
             columns=columns,
             models=self._predicted() if models is None else models,
             embedding=self._embedding(embedding),
