@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from slicedb.analysis import BoxMistakes, Mistakes, PixelMistakes
     from slicedb.database.given import Names
     from slicedb.decide import Calibration, CostReport
-    from slicedb.decide.cost import Price
+    from slicedb.decide.case import Price
     from slicedb.decide.matrix import Costs
     from slicedb.judge import Comparison, Confusion, Evaluation, Power
     from slicedb.selection import On, Several

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from slicedb import schema, sql
 from slicedb.decide.abstention import best_coverage, risk_coverage
+from slicedb.decide.case import Case, Price, binary, many, price_of, score_of, span_of
 from slicedb.decide.crossfit import CrossFit, mean_cost
 from slicedb.decide.curve import Curve
 from slicedb.decide.matrix import CostMatrix, Costs
@@ -21,55 +22,15 @@ from slicedb.decide.rates import ErrorRates, error_rates
 from slicedb.decide.scaling import Way
 from slicedb.decide.temperature import held_out
 from slicedb.decide.thresholds import Solution, Threshold, solve
-from slicedb.errors import CheckError, ClassesError, SliceError, did_you_mean
+from slicedb.errors import CheckError, SliceError
 from slicedb.judge import OtherTruth
-from slicedb.judge.predicted import Predicted, floats, select
+from slicedb.judge.predicted import Predicted, select
 from slicedb.keys import KeyIndex, Keys
-from slicedb.metrics.outcomes import Floats, Ints
-from slicedb.show import numbers
+from slicedb.metrics.outcomes import Floats
 from slicedb.tasks.answers import answer_codes
 
 if TYPE_CHECKING:
     from slicedb.store import Store
-
-
-Price: TypeAlias = "float | str"
-"""A number, or the name of a numeric column of samples."""
-
-
-@dataclass(frozen=True, eq=False)
-class _Case:
-    """The decision problem: what every decision costs every sample."""
-
-    samples: Predicted
-    values: Floats
-    """float64 (c, d): cost of truth and decision."""
-    weight: Floats
-    """float64 (n, d): what a decision's cost on a sample is multiplied by."""
-    truth: Ints
-    decided: Ints
-    """int64 (n,): by the model as it is."""
-    probabilities: Floats
-    """float64 (n, k), k <= c: of the truths the model knows."""
-    names: tuple[str, ...]
-    """Of the decisions."""
-    confidence: float
-    folds: int
-    seed: int
-
-    def cost(self, decisions: npt.ArrayLike) -> Floats:
-        """Return float64 (n,): what decisions (n,) cost."""
-        chosen = np.asarray(decisions, np.int64)
-        rows = np.arange(len(chosen))
-        return np.asarray(self.values[self.truth, chosen] * self.weight[rows, chosen])
-
-    def plan(self, probabilities: Floats) -> tuple[Ints, Floats]:
-        """Return the decisions of least expected cost, and that cost."""
-        known = probabilities.shape[1]
-        expected = probabilities @ self.values[:known] * self.weight
-        expected = expected[:, : max(known, 1)]  # a model cannot decide for a class it lacks
-        chosen = np.argmin(expected, axis=1)
-        return chosen, expected[np.arange(len(chosen)), chosen]
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,16 +66,8 @@ def expected_cost(
     """
     values, factor = np.asarray(matrix, np.float64), np.asarray(weight, np.float64)
     cost = values[np.asarray(truth), np.asarray(decisions)]
-    span = _span(values, factor)
+    span = span_of(values, factor)
     return mean_cost(cost * factor, confidence, span=span)
-
-
-def _span(values: Floats, weight: Floats) -> tuple[float, float]:
-    """Return the least and the largest cost of a sample, by a matrix and factors."""
-    if not weight.size:
-        return 0.0, 0.0
-    ends = np.multiply.outer([values.min(), values.max()], [weight.min(), weight.max()])
-    return float(ends.min()), float(ends.max())
 
 
 def cost(
@@ -151,20 +104,20 @@ def cost(
     samples, by_column = _select(
         store, model, keys, (column, false_positive, false_negative, ask), human, truth
     )
-    factor = _price(samples, column if column is not None else 1.0)
+    factor = price_of(samples, column if column is not None else 1.0)
     settings = (confidence, folds, seed)
     chosen = None
     if positive is None:
         chosen = CostMatrix.of(matrix, samples.outcomes.classes)
-        case = _many(samples, chosen, factor, *settings)
+        case = many(samples, chosen, factor, *settings)
     elif matrix is not None:
         raise CheckError(
             "A cost matrix and a positive class exclude each other.",
             "with positive, give false_positive and false_negative.",
         )
     else:
-        yes, no = _price(samples, false_positive), _price(samples, false_negative)
-        case = _binary(samples, positive, yes * factor, no * factor, *settings)
+        yes, no = price_of(samples, false_positive), price_of(samples, false_negative)
+        case = binary(samples, positive, yes * factor, no * factor, *settings)
     planned = _planned(case, calibrate)
     rule = _rule(case, model, positive)
     person = _human(store, case, human, by_column, positive, truth)
@@ -221,7 +174,7 @@ class _Planned:
     """How probabilities were calibrated."""
 
 
-def _planned(case: _Case, calibrate: bool) -> _Planned:
+def _planned(case: Case, calibrate: bool) -> _Planned:
     decisions, doubt = case.plan(case.probabilities)
     policies = [
         _Policy("prediction", case.cost(case.decided)),
@@ -250,7 +203,7 @@ class _Rule:
     rates: ErrorRates | None = None
 
 
-def _rule(case: _Case, model: str, positive: str | None) -> _Rule:
+def _rule(case: Case, model: str, positive: str | None) -> _Rule:
     if positive is None:
         return _Rule()
     solved = _threshold(case)
@@ -258,7 +211,7 @@ def _rule(case: _Case, model: str, positive: str | None) -> _Rule:
         [_fitted("threshold", solved.held_out)],
         solved.threshold,
         solved.curve,
-        operating(_score(case), case.truth == 1, confidence=case.confidence),
+        operating(score_of(case), case.truth == 1, confidence=case.confidence),
         _decided_yes(model, positive, solved.threshold.value),
         error_rates(case.truth == 1, solved.held_out.yes, case.confidence),
     )
@@ -272,11 +225,11 @@ class _Asking:
     answer_up_to: Threshold | None = None
 
 
-def _asking(case: _Case, planned: _Planned, ask: Price | None, person: _Policy | None) -> _Asking:
+def _asking(case: Case, planned: _Planned, ask: Price | None, person: _Policy | None) -> _Asking:
     """Return the cheapest share to ask a person, whose own mistakes cost, too, if known."""
     if ask is None:
         return _Asking()
-    price = _price(case.samples, ask) + (0.0 if person is None else person.cost)
+    price = price_of(case.samples, ask) + (0.0 if person is None else person.cost)
     solved = best_coverage(
         planned.doubt,
         planned.cost,
@@ -290,96 +243,7 @@ def _asking(case: _Case, planned: _Planned, ask: Price | None, person: _Policy |
     return _Asking([found, always], solved.threshold)
 
 
-def _many(
-    samples: Predicted, matrix: CostMatrix, factor: Floats, confidence: float, folds: int, seed: int
-) -> _Case:
-    outcomes = samples.outcomes
-    assert outcomes.probabilities is not None
-    weight = np.broadcast_to(factor[:, None], (samples.n, len(matrix.classes)))
-    p = _normal(outcomes.probabilities)
-    return _Case(
-        samples,
-        matrix.values,
-        weight,
-        outcomes.label,
-        outcomes.prediction,
-        p,
-        outcomes.classes,
-        confidence,
-        folds,
-        seed,
-    )
-
-
-def _binary(
-    samples: Predicted,
-    positive: str,
-    false_positive: Floats,
-    false_negative: Floats,
-    confidence: float,
-    folds: int,
-    seed: int,
-) -> _Case:
-    outcomes = samples.outcomes
-    if positive not in samples.classes:
-        hint = did_you_mean(positive, samples.classes, "its classes")
-        raise ClassesError(f"'{samples.model}' has no class '{positive}'.", hint)
-    code = samples.classes.index(positive)
-    assert outcomes.probabilities is not None
-    p = _normal(outcomes.probabilities)[:, code]
-    return _Case(
-        samples,
-        np.array([[0.0, 1.0], [1.0, 0.0]]),
-        np.stack([false_negative, false_positive], 1),
-        (outcomes.label == code).astype(np.int64),
-        (outcomes.prediction == code).astype(np.int64),
-        np.stack([1 - p, p], axis=1),
-        (f"not {positive}", positive),
-        confidence,
-        folds,
-        seed,
-    )
-
-
-def _normal(probabilities: npt.NDArray[np.floating]) -> Floats:
-    p = probabilities.astype(np.float64)
-    return np.asarray(p / p.sum(axis=1, keepdims=True))
-
-
-def _price(samples: Predicted, price: Price) -> Floats:
-    """Return float64 (n,): the cost of each sample.
-
-    Raises:
-        CheckError: it is negative, infinite or missing.
-    """
-    if isinstance(price, str):
-        column = samples.rows[price]
-        if not (
-            pa.types.is_integer(column.type)
-            or pa.types.is_floating(column.type)
-            or pa.types.is_decimal(column.type)
-        ):
-            raise CheckError(
-                f"The column '{price}' is {column.type}, not a number.", "name a cost."
-            )
-        values = floats(column)
-    else:
-        values = np.full(samples.n, float(price))
-    wrong = np.flatnonzero(~np.isfinite(values) | (values < 0))
-    if len(wrong):
-        where = (
-            f" of '{samples.rows['id'][int(wrong[0])].as_py()}'" if isinstance(price, str) else ""
-        )
-        named = f" in '{price}'" if isinstance(price, str) else ""
-        such = numbers.count(len(wrong), "such sample")
-        raise CheckError(
-            f"The cost{named}{where} is {values[wrong[0]]:g}{f' ({such})' if named else ''}.",
-            "costs are finite and not negative; leave such samples out of the slice.",
-        )
-    return values
-
-
-def _constant(case: _Case) -> _Policy:
+def _constant(case: Case) -> _Policy:
     """Return the cheapest decision that is the same for all (chosen on the same samples)."""
     n, known = case.samples.n, case.probabilities.shape[1]
     means = [case.cost(np.full(n, d)).mean() for d in range(known)]
@@ -391,23 +255,16 @@ def _fitted(name: str, held_out: CrossFit, asked: Floats | None = None) -> _Poli
     return _Policy(name, held_out.cost, held_out.choice_error, asked)
 
 
-def _threshold(case: _Case) -> Solution:
+def _threshold(case: Case) -> Solution:
     rows = np.zeros(case.samples.n, np.int64)
     return solve(
-        _score(case),
+        score_of(case),
         case.cost(rows + 1),
         case.cost(rows),
         folds=case.folds,
         confidence=case.confidence,
         seed=case.seed,
     )
-
-
-def _score(case: _Case) -> npt.NDArray[np.floating]:
-    """Return (n,): the probability of the positive class as stored, which is what a query sees."""
-    probabilities = case.samples.outcomes.probabilities
-    assert probabilities is not None
-    return probabilities[:, case.samples.classes.index(case.names[1])]
 
 
 def _decided_yes(model: str, positive: str, value: float) -> str:
@@ -418,7 +275,7 @@ def _decided_yes(model: str, positive: str, value: float) -> str:
 
 def _human(
     store: Store,
-    case: _Case,
+    case: Case,
     human: Price | None,
     by_column: bool,
     positive: str | None,
@@ -428,7 +285,7 @@ def _human(
     if human is None:
         return None
     if not isinstance(human, str):
-        return _Policy("human", _price(case.samples, human), is_price=True)
+        return _Policy("human", price_of(case.samples, human), is_price=True)
     if by_column:
         answers = case.samples.rows[human]
     else:
@@ -450,11 +307,11 @@ def _human(
     return _Policy("human", case.cost(codes))
 
 
-def _rows(case: _Case, policies: list[_Policy], slices: Mapping[str, Keys]) -> list[PolicyCost]:
+def _rows(case: Case, policies: list[_Policy], slices: Mapping[str, Keys]) -> list[PolicyCost]:
     result = []
     everything = np.arange(case.samples.n)
     base = policies[0]
-    least, most = _span(case.values, case.weight)
+    least, most = span_of(case.values, case.weight)
     for name, at in {ALL: everything, **slices}.items():
         for policy in policies:
             extra = policy.choice_error if name == ALL else 0.0
