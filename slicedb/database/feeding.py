@@ -176,7 +176,8 @@ class Feeding(Curating):
     ) -> IngestReport:
         """Bring what is derived from pictures, labels and texts up to date after an ingest."""
         from slicedb import edits
-        from slicedb.ingest.labelmaps import class_names, keep_named
+        from slicedb.ingest.givenmaps import class_names
+        from slicedb.ingest.labelmaps import keep_named
 
         masks = keep_named(self.store, classes=class_names(mask_classes), ignore=ignore_index)
         report = report.noting([] if masks is None else masks.notes())
@@ -418,7 +419,8 @@ class Feeding(Curating):
             IngestError: an id is unknown or comes twice, or no label map could be read.
         """
         from slicedb import edits
-        from slicedb.ingest.labelmaps import attach_masks, class_names
+        from slicedb.ingest.givenmaps import class_names
+        from slicedb.ingest.labelmaps import attach_masks
 
         report = attach_masks(
             self.store,

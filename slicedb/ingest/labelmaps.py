@@ -5,19 +5,18 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from slicedb.errors import IngestError, MediaError, SourceError, did_you_mean
+from slicedb.errors import IngestError, MediaError, SourceError
 from slicedb.ingest import fingerprint
-from slicedb.ingest.attach import read_table
 from slicedb.ingest.cocomaps import CocoMaps, holds_maps
-from slicedb.ingest.ends import Ends
+from slicedb.ingest.givenmaps import GivenMap, of_coco, of_folder, of_table, resolved
 from slicedb.keys import KeyIndex
 from slicedb.media import n_threads
 from slicedb.media.labelmap import codes_in
@@ -89,16 +88,6 @@ class MasksReport(Record):
         return lines
 
 
-class _Given(NamedTuple):
-    """A label map on its way in."""
-
-    id: str
-    value: Any
-    """Numbers, a PNG, run-length codes, or the path of a file."""
-    uri: str | None
-    stamp: int
-
-
 def attach_masks(
     store: Store,
     source: object,
@@ -112,14 +101,14 @@ def attach_masks(
     """Read label maps of samples; see `Database.attach_masks`."""
     started = time.perf_counter()
     if isinstance(source, str | os.PathLike) and Location(os.fspath(source)).is_folder():
-        given, lost = _of_folder(store, Location(os.fspath(source)), prefix)
+        given, lost = of_folder(store, Location(os.fspath(source)), prefix)
     elif isinstance(source, str | os.PathLike) and holds_maps(Location(os.fspath(source))):
         coco = CocoMaps(Location(os.fspath(source)))
-        given, lost = _of_coco(store, coco, prefix)
+        given, lost = of_coco(store, coco, prefix)
         classes = coco.classes if classes is None else classes
         ignore = coco.ignored if ignore is None else ignore
     else:
-        given, lost = _of_table(store, source, on, prefix), []
+        given, lost = of_table(store, source, on, prefix), []
     return _kept(store, given, lost, classes, ignore, threads, started)
 
 
@@ -141,157 +130,18 @@ def keep_named(
     if not len(rows):
         return None
     columns = (rows[name].to_pylist() for name in ("mask_uri", "source"))
-    uris = [_resolved(uri, source) for uri, source in zip(*columns)]
+    uris = [resolved(uri, source) for uri, source in zip(*columns)]
     stamps = fingerprint.files(uris)[1].tolist()
     given = [
-        _Given(name, Location(uri), uri, stamp)
+        GivenMap(name, Location(uri), uri, stamp)
         for name, uri, stamp in zip(rows["id"].to_pylist(), uris, stamps)
     ]
     return _kept(store, given, [], classes, ignore, threads, started)
 
 
-def _resolved(uri: str, source: str | None) -> str:
-    here = Location(uri)
-    if here.is_remote or os.path.isabs(uri) or not source:
-        return here.path
-    root = Location(source)
-    beside = (root if not root.is_file() else root.parent).join(uri)
-    return beside.path if beside.is_file() or not here.is_file() else here.path
-
-
-def class_names(given: Sequence[str] | str | os.PathLike[str] | None) -> tuple[str, ...] | None:
-    """Return class names: a list of them, names between commas, or a file with one in each line.
-
-    Raises:
-        IngestError: the file cannot be read.
-    """
-    if given is None or not isinstance(given, str | os.PathLike):
-        return None if given is None else tuple(given)
-    text = os.fspath(given)
-    if not os.path.isfile(text) and ("," in text or not os.path.splitext(text)[1]):
-        return tuple(part.strip() for part in text.split(","))
-    try:
-        lines = Location(text).read_text().splitlines()
-    except OSError as error:
-        raise IngestError(
-            f"Cannot read '{text}': {error.strerror}.", "a name in each line."
-        ) from error
-    return tuple(line.strip() for line in lines if line.strip())
-
-
-# --- what is given --------------------------------------------------------------------------------
-
-
-def _of_folder(store: Store, folder: Location, prefix: str) -> tuple[list[_Given], list[str]]:
-    """Return the label maps below a folder with their samples, and those that have none.
-
-    The stem of a file is that of its sample's picture: of the whole path below the folder, else of
-    its end, where that is of one sample alone.
-    """
-    from slicedb.ingest.walk import tree_of
-
-    tree = tree_of(folder)
-    ends = Ends(store.table(SAMPLES, ["id"])["id"].to_pylist())
-    given, lost = [], []
-    for below in tree.folders.values():
-        for name in below.images:
-            place = below.place + name
-            sample = ends.sample_of(f"{prefix.strip('/')}/{place}" if prefix else place)
-            if sample is None:
-                lost.append(place)
-            else:
-                where = folder.join(*below.parts, name)
-                given.append(_Given(sample, where, where.path, 0))
-    if not given:
-        raise SourceError(
-            f"No label map in '{folder}' is called like a sample"
-            + (f": {', '.join(lost[:_SHOWN])}." if lost else "."),
-            "a label map has the path of its picture, with another ending; prefix= (--prefix) is "
-            "put before it.",
-        )
-    stamps = fingerprint.files([one.uri for one in given])[1].tolist()
-    return [one._replace(stamp=stamp) for one, stamp in zip(given, stamps)], lost
-
-
-def _of_coco(store: Store, coco: CocoMaps, prefix: str) -> tuple[list[_Given], list[str]]:
-    """Return the label maps of a COCO file with their samples, and the images that are none."""
-    ends = Ends(store.table(SAMPLES, ["id"])["id"].to_pylist())
-    given, lost = [], []
-    for place, codes in coco.maps():
-        sample = ends.sample_of(f"{prefix.strip('/')}/{place}" if prefix else place)
-        if sample is None:
-            lost.append(place)
-        else:
-            given.append(_Given(sample, codes, None, 0))
-    if not given:
-        raise SourceError(
-            f"No image of '{coco.file}' is called like a sample"
-            + (f": {', '.join(lost[:_SHOWN])}." if lost else "."),
-            "an image has the path of its sample; prefix= (--prefix) is put before it.",
-        )
-    return given, lost
-
-
-def _of_table(store: Store, source: object, on: str, prefix: str) -> list[_Given]:
-    if isinstance(source, Mapping):
-        if on not in source or not {"mask", "rle"} & set(source):
-            raise IngestError(
-                f"The label maps need '{on}' and 'mask'.", 'give {"id": [...], "mask": [...]}.'
-            )
-        ids, values = list(source[on]), list(source.get("mask", source.get("rle")))
-        root = None
-        if len(ids) != len(values):
-            raise IngestError(
-                f"{numbers.count(len(ids), 'id')} and {numbers.count(len(values), 'label map')}.",
-                "one for each.",
-            )
-    else:
-        table, _ = read_table(source, store.schema(SAMPLES), on)
-        name = next((n for n in ("mask", "rle", "mask_uri") if n in table.column_names), None)
-        if name is None:
-            raise IngestError(
-                f"No column 'mask' among {', '.join(table.column_names)}.",
-                "it holds paths of PNG files, their bytes, or run-length codes.",
-            )
-        ids, values = table[on].to_pylist(), table[name].to_pylist()
-        root = os.fspath(source) if isinstance(source, str | os.PathLike) else None
-    names = [f"{prefix.strip('/')}/{i}" if prefix else str(i) for i in ids]
-    _refuse_unknown(store, names)
-    return [
-        _Given(name, _located(value, root), None, 0)
-        for name, value in zip(names, values)
-        if value is not None
-    ]
-
-
-def _located(value: Any, root: str | None) -> Any:
-    is_path = isinstance(value, str) and value.lstrip()[:1] not in ("{", "[")
-    return Location(_resolved(value, root)) if is_path else value
-
-
-def _refuse_unknown(store: Store, names: list[str]) -> None:
-    keys = keys_of(names)
-    if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise IngestError(f"The id '{twice}' comes more than once.", "one label map per sample.")
-    known = store.present(SAMPLES, keys, ids=names)
-    if not known.all():
-        wrong = names[int(np.flatnonzero(~known)[0])]
-        some = store.table(SAMPLES, ["id"])["id"][:20_000].to_pylist()
-        raise IngestError(
-            f"{int((~known).sum()):,} of {numbers.count(len(names), 'id')} "
-            f"{numbers.verb(int((~known).sum()), 'is not a sample', 'are not samples')} here, the "
-            f"first is '{wrong}'.",
-            did_you_mean(wrong, some, "samples") + " Nothing was written.",
-        )
-
-
-# --- what is kept ---------------------------------------------------------------------------------
-
-
 def _kept(
     store: Store,
-    given: list[_Given],
+    given: list[GivenMap],
     lost: list[str],
     classes: Sequence[str] | None,
     ignore: int | None,
@@ -352,8 +202,8 @@ def _settings(
 
 
 def _new(
-    store: Store, given: list[_Given], names: tuple[str, ...] | None, ignored: int
-) -> tuple[list[_Given], int]:
+    store: Store, given: list[GivenMap], names: tuple[str, ...] | None, ignored: int
+) -> tuple[list[GivenMap], int]:
     """Return the label maps that are to be read, and how many are as they were."""
     if not store.has(MASKS):
         return given, 0
@@ -373,7 +223,7 @@ def _new(
 
 
 def _made(
-    one: _Given, names: tuple[str, ...] | None, ignored: int
+    one: GivenMap, names: tuple[str, ...] | None, ignored: int
 ) -> tuple[LabelMap, bytes | None] | str:
     """Return a label map and the file it was read from, or why there is none."""
     try:
@@ -400,7 +250,7 @@ def _numbered(value: Any, ignored: int) -> tuple[str, ...]:
 
 def _written(
     store: Store,
-    good: list[tuple[_Given, LabelMap, bytes | None]],
+    good: list[tuple[GivenMap, LabelMap, bytes | None]],
     classes: tuple[str, ...],
     ignored: int,
 ) -> list[str]:
