@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import datetime
 import json
+import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields
 from dataclasses import replace as replace_
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from slicedb.models.model import Model
 from slicedb.models.noise import differ, outputs_on_noise
 from slicedb.models.preprocessing import Preprocessing
 from slicedb.models.settings import Settings
+from slicedb.schema import MODELS_SCHEMA
 from slicedb.show import numbers
 from slicedb.show.tabular import Figure, Grid, Part, Tabular
 from slicedb.show.text import clean
@@ -141,6 +143,19 @@ class Registered(Tabular):
         )
         return [*lines, *(f"  {judgement}" for judgement in self.judged[:_SHOWN])]
 
+    @property
+    def runs_code(self) -> bool:
+        """Whether loading the model may run code that is neither SliceDB's nor a library's."""
+        return ".py:" in self.spec or bool(self.details.get("allow_pickle"))
+
+    @property
+    def code(self) -> str:
+        """The file that holds the code of the model, "" where its spec is no file."""
+        if ".py:" in self.spec:
+            return self.spec.rpartition(":")[0]
+        is_file = os.sep in self.spec or os.path.exists(self.spec)
+        return self.weights or (self.spec if is_file else "")
+
 
 def _steps(held: dict[str, Any]) -> list[str]:
     """Return the whole preprocessing in words."""
@@ -230,3 +245,28 @@ def from_row(row: dict[str, Any]) -> Registered:
         details=json.loads(row["details"] or "{}"),
         added_at=row["added_at"],
     )
+
+
+def to_table(row: Registered) -> pa.Table:
+    """Return the row of the table `models`."""
+    import pyarrow as pa
+
+    texts = {name: json.dumps(getattr(row, name)) for name in ("preprocessing", "details")}
+    values = {**vars(row), **texts, "id": row.name, "classes": list(row.classes)}
+    return pa.Table.from_pylist([values], schema=MODELS_SCHEMA)
+
+
+def renamed(name: str, new: str) -> Callable[[pa.Table], pa.Table]:
+    """Return the change of the table `models` that gives a model another name."""
+    import pyarrow as pa
+
+    def change(rows: pa.Table) -> pa.Table:
+        changed = rows.to_pylist()
+        for row in changed:
+            if row["id"] == name:
+                details = json.loads(row["details"] or "{}")
+                details["renamed_from"] = [*details.get("renamed_from", []), name]
+                row["id"], row["details"] = new, json.dumps(details)
+        return pa.Table.from_pylist(changed, schema=rows.schema)
+
+    return change

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import builtins
-import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace as replace_
@@ -24,6 +23,8 @@ from slicedb.models.registered import (
     describe,
     from_row,
     is_other,
+    renamed,
+    to_table,
     versioned,
 )
 from slicedb.models.settings import Resize, Settings
@@ -125,7 +126,7 @@ class Models:
         row = describe(name, spec, file, loaded, allow_pickle, settings)
         row = self._register(row, (commit, trained_on or ""), replace=replace)
         self._loaded[name] = loaded
-        if _runs_code(row):
+        if row.runs_code:
             trust(row.spec, row.weights)
         return row
 
@@ -143,7 +144,7 @@ class Models:
             ModelError: its code lies in the database, or is named by a relative path.
         """
         row = self._row(name)
-        if _runs_code(row):
+        if row.runs_code:
             self._refuse_brought(row)
             trust(row.spec, row.weights)
         return row
@@ -170,7 +171,7 @@ class Models:
                 )
             numbered = versioned(row, before, *commit)
             try:
-                self._store.upsert(MODELS, _to_table(numbered), expected_version=version)
+                self._store.upsert(MODELS, to_table(numbered), expected_version=version)
             except ConflictError:
                 continue
             self._store.sync()
@@ -236,13 +237,13 @@ class Models:
 
     def _check_origin(self, row: Registered) -> None:
         """Refuse code that the user neither registered here nor trusted."""
-        if not _runs_code(row):
+        if not row.runs_code:
             return
         self._refuse_brought(row)
         if not is_trusted(row.spec, row.weights):
             raise ModelError(
                 f"Model '{row.name}' was registered by somebody else or on another machine, and "
-                f"would run the code in {_code(row)}.",
+                f"would run the code in {row.code}.",
                 f"look at that file; `slicedb model trust {row.name}` lets it run here, and so "
                 f"does {TRUST_ALL}=1 where every database is your own.",
             )
@@ -250,7 +251,7 @@ class Models:
     def _refuse_brought(self, row: Registered) -> None:
         """Refuse code that came with the database: `add` writes absolute paths only."""
         root = os.path.realpath(self._store.path) if self._store.is_local else None
-        for path in filter(None, (_code(row), row.weights)):
+        for path in filter(None, (row.code, row.weights)):
             if path in (PRETRAINED, RANDOM):
                 continue
             inside = root is not None and os.path.realpath(path).startswith(root + os.sep)
@@ -332,7 +333,7 @@ class Models:
         for start in tables:
             self._store.copy(start + name, start + new)
         if not row.logged:
-            self._store.rewrite(MODELS, _renamed(name, new))
+            self._store.rewrite(MODELS, renamed(name, new))
         notes = self._renamed_in(name, new)
         for start in tables:  # last, so that an interrupted renaming has lost nothing
             self._store.discard(start + name)
@@ -399,41 +400,6 @@ class Models:
         """Return the names of the models that have predictions."""
         tables = [t for t in self._store.names() if t.startswith(PREDICTIONS)]
         return [t.removeprefix(PREDICTIONS) for t in tables]
-
-
-def _runs_code(row: Registered) -> bool:
-    """Return whether loading a model may run code that is neither SliceDB's nor a library's."""
-    return ".py:" in row.spec or bool(row.details.get("allow_pickle"))
-
-
-def _code(row: Registered) -> str:
-    """Return the file that holds the code of a model, "" where its spec is no file."""
-    if ".py:" in row.spec:
-        return row.spec.rpartition(":")[0]
-    is_file = os.sep in row.spec or os.path.exists(row.spec)
-    return row.weights or (row.spec if is_file else "")
-
-
-def _renamed(name: str, new: str) -> Callable[[pa.Table], pa.Table]:
-    """Return the change of the table `models` that gives a model another name."""
-
-    def change(rows: pa.Table) -> pa.Table:
-        changed = rows.to_pylist()
-        for row in changed:
-            if row["id"] == name:
-                details = json.loads(row["details"] or "{}")
-                details["renamed_from"] = [*details.get("renamed_from", []), name]
-                row["id"], row["details"] = new, json.dumps(details)
-        return pa.Table.from_pylist(changed, schema=rows.schema)
-
-    return change
-
-
-def _to_table(row: Registered) -> pa.Table:
-    """Return the row of the table `models`."""
-    texts = {name: json.dumps(getattr(row, name)) for name in ("preprocessing", "details")}
-    values = {**vars(row), **texts, "id": row.name, "classes": list(row.classes)}
-    return pa.Table.from_pylist([values], schema=MODELS_SCHEMA)
 
 
 def _object(
