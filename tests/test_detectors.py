@@ -469,7 +469,7 @@ def test_a_regressor_predicts_numbers(tmp_path: Path) -> None:
     assert [said[f"p{i}"]["residual"] for i in (0, 1, 4)] == [-4, -8, None]
     assert predict(store, "widths", model).predicted == 0
     two = TorchRegressor(torch.nn.Flatten(), target="age", input_size=8)
-    with pytest.raises(ModelError, match="192 numbers an image"):
+    with pytest.raises(ModelError, match="192 numbers per image"):
         two.check()
     other = TorchRegressor(Width(), target="nothing", input_size=8)
     with pytest.raises(PredictionError, match="No column 'nothing'"):

@@ -22,7 +22,7 @@ from slicedb.errors import CheckError
 from slicedb.expectations.behaviours import Change
 from slicedb.inference import TensorSide, running
 from slicedb.inference.prediction import reasons
-from slicedb.models.model import check_width
+from slicedb.models.contract import check_width
 from slicedb.progress import Watch, bar
 from slicedb.schema import PREDICTIONS, SAMPLES, SPOILT, content_of, keys_of, spoilt_schema
 from slicedb.show.numbers import count

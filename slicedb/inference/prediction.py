@@ -13,7 +13,8 @@ from slicedb.inference.decoding import Decoding
 from slicedb.inference.lists import ListOutputs, run_lists
 from slicedb.inference.runner import Outputs, run
 from slicedb.metrics.outcomes import Bools
-from slicedb.models.model import Model, check_width
+from slicedb.models.contract import check_width
+from slicedb.models.model import Model
 from slicedb.progress import Bar
 from slicedb.tasks import TASKS
 from slicedb.tasks.task import ModelOutput

@@ -11,8 +11,9 @@ import numpy as np
 from slicedb.errors import ClassesError, ModelError
 from slicedb.metrics.detections import CONFIDENCE
 from slicedb.metrics.outcomes import Floats, Ints
+from slicedb.models.contract import check_names
 from slicedb.models.fingerprint import code_text
-from slicedb.models.model import TorchModel, check_names, float_type
+from slicedb.models.model import TorchModel, float_type
 from slicedb.models.whole import WholeImage, WholeImageModel, form_of
 from slicedb.show.numbers import count
 from slicedb.tasks.given import numpy_of

@@ -8,8 +8,9 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast, overload
 
-from slicedb.errors import ClassesError, ModelError
+from slicedb.errors import ModelError
 from slicedb.metrics.detections import CONFIDENCE
+from slicedb.models.contract import check_names, check_width
 from slicedb.models.fingerprint import code_text, combine, tensors_digest
 from slicedb.models.inuse import in_use
 from slicedb.models.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
@@ -414,60 +415,6 @@ def float_type(module: object) -> torch.dtype:
     tensors: Iterable[torch.Tensor] = getattr(module, "parameters", tuple)()
     floating = (tensor.dtype for tensor in tensors if tensor.is_floating_point())
     return next(floating, torch.float32)
-
-
-def check_width(model: Model, logits: object, n: int) -> None:
-    """Hold an output against the contract: (n, c), c the number of class names or 1.
-
-    Raises:
-        ClassesError: the width is another one.
-        ModelError: it is no matrix with a row an image.
-    """
-    shape = tuple(getattr(logits, "shape", ()))
-    if len(shape) != 2 or shape[0] != n:
-        got = f"shape {shape}" if shape else f"a {type(logits).__name__}"
-        raise ModelError(
-            f"{model} returned {got} for {n} image{'s' * (n != 1)}.",
-            f"predict_batch returns a tensor of shape ({n}, {model.n_outputs}).",
-        )
-    if shape[1] == 1 and model.task == "classification" and len(model.classes) == 2:
-        return  # a binary head: the logit of the second class
-    if shape[1] != model.n_outputs:
-        if model.n_outputs != len(model.classes):
-            raise ModelError(
-                f"{model} gives {shape[1]} numbers an image.",
-                f"{'one is' if model.n_outputs == 1 else f'{model.n_outputs} are'} asked for.",
-            )
-        raise ClassesError(
-            f"{model} has {count(len(model.classes), 'clas')} names, its output has {shape[1]}.",
-            "give one name for each output, in the order of the logits; for a single output, give "
-            "two names: that of 0, and that of 1.",
-        )
-
-
-def check_names(model: Model) -> None:
-    """Hold the class names of a model against what tables and queries need.
-
-    Raises:
-        ClassesError: there are none, one comes twice, or one is no text.
-    """
-    names = list(model.classes)
-    if not names:
-        raise ClassesError(
-            f"{model} has no class names.", "give them in the order of the logits (classes=...)."
-        )
-    if len(names) == 1 and model.task == "classification":
-        raise ClassesError(
-            f"{model} has one class name, {names[0]!r}: every picture would be of that class.",
-            "give both names, first that of 0 (classes=['no', 'yes']); a single logit is that of "
-            "the second.",
-        )
-    twice = sorted({str(n) for n in names if names.count(n) > 1})
-    if twice:
-        raise ClassesError(f"{model} has the class name {twice[0]!r} twice.", "names are unique.")
-    wrong = [n for n in names if not isinstance(n, str) or not n]
-    if wrong:
-        raise ClassesError(f"{model} has the class name {wrong[0]!r}.", "names are text.")
 
 
 def _three(values: Sequence[float], what: str) -> tuple[float, float, float]:

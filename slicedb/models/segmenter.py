@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from slicedb.errors import ClassesError, ModelError
+from slicedb.models.contract import check_names
 from slicedb.models.fingerprint import code_text
-from slicedb.models.model import TorchModel, check_names, float_type
+from slicedb.models.model import TorchModel, float_type
 from slicedb.models.preprocessing import IMAGENET_MEAN, IMAGENET_STD
 from slicedb.models.whole import WholeImage, WholeImageModel, form_of
 from slicedb.show.numbers import count

@@ -149,8 +149,9 @@ def load_weights(
         widths = {have[0] for _, have, want in wrong if have and want and want[0] == len(classes)}
         if len(widths) == 1 and all(have[1:] == want[1:] for _, have, want in wrong):
             raise ClassesError(
-                f"{numbers.count(len(classes), 'clas')} names are given, the weights in '{path}' "
-                f"have {widths.pop()} outputs.",
+                f"{numbers.count(len(classes), 'class name')} "
+                f"{numbers.verb(len(classes), 'is', 'are')} given, the weights in '{path}' have "
+                f"{numbers.count(widths.pop(), 'output')}.",
                 "give one name for each output, in the order of the logits.",
             )
     if wrong or missing or extra:
