@@ -451,14 +451,16 @@ def test_exit_codes(store: Store, slices: FakeAsk) -> None:
     assert (run(store, unsure).exit_code, run(store, unsure, strict=True).exit_code) == (0, 1)
 
 
-def test_missing_predictions_are_filled_in_one_call_a_model(store: Store, slices: FakeAsk) -> None:
-    calls: list[tuple[str, int]] = []
+def test_missing_predictions_of_all_models_are_filled_in_one_call(
+    store: Store, slices: FakeAsk
+) -> None:
+    calls: list[tuple[list[str], int]] = []
     chosen = [
         slice_of(slices, "a", "label = 'cat'", "accuracy no worse than baseline"),
         slice_of(slices, "b", "label IS NOT NULL", "accuracy > 0.1"),
     ]
-    run(store, chosen, baseline="bad", predict=lambda name, keys: calls.append((name, len(keys))))
-    assert calls == [("good", 400), ("bad", 400)]
+    run(store, chosen, baseline="bad", predict=lambda m, keys: calls.append((list(m), len(keys))))
+    assert calls == [(["good", "bad"], 400)]
 
 
 def test_the_holdout_alone_is_judged(store: Store, slices: FakeAsk) -> None:

@@ -234,7 +234,7 @@ def _pictures_in(paths: Iterable[str]) -> list[Path]:
 
 
 @click.command()
-@click.argument("model", metavar="MODEL")
+@click.argument("models", nargs=-1, required=True, metavar="MODEL...")
 @db_option
 @commit_option
 @options_of(
@@ -243,19 +243,26 @@ def _pictures_in(paths: Iterable[str]) -> list[Path]:
     on={"multiple": True},
     engine=ENGINE,
 )
-def predict(model: str, **options: object) -> None:
+def predict(models: tuple[str, ...], **options: object) -> None:
     """Compute missing and stale predictions in one batched pass.
+
+    Several models share the pass: each picture is read and decoded once for all of them.
 
     \b
     Examples:
       slicedb predict food_v3
+      slicedb predict food_v3 food_v4
       slicedb predict food_v3 --on indian_desserts --on night
       slicedb predict food_v3 --device cuda:0,cuda:1
       slicedb predict food_v3 --decode auto
       slicedb predict food_v3 --on ray --workers 8
     """
     database = open_db()
-    click.echo(str(database.predict(model, **with_engine(database, given(options)))))
+    how = with_engine(database, given(options))
+    if len(models) == 1:
+        click.echo(str(database.predict(models[0], **how)))
+    else:
+        click.echo(str(database.predict(models, **how)))
 
 
 @click.command(name="log-predictions")

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Literal, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
 from slicedb.database.embedding import Embedding
 from slicedb.database.given import texts
 from slicedb.errors import CheckError, suggesting
+from slicedb.show.numbers import count
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from slicedb.database.given import Device, Names, Path
     from slicedb.models import Model
     from slicedb.models.model import Picture
-    from slicedb.predictions import LogReport, PredictionLog, PredictReport
+    from slicedb.predictions import LogReport, PredictionLog, PredictReport, PredictReports
     from slicedb.progress import Watch
     from slicedb.selection import On
     from slicedb.tagging import TagReport, What
@@ -32,7 +33,8 @@ if TYPE_CHECKING:
 class Predicting(Embedding):
     """Run models, or take their predictions."""
 
-    def predict(
+    @overload
+    def predict(  # type: ignore[overload-overlap]  # a text is texts, too
         self,
         model: str,
         on: On | Iterable[On] = None,
@@ -45,14 +47,51 @@ class Predicting(Embedding):
         workers: int | None = None,
         engine: str | None = None,
         decode: Literal["cpu", "gpu", "auto"] = "cpu",
-    ) -> PredictReport:
+    ) -> PredictReport: ...
+
+    @overload
+    def predict(
+        self,
+        model: Iterable[str],
+        on: On | Iterable[On] = None,
+        *,
+        batch_size: int | None = None,
+        device: Device = None,
+        threads: int | None = None,
+        progress: Watch = None,
+        workers: int | None = None,
+        engine: str | None = None,
+        decode: Literal["cpu", "auto"] = "cpu",
+    ) -> PredictReports: ...
+
+    def predict(
+        self,
+        model: str | Iterable[str],
+        on: On | Iterable[On] = None,
+        *,
+        source: Model | None = None,
+        batch_size: int | None = None,
+        device: Device = None,
+        threads: int | None = None,
+        progress: Watch = None,
+        workers: int | None = None,
+        engine: str | None = None,
+        decode: Literal["cpu", "gpu", "auto"] = "cpu",
+    ) -> PredictReport | PredictReports:
         """Compute missing and stale predictions in one batched pass; an interrupted run resumes.
 
+        Several models share the pass: each picture is read and decoded once for all of them, and
+        each model gets the rows that it would get alone. Of each only what it lacks is computed.
+        Where one fails the others go on, and its error comes at the end.
+
+        >>> db.predict(["food_v3", "food_v4"])["food_v4"].predicted  # doctest: +SKIP
+        2400
+
         Args:
-            model: the registered name.
+            model: the registered name, or the names of several; one given twice counts once.
             on: the samples to predict; the union of several slices or queries.
-            source: the model itself, instead of the registered one.
-            batch_size: images per batch; by default what fits the device.
+            source: the model itself, instead of the registered one; of one model only.
+            batch_size: images per batch of each model; by default what fits the device.
             device: where to run: cpu, cuda, cuda:1 or mps; by default a GPU if there is one;
                 several with commas (cuda:0,cuda:1) share the work, a process each.
             threads: decoding threads; by default one per core.
@@ -64,38 +103,79 @@ class Predicting(Embedding):
                 are needed on all of its machines.
             decode: which chip decodes JPEGs: cpu, whose pixels are the same everywhere; gpu
                 (nvJPEG), whose pixels differ by a few levels, and so do predictions and vectors;
-                auto, the faster one for the first pictures. What decoded is reported.
+                auto, the faster one for the first pictures. What decoded is reported. Several
+                models share what the CPU decodes.
+
+        Returns:
+            The report; of several names the reports by name.
 
         Raises:
-            UnknownModelError: no model of that name.
+            UnknownModelError: no model of that name; then nothing is computed for others either.
             PredictionError: the name belongs to predictions made elsewhere.
+            ModelError: a model fails.
         """
         from slicedb.models.elsewhere import code_of
-        from slicedb.predictions import predict
+        from slicedb.predictions import predict, predict_several
 
+        names = self._named(model, source, decode)
         crew, device = self._crew(engine, workers, device, threads, progress, decode)
         if crew is not None and source is not None:
             raise CheckError(
                 "source= is an object of this process, and others cannot load it.",
                 "register it as path/to/file.py:factory, or leave out workers= and engine=.",
             )
-        code = None if crew is None else code_of(self.models.show(model))
-        report = predict(
-            self.store,
-            model,
-            source if source is not None else self.models.get(model),
-            self._selection.union(on),
-            batch_size=batch_size,
-            device=device,
-            threads=threads,
-            progress=progress,
-            crew=crew,
-            code=code,
-            decode=decode,
-        )
+        codes = {} if crew is None else {n: code_of(self.models.show(n)) for n in names}
+        models = {n: source if source is not None else self.models.get(n) for n in names}
+        how: dict[str, Any] = {
+            "batch_size": batch_size,
+            "device": device,
+            "threads": threads,
+            "progress": progress,
+            "crew": crew,
+            "decode": decode,
+        }
+        keys = self._selection.union(on)
+        report: PredictReport | PredictReports
+        if isinstance(model, str):
+            report = predict(self.store, model, models[model], keys, code=codes.get(model), **how)
+        else:
+            report = predict_several(self.store, models, keys, codes=codes or None, **how)
         self.store.sync()
         self.columns.refresh()
         return report
+
+    def _named(
+        self, model: str | Iterable[str], source: Model | None, decode: str
+    ) -> tuple[str, ...]:
+        """Return the names of the models that are to predict, each once.
+
+        Raises:
+            CheckError: there are none, one is no name, or what is given is for one alone.
+        """
+        names = (model,) if isinstance(model, str) else tuple(dict.fromkeys(model))
+        if not names:
+            known = ", ".join(registered.name for registered in self.models.list())
+            raise CheckError(
+                "No model is named to predict with.",
+                f"name one or several of: {known}." if known else "`slicedb model add` adds one.",
+            )
+        for name in names:
+            if not isinstance(name, str):
+                raise CheckError(
+                    f"A model is named by a text, and this is a {type(name).__name__}.",
+                    "give names as registered; a model itself goes into source=, with one name.",
+                )
+        if source is not None and not isinstance(model, str):
+            raise CheckError(
+                f"source= is one model, and {count(len(names), 'name')} were given as a list.",
+                "call predict with one name and its source, or register the models first.",
+            )
+        if decode == "gpu" and not isinstance(model, str):
+            raise CheckError(
+                "decode='gpu' decodes for one model, and several share what the CPU decodes.",
+                "leave out decode= (--decode), or predict with one after the other.",
+            )
+        return names
 
     @overload
     def try_out(
@@ -440,22 +520,31 @@ class Predicting(Embedding):
     def _fill(
         self, models: Iterable[str], keys: Iterable[np.ndarray], progress: Watch = None
     ) -> None:
-        """Compute missing predictions of registered models; logged models are left alone."""
+        """Compute missing predictions of registered models in one pass.
+
+        Logged models are left alone.
+        """
         names = [name for name in models if self.models.can_load(name)]
         if not names:
             return
         union = self._selection.union(list(keys))
-        for name in names:
-            if self.models.stands(name):
-                from slicedb.predictions.compute import is_complete
-
-                if is_complete(self.store, name, self.models.show(name).fingerprint, union):
-                    continue
-            if self._filled.find(name) == self._state(name, union):
-                continue
-            report = self.predict(name, union, progress=progress)
+        names = [name for name in dict.fromkeys(names) if not self._is_filled(name, union)]
+        if len(names) == 1:
+            reports = {names[0]: self.predict(names[0], union, progress=progress)}
+        else:
+            reports = dict(self.predict(names, union, progress=progress)) if names else {}
+        for name, report in reports.items():
             if not report.predicted and not report.failed:
                 self._filled.put(name, self._state(name, union))
+
+    def _is_filled(self, model: str, keys: np.ndarray) -> bool:
+        """Return whether a model is known to have predicted all of some samples."""
+        if self.models.stands(model):
+            from slicedb.predictions.compute import is_complete
+
+            if is_complete(self.store, model, self.models.show(model).fingerprint, keys):
+                return True
+        return bool(self._filled.find(model) == self._state(model, keys))
 
     def _begin(self, model: str, on: On = None, progress: Watch = None) -> None:
         """Predict with a registered model that has no prediction at all yet."""

@@ -122,8 +122,8 @@ class Testing(Judging):
                 "leave out write=False (--no-write), or pass sequential=False (--no-sequential).",
             )
 
-        def fill(name: str, keys: np.ndarray) -> None:
-            self._fill([name], [keys], progress)
+        def fill(models: Sequence[str], keys: np.ndarray) -> None:
+            self._fill(models, [keys], progress)
 
         def spoil(name: str, keys: np.ndarray, what: Sequence[Corruption]) -> None:
             self._spoil(name, keys, what, progress=progress)
@@ -213,7 +213,7 @@ class Testing(Judging):
             self.store,
             [compositions],
             model=model,
-            predict=lambda name, keys: self._fill([name], [keys]),
+            predict=lambda models, keys: self._fill(models, [keys]),
             behave=self._spoil,
             confidence=confidence,
             correction=correction,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -106,7 +107,17 @@ def _said(lanes: list[Lane], lane: Lane, tray: Tray | None) -> list[Said]:
         raise
     except SliceDBError as error:
         lane.is_lost = True
+        _let_go(error)
         return [Said(number, None, error)]
+
+
+def _let_go(error: BaseException) -> None:
+    """Drop what the frames of an error hold: where memory ran out, all that the model made."""
+    while True:
+        traceback.clear_frames(error.__traceback__)
+        if error.__cause__ is None:
+            return
+        error = error.__cause__
 
 
 def _counted(several: list[Said], progress: Bar | None) -> Iterator[Said]:

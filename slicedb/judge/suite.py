@@ -32,8 +32,8 @@ from slicedb.progress import Bar, Watch, bar
 from slicedb.slices import BrokenSlice, Slice, unless_all
 from slicedb.store import Store, software
 
-Predict = Callable[[str, Keys], object]
-"""Computes the predictions of a model that are missing among some samples."""
+Predict = Callable[[Sequence[str], Keys], object]
+"""Computes the predictions of models that are missing among some samples."""
 
 WORST = 5
 """Worst samples that a result names."""
@@ -70,7 +70,7 @@ def run(
         slices: those with expectations are judged, on their holdout share if they have one.
         model: the model under test.
         baseline: what "baseline" stands for in expectations.
-        predict: called once for each model with the union of the keys, to fill in what is missing.
+        predict: called once with all models and the union of the keys, to fill in what is missing.
         behave: the same for corrupted pictures, where expectations speak of them.
         confidence: of each one-sided bound; 1 - confidence bounds the chance that a suite in
             which every expectation holds shows any FAIL.
@@ -105,7 +105,8 @@ def run(
     slices, checks, keys = _readable(slices, left_out)
     names = _models(model, baseline, (check for of_slice in checks for check in of_slice))
     if predict is not None:
-        _predict_all(predict, names if truth is None else [*names, truth.name], keys)
+        every = distinct(np.concatenate([np.empty(0, np.int64), *keys]))
+        predict(names if truth is None else [*names, truth.name], every)
     if behave is not None and any(c.change for of_slice in checks for c in of_slice):
         fill(behave, model, keys, checks)
     aligned = {name: load(store, name, truth) for name in names}
@@ -164,13 +165,6 @@ def _readable(
         keys.append(members)
     unless_all(broken, len(sound))
     return sound, checks, keys
-
-
-def _predict_all(predict: Predict, models: Iterable[str], keys: Sequence[Keys]) -> None:
-    """Fill in what each model lacks of all slices, in one pass over their union."""
-    every = distinct(np.concatenate([np.empty(0, np.int64), *keys]))
-    for name in models:
-        predict(name, every)
 
 
 def _ungrouped(scopes: Sequence[JudgedSlice]) -> Keys:

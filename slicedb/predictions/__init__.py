@@ -6,5 +6,16 @@ from slicedb.predictions.collected import PredictionLog
 from slicedb.predictions.compute import PredictReport, predict
 from slicedb.predictions.logged import LogReport, log
 from slicedb.predictions.refresh import refresh
+from slicedb.predictions.reports import PredictReports
+from slicedb.predictions.several import predict_several
 
-__all__ = ["LogReport", "PredictReport", "PredictionLog", "log", "predict", "refresh"]
+__all__ = [
+    "LogReport",
+    "PredictReport",
+    "PredictReports",
+    "PredictionLog",
+    "log",
+    "predict",
+    "predict_several",
+    "refresh",
+]

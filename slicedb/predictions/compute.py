@@ -122,14 +122,14 @@ def predict(
     samples = asked.rows
     about, anew = prepare(store, model_name, model)
     task = TASKS[about.task]
-    _check_truth(store, task.truth_of(about))
+    check_truth(store, task.truth_of(about))
     table = table_of(model_name)
     if anew is None:
         refresh(store, model_name)
     done = store.table(table, ["key", "content", "error"])
     todo = missing(samples, done if anew is None else done.slice(0, 0))
     if not len(todo) and anew is None:
-        return _report(model_name, asked, about, started)
+        return report_of(model_name, asked, about, started)
     rows = samples.take(pa.array(todo))
     with bar(len(todo), f"predict {model_name}", progress) as shown:
         if crew is not None and code is not None and len(rows):
@@ -141,7 +141,7 @@ def predict(
             tally = work.at(place)(rows, shown)
     tally.decoded.record(store, table)
     refresh(store, model_name)  # labels may have changed while the model ran
-    report = _report(model_name, asked, about, started, len(todo), tally)
+    report = report_of(model_name, asked, about, started, len(todo), tally)
     replaced = 0 if anew is None else len(done)
     notes = (*model.notes(), *tally.decoded.notes())
     return replace(report, replaced=replaced, notes=notes)
@@ -170,7 +170,7 @@ def is_complete(
     return True
 
 
-def _report(
+def report_of(
     model: str,
     asked: Samples,
     about: About,
@@ -178,6 +178,7 @@ def _report(
     todo: int = 0,
     tally: Tally = Tally(),  # noqa: B008
 ) -> PredictReport:
+    """Return what was done for one model."""
     samples = asked.rows
     return PredictReport(
         model=model,
@@ -192,7 +193,12 @@ def _report(
     )
 
 
-def _check_truth(store: Store, source: TruthColumn) -> None:
+def check_truth(store: Store, source: TruthColumn) -> None:
+    """Refuse to predict a column that samples do not have.
+
+    Raises:
+        PredictionError: it is not there.
+    """
     names = store.schema(SAMPLES).names
     if source.table == SAMPLES and source.column not in names:
         raise PredictionError(

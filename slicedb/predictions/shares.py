@@ -103,7 +103,8 @@ class Predicting:
         version: int,
         batch_size: int | None,
     ) -> None:
-        self._store, self._name, self._model = store, name, model
+        self.name, self.model = name, model
+        self._store = store
         self._about, self._anew = state
         self._version, self._batch_size = version, batch_size
         self._place = Place()
@@ -115,22 +116,11 @@ class Predicting:
 
     def __call__(self, rows: pa.Table, shown: Bar) -> Tally:
         """Predict samples: id, key, label and content, (n,)."""
-        model, store = self._model, self._store
-        row_bytes = TASKS[self._about.task].row_bytes(len(model.classes))
-        writer = Writer(
-            store,
-            table_of(self._name),
-            rows,
-            _finish(store, self._about),
-            row_bytes,
-            self._version,
-            self._anew,
-            self._again,
-        )
+        writer = self.writer(rows)
         decoding = Decoding(self._place.decode)
         batches = inference.predict(
-            model,
-            images_of(store, rows),
+            self.model,
+            images_of(self._store, rows),
             batch_size=self._batch_size,
             device=self._place.device,
             threads=self._place.threads,
@@ -143,12 +133,29 @@ class Predicting:
                     writer.add(batch)
         finally:  # also on Ctrl-C: what was computed is kept
             writer.flush()
+        return replace(self.closed(writer), decoded=decoding.decoded)
+
+    def writer(self, rows: pa.Table) -> Writer:
+        """Return what writes the predictions of samples, in their order."""
+        return Writer(
+            self._store,
+            table_of(self.name),
+            rows,
+            _finish(self._store, self._about),
+            TASKS[self._about.task].row_bytes(len(self.model.classes)),
+            self._version,
+            self._anew,
+            self._again,
+        )
+
+    def closed(self, writer: Writer) -> Tally:
+        """Close a writer that all samples have gone through; returns what became of them."""
         writer.close()
         self._anew = None
-        return replace(writer.tally(), decoded=decoding.decoded)
+        return writer.tally()
 
     def _again(self) -> Anew | None:
-        return prepare(self._store, self._name, self._model)[1]
+        return prepare(self._store, self.name, self.model)[1]
 
 
 def size_of_batch(model: Model, device: torch.device | str | None) -> int:

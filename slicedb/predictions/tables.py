@@ -106,11 +106,7 @@ def prepare(store: Store, name: str, model: Model) -> tuple[About, Anew | None]:
         return now, None
     version = store.version(table)
     before = About.read(store, name)
-    if before.fingerprint == LOGGED:
-        raise PredictionError(
-            f"The predictions of '{name}' were logged from elsewhere.",
-            "predict under another name, so that the two are not mixed.",
-        )
+    refuse_logged(name, before)
     if before.fingerprint == now.fingerprint and before.task == now.task:
         if differ(before.noise, now.noise) and not differ(now.noise, outputs_on_noise(model)):
             return now, Anew(schema, version)  # it changed, and does not speak at random
@@ -118,6 +114,19 @@ def prepare(store: Store, name: str, model: Model) -> tuple[About, Anew | None]:
             store.set_metadata(table, now.metadata())  # what counts changed, not the predictions
         return now, None
     return now, Anew(schema, version)
+
+
+def refuse_logged(name: str, about: About) -> None:
+    """Refuse to add to predictions made elsewhere.
+
+    Raises:
+        PredictionError: they are.
+    """
+    if about.fingerprint == LOGGED:
+        raise PredictionError(
+            f"The predictions of '{name}' were logged from elsewhere.",
+            "predict under another name, so that the two are not mixed.",
+        )
 
 
 def with_truth(

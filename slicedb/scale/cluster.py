@@ -32,7 +32,7 @@ from slicedb.scale.child import portable
 from slicedb.scale.station import Address, Start, Station
 from slicedb.show.numbers import count
 from slicedb.store import Store
-from slicedb.store.shares import Job, Place, Tally, divide
+from slicedb.store.shares import Divide, Job, Place, Tally
 
 _T = TypeVar("_T")
 _MOST = 4
@@ -91,12 +91,12 @@ class Cluster:
         return self._workers or self._cores
 
     def run(
-        self, store: Store, job: Job, rows: pa.Table, shown: Bar
+        self, store: Store, job: Job, divide: Divide, shown: Bar
     ) -> Generator[Tally, None, None]:
-        """Do a job for all rows, in shares; yields the tally of each as it is done."""
+        """Do a job in shares; yields the tally of each as it is done."""
         with self._connected():
             shape = self._shape()
-            shares = divide(rows, shape.workers, job.size, job.row_bytes)
+            shares = divide(shape.workers)
             shape = replace(shape, workers=min(shape.workers, len(shares)))
             progress.note(f"{_described(shape, self._title())}.", self._show)
             with _Watching(self._ray, shown) as watching:

@@ -14,8 +14,6 @@ from concurrent.futures import Executor, Future, as_completed
 from dataclasses import dataclass, field
 from typing import TypeVar, cast
 
-import pyarrow as pa
-
 from slicedb import progress
 from slicedb.errors import CancelledError, SliceDBError
 from slicedb.progress import Bar, Watch
@@ -24,7 +22,7 @@ from slicedb.scale.child import Answer
 from slicedb.scale.station import Address, Start
 from slicedb.show.numbers import count
 from slicedb.store import Store
-from slicedb.store.shares import Job, Place, Tally, divide
+from slicedb.store.shares import Divide, Job, Place, Tally
 
 _T = TypeVar("_T")
 _DEATHS = 3
@@ -69,11 +67,11 @@ class Processes(Executor):
     # --- as a crew ----------------------------------------------------------------------------
 
     def run(
-        self, store: Store, job: Job, rows: pa.Table, shown: Bar
+        self, store: Store, job: Job, divide: Divide, shown: Bar
     ) -> Generator[Tally, None, None]:
-        """Do a job for all rows, in shares; yields the tally of each as it is done."""
+        """Do a job in shares; yields the tally of each as it is done."""
         address = Address.of(store)
-        shares = divide(rows, len(self.places), job.size, job.row_bytes)
+        shares = divide(len(self.places))
         with self._started(len(shares)):
             futures = [
                 self._put(_Call(child.share, (address, job, share), told=shown.advance))

@@ -7,10 +7,10 @@ twice, because a process died on the way, leaves what it leaves when it is done 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -80,6 +80,14 @@ class Work(Protocol):
 class Job(Protocol):
     """Names and numbers that say what is done, so that another process can do it."""
 
+    def open(self, store: Store, place: Place) -> Work:
+        """Load the model, and check that it is the one that was meant."""
+        ...
+
+
+class TableJob(Job, Protocol):
+    """A job that writes one table."""
+
     @property
     def table(self) -> str:
         """The table that is written."""
@@ -96,18 +104,18 @@ class Job(Protocol):
         """Bytes of a row that is written."""
         ...
 
-    def open(self, store: Store, place: Place) -> Work:
-        """Load the model, and check that it is the one that was meant."""
-        ...
+
+Divide: TypeAlias = Callable[[int], list[pa.Table]]
+"""Returns what is left to do in shares for so many processes."""
 
 
 class Crew(Protocol):
     """Several processes that share work."""
 
     def run(
-        self, store: Store, job: Job, rows: pa.Table, shown: Bar
+        self, store: Store, job: Job, divide: Divide, shown: Bar
     ) -> Generator[Tally, None, None]:
-        """Do a job for all rows, in shares; yields the tally of each as it is done."""
+        """Do a job in shares; yields the tally of each as it is done."""
         ...
 
     def pool(self) -> Executor:
@@ -133,24 +141,42 @@ def divide(rows: pa.Table, workers: int, size: int, row_bytes: int) -> list[pa.T
         size: samples of a batch.
         row_bytes: of what is written for each sample.
     """
-    even = -(-len(rows) // (_ROUNDS * workers))
-    most = max(1, min(_ROWS, _BYTES // max(1, row_bytes), max(even, _FEWEST)))
-    step = size * max(1, most // size)
+    step = step_of(len(rows), workers, size, row_bytes)
     starts = range(0, len(rows), step)
     # Taken, not sliced: a slice would send the whole table along.
     return [rows.take(pa.array(np.arange(s, min(s + step, len(rows))))) for s in starts]
 
 
-def work_off(store: Store, job: Job, rows: pa.Table, crew: Crew, shown: Bar) -> Tally:
+def step_of(n: int, workers: int, size: int, row_bytes: int) -> int:
+    """Return how many of n samples make a share: whole batches, few enough for all to have some."""
+    even = -(-n // (_ROUNDS * workers))
+    most = max(1, min(_ROWS, _BYTES // max(1, row_bytes), max(even, _FEWEST)))
+    return size * max(1, most // size)
+
+
+def work_off(store: Store, job: TableJob, rows: pa.Table, crew: Crew, shown: Bar) -> Tally:
     """Let several processes do a job, and compact what their many small commits left."""
+
+    def shares(workers: int) -> list[pa.Table]:
+        return divide(rows, workers, job.size, job.row_bytes)
+
+    return work_off_shares(store, job, (job.table,), shares, crew, shown)
+
+
+def work_off_shares(
+    store: Store, job: Job, tables: Sequence[str], shares: Divide, crew: Crew, shown: Bar
+) -> Tally:
+    """Let several processes do a job that writes some tables, and compact these."""
     total = Tally()
     try:
-        with contextlib.closing(crew.run(store, job, rows, shown)) as shares:
-            for tally in shares:
+        with contextlib.closing(crew.run(store, job, shares, shown)) as tallies:
+            for tally in tallies:
                 total += tally
-                store.tend(job.table)
-                store.index(job.table)
+                for table in tables:
+                    store.tend(table)
+                    store.index(table)
     finally:
-        if store.has(job.table) and store.small_fragments(job.table) > 1:
-            store.compact(job.table)
+        for table in tables:
+            if store.has(table) and store.small_fragments(table) > 1:
+                store.compact(table)
     return total

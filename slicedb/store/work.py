@@ -145,6 +145,11 @@ class Writer:
         if self._n >= self._most or time.monotonic() - self._last > _SECONDS:
             self.flush()
 
+    def flush_old(self) -> None:
+        """Write what has waited for long, where others are added to and this one is not."""
+        if time.monotonic() - self._last > _SECONDS:
+            self.flush()
+
     def flush(self) -> None:
         """Write what was collected."""
         if not self._held:
