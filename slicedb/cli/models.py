@@ -234,7 +234,7 @@ def _pictures_in(paths: Iterable[str]) -> list[Path]:
 
 
 @click.command()
-@click.argument("models", nargs=-1, required=True, metavar="MODEL...")
+@click.argument("model", nargs=-1, required=True, metavar="MODEL...")
 @db_option
 @commit_option
 @options_of(
@@ -243,7 +243,7 @@ def _pictures_in(paths: Iterable[str]) -> list[Path]:
     on={"multiple": True},
     engine=ENGINE,
 )
-def predict(models: tuple[str, ...], **options: object) -> None:
+def predict(model: tuple[str, ...], **options: object) -> None:
     """Compute missing and stale predictions in one batched pass.
 
     Several models share the pass: each picture is read and decoded once for all of them.
@@ -259,10 +259,10 @@ def predict(models: tuple[str, ...], **options: object) -> None:
     """
     database = open_db()
     how = with_engine(database, given(options))
-    if len(models) == 1:
-        click.echo(str(database.predict(models[0], **how)))
+    if len(model) == 1:
+        click.echo(str(database.predict(model[0], **how)))
     else:
-        click.echo(str(database.predict(models, **how)))
+        click.echo(str(database.predict(model, **how)))
 
 
 @click.command(name="log-predictions")
