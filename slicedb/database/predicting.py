@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, Literal, cast, overload
+from typing import TYPE_CHECKING, Literal, cast, overload
 
 from slicedb.database.embedding import Embedding
 from slicedb.database.given import texts
@@ -126,20 +126,35 @@ class Predicting(Embedding):
             )
         codes = {} if crew is None else {n: code_of(self.models.show(n)) for n in names}
         models = {n: source if source is not None else self.models.get(n) for n in names}
-        how: dict[str, Any] = {
-            "batch_size": batch_size,
-            "device": device,
-            "threads": threads,
-            "progress": progress,
-            "crew": crew,
-            "decode": decode,
-        }
         keys = self._selection.union(on)
         report: PredictReport | PredictReports
         if isinstance(model, str):
-            report = predict(self.store, model, models[model], keys, code=codes.get(model), **how)
+            report = predict(
+                self.store,
+                model,
+                models[model],
+                keys,
+                batch_size=batch_size,
+                device=device,
+                threads=threads,
+                progress=progress,
+                crew=crew,
+                code=codes.get(model),
+                decode=decode,
+            )
         else:
-            report = predict_several(self.store, models, keys, codes=codes or None, **how)
+            report = predict_several(
+                self.store,
+                models,
+                keys,
+                batch_size=batch_size,
+                device=device,
+                threads=threads,
+                progress=progress,
+                crew=crew,
+                codes=codes or None,
+                decode=decode,
+            )
         self.store.sync()
         self.columns.refresh()
         return report
