@@ -221,9 +221,12 @@ def _counted(db: Database, query: Query) -> dict[str, object]:
 
 
 def _named(db: Database) -> dict[str, object]:
-    """Return what a text may name, and which columns may be counted."""
+    """Return what a text may name, and which columns may be counted and sorted by.
+
+    Columns that serve ingest alone, such as hashes, are left out; `complete` offers them.
+    """
     from slicedb.query import functions
-    from slicedb.query.editor.names import is_counted, is_measured
+    from slicedb.query.editor.names import is_aside, is_counted, is_for_people, is_measured
 
     names = db.names()
     columns = [(name, kind, "column", sql.name(name)) for name, kind in names.columns().items()]
@@ -231,7 +234,7 @@ def _named(db: Database) -> dict[str, object]:
         (name, kind, "model", f"{sql.name(model)}.{sql.name(name)}")
         for model in names.models()
         for name, kind in names.columns(model).items()
-        if name not in ("id", "fingerprint")
+        if name != "id"
     ]
     return {
         "columns": [
@@ -242,8 +245,11 @@ def _named(db: Database) -> dict[str, object]:
                 "column": column,
                 "facet": is_counted(name, kind),
                 "histogram": is_measured(name, kind),
+                "sort": not kind.endswith("]"),
+                "aside": of == "column" and is_aside(name),
             }
             for name, kind, of, column in columns
+            if is_for_people(name, kind)
         ],
         "functions": functions(),
         "models": names.models(),

@@ -236,7 +236,20 @@ def test_what_a_text_may_name_is_listed(server: apps.App) -> None:
     columns = {column["column"]: column for column in answer["columns"]}
     assert columns["label"]["facet"] and not columns["label"]["histogram"]
     assert columns["good.confidence"]["histogram"] and not columns["uri"]["facet"]
-    assert "key" not in columns
+    assert columns["uri"]["aside"] and not columns["label"]["aside"]
+    assert columns["label"]["sort"] and not columns["tags"]["sort"]
+    internal = {
+        "key",
+        "stamp",
+        "row_stamp",
+        "phash",
+        "turned_phash",
+        "dct_hash",
+        "sha256",
+        "source",
+    }
+    internal |= {"good.content", "good.fingerprint", "good.id"}
+    assert not internal & columns.keys()
     assert {*answer["models"]} == {"good", "weak"} and "forks" in answer["slices"]
     assert any(row["name"] == "similarity" for row in answer["functions"])
 

@@ -181,6 +181,27 @@ def is_counted(column: str, kind: str) -> bool:
     return has_values(column, kind) and column not in _HARDLY
 
 
+def is_for_people(column: str, kind: str) -> bool:
+    """Return whether lists of columns show a column: its values can be read, and say something.
+
+    >>> is_for_people("label", "VARCHAR"), is_for_people("dct_hash", "VARCHAR")
+    (True, False)
+    """
+    is_readable = _is_boxes(kind) or not any(word in kind for word in _NESTED)
+    return column not in _INTERNAL and is_readable
+
+
+def is_aside(column: str) -> bool:
+    """Return whether a column of samples is looked at only where somebody asks for it."""
+    return column in _ASIDE
+
+
+_INTERNAL = PLUMBING - set("uri format bytes status ingested_at".split())
+_INTERNAL |= set("key content fingerprint truth".split())
+"""Columns that serve ingest and predictions alone: hashes, and what tells of changes."""
+_NESTED = ("STRUCT", "MAP", "UNION", "BLOB")
+_ASIDE = PLUMBING | set("error mask_uri caption captured_at".split())
+
 _HARDLY = (PLUMBING - {"status", "format"}) | {"width", "height"}
 
 

@@ -27,7 +27,7 @@ const ROWS = 500;
 const LATER = 2000;
 
 /** Columns of every database. */
-const ALWAYS = ["label", "split", "tags"].map((name) => ({ name, type: "VARCHAR", kind: "column", facet: true, histogram: false }));
+const ALWAYS = ["label", "split", "tags"].map((name) => ({ name, type: "VARCHAR", kind: "column", facet: true, histogram: false, sort: true, aside: false }));
 
 const status = by("count");
 const empty = by("empty");
@@ -337,9 +337,8 @@ function busy(is) {
 async function columns() {
   try {
     const found = await api("/api/columns", { params: { commit: question().commit || undefined } });
-    const every = found.columns.map(named);
-    const known = every.filter((/** @type {Column} */ column) => !/STRUCT|MAP|BLOB/.test(column.type));
-    facets.know(every.filter((/** @type {Column} */ column) => known.includes(column) || found.boxes.includes(column.name)));
+    const known = found.columns.map(named);
+    facets.know(known);
     options(known);
     layers(found.boxes, found.models);
   } catch (error) {
@@ -355,7 +354,7 @@ function named(given) {
 
 /** @param {Column[]} known */
 function options(known) {
-  const plain = known.filter((column) => !column.type.endsWith("[]") && column.name !== "key");
+  const plain = known.filter((column) => column.sort);
   const option = (/** @type {{name: string}} */ c) => h("option", { value: c.name }, c.name);
   const [sort, kept] = [question().sort, caption.value];
   sorting.replaceChildren(h("option", { value: "" }, "as asked"), ...plain.map(option));

@@ -8,14 +8,10 @@ import { excluded, has, leavesOut, quoted, range, ranged, toggled, unordered } f
 /** @typedef {{column: string, kind: string, values: Value[], n_other: number, n_null?: number, n_values?: number}} Facet */
 /** @typedef {{column: string, edges: (number | string | null)[], counts: number[], totals: number[], n_null: number}} Histogram */
 /** @typedef {{facets: Facet[], histograms: Histogram[], count: number, total: number, version: string}} Answer */
-/** @typedef {{name: string, type: string, kind: string, facet: boolean, histogram: boolean}} Column */
+/** @typedef {{name: string, type: string, kind: string, facet: boolean, histogram: boolean, sort: boolean, aside: boolean}} Column aside: shown only when it is asked for */
 
 const CHOSEN = "slicedb.facets";
 const FIRST = ["label", "objects", "split", "tags"];
-/** Columns that are shown only when they are asked for. */
-const TECHNICAL = new Set(
-  "key bytes phash format status error uri sha256 etag mask_uri caption ingested_at captured_at".split(" "),
-);
 /** Values listed of a column before all of them are asked for. */
 const MOST = 12;
 
@@ -134,13 +130,13 @@ export class Facets {
   }
 
   #first() {
-    const facets = this.columns.filter((column) => column.facet && !TECHNICAL.has(column.name));
+    const facets = this.columns.filter((column) => column.facet && !column.aside);
     const known = facets.filter((column) => FIRST.includes(column.name));
     const own = facets.filter((column) => !FIRST.includes(column.name) && column.kind === "column");
     const models = facets.filter((column) => /\.(prediction|correct|objects)$/.test(column.name));
     const numbers = this.columns.filter((column) => column.histogram && !column.type.endsWith("]"));
     const told = numbers.filter((column) => /\.(confidence|loss)$/.test(column.name));
-    const rest = numbers.filter((column) => column.kind === "column" && !TECHNICAL.has(column.name));
+    const rest = numbers.filter((column) => column.kind === "column" && !column.aside);
     return {
       by: [...known, ...models, ...own].slice(0, 6).map((column) => column.name),
       histograms: [...told, ...rest].slice(0, 2).map((column) => column.name),
