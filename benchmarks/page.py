@@ -15,7 +15,9 @@ processor milliseconds of the server, which other work on the machine does not c
 | start | the first query, and the first search by text (250 scenes), of a server just started |
 | leaves | seconds until the query of a reader who has left takes no processor time |
 | crowd | 50 readers and one writer: errors, and how long tiles and pictures took |
-| memory | what the server has allocated while it answers 1,000 queries |
+| polls | what it costs to ask how far the jobs are, as each tab does twice a second while one runs |
+| memory | what the server has allocated while it answers 1,000 queries, with torch loaded: a ResNet-50
+tries a picture, and the encoder of pictures and the one of texts are searched with |
 """
 
 from __future__ import annotations
@@ -53,6 +55,11 @@ FORMS = {
     "sorted by label": "lux > {x:.6f} ORDER BY label",
     "a SELECT": "SELECT id, a.loss FROM samples WHERE lux > {x:.6f} ORDER BY a.loss LIMIT 5000",
 }
+
+
+SEARCH = "lux > {x:.6f} ORDER BY similarity('a plate of {x:.6f} noodles') DESC"
+EMBEDDED, WIDTH = 100_000, 128
+"""Samples that have a vector, and its length, which is that of the bundled encoder."""
 
 
 class Page:
@@ -112,6 +119,15 @@ class Reader:
         if answer.status != 200:
             raise OSError(f"{answer.status} {path} {parameters}: {body[:300]!r}")
         return body
+
+    def post(self, path: str, body: bytes | dict[str, object]) -> dict[str, object]:
+        """Send a picture, or JSON; returns the answer."""
+        kind = "octet-stream" if isinstance(body, bytes) else "json"
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        headers = {"Cookie": self._cookie, "X-SliceDB": "1", "Content-Type": f"application/{kind}"}
+        self._connection.request("POST", path, body=data, headers=headers)
+        answer: dict[str, object] = json.loads(self._connection.getresponse().read())
+        return answer
 
     def leave(self) -> None:
         """Close the connection."""
@@ -313,11 +329,56 @@ def crowd(page: Page, database: Path, readers: int, seconds: float) -> None:
         )
 
 
+def polls(page: Page, times: int = 400) -> None:
+    """Print what a look at the jobs costs, of fifty that are over."""
+    reader = page.reader()
+    for _ in range(50):
+        reader.post("/api/jobs", {"kind": "project", "of": "none"})
+        while json.loads(reader.ask("/api/jobs"))["jobs"][0]["state"] == "running":
+            time.sleep(0.05)
+    before, began = page.seconds(), time.perf_counter()
+    size = sum(len(reader.ask("/api/jobs")) for _ in range(times)) // times
+    spent, passed = page.seconds() - before, time.perf_counter() - began
+    print(
+        f"a look at the jobs: {1000 * spent / times:.2f} ms CPU, {1000 * passed / times:.1f} ms, "
+        f"{size} bytes",
+        flush=True,
+    )
+
+
+def equip(database: Path) -> None:
+    """Give a database a network of torch, and vectors of the bundled encoder for a part of it."""
+    import numpy as np
+    import pyarrow as pa
+    import torch
+    import torchvision
+
+    import slicedb
+    from slicedb.schema import EMBEDDINGS
+
+    db = slicedb.open(database)
+    if not db.models.can_load("net"):
+        weights = database.with_name("net.pt")
+        torch.save(torchvision.models.resnet50(num_classes=11).state_dict(), weights)
+        classes = [f"class_{i}" for i in range(11)]
+        db.models.add("net", "torchvision:resnet50", weights=weights, classes=classes)
+    if not db.store.has(EMBEDDINGS + "default"):
+        ids = [f"train/{i:08d}.jpg" for i in range(EMBEDDED)]
+        vectors = np.random.default_rng(0).standard_normal((EMBEDDED, WIDTH)).astype(np.float32)
+        rows = pa.table({"id": ids, "vector": list(vectors)})
+        db.log_embeddings("default", rows, encoder="slicedb-tiny")
+
+
 def memory(page: Page, queries: int) -> None:
-    """Print what the server has allocated while it answers many queries."""
+    """Print what the server has allocated while it answers many queries, torch loaded."""
     reader, fresh = page.reader(), Fresh()
-    forms = list(FORMS.values())
-    figures = []
+    forms = [*FORMS.values(), SEARCH]
+    figures = [f"{page.allocated() / 1e6:.0f} at start"]
+    name = reader.post("/api/uploads", jpeg())["name"]
+    reader.ask("/api/try", model="net", picture=name)
+    similar = "ORDER BY similarity(image($upload)) DESC"
+    reader.ask("/api/page", q=similar, a=0, b=20, p=json.dumps({"upload": name}))
+    figures.append(f"{page.allocated() / 1e6:.0f} with torch")
     for number in range(queries + 1):
         if number % (queries // 5) == 0:
             time.sleep(2)
@@ -329,9 +390,20 @@ def memory(page: Page, queries: int) -> None:
     print(f"memory over {queries} queries, MB: {', '.join(figures)}", flush=True)
 
 
+def jpeg() -> bytes:
+    """Return a picture."""
+    import io
+
+    from PIL import Image
+
+    out = io.BytesIO()
+    Image.linear_gradient("L").resize((800, 600)).convert("RGB").save(out, "JPEG")
+    return out.getvalue()
+
+
 def main() -> None:
     """Build what is missing, and print the parts."""
-    every = "tiles,counts,jumps,typing,start,leaves,crowd,memory"
+    every = "tiles,counts,jumps,typing,start,leaves,crowd,polls,memory"
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--dir", type=Path, required=True)
     parser.add_argument("--rows", type=int, default=1_000_000)
@@ -355,7 +427,11 @@ def main() -> None:
     if "crowd" in parts:
         with page_on(database) as page:
             crowd(page, database, options.readers, options.seconds)
+    if "polls" in parts:
+        with page_on(database) as page:
+            polls(page)
     if "memory" in parts:
+        equip(database)
         with page_on(database) as page:
             memory(page, options.queries)
 
