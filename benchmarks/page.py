@@ -15,9 +15,9 @@ processor milliseconds of the server, which other work on the machine does not c
 | start | the first query, and the first search by text (250 scenes), of a server just started |
 | leaves | seconds until the query of a reader who has left takes no processor time |
 | crowd | 50 readers and one writer: errors, and how long tiles and pictures took |
-| polls | what it costs to ask how far the jobs are, as each tab does twice a second while one runs |
-| memory | what the server has allocated while it answers 1,000 queries, with torch loaded: a ResNet-50
-tries a picture, and the encoder of pictures and the one of texts are searched with |
+| polls | what a look at the jobs costs, which each tab takes twice a second while one runs |
+| memory | what the server has allocated over 1,000 queries, after a ResNet-50 has tried a picture
+picture and the encoder was searched with: torch is loaded |
 """
 
 from __future__ import annotations

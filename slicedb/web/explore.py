@@ -229,6 +229,7 @@ def _named(db: Database) -> dict[str, object]:
     from slicedb.query.editor.names import is_aside, is_counted, is_for_people, is_measured
 
     names = db.names()
+    boxes = names.boxes()
     columns = [(name, kind, "column", sql.name(name)) for name, kind in names.columns().items()]
     columns += [
         (name, kind, "model", f"{sql.name(model)}.{sql.name(name)}")
@@ -249,13 +250,13 @@ def _named(db: Database) -> dict[str, object]:
                 "aside": of == "column" and is_aside(name),
             }
             for name, kind, of, column in columns
-            if is_for_people(name, kind)
+            if column in boxes or is_for_people(name, kind)
         ],
         "functions": functions(),
         "models": names.models(),
         "embeddings": names.embeddings(),
         "maps": names.maps(),
-        "boxes": names.boxes(),
+        "boxes": boxes,
         "slices": [name for name, _ in names.slices()],
         "commits": [{"name": name, "message": about} for name, about in names.commits()],
     }

@@ -187,8 +187,7 @@ def is_for_people(column: str, kind: str) -> bool:
     >>> is_for_people("label", "VARCHAR"), is_for_people("dct_hash", "VARCHAR")
     (True, False)
     """
-    is_readable = _is_boxes(kind) or not any(word in kind for word in _NESTED)
-    return column not in _INTERNAL and is_readable
+    return column not in _INTERNAL and not any(word in kind for word in _NESTED)
 
 
 def is_aside(column: str) -> bool:
