@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -156,6 +157,7 @@ def main() -> None:
     titles = [*VERBS, *EDITS]
     parser.add_argument("--only", nargs="+", choices=titles, default=titles)
     options = parser.parse_args()
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed package has its bytecode
     options.dir.mkdir(parents=True, exist_ok=True)
     folders = {rows: options.dir / f"growth-{rows}.slicedb" for rows in options.rows}
     for rows, folder in folders.items():

@@ -328,16 +328,12 @@ def first(scratch: Scratch) -> Job:
         f"import duckdb; c = duckdb.connect({str(scratch.duckdb())!r}, read_only=True); "
         f"[row[0] for row in c.execute({sql(condition)!r}).fetchall()]"
     )
-    # An installed package has its bytecode; some environments keep a checkout from getting any.
-    env = {**os.environ, "PYTHONPYCACHEPREFIX": str(scratch.folder / "bytecode")}
-    env.pop("PYTHONDONTWRITEBYTECODE", None)
-
-    def run(program: str) -> None:
-        subprocess.run([sys.executable, "-c", program], check=True, env=env)
-
     yield (
         "first query of a process",
-        {"SliceDB": lambda: run(ours), "DuckDB": lambda: run(theirs)},
+        {
+            "SliceDB": lambda: subprocess.run([sys.executable, "-c", ours], check=True),
+            "DuckDB": lambda: subprocess.run([sys.executable, "-c", theirs], check=True),
+        },
     )
 
 
@@ -573,6 +569,7 @@ def main() -> None:
     if unknown := pythons.keys() - apart.PEERS.keys():
         parser.error(f"no job knows {', '.join(sorted(unknown))}: {', '.join(apart.PEERS)}")
     print(versions(pythons))
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed package has its bytecode
     scratch = Scratch(options.dir, options.rows)
     print(f"{'':46}{'wall s':>9}{'SliceDB /':>10}{'CPU s':>9}{'SliceDB /':>10}")
     for name in options.only.split(","):

@@ -142,6 +142,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--only", choices=["first", "again", "edited"])
     options = parser.parse_args()
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed package has its bytecode
     options.dir.mkdir(parents=True, exist_ok=True)
     database = Path(build(options.dir, options.rows, vectors=False).path)
     file = make_file(options.dir, options.rows)
