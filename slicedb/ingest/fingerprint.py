@@ -64,12 +64,12 @@ def _stat(uris: Sequence[str | None]) -> tuple[list[int], list[int], list[int]]:
     sizes, modified, changed = [-1] * len(uris), [0] * len(uris), [0] * len(uris)
     gone: set[str] = set()  # folders, so that not every file of one is asked for
     for i, uri in enumerate(uris):
-        if uri is None or (folder := os.path.dirname(uri)) in gone:
+        if uri is None or (gone and os.path.dirname(uri) in gone):
             continue
         try:
             about = os.stat(uri)
         except (OSError, ValueError):
-            if not os.path.isdir(folder):
+            if not os.path.isdir(folder := os.path.dirname(uri)):
                 gone.add(folder)
             continue
         sizes[i], modified[i], changed[i] = about.st_size, about.st_mtime_ns, about.st_ctime_ns

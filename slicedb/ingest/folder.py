@@ -64,7 +64,8 @@ def read_tree(location: Location, tree: Tree, options: Options) -> Source:
             "leave it out; a CSV or Parquet file is ingested by its own name.",
         )
     told = {column.name: column.type for column in sidecar.columns}
-    notes += [*sidecar.notes, *sidecar.unmatched([f.place + n for f in folders for n in f.images])]
+    below = [(folder.place, folder.images) for folder in folders]
+    notes += [*sidecar.notes, *sidecar.unmatched([at + n for at, names in below for n in names])]
     guesses = {"split": splits, "label": labels}
     columns = {n: values for n, values in guesses.items() if any(values) and n not in told}
     fields = [pa.field(name, pa.string()) for name in columns]
@@ -84,8 +85,11 @@ def read_tree(location: Location, tree: Tree, options: Options) -> Source:
 
 def _looks_like_yolo(tree: Tree) -> list[str]:
     """Say that labels lie beside the images, which nothing names the classes of."""
+    texts = list(tree.files(".txt"))
+    if not texts:
+        return []
     stems = {stem for folder in tree.folders.values() for stem in folder.stems()}
-    same = [f.place + n for f, n in tree.files(".txt") if os.path.splitext(n)[0] in stems]
+    same = [f.place + n for f, n in texts if os.path.splitext(n)[0] in stems]
     boxes = [place for place in same[:_LOOKED_AT] if _BOX.match(_head(tree, place))]
     if not boxes:
         return []
