@@ -146,24 +146,27 @@ class Case:
     status: int
     seconds: float
     lines: list[str]
-    is_same: bool
+    other: str
+    """What differs from a clean run after the second one; "" is nothing."""
 
     @property
     def is_right(self) -> bool:
         """Whether it ended as it should, or did its work all the same."""
         ended = self.status == 1 and len(self.lines) == 1 and self.seconds <= LIMIT
-        return self.is_same and (ended or self.status == 0)
+        return not self.other and (ended or self.status == 0)
 
 
 def _clean(scene: Scene, verb: Verb) -> tuple[int, dict[str, object]]:
     """Return how many requests a verb makes, and what it leaves behind."""
     where, root = scene.copied(verb)
     faults = Faults()
+    began = time.perf_counter()
     with proxy(scene.endpoint, faults) as address:
         done = subprocess.run(
             scene.command(verb, where, root, address), capture_output=True, text=True
         )
     assert done.returncode == 0, done.stderr
+    print(f"whole store: {verb.name}, {faults.asked} requests, {time.perf_counter() - began:.1f} s")
     return faults.asked, scene.left(verb, root, where)
 
 
@@ -184,9 +187,12 @@ def _case(scene: Scene, verb: Verb, how: str, asked: int, clean: dict[str, objec
         again = subprocess.run(
             scene.command(verb, where, root, address), capture_output=True, text=True
         )
-    is_same = again.returncode == 0 and scene.left(verb, root, where) == clean
+    left = scene.left(verb, root, where)
+    other = ", ".join(name for name in {**clean, **left} if clean.get(name) != left.get(name))
+    if again.returncode:
+        other = f"exit {again.returncode}: {again.stderr[-200:]}"
     lines = done.stderr.strip().splitlines()
-    return Case(verb.name, how, done.returncode, seconds, lines, is_same)
+    return Case(verb.name, how, done.returncode, seconds, lines, other)
 
 
 def gone(
@@ -203,7 +209,7 @@ def gone(
             line = case.lines[-1][:110] if case.lines else ""
             print(
                 f"gone, {case.how:10} {case.verb:10} exit {case.status}, {case.seconds:5.1f} s, "
-                f"{len(case.lines)} line; again equals a clean run: {case.is_same}"
+                f"{len(case.lines)} line; again equals a clean run: {case.other or True}"
                 f"{'' if case.is_right else '  <-- WRONG'}\n  {line}",
                 flush=True,
             )

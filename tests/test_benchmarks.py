@@ -32,6 +32,12 @@ def test_every_benchmark_is_in_the_table_of_what_was_measured() -> None:
     assert [s.name for s in SCRIPTS if s.name not in page] == []
 
 
+def test_the_derived_table_of_scale_is_the_one_that_its_script_derives() -> None:
+    command = [sys.executable, str(FOLDER / "scale_table.py"), "--check"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "SCALE.md: the table is as derived\n")
+
+
 @pytest.mark.slow
 def test_moves_counts_the_files_that_a_verb_enters() -> None:
     command = [sys.executable, str(FOLDER / "moves.py"), "--list"]

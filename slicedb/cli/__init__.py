@@ -117,7 +117,14 @@ def main(args: list[str] | None = None) -> object:
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(0)
-    except OSError as error:
+    except (OSError, RuntimeError, ValueError) as error:
+        from slicedb.cli.outage import in_words
+
+        if said := in_words(error):
+            click.echo(f"Error: {said}", err=True)
+            sys.exit(1)
+        if not isinstance(error, OSError):
+            raise
         place = f"{error.strerror}: '{error.filename}'."
         click.echo(f"Error: {error if error.filename is None else place}", err=True)
         sys.exit(1)

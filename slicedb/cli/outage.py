@@ -9,6 +9,7 @@ that: what was written is whole, and the same command goes on from there, as aft
 from __future__ import annotations
 
 import os
+import re
 import sys
 import threading
 import time
@@ -67,3 +68,13 @@ def _end(address: str, silent: float) -> None:
     start = "\r\x1b[K" if sys.stderr.isatty() else ""
     os.write(2, f"{start}{line}\n".encode())
     os._exit(1)  # no other end: what is being waited for hears no exception
+
+
+def in_words(error: Exception) -> str:
+    """Return what a library raised in words of ours, where it is that a store is gone; else ""."""
+    from slicedb.sources import unreachable
+
+    text = str(error)
+    server = re.search(r"https?://[^/\s]+", text)
+    gone = unreachable(text, server.group(0) if server else "the object store")
+    return str(gone) if gone is not None and "LanceError" in text else ""

@@ -24,6 +24,7 @@ from typing import TypeVar
 
 import pyarrow as pa
 
+import slicedb
 from slicedb import progress
 from slicedb.errors import CancelledError, OptionError, SliceDBError
 from slicedb.media import n_threads
@@ -120,7 +121,7 @@ class Cluster:
             Actor,
             batch_size=None,
             batch_format="pyarrow",
-            fn_constructor_args=(told, counter),
+            fn_constructor_args=(told, counter, slicedb.__version__),
             compute=ray.data.ActorPoolStrategy(size=shape.workers, max_tasks_in_flight_per_actor=2),
             num_cpus=shape.cores,
             num_gpus=shape.gpus or None,
@@ -207,12 +208,12 @@ class Actor:
     Args:
         told: the address of the database, the job and the start, pickled: they are a few names.
         counter: the name of the actor that counts.
+        version: of SliceDB where the work is given out.
     """
 
-    def __init__(self, told: bytes, counter: str) -> None:
-        self._address, self._job, start = pickle.loads(told)
-        self._station = Station(start)
-        self._counter = counter
+    def __init__(self, told: bytes, counter: str, version: str) -> None:
+        self._told, self._counter, self._version = told, counter, version
+        self._opened: tuple[Address, Job, Station] | None = None
         self._held, self._last = 0, time.monotonic()
 
     def __call__(self, rows: pa.Table) -> pa.Table:
@@ -220,12 +221,21 @@ class Actor:
         if not len(rows):
             return pa.table({"tally": pa.array([], pa.binary())})
         try:
+            address, job, station = self._open()
             self._tell()
-            answer: object = self._station.do(self._address, self._job, rows, self._done)
+            answer: object = station.do(address, job, rows, self._done)
             self._tell()
         except SliceDBError as error:
             answer = portable(error)
         return pa.table({"tally": pa.array([pickle.dumps(answer)], pa.binary())})
+
+    def _open(self) -> tuple[Address, Job, Station]:
+        """Read what was told, which another version of SliceDB may not be able to."""
+        if self._opened is None:
+            _refuse_other(self._version)
+            address, job, start = pickle.loads(self._told)
+            self._opened = address, job, Station(start)
+        return self._opened
 
     def _done(self, n: int) -> None:
         """Count samples that are done, and stop where the parent says so.
@@ -353,6 +363,16 @@ class _Tasks(Executor):
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Let go of the cluster."""
         self._stack.close()
+
+
+def _refuse_other(version: str) -> None:
+    """Refuse to work on a node with another SliceDB, which may compute or write other things."""
+    if version != slicedb.__version__:
+        raise SliceDBError(
+            f"SliceDB {slicedb.__version__} is installed on '{socket.gethostname()}', and "
+            f"{version} where the command runs.",
+            "install one version on all machines.",
+        )
 
 
 def _refuse_unreachable(address: str) -> None:

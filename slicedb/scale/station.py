@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from slicedb.progress import Bar
-from slicedb.sources import all_settings, use
+from slicedb.sources import all_settings, credentials, take_credentials, use
 from slicedb.store import Store
 from slicedb.store.shares import Job, Place, Tally, Work
 
@@ -19,14 +19,14 @@ class Address:
     """Where a database lies, for another process."""
 
     path: str
-    options: Mapping[str, str] | None = field(default=None, hash=False)
-    """Settings of its object store."""
+    options: Mapping[str, str] | None = field(default=None, hash=False, repr=False)
+    """Settings of its object store, secrets among them, which are never shown."""
 
     @classmethod
     def of(cls, store: Store) -> Address:
         """Return the address of an open database, whatever folder another process works in."""
         path = os.path.abspath(store.path) if store.is_local else store.path
-        return cls(path, store.files.options)
+        return cls(path, store.files.settings)
 
 
 @dataclass(frozen=True)
@@ -34,16 +34,19 @@ class Start:
     """What a process is told first."""
 
     place: Place
-    buckets: Mapping[str, Mapping[str, str]]
+    buckets: Mapping[str, Mapping[str, str]] = field(repr=False)
     """Settings of the buckets that pictures come from."""
+    credentials: Mapping[str, str] = field(repr=False)
+    """Variables of the parent's environment that stores let it in by."""
 
     @classmethod
     def at(cls, place: Place) -> Start:
         """Return what one at a place is told, which knows the buckets that this process knows."""
-        return cls(place, all_settings())
+        return cls(place, all_settings(), credentials())
 
     def take(self) -> None:
-        """Reach buckets as the parent does."""
+        """Reach buckets as the parent does; what a node has of its own for a service wins."""
+        take_credentials(self.credentials)
         for root, options in self.buckets.items():
             use(root, options)
 

@@ -6,7 +6,7 @@ A `Location` is a folder or a file, here or in a bucket; `read` gives the bytes 
 from __future__ import annotations
 
 from slicedb.sources.address import address, is_remote
-from slicedb.sources.client import all_settings, use
+from slicedb.sources.client import all_settings, credentials, take_credentials, use
 from slicedb.sources.entry import NOT_UTF8, Entry, Kind, is_utf8
 from slicedb.sources.failure import unreachable
 from slicedb.sources.files import Files, files_of
@@ -26,6 +26,7 @@ __all__ = [
     "address",
     "all_settings",
     "covering",
+    "credentials",
     "fetch",
     "fetch_starts",
     "files_of",
@@ -40,6 +41,7 @@ __all__ = [
     "read_or_empty",
     "read_regular",
     "stand_in",
+    "take_credentials",
     "unreachable",
     "use",
     "versions",

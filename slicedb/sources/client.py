@@ -32,7 +32,7 @@ _CLIENT_OPTIONS = frozenset(
 """Settings of the connection; the others are the store's own."""
 _LANCE = {
     "client_max_retries": "10",
-    "client_retry_timeout": "4",
+    "client_retry_timeout": "3",
     "connect_timeout": "4s",
     "download_retry_count": "1",
     "lance_aimd_max_retries": "0",
@@ -46,6 +46,17 @@ _LANCE_OPTIONS = ("client_max_retries", "client_retry_timeout", "download_retry_
 _PARTS = "2"
 """Parts of a file that are written at once. A request may take no longer than `read_timeout` to be
 sent, and of Lance's ten parts of 5 MB none would be through in time on a slow line."""
+
+_SERVICES = ("AWS_", "AZURE_", "GOOGLE_")
+"""How environment variables begin that object_store reads, by service."""
+_HERE = (
+    "AWS_PROFILE",
+    "AWS_SHARED_CREDENTIALS_FILE",
+    "AWS_CONFIG_FILE",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "GOOGLE_APPLICATION_CREDENTIALS",
+)
+"""Those that name a file of this machine."""
 
 _lock = threading.Lock()
 _settings: dict[str, dict[str, str]] = {}
@@ -76,6 +87,23 @@ def all_settings() -> dict[str, dict[str, str]]:
     """Return the settings that were given for every bucket, for another process to `use`."""
     with _lock:
         return {root: dict(given) for root, given in _settings.items()}
+
+
+def credentials() -> dict[str, str]:
+    """Return the environment variables that stores let this process in by, for another machine.
+
+    Keys of ~/.aws/credentials, which another machine has not, are among them.
+    """
+    known = {k: v for k, v in os.environ.items() if k.startswith(_SERVICES) and k not in _HERE}
+    return {**{name.upper(): key for name, key in _profile({}).items()}, **known}
+
+
+def take_credentials(given: Mapping[str, str]) -> None:
+    """Take the environment variables of another process, but of no service that has some here."""
+    for service in _SERVICES:
+        mine = [k for k in os.environ if k.startswith(service) and k not in _HERE]
+        if not mine:
+            os.environ.update({k: v for k, v in given.items() if k.startswith(service)})
 
 
 def settings_for_lance(root: str) -> dict[str, str]:

@@ -14,7 +14,7 @@ from typing import Protocol
 from slicedb.errors import SourceError
 from slicedb.sources import local
 from slicedb.sources.address import address, is_remote
-from slicedb.sources.client import client, settings_for_lance, use
+from slicedb.sources.client import client, settings, settings_for_lance, use
 from slicedb.sources.entry import Kind
 from slicedb.sources.failure import explain, tried
 
@@ -34,6 +34,10 @@ class Files(Protocol):
     @property
     def options(self) -> dict[str, str] | None:
         """The settings of the bucket in the words of Lance; None on this machine."""
+
+    @property
+    def settings(self) -> dict[str, str] | None:
+        """The settings given for the bucket, for another process; None on this machine."""
 
     def kind(self) -> Kind | None:
         """Return what lies at the folder's place; None where nothing does."""
@@ -78,6 +82,7 @@ class LocalFiles:
 
     is_local = True
     options = None
+    settings = None
 
     def __init__(self, text: str) -> None:
         self.root = str(Path(text).expanduser().absolute())
@@ -136,6 +141,11 @@ class BucketFiles:
     def options(self) -> dict[str, str] | None:
         """The settings of the bucket in the words of Lance; None where there are none."""
         return settings_for_lance(self._bucket) or None
+
+    @property
+    def settings(self) -> dict[str, str] | None:
+        """The settings that were given for the bucket; None where there are none."""
+        return settings(self._bucket) or None
 
     def _at(self, path: str) -> str:
         return f"{self._key}/{path}" if self._key else path

@@ -110,7 +110,10 @@ class Committer(Reader):
         if not self.tends:
             return
         with contextlib.suppress(ConflictError):
-            if is_fragmented(self.dataset(name), name):
+            dataset = self.dataset(name)
+            with self._reading(name):
+                is_broken_up = is_fragmented(dataset, name)
+            if is_broken_up:
                 self.compact(name)
         self.index(name, INDEX_SOON)
 
@@ -130,7 +133,9 @@ class Committer(Reader):
             return version
         with contextlib.suppress(ConflictError):
             dataset = self.dataset(name)
-            if wants_index(dataset, least):
+            with self._reading(name):
+                is_wanted = wants_index(dataset, least)
+            if is_wanted:
                 before = int(dataset.version)
                 added = self.attempt(name, lambda: index_rows(self.dataset(name), name))
                 if version == before and self.version(name) == before + added:

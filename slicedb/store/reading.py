@@ -210,7 +210,9 @@ class Reader:
 
     def count(self, name: str, version: int | None = None) -> int:
         """Return the number of rows."""
-        return int(self.dataset(name, version).count_rows())
+        dataset = self.dataset(name, version)
+        with self._reading(name):
+            return int(dataset.count_rows())
 
     def schema(self, name: str, version: int | None = None) -> pa.Schema:
         """Return the Arrow schema, with its metadata."""
@@ -339,7 +341,9 @@ class Reader:
         Returns:
             int64 (n,).
         """
-        return self._rows_of(name, self.dataset(name, version)).positions(keys)
+        dataset = self.dataset(name, version)
+        with self._reading(name):
+            return self._rows_of(name, dataset).positions(keys)
 
     def take(
         self,
@@ -412,10 +416,10 @@ class Reader:
         dataset = self.dataset(name)
         wanted = np.asarray(keys, np.int64)
         by_id = ids is not None
-        if len(wanted) and self._are_few(name, dataset, len(wanted), by_id=by_id):
-            with self._reading(name):
+        with self._reading(name):
+            if len(wanted) and self._are_few(name, dataset, len(wanted), by_id=by_id):
                 return np.asarray(few_rows(dataset, wanted, ["key"], ids)[1] >= 0)
-        return np.asarray(self._rows_of(name, dataset).positions(wanted) >= 0)
+            return np.asarray(self._rows_of(name, dataset).positions(wanted) >= 0)
 
     def _are_few(self, name: str, dataset: lance.LanceDataset, n: int, *, by_id: bool) -> bool:
         """Return whether looking up n keys more costs less than reading all keys of a version."""
