@@ -3,129 +3,57 @@
     python benchmarks/gpu.py [--minutes 7] [--only predict embed detect ...]
     python benchmarks/gpu.py --device cpu --small
 
-It needs torch, torchvision, Pillow, pyarrow and simplejpeg, open_clip_torch (with ftfy and wcwidth)
-for the encoder, and neither Lance nor DuckDB nor a network nor a file: pictures are drawn (JPEG,
-500 x 375), weights are random.
+It needs torch, torchvision, numpy, Pillow and pyarrow, and neither Lance nor DuckDB nor a network
+nor a file: pictures are drawn (JPEG, 500 x 375), weights are random. Without simplejpeg torchvision
+decodes on the cores, and without open_clip torchvision's ViT-B/32 embeds; both are said.
 Every line is printed as soon as it is known; with OUT in the environment, `$OUT/gpu.json` has all
-of them, written anew after each. A part that fails says so and the others go on.
+of them, written anew after each. Each part has a budget of time, a case that fails says so and the
+others go on, and a call that hangs is given up at the end.
 
 bare      the model alone, on a batch of decoded and normalised tensors that lie on the device;
-          the same precision (bfloat16 autocast on a GPU, detectors float32), channels last
+          the same precision (bfloat16 autocast on a GPU, detectors and maps single), channels last
 decode    `Preprocessing.fill` in a thread per core: the decode limit of the cores
 slicedb   `inference.predict`, or `inference.run` of an encoder, from encoded bytes to the host
 
 Medians of rounds that take turns. `of limit` is our rate over the smaller of both others where
 decoder and model are on different chips, over 1 / (1/bare + 1/decode) where both want the same
-cores; the bar is 0.9.
+cores; the bar is 0.9. Tolerances: bfloat16 moves the logits of these networks by 0.006 of their
+spread, and TF32, which torch's convolutions use, a map by 0.001 and one box in twenty (all three
+simulated on a CPU).
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib.util
-import io
-import json
-import os
-import statistics
+import functools
+import platform
 import sys
-import time
-import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from functools import cached_property
-from pathlib import Path
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, ImageFilter
+from gpubench import Bench, Calls, against, stand_in
 
-from slicedb import inference
-from slicedb.inference.lists import run_lists
-from slicedb.inference.runner import default_batch_size
-from slicedb.media import n_threads
-from slicedb.models import Model, TorchClassifier, TorchDetector
+CORES_DECODE_BY = stand_in()
 
-Items = list[tuple[str, bytes]]
+from slicedb import inference  # noqa: E402
+from slicedb.inference.decoding import Decoding  # noqa: E402
+from slicedb.inference.fitting import fit_all  # noqa: E402
+from slicedb.inference.jpegs import GpuJpegs  # noqa: E402
+from slicedb.inference.lists import run_lists  # noqa: E402
+from slicedb.inference.runner import default_batch_size  # noqa: E402
+from slicedb.media import n_threads  # noqa: E402
+from slicedb.models import Model, TorchClassifier, TorchDetector  # noqa: E402
+
 CLASSES = [f"class {i}" for i in range(1000)]
 NETWORKS = ("resnet50", "mobilenet_v2")
 DETECTOR = "fasterrcnn_resnet50_fpn"
-BAR = 0.9
 
 
-@dataclass
-class Bench:
-    """What every part uses: the device, the pictures, the clock, and where lines go."""
-
-    device: torch.device
-    small: bool
-    minutes: float
-    lines: list[dict[str, Any]] = field(default_factory=list)
-    started: float = field(default_factory=time.perf_counter)
-
-    @property
-    def left(self) -> float:
-        """Seconds until the end."""
-        return self.minutes * 60 - (time.perf_counter() - self.started)
-
-    @property
-    def is_gpu(self) -> bool:
-        """Whether decoder and model are on different chips."""
-        return self.device.type == "cuda"
-
-    @cached_property
-    def pictures(self) -> list[bytes]:
-        """Return drawn photos: blobs of colour and noise, of the size in bytes of real ones."""
-        rng = np.random.default_rng(0)
-        made = []
-        for _ in range(8 if self.small else 64):
-            coarse = Image.fromarray(rng.integers(0, 255, (12, 16, 3)).astype(np.uint8))
-            wide = np.asarray(coarse.resize((500, 375), Image.Resampling.BICUBIC), np.int16)
-            grain = rng.normal(0, 24, (375, 500, 1))
-            noisy = Image.fromarray(np.clip(wide + grain, 0, 255).astype(np.uint8))
-            out = io.BytesIO()
-            noisy.filter(ImageFilter.GaussianBlur(0.7)).save(out, "JPEG", quality=90)
-            made.append(out.getvalue())
-        return made
-
-    def items(self, n: int) -> Items:
-        """Return n encoded pictures."""
-        return [(f"{i}.jpg", self.pictures[i % len(self.pictures)]) for i in range(n)]
-
-    def wait(self) -> None:
-        """Wait until the device has done what it was told."""
-        if self.is_gpu:
-            torch.cuda.synchronize(self.device)
-
-    def seconds(self, call: Callable[[], object]) -> float:
-        """Return the seconds that a call takes, the work it queued counted."""
-        self.wait()
-        start = time.perf_counter()
-        call()
-        self.wait()
-        return time.perf_counter() - start
-
-    def enough(self, call: Callable[[int], object], unit: int) -> int:
-        """Return a number of images, whole batches, that keeps a call busy for some seconds."""
-        call(unit)
-        rate = unit / self.seconds(lambda: call(unit))
-        aim = 0.1 if self.small else 3.0
-        return unit * max(2 if self.small else 4, min(200, round(rate * aim / unit)))
-
-    def say(self, part: str, **facts: Any) -> None:
-        """Print a line, and keep it."""
-        self.lines.append({"part": part, **facts})
-        shown = "  ".join(f"{k} {_short(v)}" for k, v in facts.items())
-        print(f"{part:9}{shown}", flush=True)
-        if folder := os.environ.get("OUT"):
-            (Path(folder) / "gpu.json").write_text(json.dumps(self.lines, indent=1))
-
-
-def _short(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
-    return str(value)
+# --- models and what is timed ---------------------------------------------------------------------
 
 
 def network(name: str, bench: Bench) -> TorchClassifier:
@@ -138,19 +66,22 @@ def network(name: str, bench: Bench) -> TorchClassifier:
     return TorchClassifier(module, classes=CLASSES, input_size=size, resize=resize, name=name)
 
 
-def has_open_clip(bench: Bench, part: str) -> bool:
-    """Return whether open_clip is installed, and say so where it is not."""
-    if importlib.util.find_spec("open_clip") is None:
-        bench.say(part, model="ViT-B-32", left_out="open_clip is not installed")
-        return False
-    return True
+def encoder(bench: Bench) -> tuple[str, Any]:
+    """Return a ViT-B/32 with random weights: open_clip's image tower, or else torchvision's."""
+    try:
+        from slicedb.embedding import load_encoder
 
+        return "ViT-B-32 (open_clip)", load_encoder("ViT-B-32", "random", device=bench.device)
+    except Exception as error:  # open_clip, or something that it needs, is not installed
+        import torchvision
 
-def encoder(bench: Bench) -> Any:
-    """Return ViT-B-32 of open_clip with random weights."""
-    from slicedb.embedding import load_encoder
-
-    return load_encoder("ViT-B-32", "random", device=bench.device)
+        print(f"No open_clip: {error}", file=sys.stderr)
+        torch.manual_seed(0)
+        side = 64 if bench.small else 224
+        module = torchvision.models.vit_b_32(weights=None, image_size=side)
+        module.heads = torch.nn.Identity()
+        name = "ViT-B/32 (torchvision)"
+        return name, TorchClassifier(module, classes=CLASSES, input_size=side, name=name)
 
 
 def detector(small: bool) -> TorchDetector:
@@ -168,6 +99,11 @@ def detector(small: bool) -> TorchDetector:
 def autocast(bench: Bench) -> Any:
     """Return the precision of the bare model: that of `inference` on the device."""
     return torch.autocast(bench.device.type, torch.bfloat16, enabled=bench.is_gpu)
+
+
+def usual_size(model: Model, bench: Bench) -> int:
+    """Return the images of a batch where nobody says."""
+    return default_batch_size(model.preprocessing.size, bench.device, model.n_parameters())
 
 
 def batch_of(model: Model, bench: Bench, size: int) -> torch.Tensor:
@@ -207,166 +143,98 @@ def decoder(model: Model, bench: Bench) -> Callable[[int], None]:
     return call
 
 
-def against(
-    bench: Bench,
-    part: str,
-    title: str,
-    calls: dict[str, Callable[[int], object]],
-    unit: int,
-) -> None:
-    """Time bare, decode and ours in turns, and print rates and what ours reaches of the limit."""
-    n = bench.enough(calls["slicedb"], unit)
-    rounds = 3 if bench.small else 5
-    times: dict[str, list[float]] = {name: [] for name in calls}
-    for _ in range(rounds):
-        for name, call in calls.items():
-            times[name].append(bench.seconds(lambda call=call: call(n)))  # type: ignore[misc]
-        if bench.left < 20:
-            break
-    rate = {name: n / statistics.median(seconds) for name, seconds in times.items()}
-    bare, decode = rate["bare"], rate.get("decode", float("inf"))
-    limit = min(bare, decode) if bench.is_gpu else 1 / (1 / bare + 1 / decode)
-    reached = rate["slicedb"] / limit
-    bench.say(
-        part,
-        model=title,
-        batch=unit,
-        images=n,
-        **{f"{name}/s": value for name, value in rate.items()},
-        of_bare=rate["slicedb"] / bare,
-        of_limit=reached,
-        bound="decode" if decode < bare else "model",
-        bar="met" if reached >= BAR else f"MISSED ({BAR})",
+def on_gpu(jpegs: GpuJpegs, model: Model, bench: Bench, fits: bool = True) -> Callable[[int], None]:
+    """Return a call that decodes n pictures on the GPU, and resizes them there."""
+
+    def call(n: int) -> None:
+        with jpegs.stream():
+            for _ in range(0, n, len(bench.pictures)):
+                decoded = jpegs.decode(bench.pictures)
+                if fits:
+                    fit_all(decoded, model.preprocessing)
+
+    return call
+
+
+def predicted(model: Model, bench: Bench, n: int, size: int | None, how: str = "cpu") -> int:
+    """Predict n pictures; returns how many there were."""
+    outputs = inference.predict(
+        model, bench.items(n), batch_size=size, device=bench.device, decoding=Decoding(how)
     )
+    return sum(len(batch) for batch in outputs)
 
 
-def predict_part(bench: Bench) -> None:
-    """Classifiers, several sizes of batch."""
-    for name in NETWORKS:
-        model = network(name, bench)
-        usual = default_batch_size(model.preprocessing.size, bench.device, model.n_parameters())
-        sizes = [usual] if bench.small else [usual, 64, 1024] if bench.is_gpu else [usual]
-        for size in sizes if name == NETWORKS[0] else sizes[:1]:
-            # The usual size is left to SliceDB, which on a CPU then decodes for several batches.
-            asked = None if size == usual else size
-            with model.session(bench.device):
-                calls: dict[str, Callable[[int], object]] = {
-                    "bare": bare_model(model, bench, size),
-                    "decode": decoder(model, bench),
-                    "slicedb": lambda n, asked=asked, model=model: sum(  # type: ignore[misc]
-                        len(batch)
-                        for batch in inference.predict(
-                            model, bench.items(n), batch_size=asked, device=bench.device
-                        )
-                    ),
-                }
-                against(bench, "predict", name, calls, size)
-
-
-def embed_part(bench: Bench) -> None:
-    """The image tower of a CLIP."""
-    if not has_open_clip(bench, "embed"):
-        return
-    model = encoder(bench)
-    size = default_batch_size(model.preprocessing.size, bench.device, model.n_parameters())
-    with model.session(bench.device):
-        calls: dict[str, Callable[[int], object]] = {
-            "bare": bare_model(model, bench, size),
-            "decode": decoder(model, bench),
-            "slicedb": lambda n: sum(
-                len(out.ids) for out in inference.run(model, bench.items(n), device=bench.device)
-            ),
-        }
-        against(bench, "embed", "ViT-B-32", calls, size)
-
-
-def two_part(bench: Bench) -> None:
-    """Two models that take turns on one device, batch by batch, beside one after the other."""
-    models = [network(name, bench) for name in NETWORKS]
-    n = 16 if bench.small else 4096
-    size = 8 if bench.small else 256
-
-    def outputs(model: Model) -> Iterator[object]:
-        return inference.predict(model, bench.items(n), batch_size=size, device=bench.device)
-
-    def in_turns() -> None:
-        for _ in zip(*map(outputs, models), strict=True):
-            pass
-
-    def in_a_row() -> None:
-        for model in models:
-            for _ in outputs(model):
-                pass
-
-    in_a_row()
-    row, turns = bench.seconds(in_a_row), bench.seconds(in_turns)
-    bench.say("two", images=n, one_after_the_other=row, in_turns=turns, ratio=turns / row)
-
-
-def detect_part(bench: Bench) -> None:
-    """A detector, in single precision, on pictures as they are."""
-    model = detector(bench.small)
-    size = 2 if bench.small else 16
-    read = [model.read("", data) for data in bench.pictures[:size]]
-    pixels = [one.pixels for one in read if not isinstance(one, str)]
-    tensors = [one.float().div(255).to(bench.device) for one in pixels]
-
-    def bare(n: int) -> None:
-        with torch.inference_mode():
-            for _ in range(0, n, size):
-                model.predict_batch(tensors)
-
-    def decode(n: int) -> None:
-        with ThreadPoolExecutor(n_threads()) as pool:
-            list(pool.map(lambda item: model.read(*item), bench.items(n)))
-
-    def ours(n: int) -> int:
-        outputs = run_lists(model, bench.items(n), batch_size=size, device=bench.device)
-        return sum(len(out.ids) for out in outputs)
-
-    with model.session(bench.device):
-        calls: dict[str, Callable[[int], object]] = {
-            "bare": bare,
-            "decode": decode,
-            "slicedb": ours,
-        }
-        against(bench, "detect", DETECTOR, calls, size)
-
-
-def values_of(model: Model, bench: Bench, n: int, device: str, **how: Any) -> np.ndarray:
-    """Return what a model says of n pictures on a device."""
-    outputs = inference.run(model, bench.items(n), device=device, **how)
+def values_of(model: Model, bench: Bench, n: int, device: object, **how: Any) -> np.ndarray:
+    """Return what a model says of n pictures on a device, float32 (n, c)."""
+    outputs = inference.run(model, bench.items(n), device=str(device), **how)
     return np.concatenate([out.values for out in outputs])
 
 
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """Return probabilities, float64."""
-    wide = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
-    return np.asarray(wide / wide.sum(axis=1, keepdims=True))
+def distance(one: np.ndarray, other: np.ndarray) -> float:
+    """Return the largest distance of the logits of an image over their spread."""
+    apart = np.linalg.norm(one - other, axis=1)
+    spread = np.linalg.norm(one - one.mean(axis=1, keepdims=True), axis=1)
+    return float((apart / spread).max())
+
+
+def gpu_decoder(bench: Bench, part: str, model: Model) -> str | None:
+    """Return what decodes on the GPU, None where nothing does, and say why."""
+    decoding = Decoding("auto")
+    if decoding.open(bench.device, model) is None:
+        bench.say(part, by="GPU", left_out="; ".join(decoding.decoded.why))
+        return None
+    return ", ".join(decoding.decoded.by)
+
+
+# --- the parts ------------------------------------------------------------------------------------
 
 
 def equal_part(bench: Bench) -> None:
     """Hold what the device says against what the CPU says."""
-    n, device = (4 if bench.small else 64), str(bench.device)
+    n = 4 if bench.small else 64
     for name in NETWORKS:
-        here, there = (values_of(network(name, bench), bench, n, d) for d in ("cpu", device))
-        apart = np.linalg.norm(here - there, axis=1)
-        spread = np.linalg.norm(here - here.mean(axis=1, keepdims=True), axis=1)
-        most = float((apart / spread).max())
-        _hold(bench, name, "largest distance of logits over their spread", most, 0.05)
-    if has_open_clip(bench, "equal"):
-        clip = encoder(bench)
-        here, there = (values_of(clip, bench, n, d) for d in ("cpu", device))
+        with bench.case("equal", name):
+            model = network(name, bench)
+            here, there = (values_of(model, bench, n, d) for d in ("cpu", bench.device))
+            what = "distance of logits to the CPU's over their spread"
+            bench.hold("equal", name, what, distance(here, there), 0.05)
+    with bench.case("equal", "each place"):
+        _each_place(bench, "cpu")
+    with bench.case("equal", "ViT"):
+        name, clip = encoder(bench)
+        here, there = (_unit(values_of(clip, bench, n, d)) for d in ("cpu", bench.device))
         cosine = float((here * there).sum(axis=1).min())
-        _hold(bench, "ViT-B-32", "1 - least cosine", 1 - cosine, 1e-3)
-    model = detector(True)
-    few = bench.items(2 if bench.small else 8)
-    boxes = [
-        [value for out in run_lists(model, few, device=d) for value in out.values]
-        for d in ("cpu", device)
-    ]
-    alone = max(_unmatched(a, b) for a, b in zip(*boxes, strict=True))
-    _hold(bench, DETECTOR, "largest share of boxes without a partner", alone, 0.05)
+        bench.hold("equal", name, "1 - least cosine to the CPU's", 1 - cosine, 1e-3)
+    with bench.case("equal", DETECTOR):
+        model = detector(True)
+        few = bench.items(2 if bench.small else 8)
+        boxes = [
+            [value for out in run_lists(model, few, device=str(d)) for value in out.values]
+            for d in ("cpu", bench.device)
+        ]
+        alone = max(_unmatched(a, b) for a, b in zip(*boxes, strict=True))
+        n_boxes = sum(len(one.xywh) for one in boxes[0])
+        what = f"largest share of boxes without a partner, of {n_boxes}"
+        bench.hold("equal", DETECTOR, what, alone, 0.1)
+
+
+def _each_place(bench: Bench, how: str) -> None:
+    """Predict each picture in many places of many batches: its logits must not depend on them.
+
+    They would where memory is written while work that is queued still reads it.
+    """
+    model = network("mobilenet_v2", bench)
+    size, times = (4, 3) if bench.small else (48, 40)
+    n = len(bench.pictures) * times
+    said = values_of(model, bench, n, bench.device, batch_size=size, decoding=Decoding(how))
+    by_picture = said.reshape(times, len(bench.pictures), -1)
+    most = max(distance(by_picture[0], one) for one in by_picture[1:])
+    what = f"distance of logits of one picture in {times} places, decoded by {how}"
+    bench.hold("equal", "mobilenet_v2", what, most, 0.02)
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True))
 
 
 def _unmatched(one: Any, other: Any) -> float:
@@ -383,9 +251,189 @@ def _unmatched(one: Any, other: Any) -> float:
     return float(1 - ((overlap > 0.95) & same).any(axis=1).mean())
 
 
-def _hold(bench: Bench, model: str, what: str, value: float, most: float) -> None:
-    met = "met" if value <= most else "MISSED"
-    bench.say("equal", model=model, what=what, value=value, tolerance=most, bar=met)
+def predict_part(bench: Bench) -> None:
+    """Classifiers, several sizes of batch."""
+    more = [64, 1024] if bench.is_gpu and not bench.small else []
+    cases = [(NETWORKS[0], None), (NETWORKS[1], None), *((NETWORKS[0], size) for size in more)]
+    for number, (name, asked) in enumerate(cases):
+        seconds = bench.left / (len(cases) - number)
+        with bench.case("predict", name):
+            model = network(name, bench)
+            # The usual size is left to SliceDB, which on a CPU then decodes for several batches.
+            size = asked or usual_size(model, bench)
+            with model.session(bench.device):
+                calls: Calls = {
+                    "bare": bare_model(model, bench, size),
+                    "decode": decoder(model, bench),
+                    "slicedb": functools.partial(_predicted, model, bench, asked, "cpu"),
+                }
+                against(bench, "predict", name, calls, size, 0.85 * seconds)
+
+
+def _predicted(model: Model, bench: Bench, size: int | None, how: str, n: int) -> int:
+    return predicted(model, bench, n, size, how)
+
+
+def embed_part(bench: Bench) -> None:
+    """The image tower of a CLIP."""
+    name, model = encoder(bench)
+    size = usual_size(model, bench)
+
+    def ours(n: int) -> int:
+        outputs = inference.run(model, bench.items(n), device=bench.device)
+        return sum(len(out.ids) for out in outputs)
+
+    with bench.case("embed", name), model.session(bench.device):
+        calls: Calls = {
+            "bare": bare_model(model, bench, size),
+            "decode": decoder(model, bench),
+            "slicedb": ours,
+        }
+        against(bench, "embed", name, calls, size, 0.85 * bench.left)
+
+
+def decode_part(bench: Bench) -> None:
+    """Decoders of JPEGs, each with the resize: those of the cores, and those of the GPU."""
+    model = network("mobilenet_v2", bench)
+    n = 64 if bench.small else 4096
+    cores = decoder(model, bench)
+    cores(64)
+    rate = n / bench.seconds(lambda: cores(n))
+    by = f"{CORES_DECODE_BY}, {n_threads()} threads"
+    bench.say("decode", by=by, images=n, per_second=rate)
+    if (by_gpu := gpu_decoder(bench, "decode", model)) is None:
+        return
+    with bench.case("decode", by_gpu):
+        _decoded_on_gpu(bench, model, by_gpu, n, rate)
+    with bench.case("decode", "nvImageCodec"):
+        _nvimgcodec(bench, n, rate)
+
+
+def _decoded_on_gpu(bench: Bench, model: Model, by: str, n: int, cores: float) -> None:
+    """Time nvJPEG with and without the resize, and hold its pixels against the CPU's."""
+    jpegs = GpuJpegs(bench.device)
+    for fits in (True, False):
+        call = on_gpu(jpegs, model, bench, fits)
+        call(n // 8)
+        rate = n / bench.seconds(lambda call=call: call(n))  # type: ignore[misc]
+        title = f"{by}, {'with' if fits else 'without'} the resize"
+        bench.say("decode", by=title, per_second=rate, over_cores=rate / cores)
+    with jpegs.stream():
+        fitted = fit_all(jpegs.decode(bench.pictures), model.preprocessing).cpu().numpy()
+    expected = np.empty_like(fitted)
+    for picture, row in zip(bench.pictures, expected):
+        model.preprocessing.fill(picture, row)
+    levels = np.abs(fitted.astype(np.int16) - expected)
+    bench.say("decode", by=by, largest_levels=int(levels.max()))
+    bench.hold("decode", by, "levels to the CPU's pixels on average", float(levels.mean()), 2.0)
+
+
+def _nvimgcodec(bench: Bench, n: int, cores: float) -> None:
+    """Time nvImageCodec, which SliceDB does not use, without a resize."""
+    try:
+        from nvidia import nvimgcodec
+    except ImportError:
+        bench.say("decode", by="nvImageCodec", left_out="not installed")
+        return
+    codec = nvimgcodec.Decoder()
+
+    def call(n: int) -> None:
+        for _ in range(0, n, len(bench.pictures)):
+            codec.decode(bench.pictures)
+
+    call(n // 8)
+    rate = n / bench.seconds(lambda: call(n))
+    by = f"nvImageCodec {_version('nvidia-nvimgcodec-cu13')}, without the resize"
+    bench.say("decode", by=by, per_second=rate, over_cores=rate / cores)
+
+
+def nvjpeg_part(bench: Bench) -> None:
+    """Prediction with `decode="gpu"` beside `decode="cpu"`."""
+    if gpu_decoder(bench, "nvjpeg", network("mobilenet_v2", bench)) is None:
+        return
+    with bench.case("nvjpeg", "each place"):
+        _each_place(bench, "gpu")
+    n = 16 if bench.small else 256
+    for number, name in enumerate(NETWORKS):
+        seconds = bench.left / (len(NETWORKS) - number)
+        with bench.case("nvjpeg", name):
+            model = network(name, bench)
+            size = usual_size(model, bench)
+            there, here = (
+                values_of(model, bench, n, bench.device, decoding=Decoding(how))
+                for how in ("gpu", "cpu")
+            )
+            what = "distance of logits to those of decode='cpu' over their spread"
+            bench.hold("nvjpeg", name, what, distance(here, there), 0.05)
+            with model.session(bench.device):
+                calls: Calls = {
+                    "bare": bare_model(model, bench, size),
+                    "decode": on_gpu(GpuJpegs(bench.device), model, bench),
+                    "cpu": functools.partial(_predicted, model, bench, None, "cpu"),
+                    "slicedb": functools.partial(_predicted, model, bench, None, "gpu"),
+                }
+                rate = against(bench, "nvjpeg", name, calls, size, 0.8 * seconds)
+                bench.say("nvjpeg", model=name, gpu_over_cpu=rate["slicedb"] / rate["cpu"])
+
+
+def two_part(bench: Bench) -> None:
+    """Two models over pictures that are decoded once, beside one after the other."""
+    from slicedb.inference import predict_several
+
+    models = [network(name, bench) for name in NETWORKS]
+    n = 16 if bench.small else 4096
+
+    def together() -> list[Any]:
+        items = ((name, data, (0, 1)) for name, data in bench.items(n))
+        said = predict_several(models, items, device=bench.device)
+        return [[one.batch for one in said if one.batch is not None]]
+
+    def in_a_row() -> None:
+        for model in models:
+            predicted(model, bench, n, None)
+
+    with bench.case("two", " and ".join(NETWORKS)):
+        together(), in_a_row()
+        row, once = bench.seconds(in_a_row), bench.seconds(together)
+        rows = sum(len(batch) for batches in together() for batch in batches)
+        assert rows == 2 * n, f"{rows} rows"
+        title = " and ".join(NETWORKS)
+        bench.say("two", model=title, images=n, in_a_row=row, together=once, ratio=once / row)
+
+
+def detect_part(bench: Bench) -> None:
+    """A detector, in single precision, on pictures as they are, decoded by either chip."""
+    model = detector(bench.small)
+    size = 2 if bench.small else 16
+    read = [model.read("", data) for data in bench.pictures[:size]]
+    pixels = [one.pixels for one in read if not isinstance(one, str)]
+    tensors = [one.float().div(255).to(bench.device) for one in pixels]
+
+    def bare(n: int) -> None:
+        with torch.inference_mode():
+            for _ in range(0, n, size):
+                model.predict_batch(tensors)
+
+    def decode(n: int) -> None:
+        with ThreadPoolExecutor(n_threads()) as pool:
+            list(pool.map(lambda item: model.read(*item), bench.items(n)))
+
+    def ours(how: str, n: int) -> int:
+        where: dict[str, Any] = {"device": bench.device, "decoding": Decoding(how)}
+        outputs = run_lists(model, bench.items(n), batch_size=size, **where)
+        return sum(len(out.ids) for out in outputs)
+
+    chips = ["cpu"]
+    if bench.is_gpu and gpu_decoder(bench, "detect", model):
+        chips.append("gpu")
+    for number, how in enumerate(chips):
+        seconds = bench.left / (len(chips) - number)
+        with bench.case("detect", DETECTOR), model.session(bench.device):
+            calls: Calls = {"bare": bare}
+            if how == "cpu":
+                calls["decode"] = decode
+            calls["slicedb"] = functools.partial(ours, how)
+            against(bench, "detect", DETECTOR, calls, size, 0.85 * seconds, decoded_by=how)
 
 
 class Frugal(TorchClassifier):
@@ -403,111 +451,120 @@ def memory_part(bench: Bench) -> None:
     """Let memory run out, really where there is a GPU, and compare with a batch that fits."""
     model = network(NETWORKS[0], bench)
     n = 16 if bench.small else 1024
-    if bench.is_gpu:
-        size, total = 1024, torch.cuda.get_device_properties(bench.device).total_memory
-        torch.cuda.empty_cache()
-        torch.cuda.set_per_process_memory_fraction(3e9 / total, bench.device)
-    else:
-        model.__class__, size = Frugal, 8
-    try:
-        with inference.running(model, batch_size=size, device=bench.device) as side:
-            batch = torch.zeros((size, *model.preprocessing.size, 3), dtype=torch.uint8)
-            with torch.inference_mode():
-                side(batch)
-            fits = side.size
-        halved = values_of(model, bench, n, str(bench.device), batch_size=size)
-    finally:
+    with bench.case("memory", NETWORKS[0]):
         if bench.is_gpu:
-            torch.cuda.set_per_process_memory_fraction(1.0, bench.device)
-    plain = values_of(network(NETWORKS[0], bench), bench, n, str(bench.device), batch_size=fits)
-    apart = float(np.abs(softmax(halved) - softmax(plain)).max())
-    met = "met" if fits < size and apart <= 1e-3 else "MISSED"
-    bench.say("memory", asked=size, fits=fits, rows=len(halved), difference=apart, bar=met)
+            size, total = 1024, torch.cuda.get_device_properties(bench.device).total_memory
+            torch.cuda.empty_cache()
+            torch.cuda.set_per_process_memory_fraction(3e9 / total, bench.device)
+        else:
+            model.__class__, size = Frugal, 8
+        try:
+            with inference.running(model, batch_size=size, device=bench.device) as side:
+                batch = torch.zeros((size, *model.preprocessing.size, 3), dtype=torch.uint8)
+                with torch.inference_mode():
+                    side(batch)
+                fits = side.size
+            halved = values_of(model, bench, n, bench.device, batch_size=size)
+        finally:
+            if bench.is_gpu:
+                torch.cuda.set_per_process_memory_fraction(1.0, bench.device)
+        fitting = network(NETWORKS[0], bench)
+        plain = values_of(fitting, bench, n, bench.device, batch_size=fits)
+        apart = distance(plain, halved)
+        met = "met" if fits < size and apart <= 0.02 else "MISSED"
+        bench.say("memory", asked=size, fits=fits, rows=len(halved), difference=apart, bar=met)
+
+
+class Pictures:
+    """What `cam` reads pictures from."""
+
+    def __init__(self, bench: Bench, n: int) -> None:
+        self.items = bench.items(n)
+
+    def read_images(self, keys: np.ndarray) -> Any:
+        """Yield key and bytes."""
+        return ((key, self.items[key][1]) for key in keys.tolist())
 
 
 def cam_part(bench: Bench) -> None:
-    """Grad-CAM beside a forward and a backward pass, and beside the CPU's maps."""
+    """Grad-CAM from encoded bytes beside a forward and a backward pass, and the CPU's maps."""
     from slicedb.cam import GradCam
 
     model = network(NETWORKS[0], bench)
     size = 4 if bench.small else 64
-    few = batch_of(model, Bench(torch.device("cpu"), True, 1), 4)
-    here = GradCam(model)(few).maps
-    with model.session(bench.device):
-        explain, batch = GradCam(model), batch_of(model, bench, size)
-        there = explain(few.to(bench.device)).maps
-        apart = float(np.abs(here - there).max())
-        met = "met" if apart <= 0.05 else "MISSED"
-        bench.say("cam", what="largest difference to the CPU", value=apart, tolerance=0.05, bar=met)
-
-        def bare(n: int) -> None:
-            for _ in range(0, n, size):
-                pixels = batch.clone().requires_grad_(True)
-                model.module(pixels).amax(1).sum().backward()
-
-        calls: dict[str, Callable[[int], object]] = {
-            "bare": bare,
-            "slicedb": lambda n: [explain(batch) for _ in range(0, n, size)],
-        }
-        against(bench, "cam", "resnet50, beside forward + backward", calls, size)
+    with bench.case("cam", NETWORKS[0]):
+        few = batch_of(model, Bench(torch.device("cpu"), True, 1), 4)
+        here = GradCam(model)(few).maps
+        with model.session(bench.device):
+            explain, batch = GradCam(model), batch_of(model, bench, size)
+            there = explain(few.to(bench.device)).maps
+            apart = float(np.abs(here - there).max())
+            bench.hold("cam", NETWORKS[0], "largest difference to the CPU's maps", apart, 0.05)
+            calls: Calls = {
+                "bare": functools.partial(_backward, model, batch),
+                "decode": decoder(model, bench),
+                "slicedb": functools.partial(_explained, bench, model, explain, size),
+            }
+            title = "resnet50, beside forward + backward"
+            against(bench, "cam", title, calls, size, 0.8 * bench.left)
 
 
-def decode_part(bench: Bench) -> None:
-    """JPEG decoders: ours on all cores, and those of the GPU where they are at hand."""
-    model = network("mobilenet_v2", bench)
-    n = 64 if bench.small else 4096
-    ours = decoder(model, bench)
-    ours(64)
-    rate = n / bench.seconds(lambda: ours(n))
-    bench.say("decode", by=f"simplejpeg + resize, {n_threads()} threads", images=n, per_second=rate)
-    if not bench.is_gpu:
-        bench.say("decode", by="GPU", left_out="no GPU")
-        return
-    _nvjpeg(bench, n, rate)
-    _nvimgcodec(bench, n, rate)
+def _backward(model: TorchClassifier, batch: torch.Tensor, n: int) -> None:
+    """Make the gradients of n images as an autograd user does, down to the pixels."""
+    for _ in range(0, n, len(batch)):
+        pixels = batch.clone().requires_grad_(True)
+        torch.autograd.grad(model.module(pixels).amax(1).sum(), pixels)
 
 
-def _nvjpeg(bench: Bench, n: int, cores: float) -> None:
-    import torchvision
+def _explained(bench: Bench, model: Model, explain: Any, size: int, n: int) -> int:
+    """Make the rows of n maps from encoded bytes, as the verb does before it writes them."""
+    import pyarrow as pa
 
-    data = [torch.frombuffer(bytearray(picture), dtype=torch.uint8) for picture in bench.pictures]
+    from slicedb.cam.shares import explained_rows
 
-    def call(n: int) -> None:
-        for _ in range(0, n, len(data)):
-            torchvision.io.decode_jpeg(data, device=bench.device)
-
-    call(n // 8)
-    rate = n / bench.seconds(lambda: call(n))
-    bench.say("decode", by="torchvision on the GPU", per_second=rate, over_cores=rate / cores)
-
-
-def _nvimgcodec(bench: Bench, n: int, cores: float) -> None:
-    try:
-        from nvidia import nvimgcodec
-    except ImportError:
-        bench.say("decode", by="nvImageCodec", left_out="not installed")
-        return
-    codec = nvimgcodec.Decoder()
-
-    def call(n: int) -> None:
-        for _ in range(0, n, len(bench.pictures)):
-            codec.decode(bench.pictures)
-
-    call(n // 8)
-    rate = n / bench.seconds(lambda: call(n))
-    bench.say("decode", by="nvImageCodec", per_second=rate, over_cores=rate / cores)
+    keys = list(range(n))
+    names, nothing = [str(key) for key in keys], [None] * n
+    columns = {"id": names, "key": keys, "label": nothing, "width": nothing, "height": nothing}
+    store: Any = Pictures(bench, n)
+    rows = explained_rows(
+        store, explain, model, pa.table(columns), "prediction", size, None, Decoding()
+    )
+    return sum(row["map"] is not None for row in rows)
 
 
-PARTS: dict[str, Callable[[Bench], None]] = {
-    "equal": equal_part,
-    "predict": predict_part,
-    "embed": embed_part,
-    "detect": detect_part,
-    "two": two_part,
-    "memory": memory_part,
-    "cam": cam_part,
-    "decode": decode_part,
+PARTS: dict[str, tuple[Callable[[Bench], None], float]] = {
+    "equal": (equal_part, 50),
+    "predict": (predict_part, 110),
+    "decode": (decode_part, 20),
+    "nvjpeg": (nvjpeg_part, 60),
+    "embed": (embed_part, 30),
+    "detect": (detect_part, 50),
+    "two": (two_part, 20),
+    "cam": (cam_part, 30),
+    "memory": (memory_part, 20),
 }
+"""Each part, and its seconds; together they leave half a minute of the seven."""
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
+
+
+def machine(bench: Bench) -> None:
+    """Say what everything runs on."""
+    name = torch.cuda.get_device_name(bench.device) if bench.is_gpu else "CPU"
+    bench.say(
+        "machine",
+        device=name,
+        cores=n_threads(),
+        cores_decode_by=CORES_DECODE_BY,
+        cuda=torch.version.cuda,
+        python=platform.python_version(),
+        **{package: _version(package) for package in ("torch", "torchvision", "numpy", "pillow")},
+    )
 
 
 def main() -> None:
@@ -519,22 +576,20 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
     options = parser.parse_args()
     bench = Bench(torch.device(options.device), options.small, options.minutes)
-    name = torch.cuda.get_device_name(bench.device) if bench.is_gpu else "CPU"
-    bench.say("machine", device=name, torch=torch.__version__, cores=n_threads())
-    failed = 0
+    bench.watch()
+    machine(bench)
     for part in options.only:
-        if bench.left < (5 if bench.small else 30):
-            bench.say(part, left_out=f"{bench.left:.0f} s are left")
+        run, seconds = PARTS[part]
+        if bench.is_late(part, "", 5 if bench.small else 15):
             continue
-        try:
-            PARTS[part](bench)
-        except Exception as error:
-            failed += 1
-            traceback.print_exc()
-            bench.say(part, failed=f"{type(error).__name__}: {str(error).splitlines()[:1]}")
+        with bench.budget(seconds / 20 if bench.small else seconds), bench.case(part, ""):
+            run(bench)
     missed = [line for line in bench.lines if str(line.get("bar", "")).startswith("MISSED")]
-    bench.say("end", missed=len(missed), failed=failed, seconds=options.minutes * 60 - bench.left)
-    sys.exit(1 if failed else 0)
+    for line in missed:
+        where = {key: line[key] for key in ("model", "what", "batch", "decoded_by") if key in line}
+        bench.say("missed", of=line["part"], **where)
+    bench.say("end", missed=len(missed), failed=bench.failed, seconds=bench.passed)
+    sys.exit(1 if bench.failed else 0)
 
 
 if __name__ == "__main__":

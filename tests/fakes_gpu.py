@@ -235,7 +235,7 @@ def fake_gpu(
         yield
 
     @contextlib.contextmanager
-    def autocast(kind: str, dtype: Any = None) -> Iterator[None]:
+    def autocast(kind: str, dtype: Any = None, enabled: bool = True) -> Iterator[None]:
         log.add("autocast", (kind, dtype))
         yield
 

@@ -116,7 +116,7 @@ class Explaining:
         decoding = Decoding(self._place.decode)
         args = (self._target, self._batch_size, self._place.threads, decoding)
         with self._model.session(pick_device(self._place.device, self._model)):
-            made = _rows(store, self._explain, self._model, rows, *args)
+            made = explained_rows(store, self._explain, self._model, rows, *args)
             try:
                 for row, facts in zip(made, stated):
                     held.append(row | facts)
@@ -149,7 +149,7 @@ def input_size(store: Store, model: Model, keys: np.ndarray) -> tuple[int, int] 
     return None
 
 
-def _rows(
+def explained_rows(
     store: Store,
     explain: GradCam,
     model: Model,
