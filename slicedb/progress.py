@@ -107,6 +107,10 @@ class Bar:
         """Set how many units there are in all, once that is known."""
 
 
+SILENT = Bar()
+"""Of work that nobody watches."""
+
+
 class _CountedBar(Bar):
     """Counts units, which several threads may do, and shows them now and then."""
 

@@ -37,7 +37,7 @@ def list_(out: Output) -> None:
 @db_option
 @options_of(
     Database.behaviour,
-    "labels expect least on confidence correction strict minimum write",
+    "labels expect least on confidence correction strict minimum write progress",
     labels={"metavar": "A,B,C|FILE", "multiple": False},
     expect={"metavar": "TEXT"},
     on={"metavar": "PREDICATE", "show_default": False},

@@ -16,7 +16,7 @@ from slicedb.database import Database
 @rows_options
 @options_of(
     Database.errors,
-    "on by slices sure unsure n confidence truth truth_score tag",
+    "on by slices sure unsure n confidence truth truth_score tag progress",
     by={"metavar": "A,B"},
     slices={"flag": "--slice", "metavar": "SLICE"},
     n="-n",
@@ -46,7 +46,7 @@ def errors(model: str, out: Output, by: tuple[str, ...], **options: object) -> N
 @options_of(
     Database.cost,
     "on matrix column positive false_positive false_negative ask human slices calibrate folds "
-    "confidence seed truth",
+    "confidence seed truth progress",
     matrix={"metavar": "FILE"},
     positive={"metavar": "CLASS"},
     slices={"flag": "--slice", "metavar": "SLICE"},
@@ -72,7 +72,7 @@ def cost(model: str, out: Output, curve: str | None, **options: object) -> None:
 @click.argument("model", metavar="MODEL")
 @db_option
 @rows_options
-@options_of(Database.calibration, "on binning bins folds seed truth")
+@options_of(Database.calibration, "on binning bins folds seed truth progress")
 @at_option
 def calibration(model: str, out: Output, **options: object) -> None:
     """Show calibration before and after temperature scaling, on held-out rows.

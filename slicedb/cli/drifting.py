@@ -19,7 +19,7 @@ from slicedb.database import Database
 @rows_options
 @options_of(
     Database.drift,
-    "since columns models embedding group seed",
+    "since columns models embedding group seed progress",
     since={"metavar": "COMMIT"},
     columns={"metavar": "COLUMN"},
     models={"flag": "--model", "metavar": "MODEL"},
@@ -45,7 +45,7 @@ def drift(a: str | None, b: str | None, out: Output, **options: Any) -> None:
 @rows_options
 @options_of(
     Database.leaks,
-    "on by group columns models embedding tag seed",
+    "on by group columns models embedding tag seed progress",
     group={"metavar": "COLUMN", "multiple": True},
     columns={"metavar": "COLUMN"},
     models={"flag": "--model", "metavar": "MODEL"},
@@ -68,7 +68,7 @@ def leaks(column: str, out: Output, **options: Any) -> None:
 @rows_options
 @options_of(
     Database.expected,
-    "on reference slices seed",
+    "on reference slices seed progress",
     reference={"metavar": "QUERY|SLICE"},
     slices={"flag": "--slice", "metavar": "SLICE"},
 )

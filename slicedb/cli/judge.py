@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 @rows_options
 @options_of(
     Database.evaluate,
-    "slices metrics per_class confidence group bootstrap truth truth_score predict record at",
+    "slices metrics per_class confidence group bootstrap truth truth_score predict record at "
+    "progress",
     slices="--on",
     metrics={
         "flag": "--metric",
@@ -68,7 +69,7 @@ def _say_truth(result: Evaluation | Comparison | Confusion, out: Output) -> None
 @rows_options
 @options_of(
     Database.compare,
-    "slices correction confidence group truth truth_score predict at",
+    "slices correction confidence group truth truth_score predict at progress",
     slices="--on",
     at={"metavar": "COMMIT"},
 )
@@ -102,7 +103,7 @@ def compare(a: str, b: str, out: Output, names: str | None, **options: object) -
 @click.argument("b", metavar="B")
 @db_option
 @rows_options
-@options_of(Database.power, "slices drop power confidence", slices="--on")
+@options_of(Database.power, "slices drop power confidence progress", slices="--on")
 @at_option
 def power(a: str, b: str, out: Output, **options: object) -> None:
     """Show how many images it takes to detect a drop of A against B, and what a slice can show.
@@ -119,7 +120,7 @@ def power(a: str, b: str, out: Output, **options: object) -> None:
 @click.argument("model", metavar="MODEL")
 @db_option
 @rows_options
-@options_of(Database.confusion, "on top truth truth_score at", at={"metavar": "COMMIT"})
+@options_of(Database.confusion, "on top truth truth_score at progress", at={"metavar": "COMMIT"})
 def confusion(model: str, out: Output, **options: object) -> None:
     """Show the confusion matrix: rows are the truth, columns the prediction.
 

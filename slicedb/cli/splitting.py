@@ -34,7 +34,7 @@ def _shares(
 @rows_options
 @options_of(
     Database.split,
-    "folds group stratify time gap on near_duplicates embedding into seed anew dry_run",
+    "folds group stratify time gap on near_duplicates embedding into seed anew dry_run progress",
     group={"metavar": "COLUMN", "multiple": True},
     stratify={"metavar": "COLUMN", "multiple": True},
     time={"metavar": "COLUMN"},
@@ -65,7 +65,7 @@ def split(ratios: dict[str, float], out: Output, **options: Any) -> None:
 @rows_options
 @options_of(
     Database.folds,
-    "column test metrics confidence predict",
+    "column test metrics confidence predict progress",
     test={"metavar": "QUERY|SLICE"},
     metrics={"flag": "--metric", "metavar": "METRIC"},
 )

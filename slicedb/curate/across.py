@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from slicedb.curate.units import Ints
 from slicedb.keys import Keys, mix
+from slicedb.progress import SILENT, Bar
 from slicedb.vectors import Matrix
 
 _WORK = 4e11
@@ -17,7 +18,7 @@ _BLOCK = 16_384
 
 
 def nearest_across(
-    matrix: Matrix, keys: Keys, part: Ints, seed: int = 0
+    matrix: Matrix, keys: Keys, part: Ints, seed: int = 0, bar: Bar = SILENT
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32], npt.NDArray[np.int64]]:
     """Return for some samples outside of the largest part the nearest sample of another part.
 
@@ -26,6 +27,7 @@ def nearest_across(
         keys: int64 (n,): the samples.
         part: int64 (n,): of each; -1 is in none.
         seed: decides which samples are looked at, where they are too many.
+        bar: given the number of vectors, and advanced by them.
 
     Returns:
         int64 (m,) the samples looked at, float32 (m,) their largest cosine with a sample of
@@ -48,7 +50,9 @@ def nearest_across(
     asked = np.sort(small[ranked])
     best = np.full(len(asked), -2.0, np.float32)
     at = np.zeros(len(asked), np.int64)
+    bar.total(len(own))
     for start in range(0, len(own), _BLOCK):
+        bar.advance(min(_BLOCK, len(own) - start))
         block = slice(start, start + _BLOCK)
         cosine = own[asked] @ own[block].T  # (m, d) @ (d, b) -> (m, b)
         cosine[part[asked][:, None] == part[block][None, :]] = -2.0

@@ -13,6 +13,7 @@ from slicedb import stats
 from slicedb.curate.cells import Cells, cells_of
 from slicedb.curate.chance import Chance, p_of
 from slicedb.curate.units import Ints
+from slicedb.progress import SILENT, Bar
 
 Floats = npt.NDArray[np.float64]
 
@@ -45,7 +46,7 @@ class Difference:
 
 
 def differences(
-    rows: pa.Table, columns: Sequence[str], chance: Chance
+    rows: pa.Table, columns: Sequence[str], chance: Chance, bar: Bar = SILENT
 ) -> tuple[list[Difference], list[str]]:
     """Return how each column differs, the largest effect first; and the columns left out.
 
@@ -55,9 +56,11 @@ def differences(
         rows: the samples of both sets.
         columns: of them.
         chance: which are in the second set.
+        bar: advanced by one per column.
     """
     results, left = [], []
-    for column in columns:
+    for at, column in enumerate(columns):
+        bar.advance(int(at > 0))
         values = rows[column]
         if values.null_count == len(rows) or _names_samples(values):
             left.append(column)
@@ -67,6 +70,7 @@ def differences(
             left.append(column)
             continue
         results.append(_difference(column, cells, chance))
+    bar.advance(int(len(columns) > 0))
     adjusted = stats.benjamini_hochberg([d.p for d in results])
     full = [Difference(**{**d.__dict__, "q": float(q)}) for d, q in zip(results, adjusted)]
     return sorted(full, key=lambda d: (-d.effect, d.column)), left

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from slicedb.curate.chance import Chance, folds_of, p_of
 from slicedb.curate.units import Ints
+from slicedb.progress import SILENT, Bar
 
 Floats = npt.NDArray[np.float64]
 
@@ -44,12 +45,13 @@ class Domain:
     """int64 (m,): which of the samples they are."""
 
 
-def domain(vectors: npt.NDArray[np.float32], chance: Chance) -> Domain:
+def domain(vectors: npt.NDArray[np.float32], chance: Chance, bar: Bar = SILENT) -> Domain:
     """Fit a classifier of which set a sample is in, and score it on held-out samples.
 
     Args:
         vectors: float32 (n, d), unit length, without NaN.
         chance: which samples are in the second set.
+        bar: given the number of folds, and advanced by one for each.
     """
     rows = _some(chance)
     x = vectors[rows].astype(np.float64)
@@ -66,7 +68,9 @@ def domain(vectors: npt.NDArray[np.float32], chance: Chance) -> Domain:
     fold = folds_of(unit, chance.seed)
     scores = np.zeros_like(y)
     penalty = np.eye(x.shape[1]) * (_RIDGE * np.mean(x[:, :-1] ** 2) + _TINY)
+    bar.total(int(fold.max()) + 1)
     for k in range(int(fold.max()) + 1):
+        bar.advance()
         seen, held = fold != k, fold == k
         if not seen.any():  # a single group
             break

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from slicedb import sql, stats
+from slicedb import progress, sql, stats
 from slicedb.curate.chance import Chance
 from slicedb.curate.differences import Difference, differences
 from slicedb.curate.domain import domain
@@ -148,6 +148,7 @@ def drift(
     embedding: str | None,
     group: str | None,
     seed: int,
+    show: progress.Watch = None,
 ) -> Drift:
     """Compare two sets of samples; see `Database.drift`."""
     shared = len(np.intersect1d(a, b))
@@ -168,14 +169,15 @@ def drift(
     unit = None if group is None else codes_of(rows, group)
     chance = Chance(is_b, unit, seed)
     compared = [name for name in rows.column_names if name != group]
-    found, useless = differences(rows, compared, chance)
+    with progress.bar(len(compared), "compare columns", show, unit="column", keeps=False) as bar:
+        found, useless = differences(rows, compared, chance, bar)
     found = [_renamed(row, real) for row in found]
     drivers: list[Driver] = []
     notes = [f"Named by A or B, hence not compared: {', '.join(left)}."] if left else []
     if useless:
         notes.append(f"Without a value that is shared, or with one alone: {', '.join(useless)}.")
     if embedding is not None:
-        row, drivers = _of_vectors(vectors, embedding, keys, chance, rows, real)
+        row, drivers = _of_vectors(vectors, embedding, keys, chance, rows, real, show)
         found += row
     q = stats.benjamini_hochberg([row.p for row in found])
     found = [Difference(**{**asdict(row), "q": float(value)}) for row, value in zip(found, q)]
@@ -242,6 +244,7 @@ def _of_vectors(
     chance: Chance,
     rows: pa.Table,
     real: Mapping[str, str],
+    show: progress.Watch,
 ) -> tuple[list[Difference], list[Driver]]:
     matrix = vectors.matrix(embedding)
     own = matrix.of(keys)
@@ -251,10 +254,12 @@ def _of_vectors(
     n_b = int(some.is_b.sum())
     if min(n_b, len(known) - n_b) < LEAST:
         return [], []
-    told = domain(own[known], some)
+    with progress.bar(None, "compare vectors", show, unit="fold", keeps=False) as bar:
+        told = domain(own[known], some, bar)
     effect = max(0.0, 2 * told.auc - 1)
     row = Difference(f"vectors of {embedding}", _VECTORS, effect, told.p, 1.0, "", 0.0, 0.0)
-    window = densest(own[known], some)
+    with progress.bar(None, "search vectors", show, unit="window", keeps=False) as bar:
+        window = densest(own[known], some, bar)
     if window is None or window.p > ALPHA:
         return [row], []
     named = vectors.store.take(SAMPLES, keys[known[window.centre]], ["id"])["id"].to_pylist()

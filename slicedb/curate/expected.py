@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from slicedb import progress
 from slicedb.curate.seen import seen
 from slicedb.errors import CheckError
 from slicedb.keys import KeyIndex, Keys
@@ -122,6 +123,7 @@ def expected(
     on: Keys,
     slices: Mapping[str, Keys],
     seed: int = 0,
+    show: progress.Watch = None,
 ) -> Expected:
     """Estimate the accuracy of a model on samples; see `Database.expected`.
 
@@ -151,14 +153,13 @@ def expected(
     _refuse_few(model, len(ref), len(target))
     named, member = _memberships(slices, stored, index)
     sides = _Sides(right[ref], confidence[ref], confidence[target], member[ref], member[target])
-    rows = [
-        ExpectedRow(name, *sides.estimate(way, seed), ASSUMED[name])
-        for name, way in (
-            ("slices", by_slices),
-            ("confidence", by_confidence),
-            ("threshold", by_threshold),
-        )
-    ]
+    ways = {"slices": by_slices, "confidence": by_confidence, "threshold": by_threshold}
+    n_draws = _DRAWS * len(ways)
+    with progress.bar(n_draws, "resample", show, unit="resample", keeps=False) as bar:
+        rows = [
+            ExpectedRow(name, *sides.estimate(way, seed, bar), ASSUMED[name])
+            for name, way in ways.items()
+        ]
     supported = np.isin(_patterns(sides.of_target), _patterns(sides.of_reference))
     labelled = is_labelled[target]
     actual = float(right[target][labelled].mean()) if labelled.mean() > 0.99 else None
@@ -253,22 +254,22 @@ class _Sides:
     of_target: Bools
     """bool (m, k)."""
 
-    def estimate(self, way: Way, seed: int) -> tuple[float, float, float]:
+    def estimate(
+        self, way: Way, seed: int, bar: progress.Bar = progress.SILENT
+    ) -> tuple[float, float, float]:
         """Return the estimate and its 95 % bounds."""
         whole = way(self, np.ones(len(self.right)), np.ones(len(self.other)))
         some, scale = self._some(seed)
         rng = np.random.default_rng(seed)
         n, m = len(some.right), len(some.other)
-        draws = np.array(
-            [
-                way(
-                    some,
-                    rng.multinomial(n, np.full(n, 1 / n)).astype(np.float64),
-                    rng.multinomial(m, np.full(m, 1 / m)).astype(np.float64),
-                )
-                for _ in range(_DRAWS)
-            ]
-        )
+        draws = np.empty(_DRAWS)
+        for k in range(_DRAWS):
+            bar.advance()
+            draws[k] = way(
+                some,
+                rng.multinomial(n, np.full(n, 1 / n)).astype(np.float64),
+                rng.multinomial(m, np.full(m, 1 / m)).astype(np.float64),
+            )
         # Around the estimate itself, and as narrow as all samples allow.
         spread = (draws - draws.mean()) * scale
         # The others' accuracy varies by chance, too, whatever is expected of it.

@@ -44,10 +44,10 @@ class Checked(Protocol):
     def commits(self) -> Commits: ...
     def sql(self, text: str) -> pa.Table: ...
     def duplicates(self, *, progress: Watch) -> Duplicates: ...
-    def leaks(self, *, models: Sequence[str]) -> Leaks: ...
+    def leaks(self, *, models: Sequence[str], progress: Watch) -> Leaks: ...
     def quality(self, *, progress: Watch) -> Quality: ...
     def labels(self, model: str, *, progress: Watch) -> LabelErrors: ...
-    def drift(self, *, since: str) -> Drift: ...
+    def drift(self, *, since: str, progress: Watch) -> Drift: ...
     def doctor(self) -> list[Finding]: ...
 
 
@@ -136,10 +136,10 @@ def health(
         "unlabelled": _unlabelled,
         "duplicates": lambda _, n: _duplicates(duplicates(), n),
         "label_conflicts": lambda _, n: _conflicts(duplicates()),
-        "leaks": _leaks,
+        "leaks": lambda db, n: _leaks(db, n, progress),
         "quality": lambda db, n: _quality(db, n, progress),
         "label_errors": lambda db, n: _label_errors(db, n, model, progress),
-        "drift": _drift,
+        "drift": lambda db, n: _drift(db, n, progress),
         "stale_slices": lambda db, n: _slices(db, "stale"),
         "broken_slices": lambda db, n: _slices(db, "broken"),
         "holdout_looks": _looks,
@@ -187,11 +187,11 @@ def _conflicts(report: Duplicates) -> tuple[float, int, str, str]:
     return len(groups), len(groups), "slicedb duplicates" if groups else "", note
 
 
-def _leaks(db: Checked, n: int) -> tuple[float, int, str, str]:
+def _leaks(db: Checked, n: int, progress: Watch) -> tuple[float, int, str, str]:
     parts = db.sql("SELECT count(DISTINCT split) AS n FROM samples WHERE split <> 'gap'")
     if parts["n"][0].as_py() < 2:
         raise _SkippedError("no split of two parts")
-    report = db.leaks(models=())
+    report = db.leaks(models=(), progress=progress)
     held = len(report.keys)
     outside = sum(report.sizes.values()) - max(report.sizes.values())
     return held / max(1, outside), held, "slicedb leaks" if held else "", ""
@@ -220,11 +220,11 @@ def _label_errors(
     return found / max(1, report.samples), found, report.query, f"by {model}"
 
 
-def _drift(db: Checked, n: int) -> tuple[float, int, str, str]:
+def _drift(db: Checked, n: int, progress: Watch) -> tuple[float, int, str, str]:
     commits = db.commits.history()
     if not commits:
         raise _SkippedError("no commit to compare with")
-    report = db.drift(since=commits[0].id)
+    report = db.drift(since=commits[0].id, progress=progress)
     names = ", ".join(row.column for row in report.alarms)
     query = f"slicedb drift --since {commits[0].id}" if report.alarms else ""
     return len(report.alarms), len(report.alarms), query, names

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from slicedb import media, sql, stats
+from slicedb import media, progress, sql, stats
 from slicedb.curate.cells import cells_of
 from slicedb.curate.chance import Chance, folds_of
 from slicedb.curate.differences import differences, tells
@@ -171,6 +171,7 @@ def leaks(
     embedding: str | None,
     tag: Callable[[Keys, str], object] | None,
     seed: int,
+    show: progress.Watch = None,
 ) -> Leaks:
     """Look for leaks between the parts of a split; see `Database.leaks`."""
     keys = distinct(keys)
@@ -187,7 +188,7 @@ def leaks(
     names, part = _parts(rows, column)
     keys, part, rows = keys[part >= 0], part[part >= 0], rows.filter(pa.array(part >= 0))
     outside = part > 0
-    found, leaked = _duplicates(store, vectors, keys, part, by, embedding)
+    found, leaked = _duplicates(store, vectors, keys, part, by, embedding, show)
     kinds = dict(found)
     units = {name: codes_of(rows, name) for name in group}
     for name, unit in units.items():
@@ -208,7 +209,7 @@ def leaks(
         for kind, own in kinds.items()
     ]
     first: Ints | None = units[group[0]] if group else None
-    telling, notes = _telling(rows, compared, outside, first, vectors, embedding, keys, seed)
+    telling, notes = _telling(rows, compared, outside, first, vectors, embedding, keys, seed, show)
     worth = [w for m in models if (w := _worth(store, m, keys[outside], leaked[outside], seed))]
     sizes = {name: int((part == k).sum()) for k, name in enumerate(names)}
     return Leaks(column, sizes, tuple(result), tuple(telling), tuple(worth), worst, tuple(notes))
@@ -244,11 +245,12 @@ def _duplicates(
     part: Ints,
     by: By,
     embedding: str | None,
+    show: progress.Watch,
 ) -> tuple[dict[str, Bools], Bools]:
     """Return by kind which samples have a duplicate in another part, and which have any."""
     if embedding is None and by in ("both", "vectors"):
         by = "hash"
-    near = near_pairs(store, keys, by=by, vectors=vectors, name=embedding or "default")
+    near = near_pairs(store, keys, by=by, vectors=vectors, name=embedding or "default", show=show)
     left, right = (near.pairs[side].to_numpy() for side in ("left", "right"))
     kinds = np.array(near.pairs["kind"].to_pylist(), object)
     index = KeyIndex(keys)
@@ -256,7 +258,7 @@ def _duplicates(
     across = part[a] != part[b]
     a, b, kinds = a[across], b[across], kinds[across]
     if by != "bytes":
-        same = _same_pixels(store, keys, near.pairs.filter(pa.array(across)))
+        same = _same_pixels(store, near.pairs.filter(pa.array(across)), show)
         kinds[(kinds == "hash") & same] = "pixels"
     found = {}
     any_kind = np.zeros(len(keys), bool)
@@ -269,19 +271,21 @@ def _duplicates(
     return found, any_kind
 
 
-def _same_pixels(store: Store, keys: Keys, pairs: pa.Table) -> Bools:
+def _same_pixels(store: Store, pairs: pa.Table, show: progress.Watch) -> Bools:
     """Return bool (m,): whether two pictures with nearly the same hash have the same pixels."""
     bits = pairs["bits"].fill_null(256).to_numpy()
     turned = pairs["orientation"].fill_null(0).to_numpy()
     near = np.flatnonzero((bits <= 2) & (turned <= 1))[:_DECODED]
     same = np.zeros(len(pairs), bool)
-    for at in near.tolist():
-        pair = np.array([pairs["left"][at].as_py(), pairs["right"][at].as_py()])
-        try:
-            one, other = (media.decode_rgb(data) for _, data in store.read_images(pair))
-        except MediaError:
-            continue
-        same[at] = one.shape == other.shape and bool((one == other).all())
+    with progress.bar(len(near), "compare pixels", show, unit="pair", keeps=False) as bar:
+        for at in near.tolist():
+            bar.advance()
+            pair = np.array([pairs["left"][at].as_py(), pairs["right"][at].as_py()])
+            try:
+                one, other = (media.decode_rgb(data) for _, data in store.read_images(pair))
+            except MediaError:
+                continue
+            same[at] = one.shape == other.shape and bool((one == other).all())
     return same
 
 
@@ -320,9 +324,11 @@ def _telling(
     embedding: str | None,
     keys: Keys,
     seed: int,
+    show: progress.Watch,
 ) -> tuple[list[Telling], list[str]]:
     chance = Chance(outside, unit, seed)
-    found, left = differences(rows, compared, chance)
+    with progress.bar(len(compared), "compare columns", show, unit="column", keeps=False) as bar:
+        found, left = differences(rows, compared, chance, bar)
     groups = np.arange(len(rows)) if unit is None else unit
     fold = folds_of(groups, seed)
     smaller = int(min(outside.sum(), (~outside).sum()))
@@ -342,7 +348,8 @@ def _telling(
         known = np.flatnonzero(~np.isnan(own[:, 0]))
         if min(outside[known].sum(), (~outside[known]).sum()) >= _LEAST:
             units = None if unit is None else np.unique(unit[known], return_inverse=True)[1]
-            told = domain(own[known], Chance(outside[known], units, seed))
+            with progress.bar(None, "compare vectors", show, unit="fold", keeps=False) as bar:
+                told = domain(own[known], Chance(outside[known], units, seed), bar)
             telling.append(Telling(f"vectors of {embedding}", told.auc, told.p, 1.0, ""))
     q = stats.benjamini_hochberg([t.p for t in telling])
     full = [Telling(t.what, t.auc, t.p, float(v), t.query) for t, v in zip(telling, q)]

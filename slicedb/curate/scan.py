@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from slicedb.curate.chance import Chance, p_of
 from slicedb.curate.units import Ints
+from slicedb.progress import SILENT, Bar
 
 Floats = npt.NDArray[np.float64]
 
@@ -50,12 +51,13 @@ class Window:
     """By permutation, over all windows."""
 
 
-def densest(vectors: npt.NDArray[np.float32], chance: Chance) -> Window | None:
+def densest(vectors: npt.NDArray[np.float32], chance: Chance, bar: Bar = SILENT) -> Window | None:
     """Return the window in which the second set is densest; None where there are too few samples.
 
     Args:
         vectors: float32 (n, d), unit length, without NaN.
         chance: which samples are in the second set.
+        bar: given the number of windows' middles, and advanced by one for each.
     """
     rng = np.random.default_rng(chance.seed)
     rows = np.sort(
@@ -75,7 +77,7 @@ def densest(vectors: npt.NDArray[np.float32], chance: Chance) -> Window | None:
     _, unit = np.unique(unit, return_inverse=True)
     drawn = Chance(is_b, unit, chance.seed, _DRAWS).labels()
     y = np.concatenate([is_b[:, None].astype(np.float64), *(part[unit] for part in drawn)], axis=1)
-    best, (centre, size) = _best(x, centres, y)
+    best, (centre, size) = _best(x, centres, y, bar)
     p, named = p_of(best), np.array([centre])
     # The mean of several members is a better middle than any one of them.
     for _ in range(_ROUNDS):
@@ -113,10 +115,14 @@ def _inside(x: npt.NDArray[np.float32], named: Ints, size: int) -> tuple[Ints, f
     return np.flatnonzero(similarity >= cut), cut
 
 
-def _best(x: npt.NDArray[np.float32], centres: Ints, y: Floats) -> tuple[Floats, tuple[int, int]]:
+def _best(
+    x: npt.NDArray[np.float32], centres: Ints, y: Floats, bar: Bar
+) -> tuple[Floats, tuple[int, int]]:
     """Return the best ratio of each column of y; and centre and size of the first one's window."""
     best, at = np.full(y.shape[1], -np.inf), (int(centres[0]), _FEWEST)
+    bar.total(len(centres))
     for centre in centres.tolist():
+        bar.advance()
         ratio, size = _widest(x, x[centre], y)
         if ratio[0] > best[0]:
             at = (centre, int(size[0]))

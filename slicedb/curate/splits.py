@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from slicedb import sql
+from slicedb import progress, sql
 from slicedb.curate import times
 from slicedb.curate.across import nearest_across
 from slicedb.curate.cells import Cells, cells_of
@@ -152,6 +152,7 @@ def split(
     embedding: str | None = None,
     anew: bool = False,
     dry_run: bool = False,
+    show: progress.Watch = None,
 ) -> Split:
     """Place the samples that have no part yet, and certify the whole split.
 
@@ -164,6 +165,7 @@ def split(
         embedding: that near-duplicates and the nearest samples across parts are looked for in.
         anew: place every sample, also those that have a part.
         dry_run: write nothing.
+        show: see `slicedb.progress.Watch`.
 
     Raises:
         CheckError: a column is missing, or NULL where it must not be; fewer than 30 samples.
@@ -175,7 +177,7 @@ def split(
         )
     keys = distinct(keys)  # the same split in whatever order the samples are stored
     rows = _read(store, keys, plan, column)
-    near = _pairs(store, keys, vectors, embedding) if plan.near_duplicates else _NO_PAIRS
+    near = _pairs(store, keys, vectors, embedding, show) if plan.near_duplicates else _NO_PAIRS
     groups = {name: codes_of(rows, name) for name in plan.group}
     unit = units_of(keys, list(groups.values()), near)
     cells = cells_of(rows, plan.stratify)
@@ -200,7 +202,7 @@ def split(
         _rows(plan, names, placed, unit, column),
         deviations(cells, placed, names),
         crossings(groups, placed, column),
-        *_closest(vectors, embedding, keys, placed),
+        *_closest(vectors, embedding, keys, placed, show),
         tuple(_notes(plan, names, placed, unit, groups, rows, when)),
         dry_run,
     )
@@ -214,21 +216,27 @@ _NO_PAIRS = np.empty((0, 2), np.int64)
 
 
 def _pairs(
-    store: Store, keys: Keys, vectors: Vectors | None, embedding: str | None
+    store: Store,
+    keys: Keys,
+    vectors: Vectors | None,
+    embedding: str | None,
+    show: progress.Watch,
 ) -> npt.NDArray[np.int64]:
     """Return int64 (m, 2): keys of near-duplicates."""
     by: By = "hash" if embedding is None else "both"
-    near = near_pairs(store, keys, by=by, vectors=vectors, name=embedding or "default")
+    name = embedding or "default"
+    near = near_pairs(store, keys, by=by, vectors=vectors, name=name, show=show)
     return np.stack([near.pairs[side].to_numpy() for side in ("left", "right")], axis=1)
 
 
 def _closest(
-    vectors: Vectors | None, embedding: str | None, keys: Keys, part: Ints
+    vectors: Vectors | None, embedding: str | None, keys: Keys, part: Ints, show: progress.Watch
 ) -> tuple[float | None, int]:
     """Return the largest similarity across parts, and of how many samples it was looked for."""
     if vectors is None or embedding is None:
         return None, 0
-    asked, best, _ = nearest_across(vectors.matrix(embedding), keys, part)
+    with progress.bar(None, "compare parts", show, unit="vector", keeps=False) as bar:
+        asked, best, _ = nearest_across(vectors.matrix(embedding), keys, part, bar=bar)
     return (float(best.max()), len(asked)) if len(asked) else (None, 0)
 
 

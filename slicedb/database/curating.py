@@ -38,6 +38,7 @@ class Curating(Splitting):
         reference: On = None,
         slices: Several = None,
         seed: int = 0,
+        progress: Watch = None,
     ) -> Expected:
         """Estimate the accuracy of a classifier on samples without labels.
 
@@ -53,6 +54,7 @@ class Curating(Splitting):
             slices: what samples are weighted by, beside the predicted class; by default every
                 registered slice.
             seed: of the resampling.
+            progress: draw a progress bar on stderr; by default only in a terminal.
 
         Raises:
             CheckError: fewer than 30 samples of either side have predictions, or these have no
@@ -67,7 +69,7 @@ class Curating(Splitting):
         known = self.keys("label IS NOT NULL" if reference is None else reference)
         members = self._selection.members(slices)
         members.pop("all", None)
-        return expected(self.store, model, known, others, members, seed)
+        return expected(self.store, model, known, others, members, seed, progress)
 
     def outliers(
         self,

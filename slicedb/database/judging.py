@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from slicedb.decide.case import Price
     from slicedb.decide.matrix import Costs
     from slicedb.judge import Comparison, Confusion, Evaluation, Power
+    from slicedb.progress import Watch
     from slicedb.selection import On, Several
 
 
@@ -40,6 +41,7 @@ class Judging(Predicting):
         predict: bool = True,
         at: str | None = None,
         record: bool = True,
+        progress: Watch = None,
     ) -> Evaluation:
         """Return the slice × model table of metrics with intervals.
 
@@ -63,6 +65,7 @@ class Judging(Predicting):
             predict: first compute the missing predictions of registered models.
             at: use an earlier commit, tag or branch; nothing is predicted then.
             record: record the evaluation in `runs`, for the lineage of registered models.
+            progress: draw a progress bar on stderr; by default only in a terminal.
 
         Raises:
             UnknownModelError: a model has no predictions.
@@ -80,7 +83,7 @@ class Judging(Predicting):
         other = other_truth(truth, truth_score)
         members = past._selection.members(slices)
         if predict and past is self:
-            self._fill([*names, *([truth] if truth else [])], members.values())
+            self._fill([*names, *([truth] if truth else [])], members.values(), progress)
         evaluation = evaluate(
             past.store,
             names,
@@ -116,6 +119,7 @@ class Judging(Predicting):
         truth_score: float | None = None,
         predict: bool = True,
         at: str | None = None,
+        progress: Watch = None,
     ) -> Comparison:
         """Compare two models slice by slice: wins, losses, ties, difference, p, flipped samples.
 
@@ -142,6 +146,7 @@ class Judging(Predicting):
                 default the one from which on they count.
             predict: first compute the missing predictions of registered models.
             at: use an earlier commit, tag or branch; nothing is predicted then.
+            progress: draw a progress bar on stderr; by default only in a terminal.
 
         Raises:
             UnknownModelError: a model has no predictions.
@@ -154,7 +159,7 @@ class Judging(Predicting):
         past = self if at is None else self.at(at)
         members = past._selection.members(slices)
         if predict and past is self:
-            self._fill([a, b, *([truth] if truth else [])], members.values())
+            self._fill([a, b, *([truth] if truth else [])], members.values(), progress)
         found = judge.compare(
             past.store,
             a,
@@ -179,6 +184,7 @@ class Judging(Predicting):
         drop: float = 0.02,
         power: float = 0.8,
         confidence: float = 0.95,
+        progress: Watch = None,
     ) -> Power:
         """Compute how many images it takes to detect a drop of one model against another.
 
@@ -193,6 +199,7 @@ class Judging(Predicting):
             drop: the drop in accuracy to detect, in (0, 1).
             power: the fraction of such drops to detect.
             confidence: level of the one-sided test of one slice alone.
+            progress: draw a progress bar on stderr; by default only in a terminal.
 
         Raises:
             UnknownModelError: a model has no predictions.
@@ -202,7 +209,7 @@ class Judging(Predicting):
 
         members = self._selection.members(slices)
         for model in (a, b):
-            self._begin(model)
+            self._begin(model, progress=progress)
         found = judge.power(
             self.store, a, b, members, drop=drop, power=power, confidence=confidence
         )
@@ -218,6 +225,7 @@ class Judging(Predicting):
         truth: str | None = None,
         truth_score: float | None = None,
         at: str | None = None,
+        progress: Watch = None,
     ) -> Confusion:
         """Return the confusion matrix of a model over a slice; of a detector, in boxes.
 
@@ -230,11 +238,12 @@ class Judging(Predicting):
             truth_score: the score from which on the boxes of a detector are taken for truth; by
                 default the one from which on they count.
             at: use an earlier commit, tag or branch.
+            progress: draw a progress bar on stderr; by default only in a terminal.
         """
         from slicedb.judge import confusion
 
         past = self if at is None else self.at(at)
-        past._begin(model, on)
+        past._begin(model, on, progress)
         matrix = confusion(
             past.store,
             model,
@@ -259,6 +268,7 @@ class Judging(Predicting):
         truth: str | None = None,
         truth_score: float | None = None,
         tag: bool = False,
+        progress: Watch = None,
     ) -> Mistakes | BoxMistakes | PixelMistakes:
         """Review a model's mistakes; every finding is a query that can be named as a slice.
 
@@ -281,13 +291,14 @@ class Judging(Predicting):
             truth_score: the score from which on the boxes of a detector are taken for truth; by
                 default the one from which on they count.
             tag: tag the samples of each finding with its name.
+            progress: draw a progress bar on stderr; by default only in a terminal.
 
         Raises:
             CheckError: `unsure` is above `sure`, or `on` is a text that is no predicate.
         """
         from slicedb import analysis
 
-        self._begin(model, on)
+        self._begin(model, on, progress)
         names = [s.name for s in self.slices.list()] if slices is None else slices
         mistakes = analysis.errors(
             self.store,
@@ -329,6 +340,7 @@ class Judging(Predicting):
         confidence: float = 0.95,
         seed: int = 0,
         truth: str | None = None,
+        progress: Watch = None,
     ) -> CostReport:
         """Compute what the mistakes of a model cost, and which threshold is cheapest.
 
@@ -354,6 +366,7 @@ class Judging(Predicting):
             seed: seed of the folds.
             truth: judge against this in place of the label: a model with predictions, or a column
                 of samples such as a second annotator's answers.
+            progress: draw a progress bar on stderr; by default only in a terminal.
 
         Raises:
             ClassesError: the matrix, `positive` or the labels do not fit the classes.
@@ -361,7 +374,7 @@ class Judging(Predicting):
         """
         from slicedb import decide
 
-        self._begin(model, on)
+        self._begin(model, on, progress)
         names = [slices] if isinstance(slices, str) else slices
         report = decide.cost(
             self.store,
@@ -395,6 +408,7 @@ class Judging(Predicting):
         binning: Literal["width", "mass"] = "width",
         seed: int = 0,
         truth: str | None = None,
+        progress: Watch = None,
     ) -> Calibration:
         """Show calibration before and after temperature scaling, on held-out rows.
 
@@ -410,10 +424,11 @@ class Judging(Predicting):
             seed: seed of the folds.
             truth: judge against this in place of the label: a model with predictions, or a column
                 of samples such as a second annotator's answers.
+            progress: draw a progress bar on stderr; by default only in a terminal.
         """
         from slicedb import decide
 
-        self._begin(model, on)
+        self._begin(model, on, progress)
         keys = None if on is None else self.keys(on)
         found = decide.calibrate(
             self.store,

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from slicedb.curate.leaks import Leaks
     from slicedb.curate.rollout import Rollout
     from slicedb.database.given import Names
+    from slicedb.progress import Watch
     from slicedb.selection import On, Single
 
 
@@ -41,6 +42,7 @@ class Splitting(Testing):
         seed: int | None = None,
         anew: bool = False,
         dry_run: bool = False,
+        progress: Watch = None,
     ) -> Split:
         """Split samples into parts, and certify what holds of them.
 
@@ -65,6 +67,7 @@ class Splitting(Testing):
             seed: which of many equal splits is taken; by default 0.
             anew: place every sample, also those that have a part.
             dry_run: write nothing.
+            progress: draw a progress bar on stderr; by default only in a terminal.
 
         Raises:
             CheckError: shares do not add up, a column is missing, a group or time is NULL
@@ -94,6 +97,7 @@ class Splitting(Testing):
             embedding=self._embedding(embedding),
             anew=anew,
             dry_run=dry_run,
+            show=progress,
         )
 
     def folds(
@@ -105,6 +109,7 @@ class Splitting(Testing):
         metrics: Names = None,
         confidence: float = 0.95,
         predict: bool = True,
+        progress: Watch = None,
     ) -> FoldRange:
         """Return the range of a model's metrics over folds, and whether a test figure is inside.
 
@@ -116,6 +121,7 @@ class Splitting(Testing):
             metrics: as `evaluate` has them.
             confidence: of the interval in which one more fold would lie.
             predict: first compute the missing predictions of registered models.
+            progress: draw a progress bar on stderr; by default only in a terminal.
 
         Raises:
             UnknownModelError: a model has no predictions.
@@ -130,7 +136,9 @@ class Splitting(Testing):
         folds = self.sql(asked)["fold"].to_pylist()
 
         def evaluated(one: str, part: Single) -> pa.Table:
-            evaluation = self.evaluate(one, part, metrics=metrics, predict=predict, record=False)
+            evaluation = self.evaluate(
+                one, part, metrics=metrics, predict=predict, record=False, progress=progress
+            )
             return evaluation.to_arrow()
 
         named = None if test is None else (test, title_of(test))
@@ -148,6 +156,7 @@ class Splitting(Testing):
         embedding: str | None = None,
         tag: bool = False,
         seed: int = 0,
+        progress: Watch = None,
     ) -> Leaks:
         """Look for what lies in more than one part of a split, and for what tells the parts.
 
@@ -165,6 +174,7 @@ class Splitting(Testing):
             embedding: by whose vectors; by default the one that queries take.
             tag: tag the leaked samples outside of the largest part with `leak`.
             seed: of permutations.
+            progress: draw a progress bar on stderr; by default only in a terminal.
 
         Raises:
             CheckError: a column is missing, a group is NULL somewhere, or there are fewer than two
@@ -186,6 +196,7 @@ class Splitting(Testing):
             embedding=self._embedding(embedding),
             tag=self.tag if tag else None,
             seed=seed,
+            show=progress,
         )
 
     def drift(
@@ -199,6 +210,7 @@ class Splitting(Testing):
         embedding: str | None = None,
         group: str | None = None,
         seed: int = 0,
+        progress: Watch = None,
     ) -> Drift:
         """Compare two sets of samples: columns, what models predict, and vectors.
 
@@ -215,6 +227,7 @@ class Splitting(Testing):
             embedding: whose vectors are compared; by default the one that queries take.
             group: a column such as `patient`, whose groups chance does not divide.
             seed: of the permutations.
+            progress: draw a progress bar on stderr; by default only in a terminal.
 
         Raises:
             CheckError: A and B overlap, one has fewer than 30 samples, or a column is missing.
@@ -248,6 +261,7 @@ class Splitting(Testing):
             embedding=self._embedding(embedding),
             group=group,
             seed=seed,
+            show=progress,
         )
 
     def rollout(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from slicedb.database.given import either, other_truth
@@ -170,6 +171,7 @@ class Testing(Judging):
         strict: bool = False,
         minimum: int = 10,
         write: bool = True,
+        progress: Watch = None,
     ) -> Report:
         """Compose every picture of a template folder, predict them and test the model on them.
 
@@ -188,6 +190,7 @@ class Testing(Judging):
             strict: count INCONCLUSIVE as a failure.
             minimum: number of samples below which an expectation is reported but not decided.
             write: store the run in `runs` and `tests`.
+            progress: draw a progress bar on stderr; by default only in a terminal.
 
         Raises:
             SourceError: no foregrounds or backgrounds.
@@ -203,7 +206,7 @@ class Testing(Judging):
         if not self.models.can_load(model):  # before anything is composed
             judged(self.store, model)
         if templates is not None:
-            self.compose(templates, labels=labels)
+            self.compose(templates, labels=labels, progress=progress)
         if expect is None:
             expect = expectations(self.sql, self.query("").columns, on, least)
         compositions = Slice(
@@ -213,8 +216,9 @@ class Testing(Judging):
             self.store,
             [compositions],
             model=model,
-            predict=lambda models, keys: self._fill(models, [keys]),
-            behave=self._spoil,
+            predict=lambda models, keys: self._fill(models, [keys], progress),
+            behave=partial(self._spoil, progress=progress),
+            progress=progress,
             confidence=confidence,
             correction=correction,
             strict=strict,

@@ -237,11 +237,11 @@ def _discovered(report: Tabular) -> Iterable[Found]:
 def _drifted(db: Database, options: Options, watch: Cancel) -> Tabular:
     since = word(options, "since")
     if since is not None:
-        return db.drift(since=since)
+        return db.drift(since=since, progress=watch)
     a, b = word(options, "a"), word(options, "b")
     if a is None or b is None:
         raise CheckError("Drift compares two sets.", "write two predicates, or choose a commit.")
-    return db.drift(a, b)
+    return db.drift(a, b, progress=watch)
 
 
 def _model(options: Options) -> str:
@@ -273,7 +273,7 @@ CHECKS = (
         "Leaks",
         "What lies in more than one part of a split, and what tells the parts.",
         ("column",),
-        lambda db, o, watch: db.leaks(word(o, "column") or "split"),
+        lambda db, o, watch: db.leaks(word(o, "column") or "split", progress=watch),
         _leaks,
     ),
     Check(
