@@ -272,6 +272,33 @@ def test_what_cannot_be_decided_is_refused_and_nothing_written(db: Database) -> 
     assert db.edits() == [] and db.decide("a", label="cat").unchanged == ("a",)
 
 
+def test_several_labels_are_decided_applied_and_taken_back(db: Database) -> None:
+    db.log_predictions(
+        "tagger", {"id": ["a"], "labels": [["cat", "dog"]]}, classes=["cat", "dog"], multilabel=True
+    )
+
+    def labels() -> list[str] | None:
+        return db.query("id = 'a'").to_arrow()["labels"].to_pylist()[0]
+
+    assert db.edit("a", labels=["cat"]).edit.after == {"labels": ["cat"]}
+    db.decide("a", labels=["dog", "cat", "dog"], author="ada")
+    db.decide("b", labels="", author="ada")  # it was looked at, and has none
+    assert labels() == ["cat"]
+    report = db.apply_edits()
+    assert (report.edited, report.refused) == (2, ()) and labels() == ["dog", "cat"]
+    assert db.query("labels IS NOT NULL AND len(labels) = 0").ids() == ["b"]
+    assert db.query("tagger.correct").ids() == ["a"]
+    db.decide("a", labels=[], author="eve")
+    db.edit("a", labels=["cow"])
+    (refused,) = db.apply_edits().refused
+    assert refused.note == "labels was changed since: dog, cat -> cow"
+    for _ in range(4):
+        db.undo()
+    assert labels() is None and db.query("labels IS NOT NULL").count() == 0
+    with pytest.raises(CheckError, match="holds an empty label"):
+        db.edit("a", labels=["cat", ""])
+
+
 def test_edits_of_the_first_releases_are_read_and_go_on(db: Database) -> None:
     db.edit("a", label="cow")
     db.store.drop_columns(EDITS, ["queue", "reason", "sha256", "commit", "note", "tables"])

@@ -11,12 +11,13 @@ from slicedb.database import Database
 from slicedb.show.numbers import count
 from slicedb.show.text import clean as plain
 
-_CHANGES = "remove_box set_box add_box label tag untag"
+_CHANGES = "remove_box set_box add_box label labels tag untag"
 _FORMS: dict[str, dict[str, object]] = {
     "remove_box": {"metavar": "N", "multiple": True, "type": click.IntRange(1)},
     "set_box": {"metavar": "N PART=VALUE", "type": (click.IntRange(1), str), "multiple": True},
     "add_box": {"metavar": "PART=VALUE,...", "multiple": True},
     "label": {"metavar": "LABEL"},
+    "labels": {"metavar": "LABEL"},
     "tag": {"metavar": "TAG"},
     "untag": {"metavar": "TAG"},
 }
@@ -29,7 +30,7 @@ _FORMS: dict[str, dict[str, object]] = {
 @options_of(Database.edit, f"{_CHANGES} author", **_FORMS)
 @click.option("--history", is_flag=True, help="List the boxes and the edits of the sample.")
 def edit(id: str, history: bool, **options: object) -> None:
-    """Change one sample: its boxes, its label, its tags; `undo` takes that back.
+    """Change one sample: its boxes, its label or labels, its tags; `undo` takes that back.
 
     Boxes are numbered from 1, as `index` of FROM objects has them. Every edit is written down with
     its author, and the predictions of every model are judged anew.
@@ -39,6 +40,7 @@ def edit(id: str, history: bool, **options: object) -> None:
       slicedb edit photos/1.jpg --remove-box 2 --set-box 1 label=dog
       slicedb edit photos/1.jpg --add-box label=cat,bbox=10,10,20,20 --tag reviewed
       slicedb edit photos/1.jpg --label cat --untag doubtful
+      slicedb edit photos/1.jpg --labels cat --labels dog
       slicedb edit photos/1.jpg --history
     """
     database = open_db()

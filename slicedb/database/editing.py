@@ -87,11 +87,12 @@ class Editing(Asking):
         set_box: SetGiven = (),
         add_box: Sequence[BoxGiven] = (),
         label: str | None = None,
+        labels: Names = None,
         tag: Names = None,
         untag: Names = None,
         author: str | None = None,
     ) -> EditReport:
-        """Change one sample: its boxes, its label, its tags; `undo` takes that back.
+        """Change one sample: its boxes, its label or labels, its tags; `undo` takes that back.
 
         The edit is written down with its author and its inverse, and the predictions of every model
         are judged anew. One that was cut off is finished by the next call.
@@ -104,6 +105,8 @@ class Editing(Asking):
             add_box: a new box: label=cat,bbox=10,10,20,20 (x, y, width, height in pixels; in
                 Python also a mapping).
             label: the label of the sample; an empty text removes it.
+            labels: all labels of a sample that may have several; an empty text alone says that it
+                has none of them.
             tag: a tag to give it.
             untag: a tag to take from it.
             author: who edits; by default SLICEDB_AUTHOR, or the user.
@@ -116,7 +119,7 @@ class Editing(Asking):
         from slicedb.editing.wanted import wanted
 
         boxes = [add_box] if isinstance(add_box, (str, Mapping)) else add_box
-        asked = wanted(remove_box, set_box, boxes, label, texts(tag), texts(untag))
+        asked = wanted(remove_box, set_box, boxes, label, texts(tag), texts(untag), labels=labels)
         return editing.edit(self.store, id, asked, author)
 
     def decide(
@@ -130,6 +133,7 @@ class Editing(Asking):
         set_box: SetGiven = (),
         add_box: Sequence[BoxGiven] = (),
         label: str | None = None,
+        labels: Names = None,
         tag: Names = None,
         untag: Names = None,
         queue: str | None = None,
@@ -151,6 +155,7 @@ class Editing(Asking):
             set_box: see `edit`.
             add_box: see `edit`.
             label: the label of the samples; an empty text removes it.
+            labels: see `edit`.
             tag: a tag to give them.
             untag: a tag to take from them.
             queue: the review that it is decided in.
@@ -173,6 +178,7 @@ class Editing(Asking):
             label,
             texts(tag),
             texts(untag),
+            labels=labels,
             keep=keep,
             skip=skip,
             delete=delete,

@@ -11,7 +11,7 @@ from slicedb.errors import CheckError
 
 SEEN = (*COLUMNS, "sha256")
 """The columns of a sample that decisions are about."""
-_FIRM = ("label", "objects")
+_FIRM = ("label", "labels", "objects")
 """Columns of which a change by others stands against a decision. Tags are given and taken one by
 one, so that nobody's gets lost."""
 _REPLACED = "replaced by a later decision"

@@ -17,6 +17,8 @@ class Preview:
     """A sample as it would be if an author's pending decisions were applied."""
 
     label: str | None
+    labels: tuple[str, ...] | None
+    """Of a sample that may have several; None where it was never said which it has."""
     tags: tuple[str, ...]
     boxes: tuple[Values, ...]
     """As `objects` has them; a decision names them by their place, from 1."""
@@ -43,8 +45,13 @@ def preview(store: Store, ids: Sequence[str], author: str | None = None) -> dict
     for sample, row in rows.items():
         edits = pending.get(sample, [])
         now, is_gone = overlaid(row, edits)
-        boxes = tuple(now["objects"] or ())
+        labels = None if now["labels"] is None else tuple(now["labels"])
         shown[sample] = Preview(
-            now["label"], tuple(now["tags"] or ()), boxes, is_gone, tuple(effective(edits))
+            now["label"],
+            labels,
+            tuple(now["tags"] or ()),
+            tuple(now["objects"] or ()),
+            is_gone,
+            tuple(effective(edits)),
         )
     return shown

@@ -18,7 +18,7 @@ SetGiven: TypeAlias = "Mapping[int, BoxGiven] | Sequence[tuple[int, BoxGiven]]"
 Values: TypeAlias = dict[str, Any]
 """Columns of one sample."""
 
-COLUMNS = ("label", "objects", "tags")
+COLUMNS = ("label", "labels", "objects", "tags")
 _BOX = ("label", "bbox", "score", "attributes", "segmentation", "keypoints")
 _GIVEN = ("label", "bbox", "attributes")
 _FORM = "write label=cat,bbox=10,10,20,20 (x, y, width, height in pixels)."
@@ -34,6 +34,8 @@ class Wanted:
     add: tuple[Mapping[str, Any], ...] = ()
     label: str | None = None
     """None leaves it, "" removes it."""
+    labels: tuple[str, ...] | None = None
+    """Of a sample that may have several; None leaves them, () says that it has none."""
     tag: tuple[str, ...] = ()
     untag: tuple[str, ...] = ()
     decision: Literal["keep", "skip", "delete"] | None = None
@@ -43,6 +45,8 @@ class Wanted:
     def text(self) -> str:
         """All of it as JSON."""
         parts = {name: value for name, value in vars(self).items() if value not in ((), None)}
+        if self.labels is not None:
+            parts["labels"] = self.labels
         return json.dumps(parts, sort_keys=True)
 
     @classmethod
@@ -75,6 +79,7 @@ def wanted(
     tag: Sequence[str],
     untag: Sequence[str],
     *,
+    labels: Sequence[str] | None = None,
     keep: bool = False,
     skip: bool = False,
     delete: bool = False,
@@ -82,8 +87,8 @@ def wanted(
     """Return what is asked for, its form checked.
 
     Raises:
-        CheckError: a box is no box, a tag is empty or both given and taken away, or what is decided
-            of the sample as a whole stands beside something else.
+        CheckError: a box is no box, a tag or a label is empty, a tag is both given and taken away,
+            or what is decided of the sample as a whole stands beside something else.
     """
     pairs = change.items() if isinstance(change, Mapping) else change
     changes = tuple((_number(number), _box(given)) for number, given in pairs)
@@ -96,7 +101,8 @@ def wanted(
     both = set(tags) & set(others)
     if both:
         raise CheckError(f"The tag '{min(both)}' is both given and taken away.", "leave out one.")
-    asked = Wanted(tuple(map(_number, remove)), changes, boxes, label, tags, others)
+    several = None if labels is None else _several(labels)
+    asked = Wanted(tuple(map(_number, remove)), changes, boxes, label, several, tags, others)
     whole = [name for name, is_asked in _whole(keep, skip, delete) if is_asked]
     if len(whole) + bool(asked) > 1:
         beside = [*whole, "an edit"] if asked else whole
@@ -125,6 +131,8 @@ def changed(asked: Wanted, row: Values, size: tuple[int, int] | None) -> Changed
     notes: list[str] = []
     if asked.label is not None:
         after["label"] = asked.label or None
+    if asked.labels is not None:
+        after["labels"] = list(asked.labels)
     if asked.remove or asked.change or asked.add:
         after["objects"] = _boxes(asked, row["objects"], size, notes)
     if asked.tag or asked.untag:
@@ -256,6 +264,16 @@ def _sides(given: object) -> list[float]:
     if len(sides) != 4 or not all(map(math.isfinite, sides)) or min(sides[2:]) <= 0:
         raise CheckError(f"The bbox {sides} is not x, y, width, height with positive sides.", _FORM)
     return sides
+
+
+def _several(given: Sequence[str]) -> tuple[str, ...]:
+    """Return the labels of a sample, each once; an empty text alone is none of them."""
+    words = (given,) if isinstance(given, str) else tuple(given)
+    if words == ("",):
+        return ()
+    if not all(isinstance(word, str) and word.strip() for word in words):
+        raise CheckError(f"{list(words)} holds an empty label.", "leave it out.")
+    return tuple(dict.fromkeys(words))
 
 
 def _words(given: Sequence[str]) -> tuple[str, ...]:

@@ -21,11 +21,12 @@ _LONGEST = 60
 _GIVEN: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("keep", "skip", "delete"), (bool,)),
     **dict.fromkeys(("label", "queue", "reason"), (str, type(None))),
-    **dict.fromkeys(("tag", "untag", "remove_box", "add_box"), (list,)),
+    **dict.fromkeys(("labels", "tag", "untag", "remove_box", "add_box"), (list,)),
     "set_box": (dict,),
 }
 """What is decided, and how JSON has it."""
 _INNER: dict[str, type] = {
+    "labels": str,
     "tag": str,
     "untag": str,
     "remove_box": int,
@@ -201,6 +202,7 @@ def previews(db: Database, ids: list[str], author: str) -> dict[str, object]:
     return {
         sample: {
             "label": one.label,
+            "labels": one.labels,
             "tags": one.tags,
             "boxes": [_box(box) for box in one.boxes],
             "gone": one.is_gone,

@@ -10,14 +10,16 @@ from fastapi import Request
 from fastapi.responses import Response
 
 from slicedb import sql
-from slicedb.errors import CheckError, SliceDBError, UnknownSampleError
+from slicedb.errors import CheckError, QueryError, SliceDBError, UnknownSampleError
 from slicedb.schema import CAMS, PLUMBING, PREDICTIONS, SHOWN, keys_of
 from slicedb.show import numbers
 from slicedb.sources import is_remote
+from slicedb.web.asked import Asked
 from slicedb.web.deciding import author_in, edit_of, previews
 from slicedb.web.drawn import boxes_of
 from slicedb.web.plain import Body
 from slicedb.web.site import Site
+from slicedb.web.stepping import around
 
 if TYPE_CHECKING:
     from slicedb.analysis.sheet import Sheet
@@ -30,7 +32,9 @@ _NEAR = 12
 """Neighbours that are shown."""
 _LABELS = 500
 """Labels that are offered, the most frequent ones."""
-_HIDDEN = frozenset({"id", "key", "objects", "label", "tags", "phash", "turned_phash", "dct_hash"})
+_HIDDEN = frozenset(
+    {"id", "key", "objects", "label", "labels", "tags", "phash", "turned_phash", "dct_hash"}
+)
 
 
 def add(site: Site) -> None:
@@ -48,6 +52,14 @@ def add(site: Site) -> None:
     @site.get("/api/sample/near")
     async def near(request: Request, id: str, commit: str = "") -> dict[str, object]:
         return await site.ask(request, lambda db: neighbours(_at(db, commit), id))
+
+    @site.get("/api/sample/around")
+    async def beside(request: Request, id: str, at: int | None = None) -> dict[str, object]:
+        asked = Asked(request, site.uploads)
+        try:
+            return await site.look(request, lambda db: around(asked.of(db), id, at))
+        except QueryError as error:
+            raise asked.placed(error) from error
 
     @site.get("/api/sample/labels")
     async def labels(request: Request) -> dict[str, object]:
@@ -101,6 +113,7 @@ def sample(db: Database, id: str, author: str) -> dict[str, object]:
         "width": row.get("width"),
         "height": row.get("height"),
         "label": row.get("label"),
+        "labels": row.get("labels"),
         "tags": row.get("tags") or [],
         "broken": broken,
         "facts": [[n, numbers.value(v)] for n, v in facts if n not in PLUMBING],
@@ -189,9 +202,13 @@ def neighbours(db: Database, id: str) -> dict[str, object]:
 
 
 def known_labels(db: Database) -> dict[str, object]:
-    """Return the labels of samples and those of boxes, the most frequent first."""
+    """Return labels of samples, those they have several of, and boxes', most frequent first."""
     own = db.sql(
         "SELECT label, count(*) AS n FROM samples WHERE label IS NOT NULL "
+        f"GROUP BY label ORDER BY n DESC, label LIMIT {_LABELS}"
+    )
+    several = db.sql(
+        "SELECT label, count(*) AS n FROM (SELECT unnest(labels) AS label FROM samples) "
         f"GROUP BY label ORDER BY n DESC, label LIMIT {_LABELS}"
     )
     boxes: list[str] = []
@@ -203,7 +220,11 @@ def known_labels(db: Database) -> dict[str, object]:
         boxes = rows["label"].to_pylist()
     except SliceDBError:  # no sample has boxes
         boxes = []
-    return {"labels": own["label"].to_pylist(), "boxes": boxes}
+    return {
+        "labels": own["label"].to_pylist(),
+        "several": several["label"].to_pylist(),
+        "boxes": boxes,
+    }
 
 
 def _side(side: int) -> int:

@@ -134,6 +134,97 @@ def test_boxes_are_drawn_moved_resized_named_and_removed_by_mouse(
     assert [one["label"] for one in now(boxed, first)["boxes"]] == ["plate", "fork", "cup"]
 
 
+def test_a_query_is_walked_through_and_back_leads_to_it(tab: Page, boxed: apps.App) -> None:
+    q, sort = "id LIKE 'test/%'", "-id"
+    db = slicedb.open(boxed.database)
+    ids = db.query(f"{q} ORDER BY id DESC").ids()
+    tab.goto(f"{boxed.url}/?{urlencode({'q': q, 'sort': sort})}")
+    tab.locator(f'.tile img[alt*="{ids[1]}"], .tile[aria-label*="{ids[1]}"]').first.wait_for()
+    tab.locator("body").press("ArrowRight")
+    tab.locator("body").press("ArrowRight")
+    tab.locator("body").press("Enter")
+    tab.locator("#panel h2 a").click()
+    steps = tab.get_by_role("navigation", name="Samples of the query")
+    steps.get_by_text(f"2 of {len(ids):,}").wait_for()
+    assert tab.locator(".facts .id").inner_text() == ids[1]
+    for key, place in (("]", 2), ("ArrowRight", 3), ("[", 2), ("ArrowLeft", 1), ("[", 0)):
+        tab.locator("body").press(key)
+        steps.get_by_text(f"{place + 1} of {len(ids):,}").wait_for()
+        assert tab.locator(".facts .id").inner_text() == ids[place]
+    assert steps.get_by_role("link", name="The sample before").count() == 0
+    tab.locator("body").press("?")
+    assert (
+        "the sample before, in the query it was opened from"
+        in tab.get_by_role("dialog").inner_text()
+    )
+    tab.keyboard.press("Escape")
+    steps.get_by_role("link", name="The sample behind").click()
+    steps.get_by_text(f"2 of {len(ids):,}").wait_for()
+    tab.reload()
+    steps.get_by_text(f"2 of {len(ids):,}").wait_for()
+    assert steps.get_by_role("link", name=q).get_attribute("href")
+    tab.go_back()
+    tab.locator("#panel").wait_for()
+    assert "/sample" not in tab.url and urlencode({"q": q}) in tab.url
+
+
+def test_a_text_being_written_is_kept_when_the_next_sample_is_opened(
+    tab: Page, boxed: apps.App, first: str
+) -> None:
+    opened(tab, boxed, first, f"&at=0&{urlencode({'q': 'ORDER BY id'})}")
+    steps = tab.get_by_role("navigation", name="Samples of the query")
+    tab.get_by_label("Label", exact=True).fill("written")
+    steps.get_by_role("link", name="The sample behind").click()
+    tab.wait_for_function(
+        "(id) => document.querySelector('.facts .id')?.textContent !== id", arg=first
+    )
+    assert now(boxed, first)["label"] == "written"
+
+
+def test_places_around_a_sample_are_those_of_the_answer(boxed: apps.App) -> None:
+    ids = slicedb.open(boxed.database).query("id LIKE 'test/%' ORDER BY id").ids()
+    q = "id LIKE 'test/%' ORDER BY id"
+
+    def around(sample: str, **more: object) -> list[object]:
+        told = boxed.ask("/api/sample/around", id=sample, **{"q": q, **more})
+        return [told[name] for name in ("at", "is_in", "before", "behind", "count")]
+
+    n = len(ids)
+    assert around(ids[0], at=0) == [0, True, None, ids[1], n]
+    assert around(ids[3], at=0) == around(ids[3]) == [3, True, ids[2], ids[4], n]
+    assert around(ids[-1], at=n - 1) == [n - 1, True, ids[-2], None, n]
+    left = f"id LIKE 'test/%' AND id <> '{ids[3]}' ORDER BY id"  # it was decided on meanwhile
+    assert around(ids[3], at=3, q=left) == [3, False, ids[2], ids[4], n - 1]
+    assert around(ids[3], q=left) == [None, False, None, None, n - 1]
+    assert around(ids[3], at=99, q=left)[1:4] == [False, ids[-1], None]
+    told = boxed.ask("/api/sample/around", id=ids[0], q="lable = 'x'")
+    assert told["error"]["kind"] == "BindError" and told["error"]["where"]
+
+
+def test_several_labels_are_given_and_taken_in_place(
+    tab: Page, boxed: apps.App, first: str
+) -> None:
+    boxed.ask("/api/decide", body={"ids": [first], "labels": ["cold"]})
+    opened(tab, boxed, first)
+    row = tab.locator("#several-row")
+    row.get_by_role("button", name="Take the label cold away").wait_for()
+    tab.locator("body").press("s")
+    tab.keyboard.type("soup")
+    tab.keyboard.press("Enter")
+    settled(tab, 2)
+    assert now(boxed, first)["labels"] == ["cold", "soup"]
+    row.get_by_role("button", name="Take the label cold away").click()
+    settled(tab, 3)
+    row.get_by_role("button", name="Take the label soup away").click()
+    settled(tab, 4)
+    assert now(boxed, first)["labels"] == [] and "none of the classes" in row.inner_text()
+    tab.locator("body").press("u")
+    settled(tab, 3)
+    assert now(boxed, first)["labels"] == ["soup"]
+    error = boxed.ask("/api/decide", body={"ids": [first], "labels": "soup"})["error"]
+    assert error["message"] == "labels is 'soup'."
+
+
 def test_explore_draws_the_boxes_that_are_chosen(tab: Page, boxed: apps.App, first: str) -> None:
     assert boxed.ask("/api/columns")["boxes"] == ["objects", "finder.objects"]
     q = f"id = '{first}'"

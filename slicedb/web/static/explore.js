@@ -570,10 +570,16 @@ async function move(step, isRange = false) {
   }
 }
 
+/** Return the address of the query, and the place of a sample in it. @param {string} id */
+function placeOf(id) {
+  const at = packs?.find(id) ?? -1;
+  return at < 0 ? {} : { ...params(answered ?? question()), at };
+}
+
 // Parts of the page
 
 const drawn = () => ({ drawn: drawing.value ? drawing.value.split(",") : [], models });
-const panel = new Panel({ onClose: close, onLike: likeThis, onStep: (step) => void move(step), boxes: drawn });
+const panel = new Panel({ onClose: close, onLike: likeThis, onStep: (step) => void move(step), place: placeOf, boxes: drawn });
 const facets = new Facets(by("facets"), (text) => ask(text));
 const box = new Box(/** @type {HTMLFormElement} */ (by("box")), {
   onRun: (text) => ask(text.trim()),

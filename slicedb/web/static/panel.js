@@ -9,6 +9,7 @@ import { counted, outlines } from "./marks.js";
  * @property {() => void} onClose
  * @property {(id: string, more: boolean) => void} onLike
  * @property {(step: -1 | 1) => void} onStep
+ * @property {(id: string) => Record<string, string | number | undefined>} place the query that a sample is shown in, and where in it.
  * @property {() => {drawn: string[], models: string[]}} boxes the columns of boxes to draw, and all models.
  */
 
@@ -57,7 +58,7 @@ export class Panel {
     const leaving = new AbortController();
     this.leaving = leaving;
     const picture = h("img", { alt: `Picture of ${id}`, src: url("/api/picture", { id, side: 640, commit }) });
-    const frame = h("a", { class: "frame", href: url("/sample", { id, commit }), title: "Open its page" }, picture);
+    const frame = h("a", { class: "frame", href: url("/sample", { ...this.listener.place(id), id, commit }), title: "Open its page" }, picture);
     picture.addEventListener("error", () => picture.replaceWith(h("span", { class: "missing" }, "There is no picture to show.")));
     const values = h("dl", { class: "values", "aria-busy": "true" });
     this.element.replaceChildren(this.#head(id, commit), frame, this.#actions(id), values);
@@ -100,7 +101,7 @@ export class Panel {
     return h(
       "header",
       null,
-      h("h2", null, h("a", { href: url("/sample", { id, commit }), dir: "auto" }, id)),
+      h("h2", null, h("a", { href: url("/sample", { ...this.listener.place(id), id, commit }), dir: "auto" }, id)),
       button("‹", "The sample before", () => onStep(-1)),
       button("›", "The sample behind", () => onStep(1)),
       button("×", "Close (Esc)", onClose),

@@ -5,7 +5,7 @@ import { api, by, dialog, failed, h, notice, role, url } from "./base.js";
 
 /** @typedef {{sample: string, number: number, kind: string, what: string, label: string | null, state: string, author: string, mine: boolean, at: string, queue: string | null, reason: string | null, note: string | null}} Edit */
 /** @typedef {{label: string, bbox: number[]}} Box */
-/** @typedef {{label: string | null, tags: string[], boxes: Box[], gone: boolean, decided: Edit[]}} Now */
+/** @typedef {{label: string | null, labels: string[] | null, tags: string[], boxes: Box[], gone: boolean, decided: Edit[]}} Now */
 /** @typedef {{author: string, n: number, kinds: Record<string, number>, others: number, last: Edit | null}} Pending */
 
 const WORDS = /** @type {Record<string, string>} */ ({ edit: "to change", delete: "to delete", keep: "to keep", skip: "skipped" });

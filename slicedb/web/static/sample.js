@@ -3,6 +3,7 @@
 
 import { api, ApiError, by, data, explore, failed, h, keys, notice, prose, state, url } from "./base.js";
 import { PendingBar, author, editable as mayEdit, foot } from "./pending.js";
+import { Steps } from "./steps.js";
 import { Viewer } from "./viewer.js";
 
 /** @typedef {import("./pending.js").Edit} Edit */
@@ -10,7 +11,7 @@ import { Viewer } from "./viewer.js";
 /** @typedef {import("./viewer.js").Box} Box */
 /** @typedef {{name: string, prediction: string | null, confidence?: number | null, correct?: boolean | null, loss?: number | null, boxes: Box[], least?: number, classes: {name: string}[]}} Said */
 /**
- * @typedef {{id: string, width: number | null, height: number | null, label: string | null, tags: string[], broken: string,
+ * @typedef {{id: string, width: number | null, height: number | null, label: string | null, labels: string[] | null, tags: string[], broken: string,
  *   facts: [string, string][], ingested: [string, string][], boxes: Box[], classes: {name: string}[], models: Said[], cams: {name: string, stored: boolean}[],
  *   slices: string[], edits: Edit[], notes: string[], author: string, now?: Now}} Sample
  */
@@ -24,9 +25,9 @@ const editable = mayEdit && !commit;
 /** @type {Sample} */
 let sample = data().sample;
 /** @type {Now} */
-let now = sample.now ?? { label: sample.label, tags: sample.tags, boxes: sample.boxes, gone: false, decided: [] };
-/** @type {{labels: string[], boxes: string[]}} */
-let known = { labels: [], boxes: [] };
+let now = sample.now ?? { label: sample.label, labels: sample.labels, tags: sample.tags, boxes: sample.boxes, gone: false, decided: [] };
+/** @type {{labels: string[], several: string[], boxes: string[]}} */
+let known = { labels: [], several: [], boxes: [] };
 let boxLabel = "";
 
 // The layers that are shown; the address keeps them, "hide" by name and "cam" as one.
@@ -40,7 +41,8 @@ let least = state.get().least ? Number(state.get().least) || 0 : counted;
 const stage = h("div", { class: "frame-of-picture" });
 const side = h("aside", { class: "facts", "aria-label": "Facts" });
 const tools = h("div", { class: "tools row", role: "toolbar", "aria-label": "Layers and boxes" });
-host.append(h("section", { class: "looking", "aria-label": "Picture" }, tools, stage), side);
+const steps = new Steps({ id: sample.id, saved: () => saving, picture: (id) => url("/api/sample/picture", { id, side: SIDE, commit }) });
+host.append(h("section", { class: "looking", "aria-label": "Picture" }, steps.element, tools, stage), side);
 
 const viewer = new Viewer(
   stage,
@@ -69,9 +71,14 @@ const bar = new PendingBar(foot(), {
   applied: () => reload(),
 });
 
+/** What is being written down; whoever leaves the page waits for it. @type {Promise<unknown>} */
+let saving = Promise.resolve();
+
 /** @param {Record<string, any>} what */
 async function decide(what) {
-  const said = await bar.decide([sample.id], what);
+  const asked = bar.decide([sample.id], what);
+  saving = asked.catch(() => null);
+  const said = await asked;
   if (said) {
     if (said.unchanged.length) notice("It is so already.");
     take(said);
@@ -242,6 +249,7 @@ function showLabel() {
   const tags = now.tags.map((word) =>
     h("span", { class: "chip" }, word, editable && h("button", { type: "button", class: "quiet close", "aria-label": `Take the tag ${word} away`, onclick: () => decide({ untag: [word] }) }, "×")),
   );
+  const several = severalLabels();
   const changed = now.label !== sample.label ? h("span", { class: "soft" }, `was ${sample.label ?? "none"}`) : null;
   const state = now.gone ? h("strong", { class: "FAIL" }, "to be deleted") : now.decided.some((edit) => edit.kind === "keep") ? h("strong", { class: "PASS" }, "to keep") : null;
   const buttons = editable
@@ -251,11 +259,34 @@ function showLabel() {
     h("h2", { class: "id", dir: "auto" }, sample.id),
     commit && h("p", { class: "INCONCLUSIVE" }, `As it was at commit ${commit}. `, h("a", { href: url("/sample", { id: sample.id }) }, "As it is now")),
     h("div", { class: "row" }, h("label", { for: "label" }, "Label"), label, changed),
+    several ?? "",
     h("div", { class: "row" }, h("label", { for: "tag" }, "Tags"), ...tags, editable && tag),
     buttons ?? "",
     offered("labels", known.labels),
+    offered("several-labels", known.several),
     offered("box-labels", known.boxes),
   );
+}
+
+/** Return the labels of a sample that may have several, each with a way to take it away. */
+function severalLabels() {
+  if (!now.labels && !known.several.length) return null; // nobody gave several labels to any sample
+  const labels = now.labels ?? [];
+  const add = h("input", { id: "several", size: 10, list: "several-labels", placeholder: "add a label", autocomplete: "off" });
+  add.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") add.blur();
+    const word = add.value.trim();
+    if (event.key !== "Enter" || !word) return;
+    add.value = "";
+    decide({ labels: [...labels, word] });
+  });
+  const chips = labels.map((word) =>
+    h("span", { class: "chip" }, word, editable && h("button", { type: "button", class: "quiet close", "aria-label": `Take the label ${word} away`, onclick: () => decide({ labels: labels.filter((other) => other !== word) }) }, "×")),
+  );
+  const said = now.labels ? !labels.length && h("span", { class: "soft" }, "none of the classes") : h("span", { class: "soft" }, "never annotated");
+  const none = editable && !now.labels && h("button", { type: "button", class: "quiet", onclick: () => decide({ labels: [] }) }, "It has none");
+  const was = String(now.labels) !== String(sample.labels) && h("span", { class: "soft" }, `was ${sample.labels ? sample.labels.join(", ") || "none" : "never annotated"}`);
+  return h("div", { class: "row", id: "several-row" }, h("label", { for: "several" }, "Labels"), ...chips, said, editable && add, none, was);
 }
 
 function showBoxes() {
@@ -432,6 +463,12 @@ const ARROWS = [
 for (const [key, dx, dy] of ARROWS) {
   keys.add({ key, does: "move the chosen box, with Shift resize it", where: chosen, run: (event) => nudge(dx, dy, event.shiftKey) });
 }
+const isFree = () => viewer.chosen === null;
+for (const [key, step] of /** @type {[string, -1 | 1][]} */ ([["ArrowLeft", -1], ["[", -1], ["ArrowRight", 1], ["]", 1]])) {
+  const does = step < 0 ? "the sample before, in the query it was opened from" : "the sample behind";
+  const isBracket = key === "[" || key === "]";
+  keys.add({ key, does, where: () => steps.can(step) && (isBracket || isFree()), run: () => steps.go(step) });
+}
 for (let digit = 1; digit <= 9; digit++) {
   keys.add({
     key: String(digit),
@@ -450,6 +487,7 @@ keys.add(
   { key: "b", does: "draw a box", where: can, run: startDrawing },
   { key: "r", does: "name the label, or that of the chosen box", where: can, run: () => rename() },
   { key: "t", does: "add a tag", where: can, run: () => by("tag").focus() },
+  { key: "s", does: "add one of several labels", where: () => editable && Boolean(document.getElementById("several")), run: () => by("several").focus() },
   { key: "Delete", does: "remove the chosen box", where: chosen, run: () => removeBox(viewer.chosen ?? 0) },
   { key: "Backspace", does: "remove the chosen box", where: chosen, run: () => removeBox(viewer.chosen ?? 0) },
   { key: "n", does: "choose the next box", where: () => now.boxes.length > 0, run: () => viewer.choose(((viewer.chosen ?? 0) % now.boxes.length) + 1) },
