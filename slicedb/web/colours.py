@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from slicedb.web.cloud import Cloud
 
 COLOURS = 8
-"""Categories with a colour of their own."""
+"""Categories that have a colour unless the reader chooses others."""
 LISTED = 60
 """Categories that the legend lists."""
 SHADES = 240
@@ -63,18 +63,21 @@ class Colours:
     by: str
     kind: Kind
     codes: np.ndarray
-    """uint8 (n,): of each point. Of categories 0 to 7 have a colour, further ones the same gray; of
-    numbers 0 to 239 are shades."""
+    """uint8 (n,): of each point. Of categories the place among those listed, the eight most
+    frequent first; of numbers 0 to 239 are shades."""
     rows: tuple[Row, ...]
     notes: tuple[str, ...] = ()
+    n_values: int = 0
+    """Of categories, those included that the legend does not list."""
 
 
 def colours(db: Database, cloud: Cloud, by: str) -> Colours:
     """Return the colours of points by an expression over samples.
 
-    Texts and truth values are categories: the eight most frequent ones have a colour, others are
-    listed and gray. Numbers and times are shades from low to high, with a row of the legend for
-    each of some bins. The values of a list are taken together, as one category.
+    Texts and truth values are categories: of those that are listed the page colours the eight most
+    frequent ones, or those that the reader chooses. Numbers and times are shades from low to high,
+    with a row of the legend for each of some bins. The values of a list are taken together, as one
+    category.
 
     Args:
         db: gives the values.
@@ -119,13 +122,12 @@ def _categories(db: Database, cloud: Cloud, by: str, expression: str) -> Colours
     if facet.n_values > len(listed):
         rows.append(_rest(expression, facet.n_values - len(listed), listed))
     notes = []
-    if facet.n_values > COLOURS:
-        all_of_them = numbers.count(facet.n_values, "value")
-        notes.append(f"The {COLOURS} most frequent of {all_of_them} have a colour.")
     if expression != by:
         notes.append("The values of a list are taken together.")
     none = f"{inside.enclosed(expression)} IS NULL"
-    return Colours(by, "categories", codes, (*rows, *_none(codes, none)), tuple(notes))
+    return Colours(
+        by, "categories", codes, (*rows, *_none(codes, none)), tuple(notes), facet.n_values
+    )
 
 
 def _rest(expression: str, n: int, listed: Sequence[Value]) -> Row:

@@ -172,7 +172,7 @@ def _points(db: Database, clouds: Clouds, name: str) -> Response:
 
 def _colours(db: Database, clouds: Clouds, name: str, version: str, by: str) -> Response:
     found = colours(db, clouds.at(db, name, version), by)
-    head = {"by": found.by, "kind": found.kind, "rows": found.rows, "notes": found.notes}
+    head = {n: getattr(found, n) for n in ("by", "kind", "rows", "notes", "n_values")}
     return _packed(head, found.codes)
 
 

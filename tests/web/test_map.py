@@ -414,6 +414,46 @@ def test_a_row_of_the_legend_filters_and_lets_go(opened: Callable[..., Page], db
     until(page, "^$")
 
 
+def test_more_classes_than_eight_get_colours_that_are_chosen(
+    opened: Callable[..., Page], db: Database
+) -> None:
+    page = opened(by="id[-7:]")  # more values than have a colour
+    legend, expect = page.locator("#legend"), expecting
+    switches = legend.get_by_role("switch")
+    expect(switches).to_have_count(60)
+    tones = "all => all.map((one) => getComputedStyle(one.querySelector('i')).backgroundColor)"
+
+    def shown() -> list[str]:
+        found: list[str] = switches.evaluate_all(tones)
+        return found
+
+    first = shown()
+    gray = first[8]
+    assert len(set(first[:8])) == 8 and gray not in first[:8] and set(first[8:]) == {gray}
+    expect(page.locator("#notes")).to_contain_text("8 of 120 values have a colour")
+    switches.nth(2).click()  # its colour is free, and the next one that is chosen takes it
+    expect(switches.nth(2)).to_have_attribute("aria-checked", "false")
+    switches.nth(20).press(" ")
+    expect(switches.nth(20)).to_be_focused()
+    now = shown()
+    assert (now[2], now[20]) == (gray, first[2]) and now[:2] + now[3:8] == first[:2] + first[3:8]
+    switches.nth(30).click()
+    expect(page.locator("#notes")).to_contain_text("hard to tell apart")
+    assert len({*shown()} - {gray}) == 9
+    chosen = shown()
+    page.reload()
+    expect(switches).to_have_count(60)
+    assert shown() == chosen
+    page.get_by_role("button", name="Colour all 60").click()
+    expect(switches.nth(59)).to_have_attribute("aria-checked", "true")
+    assert gray not in shown() and len(set(shown())) >= 55
+    page.get_by_role("button", name="Only the 8 most frequent").click()
+    expect(switches.nth(59)).to_have_attribute("aria-checked", "false")
+    assert shown() == first and "tint" not in page.url
+    page.get_by_label("Colour", exact=True).select_option("label")
+    page.wait_for_function("() => document.querySelectorAll('#legend [role=switch]').length < 60")
+
+
 def test_numbers_have_a_ramp_and_expressions_are_told_when_wrong(
     opened: Callable[..., Page], db: Database, watch: Watch
 ) -> None:

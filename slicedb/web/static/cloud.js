@@ -9,8 +9,7 @@
 
 /** Pixels around the picture into which dots at its edge may reach. */
 export const MARGIN = 8;
-/** Indices of the palette: values without a colour of their own, and no value. */
-export const OTHER = 8;
+/** Index of the palette: no value. */
 export const NONE = 255;
 const MOST_DOT = 7;
 const FEW = 50_000;

@@ -6,6 +6,7 @@ import { Box } from "./box.js";
 import { Cloud, unpacked } from "./cloud.js";
 import { excluded, has, toggled } from "./compose.js";
 import { legend, paletteOf } from "./legend.js";
+import { SAFE, everyTint, isCategory, tinted, toggledTint } from "./tints.js";
 import { another, first } from "./making.js";
 import { nameQuery } from "./naming.js";
 import { Stage } from "./stage.js";
@@ -222,7 +223,7 @@ class Page {
   recolour() {
     const { colours, stage } = this;
     if (colours === null) return;
-    const { palette, grey } = paletteOf(colours.kind);
+    const { palette, grey } = paletteOf(colours, state.get().tint);
     if (this.pointed) {
       const [first, last] = this.pointed;
       for (let code = 0; code < 256; code++) if (code < first || code > last) palette[code] = grey;
@@ -239,16 +240,40 @@ class Page {
     legend(by("legend"), this.colours, cloud, {
       isOn: (query) => has(q, query),
       chosen: (query) => this.ask(toggled(this.box.text.trim(), query)),
+      tint: state.get().tint,
+      tinted: (label) => this.tint(toggledTint(this.colours?.rows ?? [], state.get().tint, label)),
       pointed: (range) => {
         this.pointed = range;
         this.recolour();
       },
     });
-    const notes = [...this.colours.notes];
+    const notes = /** @type {(string | HTMLElement)[]} */ ([...this.tints(), ...this.colours.notes]);
     const info = about.maps.find((map) => map.name === this.name);
     if (info?.behind) notes.push(`${info.behind.toLocaleString("en")} samples with a vector have no point yet: make the map again to place them.`);
     if (this.without) notes.push(`${this.without.toLocaleString("en")} samples have no point: map_x('${this.name}') IS NULL.`);
-    by("notes").replaceChildren(...notes.map((note) => h("li", null, ...prose(note))));
+    by("notes").replaceChildren(...notes.map((note) => (typeof note === "string" ? h("li", null, ...prose(note)) : note)));
+  }
+
+  /** Say which categories have a colour, and offer another choice. */
+  tints() {
+    const { kind, rows, n_values: all = 0 } = this.colours ?? { kind: "ramp", rows: [] };
+    const listed = kind === "categories" ? rows.filter(isCategory).length : 0;
+    if (listed <= SAFE) return [];
+    const word = state.get().tint;
+    const n = tinted(rows, word).length;
+    /** @type {(string | HTMLElement)[]} */
+    const parts = [h("span", null, `${n} of ${all.toLocaleString("en")} values have a colour, the others are gray. The square before a value gives it one or takes it. `)];
+    if (n > SAFE) parts.push(h("span", null, `Beyond ${SAFE} they are hard to tell apart, most of all for colour-blind readers. `));
+    if (n < listed) parts.push(h("button", { type: "button", onclick: () => this.tint(everyTint()) }, `Colour all ${listed}`), " ");
+    if (word !== undefined) parts.push(h("button", { type: "button", onclick: () => this.tint(undefined) }, `Only the ${SAFE} most frequent`));
+    return [h("li", null, ...parts)];
+  }
+
+  /** Give categories a colour, or take it. @param {string | undefined} word as the address has it */
+  tint(word) {
+    state.set({ tint: word ?? null }, { quiet: true });
+    this.recolour();
+    this.count();
   }
 
   /** Ask a query: a step that "back" undoes. @param {string} q */
@@ -379,7 +404,7 @@ class Page {
     this.which.addEventListener("change", () => state.set({ map: this.name, view: null }, { push: true }));
     this.by.addEventListener("change", () => {
       if (this.by.value === "?") this.write();
-      else state.set({ by: this.by.value || " " }, { push: true });
+      else state.set({ by: this.by.value || " ", tint: null }, { push: true });
     });
     for (const button of document.querySelectorAll("button[data-tool]")) {
       button.addEventListener("click", () => this.take(/** @type {Tool} */ (/** @type {HTMLElement} */ (button).dataset.tool)));
@@ -434,7 +459,7 @@ class Page {
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       box.close();
-      state.set({ by: field.value.trim() }, { push: true });
+      state.set({ by: field.value.trim(), tint: null }, { push: true });
     });
     field.focus();
   }
