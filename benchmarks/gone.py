@@ -42,25 +42,54 @@ class Verb:
 
     name: str
     words: tuple[str, ...]
+    code: str
+    """The same in Python."""
     is_source: bool = False
     """Whether the source lies in the bucket, and the database here."""
 
 
 VERBS = (
-    Verb("query", ("query", "label = 'red'", "--format", "json")),
-    Verb("ingest", ("ingest", "{more}")),
-    Verb("predict", ("predict", "n")),
-    Verb("embed", ("embed",)),
-    Verb("commit", ("commit", "all of it")),
-    Verb("relabel", ("relabel", "id = 'red/0.png'", "green")),
-    Verb("tag", ("tag", "label = 'blue'", "seen")),
-    Verb("test", ("test", "{suite}", "--model", "m")),
-    Verb("evaluate", ("evaluate", "m")),
-    Verb("export", ("export", "label = 'red'", "{dest}.csv")),
-    Verb("sync", ("sync", "{source}"), is_source=True),
-    Verb("ingest s3", ("ingest", "{source}"), is_source=True),
-    Verb("reference", ("ingest", "{source}", "--reference"), is_source=True),
+    Verb(
+        "query", ("query", "label = 'red'", "--format", "json"), "db.query(\"label = 'red'\").ids()"
+    ),
+    Verb("ingest", ("ingest", "{more}"), "db.ingest('{more}')"),
+    Verb("predict", ("predict", "n"), "db.predict('n')"),
+    Verb("embed", ("embed",), "db.embed()"),
+    Verb("commit", ("commit", "all of it"), "db.commit('all of it')"),
+    Verb(
+        "relabel",
+        ("relabel", "id = 'red/0.png'", "green"),
+        "db.relabel(\"id = 'red/0.png'\", 'green')",
+    ),
+    Verb("tag", ("tag", "label = 'blue'", "seen"), "db.tag(\"label = 'blue'\", 'seen')"),
+    Verb("test", ("test", "{suite}", "--model", "m"), "db.test('{suite}', model='m')"),
+    Verb("evaluate", ("evaluate", "m"), "db.evaluate('m')"),
+    Verb(
+        "export",
+        ("export", "label = 'red'", "{dest}.csv"),
+        "db.export(\"label = 'red'\", '{dest}.csv')",
+    ),
+    Verb("sync", ("sync", "{source}"), "db.sync('{source}')", is_source=True),
+    Verb("ingest s3", ("ingest", "{source}"), "db.ingest('{source}')", is_source=True),
+    Verb(
+        "reference",
+        ("ingest", "{source}", "--reference"),
+        "db.ingest('{source}', reference=True)",
+        is_source=True,
+    ),
 )
+PYTHON = """
+import sys, slicedb
+from slicedb.errors import UnreachableError
+from slicedb.sources import use
+use({root!r}, {options!r})
+try:
+    db = slicedb.open({where!r})
+    {code}
+except UnreachableError as error:
+    sys.exit(f"Error: {{error}}")
+"""
+"""A verb in Python: any other error is a traceback, which is more than one line."""
 
 
 class Scene:
@@ -71,9 +100,13 @@ class Scene:
         endpoint: of the store.
         photos: a folder of pictures.
         spec: of a model.
+        in_python: whether verbs are said in Python.
     """
 
-    def __init__(self, folder: Path, endpoint: str, photos: Path, spec: str) -> None:
+    def __init__(
+        self, folder: Path, endpoint: str, photos: Path, spec: str, in_python: bool = False
+    ) -> None:
+        self.in_python = in_python
         self.folder, self.endpoint, self.photos, self.spec = folder, endpoint, photos, spec
         self._n, self._lock = 0, threading.Lock()
         self._local = folder / "base.slicedb"
@@ -118,15 +151,20 @@ class Scene:
         return str(where), root
 
     def command(self, verb: Verb, where: str, root: str, address: str) -> list[str]:
-        """Return a verb as it is said in the shell."""
+        """Return a verb as it is said in the shell, or in Python."""
         given = {"more": self.folder / "more", "suite": self.folder / "suite"}
         filled = {
             **{name: str(path) for name, path in given.items()},
             "source": f"{root}/new/photos",
             "dest": str(self.folder / f"out-{root.rpartition('/')[2]}"),
         }
+        given_options = {"endpoint": address, **KEYS}
+        if self.in_python:
+            code = verb.code.format(**filled)
+            text = PYTHON.format(root=root, options=given_options, where=where, code=code)
+            return [sys.executable, "-c", text]
         words = [word.format(**filled) for word in verb.words]
-        options = [f"--storage-option={k}={v}" for k, v in {"endpoint": address, **KEYS}.items()]
+        options = [f"--storage-option={k}={v}" for k, v in given_options.items()]
         return [sys.executable, "-m", "slicedb", "--db", where, words[0], *options, *words[1:]]
 
     def left(self, verb: Verb, root: str, where: str) -> dict[str, object]:

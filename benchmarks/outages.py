@@ -3,6 +3,7 @@
     python benchmarks/outages.py --dir SCRATCH --seeds 50
     python benchmarks/outages.py --dir SCRATCH --only gone
     python benchmarks/outages.py --dir SCRATCH --only gone --ways silent cut --verbs commit query
+    python benchmarks/outages.py --dir SCRATCH --only gone --python
     python benchmarks/outages.py --dir SCRATCH --only kills --kills 10
 
 `faults`: ingest, predict and commit through a proxy before moto's S3 that fails 15 % of requests:
@@ -197,6 +198,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=9)
     parser.add_argument("--ways", nargs="+", choices=HOWS, default=HOWS)
     parser.add_argument("--verbs", nargs="+", choices=[verb.name for verb in GONE], default=())
+    parser.add_argument("--python", action="store_true", help="say the verbs in Python")
     parser.add_argument("--at-once", type=int, default=3)
     args = parser.parse_args()
     shutil.rmtree(args.dir, ignore_errors=True)
@@ -208,7 +210,7 @@ def main() -> None:
         if args.only in (None, "faults"):
             faults(args.dir, endpoint, args.seeds, args.share)
         if args.only in (None, "gone"):
-            scene = Scene(args.dir, endpoint, *prepare(args.dir))
+            scene = Scene(args.dir, endpoint, *prepare(args.dir), in_python=args.python)
             gone(scene, args.ways, args.verbs, args.at_once)
         if args.only in (None, "kills"):
             kills(args.dir, endpoint, args.kills)

@@ -61,7 +61,7 @@ def test_two_processes_have_twelve_of_twenty_four_samples_each(tmp_path: Path) -
         )
         for k in range(2)
     ]
-    assert [run.wait(120) for run in runs] == [0, 0]
+    assert [run.wait() for run in runs] == [0, 0]
     seen = [json.loads((tmp_path / f"{k}.json").read_text()) for k in range(2)]
     for epoch in range(2):
         parts = [one["epochs"][epoch] for one in seen]
@@ -181,7 +181,7 @@ def test_lightnings_ddp_gives_each_of_two_processes_its_twelve_of_24(tmp_path: P
     script = tmp_path / "train.py"
     script.write_text(LIGHTNING)
     words = [sys.executable, str(script), str(tmp_path / "d.slicedb"), str(tmp_path)]
-    subprocess.run(words, check=True, capture_output=True, timeout=300)
+    subprocess.run(words, check=True, capture_output=True)
     seen = [json.loads((tmp_path / f"{rank}.json").read_text()) for rank in (0, 1)]
     for epoch in (slice(0, 12), slice(12, 24)):
         assert [len(of_rank[epoch]) for of_rank in seen] == [12, 12]
