@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -158,26 +159,43 @@ def test_format_function_and_metric_go_through_the_verbs(installed: None, place:
     assert report.results[0].value == pytest.approx(0.2)
 
 
+RUN = """
+import contextlib, io, json, sys
+from slicedb.cli import main
+answers = []
+for words in json.loads(sys.argv[1]):
+    said, status = io.StringIO(), 0
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        try:
+            main(words)
+        except SystemExit as end:
+            status = end.code or 0
+    answers.append([status, said.getvalue()])
+print(json.dumps(answers))
+"""
+
+
 @pytest.mark.slow
 def test_the_command_line_knows_it(site: Path, place: Path) -> None:
+    expected = [
+        (["ingest", str(place / "list.shots"), "--as", "shots", "--label", "red"], 0, "3 added"),
+        (["log-predictions", "m", str(place / "m.csv")], 0, ""),
+        (["functions"], 0, "is_square([slack])"),
+        (["metrics"], 0, "doubt"),
+        (["ingest", "--help"], 0, "Installed packages add: shots."),
+        (["evaluate", "--help"], 0, "Installed packages add: doubt."),
+        (["is_square(1)", "-f", "csv", "--columns", "id"], 0, "id a.png b.png"),
+        (["slice", "add", "square", "is_square(1)", "--expect", "doubt <= 0.9"], 0, ""),
+        (["evaluate", "m", "--on", "square", "--metric", "doubt"], 0, "0.200"),
+        (["test", "--model", "m"], 0, "doubt <= 0.9"),
+        (["ingest", ".", "--as", "shot"], 1, "did you mean 'shots'?"),
+        (["evaluate", "m", "--metric", "doubts"], 1, "did you mean 'doubt'?"),
+    ]
     paths = os.pathsep.join([str(site), os.environ.get("PYTHONPATH", "")])
-
-    def run(*words: str, status: int = 0) -> str:
-        command = [sys.executable, "-c", "from slicedb.cli import main; main()", *words]
-        env = {**os.environ, "PYTHONPATH": paths, "SLICEDB_DB": str(place / "data.slicedb")}
-        done = subprocess.run(command, capture_output=True, text=True, env=env)
-        assert done.returncode == status, done.stderr
-        return done.stdout + done.stderr
-
-    assert "3 added" in run("ingest", str(place / "list.shots"), "--as", "shots", "--label", "red")
-    run("log-predictions", "m", str(place / "m.csv"))
-    assert "is_square([slack])" in run("functions")
-    assert "doubt" in run("metrics")
-    assert "Installed packages add: shots." in " ".join(run("ingest", "--help").split())
-    assert "Installed packages add: doubt." in " ".join(run("evaluate", "--help").split())
-    assert run("is_square(1)", "-f", "csv", "--columns", "id").split() == ["id", "a.png", "b.png"]
-    run("slice", "add", "square", "is_square(1)", "--expect", "doubt <= 0.9")
-    assert "0.200" in run("evaluate", "m", "--on", "square", "--metric", "doubt")
-    assert "doubt <= 0.9" in run("test", "--model", "m")
-    assert "did you mean 'shots'?" in run("ingest", ".", "--as", "shot", status=1)
-    assert "did you mean 'doubt'?" in run("evaluate", "m", "--metric", "doubts", status=1)
+    env = {**os.environ, "PYTHONPATH": paths, "SLICEDB_DB": str(place / "data.slicedb")}
+    command = [sys.executable, "-c", RUN, json.dumps([words for words, _, _ in expected])]
+    done = subprocess.run(command, capture_output=True, text=True, env=env)
+    assert done.returncode == 0, done.stderr
+    for (words, status, piece), answer in zip(expected, json.loads(done.stdout), strict=True):
+        assert answer[0] == status, answer
+        assert piece in " ".join(answer[1].split()), (words, answer)

@@ -24,6 +24,8 @@ _PERPLEXITY = 30
 _PLACED_BY = 5
 """Neighbours that place a new point on a t-SNE map (Policar et al., "Embedding to reference t-SNE
 space addresses batch effects in single-cell classification", 2021)."""
+_ALONE = 1000
+"""Vectors up to which one thread is as fast as several, which wait for one another."""
 _NO_TSNE = "`pip install slicedb[maps]` brings openTSNE, or method='pca' (--method pca) needs none."
 
 
@@ -120,12 +122,12 @@ class Tsne:
                 self.vectors,
                 perplexity=perplexity_of(len(self.vectors)),
                 metric="euclidean",
-                n_jobs=os.cpu_count() or 1,
+                n_jobs=_jobs(len(self.vectors)),
                 random_state=0,
             ),
             random_state=0,
             negative_gradient_method="bh",
-            n_jobs=os.cpu_count() or 1,
+            n_jobs=_jobs(len(self.vectors)),
         )
         few = min(_PLACED_BY, perplexity_of(len(self.vectors)))
         near = min(25, len(self.vectors) - 1)
@@ -144,10 +146,14 @@ def fit_tsne(vectors: np.ndarray) -> Tsne:
         perplexity=perplexity_of(len(vectors)),
         metric="euclidean",
         initialization="pca",
-        n_jobs=os.cpu_count() or 1,
+        n_jobs=_jobs(len(vectors)),
         random_state=0,
     ).fit(vectors)
     return Tsne(vectors, np.asarray(fitted, np.float32))
+
+
+def _jobs(n: int) -> int:
+    return 1 if n <= _ALONE else os.cpu_count() or 1
 
 
 def perplexity_of(n: int) -> float:

@@ -36,6 +36,7 @@ class App:
     """Of the session that `enter` gives to browsers."""
     url: str = ""
     """Its address, without a slash at the end."""
+    _profiles: list[BrowserContext] = field(default_factory=list)
 
     def sign_in(self) -> str:
         """Use a printed link up; return the cookie of the new session."""
@@ -48,6 +49,13 @@ class App:
         """Let a browser profile in."""
         name, _, value = self.cookie.partition("=")
         context.add_cookies([{"name": name, "value": value, "url": self.url}])
+        self._profiles.append(context)
+
+    def close_pages(self) -> None:
+        """Close the tabs that were let in: a tab that asks a server which has ended has a fault."""
+        for context in self._profiles:
+            for page in list(context.pages):
+                page.close()
 
     def ask(
         self, path: str, *, body: object = None, cookie: str | None = None, **params: object
@@ -105,6 +113,7 @@ def run(database: Path, *options: str, port: int = 0, first: str = "") -> Iterat
         except queue.Empty:
             raise AssertionError("no link was printed:\n" + "".join(app.lines)) from None
         yield app
+        app.close_pages()
     finally:
         process.terminate()
         process.wait(timeout=20)
