@@ -11,6 +11,7 @@ most are printed, of wall-clock and of processor seconds (all threads):
   a sequential program could reach on a CPU.
 - `slicedb`: `inference.predict` from encoded bytes to record batches.
 - `loader`: `ImageFolder` + `DataLoader` + the same network, 0 and 2 workers, in the first rounds.
+- `together`: two models in one pass, beside a pass for each.
 - `database`: `predictions.predict` into a fresh database; then 20 overlapping slices, then 1 % of
   new samples.
 """
@@ -19,6 +20,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import io
 import statistics
 import sys
 import tempfile
@@ -33,6 +35,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
+from PIL import Image
 from torch import nn
 
 from slicedb import inference, predictions
@@ -52,6 +55,17 @@ def photos(data: Path, n: int) -> Items:
     files = sorted((data / "photos").glob("*.JPEG"))
     bytes_of = [file.read_bytes() for file in files]
     return [(f"n{i % len(files):03d}/{i}.jpg", bytes_of[i % len(files)]) for i in range(n)]
+
+
+def enlarged(items: Items, n: int) -> Items:
+    """Return n photos of 12 megapixels, as a phone takes them: eight of the photos, enlarged."""
+    made = []
+    for _, data in items[:8]:
+        out = io.BytesIO()
+        image = Image.open(io.BytesIO(data)).convert("RGB")
+        image.resize((4032, 3024), Image.Resampling.BICUBIC).save(out, "JPEG", quality=92)
+        made.append(out.getvalue())
+    return [(f"{i}.jpg", made[i % len(made)]) for i in range(n)]
 
 
 def cifar(data: Path, n: int) -> Items:
@@ -274,6 +288,55 @@ def database(model: Model, items: Items, device: torch.device, plain: float) -> 
     )
 
 
+def together(title: str, models: list[Model], items: Items, options: argparse.Namespace) -> None:
+    """Print what one pass of several models takes over a pass for each, and check equality."""
+    wanted = [(name, data, range(len(models))) for name, data in items]
+    rows: dict[str, list[pa.Table]] = {}
+
+    def one_pass() -> None:
+        made: list[list[pa.RecordBatch]] = [[] for _ in models]
+        for said in inference.predict_several(models, wanted, device=options.device):
+            made[said.model].append(said.batch)
+        rows["one"] = [pa.Table.from_batches(part).combine_chunks() for part in made]
+
+    def passes() -> None:
+        rows["each"] = [
+            pa.Table.from_batches(
+                list(inference.predict(model, items, device=options.device))
+            ).combine_chunks()
+            for model in models
+        ]
+
+    passes()
+    ratios = []
+    for _ in range(options.rounds):
+        (wall, cpu), (own, own_cpu) = clocked(passes), clocked(one_pass)
+        ratios.append((own / wall, own_cpu / cpu))
+    walls, cpus = (sorted(column) for column in zip(*ratios))
+    alike = "equal" if rows["one"] == rows["each"] else "DIFFERENT"
+    print(
+        f"| {title} | {len(items)} | {statistics.median(walls):.2f} "
+        f"({walls[0]:.2f} to {walls[-1]:.2f}) | {statistics.median(cpus):.2f} | {alike} |",
+        flush=True,
+    )
+
+
+def print_together(options: argparse.Namespace) -> None:
+    """Print the table of passes that models share."""
+    print("\n| models in one pass | photos | time over a pass for each | processor time | rows |")
+    print("| --- | --- | --- | --- | --- |")
+    names = ("mobilenet_v2", "mobilenet_v3_small", "shufflenet_v2_x0_5")
+    mobile, less, least = (load(f"torchvision:{name}", weights="random") for name in names)
+    few = photos(options.data, options.photos)
+    phone = enlarged(few, max(8, options.photos // 5))
+    together("two small networks at 32", [small(), small()], few, options)
+    together("MobileNetV3-small, ShuffleNetV2-x0.5", [less, least], few, options)
+    together("the same two, 12 megapixels", [less, least], phone, options)
+    together("MobileNetV2, MobileNetV3-small", [mobile, less], few, options)
+    # They resize to 232 and to 256, which are two fractions of a phone's photo.
+    together("the same two, 12 megapixels at 2/8 and 3/8", [mobile, less], phone, options)
+
+
 def best_size(model: Model, device: torch.device, items: Items) -> int:
     """Return the batch at which the bare network is fastest."""
     usual = default_batch_size(model.preprocessing.size, device)
@@ -284,7 +347,7 @@ def best_size(model: Model, device: torch.device, items: Items) -> int:
 
 
 def main() -> None:
-    """Run both comparisons."""
+    """Run the comparisons."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--device", default="cpu")
@@ -292,7 +355,7 @@ def main() -> None:
     parser.add_argument("--loader-rounds", type=int, default=2, help="rounds with the loader")
     parser.add_argument("--photos", type=int, default=500)
     parser.add_argument("--cifar", type=int, default=10_000)
-    parser.add_argument("--only", choices=("photos", "cifar"), help="one of the two comparisons")
+    parser.add_argument("--only", choices=("photos", "cifar", "together"), help="one part")
     parser.add_argument("--workers", type=int, nargs="*", default=[0, 2], help="of the loader")
     options = parser.parse_args()
     device = torch.device(options.device)
@@ -310,6 +373,8 @@ def main() -> None:
         size = best_size(model, device, items)
         medians = compare(title, model, items, device, size, options)
         database(model, items, device, medians["slicedb"])
+    if options.only in (None, "together"):
+        print_together(options)
 
 
 if __name__ == "__main__":
