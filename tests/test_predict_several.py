@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +28,12 @@ from slicedb.errors import (
     UnknownModelError,
 )
 from slicedb.models import Model
+from slicedb.models.elsewhere import code_of
 from slicedb.predictions import PredictReports
 from slicedb.predictions.joint import JointJob, wants_of, with_wants
 from slicedb.predictions.shares import PredictJob
 from slicedb.progress import Progress
+from slicedb.store.shares import Place
 
 
 def means(size: int = 8, fail_at: int = 0) -> Model:
@@ -246,6 +249,15 @@ def test_shares_give_each_model_whole_batches() -> None:
             assert all(len(keys) % size == 0 for keys in mine[:-1])
         n = sum(len(share) for share in shares)
         assert n == 3000 if share == 1.0 else 3000 <= n <= 3000 + len(shares) * sum(sizes)
+
+
+def test_every_model_is_held_against_its_fingerprint(tmp_path: Path) -> None:
+    db = crew_database(tmp_path)
+    model, code = db.models.get("m"), code_of(db.models.show("m"))
+    job = PredictJob.of("m", model, code, db.store.version("samples"), None, "cpu")
+    JointJob((job, job), None).open(db.store, Place("cpu"))
+    with pytest.raises(ModelError, match=r"Model 'm' is another one on .*: its weights, code or"):
+        JointJob((job, replace(job, fingerprint="other")), None).open(db.store, Place("cpu"))
 
 
 @pytest.fixture

@@ -132,6 +132,21 @@ def test_an_actor_that_dies_before_or_behind_its_write_doubles_and_loses_nothing
     assert is_equal(db, clean)
 
 
+def test_two_models_share_the_pass_of_the_actors(
+    nodes: Nodes, db: Database, clean: Database
+) -> None:
+    db.models.add("again", db.models.show("m").spec)
+    db.predict("again", "id < '15'", batch_size=16)
+    (nodes.trouble / "after").touch()
+    reports = db.predict(["m", "again"], engine="ray", workers=2, batch_size=16)
+    assert (reports["m"].predicted, reports["again"].failed) == (N, 0)
+    assert 0 < reports["again"].predicted < N
+    assert (nodes.trouble / "after-done").exists()
+    assert is_equal(db, clean)
+    rows = rows_of(db, "predictions__again")
+    assert rows.equals(rows_of(clean, "predictions__m").cast(rows.schema))
+
+
 def test_an_error_of_the_model_is_told_as_in_one_process(nodes: Nodes, db: Database) -> None:
     (nodes.trouble / "raise").touch()
     with pytest.raises(ModelError, match="RuntimeError: it was told to fail"):
