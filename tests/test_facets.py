@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import datetime
 from pathlib import Path
 
@@ -117,6 +118,41 @@ def test_a_summary_counts_what_facets_and_histograms_count(db: slicedb.Database,
         len(h.bins) for h in report.histograms
     )
     assert rows.column_names == ["column", "value", "low", "high", "n", "overall", "query"]
+
+
+@pytest.mark.parametrize("most", [1, 20])
+def test_what_other_queries_counted_changes_no_figure(
+    db: slicedb.Database, tmp_path: Path, most: int
+) -> None:
+    db = slicedb.open(shutil.copytree(db.path, tmp_path / "copy.slicedb"))
+    by, columns = ["label", "noises", "stars", "is_wet", "m.prediction"], ["lux", "depths", "seen"]
+
+    def counted(of: slicedb.Database, text: str) -> str:
+        return repr(of.query(text).summary(by, columns, most=most, bins=6))
+
+    for text in ("", "status <> 'ok'"):  # counted among samples that are shown, and among all
+        counted(db, text)
+    kept = db.engine.session.overalls
+    assert len(kept) == 2
+    for text in QUERIES:
+        assert counted(db, text) == counted(slicedb.open(db.path), text), text
+    assert len(kept) == 2  # the others counted their own samples alone
+    db.relabel("stars = 2", "other")
+    for text in QUERIES[:3]:
+        assert counted(db, text) == counted(slicedb.open(db.path), text), text
+    assert len(kept) == 3
+
+
+def test_a_facet_of_many_values_is_counted_anew(
+    db: slicedb.Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from slicedb.query.derived import overall
+
+    monkeypatch.setattr(overall, "MOST_VALUES", 3)
+    kept = len(db.engine.session.overalls)
+    first, again = (db.query("lux > 1").facets("lower(id)", most=5) for _ in range(2))
+    assert repr(first) == repr(again) and len(first["lower(id)"].values) == 5
+    assert len(db.engine.session.overalls) == kept
 
 
 def test_what_a_value_adds_is_said_beside_its_query(db: slicedb.Database) -> None:

@@ -177,12 +177,15 @@ class Query(Shown):
     def _counted(self, plan: Plan) -> int:
         """Return the number of samples of a text, which need not be sorted for that."""
         if plan.bound.tree.order and texts.is_condition(plan):
-            plan = self._at(plan)._with(texts.predicate(plan)).plan()
+            plan = self.pinned(plan)._with(texts.predicate(plan)).plan()
         return self._run(plan).count()
 
-    def _at(self, plan: Plan) -> Query:
-        """Return the query at the versions that a plan of it was bound to."""
-        versions = plan.pool.catalog.versions
+    def pinned(self, *plans: Plan) -> Query:
+        """Return the query at the versions that plans were bound to, those of the first before."""
+        if self.at is not None:
+            return self
+        tables = [plan.pool.catalog.versions for plan in reversed(plans)]
+        versions = {name: version for each in tables for name, version in each.items()}
         return self._asker.query(self.text, at=versions, files=self.files, request=self.request)
 
     def keys(self) -> np.ndarray:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 BY = ("label", "split", "tags")
 """The columns where a call names none."""
 _NO_VALUES = ("STRUCT", "TUPLE", "MAP", "BLOB", "UNION")
+_PLAIN = re.compile(r"(VARCHAR|BOOLEAN|U?(TINY|SMALL|BIG|HUGE)INT|U?INTEGER)(\[\])?")
 BOXES = re.compile(r'STRUCT\((.*, )?"?label"? VARCHAR')
 
 
@@ -134,6 +135,8 @@ class Counted:
     is_list: bool
     names_status: bool
     """Whether it reads status."""
+    is_plain: bool
+    """Whether its values are texts, whole numbers or truths, which Python orders as DuckDB does."""
 
 
 def counted(query: Query, column: str) -> Counted:
@@ -145,14 +148,15 @@ def counted(query: Query, column: str) -> Counted:
     kind, names_status = inside.kind_of(query, column)
     if BOXES.match(kind) and kind.endswith("[]"):
         labels = f"[o.label FOR o IN {inside.enclosed(column)}]"
-        return Counted(column, labels, True, names_status)
+        return Counted(column, labels, True, names_status, True)
     if kind.startswith(_NO_VALUES) or kind.endswith("][]"):
         raise QueryError(
             f"'{column}' is of type {kind.split('(')[0]}, which has no values to count.",
             "name a column of texts, numbers, dates, boxes or lists of them.",
             text=query.text,
         )
-    return Counted(column, column, kind.endswith("[]"), names_status)
+    is_plain = bool(_PLAIN.fullmatch(kind))
+    return Counted(column, column, kind.endswith("[]"), names_status, is_plain)
 
 
 def tables(i: int, each: Counted) -> str:

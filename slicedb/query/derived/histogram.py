@@ -118,8 +118,10 @@ def kind_of(query: Query, column: str) -> tuple[str, bool]:
     return kind, reads_status
 
 
-def tables(i: int, kind: str, bins: int) -> str:
+def tables(i: int, kind: str, bins: int, scale: dict[str, float | None] | None = None) -> str:
     """Return the tables that a statement counts column `f<i>` in: ends, width and counts.
+
+    Where the ends `lo` and `hi` and the width `w` are known, `scale` has them.
 
     A bin is found by division and then held against its edges `lo + w * i`, which Python works out
     by the same two operations: the query of a bin gives exactly the samples that it counts.
@@ -143,19 +145,30 @@ def tables(i: int, kind: str, bins: int) -> str:
     slot = "floor((x - lo) / w)"
     return f"""all{i} AS MATERIALIZED (SELECT inside, CAST({value} AS DOUBLE) AS x FROM base),
     values{i} AS MATERIALIZED (SELECT inside, x FROM all{i} WHERE isfinite(x)),
-    span{i} AS (SELECT min(x) AS a, max(x) AS z, quantile_cont(x, [0.01, 0.99]) AS ends
-        FROM values{i}),
-    middle{i} AS (SELECT a, z, ends[1] AS p, ends[2] AS q FROM span{i}),
-    ends{i} AS (SELECT a, z, CASE WHEN p < q THEN greatest(a, p - (q / 2 - p / 2)) ELSE a END AS lo,
-        CASE WHEN p < q THEN least(z, q + (q / 2 - p / 2)) ELSE z END AS hi FROM middle{i}),
-    whole{i} AS (SELECT a, z, {lo} AS lo, {hi} AS hi FROM ends{i}),
-    scale{i} AS MATERIALIZED (SELECT a, z, lo, hi, {width} AS w FROM whole{i}),
+    {_measured(i, lo, hi, width) if scale is None else _known(i, scale)},
     placed{i} AS (SELECT inside, CASE WHEN x < lo THEN -1 WHEN x > hi THEN {bins}
         ELSE least({slot} - CAST(x < lo + w * {slot} AS INTEGER)
         + CAST(x >= lo + w * ({slot} + 1) AS INTEGER), {bins} - 1) END AS slot
         FROM values{i}, scale{i}),
     counts{i} AS (SELECT CAST(slot AS INTEGER) AS slot, count(*) AS o,
         count(*) FILTER (inside) AS n FROM placed{i} GROUP BY 1)"""
+
+
+def _known(i: int, scale: dict[str, float | None]) -> str:
+    """Return the table of ends and width that are known."""
+    ends = (f"{sql.literal(scale[name], doubles=True)} AS {name}" for name in ("lo", "hi", "w"))
+    return f"scale{i} AS (SELECT NULL AS a, NULL AS z, {', '.join(ends)})"
+
+
+def _measured(i: int, lo: str, hi: str, width: str) -> str:
+    """Return the tables that find ends and width."""
+    return f"""span{i} AS (SELECT min(x) AS a, max(x) AS z, quantile_cont(x, [0.01, 0.99]) AS ends
+        FROM values{i}),
+    middle{i} AS (SELECT a, z, ends[1] AS p, ends[2] AS q FROM span{i}),
+    ends{i} AS (SELECT a, z, CASE WHEN p < q THEN greatest(a, p - (q / 2 - p / 2)) ELSE a END AS lo,
+        CASE WHEN p < q THEN least(z, q + (q / 2 - p / 2)) ELSE z END AS hi FROM middle{i}),
+    whole{i} AS (SELECT a, z, {lo} AS lo, {hi} AS hi FROM ends{i}),
+    scale{i} AS MATERIALIZED (SELECT a, z, lo, hi, {width} AS w FROM whole{i})"""
 
 
 def figures(i: int) -> str:

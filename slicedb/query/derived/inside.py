@@ -50,7 +50,7 @@ def kind_of(query: Query, column: str) -> tuple[str, bool]:
     return dict(plan.columns)["f"], plan.bound.unfiltered
 
 
-def listing(plan: Plan, columns: Sequence[str], names_status: bool) -> str:
+def listing(plan: Plan, columns: Sequence[str], names_status: bool, *, alone: bool = False) -> str:
     """Return a SELECT of `inside` and of f0, f1, ... over all samples that the query may see.
 
     Those are the samples that are shown, or all of them where the query itself names status.
@@ -60,11 +60,12 @@ def listing(plan: Plan, columns: Sequence[str], names_status: bool) -> str:
         columns: expressions over samples, such as `label` or `v3.prediction`.
         names_status: whether one of these reads status, which shows broken pictures to the whole
             text.
+        alone: list the samples of the query alone.
 
     Raises:
         QueryError: a column reads status, and the query has rows that this would change.
     """
-    where = ""
+    where, predicate = " WHERE true", texts.predicate(plan)
     if names_status and not plan.bound.unfiltered:
         if not _is_condition(plan):
             raise QueryError(
@@ -73,8 +74,14 @@ def listing(plan: Plan, columns: Sequence[str], names_status: bool) -> str:
                 text=plan.text,
             )
         where = f" WHERE {IS_SHOWN}"
-    shown = "".join(f", {enclosed(column)} AS f{i}" for i, column in enumerate(columns))
-    return f"SELECT coalesce({texts.predicate(plan)}, false) AS inside{shown} FROM samples{where}"
+    if alone:
+        return f"SELECT true AS inside{named(columns)} FROM samples{where} AND {predicate}"
+    return f"SELECT coalesce({predicate}, false) AS inside{named(columns)} FROM samples{where}"
+
+
+def named(columns: Sequence[str]) -> str:
+    """Return expressions as f0, f1, ..., each behind a comma."""
+    return "".join(f", {enclosed(column)} AS f{i}" for i, column in enumerate(columns))
 
 
 def _is_condition(plan: Plan) -> bool:

@@ -35,7 +35,7 @@ class Shown:
         def plan(self) -> Plan: ...
         def _rows(self, verb: str) -> Plan: ...
         def _keys(self, plan: Plan) -> np.ndarray: ...
-        def _at(self, plan: Plan) -> Query: ...
+        def pinned(self, *plans: Plan) -> Query: ...
 
     @property
     def _query(self) -> Query:
@@ -93,7 +93,7 @@ class Shown:
         is_known = plan.is_steady and plan in self.session.members
         if not is_known and plan.bound.tree.order is not None and b <= _FIRST:
             # To sort a million rows takes long, and the best few of them are found without.
-            then = self._at(plan)
+            then = self.pinned(plan)
             if not plan.is_steady:
                 return then[a:b].keys()
             return self.session.firsts.get(plan, lambda: then[:_FIRST].keys())[a:b]

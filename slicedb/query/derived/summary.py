@@ -11,7 +11,7 @@ import pyarrow as pa
 from slicedb.errors import QueryError
 from slicedb.query.derived import facets as values
 from slicedb.query.derived import histogram as bars
-from slicedb.query.derived import inside
+from slicedb.query.derived import inside, overall
 from slicedb.query.derived.facets import Facet, Facets
 from slicedb.query.derived.histogram import Histogram
 from slicedb.query.run.plan import Plan
@@ -100,23 +100,77 @@ def summary(
     inside.check_steady(plan, "histogram" if numbers and not by else "facets")
     each = [values.counted(query, column) for column in by]
     kinds = [bars.kind_of(query, column) for column in numbers]
-    first = len(by)
-    tables = [values.tables(i, one) for i, one in enumerate(each)]
-    tables += [bars.tables(i, kind, bins) for i, (kind, _) in enumerate(kinds, first)]
-    figures = [values.figures(i, most) for i in range(first)]
-    figures += [bars.figures(i) for i in range(first, first + len(kinds))]
     names_status = any(one.names_status for one in each) or any(reads for _, reads in kinds)
-    base = inside.listing(plan, [*(one.expression for one in each), *numbers], names_status)
-    text = (
-        f"WITH {', '.join([f'base AS MATERIALIZED ({base})', *tables])} "
-        "SELECT (SELECT count(*) FILTER (inside) FROM base) AS n, "
-        f"{', '.join(['(SELECT count(*) FROM base) AS overall', *figures])}"
+    row = _Counting(plan, each, [kind for kind, _ in kinds], numbers, bins, names_status).row(
+        query, most
     )
-    row = query.beside(text).to_arrow().to_pylist()[0]
     listed = tuple(values.made(plan, one, row, i) for i, one in enumerate(each))
     histograms = tuple(
         bars.made(plan, column, kind, bins, row, i)
-        for i, (column, (kind, _)) in enumerate(zip(numbers, kinds), first)
+        for i, (column, (kind, _)) in enumerate(zip(numbers, kinds), len(by))
     )
-    n, overall = row["n"], row["overall"]
-    return Summary(query.text, n, overall, Facets(query.text, n, overall, listed), histograms)
+    n, total = row["n"], row["overall"]
+    return Summary(query.text, n, total, Facets(query.text, n, total, listed), histograms)
+
+
+@dataclass(frozen=True)
+class _Counting:
+    """Writes the statements of a summary."""
+
+    plan: Plan
+    each: Sequence[values.Counted]
+    kinds: Sequence[str]
+    """The types of `numbers`."""
+    numbers: Sequence[str]
+    bins: int
+    names_status: bool
+
+    @property
+    def _columns(self) -> list[str]:
+        return [*(one.expression for one in self.each), *self.numbers]
+
+    def row(self, query: Query, most: int) -> overall.Row:
+        """Return the figures, with up to `most` values of each facet.
+
+        What is counted among all samples is the same for each query of the same versions: the first
+        query counts it, and those that follow count their own samples alone.
+        """
+        every = query.pinned(self.plan).beside(
+            f"SELECT key{inside.named(self._columns)} FROM samples"
+        )
+        base, session = every.plan(), query.session
+        then = query.pinned(self.plan, base)
+        if not (base.is_steady and all(one.is_plain for one in self.each)):
+            return self._asked(then, most)
+        versions = tuple(sorted(base.pool.catalog.versions.items()))
+        slot = (base.text, versions, self.plan.bound.unfiltered, self.bins)
+        known, n = session.overalls.find(slot), len(self.each)
+        if known is None:
+            row = self._asked(then, max(most, overall.MOST_VALUES))
+            known = overall.kept(row, n, len(self.kinds))
+            if known is not None:
+                session.overalls.put(slot, known)
+        else:
+            row = overall.joined(self._asked(then, overall.MOST_VALUES, known), known)
+        return overall.cut(row, n, most)
+
+    def _asked(self, query: Query, most: int, known: overall.Overall | None = None) -> overall.Row:
+        """Return what a statement counts: of the query alone where the rest is known."""
+        first = len(self.each)
+        scales = [each["scale"] for each in known.histograms] if known else [None] * len(self.kinds)
+        columns, is_alone = self._columns, known is not None
+        base = inside.listing(self.plan, columns, self.names_status, alone=is_alone)
+        tables = [values.tables(i, one) for i, one in enumerate(self.each)]
+        tables += [
+            bars.tables(i, kind, self.bins, scale)
+            for i, (kind, scale) in enumerate(zip(self.kinds, scales), first)
+        ]
+        figures = [values.figures(i, most) for i in range(first)]
+        figures += [bars.figures(i) for i in range(first, first + len(self.kinds))]
+        text = (
+            f"WITH {', '.join([f'base AS MATERIALIZED ({base})', *tables])} "
+            "SELECT (SELECT count(*) FILTER (inside) FROM base) AS n, "
+            f"{', '.join(['(SELECT count(*) FROM base) AS overall', *figures])}"
+        )
+        row: overall.Row = query.beside(text).to_arrow().to_pylist()[0]
+        return row

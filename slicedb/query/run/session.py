@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
     from slicedb.embedding import Encoder
+    from slicedb.query.derived.overall import Overall
     from slicedb.store import Store
 
 _MUCH = 64 << 20
@@ -51,6 +52,8 @@ _TABLES = 256
 """Versions of tables whose schemas are kept."""
 _MEMBERS = 512
 """Plans whose members are kept; a plan is a new one once a table that it reads has changed."""
+_OVERALLS = 64
+"""Sets of columns whose counts among all samples are kept."""
 _MEMBERS_BYTES = 256 << 20
 _CANDIDATES_BYTES = 64 << 20
 MOST_KEPT, _RESULTS_BYTES = 64 << 20, 128 << 20
@@ -94,6 +97,8 @@ class Session:
             _MEMBERS, size=lambda keys: keys.nbytes, most_size=_MEMBERS_BYTES
         )
         self.counts = Cache[Plan, int](_MEMBERS)
+        self.overalls: Cache[tuple[object, ...], Overall] = Cache(_OVERALLS)
+        """What summaries count among all samples, by columns and versions of tables."""
         self.firsts = Cache[Plan, np.ndarray](_MEMBERS)
         """Keys at the first places of plans whose order was not worked out."""
         self.results = Cache[Plan, pa.Table](
