@@ -284,7 +284,7 @@ def functions(out: Output) -> None:
 @rows_options
 @options_of(Database.check, "at", at={"metavar": "COMMIT"})
 def check(text: str, out: Output, at: str | None) -> None:
-    """Say what is wrong with a query text and where, without asking it.
+    """Say what is wrong with a query text and where, without running it.
 
     The exit status is 1 where something is wrong.
 
@@ -305,7 +305,7 @@ def check(text: str, out: Output, at: str | None) -> None:
 @rows_options
 @options_of(Database.complete, "place most")
 def complete(text: str, out: Output, place: int | None, most: int) -> None:
-    """List what may stand at a place of a query text, as an editor offers it.
+    """List what may come next at a place in a query text, as an editor offers it.
 
     \b
     Examples:

@@ -44,8 +44,8 @@ def duplicates(out: Output, **options: Any) -> None:
 def quality(out: Output, **options: Any) -> None:
     """Measure how well pictures can be seen, and report those beyond a cut-off.
 
-    Blurred, dark, overexposed, without contrast, colour or information, framed, of odd size or
-    aspect. Each row has its query; `ingest --quality` measures most of it while it decodes.
+    They are blurred, dark, overexposed, without contrast, colour or information, framed, or of odd
+    size or aspect. Each row has its query; `ingest --quality` measures most of it while it decodes.
 
     \b
     Examples:

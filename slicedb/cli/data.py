@@ -136,8 +136,8 @@ def sync(source: str | None, every: str | None, **options: object) -> None:
     in `vanished_at`, and only if the listing was complete. Options that are not given are those of
     the last sync of the source; without SOURCE, every source that was synced before is.
 
-    The end says which live slices have other members. With `--then test`, exit status 1 means that
-    a test that passed does not any more, or that one fails that did not.
+    At the end it reports which live slices changed their members. With `--then test`, exit status 1
+    means that a test that passed does not any more, or that one fails that did not.
 
     
     Examples:
@@ -287,8 +287,8 @@ def relabel(on: str, label: str) -> None:
 def map_labels(labels: tuple[str, ...], **options: object) -> None:
     """Give labels other names: a mapping, or the class names that their numbers stand for.
 
-    Labels, lists of labels and labels of boxes are renamed. A file has a line `old=new` each, or a
-    class name each, which `0`, `00` and `class_00` count from 0.
+    Labels, lists of labels and labels of boxes are renamed. A file has one `old=new` or one class
+    name per line; `0`, `00` and `class_00` stand for the first class name.
 
     \b
     Examples:

@@ -27,8 +27,8 @@ from slicedb.database import Database
 def drift(a: str | None, b: str | None, out: Output, **options: Any) -> None:
     """Compare two sets of samples: columns, what models predict, and vectors.
 
-    A and B are slices or queries; without B it is all that is not in A. What is dense in B and
-    not in A comes as a query, which `slicedb slice add` names.
+    A and B are slices or queries; without B, it is everything that is not in A. Regions that are
+    dense in B and not in A are reported as queries, which `slicedb slice add` names.
 
     \b
     Examples:
@@ -51,7 +51,7 @@ def drift(a: str | None, b: str | None, out: Output, **options: Any) -> None:
     models={"flag": "--model", "metavar": "MODEL"},
 )
 def leaks(column: str, out: Output, **options: Any) -> None:
-    """Look for what lies in more than one part of a split, and for what tells the parts.
+    """Find samples that lie in more than one part of a split, and columns that give the part away.
 
     \b
     Examples:
@@ -90,7 +90,7 @@ def expected(model: str, out: Output, **options: Any) -> None:
 @rows_options
 @options_of(Database.rollout, "on time every", time={"metavar": "COLUMN"})
 def rollout(model: str, against: str | None, out: Output, **options: Any) -> None:
-    """Show what a model predicts day by day, and sound an alarm where a class's share jumps.
+    """Show what a model predicts day by day, and raise an alarm where the share of a class jumps.
 
     \b
     Examples:

@@ -88,7 +88,7 @@ def undo(id: str | None, **options: object) -> None:
 @db_option
 @options_of(Database.decide, f"keep skip delete {_CHANGES} queue reason author", **_FORMS)
 def decide(ids: tuple[str, ...], **options: object) -> None:
-    """Write down what is to become of samples, which changes nothing yet.
+    """Record decisions about samples, without changing anything yet.
 
     `slicedb apply-edits` carries all decisions out in one commit, `undo` takes the last one back,
     `discard-edits` all of them, and `edits --pending` lists them.
@@ -134,7 +134,7 @@ def edits(id: str | None, out: Output, **options: object) -> None:
 @db_option
 @options_of(Database.apply_edits, "message author queue", message="--message -m")
 def apply_edits(**options: object) -> None:
-    """Carry out what was decided, in one step and one commit.
+    """Apply the pending decisions, in one step and one commit.
 
     A decision on a sample that has changed since is refused and listed; the others are applied.
 
@@ -150,7 +150,7 @@ def apply_edits(**options: object) -> None:
 @db_option
 @options_of(Database.discard_edits, "author queue")
 def discard_edits(**options: object) -> None:
-    """Take back what was decided and not applied.
+    """Take back pending decisions.
 
     \b
     Examples:

@@ -45,9 +45,9 @@ _ANSWERS = {"y": True, "n": False, "s": None}
 def calibrate(name: str, **options: Any) -> None:
     """Choose the cut of a slice's matches by a few labels.
 
-    Asks about the most informative samples: at the terminal (y, n, s to skip, q to stop; the next
-    call resumes), by a CSV file, or from a column. Without --recall and --precision the cut with
-    the best F1 is chosen among those that are surely not worse than the present one.
+    It asks about the most informative samples: at the terminal (y, n, s to skip, q to stop; the
+    next call resumes), by a CSV file, or from a column. Without --recall and --precision the cut
+    with the best F1 is chosen among those that are surely not worse than the present one.
 
     \b
     Examples:

@@ -170,8 +170,8 @@ def rename(name: str, new: str) -> None:
 def trust(name: str) -> None:
     """Let a model of a database from elsewhere run its code here.
 
-    Look at its factory first (`slicedb model show NAME` says where it is). What you registered
-    yourself is trusted already.
+    Look at its factory first (`slicedb model show NAME` says where it is). Models that you
+    registered yourself are trusted already.
 
     \b
     Example:
@@ -283,7 +283,7 @@ def log_predictions(model: str, file: str, classes: str | None, **options: objec
     one column per class. A detector has a list `objects`, or one row per box with `label`,
     `x, y, w, h` and `score`, or COCO's results as JSON; --looked-at names the pictures that it saw,
     with or without a box. A model that predicts a number has `value`.
-    A file of `score` or `loss` alone is kept for queries; there is nothing to be judged then.
+    A file with `score` or `loss` alone is kept for queries, but cannot be evaluated.
 
     Probabilities keep their precision. Rows that sum to 1 within 0.01 are divided by their sum and
     counted (within 0.001 taken as they are); others are refused.

@@ -250,7 +250,7 @@ def overlap(names: tuple[str, ...], out: Output, matrix: Measure | None) -> None
 @rows_options
 @at_option
 def coverage(model: str, names: tuple[str, ...], out: Output) -> None:
-    """Show which share of a model's errors lies in no slice, and in each.
+    """Show what share of a model's errors lies in each slice, and in none.
 
     \b
     Example:

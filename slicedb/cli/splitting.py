@@ -43,10 +43,10 @@ def _shares(
 )
 @commit_option
 def split(ratios: dict[str, float], out: Output, **options: Any) -> None:
-    """Split samples into parts, and certify what holds of them.
+    """Split samples into parts, and certify the result.
 
     Samples that have a part keep it: run it again after every ingest, and only new samples are
-    placed, by the settings of before.
+    placed, with the same settings.
 
     \b
     Examples:

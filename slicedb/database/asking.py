@@ -101,9 +101,9 @@ class Asking(Held):
             at: query an earlier commit, tag or branch instead of the present state.
             approximate: let `ORDER BY similarity(...) DESC LIMIT k` without conditions use the
                 approximate index, see `index`; everything else is exact.
-            timeout: seconds that each verb of the query may take, 0 is no limit; by default as the
-                database was opened.
-            memory: what each verb of the query may take, such as "1GB", or "25%" of what the
+            timeout: seconds that each verb of the query may take; 0 means no limit; by default as
+                the database was opened.
+            memory: memory that each verb of the query may use, such as "1GB", or "25%" of what the
                 database allows.
             files: whether the text may read pictures by `image('file')`; by default as the database
                 was opened; where that was files=False, True does not change it.
@@ -255,8 +255,9 @@ class Asking(Held):
 
         Args:
             id: the sample, which may be a broken one.
-            neighbours: how many nearest samples, 0 for none.
-            embedding: whose vectors tell the nearest; by default the one that queries take.
+            neighbours: number of nearest samples, 0 for none.
+            embedding: the embedding that decides which samples are nearest; by default the one that
+                queries use.
             remote: also fetch a picture that lies in a bucket or on a web server; otherwise it
                 counts as one that cannot be read.
 

@@ -51,9 +51,9 @@ class Curating(Splitting):
             on: the samples to estimate for; by default those without a label.
             reference: labelled samples; by default all that are not among the others. Those that
                 the model is known to be trained on are left out and counted.
-            slices: what samples are weighted by, beside the predicted class; by default every
-                registered slice.
-            seed: of the resampling.
+            slices: slices that samples are weighted by, besides the predicted class; by default
+                every registered slice.
+            seed: seed of the resampling.
             progress: draw a progress bar on stderr; by default only in a terminal.
 
         Raises:
@@ -93,9 +93,9 @@ class Curating(Splitting):
                 50,000 samples so many are looked at.
             on: the samples; by default all.
             into: the column that is written.
-            k: how many neighbours.
-            embedding: whose vectors; by default the one that queries take.
-            seed: which samples of a large reference set are looked at.
+            k: number of neighbours.
+            embedding: the embedding whose vectors decide; by default the one that queries use.
+            seed: seed of the choice among a large reference set.
             progress: draw a progress bar on stderr; by default only in a terminal.
 
         Raises:
@@ -143,13 +143,14 @@ class Curating(Splitting):
         Args:
             on: the samples; by default all of them.
             by: compare bytes only, perceptual hashes, vectors, or both where there are vectors.
-            name: of the embedding.
-            bits: bits of the 256 of a hash that may differ; by default as many as hashes of
-                unrelated samples of these data leave room for.
+            name: name of the embedding.
+            bits: how many of the 256 bits of a hash may differ; by default as many as the hashes of
+                unrelated samples in this data set leave room for.
             cosine: vectors with at least this cosine are duplicates, whatever the pixels say; by
-                default nearest neighbours are duplicates if their pixels agree: parts of a picture
-                and pictures turned a little.
-            false_pairs: the number of unrelated pairs that a default threshold may let expect.
+                default nearest neighbours are duplicates if their pixels agree, which finds parts
+                of a picture and pictures turned a little.
+            false_pairs: the expected number of unrelated pairs that a default threshold may let
+                through.
             prefer: samples to keep before all others.
             apply: tag or delete all but the one to keep of each group, in one commit.
             tag: the tag.
@@ -209,8 +210,8 @@ class Curating(Splitting):
             model: whose predictions; with `fold`, what the models of the folds are called in
                 front of `_0`, `_1` and so on.
             on: the samples; by default all of them.
-            kind: classification, multilabel, detection or segmentation; refuses a model of another
-                task.
+            kind: the task: classification, multilabel, detection or segmentation; a model of
+                another task is refused.
             rank: what labels are ranked by: posterior, self-confidence, margin, entropy, or
                 confident-learning; auto takes the posterior under the noise of the labels where
                 errors go to particular classes, else the self-confidence.
@@ -223,8 +224,8 @@ class Curating(Splitting):
             into: write the score of each sample, from 0 for a wrong label to 1, to this column.
             answers: a CSV file with id and verdict (wrong, right, delete or skip), or with id and
                 the right label; answers are kept, and their precision is counted.
-            stop: the precision below which the next ones are not worth asking about.
-            block: answers of the last block, whose precision is held against that.
+            stop: the precision below which asking about more is not worthwhile.
+            block: number of the latest answers whose precision is compared with stop.
             progress: draw a progress bar on stderr; by default only in a terminal.
 
         Raises:
@@ -311,7 +312,8 @@ class Curating(Splitting):
             on: the samples to judge; a slice's name or a predicate becomes part of the queries.
             by: columns to search; by default every column whose values are shared by many samples,
                 numbers in quantiles, lists by entry, captions by word.
-            embedding: whose vectors are searched; by default the one that queries use, if any.
+            embedding: the embedding whose vectors are searched; by default the one that queries
+                use, if any.
             vocabulary: phrases that pictures may show, or a file with one per line; by default the
                 labels, the tags, and what the encoder's background names.
             truth: judge against this in place of the ground truth: a model with predictions, or a
@@ -322,11 +324,11 @@ class Curating(Splitting):
                 detectors and of regression, and the errors of others.
             group: a column of samples whose groups are independent although the samples within one
                 are not, such as the video of a frame.
-            most: findings that are looked for.
-            depth: conditions of one finding.
+            most: number of findings that are looked for.
+            depth: largest number of conditions in one finding.
             least: samples of the smallest finding; by default 20, or 0.1 % where that is more.
             confidence: level of the intervals, and of the test that all findings share.
-            seed: which halves are drawn.
+            seed: seed of the two halves.
             add: register the confirmed findings as slices that are expected to be as good as all
                 samples together.
             progress: draw a progress bar on stderr; by default only in a terminal.
@@ -392,13 +394,16 @@ class Curating(Splitting):
         Args:
             n: how many, at most.
             on: the samples to choose from; by default those without label, labels and boxes.
-            model: whose predictions say what is uncertain; by default a classifier on the vectors.
-            strategy: typical, margin, entropy, diverse (the farthest from all before) or random.
-            per_slice: at least so many of each slice, chosen first.
-            cost: a column of samples with what labelling each one costs; gain per cost decides.
-            budget: what all of them may cost.
-            embedding: whose vectors; by default the one that queries take.
-            seed: of what is drawn.
+            model: the model whose predictions say what is uncertain; by default a classifier
+                trained on the vectors.
+            strategy: how samples are chosen: typical, margin, entropy, diverse (the farthest from
+                all before) or random.
+            per_slice: the least number of samples from each slice; these are chosen first.
+            cost: a column of samples with the cost of labelling each one; the gain per cost then
+                decides.
+            budget: the most that all of them together may cost.
+            embedding: the embedding whose vectors decide; by default the one that queries use.
+            seed: seed of the random choice.
 
         Raises:
             CheckError: no samples to choose from, no vectors and no model, or a cost that is none.

@@ -174,7 +174,7 @@ class Database(Feeding):
             prefix: text to put before every id of the other, which keeps all samples apart.
             rename: new names for models, embeddings and slices of the other: a mapping, or texts
                 old=new.
-            message: of the commit; by default "merge" and the path of the other.
+            message: message of the commit; by default "merge" and the path of the other.
             progress: draw a progress bar on stderr; by default only in a terminal.
 
         Raises:
@@ -204,7 +204,7 @@ class Database(Feeding):
         Args:
             bounds: a file such as `health.toml`, or its folder: `duplicates = 0.02` and so on; by
                 default that of the working directory, else the bounds of `slicedb.curate.bounds`.
-            model: whose predictions tell label errors; it must not have seen the labels.
+            model: the model whose predictions find label errors; it must not have seen the labels.
             progress: draw a progress bar on stderr; by default only in a terminal.
 
         Raises:
@@ -244,10 +244,10 @@ class Database(Feeding):
         (`jupyter-server-proxy`, JupyterHub), and else a link to it.
 
         Args:
-            port: to listen on; by default 8421, or the next that is free.
+            port: the port to listen on; by default 8421, or the next one that is free.
             host: the address to listen on, such as 0.0.0.0 to let other machines in.
             browser: open the page in the machine's browser.
-            read_only: every reader may look, and none may change anything.
+            read_only: let readers look at everything and change nothing.
             allow_host: a further name by which the page may be called, such as that of a proxy.
             root_path: the prefix under which a proxy shows the page, such as `/slicedb`; `{port}`
                 in it stands for the port.

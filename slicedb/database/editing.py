@@ -100,8 +100,8 @@ class Editing(Asking):
         Args:
             id: the sample.
             remove_box: numbers of boxes, from 1, as `index` of FROM objects has them.
-            set_box: number of a box and what is new of it: label=dog, or bbox=10,10,20,20 (in
-                Python also a mapping of numbers to mappings). Numbers are those before the edit.
+            set_box: the number of a box and what changes: label=dog, or bbox=10,10,20,20 (in Python
+                also a mapping of numbers to mappings). Numbers are those before the edit.
             add_box: a new box: label=cat,bbox=10,10,20,20 (x, y, width, height in pixels; in
                 Python also a mapping).
             label: the label of the sample; an empty text removes it.
@@ -140,7 +140,7 @@ class Editing(Asking):
         reason: str | None = None,
         author: str | None = None,
     ) -> DecideReport:
-        """Write down what is to become of samples; `apply_edits` carries it out in one commit.
+        """Record decisions about samples; `apply_edits` carries them out in one commit.
 
         Nothing changes before: queries see the samples as they are. `undo` takes the last decision
         back, `discard_edits` all of them, and `edits(state="pending")` lists them. Keeping a sample
@@ -192,7 +192,7 @@ class Editing(Asking):
         author: str | None = None,
         queue: str | None = None,
     ) -> ApplyReport:
-        """Carry out what was decided, in one step and one commit.
+        """Apply the pending decisions, in one step and one commit.
 
         A decision on a sample that has changed since (another label or boxes, another picture,
         gone) is refused, and the report says why; the others are applied. Tags that others give or
@@ -201,7 +201,7 @@ class Editing(Asking):
         reset of another thread or process waits meanwhile, so that none holds a part.
 
         Args:
-            message: of the commit; by default what was changed.
+            message: message of the commit; by default what was changed.
             author: apply the decisions of this author; by default everybody's.
             queue: apply those of this review; by default of all.
 
@@ -272,7 +272,7 @@ class Editing(Asking):
             number: take back the edit of the sample that has this number.
             author: take back the last edit of this author.
             queue: take back the last edit of this review.
-            force: also where the sample was changed in another way since.
+            force: take it back even if the sample was changed in another way since.
 
         Raises:
             CheckError: there is no edit to take back, the sample was changed since, or a later
@@ -309,7 +309,7 @@ class Editing(Asking):
         Args:
             on: the samples, in their order; by default those that the model has wrong, or all.
             model: show what this model says; by default its mistakes, the largest losses first.
-            n: look at no more than so many.
+            n: look at no more than this many samples.
             session: the name under which decisions are kept.
             again: also show samples that were kept before in a session of this name.
 

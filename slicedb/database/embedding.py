@@ -50,8 +50,9 @@ class Embedding(Editing):
             pretrained: an open_clip tag, or a local weights file.
             name: name of the embedding.
             batch_size: images per batch; by default what fits the device.
-            device: where to run: cpu, cuda, cuda:1 or mps; by default a GPU if there is one;
-                several with commas (cuda:0,cuda:1) share the work, a process each.
+            device: where to run: cpu, cuda, cuda:1 or mps; by default a GPU if there is one.
+                Several devices, separated by commas (cuda:0,cuda:1), share the work, with one
+                process each.
             on: the samples to embed; by default all of them.
             replace: first drop the vectors of another encoder under this name.
             threads: decoding threads; by default one per core.
@@ -59,9 +60,9 @@ class Embedding(Editing):
             encoder: an encoder that is already open, instead of `model` and `pretrained`.
             workers: processes that share the work, each with a copy of the model: of this machine,
                 or actors of Ray. By default this process alone, or one for each device given.
-            engine: ray, which starts Ray on this machine or takes the cluster of RAY_ADDRESS;
-                ray@HOST:PORT and ray://HOST:PORT name a running one. The same files and packages
-                are needed on all of its machines.
+            engine: where the processes run: ray starts Ray on this machine, or uses the cluster of
+                RAY_ADDRESS; ray@HOST:PORT and ray://HOST:PORT name a running cluster. All of its
+                machines need the same files and packages.
             decode: which chip decodes JPEGs: cpu, whose pixels are the same everywhere; gpu
                 (nvJPEG), whose pixels differ by a few levels, and so do predictions and vectors;
                 auto, the faster one for the first pictures. What decoded is reported.
@@ -227,9 +228,9 @@ class Embedding(Editing):
 
         Args:
             name: name of the map.
-            method: `pca`, at once, or `tsne`, fitted on at most 10,000 vectors by openTSNE
-                (`slicedb[maps]`); by default that of the map, and of a new one what its name says,
-                else `pca`.
+            method: the projection: pca, which takes no time, or tsne, fitted on at most 10,000
+                vectors by openTSNE (slicedb[maps]); by default that of the map, and for a new map
+                the one that its name says, or else pca.
             embedding: the embedding whose vectors are projected; by default that of the map, and of
                 a new one `default` or the only one.
             on: the samples to place; by default all of them.

@@ -89,24 +89,25 @@ class Feeding(Curating):
             path_column: column of a CSV or Parquet file with the paths of the images.
             image_column: column of a Parquet file with encoded images.
             label_column: column with the ground truth.
-            labels_column: column with several labels a row (Cardiomegaly|Emphysema), or the columns
-                of 0 and 1 of a label each.
-            labels_separator: what stands between several labels; by default the first of ; | and ,
-                that the column has.
+            labels_column: column that holds several labels per row (Cardiomegaly|Emphysema), or the
+                columns of 0 and 1, one for each label.
+            labels_separator: the text that separates labels; by default the first of ; | and , that
+                occurs in the column.
             split_column: column with the split.
             caption_column: column with the caption.
             id_column: column with stable ids.
-            mask_classes: class names by number of label maps (masks/ beside images/, or a column
-                mask_path), names between commas or a file with one in each line.
-            ignore_index: the number of pixels that count for nothing; by default 255.
+            mask_classes: class names of label maps (masks/ beside images/, or a column mask_path)
+                in the order of their numbers: names separated by commas, or a file with one name
+                per line.
+            ignore_index: the class number whose pixels are ignored; by default 255.
             reference: keep only the paths of the images, not their bytes.
             verify: decode every image now, or open none of them: their status is unverified until
                 `verify`, `embed` or `predict` opens them. Tables then need no column of images if
                 they have ids.
             replace: let this source take over ids that belong to another one.
             delete_missing: remove the samples of this source whose files are gone.
-            same: add pictures with the bytes of a sample that was here before, and say so, or skip
-                them.
+            same: what to do with pictures whose bytes equal those of an existing sample: add them
+                and report it, or skip them.
             max_broken: fail if a larger fraction of the images is broken; the data stays.
             gray_range: values that become black and white in pictures of more than 8 bits, such as
                 (0, 4095), or by format, {"tiff": (0, 4095)}; written LOW,HIGH or FORMAT=LOW,HIGH.
@@ -120,7 +121,7 @@ class Feeding(Curating):
             storage_options: settings of the bucket, in the words of object_store and Lance, for
                 example endpoint or skip_signature; for this process, while `sync` keeps them.
             workers: processes that decode; by default threads of this one, or all cores of Ray.
-            engine: ray, ray@HOST:PORT or ray://HOST:PORT decodes on Ray; see `predict`.
+            engine: decode on Ray: ray, ray@HOST:PORT or ray://HOST:PORT; see predict.
 
         Raises:
             SourceError: the source is missing, empty, unreadable or of an unknown format.
@@ -222,8 +223,8 @@ class Feeding(Curating):
         Args:
             source: a folder, or an address: s3://, gs://, az://; by default every source that was
                 synced before.
-            keys: look only at these objects: paths, addresses, or S3 events, one a line; nothing
-                vanishes then. By default all are listed.
+            keys: look only at these objects: paths, addresses or S3 events, one per line; nothing
+                is marked as vanished then. By default the whole source is listed.
             then: what runs afterwards on what is new, in this order, for example
                 embed,tag:weather,predict:v4,test. Steps: verify, embed[:NAME], tag[:COLUMN] (what
                 `tag_with` wrote before), predict:MODEL, test[:MODEL], commit[:MESSAGE].
@@ -233,8 +234,9 @@ class Feeding(Curating):
             form: format of the source; by default it is recognised.
             reference: leave the pictures where they are; by default they are copied in.
             delete_missing: remove the samples whose files are gone, instead of marking them.
-            mask_classes: class names by number of label maps in masks/ beside images/; kept.
-            ignore_index: the number of their pixels that count for nothing; by default 255.
+            mask_classes: class names of the label maps in masks/ beside images/, in the order of
+                their numbers; kept for later syncs.
+            ignore_index: the class number whose pixels are ignored; by default 255.
             storage_options: settings of the bucket, in the words of object_store and Lance, for
                 example endpoint or skip_signature. Secrets are not written down.
             max_pixels: width × height beyond which an image counts as broken; by default
@@ -242,8 +244,8 @@ class Feeding(Curating):
             threads: decoding threads; by default one per core.
             progress: draw a progress bar on stderr; by default only in a terminal.
             workers: processes that decode; by default threads of this one, or all cores of Ray.
-            engine: ray, ray@HOST:PORT or ray://HOST:PORT decodes on Ray; see `predict`. Both hold
-                for the steps of `then` that run a model, too.
+            engine: decode on Ray: ray, ray@HOST:PORT or ray://HOST:PORT; see predict. Workers and
+                engine also apply to the steps of then that run a model.
 
         Options that are not given are those of the last sync of the source.
 
@@ -407,9 +409,10 @@ class Feeding(Curating):
                 sample; or a table or mapping with ids and `mask`: paths, PNG bytes, arrays (h, w)
                 of whole numbers, or run-length codes by class; or a COCO JSON file of stuff, whose
                 run-length codes cover each pixel once.
-            classes: class names by number, names between commas or a file with one in each line;
-                by default those of the label maps before, else the numbers themselves.
-            ignore_index: the number of pixels that count for nothing; by default 255.
+            classes: class names in the order of their numbers, separated by commas, or a file with
+                one name per line; by default those of earlier label maps, or else the numbers
+                themselves.
+            ignore_index: the class number whose pixels are ignored; by default 255.
             on: the column of the source with the ids of samples.
             prefix: text to put before every id or path, to make it that of a sample.
             threads: decoding threads; by default one per core.

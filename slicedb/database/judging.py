@@ -232,7 +232,8 @@ class Judging(Predicting):
         Args:
             model: whose predictions.
             on: the samples to evaluate; by default all of them.
-            top: classes that are shown, those with the most mistakes; the counts are of all.
+            top: number of classes that are shown, those with the most mistakes; the counts cover
+                all classes.
             truth: judge against this in place of the ground truth: a model with predictions, or a
                 column of samples such as a second annotator's answers.
             truth_score: the score from which on the boxes of a detector are taken for truth; by

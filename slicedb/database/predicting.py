@@ -92,15 +92,16 @@ class Predicting(Embedding):
             on: the samples to predict; the union of several slices or queries.
             source: the model itself, instead of the registered one; of one model only.
             batch_size: images per batch of each model; by default what fits the device.
-            device: where to run: cpu, cuda, cuda:1 or mps; by default a GPU if there is one;
-                several with commas (cuda:0,cuda:1) share the work, a process each.
+            device: where to run: cpu, cuda, cuda:1 or mps; by default a GPU if there is one.
+                Several devices, separated by commas (cuda:0,cuda:1), share the work, with one
+                process each.
             threads: decoding threads; by default one per core.
             progress: draw a progress bar on stderr; by default only in a terminal.
             workers: processes that share the work, each with a copy of the model: of this machine,
                 or actors of Ray. By default this process alone, or one for each device given.
-            engine: ray, which starts Ray on this machine or takes the cluster of RAY_ADDRESS;
-                ray@HOST:PORT and ray://HOST:PORT name a running one. The same files and packages
-                are needed on all of its machines.
+            engine: where the processes run: ray starts Ray on this machine, or uses the cluster of
+                RAY_ADDRESS; ray@HOST:PORT and ray://HOST:PORT name a running cluster. All of its
+                machines need the same files and packages.
             decode: which chip decodes JPEGs: cpu, whose pixels are the same everywhere; gpu
                 (nvJPEG), whose pixels differ by a few levels, and so do predictions and vectors;
                 auto, the faster one for the first pictures. What decoded is reported. Several
@@ -388,15 +389,16 @@ class Predicting(Embedding):
             method: one of `slicedb.cam.METHODS`: gradcam, eigencam, layercam, ...
             layer: the layer to explain, instead of the one that is found automatically.
             batch_size: images per batch.
-            device: where to run: cpu, cuda, cuda:1 or mps; by default a GPU if there is one;
-                several with commas (cuda:0,cuda:1) share the work, a process each.
+            device: where to run: cpu, cuda, cuda:1 or mps; by default a GPU if there is one.
+                Several devices, separated by commas (cuda:0,cuda:1), share the work, with one
+                process each.
             threads: decoding threads; by default one per core.
             progress: draw a progress bar on stderr; by default only in a terminal.
             workers: processes that share the work, each with a copy of the model: of this machine,
                 or actors of Ray. By default this process alone, or one for each device given.
-            engine: ray, which starts Ray on this machine or takes the cluster of RAY_ADDRESS;
-                ray@HOST:PORT and ray://HOST:PORT name a running one. The same files and packages
-                are needed on all of its machines.
+            engine: where the processes run: ray starts Ray on this machine, or uses the cluster of
+                RAY_ADDRESS; ray@HOST:PORT and ray://HOST:PORT name a running cluster. All of its
+                machines need the same files and packages.
             decode: which chip decodes JPEGs: cpu, whose pixels are the same everywhere; gpu
                 (nvJPEG), whose pixels differ by a few levels, and so do predictions and vectors;
                 auto, the faster one for the first pictures. What decoded is reported.
@@ -462,27 +464,29 @@ class Predicting(Embedding):
                 phrases), of which the likeliest is written; file.py:function (in Python also the
                 callable), which takes a list of RGB Pillow images and returns a text, a number or
                 a truth value for each; or a column that a model wrote, to write what is new.
-            name: of the column; by default that of the phrases, caption for a callable, num_LABEL
-                for a count, LABEL_share for a share, MODEL_label for a classifier.
-            count: of a detector: count its boxes of this class.
-            share: of a segmenter: the share of the pixels that it gives this class, 0 to 1.
+            name: name of the column; by default that of the phrases, caption for a callable,
+                num_LABEL for a count, LABEL_share for a share, MODEL_label for a classifier.
+            count: for a detector: count its boxes of this class.
+            share: for a segmenter: the share of the pixels that it gives this class, from 0 to 1.
             cut: the score below which a label is "unsure" (by default 0.5 for phrases, none for a
                 classifier), or a box is not counted (by default the detector's own).
             template: a wording with {} that phrases are put into, such as "a photo in {} weather";
-                of several the mean is taken; by default the encoder's own.
-            using: of phrases: the embedding; it is computed for what is new.
+                the vectors of several wordings are averaged; by default the encoder's own.
+            using: for phrases: the embedding that they are compared with; it is computed for new
+                samples.
             on: the samples; by default all of them.
             overwrite: also replace values that a person gave or corrected.
             batch_size: images per batch; by default what fits the device.
-            device: where to run: cpu, cuda, cuda:1 or mps; by default a GPU if there is one;
-                several with commas (cuda:0,cuda:1) share the work, a process each.
+            device: where to run: cpu, cuda, cuda:1 or mps; by default a GPU if there is one.
+                Several devices, separated by commas (cuda:0,cuda:1), share the work, with one
+                process each.
             threads: decoding threads; by default one per core.
             progress: draw a progress bar on stderr; by default only in a terminal.
             workers: processes that share the work, each with a copy of the model: of this machine,
                 or actors of Ray. By default this process alone, or one for each device given.
-            engine: ray, which starts Ray on this machine or takes the cluster of RAY_ADDRESS;
-                ray@HOST:PORT and ray://HOST:PORT name a running one. The same files and packages
-                are needed on all of its machines.
+            engine: where the processes run: ray starts Ray on this machine, or uses the cluster of
+                RAY_ADDRESS; ray@HOST:PORT and ray://HOST:PORT name a running cluster. All of its
+                machines need the same files and packages.
             decode: which chip decodes JPEGs: cpu, whose pixels are the same everywhere; gpu
                 (nvJPEG), whose pixels differ by a few levels, and so do predictions and vectors;
                 auto, the faster one for the first pictures. What decoded is reported.

@@ -44,7 +44,7 @@ class Splitting(Testing):
         dry_run: bool = False,
         progress: Watch = None,
     ) -> Split:
-        """Split samples into parts, and certify what holds of them.
+        """Split samples into parts, and certify the result.
 
         Samples that have a part already keep it, so that a later call places new samples only;
         without parts, groups and columns it then goes on as the call before it did. A new sample
@@ -53,20 +53,20 @@ class Splitting(Testing):
         Args:
             ratios: the share of each part, such as {"train": 0.8, "test": 0.2}, in the order of
                 time where `time` decides; by default train 0.8, val 0.1, test 0.1.
-            folds: as many parts of equal size, numbered from 0, instead.
+            folds: make this many parts of equal size instead, numbered from 0.
             group: columns such as `patient`: samples of one group are in one part.
-            stratify: columns of which every part gets its share of each value; of numbers and
-                times of five quantiles, of lists (`labels`, `tags`, `objects`) of every entry.
+            stratify: columns whose values every part gets in the same proportions: of numbers and
+                times five quantiles, of lists (labels, tags, objects) every entry.
             time: a column of times or numbers: earlier samples are in earlier parts. A group on
                 both sides of a cut keeps the side where most of it lies.
             gap: leave out what lies less than this before a cut, such as 7d, 12h or 30min.
             on: the samples; by default all of them.
-            near_duplicates: samples that look alike are one group.
-            embedding: by whose vectors; by default the one that queries take.
+            near_duplicates: treat samples that look alike as one group.
+            embedding: the embedding whose vectors decide; by default the one that queries use.
             into: the column that is written; by default `split`, or `fold` for folds.
-            seed: which of many equal splits is taken; by default 0.
-            anew: place every sample, also those that have a part.
-            dry_run: write nothing.
+            seed: seed of the split; by default 0.
+            anew: place every sample again, including those that have a part.
+            dry_run: report the split, and write nothing.
             progress: draw a progress bar on stderr; by default only in a terminal.
 
         Raises:
@@ -116,10 +116,10 @@ class Splitting(Testing):
         Args:
             model: whose predictions of each fold were made without it; or a pattern such as
                 "v3_{fold}", which names the model that is judged on each fold.
-            column: that says the fold of each sample.
+            column: the column that says the fold of each sample.
             test: the samples of the test set; with a pattern the mean over its models counts.
-            metrics: as `evaluate` has them.
-            confidence: of the interval in which one more fold would lie.
+            metrics: metrics by name, as in evaluate.
+            confidence: level of the interval in which one more fold would lie.
             predict: first compute the missing predictions of registered models.
             progress: draw a progress bar on stderr; by default only in a terminal.
 
@@ -158,7 +158,7 @@ class Splitting(Testing):
         seed: int = 0,
         progress: Watch = None,
     ) -> Leaks:
-        """Look for what lies in more than one part of a split, and for what tells the parts.
+        """Find samples in more than one part of a split, and columns that give the part away.
 
         Duplicates by bytes, by decoded pixels, by perceptual hash in eight orientations, and by
         vectors; groups; columns and vectors that tell which part a sample is in (adversarial
@@ -167,13 +167,13 @@ class Splitting(Testing):
         Args:
             column: that says the part of each sample.
             on: the samples; by default all that have a part.
-            by: how duplicates are told; both is hashes, and vectors where there are any.
+            by: how duplicates are found; both is hashes, and vectors where there are any.
             group: columns such as `patient` or `camera` of which no group may cross.
-            columns: that might tell the part; by default all.
-            models: whose accuracy is told; by default all.
-            embedding: by whose vectors; by default the one that queries take.
+            columns: columns that might give the part away; by default all.
+            models: models whose accuracy is reported; by default all.
+            embedding: the embedding whose vectors decide; by default the one that queries use.
             tag: tag the leaked samples outside of the largest part with `leak`.
-            seed: of permutations.
+            seed: seed of the permutations.
             progress: draw a progress bar on stderr; by default only in a terminal.
 
         Raises:
@@ -221,12 +221,14 @@ class Splitting(Testing):
             a: the first set: a slice, or a query such as "split = 'train'"; with `since` all that
                 is compared.
             b: the second set; by default all samples that are not in A.
-            since: a commit: B is what came since then, A what was there, both among `a`.
-            columns: of samples; by default all but those that A or B are defined by.
-            models: whose predictions are compared; by default all.
-            embedding: whose vectors are compared; by default the one that queries take.
-            group: a column such as `patient`, whose groups chance does not divide.
-            seed: of the permutations.
+            since: a commit: A is what was there then, B what came since, both among the samples of
+                a.
+            columns: columns of samples to compare; by default all but those that define A or B.
+            models: models whose predictions are compared; by default all.
+            embedding: the embedding whose vectors are compared; by default the one that queries
+                use.
+            group: a column such as patient, whose groups the permutations keep together.
+            seed: seed of the permutations.
             progress: draw a progress bar on stderr; by default only in a terminal.
 
         Raises:
