@@ -13,7 +13,6 @@ from slicedb.judge import Result, SuiteRun
 from slicedb.judge.confusion import cell_query
 from slicedb.report.figures import Card, Figures, HeatMap
 from slicedb.report.tables import ORDER, cells
-from slicedb.runs.history import Trend
 from slicedb.show import charts, numbers, style
 from slicedb.show.html import Attribute, Cell, Html, element, table, td, th
 from slicedb.show.html import escape as _e
@@ -377,7 +376,7 @@ def history(run: SuiteRun, figures: Figures) -> str:
         (
             td(t.slice, class_="text"),
             td(t.check, class_="text"),
-            Html(charts.line(_points(t))),
+            Html(charts.line(t.drawn())),
             t.direction,
             td(t.flips, class_="n"),
             t.status,
@@ -389,20 +388,6 @@ def history(run: SuiteRun, figures: Figures) -> str:
         '<p class="about">The oldest run first. Flaky by chance: the verdict flips while the value '
         f"stays within its interval; up and down: beyond it.</p>{_wide(head, rows, class_='full')}"
     )
-
-
-def _points(trend: Trend) -> list[charts.Point]:
-    return [
-        {
-            "ran_at": f"{p.ran_at:%Y-%m-%d %H:%M}",
-            "model": p.model,
-            "verdict": p.verdict,
-            "value": None if math.isnan(p.value) else p.value,
-            "low": None if math.isnan(p.low) else p.low,
-            "high": None if math.isnan(p.high) else p.high,
-        }
-        for p in trend.points
-    ]
 
 
 def provenance(run: SuiteRun, figures: Figures) -> str:

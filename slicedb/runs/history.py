@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,6 +17,7 @@ from slicedb import schema, sql
 from slicedb.errors import suggesting
 from slicedb.judge.looks import asked
 from slicedb.runs.table import read
+from slicedb.show.charts import Point
 from slicedb.show.numbers import number
 from slicedb.show.tabular import Grid, Part, Tabular
 from slicedb.store import Store
@@ -81,6 +83,20 @@ class Trend:
     points: tuple[TrendPoint, ...]
     truth: str | None = None
     """What the models were judged against, None where it is the ground truth."""
+
+    def drawn(self) -> list[Point]:
+        """Return the runs as a chart has them; an unknown number is None."""
+        return [
+            {
+                "ran_at": f"{p.ran_at:%Y-%m-%d %H:%M}",
+                "model": p.model,
+                "verdict": p.verdict,
+                "value": None if math.isnan(p.value) else p.value,
+                "low": None if math.isnan(p.low) else p.low,
+                "high": None if math.isnan(p.high) else p.high,
+            }
+            for p in self.points
+        ]
 
     @property
     def flips(self) -> int:

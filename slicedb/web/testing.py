@@ -16,7 +16,6 @@ from slicedb.judge import Verdict
 from slicedb.runs import Standing, standings
 from slicedb.runs.history import LAST
 from slicedb.show import charts, curves, numbers
-from slicedb.show.charts import Point
 from slicedb.show.html import Html
 from slicedb.web.jobs import word
 
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from slicedb.database import Database
     from slicedb.progress import Cancel
     from slicedb.report import Report
-    from slicedb.runs import Trend
     from slicedb.web.site import Site
 
 VERDICTS: tuple[Verdict, ...] = ("FAIL", "INCONCLUSIVE", "PASS")
@@ -170,18 +168,4 @@ def _trend(one: Standing) -> str:
     if len(one.trend.points) < 2:
         return ""
     down = f"{one.metric} - that of the baseline" if one.baseline else one.metric
-    return curves.trend(_points(one.trend), one.name, down, one.bound)
-
-
-def _points(trend: Trend) -> list[Point]:
-    return [
-        {
-            "ran_at": f"{p.ran_at:%Y-%m-%d %H:%M}",
-            "model": p.model,
-            "verdict": p.verdict,
-            "value": None if math.isnan(p.value) else p.value,
-            "low": None if math.isnan(p.low) else p.low,
-            "high": None if math.isnan(p.high) else p.high,
-        }
-        for p in trend.points
-    ]
+    return curves.trend(one.trend.drawn(), one.name, down, one.bound)
