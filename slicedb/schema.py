@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Sequence
-from typing import TypedDict, TypeGuard
+from typing import Any, TypeAlias, TypedDict, TypeGuard
 
 import numpy as np
 import pyarrow as pa
@@ -133,6 +133,10 @@ LABEL_MAP = pa.struct(
 
 AREAS = pa.list_(pa.struct(list(schema_of("label string, pixels int64, share float64"))))
 """The pixels of each class that some pixel has, and their share of those that count."""
+
+
+Row: TypeAlias = dict[str, Any]
+"""One row of a table as Python has it: column to value."""
 
 
 class Box(TypedDict):

@@ -62,7 +62,7 @@ DOORS = {
     "jinja2": {"web"},
 }
 
-MOST_ANY = 250
+MOST_ANY = 225
 """How often the package may write `Any`; a type that is known is written out."""
 
 FOLDERS = ("tests", "benchmarks")

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import pyarrow as pa
 
@@ -20,7 +20,7 @@ from slicedb.commits import Commits
 from slicedb.errors import CheckError, DatabaseError
 from slicedb.keys import Keys
 from slicedb.models.names import check_name
-from slicedb.schema import DECISIONS, DECISIONS_SCHEMA, PREDICTIONS, SAMPLES, keys_of
+from slicedb.schema import DECISIONS, DECISIONS_SCHEMA, PREDICTIONS, SAMPLES, Row, keys_of
 from slicedb.show.numbers import count as counted
 from slicedb.show.tabular import Record
 from slicedb.store import Store
@@ -125,7 +125,7 @@ class Cleaner:
         check_name(session, loose=True)
         self._store, self._session, self._commits, self._model = store, session, commits, model
         rows = sorted(self._rows(), key=lambda row: row["place"])
-        self._pending: dict[str, dict[str, Any]] = {
+        self._pending: dict[str, Row] = {
             r["sample"]: r for r in rows if not r["done"]
         }  # in the order in which they were made
         kept = {r["sample"] for r in rows if r["done"] and r["decision"] == "keep"}
@@ -232,7 +232,7 @@ class Cleaner:
             return bytes(data)
         return None
 
-    def _owed(self) -> list[dict[str, Any]]:
+    def _owed(self) -> list[Row]:
         """Return the changes that a save has carried out and was cut off before it committed.
 
         Decisions become done before the commit, so that it holds none that would be carried out
@@ -271,17 +271,17 @@ class Cleaner:
         place = at + 1, len(self._todo)
         return Case(name, row["label"], row["uri"] or "", *place, **said, cleaner=self)
 
-    def _said(self, key: Keys) -> dict[str, Any]:
+    def _said(self, key: Keys) -> Row:
         table = f"{PREDICTIONS}{self._model}"
         if self._model is None or not self._store.has(table):
             return {}
         names = [name for name in _SAID if name in self._store.schema(table).names]
         if not names or not (self._store.positions(table, key) >= 0).all():
             return {}
-        row: dict[str, Any] = self._store.take(table, key, names).to_pylist()[0]
+        row: Row = self._store.take(table, key, names).to_pylist()[0]
         return row
 
-    def _rows(self, version: int | None = None) -> list[dict[str, Any]]:
+    def _rows(self, version: int | None = None) -> list[Row]:
         if not self._store.has(DECISIONS):
             return []
         where = sql.equals("session", self._session)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +13,7 @@ from slicedb import sql
 from slicedb.editing import Edit, edits_of
 from slicedb.errors import MediaError, SliceDBError, UnknownSampleError, did_you_mean
 from slicedb.query.cards import Prediction, predictions_of
-from slicedb.schema import MASKS, PREDICTIONS, SAMPLES, keys_of
+from slicedb.schema import MASKS, PREDICTIONS, SAMPLES, Row, keys_of
 from slicedb.show import numbers
 from slicedb.show.html import cards
 from slicedb.show.tabular import Figure, Grid, Part, Tabular
@@ -56,7 +56,7 @@ class Sheet(Tabular):
     """One sample: what is stored, what models say, where it belongs, and what was done to it."""
 
     id: str
-    row: Mapping[str, Any]
+    row: Row
     """The columns of samples that are not NULL."""
     truth: Shown
     """The annotated boxes and the label map; empty where there are none."""
@@ -204,7 +204,7 @@ def sheet(
     return Sheet(id, row, truth, said, inside, nearest, edits, tuple(notes), image)
 
 
-def _truth(store: Store, key: np.ndarray, row: Mapping[str, Any]) -> Shown:
+def _truth(store: Store, key: np.ndarray, row: Row) -> Shown:
     """Return the annotated boxes and the label map."""
     boxes = () if row.get("objects") is None else annotated(row["objects"]).boxes
     masks = store.find(MASKS, key, ["mask"])[0].to_pylist() if store.has(MASKS) else []
@@ -241,7 +241,7 @@ def _nearest(
     term = f"similarity(sample({sql.string(id)}), using => {sql.string(embedding)})"
     try:
         near = ask(f"id <> {sql.string(id)} AND {term} > -2 ORDER BY {term} DESC LIMIT {n}")
-        rows: Sequence[Mapping[str, Any]] = near.to_arrow(["id", "label"]).to_pylist()
+        rows: Sequence[Row] = near.to_arrow(["id", "label"]).to_pylist()
         scores = near.scores()
     except SliceDBError as error:
         notes.append(f"no neighbours: {error.message}")  # whoever asks wrote no query

@@ -11,7 +11,7 @@ import itertools
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -19,14 +19,11 @@ import pyarrow as pa
 from slicedb.behaviour.templates import LINEAGE
 from slicedb.errors import CheckError, did_you_mean
 from slicedb.expectations.behaviours import SURROUNDINGS
-from slicedb.schema import PREDICTIONS, SAMPLES
+from slicedb.schema import PREDICTIONS, SAMPLES, Row
 from slicedb.stats import clopper_pearson
 
 if TYPE_CHECKING:
     from slicedb.store import Store
-
-
-Row: TypeAlias = dict[str, Any]
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +17,7 @@ from slicedb.expectations.behaviours import Change, change
 from slicedb.expectations.corruption import CORRUPTIONS
 from slicedb.keys import KeyIndex, distinct
 from slicedb.predictions.tables import judged
-from slicedb.schema import schema_of
+from slicedb.schema import Row, schema_of
 from slicedb.show import numbers
 from slicedb.show.tabular import Grid, Part, Tabular
 from slicedb.stats import wilson
@@ -30,9 +30,6 @@ CLEAN = "clean"
 """The kind of the pictures as they are; severity 0."""
 
 _BARS = "▁▂▃▄▅▆▇█"
-
-
-Row: TypeAlias = dict[str, Any]
 
 
 @dataclass(frozen=True)

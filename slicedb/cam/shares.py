@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +13,7 @@ from slicedb.cam.maps import border
 from slicedb.cam.table import STATED
 from slicedb.errors import MediaError, ModelError
 from slicedb.progress import Bar
-from slicedb.schema import CAMS
+from slicedb.schema import CAMS, Row
 from slicedb.store.shares import Place, Tally
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from slicedb.models.trust import Code
     from slicedb.store import Store
 
-Row: TypeAlias = dict[str, Any]
 _WRITE = 1024
 """Rows between two writes: what an interrupted run loses at most."""
 

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
@@ -16,7 +16,7 @@ from slicedb.commits.difference import Difference, between
 from slicedb.commits.head import HEAD, Head
 from slicedb.commits.pins import frozen_slices
 from slicedb.errors import DatabaseError, did_you_mean, suggesting
-from slicedb.schema import COMMITS, COMMITS_SCHEMA, RUNS, TESTS
+from slicedb.schema import COMMITS, COMMITS_SCHEMA, RUNS, TESTS, Row
 from slicedb.show.numbers import count
 from slicedb.show.tabular import Record
 from slicedb.show.text import clean
@@ -435,10 +435,10 @@ def _without_tag(commit: Commit, name: str) -> Commit:
     return replace(commit, tags=tuple(tag for tag in commit.tags if tag != name))
 
 
-def _to_row(commit: Commit) -> dict[str, Any]:
+def _to_row(commit: Commit) -> Row:
     return {**commit.__dict__, "tags": list(commit.tags), "tables": json.dumps(commit.tables)}
 
 
-def _from_row(row: dict[str, Any]) -> Commit:
+def _from_row(row: Row) -> Commit:
     tables = json.loads(row["tables"])
     return Commit(**{**row, "tags": tuple(row["tags"] or ()), "tables": tables})

@@ -12,14 +12,14 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from slicedb import sql, stats
 from slicedb.editing import edits_of
 from slicedb.errors import CheckError, SourceError, did_you_mean
-from slicedb.schema import ANSWERS, ANSWERS_SCHEMA, DECISIONS, keys_of
+from slicedb.schema import ANSWERS, ANSWERS_SCHEMA, DECISIONS, Row, keys_of
 from slicedb.show import numbers
 from slicedb.store import Store
 
@@ -98,7 +98,7 @@ def queue_of(model: str) -> str:
     return f"labels:{model}"
 
 
-def about(row: Mapping[str, Any]) -> str:
+def about(row: Row) -> str:
     """Return what is asked of a row: the kind, and the box or the class it is about."""
     if row.get("kind") in (None, "wrong label"):
         return "wrong label"
@@ -128,7 +128,7 @@ def said(store: Store, model: str) -> list[tuple[str, str, str, datetime]]:
     return sorted(listed, key=lambda one: one[3])
 
 
-def words(store: Store, model: str, rows: Sequence[Mapping[str, Any]]) -> list[str | None]:
+def words(store: Store, model: str, rows: Sequence[Row]) -> list[str | None]:
     """Return what was said of each row as `verdict` has it, None where nothing was."""
     states = {(sample, text): state for sample, text, state, _ in said(store, model)}
     return [_WORDS.get(states.get((row["id"], about(row)), "")) for row in rows]
@@ -174,8 +174,8 @@ def count(store: Store, model: str, block: int, stop: float, confidence: float =
 
 
 def read(
-    path: str | os.PathLike[str], rows: Sequence[Mapping[str, Any]], labels: Sequence[str]
-) -> list[tuple[Mapping[str, Any], str, str | None]]:
+    path: str | os.PathLike[str], rows: Sequence[Row], labels: Sequence[str]
+) -> list[tuple[Row, str, str | None]]:
     """Read answers: the row, the state, and the label that is right, in the order of the rows.
 
     With a column `verdict` (wrong, right, delete or skip) rows without one are open; a label other
@@ -238,9 +238,9 @@ def _answer(line: Mapping[str, str], has_verdict: bool, place: str) -> tuple[str
     return _SAID.get(word, ""), label
 
 
-def _typed(line: Mapping[str, str]) -> dict[str, Any]:
+def _typed(line: Mapping[str, str]) -> Row:
     """Return what identifies a row, as `ROWS` has it."""
-    row: dict[str, Any] = {k: line.get(k) or None for k in ("kind", "label", "suggested")}
+    row: Row = {k: line.get(k) or None for k in ("kind", "label", "suggested")}
     for name in ("object", "detection"):
         value = line.get(name)
         row[name] = int(value) if value and value.strip().isdigit() else None
@@ -250,7 +250,7 @@ def _typed(line: Mapping[str, str]) -> dict[str, Any]:
 def put(
     store: Store,
     model: str,
-    answers: Sequence[tuple[Mapping[str, Any], str, str | None]],
+    answers: Sequence[tuple[Row, str, str | None]],
     cleaner: Cleaner,
 ) -> None:
     """Keep answers; an earlier one about the same is replaced.

@@ -8,7 +8,7 @@ documentation from here without loading anything heavy.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from slicedb.database.feeding import Feeding
 from slicedb.errors import suggesting
@@ -16,6 +16,7 @@ from slicedb.errors import suggesting
 if TYPE_CHECKING:
     from slicedb.curate.health import Health
     from slicedb.database.given import Path
+    from slicedb.database.held import Settings
     from slicedb.merge import MergeReport
     from slicedb.progress import Watch
     from slicedb.show.info import Info
@@ -81,7 +82,7 @@ def _finish(database: Database) -> None:
 def _reopened(
     path: str,
     title: str,
-    settings: Mapping[str, Any],
+    settings: Settings,
     options: Mapping[str, str] | None = None,
 ) -> Database:
     """Return the database that was pickled."""

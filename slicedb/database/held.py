@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypedDict
 
 from slicedb.cache import Cache
 from slicedb.errors import suggesting
@@ -37,6 +37,16 @@ _FILLED = 64
 """Models of which is known what they need not predict again."""
 
 
+class Settings(TypedDict):
+    """How a database was opened; see `slicedb.open`."""
+
+    timeout: float | None
+    memory: str | None
+    result: str | None
+    at_once: int | None
+    files: bool
+
+
 @suggesting
 class Held:
     """What a database holds open, each part made when it is first asked for."""
@@ -52,7 +62,7 @@ class Held:
         files: bool = True,
     ) -> None:
         self.store = store
-        self._settings: dict[str, Any] = {
+        self._settings: Settings = {
             "timeout": timeout,
             "memory": memory,
             "result": result,

@@ -8,13 +8,13 @@ import os
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from slicedb.commits import Commits
 from slicedb.doctor.finding import DAMAGE, WAY_BACK, Finding
 from slicedb.errors import SliceDBError
 from slicedb.keys import KeyIndex
-from slicedb.schema import COMMITS, IMAGES, MODELS, PER_SAMPLE, RUNS, SAMPLES, SLICES, keys_of
+from slicedb.schema import COMMITS, IMAGES, MODELS, PER_SAMPLE, RUNS, SAMPLES, SLICES, Row, keys_of
 
 if TYPE_CHECKING:
     from slicedb.store import Store
@@ -186,7 +186,7 @@ def _rows(store: Store, name: str) -> Iterator[Finding]:
         yield Finding(name, "damaged rows", len(wrong), f"{WAY_BACK} ({wrong[0]})")
 
 
-def _parses(row: dict[str, Any]) -> bool:
+def _parses(row: Row) -> bool:
     try:
         return all(
             text is None or json.loads(text) is not ... for k, text in row.items() if k != "id"

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any
 
 import pyarrow as pa
 
 from slicedb.errors import SliceError
 from slicedb.merge.pair import Pair
 from slicedb.predictions.tables import models_of
-from slicedb.schema import ANSWERS, ANSWERS_SCHEMA, MODELS, SLICES, SLICES_SCHEMA, keys_of
+from slicedb.schema import ANSWERS, ANSWERS_SCHEMA, MODELS, SLICES, SLICES_SCHEMA, Row, keys_of
 from slicedb.slices.files import check_name
 from slicedb.slices.model_names import check_with_model, with_model
 from slicedb.slices.renaming import with_reference
@@ -79,16 +78,16 @@ def slices_of(store: Store) -> list[str]:
     return [name for name, row in _newest(_rows(store)).items() if not row["dropped"]]
 
 
-def _rows(store: Store) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = store.table(SLICES).to_pylist() if store.has(SLICES) else []
+def _rows(store: Store) -> list[Row]:
+    rows: list[Row] = store.table(SLICES).to_pylist() if store.has(SLICES) else []
     return sorted(rows, key=lambda row: row["version"])
 
 
-def _newest(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+def _newest(rows: list[Row]) -> dict[str, Row]:
     return {row["name"]: row for row in rows}
 
 
-def _as_here(pair: Pair, row: dict[str, Any]) -> dict[str, Any]:
+def _as_here(pair: Pair, row: Row) -> Row:
     """Return a version of a slice with the names and ids that hold here.
 
     A frozen one keeps its members. The versions of tables that it was frozen at are those of the
@@ -124,7 +123,7 @@ def _registered(store: Store) -> list[str]:
     return store.table(MODELS, ["id"])["id"].to_pylist() if store.has(MODELS) else []
 
 
-def _definition(row: dict[str, Any]) -> tuple[object, ...]:
+def _definition(row: Row) -> tuple[object, ...]:
     head = json.loads(row["head"] or "{}")
     return (*(row[name] or None for name in _DEFINED), *(head.get(name) for name in _OF_HEAD))
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from slicedb.schema import Row
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def judgements(runs: pa.Table, model: str, fingerprint: str) -> list[Judgement]:
     return sorted(result, key=lambda j: (j.ran_at, j.run), reverse=True)
 
 
-def _judgement(row: Mapping[str, Any], model: str, current: bool) -> Judgement:
+def _judgement(row: Row, model: str, current: bool) -> Judgement:
     summary = json.loads(row["summary"] or "{}")
     slices = summary.get("slices") or {name: {} for name in json.loads(row["queries"] or "{}")}
     on = tuple(_slice(name, about) for name, about in slices.items())
@@ -64,7 +64,7 @@ def _judgement(row: Mapping[str, Any], model: str, current: bool) -> Judgement:
     return Judgement(row["id"], kind, row["ran_at"], summary.get("by", ""), on, result, current)
 
 
-def _slice(name: str, about: Mapping[str, Any]) -> str:
+def _slice(name: str, about: Row) -> str:
     facts = []
     if about.get("holdout") is not None:
         facts.append(f"holdout {about['holdout']:.0%}")
@@ -73,7 +73,7 @@ def _slice(name: str, about: Mapping[str, Any]) -> str:
     return f"{name} ({', '.join(facts)})" if facts else name
 
 
-def _verdicts(summary: Mapping[str, Any], model: str) -> str:
+def _verdicts(summary: Row, model: str) -> str:
     parts = [f"{summary.get(v.lower(), 0)} {v}" for v in ("FAIL", "INCONCLUSIVE", "PASS")]
     against = f" against {summary['baseline']}" if summary.get("baseline") else ""
     if summary.get("model") != model:
@@ -81,7 +81,7 @@ def _verdicts(summary: Mapping[str, Any], model: str) -> str:
     return ", ".join(p for p in parts if not p.startswith("0 ")) + against
 
 
-def _figures(summary: Mapping[str, Any], model: str) -> str:
+def _figures(summary: Row, model: str) -> str:
     """Return the first figures of whole slices; those of single classes are in the run."""
     rows = [r for r in summary.get("metrics", []) if r["model"] == model and not r.get("of")]
     shown = [

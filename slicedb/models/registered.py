@@ -16,7 +16,7 @@ from slicedb.models.model import Model
 from slicedb.models.noise import differ, outputs_on_noise
 from slicedb.models.preprocessing import Preprocessing
 from slicedb.models.settings import Settings
-from slicedb.schema import MODELS_SCHEMA
+from slicedb.schema import MODELS_SCHEMA, Row
 from slicedb.show import numbers
 from slicedb.show.tabular import Figure, Grid, Part, Tabular
 from slicedb.show.text import clean
@@ -234,7 +234,7 @@ def versioned(row: Registered, before: Registered | None, commit: str, named: st
     return replace_(row, details={**row.details, **facts})
 
 
-def from_row(row: dict[str, Any]) -> Registered:
+def from_row(row: Row) -> Registered:
     return Registered(
         name=row["id"],
         spec=row["spec"] or "",

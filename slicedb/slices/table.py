@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,7 @@ from slicedb import schema
 from slicedb.commits import slice_tag
 from slicedb.errors import ConflictError, QueryError, UnknownSliceError, did_you_mean
 from slicedb.keys import Keys
+from slicedb.schema import Row
 from slicedb.slices.calibration import SliceCalibration
 from slicedb.slices.slice import Ask, Members, Slice
 from slicedb.sql import equals
@@ -220,7 +221,7 @@ class SliceTable:
         except QueryError as error:
             raise error.within(f"In slice '{title}'") from error
 
-    def from_row(self, row: Mapping[str, Any]) -> Slice:
+    def from_row(self, row: Row) -> Slice:
         """Return the slice of a row."""
         head = json.loads(row["head"] or "{}")
         text, name = row["text"], row["name"]
@@ -265,7 +266,7 @@ class SliceTable:
         return self._cached[1]
 
 
-def as_row(s: Slice) -> dict[str, Any]:
+def as_row(s: Slice) -> Row:
     """Return the columns of a slice that do not depend on the version written."""
     names = ("holdout", "decide", "group", "suite", "path", "token", "predicted")
     head = {name: getattr(s, name) for name in names}

@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from datetime import timedelta
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from slicedb.errors import (
     DatabaseError,
@@ -17,7 +17,7 @@ from slicedb.errors import (
     SourceError,
     UnknownTableError,
 )
-from slicedb.schema import FORMAT, SAMPLES, SAMPLES_SCHEMA, spoken
+from slicedb.schema import FORMAT, SAMPLES, SAMPLES_SCHEMA, Row, spoken
 from slicedb.show.numbers import count
 from slicedb.sources import files_of
 from slicedb.store import absent, upkeep
@@ -234,7 +234,7 @@ class Store(Writer):
         """Return how many files of a table no version names; those of the last week are left."""
         return upkeep.stray_files(self.dataset(name), remove=remove)
 
-    def describe(self) -> list[dict[str, Any]]:
+    def describe(self) -> list[Row]:
         """Return one row per table: rows, fragments, deleted rows, version, versions, bytes.
 
         `kept` counts versions that commits and frozen slices pin; `now` is what the newest
@@ -251,7 +251,7 @@ class Store(Writer):
         for name in self.names():
             try:
                 with self._reading(name):
-                    state: dict[str, Any] = upkeep.state_of(self.dataset(name))
+                    state: Row = upkeep.state_of(self.dataset(name))
             except DatabaseError:  # damaged, which the doctor reports
                 state = dict.fromkeys(upkeep.STATE)
             now = state.pop("now")

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +13,7 @@ import pyarrow as pa
 
 from slicedb.media.labelmap import Codes, codes_in, fitted, png_of
 from slicedb.metrics.outcomes import Ints
-from slicedb.schema import AREAS, LABEL_MAP
+from slicedb.schema import AREAS, LABEL_MAP, Row
 
 IGNORE = 255
 """The number of pixels that count for nothing, where nobody says otherwise."""
@@ -62,7 +61,7 @@ def maps_column(
         maps: n of them.
         encoded: the files they were read from, which are kept as they are; None encodes them.
     """
-    rows: list[dict[str, Any] | None] = []
+    rows: list[Row | None] = []
     for i, one in enumerate(maps):
         data = None if one is None else png_of(one.codes) if encoded is None else encoded[i]
         rows.append(
@@ -75,7 +74,7 @@ def maps_column(
 
 def areas_column(maps: Sequence[LabelMap | None]) -> tuple[pa.Array, pa.Array]:
     """Return the pixels and share of each class of label maps, and how many pixels count."""
-    rows: list[list[dict[str, Any]] | None] = []
+    rows: list[list[Row] | None] = []
     totals: list[int | None] = []
     for one in maps:
         total = None if one is None else one.pixels()
@@ -91,7 +90,7 @@ def areas_column(maps: Sequence[LabelMap | None]) -> tuple[pa.Array, pa.Array]:
     return pa.array(rows, AREAS), pa.array(totals, pa.int64())
 
 
-def map_of(row: dict[str, Any]) -> LabelMap:
+def map_of(row: Row) -> LabelMap:
     """Return one value of a column of label maps.
 
     Raises:
@@ -100,7 +99,7 @@ def map_of(row: dict[str, Any]) -> LabelMap:
     return LabelMap(codes_in(row["png"]), tuple(row["classes"]), row["ignored"])
 
 
-def cells_of(truth: LabelMap, predicted: LabelMap) -> list[dict[str, Any]]:
+def cells_of(truth: LabelMap, predicted: LabelMap) -> list[Row]:
     """Return how many pixels are of each class and predicted as each, ignored ones left out.
 
     A prediction of another size is fitted to the truth by its nearest pixels.

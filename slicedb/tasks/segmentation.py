@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from slicedb.errors import CheckError
 from slicedb.metrics.outcomes import Bools, Ints
 from slicedb.metrics.segmented import EMPTY, PixelCounts
-from slicedb.schema import AREAS, LABEL_MAP, MASKS
+from slicedb.schema import AREAS, LABEL_MAP, MASKS, Row
 from slicedb.tasks.about import About
 from slicedb.tasks.arrays import null_in, one_array
 from slicedb.tasks.columns import predictions_schema
@@ -185,7 +185,7 @@ class Segmentation(Task[PixelCounts]):
 
     def unjudged(self, row: Mapping[str, object], about: About) -> Shown:
         """Return the predicted label map, judged by nothing."""
-        one = map_of(cast(dict[str, Any], row["mask"]))
+        one = map_of(cast(Row, row["mask"]))
         areas = one.areas()
         told = _told(tuple(areas), np.array([*areas.values()], float))
         shown = ShownMap(one.codes, one.classes, one.ignore, "prediction")
@@ -194,7 +194,7 @@ class Segmentation(Task[PixelCounts]):
 
 def annotated_map(row: object) -> Shown:
     """Return a sample's own label map, as people see it beside no prediction."""
-    one = map_of(cast(dict[str, Any], row))
+    one = map_of(cast(Row, row))
     areas = one.areas()
     told = _told(tuple(areas), np.array([*areas.values()], float))
     return Shown(told, "", maps=(ShownMap(one.codes, one.classes, one.ignore, "truth"),))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from slicedb.decide import Operating, operating, reliability
 from slicedb.errors import CheckError, SliceDBError
 from slicedb.judge.drawn import differences
 from slicedb.runs import record_evaluation, record_look
-from slicedb.schema import PREDICTIONS
+from slicedb.schema import PREDICTIONS, Row
 from slicedb.show import charts, numbers
 from slicedb.show.heat import share_of
 from slicedb.show.html import Cell, Html, element, table, td, th
@@ -139,7 +139,7 @@ def grid(db: Database, names: Sequence[str], metric: str, held_out: bool) -> dic
 
 def _heat(
     db: Database,
-    rows: Sequence[Mapping[str, Any]],
+    rows: Sequence[Row],
     names: Sequence[str],
     slices: Sequence[str],
     metric: str,
@@ -164,9 +164,7 @@ def _wrong(db: Database, model: str) -> str:
     return f"NOT {name}.correct" if "correct" in columns else f"{name}.loss > 0"
 
 
-def _tile(
-    row: Mapping[str, Any] | None, ends: tuple[float, float], rises: bool, wrong: str
-) -> Cell:
+def _tile(row: Row | None, ends: tuple[float, float], rises: bool, wrong: str) -> Cell:
     if row is None or math.isnan(row["value"]):
         why = "" if row is None else row["reason"] or "undefined"
         return td("–", element("small", why), class_="none")
@@ -266,7 +264,7 @@ def classes(db: Database, model: str, scope: str) -> dict[str, object]:
     return {"html": shown, "rows": rows, "confidence": found.confidence}
 
 
-def _of_class(row: Mapping[str, Any] | None) -> Cell:
+def _of_class(row: Row | None) -> Cell:
     if row is None or math.isnan(row["value"]):
         return td("–", element("small", "" if row is None else row["reason"] or ""), class_="soft")
     rail = Html(charts.interval(row["value"], row["low"], row["high"], math.nan, (0.0, 1.0)))
@@ -298,7 +296,7 @@ def compared(db: Database, a: str, b: str, held_out: bool) -> dict[str, object]:
         if count is not None and (s.holdout is None or held_out)
     ]
     found = db.compare(a, b, [db.query(""), *names], predict=False)
-    rows: list[dict[str, Any]] = found.table.to_pylist()
+    rows: list[Row] = found.table.to_pylist()
     for row in rows:
         row["slice"] = row["slice"] or ALL
         for flip in ("won", "lost"):

@@ -13,6 +13,7 @@ from slicedb import sql
 from slicedb.errors import QueryError
 from slicedb.query.derived import inside, texts
 from slicedb.query.run.plan import Plan
+from slicedb.schema import Row
 from slicedb.show import numbers
 from slicedb.show.tabular import Grid, Part, Tabular
 
@@ -192,7 +193,7 @@ def figures(i: int, most: int) -> str:
     )
 
 
-def made(plan: Plan, each: Counted, row: dict[str, Any], i: int) -> Facet:
+def made(plan: Plan, each: Counted, row: Row, i: int) -> Facet:
     """Return one facet from what a statement has counted."""
 
     def value(v: Any, n: int, overall: int) -> Value:

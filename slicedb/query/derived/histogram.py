@@ -14,6 +14,7 @@ from slicedb import sql
 from slicedb.errors import QueryError
 from slicedb.query.derived import inside, texts
 from slicedb.query.run.plan import Plan
+from slicedb.schema import Row
 from slicedb.show import numbers
 from slicedb.show.tabular import Grid, Part, Tabular
 
@@ -180,7 +181,7 @@ def figures(i: int) -> str:
         WHERE x IS NOT NULL AND NOT isfinite(x)) AS odd{i}"""
 
 
-def made(plan: Plan, column: str, kind: str, bins: int, row: dict[str, Any], i: int) -> Histogram:
+def made(plan: Plan, column: str, kind: str, bins: int, row: Row, i: int) -> Histogram:
     """Return one histogram from what a statement has counted."""
     scale, nulls, odd = (row[f"{name}{i}"] for name in ("scale", "nulls", "odd"))
     counts = {c["slot"]: (c["n"], c["o"]) for c in row[f"counts{i}"] or ()}
