@@ -117,8 +117,8 @@ def test_what_no_labelled_sample_is_like_is_said(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"on": "id = 's000001'"}, "30 samples to estimate for that .* there is 1"),
-        ({"reference": "id < 's000005'"}, "30 labelled samples that .* there are 5"),
+        ({"on": "id = 's000001'"}, "samples to estimate for include 1 .* needs 30"),
+        ({"reference": "id < 's000005'"}, "labelled samples include 5 .* needs 30"),
     ],
 )
 def test_wrong_input_is_told(tmp_path: Path, options: dict[str, str], says: str) -> None:

@@ -195,15 +195,15 @@ def _predictions(store: Store, model: str) -> pa.Table:
 def _refuse_few(model: str, n_labelled: int, n: int) -> None:
     """Raise where there are too few labelled samples, or too few to estimate for."""
     of_reference = "label some, or name others with reference= (--reference)."
-    of_target = "by default those without a label are; on= (--on) names others."
+    of_target = "by default these are the samples without a label; on= (--on) names others."
     for kind, size, hint in (
         ("labelled samples", n_labelled, of_reference),
         ("samples to estimate for", n, of_target),
     ):
         if size < _LEAST:
             raise CheckError(
-                f"An estimate takes {_LEAST} {kind} that '{model}' has predicted with a "
-                f"confidence; there {numbers.verb(size, 'is', 'are')} {size}.",
+                f"The {kind} include {size} with a prediction of '{model}' and its confidence; an "
+                f"estimate needs {_LEAST}.",
                 hint,
             )
 

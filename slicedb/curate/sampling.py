@@ -138,7 +138,7 @@ def _check(keys: Keys, wish: Wish) -> None:
     if not len(keys):
         raise CheckError(
             "There are no samples to choose from.",
-            "by default those without a label are; on= (--on) names others.",
+            "by default these are the samples without a label; on= (--on) names others.",
         )
     if wish.n < 1:
         raise CheckError(f"n is {wish.n}.", "choose one sample or more.")

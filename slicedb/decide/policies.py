@@ -133,7 +133,7 @@ class CostReport(Tabular):
         if self.rates is not None:
             yield f"at the threshold, held out: {self.rates}"
         if self.way is not None and self.way != "temperature":
-            yield f"calibrated by {WAYS[self.way]}: one temperature leaves an error"
+            yield f"calibrated by {WAYS[self.way]}: one temperature is not enough"
         if self.answer_up_to is not None:
             most = -self.answer_up_to.value
             yield (

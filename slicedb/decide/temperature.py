@@ -121,7 +121,7 @@ class Calibration(Tabular):
             yield f"judged against {self.truth}, not the label"
         if self.way != "temperature":
             yield (
-                f"one temperature leaves an error; after: {WAYS[self.way]}"
+                f"one temperature is not enough; after: {WAYS[self.way]}"
                 f"{_details(self.scaling)} (held-out log loss {self.loss_by_way[self.way]:.4f} "
                 f"instead of {self.loss_by_way['temperature']:.4f})"
             )
