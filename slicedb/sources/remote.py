@@ -168,6 +168,7 @@ def _list(root: str, prefix: str, told: Callable[[int], None] | None) -> Listing
     where = f"{root}/{prefix}" if prefix else root
     try:
         _look(root, prefix)
+        _gone.pop(root, None)
         rows = tried(lambda: _pages(root, prefix, told))
     except (BaseError, FileNotFoundError) as error:
         raise explain(error, where) from error
@@ -319,6 +320,16 @@ _REST = 60.0
 _TRUST = 5.0
 """Seconds for which a bucket that was looked at counts as there."""
 _looked: dict[str, float] = {}
+_gone: dict[str, tuple[float, UnreachableError]] = {}
+"""By bucket, when (monotonic seconds) it was found to be gone: threads that come next do not ask it
+once more, until it is listed again."""
+
+
+def _gone_lately(root: str) -> UnreachableError | None:
+    when, error = _gone.get(root, (0.0, None))
+    if error is None or time.monotonic() - when > _TRUST:
+        return None
+    return UnreachableError(error.message, error.hint)
 
 
 def ends_run(text: str, error: SourceError) -> UnreachableError | None:
@@ -340,9 +351,11 @@ def ends_run(text: str, error: SourceError) -> UnreachableError | None:
         return None
     if time.monotonic() < _looked.get(root, 0.0):
         return None
-    gone = _closed(root)
+    gone = _gone_lately(root) or _closed(root)
     if gone is None:
         _looked[root] = time.monotonic() + _TRUST
+    else:
+        _gone[root] = time.monotonic(), gone
     return gone
 
 
