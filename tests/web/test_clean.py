@@ -40,6 +40,13 @@ def dirty(web_scenes: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         yield app
 
 
+def queue(app: apps.App, **question: object) -> Any:
+    """Return a queue once it is found; the server waits a moment before it says that it looks."""
+    while (answer := app.ask("/api/queue", **question)).get("state") == "searching":
+        pass
+    return answer
+
+
 @pytest.fixture
 def clean(context: BrowserContext, dirty: apps.App) -> Iterator[Page]:
     """A tab on Clean; what a test decided is discarded after it."""
@@ -138,7 +145,7 @@ def test_all_groups_are_decided_as_suggested_after_a_question(clean: Page, dirty
     clean.get_by_role("button", name="All as suggested").click()
     clean.get_by_role("button", name="Decide").click()
     clean.locator(".notice").get_by_text("to delete").wait_for()
-    groups = dirty.ask("/api/queue", name="duplicates", a=0, b=50)
+    groups = queue(dirty, name="duplicates", a=0, b=50)
     kinds = pending(dirty)["kinds"]
     assert kinds["keep"] <= groups["count"] and kinds["delete"] >= kinds["keep"] > 0
     again = dirty.ask("/api/queue/accept", body={"name": "duplicates"})
@@ -213,11 +220,11 @@ def test_queues_are_listed_and_a_wrong_one_is_answered(dirty: apps.App) -> None:
         "leaks",
         "quarantine",
     ]
-    assert "no queue 'losss:weak'" in dirty.ask("/api/queue", name="losss:weak")["error"]["message"]
-    said = dirty.ask("/api/queue", name="query", q="split = 'test' ORDER BY id", a=0, b=2)
+    assert "no queue 'losss:weak'" in queue(dirty, name="losss:weak")["error"]["message"]
+    said = queue(dirty, name="query", q="split = 'test' ORDER BY id", a=0, b=2)
     assert said["count"] > 2 and len(said["items"]) == 2
-    assert dirty.ask("/api/queue", name="query", q="lable = 1")["error"]["where"]["line"] == 1
-    assert "error" in dirty.ask("/api/queue", name="losses:weak", a=0, b=5000)
+    assert queue(dirty, name="query", q="lable = 1")["error"]["where"]["line"] == 1
+    assert "error" in queue(dirty, name="losses:weak", a=0, b=5000)
 
 
 def test_what_one_tab_decides_another_sees_and_a_name_keeps_them_apart(
