@@ -235,6 +235,25 @@ def test_judging_fills_in_all_models_in_one_pass(tmp_path: Path, decodings: Coun
     assert sum(decodings.values()) == 3
 
 
+def test_what_predicts_after_a_sync_shares_a_pass(
+    tmp_path: Path, decodings: Counter[bytes]
+) -> None:
+    db = database(tmp_path, ("a", means()), ("b", means(14)), n=3)
+    (tmp_path / "new").mkdir()
+    for name, data in colours(6, "new_").items():
+        (tmp_path / "new" / f"{name}.png").write_bytes(data)
+    db.predict(["a", "b"])
+    decodings.clear()
+    report = db.sync(tmp_path / "new", then="predict:a,predict:b", progress=False)
+    lines = str(report).splitlines()
+    assert [line.split(" (")[0] for line in lines if line.startswith("predict: ")] == [
+        "predict: a: 6 predicted, 3 unchanged",
+        "predict: b: 6 predicted, 3 unchanged",
+    ]
+    # Once when it is verified, once for both models; and the broken one is tried again.
+    assert sum(decodings.values()) <= 6 + 6 + 1
+
+
 def test_shares_give_each_model_whole_batches() -> None:
     rng = np.random.default_rng(0)
     for sizes, share in (((8, 32), 1.0), ((8, 6), 0.4), ((4, 24, 7), 0.7)):

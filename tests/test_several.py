@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -217,6 +218,17 @@ def test_the_batch_of_the_model_that_lacks_memory_is_halved() -> None:
     assert [len(rows) for rows in together] == [24, 24]
     assert together[0].equals(together[1])
     assert (Small.batches, Large.batches) == ([2] * 12, [8] * 3)
+
+
+def test_models_that_do_not_fit_together_are_told_apart_from_their_batches() -> None:
+    class Heavy(MeanColour):
+        @contextlib.contextmanager
+        def session(self, device: Any) -> Iterator[None]:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+            yield
+
+    with pytest.raises(ModelError, match=r"do not fit on cpu together: CUDA out of memory Hint: p"):
+        list(predict_several([MeanColour(), Heavy()], [("a", b"", (0, 1))]))
 
 
 def test_no_more_pictures_are_held_than_fill_the_batches() -> None:

@@ -300,12 +300,12 @@ class Feeding(Curating):
     ) -> tuple[tuple[str, ...], tuple[Turn, ...]]:
         """Run what follows a sync; return a line for each step, and the verdicts that turned."""
         from slicedb.report.tables import headline
-        from slicedb.sync import turned, verdicts_of
+        from slicedb.sync import grouped, turned, verdicts_of
 
         told: list[str] = []
         turns: tuple[Turn, ...] = ()
         model: str | None = None
-        for verb, argument in steps:
+        for verb, (*others, argument) in grouped(steps):
             if verb == "test":
                 model = argument or model
                 known = verdicts_of(self.runs)
@@ -315,11 +315,13 @@ class Feeding(Curating):
                 continue
             if verb == "predict":
                 model = argument
-                said: object = self.predict(
-                    argument, progress=progress, workers=workers, engine=engine
+                reports = self.predict(
+                    [*others, model], progress=progress, workers=workers, engine=engine
                 )
-            elif verb == "embed":
-                said = self._embed_new(
+                told += [f"predict: {report}" for report in reports.values()]
+                continue
+            if verb == "embed":
+                said: object = self._embed_new(
                     argument or "default", progress=progress, workers=workers, engine=engine
                 )
             elif verb == "tag":

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import itertools
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from slicedb.errors import OptionError, did_you_mean
@@ -53,3 +54,17 @@ def steps_of(text: str | Iterable[str]) -> tuple[Step, ...]:
             raise OptionError("The step 'predict' names no model.", "write predict:MODEL.")
         steps.append(Step(verb, argument.strip()))
     return tuple(steps)
+
+
+def grouped(steps: Iterable[Step]) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Yield each verb with its argument, and models that predict one after the other together.
+
+    >>> list(grouped(steps_of("predict:a,predict:b,test,predict:c")))
+    [('predict', ('a', 'b')), ('test', ('',)), ('predict', ('c',))]
+    """
+    for verb, group in itertools.groupby(steps, lambda step: step.verb):
+        arguments = tuple(step.argument for step in group)
+        if verb == "predict":
+            yield verb, arguments
+        else:
+            yield from ((verb, (argument,)) for argument in arguments)
