@@ -1,6 +1,6 @@
 """Curation beside what people take for it: duplicates, quality and their cost at ingest.
 
-    python benchmarks/curate.py --data DATA --only planted hashes quality ingest vectors
+    python benchmarks/curate.py --data DATA --only planted hashes quality ingest vectors queue
 
 What is compared with is used where it is installed: cleanvision, imagededup, ImageHash. Processor
 seconds of this process, so that other work on the machine does not count.
@@ -30,7 +30,7 @@ import slicedb
 from slicedb import media
 from slicedb.curate.hashes import Hashes
 from slicedb.curate.neighbours import nearest, vector_pairs
-from slicedb.progress import Bar
+from slicedb.progress import Bar, Progress
 from slicedb.vectors import Matrix
 
 
@@ -249,6 +249,39 @@ def vectors(folder: Path, n: int) -> None:
         )
 
 
+def queue(data: Path, folder: Path, n: int) -> None:
+    """Find the duplicates of n small pictures, by hashes, vectors and pixels, and say what it took.
+
+    Vectors are the gray pictures at 8 x 8 pixels, so that neighbours look alike.
+    """
+    pictures = folder / "queue.parquet"
+    pq.write_table(cifar(data, n), pictures)
+    db = slicedb.open(folder / "queue.slicedb")
+    db.ingest(pictures, id_column="path", progress=False)
+    ids, vectors = [], []
+    for name, image in zip(*cifar(data, n).to_pydict().values()):
+        gray = Image.open(io.BytesIO(image["bytes"] if isinstance(image, dict) else image))
+        small = np.asarray(gray.convert("L").resize((8, 8), Image.Resampling.BOX), np.float32)
+        ids.append(name)
+        vectors.append(small.ravel() - small.mean() + 1e-3)
+    db.log_embeddings("default", pa.table({"id": ids, "vector": vectors}))
+    db.duplicates(progress=False)  # what is computed once is stored now
+    seconds: Counter[str] = Counter()
+    stage, since = "read", time.process_time()
+
+    def hear(told: Progress) -> None:
+        nonlocal stage, since
+        now = time.process_time()
+        seconds[stage] += now - since  # type: ignore[assignment]
+        stage, since = told.stage, now
+
+    found, whole = processor(lambda: db.duplicates(progress=hear))
+    parts = ", ".join(f"{name} {s:.1f}" for name, s in seconds.most_common(4))
+    print(
+        f"queue: {n:,} pictures, {len(found.groups):,} groups: {whole:.0f} s of processor ({parts})"
+    )
+
+
 def resident() -> int:
     """Return the bytes of this process's own memory, without mapped files."""
     status = Path("/proc/self/status").read_text()
@@ -264,6 +297,7 @@ def chosen(only: list[str], options: argparse.Namespace, folder: Path) -> Iterat
         "quality": lambda: quality(data, folder),
         "ingest": lambda: ingest(data, folder),
         "vectors": lambda: vectors(folder, options.vectors),
+        "queue": lambda: queue(data, folder, options.pictures),
     }
     for name in only or work:
         if name not in work:
@@ -279,6 +313,7 @@ def main() -> None:
     parser.add_argument("--encoder", help="by default the bundled one")
     parser.add_argument("--pretrained")
     parser.add_argument("--vectors", type=int, default=1_000_000)
+    parser.add_argument("--pictures", type=int, default=50_000)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         for _ in chosen(options.only, options, Path(folder)):

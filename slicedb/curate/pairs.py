@@ -55,8 +55,6 @@ _DRAWN = 200, 50
 """Pictures, and partners of each, drawn to see how far pixels of unrelated ones agree."""
 _SAME_VECTOR = 0.99999
 """Cosine of vectors that are equal but for rounding."""
-_COMPARED = 1 << 14
-"""Pairs whose pixels are compared between two looks at the clock."""
 _SPREAD = 50
 """Identical pictures of which all pairs are listed; of more, each is paired with the first."""
 
@@ -323,12 +321,8 @@ def _by_pixels(
         drawn=(some[apart], others[apart]),
         pairs=len(left),
     )
-    apart = np.empty(len(left))
     with progress.bar(len(left), "compare pixels", show, unit="pair", keeps=False) as bar:
-        for start in range(0, len(left), _COMPARED):
-            part = slice(start, start + _COMPARED)
-            apart[part] = 1 - agreement(gray, left[part], right[part])
-            bar.advance(len(left[part]))
+        apart = 1 - agreement(gray, left, right, bar)
     apart[scores >= _SAME_VECTOR] = 0  # the encoder sees no difference, whatever there is
     near = apart <= null.threshold
     mine, other = (matrix.keys[rows[side[near]]] for side in (left, right))

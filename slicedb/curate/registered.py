@@ -8,12 +8,15 @@ and seas are alike in it.
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from slicedb import media
 from slicedb.metrics.outcomes import Floats, Ints
+from slicedb.progress import SILENT, Bar
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -29,45 +32,97 @@ _TURNS = (-10.0, -7.5, -5.0, -2.5, 0.0, 2.5, 5.0, 7.5, 10.0)
 """Degrees. Turned pictures are compared in the middle, since their corners are cut off."""
 _MIDDLE = 0.8
 _BLUR = 7
+_N_PARTS = len(_SIZES) * len(_PLACES) ** 2
+_FLAT = 1e-3
+"""Length below which a picture without its brightness is flat."""
 _LEFTS = 64
-"""Pictures that are warped at once."""
+"""Pictures that are cut into parts at once."""
+_TOGETHER = 16
+"""Of these, between two looks at the clock."""
 
 
-def agreement(gray: np.ndarray, left: Ints, right: Ints) -> Floats:
+def agreement(gray: np.ndarray, left: Ints, right: Ints, bar: Bar = SILENT) -> Floats:
     """Return float64 (m,): how well the better of two pictures' parts agrees with the other.
 
     Args:
         gray: uint8 (n, 32, 32).
         left: int64 (m,): rows of the one.
         right: int64 (m,): rows of the other.
+        bar: advanced by one per pair.
 
     Returns:
         Correlations, 1 for the same picture; 0 for flat ones.
     """
-    return np.maximum(_one_way(gray, left, right), _one_way(gray, right, left))
-
-
-def _one_way(gray: np.ndarray, whole: Ints, part: Ints) -> Floats:
-    """Return how well some part of the one picture agrees with the whole of the other."""
-    found = np.zeros(len(whole))
+    n = len(left)
+    # Both ways at once, so that each picture is cut into parts once for all that it is held over.
+    whole, part = np.concatenate([left, right]), np.concatenate([right, left])
     order = np.argsort(whole, kind="stable")
     distinct, starts = np.unique(whole[order], return_index=True)
     ends = np.append(starts[1:], len(order))
-    warps, identity, middle = _warps()
-    n_parts = warps.shape[0] // _OUT**2 - len(_TURNS)
-    for first in range(0, len(distinct), _LEFTS):
+    found = np.zeros(2 * n)
+
+    def hold(first: int) -> int:
         some = slice(first, first + _LEFTS)
-        sharp = _sharpened(gray[distinct[some]])
-        warped = _normal((warps @ sharp.T).T.reshape(len(sharp), -1, _OUT**2))  # (l, w, 576)
         at = order[starts[some][0] : ends[some][-1]]
-        others = _sharpened(gray[part[at]])
-        plain, inner = (_normal((one @ others.T).T) for one in (identity, middle))
-        offset = starts[some][0]
-        for mine, start, end in zip(warped, starts[some] - offset, ends[some] - offset):
-            scores = plain[start:end] @ mine[:n_parts].T  # (r, 576) @ (576, w) -> (r, w)
-            turned = inner[start:end] @ mine[n_parts:].T
-            found[at[start:end]] = np.maximum(scores.max(axis=1), turned.max(axis=1))
+        counts = ends[some] - starts[some]
+        found[at] = _held(gray, distinct[some], part[at], counts)
+        return len(at)
+
+    done = 0
+    with ThreadPoolExecutor(media.n_threads(), "slicedb-agreement") as pool:
+        firsts = range(0, len(distinct), _LEFTS)
+        for group in range(0, len(firsts), _TOGETHER):  # in groups, so that an interrupt is noticed
+            for n_ways in pool.map(hold, firsts[group : group + _TOGETHER]):
+                before, done = done, done + n_ways
+                bar.advance(done // 2 - before // 2)
+    return np.maximum(found[:n], found[n:])
+
+
+def _held(gray: np.ndarray, wholes: Ints, parts: Ints, counts: Ints) -> Floats:
+    """Return how well some part of each whole agrees with the whole of other pictures.
+
+    Args:
+        gray: uint8 (n, 32, 32).
+        wholes: int64 (l,): rows.
+        parts: int64 (r,): rows, those of the first whole before those of the second.
+        counts: int64 (l,): how many each whole has.
+    """
+    cut = _parts(_sharpened(gray[wholes]))
+    # The others have mean 0, so that the mean of a part does not matter but for its length.
+    square = np.einsum("lwp,lwp->lw", cut, cut) - cut.sum(axis=2) ** 2 / _OUT**2
+    length = np.sqrt(np.maximum(square, 0)) + _FLAT
+    others, place = np.unique(parts, return_inverse=True)
+    _, identity, middle = _warps()
+    sharp = _sharpened(gray[others]).T
+    plain, inner = (_normal(np.ascontiguousarray((one @ sharp).T)) for one in (identity, middle))
+    found = np.empty(len(parts))
+    ends = np.cumsum(counts)
+    for k, (start, end) in enumerate(zip((ends - counts).tolist(), ends.tolist())):
+        own = place[start:end]
+        scores = plain[own] @ cut[k, :_N_PARTS].T  # (r, 576) @ (576, w) -> (r, w)
+        turned = inner[own] @ cut[k, _N_PARTS:].T
+        scores, turned = scores / length[k, :_N_PARTS], turned / length[k, _N_PARTS:]
+        found[start:end] = np.maximum(scores.max(axis=1), turned.max(axis=1))
     return found
+
+
+def _parts(sharp: np.ndarray) -> np.ndarray:
+    """Return float32 (n, w, 576): all parts of pictures, and then the pictures turned.
+
+    A part is cut out along one axis and then along the other, as products of small matrices.
+    """
+    n = len(sharp)
+    cut = np.empty((n, _N_PARTS + len(_TURNS), _OUT, _OUT), np.float32)
+    square = sharp.reshape(n, SIDE, SIDE)
+    k = len(_PLACES)
+    for at, axis in enumerate(_axes()):
+        both = axis @ square @ axis.T  # (120, 32) @ (n, 32, 32) @ (32, 120)
+        tiles = both.reshape(n, k, _OUT, k, _OUT).swapaxes(2, 3)
+        cut[:, at * k * k : (at + 1) * k * k] = tiles.reshape(n, k * k, _OUT, _OUT)
+    turns, _, _ = _warps()
+    turned = (turns @ sharp.T).T.reshape(n, len(_TURNS), _OUT, _OUT)
+    cut[:, _N_PARTS:] = turned
+    return cut.reshape(n, -1, _OUT**2)
 
 
 def _sharpened(gray: np.ndarray) -> np.ndarray:
@@ -82,23 +137,36 @@ def _sharpened(gray: np.ndarray) -> np.ndarray:
 def _normal(values: np.ndarray) -> np.ndarray:
     """Return vectors of mean 0 and length 1; flat ones stay near 0."""
     values = values - values.mean(axis=-1, keepdims=True)
-    return np.asarray(values / (np.linalg.norm(values, axis=-1, keepdims=True) + 1e-3))
+    return np.asarray(values / (np.linalg.norm(values, axis=-1, keepdims=True) + _FLAT))
+
+
+@cache
+def _axes() -> tuple[np.ndarray, ...]:
+    """Return for each size what samples one axis at every place: float32 (places x 24, 32)."""
+    place = (np.arange(_OUT) + 0.5) / _OUT - 0.5
+    found = []
+    for size in _SIZES:
+        rows = []
+        for shift in _PLACES:
+            u = (size * place + shift * (1 - size) / 2 + 0.5) * SIDE - 0.5
+            u = np.clip(u, 0, SIDE - 1)
+            left = np.minimum(u.astype(np.int64), SIDE - 2)
+            axis = np.zeros((_OUT, SIDE), np.float32)
+            axis[np.arange(_OUT), left] = 1 - (u - left)
+            axis[np.arange(_OUT), left + 1] = u - left
+            rows.append(axis)
+        found.append(np.concatenate(rows))
+    return tuple(found)
 
 
 @cache
 def _warps() -> tuple[csr_array, csr_array, csr_array]:
-    """Return what cuts out the parts and turns, the whole, and the middle: (w x 576, 1024)."""
+    """Return what turns pictures, the whole, and the middle: (w x 576, 1024)."""
     from scipy.sparse import vstack
 
-    parts = [
-        _warp(size, x * (1 - size) / 2, y * (1 - size) / 2, 0.0)
-        for size in _SIZES
-        for x in _PLACES
-        for y in _PLACES
-    ]
     turns = [_warp(_MIDDLE, 0.0, 0.0, degrees) for degrees in _TURNS]
     whole, middle = _warp(1.0, 0.0, 0.0, 0.0), _warp(_MIDDLE, 0.0, 0.0, 0.0)
-    return vstack([*parts, *turns]).tocsr(), whole, middle
+    return vstack(turns).tocsr(), whole, middle
 
 
 def _warp(size: float, x: float, y: float, degrees: float) -> csr_array:
