@@ -12,15 +12,17 @@ own and of no other:
 | --- | --- |
 | `held` | none: what stays open, such as the store, the query engine, slices, commits and models |
 | `asking` | `query`, `sql`, `keys`, `show`, `export`, `commit`, `diff` |
+| `upkeep` | `info`, `doctor`, `cleanup` |
 | `editing` | `relabel`, `tag`, `edit`, `decide`, `undo`, `delete`, `clean` |
 | `embedding` | `embed`, `log_embeddings`, `index`, `project` |
-| `predicting` | `predict`, `log_predictions`, `tag_with`, `cam`, `try_out` |
+| `predicting` | `predict`, `log_predictions`, `tag_with` |
+| `explaining` | `try_out`, `cam` |
 | `judging` | `evaluate`, `compare`, `confusion`, `errors`, `cost`, `calibration`, `power` |
 | `testing` | `test`, `behaviour`, `compose`, `corrupt` |
 | `splitting` | `split`, `folds`, `leaks`, `drift`, `rollout` |
 | `curating` | `duplicates`, `labels`, `quality`, `outliers`, `discover`, `sample`, `expected` |
-| `feeding` | `ingest`, `sync`, `attach`, `attach_masks`, `verify`, `doctor` |
-| `database` | `info`, `health`, `merge`, `cleanup`, `app`; the `Database` itself, and `open` |
+| `feeding` | `ingest`, `sync`, `attach`, `attach_masks`, `verify` |
+| `database` | `health`, `merge`, `app`; the `Database` itself, and `open` |
 """
 
 from __future__ import annotations

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from slicedb.database.held import Settings
     from slicedb.merge import MergeReport
     from slicedb.progress import Watch
-    from slicedb.show.info import Info
     from slicedb.web.serve import Server
 
 
@@ -114,42 +113,6 @@ class Database(Feeding):
     def _repr_html_(self) -> str:
         return self.info()._repr_html_()
 
-    def info(self) -> Info:
-        """Return what is in the database: samples by status, columns, models, slices, tables.
-
-        `metadata` has the columns that the user brought, with their Arrow types; `written` says
-        which of them a model wrote; `stale` counts the predictions, by table, of pictures that have
-        changed since.
-        """
-        from slicedb import schema
-        from slicedb.predictions.superseded import superseded
-        from slicedb.show.info import Info
-        from slicedb.tagging import tags_of, written
-
-        counts = self.sql("SELECT status, count(*) AS n FROM samples GROUP BY ALL ORDER BY status")
-        names, columns = self.store.names(), self.store.schema(schema.SAMPLES)
-        own = [f for f in columns if f.name not in schema.SAMPLES_SCHEMA.names]
-
-        def behind(prefix: str) -> list[str]:
-            return [name.removeprefix(prefix) for name in names if name.startswith(prefix)]
-
-        facts = {
-            "path": self.path,
-            "format": int(self.store.metadata(schema.SAMPLES)["slicedb:format"]),
-            "samples": self.store.count(schema.SAMPLES),
-            "status": dict(zip(counts["status"].to_pylist(), counts["n"].to_pylist())),
-            "columns": columns.names,
-            "metadata": {f.name: str(f.type) for f in own},
-            "written": [written(self.store, tag) for tag in tags_of(self.store)],
-            "embeddings": behind(schema.EMBEDDINGS),
-            "maps": behind(schema.MAPS),
-            "predictions": behind(schema.PREDICTIONS),
-            "stale": superseded(self.store),
-            "slices": [s.name for s in self.slices.list()],
-            "tables": self.store.describe(),
-        }
-        return Info(facts)
-
     def merge(
         self,
         other: Path | Database,
@@ -215,17 +178,6 @@ class Database(Feeding):
         from slicedb.curate.health import health
 
         return health(self, read(bounds), model, progress)
-
-    def cleanup(self, days: float = 14, *, dry_run: bool = False) -> int:
-        """Remove old versions that no commit and no frozen slice keeps; return the bytes freed.
-
-        Args:
-            days: keep versions younger than this; the newest version of each table always stays.
-            dry_run: only report how much would be freed.
-        """
-        from datetime import timedelta
-
-        return self.store.cleanup(timedelta(days=days), dry_run=dry_run)
 
     def app(
         self,

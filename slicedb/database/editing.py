@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from slicedb.database.asking import Asking
 from slicedb.database.given import texts
+from slicedb.database.upkeep import Upkeep
 from slicedb.errors import CheckError, SliceDBError, did_you_mean, suggesting
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @suggesting
-class Editing(Asking):
+class Editing(Upkeep):
     """Change samples: labels, tags, boxes, pending edits."""
 
     def relabel(self, on: On, label: str | None) -> int:

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from slicedb.database.given import GrayRange, Labels, Names, Path
-    from slicedb.doctor import Finding
     from slicedb.ingest import IngestReport
     from slicedb.ingest.attach import AttachReport
     from slicedb.ingest.labelmaps import MasksReport
@@ -462,24 +461,3 @@ class Feeding(Curating):
         return verify_samples(
             self.store, keys, max_pixels=max_pixels, threads=threads, show=progress
         )
-
-    def doctor(self, *, mend: bool = False, deep: bool = False) -> list[Finding]:
-        """Look for fragmented, orphaned, doubled, lost and left-over data, and for poor indexes.
-
-        Args:
-            mend: repair what can be repaired without loss.
-            deep: also read every file and compare it with the checksum it had when it was written.
-        """
-        from slicedb.doctor import DAMAGE, examine
-        from slicedb.judge.aligned import forget
-        from slicedb.predictions.stale import stale_truths
-        from slicedb.predictions.superseded import stale_pictures
-        from slicedb.vectors.recall import poor_indexes
-
-        forget(self.store)  # what evaluations keep would double what this takes
-        findings = examine(self.store, mend=mend, deep=deep)
-        findings += stale_truths(self.store, mend=mend)
-        findings += stale_pictures(self.store, mend=mend)
-        if any(f.problem in DAMAGE for f in findings):
-            return findings  # an index can only be measured against whole vectors
-        return findings + poor_indexes(self.store, self.engine.session.approximate, mend=mend)

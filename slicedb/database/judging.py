@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
+from slicedb.database.explaining import Explaining
 from slicedb.database.given import either, other_truth
-from slicedb.database.predicting import Predicting
 from slicedb.errors import suggesting
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @suggesting
-class Judging(Predicting):
+class Judging(Explaining):
     """Judge models: metrics, comparisons, mistakes, costs."""
 
     def evaluate(
