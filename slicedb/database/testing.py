@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from slicedb.database.given import either, other_truth
 from slicedb.database.judging import Judging
-from slicedb.errors import SliceDBError, suggesting
+from slicedb.errors import suggesting
 
 if TYPE_CHECKING:
     import numpy as np
@@ -109,19 +109,10 @@ class Testing(Judging):
             "truth": truth,
             "truth_score": truth_score,
         }
-        settings |= {name: value for name, value in given.items() if value is not None}
+        written = not self.store.title if write is None else write
+        settings = judge.settled(settings, given, written)
         looks = settings.pop("looks", None)
         other = other_truth(settings.pop("truth", None), settings.pop("truth_score", None))
-        if settings.get("model") is None:
-            raise SliceDBError(
-                "No model to test.", "pass model=, or --model, or name it in suite.toml."
-            )
-        written = not self.store.title if write is None else write
-        if settings.get("sequential") and not written:
-            raise SliceDBError(
-                "A sequential test counts every look, and this one would not be written down.",
-                "leave out write=False (--no-write), or pass sequential=False (--no-sequential).",
-            )
 
         def fill(models: Sequence[str], keys: np.ndarray) -> None:
             self._fill(models, [keys], progress)

@@ -21,7 +21,7 @@ from slicedb.judge.pixels import PixelComparison
 from slicedb.judge.power import Power
 from slicedb.judge.resampling import resampled
 from slicedb.judge.results import Result, SuiteRun, Verdict
-from slicedb.judge.settings import settings
+from slicedb.judge.settings import settings, settled
 from slicedb.judge.suite import run
 from slicedb.judge.truth import OtherTruth
 
@@ -49,5 +49,6 @@ __all__ = [
     "resampled",
     "run",
     "settings",
+    "settled",
     "universe",
 ]

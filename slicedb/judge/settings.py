@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TypedDict, cast
+from typing import Any, TypedDict, cast
 
-from slicedb.errors import SliceError, did_you_mean
+from slicedb.errors import SliceDBError, SliceError, did_you_mean
 from slicedb.judge.verdicts import Correction, Guard, SuiteSettings
 
 FILE = "suite.toml"
@@ -87,3 +88,27 @@ def settings(path: str | os.PathLike[str]) -> SuiteFile:
     except SliceError as error:
         raise SliceError(f"{file}: {error.message}", error.hint) from None
     return cast(SuiteFile, table)
+
+
+def settled(file: Mapping[str, Any], given: Mapping[str, Any], written: bool) -> dict[str, Any]:
+    """Return the settings of a run: those of the file, and those that are given in their place.
+
+    Args:
+        file: what `suite.toml` says.
+        given: by name; None is not given.
+        written: whether the run is written down.
+
+    Raises:
+        SliceDBError: no model is named, or a sequential test would not be written down.
+    """
+    chosen = {**file, **{name: value for name, value in given.items() if value is not None}}
+    if chosen.get("model") is None:
+        raise SliceDBError(
+            "No model to test.", "pass model=, or --model, or name it in suite.toml."
+        )
+    if chosen.get("sequential") and not written:
+        raise SliceDBError(
+            "A sequential test counts every look, and this one would not be written down.",
+            "leave out write=False (--no-write), or pass sequential=False (--no-sequential).",
+        )
+    return chosen
