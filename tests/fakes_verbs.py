@@ -515,9 +515,10 @@ READS: dict[str, Callable[[Database, Path], object]] = {
     "Database.health": lambda db, _: db.health(),
     "Database.folds": lambda db, _: db.folds("m", "label", predict=False),
     "Database.drift": lambda db, _: drifted(db),
-    "Database.power": lambda db, _: db.power("m", "mean"),
+    # Of slices that gate or are held out these count a look: test_looks_of_verbs.py.
+    "Database.power": lambda db, _: db.power("m", "mean", "seen"),
     "Database.confusion": lambda db, _: db.confusion("m"),
-    "Database.errors": lambda db, _: db.errors("m"),
+    "Database.errors": lambda db, _: db.errors("m", slices=["seen"]),
     "Database.discover": lambda db, _: discovered(db),  # it adds slices as `Slices.add` does
     "Database.sample": lambda db, _: db.sample(2, on="label = 'red'", embedding="own"),
     "Database.try_out": lambda db, _: db.try_out("mean", png((1, 2, 3))),
@@ -539,7 +540,7 @@ READS: dict[str, Callable[[Database, Path], object]] = {
     "Slices.diff": lambda db, _: db.slices.diff("seen", before="first"),
     "Slices.past": lambda db, _: db.slices.past("first").list(),
     "Slices.overlap": lambda db, _: db.slices.overlap(),
-    "Slices.coverage": lambda db, _: db.slices.coverage("m"),
+    "Slices.coverage": lambda db, _: db.slices.coverage("m", ["seen"]),
     "Slices.breakdown": lambda db, _: db.slices.breakdown(),
     "Slices.load": lambda db, out: db.slices.load(one_slice(out / "slices")),
     "Commits.history": lambda db, _: db.commits.history(),
