@@ -107,6 +107,21 @@ def test_pixels_resized_on_a_device_are_those_of_the_cpu(
     assert np.abs(fitted.numpy().astype(int) - expected).max() <= 1
 
 
+def test_pixels_are_normalised_to_the_bit_and_stay_channels_last() -> None:
+    how = Preprocessing(size=(5, 7), mean=(0.5, 0.25, 0.125), std=(0.5, 0.25, 1.0))
+    pixels = torch.arange(2 * 5 * 7 * 3).reshape(2, 5, 7, 3).to(torch.uint8)
+    scale = torch.tensor([1 / (255 * 0.5), 1 / (255 * 0.25), 1 / 255])
+    shift = torch.tensor([-1.0, -1.0, -0.125])
+    expected = pixels.to(torch.float32).mul(scale).add(shift).permute(0, 3, 1, 2)
+    for given in (pixels, pixels.flip(0), pixels[:0]):
+        made = how.normalise(given)
+        assert made.shape == (len(given), 3, 5, 7)
+        assert made.is_contiguous(memory_format=torch.channels_last) or not len(given)
+    assert torch.equal(how.normalise(pixels), expected)
+    assert torch.equal(how.normalise(pixels[::2, :, ::2]), expected[::2, :, :, ::2])
+    assert pixels[0, 0, 1, 0] == 3  # the pixels themselves stay
+
+
 def test_huge_pictures_are_decoded_a_few_at_once() -> None:
     large = (6000, 9000)
     assert jpegs.batches_of([large] * 3) == [[0], [1], [2]]

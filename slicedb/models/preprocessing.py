@@ -109,8 +109,10 @@ class Preprocessing:
         """
         import torch
 
-        scale, shift = _scale_and_shift(self.mean, self.std, images.device)
-        return images.to(torch.float32).mul_(scale).add_(shift).permute(0, 3, 1, 2)
+        n, height, width, _ = images.shape
+        scale, shift = _scale_and_shift(self.mean, self.std, width, images.device)
+        rows = images.reshape(n, height, 3 * width).to(torch.float32).mul_(scale).add_(shift)
+        return rows.view(n, height, width, 3).permute(0, 3, 1, 2)
 
     def __str__(self) -> str:
         """Return every step in words.
@@ -139,17 +141,18 @@ class Preprocessing:
 
 @lru_cache(maxsize=64)
 def _scale_and_shift(
-    mean: tuple[float, ...], std: tuple[float, ...], device: torch.device
+    mean: tuple[float, ...], std: tuple[float, ...], width: int, device: torch.device
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return what normalises pixels, (3,) each, on the device.
+    """Return what normalises a row of pixels, (3 * width,) each, on the device.
 
-    They are kept: each copy of a few numbers to a GPU waits until all that is queued is done.
+    They are kept: each copy of a few numbers to a GPU waits until all that is queued is done. They
+    are a whole row, since three numbers over and over take a CPU seven times as long.
     """
     import torch
 
     scale = torch.tensor([1 / (255 * s) for s in std])
     shift = torch.tensor([-m / s for m, s in zip(mean, std)])
-    return scale.to(device), shift.to(device)
+    return scale.repeat(width).to(device), shift.repeat(width).to(device)
 
 
 def _jpeg_size(data: bytes) -> tuple[int, int] | None:
