@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import pickle
+import socket
 import sys
+import threading
 from pathlib import Path
 
 import pyarrow as pa
@@ -12,6 +14,7 @@ import pytest
 
 import slicedb
 from slicedb.errors import OptionError
+from slicedb.scale import cluster
 from slicedb.scale.cluster import Actor
 from slicedb.scale.plan import crew_of
 from slicedb.scale.station import Address, Start
@@ -38,6 +41,7 @@ def test_keys_of_the_environment_and_of_a_profile_travel_and_files_do_not(
     assert credentials() == both
     nobody.setenv("AZURE_STORAGE_ACCOUNT_KEY", "azure")
     nobody.setenv("GOOGLE_APPLICATION_CREDENTIALS", "/home/me/key.json")
+    nobody.setenv("AWS_CA_BUNDLE", "/etc/ssl/certs/ca-certificates.crt")
     assert credentials() == {**both, "AZURE_STORAGE_ACCOUNT_KEY": "azure"}
 
 
@@ -45,6 +49,7 @@ def test_a_node_that_has_keys_of_its_own_keeps_them_service_by_service(
     nobody: pytest.MonkeyPatch,
 ) -> None:
     nobody.setenv("AWS_ACCESS_KEY_ID", "mine")
+    nobody.setenv("AZURE_REGION", "a place is no key")
     nobody.setenv("AZURE_STORAGE_ACCOUNT_KEY", "")
     nobody.delenv("AZURE_STORAGE_ACCOUNT_KEY")
     given = {"AWS_ACCESS_KEY_ID": "theirs", "AWS_SESSION_TOKEN": "t", "AZURE_CLIENT_ID": "a"}
@@ -77,3 +82,18 @@ def test_without_ray_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None
         OptionError, match=r"Ray is not installed\. Hint: pip install 'slicedb\[ray\]'"
     ):
         crew_of("ray")
+
+
+def test_what_listens_at_an_address_and_is_no_ray_is_told_at_once() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def answer() -> None:
+            line, _ = listening.accept()
+            with line:
+                line.recv(100)
+                line.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+        threading.Thread(target=answer, daemon=True).start()
+        address = f"127.0.0.1:{listening.getsockname()[1]}"
+        with pytest.raises(OptionError, match="what listens there is no Ray"):
+            cluster._refuse_unreachable(address)

@@ -381,14 +381,26 @@ def _refuse_unreachable(address: str) -> None:
     if not port.isdecimal():  # such as "auto"
         return
     try:
-        socket.create_connection((host.strip("[]"), int(port)), _PATIENCE).close()
+        with socket.create_connection((host.strip("[]"), int(port)), _PATIENCE) as line:
+            is_ray = os.environ.get("RAY_USE_TLS") == "1" or _speaks_grpc(line)
     except OSError as error:
         raise _no_cluster(address, error) from error
+    if not is_ray:
+        raise _no_cluster(address, OSError("what listens there is no Ray."))
+
+
+def _speaks_grpc(line: socket.socket) -> bool:
+    """Return whether the other end greets as gRPC does, with HTTP/2's settings (RFC 9113)."""
+    line.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0" + b"\0" * 4)
+    greeting = b""
+    while len(greeting) < 4 and (more := line.recv(4 - len(greeting))):
+        greeting += more
+    return greeting[3:] == b"\4"
 
 
 def _no_cluster(address: str | None, error: Exception) -> OptionError:
     return OptionError(
-        f"No cluster of Ray at '{address}': {str(error).strip().splitlines()[0]}",
+        f"No cluster of Ray at '{address}': {' '.join(str(error).split())[:300]}",
         "`ray status` on its head says whether it runs; --on ray alone starts one here.",
     )
 

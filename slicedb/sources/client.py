@@ -50,13 +50,19 @@ sent, and of Lance's ten parts of 5 MB none would be through in time on a slow l
 _SERVICES = ("AWS_", "AZURE_", "GOOGLE_")
 """How environment variables begin that object_store reads, by service."""
 _HERE = (
+    "AWS_CA_BUNDLE",
+    "AWS_CONFIG_FILE",
     "AWS_PROFILE",
     "AWS_SHARED_CREDENTIALS_FILE",
-    "AWS_CONFIG_FILE",
     "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AZURE_FEDERATED_TOKEN_FILE",
     "GOOGLE_APPLICATION_CREDENTIALS",
+    "GOOGLE_SERVICE_ACCOUNT",
+    "GOOGLE_SERVICE_ACCOUNT_PATH",
 )
 """Those that name a file of this machine."""
+_KEYS = ("KEY", "TOKEN", "CREDENTIALS", "CLIENT", "SAS", "PROFILE", "SERVICE_ACCOUNT")
+"""Parts of the names of those that let somebody in; others name a region or a bundle."""
 
 _lock = threading.Lock()
 _settings: dict[str, dict[str, str]] = {}
@@ -99,10 +105,10 @@ def credentials() -> dict[str, str]:
 
 
 def take_credentials(given: Mapping[str, str]) -> None:
-    """Take the environment variables of another process, but of no service that has some here."""
+    """Take the environment variables of another process, but of no service with keys here."""
     for service in _SERVICES:
-        mine = [k for k in os.environ if k.startswith(service) and k not in _HERE]
-        if not mine:
+        mine = [k for k in os.environ if k.startswith(service)]
+        if not any(part in name.removeprefix(service) for name in mine for part in _KEYS):
             os.environ.update({k: v for k, v in given.items() if k.startswith(service)})
 
 

@@ -81,7 +81,7 @@ def explain(error: BaseException, text: str, doing: str = "read") -> SourceError
     if isinstance(error, kinds.UnknownConfigurationKeyError):
         return SourceError(f"{said}.", "name settings as object_store and Lance do.")
     if "169.254." in said or "metadata.google" in said or "Account must be" in said:
-        return SourceError(f"There are no credentials for '{text}'.", way)
+        return UnreachableError(f"There are no credentials for '{text}'.", way)
     if gone := unreachable(str(error), text):
         return gone
     if isinstance(error, kinds.UnauthenticatedError):
