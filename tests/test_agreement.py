@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pytest
 
 from slicedb.curate import registered
 from slicedb.curate.neighbours import nearest
@@ -44,7 +45,9 @@ def correlation(a: np.ndarray, b: np.ndarray) -> float:
     return float(a @ b / ((np.linalg.norm(a) + 1e-3) * (np.linalg.norm(b) + 1e-3)))
 
 
-def test_pictures_agree_as_plain_code_says() -> None:
+@pytest.mark.parametrize("kept", [1 << 16, 10])
+def test_pictures_agree_as_plain_code_says(kept: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registered, "_KEPT", kept)
     rng = np.random.default_rng(0)
     coarse = rng.integers(0, 256, (140, 8, 8)).repeat(4, 1).repeat(4, 2)
     gray = np.clip(coarse + rng.normal(0, 9, coarse.shape), 0, 255).astype(np.uint8)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -37,6 +37,8 @@ _FLAT = 1e-3
 """Length below which a picture without its brightness is flat."""
 _LEFTS = 64
 """Pictures that are cut into parts at once."""
+_KEPT = 1 << 16
+"""Pictures of which what parts are held against is kept: 300 MB."""
 _TOGETHER = 16
 """Of these, between two looks at the clock."""
 
@@ -65,10 +67,11 @@ def agreement(gray: np.ndarray, left: Ints, right: Ints, bar: Bar = SILENT) -> F
         some = slice(first, first + _LEFTS)
         at = order[starts[some][0] : ends[some][-1]]
         counts = ends[some] - starts[some]
-        found[at] = _held(gray, distinct[some], part[at], counts)
+        found[at] = _held(gray, distinct[some], part[at], counts, kept)
         return len(at)
 
     done = 0
+    kept = _wholes(gray, distinct) if len(distinct) <= _KEPT else None
     with ThreadPoolExecutor(media.n_threads(), "slicedb-agreement") as pool:
         firsts = range(0, len(distinct), _LEFTS)
         for group in range(0, len(firsts), _TOGETHER):  # in groups, so that an interrupt is noticed
@@ -78,7 +81,24 @@ def agreement(gray: np.ndarray, left: Ints, right: Ints, bar: Bar = SILENT) -> F
     return np.maximum(found[:n], found[n:])
 
 
-def _held(gray: np.ndarray, wholes: Ints, parts: Ints, counts: Ints) -> Floats:
+_Wholes: TypeAlias = tuple[Ints, np.ndarray, np.ndarray]
+"""Rows of pictures, ascending, and float32 (n, 576) of each: the whole, and its middle."""
+
+
+def _wholes(gray: np.ndarray, rows: Ints) -> _Wholes:
+    """Return pictures as parts of others are held against them."""
+    both = [np.empty((len(rows), _OUT**2), np.float32) for _ in range(2)]
+    for start in range(0, len(rows), 1024):
+        some = slice(start, start + 1024)
+        sharp = _sharpened(gray[rows[some]]).T
+        for values, warp in zip(both, _warps()[1:]):
+            values[some] = _normal(np.ascontiguousarray((warp @ sharp).T))
+    return rows, both[0], both[1]
+
+
+def _held(
+    gray: np.ndarray, wholes: Ints, parts: Ints, counts: Ints, kept: _Wholes | None
+) -> Floats:
     """Return how well some part of each whole agrees with the whole of other pictures.
 
     Args:
@@ -86,15 +106,14 @@ def _held(gray: np.ndarray, wholes: Ints, parts: Ints, counts: Ints) -> Floats:
         wholes: int64 (l,): rows.
         parts: int64 (r,): rows, those of the first whole before those of the second.
         counts: int64 (l,): how many each whole has.
+        kept: all that parts are held against, where that is little enough to keep.
     """
     cut = _parts(_sharpened(gray[wholes]))
     # The others have mean 0, so that the mean of a part does not matter but for its length.
     square = np.einsum("lwp,lwp->lw", cut, cut) - cut.sum(axis=2) ** 2 / _OUT**2
     length = np.sqrt(np.maximum(square, 0)) + _FLAT
-    others, place = np.unique(parts, return_inverse=True)
-    _, identity, middle = _warps()
-    sharp = _sharpened(gray[others]).T
-    plain, inner = (_normal(np.ascontiguousarray((one @ sharp).T)) for one in (identity, middle))
+    others, plain, inner = kept or _wholes(gray, np.unique(parts))
+    place = np.searchsorted(others, parts)
     found = np.empty(len(parts))
     ends = np.cumsum(counts)
     for k, (start, end) in enumerate(zip((ends - counts).tolist(), ends.tolist())):
