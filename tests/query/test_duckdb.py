@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import duckdb
 import pyarrow as pa
@@ -302,3 +306,24 @@ def test_columns_without_a_name_have_their_text_for_one(
     engine: Engine, text: str, names: list[str]
 ) -> None:
     assert engine.sql(text).column_names == names
+
+
+ZONED = """
+import datetime, sys, pyarrow as pa, slicedb
+from slicedb.schema import SAMPLES, keys_of
+db = slicedb.open(sys.argv[1])
+db.store.add_columns(SAMPLES, [pa.field("taken", pa.timestamp("us", tz="UTC"))])
+noon = datetime.datetime(2024, 7, 1, 12, tzinfo=datetime.UTC)
+rows = {"id": ["a"], "key": keys_of(["a"]), "status": ["ok"], "taken": [noon]}
+db.store.append(SAMPLES, pa.table(rows))
+when = "'2024-07-01 12:00:00'"
+texts = (f"taken = TIMESTAMP {when}", f"taken >= {when} AND taken <= {when}", "hour(taken) = 12")
+print([db.query(text).count() for text in texts])
+"""
+
+
+def test_a_query_means_the_same_in_every_time_zone(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", ZONED, str(tmp_path / "d.slicedb")]
+    zone = {**os.environ, "TZ": "America/St_Johns"}
+    done = subprocess.run(command, capture_output=True, text=True, env=zone)
+    assert done.stdout.strip() == "[1, 1, 1]", done.stderr

@@ -258,6 +258,8 @@ def connect(store: Store, memory_limit: str) -> DuckDBPyConnection:
     }
     connection = duckdb.connect(":memory:", config=config)
     connection.execute("CREATE SCHEMA hot")
+    # A query means the same everywhere; DuckDB would take the time zone of the machine.
+    connection.execute("SET GLOBAL TimeZone = 'UTC'")
     install(connection, _bytes(connection, memory_limit))
     if (folder := folder_of(store)) is not None:  # where loaded tables are kept
         connection.execute(f"SET allowed_directories = [{string(str(folder))}]")
