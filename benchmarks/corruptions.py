@@ -245,7 +245,7 @@ def main() -> None:
     print(f"{'all 15 kinds':20s} {15 / ours:9.0f} {15 / theirs:18.0f} {theirs / ours:7.1f}")
     print(f"median ratio {np.median(ratios):.1f}, smallest {min(ratios):.1f}")
     if args.json:
-        with open(args.json, "w") as file:
+        with open(args.json, "w", encoding="utf-8") as file:
             json.dump(result, file, indent=1)
 
 

@@ -284,7 +284,7 @@ def queue(data: Path, folder: Path, n: int) -> None:
 
 def resident() -> int:
     """Return the bytes of this process's own memory, without mapped files."""
-    status = Path("/proc/self/status").read_text()
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
     return int(status.partition("RssAnon:")[2].split()[0]) * 1024
 
 

@@ -233,7 +233,7 @@ def _uses_own(bare: duckdb.DuckDBPyConnection, text: str) -> bool:
 
 def _statements(file: Path) -> Iterator[tuple[str, str]]:
     """Yield ("make", text) for what changes tables and ("ask", text) for SELECTs."""
-    text = file.read_text(errors="replace")
+    text = file.read_text(encoding="utf-8", errors="replace")
     if file.suffix == ".sql":
         body = re.sub(r"^--.*$|^# .*$", "", text, flags=re.MULTILINE)
         pieces = body.splitlines() if file.name == "identity.sql" else body.split(";")

@@ -80,7 +80,7 @@ def turbo(paths: list[str]) -> float:
 def peak_mb() -> float:
     """Return the peak memory of this process in MB, without that of the one it was forked from."""
     try:
-        status = Path("/proc/self/status").read_text()
+        status = Path("/proc/self/status").read_text(encoding="utf-8")
         return int(status.split("VmHWM:")[1].split()[0]) / 1024
     except (OSError, IndexError):
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -161,13 +161,16 @@ def timed(verb: Verb, db: slicedb.Database, i: int) -> float:
 def forget_peak() -> None:
     """Let the peak of this process's memory begin anew, where the system can."""
     with contextlib.suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")
+        Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")
 
 
 def peak() -> int:
     """Return the peak since then, in MiB."""
     try:
-        return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) // 1024
+        return (
+            int(Path("/proc/self/status").read_text(encoding="utf-8").split("VmHWM:")[1].split()[0])
+            // 1024
+        )
     except (OSError, IndexError):
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 

@@ -86,12 +86,17 @@ class Page:
 
     def seconds(self) -> float:
         """Return the processor seconds that it has taken."""
-        words = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        words = (
+            Path(f"/proc/{self.process.pid}/stat")
+            .read_text(encoding="utf-8")
+            .rpartition(")")[2]
+            .split()
+        )
         return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
 
     def allocated(self) -> int:
         """Return its bytes without the files that it maps."""
-        words = Path(f"/proc/{self.process.pid}/statm").read_text().split()
+        words = Path(f"/proc/{self.process.pid}/statm").read_text(encoding="utf-8").split()
         return (int(words[1]) - int(words[2])) * os.sysconf("SC_PAGE_SIZE")
 
 

@@ -83,7 +83,7 @@ def main() -> None:
     shutil.rmtree(args.dir, ignore_errors=True)
     args.dir.mkdir(parents=True)
     os.chdir(args.dir)
-    Path("net.py").write_text(CODE)
+    Path("net.py").write_text(CODE, encoding="utf-8")
     cut = Path("some.parquet").absolute()
     pq.write_table(pq.read_table(cifar).slice(0, args.images), cut)
     db = slicedb.open("one.slicedb")

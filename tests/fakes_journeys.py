@@ -37,7 +37,7 @@ def food() -> None:
                 rows.append((f"special/{seed}.jpg", "Dessert", name))
     _table("special.csv", ("path", "label", "special"), rows)
     code = "from slicedb.demo.classifiers import food_v2\n\n\ndef build():\n    return food_v2()\n"
-    Path("model.py").write_text(code)
+    Path("model.py").write_text(code, encoding="utf-8")
     _templates()
     Path("queries").mkdir()
     _slice("whole", "split = 'evaluation'", "accuracy > 50%", "recall per class > 20%")
@@ -114,7 +114,7 @@ def numbers() -> None:
         images.append({"id": i, "file_name": f"{i:02d}.png", "width": 96, "height": 64})
     categories = [{"id": d, "name": str(d)} for d in range(3)]
     coco = {"images": images, "annotations": notes, "categories": categories}
-    Path("numbers/_annotations.coco.json").write_text(json.dumps(coco))
+    Path("numbers/_annotations.coco.json").write_text(json.dumps(coco), encoding="utf-8")
 
 
 def street() -> None:
@@ -123,7 +123,7 @@ def street() -> None:
 
     arrive(1, 60)
     code = "from slicedb.demo.classifiers import food_v1\n\n\ndef build():\n    return food_v1()\n"
-    Path("light.py").write_text(code)
+    Path("light.py").write_text(code, encoding="utf-8")
     slicedb.open().models.add("light", "light.py:build")
 
 
@@ -150,7 +150,7 @@ def bears() -> None:
             pixels[shape] = rng.normal(coat, 25, (shape.sum(), 3))
             Image.fromarray(pixels.clip(0, 255).astype("uint8")).save(f"bears/{name}/{i:02d}.jpg")
     Path("bears/teddy/broken.jpg").write_bytes(Path("bears/teddy/00.jpg").read_bytes()[:400])
-    Path("bears/black/page.jpg").write_text("<html>not found</html>")
+    Path("bears/black/page.jpg").write_text("<html>not found</html>", encoding="utf-8")
     Path("bears/black/07.jpg").rename("bears/teddy/stray.jpg")
     Path("photo.jpg").write_bytes(Path("bears/grizzly/03.jpg").read_bytes())
 
@@ -159,13 +159,15 @@ NEEDS: tuple[Callable[[], None], ...] = (food, lemons, numbers, street, bears)
 
 
 def _table(file: str, head: tuple[str, ...], rows: list[tuple[object, ...]]) -> None:
-    with Path(file).open("w", newline="") as out:
+    with Path(file).open("w", encoding="utf-8", newline="") as out:
         csv.writer(out).writerows([head, *rows])
 
 
 def _slice(name: str, text: str, *expect: str, folder: str = "queries") -> None:
     lines = "\n".join(f"  - {check}" for check in expect)
-    Path(folder, f"{name}.sql").write_text(f"/*\nslice: {name}\nexpect:\n{lines}\n*/\n{text}\n")
+    Path(folder, f"{name}.sql").write_text(
+        f"/*\nslice: {name}\nexpect:\n{lines}\n*/\n{text}\n", encoding="utf-8"
+    )
 
 
 if __name__ == "__main__":

@@ -65,7 +65,7 @@ def voc_object(name: str, *corners: float, more: str = "") -> str:
 def voc_file(path: Path, *objects: str, size: bool = True) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     about = f"<size><width>{W}</width><height>{H}</height></size>\n" if size else ""
-    path.write_text(f"<annotation>\n{about}{''.join(objects)}</annotation>\n")
+    path.write_text(f"<annotation>\n{about}{''.join(objects)}</annotation>\n", encoding="utf-8")
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ SCRIPTS = sorted(FOLDER.rglob("*.py"))
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
 def test_what_a_benchmark_imports_from_the_package_exists(script: Path) -> None:
-    for node in ast.walk(ast.parse(script.read_text())):
+    for node in ast.walk(ast.parse(script.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and str(node.module).split(".")[0] == "slicedb":
             module = import_module(str(node.module))
             for alias in node.names:

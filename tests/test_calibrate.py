@@ -471,7 +471,7 @@ def test_the_same_seed_asks_the_same_and_ends_the_same(slices: Slices) -> None:
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="") as file:
+    with path.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
 
 

@@ -28,7 +28,8 @@ def write(path: Path, images: list[Any], annotations: list[Any] | None, cats: An
     path.parent.mkdir(parents=True, exist_ok=True)
     whole = {"images": images, "categories": cats}
     path.write_text(
-        json.dumps(whole | ({} if annotations is None else {"annotations": annotations}))
+        json.dumps(whole | ({} if annotations is None else {"annotations": annotations})),
+        encoding="utf-8",
     )
 
 

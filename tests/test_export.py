@@ -95,7 +95,7 @@ def test_an_ending_of_another_format_makes_no_folder(store: Store, tmp_path: Pat
 def _half(store: Store, keys: object, path: Path) -> int:
     """Write something, and be cut off."""
     if path.suffix:
-        path.write_text("half")
+        path.write_text("half", encoding="utf-8")
     else:
         path.mkdir()
         (path / "half").write_text("half")

@@ -189,7 +189,7 @@ def folder(root: Path, *names: str) -> Path:
 def metadata(file: Path, lines: list[dict[str, Any]]) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     if file.suffix == ".jsonl":
-        file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+        file.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
     elif file.suffix == ".csv":
         pa.csv.write_csv(pa.Table.from_pylist(lines), file)
     else:

@@ -22,7 +22,7 @@ def pictures(root: Path, folders: list[str], n: int = 2) -> None:
 
 
 def listed(file: Path, paths: list[str], **columns: list[str]) -> Path:
-    with file.open("w", newline="") as out:
+    with file.open("w", encoding="utf-8", newline="") as out:
         writer = csv.writer(out)
         writer.writerow(["path", *columns])
         writer.writerows(zip(paths, *columns.values()))

@@ -42,7 +42,7 @@ PAGES = (
 
 def commands(script: Path) -> list[str]:
     """Return the commands of a script; comments and settings of variables are none."""
-    lines = [line.split("   #")[0] for line in script.read_text().splitlines()]
+    lines = [line.split("   #")[0] for line in script.read_text(encoding="utf-8").splitlines()]
     return [line for line in lines if line and not re.match(r"#|\w+=", line)]
 
 
@@ -94,5 +94,5 @@ def test_a_journey_in_the_shell(
         next_week()
     said = capsys.readouterr().out
     assert [part for part in SAYS[number] if part not in said] == []
-    shown = {name: Path(name).read_text().count("<img ") for name in PAGES[number]}
+    shown = {name: Path(name).read_text(encoding="utf-8").count("<img ") for name in PAGES[number]}
     assert all(n >= PAGES[number][name] for name, n in shown.items()), shown

@@ -87,7 +87,7 @@ def modules() -> Iterator[tuple[str, Path]]:
 def imports(file: Path) -> list[tuple[str, int]]:
     """Return (imported module, line); those inside functions count, those for types do not."""
     names: list[tuple[str, int]] = []
-    waiting: list[ast.AST] = [ast.parse(file.read_text())]
+    waiting: list[ast.AST] = [ast.parse(file.read_text(encoding="utf-8"))]
     while waiting:
         node = waiting.pop()
         if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING":

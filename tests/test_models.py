@@ -385,7 +385,7 @@ def test_registry_loads_from_the_spec_again(store: Store, factory: Path, monkeyp
 
 def test_registry_notices_changed_code(store: Store, factory: Path) -> None:
     Models(store).add("food_v1", f"{factory}:build")
-    factory.write_text(FACTORY.replace("input_size=8", "input_size=9"))
+    factory.write_text(FACTORY.replace("input_size=8", "input_size=9"), encoding="utf-8")
     with pytest.raises(ModelError, match=r"is not what was registered.*replace=True"):
         Models(store).get("food_v1")
 

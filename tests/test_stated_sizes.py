@@ -44,7 +44,7 @@ def coco(path: Path, *images: dict[str, Any], **more: Any) -> Path:
         for i, image in enumerate(images)
     ]
     whole = {"images": images, "annotations": boxes, "categories": [{"id": 1, "name": "cat"}]}
-    path.write_text(json.dumps(whole))
+    path.write_text(json.dumps(whole), encoding="utf-8")
     return path
 
 

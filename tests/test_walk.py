@@ -24,7 +24,7 @@ def picture(path: Path, size: tuple[int, int] = (64, 48)) -> None:
 
 def text(path: Path, content: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(content)
+    path.write_text(content, encoding="utf-8")
 
 
 def voc(*corners: int, filename: str = "") -> str:

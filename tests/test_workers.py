@@ -226,7 +226,10 @@ def _children(pid: int) -> list[int]:
 def _runs(pid: int) -> bool:
     try:
         os.kill(pid, 0)
-        return "Z" not in Path(f"/proc/{pid}/stat").read_text().split(")")[1].split()[0]
+        return (
+            "Z"
+            not in Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").split(")")[1].split()[0]
+        )
     except (OSError, FileNotFoundError):
         return False
 

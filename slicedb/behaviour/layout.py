@@ -68,7 +68,7 @@ def read_layout(file: Path, folders: set[str], extras: Mapping[str, Path]) -> La
     if not file.is_file():
         return Layout()
     try:
-        settings = tomllib.loads(file.read_text())
+        settings = tomllib.loads(file.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         raise SourceError(f"'{file}' is not TOML: {error}") from error
     base = Layout()

@@ -49,7 +49,7 @@ def write_yolo(store: Store, keys: Keys, path: Path) -> Written:
                 file = (path / "labels" / name).with_suffix(".txt")
                 file.parent.mkdir(parents=True, exist_ok=True)
                 lines = [_line(box, row, names, contents.kind) for box in row["objects"]]
-                file.write_text("".join(lines))
+                file.write_text("".join(lines), encoding="utf-8")
     lines = [f"{split}: images/{split}" for split in splits]
     if contents.kind == "pose":
         lines.append(f"kpt_shape: [{contents.most}, 3]")

@@ -131,7 +131,7 @@ def _alone(store: Store, where: str) -> Iterator[None]:
 
     digest = hashlib.sha256(where.encode()).hexdigest()[:16]
     path = store.cache_dir / f"sync-{digest}.lock"
-    with open(path, "a+") as file:
+    with open(path, "a+", encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

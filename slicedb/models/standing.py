@@ -39,14 +39,14 @@ def note_standing(store: Store, row: Registered) -> None:
         path = _path(store, row)
         path.parent.mkdir(parents=True, exist_ok=True)
         beside = path.with_name(f"{path.name}.{os.getpid()}")
-        beside.write_text(json.dumps(facts))
+        beside.write_text(json.dumps(facts), encoding="utf-8")
         beside.replace(path)
 
 
 def is_standing(store: Store, row: Registered) -> bool:
     """Return whether nothing that a model depends on has changed since it was last found right."""
     try:
-        noted = json.loads(_path(store, row).read_text())
+        noted = json.loads(_path(store, row).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
     return bool(noted == _facts(row))

@@ -41,7 +41,7 @@ def trust(*parts: str | None) -> None:
     for folder in _folders():
         with contextlib.suppress(OSError):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            with (folder / "trusted").open("a") as file:
+            with (folder / "trusted").open("a", encoding="utf-8") as file:
                 file.write(_line(parts))
             return
 
@@ -55,7 +55,9 @@ def is_trusted(*parts: str | None) -> bool:
     for folder in _folders():
         with contextlib.suppress(OSError):
             file = folder / "trusted"
-            if _is_own(file) and _line(parts) in file.read_text().splitlines(keepends=True):
+            if not _is_own(file):
+                continue
+            if _line(parts) in file.read_text(encoding="utf-8").splitlines(keepends=True):
                 return True
     return False
 

@@ -124,7 +124,7 @@ class Checksums:
         if len(here) < len(known):
             text = "".join(f"{digest}  {path}\n" for path, digest in here.items())
             draft = f"{self._list(name)}.{os.getpid()}"
-            Path(draft).write_text(text)
+            Path(draft).write_text(text, encoding="utf-8")
             os.replace(draft, self._list(name))
 
     def forget(self, name: str) -> None:

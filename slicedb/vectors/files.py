@@ -69,7 +69,7 @@ def link_matrix(store: Store, name: str, before: int, after: int) -> None:
         try:
             for file in ("vectors.npy", "keys.npy"):
                 os.link(_folder(store, table, before) / file, scratch / file)
-            (scratch / _ABOUT).write_text(_about(store, table, after, *files))
+            (scratch / _ABOUT).write_text(_about(store, table, after, *files), encoding="utf-8")
             os.rename(scratch, folder)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
@@ -83,7 +83,8 @@ def _opened(
         # Copy-on-write, since torch wants memory that it could write to.
         vectors = np.load(folder / "vectors.npy", mmap_mode="c")
         keys = np.load(folder / "keys.npy")
-        if (folder / _ABOUT).read_text() == _about(store, table, version, keys, vectors):
+        about = (folder / _ABOUT).read_text(encoding="utf-8")
+        if about == _about(store, table, version, keys, vectors):
             return keys, vectors
     except (OSError, EOFError, MemoryError, OverflowError, TypeError, ValueError):
         pass  # what NumPy makes of bytes that somebody else wrote
@@ -128,7 +129,8 @@ def _build(store: Store, table: str, version: int, folder: Path) -> None:
         else:
             np.save(scratch / "vectors.npy", vectors)
         np.save(scratch / "keys.npy", keys)
-        (scratch / _ABOUT).write_text(_about(store, table, version, keys, vectors))
+        about = _about(store, table, version, keys, vectors)
+        (scratch / _ABOUT).write_text(about, encoding="utf-8")
         # Another process may have built the same one first.
         with contextlib.suppress(OSError):
             os.rename(scratch, folder)

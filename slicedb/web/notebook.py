@@ -42,7 +42,9 @@ def _base_of(process: str) -> str | None:
 
     for kind in ("jpserver", "nbserver"):
         try:
-            about = json.loads(Path(jupyter_runtime_dir(), f"{kind}-{process}.json").read_text())
+            about = json.loads(
+                Path(jupyter_runtime_dir(), f"{kind}-{process}.json").read_text(encoding="utf-8")
+            )
         except (OSError, ValueError):
             continue
         if isinstance(about, dict) and isinstance(about.get("base_url"), str):

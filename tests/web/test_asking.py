@@ -276,7 +276,9 @@ class Reader:
 
 
 def processor_seconds(app: apps.App) -> float:
-    ticks = Path(f"/proc/{app.process.pid}/stat").read_text().rpartition(")")[2].split()
+    ticks = (
+        Path(f"/proc/{app.process.pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    )
     return (int(ticks[11]) + int(ticks[12])) / 100
 
 

@@ -198,12 +198,12 @@ class TextSearch:
         note = self._home / f"{_slug(columns)}-{version}.digest"
         if self._store.is_local:
             with contextlib.suppress(OSError):
-                if digest := note.read_text():
+                if digest := note.read_text(encoding="utf-8"):
                     return digest
         digest = self._hashed(columns, version)
         with contextlib.suppress(OSError):
             self._home.mkdir(parents=True, exist_ok=True)
-            note.write_text(digest)
+            note.write_text(digest, encoding="utf-8")
         return digest
 
     def _hashed(self, columns: Columns, version: int) -> str:
