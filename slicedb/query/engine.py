@@ -98,6 +98,8 @@ class Engine:
         if isinstance(text, Query):
             request = request or text.request
             files, at, text = files or text.files, at if at is not None else text.at, text.text
+        for each in asking(request):
+            each.check()
         if at is None and (lagging := [each for each in asking(request) if each.lag]):
             at = dict(lagging[-1].moment(self.session.moments).versions)
         files = self.allow_files if files is None else files

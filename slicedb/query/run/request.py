@@ -99,7 +99,7 @@ class Request:
     def moment(self, moments: Moments) -> Moment:
         """Return the moment that its queries of a database are answered from: always the same."""
         if moments not in self._moments:
-            self._moments[moments] = moments.latest(self.lag, self._check)
+            self._moments[moments] = moments.latest(self.lag, self.check)
         return self._moments[moments]
 
     @property
@@ -107,11 +107,11 @@ class Request:
         """Seconds that its answers may be behind what others wrote; 0 where they are not."""
         return max((moment.behind for moment in self._moments.values()), default=0.0)
 
-    def _check(self) -> None:
-        """Raise where it may wait no longer."""
+    def check(self) -> None:
+        """Raise where it was cancelled or its time is over, which what is kept would not tell."""
         if self._is_over:
             raise QueryCancelledError("The query was cancelled.")
-        if self.until is not None and self._timeout is not None and time.monotonic() > self.until:
+        if self.until is not None and self._timeout is not None and time.monotonic() >= self.until:
             raise out_of_time(self._timeout, self._timeout)
 
     def begin(self, clock: Clock) -> None:
