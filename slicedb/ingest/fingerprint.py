@@ -24,13 +24,19 @@ _RACY_NS = 2_000_000_000
 _GAMMA = np.uint64(0x9E3779B97F4A7C15)
 
 
-def files(uris: Sequence[str | None] | pa.Array) -> tuple[np.ndarray, np.ndarray]:
+def files(
+    uris: Sequence[str | None] | pa.Array, *, lenient: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
     """Return size and fingerprint of files, without reading them.
 
     The fingerprint of a file is of size, time of modification and time of change of the inode,
     which a tool that sets the first time back cannot set; that of an object in a bucket is of size
     and etag. Files touched within the last two seconds get none, so that they are read again next
     time.
+
+    Args:
+        uris: paths and addresses.
+        lenient: whether a bucket that is gone counts as one without these objects.
 
     Returns:
         sizes: int64 (n,), bytes; -1 where there is no file.
@@ -41,16 +47,16 @@ def files(uris: Sequence[str | None] | pa.Array) -> tuple[np.ndarray, np.ndarray
             return np.full(len(uris), -1, np.int64), np.zeros(len(uris), np.int64)
         uris = uris.to_pylist()
     if any(uri is not None and is_remote(uri) for uri in uris):
-        return _objects(uris)
+        return _objects(uris, lenient)
     sizes, modified, changed = (np.array(column, dtype=np.int64) for column in _stat(uris))
     stamps = _mix(_mix(_mix(sizes) ^ modified.view(np.uint64)) ^ changed.view(np.uint64))
     settled = np.maximum(modified, changed) < time.time_ns() - _RACY_NS
     return sizes, np.where(settled & (sizes >= 0), _positive(stamps), 0)
 
 
-def _objects(uris: Sequence[str | None]) -> tuple[np.ndarray, np.ndarray]:
+def _objects(uris: Sequence[str | None], lenient: bool) -> tuple[np.ndarray, np.ndarray]:
     """Return size and fingerprint of what lies partly or wholly in buckets: of size and etag."""
-    sizes, etags = versions(uris)
+    sizes, etags = versions(uris, lenient=lenient)
     known = (sizes >= 0) & np.array([etag != "" for etag in etags])
     stamps = np.where(known, _positive(_mix(_mix(sizes) ^ keys_of(etags).view(np.uint64))), 0)
     here = [i for i, uri in enumerate(uris) if uri is not None and not is_remote(uri)]

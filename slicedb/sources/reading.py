@@ -101,11 +101,15 @@ def _at_once(ask: Callable[[_A], _B], about: Sequence[_A]) -> list[_B]:
         return list(pool.map(ask, about))
 
 
-def versions(uris: Sequence[str | None]) -> tuple[np.ndarray, list[str]]:
+def versions(uris: Sequence[str | None], *, lenient: bool = False) -> tuple[np.ndarray, list[str]]:
     """Return the size and the version of objects in buckets, without reading them.
 
     A folder of several of them is listed once; `remote.forget` has it listed anew. What may not be
     looked at counts as not there: reading it says why.
+
+    Args:
+        uris: the addresses.
+        lenient: whether objects of a bucket that is gone count as not there too.
 
     Returns:
         sizes: int64 (n,): bytes; -1 where there is no object, or no address of one.
@@ -124,20 +128,25 @@ def versions(uris: Sequence[str | None]) -> tuple[np.ndarray, list[str]]:
         with contextlib.suppress(SourceError):
             if len(rows) >= _TO_LIST and not folder.startswith("http"):
                 remote.listed(folder)
+
+    def ask(one: tuple[int, str]) -> remote.Facts | None:
+        return _facts(one[1], gone, lenient)
+
     asked = [(i, str(uris[i])) for rows in folders.values() for i in rows]
-    for (i, _), about in zip(asked, _at_once(lambda one: _facts(one[1], gone), asked)):
+    for (i, _), about in zip(asked, _at_once(ask, asked)):
         if about is not None:
             sizes[i], etags[i] = about.size, about.etag
     return sizes, etags
 
 
-def _facts(uri: str, gone: set[str]) -> remote.Facts | None:
+def _facts(uri: str, gone: set[str], lenient: bool) -> remote.Facts | None:
     root = uri[: uri.find("/", uri.find("://") + 3)]
     try:
         return None if root in gone else remote.facts(uri)
     except SourceError as error:
-        if lost := remote.ends_run(uri, error):
+        lost = remote.ends_run(uri, error)
+        if lost is not None and not lenient:
             raise lost from error
-        if root.startswith("http"):
+        if lost is not None or root.startswith("http"):
             gone.add(root)
         return None

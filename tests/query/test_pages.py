@@ -43,7 +43,7 @@ WITHOUT_A_TEXT = {
     "queries at once": "a setting, not a text",
     "has no place": "of complete, not of a text",
     "offers nothing": "of complete, not of a text",
-    "timeout=": "a setting, not a text",
+    "is no time.": "a setting, not a text",
     "The request used up": "depends on the clock",
     "wait already": "depends on what others ask",
     "and may have": "too long to show",
