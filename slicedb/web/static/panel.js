@@ -1,7 +1,7 @@
 // @ts-check
 // One sample beside the grid: its picture, its values, and the way to its own page.
 
-import { api, ApiError, by, h, url } from "./base.js";
+import { api, ApiError, by, failed, h, url } from "./base.js";
 import { counted, outlines } from "./marks.js";
 
 /**
@@ -80,7 +80,7 @@ export class Panel {
     const frame = /** @type {HTMLElement | null} */ (this.element.querySelector(".frame"));
     if (!this.id || !frame) return;
     frame.querySelector(".outlines")?.remove();
-    await this.#mark(frame, `id = '${this.id.replaceAll("'", "''")}'`, commit, this.leaving?.signal);
+    await this.#mark(frame, `id = '${this.id.replaceAll("'", "''")}'`, commit, this.leaving?.signal).catch(failed);
   }
 
   /** @param {HTMLElement} frame @param {string} q @param {string | undefined} commit @param {AbortSignal} [signal] */
@@ -89,7 +89,9 @@ export class Panel {
     if (!drawn.length) return;
     const params = { q, commit, a: 0, b: 1, columns: "id", boxes: drawn.join(",") };
     const { rows } = await api("/api/page", { params, signal });
+    if (String(this.listener.boxes().drawn) !== String(drawn)) return; // others were chosen meanwhile
     const marks = rows.length ? outlines(rows[0], models) : null;
+    frame.querySelector(".outlines")?.remove(); // of the same choice, asked for twice
     if (marks) frame.append(marks);
   }
 
