@@ -2,7 +2,7 @@
 
 torch's threads wait for one another at the end of each operation. Where other processes need the
 cores one of them is always late, and a thread alone is 5 to 20 times as fast. How the work is
-divided among threads changes no value: each is summed by one of them.
+divided among threads changes the last bits of a value at most, and on some processors none.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -20,12 +21,27 @@ _NEW = 0.5
 
 
 def running() -> int | None:
-    """Return how many threads of the machine run or wait for a core; None where it does not say."""
+    """Return how many threads of the machine run or wait for a core; None where it does not say.
+
+    Those of this process count as one: torch's spin for a while when they have nothing to do, and
+    what decodes the next batch is part of the same work.
+    """
     try:
         with open("/proc/loadavg", encoding="ascii") as file:
-            return int(file.read().split()[3].partition("/")[0])
+            every = int(file.read().split()[3].partition("/")[0])
+        return max(1, every - _own() + 1)
     except (OSError, ValueError, IndexError):
         return None
+
+
+def _own() -> int:
+    """Return how many threads of this process run or wait for a core."""
+    n = 0
+    for thread in os.listdir("/proc/self/task"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
+            line = Path(f"/proc/self/task/{thread}/stat").read_bytes()
+            n += line.rpartition(b")")[2].split()[0] == b"R"
+    return n
 
 
 class Pace:
