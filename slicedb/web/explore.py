@@ -13,6 +13,7 @@ from fastapi import Request
 from fastapi.responses import Response
 
 from slicedb import sql
+from slicedb.cache import Cache
 from slicedb.errors import CheckError, QueryError, UnknownSampleError
 from slicedb.query.run.request import asking
 from slicedb.schema import SAMPLES, keys_of
@@ -40,6 +41,7 @@ _COLUMNS = 24
 
 def add(site: Site) -> None:
     """Register the page and what it asks."""
+    ratios: Cache[int, float] = Cache(1)
 
     async def ask(request: Request, work: Callable[[Database, Query], T]) -> T:
         """Run work on the query that the address asks."""
@@ -51,7 +53,10 @@ def add(site: Site) -> None:
 
     @site.page("/", "Explore", "explore.html")
     async def page(request: Request) -> dict[str, object]:
-        return {"ratio": await site.typing(request, _ratio)}
+        def ratio(db: Database) -> float:
+            return ratios.get(db.store.version(SAMPLES), lambda: _ratio(db))
+
+        return {"ratio": await site.typing(request, ratio)}
 
     @site.get("/api/count")
     async def count(request: Request) -> dict[str, object]:
@@ -160,8 +165,6 @@ def add(site: Site) -> None:
 
 def _ratio(db: Database) -> float:
     """Return width over height of the places of pictures: that of most pictures, or a square."""
-    if not db.store.has(SAMPLES):
-        return 1.0
     batch = next(db.store.scan(SAMPLES, ["width", "height"], batch_size=2048), None)
     if batch is None:
         return 1.0
